@@ -1,0 +1,94 @@
+"""Every error that mailrun reports to a person.
+
+The tree; catch the base to report anything that is not a bug:
+
+* MailrunError                what happened, where, what to do; carries the exit code
+    - UsageError (64)         the command line asks for something that is not there
+    - DataError (65)          audience, template, plan or outcome files are wrong or damaged
+    - ServiceError (69)       SES cannot be reached, or the account may not send
+    - PausedError (75)        the work stopped half-way and goes on with the next launch
+    - ConfigurationError (78) campaign.toml, settings, credentials, ledger or store are wrong
+
+Exit codes follow sysexits.h, as the command line's contract fixes them.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code says."""
+
+    FINISHED = 0
+    BUG = 1
+    FINISHED_WITH_LOSSES = 3  # some recipients refused, failed or in doubt
+    USAGE = 64
+    DATA = 65
+    UNAVAILABLE = 69
+    PAUSED = 75
+    CONFIGURATION = 78
+
+
+class MailrunError(Exception):
+    """Something that a person can mend.
+
+    Args:
+        what: what happened, one sentence without a full stop.
+        where: the file, key and line, or the address of a service; empty where there is none.
+        remedy: what to do, one sentence without a full stop.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+    def __init__(self, what: str, *, where: str = "", remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.what}{place}; {self.remedy}"
+
+
+class UsageError(MailrunError):
+    """The command line asks for something that is not there."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(MailrunError):
+    """Audience, template, plan or outcome files are wrong or damaged."""
+
+    exit_code = ExitCode.DATA
+
+
+class ServiceError(MailrunError):
+    """SES cannot be reached, or the account may not send."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class PausedError(MailrunError):
+    """The work stopped half-way; launching again goes on."""
+
+    exit_code = ExitCode.PAUSED
+
+
+class ConfigurationError(MailrunError):
+    """campaign.toml, settings, credentials, ledger or store are wrong."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+def nearest(word: str, candidates: list[str]) -> str:
+    """Words for an error: the candidate that looks like `word`, and all that there are.
+
+    >>> nearest("max_rat", ["max_rate", "call"])
+    'did you mean max_rate? There are: call, max_rate'
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error needs it; commands start without it
+
+    listed = "there are: " + ", ".join(sorted(candidates)) if candidates else "there are none"
+    close = get_close_matches(word, candidates, n=1)
+    return f"did you mean {close[0]}? {listed.capitalize()}" if close else listed

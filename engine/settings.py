@@ -1,0 +1,105 @@
+"""Settings: flags, then MAILRUN_* in the environment, then mailrun.toml in the workspace."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from engine.errors import ConfigurationError, nearest
+
+KEY_BYTES_MINIMUM = 16
+
+
+class Settings(BaseSettings):
+    """What a command needs to know beside its arguments.
+
+    Attributes:
+        workspace: the folder with `campaigns/` and `audiences/`.
+        store: a folder, relative to the workspace.
+        ledger: an SQLAlchemy URL; empty for SQLite in the store.
+        unsubscribe_keys: signing keys for unsubscribe tokens, newest first; empty for the store's own key file.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
+
+    workspace: Path
+    store: str = Field(default=".mailrun", min_length=1)
+    ledger: str = ""
+    unsubscribe_keys: tuple[SecretStr, ...] = ()
+
+    @field_validator("unsubscribe_keys")
+    @classmethod
+    def _are_long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < KEY_BYTES_MINIMUM for key in keys):
+            raise ValueError(f"a key has at least {KEY_BYTES_MINIMUM} characters")
+        return keys
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags, environment, file."""
+        workspace = Path(init_settings()["workspace"])
+        file = InitSettingsSource(settings_cls, init_kwargs=_read_settings_file(workspace / "mailrun.toml"))
+        return init_settings, env_settings, file
+
+    @property
+    def store_folder(self) -> Path:
+        """Where the store is."""
+        return self.workspace / self.store
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is."""
+        return self.ledger or f"sqlite:///{self.store_folder.absolute() / 'ledger.db'}"
+
+
+def load_settings(workspace: Path, **flags: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        workspace: the workspace's folder.
+        **flags: what the command line gave; None means not given.
+
+    Raises:
+        ConfigurationError: a wrong or unknown value, with its name and source.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(workspace=workspace, **given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = str(problem["loc"][0])
+        unknown = problem["type"] == "extra_forbidden"
+        raise ConfigurationError(
+            f"{key} is not a setting" if unknown else f"the setting {key} is wrong: {problem['msg']}",
+            where=f"{workspace / 'mailrun.toml'}, or MAILRUN_{key.upper()} in the environment",
+            remedy=nearest(key, [name for name in Settings.model_fields if name != "workspace"])
+            if unknown
+            else "correct or remove it",
+        ) from None
+    if "://" in settings.store:
+        raise ConfigurationError(
+            f"this version keeps its store in a folder, not in {settings.store}", where="store", remedy="give a folder"
+        )
+    return settings
+
+
+def _read_settings_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"not valid TOML: {error}", where=str(path), remedy="correct the file") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy="make it readable"
+        ) from None
