@@ -1,0 +1,1 @@
+"""Where the volume lives: plans, outcomes, reports."""
