@@ -1,0 +1,1 @@
+"""The SQL database of runs, workers, leases and journals."""

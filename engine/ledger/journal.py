@@ -1,0 +1,115 @@
+"""The journal of an open lease: intents and outcomes, and what replaying them says.
+
+Pure: values in, values out. Each group commit stores one compact value per lease, a JSON array of entries:
+
+    [row]                                            an intent: this row is about to be handed over
+    [row, outcome, message_id, error, at, attempts]  what became of it
+
+An outcome `unsent` takes the row's intent back: the transport said with certainty that nothing was accepted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+
+class Outcome(StrEnum):
+    """What became of one recipient."""
+
+    SENT = "sent"  # SES gave a message id
+    REFUSED = "refused"  # SES said no to this recipient or message, for good
+    FAILED = "failed"  # render error, or retries used up with certainty that nothing was accepted
+    IN_DOUBT = "in_doubt"  # handed over, no answer
+    UNSENT = "unsent"  # not handed over yet
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A row that is about to be handed over to the transport."""
+
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a row.
+
+    Attributes:
+        row: the plan's row id.
+        outcome: its outcome.
+        message_id: SES's, where it was sent.
+        error: code and text of a refusal or failure, or why it is in doubt.
+        at: Unix time of the answer, in seconds.
+        attempts: dispatches made for this row in this lease's life.
+    """
+
+    row: int
+    outcome: Outcome
+    message_id: str | None
+    error: str | None
+    at: float
+    attempts: int
+
+
+Entry = Intent | Result
+
+
+def encode_entries(entries: Iterable[Entry]) -> bytes:
+    """Write entries as one journal value."""
+    return orjson.dumps(
+        [
+            [e.row] if isinstance(e, Intent) else [e.row, e.outcome.value, e.message_id, e.error, e.at, e.attempts]
+            for e in entries
+        ]
+    )
+
+
+def decode_entries(value: bytes) -> list[Entry]:
+    """Read one journal value back.
+
+    Raises:
+        ValueError: the value is damaged.
+    """
+    try:
+        return [
+            Intent(*item) if len(item) == 1 else Result(item[0], Outcome(item[1]), *item[2:])
+            for item in orjson.loads(value)
+        ]
+    except (TypeError, IndexError) as error:
+        raise ValueError(f"damaged journal value: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a lease's journal says.
+
+    Attributes:
+        results: row -> its last certain result; rows whose last result is `unsent` are not in it.
+        open_intents: rows with an intent and no result: their calls were in flight when the journal ends.
+        attempts: row -> dispatches begun so far.
+    """
+
+    results: dict[int, Result]
+    open_intents: frozenset[int]
+    attempts: dict[int, int]
+
+
+def replay(values: Iterable[bytes]) -> Replay:
+    """Replay journal values, in order of commit."""
+    results: dict[int, Result] = {}
+    open_intents: set[int] = set()
+    attempts: dict[int, int] = {}
+    for value in values:
+        for entry in decode_entries(value):
+            if isinstance(entry, Intent):
+                open_intents.add(entry.row)
+                attempts[entry.row] = attempts.get(entry.row, 0) + 1
+                continue
+            open_intents.discard(entry.row)
+            if entry.outcome is Outcome.UNSENT:
+                results.pop(entry.row, None)
+            else:
+                results[entry.row] = entry
+    return Replay(results, frozenset(open_intents), attempts)

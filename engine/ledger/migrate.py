@@ -1,0 +1,48 @@
+"""Bringing a ledger's tables up to this version."""
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from engine.errors import ConfigurationError
+
+HEAD = "0001"  # the newest file of migrations/versions; a test keeps both equal
+
+
+def migrate(engine: Engine, where: str) -> None:
+    """Make or migrate the tables, in one transaction.
+
+    Two processes may start at once: the transaction holds the write lock, so the second finds the work done.
+
+    Raises:
+        ConfigurationError: the ledger was written by a newer mailrun.
+    """
+    with engine.connect().execution_options(mailrun_read=True) as connection:
+        if _read_version(connection) == HEAD:
+            return
+    with engine.begin() as connection:
+        version = _read_version(connection)
+        if version == HEAD:
+            return
+        if version is not None and version > HEAD:
+            raise ConfigurationError(
+                f"the ledger was written by a newer mailrun (schema {version}, this one knows {HEAD})",
+                where=where,
+                remedy="install that version of mailrun",
+            )
+        _upgrade(connection)
+
+
+def _read_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _upgrade(connection: Connection) -> None:
+    # Alembic is slow to import and needed once in a ledger's life.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "engine.ledger:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

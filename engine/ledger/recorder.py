@@ -1,0 +1,111 @@
+"""Group commit: one writer, one thread; all that waits is written in one transaction.
+
+The event loop never waits for the disk, and a commit is shared by every dispatch that waits for it: the slower the
+disk, the larger the groups.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from engine.ledger import leases
+from engine.ledger.database import Ledger
+from engine.ledger.journal import Entry, encode_entries
+from engine.ledger.leases import Lease
+
+T = TypeVar("T")
+
+
+class LeaseLostError(Exception):
+    """The lease has a newer owner: nothing more may be sent or recorded under the old epoch."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    lease: Lease
+    entry: Entry
+    durable: asyncio.Future[None]
+
+
+class Recorder:
+    """Records journal entries of one worker, and runs its other ledger work on the same thread.
+
+    Args:
+        ledger: stays open for longer than the recorder.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._waiting: list[_Waiting] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._sequences: dict[Lease, int] = {}
+
+    async def record(self, lease: Lease, entry: Entry) -> None:
+        """Record one entry; returns when it is durable.
+
+        Raises:
+            LeaseLostError: the lease has a newer owner; nothing was recorded.
+            MailrunError: the ledger could not be written; nothing was recorded.
+        """
+        waiting = _Waiting(lease, entry, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_waiting(), name="group commit")
+        await waiting.durable
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a write transaction of its own.
+
+        Raises:
+            MailrunError: the ledger could not be written; nothing of it was recorded.
+        """
+
+        def run() -> T:
+            with self._ledger.write() as tx:
+                return work(tx)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    async def close(self) -> None:
+        """Wait for what is being written and end the thread."""
+        if self._committing is not None:
+            await self._committing
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                lost = await self.transact(partial(self._write, group))
+            except Exception as error:  # noqa: BLE001 - every waiter must learn of it, whatever it is
+                _answer(group, {waiting.lease: error for waiting in group})
+            else:
+                _answer(group, {lease: LeaseLostError() for lease in lost})
+
+    def _write(self, group: list[_Waiting], tx: Connection) -> set[Lease]:
+        """Append one journal row a lease; returns the leases that have a newer owner."""
+        entries: dict[Lease, list[Entry]] = {}
+        for waiting in group:
+            entries.setdefault(waiting.lease, []).append(waiting.entry)
+        lost = set()
+        for lease, of_lease in entries.items():
+            sequence = self._sequences[lease] = self._sequences.get(lease, 0) + 1
+            if not leases.append_journal(tx, lease, sequence=sequence, entries=encode_entries(of_lease)):
+                lost.add(lease)
+        return lost
+
+
+def _answer(group: list[_Waiting], errors: Mapping[Lease, Exception]) -> None:
+    for waiting in group:
+        if waiting.durable.done():  # its waiter was cancelled
+            continue
+        if waiting.lease in errors:
+            waiting.durable.set_exception(errors[waiting.lease])
+        else:
+            waiting.durable.set_result(None)

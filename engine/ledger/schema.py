@@ -1,0 +1,125 @@
+"""The ledger's tables.
+
+State only, and small: a run of ten million recipients is a couple of thousand leases. Volume is Parquet in the store.
+Migrations in `migrations/versions` make these tables; a test compares both.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class RunState(StrEnum):
+    """Where a run is in its life."""
+
+    PLANNED = "planned"  # the plan is frozen, nothing was sent yet
+    SENDING = "sending"
+    PAUSED = "paused"  # with a reason; the next launch goes on
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """An aware datetime as fixed-width ISO 8601 text in UTC: readable by people, ordered as text."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Write UTC with microseconds."""
+        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Read it back, aware."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+run_table = Table(
+    "run",
+    metadata,
+    Column("name", String(129), primary_key=True),  # CAMPAIGN/KEY
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),  # why it is paused or cancelled
+    Column("sandbox", Boolean, nullable=False),  # sent to the embedded sandbox, never to be mixed with the real SES
+    Column("folder", Text, nullable=False),  # within the store
+    Column("manifest_digest", String(64), nullable=False),  # sha256 of run.json
+    Column("rows_read", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False),
+    Column("excluded", Text, nullable=False),  # JSON: reason -> count
+    Column("created_at", Timestamp, nullable=False),
+    Column("started_at", Timestamp),
+    Column("finished_at", Timestamp),
+)
+
+worker_table = Table(
+    "worker",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("run", String(129), ForeignKey("run.name"), nullable=False, index=True),
+    Column("account", Text, nullable=False),  # the endpoint whose rate is shared
+    Column("host", Text, nullable=False),
+    Column("process", Text, nullable=False),  # pid and start: tells on this host whether the worker still lives
+    Column("heartbeat_at", Timestamp, nullable=False),
+)
+
+lease_table = Table(
+    "lease",
+    metadata,
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column(
+        "worker", String(32)
+    ),  # the owner; no foreign key: a dead worker's row goes, its lease waits to be taken over
+    Column("epoch", Integer, nullable=False),  # grows with each owner; records of an older epoch are refused
+    Column("settled_at", Timestamp),
+    # What became of the rows: filled in when the lease is settled.
+    Column("sent", Integer),
+    Column("refused", Integer),
+    Column("failed", Integer),
+    Column("in_doubt", Integer),
+    Column("outcomes_file", Text),
+    Column("outcomes_digest", String(64)),
+)
+# Taking the next lease and "is anything left?" look at unsettled leases alone.
+Index(
+    "ix_lease_unsettled",
+    lease_table.c.run,
+    lease_table.c.ordinal,
+    sqlite_where=lease_table.c.settled_at.is_(None),
+    postgresql_where=lease_table.c.settled_at.is_(None),
+)
+
+journal_table = Table(
+    "journal",
+    metadata,
+    Column("run", String(129), primary_key=True),
+    Column("lease", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("sequence", Integer, primary_key=True),  # within the epoch, in order of commit
+    Column("entries", LargeBinary, nullable=False),  # intents and outcomes, see journal.py
+    ForeignKeyConstraint(["run", "lease"], ["lease.run", "lease.ordinal"]),
+)
