@@ -1,0 +1,1 @@
+"""To whom: sources, addresses, exclusions and the plan."""

@@ -1,0 +1,153 @@
+"""What an address is: reading, normalising and judging whole columns of them.
+
+The rules are those under which SES can deliver: an RFC 5321 dot-atom local part in ASCII (SES has no SMTPUTF8), a
+domain of A-labels with at least one dot, and the lengths of RFC 5321 4.5.3.1 (local part 64, path 256 with its angle
+brackets, so 254 for the address) and RFC 1035 2.3.4 (63 for a label).
+"""
+
+import idna
+import polars as pl
+
+MAX_ADDRESS_BYTES = 254
+MAX_LOCAL_BYTES = 64
+MAX_LABEL_BYTES = 63
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_ADDRESS = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}$"
+_NUMERIC_TLD = r"\.[0-9]+$"
+_LONG_LOCAL = rf"^[^@]{{{MAX_LOCAL_BYTES + 1}}}"
+_LONG_LABEL = rf"@(?:.*\.)?[^.@]{{{MAX_LABEL_BYTES + 1}}}"
+# White space and invisible characters (zero-width, byte order and direction marks) come along with pasted text.
+_EDGES = r"^[\s\p{Cf}]+|[\s\p{Cf}]+$"
+_NAMED = r"^[^<>]*<([^<>]*)>$"
+
+JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
+
+
+def judge_addresses(raw: pl.Series) -> pl.DataFrame:
+    """Read a column of addresses as people write them.
+
+    White space at the ends goes, `Ann Lee <ann@example.com>` gives what stands in the angle brackets, Unicode
+    compatibility forms become plain (NFKC: full-width letters), and an international domain becomes A-labels (IDNA
+    2008 with the mapping of UTS 46).
+
+    Args:
+        raw: a String series.
+
+    Returns:
+        As many rows: `address` (as SES takes it: the local part's case kept, the domain in lower case), `key` (for
+        comparing: all in lower case) and `fault`. Where the address cannot be mailed `fault` says why, and the others
+        are null; where there is none all three are null.
+    """
+    frame = pl.DataFrame({"text": raw}).with_row_index("at")
+    frame = frame.with_columns(pl.col("text").str.strip_chars())
+    # Punycode looks plain, and may still be none.
+    plain = _is_address(pl.col("text")) & ~pl.col("text").str.contains("(?i)xn--")
+    frame = frame.with_columns(plain=plain.fill_null(value=False))
+    if frame.get_column("plain").all():
+        return _finish(frame).select(*JUDGED_SCHEMA)
+    usual = _finish(frame.filter("plain"))
+    unusual = _finish(_judge_unusual(frame.filter(~pl.col("plain"))))
+    return pl.concat([usual, unusual]).sort("at").select(*JUDGED_SCHEMA)
+
+
+def _is_address(text: pl.Expr) -> pl.Expr:
+    return (
+        text.str.contains(_ADDRESS)
+        & (text.str.len_bytes() <= MAX_ADDRESS_BYTES)
+        & ~text.str.contains(_LONG_LOCAL)
+        & ~text.str.contains(_LONG_LABEL)
+        & ~text.str.contains(_NUMERIC_TLD)
+    )
+
+
+def _finish(frame: pl.DataFrame) -> pl.DataFrame:
+    """From `at`, `text` and perhaps `fault` to the answer; `text` is an address wherever there is no fault."""
+    if "fault" not in frame.columns:
+        frame = frame.with_columns(fault=pl.lit(None, dtype=pl.String))
+    key = pl.col("text").str.to_lowercase()
+    domain_in_capitals = pl.col("text").str.contains("@.*[A-Z]")
+    lowered = pl.concat_str(pl.col("text").str.extract("^([^@]*)@"), pl.lit("@"), key.str.extract("@(.*)$"))
+    if frame.select(domain_in_capitals.any()).item():
+        address = pl.when(domain_in_capitals).then(lowered).otherwise("text")
+    else:
+        address = pl.col("text")
+    is_sound = pl.col("fault").is_null()
+    return frame.select(
+        "at", pl.when(is_sound).then(address).alias("address"), pl.when(is_sound).then(key).alias("key"), "fault"
+    )
+
+
+def _judge_unusual(frame: pl.DataFrame) -> pl.DataFrame:
+    """Normalise what is not a plain address, and say what is wrong with it: `at`, `text`, `fault`."""
+    text = pl.col("text").str.normalize("NFKC").str.replace_all(_EDGES, "")
+    frame = frame.select("at", text=text).with_columns(
+        text=pl.when(pl.col("text") != "").then(
+            pl.coalesce(pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, ""), "text")
+        )
+    )
+    frame = frame.with_columns(
+        ats=pl.col("text").str.count_matches("@", literal=True),
+        local=pl.col("text").str.extract("(?s)^(.*)@"),
+        domain=pl.col("text").str.extract("(?s)@([^@]*)$"),
+    )
+    frame = _to_a_labels(frame)
+    text = pl.when(pl.col("ats") == 1).then(pl.concat_str("local", pl.lit("@"), "domain")).otherwise("text")
+    frame = frame.with_columns(text=text)
+    return frame.select("at", "text", fault=pl.when(pl.col("text").is_not_null()).then(_fault()))
+
+
+def _to_a_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Replace international domains in `domain`, and mark in `unknown_domain` where that is not possible.
+
+    One conversion for each distinct domain.
+    """
+    international = pl.col("domain").str.contains(r"[^\x00-\x7F]|(?i:xn--)") & (pl.col("ats") == 1)
+    distinct = frame.filter(international).get_column("domain").unique().to_list()
+    converted = pl.DataFrame(
+        {"domain": distinct, "a_labels": [_a_labels(domain) for domain in distinct]},
+        schema={"domain": pl.String, "a_labels": pl.String},
+    )
+    frame = frame.join(converted, on="domain", how="left", maintain_order="left")
+    return frame.with_columns(
+        domain=pl.coalesce("a_labels", "domain"), unknown_domain=international & pl.col("a_labels").is_null()
+    )
+
+
+def _a_labels(domain: str) -> str | None:
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return None
+
+
+def _fault() -> pl.Expr:
+    """The first rule that the address in `text` (with `ats`, `local`, `domain`, `unknown_domain`) breaks, or null."""
+    text, local, domain = pl.col("text"), pl.col("local"), pl.col("domain")
+    rules: list[tuple[pl.Expr, str]] = [
+        (pl.col("ats") == 0, "there is no @"),
+        (local.str.starts_with('"'), "a quoted local part is not supported"),
+        (pl.col("ats") > 1, "there is more than one @"),
+        (text.str.contains(r"[\s\p{Cc}]"), "it contains a space or a control character"),
+        (local == "", "nothing stands before the @"),
+        (domain == "", "nothing stands after the @"),
+        (
+            local.str.contains(r"[^\x00-\x7F]"),
+            "the part before the @ has characters outside ASCII, which SES cannot send to",
+        ),
+        (local.str.contains(r"^\.|\.$|\.\."), "the part before the @ begins or ends with a dot, or has two in a row"),
+        (~local.str.contains(rf"^(?:{_ATOM}|\.)+$"), "the part before the @ has a character that is not allowed there"),
+        (text.str.contains(_LONG_LOCAL), f"the part before the @ is longer than {MAX_LOCAL_BYTES} characters"),
+        (domain.str.contains(r"^\.|\.$|\.\."), "the domain begins or ends with a dot, or has two in a row"),
+        (text.str.contains(_LONG_LABEL), f"a part of the domain is longer than {MAX_LABEL_BYTES} characters"),
+        (pl.col("unknown_domain"), "the domain is not a valid international domain name"),
+        (~domain.str.contains("^[A-Za-z0-9.-]*$"), "the domain has a character that is not allowed there"),
+        (~domain.str.contains(".", literal=True), "the domain has no dot"),
+        (domain.str.contains(r"^-|-$|\.-|-\."), "a part of the domain begins or ends with a hyphen"),
+        (domain.str.contains(_NUMERIC_TLD), "the domain ends with a number"),
+        (text.str.len_bytes() > MAX_ADDRESS_BYTES, f"it is longer than {MAX_ADDRESS_BYTES} characters"),
+        # The grammar has the last word, should a rule above be missing.
+        (~_is_address(text), "it is not an address"),
+    ]
+    return pl.coalesce(*(pl.when(broken).then(pl.lit(words)) for broken, words in rules))

@@ -1,0 +1,65 @@
+"""The plan's order is the same everywhere and for ever."""
+
+from hashlib import blake2b
+from random import Random
+
+import polars as pl
+import pytest
+
+from engine.audience.order import hash_keys
+
+MASK = 2**64 - 1
+
+
+def hash_slowly(key: str, order_key: str) -> int:
+    """The same hash in plain Python, from its description."""
+    value = int.from_bytes(blake2b(order_key.encode(), digest_size=8).digest(), "little")
+    for start in range(0, len(key), 8):
+        value ^= int.from_bytes(key[start : start + 8].encode().ljust(8, b"\0"), "little")
+        for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            value = (value ^ (value >> 33)) * multiplier & MASK
+        value ^= value >> 33
+    return value
+
+
+def test_the_hash_is_the_one_described() -> None:
+    random = Random(7)
+    keys = ["".join(random.choices("abc@.+0123456789~", k=length)) for length in (*range(1, 40), 63, 64, 254)]
+    assert hash_keys(pl.Series(keys), "some run").to_list() == [hash_slowly(key, "some run") for key in keys]
+
+
+def test_the_hash_of_an_address_is_this_one_for_ever() -> None:
+    assert hash_keys(pl.Series(["ann@example.com"]), "welcome/2026-01-01").to_list() == [9379638079785895917]
+
+
+def test_a_key_has_the_same_hash_in_any_company() -> None:
+    alone = hash_keys(pl.Series(["a@x.example"]), "k").item()
+    assert hash_keys(pl.Series(["b" * 200, "a@x.example"]), "k").to_list()[1] == alone
+
+
+def test_hashes_are_the_same_however_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = pl.Series([f"{'u' * (number % 50)}{number}@example.com" for number in range(100)])
+    at_once = hash_keys(keys, "k")
+    monkeypatch.setattr("engine.audience.order._KEYS_AT_ONCE", 7)
+    assert hash_keys(keys, "k").equals(at_once)
+
+
+def test_another_order_key_gives_another_order() -> None:
+    keys = pl.Series([f"user{number}@example.com" for number in range(1000)])
+    orders = [hash_keys(keys, order_key).arg_sort().to_list() for order_key in ("a", "b")]
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
+
+
+def test_the_first_tenth_is_a_fair_sample_of_every_domain() -> None:
+    domains = ("gmail.example", "outlook.example", "mail.example", "x.example")
+    keys = pl.Series([f"user{number}@{domains[number % 4]}" for number in range(20_000)])
+    first = keys.gather(hash_keys(keys, "run").arg_sort().head(2_000))
+    for domain in domains:
+        assert 400 < first.str.ends_with(f"@{domain}").sum() < 600
+
+
+def test_no_keys_have_no_hashes() -> None:
+    hashes = hash_keys(pl.Series([], dtype=pl.String), "k")
+    assert hashes.len() == 0
+    assert hashes.dtype == pl.UInt64
