@@ -1,0 +1,1 @@
+"""What to send: the campaign's specification, its templates and the messages made of them."""

@@ -1,0 +1,222 @@
+"""What campaign.toml says, checked, and a campaign folder read."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from engine.audience.spec import AudienceSpec, Section, SuppressionSpec
+from engine.campaign.mailbox import check_address, parse_mailbox
+from engine.campaign.problems import describe_problems, read_toml, report_problems
+from engine.errors import ConfigurationError, UsageError, nearest
+
+# Campaign names and run keys become folder names and SES tag values.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME_RULE = "1 to 64 letters, digits, - and _, the first a letter or digit"
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_KEY_FORMATS = {"date": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "hour": "%Y-%m-%dT%H"}
+TOKEN_PLACEHOLDER = re.compile(r"\{\{\s*token\s*\}\}")
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """Return a validator that keeps the text as written once `check` accepts it."""
+
+    def validate(text: str) -> str:
+        check(text)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _check_content_path(path: str) -> None:
+    pure = PurePosixPath(path)
+    if not path or "\\" in path or pure.is_absolute() or ".." in pure.parts or not path.isprintable():
+        raise ValueError("no path inside the campaign folder", "name a file of the campaign folder")
+
+
+def _check_key_template(template: str) -> None:
+    for placeholder in _PLACEHOLDER.findall(template):
+        if placeholder not in _KEY_FORMATS:
+            known = ", ".join(f"{{{name}}}" for name in _KEY_FORMATS)
+            raise ValueError(f"an unknown placeholder {{{placeholder}}}", f"there are: {known}")
+    example = format_key(template, datetime(2026, 11, 24, 13, tzinfo=UTC))
+    if not _NAME.fullmatch(example):
+        raise ValueError(f'a key that comes out as "{example}"', f"use {_NAME_RULE}")
+
+
+def _check_unsubscribe_url(url: str) -> None:
+    if not TOKEN_PLACEHOLDER.search(url):
+        raise ValueError("no {{ token }} in it", "put {{ token }} where the recipient's signed token belongs")
+    plain = TOKEN_PLACEHOLDER.sub("TOKEN", url)
+    if "{" in plain or not re.fullmatch(r"[!-~]+", plain) or any(mark in plain for mark in '<>,"'):
+        raise ValueError("a character that a link cannot carry", "percent-encode it; {{ token }} is filled in alone")
+    parts = urlsplit(plain)
+    if parts.scheme != "https" or not parts.hostname or "TOKEN" in parts.netloc:
+        raise ValueError(
+            "no https link with a fixed host", "one-click unsubscribing (RFC 8058) needs https://HOST/…{{ token }}"
+        )
+
+
+MailboxText = Annotated[str, _checked(parse_mailbox)]
+AddressText = Annotated[str, _checked(check_address)]
+ContentPath = Annotated[str, _checked(_check_content_path)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ContentSpec(Section):
+    """`[content]`: the files of the campaign folder that make the message."""
+
+    html: ContentPath | None = Field(default=None, description="template of the HTML part")
+    text: ContentPath | None = Field(default=None, description="template of the text part; else derived from HTML")
+    attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(default=(), description="files")
+
+    @model_validator(mode="after")
+    def _has_a_part(self) -> "ContentSpec":
+        if self.html is None and self.text is None:
+            raise ValueError("neither html nor text", "name at least one template")
+        return self
+
+
+class UnsubscribeSpec(Section):
+    """`[unsubscribe]`: the ways out that the List-Unsubscribe header offers (RFC 2369, RFC 8058)."""
+
+    url: Annotated[str, _checked(_check_unsubscribe_url)] = Field(description="https link with {{ token }}")
+    mailto: AddressText | None = Field(default=None, description="address that takes requests by mail")
+
+
+class DeliverySpec(Section):
+    """`[delivery]`: how the messages leave."""
+
+    transport: Literal["ses"] = Field(default="ses", description="the way out")
+    call: Literal["single"] = Field(default="single", description="one message, one call")
+    configuration_set: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES configuration set"
+    )
+    rate_share: float = Field(default=1.0, gt=0, le=1, description="share of the account's send rate")
+    max_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="recipients a second")
+    in_doubt: Literal["hold", "resend"] = Field(default="hold", description="what to do with recipients in doubt")
+    at_quota: Literal["pause"] = Field(default="pause", description="what to do at the end of the 24-hour quota")
+
+
+class GuardSpec(Section):
+    """`[guard]`: shares of the sent messages at which the run pauses itself."""
+
+    max_bounce_rate: Share = 0.05
+    max_complaint_rate: Share = 0.001
+    max_failure_rate: Share = 0.02
+
+
+class CampaignSpec(Section):
+    """The whole of campaign.toml."""
+
+    sender: MailboxText = Field(alias="from", description="mailbox in From")
+    reply_to: Annotated[tuple[MailboxText, ...], Field(strict=False)] = Field(default=(), description="for replies")
+    subject: str = Field(min_length=1, description="Jinja2 template of the subject")
+    kind: Literal["marketing", "transactional"] = Field(default="marketing", description="marketing needs a way out")
+    key: Annotated[str, _checked(_check_key_template)] = Field(default="{date}", description="the default run key")
+    audience: AudienceSpec
+    suppression: SuppressionSpec = SuppressionSpec()
+    content: ContentSpec
+    unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
+    delivery: DeliverySpec = DeliverySpec()
+    guard: GuardSpec = GuardSpec()
+
+    @field_validator("unsubscribe")
+    @classmethod
+    def _fits_the_kind(cls, unsubscribe: UnsubscribeSpec | None, info: ValidationInfo) -> UnsubscribeSpec | None:
+        kind = info.data.get("kind")
+        if kind == "marketing" and unsubscribe is None:
+            raise ValueError(
+                "a marketing campaign without a way out",
+                'add [unsubscribe] with url = "https://…/{{ token }}", or set kind = "transactional" where it is that',
+            )
+        if kind == "transactional" and unsubscribe is not None:
+            raise ValueError(
+                "a transactional campaign with a way out", 'remove [unsubscribe], or set kind = "marketing"'
+            )
+        return unsubscribe
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign folder and what its campaign.toml says."""
+
+    name: str
+    folder: Path
+    spec: CampaignSpec
+
+
+def load_campaign(folder: Path) -> Campaign:
+    """Read and check a campaign folder's campaign.toml.
+
+    Args:
+        folder: the campaign's folder; its name is the campaign's name.
+
+    Raises:
+        UsageError: there is no such folder.
+        ConfigurationError: campaign.toml is missing, or is wrong: all its problems at once.
+    """
+    name = folder.absolute().name
+    if not folder.is_dir():
+        others = [toml.parent.name for toml in folder.parent.glob("*/campaign.toml")]
+        raise UsageError(f"there is no campaign {name}", where=str(folder), remedy=nearest(name, others))
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f'"{name}" cannot name a campaign', where=str(folder), remedy=f"rename the folder: {_NAME_RULE}"
+        )
+    file = folder / "campaign.toml"
+    return Campaign(name=name, folder=folder, spec=parse_spec(_read_text(file), file=str(file)))
+
+
+def parse_spec(source: str, *, file: str) -> CampaignSpec:
+    """Check the text of a campaign.toml.
+
+    Raises:
+        ConfigurationError: naming `file`, line and key of everything that is wrong.
+    """
+    data: dict[str, Any] = read_toml(source, file=file)
+    try:
+        return CampaignSpec.model_validate(data)
+    except ValidationError as error:
+        problems = describe_problems(error, model=CampaignSpec, source=source)
+    raise report_problems(problems, file=file)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "the campaign folder has no campaign.toml",
+            where=str(file),
+            remedy="write one; from, subject, [audience] and [content] are required",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"campaign.toml is not UTF-8 (byte {error.start})", where=str(file), remedy="save it as UTF-8"
+        ) from None
+
+
+def format_key(template: str, now: datetime) -> str:
+    """Fill in a key template: {date}, {week} (ISO 8601), {month} and {hour} of `now`.
+
+    >>> format_key("{week}", datetime(2026, 11, 24, 13, tzinfo=UTC))
+    '2026-W48'
+    """
+    return _PLACEHOLDER.sub(lambda found: now.strftime(_KEY_FORMATS[found[1]]), template)
+
+
+def check_key(key: str) -> str:
+    """Return a run key that can be a folder name and an SES tag value.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not _NAME.fullmatch(key):
+        raise UsageError(f'"{key}" cannot be a run key', where="--key", remedy=f"use {_NAME_RULE}")
+    return key

@@ -1,0 +1,150 @@
+"""Laws of the campaign room that hold whatever the data is."""
+
+import html
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unicodedata import category
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from engine.campaign.html_text import derive_text
+from engine.campaign.mailbox import Mailbox, parse_mailbox
+from engine.campaign.message import Envelope, Message, write_eml
+from engine.campaign.problems import locate_keys
+from engine.campaign.render import Renderer, RenderError
+from engine.campaign.spec import Campaign, parse_spec
+from engine.campaign.templates import compile_content
+from engine.campaign.unsubscribe import TokenSigner
+
+SIGNER = TokenSigner([b"a key that only tests use"])
+TOML = """\
+from = "a@acme.example"
+subject = "Hi {{ name }}"
+audience.source = "a.csv"
+content = { html = "body.html", text = "body.txt" }
+unsubscribe.url = "https://acme.example/{{ token }}"
+"""
+PRINTABLE = st.text(st.characters(min_codepoint=32, exclude_categories=["C", "Zl", "Zp"]), min_size=1)
+HOSTILE = st.sampled_from(
+    ["{{7*7}}", "{{ ''.__class__ }}", "{% raw %}", "<script>", "a\r\nBcc: x", "\x00", "</p>", "&amp;"]
+)
+VALUES = st.one_of(st.text(), HOSTILE, st.lists(st.one_of(HOSTILE, st.text())).map("".join))
+ADDRESSES = st.from_regex(r"[a-z0-9.+_-]{1,64}@[a-z0-9-]{1,60}\.example", fullmatch=True)
+
+
+def make_renderer() -> Renderer:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "body.html").write_text("<p>{{ name }}</p>", encoding="utf-8")
+        (folder / "body.txt").write_text("{{ name }}|{{ recipient.name }}.", encoding="utf-8")
+        campaign = Campaign("welcome", folder, parse_spec(TOML, file="campaign.toml"))
+        return Renderer(compile_content(campaign), campaign, run_key="k", signer=SIGNER)
+
+
+RENDERER = make_renderer()
+
+
+@given(name=VALUES, address=st.one_of(ADDRESSES, st.text()))
+def test_no_header_of_a_message_ever_has_a_control_character(name: str, address: str) -> None:
+    try:
+        message = RENDERER.render({"name": name}, 1, address)
+    except RenderError:
+        return
+    headers = [("To", message.address), ("Subject", message.subject), *message.headers]
+    assert not any(category(mark) == "Cc" for pair in headers for value in pair for mark in value)
+    assert all(value.isascii() and value.isprintable() and len(value) <= 995 for _, value in message.headers)
+
+
+@given(VALUES)
+def test_values_are_escaped_in_html_and_never_evaluated(name: str) -> None:
+    try:
+        message = RENDERER.render({"name": name}, 1, "a@b.example")
+    except RenderError as error:
+        assert error.template == "subject"  # noqa: PT017 - the law is about which part may refuse a value
+        return
+    inner = str(message.html).removeprefix("<p>").removesuffix("</p>")
+    assert not set(inner) & set("<>\"'")
+    assert html.unescape(inner) == html.unescape(html.escape(name))
+    assert message.text == f"{name}|{name}."
+    assert message.subject == f"Hi {name}"
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_a_token_gives_back_what_was_signed(address: str, topic: str) -> None:
+    assert SIGNER.verify(SIGNER.sign(address, topic)) == (address, topic)
+
+
+@given(ADDRESSES, st.integers(min_value=0), st.characters())
+def test_a_token_with_one_changed_character_is_nobodys(address: str, place: int, mark: str) -> None:
+    token = SIGNER.sign(address, "newsletter")
+    place %= len(token)
+    assume(token[place] != mark)
+    assert SIGNER.verify(token[:place] + mark + token[place + 1 :]) is None
+
+
+@given(st.text())
+def test_no_text_makes_verifying_a_token_fail(token: str) -> None:
+    assert SIGNER.verify(token) is None
+
+
+@given(PRINTABLE.map(str.strip).filter(bool), ADDRESSES)
+def test_an_encoded_mailbox_is_ascii_and_reads_back(name: str, address: str) -> None:
+    assume(".." not in address and ".@" not in address and "-." not in address)
+    assume(not address.startswith(".") and "@-" not in address)
+    encoded = Mailbox(name, address).encode()
+    assert encoded.isascii()
+    assert encoded.isprintable()
+    if name.isascii():
+        assert parse_mailbox(encoded) == Mailbox(name, address)
+    else:
+        assert str(make_header(decode_header(encoded.rpartition(" ")[0]))) == name
+
+
+@given(st.text())
+def test_any_text_is_a_mailbox_or_a_reasoned_refusal(text: str) -> None:
+    try:
+        parse_mailbox(text)
+    except ValueError as error:
+        assert len(error.args) == 2  # noqa: PT017 - most texts are refused, and each refusal has a remedy
+
+
+BODY = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), min_size=1
+)
+
+
+@given(PRINTABLE, BODY, BODY)
+def test_an_eml_reads_back_to_the_same_parts(subject: str, html_part: str, text: str) -> None:
+    message = Message(1, "ann@example.com", "S" + subject + "S", html_part + "\n", text + "\n", (), ())
+    mail = message_from_bytes(write_eml(message, Envelope("a@b.example", (), (), None)), policy=default)
+    found = [mail.get_body((kind,)) for kind in ("html", "plain")]
+    bodies = [part.get_content().replace("\r\n", "\n") for part in found if isinstance(part, EmailMessage)]
+    assert bodies == [message.html, message.text]
+
+
+@given(st.text())
+def test_any_html_gives_text_without_runs_of_empty_lines(source: str) -> None:
+    text = derive_text(source)
+    assert text.endswith("\n")
+    assert "\n\n\n" not in text
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{k} = 1", '{k} = """\n[x]\n"""', "{k} = [\n1,\n\n2]", "{k} = {{ a = 1 }}", "# x\n{k} = '#'"])
+    )
+)
+def test_every_key_is_located_at_the_line_where_it_stands(statements: list[str]) -> None:
+    blocks = [statement.format(k=f"key{number}") for number, statement in enumerate(statements)]
+    source = "\n".join(blocks)
+    lines = source.split("\n")
+    for number in range(len(blocks)):
+        assert lines[locate_keys(source)[f"key{number}",] - 1].startswith(f"key{number} =")
