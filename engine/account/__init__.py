@@ -1,0 +1,1 @@
+"""The SES account: how it is reached, its quota, its identities."""

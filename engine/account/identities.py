@@ -1,0 +1,77 @@
+"""Which addresses and domains the account may send from (and, in the SES sandbox, send to)."""
+
+from typing import Any
+
+import botocore.exceptions
+
+from engine.account.client import translate_aws_errors
+from engine.errors import ServiceError
+
+SIMULATOR = "simulator.amazonses.com"
+
+
+def covering_identities(address: str) -> list[str]:
+    """List the identities any of which lets an address be used: itself, its domain, the parent domains.
+
+    An address identity is case-sensitive and covers its +labels
+    (https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html).
+
+    >>> covering_identities("Ann+news@mail.acme.example")
+    ['Ann+news@mail.acme.example', 'Ann@mail.acme.example', 'mail.acme.example', 'acme.example']
+    """
+    local, _, domain = address.rpartition("@")
+    addresses = [address] if "+" not in local else [address, f"{local.partition('+')[0]}@{domain}"]
+    labels = domain.lower().split(".")
+    return addresses + [".".join(labels[i:]) for i in range(len(labels) - 1)]
+
+
+async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
+    """Check that the account may send from an address.
+
+    Args:
+        client: SES.
+        address: the bare address.
+        key: the key of campaign.toml that names it, for the message.
+
+    Raises:
+        ServiceError: neither the address nor one of its domains is a verified identity.
+    """
+    for identity in covering_identities(address):
+        try:
+            with translate_aws_errors("SES"):
+                found = await client.get_email_identity(EmailIdentity=identity)
+        except ServiceError as error:
+            match _code(error):
+                case "NotFoundException":
+                    continue
+                case "AccessDeniedException" | "AccessDenied":
+                    return  # may send, may not look: the first reply will tell
+            raise
+        if found.get("VerifiedForSendingStatus"):
+            return
+    raise ServiceError(
+        f"the sender {address} is not verified in this account and region",
+        where=key,
+        remedy="verify the address or its domain in SES, or set `from` to one that is verified",
+    )
+
+
+async def list_verified(client: Any) -> set[str]:
+    """List the identities that are verified for sending: domains in lower case, addresses as they are."""
+    verified: set[str] = set()
+    token: dict[str, str] = {}
+    while True:
+        with translate_aws_errors("SES"):
+            page = await client.list_email_identities(PageSize=1000, **token)
+        for identity in page.get("EmailIdentities", []):
+            name = identity["IdentityName"]
+            if identity.get("VerificationStatus") == "SUCCESS" or identity.get("SendingEnabled"):
+                verified.add(name if "@" in name else name.lower())
+        if not page.get("NextToken"):
+            return verified
+        token = {"NextToken": page["NextToken"]}
+
+
+def _code(error: ServiceError) -> str:
+    cause = error.__cause__
+    return cause.response["Error"].get("Code", "") if isinstance(cause, botocore.exceptions.ClientError) else ""

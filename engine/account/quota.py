@@ -1,0 +1,76 @@
+"""What the account allows: rate, 24-hour quota, and whether it may send at all."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.account.client import translate_aws_errors
+from engine.errors import ServiceError
+
+UNLIMITED = -1  # SES writes an unlimited 24-hour quota so
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """GetAccount's answer, as far as sending needs it.
+
+    Attributes:
+        max_send_rate: recipients a second.
+        max_24_hours: recipients in any 24 hours; None is unlimited.
+        sent_24_hours: recipients in the last 24 hours, by every sender of the account; it lags.
+        production: False while the account is in the SES sandbox.
+        sending_enabled: False while sending is paused.
+        enforcement: HEALTHY, PROBATION or SHUTDOWN.
+    """
+
+    max_send_rate: float
+    max_24_hours: float | None
+    sent_24_hours: float
+    production: bool
+    sending_enabled: bool
+    enforcement: str
+
+    @property
+    def left_24_hours(self) -> float | None:
+        """Recipients that may still be sent now; None is unlimited."""
+        return None if self.max_24_hours is None else max(0.0, self.max_24_hours - self.sent_24_hours)
+
+
+async def read_quota(client: Any) -> Quota:
+    """Read the account's limits. At most once a second: GetAccount is limited to that.
+
+    Raises:
+        ServiceError: SES cannot be reached or refuses the credentials.
+        ConfigurationError: there are no credentials.
+    """
+    with translate_aws_errors("SES"):
+        account = await client.get_account()
+    limits = account.get("SendQuota", {})
+    max_24_hours = limits.get("Max24HourSend", UNLIMITED)
+    return Quota(
+        max_send_rate=limits.get("MaxSendRate", 1.0),
+        max_24_hours=None if max_24_hours == UNLIMITED else max_24_hours,
+        sent_24_hours=limits.get("SentLast24Hours", 0.0),
+        production=account.get("ProductionAccessEnabled", True),
+        sending_enabled=account.get("SendingEnabled", True),
+        enforcement=account.get("EnforcementStatus", "HEALTHY"),
+    )
+
+
+def refuse_if_stopped(quota: Quota) -> None:
+    """Check that the account may send.
+
+    Raises:
+        ServiceError: sending is paused, or SES has shut the account down.
+    """
+    if quota.enforcement == "SHUTDOWN":
+        raise ServiceError(
+            "SES has shut down sending for this account",
+            where="GetAccount: EnforcementStatus SHUTDOWN",
+            remedy="see the case in the AWS Support Center; launch again when it is resolved",
+        )
+    if not quota.sending_enabled:
+        raise ServiceError(
+            "sending is paused for this account",
+            where="GetAccount: SendingEnabled false",
+            remedy="find out why, then enable it: aws sesv2 put-account-sending-attributes --sending-enabled",
+        )

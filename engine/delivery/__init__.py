@@ -1,0 +1,1 @@
+"""From a rendered message to an outcome: pacing, retries, dispatch, transports."""

@@ -1,0 +1,49 @@
+"""When a message that was certainly not accepted is tried again."""
+
+import random
+from dataclasses import dataclass
+
+from engine.delivery.replies import Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential back-off with full jitter, bounded by attempts and by time.
+
+    Attributes:
+        first_seconds: mean wait after the first attempt, twice that of the full range.
+        longest_seconds: the range never grows beyond.
+        attempts: dispatches at most.
+        seconds: from the first dispatch on; after that it is given up.
+    """
+
+    first_seconds: float
+    longest_seconds: float
+    attempts: int
+    seconds: float
+
+    def next_wait(self, *, attempts: int, elapsed_seconds: float, jitter: float) -> float | None:
+        """Return seconds to wait before the next attempt, or None where it is given up.
+
+        Args:
+            attempts: made so far, at least one.
+            elapsed_seconds: since the first.
+            jitter: from 0 to 1, drawn by the caller.
+        """
+        wait = min(self.longest_seconds, self.first_seconds * 2.0**attempts) * jitter
+        if attempts >= self.attempts or elapsed_seconds + wait > self.seconds:
+            return None
+        return wait
+
+
+POLICIES = {
+    Meaning.RETRY: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120),
+    Meaning.UNREACHABLE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=12, seconds=120),
+    # The pacer slows down; the wait only spreads the returning calls. Throttling passes, so attempts hardly count.
+    Meaning.SLOW_DOWN: RetryPolicy(first_seconds=0.5, longest_seconds=5, attempts=1_000, seconds=600),
+}
+
+
+def draw_jitter() -> float:
+    """Draw a number from 0 to 1."""
+    return random.random()  # noqa: S311 - spreads retries, protects nothing

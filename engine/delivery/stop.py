@@ -1,0 +1,51 @@
+"""The one place where a worker learns that it has to stop, and why."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StopCause(StrEnum):
+    """Why a worker stops before its run is finished."""
+
+    SIGNAL = "signal"  # SIGTERM or SIGINT
+    PAUSED = "paused"  # the account, the guard or a person paused the run
+    ERROR = "error"  # ledger, store or a bug: the exception is kept
+
+
+@dataclass(frozen=True, slots=True)
+class StopReason:
+    """A cause, in words for people, with the exception where there is one."""
+
+    cause: StopCause
+    text: str
+    remedy: str = "launch again to go on"
+    error: BaseException | None = None
+
+
+class Stop:
+    """Set once; the first reason stays."""
+
+    def __init__(self) -> None:
+        self.reason: StopReason | None = None
+        self._event = asyncio.Event()
+
+    def request(self, reason: StopReason) -> None:
+        """Ask the worker to take no more work and to end when what is in flight has ended."""
+        if self.reason is None:
+            self.reason = reason
+            self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Tell whether to stop."""
+        return self.reason is not None
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is requested, or for some seconds; True where it is requested."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
