@@ -1,0 +1,57 @@
+"""A message between the request that asked for it and the record of its acceptance."""
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+
+class Header(TypedDict):
+    """One header of a message."""
+
+    name: str
+    value: str
+
+
+class Attachment(TypedDict):
+    """What is kept of an attachment."""
+
+    name: str
+    type: str
+    size: int
+
+
+@dataclass(slots=True)
+class Content:
+    """What a recipient would see.
+
+    Attributes:
+        failure: why SES could not render the template; empty for all other content.
+        raw: the MIME message in base64; empty unless it was sent as Raw content.
+    """
+
+    subject: str | None = None
+    html: str | None = None
+    text: str | None = None
+    headers: list[Header] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    raw: str = ""
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A valid message, not accepted yet.
+
+    Attributes:
+        sender: the From, as it was given.
+        sender_address: the address in it.
+        recipients: the addresses of To, Cc and Bcc.
+    """
+
+    operation: str
+    sender: str
+    sender_address: str
+    recipients: list[str]
+    reply_to: list[str]
+    tags: dict[str, str]
+    configuration_set: str | None
+    content: Content

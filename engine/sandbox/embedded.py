@@ -1,0 +1,59 @@
+"""A sandbox in a thread of its own, for a command or a test that is a client of it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from engine.sandbox.server import REGION, Sandbox, SandboxSettings
+
+
+@dataclass(frozen=True)
+class EmbeddedSandbox:
+    """What a client needs to know of a running sandbox."""
+
+    url: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    region: str = REGION
+
+
+@contextmanager
+def run_in_thread(settings: SandboxSettings) -> Iterator[EmbeddedSandbox]:
+    """Run a sandbox in its own thread and event loop until the context ends.
+
+    Args:
+        settings: how it is set up; the first of its credentials is handed out.
+
+    Raises:
+        ConfigurationError: it cannot start; see `Sandbox.start`.
+    """
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(_run(settings, started)), name="sandbox", daemon=True)
+    thread.start()
+    try:
+        url, _, _ = started.result()
+        access_key_id, secret = next(iter(settings.credentials.items()))
+        yield EmbeddedSandbox(url, access_key_id, secret)
+    finally:
+        if started.exception() is None:
+            _, loop, stop = started.result()
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+async def _run(
+    settings: SandboxSettings, started: "Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]"
+) -> None:
+    """Serve until the event that is handed over is set; a failure to start is handed over too."""
+    stop = asyncio.Event()
+    try:
+        async with Sandbox(settings) as sandbox:
+            started.set_result((sandbox.url, asyncio.get_running_loop(), stop))
+            await stop.wait()
+    except Exception as problem:
+        if started.done():
+            raise
+        started.set_exception(problem)

@@ -1,0 +1,213 @@
+"""The sandbox: a local server that speaks the SES API v2 and behaves like an account."""
+
+import asyncio
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from aiohttp import web
+
+from engine.clock import Clock, SystemClock
+from engine.errors import ConfigurationError
+from engine.sandbox.account import Account
+from engine.sandbox.api import Api
+from engine.sandbox.configuration_sets import ConfigurationSets
+from engine.sandbox.control import Control, Latency
+from engine.sandbox.faults import Faults
+from engine.sandbox.guard import is_foreign, is_loopback_name
+from engine.sandbox.identities import Identities
+from engine.sandbox.inbox import Inbox
+from engine.sandbox.limits import RateBucket, RollingQuota
+from engine.sandbox.record import Record
+from engine.sandbox.replies import ApiError, Reply
+from engine.sandbox.sending import Sending
+from engine.sandbox.signature import Verifier
+from engine.sandbox.wire import deliver, respond
+
+ACCESS_KEY_ID = "AKIDSANDBOX0000000000"
+SECRET_ACCESS_KEY = "sandbox-secret-access-key"  # noqa: S105 - well known; it opens this test server alone
+REGION = "us-east-1"
+MAX_REQUEST_BYTES = 84 * 1024 * 1024  # a 40 MB message, with room for the escapes of its JSON
+KEEPALIVE_SECONDS = 75.0
+BACKLOG = 1024  # connections that may wait to be accepted: a sender opens hundreds at once
+DRAIN_SECONDS = 1.0  # how long calls in flight may take to end once the server stops
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """How the sandbox and its account are set up.
+
+    Attributes:
+        record_folder: where the record of accepted messages is kept; made when it is not there.
+        host: where to listen; loopback only.
+        port: 0 takes a free one.
+        max_send_rate: recipients a second.
+        max_24_hour_send: recipients in 24 hours; -1 for no limit.
+        production_access: False is an account in the SES sandbox, which may send to verified recipients only.
+        identities: verified addresses and domains; None means that all are verified.
+        configuration_sets: those that exist; None means that every name exists.
+        latency_seconds: how long each reply of the API is held back.
+        credentials: access key ids and their secrets.
+        seed: fixes the dice of faults with a probability.
+    """
+
+    record_folder: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    max_send_rate: float = 14.0
+    max_24_hour_send: float = 50_000.0
+    production_access: bool = True
+    identities: tuple[str, ...] | None = None
+    configuration_sets: tuple[str, ...] | None = None
+    latency_seconds: float = 0.0
+    credentials: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({ACCESS_KEY_ID: SECRET_ACCESS_KEY}))
+    seed: int = 0
+
+
+class Sandbox:
+    """The server. Use it as an async context manager, or call `start` and `stop`.
+
+    Args:
+        settings: how it is set up.
+        clock: time, for rates, quota, signatures and latency.
+    """
+
+    def __init__(self, settings: SandboxSettings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._verifier = Verifier(settings.credentials, self._clock)
+        self._account = _account_of(settings, self._clock)
+        self._faults = Faults(settings.seed)
+        self._latency = Latency(settings.latency_seconds)
+        self._control = Control(account=self._account, faults=self._faults, latency=self._latency)
+        self._stopping = asyncio.Event()
+        self._runner: web.ServerRunner | None = None
+        self._record: Record | None = None
+        self._api: Api | None = None
+        self._inbox = Inbox(settings.record_folder)
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """The address of the API (an AWS endpoint URL) and of the inbox, once it is started."""
+        return self._url
+
+    async def start(self) -> None:
+        """Open the record and listen.
+
+        Raises:
+            ConfigurationError: the host is not loopback, the port is in use, or the record cannot be written.
+        """
+        settings = self._settings
+        where = f"{settings.host}:{settings.port}"
+        if not is_loopback_name(settings.host):
+            raise ConfigurationError(
+                "the sandbox is a test server and listens on loopback only", where=where, remedy="use host 127.0.0.1"
+            )
+        self._record = Record(settings.record_folder)
+        sending = Sending(account=self._account, record=self._record, faults=self._faults, clock=self._clock)
+        self._api = Api(account=self._account, sending=sending, clock=self._clock)
+        try:
+            self._url = await self._listen()
+        except OSError as problem:
+            await self.stop()
+            raise _cannot_listen(problem, where) from problem
+
+    async def _listen(self) -> str:
+        """Listen, and return the URL."""
+        server = web.Server(
+            self._serve,
+            request_factory=_make_request,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=DRAIN_SECONDS)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=BACKLOG).start()
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop listening, let the calls in flight end, close everything. Stopping twice does nothing."""
+        self._stopping.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._record is not None:
+            self._record.close()
+            self._record = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request: the API's under its own path and wherever a call is signed, else a page."""
+        path = request.raw_path
+        if path.startswith("/v2/") or "Authorization" in request.headers:
+            return await self._serve_api(request)
+        if is_foreign(request):
+            return web.Response(status=403, text="This server answers to this machine only.\n")
+        if path.startswith("/_sandbox/"):
+            return self._control.answer(request.method, path, await request.read())
+        page = await self._inbox.answer(request)
+        return page or await self._serve_api(request)
+
+    async def _serve_api(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return respond(ApiError("RequestEntityTooLargeException", "Request size exceeded.", status=413).reply())
+        reply = self._answer(request, body)
+        if self._latency.seconds:
+            await self._clock.sleep(self._latency.seconds)
+        return await deliver(request, reply, stopping=self._stopping)
+
+    def _answer(self, request: web.BaseRequest, body: bytes) -> Reply:
+        """Return the reply of one call of the API. It does not wait, so no two calls are decided at once."""
+        assert self._api is not None  # noqa: S101 - nothing is served before `start` has set it
+        method, target = request.method, request.raw_path
+        try:
+            region = self._verifier.verify(method=method, target=target, headers=request.headers, body=body)
+            return self._api.answer(method=method, target=target, body=body, region=region)
+        except ApiError as error:
+            return error.reply()
+        except OSError as problem:
+            # The record cannot be written, so nothing was accepted.
+            return ApiError("InternalFailure", f"The sandbox cannot write its record: {problem}", status=500).reply()
+
+
+def _account_of(settings: SandboxSettings, clock: Clock) -> Account:
+    return Account(
+        bucket=RateBucket(settings.max_send_rate, clock),
+        quota=RollingQuota(settings.max_24_hour_send, clock),
+        identities=Identities(settings.identities),
+        configuration_sets=ConfigurationSets(settings.configuration_sets),
+        production_access=settings.production_access,
+        clock=clock,
+    )
+
+
+def _make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - aiohttp's private types
+    """Return a request that may be as large as SES takes them."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_REQUEST_BYTES)
+
+
+def _cannot_listen(problem: OSError, where: str) -> ConfigurationError:
+    if problem.errno == errno.EADDRINUSE:
+        return ConfigurationError(
+            "the sandbox cannot listen: the port is in use",
+            where=where,
+            remedy="stop what uses it, or take another port (0 takes a free one)",
+        )
+    return ConfigurationError(
+        f"the sandbox cannot listen: {problem.strerror or problem}", where=where, remedy="take another host or port"
+    )

@@ -1,0 +1,52 @@
+"""The mailbox simulator, and what becomes of any other accepted message.
+
+Source: SES developer guide, "Using the mailbox simulator manually".
+"""
+
+from collections.abc import Container, Sequence
+
+SIMULATOR_DOMAIN = "simulator.amazonses.com"
+
+_FATES = {
+    "success": "delivered",
+    "bounce": "bounced",
+    "complaint": "complained",
+    "ooto": "out_of_office",
+    "suppressionlist": "suppressed",
+}
+
+
+def is_simulator(address: str) -> bool:
+    """Say whether an address is the simulator's: one of its mailboxes, with or without a `+label`.
+
+    >>> is_simulator("bounce+c1-42@simulator.amazonses.com"), is_simulator("a@simulator.amazonses.com")
+    (True, False)
+    """
+    return _mailbox(address) in _FATES
+
+
+def fate_of(recipients: Sequence[str], *, suppressed: Container[str]) -> str:
+    """Return what becomes of a message.
+
+    Args:
+        recipients: all addresses of the message.
+        suppressed: the account's suppression list, in lower case.
+
+    Returns:
+        `delivered`, `bounced`, `complained`, `out_of_office` or `suppressed`; for several recipients, the fate of the
+        first to whom something other than delivery happens.
+    """
+    for address in recipients:
+        if address.lower() in suppressed:
+            return "suppressed"
+        fate = _FATES.get(_mailbox(address), "delivered")
+        if fate != "delivered":
+            return fate
+    return "delivered"
+
+
+def _mailbox(address: str) -> str:
+    """Return the mailbox of a simulator address, empty for every other address."""
+    if not address.lower().endswith("@" + SIMULATOR_DOMAIN):
+        return ""
+    return address.partition("@")[0].partition("+")[0].lower()
