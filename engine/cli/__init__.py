@@ -1,0 +1,1 @@
+"""Commands: parse, call, print. One file per command group."""

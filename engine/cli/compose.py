@@ -1,0 +1,111 @@
+"""The composition root: from what the command line says to the objects that do the work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.campaign.spec import Campaign, check_key, format_key, load_campaign
+from engine.campaign.unsubscribe import TokenSigner
+from engine.cli.options import Common
+from engine.clock import SystemClock
+from engine.ledger.database import Ledger, open_ledger
+from engine.run.planning import PlanRequest
+from engine.settings import Settings, load_settings
+from engine.store.folder import Store
+from engine.store.keys import read_unsubscribe_key
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An open workspace."""
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    clock: SystemClock
+
+
+@contextmanager
+def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
+    """Open store and ledger of a workspace.
+
+    Args:
+        common: what the command line says.
+        around: a campaign folder whose workspace is meant where none is named.
+    """
+    settings = _load_settings(common, around)
+    store = Store(settings.store_folder)
+    ledger = open_ledger(settings.ledger_url)
+    try:
+        yield Place(settings, store, ledger, SystemClock())
+    finally:
+        ledger.close()
+
+
+def open_store(common: Common) -> Store:
+    """Open a workspace's store alone."""
+    return Store(_load_settings(common, None).store_folder)
+
+
+def _load_settings(common: Common, around: Path | None) -> Settings:
+    workspace = (common.workspace or _find_workspace(around)).absolute()
+    return load_settings(workspace, store=common.store, ledger=common.ledger)
+
+
+def find_campaign_folder(given: str, common: Common) -> Path:
+    """Find the folder that CAMPAIGN means: a path, or a name under `campaigns/` of the workspace."""
+    path = Path(given)
+    if path.is_dir():
+        return path.absolute()
+    workspace = common.workspace or _find_workspace(None)
+    named = workspace / "campaigns" / given
+    return (named if named.is_dir() or "/" not in given else path).absolute()
+
+
+def _find_workspace(campaign: Path | None) -> Path:
+    """Take the workspace around a campaign, else the nearest folder upwards that has `campaigns/`, else this one."""
+    if campaign is not None and campaign.parent.name == "campaigns":
+        return campaign.parent.parent
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "campaigns").is_dir()), here)
+
+
+def make_plan_request(  # noqa: PLR0913 - one for each option
+    place: Place, folder: Path, *, audience: str | None, key: str | None, limit: int | None, sandbox: bool
+) -> PlanRequest:
+    """Read a campaign and what the command line changes of it."""
+    campaign = load_campaign(folder)
+    if audience is not None:
+        given = Path(audience)
+        source = str(given.absolute()) if given.exists() else audience  # a path as the shell completes it
+        spec = campaign.spec.model_copy(
+            update={"audience": campaign.spec.audience.model_copy(update={"source": source})}
+        )
+        campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)
+    now = place.clock.now()
+    return PlanRequest(
+        campaign=campaign,
+        key=check_key(key if key is not None else format_key(campaign.spec.key, now) + ("-sandbox" if sandbox else "")),
+        workspace=place.settings.workspace,
+        limit=limit,
+        sandbox=sandbox,
+        created_at=now,
+    )
+
+
+def make_signer(place: Place) -> TokenSigner:
+    """Make the signer of unsubscribe tokens from the settings, or from the store's own key."""
+    configured = [key.get_secret_value().encode() for key in place.settings.unsubscribe_keys]
+    if configured:
+        return TokenSigner(configured)
+    key, made = read_unsubscribe_key(place.store.root)
+    if made:
+        import structlog  # noqa: PLC0415 - said once in a store's life
+
+        structlog.get_logger().warning(
+            "unsubscribe.key_made",
+            path=str(place.store.root / "unsubscribe.key"),
+            note="keep it: links in sent mail are verified with it; MAILRUN_UNSUBSCRIBE_KEYS sets your own",
+        )
+    return TokenSigner([key])

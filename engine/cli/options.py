@@ -1,0 +1,81 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """Where a command works, and how it talks."""
+
+    workspace: Path | None
+    store: str | None
+    ledger: str | None
+    json: bool
+    verbose: bool
+
+
+def common_options(command: Command) -> Command:
+    """Give a command the options for workspace, store, ledger and output, as one `common` argument."""
+
+    @wraps(command)
+    def gathered(*, workspace: Path | None, store: str | None, ledger: str | None, **rest: Any) -> Any:
+        as_json, verbose = rest.pop("as_json"), rest.pop("verbose")
+        from engine.telemetry import configure_logs  # noqa: PLC0415 - only when a command really runs
+
+        configure_logs(verbose=verbose)
+        common = Common(workspace=workspace, store=store, ledger=ledger, json=as_json, verbose=verbose)
+        return command(common=common, **rest)
+
+    options = [
+        click.option(
+            "--workspace",
+            type=click.Path(path_type=Path, file_okay=False),
+            envvar="MAILRUN_WORKSPACE",
+            show_envvar=True,
+            help="Folder with campaigns/ and audiences/; the default is the one around the campaign or around here.",
+        ),
+        click.option(
+            "--store",
+            metavar="FOLDER",
+            help="Where runs and outcomes are kept; .mailrun in the workspace. [env var: MAILRUN_STORE]",
+        ),
+        click.option(
+            "--ledger",
+            metavar="URL",
+            help="URL of the ledger; SQLite in the store. [env var: MAILRUN_LEDGER]",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+        click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr."),
+    ]
+    return _apply(options, gathered)
+
+
+def campaign_options(command: Command) -> Command:
+    """Give a command CAMPAIGN and what may differ from its campaign.toml."""
+    options = [
+        click.argument("campaign"),
+        click.option("--audience", metavar="PATH", help="File or glob to send to, instead of the campaign's."),
+        click.option("--key", metavar="KEY", help="The run's key; the campaign says the default, such as the date."),
+        click.option(
+            "--limit",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Keep N recipients, a fair sample.",
+        ),
+        click.option("--sandbox", is_flag=True, help="Use an embedded local SES; no message leaves this machine."),
+    ]
+    return _apply(options, command)
+
+
+def _apply(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,25 @@
+"""`mailrun sandbox`."""
+
+from typing import Any
+
+import click
+
+from engine.cli.options import Common, common_options
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 chooses a free one.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=None, help="Recipients a second.")
+@click.option("--quota", type=click.IntRange(min=0), default=None, help="Recipients in 24 hours.")
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds a call takes.")
+@click.option("--no-production-access", is_flag=True, help="Be an account in the SES sandbox.")
+@click.option("--identity", "identities", multiple=True, help="A verified address or domain; without it, all are.")
+@common_options
+def sandbox(common: Common, **settings: Any) -> None:
+    """Run a local server that speaks the SES API and behaves like an account, with an inbox to look at.
+
+    It shows what `launch --sandbox` sent, and takes calls of anything else that is pointed at it.
+    """
+    from engine.cli.sandboxing import serve  # noqa: PLC0415 - keeps --help fast
+
+    serve(common, **settings)

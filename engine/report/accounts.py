@@ -1,0 +1,75 @@
+"""The accounts of a run: every row of the audience in exactly one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engine.ledger.journal import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """What `plan`, `preview`, `launch`, `status` and `audit` tell of a run.
+
+    Attributes:
+        run: CAMPAIGN/KEY.
+        state: the run's state.
+        reason: why it is paused or cancelled.
+        rows_read: rows of the audience.
+        accepted: recipients of the plan.
+        excluded: reason -> rows.
+        outcomes: outcome -> recipients, without `unsent`.
+        in_flight: of those in doubt, how many a live worker still expects an answer for.
+        store: the run's folder.
+    """
+
+    run: str
+    state: str
+    reason: str | None
+    rows_read: int
+    accepted: int
+    excluded: Mapping[str, int]
+    outcomes: Mapping[Outcome, int]
+    in_flight: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    store: Path
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many recipients have an outcome."""
+        if outcome is Outcome.UNSENT:
+            return self.accepted - sum(self.outcomes.values())
+        return self.outcomes.get(outcome, 0)
+
+    @property
+    def balanced(self) -> bool:
+        """Tell whether rows read = accepted + excluded, and no more outcomes than recipients."""
+        return self.rows_read == self.accepted + sum(self.excluded.values()) and self.count(Outcome.UNSENT) >= 0
+
+    @property
+    def lossless(self) -> bool:
+        """Tell whether every accepted recipient was sent to."""
+        return self.count(Outcome.SENT) == self.accepted
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `--json`."""
+        return {
+            "run": self.run,
+            "state": self.state,
+            "reason": self.reason,
+            "rows_read": self.rows_read,
+            "accepted": self.accepted,
+            "excluded": dict(self.excluded),
+            **{str(outcome): self.count(outcome) for outcome in Outcome},
+            "in_flight": self.in_flight,
+            "balanced": self.balanced,
+            "started_at": _format_time(self.started_at),
+            "finished_at": _format_time(self.finished_at),
+            "store": str(self.store),
+        }
+
+
+def _format_time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,205 @@
+"""`mailrun launch`: take up a run or plan it, check the account, send, tell the accounts."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from engine.account.client import Endpoint, open_client
+from engine.account.quota import Quota
+from engine.campaign.mailbox import parse_mailbox
+from engine.campaign.message import prepare_envelope
+from engine.campaign.render import Renderer
+from engine.campaign.spec import Campaign, load_campaign
+from engine.campaign.templates import compile_content
+from engine.campaign.unsubscribe import TokenSigner
+from engine.clock import Clock
+from engine.delivery.stop import Stop
+from engine.delivery.transports.ses import SesTransport
+from engine.errors import PausedError, UsageError
+from engine.ledger import runs
+from engine.ledger.database import Ledger
+from engine.ledger.journal import Result
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState
+from engine.report.accounts import Accounts
+from engine.run import planning, preflight
+from engine.run.abandonable import run_abandonable
+from engine.run.accounting import require_accounts
+from engine.run.manifest import digest_tree
+from engine.run.planning import FrozenRun, PlanRequest
+from engine.run.sending import Sending, send_run
+from engine.run.signals import stop_on_signals
+from engine.store.folder import Store
+
+log = structlog.get_logger()
+
+Confirm = Callable[["Forecast"], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is about to happen, for whoever has to say yes.
+
+    Attributes:
+        run: its name.
+        recipients: how many.
+        rate: recipients a second at most.
+        left_24_hours: what the 24-hour quota still allows; None is unlimited.
+        endpoint: where SES is.
+    """
+
+    run: str
+    recipients: int
+    rate: float
+    left_24_hours: float | None
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What to launch and with what.
+
+    Attributes:
+        plan: campaign, key, workspace, limit, sandbox.
+        endpoint: the embedded sandbox; None for what botocore resolves.
+        signer: of unsubscribe tokens.
+        confirm: asked once, before a new run is frozen; False calls it off.
+        begin: told the run's accounts as sending begins.
+        count: told every final result.
+    """
+
+    plan: PlanRequest
+    store: Store
+    ledger: Ledger
+    endpoint: Endpoint | None
+    signer: TokenSigner
+    clock: Clock
+    confirm: Confirm
+    begin: Callable[[Accounts], None]
+    count: Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """How a launch ended.
+
+    Attributes:
+        accounts: of the run, as the ledger has them now.
+        sent_now: False where the run had been finished before and nothing was done.
+    """
+
+    accounts: Accounts
+    sent_now: bool
+
+
+async def launch(request: LaunchRequest) -> Launched:
+    """Bring a run to its end, or as far as it goes.
+
+    Raises:
+        PausedError: a second signal stopped it at once.
+        MailrunError: nothing was begun, or ledger or store failed on the way.
+    """
+    stop = Stop()
+    try:
+        with stop_on_signals(stop):
+            return await _launch(request, stop)
+    except asyncio.CancelledError:
+        raise PausedError(
+            "stopped at once: calls that were in flight are in doubt", remedy="launch again to go on; it tells which"
+        ) from None
+
+
+async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
+    known = _find_run(request)
+    if known is not None and known.state in (RunState.FINISHED, RunState.CANCELLED):
+        return Launched(_read_accounts(request, known.name), sent_now=False)
+    async with open_client(request.endpoint) as client:
+        if known is None:
+            frozen, quota = await _plan_and_freeze(request, client, stop)
+        else:
+            frozen, quota = await _take_up(request, known, client)
+        if not stop.requested:
+            await _send(request, frozen, quota, client, stop)
+    return Launched(_read_accounts(request, request.plan.name), sent_now=True)
+
+
+def _find_run(request: LaunchRequest) -> Run | None:
+    with request.ledger.read() as tx:
+        known = runs.find_run(tx, request.plan.name)
+    if known is not None and known.sandbox != request.plan.sandbox:
+        here, there = ("the sandbox", "the real SES") if request.plan.sandbox else ("the real SES", "the sandbox")
+        raise UsageError(
+            f"the run {known.name} belongs to {there}, and this launch goes to {here}",
+            where="--key",
+            remedy="give this launch another --key",
+        )
+    return known
+
+
+async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> tuple[FrozenRun, Quota]:
+    """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
+    campaign = request.plan.campaign
+    quota = await preflight.check_account(client, _read_sender(campaign))
+    prepare_envelope(campaign)
+    with request.store.stage(request.plan.name) as staging:
+        staged = await run_abandonable(
+            lambda: planning.stage_run(request.plan, staging), stop, doing="the audience was planned"
+        )
+        await preflight.check_recipients(client, quota, staged.folder / "plan")
+        delivery = campaign.spec.delivery
+        shared = quota.max_send_rate * delivery.rate_share
+        forecast = Forecast(
+            run=request.plan.name,
+            recipients=staged.manifest.accepted,
+            rate=min(shared, delivery.max_rate or shared),
+            left_24_hours=quota.left_24_hours,
+            endpoint=client.meta.endpoint_url,
+        )
+        if not await run_abandonable(lambda: request.confirm(forecast), stop, doing="waiting for an answer"):
+            raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
+        return planning.publish_run(staged, request.store, request.ledger), quota
+
+
+async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[FrozenRun, Quota]:
+    """Open a run that was begun; what is sent is what was frozen, and a change since then is said."""
+    frozen = planning.open_run(known, request.store)
+    quota = await preflight.check_account(client, _read_sender(_frozen_campaign(frozen)))
+    if digest_tree(request.plan.campaign.folder) != frozen.manifest.campaign_files:
+        log.warning("campaign.changed", run=known.name, note="the campaign as launched is sent, not as it is now")
+    return frozen, quota
+
+
+async def _send(request: LaunchRequest, frozen: FrozenRun, quota: Quota, client: Any, stop: Stop) -> None:
+    campaign = _frozen_campaign(frozen)
+    envelope = prepare_envelope(campaign)
+    key = frozen.run.name.rpartition("/")[2]
+    sending = Sending(
+        ledger=request.ledger,
+        client=client,
+        account=client.meta.endpoint_url,
+        quota=quota,
+        transport=SesTransport(client, envelope, sender_address=_read_sender(campaign)),
+        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=request.signer),
+        stop=stop,
+        clock=request.clock,
+        count=request.count,
+    )
+    request.begin(_read_accounts(request, frozen.run.name))
+    await send_run(frozen, campaign.spec, sending)
+
+
+def _frozen_campaign(frozen: FrozenRun) -> Campaign:
+    loaded = load_campaign(frozen.folder / "campaign")
+    return Campaign(name=frozen.run.name.partition("/")[0], folder=loaded.folder, spec=loaded.spec)
+
+
+def _read_sender(campaign: Campaign) -> str:
+    return parse_mailbox(campaign.spec.sender).address
+
+
+def _read_accounts(request: LaunchRequest, name: str) -> Accounts:
+    with request.ledger.read() as tx:
+        return require_accounts(tx, name, request.store, request.clock.now())

@@ -1,0 +1,126 @@
+"""One lease under one worker: its rows, what earlier owners recorded, and its outcomes as Parquet."""
+
+import asyncio
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import repeat
+from typing import Any
+
+import polars as pl
+
+from engine.audience.plan import content_of, read_lease
+from engine.clock import Clock
+from engine.ledger import leases
+from engine.ledger.journal import Outcome, Replay, Result, replay
+from engine.ledger.leases import Lease
+from engine.ledger.recorder import Recorder
+from engine.run.planning import FrozenRun
+
+CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"
+
+OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt64,
+    "address": pl.String,
+    "outcome": pl.String,
+    "message_id": pl.String,
+    "error": pl.String,
+    "at": pl.Datetime("ms", "UTC"),
+    "attempts": pl.UInt32,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One row of the plan, as rendering needs it."""
+
+    row: int
+    address: str
+    content: Mapping[str, Any]
+
+
+def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[Recipient]:
+    """Yield the recipients of a lease's frame."""
+    content = content_of(lease, columns).iter_rows(named=True) if columns else repeat({}, lease.height)
+    return map(Recipient, lease["row"], lease["address"], content)
+
+
+@dataclass(slots=True)
+class OpenLease:
+    """A lease that this worker owns, in memory while it is open.
+
+    Attributes:
+        lease: its key in the ledger.
+        recipients: its rows of the plan.
+        columns: the audience's columns that the content uses.
+        results: row -> final result.
+        attempts: row -> dispatches by earlier owners.
+        in_flight: tasks that work on its rows.
+        lost: it has a newer owner.
+    """
+
+    lease: Lease
+    recipients: pl.DataFrame
+    columns: Sequence[str]
+    results: dict[int, Result]
+    attempts: Mapping[int, int]
+    in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    lost: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every row has its outcome."""
+        return len(self.results) == self.recipients.height
+
+    def left(self) -> Iterator[Recipient]:
+        """Yield the recipients without an outcome, in the plan's order."""
+        return (
+            recipient
+            for recipient in iterate_recipients(self.recipients, self.columns)
+            if recipient.row not in self.results
+        )
+
+
+async def open_lease(
+    lease: Lease, frozen: FrozenRun, *, recorder: Recorder, resend_in_doubt: bool, clock: Clock
+) -> OpenLease:
+    """Load a lease's rows and replay what earlier owners recorded.
+
+    Rows with an intent and no result were in flight when their worker ended: they are in doubt, and held unless
+    the campaign says `in_doubt = "resend"`.
+    """
+    manifest = frozen.manifest
+    recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
+    history = replay(await recorder.transact(lambda tx: leases.read_journal(tx, lease.run, lease.ordinal)))
+    results = dict(history.results)
+    if not resend_in_doubt:
+        results.update(_hold_open_intents(history, clock.now().timestamp()))
+    return OpenLease(lease, recipients, manifest.columns, results, history.attempts)
+
+
+def _hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
+    return {
+        row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, now, history.attempts[row])
+        for row in history.open_intents
+    }
+
+
+def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> bytes:
+    """Write a lease's outcomes as Parquet, in the plan's order, with OUTCOME_SCHEMA."""
+    ordered = [results[row] for row in recipients["row"]]
+    frame = pl.DataFrame(
+        {
+            "row": [r.row for r in ordered],
+            "address": recipients["address"],
+            "outcome": [r.outcome.value for r in ordered],
+            "message_id": [r.message_id for r in ordered],
+            "error": [r.error for r in ordered],
+            "at": [datetime.fromtimestamp(r.at, UTC) for r in ordered],
+            "attempts": [r.attempts for r in ordered],
+        },
+        schema=OUTCOME_SCHEMA,
+    )
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
