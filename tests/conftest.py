@@ -1,0 +1,26 @@
+"""Fixtures for every test."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from support.clock import VirtualClock
+from support.world import World, open_world
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=200, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A workspace and a sandbox without limits."""
+    with open_world(tmp_path) as opened:
+        yield opened

@@ -1,0 +1,109 @@
+"""kill -9 in mid-run, then launch again: each recipient is handed over at most once, and nobody is lost."""
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from support.invariants import check_invariants
+from support.world import World, finish, open_world
+
+from engine.account.client import CONNECTIONS
+from engine.ledger.journal import Outcome
+
+RECIPIENTS = 1500
+KILLS = 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments_a_run_ends_with_everybody_handed_over_at_most_once(tmp_path: Path, seed: int):
+    dice = random.Random(seed)
+    with open_world(tmp_path, latency_seconds=0.02) as world:
+        world.write_people(RECIPIENTS)
+        moments = sorted(dice.sample(range(1, RECIPIENTS - 100), KILLS))
+        for moment in moments:
+            process = world.start_launch()
+            world.wait_for_accepted(moment, process)
+            process.kill()
+            process.communicate()
+        last = world.launch()
+        counts = check_invariants(world, in_doubt_at_most=KILLS * CONNECTIONS)
+        assert last.json["state"] == "finished"
+        assert last.code == (3 if counts[Outcome.IN_DOUBT] else 0)
+        assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == RECIPIENTS
+        again = world.launch()
+        assert again.code == 0
+        assert check_invariants(world, in_doubt_at_most=KILLS * CONNECTIONS) == counts
+
+
+def test_killed_with_every_call_unanswered_exactly_the_calls_in_flight_are_in_doubt(world: World):
+    world.write_people(400)
+    world.fault("no_answer", count=None, after=100)
+    process = world.start_launch()
+    world.wait_for_accepted(100 + CONNECTIONS, process)
+    process.kill()
+    process.communicate()
+    world.clear_faults()
+    assert world.launch().code == 3
+    counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
+    assert counts[Outcome.IN_DOUBT] == CONNECTIONS
+    assert counts[Outcome.SENT] == 400 - CONNECTIONS
+
+
+def test_a_campaign_that_says_resend_sends_what_was_in_doubt_again(world: World):
+    world.write_people(300)
+    toml = (world.campaign / "campaign.toml").read_text()
+    world.write("campaigns/hello/campaign.toml", toml + '\n[delivery]\nin_doubt = "resend"\n')
+    world.fault("no_answer", count=None, after=50)
+    process = world.start_launch()
+    world.wait_for_accepted(50 + CONNECTIONS, process)
+    process.kill()
+    process.communicate()
+    world.clear_faults()
+    launched = world.launch()
+    assert (launched.code, launched.json["sent"]) == (0, 300)
+    assert len(world.accepted()) == 300 + CONNECTIONS
+
+
+def test_killed_while_the_audience_is_planned_nothing_is_left_that_the_next_launch_trips_over(world: World):
+    world.write_people(200_000)
+    process = world.start_launch("--limit", "5")
+    world.wait_for_staging(process)
+    process.kill()
+    process.communicate()
+    assert world.accepted() == []
+    launched = world.launch("--limit", "5")
+    assert (launched.code, launched.json["sent"]) == (0, 5)
+    assert list(world.run_folder.parent.iterdir()) == [world.run_folder]
+
+
+def test_killed_between_the_folder_and_the_ledger_the_next_launch_takes_the_folder_up(world: World):
+    """The folder is published before the ledger knows of it: a crash between both leaves the folder alone."""
+    world.write_people(20)
+    assert world.launch().code == 0
+    sent = len(world.accepted())
+    for file in (world.folder / ".mailrun").glob("ledger.db*"):
+        file.unlink()
+    for file in (world.run_folder / "outcomes").iterdir():
+        file.unlink()
+    world.write_people(5)  # what is frozen counts
+    launched = world.launch()
+    assert (launched.code, launched.json["sent"]) == (0, 20)
+    assert len(world.accepted()) == 2 * sent
+
+
+def test_a_worker_that_lost_its_lease_while_it_was_stopped_records_nothing_more(world: World):
+    """A zombie: stopped, its lease taken over by a new owner, then continued."""
+    world.write_people(300)
+    world.change_sandbox(latency_seconds=0.2)
+    zombie = world.start_launch()
+    world.wait_for_accepted(100, zombie)
+    zombie.send_signal(signal.SIGSTOP)
+    world.forget_workers()  # as if its heartbeat had been silent for long
+    successor = world.launch()
+    zombie.send_signal(signal.SIGCONT)
+    ended = finish(zombie)
+    assert successor.json["state"] == "finished"
+    assert ended.json["state"] == "finished"
+    counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
+    assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300

@@ -1,0 +1,1 @@
+"""What tests share: a virtual clock, a small world to send in, and the invariants that end every story."""

@@ -1,0 +1,212 @@
+"""A small world: a workspace, a sandbox that it sends to over real HTTP, and the command line as a process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from sqlalchemy import delete, func, select
+
+from engine.ledger.database import open_ledger
+from engine.ledger.schema import worker_table
+from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
+from engine.sandbox.record import read_record
+from engine.sandbox.server import SandboxSettings
+
+RUN = "hello/test"
+
+CAMPAIGN = """\
+from = "Acme <news@acme.example>"
+subject = "Hello {{ first_name }}"
+kind = "transactional"
+
+[audience]
+source = "audiences/people.csv"
+
+[content]
+text = "body.txt.j2"
+"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document = json.loads(self.stdout)
+        assert isinstance(document, dict)
+        return document
+
+
+class World:
+    """A workspace with the campaign `hello`, and the sandbox that its launches reach through AWS's own settings."""
+
+    def __init__(self, folder: Path, server: EmbeddedSandbox, record_folder: Path) -> None:
+        self.folder = folder
+        self.server = server
+        self._record_folder = record_folder
+        self.campaign = folder / "campaigns" / "hello"
+        self.campaign.mkdir(parents=True)
+        (folder / "audiences").mkdir()
+        self._processes: list[subprocess.Popen[str]] = []
+        self.write("campaigns/hello/campaign.toml", CAMPAIGN)
+        self.write("campaigns/hello/body.txt.j2", "Dear {{ first_name }}, how are you?\n")
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def write_people(self, count: int, domain: str = "example.com") -> None:
+        rows = "".join(f"person{i}@{domain},Name {i}\n" for i in range(count))
+        self.write("audiences/people.csv", "email,first_name\n" + rows)
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / ".mailrun" / "runs" / RUN
+
+    @property
+    def ledger_url(self) -> str:
+        return f"sqlite:///{self.folder / '.mailrun' / 'ledger.db'}"
+
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MAILRUN_"))}
+        return kept | {
+            "AWS_ENDPOINT_URL_SESV2": self.server.url,
+            "AWS_ACCESS_KEY_ID": self.server.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.server.secret_access_key,
+            "AWS_DEFAULT_REGION": self.server.region,
+            "AWS_CONFIG_FILE": str(self.folder / "no-aws-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "no-aws-credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine", *arguments],
+            cwd=self.folder,
+            env=self.environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """End every command that a failed story left behind."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+    def run(self, *arguments: str, **environment: str) -> Finished:
+        return finish(self.start(*arguments, **environment))
+
+    def launch(self, *arguments: str) -> Finished:
+        return self.run("launch", "hello", "--key", "test", "--json", *arguments)
+
+    def start_launch(self, *arguments: str) -> subprocess.Popen[str]:
+        return self.start("launch", "hello", "--key", "test", "--json", *arguments)
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """Read what the sandbox accepted: the receiving side's own record."""
+        return list(read_record(self._record_folder))
+
+    def accepted_count(self) -> int:
+        path = self._record_folder / "accepted.jsonl"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def wait_for_accepted(self, count: int, process: subprocess.Popen[str]) -> None:
+        wait_until(lambda: self.accepted_count() >= count or process.poll() is not None)
+
+    def wait_for_workers(self, count: int) -> None:
+        wait_until(lambda: self._count_workers() >= count)
+
+    def _count_workers(self) -> int:
+        ledger = open_ledger(self.ledger_url)
+        try:
+            with ledger.read() as tx:
+                return tx.execute(select(func.count()).select_from(worker_table)).scalar_one()
+        finally:
+            ledger.close()
+
+    def wait_for_staging(self, process: subprocess.Popen[str]) -> None:
+        runs = self.run_folder.parent
+        wait_until(lambda: any(runs.glob(".*/campaign")) or process.poll() is not None)
+
+    def forget_workers(self) -> None:
+        """Take all workers out of the ledger, as if they had been silent for long."""
+        ledger = open_ledger(self.ledger_url)
+        try:
+            with ledger.write() as tx:
+                tx.execute(delete(worker_table))
+        finally:
+            ledger.close()
+
+    def fault(self, kind: str, **details: object) -> None:
+        self._control("POST", "/_sandbox/faults", {"kind": kind, **details})
+
+    def clear_faults(self) -> None:
+        self._control("DELETE", "/_sandbox/faults")
+
+    def change_sandbox(self, **state: object) -> None:
+        self._control("PATCH", "/_sandbox/state", state)
+
+    def sandbox_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self._control("GET", "/_sandbox/state")
+        return state
+
+    def _control(self, method: str, path: str, document: object = None) -> Any:
+        data = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(  # noqa: S310 - the sandbox, on loopback
+            self.server.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+            return json.loads(answer.read() or b"null")
+
+
+@contextmanager
+def open_world(folder: Path, **settings: Any) -> Iterator[World]:
+    """Open a world; `settings` are the sandbox's."""
+    record = folder / "record"
+    given: dict[str, Any] = {"max_send_rate": 10_000.0, "max_24_hour_send": -1.0, **settings}
+    with run_in_thread(SandboxSettings(record_folder=record, **given)) as server:
+        world = World(folder / "workspace", server, record)
+        try:
+            yield world
+        finally:
+            world.end()
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 90) -> Finished:
+    """Wait for a command's end."""
+    stdout, stderr = process.communicate(timeout=seconds)
+    assert "Traceback" not in stderr, stderr
+    return Finished(process.returncode, stdout, stderr)
+
+
+def wait_for_line(process: subprocess.Popen[str], word: str) -> None:
+    """Read a command's stderr up to the line with a word."""
+    assert process.stderr is not None
+    assert any(word in line for line in process.stderr), f"the command ended without saying {word}"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Look at another process's traces until they say that it is where the story needs it; fail after a deadline."""
+    pause, deadline = Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the other process never got there"
+        pause.wait(0.002)
