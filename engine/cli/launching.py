@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -34,7 +35,7 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                         store=place.store,
                         ledger=place.ledger,
                         endpoint=endpoint,
-                        signer=make_signer(place),
+                        make_signer=partial(make_signer, place),
                         clock=place.clock,
                         confirm=_make_confirm(yes=yes or sandbox),
                         begin=progress.begin,

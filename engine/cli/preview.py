@@ -1,5 +1,6 @@
 """`mailrun preview`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -24,7 +25,7 @@ def preview(campaign: str, common: Common, **changes: Any) -> int:
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place:
         request = make_plan_request(place, folder, **changes)
-        found = preview_run(request, place.store, make_signer(place))
+        found = preview_run(request, place.store, partial(make_signer, place))
     accounts = describe_plan(found.manifest, found.folder)
     if common.json:
         output.print_json(accounts.to_json() | found.to_json())

@@ -65,7 +65,7 @@ class LaunchRequest:
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
         endpoint: the embedded sandbox; None for what botocore resolves.
-        signer: of unsubscribe tokens.
+        make_signer: makes the signer of unsubscribe tokens, where the campaign has a way out.
         confirm: asked once, before a new run is frozen; False calls it off.
         begin: told the run's accounts as sending begins.
         count: told every final result.
@@ -75,7 +75,7 @@ class LaunchRequest:
     store: Store
     ledger: Ledger
     endpoint: Endpoint | None
-    signer: TokenSigner
+    make_signer: Callable[[], TokenSigner]
     clock: Clock
     confirm: Confirm
     begin: Callable[[Accounts], None]
@@ -176,13 +176,14 @@ async def _send(request: LaunchRequest, frozen: FrozenRun, quota: Quota, client:
     campaign = _frozen_campaign(frozen)
     envelope = prepare_envelope(campaign)
     key = frozen.run.name.rpartition("/")[2]
+    signer = request.make_signer() if campaign.spec.unsubscribe else None
     sending = Sending(
         ledger=request.ledger,
         client=client,
         account=client.meta.endpoint_url,
         quota=quota,
         transport=SesTransport(client, envelope, sender_address=_read_sender(campaign)),
-        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=request.signer),
+        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=signer),
         stop=stop,
         clock=request.clock,
         count=request.count,

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Preview:
         }
 
 
-def preview_run(request: PlanRequest, store: Store, signer: TokenSigner) -> Preview:
+def preview_run(request: PlanRequest, store: Store, make_signer: Callable[[], TokenSigner]) -> Preview:
     """Plan, render every recipient, write the first ones of the plan as .eml files (the plan's order is a fair sample).
 
     Raises:
@@ -69,6 +70,7 @@ def preview_run(request: PlanRequest, store: Store, signer: TokenSigner) -> Prev
     found = Preview(*replan(request, store, "previews"))
     campaign = request.campaign
     envelope = prepare_envelope(campaign)
+    signer = make_signer() if campaign.spec.unsubscribe else None
     renderer = Renderer(compile_content(campaign), campaign, run_key=request.key, signer=signer)
     for lease in found.manifest.leases:
         frame = read_lease(found.folder / "plan", lease)
