@@ -29,9 +29,7 @@ def main() -> None:
     console.print(Text("$ " + COMMAND, style="bold green"))
     console.print(Text(shown.replace(folder + "/", "")), highlight=True)
     svg = console.export_svg(title="mailrun", theme=MONOKAI)
-    svg = re.sub(
-        r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
-    )  # rich links fonts from the web; any monospace will do
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from the web: any will do
     (FOLDER / "launch.svg").write_text(svg.replace("Fira Code, monospace", "monospace"), encoding="utf-8")
 
 
