@@ -85,12 +85,12 @@ def _suggest(launched: Launched, campaign: str, *, sandbox: bool) -> Iterator[st
         again = " --sandbox" if sandbox else ""
         key = accounts.run.rpartition("/")[2]
         yield f"paused: {accounts.reason}"
-        yield f"to go on: mailrun launch {campaign} --key {key}{again}"
+        yield f"to go on: {output.name_command()} launch {campaign} --key {key}{again}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store / 'outcomes'}/lease-*.parquet"
     if sandbox:
-        yield "see the messages: mailrun sandbox, then open http://127.0.0.1:8025/"
+        yield f"see the messages: {output.name_command()} sandbox, then open http://127.0.0.1:8025/"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:

@@ -1,6 +1,9 @@
 """What commands print on stdout: one JSON document, or tables and plain sentences."""
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +15,14 @@ from engine.report.tables import render_accounts
 from engine.run.preview import Preview
 
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
+
+
+def name_command() -> str:
+    """Return how to call this command again: its name where the shell finds it, else as it was called."""
+    called = sys.argv[0]
+    if called.endswith("__main__.py"):
+        return "python -m engine"
+    return "mailrun" if shutil.which("mailrun") else os.path.relpath(called)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -49,7 +60,7 @@ def print_preview(found: Preview, campaign: str) -> None:
         print_lines(f"  row {row}: {reason}")
     if found.samples:
         print_lines(f"to look at: {found.samples[0].parent}/*.eml")
-    mend, go_on = "mend the templates or set [audience] defaults", f"mailrun launch {campaign} --sandbox"
+    mend, go_on = "mend the templates or set [audience] defaults", f"{name_command()} launch {campaign} --sandbox"
     print_lines(f"next: {mend if found.failed else go_on}")
 
 
