@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from engine.errors import ConfigurationError, nearest
 
@@ -84,6 +90,10 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
             remedy=nearest(key, [name for name in Settings.model_fields if name != "workspace"])
             if unknown
             else "correct or remove it",
+        ) from None
+    except SettingsError as error:
+        raise ConfigurationError(
+            str(error), where="MAILRUN_* in the environment", remedy='write a list as JSON: \'["one", "two"]\''
         ) from None
     if "://" in settings.store:
         raise ConfigurationError(

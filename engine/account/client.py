@@ -67,7 +67,14 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
     with translate_aws_errors("SES"):
         session = AioSession()
         context = session.create_client("sesv2", config=config, **given)
-        client = await context.__aenter__()
+        try:
+            client = await context.__aenter__()
+        except ValueError as error:  # botocore's word for an endpoint that is no URL
+            raise ConfigurationError(
+                f"the AWS configuration is wrong: {error}",
+                where="AWS_ENDPOINT_URL_SESV2, or the profile",
+                remedy="write the endpoint as https://host or http://host:port",
+            ) from error
     try:
         yield client
     finally:
@@ -110,7 +117,7 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
                 where="AWS_DEFAULT_REGION, or the profile",
                 remedy="set AWS_DEFAULT_REGION to the region of the SES account",
             )
-        case e.HTTPClientError() | e.EndpointConnectionError():
+        case e.HTTPClientError() | e.ConnectionError():
             return ServiceError(
                 f"{what} cannot be reached: {error}",
                 where=str(error.kwargs.get("endpoint_url", "")),

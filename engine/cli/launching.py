@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import click
-
 from engine.account.client import Endpoint
 from engine.cli import output
+from engine.cli.asking import ask
 from engine.cli.compose import Place, find_campaign_folder, make_plan_request, make_signer, open_place
 from engine.cli.options import Common
 from engine.cli.progress import make_progress
@@ -63,15 +62,14 @@ def _open_endpoint(place: Place, *, sandbox: bool) -> Iterator[Endpoint | None]:
 
 
 def _make_confirm(*, yes: bool) -> Confirm:
-    def confirm(forecast: Forecast) -> bool:
+    async def confirm(forecast: Forecast) -> bool:
         if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
             return True
         seconds = forecast.recipients / forecast.rate
         left = "" if forecast.left_24_hours is None else f", {forecast.left_24_hours:,.0f} left of the 24-hour quota"
-        return click.confirm(
+        return await ask(
             f"Send {forecast.run} to {forecast.recipients:,} recipients through {forecast.endpoint}"
-            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)}{left})?",
-            err=True,
+            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)}{left})?"
         )
 
     return confirm

@@ -4,9 +4,10 @@ Command modules import nothing heavy at their top: `mailrun --help` answers in a
 """
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -15,7 +16,18 @@ from engine.cli import audit, init, launch, plan, preview, sandbox, status
 from engine.errors import ExitCode, MailrunError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """The group of all commands; ends quietly where whoever read its output has gone."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would take it for a failure
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.FINISHED
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mailrun")
 def cli() -> None:
     """Send one campaign to one audience through Amazon SES, and account for every recipient.
@@ -40,6 +52,9 @@ def main() -> NoReturn:
     """Run the command line and exit as design: see ExitCode."""
     try:
         code = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(ExitCode.USAGE)
     except click.UsageError as error:
         _report(CommandLineError(error), ExitCode.USAGE)
     except MailrunError as error:
@@ -47,9 +62,6 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         sys.exit(ExitCode.PAUSED)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; nobody is left to tell
-        sys.exit(ExitCode.FINISHED)
     sys.exit(code or ExitCode.FINISHED)
 
 

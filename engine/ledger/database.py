@@ -81,9 +81,9 @@ def _make_engine(url: str) -> Engine:
         raise ConfigurationError(
             f"the ledger's URL cannot be read: {url}", remedy="write it as sqlite:////absolute/path/ledger.db"
         ) from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise ConfigurationError(
-            f"this version keeps its ledger in SQLite, not in {parsed.get_backend_name()}",
+            "this version keeps its ledger in an SQLite file",
             where=parsed.render_as_string(hide_password=True),
             remedy="write the URL as sqlite:////absolute/path/ledger.db",
         )

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, literal, null, or_, select, update
 
-from engine.ledger.journal import Outcome
+from engine.errors import DataError
+from engine.ledger.journal import Outcome, Replay, replay
 from engine.ledger.schema import RunState, journal_table, lease_table, run_table, worker_table
 
 
@@ -51,7 +52,10 @@ def take_lease(tx: Connection, run: str, *, worker: str, alive_since: datetime) 
         worker: the new owner.
         alive_since: an owner whose last heartbeat is older counts as dead.
     """
-    live_workers = select(worker_table.c.id).where(worker_table.c.heartbeat_at > alive_since)
+    # The taker lives, whatever its last heartbeat says: it may just have woken up, with leases open.
+    live_workers = select(worker_table.c.id).where(
+        or_(worker_table.c.id == worker, worker_table.c.heartbeat_at > alive_since)
+    )
     next_ordinal = (
         select(lease_table.c.ordinal)
         .join(run_table, run_table.c.name == lease_table.c.run)
@@ -91,6 +95,22 @@ def read_journal(tx: Connection, run: str, ordinal: int) -> list[bytes]:
     """Read a lease's journal values in order of commit."""
     rows = select(journal_table.c.entries).where(journal_table.c.run == run, journal_table.c.lease == ordinal)
     return list(tx.execute(rows.order_by(journal_table.c.epoch, journal_table.c.sequence)).scalars())
+
+
+def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
+    """Replay a lease's journal.
+
+    Raises:
+        DataError: a value of it is damaged.
+    """
+    try:
+        return replay(read_journal(tx, run, ordinal))
+    except ValueError as error:
+        raise DataError(
+            f"the journal of lease {ordinal} of {run} is damaged: {error}",
+            where="the ledger",
+            remedy="set the ledger aside and restore a backup; nothing was begun again",
+        ) from error
 
 
 def settle_lease(tx: Connection, lease: Lease, settlement: Settlement, now: datetime) -> bool:

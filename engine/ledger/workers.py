@@ -33,7 +33,7 @@ def register_worker(tx: Connection, worker: str, *, run: str, account: str, now:
             id=worker,
             run=run,
             account=account,
-            host=socket.gethostname(),
+            host=_describe_host(),
             process=describe_process(os.getpid()),
             heartbeat_at=now,
         )
@@ -56,15 +56,22 @@ def unregister_worker(tx: Connection, worker: str) -> None:
 def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:
     """Read the ids of a run's workers that live."""
     _retire = select(worker_table).where(worker_table.c.run == run, worker_table.c.heartbeat_at > now - ALIVE)
-    host = socket.gethostname()
+    host = _describe_host()
     return {row.id for row in tx.execute(_retire) if row.host != host or _is_running(row.process)}
 
 
 def _retire_dead(tx: Connection) -> None:
-    here = select(worker_table.c.id, worker_table.c.process).where(worker_table.c.host == socket.gethostname())
+    here = select(worker_table.c.id, worker_table.c.process).where(worker_table.c.host == _describe_host())
     dead = [row.id for row in tx.execute(here) if not _is_running(row.process)]
     if dead:
         tx.execute(delete(worker_table).where(worker_table.c.id.in_(dead)))
+
+
+def _describe_host() -> str:
+    """Name where a pid means the same process: containers may share a host name, and have pids of their own."""
+    with suppress(OSError):
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    return socket.gethostname()
 
 
 def describe_process(pid: int) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from engine.errors import UsageError, nearest
 from engine.ledger import leases, runs, workers
-from engine.ledger.journal import Outcome, replay
+from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
 from engine.report.accounts import Accounts
 from engine.store.folder import Store
@@ -24,7 +24,7 @@ def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Acco
     for lease in leases.list_leases(tx, run.name):
         if lease.settlement is not None or lease.epoch == 0:
             continue
-        history = replay(leases.read_journal(tx, run.name, lease.ordinal))
+        history = leases.replay_lease(tx, run.name, lease.ordinal)
         outcomes.update(result.outcome for result in history.results.values())
         outcomes[Outcome.IN_DOUBT] += len(history.open_intents)
         in_flight += len(history.open_intents) if lease.worker in alive else 0

@@ -1,7 +1,7 @@
 """`mailrun launch`: take up a run or plan it, check the account, send, tell the accounts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run import planning, preflight
-from engine.run.abandonable import run_abandonable
+from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.accounting import require_accounts
 from engine.run.manifest import digest_tree
 from engine.run.planning import FrozenRun, PlanRequest
@@ -36,7 +36,7 @@ from engine.store.folder import Store
 
 log = structlog.get_logger()
 
-Confirm = Callable[["Forecast"], bool]
+Confirm = Callable[["Forecast"], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,8 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
     quota = await preflight.check_account(client, _read_sender(campaign))
     prepare_envelope(campaign)
     with request.store.stage(request.plan.name) as staging:
-        staged = await run_abandonable(
-            lambda: planning.stage_run(request.plan, staging), stop, doing="the audience was planned"
-        )
+        work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
+        staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
         await preflight.check_recipients(client, quota, staged.folder / "plan")
         delivery = campaign.spec.delivery
         shared = quota.max_send_rate * delivery.rate_share
@@ -159,7 +158,7 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
             left_24_hours=quota.left_24_hours,
             endpoint=client.meta.endpoint_url,
         )
-        if not await run_abandonable(lambda: request.confirm(forecast), stop, doing="waiting for an answer"):
+        if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
             raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
         return planning.publish_run(staged, request.store, request.ledger), quota
 
@@ -191,6 +190,7 @@ async def _send(  # noqa: PLR0913 - what a worker needs, and both clients
         clock=request.clock,
         count=request.count,
     )
+    planning.mark_begun(frozen, request.clock.now())
     request.begin(_read_accounts(request, frozen.run.name))
     await send_run(frozen, campaign.spec, sending)
 

@@ -13,7 +13,7 @@ import polars as pl
 from engine.audience.plan import content_of, read_lease
 from engine.clock import Clock
 from engine.ledger import leases
-from engine.ledger.journal import Outcome, Replay, Result, replay
+from engine.ledger.journal import Outcome, Replay, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 from engine.run.planning import FrozenRun
@@ -56,6 +56,7 @@ class OpenLease:
         columns: the audience's columns that the content uses.
         results: row -> final result.
         attempts: row -> dispatches by earlier owners.
+        doubtful: rows to be sent again although one of those may have been accepted.
         in_flight: tasks that work on its rows.
         lost: it has a newer owner.
     """
@@ -65,6 +66,7 @@ class OpenLease:
     columns: Sequence[str]
     results: dict[int, Result]
     attempts: Mapping[int, int]
+    doubtful: frozenset[int]
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     lost: bool = False
 
@@ -92,11 +94,12 @@ async def open_lease(
     """
     manifest = frozen.manifest
     recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
-    history = replay(await recorder.transact(lambda tx: leases.read_journal(tx, lease.run, lease.ordinal)))
+    history = await recorder.transact(lambda tx: leases.replay_lease(tx, lease.run, lease.ordinal))
     results = dict(history.results)
     if not resend_in_doubt:
         results.update(_hold_open_intents(history, clock.now().timestamp()))
-    return OpenLease(lease, recipients, manifest.columns, results, history.attempts)
+    doubtful = history.open_intents if resend_in_doubt else frozenset()
+    return OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
 
 
 def _hold_open_intents(history: Replay, now: float) -> dict[int, Result]:

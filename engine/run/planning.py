@@ -17,7 +17,9 @@ from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_tree, find_damage, read_manifest, write_manifest
-from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
+from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors, write_file
+
+BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,8 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
     columns, sources = check_content(request)
     spec = request.campaign.spec
     with translate_os_errors(folder):
-        shutil.copytree(request.campaign.folder, folder / "campaign")
+        # Links to nothing are not the campaign's: editors lock files with them.
+        shutil.copytree(request.campaign.folder, folder / "campaign", ignore_dangling_symlinks=True)
         plan_folder = folder / "plan"
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
@@ -161,9 +164,21 @@ def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
         finished_at=None,
     )
     with ledger.write() as tx:
-        runs.insert_run(tx, run, lease_rows=[lease.rows for lease in manifest.leases])
+        is_new = runs.insert_run(tx, run, lease_rows=[lease.rows for lease in manifest.leases])
+        if is_new and (folder / BEGUN).exists():
+            raise DataError(
+                "the ledger does not know this run, and its folder says that sending was begun",
+                where=str(folder),
+                remedy="restore the ledger from a backup, or use the one that sent it (--ledger); nothing was sent now",
+            )
         known = runs.find_run(tx, name)
     return FrozenRun(known or run, manifest, folder)
+
+
+def mark_begun(frozen: FrozenRun, now: datetime) -> None:
+    """Leave a mark in the run's folder before the first message: a ledger that does not know of it is not its own."""
+    if not (frozen.folder / BEGUN).exists():
+        write_file(frozen.folder / BEGUN, now.isoformat().encode())
 
 
 def open_run(run: Run, store: Store) -> FrozenRun:

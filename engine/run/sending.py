@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from engine.account.quota import Quota, read_quota
+from engine.account.quota import Quota, read_quota, refuse_if_stopped
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
@@ -21,7 +21,7 @@ from engine.delivery.pacer import Pacer
 from engine.delivery.retry import draw_jitter
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Transport
-from engine.errors import MailrunError
+from engine.errors import MailrunError, ServiceError
 from engine.ledger import runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
@@ -154,10 +154,16 @@ class _Watch:
         while True:
             await self.sending.clock.sleep(QUOTA_REFRESH_SECONDS)
             try:
-                self.limits.quota = await read_quota(self.sending.client)
+                quota = await read_quota(self.sending.client)
             except MailrunError as error:
                 log.warning("quota.unread", what=error.what)  # the known limits hold; sends will tell what is wrong
                 continue
+            try:
+                refuse_if_stopped(quota)
+            except ServiceError as error:
+                self.sending.stop.request(StopReason(StopCause.PAUSED, error.what, error.remedy))
+                return
+            self.limits.quota = quota
             self.gate.set_limits(ceiling=self.limits.ceiling, left_24_hours=self.limits.quota.left_24_hours)
 
     async def leave(self) -> None:

@@ -31,6 +31,7 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
         log.warning("run.stopping", signal=name, note="what is in flight ends; a second signal stops at once")
         stop.request(StopReason(StopCause.SIGNAL, f"stopped by {name}"))
 
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         loop.add_signal_handler(number, handle, number.name)
     try:
@@ -38,3 +39,4 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])

@@ -140,7 +140,9 @@ class Worker:
             result = Result(recipient.row, Outcome.FAILED, None, str(error), now, attempts)
             await self._tools.recorder.record(opened.lease, result)
             return result
-        return await self._tools.dispatcher.dispatch(opened.lease, message, attempts=attempts)
+        return await self._tools.dispatcher.dispatch(
+            opened.lease, message, attempts=attempts, doubtful=recipient.row in opened.doubtful
+        )
 
     def _keep(self, opened: OpenLease, result: Result) -> None:
         if result.outcome is Outcome.UNSENT:
@@ -176,11 +178,10 @@ class Worker:
         data = await asyncio.to_thread(_write_outcomes, path, opened)
         counts = Counter(result.outcome for result in opened.results.values())
         settlement = Settlement(counts, path.name, digest_bytes(data))
-        settled = await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now))
-        of_lease = set(path.parent.glob(f"lease-{lease.ordinal:05d}-*.parquet"))
-        crashed_owners = of_lease - {path}
-        for unwanted in crashed_owners if settled else {path}:
-            unwanted.unlink(missing_ok=True)
+        for epoch in range(1, lease.epoch):  # files of owners that ended before they settled; first, so that none stays
+            path.with_name(f"lease-{lease.ordinal:05d}-{epoch}.parquet").unlink(missing_ok=True)
+        if not await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now)):
+            path.unlink(missing_ok=True)
 
     def _fail(self, error: BaseException) -> None:
         self._tools.stop.request(StopReason(StopCause.ERROR, str(error), error=error))

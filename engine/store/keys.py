@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from engine.store.folder import PRIVATE_FILE, translate_os_errors
+from engine.store.folder import PRIVATE_FILE, sync_folder, translate_os_errors
 
 
 def read_unsubscribe_key(root: Path) -> tuple[bytes, bool]:
@@ -35,3 +35,4 @@ def _create(path: Path) -> None:
         pass  # another launch was first; its key is the one to read
     finally:
         aside.unlink()
+    sync_folder(path.parent)  # links in mail are verified with it for ever

@@ -1,0 +1,260 @@
+"""What every way out promises: a fault has one meaning, and what is accepted is what was handed over."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from engine.account.client import SENDS, Endpoint, open_client
+from engine.campaign.message import Attachment, Envelope, Message
+from engine.delivery.replies import Meaning, Reply
+from engine.delivery.transport import Transport
+from engine.delivery.transports import ses
+from engine.delivery.transports.ses import SesTransport
+from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
+from engine.sandbox.faults import KINDS
+from engine.sandbox.record import read_record
+from engine.sandbox.server import SandboxSettings
+
+SENDER = "news@acme.example"
+ENVELOPE = Envelope(
+    sender="=?utf-8?b?VsOpcm8=?= <news@acme.example>",
+    reply_to=("hello@acme.example", '"Doe, Jo" <jo@acme.example>'),
+    attachments=(Attachment("terms.pdf", "application/pdf", bytes(range(256))),),
+    configuration_set="marketing",
+)
+MESSAGE = Message(
+    row=7,
+    address="ann@b.example",
+    subject="Chào bạn, 20 % 🎉",
+    html="<p>Xin chào, Đặng &amp; Söhne</p>",
+    text="Xin chào\nĐặng",
+    headers=(("List-Unsubscribe", "<https://acme.example/u/T>"), ("X-Acme", "a b")),
+    tags=(("mailrun-campaign", "welcome"), ("mailrun-row", "7")),
+)
+
+# fault -> what it means, and whether the message was accepted all the same.
+MEANINGS = {
+    "throttle": (Meaning.SLOW_DOWN, 0),
+    "reject": (Meaning.REFUSED, 0),
+    "pause_account": (Meaning.PAUSE, 0),
+    "suspend_account": (Meaning.PAUSE, 0),
+    "internal_error": (Meaning.IN_DOUBT, 0),
+    "bad_gateway": (Meaning.IN_DOUBT, 0),
+    "unavailable": (Meaning.IN_DOUBT, 0),
+    "gateway_timeout": (Meaning.IN_DOUBT, 0),
+    "drop_before": (Meaning.IN_DOUBT, 0),
+    "internal_error_after": (Meaning.IN_DOUBT, 1),
+    "bad_gateway_after": (Meaning.IN_DOUBT, 1),
+    "unavailable_after": (Meaning.IN_DOUBT, 1),
+    "gateway_timeout_after": (Meaning.IN_DOUBT, 1),
+    "drop_after": (Meaning.IN_DOUBT, 1),
+    "reset_after": (Meaning.IN_DOUBT, 1),
+    "cut_200": (Meaning.IN_DOUBT, 1),
+    "empty_200": (Meaning.IN_DOUBT, 1),
+    "html_200": (Meaning.IN_DOUBT, 1),
+    "no_answer": (Meaning.IN_DOUBT, 1),
+}
+
+
+class WayOut(Protocol):
+    """A transport, and the receiving side behind it."""
+
+    transport: Transport
+
+    def spoil(self, fault: str) -> None:
+        """Let the next send meet a fault."""
+
+    def accepted(self) -> list[str]:
+        """Return the addresses of what the receiving side accepted."""
+
+
+class SesWayOut:
+    """The real transport, over real HTTP, to the sandbox."""
+
+    def __init__(self, sandbox: EmbeddedSandbox, client: Any, folder: Path) -> None:
+        self.transport: Transport = SesTransport(client, ENVELOPE, sender_address=SENDER)
+        self._sandbox, self._folder = sandbox, folder
+
+    def spoil(self, fault: str) -> None:
+        with closing(HTTPConnection(urlsplit(self._sandbox.url).netloc, timeout=10)) as connection:
+            connection.request("POST", "/_sandbox/faults", body=orjson.dumps({"kind": fault}))
+            assert connection.getresponse().status == 201
+
+    def accepted(self) -> list[str]:
+        return [message["to"][0] for message in read_record(self._folder)]
+
+
+class InMemoryWayOut:
+    """The transport of tests that need no server."""
+
+    def __init__(self) -> None:
+        self.transport: Transport = self
+        self._faults: list[str] = []
+        self._accepted: list[str] = []
+
+    async def send(self, message: Message) -> Reply:
+        fault = self._faults.pop(0) if self._faults else None
+        meaning, accepts = (Meaning.SENT, 1) if fault is None else MEANINGS[fault]
+        self._accepted += [message.address] * accepts
+        if meaning is Meaning.SENT:
+            return Reply(meaning, message_id=f"id-{len(self._accepted)}")
+        return Reply(meaning, detail=str(fault), remedy="mend it" if meaning is Meaning.PAUSE else "")
+
+    def spoil(self, fault: str) -> None:
+        self._faults.append(fault)
+
+    def accepted(self) -> list[str]:
+        return self._accepted
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[EmbeddedSandbox]:
+    with run_in_thread(SandboxSettings(record_folder=tmp_path, max_send_rate=1000)) as running:
+        yield running
+
+
+def endpoint_of(sandbox: EmbeddedSandbox, *, url: str = "", secret: str = "") -> Endpoint:
+    return Endpoint(url or sandbox.url, sandbox.region, sandbox.access_key_id, secret or sandbox.secret_access_key)
+
+
+@asynccontextmanager
+async def open_ses(endpoint: Endpoint) -> AsyncIterator[SesTransport]:
+    async with open_client(SENDS, endpoint) as client:
+        yield SesTransport(client, ENVELOPE, sender_address=SENDER)
+
+
+@pytest.fixture(params=["ses", "memory"])
+async def way_out(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[WayOut]:
+    if request.param == "memory":
+        yield InMemoryWayOut()
+        return
+    monkeypatch.setattr(ses, "CALL_TIMEOUT_SECONDS", 0.5)  # what never answers is given up soon
+    sandbox = request.getfixturevalue("sandbox")
+    async with open_client(SENDS, endpoint_of(sandbox)) as client:
+        yield SesWayOut(sandbox, client, tmp_path)
+
+
+# -- every way out -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_accepted_has_an_id_of_its_own(way_out: WayOut):
+    replies = [await way_out.transport.send(MESSAGE) for _ in range(3)]
+    assert {reply.meaning for reply in replies} == {Meaning.SENT}
+    assert len({reply.message_id for reply in replies}) == 3
+    assert way_out.accepted() == [MESSAGE.address] * 3
+
+
+def test_every_fault_of_the_sandbox_has_its_meaning():
+    assert set(MEANINGS) == set(KINDS)
+
+
+@pytest.mark.parametrize("fault", MEANINGS)
+async def test_a_fault_has_one_meaning_and_one_transmission(way_out: WayOut, fault: str):
+    way_out.spoil(fault)
+    reply = await way_out.transport.send(MESSAGE)
+    meaning, accepted = MEANINGS[fault]
+    assert reply.meaning is meaning
+    assert reply.message_id is None
+    assert reply.detail
+    assert bool(reply.remedy) is (meaning is Meaning.PAUSE)
+    assert len(way_out.accepted()) == accepted
+
+
+@pytest.mark.parametrize("fault", [f for f in MEANINGS if MEANINGS[f][0] is not Meaning.PAUSE])
+async def test_after_a_fault_the_next_message_is_sent(way_out: WayOut, fault: str):
+    way_out.spoil(fault)
+    await way_out.transport.send(MESSAGE)
+    assert (await way_out.transport.send(MESSAGE)).meaning is Meaning.SENT
+
+
+async def test_many_at_once_are_all_accepted_once(way_out: WayOut):
+    replies = await asyncio.gather(*(way_out.transport.send(MESSAGE) for _ in range(100)))
+    assert {reply.meaning for reply in replies} == {Meaning.SENT}
+    assert len(way_out.accepted()) == 100
+
+
+# -- SES alone ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_ses_receives_is_the_message(sandbox: EmbeddedSandbox, tmp_path: Path):
+    async with open_ses(endpoint_of(sandbox)) as transport:
+        reply = await transport.send(MESSAGE)
+    received = next(read_record(tmp_path))
+    assert received["message_id"] == reply.message_id
+    assert received["from"] == ENVELOPE.sender
+    assert received["to"] == [MESSAGE.address]
+    assert received["reply_to"] == list(ENVELOPE.reply_to)
+    assert received["configuration_set"] == "marketing"
+    assert (received["subject"], received["html"], received["text"]) == (MESSAGE.subject, MESSAGE.html, MESSAGE.text)
+    assert [(one["name"], one["value"]) for one in received["headers"]] == list(MESSAGE.headers)
+    assert received["tags"] == dict(MESSAGE.tags)
+    assert received["attachments"] == [{"name": "terms.pdf", "type": "application/pdf", "size": 256}]
+
+
+async def test_what_a_message_has_not_is_not_in_its_request(sandbox: EmbeddedSandbox, tmp_path: Path):
+    plain = Message(row=1, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
+    envelope = Envelope(sender=SENDER, reply_to=(), attachments=(), configuration_set=None)
+    async with open_client(SENDS, endpoint_of(sandbox)) as client:
+        assert (await SesTransport(client, envelope, sender_address=SENDER).send(plain)).meaning is Meaning.SENT
+    received = next(read_record(tmp_path))
+    empty = ("html", "headers", "reply_to", "attachments", "configuration_set", "tags")
+    assert not any(received[name] for name in empty)
+
+
+async def test_wrong_credentials_pause_the_run(sandbox: EmbeddedSandbox):
+    async with open_ses(endpoint_of(sandbox, secret="wrong")) as transport:
+        reply = await transport.send(MESSAGE)
+    assert reply.meaning is Meaning.PAUSE
+    assert "credentials" in reply.remedy
+
+
+async def test_a_refused_connection_is_unreachable(sandbox: EmbeddedSandbox):
+    with closing(socket.socket()) as unheard:  # bound, and nobody listens
+        unheard.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+        async with open_ses(endpoint_of(sandbox, url=url)) as transport:
+            assert (await transport.send(MESSAGE)).meaning is Meaning.UNREACHABLE
+
+
+async def test_a_server_that_cannot_speak_tls_is_unreachable(sandbox: EmbeddedSandbox, tmp_path: Path):
+    async with open_ses(endpoint_of(sandbox, url=sandbox.url.replace("http:", "https:"))) as transport:
+        assert (await transport.send(MESSAGE)).meaning is Meaning.UNREACHABLE
+    assert list(read_record(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "meaning", "remedy"),
+    [
+        ({"identities": ("other.example",)}, Meaning.PAUSE, SENDER),
+        ({"identities": ("acme.example",), "production_access": False}, Meaning.REFUSED, ""),
+        ({"configuration_sets": ()}, Meaning.PAUSE, "configuration set"),
+        ({"max_24_hour_send": 0}, Meaning.PAUSE, "24-hour quota"),
+    ],
+)
+async def test_what_the_account_forbids_has_its_meaning_and_its_remedy(
+    tmp_path: Path, settings: dict[str, Any], meaning: Meaning, remedy: str
+):
+    with run_in_thread(SandboxSettings(record_folder=tmp_path, **settings)) as sandbox:
+        async with open_ses(endpoint_of(sandbox)) as transport:
+            reply = await transport.send(MESSAGE)
+    assert reply.meaning is meaning
+    assert remedy in reply.remedy
+
+
+async def test_a_cancelled_send_is_cancelled_and_no_reply(sandbox: EmbeddedSandbox):
+    async with open_ses(endpoint_of(sandbox)) as transport:
+        sending = asyncio.create_task(transport.send(MESSAGE))
+        await asyncio.sleep(0)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending

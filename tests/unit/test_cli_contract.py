@@ -1,0 +1,271 @@
+"""The command line as a contract: help, exit codes, and what goes to which stream."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+import structlog
+from support.clock import START
+
+from engine.cli.main import cli, main
+from engine.cli.output import format_outcomes, format_seconds
+from engine.cli.progress import LINE_SECONDS, Lines
+from engine.errors import (
+    ConfigurationError,
+    DataError,
+    ExitCode,
+    MailrunError,
+    PausedError,
+    ServiceError,
+    UsageError,
+    nearest,
+)
+from engine.ledger.journal import Outcome, Result
+from engine.report.accounts import Accounts
+from engine.telemetry import configure_logs
+
+COMMANDS = sorted(cli.commands)
+HEAVY = (
+    "polars",
+    "sqlalchemy",
+    "aiobotocore",
+    "botocore",
+    "aiohttp",
+    "alembic",
+    "jinja2",
+    "pydantic",
+    "rich",
+    "structlog",
+)
+SENT = Result(1, Outcome.SENT, "id", None, 1.0, 1)
+REFUSED = Result(2, Outcome.REFUSED, None, "no", 1.0, 1)
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+def test_help_of_every_command_works_and_imports_nothing_heavy():
+    code = """
+import json, sys
+from click.testing import CliRunner
+from engine.cli.main import cli
+ended = {name: CliRunner().invoke(cli, [name, "--help"]).exit_code for name in cli.commands}
+ended["mailrun"] = CliRunner().invoke(cli, ["-h"]).exit_code
+print(json.dumps({"ended": ended, "modules": sorted(sys.modules)}))
+"""
+    said = json.loads(run_python(code).stdout)
+    assert said["ended"] == dict.fromkeys([*COMMANDS, "mailrun"], 0)
+    assert [name for name in HEAVY if name in said["modules"]] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_says_what_it_does(name: str):
+    command = cli.commands[name]
+    assert command.help
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_the_version_is_told():
+    told = run_python("from engine.cli.main import main; main()", "--version")
+    assert (told.returncode, told.stdout.split()[0]) == (0, "mailrun,")
+
+
+# -- exit codes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def end_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `mailrun fail` where the command ends as told; returns the exit code."""
+
+    def run(ending: BaseException | int | None, *arguments: str) -> int:
+        @click.command("fail")
+        @click.option("--json", "as_json", is_flag=True)
+        def fail(*, as_json: bool) -> int | None:  # noqa: ARG001 - the error border reads it
+            if isinstance(ending, BaseException):
+                raise ending
+            return ending
+
+        monkeypatch.setitem(cli.commands, "fail", fail)
+        monkeypatch.setattr(sys, "argv", ["mailrun", "fail", *arguments])
+        with pytest.raises(SystemExit) as raised:
+            main()
+        assert isinstance(raised.value.code, int)
+        return raised.value.code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (None, 0),
+        (ExitCode.FINISHED_WITH_LOSSES, 3),
+        (ExitCode.PAUSED, 75),
+        (UsageError("x", remedy="y"), 64),
+        (click.UsageError("x"), 64),
+        (DataError("x", remedy="y"), 65),
+        (ServiceError("x", remedy="y"), 69),
+        (PausedError("x", remedy="y"), 75),
+        (KeyboardInterrupt(), 75),
+        (click.Abort(), 75),
+        (ConfigurationError("x", remedy="y"), 78),
+        (MailrunError("x", remedy="y"), 1),
+    ],
+    ids=repr,
+)
+def test_every_ending_has_its_exit_code(end_with: Callable[..., int], ending: BaseException | int | None, code: int):
+    assert end_with(ending) == code
+
+
+def test_a_bug_is_shown_as_it_is(end_with: Callable[..., int]):
+    with pytest.raises(ZeroDivisionError):
+        end_with(ZeroDivisionError())
+
+
+def test_an_error_says_what_where_and_what_to_do_on_stderr(
+    end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
+):
+    end_with(DataError("the row is torn", where="a.csv:7", remedy="mend the row"))
+    told = capsys.readouterr()
+    assert told.err.splitlines() == ["error: the row is torn", "   at: a.csv:7", "   do: mend the row"]
+    assert told.out == ""
+
+
+def test_with_json_an_error_is_one_document_on_stdout_as_well(
+    end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
+):
+    end_with(DataError("torn", where="a.csv:7", remedy="mend it"), "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "error": {"what": "torn", "where": "a.csv:7", "remedy": "mend it", "exit_code": 65}
+    }
+
+
+def test_an_unknown_option_names_the_command_and_its_help(
+    end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
+):
+    assert end_with(None, "--what") == 64
+    told = capsys.readouterr().err
+    assert "--what" in told
+    assert "fail --help" in told
+
+
+def test_an_error_without_a_place_says_nothing_of_one():
+    assert str(UsageError("what", remedy="remedy")) == "what; remedy"
+    assert str(UsageError("what", where="here", remedy="remedy")) == "what (here); remedy"
+
+
+def test_the_nearest_word_is_named_and_all_that_there_are():
+    assert nearest("lunch", ["launch", "plan"]) == "did you mean launch? There are: launch, plan"
+    assert nearest("xyz", ["launch", "plan"]) == "there are: launch, plan"
+    assert nearest("xyz", []) == "there are none"
+
+
+# -- words and progress ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "1 s"), (0.4, "1 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (3599.6, "1 h 0 min"),
+     (11_000, "3 h 3 min"), (360_000, "100 h 0 min")],
+)  # fmt: skip
+def test_a_duration_is_told_in_the_units_that_matter(seconds: float, words: str):
+    assert format_seconds(seconds) == words
+
+
+def test_outcomes_are_told_in_words_without_zeros():
+    counts = {Outcome.SENT: 1000, Outcome.REFUSED: 0, Outcome.IN_DOUBT: 1}
+    assert format_outcomes(counts, only_losses=False) == "1,000 sent, 1 in doubt"
+    assert format_outcomes(counts, only_losses=True) == "1 in doubt"
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, object]]]:
+    """Reads the lines that were logged."""
+
+    def read() -> list[dict[str, object]]:
+        told = capsys.readouterr()
+        assert told.out == ""
+        return [json.loads(line) for line in told.err.splitlines()]
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def default_logs() -> object:
+    yield
+    structlog.reset_defaults()
+
+
+def accounts_of(accepted: int, **outcomes: int) -> Accounts:
+    return Accounts(
+        run="welcome/1",
+        state="sending",
+        reason=None,
+        rows_read=accepted,
+        accepted=accepted,
+        excluded={},
+        outcomes={Outcome(name): count for name, count in outcomes.items()},
+        started_at=START,
+        store=Path("/store"),
+    )
+
+
+def test_progress_in_a_pod_is_json_lines_on_stderr(logged: Callable[[], list[dict[str, object]]]):
+    configure_logs(verbose=False)
+    with Lines("welcome/1") as progress:
+        progress.begin(accounts_of(10, sent=3))
+        for _ in range(100):
+            progress.count(SENT)
+    begin, end = logged()
+    assert {
+        "event": "run.begin",
+        "run": "welcome/1",
+        "level": "info",
+        "accepted": 10,
+        "done": 3,
+        "sent": 3,
+    }.items() <= begin.items()
+    assert {"event": "run.end", "done": 103, "sent": 103}.items() <= end.items()
+
+
+def test_progress_is_told_every_few_seconds(logged: Callable[[], list[dict[str, object]]]):
+    configure_logs(verbose=False)
+    with Lines("welcome/1") as progress:
+        progress.begin(accounts_of(10))
+        progress._next -= LINE_SECONDS  # as if so much time had passed
+        progress.count(SENT)
+        progress.count(REFUSED)
+    assert [line["event"] for line in logged()] == ["run.begin", "run.progress", "run.end"]
+
+
+def test_a_launch_that_began_nothing_tells_no_progress(logged: Callable[[], list[dict[str, object]]]):
+    configure_logs(verbose=False)
+    with Lines("welcome/1"):
+        pass
+    assert logged() == []
+
+
+@pytest.mark.parametrize(("verbose", "told"), [(False, ["info", "warning"]), (True, ["debug", "info", "warning"])])
+def test_debug_lines_are_told_only_when_asked_for(
+    capsys: pytest.CaptureFixture[str],
+    verbose: bool,  # noqa: FBT001 - a parameter of the case
+    told: list[str],
+):
+    configure_logs(verbose=verbose)
+    log = structlog.get_logger()
+    for level in ("debug", "info", "warning"):
+        getattr(log, level)("x.y")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["level"] for line in lines] == told
+    assert all(line["at"].endswith("Z") for line in lines)

@@ -1,0 +1,111 @@
+"""What the client raises, and whether the message may have been accepted (docs: botocore.exceptions, aiohttp)."""
+
+import errno
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import botocore.exceptions as aws
+import pytest
+
+from engine.delivery.replies import Meaning, Reply
+from engine.delivery.transports.ses import EXCEPTIONS, read_exception
+
+URL = {"endpoint_url": "http://127.0.0.1:9/"}
+KEY: Any = SimpleNamespace(ssl=True, host="127.0.0.1", port=9, is_ssl=False)
+REFUSED = aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "refused"))
+NO_NAME = aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "no such name"))
+RESET = aiohttp.ClientOSError(errno.ECONNRESET, "reset")
+DROPPED = aiohttp.ServerDisconnectedError()
+
+
+def read(error: Exception) -> Reply:
+    return read_exception(error, "news@acme.example")
+
+
+def client_error(code: str, status: int) -> aws.ClientError:
+    response = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return aws.ClientError(response, "SendEmail")
+
+
+NEVER_SENT = [
+    aws.EndpointConnectionError(error=REFUSED, **URL),
+    aws.EndpointConnectionError(error=NO_NAME, **URL),
+    aws.EndpointConnectionError(error=socket.gaierror(-2, "no such name"), **URL),
+    aws.ConnectTimeoutError(error=TimeoutError(), **URL),
+    aws.SSLError(error="certificate verify failed", **URL),
+    aws.ProxyConnectionError(proxy_url="http://127.0.0.1:9", error=REFUSED),
+]
+PERHAPS_SENT = [
+    aws.EndpointConnectionError(error=RESET, **URL),
+    aws.EndpointConnectionError(error=DROPPED, **URL),
+    aws.EndpointConnectionError(error=None, **URL),
+    aws.EndpointConnectionError(**URL),
+    aws.ReadTimeoutError(error=TimeoutError(), **URL),
+    aws.ConnectionClosedError(error=DROPPED, **URL),
+    aws.HTTPClientError(error=RESET),
+    aws.BotoCoreError(),
+    TimeoutError(),
+    RESET,
+    DROPPED,
+    OSError("anything"),
+    KeyError("a bug in a library"),
+    client_error("InternalFailure", 500),
+    client_error("502", 502),
+    client_error("403", 403),
+]
+CREDENTIALS = [
+    aws.NoCredentialsError(),
+    aws.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+    aws.CredentialRetrievalError(provider="sso", error_msg="x"),
+    aws.TokenRetrievalError(provider="sso", error_msg="x"),
+    aws.UnauthorizedSSOTokenError(),
+    aws.NoRegionError(),
+]
+
+
+def name_of(error: Exception) -> str:
+    inner = getattr(error, "kwargs", {}).get("error")
+    return f"{type(error).__name__}-{type(inner).__name__}"
+
+
+@pytest.mark.parametrize("error", NEVER_SENT, ids=name_of)
+def test_what_never_reached_the_server_is_unreachable(error: Exception):
+    assert read(error).meaning is Meaning.UNREACHABLE
+
+
+@pytest.mark.parametrize("error", PERHAPS_SENT, ids=name_of)
+def test_what_may_have_reached_the_server_is_in_doubt(error: Exception):
+    assert read(error).meaning is Meaning.IN_DOUBT
+
+
+@pytest.mark.parametrize("error", CREDENTIALS, ids=name_of)
+def test_missing_credentials_pause_the_run_and_say_what_to_do(error: Exception):
+    reply = read(error)
+    assert reply.meaning is Meaning.PAUSE
+    assert "credentials" in reply.remedy
+
+
+def test_a_message_that_the_client_itself_refuses_is_refused():
+    assert read(aws.ParamValidationError(report="x")).meaning is Meaning.REFUSED
+
+
+def test_an_error_reply_with_a_code_is_read_by_the_table():
+    assert read(client_error("TooManyRequestsException", 429)).meaning is Meaning.SLOW_DOWN
+
+
+def test_a_bare_status_is_no_code():
+    assert read(client_error("429", 429)) == Reply(Meaning.IN_DOUBT, detail="429: no")
+
+
+def test_the_detail_names_the_error_for_the_outcome_file():
+    detail = read(NEVER_SENT[0]).detail
+    assert detail.startswith("EndpointConnectionError: ")
+    assert "http://127.0.0.1:9/" in detail
+
+
+def test_no_class_of_the_table_hides_a_more_special_one_behind_it():
+    kinds = list(EXCEPTIONS)
+    hidden = [(b, a) for i, a in enumerate(kinds) for b in kinds[i + 1 :] if issubclass(b, a)]
+    assert hidden == []

@@ -1,0 +1,204 @@
+"""Retry, guard, stop and gate: when a message waits, and when everything does."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from support.clock import VirtualClock
+
+from engine.delivery.gate import Gate
+from engine.delivery.guard import FEWEST_LOSSES, FailureGuard
+from engine.delivery.pacer import Pacer
+from engine.delivery.replies import Meaning
+from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
+from engine.delivery.stop import Stop, StopCause, StopReason
+
+SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
+POLICY = RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120)
+
+
+class ClockedStop(Stop):
+    """A stop whose waits move the virtual clock on instead of taking time."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits: list[float] = []
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        if seconds is None:
+            return await super().wait()
+        self.waits.append(seconds)
+        await self._clock.sleep(seconds + 1e-9)
+        return self.requested
+
+
+# -- retry -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_range_of_waits_doubles_up_to_the_longest():
+    waits = [POLICY.next_wait(attempts=n, elapsed_seconds=0, jitter=1.0) for n in range(1, 6)]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert RetryPolicy(0.5, 5, 1000, 600).next_wait(attempts=900, elapsed_seconds=0, jitter=1.0) == 5.0
+
+
+def test_jitter_spreads_a_wait_over_the_whole_range():
+    assert POLICY.next_wait(attempts=1, elapsed_seconds=0, jitter=0.0) == 0.0
+    assert POLICY.next_wait(attempts=1, elapsed_seconds=0, jitter=0.5) == 0.5
+
+
+def test_it_is_given_up_after_the_last_attempt():
+    assert POLICY.next_wait(attempts=5, elapsed_seconds=0, jitter=0.0) is not None
+    assert POLICY.next_wait(attempts=6, elapsed_seconds=0, jitter=0.0) is None
+
+
+def test_it_is_given_up_where_the_wait_would_end_too_late():
+    assert POLICY.next_wait(attempts=1, elapsed_seconds=119, jitter=1.0) == 1.0
+    assert POLICY.next_wait(attempts=1, elapsed_seconds=119.1, jitter=1.0) is None
+
+
+def test_only_what_was_certainly_not_accepted_has_a_policy():
+    assert set(POLICIES) == {Meaning.RETRY, Meaning.UNREACHABLE, Meaning.SLOW_DOWN}
+
+
+def test_jitter_is_drawn_from_0_to_1():
+    assert all(0.0 <= draw_jitter() <= 1.0 for _ in range(100))
+
+
+# -- guard -------------------------------------------------------------------------------------------------------------
+
+
+def count(guard: FailureGuard, *, sent: int = 0, lost: int = 0) -> bool:
+    for _ in range(sent):
+        guard.count(lost=False)
+    for _ in range(lost):
+        guard.count(lost=True)
+    return guard.tripped
+
+
+def test_a_few_losses_are_no_evidence():
+    assert not count(FailureGuard(0.0), lost=FEWEST_LOSSES - 1)
+    assert count(FailureGuard(0.0), lost=FEWEST_LOSSES)
+
+
+def test_losses_at_the_permitted_share_are_permitted_and_one_more_is_not():
+    guard = FailureGuard(0.02)
+    assert not count(guard, sent=980, lost=20)
+    assert count(guard, lost=1)
+
+
+def test_a_guard_of_all_never_trips():
+    assert not count(FailureGuard(1.0), lost=1000)
+
+
+def test_the_guard_says_what_it_saw():
+    guard = FailureGuard(0.02)
+    count(guard, sent=30, lost=10)
+    told = guard.describe()
+    assert told.startswith("10 of 40 messages")
+    assert "25.0%" in told
+    assert "max_failure_rate is 2.0%" in told
+
+
+# -- stop --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_reason_stays():
+    stop = Stop()
+    stop.request(SIGNAL)
+    stop.request(StopReason(StopCause.ERROR, "later"))
+    assert stop.reason == SIGNAL
+
+
+async def test_a_wait_ends_with_the_request():
+    stop = Stop()
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    stop.request(SIGNAL)
+    assert await waiting is True
+    assert await stop.wait(0.0) is True
+
+
+async def test_a_wait_that_runs_out_says_so():
+    assert await Stop().wait(0.0) is False
+
+
+# -- gate --------------------------------------------------------------------------------------------------------------
+
+
+def make_gate(clock: VirtualClock, stop: Stop, *, rate: float = 10.0, left: float | None = None) -> Gate:
+    return Gate(Pacer(rate, clock.monotonic()), clock, stop, left_24_hours=left)
+
+
+async def test_admissions_keep_the_rate(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock), rate=10.0)
+    begun = clock.monotonic()
+    for _ in range(100):
+        assert await gate.admit(1)
+    assert clock.monotonic() - begun == pytest.approx((100 - 1.5) / 10.0, abs=0.2)
+
+
+async def test_waiters_are_admitted_one_after_the_other_in_the_order_of_their_coming(clock: VirtualClock):
+    gate, order = make_gate(clock, stop := ClockedStop(clock)), []
+
+    async def come(number: int) -> None:
+        await gate.admit(1)
+        order.append((number, clock.monotonic()))
+
+    await asyncio.gather(*(come(i) for i in range(20)))
+    assert [number for number, _ in order] == list(range(20))
+    assert len(stop.waits) <= 20  # only the first in the row ever looked at the clock
+    times = [at for _, at in order]
+    assert all(later - earlier >= 0.099 for earlier, later in pairwise(times[1:]))
+
+
+async def test_the_quota_is_never_overdrawn_and_its_end_pauses_the_run(clock: VirtualClock):
+    gate = make_gate(clock, stop := ClockedStop(clock), rate=1e6, left=5)
+    assert [await gate.admit(2) for _ in range(4)] == [True, True, False, False]
+    assert stop.reason is not None
+    assert stop.reason.cause is StopCause.PAUSED
+    assert "24-hour quota" in stop.reason.text
+    assert "24-hour quota" in stop.reason.remedy
+
+
+async def test_quota_given_back_may_be_used(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock), rate=1e6, left=1)
+    for _ in range(3):
+        assert await gate.admit(1)
+        gate.give_back(1)
+
+
+async def test_an_unlimited_quota_stays_unlimited(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock), rate=1e6)
+    gate.give_back(1)
+    gate.set_limits(ceiling=1e6, left_24_hours=0)
+    assert await gate.admit(1)
+
+
+@pytest.mark.parametrize(("told", "left"), [(1.0, 1), (100.0, 3), (None, 3)])
+async def test_what_ses_tells_of_the_quota_can_only_lower_it(clock: VirtualClock, told: float | None, left: int):
+    gate = make_gate(clock, stop := ClockedStop(clock), rate=1e6, left=3)
+    gate.set_limits(ceiling=1e6, left_24_hours=told)
+    assert [await gate.admit(1) for _ in range(left)] == [True] * left
+    assert not stop.requested
+    assert not await gate.admit(1)
+
+
+async def test_a_new_ceiling_reaches_the_pacer_and_a_throttle_too(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock))
+    gate.set_limits(ceiling=40.0)
+    assert gate.pacer.limit == 40.0
+    gate.throttle()
+    assert gate.pacer.limit < 40.0
+
+
+async def test_a_stop_turns_away_whoever_waits_and_whoever_comes(clock: VirtualClock):
+    stop = Stop()  # the real one: it ends the wait of the first in the row at once
+    gate = make_gate(clock, stop, rate=0.001)
+    assert await gate.admit(1)
+    waiting = [asyncio.create_task(gate.admit(1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    stop.request(SIGNAL)
+    assert await asyncio.gather(*waiting) == [False] * 3
+    assert not await gate.admit(1)

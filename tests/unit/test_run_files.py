@@ -1,0 +1,361 @@
+"""run.json, the frozen files, a lease's outcomes, accounts and audit."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support.clock import START, VirtualClock
+
+from engine.campaign.spec import load_campaign
+from engine.errors import DataError, UsageError
+from engine.ledger import leases, runs
+from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.journal import Intent, Outcome, Result, encode_entries
+from engine.ledger.leases import Settlement
+from engine.ledger.recorder import Recorder
+from engine.run.accounting import list_accounts, require_accounts, require_run
+from engine.run.audit import Audit, audit_run
+from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
+from engine.run.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
+from engine.run.planning import FrozenRun, PlanRequest, open_run, publish_run, stage_run
+from engine.store.folder import Store, digest_bytes
+
+NAME = "hello/test"
+PEOPLE = 300  # two leases: 250 and 50
+CAMPAIGN = """\
+from = "Acme <news@acme.example>"
+subject = "Hello {{ first_name }}"
+kind = "transactional"
+audience.source = "people.csv"
+content.text = "body.txt"
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A store and a ledger with one frozen run, of which nothing was sent yet."""
+
+    workspace: Path
+    store: Store
+    ledger: Ledger
+    frozen: FrozenRun
+
+    @property
+    def outcomes(self) -> Path:
+        return self.frozen.folder / "outcomes"
+
+    def plan_rows(self) -> pl.DataFrame:
+        return pl.read_parquet(self.frozen.folder / "plan" / "recipients-*.parquet")
+
+    def begin(self) -> None:
+        with self.ledger.write() as tx:
+            runs.start_run(tx, NAME, START)
+
+    def take(self) -> leases.Lease:
+        with self.ledger.write() as tx:
+            lease = leases.take_lease(tx, NAME, worker="me", alive_since=START)
+        assert lease is not None
+        return lease
+
+    def settle(self) -> Path:
+        """Settle the next lease, everybody sent to; returns its outcome file."""
+        lease = self.take()
+        span = self.frozen.manifest.leases[lease.ordinal]
+        rows = self.plan_rows().slice(span.first_row, span.rows)
+        data = encode_outcomes(rows, {row: sent(row) for row in rows["row"]})
+        path = self.outcomes / f"lease-{lease.ordinal:05d}-{lease.epoch}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        settlement = Settlement({Outcome.SENT: span.rows}, path.name, digest_bytes(data))
+        with self.ledger.write() as tx:
+            assert leases.settle_lease(tx, lease, settlement, START)
+        return path
+
+    def audit(self) -> Audit:
+        with self.ledger.read() as tx:
+            return audit_run(tx, require_run(tx, NAME), self.store)
+
+
+def sent(row: int, attempts: int = 1) -> Result:
+    return Result(row, Outcome.SENT, f"id-{row}", None, 1764000000.1239, attempts)
+
+
+def request_in(workspace: Path) -> PlanRequest:
+    campaign = load_campaign(workspace / "hello")
+    return PlanRequest(campaign=campaign, key="test", workspace=workspace, limit=None, sandbox=False, created_at=START)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    (tmp_path / "hello").mkdir()
+    (tmp_path / "hello" / "campaign.toml").write_text(CAMPAIGN)
+    (tmp_path / "hello" / "body.txt").write_text("Dear {{ first_name }}")
+    people = "".join(f"p{i}@b.example,N{i}\n" for i in range(PEOPLE))
+    (tmp_path / "people.csv").write_text("email,first_name\n" + people + "broken,N\n")
+    store = Store(tmp_path / "store")
+    ledger = open_ledger(f"sqlite:///{store.root / 'ledger.db'}")
+    with store.stage(NAME) as staging:
+        frozen = publish_run(stage_run(request_in(tmp_path), staging), store, ledger)
+    yield Shop(tmp_path, store, ledger, frozen)
+    ledger.close()
+
+
+# -- run.json ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_comes_back_as_it_was_written(shop: Shop, tmp_path: Path):
+    digest = write_manifest(tmp_path, shop.frozen.manifest)
+    assert digest == digest_bytes((tmp_path / FILE).read_bytes())
+    assert read_manifest(tmp_path, digest) == shop.frozen.manifest
+
+
+def test_a_manifest_names_what_was_frozen(shop: Shop):
+    manifest = shop.frozen.manifest
+    assert (manifest.run, manifest.rows_read, manifest.accepted) == (NAME, PEOPLE + 1, PEOPLE)
+    assert manifest.excluded == {"invalid_address": 1}
+    assert manifest.columns == ("first_name",)
+    assert [lease.rows for lease in manifest.leases] == [250, 50]
+    assert set(manifest.campaign_files) == {"body.txt", "campaign.toml"}
+    assert [(s.name, s.size_bytes) for s in manifest.sources] == [
+        ("people.csv", (shop.workspace / "people.csv").stat().st_size)
+    ]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"run": 7}', b"\xff\xfe"])
+def test_a_damaged_manifest_is_named_and_nothing_is_begun_again(tmp_path: Path, data: bytes):
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(DataError, match=r"is damaged.*backup") as raised:
+        read_manifest(tmp_path)
+    assert raised.value.where == str(tmp_path / FILE)
+
+
+def test_a_manifest_with_a_member_that_nobody_knows_is_damaged(shop: Shop, tmp_path: Path):
+    document = shop.frozen.manifest.model_dump_json().replace('{"run"', '{"ruin":1,"run"', 1)
+    (tmp_path / FILE).write_text(document)
+    with pytest.raises(DataError, match="is damaged"):
+        read_manifest(tmp_path)
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_that_is_not_what_the_ledger_knows_is_refused_though_it_is_sound(shop: Shop, tmp_path: Path):
+    digest = write_manifest(tmp_path, shop.frozen.manifest)
+    changed = Manifest(**{**shop.frozen.manifest.model_dump(), "rows_read": 1})
+    write_manifest(tmp_path, changed)
+    with pytest.raises(DataError, match="not what was frozen at launch"):
+        read_manifest(tmp_path, digest)
+
+
+def test_a_tree_has_a_digest_for_every_file_by_its_path(tmp_path: Path):
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "c" / "d").write_bytes(b"abc")
+    (tmp_path / "a").write_bytes(b"")
+    assert digest_tree(tmp_path) == {"a": digest_bytes(b""), "b/c/d": digest_bytes(b"abc")}
+    assert list(digest_tree(tmp_path)) == ["a", "b/c/d"]
+
+
+def test_damage_is_a_sentence_for_each_file_that_differs_or_is_missing(tmp_path: Path):
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    digests = digest_tree(tmp_path)
+    assert find_damage(tmp_path, digests) == []
+    (tmp_path / "a").write_text("A")
+    (tmp_path / "b").unlink()
+    assert find_damage(tmp_path, digests) == [
+        f"{tmp_path / 'a'} is not what was written: its digest differs",
+        f"{tmp_path / 'b'} is missing",
+    ]
+
+
+# -- planning ----------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_launches_at_once_the_first_plan_is_the_run_and_both_go_on_with_it(shop: Shop):
+    (shop.workspace / "people.csv").write_text("email,first_name\nother@b.example,O\n")
+    with shop.store.stage(NAME) as staging:
+        second = publish_run(stage_run(request_in(shop.workspace), staging), shop.store, shop.ledger)
+    assert second == shop.frozen
+    with shop.ledger.read() as tx:
+        assert len(leases.list_leases(tx, NAME)) == 2
+
+
+def test_a_folder_that_a_crash_left_without_a_run_is_taken_for_the_run(shop: Shop):
+    fresh = open_ledger(f"sqlite:///{shop.workspace / 'fresh.db'}")
+    with shop.store.stage(NAME) as staging:
+        frozen = publish_run(stage_run(request_in(shop.workspace), staging), shop.store, fresh)
+    fresh.close()
+    assert frozen.run.manifest_digest == shop.frozen.run.manifest_digest
+
+
+@pytest.mark.parametrize("name", ["campaign/body.txt", "campaign/campaign.toml", FILE])
+def test_a_run_whose_frozen_files_were_changed_is_not_sent(shop: Shop, name: str):
+    with (shop.frozen.folder / name).open("ab") as file:
+        file.write(b"\n ")
+    with pytest.raises(DataError, match="nothing was begun again"):
+        open_run(shop.frozen.run, shop.store)
+
+
+def test_a_run_in_order_is_opened_as_it_was_frozen(shop: Shop):
+    assert open_run(shop.frozen.run, shop.store) == shop.frozen
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+
+
+def test_outcomes_are_parquet_of_the_published_schema_in_the_plan_s_order():
+    recipients = pl.DataFrame(
+        {"row": [9, 2], "address": ["b@x.example", "a@x.example"]}, schema_overrides={"row": pl.UInt64}
+    )
+    refused = Result(2, Outcome.REFUSED, None, "MessageRejected: no", 1764000000.1239, 3)
+    frame = pl.read_parquet(BytesIO(encode_outcomes(recipients, {2: refused, 9: sent(9)})))
+    at = datetime(2025, 11, 24, 16, 0, 0, 123000, tzinfo=UTC)
+    assert frame.schema == pl.Schema(OUTCOME_SCHEMA)
+    assert frame.rows() == [
+        (9, "b@x.example", "sent", "id-9", None, at, 1),
+        (2, "a@x.example", "refused", None, "MessageRejected: no", at, 3),
+    ]
+
+
+def test_a_recipient_without_a_result_is_never_written_as_something(shop: Shop):
+    with pytest.raises(KeyError):
+        encode_outcomes(shop.plan_rows(), {})
+
+
+@pytest.mark.parametrize("resend", [False, True])
+async def test_an_opened_lease_has_what_earlier_owners_recorded_and_holds_what_was_in_flight(
+    shop: Shop, clock: VirtualClock, *, resend: bool
+):
+    shop.begin()
+    lease = shop.take()
+    done, open_, fresh = shop.plan_rows()["row"][:3]
+    with shop.ledger.write() as tx:
+        entries = encode_entries([Intent(done), sent(done), Intent(open_)])
+        assert leases.append_journal(tx, lease, sequence=1, entries=entries)
+    recorder = Recorder(shop.ledger)
+    opened = await open_lease(shop.take(), shop.frozen, recorder=recorder, resend_in_doubt=resend, clock=clock)
+    await recorder.close()
+    held = {open_: Result(open_, Outcome.IN_DOUBT, None, CRASH_DETAIL, clock.now().timestamp(), 1)}
+    assert opened.results == {done: sent(done)} | ({} if resend else held)
+    left = [recipient.row for recipient in opened.left()]
+    assert left[0] == (open_ if resend else fresh)
+    assert len(left) == 250 - len(opened.results)
+    assert not opened.complete
+
+
+# -- accounts and audit ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_nobody_knows_is_refused_with_the_nearest_name(shop: Shop):
+    with shop.ledger.read() as tx, pytest.raises(UsageError, match=r"no run hello/tset.*did you mean hello/test"):
+        require_run(tx, "hello/tset")
+
+
+def test_accounts_are_the_settled_leases_and_the_journals_of_open_ones(shop: Shop):
+    shop.begin()
+    shop.settle()
+    lease = shop.take()
+    first, second = shop.plan_rows()["row"][250:252]
+    with shop.ledger.write() as tx:
+        leases.append_journal(
+            tx, lease, sequence=1, entries=encode_entries([Intent(first), sent(first), Intent(second)])
+        )
+    with shop.ledger.read() as tx:
+        accounts = require_accounts(tx, NAME, shop.store, START)
+        assert list_accounts(tx, shop.store, START) == [accounts]
+    told = {str(outcome): accounts.count(outcome) for outcome in Outcome}
+    assert told == {"sent": 251, "refused": 0, "failed": 0, "in_doubt": 1, "unsent": 48}
+    assert accounts.balanced
+    assert accounts.in_flight == 0  # no live worker expects an answer
+    assert shop.audit().accounts.to_json() == accounts.to_json()
+
+
+def test_an_audit_proves_a_run_at_every_stage(shop: Shop):
+    assert shop.audit().problems == []
+    shop.begin()
+    for settled in (250, 300):
+        shop.settle()
+        audit = shop.audit()
+        assert audit.problems == []
+        assert audit.accounts.count(Outcome.SENT) == settled
+        assert audit.to_json()["balanced"] is True
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plan/recipients-0000.parquet",
+        "plan/excluded-0000.parquet",
+        "campaign/body.txt",
+        "outcomes/lease-00000-1.parquet",
+    ],
+)
+def test_an_audit_finds_a_flipped_bit_and_a_missing_file(shop: Shop, name: str):
+    shop.begin()
+    shop.settle()
+    path = shop.frozen.folder / name
+    flip_a_bit(path)
+    audit = shop.audit()
+    assert audit.problems == [f"{path} is not what was written: its digest differs"]
+    assert audit.to_json()["balanced"] is False
+    path.unlink()
+    assert shop.audit().problems == [f"{path} is missing"]
+
+
+def test_an_audit_names_an_outcome_file_that_no_lease_knows(shop: Shop):
+    shop.begin()
+    stranger = shop.settle().with_name("lease-00009-1.parquet")
+    stranger.write_bytes(b"x")
+    assert shop.audit().problems == [f"{stranger} belongs to no settled lease"]
+
+
+def test_an_outcome_file_that_is_about_to_be_settled_is_no_stranger(shop: Shop):
+    shop.begin()
+    lease = shop.take()
+    shop.outcomes.mkdir()
+    (shop.outcomes / f"lease-{lease.ordinal:05d}-{lease.epoch}.parquet").write_bytes(b"half-way")
+    assert shop.audit().problems == []
+
+
+def test_an_audit_names_a_lease_with_a_recipient_missing_or_another_twice(shop: Shop):
+    shop.begin()
+    path = shop.settle()
+    whole = pl.read_parquet(path)
+    for frame in (whole.head(-1), whole.head(-1).vstack(whole.head(1))):
+        frame.write_parquet(path)
+        change_settlement(shop, path, sent=250)
+        problem = f"{path} does not have exactly one outcome for each recipient of its lease"
+        assert problem in shop.audit().problems
+
+
+def test_an_audit_holds_the_ledger_s_counts_against_the_file(shop: Shop):
+    shop.begin()
+    path = shop.settle()
+    change_settlement(shop, path, sent=249)
+    assert shop.audit().problems == [f"{path} adds up to other counts than the ledger has for its lease"]
+
+
+def change_settlement(shop: Shop, path: Path, *, sent: int) -> None:
+    with shop.ledger.write() as tx:
+        tx.exec_driver_sql(
+            "UPDATE lease SET sent = ?, outcomes_digest = ? WHERE ordinal = 0", (sent, digest_bytes(path.read_bytes()))
+        )
+
+
+def test_an_audit_of_a_run_without_its_folder_says_so(shop: Shop):
+    shutil.rmtree(shop.frozen.folder)
+    with pytest.raises(DataError, match="cannot be read"):
+        shop.audit()
