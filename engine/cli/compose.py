@@ -103,6 +103,8 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         limit=limit,
         sandbox=sandbox,
         created_at=now,
+        is_key_given=key is not None,
+        is_audience_given=audience is not None,
     )
 
 

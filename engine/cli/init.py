@@ -1,17 +1,20 @@
 """`mailrun init`."""
 
+import shlex
 from pathlib import Path
 
 import click
+
+from engine.cli.printing import name_command, print_lines
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 def init(folder: Path) -> None:
     """Make a workspace in DIR (here, by default) with two sample campaigns and a sample audience."""
-    from engine.cli.output import name_command  # noqa: PLC0415 - keeps --help fast
-    from engine.cli.samples import copy_samples  # noqa: PLC0415
+    from engine.cli.samples import copy_samples  # noqa: PLC0415 - keeps --help fast
 
     for path in copy_samples(folder):
-        click.echo(f"made {path}")
-    click.echo(f"next: {name_command()} launch {folder / 'campaigns' / 'welcome'} --sandbox")
+        print_lines(f"made {path}")
+    launch = shlex.join(["launch", str(folder / "campaigns" / "welcome"), "--sandbox"])
+    print_lines(f"next: {name_command()} {launch}")

@@ -12,6 +12,7 @@ from engine.cli import output
 from engine.cli.asking import ask
 from engine.cli.compose import Place, find_campaign_folder, make_plan_request, make_signer, open_place
 from engine.cli.options import Common
+from engine.cli.printing import print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
 from engine.errors import ExitCode
 from engine.ledger.schema import RunState
@@ -43,10 +44,10 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                 )
             )
     if common.json:
-        output.print_json(launched.accounts.to_json())
+        print_json(launched.accounts.to_json())
     else:
         output.print_accounts(launched.accounts)
-        output.print_lines(*_suggest(launched, campaign, sandbox=sandbox))
+        print_lines(*_suggest(launched, sandbox=sandbox))
     return _choose_exit_code(launched)
 
 
@@ -75,20 +76,18 @@ def _make_confirm(*, yes: bool) -> Confirm:
     return confirm
 
 
-def _suggest(launched: Launched, campaign: str, *, sandbox: bool) -> Iterator[str]:
+def _suggest(launched: Launched, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
     if not launched.sent_now:
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
-        again = " --sandbox" if sandbox else ""
-        key = accounts.run.rpartition("/")[2]
         yield f"paused: {accounts.reason}"
-        yield f"to go on: {output.name_command()} launch {campaign} --key {key}{again}"
+        yield f"to go on: {repeat_command('launch', key=accounts.run.rpartition('/')[2])}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store / 'outcomes'}/lease-*.parquet"
     if sandbox:
-        yield f"see the messages: {output.name_command()} sandbox, then open http://127.0.0.1:8025/"
+        yield f"see the messages: {repeat_command('sandbox', only_place=True)}, then open http://127.0.0.1:8025/"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:

@@ -55,9 +55,9 @@ def unregister_worker(tx: Connection, worker: str) -> None:
 
 def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:
     """Read the ids of a run's workers that live."""
-    _retire = select(worker_table).where(worker_table.c.run == run, worker_table.c.heartbeat_at > now - ALIVE)
+    alive = select(worker_table).where(worker_table.c.run == run, worker_table.c.heartbeat_at > now - ALIVE)
     host = _describe_host()
-    return {row.id for row in tx.execute(_retire) if row.host != host or _is_running(row.process)}
+    return {row.id for row in tx.execute(alive) if row.host != host or _is_running(row.process)}
 
 
 def _retire_dead(tx: Connection) -> None:

@@ -116,6 +116,8 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     known = _find_run(request)
     if known is not None and known.state in (RunState.FINISHED, RunState.CANCELLED):
         return Launched(_read_accounts(request, known.name), sent_now=False)
+    if known is None:
+        _refuse_second_run(request)
     async with open_client(QUESTIONS, request.endpoint) as account:
         if known is None:
             frozen, quota = await _plan_and_freeze(request, account, stop)
@@ -140,6 +142,29 @@ def _find_run(request: LaunchRequest) -> Run | None:
     return known
 
 
+def _refuse_second_run(request: LaunchRequest) -> None:
+    """Refuse to begin a run under a key that the clock made while an earlier one is unfinished.
+
+    A pod that is started again after midnight goes on with what it began: it never begins the next day's run instead.
+
+    Raises:
+        UsageError: naming the unfinished run.
+    """
+    if request.plan.is_key_given:
+        return
+    with request.ledger.read() as tx:
+        unfinished = [run for run in runs.list_runs(tx) if run.state not in (RunState.FINISHED, RunState.CANCELLED)]
+    campaign = request.plan.campaign.name
+    for run in unfinished:
+        if run.name.partition("/")[0] == campaign and run.sandbox == request.plan.sandbox:
+            key = run.name.rpartition("/")[2]
+            raise UsageError(
+                f"{run.name} is unfinished ({run.state}), and this launch would begin {request.plan.name}",
+                where="the default key, made from the time",
+                remedy=f"finish it with --key {key}; or begin the new run by naming it: --key {request.plan.key}",
+            )
+
+
 async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> tuple[FrozenRun, Quota]:
     """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
     campaign = request.plan.campaign
@@ -149,6 +174,8 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
         staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
         await preflight.check_recipients(client, quota, staged.folder / "plan")
+        for note in staged.manifest.notes:
+            log.warning("plan.note", note=note)
         delivery = campaign.spec.delivery
         shared = quota.max_send_rate * delivery.rate_share
         forecast = Forecast(
@@ -169,6 +196,8 @@ async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[Fro
     quota = await preflight.check_account(client, _read_sender(_frozen_campaign(frozen)))
     if digest_tree(request.plan.campaign.folder) != frozen.manifest.campaign_files:
         log.warning("campaign.changed", run=known.name, note="the campaign as launched is sent, not as it is now")
+    if request.plan.limit not in (None, frozen.manifest.limit) or request.plan.is_audience_given:
+        log.warning("options.ignored", run=known.name, note="the plan is frozen: --audience and --limit change nothing")
     return frozen, quota
 
 

@@ -33,6 +33,8 @@ class PlanRequest:
         limit: keep so many recipients; None keeps all.
         sandbox: the run goes to the embedded sandbox.
         created_at: now.
+        is_key_given: the key was named by a person, and not made from the campaign's template.
+        is_audience_given: so was the audience.
     """
 
     campaign: Campaign
@@ -41,6 +43,8 @@ class PlanRequest:
     limit: int | None
     sandbox: bool
     created_at: datetime
+    is_key_given: bool = True
+    is_audience_given: bool = False
 
     @property
     def name(self) -> str:
@@ -142,8 +146,9 @@ def publish_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
     Two launches may do so at once: the folder that is there first is the run's, and both go on with it. A crash
     between both steps leaves a whole folder, which the next launch takes for the run's as well.
     """
-    store.publish(staged.folder, staged.manifest.run)
-    return _record_run(staged.manifest.run, store, ledger)
+    is_ours = store.publish(staged.folder, staged.manifest.run)
+    frozen = _record_run(staged.manifest.run, store, ledger)
+    return frozen if is_ours else open_run(frozen.run, store)
 
 
 def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
@@ -182,7 +187,7 @@ def mark_begun(frozen: FrozenRun, now: datetime) -> None:
 
 
 def open_run(run: Run, store: Store) -> FrozenRun:
-    """Open a run that the ledger knows.
+    """Open a run that the ledger knows, and hold every frozen file against its digest.
 
     Raises:
         DataError: its folder is missing or damaged.
@@ -190,9 +195,10 @@ def open_run(run: Run, store: Store) -> FrozenRun:
     folder = store.root / run.folder
     manifest = read_manifest(folder, run.manifest_digest)
     damage = find_damage(folder / "campaign", manifest.campaign_files)
+    damage += find_damage(folder / "plan", manifest.plan_files)
     if damage:
         raise DataError(
-            "the frozen campaign is damaged: " + "; ".join(damage),
+            "what was frozen at launch is damaged: " + "; ".join(damage),
             where=str(folder),
             remedy="restore the run's folder from a backup; nothing was begun again",
         )

@@ -149,9 +149,9 @@ class Worker:
             return
         opened.results[result.row] = result
         self._tools.count(result)
-        self._tools.guard.count(lost=result.outcome is not Outcome.SENT)
+        self._tools.guard.count(None if result.outcome is Outcome.SENT else result.error or str(result.outcome))
         if self._tools.guard.tripped:
-            remedy = "see the outcomes' errors (mailrun audit shows where), mend the cause, then launch again"
+            remedy = "mend the account and launch again; a mended template or audience needs a launch under another key"
             self._tools.stop.request(StopReason(StopCause.PAUSED, self._tools.guard.describe(), remedy))
 
     async def _close(self, opened: OpenLease) -> None:

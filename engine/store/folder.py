@@ -33,6 +33,9 @@ class Store:
         self.root = root
         with translate_os_errors(root):
             root.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            ignore = root / ".gitignore"  # it holds personal data and a key: never to be committed
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="ascii")
             probe = root / f".probe-{uuid.uuid4().hex}"
             probe.touch(mode=PRIVATE_FILE)
             probe.unlink()
@@ -52,7 +55,7 @@ class Store:
         staging = final.parent / f".{final.name}.{uuid.uuid4().hex}"
         with translate_os_errors(staging):
             final.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-            with _locked(final.parent):  # nobody may see the new folder before it is locked
+            with locked(final.parent):  # nobody may see the new folder before it is locked
                 for abandoned in final.parent.glob(f".{final.name}.*"):
                     _remove_if_abandoned(abandoned)
                 staging.mkdir(mode=PRIVATE_FOLDER)
@@ -90,7 +93,8 @@ def _lock(folder: Path, flags: int = 0) -> int:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against others who lock it."""
     lock = _lock(folder)
     try:
         yield
@@ -162,6 +166,11 @@ def translate_os_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's errors about the store into mailrun's own: the one border for them."""
     try:
         yield
+    except shutil.Error as error:  # of a copied folder: a list of what failed
+        source, _, said = error.args[0][0]
+        raise ConfigurationError(
+            f"cannot be copied: {said}", where=str(source), remedy="make it a readable file, or remove it"
+        ) from error
     except OSError as error:
         raise _translate(error, path) from error
 

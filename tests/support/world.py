@@ -92,11 +92,14 @@ class World:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "engine", *arguments]
+
     def start(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
         """Start a command; what `environment` says is set, or removed where it is None."""
         changed = self.environment() | environment
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine", *arguments],
+            self.command(*arguments),
             cwd=folder or self.folder,
             env={name: value for name, value in changed.items() if value is not None},
             stdin=subprocess.DEVNULL,

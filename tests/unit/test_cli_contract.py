@@ -1,9 +1,10 @@
 """The command line as a contract: help, exit codes, and what goes to which stream."""
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -85,7 +86,7 @@ def test_the_version_is_told():
 
 
 @pytest.fixture
-def end_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def end_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     """Runs `mailrun fail` where the command ends as told; returns the exit code."""
 
     def run(ending: BaseException | int | None, *arguments: str) -> int:
@@ -103,7 +104,9 @@ def end_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         assert isinstance(raised.value.code, int)
         return raised.value.code
 
-    return run
+    before = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +131,11 @@ def test_every_ending_has_its_exit_code(end_with: Callable[..., int], ending: Ba
     assert end_with(ending) == code
 
 
-def test_a_bug_is_shown_as_it_is(end_with: Callable[..., int]):
-    with pytest.raises(ZeroDivisionError):
-        end_with(ZeroDivisionError())
+def test_a_bug_is_told_as_one_with_its_traceback(end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]):
+    assert end_with(ZeroDivisionError("by 0"), "--json") == 1
+    told = capsys.readouterr()
+    assert "ZeroDivisionError: by 0" in told.err
+    assert json.loads(told.out)["error"]["what"] == "this is a bug in mailrun"
 
 
 def test_an_error_says_what_where_and_what_to_do_on_stderr(

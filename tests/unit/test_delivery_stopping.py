@@ -70,9 +70,9 @@ def test_jitter_is_drawn_from_0_to_1():
 
 def count(guard: FailureGuard, *, sent: int = 0, lost: int = 0) -> bool:
     for _ in range(sent):
-        guard.count(lost=False)
+        guard.count(None)
     for _ in range(lost):
-        guard.count(lost=True)
+        guard.count("refused")
     return guard.tripped
 
 
