@@ -1,0 +1,304 @@
+"""Text files as blocks of whole lines in UTF-8, whatever they are compressed with and encoded in.
+
+Nothing is lost on the way: a byte that is no character in the file's encoding becomes `DAMAGE`, and the row that has
+it is malformed.
+"""
+
+import codecs
+import gzip
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import polars as pl
+
+from engine.errors import DataError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# Large enough that Polars is busy and not the interpreter; small enough for several at once.
+BLOCK_BYTES = 8 << 20
+# A non-character of Unicode: never in text that is passed on, so it marks what could not be read.
+DAMAGE = "\ufdd0"
+DAMAGE_BYTES = DAMAGE.encode()
+_DETECTION_BYTES = 1 << 18
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# The order matters: UTF-32's mark begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# What mailing lists are written in; the detector chooses among these alone.
+_PLAUSIBLE = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949", "koi8_r", "cp437", "cp850", "mac_roman"),
+)
+# The detector's names of bytes that these encodings share.
+_SUPERSETS = {"iso8859-1": "cp1252", "latin_1": "cp1252", "shift_jis": "cp932", "gbk": "gb18030", "gb2312": "gb18030"}
+
+
+def _mark_damage(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return DAMAGE, error.end
+
+
+codecs.register_error("mailrun-damage", _mark_damage)
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Some whole lines of a file.
+
+    Attributes:
+        data: with line feeds (or CR LF) as line ends; the file's last line may have none. It is UTF-8 where the file
+            was transcoded; where it said to be UTF-8 it may turn out not to be: see `mark_damage`.
+        first_line: the number of its first line, from 1.
+        lines: how many line feeds it has.
+        damaged: whether transcoding left `DAMAGE` in it.
+        is_last: the file ends with it.
+    """
+
+    data: bytes
+    first_line: int
+    lines: int
+    damaged: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a text file is encoded.
+
+    Attributes:
+        name: a codec of Python.
+        note: a sentence for people where it was guessed, else None.
+    """
+
+    name: str
+    note: str | None = None
+
+    @property
+    def is_utf_8(self) -> bool:
+        """Whether nothing has to be transcoded."""
+        return codecs.lookup(self.name).name in ("utf-8", "ascii", "utf-8-sig")
+
+
+@contextmanager
+def open_raw(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading its bytes, decompressed where it is gzip or Zstandard."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        if magic.startswith(_GZIP):
+            with gzip.open(file, "rb") as unpacked:
+                yield cast("BinaryIO", unpacked)
+        elif magic == _ZSTD:
+            with zstd.open(file, "rb") as unpacked:
+                yield cast("BinaryIO", unpacked)
+        else:
+            yield file
+
+
+def is_compressed(path: Path) -> bool:
+    """Tell by the file's first bytes."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return magic.startswith(_GZIP) or magic == _ZSTD
+
+
+def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: bool) -> Encoding:
+    """Tell a text file's encoding: declared, by its mark, UTF-8 where its bytes are that, or guessed.
+
+    Reads as far as the first bytes that are not ASCII.
+
+    Raises:
+        DataError: it mixes encodings, or nothing fits; not if `lenient`: then it is UTF-8 with damaged rows.
+        OSError: the file cannot be read.
+    """
+    with open_raw(path) as file:
+        head = _read(file, BLOCK_BYTES, name, lenient=lenient)
+        for mark, encoding in _MARKS:
+            if head.startswith(mark):
+                return Encoding(encoding)
+        if declared:
+            return Encoding(declared)
+        if wide := _tell_wide(head):
+            return Encoding(wide, f"{name}: read as {wide.upper()}, as its bytes suggest")
+        block = head
+        while block and block.isascii():
+            block = _read(file, BLOCK_BYTES, name, lenient=lenient)
+    return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
+
+
+def _tell_wide(head: bytes) -> str | None:
+    """Tell UTF-16 without a mark: every other byte of Western text is NUL."""
+    sample = head[:4096]
+    pairs = len(sample) // 2
+    if pairs < 2:
+        return None
+    odd, even = sample[1::2].count(0), sample[::2].count(0)
+    if odd > pairs * 0.6 and even < pairs * 0.1:
+        return "utf-16-le"
+    return "utf-16-be" if even > pairs * 0.6 and odd < pairs * 0.1 else None
+
+
+def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
+    """Judge the first block that is not ASCII, line by line."""
+    lines = [line for line in block.split(b"\n") if not line.isascii()]
+    if len(lines) > 1 and not block.endswith(b"\n"):
+        lines.pop()  # it may be cut in the middle of a character
+    valid = sum(is_utf_8(line) for line in lines)
+    if lenient or valid * 2 > len(lines) or (len(lines) == 1 and _is_cut_utf_8(lines[0])):
+        return Encoding("utf-8")
+    if valid:
+        what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
+        remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
+        raise DataError(what, where=name, remedy=remedy)
+    return _guess(b"\n".join(lines)[:_DETECTION_BYTES], name)
+
+
+def _is_cut_utf_8(line: bytes) -> bool:
+    """Whether it is UTF-8 but for an unfinished last character."""
+    return is_utf_8(line[: max(line.rfind(b"\n"), len(line) - 3)]) and len(line) > BLOCK_BYTES // 2
+
+
+def _guess(sample: bytes, name: str) -> Encoding:
+    from charset_normalizer import from_bytes  # noqa: PLC0415 - slow to import, and seldom needed
+
+    best = from_bytes(sample, cp_isolation=list(_PLAUSIBLE), threshold=0.5).best()
+    if best is None:
+        remedy = 'set encoding = "…" in [audience], such as windows-1252'
+        raise DataError("the file is not UTF-8, and in no encoding that can be told", where=name, remedy=remedy)
+    encoding = _SUPERSETS.get(best.encoding, best.encoding)
+    told = encoding.replace("cp125", "windows-125").replace("_", "-")
+    note = f'{name}: read as {told}, as its bytes suggest; set encoding = "…" in [audience] if names look wrong'
+    return Encoding(encoding, note)
+
+
+def read_text(
+    path: Path, encoding: Encoding, *, name: str, quoted: bool, lenient: bool, block_bytes: int | None = None
+) -> Iterator[TextBlock]:
+    """Read a file as blocks of whole lines.
+
+    Args:
+        path: the file.
+        encoding: as `detect_encoding` tells it.
+        name: as errors show it.
+        quoted: whether line feeds inside quotation marks do not end a row: a block ends where they are even in number,
+            if there is such a place in it.
+        lenient: whether a compressed file that was cut is read as far as it goes.
+        block_bytes: about how much at once.
+
+    Raises:
+        DataError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    size = block_bytes or BLOCK_BYTES
+    line, rest, is_last = 1, b"", False
+    with open_raw(path) as file:
+        pieces = _transcode(file, encoding, size, name, lenient=lenient)
+        while not is_last:
+            piece = next(pieces, b"")
+            is_last = not piece
+            data = rest + piece if rest else piece
+            cut = len(data) if is_last else _find_cut(data, quoted=quoted)
+            if not cut and not is_last and len(data) < 2 * size:
+                rest = data  # not one whole line yet
+                continue
+            block, rest = (data[:cut], data[cut:]) if cut and cut < len(data) else (data, b"")
+            if block or is_last:
+                lines = block.count(b"\n")
+                yield TextBlock(block, line, lines, not encoding.is_utf_8 and DAMAGE_BYTES in block, is_last)
+                line += lines
+
+
+def is_utf_8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, found out without holding up other threads."""
+    return data.isascii() or pl.Series([data], dtype=pl.Binary).cast(pl.String, strict=False).null_count() == 0
+
+
+def mark_damage(data: bytes) -> bytes:
+    """Put `DAMAGE` in the place of bytes that are not UTF-8."""
+    return data if is_utf_8(data) else data.decode(errors="mailrun-damage").encode()
+
+
+def _find_cut(data: bytes, *, quoted: bool) -> int:
+    """The end of the last line at which quotation marks are even in number; that of the last line if there is none."""
+    last = cut = data.rfind(b"\n") + 1
+    if not quoted or data.find(b'"') < 0:
+        return cut
+    odd = data.count(b'"', 0, cut) % 2
+    while odd and cut:
+        mark = data.rfind(b'"', 0, cut)
+        before = data.rfind(b"\n", 0, mark) + 1
+        odd ^= data.count(b'"', before, cut) % 2
+        cut = before
+    return cut or last
+
+
+def _transcode(file: BinaryIO, encoding: Encoding, size: int, name: str, *, lenient: bool) -> Iterator[bytes]:
+    """The file's bytes as UTF-8 without a mark, and with line feeds where lines end with a carriage return alone."""
+    first = _read(file, size, name, lenient=lenient)
+    if encoding.is_utf_8:
+        pieces = _pass_on(file, first.removeprefix(codecs.BOM_UTF8), size, name, lenient=lenient)
+    else:
+        pieces = _decode(file, first, encoding.name, size, name, lenient=lenient)
+    carriage_returns: bool | None = None
+    for piece in pieces:
+        if carriage_returns is None:
+            carriage_returns = b"\n" not in piece and b"\r" in piece
+        yield piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if carriage_returns else piece
+
+
+def _pass_on(file: BinaryIO, piece: bytes, size: int, name: str, *, lenient: bool) -> Iterator[bytes]:
+    while piece:
+        yield piece
+        piece = _read(file, size, name, lenient=lenient)
+
+
+def _decode(file: BinaryIO, piece: bytes, encoding: str, size: int, name: str, *, lenient: bool) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("mailrun-damage")
+    is_first = True
+    while piece:
+        text = decoder.decode(piece)
+        if is_first:
+            text, is_first = text.removeprefix("\ufeff"), False
+        if text:
+            yield text.encode(errors="mailrun-lone")
+        piece = _read(file, size, name, lenient=lenient)
+    if tail := decoder.decode(b"", final=True):
+        yield tail.encode(errors="mailrun-lone")
+
+
+def _replace_lone(error: UnicodeError) -> tuple[bytes, int]:
+    """A lone half of a UTF-16 pair, which some decoders let through, is damage as well."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return DAMAGE_BYTES, error.end
+
+
+codecs.register_error("mailrun-lone", _replace_lone)
+
+
+def _read(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
+    try:
+        return file.read(size)
+    except EOFError:
+        if lenient:
+            return b""
+        remedy = "fetch it again, or give --lenient to go on with what there is"
+        raise DataError("the compressed file is cut: its end is missing", where=name, remedy=remedy) from None
+    except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
+        remedy = "fetch it again"
+        raise DataError(f"the compressed file is damaged: {error}", where=name, remedy=remedy) from None
