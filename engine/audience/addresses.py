@@ -22,9 +22,10 @@ _LONG_LABEL = rf"@(?:.*\.)?[^.@]{{{MAX_LABEL_BYTES + 1}}}"
 _EDGES = r"^[\s\p{Cf}]+|[\s\p{Cf}]+$"
 _NAMED = r"^[^<>]*<([^<>]*)>$"
 
-# Most addresses are plain: as SES takes them, no domain in capitals, and none of whose parts can be too long. Neither
-# is xn-- plain: it looks so, and may still be no punycode.
-_PLAIN = rf"^{_ATOM}(?:\.{_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
+# Most addresses are plain: as SES takes them, without capitals, and none of whose parts can be too long. Neither is
+# xn-- plain: it looks so, and may still be no punycode.
+_PLAIN_ATOM = _ATOM.replace("A-Z", "")
+_PLAIN = rf"^{_PLAIN_ATOM}(?:\.{_PLAIN_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
 _PLAIN_BYTES = MAX_LABEL_BYTES + 2  # with a longer label, or local part, it would be longer
 
 JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
@@ -46,15 +47,14 @@ def judge_addresses(raw: pl.Series) -> pl.DataFrame:
         are null; where there is none all three are null.
     """
     is_plain = (raw.str.contains(_PLAIN) & (raw.str.len_bytes() <= _PLAIN_BYTES)).fill_null(value=False)
-    nothing = pl.Series("fault", [None], dtype=pl.String)
+    nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, raw.len())
     if is_plain.all():
-        return pl.DataFrame([raw.alias("address"), raw.str.to_lowercase().alias("key"), nothing.new_from_index(0, raw.len())])
+        return pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing])
     unusual = (~is_plain).arg_true()
     judged = _finish(_judge_unusual(pl.DataFrame({"text": raw.gather(unusual)})))
-    address = raw.set(~is_plain, None).scatter(unusual, judged.get_column("address")).alias("address")
-    key = address.str.to_lowercase().alias("key")
-    fault = nothing.new_from_index(0, raw.len()).scatter(unusual, judged.get_column("fault"))
-    return pl.DataFrame([address, key, fault])
+    address = raw.scatter(unusual, judged.get_column("address")).alias("address")
+    key = raw.scatter(unusual, judged.get_column("address").str.to_lowercase()).alias("key")
+    return pl.DataFrame([address, key, nothing.scatter(unusual, judged.get_column("fault"))])
 
 
 def _is_address(text: pl.Expr) -> pl.Expr:

@@ -65,6 +65,7 @@ class JudgedBatch:
             content under its stored names.
         excluded: the others, as `EXCLUDED_SCHEMA`, with the row in the batch; None where there are none.
         counts: reason -> rows.
+        has_capitals: whether an address of those that are left has any.
         sample: `HASH` and the values to order by of some rows.
     """
 
@@ -73,6 +74,7 @@ class JudgedBatch:
     parts: list[tuple[int, bytes]]
     excluded: bytes | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    has_capitals: bool = False
     sample: pl.DataFrame | None = None
 
 
@@ -99,6 +101,7 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
     if not is_left.all():
         _exclude(found, frame, ~is_left, met, rules)
     kept = _keep(frame, rows.cells, typed, is_left, rules)
+    found.has_capitals = bool((judged.get_column("address") != judged.get_column("key")).any())
     found.parts = list(rules.partitions.split(kept))
     if rules.order_by:
         chosen = [HASH, *(order_name(number) for number in range(len(rules.order_by)))]

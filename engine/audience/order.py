@@ -6,10 +6,10 @@ import polars as pl
 
 _WORD_BYTES = 8
 # The finaliser of MurmurHash3 (64 bits): a bijection in which every bit of the input reaches every bit of the output.
-_MULTIPLIERS = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
+_MULTIPLIERS = tuple(pl.Series([word], dtype=pl.UInt64) for word in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53))
 # Keys are filled up to the longest one's length; apart from the few longer ones these are most of all addresses.
-_USUAL_WORDS = 4
-_SHIFT = 2**33
+_USUAL_WORDS = 6
+_SHIFT = pl.Series([2**33], dtype=pl.UInt64)
 
 
 def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
@@ -19,8 +19,8 @@ def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
     gives another order. It spreads; it does not resist someone who makes up addresses to collide.
 
     Polars' own hash is faster, but not promised to stay the same. This one is nothing but wrapping 64-bit arithmetic
-    over the key's bytes, in words of 8 filled up with NUL: `h = mix(h XOR word)`, where `h` begins as the BLAKE2b
-    digest of `order_key`.
+    over the key's bytes, in words of 8 filled up with NUL: for each word `h = (h XOR word) * M; h = h XOR (h >> 33)`,
+    then `mix(h)`; `h` begins as the BLAKE2b digest of `order_key`, and M is the first multiplier of `mix`.
 
     Args:
         keys: String, ASCII, without nulls.
@@ -42,26 +42,26 @@ def seed_of(order_key: str) -> int:
     return int.from_bytes(blake2b(order_key.encode(), digest_size=_WORD_BYTES).digest(), "little")
 
 
-def mix(value: pl.Expr) -> pl.Expr:
-    """Spread a UInt64 over all its bits; a bijection."""
+def mix(value: pl.Series) -> pl.Series:
+    """Spread UInt64 over all their bits; a bijection."""
     for multiplier in _MULTIPLIERS:
-        value = (value ^ (value // _unsigned(_SHIFT))) * _unsigned(multiplier)
-    return value ^ (value // _unsigned(_SHIFT))
+        value = (value ^ (value // _SHIFT)) * multiplier
+    return value ^ (value // _SHIFT)
 
 
 def _hash(keys: pl.Series, seed: int) -> pl.Series:
-    longest = keys.str.len_bytes().max()
-    words = -(-longest // _WORD_BYTES) if isinstance(longest, int) else 0
-    frame = pl.DataFrame({"bytes": keys.str.len_bytes()}).with_columns(hash=_unsigned(seed))
-    if words:
-        padded = keys.str.pad_end(words * _WORD_BYTES, "\0").cast(pl.Binary)
-        frame = frame.with_columns(padded.bin.reinterpret(dtype=pl.Array(pl.UInt64, words)).alias("words"))
+    lengths = keys.str.len_bytes()
+    shortest, longest = lengths.min(), lengths.max()
+    if not isinstance(shortest, int) or not isinstance(longest, int) or not longest:
+        return mix(pl.repeat(seed, keys.len(), dtype=pl.UInt64, eager=True)).alias("hash")
+    words = -(-longest // _WORD_BYTES)
+    padded = keys.str.pad_end(words * _WORD_BYTES, "\0").cast(pl.Binary)
+    array = padded.bin.reinterpret(dtype=pl.Array(pl.UInt64, words)).alias("words")
+    value = pl.Series("hash", [seed], dtype=pl.UInt64).new_from_index(0, keys.len())
     for word in range(words):
-        mixed = mix(pl.col("hash") ^ pl.col("words").arr.get(word))
+        mixed = (value ^ array.arr.get(word)) * _MULTIPLIERS[0]
+        mixed = mixed ^ (mixed // _SHIFT)
         # A key's hash must not depend on how long the others are.
-        frame = frame.with_columns(hash=pl.when(pl.col("bytes") > word * _WORD_BYTES).then(mixed).otherwise("hash"))
-    return frame.get_column("hash")
-
-
-def _unsigned(value: int) -> pl.Expr:
-    return pl.lit(value, dtype=pl.UInt64)
+        is_over = word * _WORD_BYTES >= shortest
+        value = mixed.zip_with(lengths > word * _WORD_BYTES, value) if is_over else mixed
+    return mix(value).alias("hash")

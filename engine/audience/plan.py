@@ -19,7 +19,7 @@ from engine.audience.partitions import Partitions, choose_bits
 from engine.audience.pipeline import work_through
 from engine.audience.plan_files import LeaseRange, content_of, divide, prove_balance, read_lease, stored_name
 from engine.audience.recipients import rows_per_lease, write_recipients
-from engine.audience.scratch import Scratch
+from engine.audience.scratch import MEMORY_BYTES, Scratch
 from engine.audience.second_pass import Place, SetRules, merge_counts
 from engine.audience.sources import Format, Source, refuse_unknown_column
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
@@ -181,7 +181,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
             ignore_topics=ignore_topics,
         )
         excluded = ExcludedRows(scratch.make("excluded"))
-        rows: Scratch[Place] = scratch.make("rows")
+        rows: Scratch[Place] = scratch.make("rows", MEMORY_BYTES)
         read = _read_rows(opened, rules, rows, excluded)
         sets = SetRules(
             files=rules.files,
@@ -213,9 +213,10 @@ class _ScratchMaker:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
 
-    def make(self, name: str) -> Scratch[Any]:
+    def make(self, name: str, memory_bytes: int = 0) -> Scratch[Any]:
         """Make one."""
-        return self._stack.enter_context(Scratch(self._folder.with_name(f".{self._folder.name}.{name}.scratch")))
+        path = self._folder.with_name(f".{self._folder.name}.{name}.scratch")
+        return self._stack.enter_context(Scratch(path, memory_bytes))
 
 
 @dataclass(slots=True)
@@ -234,7 +235,7 @@ def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded
         batches = read_batches(opened.tables, _columns_to_read(rules), opened.columns)
         for judged in work_through(batches, lambda batch: judge_batch(batch, rules)):
             excluded.begin_batch(read.rows)
-            place = Place(judged.table, read.rows)
+            place = Place(judged.table, read.rows, judged.has_capitals)
             for partition, packed in judged.parts:
                 rows.put(partition, packed, place)
             if judged.excluded:

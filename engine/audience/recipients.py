@@ -21,7 +21,7 @@ from engine.audience.second_pass import SetRules, Settled, merge_counts, settle_
 # A small audience still gives several leases, for several workers; a large one leases that are worth their file.
 LEASES_WANTED = 8
 MIN_LEASE_ROWS = 250
-MAX_LEASE_ROWS = 5000
+MAX_LEASE_ROWS = 10_000
 
 
 @dataclass(slots=True)
@@ -38,10 +38,10 @@ class Written:
 
 
 def rows_per_lease(accepted: int) -> int:
-    """Choose the size of a file's leases: an eighth of its recipients, at least 250 and at most 5,000.
+    """Choose the size of a file's leases: an eighth of its recipients, at least 250 and at most 10,000.
 
     >>> [rows_per_lease(accepted) for accepted in (0, 2_001, 1_000_000)]
-    [250, 251, 5000]
+    [250, 251, 10000]
     """
     return min(max(-(-accepted // LEASES_WANTED), MIN_LEASE_ROWS), MAX_LEASE_ROWS)
 

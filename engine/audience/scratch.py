@@ -1,7 +1,7 @@
-"""Scratch: what does not fit into memory, set aside by shelf on the disk while the audience is planned.
+"""Scratch: what is set aside by shelf while the audience is planned, in memory as far as that goes, then on the disk.
 
-Everything goes to the end of one file, and a shelf is read by its index: writing is sequential whatever the number of
-shelves, and there is one file to remove.
+On the disk everything goes to the end of one file, and a shelf is read by its index: writing is sequential whatever
+the number of shelves, and there is one file to remove.
 """
 
 import io
@@ -21,17 +21,25 @@ Label = TypeVar("Label")
 
 
 def pack(frame: pl.DataFrame) -> bytes:
-    """Write a frame as bytes for scratch: an Arrow IPC stream, LZ4 where the disk would be slower than that."""
+    """Write a frame as bytes for scratch: an Arrow IPC stream."""
     buffer = io.BytesIO()
-    frame.write_ipc_stream(buffer)
+    # With offsets, and not views, for text: half the time and a fifth less (156 to 70 ns a row).
+    frame.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
+
+
+# What all scratch of a plan may hold in memory before it turns to the disk.
+MEMORY_BYTES = 192 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Fragment(Generic[Label]):
-    offset: int
-    size_bytes: int
+    """A packed frame: itself while it is in memory, else where it is in the file."""
+
     label: Label
+    packed: bytes | None
+    offset: int = 0
+    size_bytes: int = 0
 
 
 class Scratch(Generic[Label]):
@@ -39,10 +47,12 @@ class Scratch(Generic[Label]):
 
     Args:
         path: the file to make; it is removed when scratch is closed.
+        memory_bytes: how much is held in memory before the file is used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory_bytes: int = 0) -> None:
         self._path = path
+        self._memory_bytes, self._in_memory = memory_bytes, 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         self._end = 0
         self._lock = Lock()
@@ -66,21 +76,30 @@ class Scratch(Generic[Label]):
             OSError: the disk is full or failing.
         """
         with self._lock:
+            if self._in_memory + len(packed) <= self._memory_bytes:
+                self._in_memory += len(packed)
+                self._index[shelf].append(_Fragment(label, packed))
+                return
             offset, self._end = self._end, self._end + len(packed)
-            self._index[shelf].append(_Fragment(offset, len(packed), label))
+            self._index[shelf].append(_Fragment(label, None, offset, len(packed)))
         written = 0
         while written < len(packed):
             written += os.pwrite(self._file, memoryview(packed)[written:], offset + written)
 
     def take(self, shelf: int) -> list[tuple[Label, pl.DataFrame]]:
-        """Read the frames of a shelf."""
-        return [
-            (fragment.label, pl.read_ipc_stream(io.BytesIO(os.pread(self._file, fragment.size_bytes, fragment.offset))))
-            for fragment in self._index.get(shelf, ())
-        ]
+        """Take the frames of a shelf; they are there no more."""
+        with self._lock:
+            fragments = self._index.pop(shelf, [])
+            self._in_memory -= sum(len(fragment.packed) for fragment in fragments if fragment.packed)
+        return [(fragment.label, self._unpack(fragment)) for fragment in fragments]
+
+    def _unpack(self, fragment: _Fragment[Label]) -> pl.DataFrame:
+        packed = fragment.packed or os.pread(self._file, fragment.size_bytes, fragment.offset)
+        return pl.read_ipc_stream(io.BytesIO(packed))
 
     def clear(self) -> None:
         """Forget everything."""
         self._index.clear()
+        self._in_memory = 0
         os.ftruncate(self._file, 0)
         self._end = 0

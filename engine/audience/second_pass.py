@@ -13,6 +13,7 @@ from engine.audience.partitions import HASH, Partitions
 from engine.audience.scratch import Scratch
 from engine.audience.suppressions import Suppressions
 
+_NOTHING = {"row": pl.UInt64, "file": pl.String, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
 _PERCENT_STEPS = 2**64 / 100
 
 
@@ -23,10 +24,12 @@ class Place:
     Attributes:
         table: the number of its table.
         row_before: how many rows there are before it.
+        has_capitals: whether an address of theirs has any, so that its key is another text.
     """
 
     table: int
     row_before: int
+    has_capitals: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +58,31 @@ class Settled:
     """A partition whose rows are decided.
 
     Attributes:
-        frame: its rows in the plan's order: `row`, `file`, `line`, `address`, `key`, `HASH`, and what the first pass
-            kept.
-        left: which of them are accepted.
+        frame: its rows as they were set aside: `row`, `file`, `line`, `address`, `HASH`, and what the first pass kept.
+        order: the plan's order: places in the frame, sorted by the hash, and where it is the same as the sources are.
+        left: which rows of the frame are accepted.
+        has_capitals: whether an address has any.
         taken: their exclusions, as `EXCLUDED_SCHEMA`.
         counts: reason -> rows.
     """
 
     frame: pl.DataFrame
+    order: pl.Series
     left: pl.Series
+    has_capitals: bool
     taken: list[pl.DataFrame] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def accepted(self) -> pl.DataFrame:
-        """The accepted rows."""
-        return self.frame.filter(self.left)
+        """The accepted rows in the plan's order, with their `key`."""
+        rows = self.frame.select(pl.all().gather(self._accepted_order))
+        key = pl.col("address").str.to_lowercase() if self.has_capitals else pl.col("address")
+        return rows.with_columns(key.alias("key"))
+
+    @property
+    def _accepted_order(self) -> pl.Series:
+        return self.order if self.left.all() else self.order.filter(self.left.gather(self.order))
 
     def exclude(self, reason: ExclusionReason, details: pl.DataFrame) -> None:
         """Take out the rows of `details`: `at` (their place in the frame) and `detail`, unless they are out already."""
@@ -87,81 +99,76 @@ class Settled:
 
     def keep_first(self, rows: int, limit: int) -> None:
         """Hold out the accepted rows after the first so many."""
-        beyond = self.left.arg_true().slice(rows)
+        beyond = self._accepted_order.slice(rows)
         words = pl.lit(f"it is beyond the limit of {limit} recipients")
         self.exclude(ExclusionReason.HELD_OUT, pl.select(at=beyond, detail=words))
 
 
 def settle_partition(number: int, rules: SetRules) -> Settled:
     """Decide the rows of a partition."""
-    frame = _take_rows(number, rules)
-    settled = Settled(frame, pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True))
+    parts = rules.rows.take(number)
+    frame = _number_rows(parts, rules.files)
+    at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
+    order = frame.select(HASH, at).sort(HASH, maintain_order=True)
+    everything = pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True)
+    has_capitals = any(place.has_capitals for place, _ in parts)
+    settled = Settled(frame, order.get_column("at"), everything, has_capitals)
     if frame.is_empty():
         return settled
-    settled.exclude(ExclusionReason.DUPLICATE, _find_duplicates(frame, rules.partitions))
-    settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(frame, rules.suppressions.take(number), rules.partitions))
+    settled.exclude(ExclusionReason.DUPLICATE, _find_duplicates(frame, order, rules.partitions))
+    suppressed = rules.suppressions.take(number)
+    settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(frame, suppressed, rules.partitions))
     if MISSING in frame.columns:
-        missing = _numbered(frame, pl.col(MISSING).is_not_null(), MISSING)
-        settled.exclude(ExclusionReason.MISSING_DATA, missing.select("at", detail=MISSING))
+        missing = frame.select(at, detail=MISSING).drop_nulls("detail")
+        settled.exclude(ExclusionReason.MISSING_DATA, missing)
     if rules.cap is not None:
-        settled.exclude(ExclusionReason.CAPPED, _find_capped(frame, rules.cap.take(number), rules.partitions))
+        settled.exclude(ExclusionReason.CAPPED, _find_listed(frame, rules.cap.take(number), rules.partitions))
     if rules.hold_out:
         settled.exclude(ExclusionReason.HELD_OUT, _find_held_out(frame, rules))
     return settled
 
 
-def _take_rows(number: int, rules: SetRules) -> pl.DataFrame:
-    """A partition's rows, sorted by their hash, and where it is the same in the sources' order."""
-    files = pl.Series(rules.files, dtype=pl.String)
-    parts = [
+def _number_rows(parts: Sequence[tuple[Place, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
+    """A partition's rows in the sources' order."""
+    placed = [
         part.select(
             (pl.col(AT) + pl.lit(place.row_before, dtype=pl.UInt64)).cast(pl.UInt64).alias("row"),
-            pl.lit(place.table, dtype=pl.UInt32).alias("table"),
-            pl.exclude(AT),
+            pl.lit(files[place.table], dtype=pl.String).alias("file"),
+            pl.col(LINE).alias("line"),
+            pl.col(ADDRESS).alias("address"),
+            pl.exclude(AT, LINE, ADDRESS),
         )
-        for place, part in rules.rows.take(number)
+        for place, part in parts
     ]
-    if not parts:
-        return pl.DataFrame(schema={"row": pl.UInt64})
-    rows = pl.concat(parts, how="vertical").sort(HASH, maintain_order=True)
-    file = pl.lit(files.item()) if files.len() == 1 else pl.lit(files).gather(pl.col("table"))
-    return rows.select(
-        "row",
-        file.alias("file"),
-        pl.col(LINE).alias("line"),
-        pl.col(ADDRESS).alias("address"),
-        pl.col(ADDRESS).str.to_lowercase().alias("key"),
-        pl.exclude("row", "table", LINE, ADDRESS),
-    )
+    return pl.concat(placed, rechunk=True) if placed else pl.DataFrame(schema=_NOTHING)
 
 
-def _numbered(frame: pl.DataFrame, chosen: pl.Expr, *columns: str) -> pl.DataFrame:
-    """Some rows, with their place in the frame as `at`."""
-    return frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), *columns, chosen=chosen).filter("chosen").drop("chosen")
+def _identify(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.Series:
+    """Whom the addresses at some places reach."""
+    keys = frame.get_column("address").gather(at).str.to_lowercase()
+    return partitions.identify(keys).alias("same")
 
 
-def _find_duplicates(frame: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
     """Of the rows that reach the same the first is kept; the others name it.
 
     Equal addresses have equal hashes and so are neighbours; the few neighbours with equal hashes are compared.
     """
-    is_next = pl.col(HASH) == pl.col(HASH).shift(1)
-    alike = (is_next | is_next.shift(-1)).fill_null(value=False)
-    found = _numbered(frame, alike, "file", "line", "key")
-    found = found.with_columns(partitions.identify(found.get_column("key")).alias("same"))
+    hashes = order.get_column(HASH)
+    is_next = (hashes == hashes.shift(1)).fill_null(value=False)
+    is_alike = is_next | is_next.shift(-1, fill_value=False)
+    at = order.get_column("at").filter(is_alike)
+    found = frame.select(pl.col("file", "line").gather(at)).with_columns(at, _identify(frame, at, partitions))
     is_first = found.get_column("same").is_first_distinct()
     firsts = found.filter(is_first).select("same", detail=pl.format("the same address as in {} line {}", "file", "line"))
     return found.filter(~is_first).join(firsts, on="same", how="left", maintain_order="left").select("at", "detail")
 
 
 def _find_suppressed(frame: pl.DataFrame, entries: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+    """The rows whom an entry names, with the first that does."""
     entries = entries.with_columns(partitions.identify(entries.get_column("key")).alias("same"))
     listed = entries.unique("same", keep="first", maintain_order=True)
     return _find_listed(frame, listed.select(HASH, "same", detail=pl.format("suppressed by {}", "source")), partitions)
-
-
-def _find_capped(frame: pl.DataFrame, enough: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    return _find_listed(frame, enough, partitions)
 
 
 def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
@@ -170,18 +177,17 @@ def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitio
         return pl.DataFrame(schema={"at": pl.UInt32, "detail": pl.String})
     numbered = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), HASH)
     near = numbered.join(listed.select(HASH).unique(), on=HASH, how="semi", maintain_order="left")
-    keys = frame.get_column("key").gather(near.get_column("at"))
-    near = near.with_columns(partitions.identify(keys).alias("same"))
+    near = near.with_columns(_identify(frame, near.get_column("at"), partitions))
     return near.join(listed.select("same", "detail"), on="same", how="inner", maintain_order="left").select("at", "detail")
 
 
 def _find_held_out(frame: pl.DataFrame, rules: SetRules) -> pl.DataFrame:
     """Who gets nothing is decided by a second hash: the same addresses in every run, whatever the others."""
-    seed = pl.lit(seed_of(f"hold out {rules.partitions.order_key}"), dtype=pl.UInt64)
+    seed = pl.Series([seed_of(f"hold out {rules.partitions.order_key}")], dtype=pl.UInt64)
     below = min(int(rules.hold_out * _PERCENT_STEPS), 2**64 - 1)
-    chosen = mix(pl.col(HASH) ^ seed) < pl.lit(below, dtype=pl.UInt64) if rules.hold_out < 100 else pl.lit(value=True)  # noqa: PLR2004 - per cent
-    held = _numbered(frame, chosen)
-    return held.with_columns(detail=pl.lit(f"it is among the {rules.hold_out:g} % that are held out"))
+    drawn = mix(frame.get_column(HASH) ^ seed)
+    at = (drawn <= pl.Series([below], dtype=pl.UInt64)).arg_true()
+    return pl.select(at=at, detail=pl.lit(f"it is among the {rules.hold_out:g} % that are held out"))
 
 
 def merge_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

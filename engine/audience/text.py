@@ -8,11 +8,11 @@ import codecs
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 import polars as pl
 
@@ -54,6 +54,9 @@ def _mark_damage(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("mailrun-damage", _mark_damage)
+
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,23 +207,59 @@ def read_text(
         DataError: the file is damaged.
         OSError: it cannot be read.
     """
-    size = block_bytes or BLOCK_BYTES
-    line, rest, is_last = 1, b"", False
+    buffer = _Buffer(block_bytes or BLOCK_BYTES)
+    line, is_last = 1, False
     with open_raw(path) as file:
-        pieces = _transcode(file, encoding, size, name, lenient=lenient)
+        fill = _fill_with_text(file, encoding, buffer, name, lenient=lenient)
         while not is_last:
-            piece = next(pieces, b"")
-            is_last = not piece
-            data = rest + piece if rest else piece
-            cut = len(data) if is_last else _find_cut(data, quoted=quoted)
-            if not cut and not is_last and len(data) < 2 * size:
-                rest = data  # not one whole line yet
+            is_last = not next(fill, False)
+            cut = buffer.filled if is_last else _find_cut(buffer.data, buffer.filled, quoted=quoted)
+            if not cut and not is_last:
+                buffer.grow()  # not one whole line yet
                 continue
-            block, rest = (data[:cut], data[cut:]) if cut and cut < len(data) else (data, b"")
+            block = buffer.cut(cut)
             if block or is_last:
                 lines = block.count(b"\n")
                 yield TextBlock(block, line, lines, not encoding.is_utf_8 and DAMAGE_BYTES in block, is_last)
                 line += lines
+
+
+class _Buffer:
+    """Bytes on their way from a file to blocks, in one piece of memory that is used again and again.
+
+    Fresh memory for every block costs more time in page faults than reading the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+        self.filled = 0
+        self._step = size
+
+    def grow(self) -> None:
+        """Make room for more."""
+        self.data.extend(bytes(self._step))
+
+    def read_from(self, file: BinaryIO) -> int:
+        """Fill what is free; returns how many bytes came, 0 at the file's end."""
+        if self.filled == len(self.data):
+            self.grow()
+        with memoryview(self.data) as view, view[self.filled :] as free:
+            count = file.readinto(free)  # type: ignore[attr-defined] # every binary file has it
+        self.filled += count
+        return int(count)
+
+    def append(self, piece: bytes) -> None:
+        """Add bytes, whatever room that takes."""
+        self.data[self.filled : self.filled + len(piece)] = piece
+        self.filled += len(piece)
+
+    def cut(self, end: int) -> bytes:
+        """Take the first bytes out; those after them move to the front."""
+        taken = bytes(memoryview(self.data)[:end])
+        rest = self.filled - end
+        self.data[:rest] = self.data[end : self.filled]
+        self.filled = rest
+        return taken
 
 
 def is_utf_8(data: bytes) -> bool:
@@ -233,10 +272,10 @@ def mark_damage(data: bytes) -> bytes:
     return data if is_utf_8(data) else data.decode(errors="mailrun-damage").encode()
 
 
-def _find_cut(data: bytes, *, quoted: bool) -> int:
+def _find_cut(data: bytearray, end: int, *, quoted: bool) -> int:
     """The end of the last line at which quotation marks are even in number; that of the last line if there is none."""
-    last = cut = data.rfind(b"\n") + 1
-    if not quoted or data.find(b'"') < 0:
+    last = cut = data.rfind(b"\n", 0, end) + 1
+    if not quoted or data.find(b'"', 0, cut) < 0:
         return cut
     odd = data.count(b'"', 0, cut) % 2
     while odd and cut:
@@ -247,38 +286,43 @@ def _find_cut(data: bytes, *, quoted: bool) -> int:
     return cut or last
 
 
-def _transcode(file: BinaryIO, encoding: Encoding, size: int, name: str, *, lenient: bool) -> Iterator[bytes]:
-    """The file's bytes as UTF-8 without a mark, and with line feeds where lines end with a carriage return alone."""
-    first = _read(file, size, name, lenient=lenient)
+def _fill_with_text(
+    file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: str, *, lenient: bool
+) -> Iterator[bool]:
+    """Fill the buffer with the file's text in UTF-8, without a mark and with line feeds as line ends; True for each."""
     if encoding.is_utf_8:
-        pieces = _pass_on(file, first.removeprefix(codecs.BOM_UTF8), size, name, lenient=lenient)
+        filled = _copy(file, buffer, name, lenient=lenient)
     else:
-        pieces = _decode(file, first, encoding.name, size, name, lenient=lenient)
-    carriage_returns: bool | None = None
-    for piece in pieces:
-        if carriage_returns is None:
-            carriage_returns = b"\n" not in piece and b"\r" in piece
-        yield piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if carriage_returns else piece
+        filled = _decode(file, encoding.name, buffer, name, lenient=lenient)
+    is_first = carriage_returns = False
+    begin = 0
+    for _ in filled:
+        if not is_first:
+            is_first = True
+            if buffer.data.startswith(codecs.BOM_UTF8):
+                buffer.cut(len(codecs.BOM_UTF8))
+            carriage_returns = buffer.data.find(b"\n", 0, buffer.filled) < 0 <= buffer.data.find(b"\r", 0, buffer.filled)
+        if carriage_returns:
+            text = bytes(memoryview(buffer.data)[: buffer.filled]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            buffer.filled = begin
+            buffer.append(text)
+        yield True
 
 
-def _pass_on(file: BinaryIO, piece: bytes, size: int, name: str, *, lenient: bool) -> Iterator[bytes]:
-    while piece:
-        yield piece
-        piece = _read(file, size, name, lenient=lenient)
+def _copy(file: BinaryIO, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
+    while _guard(lambda: buffer.read_from(file), 0, name, lenient=lenient):
+        yield True
 
 
-def _decode(file: BinaryIO, piece: bytes, encoding: str, size: int, name: str, *, lenient: bool) -> Iterator[bytes]:
+def _decode(file: BinaryIO, encoding: str, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
     decoder = codecs.getincrementaldecoder(encoding)("mailrun-damage")
-    is_first = True
-    while piece:
-        text = decoder.decode(piece)
-        if is_first:
-            text, is_first = text.removeprefix("\ufeff"), False
-        if text:
-            yield text.encode(errors="mailrun-lone")
-        piece = _read(file, size, name, lenient=lenient)
+    size = len(buffer.data)
+    while piece := _read(file, size, name, lenient=lenient):
+        buffer.append(decoder.decode(piece).encode(errors="mailrun-lone"))
+        yield True
     if tail := decoder.decode(b"", final=True):
-        yield tail.encode(errors="mailrun-lone")
+        buffer.append(tail.encode(errors="mailrun-lone"))
+        yield True
 
 
 def _replace_lone(error: UnicodeError) -> tuple[bytes, int]:
@@ -292,13 +336,17 @@ codecs.register_error("mailrun-lone", _replace_lone)
 
 
 def _read(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
+    return _guard(lambda: file.read(size), b"", name, lenient=lenient)
+
+
+def _guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) -> Read:
+    """Read, and say what is wrong with a compressed file."""
     try:
-        return file.read(size)
+        return read()
     except EOFError:
         if lenient:
-            return b""
+            return nothing
         remedy = "fetch it again, or give --lenient to go on with what there is"
         raise DataError("the compressed file is cut: its end is missing", where=name, remedy=remedy) from None
     except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
-        remedy = "fetch it again"
-        raise DataError(f"the compressed file is damaged: {error}", where=name, remedy=remedy) from None
+        raise DataError(f"the compressed file is damaged: {error}", where=name, remedy="fetch it again") from None
