@@ -52,8 +52,9 @@ def judge_addresses(raw: pl.Series) -> pl.DataFrame:
         return pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing])
     unusual = (~is_plain).arg_true()
     judged = _finish(_judge_unusual(pl.DataFrame({"text": raw.gather(unusual)})))
-    address = raw.scatter(unusual, judged.get_column("address")).alias("address")
-    key = raw.scatter(unusual, judged.get_column("address").str.to_lowercase()).alias("key")
+    # Scatter writes into the series itself.
+    address = raw.clone().scatter(unusual, judged.get_column("address")).alias("address")
+    key = raw.clone().scatter(unusual, judged.get_column("address").str.to_lowercase()).alias("key")
     return pl.DataFrame([address, key, nothing.scatter(unusual, judged.get_column("fault"))])
 
 

@@ -63,7 +63,9 @@ class Sheet:
         if not self.others or self.is_named:
             return ()
         others = ", ".join(self.others)
-        return (f'{file}: the sheet {self.name} was read; there are also: {others} (choose with [audience] sheet = "…")',)
+        return (
+            f'{file}: the sheet {self.name} was read; there are also: {others} (choose with [audience] sheet = "…")',
+        )
 
     def name_columns(self, has_header: bool, columns: Sequence[str], file: str) -> Dialect:  # noqa: FBT001 - as campaign.toml has it
         """Name the columns, by the first row or by campaign.toml."""

@@ -71,7 +71,7 @@ def set_aside_history(
 
 def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, bytes]]:
     try:
-        found = pl.read_parquet(files, glob=False, hive_partitioning=False).select(*HISTORY_SCHEMA)
+        found = pl.read_parquet(list(files), glob=False, hive_partitioning=False).select(*HISTORY_SCHEMA)
     except (OSError, pl.exceptions.PolarsError) as error:
         what = f"the history cannot be read: {str(error).splitlines()[0]}"
         remedy = "restore the file, or remove [cap] from campaign.toml"

@@ -23,12 +23,13 @@ class Check(StrEnum):
 
 # RFC 2142, and what else stands for an office and not for a person.
 ROLES = frozenset(
-    ["abuse", "accounts", "accounting", "admin", "administrator", "billing", "compliance", "contact", "devnull", "dns"]
-    + ["enquiries", "ftp", "help", "helpdesk", "hello", "hostmaster", "hr", "info", "inoc", "investorrelations", "ispfeedback"]
-    + ["ispsupport", "jobs", "legal", "list", "list-request", "mail", "mailer-daemon", "maildaemon", "marketing", "media"]
-    + ["news", "newsletter", "no-reply", "noc", "nobody", "noreply", "null", "office", "phish", "phishing", "postmaster"]
-    + ["press", "privacy", "registrar", "remove", "root", "sales", "security", "service", "spam", "support", "sysadmin"]
-    + ["tech", "trouble", "undisclosed-recipients", "unsubscribe", "usenet", "uucp", "webmaster", "www"]
+    """
+    abuse accounts accounting admin administrator billing compliance contact devnull dns enquiries ftp help helpdesk
+    hello hostmaster hr info inoc investorrelations ispfeedback ispsupport jobs legal list list-request mail
+    mailer-daemon maildaemon marketing media news newsletter no-reply noc nobody noreply null office phish phishing
+    postmaster press privacy registrar remove root sales security service spam support sysadmin tech trouble
+    undisclosed-recipients unsubscribe usenet uucp webmaster www
+    """.split()  # noqa: SIM905 - a list of words is read as words
 )
 _NOTED = 5
 _TAKES_NO_MAIL = "the domain {} takes no mail: DNS has no mail server for it"
@@ -75,7 +76,12 @@ class AddressChecks:
         parts = pl.DataFrame({"key": keys}).select(
             domain=pl.col("key").str.extract("@(.*)$"), local=pl.col("key").str.extract(r"^([^@+]*)")
         )
-        found = parts.join(self._judge_domains(parts.get_column("domain").drop_nulls().unique()), on="domain", how="left", maintain_order="left")
+        found = parts.join(
+            self._judge_domains(parts.get_column("domain").drop_nulls().unique()),
+            on="domain",
+            how="left",
+            maintain_order="left",
+        )
         role = pl.when(pl.col("local").is_in(sorted(ROLES - self._allowed)) & pl.col("domain").is_not_null())
         found = found.with_columns(role.then(pl.format(_WORDS[Check.ROLE], "local")).alias(Check.ROLE.value))
         faults = []
@@ -95,7 +101,10 @@ class AddressChecks:
         notes = []
         for check, found in self._warned.items():
             if found:
-                most = "; ".join(f"{words} ({count:,})" for words, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_NOTED])
+                most = "; ".join(
+                    f"{words} ({count:,})"
+                    for words, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_NOTED]
+                )
                 more = f"; and {len(found) - _NOTED:,} more" if len(found) > _NOTED else ""
                 notes.append(f"{found.total():,} rows have an address that the check {check} objects to: {most}{more}")
         if self._unknown:

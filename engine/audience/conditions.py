@@ -66,12 +66,16 @@ def _point_at(where: str, said: str) -> DataError:
     pointed = "\n   ".join([*lines[:line], " " * (column - 1) + "^", *lines[line:]])
     what = f"{KEY} is not an SQL condition:\n   {pointed}"
     reason = found[1].replace("found: )", "found: its end") if line == len(lines) else found[1]
-    return DataError(what, where=f"{WHERE}, line {line}, column {column} of the condition", remedy=f"correct it at the mark: {reason}")
+    return DataError(
+        what,
+        where=f"{WHERE}, line {line}, column {column} of the condition",
+        remedy=f"correct it at the mark: {reason}",
+    )
 
 
 def _parse_as_query(where: str) -> Exception | None:
     try:
-        pl.SQLContext(audience=pl.LazyFrame()).execute(f"SELECT * FROM audience WHERE (\n{where}\n)")
+        pl.SQLContext(audience=pl.LazyFrame()).execute(f"SELECT * FROM audience WHERE (\n{where}\n)")  # noqa: S608 - there is no data
     except pl.exceptions.PolarsError as error:
         return error
     return None

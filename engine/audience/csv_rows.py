@@ -101,7 +101,9 @@ def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
         record = body[begin:end].rstrip(b"\r\n")
         if record.strip():
             if not last and len(body) >= HEADER_BYTES:
-                raise DataError("the first line does not end", where=f"{name}, line {line}", remedy="check that it is a CSV file")
+                raise DataError(
+                    "the first line does not end", where=f"{name}, line {line}", remedy="check that it is a CSV file"
+                )
             return record, line, line + body.count(b"\n", begin, max(end - 1, begin))
         begin = end
     raise DataError("the file is empty", where=name, remedy="give it at least a header line with the column names")
@@ -132,6 +134,11 @@ def _split(record: str, delimiter: str, where: str) -> list[str]:
 
 
 def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: int, where: str) -> Dialect:
+    """Name the columns of a file without a header.
+
+    Raises:
+        DataError: there are not as many columns as names.
+    """
     if columns and len(columns) != width:
         what = f"[audience] columns names {len(columns)} columns, and the first row has {width} fields"
         raise DataError(what, where=where, remedy="name every column of the file")
@@ -206,7 +213,9 @@ def _read_plain(block: TextBlock, dialect: Dialect) -> CsvRows | None:
         return None  # taken apart, the block tells which of its rows it was
     if cells.height != block.lines:
         return None
-    if cells.get_column(dialect.columns[-1]).null_count() and data.count(dialect.delimiter.encode()) != block.lines * (width - 1):
+    if cells.get_column(dialect.columns[-1]).null_count() and data.count(dialect.delimiter.encode()) != block.lines * (
+        width - 1
+    ):
         return None
     line = pl.int_range(block.first_line, block.first_line + block.lines, dtype=pl.UInt64)
     return CsvRows(pl.select(line=line, malformed=pl.repeat(None, block.lines, dtype=pl.String)), cells)
@@ -231,13 +240,19 @@ def _take_apart(block: TextBlock, dialect: Dialect, name: str, *, lenient: bool)
 
 def _judge_line_by_line(judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str, width: int) -> pl.DataFrame:
     """Let records whose quotes do not close fall apart into their lines, each of which is then judged alone."""
-    apart = judged.filter(uncertain).select(
-        pl.col("line"), text=pl.col("text").str.split("\n")
-    ).explode("text", empty_as_null=True, keep_nulls=True)
+    apart = (
+        judged.filter(uncertain)
+        .select(pl.col("line"), text=pl.col("text").str.split("\n"))
+        .explode("text", empty_as_null=True, keep_nulls=True)
+    )
     apart = apart.with_columns(line=pl.col("line") + pl.int_range(pl.len(), dtype=pl.UInt64).over("line"))
-    apart = apart.filter(pl.col("text").str.strip_chars(" \r") != "").with_columns(last=pl.col("line"), quotes=_count_quotes())
+    apart = apart.filter(pl.col("text").str.strip_chars(" \r") != "").with_columns(
+        last=pl.col("line"), quotes=_count_quotes()
+    )
     again = _judge(apart, delimiter, width=width)
-    unclosed = pl.when(pl.col("quotes") % 2 == 1).then(pl.lit("a quote is opened and not closed")).otherwise("malformed")
+    unclosed = (
+        pl.when(pl.col("quotes") % 2 == 1).then(pl.lit("a quote is opened and not closed")).otherwise("malformed")
+    )
     again = again.with_columns(malformed=unclosed)
     return pl.concat([judged.filter(~uncertain), again.select(judged.columns)]).sort("line")
 

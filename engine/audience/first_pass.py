@@ -122,7 +122,9 @@ def _exclude(
             ExclusionReason.MALFORMED_ROW: pl.col("malformed"),
             ExclusionReason.MISSING_ADDRESS: say_where(is_missing, f"the column {audience.address} is empty"),
             ExclusionReason.INVALID_ADDRESS: pl.col("fault"),
-            ExclusionReason.FILTERED: None if met is None else say_where(~pl.col("met"), f"it does not meet: {audience.where}"),
+            ExclusionReason.FILTERED: None
+            if met is None
+            else say_where(~pl.col("met"), f"it does not meet: {audience.where}"),
         }
     )
     file = pl.lit(rules.files[found.table], dtype=pl.String)
@@ -138,7 +140,10 @@ def _keep(
 ) -> pl.DataFrame:
     """The rows that are left, with what is kept of them."""
     ours = frame.select(
-        pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias(AT), pl.col("line").alias(LINE), pl.col("address").alias(ADDRESS), "key"
+        pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias(AT),
+        pl.col("line").alias(LINE),
+        pl.col("address").alias(ADDRESS),
+        "key",
     )
     required = [column for column in dict.fromkeys(rules.audience.required) if column not in rules.audience.defaults]
     if required:
@@ -146,7 +151,9 @@ def _keep(
     orders = {order_name(number): typed.get_column(column) for number, column in enumerate(rules.order_by)}
     defaults = rules.audience.defaults
     content = [
-        (fill(cells.get_column(column), defaults[column]) if column in defaults else cells.get_column(column)).alias(stored_name(column))
+        (fill(cells.get_column(column), defaults[column]) if column in defaults else cells.get_column(column)).alias(
+            stored_name(column)
+        )
         for column in rules.content
     ]
     whole = pl.DataFrame([*ours, *(series.alias(name) for name, series in orders.items()), *content])
@@ -158,6 +165,4 @@ def _missing(cells: pl.DataFrame, required: Sequence[str]) -> pl.Series:
     """Words for the required columns that are blank, or null where none is."""
     names = [pl.when(is_blank(cells.get_column(column))).then(pl.lit(column)).alias(column) for column in required]
     listed = pl.concat_str(names, separator=", ", ignore_nulls=True)
-    return cells.select(
-        missing=pl.when(listed != "").then(pl.format("there is no value for: {}", listed))
-    ).to_series()
+    return cells.select(missing=pl.when(listed != "").then(pl.format("there is no value for: {}", listed))).to_series()

@@ -1,7 +1,7 @@
 """MX lookups: which domains take mail (RFC 5321 5.1, RFC 7505)."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -23,7 +23,11 @@ SECONDS = 5.0  # for a domain, all tries together
 # After so many domains in a row of which nothing was learnt there is no DNS here: the rest would only take time.
 FAILURES_TO_GIVE_UP = 100
 REMEMBERED_FOR = timedelta(days=7)
-_CACHE_SCHEMA = {"domain": pl.String, "takes_mail": pl.Boolean, "at": pl.Datetime("us", "UTC")}
+_CACHE_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "domain": pl.String,
+    "takes_mail": pl.Boolean,
+    "at": pl.Datetime("us", "UTC"),
+}
 
 
 class _Answer(Enum):

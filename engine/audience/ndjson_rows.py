@@ -43,9 +43,7 @@ def _mixed(name: str, error: Exception) -> DataError:
     return DataError(what, where=name, remedy="give the column the same type in all lines, such as text")
 
 
-def read_block(
-    block: TextBlock, wanted: Schema, *, name: str, lenient: bool
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_block(block: TextBlock, wanted: Schema, *, name: str, lenient: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read a block of lines: places and cells, as `tables.Rows` has them.
 
     Blank lines are no rows; a line that is no JSON object is a malformed row.

@@ -92,9 +92,13 @@ def _copy(client: Any, bucket: str, item: dict[str, Any], downloads: Path) -> Fe
 def _translate(error: Any, place: str) -> Exception:
     code = str(error.response["Error"].get("Code", ""))
     if code in ("PreconditionFailed", "412"):
-        return DataError("the object was changed while it was read", where=place, remedy="try again when it is complete")
+        return DataError(
+            "the object was changed while it was read", where=place, remedy="try again when it is complete"
+        )
     if code in ("NoSuchKey", "404"):
         return DataError("the object is not there any more", where=place, remedy="check bucket and key")
     if code == "NoSuchBucket":
         return ConfigurationError("there is no such bucket", where=place, remedy="check its name and the AWS region")
-    return ConfigurationError(f"S3 says no: {error.response['Error'].get('Message') or code}", where=place, remedy=_CREDENTIALS)
+    return ConfigurationError(
+        f"S3 says no: {error.response['Error'].get('Message') or code}", where=place, remedy=_CREDENTIALS
+    )

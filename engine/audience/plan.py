@@ -275,9 +275,7 @@ def _make_row_rules(
 def _read_cap(lists: Lists, partitions: Partitions, scratch: _ScratchMaker) -> Cap | None:
     if lists.cap is None or lists.store is None or lists.now is None:
         return None
-    return set_aside_history(
-        lists.cap, lists.store, lists.now, partitions=partitions, shelves=scratch.make("history")
-    )
+    return set_aside_history(lists.cap, lists.store, lists.now, partitions=partitions, shelves=scratch.make("history"))
 
 
 def _arrange(
@@ -336,12 +334,12 @@ def _check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[s
 def _no_address_column(address: str, opened: Audience) -> DataError:
     what = f"there is no column {address} for the address"
     first = opened.tables[0]
-    lacking = [table.source.name for table in opened.tables if address not in table.columns]
     available = list(first.columns)
     if address in first.columns:
-        what = f"{lacking[0]} has no column {address}, which {first.source.name} has"
-        remedy = f"give all files of an audience the same columns; there are: {', '.join(next(t for t in opened.tables if t.source.name == lacking[0]).columns)}"
-        return DataError(what, where=lacking[0], remedy=remedy)
+        other = next(table for table in opened.tables if address not in table.columns)
+        what = f"{other.source.name} has no column {address}, which {first.source.name} has"
+        remedy = f"give all files of an audience the same columns; {nearest(address, list(other.columns))}"
+        return DataError(what, where=other.source.name, remedy=remedy)
     if first.holds_address:
         what += ", and the first line holds an address"
         remedy = "put a line with the column names above it, or set has_header = false in [audience]"

@@ -182,7 +182,7 @@ class _Look:
 
 
 def _look_through(path: Path) -> _Look:
-    columns = [name for name in ("row", "reason") if name in pl.read_parquet_schema(path)]
+    columns = ["row", "reason"] if "reason" in pl.read_parquet_schema(path) else ["row"]
     frame = pl.read_parquet(path, columns=columns, glob=False)
     rows = frame.get_column("row")
     reasons = dict(frame.group_by("reason").len().iter_rows()) if "reason" in columns else {}
@@ -199,8 +199,10 @@ def _expected_sum(rows_read: int) -> int:
 
 def _sum_hashes(rows: pl.Series) -> int:
     """The sum of the rows' hashes, in 64 bits."""
-    halves = mix(rows).to_frame("hash").select(
-        (pl.col("hash") // 2**32).sum().alias("high"), (pl.col("hash") % 2**32).sum().alias("low")
+    halves = (
+        mix(rows)
+        .to_frame("hash")
+        .select((pl.col("hash") // 2**32).sum().alias("high"), (pl.col("hash") % 2**32).sum().alias("low"))
     )
     high, low = halves.row(0)
     return int(((high << 32) + low) % _WORD)

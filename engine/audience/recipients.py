@@ -9,13 +9,7 @@ import polars as pl
 from engine.audience.arrangement import Arrangement
 from engine.audience.excluded_rows import ExcludedRows
 from engine.audience.pipeline import work_through
-from engine.audience.plan_files import (
-    RECIPIENT_COLUMNS,
-    RecipientsFile,
-    recipients_file,
-    stored_name,
-    write_plan_file,
-)
+from engine.audience.plan_files import RECIPIENT_COLUMNS, RecipientsFile, recipients_file, stored_name, write_plan_file
 from engine.audience.second_pass import SetRules, Settled, merge_counts, settle_partition
 
 # A small audience still gives several leases, for several workers; a large one leases that are worth their file.
@@ -46,7 +40,7 @@ def rows_per_lease(accepted: int) -> int:
     return min(max(-(-accepted // LEASES_WANTED), MIN_LEASE_ROWS), MAX_LEASE_ROWS)
 
 
-def write_recipients(
+def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
     folder: Path,
     rules: SetRules,
     excluded: ExcludedRows,
@@ -83,7 +77,7 @@ def write_recipients(
         files = work_through(range(arrangement.parts), lambda part: writer.write(part, arrangement.take(part)))
         written.files = [file for file in files if file]
     if not written.files:
-        written.files.append(writer.write_nothing(rules))
+        written.files.append(writer.write_nothing())
     return written
 
 
@@ -91,7 +85,7 @@ def _keep_first(decided: Iterator[Settled], limit: int) -> Iterator[Settled]:
     left = limit
     for settled in decided:
         settled.keep_first(left, limit)
-        left -= settled.left.sum()
+        left -= int(settled.left.sum())
         yield settled
 
 
@@ -127,7 +121,7 @@ class _Writer:
         write_plan_file(self._folder / file.name, accepted.select(self._columns), row_group_rows=file.lease_rows)
         return file
 
-    def write_nothing(self, rules: SetRules) -> RecipientsFile:
+    def write_nothing(self) -> RecipientsFile:
         """Write a file without rows: a plan has at least one, with the columns that it would have."""
         columns = dict.fromkeys(self._columns, pl.String) | {"row": pl.UInt64, "line": pl.UInt64}
         name = recipients_file(0)

@@ -160,7 +160,9 @@ def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Parti
     at = order.get_column("at").filter(is_alike)
     found = frame.select(pl.col("file", "line").gather(at)).with_columns(at, _identify(frame, at, partitions))
     is_first = found.get_column("same").is_first_distinct()
-    firsts = found.filter(is_first).select("same", detail=pl.format("the same address as in {} line {}", "file", "line"))
+    firsts = found.filter(is_first).select(
+        "same", detail=pl.format("the same address as in {} line {}", "file", "line")
+    )
     return found.filter(~is_first).join(firsts, on="same", how="left", maintain_order="left").select("at", "detail")
 
 
@@ -178,7 +180,9 @@ def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitio
     numbered = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), HASH)
     near = numbered.join(listed.select(HASH).unique(), on=HASH, how="semi", maintain_order="left")
     near = near.with_columns(_identify(frame, near.get_column("at"), partitions))
-    return near.join(listed.select("same", "detail"), on="same", how="inner", maintain_order="left").select("at", "detail")
+    return near.join(listed.select("same", "detail"), on="same", how="inner", maintain_order="left").select(
+        "at", "detail"
+    )
 
 
 def _find_held_out(frame: pl.DataFrame, rules: SetRules) -> pl.DataFrame:

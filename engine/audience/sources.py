@@ -150,9 +150,7 @@ def _describe(path: Path, workspace: Path) -> Source:
 def _fetch(place: str, downloads: Path) -> Iterable[Source]:
     for fetched in fetch_objects(place, downloads):
         kind, is_tabbed = _tell_format(fetched.path, fetched.name)
-        yield Source(
-            fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed
-        )
+        yield Source(fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed)
 
 
 def _suffix_of(name: str) -> str:

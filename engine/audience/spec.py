@@ -37,7 +37,9 @@ def _check_encoding(name: str) -> str:
     try:
         codecs.lookup(name).incrementaldecoder(errors="strict").decode(b"")
     except (LookupError, TypeError, UnicodeError):
-        raise ValueError(f'an unknown encoding "{name}"', "such as utf-8, windows-1252, iso-8859-15, shift_jis") from None
+        raise ValueError(
+            f'an unknown encoding "{name}"', "such as utf-8, windows-1252, iso-8859-15, shift_jis"
+        ) from None
     return name
 
 
@@ -45,7 +47,9 @@ def _check_order(text: str) -> str:
     for item in text.split(","):
         words = item.split()
         if not words or len(words) > 2 or (len(words) == 2 and words[1].lower() not in ("asc", "desc")):
-            raise ValueError(f'"{item.strip()}" is no column to order by', "write a column, then desc or asc: points desc")
+            raise ValueError(
+                f'"{item.strip()}" is no column to order by', "write a column, then desc or asc: points desc"
+            )
     return text
 
 
@@ -55,7 +59,10 @@ def _as_tuple(value: object) -> object:
 
 # One place, or several.
 Places = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], Strict(strict=False), BeforeValidator(_as_tuple), Field(min_length=1)
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Strict(strict=False),
+    BeforeValidator(_as_tuple),
+    Field(min_length=1),
 ]
 # Strict models take no plain text for an enum, and TOML has nothing else.
 LenientAction = Annotated[Action, Strict(strict=False)]
@@ -84,7 +91,9 @@ class AudienceSpec(Section):
     encoding: Annotated[str, AfterValidator(_check_encoding)] | None = Field(
         default=None, description="encoding of text files; otherwise it is detected, and said"
     )
-    delimiter: Literal[",", ";", "\t", "|"] | None = Field(default=None, description="of CSV; else told from the header")
+    delimiter: Literal[",", ";", "\t", "|"] | None = Field(
+        default=None, description="of CSV; else told from the header"
+    )
     has_header: bool = Field(default=True, description="whether the first line of CSV and Excel names the columns")
     columns: Strings = Field(default=(), description="names of the columns where has_header = false")
     sheet: str | None = Field(default=None, description="sheet of an Excel workbook; the first unless named")

@@ -38,9 +38,7 @@ class Suppressions:
 
     def take(self, partition: int) -> pl.DataFrame:
         """Read the entries of a partition: `HASH`, `key`, and `source` (where it is from, and its reason)."""
-        parts = [
-            entries.select(HASH, "key", source=_in_words(name)) for name, entries in self.shelves.take(partition)
-        ]
+        parts = [entries.select(HASH, "key", source=_in_words(name)) for name, entries in self.shelves.take(partition)]
         nothing = pl.DataFrame(schema={HASH: pl.UInt64, "key": pl.String, "source": pl.String})
         return pl.concat([nothing, *parts])
 
@@ -54,7 +52,7 @@ class _Columns:
     topic: str | None
 
 
-def set_aside_suppressions(
+def set_aside_suppressions(  # noqa: PLR0913 - named one by one
     suppression: SuppressionSpec,
     listed: Iterable[Sequence[Suppression]],
     *,
@@ -127,8 +125,8 @@ def _set_aside_file(source: Source, topic: str | None, partitions: Partitions, s
         first_fault = fault if first_fault is None else first_fault
     if not faults:
         return list(table.notes)
-    note = f"{source.name}: {faults} of {entries} entries hold no address and were passed over, the first in line {first_fault}"
-    return [*table.notes, note]
+    count = f"{faults} of {entries} entries hold no address"
+    return [*table.notes, f"{source.name}: {count} and were passed over, the first in line {first_fault}"]
 
 
 def _open(source: Source) -> Table:
@@ -137,14 +135,16 @@ def _open(source: Source) -> Table:
 
 
 def _find_columns(table: Table) -> _Columns:
-    by_name = {column.strip().lower(): column for column in reversed(table.columns)}
+    by_name = {column.strip().lower(): column for column in reversed(list(table.columns))}
     address = next((by_name[name] for name in _ADDRESS_NAMES if name in by_name), None) or _column_with_at(table)
     return _Columns(address, by_name.get("reason"), by_name.get("topic"))
 
 
 def _column_with_at(table: Table) -> str:
     texts = [column for column, dtype in table.columns.items() if dtype == pl.String]
-    sample = next(read_batches([table], texts, table.columns)).load().cells.head(_SAMPLE_ROWS) if texts else pl.DataFrame()
+    sample = (
+        next(read_batches([table], texts, table.columns)).load().cells.head(_SAMPLE_ROWS) if texts else pl.DataFrame()
+    )
     for column in sample:
         if column.str.contains("@", literal=True).any():
             return column.name

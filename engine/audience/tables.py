@@ -136,9 +136,7 @@ def read_batches(tables: Sequence[Table], columns: Sequence[str], types: Schema)
         table.source.refuse_if_changed()
 
 
-def _typed(
-    load: Callable[[], Rows], columns: Sequence[str], types: Schema, source: Source
-) -> Callable[[], Rows]:
+def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, source: Source) -> Callable[[], Rows]:
     def load_typed() -> Rows:
         try:
             rows = load()
@@ -171,7 +169,9 @@ def _open_csv(source: Source, reading: Reading) -> Table:
     if dialect.nameless:
         notes.append(f"{source.name}: columns without a name are called {', '.join(dialect.nameless)}")
     if dialect.twice:
-        notes.append(f"{source.name}: the header has a name twice: {', '.join(dialect.twice)}; the later ones are numbered")
+        notes.append(
+            f"{source.name}: the header has a name twice: {', '.join(dialect.twice)}; the later ones are numbered"
+        )
     schema = dict.fromkeys(dialect.columns, pl.String())
     is_row = reading.has_header and holds_address(dialect)
     return Table(source, schema, tuple(notes), dialect.twice, is_row, batches)
@@ -193,9 +193,7 @@ def _read_head(source: Source, encoding: Encoding, reading: Reading) -> bytes:
     return head[:HEADER_BYTES]
 
 
-def _load_csv(
-    block: TextBlock, dialect: Dialect, source: Source, reading: Reading, columns: Sequence[str]
-) -> Rows:
+def _load_csv(block: TextBlock, dialect: Dialect, source: Source, reading: Reading, columns: Sequence[str]) -> Rows:
     rows = read_csv_block(block, dialect, name=source.name, lenient=reading.lenient)
     return Rows(rows.places, rows.cells.select(columns))
 
@@ -236,7 +234,9 @@ def _open_excel(source: Source, reading: Reading) -> Table:
 
     def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
         lines, cells = sheet.rows(dialect)
-        yield lambda: Rows(pl.select(line=lines, malformed=pl.repeat(None, cells.height, dtype=pl.String)), cells.select(columns))
+        yield lambda: Rows(
+            pl.select(line=lines, malformed=pl.repeat(None, cells.height, dtype=pl.String)), cells.select(columns)
+        )
 
     schema = dict.fromkeys(dialect.columns, pl.String())
     is_row = reading.has_header and holds_address(dialect)

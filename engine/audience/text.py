@@ -189,7 +189,7 @@ def _guess(sample: bytes, name: str) -> Encoding:
     return Encoding(encoding, note)
 
 
-def read_text(
+def read_text(  # noqa: PLR0913 - named one by one
     path: Path, encoding: Encoding, *, name: str, quoted: bool, lenient: bool, block_bytes: int | None = None
 ) -> Iterator[TextBlock]:
     """Read a file as blocks of whole lines.
@@ -286,26 +286,23 @@ def _find_cut(data: bytearray, end: int, *, quoted: bool) -> int:
     return cut or last
 
 
-def _fill_with_text(
-    file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: str, *, lenient: bool
-) -> Iterator[bool]:
+def _fill_with_text(file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
     """Fill the buffer with the file's text in UTF-8, without a mark and with line feeds as line ends; True for each."""
     if encoding.is_utf_8:
         filled = _copy(file, buffer, name, lenient=lenient)
     else:
         filled = _decode(file, encoding.name, buffer, name, lenient=lenient)
-    is_first = carriage_returns = False
-    begin = 0
+    carriage_returns: bool | None = None
     for _ in filled:
-        if not is_first:
-            is_first = True
+        if carriage_returns is None:
             if buffer.data.startswith(codecs.BOM_UTF8):
                 buffer.cut(len(codecs.BOM_UTF8))
-            carriage_returns = buffer.data.find(b"\n", 0, buffer.filled) < 0 <= buffer.data.find(b"\r", 0, buffer.filled)
+            text = memoryview(buffer.data)[: buffer.filled].tobytes()
+            carriage_returns = b"\n" not in text and b"\r" in text
         if carriage_returns:
-            text = bytes(memoryview(buffer.data)[: buffer.filled]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            buffer.filled = begin
-            buffer.append(text)
+            text = memoryview(buffer.data)[: buffer.filled].tobytes()
+            buffer.filled = 0
+            buffer.append(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
         yield True
 
 

@@ -81,7 +81,7 @@ def type_of(column: pl.Series) -> pl.DataType:
 
 def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType:
     """The type that fits both."""
-    if one == other or other == pl.Null:
+    if other in (one, pl.Null()):
         return one
     if one == pl.Null:
         return other
