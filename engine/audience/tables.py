@@ -257,7 +257,8 @@ def unite(tables: Sequence[Table]) -> Schema:
     common = [column for column in first.columns if all(column in other.columns for other in others)]
     frames = [pl.DataFrame(schema={column: table.columns[column] for column in common}) for table in tables]
     try:
-        return dict(pl.concat(frames, how="vertical_relaxed").schema) if common else {}
+        united = pl.concat(frames, how="vertical_relaxed").schema if common else pl.Schema()
     except pl.exceptions.PolarsError as error:
         remedy = "give each column the same type in all files"
         raise DataError(f"the files' types differ: {error}", where=first.source.name, remedy=remedy) from error
+    return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}

@@ -29,6 +29,7 @@ BLOCK_BYTES = 8 << 20
 DAMAGE = "\ufdd0"
 DAMAGE_BYTES = DAMAGE.encode()
 _DETECTION_BYTES = 1 << 18
+_LONGEST_LINE = 1 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # The order matters: UTF-32's mark begins with UTF-16's.
 _MARKS = (
@@ -43,8 +44,8 @@ _PLAUSIBLE = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
     *("cp932", "euc_jp", "gb18030", "big5", "cp949", "koi8_r", "cp437", "cp850", "mac_roman"),
 )
-# The detector's names of bytes that these encodings share.
-_SUPERSETS = {"iso8859-1": "cp1252", "latin_1": "cp1252", "shift_jis": "cp932", "gbk": "gb18030", "gb2312": "gb18030"}
+# Nobody can tell these apart by some names; the first is by far the most frequent.
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1258")
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
@@ -141,6 +142,8 @@ def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: boo
         block = head
         while block and block.isascii():
             block = _read(file, BLOCK_BYTES, name, lenient=lenient)
+        if block and not block.endswith(b"\n"):  # no character may be cut in the middle
+            block += _guard(lambda: file.readline(_LONGEST_LINE), b"", name, lenient=lenient)
     return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
 
 
@@ -159,21 +162,14 @@ def _tell_wide(head: bytes) -> str | None:
 def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
     """Judge the first block that is not ASCII, line by line."""
     lines = [line for line in block.split(b"\n") if not line.isascii()]
-    if len(lines) > 1 and not block.endswith(b"\n"):
-        lines.pop()  # it may be cut in the middle of a character
     valid = sum(is_utf_8(line) for line in lines)
-    if lenient or valid * 2 > len(lines) or (len(lines) == 1 and _is_cut_utf_8(lines[0])):
+    if lenient or valid * 2 > len(lines):
         return Encoding("utf-8")
     if valid:
         what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
         remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
         raise DataError(what, where=name, remedy=remedy)
     return _guess(b"\n".join(lines)[:_DETECTION_BYTES], name)
-
-
-def _is_cut_utf_8(line: bytes) -> bool:
-    """Whether it is UTF-8 but for an unfinished last character."""
-    return is_utf_8(line[: max(line.rfind(b"\n"), len(line) - 3)]) and len(line) > BLOCK_BYTES // 2
 
 
 def _guess(sample: bytes, name: str) -> Encoding:
@@ -183,10 +179,18 @@ def _guess(sample: bytes, name: str) -> Encoding:
     if best is None:
         remedy = 'set encoding = "…" in [audience], such as windows-1252'
         raise DataError("the file is not UTF-8, and in no encoding that can be told", where=name, remedy=remedy)
-    encoding = _SUPERSETS.get(best.encoding, best.encoding)
+    encoding = "cp1252" if best.encoding in _LATIN and _fits(sample, "cp1252") else best.encoding
     told = encoding.replace("cp125", "windows-125").replace("_", "-")
     note = f'{name}: read as {told}, as its bytes suggest; set encoding = "…" in [audience] if names look wrong'
     return Encoding(encoding, note)
+
+
+def _fits(sample: bytes, encoding: str) -> bool:
+    try:
+        sample.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_text(  # noqa: PLR0913 - named one by one
@@ -244,9 +248,9 @@ class _Buffer:
         if self.filled == len(self.data):
             self.grow()
         with memoryview(self.data) as view, view[self.filled :] as free:
-            count = file.readinto(free)  # type: ignore[attr-defined] # every binary file has it
+            count = _read_into(file, free)
         self.filled += count
-        return int(count)
+        return count
 
     def append(self, piece: bytes) -> None:
         """Add bytes, whatever room that takes."""
@@ -264,7 +268,13 @@ class _Buffer:
 
 def is_utf_8(data: bytes) -> bool:
     """Whether bytes are UTF-8, found out without holding up other threads."""
-    return data.isascii() or pl.Series([data], dtype=pl.Binary).cast(pl.String, strict=False).null_count() == 0
+    if data.isascii():
+        return True
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
 
 
 def mark_damage(data: bytes) -> bytes:
@@ -332,8 +342,26 @@ def _replace_lone(error: UnicodeError) -> tuple[bytes, int]:
 codecs.register_error("mailrun-lone", _replace_lone)
 
 
+def _read_into(file: BinaryIO, free: memoryview) -> int:
+    """Fill memory as far as the file goes; of a compressed file that is cut, up to there."""
+    count = 0
+    while count < len(free):
+        try:
+            more = file.readinto1(free[count:])  # type: ignore[attr-defined] # every buffered file has it
+        except EOFError:
+            if count:
+                break
+            raise
+        if not more:
+            break
+        count += more
+    return count
+
+
 def _read(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
-    return _guard(lambda: file.read(size), b"", name, lenient=lenient)
+    buffer = bytearray(size)
+    count = _guard(lambda: _read_into(file, memoryview(buffer)), 0, name, lenient=lenient)
+    return bytes(memoryview(buffer)[:count])
 
 
 def _guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) -> Read:
