@@ -62,7 +62,7 @@ class Arrangement:
         marked = rows.with_columns(pl.lit(value=False).alias(_BORDER))
         borders = self._borders.with_columns(pl.lit(value=True).alias(_BORDER))
         # A border comes before the rows that are equal to it.
-        mixed = self.sort(pl.concat([borders, marked], how="diagonal"))
+        mixed = self.sort(pl.concat([borders, marked], how="diagonal_relaxed"))
         numbered = mixed.with_columns(part=pl.col(_BORDER).cum_sum()).filter(~pl.col(_BORDER)).drop(_BORDER)
         for (part,), own in numbered.partition_by("part", as_dict=True, include_key=False).items():
             yield int(part), pack(own.select(rows.columns))
@@ -74,4 +74,4 @@ class Arrangement:
     def take(self, part: int) -> pl.DataFrame | None:
         """Read a part, sorted; None where it is empty."""
         frames = [frame for _, frame in self._shelves.take(part)]
-        return self.sort(pl.concat(frames)) if frames else None
+        return self.sort(pl.concat(frames, how="vertical_relaxed")) if frames else None

@@ -1,6 +1,6 @@
 """`[audience.checks]`: what is looked at beside the grammar, once for each distinct domain."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
@@ -170,9 +170,11 @@ def find_typo(domain: str) -> str | None:
     >>> find_typo("gmial.com"), find_typo("hotmail.con"), find_typo("gmx.net"), find_typo("acme.example")
     ('gmail.com', 'hotmail.com', None, None)
     """
-    if domain in PROVIDER_DOMAINS or not 5 <= len(domain) <= _LONGEST_PROVIDER + 1:
+    if domain in PROVIDER_DOMAINS or len(domain) > _LONGEST_PROVIDER + 1:
         return None
-    return next((meant for slip in _slips_of(domain) if (meant := _slips().get(slip))), _slips().get(domain))
+    variants = {domain, *_with_a_letter_less(domain), *_with_two_swapped(domain)}
+    candidates = {meant for variant in variants for meant in _slips().get(variant, ()) if _is_one_slip(domain, meant)}
+    return min(candidates, key=list(PROVIDER_DOMAINS).index, default=None)
 
 
 _LONGEST_PROVIDER = max(map(len, PROVIDER_DOMAINS))
@@ -181,20 +183,23 @@ _SHORTEST_PROVIDER = 8
 
 
 @cache
-def _slips() -> dict[str, str]:
-    """Every provider's domain, and it with a letter less -> the domain; the more frequent provider first."""
-    found: dict[str, str] = {}
+def _slips() -> dict[str, list[str]]:
+    """The providers' domains, and each with a letter less -> the domains that it comes from."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for domain in PROVIDER_DOMAINS:
         if len(domain) >= _SHORTEST_PROVIDER:
-            found.setdefault(domain, domain)
-            for less in _with_a_letter_less(domain):
-                found.setdefault(less, domain)
-    return {slip: domain for slip, domain in found.items() if slip not in PROVIDER_DOMAINS or slip == domain}
+            for variant in {domain, *_with_a_letter_less(domain)}:
+                found[variant].append(domain)
+    return dict(found)
 
 
-def _slips_of(domain: str) -> Iterable[str]:
-    yield from _with_two_swapped(domain)
-    yield from _with_a_letter_less(domain)
+def _is_one_slip(one: str, other: str) -> bool:
+    """Whether a letter more, less or other, or two letters swapped, makes one text the other."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return max(len(one), len(other)) <= 1 or (len(one) == len(other) == 2 and one == other[::-1])
 
 
 def _with_a_letter_less(domain: str) -> list[str]:
@@ -203,7 +208,5 @@ def _with_a_letter_less(domain: str) -> list[str]:
 
 def _with_two_swapped(domain: str) -> list[str]:
     return [
-        domain[:place] + domain[place + 1] + domain[place] + domain[place + 2 :]
-        for place in range(len(domain) - 1)
-        if domain[place] != domain[place + 1]
+        domain[:place] + domain[place + 1] + domain[place] + domain[place + 2 :] for place in range(len(domain) - 1)
     ]

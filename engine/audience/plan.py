@@ -282,10 +282,9 @@ def _arrange(
     audience: AudienceSpec, sample: Sequence[pl.DataFrame], partitions: Partitions, scratch: _ScratchMaker
 ) -> Arrangement | None:
     orders = parse_order(audience.order_by)
-    if not orders:
+    if not orders or not sample:
         return None
-    known = pl.concat(sample, how="vertical_relaxed") if sample else pl.DataFrame()
-    return Arrangement(orders, known, partitions.count, scratch.make("arrangement"))
+    return Arrangement(orders, pl.concat(sample, how="vertical_relaxed"), partitions.count, scratch.make("arrangement"))
 
 
 def _choose_bits(opened: Audience) -> int:

@@ -140,7 +140,8 @@ def _number_rows(parts: Sequence[tuple[Place, pl.DataFrame]], files: Sequence[st
         )
         for place, part in parts
     ]
-    return pl.concat(placed, rechunk=True) if placed else pl.DataFrame(schema=_NOTHING)
+    # Relaxed: a batch whose values to order by are all blank knows no type for them.
+    return pl.concat(placed, how="vertical_relaxed", rechunk=True) if placed else pl.DataFrame(schema=_NOTHING)
 
 
 def _identify(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.Series:

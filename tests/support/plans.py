@@ -29,6 +29,8 @@ def plan(
 ) -> Plan:
     """Plan the file of a folder into that folder; what is not named here is for `[audience]`."""
     into = into or folder
+    for old in (*into.glob("recipients-*.parquet"), *into.glob("excluded-*.parquet")):
+        old.unlink()
     spec = AudienceSpec.model_validate({"source": source, **audience})
     return plan_audience(
         audience=spec,

@@ -4,7 +4,6 @@ from hashlib import blake2b
 from random import Random
 
 import polars as pl
-import pytest
 
 from engine.audience.order import hash_keys
 

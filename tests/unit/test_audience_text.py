@@ -4,9 +4,9 @@ import gzip
 from pathlib import Path
 
 import pytest
+from backports import zstd
 from support.plans import excluded, plan, read_file, recipients
 
-from backports import zstd
 from engine.audience.text import detect_encoding
 from engine.errors import DataError
 
@@ -79,7 +79,9 @@ def test_other_scripts_are_told_from_enough_of_them(encoding: str, names: list[s
 
 def test_a_file_that_mixes_encodings_is_refused(tmp_path: Path) -> None:
     lines = ["é".encode()] + ["é".encode("latin-1")] * 3
-    (tmp_path / "list.csv").write_bytes(b"email,n\n" + b"".join(b"a%d@x.example,%s\n" % pair for pair in enumerate(lines)))
+    (tmp_path / "list.csv").write_bytes(
+        b"email,n\n" + b"".join(b"a%d@x.example,%s\n" % pair for pair in enumerate(lines))
+    )
     with pytest.raises(DataError, match=r"mixes encodings: 1 of its first 4 lines .*list\.csv.*--lenient"):
         plan(tmp_path)
     assert plan(tmp_path, lenient=True).excluded == {"malformed_row": 3}
