@@ -363,7 +363,8 @@ def _parse(texts: pl.Series, header: tuple[str, ...], name: str, delimiter: str)
         if blocks[-1].height != block.len():
             what = f"the parser found {blocks[-1].height} rows where there are {block.len()}"
             raise DataError(what, where=name, remedy=CHECK_QUOTES)
-    return pl.concat(blocks)
+    # An empty field is null, quoted or not.
+    return pl.concat(blocks).select(pl.when(pl.col(name) != "").then(name).alias(name) for name in header)
 
 
 def _align(cells: pl.DataFrame, sound: pl.Series) -> pl.DataFrame:

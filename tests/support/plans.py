@@ -25,6 +25,7 @@ def plan(
     lenient: bool = False,
     lists: Lists | None = None,
     into: Path | None = None,
+    downloads: Path | None = None,
     **audience: Any,
 ) -> Plan:
     """Plan the file of a folder into that folder; what is not named here is for `[audience]`."""
@@ -36,13 +37,14 @@ def plan(
         audience=spec,
         suppression=SuppressionSpec(files=tuple(suppressed), topic=topic),
         workspace=folder,
-        opened=open_audience(find_sources(spec.source, folder), spec, lenient=lenient),
+        opened=open_audience(find_sources(spec.source, folder, downloads=downloads), spec, lenient=lenient),
         columns=columns,
         folder=into,
         order_key=order_key,
         limit=limit,
         ignore_topics=ignore_topics,
         lists=lists,
+        downloads=downloads,
     )
 
 
