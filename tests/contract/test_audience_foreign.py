@@ -11,7 +11,15 @@ from support.foreign import Case, is_fetched, read_cases
 from engine.audience.addresses import judge_addresses
 
 TABLE = Path(__file__).parents[2] / "docs" / "audience-addresses.md"
-SUITES = {"Django", "JSON Schema email", "JSON Schema idn-email", "email-validator", "isemail", "marshmallow", "validators"}
+SUITES = {
+    "Django",
+    "JSON Schema email",
+    "JSON Schema idn-email",
+    "email-validator",
+    "isemail",
+    "marshmallow",
+    "validators",
+}
 Deviation = tuple[str, str, str, str]
 
 
@@ -36,7 +44,9 @@ def find_deviations(cases: list[Case]) -> set[Deviation]:
 
 def read_table() -> dict[Deviation, str]:
     """The table's deviations, and their reasons."""
-    rows = [line.strip("|").split("|") for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    rows = [
+        line.strip("|").split("|") for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")
+    ]
     body = [[cell.strip() for cell in row] for row in rows if row[0].strip() in SUITES]
     return {(suite, json.loads(text.strip("`")), they, we.strip("`")): reason for suite, text, they, we, reason in body}
 

@@ -101,7 +101,10 @@ def _read_django() -> Iterator[Case]:
 
 def _read_validators() -> Iterator[Case]:
     tree = ast.parse(_read("validators", "tests/test_email.py"))
-    for test, is_good in {"test_returns_true_on_valid_email": True, "test_returns_failed_validation_on_invalid_email": False}.items():
+    for test, is_good in {
+        "test_returns_true_on_valid_email": True,
+        "test_returns_failed_validation_on_invalid_email": False,
+    }.items():
         for row in _parameters(tree, test):
             if isinstance(value := _value(row[0]), str):
                 yield Case("validators", value, is_good)
