@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+FOREIGN := .venv/foreign/.fetched
 
 .PHONY: setup run test check lint types bench lock clean
 .DEFAULT_GOAL := check
 
-setup: $(STAMP)
+setup: $(STAMP) $(FOREIGN)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mailrun needs Python 3.11 or newer: make PYTHON=python3.12 setup" >&2; exit 1; }
@@ -15,6 +16,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Suites that others wrote, as data for a test; where they cannot be had, that test says so.
+$(FOREIGN): tests/foreign/requirements.txt $(STAMP)
+	@$(BIN)/pip download --quiet --disable-pip-version-check --retries 1 --no-deps --no-binary :all: --require-hashes \
+	  --dest .venv/foreign --requirement $< && touch $@ || echo "the suites of others could not be fetched" >&2
 
 # The sample campaign to the sample audience, through a local SES; a new key each time, so that it is a new run.
 run: setup

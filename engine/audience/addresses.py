@@ -22,6 +22,12 @@ _LONG_LABEL = rf"@(?:.*\.)?[^.@]{{{MAX_LABEL_BYTES + 1}}}"
 _EDGES = r"^[\s\p{Cf}]+|[\s\p{Cf}]+$"
 _NAMED = r"^[^<>]*<([^<>]*)>$"
 
+# Most addresses are plain: as SES takes them, without capitals, and none of whose parts can be too long. Neither is
+# xn-- plain: it looks so, and may still be no punycode.
+_PLAIN_ATOM = _ATOM.replace("A-Z", "")
+_PLAIN = rf"^{_PLAIN_ATOM}(?:\.{_PLAIN_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
+_PLAIN_BYTES = MAX_LABEL_BYTES + 2  # with a longer label, or local part, it would be longer
+
 JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
 
 
@@ -40,16 +46,16 @@ def judge_addresses(raw: pl.Series) -> pl.DataFrame:
         comparing: all in lower case) and `fault`. Where the address cannot be mailed `fault` says why, and the others
         are null; where there is none all three are null.
     """
-    frame = pl.DataFrame({"text": raw}).with_row_index("at")
-    frame = frame.with_columns(pl.col("text").str.strip_chars())
-    # Punycode looks plain, and may still be none.
-    plain = _is_address(pl.col("text")) & ~pl.col("text").str.contains("(?i)xn--")
-    frame = frame.with_columns(plain=plain.fill_null(value=False))
-    if frame.get_column("plain").all():
-        return _finish(frame).select(*JUDGED_SCHEMA)
-    usual = _finish(frame.filter("plain"))
-    unusual = _finish(_judge_unusual(frame.filter(~pl.col("plain"))))
-    return pl.concat([usual, unusual]).sort("at").select(*JUDGED_SCHEMA)
+    is_plain = (raw.str.contains(_PLAIN) & (raw.str.len_bytes() <= _PLAIN_BYTES)).fill_null(value=False)
+    nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, raw.len())
+    if is_plain.all():
+        return pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing])
+    unusual = (~is_plain).arg_true()
+    judged = _finish(_judge_unusual(pl.DataFrame({"text": raw.gather(unusual)})))
+    # Scatter writes into the series itself.
+    address = raw.clone().scatter(unusual, judged.get_column("address")).alias("address")
+    key = raw.clone().scatter(unusual, judged.get_column("address").str.to_lowercase()).alias("key")
+    return pl.DataFrame([address, key, nothing.scatter(unusual, judged.get_column("fault"))])
 
 
 def _is_address(text: pl.Expr) -> pl.Expr:
@@ -63,26 +69,17 @@ def _is_address(text: pl.Expr) -> pl.Expr:
 
 
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:
-    """From `at`, `text` and perhaps `fault` to the answer; `text` is an address wherever there is no fault."""
-    if "fault" not in frame.columns:
-        frame = frame.with_columns(fault=pl.lit(None, dtype=pl.String))
-    key = pl.col("text").str.to_lowercase()
-    domain_in_capitals = pl.col("text").str.contains("@.*[A-Z]")
-    lowered = pl.concat_str(pl.col("text").str.extract("^([^@]*)@"), pl.lit("@"), key.str.extract("@(.*)$"))
-    if frame.select(domain_in_capitals.any()).item():
-        address = pl.when(domain_in_capitals).then(lowered).otherwise("text")
-    else:
-        address = pl.col("text")
-    is_sound = pl.col("fault").is_null()
-    return frame.select(
-        "at", pl.when(is_sound).then(address).alias("address"), pl.when(is_sound).then(key).alias("key"), "fault"
+    """From `text` and `fault` to `address` and `fault`; the domain of an address is in lower case."""
+    lowered = pl.concat_str(
+        pl.col("text").str.extract("^([^@]*)@"), pl.lit("@"), pl.col("text").str.extract("@(.*)$").str.to_lowercase()
     )
+    return frame.select(pl.when(pl.col("fault").is_null()).then(lowered).alias("address"), "fault")
 
 
 def _judge_unusual(frame: pl.DataFrame) -> pl.DataFrame:
-    """Normalise what is not a plain address, and say what is wrong with it: `at`, `text`, `fault`."""
+    """Normalise what is not a plain address, and say what is wrong with it: `text`, `fault`."""
     text = pl.col("text").str.normalize("NFKC").str.replace_all(_EDGES, "")
-    frame = frame.select("at", text=text).with_columns(
+    frame = frame.select(text=text).with_columns(
         text=pl.when(pl.col("text") != "").then(
             pl.coalesce(pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, ""), "text")
         )
@@ -95,7 +92,7 @@ def _judge_unusual(frame: pl.DataFrame) -> pl.DataFrame:
     frame = _to_a_labels(frame)
     text = pl.when(pl.col("ats") == 1).then(pl.concat_str("local", pl.lit("@"), "domain")).otherwise("text")
     frame = frame.with_columns(text=text)
-    return frame.select("at", "text", fault=pl.when(pl.col("text").is_not_null()).then(_fault()))
+    return frame.select("text", fault=pl.when(pl.col("text").is_not_null()).then(_fault()))
 
 
 def _to_a_labels(frame: pl.DataFrame) -> pl.DataFrame:
@@ -127,7 +124,7 @@ def _fault() -> pl.Expr:
     text, local, domain = pl.col("text"), pl.col("local"), pl.col("domain")
     rules: list[tuple[pl.Expr, str]] = [
         (pl.col("ats") == 0, "there is no @"),
-        (local.str.starts_with('"'), "a quoted local part is not supported"),
+        (local.str.starts_with('"'), "a quoted local part is not supported by SES"),
         (pl.col("ats") > 1, "there is more than one @"),
         (text.str.contains(r"[\s\p{Cc}]"), "it contains a space or a control character"),
         (local == "", "nothing stands before the @"),

@@ -1,17 +1,22 @@
 """Reading CSV strictly: every record of the file is a row, or a refusal that names its line.
 
 Polars alone reads damage silently (a short row is filled up, NUL-ridden UTF-16 is text, duplicate headers are
-renamed). So the records are first found line by line and their fields counted, and only the sound ones are parsed;
-the parser has to find exactly as many.
+renamed). A block of lines without quotation marks is sound when no row is too long (Polars says so) and none too short
+(the last column has no null, or the block has exactly as many delimiters as it must). Any other block is taken apart:
+its records are found line by line and their fields counted, and only the sound ones are parsed; the parser has to find
+exactly as many.
 """
 
-import codecs
 import csv
 import io
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from engine.audience.text import DAMAGE, TextBlock, is_utf_8, mark_damage
 from engine.errors import DataError
 
 # A header that is not complete within this many bytes belongs to no table.
@@ -20,12 +25,32 @@ HEADER_BYTES = 1 << 20
 RECORDS_AT_ONCE = 200_000
 DELIMITERS = (",", ";", "\t", "|")
 CHECK_QUOTES = "check the quotation marks, or write the file as Parquet"
-SAVE_AS_UTF_8 = "save it as UTF-8 (for example: iconv -f {encoding} -t UTF-8)"
+LENIENT = "or give --lenient to leave out the rows that it touches"
+_SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)  # what Excel writes above a header
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a CSV file is written.
+
+    Attributes:
+        columns: the columns' names, in the file's order, each once.
+        delimiter: one character.
+        skip_lines: how many physical lines stand before the first row.
+        twice: names that the header has more than once; the later ones were renamed.
+        nameless: names that were made up for columns without one.
+    """
+
+    columns: tuple[str, ...]
+    delimiter: str
+    skip_lines: int
+    twice: tuple[str, ...] = ()
+    nameless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CsvRows:
-    """The rows of one CSV file.
+    """The rows of a block of a CSV file.
 
     Attributes:
         places: a row each: `line` UInt64, the physical line (from 1) where the row begins; `malformed` String, what
@@ -38,98 +63,213 @@ class CsvRows:
     cells: pl.DataFrame
 
 
-def read_csv_header(head: bytes, *, name: str, delimiter: str | None) -> tuple[str, ...]:
-    """Read the column names from the first bytes of a file.
+def read_dialect(
+    head: bytes, *, name: str, delimiter: str | None = None, has_header: bool = True, columns: Sequence[str] = ()
+) -> Dialect:
+    """Tell how a CSV file is written from its first lines.
 
     Args:
-        head: the file's first `HEADER_BYTES` bytes, or all of them.
+        head: UTF-8: the file's first `HEADER_BYTES` bytes, or all of them.
         name: the file as errors show it.
-        delimiter: one character, or None to tell it from the header.
+        delimiter: one character, or None to tell it from the first record.
+        has_header: whether the first record names the columns.
+        columns: their names where it does not; empty for `column_1` and so on.
 
     Raises:
-        DataError: no header, not UTF-8, or names that are missing or appear twice.
+        DataError: no header, or one that cannot be read; or not as many columns as `columns` names.
     """
-    records = _records(_lines(_whole_lines(head, name), name))
-    return _header(records, name, delimiter or _delimiter(records), headless=False)
+    head = mark_damage(head)
+    separator = _SEPARATOR_LINE.match(head)
+    body, skipped = (head[separator.end() :], 1) if separator else (head, 0)
+    record, line, lines = _first_record(body, name)
+    text = record.decode()
+    if delimiter is None:
+        delimiter = separator[1].decode() if separator else _tell_delimiter(text)
+    where = f"{name}, line {line + skipped}"
+    names = _split(text, delimiter, where)
+    if not has_header:
+        return name_columns(len(names), columns, delimiter, skipped, where)
+    return read_header(names, delimiter, skipped + lines)
 
 
-def _whole_lines(head: bytes, name: str) -> bytes:
-    if len(head) < HEADER_BYTES:
-        return head
-    whole = head[: head.rfind(b"\n") + 1]
-    if not whole:
-        raise DataError("the first line does not end", where=f"{name}, line 1", remedy="check that it is a CSV file")
-    return whole
+def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
+    """The first record that is not blank, the line where it begins, and the lines up to its end."""
+    begin = line = end = 0
+    while begin < len(body):
+        line += 1
+        end, last = _record_end(body, begin)
+        record = body[begin:end].rstrip(b"\r\n")
+        if record.strip():
+            if not last and len(body) >= HEADER_BYTES:
+                raise DataError(
+                    "the first line does not end", where=f"{name}, line {line}", remedy="check that it is a CSV file"
+                )
+            return record, line, line + body.count(b"\n", begin, max(end - 1, begin))
+        begin = end
+    raise DataError("the file is empty", where=name, remedy="give it at least a header line with the column names")
 
 
-def is_headless(head: bytes, *, name: str) -> bool:
-    """Tell whether the first record holds an address and so is no header."""
-    records = _records(_lines(_whole_lines(head, name), name))
-    return "@" in records.item(0, "text") if records.height else False
+def _record_end(body: bytes, begin: int) -> tuple[int, bool]:
+    """Where the record that begins there ends, and whether that is a line's end."""
+    end = begin
+    while True:
+        feed = body.find(b"\n", end)
+        if feed < 0:
+            return len(body), False
+        end = feed + 1
+        if body.count(b'"', begin, end) % 2 == 0:
+            return end, True
 
 
-def read_csv_rows(data: bytes, *, name: str, delimiter: str | None, headless: bool = False) -> CsvRows:
-    """Read a whole CSV file (RFC 4180, with its header in the first line that is not blank).
+def _tell_delimiter(record: str) -> str:
+    """The most frequent of the usual delimiters, outside quotes; a comma when there is none."""
+    return max(DELIMITERS, key=re.sub('"[^"]*"', "", record).count)
 
-    Blank lines are no rows. A record with too many or too few fields, or with a quotation mark inside an unquoted
-    field, is a malformed row, and the rest goes on.
+
+def _split(record: str, delimiter: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise DataError(f"the header cannot be read: {error}", where=where, remedy="close its quotes") from None
+
+
+def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: int, where: str) -> Dialect:
+    """Name the columns of a file without a header.
+
+    Raises:
+        DataError: there are not as many columns as names.
+    """
+    if columns and len(columns) != width:
+        what = f"[audience] columns names {len(columns)} columns, and the first row has {width} fields"
+        raise DataError(what, where=where, remedy="name every column of the file")
+    names = tuple(columns) or tuple(f"column_{number}" for number in range(1, width + 1))
+    return Dialect(names, delimiter, skipped)
+
+
+def read_header(names: Sequence[str], delimiter: str, skip_lines: int) -> Dialect:
+    """Give every column a name of its own."""
+    stripped = [column.strip() for column in names]
+    taken, seen, nameless = [], Counter[str](), []
+    for number, column in enumerate(stripped, start=1):
+        name = column or f"column_{number}"
+        seen[name] += 1
+        while seen[name] > 1 or (name in taken):
+            name = f"{column} ({seen[column or name]})"
+            seen[name] += 1
+        taken.append(name)
+        nameless += [] if column else [name]
+    twice = tuple(sorted({column for column in stripped if column and stripped.count(column) > 1}))
+    return Dialect(tuple(taken), delimiter, skip_lines, twice, tuple(nameless))
+
+
+def holds_address(dialect: Dialect) -> bool:
+    """Tell whether the header holds an address and so is a row."""
+    return any("@" in column for column in dialect.columns)
+
+
+def read_csv_block(block: TextBlock, dialect: Dialect, *, name: str, lenient: bool = False) -> CsvRows:
+    """Read a block of a CSV file (RFC 4180).
+
+    Blank lines are no rows. A record with too many or too few fields, with a quotation mark inside an unquoted field
+    or with a byte that is no character is a malformed row, and the rest goes on.
 
     Args:
-        data: the file's content.
+        block: whole lines; the file's header is passed over where the block has it.
+        dialect: how the file is written.
         name: the file as errors show it.
-        delimiter: one character, or None to tell it from the header.
-        headless: True when the first record is a row as well; the columns are then `column_1` and so on.
+        lenient: whether what would make rows uncertain is malformed as well, line by line, and not refused.
 
     Raises:
-        DataError: what would lose rows: another encoding, NUL, CR alone as line end, an unclosed quote, a file cut
-            in the middle of its last row; or a header that is missing, incomplete or has a name twice.
+        DataError: what makes rows uncertain: NUL, an unclosed quote, a file cut in the middle of its last row.
     """
-    records = _records(_lines(data, name))
-    delimiter = delimiter or _delimiter(records)
-    header = _header(records, name, delimiter, headless=headless)
-    judged = _judge(records.slice(0 if headless else 1), delimiter, width=len(header))
-    _refuse_unclosed_quotes(judged, name)
-    if not data.endswith(b"\n"):
-        _refuse_a_cut_end(judged, name, width=len(header))
+    block = _without_header(block, dialect.skip_lines)
+    return _read_plain(block, dialect) or _take_apart(block, dialect, name, lenient=lenient)
+
+
+def _without_header(block: TextBlock, skip_lines: int) -> TextBlock:
+    if block.first_line > skip_lines:
+        return block
+    end = 0
+    for _ in range(skip_lines):
+        feed = block.data.find(b"\n", end)
+        if feed < 0:
+            return TextBlock(b"", block.first_line + block.lines, 0, block.damaged, block.is_last)
+        end = feed + 1
+    return TextBlock(block.data[end:], skip_lines + 1, block.lines - skip_lines, block.damaged, block.is_last)
+
+
+def _read_plain(block: TextBlock, dialect: Dialect) -> CsvRows | None:
+    """Read a block in which every line is a sound row; None where it is not one."""
+    data, width = block.data, len(dialect.columns)
+    is_plain = width > 1 and not block.damaged and data.endswith(b"\n")
+    if not is_plain or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
+        return None
+    if data.find(b"\r") >= 0 and data.count(b"\r") != data.count(b"\r\n"):
+        return None
+    schema = dict.fromkeys(dialect.columns, pl.String)
+    try:
+        cells = pl.read_csv(data, has_header=False, schema=schema, separator=dialect.delimiter, quote_char=None)
+    except pl.exceptions.PolarsError:
+        return None  # taken apart, the block tells which of its rows it was
+    if cells.height != block.lines:
+        return None
+    if cells.get_column(dialect.columns[-1]).null_count() and data.count(dialect.delimiter.encode()) != block.lines * (
+        width - 1
+    ):
+        return None
+    line = pl.int_range(block.first_line, block.first_line + block.lines, dtype=pl.UInt64)
+    return CsvRows(pl.select(line=line, malformed=pl.repeat(None, block.lines, dtype=pl.String)), cells)
+
+
+def _take_apart(block: TextBlock, dialect: Dialect, name: str, *, lenient: bool) -> CsvRows:
+    records = _records(_lines(block, name, lenient=lenient))
+    width = len(dialect.columns)
+    judged = _judge(records, dialect.delimiter, width=width)
+    uncertain = (pl.col("quotes") % 2 == 1) | (pl.col("loose") & (pl.col("last") > pl.col("line")))
+    if not lenient:
+        _refuse_unclosed_quotes(judged.filter(uncertain), name)
+        if block.is_last and not block.data.endswith(b"\n"):
+            _refuse_a_cut_end(judged, name, width=width)
+    elif judged.select(uncertain.any()).item():
+        judged = _judge_line_by_line(judged, uncertain, dialect.delimiter, width)
     places = judged.select("line", "malformed")
-    cells = _parse(judged.filter(pl.col("malformed").is_null()).get_column("text"), header, name, delimiter)
+    sound = judged.filter(pl.col("malformed").is_null()).get_column("text")
+    cells = _parse(sound, dialect.columns, name, dialect.delimiter)
     return CsvRows(places, _align(cells, places.get_column("malformed").is_null()))
 
 
-def _lines(data: bytes, name: str) -> pl.DataFrame:
-    """The physical lines: `line` UInt64 from 1, `text` String without its line end."""
-    _refuse_other_encodings(data, name)
-    try:
-        lines = pl.read_lines(data.removeprefix(codecs.BOM_UTF8), name="text")
-    except pl.exceptions.ComputeError:
-        raise _not_utf_8(data, name) from None
-    return lines.with_columns(line=pl.int_range(1, pl.len() + 1, dtype=pl.UInt64))
+def _judge_line_by_line(judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str, width: int) -> pl.DataFrame:
+    """Let records whose quotes do not close fall apart into their lines, each of which is then judged alone."""
+    apart = (
+        judged.filter(uncertain)
+        .select(pl.col("line"), text=pl.col("text").str.split("\n"))
+        .explode("text", empty_as_null=True, keep_nulls=True)
+    )
+    apart = apart.with_columns(line=pl.col("line") + pl.int_range(pl.len(), dtype=pl.UInt64).over("line"))
+    apart = apart.filter(pl.col("text").str.strip_chars(" \r") != "").with_columns(
+        last=pl.col("line"), quotes=_count_quotes()
+    )
+    again = _judge(apart, delimiter, width=width)
+    unclosed = (
+        pl.when(pl.col("quotes") % 2 == 1).then(pl.lit("a quote is opened and not closed")).otherwise("malformed")
+    )
+    again = again.with_columns(malformed=unclosed)
+    return pl.concat([judged.filter(~uncertain), again.select(judged.columns)]).sort("line")
 
 
-def _refuse_other_encodings(data: bytes, name: str) -> None:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError("the file is UTF-16", where=f"{name}, line 1", remedy=SAVE_AS_UTF_8.format(encoding="UTF-16"))
-    if (nul := data.find(b"\0")) >= 0:
-        remedy = SAVE_AS_UTF_8.format(encoding="UTF-16LE") + " if it is UTF-16, or remove the NUL characters"
-        raise DataError("the file contains NUL characters", where=_place(data, nul, name), remedy=remedy)
-    if b"\n" not in data and b"\r" in data.rstrip(b"\r"):
-        remedy = "give it line feeds (for example: tr '\\r' '\\n')"
-        raise DataError("the lines end with a carriage return alone", where=f"{name}, line 1", remedy=remedy)
+def _count_quotes() -> pl.Expr:
+    return pl.col("text").str.count_matches('"', literal=True).cast(pl.UInt64)
 
 
-def _not_utf_8(data: bytes, name: str) -> DataError:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        what = f"the file is not UTF-8: byte 0x{data[error.start]:02X} does not belong there"
-        remedy = SAVE_AS_UTF_8.format(encoding="WINDOWS-1252, or what it really is,")
-        return DataError(what, where=_place(data, error.start, name), remedy=remedy)
-    return DataError("the file cannot be read as lines", where=name, remedy="check that it is a CSV file")
-
-
-def _place(data: bytes, offset: int, name: str) -> str:
-    line = data.count(b"\n", 0, offset) + 1
-    return f"{name}, line {line}"
+def _lines(block: TextBlock, name: str, *, lenient: bool) -> pl.DataFrame:
+    """The physical lines: `line` UInt64, `text` String without its line end."""
+    if not lenient and (nul := block.data.find(b"\0")) >= 0:
+        line = block.first_line + block.data.count(b"\n", 0, nul)
+        remedy = f"remove them, {LENIENT}; if the file is UTF-16, set encoding in [audience]"
+        raise DataError("the file contains NUL characters", where=f"{name}, line {line}", remedy=remedy)
+    data = block.data if is_utf_8(block.data) else mark_damage(block.data)
+    lines = pl.read_lines(data, name="text") if data else pl.DataFrame(schema={"text": pl.String})
+    return lines.with_columns(line=pl.int_range(block.first_line, block.first_line + pl.len(), dtype=pl.UInt64))
 
 
 def _records(lines: pl.DataFrame) -> pl.DataFrame:
@@ -140,8 +280,7 @@ def _records(lines: pl.DataFrame) -> pl.DataFrame:
     Returns:
         `line` where the record begins, `last` where it ends, `text`, `quotes` (their number).
     """
-    quotes = pl.col("text").str.count_matches('"', literal=True).cast(pl.UInt64)
-    lines = lines.with_columns(quotes=quotes, last=pl.col("line"))
+    lines = lines.with_columns(quotes=_count_quotes(), last=pl.col("line"))
     if lines.get_column("quotes").sum():
         lines = _join_open_lines(lines)
     blank = (pl.col("line") == pl.col("last")) & (pl.col("text").str.strip_chars(" \r") == "")
@@ -160,33 +299,6 @@ def _join_open_lines(lines: pl.DataFrame) -> pl.DataFrame:
     )
     single = lines.filter("alone").select("text", "line", "quotes", "last")
     return pl.concat([single, joined.select(single.columns)]).sort("line")
-
-
-def _delimiter(records: pl.DataFrame) -> str:
-    """The most frequent of the usual delimiters in the header, outside quotes; a comma when there is none."""
-    if records.is_empty():
-        return ","
-    bare = records.select(pl.col("text").head(1).str.replace_all('"[^"]*"', "")).item()
-    return max(DELIMITERS, key=bare.count)
-
-
-def _header(records: pl.DataFrame, name: str, delimiter: str, *, headless: bool) -> tuple[str, ...]:
-    if records.is_empty():
-        raise DataError("the file is empty", where=name, remedy="give it at least a header line with the column names")
-    where = f"{name}, line {records.item(0, 'line')}"
-    try:
-        names = next(csv.reader(io.StringIO(records.item(0, "text"), newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise DataError(f"the header cannot be read: {error}", where=where, remedy="close its quotes") from None
-    if headless:
-        return tuple(f"column_{number}" for number in range(1, len(names) + 1))
-    names = [column.strip() for column in names]
-    if "" in names:
-        raise DataError(f"column {names.index('') + 1} has no name", where=where, remedy="name it, or remove it")
-    if twice := sorted({column for column in names if names.count(column) > 1}):
-        what = f"the header has a name twice: {', '.join(twice)}"
-        raise DataError(what, where=where, remedy="give every column a name of its own")
-    return tuple(names)
 
 
 def _judge(records: pl.DataFrame, delimiter: str, *, width: int) -> pl.DataFrame:
@@ -211,26 +323,29 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int) -> pl.DataFrame
         .then(pl.lit("a quotation mark stands in a field that is not quoted as a whole"))
         .when(pl.col("bare").str.contains("\r", literal=True))
         .then(pl.lit("a carriage return stands in a field that is not quoted"))
+        .when(pl.col("text").str.contains(DAMAGE, literal=True))
+        .then(pl.lit("it has a byte that is no character in the file's encoding"))
+        .when(pl.col("text").str.contains("\0", literal=True))
+        .then(pl.lit("it has a NUL character"))
         .when(pl.col("fields") != width)
         .then(counted)
     )
     return records.with_columns(malformed=malformed).drop("bare")
 
 
-def _refuse_unclosed_quotes(records: pl.DataFrame, name: str) -> None:
-    """A loose mark in a record of several lines has swallowed line ends, and nobody can tell how many were rows."""
-    unclosed = (pl.col("quotes") % 2 == 1) | (pl.col("loose") & (pl.col("last") > pl.col("line")))
-    lines = records.filter(unclosed).get_column("line")
-    if lines.len():
-        remedy = 'close the quote; a quotation mark inside a quoted field is written twice ("")'
-        raise DataError("a quote is opened and not closed", where=f"{name}, line {lines[0]}", remedy=remedy)
+def _refuse_unclosed_quotes(unclosed: pl.DataFrame, name: str) -> None:
+    """A mark that does not close swallows line ends, and nobody can tell how many were rows."""
+    if unclosed.height:
+        line = unclosed.item(0, "line")
+        remedy = f'close the quote; a quotation mark inside a quoted field is written twice (""); {LENIENT}'
+        raise DataError("a quote is opened and not closed", where=f"{name}, line {line}", remedy=remedy)
 
 
 def _refuse_a_cut_end(records: pl.DataFrame, name: str, *, width: int) -> None:
     end = records.tail(1)
     if not end.is_empty() and end.item(0, "fields") < width:
         what = "the file ends in the middle of a row, without a line break: it looks cut"
-        remedy = "fetch it again, or, if it is complete, end it with a line break"
+        remedy = f"fetch it again, or, if it is complete, end it with a line break, {LENIENT}"
         raise DataError(what, where=f"{name}, line {end.item(0, 'line')}", remedy=remedy)
 
 
@@ -248,7 +363,8 @@ def _parse(texts: pl.Series, header: tuple[str, ...], name: str, delimiter: str)
         if blocks[-1].height != block.len():
             what = f"the parser found {blocks[-1].height} rows where there are {block.len()}"
             raise DataError(what, where=name, remedy=CHECK_QUOTES)
-    return pl.concat(blocks)
+    # An empty field is null, quoted or not.
+    return pl.concat(blocks).select(pl.when(pl.col(name) != "").then(name).alias(name) for name in header)
 
 
 def _align(cells: pl.DataFrame, sound: pl.Series) -> pl.DataFrame:

@@ -1,47 +1,52 @@
-"""Planning: from the audience's files to the frozen plan."""
+"""Planning: from the audience's files to the frozen plan, in memory that does not grow with the audience."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from engine.audience.arrangement import Arrangement, parse_order
+from engine.audience.caps import Cap, set_aside_history
+from engine.audience.checks import AddressChecks, LookUp
 from engine.audience.conditions import columns_in
-from engine.audience.exclusions import Cascade, ExclusionReason, apply_rules, is_blank
-from engine.audience.order import hash_keys
-from engine.audience.plan_files import (
-    EXCLUDED_COLUMNS,
-    EXCLUDED_FILE,
-    RECIPIENTS_FILE,
-    LeaseRange,
-    content_of,
-    divide,
-    prove_balance,
-    read_lease,
-    stored_name,
-    write_plan_file,
-)
-from engine.audience.sources import Source, SourceRows, read_columns, read_rows, refuse_unknown_column
-from engine.audience.spec import AudienceSpec, SuppressionSpec, Value
-from engine.audience.suppressions import read_suppressions
+from engine.audience.excluded_rows import ExcludedRows
+from engine.audience.first_pass import RowRules, judge_batch
+from engine.audience.partitions import Partitions, choose_bits
+from engine.audience.pipeline import work_through
+from engine.audience.plan_files import LeaseRange, content_of, divide, prove_balance, read_lease, stored_name
+from engine.audience.recipients import rows_per_lease, write_recipients
+from engine.audience.scratch import MEMORY_BYTES, Scratch
+from engine.audience.second_pass import Place, SetRules, merge_counts
+from engine.audience.sources import Format, Source, refuse_unknown_column
+from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
+from engine.audience.suppressions import set_aside_suppressions
+from engine.audience.tables import Table, open_table, read_batches, reading_of, unite
+from engine.audience.text import is_compressed
+from engine.audience.types import ColumnTypes
 from engine.errors import DataError, nearest
+from engine.ledger.suppressions import Suppression
 
 __all__ = [
+    "Audience",
     "LeaseRange",
+    "Lists",
     "Plan",
     "content_of",
+    "open_audience",
     "plan_audience",
     "read_lease",
     "rows_per_lease",
     "stored_name",
 ]
 
-# A small audience still gives several leases, for several workers; a large one leases that are worth their file.
-LEASES_WANTED = 8
-MIN_LEASE_ROWS = 250
-MAX_LEASE_ROWS = 5000
-EXCLUDED_GROUP_ROWS = 100_000
 _SAMPLE_ROWS = 1000
+# How much larger a file's rows are than the file, roughly.
+_GROWTH = {Format.CSV: 1, Format.NDJSON: 1, Format.PARQUET: 4, Format.ARROW: 2, Format.EXCEL: 6}
+_COMPRESSION = 6
 
 
 @dataclass(frozen=True)
@@ -67,150 +72,285 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Audience:
+    """Sources whose columns are known.
+
+    Attributes:
+        tables: one for each source, in the order in which their rows count.
+        columns: the columns that all of them have, in the order of the first, and types that fit all.
+        lenient: leave out what is damaged where it would be refused.
+    """
+
+    tables: tuple[Table, ...]
+    columns: dict[str, pl.DataType]
+    lenient: bool
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files."""
+        return tuple(table.source for table in self.tables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """What rows are held against beside the campaign's own files.
+
+    Attributes:
+        suppressions: the ledger's list, block by block.
+        cap: the campaign's frequency cap.
+        store: the store's folder, whose history the cap looks at.
+        now: the time that the cap counts back from.
+        look_up: looks up domains, for the check `mx`.
+    """
+
+    suppressions: Iterable[Sequence[Suppression]] = ()
+    cap: CapSpec | None = None
+    store: Path | None = None
+    now: datetime | None = None
+    look_up: LookUp | None = None
+
+
+def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient: bool = False) -> Audience:
+    """Tell the sources' columns, without their rows.
+
+    Raises:
+        DataError: a file cannot be read, or a column has types that have nothing in common.
+    """
+    tables = tuple(open_table(source, reading_of(audience, lenient=lenient)) for source in sources)
+    return Audience(tables, dict(unite(tables)), lenient)
+
+
 def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     *,
     audience: AudienceSpec,
     suppression: SuppressionSpec,
     workspace: Path,
-    sources: tuple[Source, ...],
+    opened: Audience,
     columns: frozenset[str] | None,
     folder: Path,
     order_key: str,
     limit: int | None,
     ignore_topics: bool = False,
+    lists: Lists | None = None,
+    downloads: Path | None = None,
 ) -> Plan:
     """Read the sources, give every row its place, and write the plan durably.
 
-    The recipients are ordered by a hash of their address, keyed with `order_key`: the same inputs give the same plan.
+    The recipients are ordered by a hash of their address, keyed with `order_key`, or by `order_by`: the same inputs
+    give the same plan, whatever the number of threads.
 
     Args:
-        audience: `[audience]` of the campaign; its `source` is not looked at, `sources` are what is read.
+        audience: `[audience]` of the campaign; its `source` is not looked at, `opened` is what is read.
         suppression: `[suppression]` of the campaign.
         workspace: where the paths of suppression files begin.
-        sources: the files, in the order in which their rows count.
+        opened: the files.
         columns: the audience's columns that content uses; None keeps all.
-        folder: where to write; it exists.
-        order_key: what makes the order this run's own.
-        limit: the recipients to keep, the first in the plan's order; None keeps all.
+        folder: where to write; it exists. Scratch files are made beside it and removed.
+        order_key: what makes the order this campaign's own.
+        limit: the recipients to keep, the first by their hash; None keeps all.
         ignore_topics: True for transactional campaigns, to which opt-outs from a topic do not apply.
+        lists: the ledger's suppressions, the cap.
+        downloads: where copies of objects go; None where there are none.
 
     Returns:
-        The counts and leases. In `folder` are then `recipients-0000.parquet` (`row` UInt64, `file` String, `line`
-        UInt64, `address` String, `key` String, and the content columns under `stored_name`), in the plan's order, a
-        row group for each lease; and `excluded-0000.parquet` (`row`, `file`, `line`, `address` String as read,
-        `reason` String, `detail` String), sorted by row.
+        The counts and leases. In `folder` are then `recipients-NNNN.parquet` (`row` UInt64, `file` String, `line`
+        UInt64, `address` String, `key` String, and the content columns under `stored_name`), together in the plan's
+        order, a row group for each lease; and `excluded-NNNN.parquet` (`row`, `file`, `line`, `address` String: as it
+        was read, or as it was understood where it could be; `reason` String, `detail` String), sorted by row.
 
     Raises:
         DataError: a file or the campaign's words about it are wrong.
         PausedError: the disk is full or failing.
         ConfigurationError: the folder may not be written.
     """
-    available = read_columns(sources)
-    content = _content_columns(columns, available)
-    rows = read_rows(sources, {*_columns_of_rules(audience, available, sources), *content})
-    suppressions, notes = read_suppressions(suppression, workspace, ignore_topics=ignore_topics)
-    cascade = apply_rules(audience, rows, suppressions, untyped=all(source.is_csv for source in sources))
-    ordered = _put_in_order(cascade, order_key, limit)
-    recipients = _with_content(ordered, rows, content, audience)
-    lease_rows = rows_per_lease(recipients.height)
-    excluded = _describe_excluded(cascade.excluded, rows, audience.address)
-    write_plan_file(folder / RECIPIENTS_FILE, recipients, row_group_rows=lease_rows)
-    write_plan_file(folder / EXCLUDED_FILE, excluded, row_group_rows=EXCLUDED_GROUP_ROWS)
+    lists = lists or Lists()
+    content = _content_columns(columns, opened)
+    _check_columns(audience, opened, content)
+    partitions = Partitions(order_key, audience.dedupe, _choose_bits(opened))
+    rules = _make_row_rules(audience, opened, content, partitions, lists)
+    with ExitStack() as stack:
+        scratch = _ScratchMaker(folder, stack)
+        suppressions = set_aside_suppressions(
+            suppression,
+            lists.suppressions,
+            workspace=workspace,
+            downloads=downloads,
+            partitions=partitions,
+            shelves=scratch.make("suppressions"),
+            ignore_topics=ignore_topics,
+        )
+        excluded = ExcludedRows(scratch.make("excluded"))
+        rows: Scratch[Place] = scratch.make("rows", MEMORY_BYTES)
+        read = _read_rows(opened, rules, rows, excluded)
+        sets = SetRules(
+            files=rules.files,
+            rows=rows,
+            suppressions=suppressions,
+            cap=_read_cap(lists, partitions, scratch),
+            hold_out=audience.hold_out,
+            partitions=partitions,
+        )
+        arrangement = _arrange(audience, read.sample, partitions, scratch)
+        written = write_recipients(folder, sets, excluded, content=content, limit=limit, arrangement=arrangement)
+        excluded_files = excluded.write(folder)
     plan = Plan(
         columns=content,
-        rows_read=rows.places.height,
-        accepted=recipients.height,
-        excluded=cascade.counts,
-        leases=divide(recipients.height, lease_rows),
-        files=(RECIPIENTS_FILE, EXCLUDED_FILE),
-        notes=notes,
+        rows_read=read.rows,
+        accepted=sum(file.rows for file in written.files),
+        excluded=merge_counts(read.counts, written.counts),
+        leases=divide(written.files),
+        files=(*(file.name for file in written.files), *excluded_files),
+        notes=(*_notes_of(opened), *suppressions.notes, *rules.checks.notes()),
     )
     prove_balance(folder, rows_read=plan.rows_read, accepted=plan.accepted, excluded=plan.excluded)
     return plan
 
 
-def rows_per_lease(accepted: int) -> int:
-    """Choose the size of leases: an eighth of the recipients, at least 250 and at most 5,000.
+class _ScratchMaker:
+    """Makes scratch files beside a folder, which go when the stack is closed."""
 
-    >>> [rows_per_lease(accepted) for accepted in (0, 2_001, 1_000_000)]
-    [250, 251, 5000]
-    """
-    return min(max(-(-accepted // LEASES_WANTED), MIN_LEASE_ROWS), MAX_LEASE_ROWS)
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+
+    def make(self, name: str, memory_bytes: int = 0) -> Scratch[Any]:
+        """Make one."""
+        path = self._folder.with_name(f".{self._folder.name}.{name}.scratch")
+        return self._stack.enter_context(Scratch(path, memory_bytes))
 
 
-def _content_columns(columns: Collection[str] | None, available: Sequence[str]) -> tuple[str, ...]:
+@dataclass(slots=True)
+class _Read:
+    """What the first pass found."""
+
+    rows: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    sample: list[pl.DataFrame] = field(default_factory=list)
+
+
+def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded: ExcludedRows) -> _Read:
+    """Read all rows; once more where the types that the first ones had turned out not to fit all."""
+    while True:
+        read = _Read()
+        batches = read_batches(opened.tables, _columns_to_read(rules), opened.columns)
+        for judged in work_through(batches, lambda batch: judge_batch(batch, rules)):
+            excluded.begin_batch(read.rows)
+            place = Place(judged.table, read.rows, judged.has_capitals)
+            for partition, packed in judged.parts:
+                rows.put(partition, packed, place)
+            if judged.excluded:
+                excluded.put(judged.excluded, read.rows)
+            if judged.sample is not None:
+                read.sample.append(judged.sample)
+            read.counts = merge_counts(read.counts, judged.counts)
+            read.rows += judged.height
+        if rules.types.is_settled():
+            return read
+        rows.clear()
+        excluded.clear()
+        rules.checks.begin_again()
+
+
+def _columns_to_read(rules: RowRules) -> list[str]:
+    audience = rules.audience
+    return list(dict.fromkeys([audience.address, *rules.content, *audience.required, *rules.types.columns]))
+
+
+def _make_row_rules(
+    audience: AudienceSpec, opened: Audience, content: Sequence[str], partitions: Partitions, lists: Lists
+) -> RowRules:
+    order_by = [order.column for order in parse_order(audience.order_by)]
+    used = columns_in(audience.where, list(opened.columns)) if audience.where else frozenset()
+    return RowRules(
+        audience=audience,
+        files=[source.name for source in opened.sources],
+        content=content,
+        order_by=order_by,
+        types=ColumnTypes({*order_by, *used}, are_text=all(source.is_untyped for source in opened.sources)),
+        checks=AddressChecks(audience.checks, lists.look_up),
+        partitions=partitions,
+    )
+
+
+def _read_cap(lists: Lists, partitions: Partitions, scratch: _ScratchMaker) -> Cap | None:
+    if lists.cap is None or lists.store is None or lists.now is None:
+        return None
+    return set_aside_history(lists.cap, lists.store, lists.now, partitions=partitions, shelves=scratch.make("history"))
+
+
+def _arrange(
+    audience: AudienceSpec, sample: Sequence[pl.DataFrame], partitions: Partitions, scratch: _ScratchMaker
+) -> Arrangement | None:
+    orders = parse_order(audience.order_by)
+    if not orders or not sample:
+        return None
+    return Arrangement(orders, pl.concat(sample, how="vertical_relaxed"), partitions.count, scratch.make("arrangement"))
+
+
+def _choose_bits(opened: Audience) -> int:
+    sizes = (
+        source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if is_compressed(source.path) else 1)
+        for source in opened.sources
+    )
+    return choose_bits(sum(sizes))
+
+
+def _notes_of(opened: Audience) -> list[str]:
+    return [note for table in opened.tables for note in table.notes]
+
+
+def _content_columns(columns: Collection[str] | None, opened: Audience) -> tuple[str, ...]:
     """The content's columns in the audience's order."""
     if columns is None:
-        return tuple(available)
+        return tuple(opened.columns)
     for column in sorted(columns):
-        if column not in available:
+        if column not in opened.columns:
             what = f"the content uses the column {column}, which the audience does not have"
-            raise DataError(what, where="the campaign's templates", remedy=nearest(column, list(available)))
-    return tuple(column for column in available if column in columns)
+            raise DataError(what, where="the campaign's templates", remedy=nearest(column, list(opened.columns)))
+    return tuple(column for column in opened.columns if column in columns)
 
 
-def _columns_of_rules(audience: AudienceSpec, available: Sequence[str], sources: Sequence[Source]) -> set[str]:
-    """The columns that `[audience]` names, each of which has to be there."""
-    if audience.address not in available:
-        raise _no_address_column(audience.address, available, sources)
-    for key, names in (("[audience] required", audience.required), ("[audience] defaults", audience.defaults)):
+def _check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[str]) -> None:
+    """Check that every column that `[audience]` names is there, once, and the address is text."""
+    if audience.address not in opened.columns:
+        raise _no_address_column(audience.address, opened)
+    dtype = opened.columns[audience.address]
+    if dtype not in (pl.String, pl.Null):
+        what = f"the column {audience.address} holds {dtype} and no addresses"
+        raise DataError(what, where="campaign.toml, [audience] address", remedy="name the column of the addresses")
+    orders = [order.column for order in parse_order(audience.order_by)]
+    available = list(opened.columns)
+    for key, names in (("required", audience.required), ("defaults", audience.defaults), ("order_by", orders)):
         for name in names:
-            refuse_unknown_column(name, columns=available, key=key)
-    used = columns_in(audience.where, available) if audience.where else frozenset()
-    return {audience.address, *audience.required, *audience.defaults, *used}
+            refuse_unknown_column(name, columns=available, key=f"[audience] {key}")
+    used = {*columns_in(audience.where, available)} if audience.where else set()
+    for table in opened.tables:
+        for name in sorted({audience.address, *audience.required, *orders, *used, *content} & set(table.twice)):
+            what = f"the header has the column {name} twice, and the campaign uses it"
+            raise DataError(what, where=table.source.name, remedy="give every column a name of its own")
 
 
-def _no_address_column(address: str, available: Sequence[str], sources: Sequence[Source]) -> DataError:
+def _no_address_column(address: str, opened: Audience) -> DataError:
     what = f"there is no column {address} for the address"
-    if any("@" in column for column in available):
+    first = opened.tables[0]
+    available = list(first.columns)
+    if address in first.columns:
+        other = next(table for table in opened.tables if address not in table.columns)
+        what = f"{other.source.name} has no column {address}, which {first.source.name} has"
+        remedy = f"give all files of an audience the same columns; {nearest(address, list(other.columns))}"
+        return DataError(what, where=other.source.name, remedy=remedy)
+    if first.holds_address:
         what += ", and the first line holds an address"
-        return DataError(what, where=sources[0].name, remedy="put a line with the column names above it")
-    remedy = nearest(address, list(available))
-    if "did you mean" not in remedy and (alike := _column_with_addresses(sources[0], available)):
+        remedy = "put a line with the column names above it, or set has_header = false in [audience]"
+        return DataError(what, where=first.source.name, remedy=remedy)
+    remedy = nearest(address, available)
+    if "did you mean" not in remedy and (alike := _column_with_addresses(first)):
         remedy = f'the column {alike} holds addresses: set address = "{alike}" in [audience]; {remedy}'
-    return DataError(what, where=f"{sources[0].name}; campaign.toml, [audience] address", remedy=remedy)
+    return DataError(what, where=f"{first.source.name}; campaign.toml, [audience] address", remedy=remedy)
 
 
-def _column_with_addresses(source: Source, available: Sequence[str]) -> str | None:
-    cells = read_rows([source], available).cells.head(_SAMPLE_ROWS)
-    with_at = (column.name for column in cells if column.dtype == pl.String and column.str.contains("@").any())
-    return next(with_at, None)
-
-
-def _put_in_order(cascade: Cascade, order_key: str, limit: int | None) -> pl.DataFrame:
-    """Sort what is left by the hash of its key, and hold out what is beyond the limit."""
-    order = hash_keys(cascade.left.get_column("key"), order_key)
-    cascade.left = cascade.left.with_columns(order=order).sort("order", "row").drop("order")
-    if limit is not None:
-        held_out = cascade.left.slice(limit).select("row")
-        detail = pl.lit(f"it is beyond the limit of {limit} recipients")
-        cascade.exclude_rows(ExclusionReason.HELD_OUT, held_out.with_columns(detail=detail))
-    return cascade.left
-
-
-def _with_content(
-    ordered: pl.DataFrame, rows: SourceRows, content: Sequence[str], audience: AudienceSpec
-) -> pl.DataFrame:
-    """Add the content's columns under their stored names, blanks filled with their defaults."""
-    kept = rows.cells_at(ordered.get_column("row"), content)
-    filled = kept.with_columns(
-        _fill(kept.get_column(column), value) for column, value in audience.defaults.items() if column in content
-    )
-    return ordered.hstack(filled.rename({column: stored_name(column) for column in content}))
-
-
-def _fill(column: pl.Series, default: Value) -> pl.Expr:
-    value = str(default).lower() if isinstance(default, bool) and column.dtype == pl.String else default
-    try:
-        typed = pl.Series([value]).cast(column.dtype)
-    except pl.exceptions.PolarsError as error:
-        where = f"campaign.toml, [audience] defaults.{column.name}"
-        what = f"the default {default!r} does not fit the column {column.name}, which is {column.dtype}"
-        raise DataError(what, where=where, remedy="give it a value of that type") from error
-    return pl.when(is_blank(column)).then(pl.lit(typed).first()).otherwise(column.name).alias(column.name)
-
-
-def _describe_excluded(excluded: pl.DataFrame, rows: SourceRows, address: str) -> pl.DataFrame:
-    numbers = excluded.get_column("row")
-    raw = rows.cells_at(numbers, [address]).select(pl.col(address).cast(pl.String).alias("address"))
-    return excluded.hstack(rows.places_at(numbers)).hstack(raw).select(EXCLUDED_COLUMNS)
+def _column_with_addresses(table: Table) -> str | None:
+    texts = [column for column, dtype in table.columns.items() if dtype == pl.String]
+    batch = next(read_batches([table], texts, table.columns), None) if texts else None
+    cells = batch.load().cells.head(_SAMPLE_ROWS) if batch else pl.DataFrame()
+    return next((column.name for column in cells if column.str.contains("@", literal=True).any()), None)

@@ -1,22 +1,44 @@
-"""The audience's files: finding them, and reading their rows."""
+"""The audience's files: finding them, and telling what they are."""
 
 import glob
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
 
-import polars as pl
-
-from engine.audience.csv_rows import HEADER_BYTES, read_csv_header, read_csv_rows
+from engine.audience.objects import REMOTE, fetch_objects
+from engine.audience.text import open_raw
 from engine.errors import DataError, nearest
 
-# Suffix -> delimiter; None: told from the header.
-CSV_DELIMITERS: dict[str, str | None] = {".csv": None, ".tsv": "\t"}
-FORMATS = (*CSV_DELIMITERS, ".parquet")
-# What Polars takes for many columns wherever a column is named.
-_PATTERN = re.compile(r"\*|\^.*\$", re.DOTALL)
+
+class Format(StrEnum):
+    """What a file is."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    EXCEL = "excel"
+
+
+SUFFIXES = {
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".txt"), Format.CSV),
+    **dict.fromkeys((".ndjson", ".jsonl", ".json"), Format.NDJSON),
+    **dict.fromkeys((".parquet", ".pq"), Format.PARQUET),
+    **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), Format.ARROW),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), Format.EXCEL),
+}
+COMPRESSIONS = (".gz", ".gzip", ".zst", ".zstd")
+_SUPPORTED = "CSV, TSV, NDJSON, Parquet, Arrow or Excel; text may be compressed with gzip or Zstandard"
+# A file is what it begins with, whatever it is called.
+_MAGIC = {
+    b"PAR1": Format.PARQUET,
+    b"ARROW1": Format.ARROW,
+    b"PK\x03\x04": Format.EXCEL,
+    b"\xd0\xcf\x11\xe0": Format.EXCEL,
+}
 
 
 @dataclass(frozen=True)
@@ -25,160 +47,130 @@ class Source:
 
     Attributes:
         path: where it is.
-        name: as it is shown: relative to the workspace where it lies inside it.
+        name: as it is shown: relative to the workspace where it lies inside it, or its s3:// address.
         size_bytes: its size.
         mtime_ns: when it was last changed, in nanoseconds since 1970.
+        format: what it is.
+        version: what tells another state of an object from this one; None for files.
+        is_tabbed: its name says that tabs divide its fields.
     """
 
     path: Path
     name: str
     size_bytes: int
     mtime_ns: int
+    format: Format
+    version: str | None = None
+    is_tabbed: bool = False
 
     @property
-    def is_csv(self) -> bool:
-        """Whether it is text whose cells have no types."""
-        return self.path.suffix.lower() in CSV_DELIMITERS
+    def is_untyped(self) -> bool:
+        """Whether its cells are text without types."""
+        return self.format in (Format.CSV, Format.EXCEL)
+
+    def refuse_if_changed(self) -> None:
+        """Check that the file is what it was when it was found.
+
+        Raises:
+            DataError: it is not.
+        """
+        try:
+            state = self.path.stat()
+        except OSError as error:
+            raise unreadable(self, error) from error
+        if self.version is None and (state.st_size, state.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
+            what = "the file was changed while the audience was planned"
+            raise DataError(what, where=self.name, remedy="wait until it is complete, then try again")
 
 
-@dataclass(frozen=True)
-class SourceRows:
-    """All rows of the sources, in the sources' order; both frames have one row for each.
-
-    Attributes:
-        places: `row` UInt64 (from 1, over all sources), `file` String (the source's name), `line` UInt64 (the line
-            of the file where the row begins; for Parquet the row's number from 1), `malformed` String (why the row
-            cannot be read, or null).
-        cells: the columns under their own names; String for CSV, the file's own types for Parquet.
-    """
-
-    places: pl.DataFrame
-    cells: pl.DataFrame
-
-    def places_at(self, rows: pl.Series) -> pl.DataFrame:
-        """The `file` and `line` of rows, by their numbers and in their order."""
-        return self.places.select(pl.col("file", "line").gather(rows - 1))
-
-    def cells_at(self, rows: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
-        """The cells of rows, by their numbers and in their order."""
-        return self.cells.select(pl.col(*columns).gather(rows - 1)) if columns else pl.DataFrame(height=rows.len())
-
-
-def find_sources(source: str, workspace: Path) -> tuple[Source, ...]:
-    """Find the file, or the files of a glob pattern, sorted by name.
+def find_sources(places: str | Sequence[str], workspace: Path, *, downloads: Path | None = None) -> tuple[Source, ...]:
+    """Find files: a path, the files of a glob pattern or of a folder (sorted by name), an s3:// address; or several.
 
     Args:
-        source: path or glob, relative to the workspace or absolute.
+        places: each relative to the workspace, absolute, or s3://.
         workspace: the workspace's folder.
+        downloads: an existing folder for copies of objects; None where there are to be none.
 
     Raises:
         DataError: there is no such file, nothing matches, or the format is not supported.
+        ConfigurationError: S3 cannot be reached, or does not let us in.
     """
-    path = workspace / source
+    found: dict[str, Source] = {}
+    for place in (places,) if isinstance(places, str) else places:
+        for source in _find(place, workspace, downloads):
+            found.setdefault(source.name, source)
+    return tuple(found.values())
+
+
+def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Source]:
+    if place.startswith(REMOTE) and downloads is not None:
+        return _fetch(place, downloads)
+    path = workspace / place
     if path.is_file():
         return (_describe(path, workspace),)
-    if not glob.has_magic(source):
-        raise _no_such_file(path, source)
+    if path.is_dir():
+        return _find_in_folder(path, place, workspace)
+    if not glob.has_magic(place):
+        raise _no_such_file(path, place)
     found = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207 - Path.glob refuses absolute patterns
     if not found:
-        raise DataError(f"no file matches {source}", where=str(workspace), remedy="check the pattern")
-    return tuple(_describe(path, workspace) for path in found)
+        raise DataError(f"no file matches {place}", where=str(workspace), remedy="check the pattern")
+    return (_describe(path, workspace) for path in found)
 
 
-def _no_such_file(path: Path, source: str) -> DataError:
-    if "://" in source:
-        return DataError(f"{source} is not a file", remedy="give the path of a file, relative to the workspace")
+def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[Source]:
+    """Everything in a folder and below; names that begin with a dot or an underscore are marks of other programs."""
+    inside = (path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in inside if not any(part[0] in "._" for part in path.relative_to(folder).parts))
+    if not files:
+        raise DataError(f"the folder {place} has no files", where=str(folder), remedy="check the path")
+    return [_describe(path, workspace) for path in files]
+
+
+def _no_such_file(path: Path, place: str) -> DataError:
+    if "://" in place:
+        remedy = "give the path of a file, relative to the workspace, or s3://BUCKET/KEY"
+        return DataError(f"{place} is not a file", remedy=remedy)
     if not path.parent.is_dir():
-        return DataError(f"there is no folder {path.parent}", where=source, remedy="check the path")
-    files = sorted(item.name for item in path.parent.iterdir() if item.suffix.lower() in FORMATS)
-    what = f"there is no file {source}"
+        return DataError(f"there is no folder {path.parent}", where=place, remedy="check the path")
+    files = sorted(item.name for item in path.parent.iterdir() if _suffix_of(item.name) in SUFFIXES)
+    what = f"there is no file {place}"
     close = get_close_matches(path.name, files, n=1) or files[:10]
-    remedy = f"in that folder there is: {', '.join(close)}" if close else "that folder has no CSV, TSV or Parquet file"
+    remedy = f"in that folder there is: {', '.join(close)}" if close else "that folder has no file of an audience"
     return DataError(what, where=str(path.parent), remedy=remedy)
 
 
 def _describe(path: Path, workspace: Path) -> Source:
     name = path.relative_to(workspace).as_posix() if path.is_relative_to(workspace) else str(path)
-    if path.suffix.lower() not in FORMATS:
-        what = f"the format {path.suffix or 'of a file without suffix'} is not supported"
-        raise DataError(what, where=name, remedy=f"write it as one of: {', '.join(FORMATS)}")
     state = path.stat()
-    return Source(path, name, state.st_size, state.st_mtime_ns)
+    kind, is_tabbed = _tell_format(path, name)
+    return Source(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)
 
 
-def read_columns(sources: Sequence[Source]) -> tuple[str, ...]:
-    """Read the column names, without the rows, in the order of the first source.
-
-    Raises:
-        DataError: a file cannot be read, the sources do not have the same columns, or a name cannot be used.
-    """
-    first, *others = ((source, _columns_of(source)) for source in sources)
-    for source, columns in others:
-        if different := sorted(set(first[1]) ^ set(columns)):
-            what = f"{source.name} and {first[0].name} do not have the same columns: {', '.join(different)}"
-            raise DataError(what, where=source.name, remedy="give all files of an audience the same columns")
-    for column in first[1]:
-        if _PATTERN.fullmatch(column):
-            what = f"the column name {column} cannot be told from a pattern"
-            raise DataError(what, where=first[0].name, remedy="rename the column")
-    return first[1]
+def _fetch(place: str, downloads: Path) -> Iterable[Source]:
+    for fetched in fetch_objects(place, downloads):
+        kind, is_tabbed = _tell_format(fetched.path, fetched.name)
+        yield Source(fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed)
 
 
-def _columns_of(source: Source) -> tuple[str, ...]:
-    try:
-        if not source.is_csv:
-            return tuple(pl.read_parquet_schema(source.path))
-        with source.path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise unreadable(source, error) from error
-    return read_csv_header(head, name=source.name, delimiter=CSV_DELIMITERS[source.path.suffix.lower()])
+def _suffix_of(name: str) -> str:
+    """The suffix that tells the format, in lower case: that before a compression's."""
+    path = PurePosixPath(name.lower())
+    return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
 
 
-def read_rows(sources: Sequence[Source], columns: Collection[str]) -> SourceRows:
-    """Read every row of the sources, of the given columns only.
-
-    Raises:
-        DataError: a file cannot be read completely and with certainty, has changed since it was found, or has other
-            types than the first.
-    """
-    order = [column for column in read_columns(sources) if column in columns]
-    parts = [_read_one(source, order) for source in sources]
-    places = pl.concat([part.places for part in parts])
-    try:
-        cells = pl.concat([part.cells for part in parts], how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        remedy = "give each column the same type in all files"
-        raise DataError(f"the files' types differ: {error}", where=sources[0].name, remedy=remedy) from error
-    return SourceRows(places.with_columns(row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt64)), cells)
-
-
-def _read_one(source: Source, columns: list[str]) -> SourceRows:
-    try:
-        places, cells = _read_csv(source) if source.is_csv else _read_parquet(source, columns)
-        state = source.path.stat()
-    except OSError as error:
-        raise unreadable(source, error) from error
-    if (state.st_size, state.st_mtime_ns) != (source.size_bytes, source.mtime_ns):
-        what = "the file was changed while the audience was planned"
-        raise DataError(what, where=source.name, remedy="wait until it is complete, then try again")
-    file = pl.lit(source.name, dtype=pl.String)
-    return SourceRows(places.select(file.alias("file"), "line", "malformed"), cells.select(columns))
-
-
-def _read_csv(source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
-    delimiter = CSV_DELIMITERS[source.path.suffix.lower()]
-    rows = read_csv_rows(source.path.read_bytes(), name=source.name, delimiter=delimiter)
-    return rows.places, rows.cells
-
-
-def _read_parquet(source: Source, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    try:
-        cells = pl.read_parquet(source.path, columns=columns, glob=False, hive_partitioning=False)
-    except pl.exceptions.PolarsError as error:
-        raise unreadable(source, error) from error
-    line = pl.int_range(1, cells.height + 1, dtype=pl.UInt64)
-    return pl.select(line=line, malformed=pl.repeat(None, cells.height, dtype=pl.String)), cells
+def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
+    """Tell the format by the file's first bytes, for text by its suffix; and whether tabs divide its fields."""
+    begin = b""
+    with suppress(OSError, EOFError), open_raw(path) as file:  # who reads the rows says what is wrong with it
+        begin = file.read(8)
+    suffix = _suffix_of(name)
+    by_content = next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), None)
+    by_name = SUFFIXES.get(suffix)
+    if by_name is None and by_content is None:
+        what = f"the format {suffix or 'of a file without suffix'} is not supported"
+        raise DataError(what, where=name, remedy=f"write it as one of: {_SUPPORTED}")
+    return by_content or by_name or Format.CSV, suffix in (".tsv", ".tab")
 
 
 def unreadable(source: Source, error: Exception) -> DataError:

@@ -1,8 +1,10 @@
 """The audience's part of campaign.toml."""
 
-from typing import Annotated
+import codecs
+from enum import StrEnum
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 
 class Section(BaseModel):
@@ -16,20 +18,112 @@ Strings = Annotated[tuple[str, ...], Strict(strict=False)]
 Value = str | int | float | bool
 
 
+class Action(StrEnum):
+    """What a check of addresses does with what it finds."""
+
+    OFF = "off"
+    WARN = "warn"  # the row stays; a note counts what was found
+    EXCLUDE = "exclude"  # the row is excluded as invalid_address
+
+
+class Dedupe(StrEnum):
+    """When two addresses are the same."""
+
+    ADDRESS = "address"  # after normalising, in any case
+    PROVIDER = "provider"  # also without what their provider ignores: Gmail's dots, plus-tags
+
+
+def _check_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name).incrementaldecoder(errors="strict").decode(b"")
+    except (LookupError, TypeError, UnicodeError):
+        raise ValueError(
+            f'an unknown encoding "{name}"', "such as utf-8, windows-1252, iso-8859-15, shift_jis"
+        ) from None
+    return name
+
+
+def _check_order(text: str) -> str:
+    for item in text.split(","):
+        words = item.split()
+        if not words or len(words) > 2 or (len(words) == 2 and words[1].lower() not in ("asc", "desc")):
+            raise ValueError(
+                f'"{item.strip()}" is no column to order by', "write a column, then desc or asc: points desc"
+            )
+    return text
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+# One place, or several.
+Places = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Strict(strict=False),
+    BeforeValidator(_as_tuple),
+    Field(min_length=1),
+]
+# Strict models take no plain text for an enum, and TOML has nothing else.
+LenientAction = Annotated[Action, Strict(strict=False)]
+
+
+class ChecksSpec(Section):
+    """`[audience.checks]`: what is looked at beside the grammar of addresses; nothing unless asked for."""
+
+    mx: LenientAction = Field(default=Action.OFF, description="domains that take no mail, by DNS")
+    disposable: LenientAction = Field(default=Action.OFF, description="domains of throw-away addresses")
+    role: LenientAction = Field(default=Action.OFF, description="addresses of a role, such as info@ and postmaster@")
+    typo: LenientAction = Field(default=Action.OFF, description="domains that look like a mistyped provider: gmial.com")
+    allow: Strings = Field(default=(), description="domains (or local parts of roles) that no check objects to")
+
+
 class AudienceSpec(Section):
     """`[audience]`: the file(s) a campaign is sent to, and which of their rows."""
 
-    source: str = Field(description="path or glob from the workspace", min_length=1)
+    source: Places = Field(description="path, glob or folder from the workspace, or s3://…; or an array of these")
     address: str = Field(default="email", description="column of the address", min_length=1)
     where: str | None = Field(
         default=None, description="SQL condition on the columns, such as country = 'VN' AND points > 100"
     )
     required: Strings = Field(default=(), description="columns that must not be blank, unless they have a default")
     defaults: dict[str, Value] = Field(default_factory=dict, description="column -> value where it is blank")
+    encoding: Annotated[str, AfterValidator(_check_encoding)] | None = Field(
+        default=None, description="encoding of text files; otherwise it is detected, and said"
+    )
+    delimiter: Literal[",", ";", "\t", "|"] | None = Field(
+        default=None, description="of CSV; else told from the header"
+    )
+    has_header: bool = Field(default=True, description="whether the first line of CSV and Excel names the columns")
+    columns: Strings = Field(default=(), description="names of the columns where has_header = false")
+    sheet: str | None = Field(default=None, description="sheet of an Excel workbook; the first unless named")
+    dedupe: Annotated[Dedupe, Strict(strict=False)] = Field(
+        default=Dedupe.ADDRESS, description='when two addresses are the same: "address" or "provider"'
+    )
+    hold_out: float = Field(default=0, ge=0, le=100, description="percentage that gets nothing, to compare with")
+    order_by: Annotated[str, AfterValidator(_check_order)] | None = Field(
+        default=None, description="columns to send by, such as points desc; else a fair mixture"
+    )
+    checks: ChecksSpec = ChecksSpec()
+
+    @model_validator(mode="after")
+    def _names_its_columns_once(self) -> "AudienceSpec":
+        if self.columns and self.has_header:
+            raise ValueError("columns, and a header that names them", "set has_header = false, or remove columns")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("a column named twice", "give every column a name of its own")
+        return self
 
 
 class SuppressionSpec(Section):
     """`[suppression]`: who must not be mailed."""
 
-    files: Strings = Field(default=(), description="files of addresses that must not be mailed")
+    files: Strings = Field(default=(), description="files of addresses that must not be mailed; as in source")
     topic: str | None = Field(default=None, description="the topic of this campaign, for opt-outs by topic")
+
+
+class CapSpec(Section):
+    """`[cap]`: how many messages anybody gets from all campaigns together."""
+
+    messages: int = Field(ge=1, description="so many messages at most")
+    days: float = Field(gt=0, le=366, allow_inf_nan=False, description="in so many days")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from engine.audience.spec import AudienceSpec, Section, SuppressionSpec
+from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.problems import describe_problems, read_toml, report_problems
 from engine.errors import ConfigurationError, UsageError, nearest
@@ -121,6 +121,7 @@ class CampaignSpec(Section):
     key: Annotated[str, _checked(_check_key_template)] = Field(default="{date}", description="the default run key")
     audience: AudienceSpec
     suppression: SuppressionSpec = SuppressionSpec()
+    cap: CapSpec | None = Field(default=None, description="how many messages anybody gets in some days")
     content: ContentSpec
     unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
     delivery: DeliverySpec = DeliverySpec()

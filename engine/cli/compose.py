@@ -84,7 +84,14 @@ def _find_workspace(campaign: Path | None) -> Path:
 
 
 def make_plan_request(  # noqa: PLR0913 - one for each option
-    place: Place, folder: Path, *, audience: str | None, key: str | None, limit: int | None, sandbox: bool
+    place: Place,
+    folder: Path,
+    *,
+    audience: str | None,
+    key: str | None,
+    limit: int | None,
+    sandbox: bool,
+    lenient: bool = False,
 ) -> PlanRequest:
     """Read a campaign and what the command line changes of it."""
     campaign = load_campaign(folder)
@@ -92,7 +99,7 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         given = Path(audience)
         source = str(given.absolute()) if given.exists() else audience  # a path as the shell completes it
         spec = campaign.spec.model_copy(
-            update={"audience": campaign.spec.audience.model_copy(update={"source": source})}
+            update={"audience": campaign.spec.audience.model_copy(update={"source": (source,)})}
         )
         campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)
     now = place.clock.now()
@@ -105,6 +112,9 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         created_at=now,
         is_key_given=key is not None,
         is_audience_given=audience is not None,
+        lenient=lenient,
+        ledger=place.ledger,
+        store=place.store.root,
     )
 
 

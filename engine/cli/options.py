@@ -62,13 +62,18 @@ def campaign_options(command: Command) -> Command:
     """Give a command CAMPAIGN and what may differ from its campaign.toml."""
     options = [
         click.argument("campaign"),
-        click.option("--audience", metavar="PATH", help="File or glob to send to, instead of the campaign's."),
+        click.option(
+            "--audience", metavar="PATH", help="File, glob, folder or s3:// to send to, instead of the campaign's."
+        ),
         click.option("--key", metavar="KEY", help="The run's key; the campaign says the default, such as the date."),
         click.option(
             "--limit",
             type=click.IntRange(min=0),
             metavar="N",
             help="Keep N recipients, a fair sample.",
+        ),
+        click.option(
+            "--lenient", is_flag=True, help="Leave out what is damaged where a file would be refused; each row is told."
         ),
         click.option("--sandbox", is_flag=True, help="Use an embedded local SES; no message leaves this machine."),
     ]

@@ -1,5 +1,6 @@
 """`mailrun plan`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,13 +11,22 @@ from engine.cli.printing import print_json, print_lines, repeat_command
 
 @click.command()
 @campaign_options
+@click.option("--explain", metavar="ADDRESS", help="Tell what becomes of one address, and which rule decides.")
+@click.option(
+    "--export-excluded",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the excluded rows as CSV, for a spreadsheet.",
+)
 @common_options
-def plan(campaign: str, common: Common, **changes: Any) -> None:
+def plan(campaign: str, common: Common, *, explain: str | None, export_excluded: Path | None, **changes: Any) -> None:
     """Do the audience work of CAMPAIGN alone: who would get it, who would not, and why.
 
     Nothing is sent and no run is made. The plan is left as Parquet, to be looked at.
     """
-    from engine.cli import output  # noqa: PLC0415 - keeps --help fast
+    from engine.audience.explain import explain_address  # noqa: PLC0415 - keeps --help fast
+    from engine.audience.export import export_excluded_rows  # noqa: PLC0415
+    from engine.cli import output  # noqa: PLC0415
     from engine.cli.compose import find_campaign_folder, make_plan_request, open_place  # noqa: PLC0415
     from engine.run.preview import describe_plan, replan  # noqa: PLC0415
 
@@ -24,13 +34,21 @@ def plan(campaign: str, common: Common, **changes: Any) -> None:
     with open_place(common, folder) as place:
         request = make_plan_request(place, folder, **changes)
         manifest, where = replan(request, place.store, "plans")
+    audience = request.campaign.spec.audience
+    explained = explain_address(explain, where / "plan", manifest.leases, audience.dedupe) if explain else None
+    exported = export_excluded_rows(where / "plan", export_excluded) if export_excluded else None
     accounts = describe_plan(manifest, where)
     if common.json:
-        print_json(accounts.to_json() | {"notes": list(manifest.notes)})
+        more: dict[str, Any] = {"notes": list(manifest.notes)}
+        more |= {"explained": explained.to_json()} if explained else {}
+        more |= {"exported_rows": exported} if exported is not None else {}
+        print_json(accounts.to_json() | more)
         return
     output.print_accounts(accounts)
     print_lines(
         *(f"note: {note}" for note in manifest.notes),
+        *(explained.to_lines() if explained else ()),
+        *((f"exported: {exported:,} excluded rows to {export_excluded}",) if exported is not None else ()),
         f"who and why: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
         f"next: {repeat_command('preview')}",
     )

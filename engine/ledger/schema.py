@@ -123,3 +123,13 @@ journal_table = Table(
     Column("entries", LargeBinary, nullable=False),  # intents and outcomes, see journal.py
     ForeignKeyConstraint(["run", "lease"], ["lease.run", "lease.ordinal"]),
 )
+
+suppression_table = Table(
+    "suppression",
+    metadata,
+    Column("key", String(254), primary_key=True),  # the normalised address, in lower case
+    Column("topic", String(128), primary_key=True),  # only mail of this topic; empty for all mail
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),  # where it is from: a run, an event, a person
+    Column("at", Timestamp, nullable=False),
+)

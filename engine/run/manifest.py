@@ -20,6 +20,7 @@ class FrozenSource(BaseModel):
     name: str
     size_bytes: int
     mtime_ns: int
+    version: str | None = None  # an object's ETag
 
 
 class Manifest(BaseModel):
@@ -30,6 +31,7 @@ class Manifest(BaseModel):
         mailrun: the version that planned it.
         sandbox: it goes to the embedded sandbox.
         limit: `--limit`.
+        lenient: `--lenient`.
         columns: the audience's columns that the content uses.
         rows_read: rows of the audience; accepted plus all of excluded.
         excluded: reason -> rows.
@@ -46,6 +48,7 @@ class Manifest(BaseModel):
     created_at: datetime
     sandbox: bool
     limit: int | None
+    lenient: bool = False
     sources: tuple[FrozenSource, ...]
     columns: tuple[str, ...]
     rows_read: int

@@ -1,14 +1,18 @@
 """From a campaign's folder to a frozen run: audience work, a copy of the campaign, run.json."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import engine
 from engine.audience import plan as audience_plan
-from engine.audience.plan import Plan
-from engine.audience.sources import Source, find_sources, read_columns
+from engine.audience.checks import LookUp
+from engine.audience.plan import Audience, Lists, Plan
+from engine.audience.sources import find_sources
+from engine.audience.spec import Action
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
 from engine.errors import DataError
@@ -16,6 +20,7 @@ from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.ledger.suppressions import Suppression, iterate_suppressions
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_tree, find_damage, read_manifest, write_manifest
 from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors, write_file
 
@@ -35,6 +40,9 @@ class PlanRequest:
         created_at: now.
         is_key_given: the key was named by a person, and not made from the campaign's template.
         is_audience_given: so was the audience.
+        lenient: leave out damaged rows where the file would be refused.
+        ledger: whose suppression list applies; None for none.
+        store: the store's folder, for history and caches; None for none.
     """
 
     campaign: Campaign
@@ -45,6 +53,9 @@ class PlanRequest:
     created_at: datetime
     is_key_given: bool = True
     is_audience_given: bool = False
+    lenient: bool = False
+    ledger: Ledger | None = None
+    store: Path | None = None
 
     @property
     def name(self) -> str:
@@ -69,8 +80,12 @@ class StagedRun:
     manifest: Manifest
 
 
-def check_content(request: PlanRequest) -> tuple[frozenset[str] | None, tuple[Source, ...]]:
+def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str] | None, Audience]:
     """Compile the templates and hold their names against the audience's columns, before any audience work.
+
+    Args:
+        request: what to plan.
+        downloads: an existing folder for copies of objects.
 
     Returns:
         The audience's columns that the content uses (None: all), and the audience's files.
@@ -79,11 +94,12 @@ def check_content(request: PlanRequest) -> tuple[frozenset[str] | None, tuple[So
         DataError: a template or audience file is missing or wrong, or a template reads a name that is not there.
     """
     content = compile_content(request.campaign)
-    sources = find_sources(request.campaign.spec.audience.source, request.workspace)
-    columns = read_columns(sources)
-    check_names(content, columns)
+    audience = request.campaign.spec.audience
+    sources = find_sources(audience.source, request.workspace, downloads=downloads)
+    opened = audience_plan.open_audience(sources, audience, lenient=request.lenient)
+    check_names(content, tuple(opened.columns))
     used = content.columns_used()
-    return None if used is None else used & set(columns), sources
+    return None if used is None else used & set(opened.columns), opened
 
 
 def write_plan(request: PlanRequest, folder: Path) -> Manifest:
@@ -93,37 +109,71 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
         DataError: audience or templates are wrong.
         PausedError: the disk is full.
     """
-    columns, sources = check_content(request)
     spec = request.campaign.spec
-    with translate_os_errors(folder):
+    downloads, plan_folder = folder / ".downloads", folder / "plan"
+    with translate_os_errors(folder), _open_lists(request) as lists:
+        downloads.mkdir(mode=PRIVATE_FOLDER)
+        columns, opened = check_content(request, downloads)
         # Links to nothing are not the campaign's: editors lock files with them.
         shutil.copytree(request.campaign.folder, folder / "campaign", ignore_dangling_symlinks=True)
-        plan_folder = folder / "plan"
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
             audience=spec.audience,
             suppression=spec.suppression,
             workspace=request.workspace,
-            sources=sources,
+            opened=opened,
             columns=columns,
             folder=plan_folder,
             order_key=request.campaign.name,
             limit=request.limit,
             ignore_topics=spec.kind == "transactional",
+            lists=lists,
+            downloads=downloads,
         )
-    manifest = _make_manifest(request, plan, sources, folder)
+        shutil.rmtree(downloads)
+    manifest = _make_manifest(request, plan, opened, folder)
     write_manifest(folder, manifest)
     return manifest
 
 
-def _make_manifest(request: PlanRequest, plan: Plan, sources: tuple[Source, ...], folder: Path) -> Manifest:
+@contextmanager
+def _open_lists(request: PlanRequest) -> Iterator[Lists]:
+    """Open what rows are held against beside the campaign's own files."""
+    spec = request.campaign.spec
+    with ExitStack() as stack:
+        suppressions: Iterator[list[Suppression]] = iter(())
+        if request.ledger is not None:
+            suppressions = iterate_suppressions(stack.enter_context(request.ledger.read()))
+        look_up: LookUp | None = None
+        if spec.audience.checks.mx is not Action.OFF:
+            look_up = _open_mail_hosts(request, stack)
+        yield Lists(
+            suppressions=suppressions, cap=spec.cap, store=request.store, now=request.created_at, look_up=look_up
+        )
+
+
+def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
+    from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and asked on request
+
+    cache = None if request.store is None else request.store / "cache" / "mx.parquet"
+    hosts = MailHosts(cache, request.created_at)
+    stack.callback(hosts.remember)
+    return hosts.look_up
+
+
+def _make_manifest(request: PlanRequest, plan: Plan, opened: Audience, folder: Path) -> Manifest:
+    sources = tuple(
+        FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, version=s.version)
+        for s in opened.sources
+    )
     return Manifest(
         run=request.name,
         mailrun=engine.__version__,
         created_at=request.created_at,
         sandbox=request.sandbox,
         limit=request.limit,
-        sources=tuple(FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns) for s in sources),
+        lenient=request.lenient,
+        sources=sources,
         columns=plan.columns,
         rows_read=plan.rows_read,
         accepted=plan.accepted,

@@ -20,6 +20,7 @@ from engine.ledger import leases, workers
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease, Settlement
 from engine.ledger.recorder import LeaseLostError, Recorder
+from engine.run.history import write_lease_history
 from engine.run.open_lease import OpenLease, Recipient, encode_outcomes, open_lease
 from engine.run.planning import FrozenRun
 from engine.store.folder import digest_bytes, write_file
@@ -176,6 +177,8 @@ class Worker:
         lease, now = opened.lease, self._tools.clock.now()
         path = self._frozen.folder / "outcomes" / f"lease-{lease.ordinal:05d}-{lease.epoch}.parquet"
         data = await asyncio.to_thread(_write_outcomes, path, opened)
+        if not self._frozen.run.sandbox:
+            await asyncio.to_thread(write_lease_history, self._frozen, opened, now.date())
         counts = Counter(result.outcome for result in opened.results.values())
         settlement = Settlement(counts, path.name, digest_bytes(data))
         for epoch in range(1, lease.epoch):  # files of owners that ended before they settled; first, so that none stays

@@ -11,21 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
+import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from support.plans import all_excluded, plan, read_file, recipients
 
 from engine.audience.addresses import judge_addresses
-from engine.audience.csv_rows import read_csv_rows
-from engine.audience.plan import Plan, plan_audience, read_lease
-from engine.audience.sources import find_sources
-from engine.audience.spec import AudienceSpec, SuppressionSpec
+from engine.audience.plan import Plan, read_lease
 from engine.errors import DataError
 
 # Every example writes and flushes files; how long the disk takes is not what is tested.
-thorough = settings(max_examples=150, deadline=None)
+thorough = settings(max_examples=80, deadline=None)
 
 pieces = st.sampled_from(
     ["ann", "Bob", "eve", "a.b", "..", ".", "é", "例", "\uff41", "\u200b", " ", '"', "<", ">", ",", "-", "xn--", "7"]
@@ -70,7 +69,7 @@ def is_mailable(address: str) -> bool:
 
 @contextmanager
 def planned(
-    table: pl.DataFrame, suppressed: list[str], *, limit: int | None = None, as_csv: bool
+    table: pl.DataFrame, suppressed: list[str], *, limit: int | None = None, as_csv: bool, **audience: Any
 ) -> Iterator[tuple[Plan, Path]]:
     """A plan of the table, in a folder of its own."""
     with TemporaryDirectory() as name:
@@ -81,17 +80,16 @@ def planned(
         else:
             table.write_parquet(folder / source)
         pl.DataFrame({"email": suppressed}, schema={"email": pl.String}).write_parquet(folder / "gone.parquet")
-        plan = plan_audience(
-            audience=AudienceSpec(source=source, where="n IS NULL OR n < 90", required=("name",)),
-            suppression=SuppressionSpec(files=("gone.parquet",)),
-            workspace=folder,
-            sources=find_sources(source, folder),
-            columns=None,
-            folder=folder,
-            order_key="run",
+        found = plan(
+            folder,
+            source=source,
+            suppressed=["gone.parquet"],
             limit=limit,
+            where="n IS NULL OR n < 90",
+            required=["name"],
+            **audience,
         )
-        yield plan, folder
+        yield found, folder
 
 
 @thorough
@@ -110,22 +108,21 @@ def test_every_row_of_any_table_is_a_recipient_or_excluded_for_one_reason(
     table = pl.DataFrame(rows, schema={"email": pl.String, "name": pl.String, "n": pl.Int64}, orient="row")
     if as_csv:  # NUL and a carriage return are other tests' matter
         table = table.with_columns(pl.col(pl.String).str.replace_all("[\0\r]", ""))
-    with planned(table, suppressed, limit=limit, as_csv=as_csv) as (plan, folder):
-        recipients = pl.read_parquet(folder / plan.files[0])
-        excluded = pl.read_parquet(folder / plan.files[1])
-        assert plan.rows_read == len(rows)
-        assert sorted([*recipients["row"], *excluded["row"]]) == list(range(1, len(rows) + 1))
-        assert excluded["row"].is_sorted()
-        assert plan.excluded == dict(Counter(excluded["reason"]))
-        assert excluded["detail"].null_count() == 0
-        assert all(is_mailable(address) for address in recipients["address"])
-        assert recipients["key"].to_list() == [address.lower() for address in recipients["address"]]
-        assert recipients["key"].is_unique().all()
-        assert not set(recipients["key"]) & set(judge_addresses(pl.Series(suppressed, dtype=pl.String))["key"])
-        assert all((name or "").strip() for name in recipients["name"])
-        assert limit is None or plan.accepted <= limit
-        leases = [read_lease(folder, lease) for lease in plan.leases]
-        assert pl.concat([recipients.clear(), *leases]).equals(recipients)
+    with planned(table, suppressed, limit=limit, as_csv=as_csv) as (found, folder):
+        kept, out = recipients(folder), all_excluded(folder)
+        assert found.rows_read == len(rows)
+        assert sorted([*kept["row"], *out["row"]]) == list(range(1, len(rows) + 1))
+        assert out["row"].is_sorted()
+        assert found.excluded == dict(Counter(out["reason"]))
+        assert out["detail"].null_count() == 0
+        assert all(is_mailable(address) for address in kept["address"])
+        assert kept["key"].to_list() == [address.lower() for address in kept["address"]]
+        assert kept["key"].is_unique().all()
+        assert not set(kept["key"]) & set(judge_addresses(pl.Series(suppressed, dtype=pl.String))["key"])
+        assert all((name or "").strip() for name in kept["name"])
+        assert limit is None or found.accepted <= limit
+        leases = [read_lease(folder, lease) for lease in found.leases]
+        assert pl.concat([kept.clear(), *leases]).equals(kept)
 
 
 @given(st.lists(addresses, max_size=20))
@@ -161,10 +158,12 @@ def test_what_pythons_csv_writes_is_read_back(table: list[list[str]], line_end: 
     for row in table:
         lines.append(text.getvalue().count("\n") + 1)
         writer.writerow(row)
-    rows = read_csv_rows(text.getvalue().encode(), name="list.csv", delimiter=",")
-    assert rows.places["malformed"].null_count() == len(table)
-    assert rows.places["line"].to_list() == lines
-    assert [[cell or "" for cell in row] for row in rows.cells.iter_rows()] == table
+    with TemporaryDirectory() as name:
+        (Path(name) / "list.csv").write_bytes(text.getvalue().encode())
+        places, found = read_file(Path(name) / "list.csv", delimiter=",", encoding="utf-8")
+    assert places["malformed"].null_count() == len(table)
+    assert places["line"].to_list() == lines
+    assert [[cell or "" for cell in row] for row in found.iter_rows()] == table
 
 
 @settings(max_examples=500)
@@ -172,18 +171,18 @@ def test_what_pythons_csv_writes_is_read_back(table: list[list[str]], line_end: 
 @example('a"b,"c\nx"y,z\n')
 def test_any_text_is_refused_or_each_of_its_lines_is_in_a_row(body: str) -> None:
     text = "h1,h2\n" + body
-    try:
-        rows = read_csv_rows(text.encode(), name="list.csv", delimiter=",")
-    except DataError as error:
-        event(error.what)
-        return
+    with TemporaryDirectory() as name:
+        (Path(name) / "list.csv").write_bytes(text.encode())
+        try:
+            places, cells = read_file(Path(name) / "list.csv", delimiter=",")
+        except DataError as error:
+            event(error.what)
+            return
     lines = text.split("\n")
-    starts = rows.places["line"].to_list()
+    starts = places["line"].to_list()
     assert all(line.strip(" \r") == "" for line in lines[1 : starts[0] - 1 if starts else None])
     ends = [*starts[1:], len(lines) + 1][: len(starts)]
-    for start, end, malformed, found in zip(
-        starts, ends, rows.places["malformed"], rows.cells.iter_rows(), strict=True
-    ):
+    for start, end, malformed, found in zip(starts, ends, places["malformed"], cells.iter_rows(), strict=True):
         own = lines[start - 1 : end - 1]
         while not own[-1].strip(" \r"):
             own.pop()  # blank lines after the row
@@ -192,30 +191,108 @@ def test_any_text_is_refused_or_each_of_its_lines_is_in_a_row(body: str) -> None
         assert malformed or [[cell or "" for cell in found]] == parsed
 
 
+damages = st.tuples(
+    st.integers(0, 400),
+    st.integers(0, 3),
+    st.sampled_from(
+        [b"", b'"', b"\0", b"\xff", b"\xe9", b"\xc3", b"\r", b"\n", b",", b",,", b'"\n"', b";", b"\xef\xbb\xbf"]
+    ),
+)
+
+
+@thorough
+@given(
+    people=st.lists(st.tuples(near_addresses, st.text('ab," é', max_size=4)), min_size=1, max_size=12),
+    hurt=st.lists(damages, max_size=6),
+    cut=st.none() | st.integers(1, 60),
+    block_bytes=st.sampled_from([48, 1 << 20]),
+)
+def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_is_in_a_row(
+    people: list[tuple[str, str]], hurt: list[tuple[int, int, bytes]], cut: int | None, block_bytes: int
+) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(people)
+    body = text.getvalue().encode()
+    for place, length, inserted in hurt:
+        body = body[:place] + inserted + body[place + length :]
+    body = body[:-cut] if cut else body
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
+        folder = Path(name)
+        (folder / "list.csv").write_bytes(b"email,name\n" + body)
+        for lenient in (False, True):
+            try:
+                found = plan(folder, lenient=lenient, delimiter=",", encoding="utf-8")
+            except DataError as error:
+                assert not lenient, error
+                event(error.what)
+                continue
+            kept, out = recipients(folder), all_excluded(folder)
+            assert sorted([*kept["row"], *out["row"]]) == list(range(1, found.rows_read + 1))
+            assert all(is_mailable(address) for address in kept["address"])
+            assert kept["key"].is_unique().all()
+            starts = sorted([*kept["line"], *out["line"]])
+            lines = (b"email,name\n" + body).removesuffix(b"\n").split(b"\n")
+            before_the_first = lines[1 : starts[0] - 1] if starts else lines[1:]
+            assert not any(line.strip(b" \r") for line in before_the_first)
+
+
+rows_of_anything = st.lists(st.tuples(addresses, texts | st.none(), st.integers(0, 99) | st.none()), max_size=40)
+
+
+@thorough
+@given(
+    rows=rows_of_anything,
+    suppressed=st.lists(near_addresses, max_size=4),
+    limit=st.none() | st.integers(0, 12),
+    hold_out=st.sampled_from([0, 30]),
+    order_by=st.none() | st.sampled_from(["n desc", "name, n"]),
+)
+def test_the_plan_does_not_depend_on_how_the_audience_is_divided(
+    rows: list[tuple[str | None, str | None, int | None]],
+    suppressed: list[str],
+    limit: int | None,
+    hold_out: float,
+    order_by: str | None,
+) -> None:
+    table = pl.DataFrame(rows, schema={"email": pl.String, "name": pl.String, "n": pl.Int64}, orient="row")
+    found = []
+    for rows_at_once, partition_bytes in ((10**6, 1 << 30), (5, 64)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("engine.audience.binary_rows.BATCH_ROWS", rows_at_once)
+            patch.setattr("engine.audience.partitions._PARTITION_BYTES", partition_bytes)
+            patch.setattr("engine.audience.first_pass.SAMPLE_ONE_IN", 2)
+            options = {"hold_out": hold_out, "order_by": order_by}
+            with planned(table, suppressed, limit=limit, as_csv=False, **options) as (_, folder):
+                found.append((recipients(folder), all_excluded(folder)))
+    assert found[0][0].equals(found[1][0])
+    assert found[0][1].equals(found[1][1])
+
+
 PLAN_IN_A_PROCESS = """
 import sys, pathlib
-from engine.audience.plan import plan_audience
-from engine.audience.sources import find_sources
-from engine.audience.spec import AudienceSpec, SuppressionSpec
-workspace, folder = map(pathlib.Path, sys.argv[1:])
-plan_audience(
-    audience=AudienceSpec(source="list.csv", where="n > 3"), suppression=SuppressionSpec(), workspace=workspace,
-    sources=find_sources("list.csv", workspace), columns=None, folder=folder, order_key="run", limit=19_000,
-)
+sys.path.insert(0, sys.argv[3])
+from engine.audience import partitions, text
+from support.plans import plan
+text.BLOCK_BYTES, partitions._PARTITION_BYTES = 1 << 16, 1 << 18
+workspace, folder = map(pathlib.Path, sys.argv[1:3])
+plan(workspace, where="n > 3", limit=19_000, hold_out=1, order_by="n desc" if folder.name[0] == "o" else None, into=folder)
 """
 
 
-def test_the_plan_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["hash", "order_by"])
+def test_the_plan_does_not_depend_on_the_number_of_threads(order: str, tmp_path: Path) -> None:
     lines = [f'"user{n % 19_990}@mail{n % 7}.example.com",{n % 100},"x\n{n}"' for n in range(20_000)]
     (tmp_path / "list.csv").write_text("email,n,t\n" + "\n".join(lines) + "\n")
     plans = []
     for threads in ("1", "5"):
-        folder = tmp_path / threads
+        folder = tmp_path / f"{order}{threads}"
         folder.mkdir()
         environment = {**os.environ, "POLARS_MAX_THREADS": threads}
-        subprocess.run(
-            [sys.executable, "-c", PLAN_IN_A_PROCESS, str(tmp_path), str(folder)], env=environment, check=True
-        )
-        plans.append([pl.read_parquet(folder / f"{kind}-0000.parquet") for kind in ("recipients", "excluded")])
+        tests = str(Path(__file__).parents[1])
+        command = [sys.executable, "-c", PLAN_IN_A_PROCESS, str(tmp_path), str(folder), tests]
+        subprocess.run(command, env=environment, check=True)
+        plans.append((recipients(folder), all_excluded(folder), sorted(path.name for path in folder.iterdir())))
     assert plans[0][0].equals(plans[1][0])
     assert plans[0][1].equals(plans[1][1])
+    assert plans[0][2] == plans[1][2]

@@ -51,8 +51,8 @@ def test_a_blank_is_no_address_and_no_fault(raw: str | None) -> None:
     [
         ("ann.example.com", "there is no @"),
         ("<>", "there is no @"),
-        ('"ann"@example.com', "a quoted local part is not supported"),
-        ('"a@b"@example.com', "a quoted local part is not supported"),
+        ('"ann"@example.com', "a quoted local part is not supported by SES"),
+        ('"a@b"@example.com', "a quoted local part is not supported by SES"),
         ("ann@lee@example.com", "there is more than one @"),
         ("ann@example.com, bob@example.com", "there is more than one @"),
         ("ann lee@example.com", "it contains a space or a control character"),

@@ -1,60 +1,17 @@
 """Planning: every row of the audience is accepted, or excluded for the first reason that holds."""
 
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from support.plans import excluded, plan, recipients
 
 from engine.audience.exclusions import ExclusionReason
-from engine.audience.plan import LeaseRange, Plan, content_of, plan_audience, read_lease, rows_per_lease, stored_name
-from engine.audience.plan_files import EXCLUDED_FILE, RECIPIENTS_FILE, prove_balance, write_plan_file
-from engine.audience.sources import find_sources
-from engine.audience.spec import AudienceSpec, SuppressionSpec, Value
+from engine.audience.plan import LeaseRange, content_of, read_lease, rows_per_lease, stored_name
+from engine.audience.plan_files import excluded_file, prove_balance, recipients_file, write_plan_file
 from engine.errors import ConfigurationError, DataError
-
-
-def plan(
-    folder: Path,
-    *,
-    source: str = "list.csv",
-    address: str = "email",
-    where: str | None = None,
-    required: Sequence[str] = (),
-    defaults: dict[str, Value] | None = None,
-    suppressed: Sequence[str] = (),
-    topic: str | None = None,
-    ignore_topics: bool = False,
-    columns: frozenset[str] | None = None,
-    limit: int | None = None,
-    order_key: str = "welcome/today",
-) -> Plan:
-    """Plan the file of a folder into that folder."""
-    audience = AudienceSpec(
-        source=source, address=address, where=where, required=tuple(required), defaults=defaults or {}
-    )
-    return plan_audience(
-        audience=audience,
-        suppression=SuppressionSpec(files=tuple(suppressed), topic=topic),
-        workspace=folder,
-        sources=find_sources(source, folder),
-        columns=columns,
-        folder=folder,
-        order_key=order_key,
-        limit=limit,
-        ignore_topics=ignore_topics,
-    )
-
-
-def recipients(folder: Path) -> pl.DataFrame:
-    return pl.read_parquet(folder / RECIPIENTS_FILE)
-
-
-def excluded(folder: Path) -> list[tuple[int, str, str]]:
-    """Line, reason and detail of every exclusion."""
-    return pl.read_parquet(folder / EXCLUDED_FILE).select("line", "reason", "detail").rows()
 
 
 def write_many(folder: Path, number: int) -> None:
@@ -203,7 +160,7 @@ def test_the_files_have_their_schema_also_without_rows(tmp_path: Path) -> None:
     texts = dict.fromkeys(("key", "email", "n"), pl.String)
     assert recipients(tmp_path).schema == {**place, **texts}
     said = dict.fromkeys(("reason", "detail"), pl.String)
-    assert pl.read_parquet(tmp_path / EXCLUDED_FILE).schema == {**place, **said}
+    assert pl.read_parquet(tmp_path / excluded_file(0)).schema == {**place, **said}
 
 
 def test_an_empty_parquet_file_is_an_audience_of_nobody(tmp_path: Path) -> None:
@@ -214,7 +171,7 @@ def test_an_empty_parquet_file_is_an_audience_of_nobody(tmp_path: Path) -> None:
 def test_an_address_is_excluded_as_it_was_read(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\n Nobody @\n")
     plan(tmp_path)
-    assert pl.read_parquet(tmp_path / EXCLUDED_FILE).row(0)[:4] == (1, "list.csv", 2, " Nobody @")
+    assert pl.read_parquet(tmp_path / excluded_file(0)).row(0)[:4] == (1, "list.csv", 2, " Nobody @")
 
 
 def test_the_first_in_the_plans_order_are_within_the_limit(tmp_path: Path) -> None:
@@ -232,9 +189,9 @@ def test_the_first_in_the_plans_order_are_within_the_limit(tmp_path: Path) -> No
 def test_the_same_inputs_give_the_same_bytes_and_another_key_another_order(tmp_path: Path) -> None:
     write_many(tmp_path, 1000)
     plan(tmp_path)
-    first = (tmp_path / RECIPIENTS_FILE).read_bytes()
+    first = (tmp_path / recipients_file(0)).read_bytes()
     plan(tmp_path)
-    assert (tmp_path / RECIPIENTS_FILE).read_bytes() == first
+    assert (tmp_path / recipients_file(0)).read_bytes() == first
     before = recipients(tmp_path)
     plan(tmp_path, order_key="welcome/tomorrow")
     assert not recipients(tmp_path).equals(before)
@@ -243,7 +200,7 @@ def test_the_same_inputs_give_the_same_bytes_and_another_key_another_order(tmp_p
 
 @pytest.mark.parametrize(
     ("accepted", "rows"),
-    [(0, 250), (1, 250), (2000, 250), (2001, 251), (40_000, 5000), (40_001, 5000), (10**8, 5000)],
+    [(0, 250), (1, 250), (2000, 250), (2001, 251), (80_000, 10_000), (80_001, 10_000), (10**8, 10_000)],
 )
 def test_a_lease_is_an_eighth_of_the_plan_within_bounds(accepted: int, rows: int) -> None:
     assert rows_per_lease(accepted) == rows
@@ -263,7 +220,7 @@ def test_a_lease_does_not_depend_on_the_files_row_groups(tmp_path: Path) -> None
     write_many(tmp_path, 1000)
     found = plan(tmp_path)
     before = [read_lease(tmp_path, lease) for lease in found.leases]
-    write_plan_file(tmp_path / RECIPIENTS_FILE, recipients(tmp_path), row_group_rows=77)
+    write_plan_file(tmp_path / recipients_file(0), recipients(tmp_path), row_group_rows=77)
     assert all(read_lease(tmp_path, lease).equals(rows) for lease, rows in zip(found.leases, before, strict=True))
 
 
@@ -273,11 +230,11 @@ def test_reading_a_lease_touches_little_else_of_the_file(tmp_path: Path) -> None
     found = plan(tmp_path)
     lease = found.leases[3]
     whole = read_lease(tmp_path, lease)
-    data = bytearray((tmp_path / RECIPIENTS_FILE).read_bytes())
+    data = bytearray((tmp_path / recipients_file(0)).read_bytes())
     share = len(data) // len(found.leases)
     data[4 : 2 * share] = bytes(2 * share - 4)
     data[5 * share : 7 * share] = bytes(2 * share)
-    (tmp_path / RECIPIENTS_FILE).write_bytes(data)
+    (tmp_path / recipients_file(0)).write_bytes(data)
     assert read_lease(tmp_path, lease).equals(whole)
 
 
@@ -285,13 +242,13 @@ def test_a_lease_beyond_the_file_and_a_damaged_file_are_refused(tmp_path: Path) 
     write_many(tmp_path, 300)
     plan(tmp_path)
     with pytest.raises(DataError, match="the plan has 50 rows where lease 1 has 250"):
-        read_lease(tmp_path, LeaseRange(1, RECIPIENTS_FILE, 250, 250))
+        read_lease(tmp_path, LeaseRange(1, recipients_file(0), 250, 250))
     with pytest.raises(DataError, match="the plan cannot be read"):
         read_lease(tmp_path, LeaseRange(0, "recipients-0001.parquet", 0, 1))
-    whole = (tmp_path / RECIPIENTS_FILE).read_bytes()
-    (tmp_path / RECIPIENTS_FILE).write_bytes(whole[:-9])
+    whole = (tmp_path / recipients_file(0)).read_bytes()
+    (tmp_path / recipients_file(0)).write_bytes(whole[:-9])
     with pytest.raises(DataError, match="the plan cannot be read"):
-        read_lease(tmp_path, LeaseRange(0, RECIPIENTS_FILE, 0, 250))
+        read_lease(tmp_path, LeaseRange(0, recipients_file(0), 0, 250))
 
 
 def test_a_plan_that_does_not_balance_is_refused(tmp_path: Path) -> None:
@@ -302,14 +259,14 @@ def test_a_plan_that_does_not_balance_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="does not balance"):
             prove_balance(tmp_path, rows_read=rows_read, accepted=accepted, excluded={})
     twice = recipients(tmp_path)
-    write_plan_file(tmp_path / RECIPIENTS_FILE, twice.head(5).vstack(twice.head(5)), row_group_rows=250)
+    write_plan_file(tmp_path / recipients_file(0), twice.head(5).vstack(twice.head(5)), row_group_rows=250)
     with pytest.raises(DataError, match="does not balance"):
         prove_balance(tmp_path, rows_read=10, accepted=10, excluded={})
 
 
 def test_the_files_are_readable_by_their_owner_alone_and_nothing_else_is_left(tmp_path: Path) -> None:
     write_many(tmp_path, 10)
-    (tmp_path / RECIPIENTS_FILE).touch(mode=0o644)
+    (tmp_path / recipients_file(0)).touch(mode=0o644)
     found = plan(tmp_path)
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in found.files} == {0o600}
     assert {path.name for path in tmp_path.iterdir()} == {"list.csv", *found.files}
@@ -317,7 +274,7 @@ def test_the_files_are_readable_by_their_owner_alone_and_nothing_else_is_left(tm
 
 def test_a_folder_that_is_not_there_is_a_matter_of_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
-        write_plan_file(tmp_path / "no" / RECIPIENTS_FILE, pl.DataFrame(), row_group_rows=1)
+        write_plan_file(tmp_path / "no" / recipients_file(0), pl.DataFrame(), row_group_rows=1)
 
 
 def test_suppression_entries_that_are_no_addresses_are_noted(tmp_path: Path) -> None:

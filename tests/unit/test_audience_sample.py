@@ -5,10 +5,7 @@ import re
 from pathlib import Path
 
 import polars as pl
-
-from engine.audience.plan import plan_audience
-from engine.audience.sources import find_sources
-from engine.audience.spec import AudienceSpec, SuppressionSpec
+from support.plans import plan
 
 WORKSPACE = Path(__file__).parents[2]
 FILES = ("subscribers.csv", "suppressed.csv")
@@ -27,15 +24,13 @@ def test_the_script_writes_the_same_bytes_every_time(tmp_path: Path) -> None:
 
 
 def test_most_of_the_sample_can_be_mailed_and_the_rest_has_every_usual_reason(tmp_path: Path) -> None:
-    found = plan_audience(
-        audience=AudienceSpec(source="audiences/subscribers.csv", defaults={"first_name": "there"}),
-        suppression=SuppressionSpec(files=("audiences/suppressed.csv",), topic="newsletter"),
-        workspace=WORKSPACE,
-        sources=find_sources("audiences/subscribers.csv", WORKSPACE),
-        columns=None,
-        folder=tmp_path,
-        order_key="welcome/2026-01-01",
-        limit=None,
+    found = plan(
+        WORKSPACE,
+        source="audiences/subscribers.csv",
+        defaults={"first_name": "there"},
+        suppressed=["audiences/suppressed.csv"],
+        topic="newsletter",
+        into=tmp_path,
     )
     assert 0.87 < found.accepted / found.rows_read < 0.91
     assert list(found.excluded) == [

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import xlsxwriter
+from support.plans import all_excluded, plan, read_file, recipients
 
-from engine.audience.sources import find_sources, read_columns, read_rows
+from engine.audience.plan import open_audience
+from engine.audience.sources import Format, find_sources
+from engine.audience.spec import AudienceSpec
+from engine.audience.tables import read_batches
 from engine.errors import DataError
 
 
@@ -37,9 +42,34 @@ def test_a_glob_finds_its_files_sorted_by_name(tmp_path: Path) -> None:
     assert [source.name for source in find_sources("*.csv", tmp_path)] == ["a.csv", "b.csv"]
 
 
+def test_a_folder_is_all_its_files_but_for_marks_of_other_programs(tmp_path: Path) -> None:
+    (tmp_path / "day=1" / "_temporary").mkdir(parents=True)
+    write(tmp_path, b_csv="email\n")
+    write(tmp_path / "day=1", a_csv="email\n")
+    for name in ("_SUCCESS", ".part.crc", "day=1/_temporary/x.csv"):
+        (tmp_path / name).touch()
+    assert [source.name for source in find_sources(".", tmp_path)] == ["b.csv", "day=1/a.csv"]
+
+
+def test_several_places_make_one_audience_each_file_once(tmp_path: Path) -> None:
+    write(tmp_path, a_csv="email\n", b_csv="email\n", c_tsv="email\n")
+    assert [s.name for s in find_sources(["c.tsv", "*.csv", "b.csv"], tmp_path)] == ["c.tsv", "a.csv", "b.csv"]
+
+
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "a[1].csv").write_text("email\n")
     assert find_sources("a[1].csv", tmp_path)[0].name == "a[1].csv"
+
+
+def test_a_file_is_what_it_begins_with_whatever_its_name(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"email": ["a@x.example"]})
+    frame.write_parquet(tmp_path / "a.csv")
+    frame.write_ipc(tmp_path / "b.csv")
+    frame.write_excel(tmp_path / "c.csv")
+    (tmp_path / "d.csv").write_text("email\na@x.example\n")
+    formats = [source.format for source in find_sources("?.csv", tmp_path)]
+    assert formats == [Format.PARQUET, Format.ARROW, Format.EXCEL, Format.CSV]
+    assert [plan(tmp_path, source=f"{name}.csv").accepted for name in "abcd"] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -49,91 +79,152 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
         ("zzz", "in that folder there is: subscribers.csv"),
         ("nowhere/a.csv", "there is no folder .*nowhere"),
         ("*.parquet", r"no file matches \*\.parquet"),
-        ("list.txt", "the format .txt is not supported .*; write it as one of: .csv, .tsv, .parquet"),
-        ("list.*", "the format .txt is not supported"),
+        ("list.pdf", "the format .pdf is not supported .*; write it as one of: CSV, TSV, NDJSON, Parquet"),
+        ("list.*", "the format .pdf is not supported"),
+        ("empty", "the folder empty has no files"),
         ("s3://bucket/list.csv", "s3://bucket/list.csv is not a file"),
     ],
 )
 def test_what_is_not_there_or_not_readable_is_refused_with_what_there_is(
     source: str, words: str, tmp_path: Path
 ) -> None:
-    write(tmp_path, subscribers_csv="email\n", list_txt="email\n")
+    write(tmp_path, subscribers_csv="email\n", list_pdf="email\n")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=words):
         find_sources(source, tmp_path)
 
 
 def test_the_rows_of_all_sources_are_numbered_through_and_keep_their_lines(tmp_path: Path) -> None:
-    write(tmp_path, a_csv="email,n\nx,1\n\ny,2\n", b_csv="n;email\n3;z\n4\n", c_tsv="email\tn\nw\t5\n")
-    rows = read_rows(find_sources("*.?sv", tmp_path), {"n", "email"})
-    assert rows.places.select("row", "file", "line").rows() == [
-        (1, "a.csv", 2),
-        (2, "a.csv", 4),
-        (3, "b.csv", 2),
-        (4, "b.csv", 3),
-        (5, "c.tsv", 2),
+    write(
+        tmp_path,
+        a_csv="email,n\nx@a,1\n\ny@a.example,2\n",
+        b_csv="n;email\n3;z@a.example\n4\n",
+        c_tsv="email\tn\nw@a\t5\n",
+    )
+    found = plan(tmp_path, source="*.?sv")
+    assert all_excluded(tmp_path).select("row", "file", "line", "reason").rows() == [
+        (1, "a.csv", 2, "invalid_address"),
+        (4, "b.csv", 3, "malformed_row"),
+        (5, "c.tsv", 2, "invalid_address"),
     ]
-    assert rows.cells.rows() == [("x", "1"), ("y", "2"), ("z", "3"), (None, None), ("w", "5")]
-    assert rows.places.get_column("malformed").is_not_null().to_list() == [False, False, False, True, False]
-
-
-def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
-    write(tmp_path, a_csv="a,b,c\n1,2,3\n")
-    assert read_rows(find_sources("a.csv", tmp_path), {"c", "a"}).cells.columns == ["a", "c"]
+    assert recipients(tmp_path).sort("row").select("row", "file", "line", "n").rows() == [
+        (2, "a.csv", 4, "2"),
+        (3, "b.csv", 2, "3"),
+    ]
+    assert found.rows_read == 5
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     pl.DataFrame({"email": ["x"], "points": [3], "tags": [["a"]]}).write_parquet(tmp_path / "a.parquet")
-    rows = read_rows(find_sources("a.parquet", tmp_path), {"email", "points", "tags"})
-    assert rows.cells.dtypes == [pl.String, pl.Int64, pl.List(pl.String)]
-    assert rows.places.rows() == [("a.parquet", 1, None, 1)]
+    places, cells = read_file(tmp_path / "a.parquet")
+    assert cells.dtypes == [pl.String, pl.Int64, pl.List(pl.String)]
+    assert places.rows() == [(1, None)]
 
 
-def test_columns_are_read_without_the_rows(tmp_path: Path) -> None:
-    pl.DataFrame({"email": ["x"], "n": [3]}).write_parquet(tmp_path / "a.parquet")
-    write(tmp_path, b_csv="n,email\n\xff")
-    assert read_columns(find_sources("a.parquet", tmp_path)) == ("email", "n")
-    assert read_columns(find_sources("?.*", tmp_path)) == ("email", "n")
+def test_files_need_to_have_only_what_is_used_in_common(tmp_path: Path) -> None:
+    write(tmp_path, a_csv="email,n,x\na@x.example,1,2\n", b_csv="m,email,n\n3,b@x.example,4\n")
+    found = plan(tmp_path, source="*.csv", columns=frozenset(["n"]))
+    assert (found.accepted, found.columns) == (2, ("n",))
+    assert plan(tmp_path, source="*.csv").columns == ("email", "n")
 
 
-def test_files_with_other_columns_are_no_one_audience(tmp_path: Path) -> None:
-    write(tmp_path, a_csv="email,n\n", b_csv="email,m\n")
-    with pytest.raises(DataError, match=r"b\.csv and a\.csv do not have the same columns: m, n"):
-        read_columns(find_sources("*.csv", tmp_path))
+def test_a_file_that_lacks_the_address_is_named(tmp_path: Path) -> None:
+    write(tmp_path, a_csv="email,n\n", b_csv="mail,n\n")
+    with pytest.raises(DataError, match=r"b\.csv has no column email, which a\.csv has .*did you mean mail\?"):
+        plan(tmp_path, source="*.csv")
 
 
 @pytest.mark.parametrize("name", ["*", "^e.*$"])
 def test_a_column_whose_name_means_many_columns_is_refused(name: str, tmp_path: Path) -> None:
     write(tmp_path, a_csv=f"email,{name}\n")
     with pytest.raises(DataError, match="cannot be told from a pattern"):
-        read_columns(find_sources("a.csv", tmp_path))
+        plan(tmp_path, source="a.csv")
 
 
-def test_files_with_other_types_are_no_one_audience(tmp_path: Path) -> None:
-    pl.DataFrame({"email": ["x"], "n": [[3]]}).write_parquet(tmp_path / "a.parquet")
-    write(tmp_path, b_csv="email,n\ny,4\n")
+def test_files_whose_types_differ_meet_in_text(tmp_path: Path) -> None:
+    pl.DataFrame({"email": ["x@a.example"], "n": [3]}).write_parquet(tmp_path / "a.parquet")
+    write(tmp_path, b_csv="email,n\ny@a.example,04\n")
+    plan(tmp_path, source="?.*")
+    assert recipients(tmp_path).sort("row")["n"].to_list() == ["3", "04"]
+
+
+def test_files_whose_types_have_nothing_in_common_are_no_one_audience(tmp_path: Path) -> None:
+    pl.DataFrame({"email": ["x"], "n": [{"a": 3}]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"email": ["x"], "n": [[3]]}).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(DataError, match="types differ"):
-        read_rows(find_sources("?.*", tmp_path), {"email", "n"})
+        plan(tmp_path, source="?.*")
 
 
-def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
-    pl.DataFrame({"email": ["x"] * 1000}).write_parquet(tmp_path / "a.parquet")
-    whole = (tmp_path / "a.parquet").read_bytes()
-    (tmp_path / "a.parquet").write_bytes(whole[:-20])
-    with pytest.raises(DataError, match=r"the file cannot be read: .*\(a\.parquet\)"):
-        read_columns(find_sources("a.parquet", tmp_path))
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.xlsx"])
+def test_a_damaged_file_is_refused(name: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"email": [f"user{n}@x.example" for n in range(1000)]})
+    {"a.parquet": frame.write_parquet, "a.arrow": frame.write_ipc, "a.xlsx": frame.write_excel}[name](tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[:-20])
+    with pytest.raises(DataError, match=rf"the file cannot be read: .*\({name}\)"):
+        plan(tmp_path, source=name)
 
 
 def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     write(tmp_path, a_csv="email\nx\n")
-    sources = find_sources("a.csv", tmp_path)
+    opened = open_audience(find_sources("a.csv", tmp_path), AudienceSpec(source=("a.csv",)))
     os.utime(tmp_path / "a.csv", ns=(1, 1))
     with pytest.raises(DataError, match="the file was changed while the audience was planned"):
-        read_rows(sources, {"email"})
+        list(read_batches(opened.tables, ["email"], opened.columns))
 
 
 def test_a_file_that_vanishes_meanwhile_is_refused(tmp_path: Path) -> None:
     write(tmp_path, a_csv="email\nx\n")
-    sources = find_sources("a.csv", tmp_path)
+    opened = open_audience(find_sources("a.csv", tmp_path), AudienceSpec(source=("a.csv",)))
     (tmp_path / "a.csv").unlink()
     with pytest.raises(DataError, match="the file cannot be read"):
-        read_rows(sources, {"email"})
+        list(read_batches(opened.tables, ["email"], opened.columns))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"email":"a@x.example"}\n{"email":', r"the file ends in the middle of a line: it looks cut .*line 2"),
+        ('[{"email":"a@x.example"}]\n', "no JSON objects, one a line .*jq"),
+        ("", "no JSON objects, one a line"),
+    ],
+)
+def test_ndjson_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    write(tmp_path, a_ndjson=text)
+    with pytest.raises(DataError, match=words):
+        plan(tmp_path, source="a.ndjson")
+
+
+def test_a_line_that_is_no_json_object_is_a_malformed_row(tmp_path: Path) -> None:
+    write(tmp_path, a_jsonl='{"email":"a@x.example"}\n\nnonsense\n[1]\n{"n":5,"email":"b@x.example"}\n{"email":"c@x.e')
+    assert plan(tmp_path, source="a.jsonl", lenient=True).excluded == {"malformed_row": 3}
+    assert all_excluded(tmp_path).select("line", "detail").rows() == [
+        (3, "it is no JSON: invalid literal, expected 'null'"),
+        (4, "it is no JSON object"),
+        (6, "it is no JSON: unexpected end of data"),
+    ]
+    assert recipients(tmp_path).sort("row").select("line", "n").rows() == [(1, None), (5, 5)]
+
+
+def test_a_workbook_tells_of_its_other_sheets_and_reads_the_one_named(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "list.xlsx") as book:
+        for sheet, address in (("Readers", "a@x.example"), ("Old", "b@x.example")):
+            pl.DataFrame({"email": [address], "points": [5]}).write_excel(book, sheet)
+    found = plan(tmp_path, source="list.xlsx")
+    assert found.notes == (
+        'list.xlsx: the sheet Readers was read; there are also: Old (choose with [audience] sheet = "…")',
+    )
+    assert plan(tmp_path, source="list.xlsx", sheet="Old", where="points = 5").notes == ()
+    assert recipients(tmp_path).select("address", "line", "points").rows() == [("b@x.example", 2, "5")]
+    with pytest.raises(DataError, match=r"names old, which the workbook does not have .*did you mean Old\?"):
+        plan(tmp_path, source="list.xlsx", sheet="old")
+
+
+def test_blank_rows_of_a_sheet_are_no_rows_and_count_as_lines(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "list.xlsx") as book:
+        sheet = book.add_worksheet()
+        for row, values in {2: ["email", "n"], 4: ["a@x.example", 1], 6: ["nobody", 2]}.items():
+            sheet.write_row(row, 0, values)
+    plan(tmp_path, source="list.xlsx")
+    assert recipients(tmp_path)["line"].to_list() == [5]
+    assert all_excluded(tmp_path)["line"].to_list() == [7]

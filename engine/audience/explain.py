@@ -1,0 +1,139 @@
+"""`mailrun plan --explain`: what becomes of one address, and which rule decides."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from engine.audience.addresses import judge_addresses
+from engine.audience.exclusions import RULES, ExclusionReason
+from engine.audience.plan_files import LeaseRange
+from engine.audience.providers import mailbox_of
+from engine.audience.spec import Dedupe
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRow:
+    """What became of a row.
+
+    Attributes:
+        file, line, row: which row it is.
+        address: as the plan has it.
+        position: its place in the plan, from 1; None where it is excluded.
+        lease: the lease that it is in; None where it is excluded.
+        reason, detail: why it is excluded; None for a recipient.
+    """
+
+    file: str
+    line: int
+    row: int
+    address: str | None
+    position: int | None = None
+    lease: int | None = None
+    reason: ExclusionReason | None = None
+    detail: str | None = None
+
+    def to_line(self) -> str:
+        """Tell it in a sentence."""
+        place = f"{self.file} line {self.line}"
+        if self.reason is None:
+            return f"{place}: a recipient, number {self.position:,} of the plan (lease {self.lease})"
+        return f"{place}: excluded as {self.reason}: {self.detail}; decided by {RULES[self.reason]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `explained.rows`."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "row": self.row,
+            "address": self.address,
+            "verdict": "recipient" if self.reason is None else "excluded",
+            "position": self.position,
+            "lease": self.lease,
+            "reason": self.reason,
+            "detail": self.detail,
+            "rule": None if self.reason is None else RULES[self.reason],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What becomes of an address.
+
+    Attributes:
+        asked: the address as it was asked for.
+        key: what it is compared by; None where it is no address.
+        fault: why it is none; None where it is one.
+        rows: every row of the audience that reaches the same, in the sources' order.
+    """
+
+    asked: str
+    key: str | None
+    fault: str | None
+    rows: tuple[ExplainedRow, ...]
+
+    def to_lines(self) -> list[str]:
+        """Tell it in sentences."""
+        title = f"{self.asked}:" if self.fault is None else f"{self.asked} is no address: {self.fault}"
+        nothing = [] if self.rows else ["  no row of the audience has it"]
+        return [title, *nothing, *(f"  {row.to_line()}" for row in self.rows)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `explained`."""
+        return {
+            "address": self.asked,
+            "key": self.key,
+            "fault": self.fault,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def explain_address(address: str, plan: Path, leases: Sequence[LeaseRange], dedupe: Dedupe) -> Explanation:
+    """Search a plan for an address, however it is written there.
+
+    Args:
+        address: as somebody writes it; what is no address is looked for as text.
+        plan: the plan's folder.
+        leases: of the plan.
+        dedupe: when two addresses are the same.
+    """
+    (_, key, fault) = judge_addresses(pl.Series([address])).row(0)
+    wanted = None if key is None else _same(pl.Series([key]), dedupe).item()
+    found = [*_find_recipients(wanted, plan, leases, dedupe), *_find_excluded(address, wanted, plan, dedupe)]
+    return Explanation(address, key, fault, tuple(sorted(found, key=lambda row: row.row)))
+
+
+def _same(keys: pl.Series, dedupe: Dedupe) -> pl.Series:
+    return mailbox_of(keys) if dedupe is Dedupe.PROVIDER else keys
+
+
+def _find_recipients(
+    wanted: str | None, plan: Path, leases: Sequence[LeaseRange], dedupe: Dedupe
+) -> Iterator[ExplainedRow]:
+    before = 0
+    for file in dict.fromkeys(lease.file for lease in leases) if wanted else ():
+        keys = pl.read_parquet(plan / file, columns=["key"], glob=False).get_column("key")
+        at = (_same(keys, dedupe) == wanted).arg_true()
+        if at.len():
+            places = pl.read_parquet(plan / file, columns=["row", "file", "line", "address"], glob=False)
+            for place, (row, name, line, address) in zip(
+                at, places.select(pl.all().gather(at)).iter_rows(), strict=True
+            ):
+                lease = next(
+                    o.ordinal for o in leases if o.file == file and o.first_row <= place < o.first_row + o.rows
+                )
+                yield ExplainedRow(name, line, row, address, before + place + 1, lease)
+        before += keys.len()
+
+
+def _find_excluded(asked: str, wanted: str | None, plan: Path, dedupe: Dedupe) -> Iterator[ExplainedRow]:
+    for file in sorted(plan.glob("excluded-*.parquet")):
+        excluded = pl.read_parquet(file, glob=False)
+        addresses = excluded.get_column("address")
+        is_it = addresses.str.strip_chars() == asked.strip()
+        if wanted is not None:
+            is_it |= _same(judge_addresses(addresses).get_column("key"), dedupe) == wanted
+        for row, name, line, address, reason, detail in excluded.filter(is_it.fill_null(value=False)).iter_rows():
+            yield ExplainedRow(name, line, row, address, reason=ExclusionReason(reason), detail=detail)

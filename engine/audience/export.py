@@ -1,0 +1,62 @@
+"""The excluded rows as CSV, for people with spreadsheets."""
+
+import codecs
+import os
+import uuid
+from pathlib import Path
+
+import polars as pl
+
+from engine.audience.exclusions import EXCLUDED_SCHEMA
+from engine.errors import UsageError
+from engine.store.folder import PRIVATE_FILE
+
+# What a spreadsheet takes for a formula, in full width as well, and the characters that would hide one.
+_FORMULA = r"^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
+
+
+def export_excluded_rows(plan: Path, path: Path) -> int:
+    """Write all excluded rows of a plan as CSV in UTF-8, with a mark so that spreadsheets read it as that.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe. The file is readable by its owner
+    alone; one that was there is replaced.
+
+    Args:
+        plan: the plan's folder.
+        path: the file to write.
+
+    Returns:
+        How many rows it has.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    rows = 0
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(codecs.BOM_UTF8)
+            pl.DataFrame(schema=EXCLUDED_SCHEMA).write_csv(file)
+            for source in sorted(plan.glob("excluded-*.parquet")):
+                excluded = pl.read_parquet(source, glob=False)
+                excluded.select(defuse(column) for column in excluded).write_csv(file, include_header=False)
+                rows += excluded.height
+        aside.rename(path)
+    except OSError as error:
+        remedy = "name a file in a folder that you may write"
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", where="--export-excluded", remedy=remedy
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return rows
+
+
+def defuse(column: pl.Series) -> pl.Series:
+    """Put an apostrophe before text that a spreadsheet would take for a formula."""
+    if column.dtype != pl.String:
+        return column
+    text = pl.col(column.name)
+    defused = pl.when(text.str.contains(_FORMULA)).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
+    return column.to_frame().select(defused.alias(column.name)).to_series()

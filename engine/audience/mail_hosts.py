@@ -1,0 +1,137 @@
+"""MX lookups: which domains take mail (RFC 5321 5.1, RFC 7505)."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.rdatatype
+import dns.resolver
+import polars as pl
+import structlog
+
+from engine.audience.plan_files import write_plan_file
+
+log = structlog.get_logger()
+
+AT_ONCE = 64  # queries in flight: what a caching resolver takes from one client without complaint
+SECONDS = 5.0  # for a domain, all tries together
+# After so many domains in a row of which nothing was learnt there is no DNS here: the rest would only take time.
+FAILURES_TO_GIVE_UP = 100
+REMEMBERED_FOR = timedelta(days=7)
+_CACHE_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "domain": pl.String,
+    "takes_mail": pl.Boolean,
+    "at": pl.Datetime("us", "UTC"),
+}
+
+
+class _Answer(Enum):
+    TAKES_MAIL = True
+    TAKES_NONE = False
+    UNKNOWN = None
+
+
+class MailHosts:
+    """Looks up domains, many at once, each once in a week.
+
+    Args:
+        cache: the file that remembers the answers; None for no memory.
+        now: the time, aware.
+        resolver: whom to ask; None for the machine's own resolver.
+    """
+
+    def __init__(self, cache: Path | None, now: datetime, resolver: dns.asyncresolver.Resolver | None = None) -> None:
+        self._cache, self._now, self._resolver = cache, now, resolver
+        self._known = dict[str, bool]()
+        self._new = dict[str, bool]()
+        self._failures = 0
+        if cache is not None:
+            self._known = self._recall(cache)
+
+    def look_up(self, domains: Collection[str]) -> tuple[Collection[str], Collection[str]]:
+        """Find the domains that certainly take no mail, and those of which nothing could be learnt.
+
+        A domain takes mail if it has an MX, or none and an address. NXDOMAIN, and the null MX, say that it does not;
+        a timeout, a failing server or no network say nothing.
+        """
+        asked = [domain for domain in domains if domain not in self._known]
+        answers = asyncio.run(self._ask_all(asked)) if asked else {}
+        learnt = {domain: answer.value for domain, answer in answers.items() if answer.value is not None}
+        self._known.update(learnt)
+        self._new.update(learnt)
+        unknown = {domain for domain, answer in answers.items() if answer is _Answer.UNKNOWN}
+        return {domain for domain in domains if self._known.get(domain) is False}, unknown
+
+    def remember(self) -> None:
+        """Write the new answers beside those that are still fresh."""
+        if self._cache is None or not self._new:
+            return
+        kept = self._read(self._cache).filter(~pl.col("domain").is_in(list(self._new)))
+        new = pl.DataFrame(
+            {"domain": list(self._new), "takes_mail": list(self._new.values()), "at": [self._now] * len(self._new)},
+            schema=_CACHE_SCHEMA,
+        )
+        self._cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_plan_file(self._cache, pl.concat([kept, new]), row_group_rows=100_000)
+
+    def _recall(self, cache: Path) -> dict[str, bool]:
+        return dict(self._read(cache).select("domain", "takes_mail").iter_rows())
+
+    def _read(self, cache: Path) -> pl.DataFrame:
+        nothing = pl.DataFrame(schema=_CACHE_SCHEMA)
+        if not cache.is_file():
+            return nothing
+        try:
+            frame = pl.read_parquet(cache, glob=False).select(*_CACHE_SCHEMA)
+        except pl.exceptions.PolarsError as error:  # it only saves time, and is written anew
+            log.warning("mx_cache.damaged", path=str(cache), error=str(error))
+            return nothing
+        return frame.filter(pl.col("at") > self._now - REMEMBERED_FOR)
+
+    async def _ask_all(self, domains: Iterable[str]) -> dict[str, _Answer]:
+        try:
+            resolver = self._resolver or dns.asyncresolver.Resolver()
+        except (dns.resolver.NoResolverConfiguration, OSError):
+            return dict.fromkeys(domains, _Answer.UNKNOWN)
+        resolver.lifetime = SECONDS
+        free = asyncio.Semaphore(AT_ONCE)
+        names = list(domains)
+        return dict(zip(names, await asyncio.gather(*(self._ask(resolver, name, free) for name in names)), strict=True))
+
+    async def _ask(self, resolver: dns.asyncresolver.Resolver, domain: str, free: asyncio.Semaphore) -> _Answer:
+        async with free:
+            if self._failures >= FAILURES_TO_GIVE_UP:
+                return _Answer.UNKNOWN
+            answer = await _ask_for_mx(resolver, domain)
+        self._failures = self._failures + 1 if answer is _Answer.UNKNOWN else 0
+        return answer
+
+
+async def _ask_for_mx(resolver: dns.asyncresolver.Resolver, domain: str) -> _Answer:
+    try:
+        found = await resolver.resolve(dns.name.from_text(domain), dns.rdatatype.MX, search=False)
+    except dns.resolver.NXDOMAIN:
+        return _Answer.TAKES_NONE
+    except dns.resolver.NoAnswer:
+        return await _ask_for_address(resolver, domain)
+    except (dns.exception.DNSException, OSError):
+        return _Answer.UNKNOWN
+    is_null = all(record.exchange == dns.name.root for record in found)
+    return _Answer.TAKES_NONE if is_null else _Answer.TAKES_MAIL
+
+
+async def _ask_for_address(resolver: dns.asyncresolver.Resolver, domain: str) -> _Answer:
+    for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+        try:
+            await resolver.resolve(dns.name.from_text(domain), kind, search=False)
+        except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
+            continue
+        except (dns.exception.DNSException, OSError):
+            return _Answer.UNKNOWN
+        return _Answer.TAKES_MAIL
+    return _Answer.TAKES_NONE

@@ -1,0 +1,57 @@
+"""Mailbox providers: their domains, and what in a local part they ignore."""
+
+import polars as pl
+
+# By number of mailboxes, roughly: where a slip could mean two, the first is meant. Complete enough that no real
+# provider is taken for another's slip.
+PROVIDER_DOMAINS: dict[str, None] = dict.fromkeys(
+    """
+    gmail.com yahoo.com hotmail.com outlook.com icloud.com aol.com live.com msn.com googlemail.com comcast.net
+    yahoo.co.uk hotmail.co.uk btinternet.com verizon.net sbcglobal.net att.net bellsouth.net cox.net charter.net
+    web.de gmx.de gmx.net gmx.com gmx.at gmx.ch t-online.de freenet.de orange.fr wanadoo.fr free.fr sfr.fr laposte.net
+    hotmail.fr yahoo.fr outlook.fr live.fr hotmail.de yahoo.de outlook.de live.de hotmail.it yahoo.it libero.it
+    virgilio.it tin.it alice.it hotmail.es yahoo.es outlook.es telefonica.net terra.com.br uol.com.br bol.com.br
+    yahoo.com.br hotmail.com.br outlook.com.br ig.com.br globo.com mail.ru yandex.ru yandex.com rambler.ru bk.ru
+    list.ru inbox.ru qq.com 163.com 126.com sina.com sohu.com foxmail.com naver.com daum.net hanmail.net
+    yahoo.co.jp docomo.ne.jp ezweb.ne.jp softbank.ne.jp yahoo.co.in rediffmail.com yahoo.in yahoo.com.vn yahoo.ca
+    rogers.com sympatico.ca shaw.ca telus.net bigpond.com optusnet.com.au yahoo.com.au hotmail.com.au live.com.au
+    protonmail.com proton.me pm.me fastmail.com fastmail.fm tutanota.com zoho.com hey.com mail.com email.com
+    ymail.com rocketmail.com me.com mac.com live.co.uk live.nl hotmail.nl ziggo.nl kpnmail.nl planet.nl xs4all.nl
+    skynet.be telenet.be bluewin.ch wp.pl o2.pl onet.pl interia.pl seznam.cz centrum.cz abv.bg ukr.net windstream.net
+    earthlink.net juno.com optonline.net frontier.com roadrunner.com aim.com lycos.com usa.com post.com inbox.com
+    hotmail.ca live.ca outlook.in outlook.it sky.com talktalk.net virginmedia.com ntlworld.com
+    blueyonder.co.uk yahoo.co.id yahoo.com.mx hotmail.com.mx prodigy.net.mx yahoo.com.ar hotmail.com.ar live.com.mx
+    """.split()  # noqa: SIM905 - a list of words is read as words
+)
+
+_GMAIL = ("gmail.com", "googlemail.com")
+# Those who document that what follows a plus sign is ignored.
+_PLUS = (
+    *_GMAIL,
+    *("outlook.com", "hotmail.com", "live.com", "msn.com", "icloud.com", "me.com", "mac.com"),
+    *("protonmail.com", "proton.me", "pm.me", "fastmail.com", "fastmail.fm"),
+)
+
+
+def mailbox_of(keys: pl.Series) -> pl.Series:
+    """Name the mailbox behind normalised addresses, for `dedupe = "provider"`.
+
+    Gmail ignores dots and is googlemail.com too; Gmail, Microsoft, Apple, Proton and Fastmail ignore what follows a
+    plus sign. All other addresses are their own mailbox.
+
+    Args:
+        keys: normalised, in lower case.
+    """
+    parts = pl.DataFrame({"key": keys}).with_columns(
+        local=pl.col("key").str.extract("^([^@]*)@"), domain=pl.col("key").str.extract("@(.*)$")
+    )
+    plain = pl.col("local").str.replace(r"(.)\+.*$", "${1}")
+    gmail = pl.concat_str(plain.str.replace_all(".", "", literal=True), pl.lit("@gmail.com"))
+    mailbox = (
+        pl.when(pl.col("domain").is_in(_GMAIL))
+        .then(gmail)
+        .when(pl.col("domain").is_in(_PLUS))
+        .then(pl.concat_str(plain, pl.lit("@"), "domain"))
+        .otherwise("key")
+    )
+    return parts.select(mailbox).to_series()

@@ -1,0 +1,264 @@
+"""Sources as tables: their columns and types, and their rows batch by batch, whatever the format."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from engine.audience import binary_rows, ndjson_rows
+from engine.audience.csv_rows import HEADER_BYTES, Dialect, holds_address, read_csv_block, read_dialect
+from engine.audience.sources import Format, Source, unreadable
+from engine.audience.spec import AudienceSpec
+from engine.audience.text import Encoding, TextBlock, detect_encoding, read_text
+from engine.errors import DataError
+
+Schema = Mapping[str, pl.DataType]
+# What Polars takes for many columns wherever a column is named.
+_PATTERN_MARKS = ("*", "^")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How files are read: what campaign.toml and the command line say about it.
+
+    Attributes:
+        encoding, delimiter, has_header, columns, sheet: as in `AudienceSpec`.
+        lenient: leave out what is damaged where it would be refused.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    has_header: bool = True
+    columns: tuple[str, ...] = ()
+    sheet: str | None = None
+    lenient: bool = False
+
+
+def reading_of(audience: AudienceSpec, *, lenient: bool) -> Reading:
+    """Take from `[audience]` what is about reading."""
+    return Reading(
+        encoding=audience.encoding,
+        delimiter=audience.delimiter,
+        has_header=audience.has_header,
+        columns=audience.columns,
+        sheet=audience.sheet,
+        lenient=lenient,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a source.
+
+    Attributes:
+        places: a row each: `line` UInt64 (the line of the file where it begins; the row's number from 1 where the
+            format has no lines) and `malformed` String (why it cannot be read, or null).
+        cells: the columns asked for; all null where the row is malformed.
+    """
+
+    places: pl.DataFrame
+    cells: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that somebody may read in a thread of his own.
+
+    Attributes:
+        table: the number of their table.
+        load: reads them.
+        is_last: the table ends with them.
+    """
+
+    table: int
+    load: Callable[[], Rows]
+    is_last: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A source whose columns are known.
+
+    Attributes:
+        source: the file.
+        columns: its columns and their types, in its order; String for CSV and Excel.
+        notes: sentences about the file for people.
+        twice: names that its header has more than once.
+        holds_address: its header holds an address, and so is a row.
+        batches: reads the rows of some columns.
+    """
+
+    source: Source
+    columns: Schema
+    notes: tuple[str, ...]
+    twice: tuple[str, ...]
+    holds_address: bool
+    batches: Callable[[Sequence[str]], Iterator[Callable[[], Rows]]]
+
+
+def open_table(source: Source, reading: Reading) -> Table:
+    """Tell a source's columns.
+
+    Raises:
+        DataError: it is damaged, or has no header where it should have one.
+    """
+    opener = {
+        Format.CSV: _open_csv,
+        Format.NDJSON: _open_ndjson,
+        Format.PARQUET: _open_binary,
+        Format.ARROW: _open_binary,
+        Format.EXCEL: _open_excel,
+    }[source.format]
+    try:
+        table = opener(source, reading)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise unreadable(source, error) from error
+    for column in table.columns:
+        if column == "*" or (column.startswith("^") and column.endswith("$")):
+            what = f"the column name {column} cannot be told from a pattern"
+            raise DataError(what, where=source.name, remedy="rename the column")
+    return table
+
+
+def read_batches(tables: Sequence[Table], columns: Sequence[str], types: Schema) -> Iterator[Batch]:
+    """Read the tables' rows of some columns, in order, with the same types in all tables.
+
+    Raises:
+        DataError: a file is damaged, or was changed since it was found; a batch raises it when it is loaded.
+    """
+    for number, table in enumerate(tables):
+        own = [column for column in columns if column in table.columns]
+        try:
+            for load in table.batches(own):
+                yield Batch(number, _typed(load, columns, types, table.source))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(table.source, error) from error
+        table.source.refuse_if_changed()
+
+
+def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, source: Source) -> Callable[[], Rows]:
+    def load_typed() -> Rows:
+        try:
+            rows = load()
+            own = rows.cells.columns
+            absent = [pl.lit(None, dtype=types[column]).alias(column) for column in columns if column not in own]
+            cells = rows.cells.with_columns(*absent).select(pl.col(column).cast(types[column]) for column in columns)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(source, error) from error
+        return replace(rows, cells=cells)
+
+    return load_typed
+
+
+def _open_csv(source: Source, reading: Reading) -> Table:
+    encoding = detect_encoding(source.path, name=source.name, declared=reading.encoding, lenient=reading.lenient)
+    delimiter = reading.delimiter or ("\t" if source.is_tabbed else None)
+    dialect = read_dialect(
+        _read_head(source, encoding, reading),
+        name=source.name,
+        delimiter=delimiter,
+        has_header=reading.has_header,
+        columns=reading.columns,
+    )
+
+    def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
+        for block in _read_blocks(source, encoding, reading, quoted=True):
+            yield lambda block=block: _load_csv(block, dialect, source, reading, columns)  # type: ignore[misc]
+
+    notes = [encoding.note] if encoding.note else []
+    if dialect.nameless:
+        notes.append(f"{source.name}: columns without a name are called {', '.join(dialect.nameless)}")
+    if dialect.twice:
+        notes.append(
+            f"{source.name}: the header has a name twice: {', '.join(dialect.twice)}; the later ones are numbered"
+        )
+    schema = dict.fromkeys(dialect.columns, pl.String())
+    is_row = reading.has_header and holds_address(dialect)
+    return Table(source, schema, tuple(notes), dialect.twice, is_row, batches)
+
+
+def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted: bool) -> Iterator[TextBlock]:
+    return read_text(source.path, encoding, name=source.name, quoted=quoted, lenient=reading.lenient)
+
+
+def _read_head(source: Source, encoding: Encoding, reading: Reading) -> bytes:
+    blocks = read_text(
+        source.path, encoding, name=source.name, quoted=False, lenient=reading.lenient, block_bytes=HEADER_BYTES
+    )
+    head = b""
+    for block in blocks:
+        head += block.data
+        if len(head) >= HEADER_BYTES:
+            break
+    return head[:HEADER_BYTES]
+
+
+def _load_csv(block: TextBlock, dialect: Dialect, source: Source, reading: Reading, columns: Sequence[str]) -> Rows:
+    rows = read_csv_block(block, dialect, name=source.name, lenient=reading.lenient)
+    return Rows(rows.places, rows.cells.select(columns))
+
+
+def _open_ndjson(source: Source, reading: Reading) -> Table:
+    encoding = detect_encoding(source.path, name=source.name, declared=reading.encoding, lenient=reading.lenient)
+    schema = ndjson_rows.infer_schema(_read_blocks(source, encoding, reading, quoted=False), source.name)
+
+    def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
+        wanted = {column: schema[column] for column in columns}
+        for block in _read_blocks(source, encoding, reading, quoted=False):
+            yield lambda block=block: _load_ndjson(block, wanted, source, reading)  # type: ignore[misc]
+
+    return Table(source, schema, (encoding.note,) if encoding.note else (), (), holds_address=False, batches=batches)
+
+
+def _load_ndjson(block: TextBlock, wanted: Schema, source: Source, reading: Reading) -> Rows:
+    return Rows(*ndjson_rows.read_block(block, wanted, name=source.name, lenient=reading.lenient))
+
+
+def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - like the others
+    scan = binary_rows.scan(source)
+    schema = {column: binary_rows.plain_type(dtype) for column, dtype in scan.collect_schema().items()}
+
+    def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
+        first = 1
+        for cells in binary_rows.read_batches(scan, columns):
+            lines = pl.int_range(first, first + cells.height, dtype=pl.UInt64)
+            first += cells.height
+            yield lambda lines=lines, cells=cells: Rows(_number(lines, cells.height), cells)  # type: ignore[misc]
+
+    return Table(source, schema, (), (), holds_address=False, batches=batches)
+
+
+def _open_excel(source: Source, reading: Reading) -> Table:
+    sheet = binary_rows.read_sheet(source, reading.sheet)
+    dialect = sheet.name_columns(reading.has_header, reading.columns, source.name)
+
+    def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
+        lines, cells = sheet.rows(dialect)
+        yield lambda: Rows(
+            pl.select(line=lines, malformed=pl.repeat(None, cells.height, dtype=pl.String)), cells.select(columns)
+        )
+
+    schema = dict.fromkeys(dialect.columns, pl.String())
+    is_row = reading.has_header and holds_address(dialect)
+    return Table(source, schema, sheet.notes(source.name), dialect.twice, is_row, batches)
+
+
+def _number(lines: pl.Expr, height: int) -> pl.DataFrame:
+    return pl.select(line=lines, malformed=pl.repeat(None, height, dtype=pl.String))
+
+
+def unite(tables: Sequence[Table]) -> Schema:
+    """The columns that all tables have, in the order of the first, with types that fit all.
+
+    Raises:
+        DataError: the types of a column have nothing in common.
+    """
+    first, *others = tables
+    common = [column for column in first.columns if all(column in other.columns for other in others)]
+    frames = [pl.DataFrame(schema={column: table.columns[column] for column in common}) for table in tables]
+    try:
+        united = pl.concat(frames, how="vertical_relaxed").schema if common else pl.Schema()
+    except pl.exceptions.PolarsError as error:
+        remedy = "give each column the same type in all files"
+        raise DataError(f"the files' types differ: {error}", where=first.source.name, remedy=remedy) from error
+    return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}

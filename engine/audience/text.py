@@ -1,0 +1,377 @@
+"""Text files as blocks of whole lines in UTF-8, whatever they are compressed with and encoded in.
+
+Nothing is lost on the way: a byte that is no character in the file's encoding becomes `DAMAGE`, and the row that has
+it is malformed.
+"""
+
+import codecs
+import gzip
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+import polars as pl
+
+from engine.errors import DataError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# Large enough that Polars is busy and not the interpreter; small enough for several at once.
+BLOCK_BYTES = 8 << 20
+# A non-character of Unicode: never in text that is passed on, so it marks what could not be read.
+DAMAGE = "\ufdd0"
+DAMAGE_BYTES = DAMAGE.encode()
+_DETECTION_BYTES = 1 << 18
+_LONGEST_LINE = 1 << 20
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# The order matters: UTF-32's mark begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# What mailing lists are written in; the detector chooses among these alone.
+_PLAUSIBLE = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949", "koi8_r", "cp437", "cp850", "mac_roman"),
+)
+# Nobody can tell these apart by some names; the first is by far the most frequent.
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1258")
+
+
+def _mark_damage(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return DAMAGE, error.end
+
+
+codecs.register_error("mailrun-damage", _mark_damage)
+
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Some whole lines of a file.
+
+    Attributes:
+        data: with line feeds (or CR LF) as line ends; the file's last line may have none. It is UTF-8 where the file
+            was transcoded; where it said to be UTF-8 it may turn out not to be: see `mark_damage`.
+        first_line: the number of its first line, from 1.
+        lines: how many line feeds it has.
+        damaged: whether transcoding left `DAMAGE` in it.
+        is_last: the file ends with it.
+    """
+
+    data: bytes
+    first_line: int
+    lines: int
+    damaged: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a text file is encoded.
+
+    Attributes:
+        name: a codec of Python.
+        note: a sentence for people where it was guessed, else None.
+    """
+
+    name: str
+    note: str | None = None
+
+    @property
+    def is_utf_8(self) -> bool:
+        """Whether nothing has to be transcoded."""
+        return codecs.lookup(self.name).name in ("utf-8", "ascii", "utf-8-sig")
+
+
+@contextmanager
+def open_raw(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading its bytes, decompressed where it is gzip or Zstandard."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        if magic.startswith(_GZIP):
+            with gzip.open(file, "rb") as unpacked:
+                yield cast("BinaryIO", unpacked)
+        elif magic == _ZSTD:
+            with zstd.open(file, "rb") as unpacked:
+                yield cast("BinaryIO", unpacked)
+        else:
+            yield file
+
+
+def is_compressed(path: Path) -> bool:
+    """Tell by the file's first bytes."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return magic.startswith(_GZIP) or magic == _ZSTD
+
+
+def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: bool) -> Encoding:
+    """Tell a text file's encoding: declared, by its mark, UTF-8 where its bytes are that, or guessed.
+
+    Reads as far as the first bytes that are not ASCII.
+
+    Raises:
+        DataError: it mixes encodings, or nothing fits; not if `lenient`: then it is UTF-8 with damaged rows.
+        OSError: the file cannot be read.
+    """
+    with open_raw(path) as file:
+        head = _read(file, BLOCK_BYTES, name, lenient=lenient)
+        for mark, encoding in _MARKS:
+            if head.startswith(mark):
+                return Encoding(encoding)
+        if declared:
+            return Encoding(declared)
+        if wide := _tell_wide(head):
+            return Encoding(wide, f"{name}: read as {wide.upper()}, as its bytes suggest")
+        block = head
+        while block and block.isascii():
+            block = _read(file, BLOCK_BYTES, name, lenient=lenient)
+        if block and not block.endswith(b"\n"):  # no character may be cut in the middle
+            block += _guard(lambda: file.readline(_LONGEST_LINE), b"", name, lenient=lenient)
+    return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
+
+
+def _tell_wide(head: bytes) -> str | None:
+    """Tell UTF-16 without a mark: every other byte of Western text is NUL."""
+    sample = head[:4096]
+    pairs = len(sample) // 2
+    if pairs < 2:
+        return None
+    odd, even = sample[1::2].count(0), sample[::2].count(0)
+    if odd > pairs * 0.6 and even < pairs * 0.1:
+        return "utf-16-le"
+    return "utf-16-be" if even > pairs * 0.6 and odd < pairs * 0.1 else None
+
+
+def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
+    """Judge the first block that is not ASCII, line by line."""
+    lines = [line for line in block.split(b"\n") if not line.isascii()]
+    valid = sum(is_utf_8(line) for line in lines)
+    if lenient or valid * 2 > len(lines):
+        return Encoding("utf-8")
+    if valid:
+        what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
+        remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
+        raise DataError(what, where=name, remedy=remedy)
+    return _guess(b"\n".join(lines)[:_DETECTION_BYTES], name)
+
+
+def _guess(sample: bytes, name: str) -> Encoding:
+    from charset_normalizer import from_bytes  # noqa: PLC0415 - slow to import, and seldom needed
+
+    best = from_bytes(sample, cp_isolation=list(_PLAUSIBLE), threshold=0.5).best()
+    if best is None:
+        remedy = 'set encoding = "…" in [audience], such as windows-1252'
+        raise DataError("the file is not UTF-8, and in no encoding that can be told", where=name, remedy=remedy)
+    encoding = "cp1252" if best.encoding in _LATIN and _fits(sample, "cp1252") else best.encoding
+    told = encoding.replace("cp125", "windows-125").replace("_", "-")
+    note = f'{name}: read as {told}, as its bytes suggest; set encoding = "…" in [audience] if names look wrong'
+    return Encoding(encoding, note)
+
+
+def _fits(sample: bytes, encoding: str) -> bool:
+    try:
+        sample.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def read_text(  # noqa: PLR0913 - named one by one
+    path: Path, encoding: Encoding, *, name: str, quoted: bool, lenient: bool, block_bytes: int | None = None
+) -> Iterator[TextBlock]:
+    """Read a file as blocks of whole lines.
+
+    Args:
+        path: the file.
+        encoding: as `detect_encoding` tells it.
+        name: as errors show it.
+        quoted: whether line feeds inside quotation marks do not end a row: a block ends where they are even in number,
+            if there is such a place in it.
+        lenient: whether a compressed file that was cut is read as far as it goes.
+        block_bytes: about how much at once.
+
+    Raises:
+        DataError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    buffer = _Buffer(block_bytes or BLOCK_BYTES)
+    line, is_last = 1, False
+    with open_raw(path) as file:
+        fill = _fill_with_text(file, encoding, buffer, name, lenient=lenient)
+        while not is_last:
+            is_last = not next(fill, False)
+            cut = buffer.filled if is_last else _find_cut(buffer.data, buffer.filled, quoted=quoted)
+            if not cut and not is_last:
+                buffer.grow()  # not one whole line yet
+                continue
+            block = buffer.cut(cut)
+            if block or is_last:
+                lines = block.count(b"\n")
+                yield TextBlock(block, line, lines, not encoding.is_utf_8 and DAMAGE_BYTES in block, is_last)
+                line += lines
+
+
+class _Buffer:
+    """Bytes on their way from a file to blocks, in one piece of memory that is used again and again.
+
+    Fresh memory for every block costs more time in page faults than reading the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+        self.filled = 0
+        self._step = size
+
+    def grow(self) -> None:
+        """Make room for more."""
+        self.data.extend(bytes(self._step))
+
+    def read_from(self, file: BinaryIO) -> int:
+        """Fill what is free; returns how many bytes came, 0 at the file's end."""
+        if self.filled == len(self.data):
+            self.grow()
+        with memoryview(self.data) as view, view[self.filled :] as free:
+            count = _read_into(file, free)
+        self.filled += count
+        return count
+
+    def append(self, piece: bytes) -> None:
+        """Add bytes, whatever room that takes."""
+        self.data[self.filled : self.filled + len(piece)] = piece
+        self.filled += len(piece)
+
+    def cut(self, end: int) -> bytes:
+        """Take the first bytes out; those after them move to the front."""
+        taken = bytes(memoryview(self.data)[:end])
+        rest = self.filled - end
+        self.data[:rest] = self.data[end : self.filled]
+        self.filled = rest
+        return taken
+
+
+def is_utf_8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, found out without holding up other threads."""
+    if data.isascii():
+        return True
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
+def mark_damage(data: bytes) -> bytes:
+    """Put `DAMAGE` in the place of bytes that are not UTF-8."""
+    return data if is_utf_8(data) else data.decode(errors="mailrun-damage").encode()
+
+
+def _find_cut(data: bytearray, end: int, *, quoted: bool) -> int:
+    """The end of the last line at which quotation marks are even in number; that of the last line if there is none."""
+    last = cut = data.rfind(b"\n", 0, end) + 1
+    if not quoted or data.find(b'"', 0, cut) < 0:
+        return cut
+    odd = data.count(b'"', 0, cut) % 2
+    while odd and cut:
+        mark = data.rfind(b'"', 0, cut)
+        before = data.rfind(b"\n", 0, mark) + 1
+        odd ^= data.count(b'"', before, cut) % 2
+        cut = before
+    return cut or last
+
+
+def _fill_with_text(file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
+    """Fill the buffer with the file's text in UTF-8, without a mark and with line feeds as line ends; True for each."""
+    if encoding.is_utf_8:
+        filled = _copy(file, buffer, name, lenient=lenient)
+    else:
+        filled = _decode(file, encoding.name, buffer, name, lenient=lenient)
+    carriage_returns: bool | None = None
+    for _ in filled:
+        if carriage_returns is None:
+            if buffer.data.startswith(codecs.BOM_UTF8):
+                buffer.cut(len(codecs.BOM_UTF8))
+            text = memoryview(buffer.data)[: buffer.filled].tobytes()
+            carriage_returns = b"\n" not in text and b"\r" in text
+        if carriage_returns:
+            text = memoryview(buffer.data)[: buffer.filled].tobytes()
+            buffer.filled = 0
+            buffer.append(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        yield True
+
+
+def _copy(file: BinaryIO, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
+    while _guard(lambda: buffer.read_from(file), 0, name, lenient=lenient):
+        yield True
+
+
+def _decode(file: BinaryIO, encoding: str, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
+    decoder = codecs.getincrementaldecoder(encoding)("mailrun-damage")
+    size = len(buffer.data)
+    while piece := _read(file, size, name, lenient=lenient):
+        buffer.append(decoder.decode(piece).encode(errors="mailrun-lone"))
+        yield True
+    if tail := decoder.decode(b"", final=True):
+        buffer.append(tail.encode(errors="mailrun-lone"))
+        yield True
+
+
+def _replace_lone(error: UnicodeError) -> tuple[bytes, int]:
+    """A lone half of a UTF-16 pair, which some decoders let through, is damage as well."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return DAMAGE_BYTES, error.end
+
+
+codecs.register_error("mailrun-lone", _replace_lone)
+
+
+def _read_into(file: BinaryIO, free: memoryview) -> int:
+    """Fill memory as far as the file goes; of a compressed file that is cut, up to there."""
+    count = 0
+    while count < len(free):
+        try:
+            more = file.readinto1(free[count:])  # type: ignore[attr-defined] # every buffered file has it
+        except EOFError:
+            if count:
+                break
+            raise
+        if not more:
+            break
+        count += more
+    return count
+
+
+def _read(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
+    buffer = bytearray(size)
+    count = _guard(lambda: _read_into(file, memoryview(buffer)), 0, name, lenient=lenient)
+    return bytes(memoryview(buffer)[:count])
+
+
+def _guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) -> Read:
+    """Read, and say what is wrong with a compressed file."""
+    try:
+        return read()
+    except EOFError:
+        if lenient:
+            return nothing
+        remedy = "fetch it again, or give --lenient to go on with what there is"
+        raise DataError("the compressed file is cut: its end is missing", where=name, remedy=remedy) from None
+    except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
+        raise DataError(f"the compressed file is damaged: {error}", where=name, remedy="fetch it again") from None

@@ -1,0 +1,73 @@
+"""Planning a file of a folder, and reading the plan back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from engine.audience.plan import Lists, Plan, open_audience, plan_audience
+from engine.audience.sources import find_sources
+from engine.audience.spec import AudienceSpec, SuppressionSpec
+from engine.audience.tables import Reading, open_table, read_batches
+
+
+def plan(
+    folder: Path,
+    *,
+    source: str | Sequence[str] = "list.csv",
+    suppressed: Sequence[str] = (),
+    topic: str | None = None,
+    ignore_topics: bool = False,
+    columns: frozenset[str] | None = None,
+    limit: int | None = None,
+    order_key: str = "welcome",
+    lenient: bool = False,
+    lists: Lists | None = None,
+    into: Path | None = None,
+    downloads: Path | None = None,
+    **audience: Any,
+) -> Plan:
+    """Plan the file of a folder into that folder; what is not named here is for `[audience]`."""
+    into = into or folder
+    for old in (*into.glob("recipients-*.parquet"), *into.glob("excluded-*.parquet")):
+        old.unlink()
+    spec = AudienceSpec.model_validate({"source": source, **audience})
+    return plan_audience(
+        audience=spec,
+        suppression=SuppressionSpec(files=tuple(suppressed), topic=topic),
+        workspace=folder,
+        opened=open_audience(find_sources(spec.source, folder, downloads=downloads), spec, lenient=lenient),
+        columns=columns,
+        folder=into,
+        order_key=order_key,
+        limit=limit,
+        ignore_topics=ignore_topics,
+        lists=lists,
+        downloads=downloads,
+    )
+
+
+def recipients(folder: Path) -> pl.DataFrame:
+    """All recipients, in the plan's order."""
+    return pl.concat([pl.read_parquet(path) for path in sorted(folder.glob("recipients-*.parquet"))])
+
+
+def all_excluded(folder: Path) -> pl.DataFrame:
+    """All exclusions, sorted by row."""
+    return pl.concat([pl.read_parquet(path) for path in sorted(folder.glob("excluded-*.parquet"))])
+
+
+def excluded(folder: Path) -> list[tuple[int, str, str]]:
+    """Line, reason and detail of every exclusion."""
+    return all_excluded(folder).select("line", "reason", "detail").rows()
+
+
+def read_file(path: Path, wanted: Sequence[str] | None = None, **reading: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read a file as the audience is read: the places (`line`, `malformed`) and the cells of all its rows."""
+    (source,) = find_sources(str(path), path.parent)
+    table = open_table(source, Reading(**reading))
+    wanted = list(table.columns) if wanted is None else wanted
+    batches = [batch.load() for batch in read_batches([table], wanted, table.columns)]
+    places = pl.concat([pl.DataFrame(schema={"line": pl.UInt64, "malformed": pl.String}), *(b.places for b in batches)])
+    return places, pl.concat([b.cells for b in batches])

@@ -1,0 +1,111 @@
+"""Checks beside the grammar: nothing unless asked for, a note by default, an exclusion where configured."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support.plans import excluded, plan
+
+from engine.audience.checks import AddressChecks, find_typo, is_disposable
+from engine.audience.plan import Lists
+from engine.audience.providers import PROVIDER_DOMAINS
+from engine.audience.spec import ChecksSpec
+
+LIST = (
+    "email\nann@example.com\nbob@gnail.com\nInfo@example.com\neve@mailinator.com\nzoe@dead.example\nno-reply+x@gmx.de\n"
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "list.csv").write_text(LIST)
+    return tmp_path
+
+
+def test_nothing_is_checked_unless_asked_for(workspace: Path) -> None:
+    found = plan(workspace)
+    assert (found.accepted, found.notes) == (6, ())
+
+
+@pytest.mark.parametrize(
+    ("check", "lines", "words"),
+    [
+        ("typo", [3], "the domain gnail.com looks mistyped: did they mean gmail.com?"),
+        ("role", [4, 7], "info@ stands for a role and not for a person"),
+        ("disposable", [5], "the domain mailinator.com gives throw-away addresses"),
+        ("mx", [6], "the domain dead.example takes no mail: DNS has no mail server for it"),
+    ],
+)
+def test_a_check_warns_or_excludes(check: str, lines: list[int], words: str, workspace: Path) -> None:
+    lists = Lists(look_up=lambda _: ({"dead.example"}, ()))
+    warned = plan(workspace, checks={check: "warn"}, lists=lists)
+    assert warned.accepted == 6
+    assert words in warned.notes[0]
+    assert warned.notes[0].startswith(f"{len(lines)} rows have an address that the check {check} objects to")
+    assert plan(workspace, checks={check: "exclude"}, lists=lists).excluded == {"invalid_address": len(lines)}
+    assert [line for line, _, _ in excluded(workspace)] == lines
+    assert excluded(workspace)[0][1:] == ("invalid_address", words)
+
+
+def test_what_is_allowed_is_not_objected_to(workspace: Path) -> None:
+    every = dict.fromkeys(("typo", "role", "disposable", "mx"), "exclude")
+    allow = ("gnail.com", "info", "no-reply", "mailinator.com", "dead.example")
+    lists = Lists(look_up=lambda domains: (set(domains) & {"dead.example"}, ()))
+    assert plan(workspace, checks={**every, "allow": allow}, lists=lists).accepted == 6
+
+
+def test_domains_that_could_not_be_looked_up_are_taken_for_good_and_told(workspace: Path) -> None:
+    found = plan(workspace, checks={"mx": "exclude"}, lists=Lists(look_up=lambda domains: ((), domains)))
+    assert found.accepted == 6
+    assert found.notes == ("5 domains could not be looked up in DNS, and were taken for good",)
+
+
+def test_each_domain_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.audience.text.BLOCK_BYTES", 200)
+    (tmp_path / "list.csv").write_text("email\n" + "".join(f"u{n}@d{n % 9}.example\n" for n in range(300)))
+    asked: list[str] = []
+    plan(tmp_path, checks={"mx": "warn"}, lists=Lists(look_up=lambda domains: (asked.extend(domains) or (), ())))
+    assert sorted(asked) == [f"d{n}.example" for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("domain", "meant"),
+    [
+        ("gmial.com", "gmail.com"),
+        ("gmai.com", "gmail.com"),
+        ("gmaill.com", "gmail.com"),
+        ("gnail.com", "gmail.com"),
+        ("gmail.con", "gmail.com"),
+        ("gmail.co", "gmail.com"),
+        ("hotmial.com", "hotmail.com"),
+        ("yaho.com", "yahoo.com"),
+        ("outlok.com", "outlook.com"),
+        ("iclould.com", "icloud.com"),
+        ("gmail.com", None),
+        ("ymail.com", None),
+        ("mail.com", None),
+        ("email.com", None),
+        ("gmx.net", None),
+        ("acme.example", None),
+        ("x.de", None),
+    ],
+)
+def test_a_domain_one_slip_from_a_provider_is_a_typo(domain: str, meant: str | None) -> None:
+    assert find_typo(domain) == meant
+
+
+def test_no_provider_is_anothers_typo() -> None:
+    assert [domain for domain in PROVIDER_DOMAINS if find_typo(domain)] == []
+
+
+def test_a_domain_inside_a_disposable_one_is_disposable_unless_allowed() -> None:
+    assert is_disposable("mailinator.com")
+    assert is_disposable("inbox.mailinator.com")
+    assert not is_disposable("inbox.mailinator.com", {"mailinator.com"})
+    assert not is_disposable("example.com")
+
+
+def test_rows_without_an_address_are_passed_over() -> None:
+    checks = AddressChecks(ChecksSpec.model_validate({"role": "exclude", "typo": "exclude"}))
+    faults = checks.judge(pl.Series([None, "info@x.example", "ann@gmial.com"]))
+    assert [bool(fault) for fault in faults] == [False, True, True]
