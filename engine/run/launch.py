@@ -28,7 +28,7 @@ from engine.report.accounts import Accounts
 from engine.run import planning, preflight
 from engine.run.abandonable import run_abandonable
 from engine.run.accounting import require_accounts
-from engine.run.manifest import digest_tree
+from engine.run.manifest import digest_campaign
 from engine.run.planning import FrozenRun, PlanRequest
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
@@ -167,7 +167,7 @@ async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[Fro
     """Open a run that was begun; what is sent is what was frozen, and a change since then is said."""
     frozen = planning.open_run(known, request.store)
     quota = await preflight.check_account(client, _read_sender(_frozen_campaign(frozen)))
-    if digest_tree(request.plan.campaign.folder) != frozen.manifest.campaign_files:
+    if digest_campaign(request.plan.campaign.folder) != frozen.manifest.campaign_files:
         log.warning("campaign.changed", run=known.name, note="the campaign as launched is sent, not as it is now")
     return frozen, quota
 

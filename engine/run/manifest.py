@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.audience.plan import LeaseRange
+from engine.campaign.files import list_files
 from engine.errors import DataError
 from engine.store.folder import digest_bytes, digest_file, write_file
 
@@ -94,6 +95,11 @@ def digest_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file under a folder, by relative path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): digest_file(path) for path in files}
+
+
+def digest_campaign(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that makes a campaign, by its path in a run's copy: as digest_tree of that."""
+    return {name: digest_file(path) for name, path in list_files(folder).items()}
 
 
 def find_damage(folder: Path, digests: dict[str, str]) -> list[str]:

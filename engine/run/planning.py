@@ -9,6 +9,7 @@ import engine
 from engine.audience import plan as audience_plan
 from engine.audience.plan import Plan
 from engine.audience.sources import Source, find_sources, read_columns
+from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
 from engine.errors import DataError
@@ -90,7 +91,7 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
     columns, sources = check_content(request)
     spec = request.campaign.spec
     with translate_os_errors(folder):
-        shutil.copytree(request.campaign.folder, folder / "campaign")
+        _copy_campaign(request.campaign.folder, folder / "campaign")
         plan_folder = folder / "plan"
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
@@ -107,6 +108,13 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
     manifest = _make_manifest(request, plan, sources, folder)
     write_manifest(folder, manifest)
     return manifest
+
+
+def _copy_campaign(source: Path, target: Path) -> None:
+    """Copy the campaign's files, and what it shares with others: the copy renders by itself."""
+    for name, file in list_files(source).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target / name)
 
 
 def _make_manifest(request: PlanRequest, plan: Plan, sources: tuple[Source, ...], folder: Path) -> Manifest:

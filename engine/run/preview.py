@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.audience.plan import read_lease
-from engine.campaign.message import Envelope, Message, prepare_envelope, write_eml
+from engine.campaign.message import Envelope, Message, prepare_envelope
+from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
@@ -103,7 +104,7 @@ def _count(found: Preview, message: Message, envelope: Envelope) -> None:
     found.html_bytes_largest = max(found.html_bytes_largest, len((message.html or "").encode()))
     if len(found.samples) < SAMPLES:
         path = found.folder / "samples" / f"{len(found.samples) + 1:02d}-row-{message.row}.eml"
-        write_file(path, write_eml(message, envelope))
+        write_file(path, Composer(envelope).compose(message))
         found.samples.append(path)
 
 

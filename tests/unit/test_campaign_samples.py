@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.campaign.message import Message, prepare_envelope, write_eml
+from engine.campaign.message import Message, prepare_envelope
+from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
 from engine.campaign.templates import check_names, compile_content
@@ -25,7 +26,7 @@ def render(name: str, row: dict[str, Any]) -> Message:
     check_names(content, COLUMNS)
     signer = TokenSigner([b"a key that only tests use"])
     message = Renderer(content, campaign, run_key="2026-11-24", signer=signer).render(row, 1, "ann@example.com")
-    assert write_eml(message, prepare_envelope(campaign))
+    assert Composer(prepare_envelope(campaign)).compose(message)
     return message
 
 
