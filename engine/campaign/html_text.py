@@ -70,6 +70,13 @@ def derive_text_template(tokens: Sequence[Token], tree: nodes.Template) -> Prepa
     return None if re.search(r"\{[{%#]", made) else places.restore(made)
 
 
+def has_preheader(html: str) -> bool:
+    """Tell whether the first words of a message are hidden ones, which stand beside the subject in a list."""
+    reader = _PreheaderReader()
+    reader.feed(html)
+    return reader.first_is_hidden is True
+
+
 def tidy_text(text: str) -> str:
     """Turn collected text and its breaks into lines: no runs of spaces, one empty line between paragraphs."""
     text = _SPACES.sub(" ", _INVISIBLE.sub("", text))
@@ -78,6 +85,31 @@ def tidy_text(text: str) -> str:
 
 def _collapse(breaks: re.Match[str]) -> str:
     return "\n" * min(2, max(1, 2 * breaks[0].count(_GAP) + breaks[0].count(_LINE)))
+
+
+class _PreheaderReader(HTMLParser):
+    """Finds out whether the first text of the body is hidden."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.first_is_hidden: bool | None = None
+        self._open: list[tuple[str, bool, bool]] = []  # tag, not shown at all, hidden
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        skipped = tag in _SKIPPED
+        hidden = "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style") or ""))
+        if tag not in _VOID:
+            self._open.append((tag, skipped, hidden))
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(tag == one for one, _, _ in self._open):
+            while self._open.pop()[0] != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if self.first_is_hidden is None and data.strip() and not any(skipped for _, skipped, _ in self._open):
+            self.first_is_hidden = any(hidden for _, _, hidden in self._open)
 
 
 class _TextReader(HTMLParser):

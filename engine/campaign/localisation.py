@@ -62,7 +62,7 @@ def is_right_to_left(tag: str | None) -> bool:
 
 
 class Formats:
-    """Filters that write dates, numbers and currency as the recipient's locale does.
+    """Filters that write dates, numbers and currency as the recipient's locale does, or the one given as `locale`.
 
     Values of a CSV audience are text: dates are read as ISO 8601, numbers as JSON writes them.
 
@@ -78,39 +78,49 @@ class Formats:
         """Return the filters by name."""
         return {name: getattr(self, method) for name, method in FILTERS.items()}
 
-    def format_date(self, value: Any, form: str = "medium") -> str:
+    def _choose(self, tag: str | None) -> Locale:
+        if tag is None:
+            return self.locale
+        locale = parse_locale(normalise_tag(tag) or "")
+        if locale is None:
+            raise ValueError(f"{_shorten(tag)} is no known locale")
+        return locale
+
+    def format_date(self, value: Any, form: str = "medium", locale: str | None = None) -> str:
         """`{{ signed_up|date("long") }}`: short, medium, long, full, or a CLDR pattern or skeleton."""
         moment = _read_moment(value)
         day = moment.date() if isinstance(moment, datetime) else moment
         if form not in _LENGTHS and form.isalpha():
-            return babel.dates.format_skeleton(form, datetime.combine(day, time()), locale=self.locale)
-        return babel.dates.format_date(day, form, locale=self.locale)
+            return babel.dates.format_skeleton(form, datetime.combine(day, time()), locale=self._choose(locale))
+        return babel.dates.format_date(day, form, locale=self._choose(locale))
 
-    def format_datetime(self, value: Any, form: str = "medium", tz: str | None = None) -> str:
+    def format_datetime(
+        self, value: Any, form: str = "medium", tz: str | None = None, locale: str | None = None
+    ) -> str:
         """`{{ starts_at|datetime("short", tz="Asia/Ho_Chi_Minh") }}`; a time without zone is UTC."""
         moment = _as_datetime(_read_moment(value))
         zone = babel.dates.get_timezone(tz) if tz else None
-        return babel.dates.format_datetime(moment, form, tzinfo=zone, locale=self.locale)
+        return babel.dates.format_datetime(moment, form, tzinfo=zone, locale=self._choose(locale))
 
-    def format_time(self, value: Any, form: str = "short", tz: str | None = None) -> str:
+    def format_time(self, value: Any, form: str = "short", tz: str | None = None, locale: str | None = None) -> str:
         """`{{ starts_at|time }}`."""
         moment = _as_datetime(_read_moment(value))
         zone = babel.dates.get_timezone(tz) if tz else None
-        return babel.dates.format_time(moment, form, tzinfo=zone, locale=self.locale)
+        return babel.dates.format_time(moment, form, tzinfo=zone, locale=self._choose(locale))
 
-    def format_number(self, value: Any, form: str | None = None) -> str:
+    def format_number(self, value: Any, form: str | None = None, locale: str | None = None) -> str:
         """`{{ points|number }}`, or with a CLDR pattern such as `"#,##0.00"`."""
-        return babel.numbers.format_decimal(_read_number(value), form, locale=self.locale)
+        return babel.numbers.format_decimal(_read_number(value), form, locale=self._choose(locale))
 
-    def format_percent(self, value: Any, form: str | None = None) -> str:
+    def format_percent(self, value: Any, form: str | None = None, locale: str | None = None) -> str:
         """`{{ 0.25|percent }}` is 25 %."""
-        return babel.numbers.format_percent(_read_number(value), form, locale=self.locale)
+        return babel.numbers.format_percent(_read_number(value), form, locale=self._choose(locale))
 
-    def format_currency(self, value: Any, currency: str, form: str | None = None) -> str:
+    def format_currency(self, value: Any, currency: str, form: str | None = None, locale: str | None = None) -> str:
         """`{{ price|currency("EUR") }}`; the code is ISO 4217's."""
         if not babel.numbers.is_currency(currency):
             raise ValueError(f"{currency} is no ISO 4217 currency code")
-        return babel.numbers.format_currency(_read_number(value), currency, form, locale=self.locale)
+        return babel.numbers.format_currency(_read_number(value), currency, form, locale=self._choose(locale))
 
 
 FILTERS: Mapping[str, str] = {

@@ -58,6 +58,7 @@ class Content:
         all_columns: they use more than can be listed beforehand.
         formats: how dates and numbers are written; the renderer sets the locale.
         missing: language -> parts that it has no template for, so that the default's stands in.
+        never_chosen: templates of languages, where no column tells the recipient's.
     """
 
     campaign: Campaign
@@ -66,6 +67,7 @@ class Content:
     all_columns: bool
     formats: Formats
     missing: Mapping[str, tuple[str, ...]]
+    never_chosen: tuple[str, ...] = ()
 
     def columns_used(self) -> frozenset[str] | None:
         """Return the columns that the templates read, without the engine's own names.
@@ -104,6 +106,7 @@ def compile_content(campaign: Campaign) -> Content:
         all_columns=any(found.all_columns for found in names),
         formats=formats,
         missing=_find_missing(files),
+        never_chosen=_find_never_chosen(campaign),
     )
 
 
@@ -117,6 +120,15 @@ def _find_variants(campaign: Campaign) -> Variants:
     parts = {SUBJECT: SUBJECT, PREHEADER: spec.preheader and PREHEADER, "html": spec.html, "text": spec.text}
     there = list_files(campaign.folder) if spec.locale is not None else {}
     return {part: {None: name, **_variants_of(name, there)} for part, name in parts.items() if name is not None}
+
+
+def _find_never_chosen(campaign: Campaign) -> tuple[str, ...]:
+    spec = campaign.spec.content
+    if spec.locale is not None:
+        return ()
+    there = list_files(campaign.folder)
+    names = (spec.html, spec.text, SUBJECT, PREHEADER)
+    return tuple(sorted(found for name in names if name for found in _variants_of(name, there).values()))
 
 
 def _variants_of(name: str, there: Collection[str]) -> dict[str | None, str]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from engine import __version__
-from engine.cli import audit, init, launch, plan, preview, sandbox, status
+from engine.cli import audit, check, init, launch, plan, preview, sandbox, status, test
 from engine.errors import ExitCode, MailrunError
 
 
@@ -27,6 +27,8 @@ for _command in (
     init.init,
     plan.plan,
     preview.preview,
+    check.check,
+    test.test,
     launch.launch,
     status.status,
     audit.audit,

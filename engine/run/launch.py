@@ -9,6 +9,7 @@ import structlog
 
 from engine.account.client import Endpoint, open_client
 from engine.account.quota import Quota
+from engine.campaign.lint import Severity
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
@@ -25,11 +26,12 @@ from engine.ledger.journal import Result
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run import planning, preflight
+from engine.run import content_check, planning, preflight
 from engine.run.abandonable import run_abandonable
 from engine.run.accounting import require_accounts
 from engine.run.manifest import digest_campaign
-from engine.run.planning import FrozenRun, PlanRequest
+from engine.run.planning import FrozenRun, PlanRequest, StagedRun
+from engine.run.rendering import RenderJob
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
 from engine.store.folder import Store
@@ -65,7 +67,7 @@ class LaunchRequest:
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
         endpoint: the embedded sandbox; None for what botocore resolves.
-        signer: of unsubscribe tokens.
+        keys: sign the unsubscribe tokens.
         confirm: asked once, before a new run is frozen; False calls it off.
         begin: told the run's accounts as sending begins.
         count: told every final result.
@@ -75,7 +77,7 @@ class LaunchRequest:
     store: Store
     ledger: Ledger
     endpoint: Endpoint | None
-    signer: TokenSigner
+    keys: tuple[bytes, ...]
     clock: Clock
     confirm: Confirm
     begin: Callable[[Accounts], None]
@@ -148,6 +150,7 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
         staged = await run_abandonable(
             lambda: planning.stage_run(request.plan, staging), stop, doing="the audience was planned"
         )
+        await run_abandonable(lambda: _check_content(request, staged), stop, doing="the content was checked")
         await preflight.check_recipients(client, quota, staged.folder / "plan")
         delivery = campaign.spec.delivery
         shared = quota.max_send_rate * delivery.rate_share
@@ -161,6 +164,30 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
         if not await run_abandonable(lambda: request.confirm(forecast), stop, doing="waiting for an answer"):
             raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
         return planning.publish_run(staged, request.store, request.ledger), quota
+
+
+def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
+    """Stop at errors of the content; tell its warnings.
+
+    Raises:
+        DataError: the content must not be sent.
+    """
+    campaign, manifest = request.plan.campaign, staged.manifest
+    job = RenderJob(
+        folder=staged.folder,
+        name=campaign.name,
+        run_key=request.plan.key,
+        columns=manifest.columns,
+        keys=request.keys,
+    )
+    findings = content_check.check_templates(campaign, staged.folder, manifest, manifest.columns)
+    sample = content_check.check_sample(job, manifest)
+    findings.merge(sample.findings)
+    content_check.refuse_errors(
+        sample, max_failure_rate=campaign.spec.guard.max_failure_rate, where=str(campaign.folder)
+    )
+    for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
+        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy)
 
 
 async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[FrozenRun, Quota]:
@@ -182,7 +209,7 @@ async def _send(request: LaunchRequest, frozen: FrozenRun, quota: Quota, client:
         account=client.meta.endpoint_url,
         quota=quota,
         transport=SesTransport(client, envelope, sender_address=_read_sender(campaign)),
-        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=request.signer),
+        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=TokenSigner(request.keys)),
         stop=stop,
         clock=request.clock,
         count=request.count,
