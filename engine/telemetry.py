@@ -14,7 +14,7 @@ def configure_logs(*, verbose: bool) -> None:
     """
     terminal = sys.stderr.isatty()
     level = logging.DEBUG if verbose else logging.WARNING if terminal else logging.INFO
-    shown = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    shown = _write_sentence if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -25,3 +25,11 @@ def configure_logs(*, verbose: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _write_sentence(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    """Write an event for a person: its note where it has one, then the rest in brackets."""
+    level, name, _ = event.pop("level"), event.pop("event"), event.pop("at")
+    said = event.pop("note", name)
+    rest = ", ".join(f"{key} {value}" for key, value in event.items())
+    return f"{level}: {said}" + (f" ({rest})" if rest else "")

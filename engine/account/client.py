@@ -1,4 +1,4 @@
-"""Reaching SES: one async client, made as botocore resolves everything, without a retry of its own."""
+"""Reaching SES: async clients, made as botocore resolves everything; the one that sends never retries by itself."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,13 +15,19 @@ CONNECTIONS = 128  # calls in flight at most; at 50 ms a call, 2,560 calls a sec
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
-# botocore's own retries send a message again whose reply was lost; every retry is decided by the engine.
-_CONFIG = AioConfig(
+# botocore's own retries send a message again whose reply was lost: of sends, every retry is decided by the engine.
+SENDS = AioConfig(
     max_pool_connections=CONNECTIONS,
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 1, "mode": "standard"},
     parameter_validation=False,
+)
+# Every other call is limited to one a second for the whole account, whoever makes it; asking again harms nobody.
+QUESTIONS = AioConfig(
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
+    retries={"total_max_attempts": 4, "mode": "standard"},
 )
 
 
@@ -36,12 +42,13 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def open_client(endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
-    """Open the SES v2 client.
+async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
+    """Open an SES v2 client.
 
     Region, credentials, profile, endpoint (`AWS_ENDPOINT_URL_SESV2`), proxies and CA bundle are what botocore resolves.
 
     Args:
+        config: SENDS or QUESTIONS.
         endpoint: where to send instead.
 
     Raises:
@@ -59,7 +66,7 @@ async def open_client(endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
     )
     with translate_aws_errors("SES"):
         session = AioSession()
-        context = session.create_client("sesv2", config=_CONFIG, **given)
+        context = session.create_client("sesv2", config=config, **given)
         client = await context.__aenter__()
     try:
         yield client

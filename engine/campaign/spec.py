@@ -170,6 +170,11 @@ class CampaignSpec(Section):
     delivery: DeliverySpec = DeliverySpec()
     guard: GuardSpec = GuardSpec()
 
+    @property
+    def signs_links(self) -> bool:
+        """Tell whether messages carry unsubscribe tokens of ours."""
+        return self.unsubscribe is not None and self.unsubscribe.ses_contact_list is None
+
     @field_validator("unsubscribe")
     @classmethod
     def _fits_the_kind(cls, unsubscribe: UnsubscribeSpec | None, info: ValidationInfo) -> UnsubscribeSpec | None:

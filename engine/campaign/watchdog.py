@@ -47,7 +47,8 @@ class Watchdog:
             if self._is_looking and self._thread == thread:
                 return
             self._thread, self._is_looking = thread, True
-        threading.Thread(target=self._look, args=(thread,), daemon=True, name="watchdog").start()
+        clock = _processor_clock(thread)  # asked for here: the thread is certainly alive
+        threading.Thread(target=self._look, args=(thread, clock), daemon=True, name="watchdog").start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -58,18 +59,20 @@ class Watchdog:
         while still_to_come:
             time.sleep(0)  # the interruption is on its way: here at the latest
 
-    def _look(self, thread: int) -> None:
-        clock = _processor_clock(thread)
+    def _look(self, thread: int, clock: Callable[[], float | None]) -> None:
         seen, since, idle = 0, 0.0, 0
         never = threading.Event()
         while True:
             never.wait(LOOK_SECONDS)
             working = self._working
+            now = clock()
+            if now is None:
+                return  # the thread has ended; another one has a look of its own
             if working and working == seen:
-                if clock() - since > self.limit_seconds:
+                if now - since > self.limit_seconds:
                     self._interrupt(working, thread)
                 continue
-            seen, since = working, clock()
+            seen, since = working, now
             idle = 0 if working else idle + 1
             if self._is_to_end(thread, idle):
                 return
@@ -89,9 +92,17 @@ class Watchdog:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TimeUpError))
 
 
-def _processor_clock(thread: int) -> Callable[[], float]:
+def _processor_clock(thread: int) -> Callable[[], float | None]:
+    """Return a clock of the processor time of a living thread; it says None when the thread has ended."""
     try:
         number = time.pthread_getcpuclockid(thread)
     except (AttributeError, OSError):  # macOS has no such clock
         return time.monotonic
-    return lambda: time.clock_gettime(number)
+
+    def read() -> float | None:
+        try:
+            return time.clock_gettime(number)
+        except OSError:
+            return None
+
+    return read

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.campaign.spec import Campaign, check_key, format_key, load_campaign
 from engine.cli.options import Common
 from engine.clock import SystemClock
+from engine.errors import UsageError
 from engine.ledger.database import Ledger, open_ledger
 from engine.run.planning import PlanRequest
 from engine.settings import Settings, load_settings
@@ -63,11 +64,22 @@ def find_campaign_folder(given: str, common: Common) -> Path:
 
 
 def _find_workspace(campaign: Path | None) -> Path:
-    """Take the workspace around a campaign, else the nearest folder upwards that has `campaigns/`, else this one."""
+    """Take the workspace around a campaign, else the nearest folder upwards that has `campaigns/`.
+
+    Raises:
+        UsageError: there is none; no store is made in a folder that is no workspace.
+    """
     if campaign is not None and campaign.parent.name == "campaigns":
         return campaign.parent.parent
     here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / "campaigns").is_dir()), here)
+    for folder in (here, *here.parents):
+        if (folder / "campaigns").is_dir():
+            return folder
+    raise UsageError(
+        "there is no workspace here: no folder upwards has campaigns/",
+        where=str(here),
+        remedy="change into one, name one with --workspace, or make one with mailrun init",
+    )
 
 
 def make_plan_request(  # noqa: PLR0913 - one for each option

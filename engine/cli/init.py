@@ -9,9 +9,9 @@ import click
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 def init(folder: Path) -> None:
     """Make a workspace in DIR (here, by default) with three sample campaigns and a sample audience."""
-    from engine.cli.samples import copy_samples  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.output import name_command  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.samples import copy_samples  # noqa: PLC0415
 
     for path in copy_samples(folder):
         click.echo(f"made {path}")
-    inside = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"next: {inside}mailrun launch campaigns/welcome --sandbox")
+    click.echo(f"next: {name_command()} launch {folder / 'campaigns' / 'welcome'} --sandbox")

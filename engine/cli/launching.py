@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -33,7 +34,7 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                         store=place.store,
                         ledger=place.ledger,
                         endpoint=endpoint,
-                        keys=read_signing_keys(place),
+                        read_keys=partial(read_signing_keys, place),
                         clock=place.clock,
                         confirm=_make_confirm(yes=yes or sandbox),
                         begin=progress.begin,
@@ -72,12 +73,12 @@ def _suggest(launched: Launched, campaign: str, *, sandbox: bool) -> Iterator[st
         again = " --sandbox" if sandbox else ""
         key = accounts.run.rpartition("/")[2]
         yield f"paused: {accounts.reason}"
-        yield f"to go on: mailrun launch {campaign} --key {key}{again}"
+        yield f"to go on: {output.name_command()} launch {campaign} --key {key}{again}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store / 'outcomes'}/lease-*.parquet"
     if sandbox:
-        yield "see the messages: mailrun sandbox, then open http://127.0.0.1:8025/"
+        yield f"see the messages: {output.name_command()} sandbox, then open http://127.0.0.1:8025/"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:

@@ -5,6 +5,7 @@ Command modules import nothing heavy at their top: `mailrun --help` answers in a
 
 import json
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -68,7 +69,8 @@ def _report(error: MailrunError, code: ExitCode) -> NoReturn:
     """Say what happened, where and what to do; on stdout as well where JSON was asked for."""
     click.echo(click.style("error: ", fg="red", bold=True) + error.what, err=True)
     if error.where:
-        click.echo(f"   at: {error.where}", err=True)
+        here = f"{Path.cwd()}/"  # paths are long; those under this folder are shown as people type them
+        click.echo(f"   at: {error.where.replace(here, '')}", err=True)
     click.echo(f"   do: {error.remedy}", err=True)
     if "--json" in sys.argv[1:]:
         told = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": int(code)}

@@ -1,6 +1,9 @@
 """What commands print on stdout: one JSON document, or tables and plain sentences."""
 
 import json
+import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +21,14 @@ from engine.run.preview import Preview, describe_sizes
 from engine.run.rendering import Rendered
 
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
+
+
+def name_command() -> str:
+    """Return how to call this command again: its name where the shell finds it, else as it was called."""
+    called = sys.argv[0]
+    if called.endswith("__main__.py"):
+        return "python -m engine"
+    return "mailrun" if shutil.which("mailrun") else os.path.relpath(called)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -61,7 +72,7 @@ def print_preview(preview: Preview, campaign: str) -> None:
     print_lines(_describe_forecast(preview.forecast, preview.manifest.accepted))
     if preview.gallery is not None:
         print_lines(f"to look at: {preview.gallery}", f"as mail:    {preview.gallery.parent}/samples/*.eml")
-    mend, go_on = "mend what is wrong, then preview again", f"mailrun launch {campaign} --sandbox"
+    mend, go_on = "mend what is wrong, then preview again", f"{name_command()} launch {campaign} --sandbox"
     print_lines(f"next: {go_on if preview.passes else mend}")
 
 
@@ -77,7 +88,9 @@ def print_check(checked: Checked, campaign: str) -> None:
         print_lines(f"  ERROR account: {error.what}" + (f" ({error.where})" if error.where else ""))
         print_lines(f"        {error.remedy}")
     passes = checked.exit_code is ExitCode.FINISHED
-    print_lines("passed" if passes else "NOT PASSED", f"next: mailrun {'launch' if passes else 'preview'} {campaign}")
+    print_lines(
+        "passed" if passes else "NOT PASSED", f"next: {name_command()} {'launch' if passes else 'preview'} {campaign}"
+    )
 
 
 def print_findings(findings: Findings) -> None:

@@ -31,5 +31,5 @@ def plan(campaign: str, common: Common, **changes: Any) -> None:
     output.print_lines(
         *(f"note: {note}" for note in manifest.notes),
         f"who and why: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
-        f"next: mailrun preview {campaign}",
+        f"next: {output.name_command()} preview {campaign}",
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import webbrowser
+from functools import partial
 from typing import Any
 
 from engine.cli import output
@@ -24,7 +25,9 @@ def preview_campaign(
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         with open_endpoint(place.store, sandbox=sandbox) as endpoint:
             account = asyncio.run(ask_account(endpoint))
-        found = preview_run(request, place.store, read_signing_keys(place), account=account, addresses=addresses)
+        found = preview_run(
+            request, place.store, partial(read_signing_keys, place), account=account, addresses=addresses
+        )
     accounts = describe_plan(found.manifest, found.folder)
     if common.json:
         output.print_json(accounts.to_json() | found.to_json())
@@ -41,7 +44,7 @@ def check_and_print(campaign: str, common: Common, *, sandbox: bool, **changes: 
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        checked = asyncio.run(check_campaign(request, place.store, read_signing_keys(place), endpoint))
+        checked = asyncio.run(check_campaign(request, place.store, partial(read_signing_keys, place), endpoint))
     if common.json:
         output.print_json(describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json())
     else:
@@ -56,8 +59,8 @@ def send_and_print(
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        keys = read_signing_keys(place)
-        proofs = asyncio.run(send_proofs(request, place.store, keys, endpoint, to=to, as_address=as_address))
+        read_keys = partial(read_signing_keys, place)
+        proofs = asyncio.run(send_proofs(request, place.store, read_keys, endpoint, to=to, as_address=as_address))
     if common.json:
         output.print_json({"campaign": request.campaign.name, "proofs": [proof.to_json() for proof in proofs]})
     else:

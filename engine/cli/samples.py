@@ -28,7 +28,7 @@ def copy_samples(folder: Path) -> list[Path]:
                 remedy="name another folder; nothing was touched",
             )
     source = _find_samples()
-    ignore = shutil.ignore_patterns("__pycache__")
+    ignore = shutil.ignore_patterns("*.py", "__pycache__")  # the script that made them stays here
     with translate_os_errors(folder):
         return [shutil.copytree(source / name, folder / name, ignore=ignore) for name in _NAMES]
 

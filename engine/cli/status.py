@@ -26,4 +26,4 @@ def status(run: str | None, common: Common) -> None:
     elif all_accounts:
         output.print_runs(all_accounts)
     else:
-        output.print_lines("no runs yet", "next: mailrun launch campaigns/welcome --sandbox")
+        output.print_lines("no runs yet", f"next: {output.name_command()} launch campaigns/welcome --sandbox")

@@ -22,7 +22,7 @@ def _lines(accounts: Accounts) -> Iterator[str]:
     yield _entry("accepted", accounts.accepted)
     for outcome in Outcome:
         count = accounts.count(outcome)
-        if count or outcome is Outcome.SENT:
+        if count or (outcome is Outcome.SENT and accounts.started_at):
             in_flight = accounts.in_flight if outcome is Outcome.IN_DOUBT else 0
             note = f"  ({in_flight:,} in flight)" if in_flight else ""
             yield _entry(f"  → {outcome.replace('_', ' ')}", count) + note

@@ -1,11 +1,11 @@
 """`mailrun check`: may this campaign be launched? Its content against its audience, and the account."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.account.client import Endpoint, open_client
+from engine.account.client import QUESTIONS, Endpoint, open_client
 from engine.audience.sources import find_sources, read_columns
 from engine.campaign.lint import Findings, Severity
 from engine.campaign.mailbox import parse_mailbox
@@ -15,8 +15,8 @@ from engine.run.content_check import check_sample, check_templates
 from engine.run.forecast import RunForecast, forecast_run
 from engine.run.manifest import Manifest
 from engine.run.planning import PlanRequest
-from engine.run.preview import replan
-from engine.run.rendering import Rendered, RenderJob
+from engine.run.preview import make_job, replan
+from engine.run.rendering import Rendered
 from engine.store.folder import Store
 
 
@@ -62,7 +62,7 @@ class Checked:
 
 
 async def check_campaign(
-    request: PlanRequest, store: Store, keys: tuple[bytes, ...], endpoint: Endpoint | None
+    request: PlanRequest, store: Store, read_keys: Callable[[], tuple[bytes, ...]], endpoint: Endpoint | None
 ) -> Checked:
     """Plan, look at the content and a fair sample of messages, and ask the account.
 
@@ -70,7 +70,7 @@ async def check_campaign(
         DataError: audience or templates are so wrong that nothing can be planned.
     """
     manifest, folder = replan(request, store, "checks")
-    job = RenderJob(folder=folder, name=request.campaign.name, run_key=request.key, columns=manifest.columns, keys=keys)
+    job = make_job(request, manifest, folder, read_keys)
     available = read_columns(find_sources(request.campaign.spec.audience.source, request.workspace))
     findings = check_templates(request.campaign, folder, manifest, tuple(available))
     sample = check_sample(job, manifest)
@@ -91,7 +91,7 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
             return None
 
     try:
-        async with open_client(endpoint) as client:
+        async with open_client(QUESTIONS, endpoint) as client:
             quota = await keep_error(preflight.check_account(client, sender))
             if quota is not None:
                 await keep_error(preflight.check_recipients(client, quota, checked.folder / "plan"))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from engine.account.client import Endpoint, open_client
+from engine.account.client import QUESTIONS, Endpoint, open_client
 from engine.account.quota import Quota, read_quota
 from engine.campaign.spec import DeliverySpec
 from engine.errors import MailrunError
@@ -41,7 +41,7 @@ class RunForecast:
 async def ask_account(endpoint: Endpoint | None) -> Quota | MailrunError:
     """Ask the account for its limits; returns the error where it cannot be asked."""
     try:
-        async with open_client(endpoint) as client:
+        async with open_client(QUESTIONS, endpoint) as client:
             return await read_quota(client)
     except MailrunError as error:
         return error

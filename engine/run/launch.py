@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from engine.account.client import Endpoint, open_client
+from engine.account.client import QUESTIONS, SENDS, Endpoint, open_client
 from engine.account.quota import Quota
 from engine.campaign.lint import Severity
 from engine.campaign.mailbox import parse_mailbox
@@ -67,7 +67,7 @@ class LaunchRequest:
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
         endpoint: the embedded sandbox; None for what botocore resolves.
-        keys: sign the unsubscribe tokens.
+        read_keys: reads the keys that sign unsubscribe tokens, where the campaign has links of its own.
         confirm: asked once, before a new run is frozen; False calls it off.
         begin: told the run's accounts as sending begins.
         count: told every final result.
@@ -77,7 +77,7 @@ class LaunchRequest:
     store: Store
     ledger: Ledger
     endpoint: Endpoint | None
-    keys: tuple[bytes, ...]
+    read_keys: Callable[[], tuple[bytes, ...]]
     clock: Clock
     confirm: Confirm
     begin: Callable[[Accounts], None]
@@ -118,13 +118,14 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     known = _find_run(request)
     if known is not None and known.state in (RunState.FINISHED, RunState.CANCELLED):
         return Launched(_read_accounts(request, known.name), sent_now=False)
-    async with open_client(request.endpoint) as client:
+    async with open_client(QUESTIONS, request.endpoint) as account:
         if known is None:
-            frozen, quota = await _plan_and_freeze(request, client, stop)
+            frozen, quota = await _plan_and_freeze(request, account, stop)
         else:
-            frozen, quota = await _take_up(request, known, client)
+            frozen, quota = await _take_up(request, known, account)
         if not stop.requested:
-            await _send(request, frozen, quota, client, stop)
+            async with open_client(SENDS, request.endpoint) as sender:
+                await _send(request, frozen, quota, account=account, sender=sender, stop=stop)
     return Launched(_read_accounts(request, request.plan.name), sent_now=True)
 
 
@@ -178,7 +179,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
         name=campaign.name,
         run_key=request.plan.key,
         columns=manifest.columns,
-        keys=request.keys,
+        keys=request.read_keys() if campaign.spec.signs_links else (),
     )
     findings = content_check.check_templates(campaign, staged.folder, manifest, manifest.columns)
     sample = content_check.check_sample(job, manifest)
@@ -199,17 +200,20 @@ async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[Fro
     return frozen, quota
 
 
-async def _send(request: LaunchRequest, frozen: FrozenRun, quota: Quota, client: Any, stop: Stop) -> None:
+async def _send(  # noqa: PLR0913 - what a worker needs, and both clients
+    request: LaunchRequest, frozen: FrozenRun, quota: Quota, *, account: Any, sender: Any, stop: Stop
+) -> None:
     campaign = _frozen_campaign(frozen)
     envelope = prepare_envelope(campaign)
     key = frozen.run.name.rpartition("/")[2]
+    signer = TokenSigner(request.read_keys()) if campaign.spec.signs_links else None
     sending = Sending(
         ledger=request.ledger,
-        client=client,
-        account=client.meta.endpoint_url,
+        client=account,
+        account=account.meta.endpoint_url,
         quota=quota,
-        transport=SesTransport(client, envelope, sender_address=_read_sender(campaign)),
-        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=TokenSigner(request.keys)),
+        transport=SesTransport(sender, envelope, sender_address=_read_sender(campaign)),
+        renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=signer),
         stop=stop,
         clock=request.clock,
         count=request.count,

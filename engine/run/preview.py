@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class Preview:
 def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     request: PlanRequest,
     store: Store,
-    keys: tuple[bytes, ...],
+    read_keys: Callable[[], tuple[bytes, ...]],
     *,
     account: Quota | MailrunError,
     addresses: Sequence[str] = (),
@@ -102,7 +102,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     Args:
         request: what to plan.
         store: where.
-        keys: sign the unsubscribe links.
+        read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
         account: its limits, or why they are not known.
         addresses: recipients to show in the gallery as well.
         processes: how many render; None chooses.
@@ -112,7 +112,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         UsageError: one of `addresses` is no recipient of the plan.
     """
     manifest, folder = replan(request, store, "previews")
-    job = RenderJob(folder=folder, name=request.campaign.name, run_key=request.key, columns=manifest.columns, keys=keys)
+    job = make_job(request, manifest, folder, read_keys)
     asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
     processes = processes or choose_processes(manifest.accepted)
     found = Rendered()
@@ -132,6 +132,19 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         samples=_write_samples(folder, cards, renderer),
         gallery=write_gallery(folder / GALLERY, cards, renderer.envelope, title=manifest.run) if cards else None,
         processes=processes,
+    )
+
+
+def make_job(
+    request: PlanRequest, manifest: Manifest, folder: Path, read_keys: Callable[[], tuple[bytes, ...]]
+) -> RenderJob:
+    """Make the job of rendering what was planned into a folder."""
+    return RenderJob(
+        folder=folder,
+        name=request.campaign.name,
+        run_key=request.key,
+        columns=manifest.columns,
+        keys=read_keys() if request.campaign.spec.signs_links else (),
     )
 
 

@@ -1,10 +1,10 @@
 """`mailrun test`: proofs of a campaign to its makers, through the real transport. No run knows of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.account.client import Endpoint, open_client
+from engine.account.client import QUESTIONS, SENDS, Endpoint, open_client
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.message import Message
 from engine.campaign.render import RenderError
@@ -14,8 +14,8 @@ from engine.delivery.transports.ses import SesTransport
 from engine.errors import DataError, UsageError
 from engine.run import preflight
 from engine.run.planning import PlanRequest
-from engine.run.preview import find_recipient, replan
-from engine.run.rendering import LeaseRenderer, Pick, RenderJob
+from engine.run.preview import find_recipient, make_job, replan
+from engine.run.rendering import LeaseRenderer, Pick
 from engine.store.folder import Store
 
 MARK = "[TEST] "
@@ -59,7 +59,7 @@ class Proof:
 async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     request: PlanRequest,
     store: Store,
-    keys: tuple[bytes, ...],
+    read_keys: Callable[[], tuple[bytes, ...]],
     endpoint: Endpoint | None,
     *,
     to: Sequence[str],
@@ -73,7 +73,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     Args:
         request: what to plan; nothing of it becomes a run.
         store: where.
-        keys: sign the unsubscribe links.
+        read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
         endpoint: the embedded sandbox; None for what botocore resolves.
         to: where the proofs go.
         as_address: the recipient whose message it is; None for the first of the plan.
@@ -93,14 +93,12 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
             "nobody is in the plan, so there is no message to prove", where=str(folder), remedy="see mailrun plan"
         )
     pick = find_recipient(folder, manifest, as_address, key="--as") if as_address else Pick(0, 0, 0)
-    renderer = LeaseRenderer(
-        RenderJob(folder=folder, name=request.campaign.name, run_key=request.key, columns=manifest.columns, keys=keys)
-    )
+    renderer = LeaseRenderer(make_job(request, manifest, folder, read_keys))
     recipient = renderer.pick(manifest.leases[pick.lease], pick.index)
     proofs = []
     sender = parse_mailbox(request.campaign.spec.sender).address
-    async with open_client(endpoint) as client:
-        quota = await preflight.check_account(client, sender)
+    async with open_client(QUESTIONS, endpoint) as account, open_client(SENDS, endpoint) as client:
+        quota = await preflight.check_account(account, sender)
         transport = SesTransport(client, renderer.envelope, sender_address=sender)
         for number, address in enumerate(to):
             if number:

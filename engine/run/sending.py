@@ -40,7 +40,7 @@ class Sending:
     """What sending for a run needs from outside.
 
     Attributes:
-        client: the open SES client.
+        client: the SES client for questions about the account.
         account: names the account whose rate is shared: the client's endpoint.
         quota: as read before the start.
         count: told every final result.

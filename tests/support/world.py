@@ -92,11 +92,13 @@ class World:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
+        """Start a command; what `environment` says is set, or removed where it is None."""
+        changed = self.environment() | environment
         process = subprocess.Popen(
             [sys.executable, "-m", "engine", *arguments],
-            cwd=self.folder,
-            env=self.environment() | environment,
+            cwd=folder or self.folder,
+            env={name: value for name, value in changed.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,8 +114,8 @@ class World:
                 process.kill()
                 process.communicate()
 
-    def run(self, *arguments: str, **environment: str) -> Finished:
-        return finish(self.start(*arguments, **environment))
+    def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
+        return finish(self.start(*arguments, folder=folder, **environment))
 
     def launch(self, *arguments: str) -> Finished:
         return self.run("launch", "hello", "--key", "test", "--json", *arguments)

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures; compare ratios within one run, never seconds across machines."""

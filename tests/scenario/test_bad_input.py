@@ -1,0 +1,188 @@
+"""Mistakes of users: each is a clear error with its exit code, says what to do, and loses nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.world import Finished, World, open_world
+
+
+def check_refused(refused: Finished, code: int, *texts: str) -> None:
+    """The command ended with a message for people: what, where, what to do; no traceback (see finish)."""
+    assert refused.code == code, refused.stderr
+    assert "error: " in refused.stderr
+    assert "   do: " in refused.stderr
+    for text in texts:
+        assert text in refused.stderr
+
+
+def test_a_missing_campaign_names_the_nearest(world: World):
+    check_refused(world.run("launch", "helo"), 64, "there is no campaign helo", "did you mean hello?")
+    check_refused(world.run("plan", "somewhere/else"), 64, "somewhere/else")
+
+
+def test_a_folder_without_campaign_toml_is_told_so(world: World):
+    (world.campaign / "campaign.toml").unlink()
+    check_refused(world.launch(), 78, "campaign.toml", "write one")
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        (("subject =", "subjekt ="), ["line 2 subjekt", "did you mean subject?"]),
+        (('kind = "transactional"', 'kind = "newsletter"'), ["campaign.toml:3", "kind", "marketing"]),
+        (("[content]", "[delivery]\nmax_rate = 'fast'\n[content]"), ["[delivery] max_rate", "number"]),
+        (("[content]", "[delivery]\nmax_rat = 5\n[content]"), ["[delivery] max_rat", "max_rate"]),
+        (('source = "audiences/people.csv"', "source = 7"), ["[audience] source", "write text in quotes"]),
+        (('from = "Acme <news@acme.example>"', "from = "), ["campaign.toml", "campaign.toml:1"]),
+    ],
+)
+def test_a_wrong_campaign_toml_names_file_line_key_and_what_was_expected(
+    world: World, change: tuple[str, str], texts: list[str]
+):
+    toml = (world.campaign / "campaign.toml").read_text()
+    assert change[0] in toml
+    world.write("campaigns/hello/campaign.toml", toml.replace(*change))
+    world.write_people(3)
+    check_refused(world.launch(), 78, *texts)
+    assert world.accepted() == []
+
+
+def test_a_missing_audience_is_told_with_its_name(world: World):
+    world.write("audiences/peple.csv", "email,first_name\na@example.com,A\n")
+    check_refused(world.launch(), 65, "people.csv", "peple.csv")
+
+
+def test_a_missing_address_column_says_which_columns_there_are_and_which_is_meant(world: World):
+    world.write("audiences/people.csv", "e_mail,first_name\na@example.com,A\n")
+    check_refused(world.launch(), 65, "no column email", "did you mean e_mail?", "first_name")
+
+
+def test_a_missing_template_says_what_is_in_the_folder(world: World):
+    (world.campaign / "body.txt.j2").rename(world.campaign / "text.j2")
+    world.write_people(1)
+    check_refused(world.launch(), 65, "body.txt.j2", "text.j2")
+
+
+def test_an_undefined_name_in_a_template_names_file_line_and_the_nearest_column(world: World):
+    world.write_people(1)
+    world.write("campaigns/hello/body.txt.j2", "Hello\n{{ frist_name }}\n")
+    check_refused(world.launch(), 65, "body.txt.j2:2", "frist_name", "did you mean first_name?")
+
+
+def test_a_template_with_a_syntax_error_names_file_and_line(world: World):
+    world.write_people(1)
+    world.write("campaigns/hello/body.txt.j2", "Hello\n{% if %}\n")
+    check_refused(world.launch(), 65, "body.txt.j2:2")
+
+
+def test_an_unreachable_endpoint_is_an_unavailable_service(world: World):
+    world.write_people(1)
+    refused = world.run("launch", "hello", AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:9")
+    check_refused(refused, 69, "SES cannot be reached", "http://127.0.0.1:9")
+    assert world.run("status", "--json").json == {"runs": []}
+
+
+def test_missing_credentials_region_or_profile_are_told_apart(world: World):
+    world.write_people(1)
+    no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    check_refused(world.run("launch", "hello", **no_keys), 78, "no AWS credentials", "--sandbox")
+    check_refused(world.run("launch", "hello", AWS_DEFAULT_REGION=None), 78, "no AWS region", "AWS_DEFAULT_REGION")
+    check_refused(world.run("launch", "hello", AWS_PROFILE="nobody"), 78, "nobody", "~/.aws/config")
+
+
+def test_wrong_credentials_are_refused_before_anything_is_frozen(world: World):
+    world.write_people(1)
+    check_refused(world.run("launch", "hello", AWS_SECRET_ACCESS_KEY="wrong"), 69, "check the credentials")
+    assert world.run("status", "--json").json == {"runs": []}
+
+
+def test_an_unverified_sender_is_told_with_the_remedy(tmp_path: Path):
+    with open_world(tmp_path, identities=("other.example",)) as world:
+        world.write_people(1)
+        check_refused(world.launch(), 69, "news@acme.example is not verified", "verify the address or its domain")
+        assert world.run("status", "--json").json == {"runs": []}
+
+
+def test_a_sender_is_verified_by_a_parent_domain(tmp_path: Path):
+    with open_world(tmp_path, identities=("example", "acme.example")) as world:
+        world.write_people(1)
+        toml = (world.campaign / "campaign.toml").read_text()
+        world.write("campaigns/hello/campaign.toml", toml.replace("news@acme.example", "news@mail.acme.example"))
+        assert world.launch().code == 0
+
+
+def test_an_account_in_the_ses_sandbox_is_told_how_many_it_may_not_send_to(tmp_path: Path):
+    with open_world(tmp_path, production_access=False, identities=("acme.example",)) as world:
+        people = "a@example.com,A\nb@acme.example,B\nsuccess@simulator.amazonses.com,C\n"
+        world.write("audiences/people.csv", "email,first_name\n" + people)
+        refused = world.launch()
+        check_refused(refused, 69, "1 of 3 recipients are not verified", "request production access")
+        assert "a@example.com" not in refused.stderr  # addresses stay out of logs
+        world.write("audiences/people.csv", "email,first_name\n" + people.partition("\n")[2])
+        assert world.launch().code == 0
+
+
+def test_an_unwritable_store_is_told_with_its_path(world: World):
+    world.write_people(1)
+    (world.folder / "file").write_text("in the way")
+    check_refused(world.launch("--store", "file"), 78, "the store cannot be used", "--store")
+    if os.geteuid() != 0:  # root may write anywhere
+        (world.folder / "shut").mkdir(mode=0o500)
+        check_refused(world.launch("--store", "shut"), 78, "the store cannot be used")
+
+
+def test_a_damaged_ledger_is_named_and_never_begun_again(world: World):
+    world.write_people(3)
+    assert world.launch().code == 0
+    for side in ("ledger.db-wal", "ledger.db-shm"):
+        (world.folder / ".mailrun" / side).unlink(missing_ok=True)
+    (world.folder / ".mailrun" / "ledger.db").write_bytes(b"not a database, " * 400)
+    check_refused(world.launch(), 65, "the ledger is damaged", "ledger.db")
+    assert len(world.accepted()) == 3
+
+
+def test_a_run_of_the_sandbox_is_never_taken_for_one_of_the_real_ses(world: World):
+    world.write_people(2)
+    assert world.launch("--sandbox").code == 0
+    check_refused(world.launch(), 64, "belongs to the sandbox", "another --key")
+    assert world.accepted() == []
+
+
+def test_without_a_key_a_launch_into_the_sandbox_keeps_the_real_key_free(world: World):
+    world.write_people(2)
+    assert world.run("launch", "hello", "--sandbox", "--json").json["run"].endswith("-sandbox")
+    real = world.run("launch", "hello", "--json")
+    assert (real.code, real.json["sent"]) == (0, 2)
+
+
+def test_an_unknown_run_an_unknown_command_and_a_wrong_option_are_usage_errors(world: World):
+    check_refused(world.run("status", "hello/nope"), 64, "there is no run hello/nope")
+    check_refused(world.run("audit", "hello/nope"), 64, "there is no run hello/nope")
+    check_refused(world.run("lunch", "hello"), 64, "lunch")
+    check_refused(world.run("launch", "hello", "--limit", "many"), 64, "--limit")
+    check_refused(world.launch("--key", "a b"), 64, "cannot be a run key")
+
+
+def test_a_setting_that_is_none_names_the_nearest(world: World):
+    world.write("mailrun.toml", 'stoer = "x"\n')
+    check_refused(world.launch(), 78, "stoer is not a setting", "did you mean store?", "mailrun.toml")
+
+
+def test_with_json_an_error_is_one_document_on_stdout(world: World):
+    refused = world.run("launch", "helo", "--json")
+    assert refused.json == {
+        "error": {
+            "what": "there is no campaign helo",
+            "where": str(world.folder / "campaigns" / "helo"),
+            "remedy": "did you mean hello? There are: hello",
+            "exit_code": 64,
+        }
+    }
+
+
+def test_outside_of_a_workspace_nothing_is_made_and_the_way_in_is_told(world: World, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    check_refused(world.run("status", folder=elsewhere), 64, "no workspace here", "mailrun init")
+    assert list(elsewhere.iterdir()) == []
