@@ -204,6 +204,13 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         limits.check_call(__obj, args, kwargs)
         return limits.refuse_large(super().call(__context, __obj, *args, **kwargs))
 
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Take the `format` of a text in hand, unless it would make something large."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None:
+            limits.check_format(str(value.__self__))
+        return wrapped
+
     def put(self, name: str, prepared: Prepared) -> None:
         """Give a template another source than its file has."""
         self._files.prepared[name] = prepared

@@ -35,19 +35,21 @@ class Watchdog:
         self._lock = threading.Lock()
         self._working = 0  # the number of the piece of work that is under way; 0 is none
         self._pieces = 0
-        self._thread = 0  # that does the work
+        self._thread = 0  # that does the work, as the system numbers it
+        self._target = 0  # the same, as Python does
         self._is_looking = False
         self._interrupted = False  # the work under way has been told to end
 
     def __enter__(self) -> None:
-        thread = threading.get_ident()
+        thread = threading.get_native_id()  # the other kind of number is given to the next thread again
         with self._lock:
             self._pieces += 1
             self._working, self._interrupted = self._pieces, False
             if self._is_looking and self._thread == thread:
                 return
             self._thread, self._is_looking = thread, True
-        clock = _processor_clock(thread)  # asked for here: the thread is certainly alive
+        self._target = threading.get_ident()
+        clock = _processor_clock(self._target)  # asked for here: the thread is certainly alive
         threading.Thread(target=self._look, args=(thread, clock), daemon=True, name="watchdog").start()
 
     def __exit__(
@@ -89,7 +91,7 @@ class Watchdog:
         with self._lock:
             if self._working == working and self._thread == thread and not self._interrupted:
                 self._interrupted = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TimeUpError))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeUpError))
 
 
 def _processor_clock(thread: int) -> Callable[[], float | None]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from engine.campaign.lint import Findings, Severity, lint_templates
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import compile_content
+from engine.delivery.guard import FailureGuard
 from engine.errors import DataError
 from engine.run.manifest import Manifest
 from engine.run.rendering import LeaseRenderer, Rendered, RenderJob, count_nulls
@@ -36,23 +37,23 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
 
 
 def refuse_errors(found: Rendered, *, max_failure_rate: float, where: str) -> None:
-    """Stop a launch whose messages have errors.
+    """Stop a launch whose content must not be sent.
 
-    Messages that cannot be made, or have an error that their recipient's data alone bring in, are outcomes of the run,
-    up to `[guard] max_failure_rate`; beyond that it is the content that is wrong.
+    A few faulty messages are outcomes of the run: it is their recipients' data that makes them so. Beyond
+    `[guard] max_failure_rate` it is the content.
 
     Raises:
         DataError: naming the errors.
     """
     looked_at = found.rendered + found.failures.total()
-    faulty = found.flawed + found.failures.total()
-    if not looked_at or faulty <= looked_at * max_failure_rate:
+    guard = FailureGuard(max_failure_rate, done=looked_at, lost=found.failures.total())
+    if found.flawed <= looked_at * max_failure_rate and not guard.tripped:
         return
     errors = [f"{finding.what} ({finding.remedy})" for finding in found.findings.of(Severity.ERROR)]
     errors += [f"{reason} ({rows} of {looked_at} rows)" for reason, rows in found.failures.most_common(5)]
     bullets = "".join(f"\n  - {error}" for error in errors)
     raise DataError(
-        f"{faulty} of the first {looked_at} messages must not be sent:{bullets}\n",
+        f"{found.flawed + guard.lost} of the first {looked_at} messages must not be sent:{bullets}\n",
         where=where,
         remedy="correct the content; mailrun preview shows every row",
     )

@@ -3,7 +3,9 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +131,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         found=found,
         findings=findings,
         forecast=forecast_run(manifest.accepted, request.campaign.spec.delivery, account),
-        samples=_write_samples(folder, cards, renderer),
+        samples=_write_samples(renderer, manifest, folder),
         gallery=write_gallery(folder / GALLERY, cards, renderer.envelope, title=manifest.run) if cards else None,
         processes=processes,
     )
@@ -177,12 +179,17 @@ def _make_cards(renderer: LeaseRenderer, manifest: Manifest, picks: dict[str, Pi
     return list(cards.values())
 
 
-def _write_samples(folder: Path, cards: Sequence[Card], renderer: LeaseRenderer) -> tuple[Path, ...]:
-    composer, paths = Composer(renderer.envelope), []
-    for number, card in enumerate(cards[:SAMPLES], 1):
-        path = folder / "samples" / f"{number:02d}-row-{card.message.row}.eml"
-        write_file(path, composer.compose(card.message))
-        paths.append(path)
+def _write_samples(renderer: LeaseRenderer, manifest: Manifest, folder: Path) -> tuple[Path, ...]:
+    """Write the first messages of the plan as mail programs open them."""
+    composer = Composer(renderer.envelope)
+    paths: list[Path] = []
+    for lease in manifest.leases[:1]:
+        for recipient in islice(renderer.recipients(lease), SAMPLES):
+            with suppress(RenderError):
+                message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
+                path = folder / "samples" / f"{len(paths) + 1:02d}-row-{message.row}.eml"
+                write_file(path, composer.compose(message))
+                paths.append(path)
     return tuple(paths)
 
 

@@ -224,8 +224,11 @@ class LeaseRenderer:
 
     def pick(self, lease: LeaseRange, index: int) -> Recipient:
         """Read one recipient of a lease."""
-        frame = read_lease(self._job.folder / "plan", lease).slice(index, 1)
-        return next(iterate_recipients(frame, self._job.columns))
+        return next(islice(self.recipients(lease), index, None))
+
+    def recipients(self, lease: LeaseRange) -> Iterator[Recipient]:
+        """Read the recipients of a lease."""
+        return iterate_recipients(read_lease(self._job.folder / "plan", lease), self._job.columns)
 
     def _count(self, found: Rendered, message: Message, pick: Pick, recipient: Recipient) -> None:
         found.rendered += 1
