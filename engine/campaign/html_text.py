@@ -61,10 +61,10 @@ def derive_text_template(tokens: Sequence[Token], tree: nodes.Template) -> Prepa
             reader.feed(token.text)
         elif token.kind is Kind.OUTPUT or reader.rawdata:
             reader.feed(places.stand_for(token, again=True))
-        elif token.kind is Kind.STATEMENT:
+        elif token.kind is Kind.STATEMENT and not reader.is_numbering:
             reader.feed(f'<{_STATEMENT} n="{places.stand_for(token)}">')
-        elif token.kind is Kind.RAW:
-            return None
+        elif token.kind is not Kind.COMMENT:
+            return None  # how many items a list will have is not known here
     reader.close()
     made = "".join(reader.parts)
     return None if re.search(r"\{[{%#]", made) else places.restore(made)
@@ -121,6 +121,11 @@ class _TextReader(HTMLParser):
         self._skipping: list[str] = []  # open elements, from the outermost one that is not shown
         self._links: list[tuple[str, int]] = []  # address, and where its text begins in `parts`
         self._counters: list[int | None] = []  # of open lists; None where items are not numbered
+
+    @property
+    def is_numbering(self) -> bool:
+        """Tell whether a list with numbers is open."""
+        return any(counter is not None for counter in self._counters)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)

@@ -10,6 +10,8 @@ from typing import Any
 import babel.dates
 import babel.numbers
 from babel import Locale, UnknownLocaleError
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
@@ -76,7 +78,7 @@ class Formats:
 
     def filters(self) -> Mapping[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {name: getattr(self, method) for name, method in FILTERS.items()}
+        return {name: _at_rendering(getattr(self, method)) for name, method in FILTERS.items()}
 
     def _choose(self, tag: str | None) -> Locale:
         if tag is None:
@@ -121,6 +123,16 @@ class Formats:
         if not babel.numbers.is_currency(currency):
             raise ValueError(f"{currency} is no ISO 4217 currency code")
         return babel.numbers.format_currency(_read_number(value), currency, form, locale=self._choose(locale))
+
+
+def _at_rendering(method: Callable[..., str]) -> Callable[..., str]:
+    """Keep Jinja from working out a filter of constants when it compiles: no recipient's locale is known then."""
+
+    @pass_context
+    def filtered(_: Context, *arguments: Any, **named: Any) -> str:
+        return method(*arguments, **named)
+
+    return filtered
 
 
 FILTERS: Mapping[str, str] = {
