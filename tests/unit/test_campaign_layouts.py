@@ -1,6 +1,7 @@
 """What campaigns share, Markdown, MJML, and CSS that is inlined once."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ a:hover { color: red }
 SHARED = {"_shared/layout.html.j2": LAYOUT, "_shared/foot.html.j2": "<p class='foot'>Acme</p>"}
 
 
-def render_html(folder: Path, body: str, row: dict[str, object] | None = None, **files: str) -> str:
+def render_html(folder: Path, body: str, row: Mapping[str, object] | None = None, **files: str) -> str:
     name = files.pop("name", "body.html.j2")
     campaign = write_campaign(folder, {**SHARED, name: body, **files}, f'html = "{name}"')
     return str(render(campaign, {"colour": "navy", **(row or {})}).html)
@@ -86,7 +87,8 @@ def test_a_missing_partial_names_the_search_path(tmp_path: Path) -> None:
 
 
 def test_css_of_a_layout_is_inlined_into_its_own_elements_and_those_of_its_blocks(tmp_path: Path) -> None:
-    body = '{% extends "_shared/layout.html.j2" %}\n{% block body %}{% for x in [1] %}<p>{{ x }}</p>{% endfor %}{% endblock %}'
+    loop = "{% for x in [1] %}<p>{{ x }}</p>{% endfor %}"
+    body = f'{{% extends "_shared/layout.html.j2" %}}\n{{% block body %}}{loop}{{% endblock %}}'
     html = render_html(tmp_path, body)
     assert '<td class="card" style="padding: 8px;color:navy;">' in html
     assert '<p style="margin: 0;">1</p>' in html
@@ -98,7 +100,8 @@ def test_inlining_changes_nothing_but_style_attributes(tmp_path: Path) -> None:
     body = (
         '<!DOCTYPE html>\n<html xmlns:v="urn:x"><head><style>p.a{color:red;margin:0}</style></head><body>\n'
         '<!--[if mso]><table><tr><td class="a"><![endif]-->\n<IMG src="https://a.example/x.png" alt="">\n'
-        '<p {% if x %}class="a"{% else %}class="b"{% endif %} \n   title="a > b">{{ "<p>" if x > 3 else "é" }} &nbsp;&copy;</p>\n'
+        '<p {% if x %}class="a"{% else %}class="b"{% endif %} \n'
+        '   title="a > b">{{ "<p>" if x > 3 else "é" }} &nbsp;&copy;</p>\n'
         "</body></html>\n"
     )
     html = render_html(tmp_path, body, {"x": 1})
@@ -135,7 +138,7 @@ def test_a_preheader_stands_hidden_at_the_top_of_the_body(tmp_path: Path) -> Non
     campaign = write_campaign(tmp_path, {**SHARED, "body.html.j2": body}, content)
     html = str(render(campaign, {"colour": "navy", "name": "A&B"}).html)
     assert re.search(r"<body>\s*<div style=\"display:none;[^>]*>For A&amp;B(&#847;&zwnj;&nbsp;)+</div>", html)
-    with pytest.raises(RenderError, match="^preheader:1: name is null"):
+    with pytest.raises(RenderError, match=r"^preheader:1: name is null"):
         render(campaign, {"colour": "navy", "name": None})
 
 
@@ -205,7 +208,8 @@ MJML = """\
     <mj-section background-color="{{ colour }}">
       <mj-column><mj-text mj-class="big">{{ shout(thing) }} <span style="color: blue;
         font-weight: bold">{{ name }}</span> &amp; <b class="red">x</b></mj-text></mj-column>
-      <mj-column><mj-image src="https://a.example/{{ name }}.png" alt="A" /><mj-button href="{{ url }}?a=1&amp;b=2">Go</mj-button></mj-column>
+      <mj-column><mj-image src="https://a.example/{{ name }}.png" alt="A" />
+        <mj-button href="{{ url }}?a=1&amp;b=2">Go</mj-button></mj-column>
     </mj-section>
     {% endfor %}
     {% include "_shared/foot.mjml.j2" %}

@@ -97,12 +97,21 @@ def test_html_that_includes_itself_is_refused_when_it_is_compiled(tmp_path: Path
 
 @pytest.mark.parametrize(
     "text",
-    ["{{ 2**10 }}", "{{ 3 * 4 }}", "{{ 'ab' * 3 }}", "{{ '%05.2f' % 3.14159 }}", "{{ 'x'|center(80) }}", "{{ 1 + 1 }}"]
-    + [
-        "{{ 'a-b'.replace('-', '+') }}",
-        "{{ ', '.join(['a', 'b']) }}",
-        "{{ '{:>10}'.format('x') }}",
-        "{{ [1, 2]|sum }}",
+    [
+        *(
+            "{{ 2**10 }}",
+            "{{ 3 * 4 }}",
+            "{{ 'ab' * 3 }}",
+            "{{ '%05.2f' % 3.14159 }}",
+            "{{ 'x'|center(80) }}",
+            "{{ 1 + 1 }}",
+        ),
+        *(
+            "{{ 'a-b'.replace('-', '+') }}",
+            "{{ ', '.join(['a', 'b']) }}",
+            "{{ '{:>10}'.format('x') }}",
+            "{{ [1, 2]|sum }}",
+        ),
     ],
 )
 def test_what_templates_usually_do_is_not_in_the_way(tmp_path: Path, text: str) -> None:

@@ -52,7 +52,7 @@ def test_a_good_message_has_no_finding(tmp_path: Path) -> None:
     [
         (replace(GOOD, subject="x" * 79), "warning", "long_subject"),
         (replace(GOOD, html=str(GOOD.html).replace("display:none", "")), "warning", "no_preheader"),
-        (replace(GOOD, html=GOOD.html + "é" * 60_000), "warning", "clipped"),
+        (replace(GOOD, html=str(GOOD.html) + "é" * 60_000), "warning", "clipped"),
         (replace(GOOD, text="\n"), "warning", "no_text"),
         (replace(GOOD, text="x"), "warning", "no_unsubscribe_link_in_text"),
         (replace(GOOD, html=f"{PREHEADER}x"), "error", "no_unsubscribe_link"),
@@ -142,8 +142,10 @@ FILES = {
 COLUMNS = ["email", "first_name", "city", "plan", "points", "country"]
 
 
-def lint_of(folder: Path, content: str = "", nulls: dict[str, int] | None = None, **files: str) -> list[str]:
-    campaign = write_campaign(folder, {**FILES, **files}, f'html = "body.html.j2"\n{content}')
+def lint_of(
+    folder: Path, content: str = "", nulls: dict[str, int] | None = None, files: dict[str, str] | None = None
+) -> list[str]:
+    campaign = write_campaign(folder, {**FILES, **(files or {})}, f'html = "body.html.j2"\n{content}')
     findings = lint_templates(compile_content(campaign), COLUMNS, nulls or {})
     return [f"{one.severity} {one.what} ({one.where.rpartition('/')[2]})" for one in findings]
 
@@ -174,11 +176,9 @@ def test_a_nullable_column_that_is_used_without_asking_is_told_with_its_line(tmp
 
 def test_languages_that_are_incomplete_or_never_chosen_are_told(tmp_path: Path) -> None:
     files = {"body.vi.html.j2": "x", "subject.de.j2": "x"}
-    assert (
-        "warning body.vi.html.j2, subject.de.j2 are never chosen: no column says the recipient's language (campaign.toml)"
-        in lint_of(tmp_path, **files)
-    )
-    told = lint_of(tmp_path, 'locale = "country"', **files)
+    never = "body.vi.html.j2, subject.de.j2 are never chosen: no column says the recipient's language"
+    assert f"warning {never} (campaign.toml)" in lint_of(tmp_path, files=files)
+    told = lint_of(tmp_path, 'locale = "country"', files=files)
     assert "warning the language de has no html of its own: the default's is sent (welcome)" in told
     assert "warning the language vi has no subject of its own: the default's is sent (welcome)" in told
 

@@ -10,7 +10,7 @@ from engine.campaign.templates import check_names, compile_content
 from engine.errors import ConfigurationError, DataError
 
 FILES = {
-    "body.html.j2": '<html lang="en"><body>Hello {{ name }} ({{ campaign.language }}, {{ campaign.dir }})</body></html>',
+    "body.html.j2": '<html lang="en"><body>Hello {{ name }} ({{ campaign.language }}, {{ campaign.dir }})</body>',
     "body.vi.html.j2": '<html lang="en"><body>Xin chào {{ name }} ({{ campaign.language }})</body></html>',
     "body.pt-BR.html.j2": "<html><body>Olá {{ name }}</body></html>",
     "body.ar.html.j2": "<html><body>مرحبًا {{ name }} ({{ campaign.dir }})</body></html>",
@@ -70,7 +70,7 @@ def test_the_default_in_a_language_from_right_to_left_gets_its_direction(tmp_pat
         ("de-DE", "{{ d|date('long', locale='en') }}", "November 24, 2026"),
         ("de-DE", "{{ d|date('yMMMd') }}", "24. Nov. 2026"),
         ("de-DE", "{{ n|number }}", "1.234.567,891"),
-        ("de-CH", "{{ n|number }}", "1’234’567.891"),
+        ("de-CH", "{{ n|number }}", "1\u2019234\u2019567.891"),
         ("hi-IN", "{{ n|number }}", "12,34,567.891"),
         ("fr-FR", "{{ 0.25|percent }}", "25\xa0%"),
         ("de-DE", "{{ n|currency('EUR') }}", "1.234.567,89\xa0€"),
