@@ -45,13 +45,17 @@ def derive_text_template(tokens: Sequence[Token], tree: nodes.Template) -> Prepa
     """Derive the template of a text part from an HTML template.
 
     Args:
-        tokens: of the HTML template.
+        tokens: of the HTML template, with its parents and includes laid out as one.
         tree: the same, parsed.
 
     Returns:
         A template that gives, rendered without escaping and then tidied, what derive_text makes of the rendered HTML;
         None where only the rendered HTML can tell.
     """
+    if len({token.file for token in tokens}) > 1 and next(tree.find_all(nodes.Assign), None) is not None:
+        return None  # laid out as one, what one file sets would be seen in another
+    if {"super", "self"} & {node.name for node in tree.find_all(nodes.Name)}:
+        return None
     filters = {node.name for node in tree.find_all(nodes.Filter)}
     if next(tree.find_all(_FOREIGN), None) is not None or filters & _MARKUP_FILTERS:
         return None

@@ -25,7 +25,6 @@ _TAG = re.compile(r"""<(?:a|area|img)\b(?:"[^"]*"|'[^']*'|[^>"'])*>""", re.IGNOR
 _ATTRIBUTE = re.compile(r"""\s(href|src|alt)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _LEFT_OVER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\[\[\w+\]\]|\*\|\w+\|\*|%%\w+%%|%7[Bb]%7[Bb]")
-_LEFT_OVER_SIGNS = ("{{", "{%", "[[", "*|", "%%")
 _HARMLESS_SCHEMES = frozenset({"https", "mailto", "tel", "sms", "cid", "data"})
 
 
@@ -203,7 +202,7 @@ class MessageLint:
         if size > LARGEST_MESSAGE:
             yield _TOO_LARGE
         for part, text in (("subject", message.subject), ("html", message.html), ("text", message.text)):
-            if text is not None and any(sign in text for sign in _LEFT_OVER_SIGNS):
+            if text is not None and _may_have_left_over(text):
                 yield from _find_left_over(part, text)
 
     def _check_html(self, html: str | None) -> Iterator[Finding]:
@@ -297,6 +296,10 @@ def _check_address(kind: str, address: str) -> Iterator[Finding]:
     elif scheme not in _HARMLESS_SCHEMES:
         what = f"{it} is one that mail programs do not follow"
         yield Finding(Severity.ERROR, "scheme", what, "use https:, mailto: or tel:", "html")
+
+
+def _may_have_left_over(text: str) -> bool:
+    return "{{" in text or "{%" in text or "[[" in text or "*|" in text or "%%" in text  # faster than any pattern
 
 
 def _find_left_over(part: str, text: str) -> Iterator[Finding]:

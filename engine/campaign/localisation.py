@@ -15,6 +15,7 @@ from jinja2.runtime import Context
 
 DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+_MOST_REMEMBERED = 8192  # values as they were written: dates and small numbers repeat
 _LENGTHS = ("short", "medium", "long", "full")
 
 
@@ -75,10 +76,22 @@ class Formats:
     def __init__(self, default: str = DEFAULT_LOCALE) -> None:
         self.default = parse_locale(default) or Locale(DEFAULT_LOCALE)
         self.locale = self.default
+        self._remembered = lru_cache(maxsize=_MOST_REMEMBERED, typed=True)(self._format)
 
     def filters(self) -> Mapping[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {name: _at_rendering(getattr(self, method)) for name, method in FILTERS.items()}
+        return {name: self._make_filter(method) for name, method in FILTERS.items()}
+
+    def _make_filter(self, method: str) -> Callable[..., str]:
+        @pass_context  # keeps Jinja from working it out when it compiles: no recipient's locale is known then
+        def filtered(_: Context, *arguments: Any, **named: Any) -> str:
+            return self._remembered(method, self.locale, *arguments, **named)
+
+        return filtered
+
+    def _format(self, method: str, _: Locale, *arguments: Any, **named: Any) -> str:
+        """Write a value; the locale is among the arguments so that it is remembered with it."""
+        return str(getattr(self, method)(*arguments, **named))
 
     def _choose(self, tag: str | None) -> Locale:
         if tag is None:
@@ -123,16 +136,6 @@ class Formats:
         if not babel.numbers.is_currency(currency):
             raise ValueError(f"{currency} is no ISO 4217 currency code")
         return babel.numbers.format_currency(_read_number(value), currency, form, locale=self._choose(locale))
-
-
-def _at_rendering(method: Callable[..., str]) -> Callable[..., str]:
-    """Keep Jinja from working out a filter of constants when it compiles: no recipient's locale is known then."""
-
-    @pass_context
-    def filtered(_: Context, *arguments: Any, **named: Any) -> str:
-        return method(*arguments, **named)
-
-    return filtered
 
 
 FILTERS: Mapping[str, str] = {

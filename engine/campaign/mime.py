@@ -13,6 +13,13 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _LONGEST_PLAIN_SUBJECT = 900  # characters on one line; RFC 5322 2.1.1 allows 998 with the name
 _WORD_BYTES = 45  # of text in an encoded word: 60 characters of base64, within RFC 2047's 75
 _BASE64_LINE = 76  # RFC 2045 6.8
+_BOUNDARY_SIGN = b"=_"
+_LONGEST_LINE = 998  # RFC 5322 2.1.1
+_CONTROLS = bytes({*range(32), 127} - {9, 10, 13})
+_HEAD_7BIT = {
+    kind: f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n'.encode("ascii")
+    for kind in ("html", "plain")
+}
 _FOREIGN_SHARE = 1.2  # bytes of UTF-8 a character from which base64 is shorter than quoted-printable
 
 
@@ -33,8 +40,8 @@ class Composer:
             self._head += _write_header("Reply-To", ", ".join(envelope.reply_to))
         self._head += b"MIME-Version: 1.0\r\n"
         seed = sha256(repr(envelope).encode()).hexdigest()[:24]
-        # "=_" stands in no quoted-printable or base64 body: a boundary that no content can contain.
-        self._boundary = f"=_{seed}"
+        # "=_" stands in no quoted-printable or base64 body, and what has it is encoded: no content has the boundary.
+        self._boundary = f"{_BOUNDARY_SIGN.decode()}{seed}"
         inline = [one for one in envelope.attachments if one.content_id]
         attached = [one for one in envelope.attachments if not one.content_id]
         self._related = _Wrapping("related", f"{self._boundary}_r", inline) if inline else None
@@ -83,14 +90,23 @@ class _Wrapping:
 
 
 def _encode_part(kind: str, content: str) -> list[bytes]:
-    """Write a text part: its headers and its body, in quoted-printable or base64, whichever is the shorter."""
+    """Write a text part: as it is where it is ASCII in lines that mail carries, else encoded, whichever is shorter."""
     content = _LINE_BREAK.sub("\r\n", content) if "\r" in content else content.replace("\n", "\r\n")
     data = content.encode()
+    if content.isascii() and _is_plain(data):
+        return [_HEAD_7BIT[kind], data]
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: '
     if len(data) > len(content) * _FOREIGN_SHARE:
         return [f"{head}base64\r\n\r\n".encode("ascii"), _encode_base64(data)]
     # With a line break at the end the encoder knows which kind it is to write.
     return [f"{head}quoted-printable\r\n\r\n".encode("ascii"), b2a_qp(data + b"\r\n", istext=True)[:-2]]
+
+
+def _is_plain(data: bytes) -> bool:
+    """Tell whether ASCII can go as it is: no boundary of ours in it, no control characters, no line too long."""
+    if _BOUNDARY_SIGN in data or len(data.translate(None, _CONTROLS)) != len(data):
+        return False
+    return max(map(len, data.split(b"\r\n"))) <= _LONGEST_LINE
 
 
 def _encode_base64(data: bytes) -> bytes:

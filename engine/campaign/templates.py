@@ -16,7 +16,7 @@ from engine.campaign.prepare import PREHEADER, prepare_html
 from engine.campaign.problems import locate_keys
 from engine.campaign.sandbox import Prepared, TemplateEnvironment
 from engine.campaign.spec import Campaign
-from engine.campaign.tokens import split
+from engine.campaign.tokens import assemble
 from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import DataError
 
@@ -199,8 +199,12 @@ class _Compilation:
         return names.get(language)
 
     def _derive(self, plain: TemplateEnvironment, rich: TemplateEnvironment, html: str) -> Template | None:
-        source = rich.read(html)
-        made = derive_text_template(split(source, html), rich.parse(source, html))
+        tokens = assemble(rich, html)
+        source = "".join(token.text for token in tokens)
+        try:
+            made = derive_text_template(tokens, rich.parse(source, html))
+        except TemplateSyntaxError:  # laid out as one, the files are no template any more
+            return None
         if made is None:
             return None
         name = f"text of {html}"
