@@ -186,11 +186,12 @@ class MessageLint:
     def check(self, message: Message) -> bool:
         """Look at a message; return whether it has an error."""
         found = [*self._check_texts(message), *self._check_html(message.html), *self._check_way_out(message)]
-        if message.language not in self._seen:
-            self._seen.add(message.language)
-            found += self._check_once(message)
         for one in found:
             self.findings.add(one, message.row)
+        if message.language not in self._seen:  # what is the same in all messages of a language
+            self._seen.add(message.language)
+            if message.html is not None and not has_preheader(message.html):
+                self.findings.add(_NO_PREHEADER)
         return any(one.severity is Severity.ERROR for one in found)
 
     def _check_texts(self, message: Message) -> Iterator[Finding]:
@@ -255,19 +256,20 @@ class MessageLint:
             if most > SES_PLACEHOLDERS_MOST:
                 yield _TOO_MANY_PLACEHOLDERS
 
-    def _check_once(self, message: Message) -> Iterator[Finding]:
-        """Look at what is the same in all messages of a language."""
-        if message.html is not None and not has_preheader(message.html):
-            yield _NO_PREHEADER
 
-    def finish(self) -> Findings:
-        """Return everything found, with what only the whole can tell."""
-        for name in sorted(self._inline - self.cids):
-            what = f"the inline image {name} is in no message that was looked at"
-            self.findings.add(
-                Finding(Severity.WARNING, "unused_inline", what, f'use it as src="cid:{name}", or remove it')
-            )
-        return self.findings
+def find_unused_inline(envelope: Envelope, cids: Collection[str]) -> Findings:
+    """Name the inline images that no message shows.
+
+    Args:
+        envelope: what goes with each message.
+        cids: what the images of all messages link to.
+    """
+    findings = Findings()
+    for name in sorted({one.content_id for one in envelope.attachments if one.content_id} - set(cids)):
+        what = f"the inline image {name} is in no message that was looked at"
+        remedy = f'use it as src="cid:{name}", or remove it'
+        findings.add(Finding(Severity.WARNING, "unused_inline", what, remedy))
+    return findings
 
 
 def _way_out_of(message: Message) -> str:

@@ -24,7 +24,8 @@ def convert_mjml(tokens: list[Token]) -> Prepared:
     places = Placeholders(tokens)
     front, inside = _divide(tokens)
     reader = _Structure()
-    pieces = []
+    pieces: list[str] = []
+    shown: dict[str, Token] = {}
     for token in inside:
         if token.kind is Kind.TEXT:
             reader.feed(token.text)
@@ -32,9 +33,16 @@ def convert_mjml(tokens: list[Token]) -> Prepared:
         elif token.kind is not Kind.COMMENT:
             word = places.stand_for(token)
             raw = token.kind is Kind.STATEMENT and reader.is_between_elements
+            if not reader.rawdata:
+                shown[word] = token
             pieces.append(f"<mj-raw>{word}</mj-raw>" if raw else word)
     before = "".join(places.stand_for(token) for token in front)
-    return places.restore(before + _compile("".join(pieces), tokens))
+    made = _compile("".join(pieces), tokens)
+    for word, token in shown.items():
+        if word not in made:
+            what = f"{' '.join(token.text.split())} stands where MJML shows nothing; put it into <mj-text>"
+            raise TemplateSyntaxError(what, lineno=token.line, name=token.file)
+    return places.restore(before + made)
 
 
 def _divide(tokens: list[Token]) -> tuple[list[Token], list[Token]]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from engine.account.quota import Quota
 from engine.audience.sources import find_sources, read_columns
-from engine.campaign.lint import Findings, Severity
+from engine.campaign.lint import Findings, Severity, find_unused_inline
 from engine.campaign.mime import Composer
 from engine.campaign.render import RenderError
 from engine.errors import MailrunError, UsageError
@@ -124,6 +124,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     available = read_columns(find_sources(request.campaign.spec.audience.source, request.workspace))
     findings = check_templates(request.campaign, folder, manifest, tuple(available))
     findings.merge(found.findings)
+    findings.merge(find_unused_inline(renderer.envelope, found.cids))
     cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked})
     return Preview(
         manifest=manifest,

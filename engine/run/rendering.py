@@ -79,6 +79,7 @@ class Rendered:
         domains: domain of the address -> recipients.
         findings: what lint found.
         flawed: messages with an error among these.
+        cids: inline images that messages show.
         picks: why it is worth looking at -> recipient.
         longest, shortest: the size of these picks.
     """
@@ -94,6 +95,7 @@ class Rendered:
     domains: Counter[str] = field(default_factory=Counter)
     findings: Findings = field(default_factory=Findings)
     flawed: int = 0
+    cids: set[str] = field(default_factory=set)
     picks: dict[str, Pick] = field(default_factory=dict)
     longest: int = -1
     shortest: int | None = None
@@ -113,6 +115,7 @@ class Rendered:
         self.defaults.update(other.defaults)
         _add_bounded(self.domains, other.domains, MOST_REASONS * 100)
         self.findings.merge(other.findings)
+        self.cids |= other.cids
         self.html_bytes_largest = max(self.html_bytes_largest, other.html_bytes_largest)
         self._merge_picks(other)
 
@@ -216,7 +219,7 @@ class LeaseRenderer:
             else:
                 self._count(found, message, Pick(lease.ordinal, index, recipient.row), recipient)
                 found.flawed += lint.check(message)
-        found.findings = lint.findings
+        found.findings, found.cids = lint.findings, lint.cids
         found.domains.update(_count_domains(frame))
         self._find_defaults(found, frame, lease)
         self._keep_failed(found, frame, lease, failed)

@@ -265,6 +265,13 @@ def test_wrong_mjml_is_refused_with_the_element(
     assert line is None or caught.value.where.endswith(f":{line}")
 
 
+def test_a_tag_that_mjml_would_drop_is_named(tmp_path: Path) -> None:
+    source = "<mjml><mj-body>\n{{ first_name }}</mj-body></mjml>"
+    error = refusal(tmp_path, source, name="body.mjml.j2")
+    assert error.what == "{{ first_name }} stands where MJML shows nothing; put it into <mj-text>"
+    assert error.where.endswith("body.mjml.j2:2")
+
+
 def test_a_file_without_mjml_is_told_so(tmp_path: Path) -> None:
     assert refusal(tmp_path, "<p>x</p>", name="body.mjml.j2").what == "there is no <mjml> element in it"
 

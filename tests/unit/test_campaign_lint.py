@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.campaigns import TOML, write_campaign
 
-from engine.campaign.lint import Findings, MessageLint, Severity, lint_templates
+from engine.campaign.lint import Findings, MessageLint, Severity, find_unused_inline, lint_templates
 from engine.campaign.message import Envelope, Message, prepare_envelope
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import compile_content
@@ -34,7 +34,7 @@ def check(folder: Path, message: Message, *, toml: str = MARKETING) -> list[tupl
     campaign = campaign_of(folder, toml)
     lint = MessageLint(campaign, Envelope("a@b.example", (), (), None))
     has_error = lint.check(message)
-    found = [(one.severity, one.code) for one in lint.finish()]
+    found = [(one.severity, one.code) for one in lint.findings]
     assert has_error == any(severity is Severity.ERROR for severity, _ in found)
     return found
 
@@ -112,9 +112,12 @@ def test_inline_images_are_known_and_unused_ones_told(tmp_path: Path) -> None:
     campaign = write_campaign(
         tmp_path, {"logo.png": "x", "old.png": "x"}, 'html = "b"\ninline = ["logo.png", "old.png"]', toml=MARKETING
     )
-    lint = MessageLint(campaign, prepare_envelope(campaign))
+    envelope = prepare_envelope(campaign)
+    lint = MessageLint(campaign, envelope)
     assert not lint.check(with_body('<img src="cid:logo.png" alt="">'))
-    assert [one.what for one in lint.finish()] == ["the inline image old.png is in no message that was looked at"]
+    assert list(lint.findings) == []
+    (unused,) = find_unused_inline(envelope, lint.cids)
+    assert unused.what == "the inline image old.png is in no message that was looked at"
 
 
 def test_findings_count_their_messages_and_know_the_first(tmp_path: Path) -> None:
