@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.invariants import check_invariants
 from support.world import World, open_world
 
 MARKETING = """\
@@ -201,3 +202,19 @@ def test_templates_that_never_end_are_told_row_by_row(tmp_path: Path) -> None:
         told = world.run("preview", "hello", "--json")
     assert told.code == 65
     assert told.json["render_failures"] == {"body.txt.j2:1: it does not end within 2 seconds": 2}
+
+
+def test_what_was_launched_is_sent_when_a_shared_layout_changes(world: World) -> None:
+    (world.folder / "campaigns" / "_shared").mkdir()
+    world.write("campaigns/_shared/foot.j2", "First edition\n")
+    world.write("campaigns/hello/body.txt.j2", 'Dear {{ first_name }}\n{% include "_shared/foot.j2" %}')
+    world.write_people(30)
+    world.fault("pause_account", after=10)
+    assert world.launch().code == 75
+    world.change_sandbox(sending_enabled=True)
+    world.write("campaigns/_shared/foot.j2", "Second edition\n")
+    resumed = world.launch()
+    assert resumed.code == 0
+    assert "as launched is sent" in resumed.stderr
+    assert {message["text"].split("\n")[1] for message in world.accepted()} == {"First edition"}
+    check_invariants(world)
