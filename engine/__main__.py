@@ -2,4 +2,5 @@
 
 from engine.cli.main import main
 
-main()
+if __name__ == "__main__":  # a preview's processes import this module as well
+    main()

@@ -1,13 +1,16 @@
 """Settings: flags, then MAILRUN_* in the environment, then mailrun.toml in the workspace."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -25,7 +28,9 @@ class Settings(BaseSettings):
         workspace: the folder with `campaigns/` and `audiences/`.
         store: a folder, relative to the workspace.
         ledger: an SQLAlchemy URL; empty for SQLite in the store.
-        unsubscribe_keys: signing keys for unsubscribe tokens, newest first; empty for the store's own key file.
+        unsubscribe_keys: signing keys for unsubscribe tokens, newest first: the first signs, all verify. In the
+            environment divided by commas or white space. Empty for the store's own key file.
+        unsubscribe_keys_file: a secret file with such keys, one a line, instead.
     """
 
     model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
@@ -33,7 +38,15 @@ class Settings(BaseSettings):
     workspace: Path
     store: str = Field(default=".mailrun", min_length=1)
     ledger: str = ""
-    unsubscribe_keys: tuple[SecretStr, ...] = ()
+    unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    unsubscribe_keys_file: Path | None = None
+
+    @field_validator("unsubscribe_keys", mode="before")
+    @classmethod
+    def _divide(cls, keys: Any) -> Any:
+        if not isinstance(keys, str):
+            return keys
+        return json.loads(keys) if keys.startswith("[") else tuple(re.split(r"[\s,]+", keys.strip()))
 
     @field_validator("unsubscribe_keys")
     @classmethod
@@ -55,6 +68,29 @@ class Settings(BaseSettings):
         workspace = Path(init_settings()["workspace"])
         file = InitSettingsSource(settings_cls, init_kwargs=_read_settings_file(workspace / "mailrun.toml"))
         return init_settings, env_settings, file
+
+    def read_unsubscribe_keys(self) -> tuple[bytes, ...]:
+        """Return the configured signing keys, the newest first; none where the store's own is to be used.
+
+        Raises:
+            ConfigurationError: both settings are given, or the file cannot be read or holds no key.
+        """
+        keys = tuple(key.get_secret_value().encode() for key in self.unsubscribe_keys)
+        if self.unsubscribe_keys_file is None:
+            return keys
+        where = f"unsubscribe_keys_file, {self.workspace / self.unsubscribe_keys_file}"
+        if keys:
+            raise ConfigurationError("two sources of unsubscribe keys", where=where, remedy="remove one of them")
+        try:
+            lines = (self.workspace / self.unsubscribe_keys_file).read_bytes().split()
+        except OSError as error:
+            raise ConfigurationError(
+                f"the unsubscribe keys cannot be read: {error.strerror}", where=where, remedy="make the file readable"
+            ) from None
+        if not lines or min(map(len, lines)) < KEY_BYTES_MINIMUM:
+            what = f"an unsubscribe key has at least {KEY_BYTES_MINIMUM} characters" if lines else "the file has no key"
+            raise ConfigurationError(what, where=where, remedy="create one, for instance with: openssl rand -hex 32")
+        return tuple(lines)
 
     @property
     def store_folder(self) -> Path:

@@ -1,14 +1,13 @@
 """One message, and what is the same in all messages of a campaign."""
 
 import mimetypes
-from dataclasses import dataclass
-from email.message import EmailMessage
-from email.policy import SMTP, EmailPolicy
-from hashlib import sha256
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from engine.campaign.files import resolve_file
 from engine.campaign.mailbox import parse_mailbox
-from engine.campaign.spec import Campaign
+from engine.campaign.spec import Campaign, UnsubscribeSpec
 from engine.errors import DataError
 
 # https://docs.aws.amazon.com/ses/latest/dg/mime-types.html
@@ -36,6 +35,7 @@ class Message:
         text: the text part, if there is one.
         headers: further headers, names and values; printable ASCII.
         tags: SES message tags, names and values; letters, digits, - and _.
+        language: the variant that it was made of; None is the default.
     """
 
     row: int
@@ -45,15 +45,25 @@ class Message:
     text: str | None
     headers: tuple[tuple[str, str], ...]
     tags: tuple[tuple[str, str], ...]
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with every message."""
+    """A file that goes with every message; an image inside it where it has a content id (RFC 2392)."""
 
     name: str
     content_type: str
     content: bytes
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListManagement:
+    """SES's own subscription management: it adds the ways out, and keeps to them."""
+
+    contact_list: str
+    topic: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class Envelope:
     reply_to: tuple[str, ...]
     attachments: tuple[Attachment, ...]
     configuration_set: str | None
+    list_management: ListManagement | None = None
 
 
 def prepare_envelope(campaign: Campaign) -> Envelope:
@@ -74,6 +85,8 @@ def prepare_envelope(campaign: Campaign) -> Envelope:
     """
     spec = campaign.spec
     attachments = tuple(_read_attachment(campaign.folder, path) for path in spec.content.attachments)
+    attachments += tuple(_read_inline(campaign.folder, path) for path in spec.content.inline)
+    _refuse_repeats(campaign, attachments)
     encoded = sum((len(one.content) + 2) // 3 * 4 for one in attachments)
     if encoded >= _LARGEST_MESSAGE:
         raise DataError(
@@ -86,15 +99,43 @@ def prepare_envelope(campaign: Campaign) -> Envelope:
         reply_to=tuple(parse_mailbox(mailbox).encode() for mailbox in spec.reply_to),
         attachments=attachments,
         configuration_set=spec.delivery.configuration_set,
+        list_management=_read_list_management(spec.unsubscribe),
     )
 
 
+def _read_list_management(unsubscribe: UnsubscribeSpec | None) -> ListManagement | None:
+    if unsubscribe is None or unsubscribe.ses_contact_list is None:
+        return None
+    return ListManagement(unsubscribe.ses_contact_list, unsubscribe.ses_topic)
+
+
+def _refuse_repeats(campaign: Campaign, attachments: Sequence[Attachment]) -> None:
+    ids = [one.content_id for one in attachments if one.content_id]
+    for repeated in {one for one in ids if ids.count(one) > 1}:
+        raise DataError(
+            f"two inline images are called {repeated}",
+            where=str(campaign.folder / "campaign.toml"),
+            remedy="rename one of them: the name is what cid: links to",
+        )
+
+
+def _read_inline(folder: Path, path: str) -> Attachment:
+    found = _read_attachment(folder, path)
+    if not found.content_type.startswith("image/"):
+        raise DataError(
+            f"{path} is no image, and inline files are images",
+            where=str(folder / path),
+            remedy="name it in attachments instead",
+        )
+    return replace(found, content_id=found.name)
+
+
 def _read_attachment(folder: Path, path: str) -> Attachment:
-    file, name = folder / path, PurePosixPath(path).name
-    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+    file, name = resolve_file(folder, path), PurePosixPath(path).name
+    if file is None:
         raise DataError(
             f"the attachment {path} is missing",
-            where=str(file),
+            where=str(folder / path),
             remedy="put the file there, or remove it from attachments",
         )
     extension = PurePosixPath(path).suffix.removeprefix(".").lower()
@@ -104,43 +145,3 @@ def _read_attachment(folder: Path, path: str) -> Attachment:
     fits = guessed is not None and compression is None and len(guessed) <= _LONGEST_CONTENT_TYPE
     content_type = guessed if guessed and fits else "application/octet-stream"
     return Attachment(name=name, content_type=content_type, content=file.read_bytes())
-
-
-class _PreviewPolicy(EmailPolicy):
-    """Writes List-* headers on one line: folding would RFC 2047-encode long links, and no mail program reads that."""
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        if name.lower().startswith("list-"):
-            return f"{name}: {value}\r\n".encode("ascii")
-        return super().fold_binary(name, value)
-
-
-_POLICY = _PreviewPolicy(linesep=SMTP.linesep)
-
-
-def write_eml(message: Message, envelope: Envelope) -> bytes:
-    """Return the message as an .eml file, which mail programs open. The same message gives the same bytes.
-
-    It has no Date and no Message-ID: SES sets them.
-    """
-    mail = EmailMessage(policy=_POLICY)
-    mail["From"] = envelope.sender
-    mail["To"] = message.address
-    if envelope.reply_to:
-        mail["Reply-To"] = ", ".join(envelope.reply_to)
-    mail["Subject"] = message.subject
-    for name, value in message.headers:
-        mail[name] = value
-    if message.text is not None:
-        mail.set_content(message.text)
-    if message.html is not None and message.text is None:
-        mail.set_content(message.html, subtype="html")
-    elif message.html is not None:
-        mail.add_alternative(message.html, subtype="html")
-    for one in envelope.attachments:
-        kind, _, subtype = one.content_type.partition("/")
-        mail.add_attachment(one.content, maintype=kind, subtype=subtype, filename=one.name)
-    digest = sha256(f"{message.html}\0{message.text}".encode()).hexdigest()[:32]
-    for number, part in enumerate(part for part in mail.walk() if part.is_multipart()):
-        part.set_boundary(f"=_{digest}_{number}")
-    return mail.as_bytes()

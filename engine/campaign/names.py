@@ -17,6 +17,7 @@ class NameUse:
 
     `optional`: it may be missing: the template asks whether it is there (`is defined`, `|default`), or another file
     of the same part may set it.
+    `guarded`: it may be null: the template asks for it (`{% if city %}`), or gives a default for nulls.
     `hidden`: it stands in a file that is imported without the context, where no column is visible.
     """
 
@@ -25,6 +26,7 @@ class NameUse:
     line: int
     optional: bool = False
     hidden: bool = False
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
                     trees[other, hidden] = environment.parse(environment.read(other), other)
                     waiting.append((other, hidden))
     uses = [use for (template, hidden), tree in trees.items() for use in _uses(tree, template, hidden=hidden)]
+    uses = [_as_authored(environment, use) for use in uses]
     whole = any(_uses_whole_recipient(tree) for tree in trees.values())
     return Names(tuple(_without_foreign(uses, trees)), all_columns or whole)
 
@@ -73,6 +76,11 @@ def _without_foreign(uses: list[NameUse], trees: Mapping[tuple[str, bool], nodes
     for use in uses:
         foreign = any(use.name in names for template, names in stored if template != use.template)
         yield replace(use, optional=True, hidden=False) if foreign else use
+
+
+def _as_authored(environment: TemplateEnvironment, use: NameUse) -> NameUse:
+    template, line = environment.locate(use.template, use.line)
+    return replace(use, template=template, line=line)
 
 
 def _existing(environment: TemplateEnvironment, reference: _Reference) -> list[str]:
@@ -107,12 +115,15 @@ def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[Name
     except TemplateAssertionError as error:  # an unknown filter or test; Jinja does not know the file here
         error.name = template
         raise
-    optional = {name.name for name in _asked_for(tree)}
+    optional, guarded = {name.name for name in _asked_for(tree)}, _guarded(tree)
     for node in tree.find_all(nodes.Name):
         if node.ctx == "load" and node.name in free:
-            yield NameUse(node.name, template, node.lineno, optional=node.name in optional, hidden=hidden)
+            name = node.name
+            yield NameUse(
+                name, template, node.lineno, optional=name in optional, hidden=hidden, guarded=name in guarded
+            )
     for column, line in _recipient_columns(tree):
-        yield NameUse(column, template, line, hidden=False)
+        yield NameUse(column, template, line, hidden=False, guarded=column in guarded)
 
 
 def _asked_for(tree: nodes.Template) -> Iterator[nodes.Name]:
@@ -123,6 +134,24 @@ def _asked_for(tree: nodes.Template) -> Iterator[nodes.Name]:
     for used in tree.find_all(nodes.Filter):
         if used.name in ("default", "d") and isinstance(used.node, nodes.Name):
             yield used.node
+
+
+def _guarded(tree: nodes.Template) -> frozenset[str]:
+    """Return the columns that the template asks for before it uses them, or gives a default for nulls."""
+    asked: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]  # type: ignore[attr-defined] # find_all names no common base
+    asked += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
+    asked += [
+        node
+        for node in tree.find_all(nodes.Filter)
+        if node.name in ("default", "d") and len(node.args) + len(node.kwargs) > 1
+    ]
+    columns = set()
+    for node in asked:
+        names = [*node.find_all(nodes.Name), *([node] if isinstance(node, nodes.Name) else [])]
+        columns |= {name.name for name in names}
+        accesses = [*node.find_all((nodes.Getattr, nodes.Getitem)), node]
+        columns |= {column for access in accesses if (column := _column(access)) is not None}
+    return frozenset(columns)
 
 
 def _recipient_columns(tree: nodes.Template) -> Iterator[tuple[str, int]]:

@@ -8,21 +8,29 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from babel import Locale
 from jinja2 import Template, TemplateError, TemplateNotFound
 from jinja2.runtime import Context
 
-from engine.campaign.html_text import derive_text
+from engine.campaign.html_text import derive_text, tidy_text
+from engine.campaign.localisation import choose_language, is_right_to_left, normalise_tag, parse_locale
+from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.message import Message
-from engine.campaign.sandbox import NullValueError
+from engine.campaign.sandbox import NullValueError, TemplateEnvironment
 from engine.campaign.spec import TOKEN_PLACEHOLDER, Campaign, UnsubscribeSpec, check_key
-from engine.campaign.templates import SUBJECT, Content
+from engine.campaign.templates import SUBJECT, Content, Variant
 from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import ConfigurationError
 
 LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
 _LONGEST_VALUE = 995  # SESv2 MessageHeader.Value
 _LONGEST_HEADER = 996  # SESv2: name and value together
+_ROOM = min(_LONGEST_VALUE, _LONGEST_HEADER - len("List-Unsubscribe"))
+LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs
+SES_PLACEHOLDER = "{{amazonSESUnsubscribeUrl}}"
+_MOST_CHOICES = 1000  # locales whose variant is remembered; there are some 800
 _PIECES = 4096  # pieces of output between two looks at the size
 # Control characters, line and paragraph separators, marks that override the direction of what follows, lone surrogates.
 _NOT_IN_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -48,12 +56,16 @@ class RenderError(Exception):
         return f"{self.template}{f':{self.line}' if self.line else ''}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class _Campaign:
-    """What templates see as `campaign`."""
+    """What templates see as `campaign`: its name and kind, and the language that this message is written in."""
 
-    name: str
-    kind: str
+    __slots__ = ("dir", "kind", "language", "name")
+
+    def __init__(self, campaign: Campaign, language: str | None) -> None:
+        self.name = campaign.name
+        self.kind = campaign.spec.kind
+        self.language = language or campaign.spec.content.default_locale
+        self.dir = "rtl" if is_right_to_left(self.language) else "ltr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,65 +105,84 @@ class Renderer:
     """
 
     def __init__(self, content: Content, campaign: Campaign, *, run_key: str, signer: TokenSigner | None) -> None:
-        if campaign.spec.unsubscribe is not None and signer is None:
-            raise ConfigurationError(
-                f"the unsubscribe links of {campaign.name} need a signing key, and there is none",
-                where=str(campaign.folder / "campaign.toml"),
-                remedy="set an unsubscribe key in the settings",
-            )
         check_key(run_key)
-        self._subject = _Part(content.subject, SUBJECT)
-        self._html = _Part(content.html, campaign.spec.content.html or "") if content.html else None
-        self._text = _Part(content.text, campaign.spec.content.text or "") if content.text else None
-        self._ways_out = None
-        if signer is not None and campaign.spec.unsubscribe is not None:
-            topic = campaign.spec.suppression.topic or campaign.name
-            self._ways_out = _WaysOut(campaign.spec.unsubscribe, topic, signer)
+        self._formats = content.formats
+        self._locale_column = campaign.spec.content.locale
+        self._variants = {language: _Parts(variant) for language, variant in content.variants.items()}
+        self._choices: dict[Any, tuple[_Parts, Locale]] = {}
+        self._watchdog = Watchdog(LONGEST_SECONDS)
+        self._ways_out = _make_ways_out(campaign, signer)
         self._tags = (("mailrun-campaign", campaign.name), ("mailrun-key", run_key))
+        self._languages = {language: _Campaign(campaign, language) for language in content.variants}
         self._shared = {
-            **content.subject.globals,
-            "campaign": _Campaign(campaign.name, campaign.spec.kind),
+            **content.variants[None].subject.globals,
             "run": _Run(f"{campaign.name}/{run_key}", run_key),
         }
 
-    def render(self, recipient: Mapping[str, Any], row: int, address: str) -> Message:
+    def render(self, recipient: Mapping[str, Any], row: int, address: str, *, reader: str | None = None) -> Message:
         """Make the message to one recipient.
 
         Args:
             recipient: the recipient's columns, by name; a null is None.
             row: the recipient's row in the plan.
             address: where the message goes.
+            reader: whose way out it carries, where a proof of it goes to somebody else.
 
         Raises:
             RenderError: it cannot be made.
         """
+        parts, self._formats.locale = self._choose(recipient)
+        try:
+            with self._watchdog:
+                return self._make(parts, recipient, row=row, address=address, reader=reader or address)
+        except TimeUpError as error:
+            raise parts.locate(error) from error
+
+    def _choose(self, recipient: Mapping[str, Any]) -> "tuple[_Parts, Locale]":
+        """Choose the variant and the locale of a recipient."""
+        wanted = recipient.get(self._locale_column) if self._locale_column else None
+        choice = self._choices.get(wanted)
+        if choice is None:
+            tag = normalise_tag(str(wanted)) if wanted is not None else None
+            language = choose_language(tag, (one for one in self._variants if one is not None))
+            choice = self._variants[language], (tag and parse_locale(tag)) or self._formats.default
+            if len(self._choices) < _MOST_CHOICES:
+                self._choices[wanted] = choice
+        return choice
+
+    def _make(self, parts: "_Parts", recipient: Mapping[str, Any], *, row: int, address: str, reader: str) -> Message:
         if _NOT_IN_HEADERS.search(address):
             raise RenderError("address", None, "the address has control characters")
-        context = {**recipient, **self._shared, "recipient": _Recipient(recipient, address)}
+        language = parts.language
+        context = {
+            **recipient,
+            **self._shared,
+            "campaign": self._languages[language],
+            "recipient": _Recipient(recipient, address),
+        }
         headers: tuple[tuple[str, str], ...] = ()
         if self._ways_out is not None:
-            context["unsubscribe_url"], headers = self._ways_out.offer(address)
+            context["unsubscribe_url"], headers = self._ways_out.offer(reader)
         else:
             context.pop("unsubscribe_url", None)  # a column cannot pose as the way out
-        subject = _checked_subject(self._subject.render(context))
-        html = self._html.render(context) if self._html else None
-        text = self._text.render(context) if self._text else None
-        if text is None and html is not None:
-            text = derive_text(html)
-        return Message(row, address, subject, html, text, headers, (*self._tags, ("mailrun-row", str(row))))
+        subject = _checked_subject(parts.subject.render(context))
+        html = parts.html.render(context) if parts.html else None
+        tags = (*self._tags, ("mailrun-row", str(row)))
+        return Message(row, address, subject, html, parts.render_text(context, html), headers, tags, language)
 
 
 class _Part:
     """A compiled template and its short way to text, past the conveniences of Template.render."""
 
-    __slots__ = ("_name", "_new_context", "_root")
+    __slots__ = ("_new_context", "_root", "name", "template")
 
-    def __init__(self, template: Template, name: str) -> None:
-        self._name = name
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.name = template.name or ""
         self._root: Callable[[Context], Iterator[str]] = template.root_render_func
         self._new_context = template.new_context
 
-    def render(self, context: dict[str, Any]) -> str:
+    def render(self, context: dict[str, Any], *, may_be_blank: bool = False) -> str:
         """Return the part; raise RenderError where it fails, is blank or passes all bounds."""
         try:
             pieces = self._root(self._new_context(context, shared=True))
@@ -159,13 +190,13 @@ class _Part:
             if piece := next(pieces, None):
                 text = self._join_all([text, piece], pieces)
         except Exception as error:  # a template may raise anything, and it fails this one recipient
-            raise _located(error, self._name) from error
-        if not text or text.isspace():
-            raise RenderError(self._name, None, "there is nothing in it")
+            raise locate_error(error, self.template) from error
+        if not may_be_blank and (not text or text.isspace()):
+            raise RenderError(self.name, None, "there is nothing in it")
         if len(text) > LARGEST_PART:
-            raise RenderError(self._name, None, f"it is longer than {LARGEST_PART:,} characters")
+            raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
         if not text.isascii() and not _is_encodable(text):
-            raise RenderError(self._name, None, "it has half a character (a lone surrogate)")
+            raise RenderError(self.name, None, "it has half a character (a lone surrogate)")
         return text
 
     def _join_all(self, begun: list[str], pieces: Iterator[str]) -> str:
@@ -179,26 +210,90 @@ class _Part:
         return "".join(begun)
 
 
+class _Parts:
+    """What makes a message in one language."""
+
+    __slots__ = ("_derived", "_text", "html", "language", "subject")
+
+    def __init__(self, variant: Variant) -> None:
+        self.language = variant.language
+        self.subject = _Part(variant.subject)
+        self.html = _Part(variant.html) if variant.html else None
+        self._text = _Part(variant.text) if variant.text else None
+        self._derived = _Part(variant.derived) if variant.derived else None
+
+    def render_text(self, context: dict[str, Any], html: str | None) -> str | None:
+        """Return the text part: from its own template, else derived from the HTML's, else from the message's HTML."""
+        if self._text is not None:
+            return self._text.render(context)
+        if self._derived is not None:
+            return tidy_text(self._derived.render(context, may_be_blank=True))
+        return None if html is None else derive_text(html)
+
+    def locate(self, error: TimeUpError) -> RenderError:
+        """Say where the time was spent."""
+        part = self.html or self._text or self.subject
+        found = locate_error(error, part.template)
+        return RenderError(found.template, found.line, f"it does not end within {LONGEST_SECONDS:.0f} seconds")
+
+
+def _make_ways_out(campaign: Campaign, signer: TokenSigner | None) -> "_WaysOut | _SesWaysOut | None":
+    spec = campaign.spec.unsubscribe
+    if spec is None:
+        return None
+    topic = campaign.spec.suppression.topic or campaign.name
+    domain = parse_mailbox(campaign.spec.sender).address.rpartition("@")[2]
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", topic).strip("-")[:64] or campaign.name
+    list_id = ("List-Id", f"<{label}.{domain}>")  # RFC 2919
+    if spec.ses_contact_list is not None:
+        return _SesWaysOut(list_id)
+    if signer is None:
+        raise ConfigurationError(
+            f"the unsubscribe links of {campaign.name} need a signing key, and there is none",
+            where=str(campaign.folder / "campaign.toml"),
+            remedy="set an unsubscribe key in the settings",
+        )
+    return _WaysOut(spec, topic, signer, list_id)
+
+
+class _SesWaysOut:
+    """SES puts its own link and headers into every message."""
+
+    def __init__(self, list_id: tuple[str, str]) -> None:
+        self._offer = (SES_PLACEHOLDER, (list_id,))
+
+    def offer(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:  # noqa: ARG002 - as _WaysOut.offer
+        """Return the placeholder that SES replaces, and the headers."""
+        return self._offer
+
+
 class _WaysOut:
     """Makes the unsubscribe link and the List-Unsubscribe headers (RFC 2369, RFC 8058)."""
 
-    def __init__(self, spec: UnsubscribeSpec, topic: str, signer: TokenSigner) -> None:
+    def __init__(self, spec: UnsubscribeSpec, topic: str, signer: TokenSigner, list_id: tuple[str, str]) -> None:
         self._topic = topic
         self._signer = signer
-        self._url = TOKEN_PLACEHOLDER.split(spec.url)
+        self._list_id = list_id
+        self._url = TOKEN_PLACEHOLDER.split(spec.url) if spec.url else None
         self._mailto = f"mailto:{quote(spec.mailto, safe='@')}?subject=" if spec.mailto else ""
 
     def offer(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         """Return the link for one recipient, and the headers."""
         token = self._signer.sign(address, self._topic)
+        if self._url is None:
+            url = f"{self._mailto}{token}"
+            return url, (self._list_id, ("List-Unsubscribe", _fit(f"<{url}>")))
         url = token.join(self._url)
         value = f"<{url}>, <{self._mailto}{token}>" if self._mailto else f"<{url}>"
-        room = min(_LONGEST_VALUE, _LONGEST_HEADER - len("List-Unsubscribe"))
-        if len(value) > room:
+        if len(value) > _ROOM:
             value = f"<{url}>"  # the link alone is a way out; both do not fit for addresses of some 200 characters
-        if len(value) > room:
-            raise RenderError("[unsubscribe] url", None, f"the link is longer than the {room} characters SES takes")
-        return url, (("List-Unsubscribe", value), _ONE_CLICK)
+        return url, (self._list_id, ("List-Unsubscribe", _fit(value)), _ONE_CLICK)
+
+
+def _fit(value: str) -> str:
+    if len(value) > _ROOM:
+        raise RenderError("[unsubscribe] url", None, f"the link is longer than the {_ROOM} characters SES takes")
+    return value
 
 
 def _checked_subject(subject: str) -> str:
@@ -217,19 +312,22 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _located(error: Exception, name: str) -> RenderError:
-    """Say which line of which template raised: the innermost one."""
-    line = None
+def locate_error(error: BaseException, template: Template) -> RenderError:
+    """Say which line of which template raised: the innermost one, as its author knows it."""
+    name, line = template.name or "", None
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
-        template = trace.tb_frame.f_globals.get("__jinja_template__")
-        if isinstance(template, Template):
-            name, line = template.name or name, template.get_corresponding_lineno(trace.tb_lineno)
+        inner = trace.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(inner, Template):
+            environment, number = inner.environment, inner.get_corresponding_lineno(trace.tb_lineno)
+            name, line = inner.name or name, number
+            if isinstance(environment, TemplateEnvironment):
+                name, line = environment.locate(name, number)
         trace = trace.tb_next
     return RenderError(name, line, _reason(error))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, TemplateNotFound):
         return f"the template {error} is missing"
     known = isinstance(error, TemplateError | NullValueError)

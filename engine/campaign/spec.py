@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
+from engine.campaign.localisation import DEFAULT_LOCALE, normalise_tag, parse_locale
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.problems import describe_problems, read_toml, report_problems
 from engine.errors import ConfigurationError, UsageError, nearest
@@ -20,6 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME_RULE = "1 to 64 letters, digits, - and _, the first a letter or digit"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEY_FORMATS = {"date": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "hour": "%Y-%m-%dT%H"}
+_CONTENT_ID = re.compile(r"[A-Za-z0-9._-]{1,78}")  # SESv2 Attachment.ContentId, and safe in <img src="cid:…">
 TOKEN_PLACEHOLDER = re.compile(r"\{\{\s*token\s*\}\}")
 
 
@@ -37,6 +39,17 @@ def _check_content_path(path: str) -> None:
     pure = PurePosixPath(path)
     if not path or "\\" in path or pure.is_absolute() or ".." in pure.parts or not path.isprintable():
         raise ValueError("no path inside the campaign folder", "name a file of the campaign folder")
+
+
+def _check_inline_path(path: str) -> None:
+    _check_content_path(path)
+    if not _CONTENT_ID.fullmatch(PurePosixPath(path).name):
+        raise ValueError("no name for an image inside a message", "use 1 to 78 letters, digits, ., - and _")
+
+
+def _check_locale(tag: str) -> None:
+    if normalise_tag(tag) is None or parse_locale(normalise_tag(tag) or "") is None:
+        raise ValueError("no known locale", "write it as vi or vi-VN")
 
 
 def _check_key_template(template: str) -> None:
@@ -65,28 +78,59 @@ def _check_unsubscribe_url(url: str) -> None:
 MailboxText = Annotated[str, _checked(parse_mailbox)]
 AddressText = Annotated[str, _checked(check_address)]
 ContentPath = Annotated[str, _checked(_check_content_path)]
+InlinePath = Annotated[str, _checked(_check_inline_path)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ContentSpec(Section):
     """`[content]`: the files of the campaign folder that make the message."""
 
-    html: ContentPath | None = Field(default=None, description="template of the HTML part")
+    html: ContentPath | None = Field(default=None, description="template of the HTML part; .md.j2 and .mjml.j2 as well")
     text: ContentPath | None = Field(default=None, description="template of the text part; else derived from HTML")
+    preheader: str | None = Field(default=None, min_length=1, description="template of the line beside the subject")
+    locale: str | None = Field(default=None, min_length=1, description="column of the recipient's locale, as vi-VN")
+    default_locale: Annotated[str, _checked(_check_locale)] = Field(
+        default=DEFAULT_LOCALE, description="locale of those who have none"
+    )
     attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(default=(), description="files")
+    inline: Annotated[tuple[InlinePath, ...], Field(strict=False)] = Field(
+        default=(), description='images inside the message: <img src="cid:NAME">'
+    )
 
     @model_validator(mode="after")
     def _has_a_part(self) -> "ContentSpec":
         if self.html is None and self.text is None:
             raise ValueError("neither html nor text", "name at least one template")
+        if self.preheader is not None and self.html is None:
+            raise ValueError("a preheader without html", "name an HTML template, or remove preheader")
         return self
 
 
 class UnsubscribeSpec(Section):
-    """`[unsubscribe]`: the ways out that the List-Unsubscribe header offers (RFC 2369, RFC 8058)."""
+    """`[unsubscribe]`: the ways out that the List-Unsubscribe header offers (RFC 2369, RFC 8058).
 
-    url: Annotated[str, _checked(_check_unsubscribe_url)] = Field(description="https link with {{ token }}")
+    Either mailrun's own, by link or mail or both, or SES's subscription management.
+    """
+
+    url: Annotated[str, _checked(_check_unsubscribe_url)] | None = Field(
+        default=None, description="https link with {{ token }}"
+    )
     mailto: AddressText | None = Field(default=None, description="address that takes requests by mail")
+    ses_contact_list: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="contact list: SES adds the ways out itself"
+    )
+    ses_topic: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="topic of that list")
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "UnsubscribeSpec":
+        own = self.url is not None or self.mailto is not None
+        if self.ses_contact_list is None and not own:
+            raise ValueError("no way out", 'add url = "https://…/{{ token }}"')
+        if self.ses_contact_list is not None and own:
+            raise ValueError("two ways out", "keep url and mailto, or ses_contact_list: SES replaces our headers")
+        if self.ses_topic is not None and self.ses_contact_list is None:
+            raise ValueError("a topic without its list", "name the ses_contact_list that has the topic")
+        return self
 
 
 class DeliverySpec(Section):
@@ -126,6 +170,11 @@ class CampaignSpec(Section):
     unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
     delivery: DeliverySpec = DeliverySpec()
     guard: GuardSpec = GuardSpec()
+
+    @property
+    def signs_links(self) -> bool:
+        """Tell whether messages carry unsubscribe tokens of ours."""
+        return self.unsubscribe is not None and self.unsubscribe.ses_contact_list is None
 
     @field_validator("unsubscribe")
     @classmethod

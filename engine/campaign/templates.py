@@ -1,34 +1,73 @@
 """The content of a campaign: its templates, compiled once and checked against the audience's columns."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import PurePosixPath
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
-from engine.campaign.names import ENGINE_NAMES, NameUse, scan_names
+from engine.campaign.files import list_files, resolve_file, search_path
+from engine.campaign.html_text import derive_text_template
+from engine.campaign.localisation import Formats, normalise_tag, parse_locale
+from engine.campaign.names import ENGINE_NAMES, Names, NameUse, scan_names
+from engine.campaign.prepare import PREHEADER, prepare_html
 from engine.campaign.problems import locate_keys
-from engine.campaign.sandbox import TemplateEnvironment
+from engine.campaign.sandbox import Prepared, TemplateEnvironment
 from engine.campaign.spec import Campaign
+from engine.campaign.tokens import assemble
+from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import DataError
 
 SUBJECT = "subject"
+LOCALE = "locale"
+COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large ones take one
+# What stands in campaign.toml, not in a file of its own.
+_KEYS = {SUBJECT: ("subject",), PREHEADER: ("content", "preheader"), LOCALE: ("content", "locale")}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The compiled templates of one language.
+
+    Attributes:
+        language: its tag, as `vi`; None for the default.
+        subject: the subject.
+        html: the HTML part, if there is one; its environment holds what it includes.
+        text: the text part, if it has a template.
+        derived: the text part's template as derived from the HTML's; None where there is a text part, or where it has
+            to be derived from every message.
+    """
+
+    language: str | None
+    subject: Template
+    html: Template | None
+    text: Template | None
+    derived: Template | None
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """Compiled templates, and the names that they read.
 
-    `text` is None where the campaign leaves it to be derived from the HTML.
+    Attributes:
+        campaign: whose content it is.
+        variants: by language; None is the default.
+        uses: the names that the templates read, in all languages.
+        all_columns: they use more than can be listed beforehand.
+        formats: how dates and numbers are written; the renderer sets the locale.
+        missing: language -> parts that it has no template for, so that the default's stands in.
+        never_chosen: templates of languages, where no column tells the recipient's.
     """
 
     campaign: Campaign
-    subject: Template
-    html: Template | None
-    text: Template | None
+    variants: Mapping[str | None, Variant]
     uses: tuple[NameUse, ...]
     all_columns: bool
+    formats: Formats
+    missing: Mapping[str, tuple[str, ...]]
+    never_chosen: tuple[str, ...] = ()
 
     def columns_used(self) -> frozenset[str] | None:
         """Return the columns that the templates read, without the engine's own names.
@@ -45,31 +84,132 @@ class Content:
 
 
 def compile_content(campaign: Campaign) -> Content:
-    """Read and compile subject, HTML and text of a campaign.
+    """Read and compile the templates of a campaign, in all its languages.
 
     Values are escaped in the HTML part alone; what an HTML template includes is part of the HTML.
 
     Raises:
-        DataError: a template is missing, is not UTF-8, or has a syntax error.
+        DataError: a template is missing, is not UTF-8, has a syntax error, or never ends.
     """
-    spec = campaign.spec
-    plain = TemplateEnvironment(campaign.folder, autoescape=False)
-    rich = TemplateEnvironment(campaign.folder, autoescape=True)
-    files = [(rich, spec.content.html), (plain, spec.content.text)]
-    with _reported(campaign):
-        parts = [(plain, SUBJECT, spec.subject)]
-        parts += [(environment, name, environment.read(name)) for environment, name in files if name is not None]
-        names = [scan_names(environment, name, source) for environment, name, source in parts]
-        compiled = [_compile(environment, name, source) for environment, name, source in parts]
-    bodies = iter(compiled[1:])
+    formats = Formats(campaign.spec.content.default_locale)
+    files = _find_variants(campaign)
+    with _reported(campaign), Watchdog(COMPILE_SECONDS):
+        compiled = [_Compilation(campaign, language, formats, files).compile() for language in _languages(files)]
+    names = [found for _, of_variant in compiled for found in of_variant]
+    uses = [use for found in names for use in found.uses]
+    if campaign.spec.content.locale is not None:
+        uses.append(NameUse(campaign.spec.content.locale, LOCALE, 1, guarded=True))
     return Content(
         campaign=campaign,
-        subject=compiled[0],
-        html=next(bodies) if spec.content.html else None,
-        text=next(bodies) if spec.content.text else None,
-        uses=tuple(dict.fromkeys(use for found in names for use in found.uses)),
+        variants={variant.language: variant for variant, _ in compiled},
+        uses=tuple(dict.fromkeys(uses)),
         all_columns=any(found.all_columns for found in names),
+        formats=formats,
+        missing=_find_missing(files),
+        never_chosen=_find_never_chosen(campaign),
     )
+
+
+# Part -> language -> template.
+Variants = Mapping[str, Mapping[str | None, str]]
+
+
+def _find_variants(campaign: Campaign) -> Variants:
+    """Find `body.vi.html.j2` beside `body.html.j2`, and `subject.vi.j2`; the default stands under None."""
+    spec = campaign.spec.content
+    parts = {SUBJECT: SUBJECT, PREHEADER: spec.preheader and PREHEADER, "html": spec.html, "text": spec.text}
+    there = list_files(campaign.folder) if spec.locale is not None else {}
+    return {part: {None: name, **_variants_of(name, there)} for part, name in parts.items() if name is not None}
+
+
+def _find_never_chosen(campaign: Campaign) -> tuple[str, ...]:
+    spec = campaign.spec.content
+    if spec.locale is not None:
+        return ()
+    there = list_files(campaign.folder)
+    names = (spec.html, spec.text, SUBJECT, PREHEADER)
+    return tuple(sorted(found for name in names if name for found in _variants_of(name, there).values()))
+
+
+def _variants_of(name: str, there: Collection[str]) -> dict[str | None, str]:
+    path = PurePosixPath(name)
+    stem, dot, ending = path.name.partition(".")
+    endings = f".{ending}" if dot else ".j2"
+    found: dict[str | None, str] = {}
+    for other in map(PurePosixPath, there):
+        middle = other.name.removeprefix(f"{stem}.").removesuffix(endings)
+        if other.parent == path.parent and other.name == f"{stem}.{middle}{endings}":
+            tag = normalise_tag(middle)
+            if tag is not None and parse_locale(tag) is not None:
+                found[tag] = str(other)
+    return found
+
+
+def _languages(files: Variants) -> list[str | None]:
+    found = {language for names in files.values() for language in names if language is not None}
+    return [None, *sorted(found)]
+
+
+def _find_missing(files: Variants) -> dict[str, tuple[str, ...]]:
+    every = {
+        language: tuple(p for p, names in files.items() if language not in names) for language in _languages(files)
+    }
+    return {language: parts for language, parts in every.items() if language is not None and parts}
+
+
+@dataclass(frozen=True, slots=True)
+class _Compilation:
+    """Compiles the templates of one language."""
+
+    campaign: Campaign
+    language: str | None
+    formats: Formats
+    files: Variants
+
+    def compile(self) -> tuple[Variant, list[Names]]:
+        plain, rich = (self._environment(autoescape=escaped) for escaped in (False, True))
+        subject, text, html = (self._choose(part) for part in (SUBJECT, "text", "html"))
+        preheader = self._choose(PREHEADER)
+        if subject == SUBJECT:
+            plain.put(SUBJECT, Prepared(self.campaign.spec.subject))
+        if preheader is not None:
+            source = self.campaign.spec.content.preheader if preheader == PREHEADER else rich.read(preheader)
+            rich.put(PREHEADER, Prepared(source or "", None if preheader == PREHEADER else lambda n: (preheader, n)))
+        if html is not None:
+            prepare_html(rich, html, language=self.language, preheader=preheader is not None)
+        parts = [(plain, subject), *([(rich, html)] if html else []), *([(plain, text)] if text else [])]
+        names = [scan_names(environment, name, environment.read(name)) for environment, name in parts if name]
+        derived = self._derive(plain, rich, html) if html is not None and text is None else None
+        return Variant(
+            language=self.language,
+            subject=_compile(plain, subject or SUBJECT),
+            html=_compile(rich, html) if html else None,
+            text=_compile(plain, text) if text else None,
+            derived=derived,
+        ), names
+
+    def _environment(self, *, autoescape: bool) -> TemplateEnvironment:
+        return TemplateEnvironment(self.campaign.folder, autoescape=autoescape, formats=self.formats)
+
+    def _choose(self, part: str) -> str | None:
+        """Choose the template of a part: the language's own, else its parent's, else the default."""
+        names, language = self.files.get(part, {}), self.language
+        while language is not None and language not in names:
+            language = language.rpartition("-")[0] or None
+        return names.get(language)
+
+    def _derive(self, plain: TemplateEnvironment, rich: TemplateEnvironment, html: str) -> Template | None:
+        tokens = assemble(rich, html)
+        source = "".join(token.text for token in tokens)
+        try:
+            made = derive_text_template(tokens, rich.parse(source, html))
+        except TemplateSyntaxError:  # laid out as one, the files are no template any more
+            return None
+        if made is None:
+            return None
+        name = f"text of {html}"
+        plain.put(name, made)
+        return _compile(plain, name)
 
 
 def check_names(content: Content, columns: Collection[str]) -> None:
@@ -90,8 +230,8 @@ def check_names(content: Content, columns: Collection[str]) -> None:
         return
     there = "columns: " + ", ".join(sorted(columns)) if columns else "the audience has no columns"
     if len(wrong) == 1:
-        raise DataError(_complaint(wrong[0], columns), where=_place(content.campaign, wrong[0]), remedy=there)
-    bullets = "".join(f"\n  - {_place(content.campaign, use)}: {_complaint(use, columns)}" for use in wrong)
+        raise DataError(_complaint(wrong[0], columns), where=place_of(content.campaign, wrong[0]), remedy=there)
+    bullets = "".join(f"\n  - {place_of(content.campaign, use)}: {_complaint(use, columns)}" for use in wrong)
     raise DataError(
         f"{len(wrong)} names in templates are not defined:{bullets}\n",
         where=str(content.campaign.folder),
@@ -108,8 +248,8 @@ def _complaint(use: NameUse, columns: Collection[str]) -> str:
     return f"{use.name} is no column of the audience" + (f", did you mean {close[0]}?" if close else "")
 
 
-def _compile(environment: TemplateEnvironment, name: str, source: str) -> Template:
-    code = environment.compile(source, name=name, filename=name)
+def _compile(environment: TemplateEnvironment, name: str) -> Template:
+    code = environment.compile(environment.read(name), name=name, filename=name)
     return Template.from_code(environment, code, environment.make_globals(None))
 
 
@@ -119,26 +259,33 @@ def _reported(campaign: Campaign) -> Iterator[None]:
     try:
         yield
     except TemplateSyntaxError as error:
-        place = _place(campaign, NameUse("", error.name or SUBJECT, error.lineno))
+        place = place_of(campaign, NameUse("", error.name or SUBJECT, error.lineno))
         raise DataError(error.message or "syntax error", where=place, remedy="correct the template") from None
     except TemplateNotFound as error:
         raise _missing(campaign, str(error.name)) from None
+    except TimeUpError:
+        what = f"the templates are not compiled after {COMPILE_SECONDS:.0f} seconds"
+        raise DataError(what, where=str(campaign.folder), remedy="make their constants and loops smaller") from None
 
 
 def _missing(campaign: Campaign, name: str) -> DataError:
-    files = sorted(path.name for path in campaign.folder.iterdir() if path.name != "campaign.toml")
+    own, shared = search_path(campaign.folder)
+    files = sorted(path.name for path in own.iterdir() if path.name != "campaign.toml")
     there = ", ".join(files) if files else "nothing but campaign.toml"
+    looked = f" (looked for in {own} and, as _shared/…, in {shared})" if "/" in name else ""
     return DataError(
-        f"the template {name} is missing",
+        f"the template {name} is missing{looked}",
         where=str(campaign.folder / name),
         remedy=f"create it, or name another file; in the folder: {there}",
     )
 
 
-def _place(campaign: Campaign, use: NameUse) -> str:
-    """Return file and line; the subject stands in campaign.toml."""
-    if use.template != SUBJECT:
-        return f"{campaign.folder / use.template}:{use.line}"
+def place_of(campaign: Campaign, use: NameUse) -> str:
+    """Return file and line of a name; the subject, for one, stands in campaign.toml."""
+    key = _KEYS.get(use.template)
+    if key is None:
+        file = resolve_file(campaign.folder, use.template) or campaign.folder / use.template
+        return f"{file}:{use.line}"
     file = campaign.folder / "campaign.toml"
-    line = locate_keys(file.read_text(encoding="utf-8-sig")).get((SUBJECT,), 1)
-    return f"{file}:{line} subject"
+    line = locate_keys(file.read_text(encoding="utf-8-sig")).get(key, 1)
+    return f"{file}:{line} {'.'.join(key)}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.campaign.spec import Campaign, check_key, format_key, load_campaign
-from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.clock import SystemClock
 from engine.errors import UsageError
@@ -118,11 +117,11 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
     )
 
 
-def make_signer(place: Place) -> TokenSigner:
-    """Make the signer of unsubscribe tokens from the settings, or from the store's own key."""
-    configured = [key.get_secret_value().encode() for key in place.settings.unsubscribe_keys]
+def read_signing_keys(place: Place) -> tuple[bytes, ...]:
+    """Read the keys that sign unsubscribe tokens from the settings, or the store's own key; the newest first."""
+    configured = place.settings.read_unsubscribe_keys()
     if configured:
-        return TokenSigner(configured)
+        return configured
     key, made = read_unsubscribe_key(place.store.root)
     if made:
         import structlog  # noqa: PLC0415 - said once in a store's life
@@ -132,4 +131,4 @@ def make_signer(place: Place) -> TokenSigner:
             path=str(place.store.root / "unsubscribe.key"),
             note="keep it: links in sent mail are verified with it; MAILRUN_UNSUBSCRIBE_KEYS sets your own",
         )
-    return TokenSigner([key])
+    return (key,)

@@ -11,7 +11,7 @@ from engine.cli.printing import name_command, print_lines
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 def init(folder: Path) -> None:
-    """Make a workspace in DIR (here, by default) with two sample campaigns and a sample audience."""
+    """Make a workspace in DIR (here, by default) with three sample campaigns and a sample audience."""
     from engine.cli.samples import copy_samples  # noqa: PLC0415 - keeps --help fast
 
     for path in copy_samples(folder):

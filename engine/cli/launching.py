@@ -3,14 +3,13 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from engine.account.client import Endpoint
 from engine.cli import output
 from engine.cli.asking import ask
-from engine.cli.compose import Place, find_campaign_folder, make_plan_request, make_signer, open_place
+from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys
+from engine.cli.endpoints import open_endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
@@ -24,7 +23,7 @@ from engine.run.launch import launch as launch_run
 def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, **changes: Any) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_place(common, folder) as place, _open_endpoint(place, sandbox=sandbox) as endpoint:
+    with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
         with progress:
@@ -35,7 +34,7 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                         store=place.store,
                         ledger=place.ledger,
                         endpoint=endpoint,
-                        make_signer=partial(make_signer, place),
+                        read_keys=partial(read_signing_keys, place),
                         clock=place.clock,
                         confirm=_make_confirm(yes=yes or sandbox),
                         begin=progress.begin,
@@ -49,17 +48,6 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
         output.print_accounts(launched.accounts)
         print_lines(*_suggest(launched, sandbox=sandbox))
     return _choose_exit_code(launched)
-
-
-@contextmanager
-def _open_endpoint(place: Place, *, sandbox: bool) -> Iterator[Endpoint | None]:
-    if not sandbox:
-        yield None
-        return
-    from engine.cli.sandboxing import open_embedded  # noqa: PLC0415 - sending for real does not need it
-
-    with open_embedded(place.store) as endpoint:
-        yield endpoint
 
 
 def _make_confirm(*, yes: bool) -> Confirm:

@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO
 import click
 
 from engine import __version__
-from engine.cli import audit, init, launch, plan, preview, sandbox, status
+from engine.cli import audit, check, init, launch, plan, preview, sandbox, status, test
 from engine.cli.printing import print_lines
 from engine.errors import ExitCode, MailrunError, PausedError
 
@@ -32,6 +32,8 @@ for _command in (
     init.init,
     plan.plan,
     preview.preview,
+    check.check,
+    test.test,
     launch.launch,
     status.status,
     audit.audit,

@@ -1,12 +1,18 @@
 """What commands print of runs: tables and plain sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
+from engine.campaign.lint import Findings, Severity
 from engine.cli.printing import print_lines, repeat_command
+from engine.errors import ExitCode
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
-from engine.run.preview import Preview
+from engine.run.check import Checked
+from engine.run.forecast import RunForecast
+from engine.run.preview import Preview, describe_sizes
+from engine.run.rendering import Rendered
 
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
 
@@ -26,17 +32,81 @@ def print_runs(all_accounts: Sequence[Accounts]) -> None:
         print_lines("  ".join(part for part in parts if part))
 
 
-def print_preview(found: Preview) -> None:
+def print_preview(preview: Preview) -> None:
     """Print what a dry run found beside the accounts."""
-    print_lines(f"rendered: {found.rendered:,} messages, the largest HTML {found.html_bytes_largest / 1024:,.1f} KB")
-    for reason, rows in found.failures.most_common(10):
-        print_lines(f"  {rows:,} cannot be made: {reason}")
-    for row, reason in found.examples[:5]:
-        print_lines(f"  row {row}: {reason}")
-    if found.samples:
-        print_lines(f"to look at: {found.samples[0].parent}/*.eml")
-    mend, go_on = "mend the templates or set [audience] defaults", f"{repeat_command('launch')}"
-    print_lines(f"next: {mend if found.failed else go_on}")
+    found = preview.found
+    print_lines(f"rendered: {found.rendered:,} messages")
+    if found.failures:
+        print_lines(f"FAILED: {preview.failed:,} messages cannot be made")
+    print_lines(*(f"  {rows:,} rows: {reason}" for reason, rows in found.failures.most_common(10)))
+    print_lines(*(f"  row {row}: {reason}" for row, reason in found.examples[:5]))
+    if found.failures:
+        print_lines(f"  all of them: {preview.folder / 'failed'}/*.parquet")
+    print_findings(preview.findings)
+    print_lines(*_describe_content(found))
+    print_lines(_describe_forecast(preview.forecast, preview.manifest.accepted))
+    if preview.gallery is not None:
+        print_lines(f"to look at: {preview.gallery}", f"as mail:    {preview.gallery.parent}/samples/*.eml")
+    mend, go_on = "mend what is wrong, then preview again", repeat_command("launch")
+    print_lines(f"next: {go_on if preview.passes else mend}")
+
+
+def print_check(checked: Checked) -> None:
+    """Print what a check found."""
+    looked_at = checked.sample.rendered + checked.sample.failures.total()
+    print_lines(f"content: {looked_at:,} messages of {checked.manifest.accepted:,} looked at")
+    print_lines(*(f"  ERROR {rows:,} rows: {reason}" for reason, rows in checked.sample.failures.most_common(10)))
+    print_findings(checked.findings)
+    if checked.forecast is not None:
+        print_lines("account: may send", _describe_forecast(checked.forecast, checked.manifest.accepted))
+    for error in checked.account_errors:
+        print_lines(f"  ERROR account: {error.what}" + (f" ({error.where})" if error.where else ""))
+        print_lines(f"        {error.remedy}")
+    passes = checked.exit_code is ExitCode.FINISHED
+    print_lines("passed" if passes else "NOT PASSED", f"next: {repeat_command('launch' if passes else 'preview')}")
+
+
+def print_findings(findings: Findings) -> None:
+    """Print what lint found, errors first."""
+    for finding in findings:
+        if finding.severity is Severity.NOTE:
+            print_lines(f"  note: {finding.what}")
+            continue
+        count, row = findings.counts[finding], findings.rows.get(finding)
+        messages = f" in {count:,} messages, first in row {row}" if count > 1 else f" in row {row}" if count else ""
+        where = f" ({finding.where})" if finding.where else ""
+        print_lines(f"  {finding.severity.upper()}: {finding.what}{messages}{where}", f"        {finding.remedy}")
+
+
+def _describe_content(found: Rendered) -> Iterator[str]:
+    sizes = describe_sizes(found.html_kilobytes)
+    if sizes:
+        told = ", ".join(f"{name} {size // 1024:,}" for name, size in sizes.items())
+        yield f"HTML in KB: {told}"
+    if len(found.languages) > 1:
+        yield "languages: " + _list_counts(found.languages)
+    if found.defaults:
+        yield "defaults used: " + _list_counts(found.defaults)
+    if found.domains:
+        yield "domains: " + _list_counts(found.domains)
+
+
+def _list_counts(counts: Counter[str], most: int = 6) -> str:
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(most))
+    return told + (f" and {len(counts) - most:,} more" if len(counts) > most else "")
+
+
+def _describe_forecast(forecast: RunForecast, recipients: int) -> str:
+    if forecast.seconds is None or forecast.rate is None:
+        return f"duration: unknown, the account could not be asked: {forecast.unknown}"
+    told = f"duration: about {format_seconds(forecast.seconds)} at {forecast.rate:,.4g} a second"
+    if forecast.unknown:
+        return f"{told} at best; the account could not be asked: {forecast.unknown}"
+    if forecast.quota_share is None:
+        return f"{told}; the 24-hour quota is unlimited"
+    left = forecast.left_24_hours or 0.0
+    short = f", {recipients - left:,.0f} MORE THAN IS LEFT" if recipients > left else ""
+    return f"{told}; {forecast.quota_share:.1%} of the 24-hour quota, of which {left:,.0f} are left{short}"
 
 
 def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> str:

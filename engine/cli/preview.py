@@ -1,36 +1,25 @@
 """`mailrun preview`."""
 
-from functools import partial
 from typing import Any
 
 import click
 
 from engine.cli.options import Common, campaign_options, common_options
-from engine.cli.printing import print_json
-from engine.errors import ExitCode
 
 
 @click.command()
 @campaign_options
+@click.option(
+    "--to", "addresses", multiple=True, metavar="ADDRESS", help="Show this recipient in the gallery; repeat for more."
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the gallery in the browser.")
 @common_options
-def preview(campaign: str, common: Common, **changes: Any) -> int:
+def preview(campaign: str, common: Common, **options: Any) -> int:
     """Do everything that a launch of CAMPAIGN does, for everybody, up to the hand-over to SES.
 
-    Every message is rendered; the first few are left as .eml files for a mail program. Exits with 65 where a message
-    cannot be made.
+    Every message is rendered and looked at; chosen ones are left as a gallery page and as .eml files. Exits with 65
+    where a message cannot be made, or has an error that would stop a launch.
     """
-    from engine.cli import output  # noqa: PLC0415 - keeps --help fast
-    from engine.cli.compose import find_campaign_folder, make_plan_request, make_signer, open_place  # noqa: PLC0415
-    from engine.run.preview import describe_plan, preview_run  # noqa: PLC0415
+    from engine.cli.previewing import preview_campaign  # noqa: PLC0415 - keeps --help fast
 
-    folder = find_campaign_folder(campaign, common)
-    with open_place(common, folder) as place:
-        request = make_plan_request(place, folder, **changes)
-        found = preview_run(request, place.store, partial(make_signer, place))
-    accounts = describe_plan(found.manifest, found.folder)
-    if common.json:
-        print_json(accounts.to_json() | found.to_json())
-    else:
-        output.print_accounts(accounts)
-        output.print_preview(found)
-    return ExitCode.DATA if found.failed else ExitCode.FINISHED
+    return preview_campaign(campaign, common, **options)

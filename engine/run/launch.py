@@ -9,6 +9,7 @@ import structlog
 
 from engine.account.client import QUESTIONS, SENDS, Endpoint, open_client
 from engine.account.quota import Quota
+from engine.campaign.lint import Severity
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
@@ -25,11 +26,12 @@ from engine.ledger.journal import Result
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run import planning, preflight
+from engine.run import content_check, planning, preflight
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.accounting import require_accounts
-from engine.run.manifest import digest_tree
-from engine.run.planning import FrozenRun, PlanRequest
+from engine.run.manifest import digest_campaign
+from engine.run.planning import FrozenRun, PlanRequest, StagedRun
+from engine.run.rendering import RenderJob
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
 from engine.store.folder import Store
@@ -65,7 +67,7 @@ class LaunchRequest:
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
         endpoint: the embedded sandbox; None for what botocore resolves.
-        make_signer: makes the signer of unsubscribe tokens, where the campaign has a way out.
+        read_keys: reads the keys that sign unsubscribe tokens, where the campaign has links of its own.
         confirm: asked once, before a new run is frozen; False calls it off.
         begin: told the run's accounts as sending begins.
         count: told every final result.
@@ -75,7 +77,7 @@ class LaunchRequest:
     store: Store
     ledger: Ledger
     endpoint: Endpoint | None
-    make_signer: Callable[[], TokenSigner]
+    read_keys: Callable[[], tuple[bytes, ...]]
     clock: Clock
     confirm: Confirm
     begin: Callable[[Accounts], None]
@@ -173,6 +175,8 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
     with request.store.stage(request.plan.name) as staging:
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
         staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
+        checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
+        await wait_unless_stopped(checked, stop, doing="the content was checked")
         await preflight.check_recipients(client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
@@ -190,11 +194,35 @@ async def _plan_and_freeze(request: LaunchRequest, client: Any, stop: Stop) -> t
         return planning.publish_run(staged, request.store, request.ledger), quota
 
 
+def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
+    """Stop at errors of the content; tell its warnings.
+
+    Raises:
+        DataError: the content must not be sent.
+    """
+    campaign, manifest = request.plan.campaign, staged.manifest
+    job = RenderJob(
+        folder=staged.folder,
+        name=campaign.name,
+        run_key=request.plan.key,
+        columns=manifest.columns,
+        keys=request.read_keys() if campaign.spec.signs_links else (),
+    )
+    findings = content_check.check_templates(campaign, staged.folder, manifest, manifest.columns)
+    sample = content_check.check_sample(job, manifest)
+    findings.merge(sample.findings)
+    content_check.refuse_errors(
+        sample, max_failure_rate=campaign.spec.guard.max_failure_rate, where=str(campaign.folder)
+    )
+    for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
+        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy)
+
+
 async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[FrozenRun, Quota]:
     """Open a run that was begun; what is sent is what was frozen, and a change since then is said."""
     frozen = planning.open_run(known, request.store)
     quota = await preflight.check_account(client, _read_sender(_frozen_campaign(frozen)))
-    if digest_tree(request.plan.campaign.folder) != frozen.manifest.campaign_files:
+    if digest_campaign(request.plan.campaign.folder) != frozen.manifest.campaign_files:
         log.warning("campaign.changed", run=known.name, note="the campaign as launched is sent, not as it is now")
     if request.plan.limit not in (None, frozen.manifest.limit) or request.plan.is_audience_given:
         log.warning("options.ignored", run=known.name, note="the plan is frozen: --audience and --limit change nothing")
@@ -207,7 +235,7 @@ async def _send(  # noqa: PLR0913 - what a worker needs, and both clients
     campaign = _frozen_campaign(frozen)
     envelope = prepare_envelope(campaign)
     key = frozen.run.name.rpartition("/")[2]
-    signer = request.make_signer() if campaign.spec.unsubscribe else None
+    signer = TokenSigner(request.read_keys()) if campaign.spec.signs_links else None
     sending = Sending(
         ledger=request.ledger,
         client=account,

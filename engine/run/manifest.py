@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.audience.plan import LeaseRange
+from engine.campaign.files import list_files
 from engine.errors import DataError
 from engine.store.folder import digest_bytes, digest_file, write_file
 
@@ -33,6 +34,7 @@ class Manifest(BaseModel):
         limit: `--limit`.
         lenient: `--lenient`.
         columns: the audience's columns that the content uses.
+        audience_columns: all columns that the audience has.
         rows_read: rows of the audience; accepted plus all of excluded.
         excluded: reason -> rows.
         campaign_files: path under campaign/ -> SHA-256.
@@ -51,6 +53,7 @@ class Manifest(BaseModel):
     lenient: bool = False
     sources: tuple[FrozenSource, ...]
     columns: tuple[str, ...]
+    audience_columns: tuple[str, ...]
     rows_read: int
     accepted: int
     excluded: dict[str, int]
@@ -97,6 +100,11 @@ def digest_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file under a folder, by relative path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): digest_file(path) for path in files}
+
+
+def digest_campaign(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that makes a campaign, by its path in a run's copy: as digest_tree of that."""
+    return {name: digest_file(path) for name, path in list_files(folder).items()}
 
 
 def find_damage(folder: Path, digests: dict[str, str]) -> list[str]:

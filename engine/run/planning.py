@@ -13,6 +13,7 @@ from engine.audience.checks import LookUp
 from engine.audience.plan import Audience, Lists, Plan
 from engine.audience.sources import find_sources
 from engine.audience.spec import Action
+from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
 from engine.errors import DataError
@@ -114,8 +115,7 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
     with translate_os_errors(folder), _open_lists(request) as lists:
         downloads.mkdir(mode=PRIVATE_FOLDER)
         columns, opened = check_content(request, downloads)
-        # Links to nothing are not the campaign's: editors lock files with them.
-        shutil.copytree(request.campaign.folder, folder / "campaign", ignore_dangling_symlinks=True)
+        _copy_campaign(request.campaign.folder, folder / "campaign")
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
             audience=spec.audience,
@@ -134,6 +134,13 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
     manifest = _make_manifest(request, plan, opened, folder)
     write_manifest(folder, manifest)
     return manifest
+
+
+def _copy_campaign(source: Path, target: Path) -> None:
+    """Copy the campaign's files, and what it shares with others: the copy renders by itself."""
+    for name, file in list_files(source).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target / name)
 
 
 @contextmanager
@@ -175,6 +182,7 @@ def _make_manifest(request: PlanRequest, plan: Plan, opened: Audience, folder: P
         lenient=request.lenient,
         sources=sources,
         columns=plan.columns,
+        audience_columns=tuple(opened.columns),
         rows_read=plan.rows_read,
         accepted=plan.accepted,
         excluded=plan.excluded,

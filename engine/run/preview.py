@@ -2,88 +2,244 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine.audience.plan import read_lease
-from engine.campaign.message import Envelope, Message, prepare_envelope, write_eml
-from engine.campaign.render import Renderer, RenderError
-from engine.campaign.templates import compile_content
-from engine.campaign.unsubscribe import TokenSigner
+import polars as pl
+
+from engine.account.quota import Quota
+from engine.campaign.lint import Findings, Severity, find_unused_inline
+from engine.campaign.mime import Composer
+from engine.campaign.render import RenderError
+from engine.errors import MailrunError, UsageError
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
+from engine.report.gallery import Card, write_gallery
+from engine.run.content_check import check_templates
+from engine.run.forecast import RunForecast, forecast_run
 from engine.run.manifest import Manifest
-from engine.run.open_lease import iterate_recipients
 from engine.run.planning import PlanRequest, write_plan
+from engine.run.rendering import KILOBYTE, LeaseRenderer, Pick, Rendered, RenderJob, choose_processes, render_plan
 from engine.store.folder import Store, locked, translate_os_errors, write_file
 
 SAMPLES = 10
-FAILURES_SHOWN = 20
+RANDOM_PICKS = 3
+GALLERY = "gallery.html"
+_MOST_CARDS = 60  # a page that a person looks through
+_DOMAINS_TOLD = 20
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a dry run found.
 
     Attributes:
         manifest: the plan's counts.
-        folder: where plan and samples are.
-        rendered: messages that can be made.
-        failures: reason -> rows, for messages that can not.
-        examples: some failed rows, and the reason.
+        folder: where plan, samples, failed rows and the gallery are.
+        found: what rendering found.
+        findings: what lint found, in the templates and in the messages.
+        forecast: what a run would take.
         samples: the .eml files written.
-        html_bytes_largest: size of the largest HTML part.
+        gallery: the page to look at; None where no message can be made.
+        processes: how many rendered.
     """
 
     manifest: Manifest
     folder: Path
-    rendered: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[int, str]] = field(default_factory=list)
-    samples: list[Path] = field(default_factory=list)
-    html_bytes_largest: int = 0
+    found: Rendered
+    findings: Findings
+    forecast: RunForecast
+    samples: tuple[Path, ...]
+    gallery: Path | None
+    processes: int
 
     @property
     def failed(self) -> int:
         """Count the messages that can not be made."""
-        return self.failures.total()
+        return self.found.failures.total()
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether every message can be made, and none has an error."""
+        return not self.failed and not self.findings.of(Severity.ERROR)
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys that `preview --json` adds to the accounts."""
+        found = self.found
         return {
-            "rendered": self.rendered,
-            "render_failures": dict(self.failures.most_common()),
+            "rendered": found.rendered,
+            "render_failures": dict(found.failures.most_common()),
+            "failed_rows": [{"row": row, "reason": reason} for row, reason in found.examples],
+            "failed_files": str(self.folder / "failed") if self.failed else None,
             "samples": [str(path) for path in self.samples],
-            "html_bytes_largest": self.html_bytes_largest,
+            "gallery": str(self.gallery) if self.gallery else None,
+            "html_bytes_largest": found.html_bytes_largest,
+            "html_sizes": describe_sizes(found.html_kilobytes),
+            "message_sizes": describe_sizes(found.message_kilobytes),
+            "languages": dict(found.languages.most_common()),
+            "defaults_used": dict(found.defaults),
+            "domains": dict(found.domains.most_common(_DOMAINS_TOLD)),
+            "forecast": self.forecast.to_json(),
+            "findings": self.findings.to_json(),
             "notes": list(self.manifest.notes),
         }
 
 
-def preview_run(request: PlanRequest, store: Store, make_signer: Callable[[], TokenSigner]) -> Preview:
-    """Plan, render every recipient, write the first ones of the plan as .eml files (the plan's order is a fair sample).
+def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
+    request: PlanRequest,
+    store: Store,
+    read_keys: Callable[[], tuple[bytes, ...]],
+    *,
+    account: Quota | MailrunError,
+    addresses: Sequence[str] = (),
+    processes: int | None = None,
+) -> Preview:
+    """Plan, render every recipient, look at every message, and write samples and a gallery.
+
+    Args:
+        request: what to plan.
+        store: where.
+        read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
+        account: its limits, or why they are not known.
+        addresses: recipients to show in the gallery as well.
+        processes: how many render; None chooses.
 
     Raises:
         DataError: audience or templates are wrong.
+        UsageError: one of `addresses` is no recipient of the plan.
     """
-    found = Preview(*replan(request, store, "previews"))
-    campaign = request.campaign
-    envelope = prepare_envelope(campaign)
-    signer = make_signer() if campaign.spec.unsubscribe else None
-    renderer = Renderer(compile_content(campaign), campaign, run_key=request.key, signer=signer)
-    for lease in found.manifest.leases:
-        frame = read_lease(found.folder / "plan", lease)
-        for recipient in iterate_recipients(frame, found.manifest.columns):
-            try:
-                message = renderer.render(recipient.content, recipient.row, recipient.address)
-            except RenderError as error:
-                found.failures[str(error)] += 1
-                if len(found.examples) < FAILURES_SHOWN:
-                    found.examples.append((recipient.row, str(error)))
-            else:
-                _count(found, message, envelope)
-    return found
+    manifest, folder = replan(request, store, "previews")
+    job = make_job(request, manifest, folder, read_keys)
+    asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
+    processes = processes or choose_processes(manifest.accepted)
+    found = Rendered()
+    for of_lease in render_plan(job, manifest.leases, processes=processes):
+        found.merge(of_lease)
+    renderer = LeaseRenderer(job)
+    findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
+    findings.merge(found.findings)
+    findings.merge(find_unused_inline(renderer.envelope, found.cids))
+    cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked})
+    return Preview(
+        manifest=manifest,
+        folder=folder,
+        found=found,
+        findings=findings,
+        forecast=forecast_run(manifest.accepted, request.campaign.spec.delivery, account),
+        samples=_write_samples(renderer, manifest, folder),
+        gallery=write_gallery(folder / GALLERY, cards, renderer.envelope, title=manifest.run) if cards else None,
+        processes=processes,
+    )
+
+
+def make_job(
+    request: PlanRequest, manifest: Manifest, folder: Path, read_keys: Callable[[], tuple[bytes, ...]]
+) -> RenderJob:
+    """Make the job of rendering what was planned into a folder."""
+    return RenderJob(
+        folder=folder,
+        name=request.campaign.name,
+        run_key=request.key,
+        columns=manifest.columns,
+        keys=read_keys() if request.campaign.spec.signs_links else (),
+    )
+
+
+def _choose(found: Rendered, manifest: Manifest) -> dict[str, Pick]:
+    """Choose who is shown: what rendering picked, and some from anywhere in the plan (its order is random)."""
+    ordered = ["first", *sorted(name for name in found.picks if name != "first")]
+    picks = {name: found.picks[name] for name in ordered if name in found.picks}
+    for number in range(RANDOM_PICKS):
+        if manifest.leases:
+            lease = manifest.leases[(number + 1) * len(manifest.leases) // (RANDOM_PICKS + 1)]
+            index = (number + 1) * lease.rows // (RANDOM_PICKS + 1)
+            picks[f"random {number + 1}"] = Pick(lease.ordinal, index, 0)
+    return dict(list(picks.items())[:_MOST_CARDS])
+
+
+def _make_cards(renderer: LeaseRenderer, manifest: Manifest, picks: dict[str, Pick]) -> list[Card]:
+    """Render the chosen recipients again; one who was chosen twice is shown once, with both reasons."""
+    cards: dict[tuple[int, int], Card] = {}
+    for reason, pick in picks.items():
+        place = (pick.lease, pick.index)
+        if place in cards:
+            cards[place].reasons.append(reason)
+            continue
+        recipient = renderer.pick(manifest.leases[pick.lease], pick.index)
+        try:
+            message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
+        except RenderError:
+            continue  # it is among the failed rows
+        cards[place] = Card(message, [reason])
+    return list(cards.values())
+
+
+def _write_samples(renderer: LeaseRenderer, manifest: Manifest, folder: Path) -> tuple[Path, ...]:
+    """Write the first messages of the plan as mail programs open them."""
+    composer = Composer(renderer.envelope)
+    paths: list[Path] = []
+    for lease in manifest.leases[:1]:
+        for recipient in islice(renderer.recipients(lease), SAMPLES):
+            with suppress(RenderError):
+                message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
+                path = folder / "samples" / f"{len(paths) + 1:02d}-row-{message.row}.eml"
+                write_file(path, composer.compose(message))
+                paths.append(path)
+    return tuple(paths)
+
+
+def find_recipient(folder: Path, manifest: Manifest, address: str, *, key: str = "--to") -> Pick:
+    """Find a recipient of a plan by its address.
+
+    Args:
+        folder: with plan/.
+        manifest: of the plan.
+        address: in any case.
+        key: the option that names it, for the message.
+
+    Raises:
+        UsageError: it is none; the message says why it was excluded, where it was.
+    """
+    wanted = pl.col("address").str.to_lowercase() == address.strip().lower()
+    for file in dict.fromkeys(lease.file for lease in manifest.leases):
+        rows = pl.scan_parquet(folder / "plan" / file, glob=False).select("row", "address").with_row_index("place")
+        found = rows.filter(wanted).head(1).collect()
+        if found.height:
+            place, row = found["place"][0], found["row"][0]
+            of_file = [lease for lease in manifest.leases if lease.file == file]
+            lease = next(one for one in of_file if one.first_row <= place < one.first_row + one.rows)
+            return Pick(lease.ordinal, place - lease.first_row, row)
+    excluded = pl.scan_parquet(folder / "plan" / "excluded-*.parquet").filter(wanted).head(1).collect()
+    why = f": {excluded['reason'][0]}, {excluded['detail'][0]}" if excluded.height else ""
+    raise UsageError(
+        f"{address} is no recipient of this plan{why}", where=key, remedy="give an address of the audience"
+    )
+
+
+def describe_sizes(kilobytes: Counter[int]) -> dict[str, int]:
+    """Describe a distribution of sizes: bytes at its quantiles, rounded up to 1,024.
+
+    >>> describe_sizes(Counter({4: 98, 9: 2}))
+    {'smallest': 4096, 'median': 4096, 'p95': 4096, 'p99': 9216, 'largest': 9216}
+    """
+    total = kilobytes.total()
+    if not total:
+        return {}
+    quantiles = {"smallest": 0.0, "median": 0.5, "p95": 0.95, "p99": 0.99, "largest": 1.0}
+    return {name: _quantile(kilobytes, share * (total - 1)) * KILOBYTE for name, share in quantiles.items()}
+
+
+def _quantile(kilobytes: Counter[int], place: float) -> int:
+    seen = 0
+    for size in sorted(kilobytes):
+        seen += kilobytes[size]
+        if seen > place:
+            return size
+    return max(kilobytes)
 
 
 def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
@@ -100,22 +256,13 @@ def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
     )
 
 
-def _count(found: Preview, message: Message, envelope: Envelope) -> None:
-    found.rendered += 1
-    found.html_bytes_largest = max(found.html_bytes_largest, len((message.html or "").encode()))
-    if len(found.samples) < SAMPLES:
-        path = found.folder / "samples" / f"{len(found.samples) + 1:02d}-row-{message.row}.eml"
-        write_file(path, write_eml(message, envelope))
-        found.samples.append(path)
-
-
 def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
     """Plan into a folder of the store that holds the latest such plan of a campaign and no run.
 
     Args:
         request: what to plan.
         store: where.
-        shelf: `plans` or `previews`.
+        shelf: `plans`, `previews`, `checks` or `proofs`.
 
     Returns:
         The manifest, and the folder.

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from engine.campaign.html_text import derive_text
 from engine.campaign.mailbox import Mailbox, parse_mailbox
-from engine.campaign.message import Envelope, Message, write_eml
+from engine.campaign.message import Envelope, Message
+from engine.campaign.mime import Composer
 from engine.campaign.problems import locate_keys
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, parse_spec
@@ -124,7 +125,7 @@ BODY = st.text(
 @given(PRINTABLE, BODY, BODY)
 def test_an_eml_reads_back_to_the_same_parts(subject: str, html_part: str, text: str) -> None:
     message = Message(1, "ann@example.com", "S" + subject + "S", html_part + "\n", text + "\n", (), ())
-    mail = message_from_bytes(write_eml(message, Envelope("a@b.example", (), (), None)), policy=default)
+    mail = message_from_bytes(Composer(Envelope("a@b.example", (), (), None)).compose(message), policy=default)
     found = [mail.get_body((kind,)) for kind in ("html", "plain")]
     bodies = [part.get_content().replace("\r\n", "\n") for part in found if isinstance(part, EmailMessage)]
     assert bodies == [message.html, message.text]

@@ -35,7 +35,7 @@ def count_received(world: World, run: str = RUN) -> Counter[int]:
     """Count what the receiving side accepted, by our row."""
     campaign, _, key = run.partition("/")
     tags = [message["tags"] for message in world.accepted()]
-    ours = [t for t in tags if t["mailrun-campaign"] == campaign and t["mailrun-key"] == key]
+    ours = [t for t in tags if t.get("mailrun-campaign") == campaign and t.get("mailrun-key") == key]
     return Counter(int(t["mailrun-row"]) for t in ours)
 
 

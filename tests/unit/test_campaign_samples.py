@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from engine.campaign.message import Message, prepare_envelope, write_eml
+from engine.campaign.message import Message, prepare_envelope
+from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
 from engine.campaign.templates import check_names, compile_content
 from engine.campaign.unsubscribe import TokenSigner
 
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
-NAMES = ["welcome", "service-notice"]
+NAMES = ["welcome", "service-notice", "monthly-letter"]
 COLUMNS = ["email", "first_name", "last_name", "country", "city", "locale", "plan", "points", "signed_up", "last_order"]
 FULL = dict(zip(COLUMNS, ["", "Ann", "Lê", "VN", "Huế", "vi", "pro", "1240", "2026-10-03", "2026-11-01"], strict=True))
 BARE: dict[str, Any] = dict.fromkeys(COLUMNS) | {"first_name": "there"}  # as defaults leave a row of nulls
@@ -25,7 +26,7 @@ def render(name: str, row: dict[str, Any]) -> Message:
     check_names(content, COLUMNS)
     signer = TokenSigner([b"a key that only tests use"])
     message = Renderer(content, campaign, run_key="2026-11-24", signer=signer).render(row, 1, "ann@example.com")
-    assert write_eml(message, prepare_envelope(campaign))
+    assert Composer(prepare_envelope(campaign)).compose(message)
     return message
 
 
@@ -62,3 +63,20 @@ def test_the_notice_has_no_way_out() -> None:
 @pytest.mark.parametrize("points", [None, "0", 0])
 def test_the_welcome_is_silent_about_points_that_are_not_there(points: str | int | None) -> None:
     assert "points" not in str(render("welcome", FULL | {"points": points}).text)
+
+
+@pytest.mark.parametrize(
+    ("locale", "greeting", "since", "direction"),
+    [
+        ("vi-VN", "Xin chào Ann", "3 tháng 10, 2026", "ltr"),
+        ("ar-EG", "مرحبًا Ann", "3 أكتوبر 2026", "rtl"),
+        ("de-DE", "Hello Ann", "October 3, 2026", "ltr"),
+    ],
+)
+def test_the_monthly_letter_is_in_the_readers_language(locale: str, greeting: str, since: str, direction: str) -> None:
+    message = render("monthly-letter", FULL | {"locale": locale})
+    assert greeting in str(message.html)
+    assert greeting in str(message.text)
+    assert since in str(message.text)
+    assert ('dir="rtl"' in str(message.html)) == (direction == "rtl")
+    assert "Unsubscribe" in str(message.text) or greeting != "Hello Ann"

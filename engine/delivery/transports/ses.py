@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import botocore.exceptions as aws
 
-from engine.campaign.message import Envelope, Message
+from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning, Reply, read_error
 
 CALL_TIMEOUT_SECONDS = 60  # the whole call; botocore's timeouts bound its parts, but not the sum
@@ -44,15 +44,7 @@ class SesTransport:
         self._client = client
         self._sender = sender_address
         self._same = _build_same(envelope)
-        self._attachments = [
-            {
-                "FileName": attachment.name,
-                "ContentType": attachment.content_type,
-                "ContentTransferEncoding": "BASE64",
-                "RawContent": attachment.content,
-            }
-            for attachment in envelope.attachments
-        ]
+        self._attachments = [_build_attachment(attachment) for attachment in envelope.attachments]
 
     async def send(self, message: Message) -> Reply:
         """Hand over one message; see Transport.send."""
@@ -86,12 +78,27 @@ class SesTransport:
         }
 
 
+def _build_attachment(attachment: Attachment) -> dict[str, Any]:
+    built: dict[str, Any] = {
+        "FileName": attachment.name,
+        "ContentType": attachment.content_type,
+        "ContentTransferEncoding": "BASE64",
+        "RawContent": attachment.content,
+    }
+    if attachment.content_id is not None:
+        built |= {"ContentDisposition": "INLINE", "ContentId": attachment.content_id}
+    return built
+
+
 def _build_same(envelope: Envelope) -> dict[str, Any]:
     same: dict[str, Any] = {"FromEmailAddress": envelope.sender}
     if envelope.reply_to:
         same["ReplyToAddresses"] = list(envelope.reply_to)
     if envelope.configuration_set:
         same["ConfigurationSetName"] = envelope.configuration_set
+    if (managed := envelope.list_management) is not None:
+        topic = {"TopicName": managed.topic} if managed.topic else {}
+        same["ListManagementOptions"] = {"ContactListName": managed.contact_list, **topic}
     return same
 
 

@@ -1,0 +1,176 @@
+"""Languages and locales: which variant of a template, which way its text runs, how dates and numbers are written."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+import babel.dates
+import babel.numbers
+from babel import Locale, UnknownLocaleError
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+DEFAULT_LOCALE = "en"
+_TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+_MOST_REMEMBERED = 8192  # values as they were written: dates and small numbers repeat
+_LENGTHS = ("short", "medium", "long", "full")
+
+
+def normalise_tag(tag: str) -> str | None:
+    """Return a language tag (BCP 47) in lower case with hyphens; None for what is none.
+
+    >>> [normalise_tag(tag) for tag in ("vi_VN", "zh-Hant-TW", "", "??")]
+    ['vi-vn', 'zh-hant-tw', None, None]
+    """
+    tag = tag.strip()
+    return tag.replace("_", "-").lower() if _TAG.fullmatch(tag) else None
+
+
+def choose_language(tag: str | None, available: Iterable[str]) -> str | None:
+    """Choose the variant for a locale: itself, then its parents (RFC 4647 3.4 lookup), then None, the default.
+
+    Args:
+        tag: as normalise_tag gives it.
+        available: normalised tags of the variants.
+
+    >>> [choose_language(tag, {"vi", "pt-br"}) for tag in ("vi-vn", "pt-br", "pt", None)]
+    ['vi', 'pt-br', None, None]
+    """
+    there = set(available)
+    while tag:
+        if tag in there:
+            return tag
+        tag = tag.rpartition("-")[0]
+    return None
+
+
+@lru_cache(maxsize=1024)
+def parse_locale(tag: str) -> Locale | None:
+    """Return Babel's locale for a tag, or for the nearest parent that it knows."""
+    while tag:
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            tag = tag.rpartition("-")[0]
+    return None
+
+
+def is_right_to_left(tag: str | None) -> bool:
+    """Tell whether a language is written from right to left."""
+    locale = parse_locale(tag) if tag else None
+    return locale is not None and locale.character_order == "right-to-left"
+
+
+class Formats:
+    """Filters that write dates, numbers and currency as the recipient's locale does, or the one given as `locale`.
+
+    Values of a CSV audience are text: dates are read as ISO 8601, numbers as JSON writes them.
+
+    Attributes:
+        locale: of the recipient whose message is being made.
+    """
+
+    def __init__(self, default: str = DEFAULT_LOCALE) -> None:
+        self.default = parse_locale(default) or Locale(DEFAULT_LOCALE)
+        self.locale = self.default
+        self._remembered = lru_cache(maxsize=_MOST_REMEMBERED, typed=True)(self._format)
+
+    def filters(self) -> Mapping[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {name: self._make_filter(method) for name, method in FILTERS.items()}
+
+    def _make_filter(self, method: str) -> Callable[..., str]:
+        @pass_context  # keeps Jinja from working it out when it compiles: no recipient's locale is known then
+        def filtered(_: Context, *arguments: Any, **named: Any) -> str:
+            return self._remembered(method, self.locale, *arguments, **named)
+
+        return filtered
+
+    def _format(self, method: str, _: Locale, *arguments: Any, **named: Any) -> str:
+        """Write a value; the locale is among the arguments so that it is remembered with it."""
+        return str(getattr(self, method)(*arguments, **named))
+
+    def _choose(self, tag: str | None) -> Locale:
+        if tag is None:
+            return self.locale
+        locale = parse_locale(normalise_tag(tag) or "")
+        if locale is None:
+            raise ValueError(f"{_shorten(tag)} is no known locale")
+        return locale
+
+    def format_date(self, value: Any, form: str = "medium", locale: str | None = None) -> str:
+        """`{{ signed_up|date("long") }}`: short, medium, long, full, or a CLDR pattern or skeleton."""
+        moment = _read_moment(value)
+        day = moment.date() if isinstance(moment, datetime) else moment
+        if form not in _LENGTHS and form.isalpha():
+            return babel.dates.format_skeleton(form, datetime.combine(day, time()), locale=self._choose(locale))
+        return babel.dates.format_date(day, form, locale=self._choose(locale))
+
+    def format_datetime(
+        self, value: Any, form: str = "medium", tz: str | None = None, locale: str | None = None
+    ) -> str:
+        """`{{ starts_at|datetime("short", tz="Asia/Ho_Chi_Minh") }}`; a time without zone is UTC."""
+        moment = _as_datetime(_read_moment(value))
+        zone = babel.dates.get_timezone(tz) if tz else None
+        return babel.dates.format_datetime(moment, form, tzinfo=zone, locale=self._choose(locale))
+
+    def format_time(self, value: Any, form: str = "short", tz: str | None = None, locale: str | None = None) -> str:
+        """`{{ starts_at|time }}`."""
+        moment = _as_datetime(_read_moment(value))
+        zone = babel.dates.get_timezone(tz) if tz else None
+        return babel.dates.format_time(moment, form, tzinfo=zone, locale=self._choose(locale))
+
+    def format_number(self, value: Any, form: str | None = None, locale: str | None = None) -> str:
+        """`{{ points|number }}`, or with a CLDR pattern such as `"#,##0.00"`."""
+        return babel.numbers.format_decimal(_read_number(value), form, locale=self._choose(locale))
+
+    def format_percent(self, value: Any, form: str | None = None, locale: str | None = None) -> str:
+        """`{{ 0.25|percent }}` is 25 %."""
+        return babel.numbers.format_percent(_read_number(value), form, locale=self._choose(locale))
+
+    def format_currency(self, value: Any, currency: str, form: str | None = None, locale: str | None = None) -> str:
+        """`{{ price|currency("EUR") }}`; the code is ISO 4217's."""
+        if not babel.numbers.is_currency(currency):
+            raise ValueError(f"{currency} is no ISO 4217 currency code")
+        return babel.numbers.format_currency(_read_number(value), currency, form, locale=self._choose(locale))
+
+
+FILTERS: Mapping[str, str] = {
+    "date": "format_date",
+    "datetime": "format_datetime",
+    "time": "format_time",
+    "number": "format_number",
+    "percent": "format_percent",
+    "currency": "format_currency",
+}
+
+
+def _read_moment(value: Any) -> date | datetime:
+    if isinstance(value, date):
+        return value
+    text = str(value).strip()
+    try:
+        return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{_shorten(text)} is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z") from None
+
+
+def _as_datetime(moment: date | datetime) -> datetime:
+    return moment if isinstance(moment, datetime) else datetime.combine(moment, time())
+
+
+def _read_number(value: Any) -> Decimal:
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError(f"{_shorten(str(value))} is no number") from None
+    if not number.is_finite() or abs(number.adjusted()) > 100:
+        raise ValueError(f"{_shorten(str(value))} is no number that can be written out")
+    return number
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")

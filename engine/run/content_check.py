@@ -1,0 +1,59 @@
+"""The content part of `check` and `launch`: templates against the plan, and a fair sample of messages."""
+
+from pathlib import Path
+
+from engine.campaign.lint import Findings, Severity, lint_templates
+from engine.campaign.spec import Campaign
+from engine.campaign.templates import compile_content
+from engine.delivery.guard import FailureGuard
+from engine.errors import DataError
+from engine.run.manifest import Manifest
+from engine.run.rendering import LeaseRenderer, Rendered, RenderJob, count_nulls
+
+SAMPLE_ROWS = 500  # the plan's order is a fair sample
+
+
+def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> Findings:
+    """Hold the templates' names against the plan.
+
+    Args:
+        campaign: as it is checked.
+        folder: with plan/.
+        manifest: of the plan.
+        available: the audience's columns.
+    """
+    return lint_templates(compile_content(campaign), available, count_nulls(folder, manifest.columns))
+
+
+def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
+    """Render the first recipients of the plan, and look at what comes out."""
+    found, renderer, left = Rendered(), LeaseRenderer(job), SAMPLE_ROWS
+    for lease in manifest.leases:
+        if left <= 0:
+            break
+        found.merge(renderer.render(lease, at_most=left))
+        left -= lease.rows
+    return found
+
+
+def refuse_errors(found: Rendered, *, max_failure_rate: float, where: str) -> None:
+    """Stop a launch whose content must not be sent.
+
+    A few faulty messages are outcomes of the run: it is their recipients' data that makes them so. Beyond
+    `[guard] max_failure_rate` it is the content.
+
+    Raises:
+        DataError: naming the errors.
+    """
+    looked_at = found.rendered + found.failures.total()
+    guard = FailureGuard(max_failure_rate, done=looked_at, lost=found.failures.total())
+    if found.flawed <= looked_at * max_failure_rate and not guard.tripped:
+        return
+    errors = [f"{finding.what} ({finding.remedy})" for finding in found.findings.of(Severity.ERROR)]
+    errors += [f"{reason} ({rows} of {looked_at} rows)" for reason, rows in found.failures.most_common(5)]
+    bullets = "".join(f"\n  - {error}" for error in errors)
+    raise DataError(
+        f"{found.flawed + guard.lost} of the first {looked_at} messages must not be sent:{bullets}\n",
+        where=where,
+        remedy="correct the content; mailrun preview shows every row",
+    )

@@ -1,0 +1,214 @@
+"""Laws of content that hold whatever templates and data are: raw MIME, derived text, tokens, prepared templates."""
+
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP, default
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.campaigns import make_renderer, write_campaign
+
+from engine.campaign.html_text import derive_text
+from engine.campaign.localisation import choose_language, normalise_tag
+from engine.campaign.message import Attachment, Envelope, Message
+from engine.campaign.mime import Composer
+from engine.campaign.render import Renderer
+from engine.campaign.templates import compile_content
+from engine.campaign.tokens import Kind, Placeholders, Token, mask, split
+
+SUBJECTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=300).filter(
+    lambda text: not text.isspace()
+)
+BODIES = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
+LINES = st.lists(
+    st.one_of(
+        BODIES, st.sampled_from([".", "From me", "=", "--=_", "\n", "\r\n", " trailing ", "\t", "x" * 1200, "é" * 500])
+    )
+).map("\n".join)
+ATTACHMENTS = st.lists(
+    st.builds(
+        Attachment,
+        name=st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=40).map(lambda name: f"{name}.png"),
+        content_type=st.just("image/png"),
+        content=st.binary(max_size=300),
+        content_id=st.one_of(st.none(), st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)),
+    ),
+    max_size=3,
+)
+
+
+def parse(raw: bytes) -> EmailMessage:
+    mail = message_from_bytes(raw, policy=default)
+    assert not any(part.defects for part in mail.walk())
+    return mail
+
+
+def parts_of(mail: EmailMessage) -> list[tuple[object, ...]]:
+    """List the leaves: type, disposition, name, id and content, with the line breaks of Unix in text."""
+    leaves: list[tuple[object, ...]] = []
+    for part in mail.walk():
+        assert isinstance(part, EmailMessage)
+        if part.is_multipart():
+            continue
+        content = part.get_content()
+        same = content.replace("\r\n", "\n").removesuffix("\n") if isinstance(content, str) else content
+        named = (part.get_content_disposition(), part.get_filename(), part["Content-ID"])
+        leaves.append((part.get_content_type(), *named, same))
+    return leaves
+
+
+def build_by_library(message: Message, envelope: Envelope) -> bytes:
+    """Build the same message by `email`, which normalises line breaks and adds one at the end of text."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"], mail["To"], mail["Subject"] = envelope.sender, message.address, message.subject
+    if message.text is not None:
+        mail.set_content(message.text)
+    inline = [one for one in envelope.attachments if one.content_id]
+    if message.html is not None and message.text is not None:
+        mail.add_alternative(message.html, subtype="html")
+    elif message.html is not None:
+        mail.set_content(message.html, subtype="html")
+    holder = next(part for part in mail.walk() if part.get_content_type() == "text/html") if message.html else mail
+    for one in inline:
+        assert isinstance(holder, EmailMessage)
+        holder.add_related(
+            one.content, "image", "png", filename=one.name, cid=f"<{one.content_id}>", disposition="inline"
+        )
+    for one in envelope.attachments:
+        if not one.content_id:
+            mail.add_attachment(one.content, "image", "png", filename=one.name)
+    return mail.as_bytes()
+
+
+def normalise(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(SUBJECTS, LINES, st.one_of(st.none(), LINES), ATTACHMENTS)
+def test_raw_mime_parses_to_exactly_the_parts_that_went_in(
+    subject: str, html: str, text: str | None, attachments: list[Attachment]
+) -> None:
+    message = Message(1, "ann@example.com", subject, html, text, (("List-Id", "<a.b>"),), ())
+    envelope = Envelope("Acme <a@b.example>", ("c@d.example",), tuple(attachments), None)
+    mail = parse(Composer(envelope).compose(message, [("Date", "Tue, 24 Nov 2026 09:00:00 +0000")]))
+    assert (mail["From"], mail["To"], mail["Reply-To"]) == ("Acme <a@b.example>", "ann@example.com", "c@d.example")
+    assert mail["Subject"] == subject
+    assert (mail["List-Id"], mail["Date"]) == ("<a.b>", "Tue, 24 Nov 2026 09:00:00 +0000")
+    found = {
+        part.get_content_type(): part.get_content() for part in mail.walk() if part.get_content_maintype() == "text"
+    }
+    assert normalise(found["text/html"]) == normalise(html)
+    assert text is None or normalise(found["text/plain"]) == normalise(text)
+    files = [part for part in mail.walk() if part.get_content_maintype() == "image"]
+    ordered = [one for one in attachments if one.content_id] + [one for one in attachments if not one.content_id]
+    assert [part.get_content() for part in files] == [one.content for one in ordered]
+    assert [part.get_filename() for part in files] == [one.name for one in ordered]
+    assert [part["Content-ID"] for part in files] == [one.content_id and f"<{one.content_id}>" for one in ordered]
+
+
+PLAIN = st.text(st.characters(categories=["L", "N", "P", "Zs"], exclude_characters="\x85"), min_size=1, max_size=200)
+
+
+@given(PLAIN.filter(lambda text: text == text.strip()), PLAIN, st.one_of(st.none(), PLAIN), ATTACHMENTS)
+def test_raw_mime_parses_to_the_same_parts_as_what_the_email_package_builds(
+    subject: str, html: str, text: str | None, attachments: list[Attachment]
+) -> None:
+    message = Message(1, "ann@example.com", subject, html, text, (), ())
+    envelope = Envelope("Acme <a@b.example>", (), tuple(attachments), None)
+    ours, theirs = parse(Composer(envelope).compose(message)), parse(build_by_library(message, envelope))
+    assert parts_of(ours) == parts_of(theirs)
+    assert ours["Subject"] == theirs["Subject"]
+
+
+@given(LINES, LINES)
+def test_no_line_of_raw_mime_is_longer_than_mail_allows(html: str, text: str) -> None:
+    raw = Composer(Envelope("a@b.example", (), (), None)).compose(Message(1, "a@b.example", "S", html, text, (), ()))
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+
+
+TAGS = (
+    "{{ x }}",
+    "{{ '}}' }}",
+    '{{ "%}" ~ y }}',
+    "{% if x %}",
+    "{% endif %}",
+    "{# note #}",
+    "{% raw %}{{ {% endraw %}",
+)
+TEXTS = ("<p class='a'>", "</p>", "text ", "\n", "{", "}}", "é", "<!-- c -->")
+PIECES = st.lists(st.sampled_from((*TAGS, *TEXTS))).map("".join)
+
+
+@given(st.one_of(PIECES, st.text()))
+def test_tokens_together_are_the_template_and_know_their_lines(source: str) -> None:
+    tokens = split(source, "t")
+    assert "".join(token.text for token in tokens) == source
+    assert all(token.line == source.count("\n", 0, token.start) + 1 for token in tokens)
+    assert all(source.startswith(token.text, token.start) for token in tokens)
+    masked = mask(tokens)
+    assert len(masked) == len(source)
+    assert [i for i, mark in enumerate(masked) if mark == "\n"] == [i for i, mark in enumerate(source) if mark == "\n"]
+
+
+@given(PIECES)
+def test_placeholders_give_every_tag_back_and_lead_to_its_line(source: str) -> None:
+    tokens = split(source, "t")
+    places = Placeholders(tokens)
+    words = "".join(token.text if token.kind is Kind.TEXT else places.stand_for(token) for token in tokens)
+    restored = places.restore(words)
+    again = [token for token in split(restored.source, "t") if token.kind in (Kind.OUTPUT, Kind.STATEMENT)]
+    tags = [token for token in tokens if token.kind in (Kind.OUTPUT, Kind.STATEMENT)]
+    assert ["".join(token.text.split()) for token in again] == ["".join(token.text.split()) for token in tags]
+    assert restored.origin is not None
+    assert [restored.origin(token.line + 1) for token in again] == [("t", token.line) for token in tags]
+
+
+HTML = """\
+<html><head><title>T {{ name }}</title><style>p { margin: 0 }</style>{% set greeting = "Hi" %}</head><body>
+<div style="display:none">{{ name }} hidden</div>
+<h1>{{ greeting }} {{ name }}</h1>
+{% if name %}<p>Yes {{ name|upper }}</p>{% else %}<p>No</p>{% endif %}
+<ul>{% for word in words %}<li>{{ word }}<br>x</li>{% endfor %}</ul>
+<ol><li>{{ name }}</li><li>{{ link }}</li></ol>
+<p><a href="https://a.example/{{ name }}?a=1&amp;b=2">{{ name }} &amp; more</a> <a href="{{ link }}">{{ link }}</a></p>
+<table><tr>{% for word in words %}<td {% if word %}class="a"{% endif %}>{{ word }}</td>{% endfor %}</tr></table>
+<img src="https://a.example/x.png" alt="{{ name }} at sea"><p>{{ name }}
+{{ link }}</p></body></html>
+"""
+
+
+def make_text_renderer() -> Renderer:
+    with TemporaryDirectory() as folder:
+        campaign = write_campaign(Path(folder), {"body.html.j2": HTML}, 'html = "body.html.j2"')
+        assert compile_content(campaign).variants[None].derived is not None
+        return make_renderer(campaign)
+
+
+RENDERER = make_text_renderer()
+VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\x01\x02\x03"))
+
+
+@given(
+    VALUES, st.lists(VALUES, max_size=3), st.from_regex(r"https://[a-z]{1,9}\.example/[a-z?=&]{0,9}", fullmatch=True)
+)
+def test_text_derived_from_the_template_equals_text_derived_from_the_message(
+    name: str, words: list[str], link: str
+) -> None:
+    message = RENDERER.render({"name": name, "words": words, "link": link}, 1, "a@b.example")
+    assert message.text == derive_text(str(message.html))
+
+
+@given(st.text(), st.lists(st.from_regex(r"[a-z]{2}(-[a-z]{2})?", fullmatch=True)))
+def test_any_text_chooses_one_of_the_languages_or_the_default(text: str, available: list[str]) -> None:
+    tag = normalise_tag(text)
+    chosen = choose_language(tag, available)
+    assert chosen is None or (chosen in available and tag is not None and tag.startswith(chosen))
+
+
+def test_a_token_knows_what_it_refers_to() -> None:
+    (token,) = split('{%- include "a.j2" -%}', "t")
+    assert (token.word, token.reference, token.block) == ("include", "a.j2", None)
+    assert Token(Kind.STATEMENT, '{% include "a" if x else "b" %}', "t", 1, 0).reference == ""

@@ -1,0 +1,136 @@
+"""Languages: variants of templates, formats of dates and numbers, the way text runs."""
+
+from pathlib import Path
+
+import pytest
+from support.campaigns import make_renderer, render, write_campaign
+
+from engine.campaign.render import RenderError
+from engine.campaign.templates import check_names, compile_content
+from engine.errors import ConfigurationError, DataError
+
+FILES = {
+    "body.html.j2": '<html lang="en"><body>Hello {{ name }} ({{ campaign.language }}, {{ campaign.dir }})</body>',
+    "body.vi.html.j2": '<html lang="en"><body>Xin chào {{ name }} ({{ campaign.language }})</body></html>',
+    "body.pt-BR.html.j2": "<html><body>Olá {{ name }}</body></html>",
+    "body.ar.html.j2": "<html><body>مرحبًا {{ name }} ({{ campaign.dir }})</body></html>",
+    "subject.vi.j2": "Chào",
+    "notes.txt": "not a template",
+}
+CONTENT = 'html = "body.html.j2"\nlocale = "locale"\n'
+
+
+@pytest.mark.parametrize(
+    ("locale", "greeting"),
+    [
+        ("vi-VN", "Xin chào Ann (vi)"),
+        ("vi_VN", "Xin chào Ann (vi)"),
+        ("VI", "Xin chào Ann (vi)"),
+        ("pt-br", "Olá Ann"),
+        ("pt", "Hello Ann (en, ltr)"),
+        ("de-DE", "Hello Ann (en, ltr)"),
+        ("??", "Hello Ann (en, ltr)"),
+        ("", "Hello Ann (en, ltr)"),
+        (None, "Hello Ann (en, ltr)"),
+        ("ar-EG", "مرحبًا Ann (rtl)"),
+    ],
+)
+def test_the_variant_is_the_locales_own_or_its_parents_or_the_default(
+    tmp_path: Path, locale: str | None, greeting: str
+) -> None:
+    message = render(write_campaign(tmp_path, FILES, CONTENT), {"name": "Ann", "locale": locale})
+    assert greeting in str(message.html)
+    assert message.subject == ("Chào" if greeting.startswith("Xin") else "Hi")
+
+
+def test_the_html_tag_says_the_variants_language_and_direction(tmp_path: Path) -> None:
+    renderer = make_renderer(write_campaign(tmp_path, FILES, CONTENT))
+    made = {
+        tag: str(renderer.render({"name": "A", "locale": tag}, 1, "a@b.example").html) for tag in ("en", "vi", "ar")
+    }
+    assert made["en"].startswith('<html lang="en"><')
+    assert made["vi"].startswith('<html lang="vi"><')
+    assert made["ar"].startswith('<html lang="ar" dir="rtl"><')
+
+
+def test_the_default_in_a_language_from_right_to_left_gets_its_direction(tmp_path: Path) -> None:
+    campaign = write_campaign(
+        tmp_path, {"body.html.j2": '<html lang="he"><body>x</body></html>'}, 'html = "body.html.j2"'
+    )
+    assert str(render(campaign).html).startswith('<html lang="he" dir="rtl">')
+
+
+@pytest.mark.parametrize(
+    ("locale", "template", "written"),
+    [
+        ("vi-VN", "{{ d|date('long') }}", "24 tháng 11, 2026"),
+        ("de-DE", "{{ d|date('long') }}", "24. November 2026"),
+        ("en-GB", "{{ d|date('long') }}", "24 November 2026"),
+        (None, "{{ d|date('long') }}", "November 24, 2026"),
+        ("de-DE", "{{ d|date('long', locale='en') }}", "November 24, 2026"),
+        ("de-DE", "{{ d|date('yMMMd') }}", "24. Nov. 2026"),
+        ("de-DE", "{{ n|number }}", "1.234.567,891"),
+        ("de-CH", "{{ n|number }}", "1\u2019234\u2019567.891"),
+        ("hi-IN", "{{ n|number }}", "12,34,567.891"),
+        ("fr-FR", "{{ 0.25|percent }}", "25\xa0%"),
+        ("de-DE", "{{ n|currency('EUR') }}", "1.234.567,89\xa0€"),
+        ("ja-JP", "{{ n|currency('JPY') }}", "￥1,234,568"),
+        ("en-US", "{{ t|datetime('short', tz='Asia/Ho_Chi_Minh') }}", "11/24/26, 4:30\u202fPM"),
+        ("de-DE", "{{ t|time }}", "09:30"),
+    ],
+)
+def test_dates_numbers_and_currency_are_written_as_the_recipient_writes_them(
+    tmp_path: Path, locale: str | None, template: str, written: str
+) -> None:
+    campaign = write_campaign(tmp_path, {"t.j2": template}, 'text = "t.j2"\nlocale = "locale"')
+    row = {"locale": locale, "d": "2026-11-24", "t": "2026-11-24T09:30:00Z", "n": "1234567.891"}
+    assert render(campaign, row).text == written
+
+
+def test_formats_follow_the_recipient_into_imported_macros(tmp_path: Path) -> None:
+    files = {
+        "m.j2": "{% macro price(x) %}{{ x|number }}{% endmacro %}",
+        "t.j2": "{% import 'm.j2' as m %}{{ m.price(1.5) }}",
+    }
+    renderer = make_renderer(write_campaign(tmp_path, files, 'text = "t.j2"\nlocale = "locale"'))
+    texts = [renderer.render({"locale": tag}, 1, "a@b.example").text for tag in ("de", "en", "de")]
+    assert texts == ["1,5", "1.5", "1,5"]
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ 'soon'|date }}", "ValueError: 'soon' is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"),
+        ("{{ 'many'|number }}", "ValueError: 'many' is no number"),
+        ("{{ 'NaN'|number }}", "ValueError: 'NaN' is no number that can be written out"),
+        ("{{ '1e999999'|number }}", "ValueError: '1e999999' is no number that can be written out"),
+        ("{{ 1|currency('EURO') }}", "ValueError: EURO is no ISO 4217 currency code"),
+        ("{{ 1|number(locale='??') }}", "ValueError: '??' is no known locale"),
+        ("{{ nothing|date }}", "nothing is null; test it with {% if %}, or give it a value in [audience] defaults"),
+    ],
+)
+def test_what_cannot_be_formatted_fails_its_message_with_the_reason(tmp_path: Path, template: str, reason: str) -> None:
+    campaign = write_campaign(tmp_path, {"t.j2": template}, 'text = "t.j2"')
+    with pytest.raises(RenderError) as caught:
+        render(campaign, {"nothing": None})
+    assert str(caught.value) == f"t.j2:1: {reason}"
+
+
+def test_the_locale_is_a_column_that_the_audience_must_have(tmp_path: Path) -> None:
+    content = compile_content(write_campaign(tmp_path, FILES, CONTENT))
+    assert "locale" in (content.columns_used() or ())
+    with pytest.raises(DataError) as caught:
+        check_names(content, ["name", "locales"])
+    assert caught.value.what == "locale is no column of the audience, did you mean locales?"
+    assert caught.value.where.endswith("campaign.toml:8 content.locale")
+
+
+def test_a_default_locale_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="default_locale has no known locale"):
+        write_campaign(tmp_path, {}, 'text = "t.j2"\ndefault_locale = "xx-YY"')
+
+
+def test_a_text_part_is_derived_in_each_language(tmp_path: Path) -> None:
+    message = render(write_campaign(tmp_path, FILES, CONTENT), {"name": "Ann", "locale": "vi"})
+    assert message.text == "Xin chào Ann (vi)\n"
+    assert message.language == "vi"

@@ -1,0 +1,79 @@
+"""The time limit that interrupts."""
+
+import threading
+from contextlib import suppress
+from time import thread_time
+
+import pytest
+
+from engine.campaign import watchdog as module
+from engine.campaign.watchdog import TimeUpError, Watchdog
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+
+
+def work_for(seconds: float) -> None:
+    began = thread_time()
+    while thread_time() - began < seconds:
+        pass
+
+
+def test_work_that_takes_too_long_is_interrupted() -> None:
+    watchdog = Watchdog(0.1)
+    with pytest.raises(TimeUpError), watchdog:
+        work_for(30)
+
+
+def test_an_interruption_is_not_held_up_by_code_that_catches_everything_it_knows() -> None:
+    def work_stubbornly() -> None:
+        while True:
+            with suppress(Exception):
+                work_for(1)
+
+    watchdog = Watchdog(0.1)
+    with pytest.raises(TimeUpError), watchdog:
+        work_stubbornly()
+
+
+def test_many_short_pieces_of_work_are_left_alone() -> None:
+    watchdog = Watchdog(0.1)
+    for _ in range(40):
+        with watchdog:
+            work_for(0.01)
+
+
+def test_after_an_interruption_the_next_piece_of_work_begins_afresh() -> None:
+    watchdog = Watchdog(0.1)
+    for _ in range(3):
+        with pytest.raises(TimeUpError), watchdog:
+            work_for(30)
+        with watchdog:
+            work_for(0.02)
+
+
+def test_waiting_is_no_work() -> None:
+    watchdog = Watchdog(0.02)
+    never = threading.Event()
+    with watchdog:
+        never.wait(0.3)
+
+
+def test_each_thread_is_interrupted_in_its_own_work() -> None:
+    watchdog = Watchdog(0.1)
+    ended: list[str] = []
+
+    def work() -> None:
+        try:
+            with watchdog:
+                work_for(30)
+        except TimeUpError:
+            ended.append(threading.current_thread().name)
+
+    for name in ("first", "second"):
+        thread = threading.Thread(target=work, name=name)
+        thread.start()
+        thread.join()
+    assert ended == ["first", "second"]
