@@ -240,8 +240,10 @@ def test_what_becomes_of_one_address_is_told_with_the_rule(tmp_path: Path) -> No
     bob = explain_address("bob@", tmp_path, found.leases, Dedupe.ADDRESS)
     assert bob.to_lines() == [
         "bob@ is no address: nothing stands after the @",
-        "  list.csv line 4: excluded as invalid_address: nothing stands after the @; "
-        "decided by the grammar of addresses, or [audience.checks]",
+        (
+            "  list.csv line 4: excluded as invalid_address: nothing stands after the @; "
+            "decided by the grammar of addresses, or [audience.checks]"
+        ),
     ]
     (row,) = explain_address("eve@example.com", tmp_path, found.leases, Dedupe.ADDRESS).to_json()["rows"]
     assert (row["verdict"], row["reason"], row["rule"]) == ("excluded", "filtered", "[audience] where")
