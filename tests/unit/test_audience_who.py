@@ -235,7 +235,10 @@ def test_what_becomes_of_one_address_is_told_with_the_rule(tmp_path: Path) -> No
     assert ann.key == "ann@example.com"
     assert ann.to_lines()[1:] == [
         "  list.csv line 2: a recipient, number 1 of the plan (lease 0)",
-        "  list.csv line 3: excluded as duplicate: the same address as in list.csv line 2; decided by [audience] dedupe",
+        (
+            "  list.csv line 3: excluded as duplicate: the same address as in list.csv line 2; "
+            "decided by [audience] dedupe"
+        ),
     ]
     bob = explain_address("bob@", tmp_path, found.leases, Dedupe.ADDRESS)
     assert bob.to_lines() == [
