@@ -9,7 +9,7 @@ import polars as pl
 
 from engine.audience.partitions import HASH, Partitions
 from engine.audience.pipeline import work_through
-from engine.audience.scratch import Scratch
+from engine.audience.scratch import Scratch, Set
 from engine.audience.spec import CapSpec
 from engine.errors import DataError
 from engine.store.history import HISTORY_SCHEMA, find_history
@@ -69,7 +69,7 @@ def set_aside_history(
     return Cap(spec, shelves, partitions)
 
 
-def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, bytes]]:
+def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, Set]]:
     try:
         found = pl.read_parquet(list(files), glob=False, hive_partitioning=False).select(*HISTORY_SCHEMA)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -12,7 +12,7 @@ from engine.audience.conditions import rows_that_meet
 from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, first_that_holds, say_where
 from engine.audience.partitions import HASH, Partitions
 from engine.audience.plan_files import SCRATCH_PREFIX, stored_name
-from engine.audience.scratch import pack
+from engine.audience.scratch import Room, Set, pack
 from engine.audience.spec import AudienceSpec
 from engine.audience.tables import Batch
 from engine.audience.types import ColumnTypes
@@ -42,6 +42,7 @@ class RowRules:
         types: of the columns of `where` and `order_by`.
         checks: of addresses.
         partitions: how the rows are divided.
+        room: memory for rows that are set aside.
     """
 
     audience: AudienceSpec
@@ -51,6 +52,7 @@ class RowRules:
     types: ColumnTypes
     checks: AddressChecks
     partitions: Partitions
+    room: Room
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class JudgedBatch:
     Attributes:
         table: the number of its table.
         height: its rows.
-        parts: those that are left, packed for scratch: partition and bytes. They have `AT` (the row in the batch,
+        parts: those that are left, for scratch: partition and rows. They have `AT` (the row in the batch,
             from 1), `LINE`, `ADDRESS`, `HASH`, `MISSING` where data is required, the values to order by, and the
             content under its stored names.
         excluded: the others, as `EXCLUDED_SCHEMA`, with the row in the batch; None where there are none.
@@ -71,7 +73,7 @@ class JudgedBatch:
 
     table: int
     height: int
-    parts: list[tuple[int, bytes]]
+    parts: list[tuple[int, Set]]
     excluded: bytes | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     has_capitals: bool = False
@@ -102,7 +104,7 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
         _exclude(found, frame, ~is_left, met, rules)
     kept = _keep(frame, rows.cells, typed, is_left, rules)
     found.has_capitals = bool((judged.get_column("address") != judged.get_column("key")).any())
-    found.parts = list(rules.partitions.split(kept))
+    found.parts = list(rules.partitions.split(kept, rules.room))
     if rules.order_by:
         chosen = [HASH, *(order_name(number) for number in range(len(rules.order_by)))]
         found.sample = kept.filter(pl.col(HASH) % SAMPLE_ONE_IN == 0).select(chosen)

@@ -8,7 +8,7 @@ import polars as pl
 from engine.audience.order import hash_keys
 from engine.audience.plan_files import SCRATCH_PREFIX
 from engine.audience.providers import mailbox_of
-from engine.audience.scratch import pack
+from engine.audience.scratch import Room, Set, pack
 from engine.audience.spec import Dedupe
 
 HASH = f"{SCRATCH_PREFIX}hash"
@@ -44,17 +44,27 @@ class Partitions:
         """Hash whom addresses reach: their place in the plan's order, UInt64."""
         return hash_keys(self.identify(keys), self.order_key).alias(HASH)
 
-    def split(self, frame: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
-        """Divide rows that have `HASH`; each part's number, and it packed for scratch, in the order that it had."""
+    def split(self, frame: pl.DataFrame, room: Room | None = None) -> Iterator[tuple[int, Set]]:
+        """Divide rows that have `HASH`: each part's number, and it, in the order that it had.
+
+        Args:
+            frame: the rows.
+            room: memory for them; where there is none left, or None, they are packed for the disk.
+        """
         if frame.is_empty():
             return
+        as_set = _keep if room is not None and room.has_room_for(frame) else pack
         if not self.bits:
-            yield 0, pack(frame)
+            yield 0, as_set(frame)
             return
         number = (pl.col(HASH) // 2 ** (64 - self.bits)).cast(pl.UInt16).alias("number")
         parts = frame.with_columns(number).partition_by("number", as_dict=True, include_key=False, maintain_order=True)
         for (part,), rows in parts.items():
-            yield int(part), pack(rows)
+            yield int(part), as_set(rows)
+
+
+def _keep(frame: pl.DataFrame) -> Set:
+    return frame
 
 
 def choose_bits(text_bytes: int) -> int:

@@ -19,7 +19,7 @@ from engine.audience.partitions import Partitions, choose_bits
 from engine.audience.pipeline import work_through
 from engine.audience.plan_files import LeaseRange, content_of, divide, prove_balance, read_lease, stored_name
 from engine.audience.recipients import rows_per_lease, write_recipients
-from engine.audience.scratch import MEMORY_BYTES, Scratch
+from engine.audience.scratch import MEMORY_BYTES, Room, Scratch
 from engine.audience.second_pass import Place, SetRules, merge_counts
 from engine.audience.sources import Format, Source, refuse_unknown_column
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
@@ -47,6 +47,10 @@ _SAMPLE_ROWS = 1000
 # How much larger a file's rows are than the file, roughly.
 _GROWTH = {Format.CSV: 1, Format.NDJSON: 1, Format.PARQUET: 4, Format.ARROW: 2, Format.EXCEL: 6}
 _COMPRESSION = 6
+# Of more text than this a part in memory saves little time; that memory is better spent on larger blocks, whose
+# partitions come in larger pieces.
+_LARGE_BYTES = 1 << 30
+LARGE_BLOCK_BYTES = 24 << 20
 
 
 @dataclass(frozen=True)
@@ -115,10 +119,15 @@ def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient:
     """Tell the sources' columns, without their rows.
 
     Raises:
-        DataError: a file cannot be read, or a column has types that have nothing in common.
+        DataError: a file cannot be read, there is no column of addresses, or a column has types that have nothing in
+            common.
     """
-    tables = tuple(open_table(source, reading_of(audience, lenient=lenient)) for source in sources)
-    return Audience(tables, dict(unite(tables)), lenient)
+    reading = reading_of(audience, lenient=lenient, block_bytes=LARGE_BLOCK_BYTES if _is_large(sources) else None)
+    tables = tuple(open_table(source, reading) for source in sources)
+    opened = Audience(tables, dict(unite(tables)), lenient)
+    if audience.address not in opened.columns:
+        raise _no_address_column(audience.address, opened)
+    return opened
 
 
 def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
@@ -167,7 +176,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     lists = lists or Lists()
     content = _content_columns(columns, opened)
     _check_columns(audience, opened, content)
-    partitions = Partitions(order_key, audience.dedupe, _choose_bits(opened))
+    partitions = Partitions(order_key, audience.dedupe, choose_bits(_estimate_text(opened.sources)))
     rules = _make_row_rules(audience, opened, content, partitions, lists)
     with ExitStack() as stack:
         scratch = _ScratchMaker(folder, stack)
@@ -181,7 +190,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
             ignore_topics=ignore_topics,
         )
         excluded = ExcludedRows(scratch.make("excluded"))
-        rows: Scratch[Place] = scratch.make("rows", MEMORY_BYTES)
+        rows: Scratch[Place] = scratch.make("rows")
         read = _read_rows(opened, rules, rows, excluded)
         sets = SetRules(
             files=rules.files,
@@ -213,10 +222,10 @@ class _ScratchMaker:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
 
-    def make(self, name: str, memory_bytes: int = 0) -> Scratch[Any]:
+    def make(self, name: str) -> Scratch[Any]:
         """Make one."""
         path = self._folder.with_name(f".{self._folder.name}.{name}.scratch")
-        return self._stack.enter_context(Scratch(path, memory_bytes))
+        return self._stack.enter_context(Scratch(path))
 
 
 @dataclass(slots=True)
@@ -236,8 +245,8 @@ def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded
         for judged in work_through(batches, lambda batch: judge_batch(batch, rules)):
             excluded.begin_batch(read.rows)
             place = Place(judged.table, read.rows, judged.has_capitals)
-            for partition, packed in judged.parts:
-                rows.put(partition, packed, place)
+            for partition, part in judged.parts:
+                rows.put(partition, part, place)
             if judged.excluded:
                 excluded.put(judged.excluded, read.rows)
             if judged.sample is not None:
@@ -247,6 +256,7 @@ def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded
         if rules.types.is_settled():
             return read
         rows.clear()
+        rules.room.empty()
         excluded.clear()
         rules.checks.begin_again()
 
@@ -269,6 +279,7 @@ def _make_row_rules(
         types=ColumnTypes({*order_by, *used}, are_text=all(source.is_untyped for source in opened.sources)),
         checks=AddressChecks(audience.checks, lists.look_up),
         partitions=partitions,
+        room=Room(0 if _is_large(opened.sources) else MEMORY_BYTES),
     )
 
 
@@ -287,12 +298,17 @@ def _arrange(
     return Arrangement(orders, pl.concat(sample, how="vertical_relaxed"), partitions.count, scratch.make("arrangement"))
 
 
-def _choose_bits(opened: Audience) -> int:
-    sizes = (
+def _estimate_text(sources: Sequence[Source]) -> int:
+    """About how much text the sources' rows are, in bytes."""
+    return sum(
         source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if is_compressed(source.path) else 1)
-        for source in opened.sources
+        for source in sources
     )
-    return choose_bits(sum(sizes))
+
+
+def _is_large(sources: Sequence[Source]) -> bool:
+    """Whether next to nothing of the rows would find room in memory."""
+    return _estimate_text(sources) > _LARGE_BYTES
 
 
 def _notes_of(opened: Audience) -> list[str]:
@@ -312,8 +328,6 @@ def _content_columns(columns: Collection[str] | None, opened: Audience) -> tuple
 
 def _check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[str]) -> None:
     """Check that every column that `[audience]` names is there, once, and the address is text."""
-    if audience.address not in opened.columns:
-        raise _no_address_column(audience.address, opened)
     dtype = opened.columns[audience.address]
     if dtype not in (pl.String, pl.Null):
         what = f"the column {audience.address} holds {dtype} and no addresses"
@@ -343,8 +357,11 @@ def _no_address_column(address: str, opened: Audience) -> DataError:
         what += ", and the first line holds an address"
         remedy = "put a line with the column names above it, or set has_header = false in [audience]"
         return DataError(what, where=first.source.name, remedy=remedy)
+    same = [column for column in available if column.strip().lower() == address.strip().lower()]
     remedy = nearest(address, available)
-    if "did you mean" not in remedy and (alike := _column_with_addresses(first)):
+    if same:
+        remedy = f'did you mean {same[0]}? Set address = "{same[0]}" in [audience]; {nearest("", available)}'
+    elif "did you mean" not in remedy and (alike := _column_with_addresses(first)):
         remedy = f'the column {alike} holds addresses: set address = "{alike}" in [audience]; {remedy}'
     return DataError(what, where=f"{first.source.name}; campaign.toml, [audience] address", remedy=remedy)
 

@@ -28,18 +28,47 @@ def pack(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-# What all scratch of a plan may hold in memory before it turns to the disk.
-MEMORY_BYTES = 192 << 20
+# What the scratch of a plan's rows may hold in memory before it turns to the disk.
+MEMORY_BYTES = 256 << 20
+
+# A frame as it is, for scratch in memory, or packed for the disk.
+Set = pl.DataFrame | bytes
 
 
 @dataclass(frozen=True, slots=True)
 class _Fragment(Generic[Label]):
-    """A packed frame: itself while it is in memory, else where it is in the file."""
+    """A frame: itself while it is in memory, else where it is in the file."""
 
     label: Label
-    packed: bytes | None
+    frame: pl.DataFrame | None
     offset: int = 0
     size_bytes: int = 0
+
+
+class Room:
+    """Memory for scratch, counted; many threads may ask at once.
+
+    Args:
+        size_bytes: how much there is.
+    """
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size, self._left = size_bytes, size_bytes
+        self._lock = Lock()
+
+    def has_room_for(self, frame: pl.DataFrame) -> bool:
+        """Take room for a frame, if there is some left."""
+        size = int(frame.estimated_size())
+        with self._lock:
+            if size > self._left:
+                return False
+            self._left -= size
+            return True
+
+    def empty(self) -> None:
+        """Say that all frames are gone."""
+        with self._lock:
+            self._left = self._size
 
 
 class Scratch(Generic[Label]):
@@ -47,12 +76,10 @@ class Scratch(Generic[Label]):
 
     Args:
         path: the file to make; it is removed when scratch is closed.
-        memory_bytes: how much is held in memory before the file is used.
     """
 
-    def __init__(self, path: Path, memory_bytes: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._memory_bytes, self._in_memory = memory_bytes, 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         self._end = 0
         self._lock = Lock()
@@ -69,37 +96,36 @@ class Scratch(Generic[Label]):
         os.close(self._file)
         self._path.unlink(missing_ok=True)
 
-    def put(self, shelf: int, packed: bytes, label: Label) -> None:
-        """Set aside a packed frame; frames of one shelf come back in the order in which they were put there.
+    def put(self, shelf: int, frame: Set, label: Label) -> None:
+        """Set aside a frame; frames of one shelf come back in the order in which they were put there.
 
         Raises:
             OSError: the disk is full or failing.
         """
+        if isinstance(frame, pl.DataFrame):
+            with self._lock:
+                self._index[shelf].append(_Fragment(label, frame))
+            return
         with self._lock:
-            if self._in_memory + len(packed) <= self._memory_bytes:
-                self._in_memory += len(packed)
-                self._index[shelf].append(_Fragment(label, packed))
-                return
-            offset, self._end = self._end, self._end + len(packed)
-            self._index[shelf].append(_Fragment(label, None, offset, len(packed)))
+            offset, self._end = self._end, self._end + len(frame)
+            self._index[shelf].append(_Fragment(label, None, offset, len(frame)))
         written = 0
-        while written < len(packed):
-            written += os.pwrite(self._file, memoryview(packed)[written:], offset + written)
+        while written < len(frame):
+            written += os.pwrite(self._file, memoryview(frame)[written:], offset + written)
 
     def take(self, shelf: int) -> list[tuple[Label, pl.DataFrame]]:
         """Take the frames of a shelf; they are there no more."""
         with self._lock:
             fragments = self._index.pop(shelf, [])
-            self._in_memory -= sum(len(fragment.packed) for fragment in fragments if fragment.packed)
         return [(fragment.label, self._unpack(fragment)) for fragment in fragments]
 
     def _unpack(self, fragment: _Fragment[Label]) -> pl.DataFrame:
-        packed = fragment.packed or os.pread(self._file, fragment.size_bytes, fragment.offset)
-        return pl.read_ipc_stream(io.BytesIO(packed))
+        if fragment.frame is not None:
+            return fragment.frame
+        return pl.read_ipc_stream(io.BytesIO(os.pread(self._file, fragment.size_bytes, fragment.offset)))
 
     def clear(self) -> None:
         """Forget everything."""
         self._index.clear()
-        self._in_memory = 0
         os.ftruncate(self._file, 0)
         self._end = 0

@@ -9,7 +9,7 @@ import polars as pl
 from engine.audience.addresses import judge_addresses
 from engine.audience.partitions import HASH, Partitions
 from engine.audience.pipeline import work_through
-from engine.audience.scratch import Scratch
+from engine.audience.scratch import Scratch, Set
 from engine.audience.sources import Source, find_sources
 from engine.audience.spec import SuppressionSpec
 from engine.audience.tables import Batch, Reading, Table, open_table, read_batches
@@ -109,7 +109,7 @@ def _set_aside_file(source: Source, topic: str | None, partitions: Partitions, s
     wanted = [column for column in dict.fromkeys((columns.address, columns.reason, columns.topic)) if column]
     types = dict.fromkeys(wanted, pl.String())
 
-    def work(batch: Batch) -> tuple[list[tuple[int, bytes]], int, int | None, int]:
+    def work(batch: Batch) -> tuple[list[tuple[int, Set]], int, int | None, int]:
         entries = _read_entries(batch, columns, source)
         keys = judge_addresses(entries.get_column("raw")).get_column("key")
         faulty = entries.filter(keys.is_null()).get_column("line")
@@ -118,10 +118,10 @@ def _set_aside_file(source: Source, topic: str | None, partitions: Partitions, s
 
     entries = faults = 0
     first_fault: int | None = None
-    for parts, height, fault, count in work_through(read_batches([table], wanted, types), work):
+    for parts, height, fault, faulty_rows in work_through(read_batches([table], wanted, types), work):
         for part, packed in parts:
             shelves.put(part, packed, source.name)
-        entries, faults = entries + height, faults + count
+        entries, faults = entries + height, faults + faulty_rows
         first_fault = fault if first_fault is None else first_fault
     if not faults:
         return list(table.notes)
@@ -168,7 +168,7 @@ def _read_entries(batch: Batch, columns: _Columns, source: Source) -> pl.DataFra
     return rows.cells.select(**texts).with_columns(rows.places.get_column("line"))
 
 
-def _divide(entries: pl.DataFrame, topic: str | None, partitions: Partitions) -> Iterator[tuple[int, bytes]]:
+def _divide(entries: pl.DataFrame, topic: str | None, partitions: Partitions) -> Iterator[tuple[int, Set]]:
     """Divide the entries (`key`, `topic`, `reason`, `line`) that apply."""
     applying = entries.filter(_applies(topic))
     hashes = partitions.hash(applying.get_column("key"))

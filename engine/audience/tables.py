@@ -24,6 +24,7 @@ class Reading:
     Attributes:
         encoding, delimiter, has_header, columns, sheet: as in `AudienceSpec`.
         lenient: leave out what is damaged where it would be refused.
+        block_bytes: how much text to read at once; None for the usual.
     """
 
     encoding: str | None = None
@@ -32,9 +33,10 @@ class Reading:
     columns: tuple[str, ...] = ()
     sheet: str | None = None
     lenient: bool = False
+    block_bytes: int | None = None
 
 
-def reading_of(audience: AudienceSpec, *, lenient: bool) -> Reading:
+def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None = None) -> Reading:
     """Take from `[audience]` what is about reading."""
     return Reading(
         encoding=audience.encoding,
@@ -43,6 +45,7 @@ def reading_of(audience: AudienceSpec, *, lenient: bool) -> Reading:
         columns=audience.columns,
         sheet=audience.sheet,
         lenient=lenient,
+        block_bytes=block_bytes,
     )
 
 
@@ -178,7 +181,14 @@ def _open_csv(source: Source, reading: Reading) -> Table:
 
 
 def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted: bool) -> Iterator[TextBlock]:
-    return read_text(source.path, encoding, name=source.name, quoted=quoted, lenient=reading.lenient)
+    return read_text(
+        source.path,
+        encoding,
+        name=source.name,
+        quoted=quoted,
+        lenient=reading.lenient,
+        block_bytes=reading.block_bytes,
+    )
 
 
 def _read_head(source: Source, encoding: Encoding, reading: Reading) -> bytes:

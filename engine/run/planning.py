@@ -148,15 +148,23 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
     """Open what rows are held against beside the campaign's own files."""
     spec = request.campaign.spec
     with ExitStack() as stack:
-        suppressions: Iterator[list[Suppression]] = iter(())
-        if request.ledger is not None:
-            suppressions = iterate_suppressions(stack.enter_context(request.ledger.read()))
         look_up: LookUp | None = None
         if spec.audience.checks.mx is not Action.OFF:
             look_up = _open_mail_hosts(request, stack)
         yield Lists(
-            suppressions=suppressions, cap=spec.cap, store=request.store, now=request.created_at, look_up=look_up
+            suppressions=_list_suppressions(request.ledger),
+            cap=spec.cap,
+            store=request.store,
+            now=request.created_at,
+            look_up=look_up,
         )
+
+
+def _list_suppressions(ledger: Ledger | None) -> Iterator[list[Suppression]]:
+    """The ledger's list; its transaction lasts as long as the reading."""
+    if ledger is not None:
+        with ledger.read() as tx:
+            yield from iterate_suppressions(tx)
 
 
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:

@@ -3,12 +3,12 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from support.plans import all_excluded, plan, recipients
-
 from backports import zstd
+from support.plans import all_excluded, plan, recipients
 
 CONTENT = pl.DataFrame(
     {
@@ -28,23 +28,14 @@ CONTENT = pl.DataFrame(
 )
 
 
-def csv(encoding: str = "utf-8", **options: object) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(CONTENT.write_csv(**options).encode(encoding)) and None  # type: ignore[call-overload]
+def csv(
+    encoding: str = "utf-8", compress: Callable[[bytes], bytes] = bytes, **options: Any
+) -> Callable[[Path], object]:
+    """Write the content as CSV."""
+    return lambda path: path.write_bytes(compress(CONTENT.write_csv(**options).encode(encoding)))
 
 
-def arrow_stream(path: Path) -> None:
-    CONTENT.write_ipc_stream(path)
-
-
-def chunked_parquet(path: Path) -> None:
-    CONTENT.write_parquet(path, row_group_size=3)
-
-
-def categories(path: Path) -> None:
-    CONTENT.cast({"name": pl.Categorical}).write_parquet(path)
-
-
-WRITERS: dict[str, Callable[[Path], None]] = {
+WRITERS: dict[str, Callable[[Path], object]] = {
     "a.csv": csv(),
     "b.csv": csv(separator=";"),
     "c.txt": csv(separator="|", quote_style="always"),
@@ -52,17 +43,17 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "e.csv": csv("utf-16"),
     "f.csv": csv("utf-8-sig"),
     "g.csv": csv("windows-1252"),
-    "h.csv.gz": lambda path: path.write_bytes(gzip.compress(CONTENT.write_csv().encode())) and None,
-    "i.csv.zst": lambda path: path.write_bytes(zstd.compress(CONTENT.write_csv().encode())) and None,
+    "h.csv.gz": csv(compress=gzip.compress),
+    "i.csv.zst": csv(compress=zstd.compress),
     "j.parquet": CONTENT.write_parquet,
-    "k.parquet": chunked_parquet,
-    "l.parquet": categories,
-    "m.arrow": lambda path: CONTENT.write_ipc(path) and None,
-    "n.arrow": lambda path: CONTENT.write_ipc(path, compression="zstd") and None,
-    "o.arrows": arrow_stream,
+    "k.parquet": lambda path: CONTENT.write_parquet(path, row_group_size=3),
+    "l.parquet": lambda path: CONTENT.cast({"name": pl.Categorical}).write_parquet(path),
+    "m.arrow": CONTENT.write_ipc,
+    "n.arrow": lambda path: CONTENT.write_ipc(path, compression="zstd"),
+    "o.arrows": CONTENT.write_ipc_stream,
     "p.ndjson": CONTENT.write_ndjson,
-    "q.jsonl.gz": lambda path: path.write_bytes(gzip.compress(CONTENT.write_ndjson().encode())) and None,
-    "r.xlsx": lambda path: CONTENT.write_excel(path) and None,
+    "q.jsonl.gz": lambda path: path.write_bytes(gzip.compress(CONTENT.write_ndjson().encode())),
+    "r.xlsx": CONTENT.write_excel,
 }
 
 

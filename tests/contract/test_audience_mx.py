@@ -1,9 +1,10 @@
 """MX lookups, over real DNS: an authority on loopback."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dns.asyncresolver
 import pytest
@@ -24,7 +25,7 @@ class Authority:
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
 
-    def resolve(self, request, handler):  # type: ignore[no-untyped-def] # noqa: ANN001, ARG002 - dnslib's interface, which has no types
+    def resolve(self, request: Any, handler: object) -> Any:  # noqa: ARG002 - dnslib's interface
         name, kind = str(request.q.qname).rstrip("."), QTYPE[request.q.qtype]
         self.asked[name] += 1
         reply = request.reply()
@@ -52,7 +53,9 @@ def authority() -> Iterator[tuple[Authority, int]]:
 
 
 class _Silent:
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def] # a logger that says nothing
+    """A logger that says nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None
 
 

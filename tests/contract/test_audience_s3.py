@@ -131,7 +131,7 @@ def test_without_credentials_or_server_the_error_says_what_to_check(
     assert s3
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(ConfigurationError, match="Unable to locate credentials.*check the AWS credentials"):
+    with pytest.raises(ConfigurationError, match=r"Unable to locate credentials.*check the AWS credentials"):
         names("s3://lists/a.csv", downloads)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

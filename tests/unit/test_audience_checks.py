@@ -1,5 +1,6 @@
 """Checks beside the grammar: nothing unless asked for, a note by default, an exclusion where configured."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -64,7 +65,12 @@ def test_each_domain_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("engine.audience.text.BLOCK_BYTES", 200)
     (tmp_path / "list.csv").write_text("email\n" + "".join(f"u{n}@d{n % 9}.example\n" for n in range(300)))
     asked: list[str] = []
-    plan(tmp_path, checks={"mx": "warn"}, lists=Lists(look_up=lambda domains: (asked.extend(domains) or (), ())))
+
+    def look_up(domains: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        asked.extend(domains)
+        return (), ()
+
+    plan(tmp_path, checks={"mx": "warn"}, lists=Lists(look_up=look_up))
     assert sorted(asked) == [f"d{n}.example" for n in range(9)]
 
 

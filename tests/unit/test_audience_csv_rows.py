@@ -1,6 +1,7 @@
 """CSV is read strictly: the right rows, or a refusal that names file, line and remedy."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,7 +18,7 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def read(text: str | bytes, **reading: object) -> tuple[list[tuple[int, str | None]], list[Row]]:
+def read(text: str | bytes, **reading: Any) -> tuple[list[tuple[int, str | None]], list[Row]]:
     """The places (line, why malformed) and the cells."""
     path = Path.cwd() / "list.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -25,12 +26,12 @@ def read(text: str | bytes, **reading: object) -> tuple[list[tuple[int, str | No
     return places.rows(), cells.rows()
 
 
-def columns(text: str, **reading: object) -> list[str]:
+def columns(text: str, **reading: Any) -> list[str]:
     Path("list.csv").write_text(text, encoding="utf-8")
     return read_file(Path.cwd() / "list.csv", **reading)[1].columns
 
 
-def refusal(data: bytes, **reading: object) -> DataError:
+def refusal(data: bytes, **reading: Any) -> DataError:
     with pytest.raises(DataError) as caught:
         read(data, **reading)
     assert caught.value.remedy

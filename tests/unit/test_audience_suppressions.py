@@ -107,7 +107,8 @@ def test_no_files_suppress_nobody(tmp_path: Path) -> None:
 
 def test_a_bounce_applies_whatever_its_topic(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(
-        "email,topic,reason\na@x.example,surveys,hard bounce\nb@x.example,surveys,Complaint\nc@x.example,surveys,opt-out\n"
+        "email,topic,reason\n"
+        "a@x.example,surveys,hard bounce\nb@x.example,surveys,Complaint\nc@x.example,surveys,opt-out\n"
     )
     for options in ({"topic": "newsletter"}, {}, {"topic": "newsletter", "ignore_topics": True}):
         assert set(read(tmp_path, **options)[0]) == {"a@x.example", "b@x.example"}

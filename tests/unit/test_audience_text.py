@@ -33,7 +33,7 @@ def test_unicode_is_known_by_its_mark_or_its_bytes(encoding: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("encoding", "name"),
     [
-        ("windows-1252", "Jürgen – Köln €"),
+        ("windows-1252", "Jürgen · Köln €"),
         ("iso-8859-15", "Œuvre €"),
         ("iso-8859-2", "Łukasz Żak"),
         ("windows-1251", "Анна"),
@@ -59,7 +59,7 @@ def test_a_western_file_is_read_as_windows_1252_and_that_is_said(tmp_path: Path)
     (tmp_path / "list.csv").write_bytes(WESTERN.encode("windows-1252"))
     found = plan(tmp_path)
     assert found.accepted == 32
-    assert sorted(set(recipients(tmp_path)["name"]))[0] == "Françoise Lefèvre"
+    assert min(recipients(tmp_path)["name"]) == "Françoise Lefèvre"
     assert found.notes[0].startswith("list.csv: read as windows-1252, as its bytes suggest")
 
 

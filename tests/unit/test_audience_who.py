@@ -235,13 +235,18 @@ def test_what_becomes_of_one_address_is_told_with_the_rule(tmp_path: Path) -> No
     assert ann.key == "ann@example.com"
     assert ann.to_lines()[1:] == [
         "  list.csv line 2: a recipient, number 1 of the plan (lease 0)",
-        "  list.csv line 3: excluded as duplicate: the same address as in list.csv line 2; decided by [audience] dedupe",
+        (
+            "  list.csv line 3: excluded as duplicate: the same address as in list.csv line 2; "
+            "decided by [audience] dedupe"
+        ),
     ]
     bob = explain_address("bob@", tmp_path, found.leases, Dedupe.ADDRESS)
     assert bob.to_lines() == [
         "bob@ is no address: nothing stands after the @",
-        "  list.csv line 4: excluded as invalid_address: nothing stands after the @; "
-        "decided by the grammar of addresses, or [audience.checks]",
+        (
+            "  list.csv line 4: excluded as invalid_address: nothing stands after the @; "
+            "decided by the grammar of addresses, or [audience.checks]"
+        ),
     ]
     (row,) = explain_address("eve@example.com", tmp_path, found.leases, Dedupe.ADDRESS).to_json()["rows"]
     assert (row["verdict"], row["reason"], row["rule"]) == ("excluded", "filtered", "[audience] where")
