@@ -27,7 +27,7 @@ class Watchdog:
         limit_seconds: of processor time that one piece of work may use.
 
     Raises:
-        TimeUpError: from inside the block, or at its end, where it took too long; never after it.
+        TimeUpError: from inside the block where it took too long; never after it.
     """
 
     def __init__(self, limit_seconds: float) -> None:
@@ -55,11 +55,18 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            self._end()
+        except TimeUpError:  # it came while the end was being told; the next one is LOOK_SECONDS away
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        """Tell that the work has ended; an interruption that is still on its way is called back."""
         with self._lock:
             self._working = 0
-            still_to_come = self._interrupted and kind is not TimeUpError
-        while still_to_come:
-            time.sleep(0)  # the interruption is on its way: here at the latest
+            if self._interrupted:
+                _raise_in(self._target, None)
 
     def _look(self, thread: int, clock: Callable[[], float | None]) -> None:
         seen, since, idle = 0, 0.0, 0
@@ -72,7 +79,7 @@ class Watchdog:
                 return  # the thread has ended; another one has a look of its own
             if working and working == seen:
                 if now - since > self.limit_seconds:
-                    self._interrupt(working, thread)
+                    self._interrupt(working, thread)  # again with each look: Python drops what is raised in a __del__
                 continue
             seen, since = working, now
             idle = 0 if working else idle + 1
@@ -89,9 +96,15 @@ class Watchdog:
 
     def _interrupt(self, working: int, thread: int) -> None:
         with self._lock:
-            if self._working == working and self._thread == thread and not self._interrupted:
+            if self._working == working and self._thread == thread:
                 self._interrupted = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeUpError))
+                _raise_in(self._target, TimeUpError)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an exception in a thread at its next bytecode; None calls back one that was not raised yet."""
+    raised = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
 
 def _processor_clock(thread: int) -> Callable[[], float | None]:

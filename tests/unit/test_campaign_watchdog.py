@@ -77,3 +77,22 @@ def test_each_thread_is_interrupted_in_its_own_work() -> None:
         thread.start()
         thread.join()
     assert ended == ["first", "second"]
+
+
+def test_an_interruption_that_is_swallowed_comes_again() -> None:
+    def work_and_swallow_one() -> None:
+        try:
+            work_for(30)
+        except TimeUpError:  # as Python itself drops what is raised in a __del__
+            work_for(30)
+
+    with pytest.raises(TimeUpError), Watchdog(0.1):
+        work_and_swallow_one()
+
+
+def test_work_that_ends_while_it_is_interrupted_leaves_nothing_behind() -> None:
+    watchdog = Watchdog(0.05)
+    for _ in range(30):
+        with suppress(TimeUpError), watchdog:
+            work_for(0.06)
+        work_for(0.02)  # nobody watches: an interruption here would fail the test
