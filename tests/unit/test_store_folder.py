@@ -109,7 +109,7 @@ def test_a_file_s_digest_is_that_of_its_bytes(tmp_path: Path):
 def test_a_store_is_made_where_it_is_missing_and_leaves_no_trace_of_its_probe(tmp_path: Path):
     made = Store(tmp_path / "a" / "store")
     assert mode_of(made.root) == 0o700
-    assert names_in(made.root) == set()
+    assert names_in(made.root) == {".gitignore"}
 
 
 def test_a_store_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
