@@ -54,7 +54,11 @@ def _check_order(text: str) -> str:
 
 
 def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError("neither a path nor a list of paths", "write text in quotes, or a list of such")  # noqa: TRY004 - pydantic's way
+    return value
 
 
 # One place, or several.
