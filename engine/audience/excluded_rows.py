@@ -1,6 +1,5 @@
 """The excluded rows, on their way into files that are sorted by row."""
 
-from bisect import bisect_right
 from pathlib import Path
 
 import polars as pl
@@ -11,8 +10,8 @@ from engine.audience.plan_files import excluded_file, write_plan_file
 from engine.audience.scratch import Scratch, pack
 
 ROW_GROUP_ROWS = 100_000
-# So many batches in a row share a shelf, and so a file.
-_BATCHES_ON_A_SHELF = 8
+# The batches of so many rows share a shelf, and so a file.
+_ROWS_ON_A_SHELF = 1_000_000
 
 
 class ExcludedRows:
@@ -24,19 +23,17 @@ class ExcludedRows:
 
     def __init__(self, shelves: Scratch[int]) -> None:
         self._shelves = shelves
-        self._batches = 0
         self._starts: list[int] = []
 
     def clear(self) -> None:
         """Forget everything: the rows are read again."""
         self._shelves.clear()
-        self._batches, self._starts = 0, []
+        self._starts = []
 
     def begin_batch(self, rows_before: int) -> None:
         """Say that the rows after so many are the next batch's."""
-        if self._batches % _BATCHES_ON_A_SHELF == 0:
+        if not self._starts or rows_before - self._starts[-1] >= _ROWS_ON_A_SHELF:
             self._starts.append(rows_before)
-        self._batches += 1
 
     def put(self, packed: bytes, rows_before: int) -> None:
         """Set aside packed exclusions of the batch that was begun, whose rows count from 1."""
@@ -44,13 +41,8 @@ class ExcludedRows:
 
     def divide(self, excluded: pl.DataFrame) -> None:
         """Set aside exclusions of any rows; many threads may do so at once, when all batches were begun."""
-        rows = excluded.get_column("row").sort()
-        for first, last in ((rows.min(), rows.max()),):
-            low, high = bisect_right(self._starts, first - 1) - 1, bisect_right(self._starts, last - 1) - 1  # type: ignore[operator] # rows are numbers
-        if low == high:
-            self._shelves.put(low, pack(excluded), 0)
-            return
-        shelf = pl.Series(self._starts, dtype=pl.UInt64).search_sorted(excluded.get_column("row") - 1, side="right") - 1
+        starts = pl.Series(self._starts, dtype=pl.UInt64)
+        shelf = starts.search_sorted(excluded.get_column("row") - 1, side="right") - 1
         parts = excluded.with_columns(shelf=shelf).partition_by("shelf", as_dict=True, include_key=False)
         for (number,), part in parts.items():
             self._shelves.put(int(number), pack(part), 0)

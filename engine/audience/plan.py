@@ -29,6 +29,7 @@ from engine.audience.text import is_compressed
 from engine.audience.types import ColumnTypes
 from engine.errors import DataError, nearest
 from engine.ledger.suppressions import Suppression
+from engine.store.folder import translate_os_errors
 
 __all__ = [
     "Audience",
@@ -178,7 +179,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     _check_columns(audience, opened, content)
     partitions = Partitions(order_key, audience.dedupe, choose_bits(_estimate_text(opened.sources)))
     rules = _make_row_rules(audience, opened, content, partitions, lists)
-    with ExitStack() as stack:
+    with translate_os_errors(folder), ExitStack() as stack:
         scratch = _ScratchMaker(folder, stack)
         suppressions = set_aside_suppressions(
             suppression,

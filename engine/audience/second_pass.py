@@ -130,18 +130,27 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
 
 def _number_rows(parts: Sequence[tuple[Place, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
     """A partition's rows in the sources' order."""
-    placed = [
-        part.select(
-            (pl.col(AT) + pl.lit(place.row_before, dtype=pl.UInt64)).cast(pl.UInt64).alias("row"),
-            pl.lit(files[place.table], dtype=pl.String).alias("file"),
-            pl.col(LINE).alias("line"),
-            pl.col(ADDRESS).alias("address"),
-            pl.exclude(AT, LINE, ADDRESS),
-        )
-        for place, part in parts
-    ]
+    if not parts:
+        return pl.DataFrame(schema=_NOTHING)
     # Relaxed: a batch whose values to order by are all blank knows no type for them.
-    return pl.concat(placed, how="vertical_relaxed", rechunk=True) if placed else pl.DataFrame(schema=_NOTHING)
+    rows = pl.concat([part for _, part in parts], how="vertical_relaxed", rechunk=True)
+    before = pl.Series([place.row_before for place, _ in parts], dtype=pl.UInt64)
+    table = pl.Series([place.table for place, _ in parts], dtype=pl.UInt32)
+    heights = pl.Series([part.height for _, part in parts], dtype=pl.UInt32)
+    part = (
+        pl.select(pl.int_range(len(parts), dtype=pl.UInt32).repeat_by(heights))
+        .to_series()
+        .explode(empty_as_null=True, keep_nulls=True)
+    )
+    names = pl.Series(files, dtype=pl.String)
+    is_one_file = len(files) == 1
+    return rows.select(
+        (pl.col(AT) + before.gather(part)).alias("row"),
+        (pl.lit(names.item()) if is_one_file else pl.lit(names.gather(table.gather(part)))).alias("file"),
+        pl.col(LINE).alias("line"),
+        pl.col(ADDRESS).alias("address"),
+        pl.exclude(AT, LINE, ADDRESS),
+    )
 
 
 def _identify(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.Series:

@@ -1,6 +1,7 @@
 """Who gets it: duplicates, hold-out, limit, order, caps, and what is told of one address."""
 
 import csv
+import errno
 import stat
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine.audience.export import export_excluded_rows
 from engine.audience.plan import Lists, Plan
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import AudienceSpec, CapSpec, Dedupe
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, PausedError, UsageError
 from engine.store.history import write_history
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -270,3 +271,17 @@ def test_an_exported_file_has_all_exclusions_and_no_formulas(tmp_path: Path) -> 
 def test_an_export_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out\.csv cannot be written: No such file .*--export-excluded"):
         export_excluded_rows(tmp_path, tmp_path / "no" / "out.csv")
+
+
+def test_a_full_disk_pauses_with_the_place_and_leaves_no_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_many(tmp_path, 500)
+    monkeypatch.setattr("engine.audience.plan.MEMORY_BYTES", 0)
+    monkeypatch.setattr("engine.audience.scratch.os.pwrite", refuse)
+    with pytest.raises(PausedError, match="the disk with the store is full"):
+        plan(tmp_path)
+    assert [path.name for path in tmp_path.parent.rglob("*.scratch")] == []
