@@ -1,23 +1,16 @@
 """The gallery in a real browser: what it shows, who can use it, and what hostile data can not do in it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.report.gallery import Card, write_gallery
 
-# As root and without a display; and without the calls that a browser makes of its own accord.
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 BODY = """<!doctype html><html lang="en"><head><style>
 body { background: #ffffff } p { color: rgb(1, 2, 3) }
 @media (max-width: 480px) { p { font-size: 11px } }
@@ -42,18 +35,6 @@ p { background: url(EVIL/c.png) }</style></head>
 <iframe src="EVIL/f"></iframe><object data="EVIL/g"></object>
 <form action="EVIL/h"><button>go</button></form><a href="EVIL/i">link</a>
 </script></textarea></style>--></body></html>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        message = "no Chromium: apt-get install chromium, or set CHROMIUM to its path"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-        yield opened
-        opened.close()
 
 
 def card(address: str, subject: str = "Hi", *reasons: str, html: str | None = None, text: str | None = "Text") -> Card:

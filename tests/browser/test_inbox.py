@@ -1,0 +1,80 @@
+"""The sandbox's inbox in a real browser: what it shows, and that no message can run in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from engine.sandbox.embedded import run_in_thread
+from engine.sandbox.server import SandboxSettings
+
+HOSTILE = """<p>Hello</p><script>parent.document.title = "owned"</script>
+<img src="x" onerror="parent.document.title='owned'"><a href="javascript:parent.document.title='owned'">link</a>
+"""
+
+
+@pytest.fixture(scope="module")
+def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an inbox with three messages, one of them hostile in name and body."""
+    folder = tmp_path_factory.mktemp("inbox")
+    with run_in_thread(SandboxSettings(record_folder=folder, max_send_rate=1000.0)) as server:
+        client = boto3.client(
+            "sesv2",
+            endpoint_url=server.url,
+            region_name=server.region,
+            aws_access_key_id=server.access_key_id,
+            aws_secret_access_key=server.secret_access_key,
+        )
+        for address, name, html in (("ann", "Ann", ""), ("bo", "<b>Bo</b>", HOSTILE), ("cy", "Cy", "")):
+            content = {
+                "Subject": {"Data": f"Hello {name}"},
+                "Body": {"Html": {"Data": f"<p>Dear {name}</p>{html}"}, "Text": {"Data": "How are you?"}},
+            }
+            client.send_email(
+                FromEmailAddress="news@acme.example",
+                Destination={"ToAddresses": [f"{address}@example.com"]},
+                EmailTags=[{"Name": "mailrun-row", "Value": "7"}],
+                Content={"Simple": content},
+            )
+        client.close()
+        yield server.url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page()
+    yield opened
+    opened.close()
+
+
+def test_the_inbox_lists_what_was_accepted_and_finds_it(page: Page, inbox: str):
+    page.goto(inbox)
+    expect(page.get_by_role("row")).to_have_count(4)
+    expect(page.get_by_text("Hello <b>Bo</b>")).to_be_visible()
+    page.get_by_role("searchbox").fill("ann@")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row")).to_have_count(2)
+
+
+def test_a_message_is_shown_as_html_in_a_sandboxed_frame_as_text_and_with_its_headers(page: Page, inbox: str):
+    page.goto(inbox + "/?q=ann@example.com")
+    page.get_by_role("link", name="Hello Ann").click()
+    expect(page.get_by_role("heading", name="Hello Ann")).to_be_visible()
+    frame = page.locator("iframe")
+    assert frame.get_attribute("sandbox") is not None
+    assert "allow-scripts" not in (frame.get_attribute("sandbox") or "")
+    expect(page.frame_locator("iframe").get_by_text("Dear Ann")).to_be_visible()
+    expect(page.get_by_text("How are you?")).to_be_visible()
+    expect(page.get_by_text("mailrun-row=")).to_be_visible()
+
+
+def test_a_hostile_message_runs_nothing(page: Page, inbox: str, tmp_path: Path):
+    page.goto(inbox + "/?q=bo@example.com")
+    page.get_by_role("link", name="Hello <b>Bo</b>").click()
+    body = page.frame_locator("iframe")
+    expect(body.get_by_text("Hello", exact=True)).to_be_visible()
+    body.get_by_role("link", name="link").click()
+    page.screenshot(path=tmp_path / "inbox.png")
+    assert "owned" not in page.title()
