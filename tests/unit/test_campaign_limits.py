@@ -12,6 +12,12 @@ from engine.campaign.spec import Campaign, parse_spec
 from engine.campaign.templates import compile_content
 from engine.errors import DataError
 
+# Hypothesis looks at every garbage collection with a function of its own. An interruption inside it is dropped
+# by Python with this warning, and comes again: that is how the watchdog is made.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in.*gc_callback:pytest.PytestUnraisableExceptionWarning"
+)
+
 TOML = 'from="a@b.example"\nsubject="S"\nkind="transactional"\naudience.source="a"\ncontent.text="t.j2"\n'
 
 LARGE = [

@@ -9,6 +9,12 @@ import pytest
 from engine.campaign import watchdog as module
 from engine.campaign.watchdog import TimeUpError, Watchdog
 
+# Hypothesis looks at every garbage collection with a function of its own. An interruption inside it is dropped
+# by Python with this warning, and comes again: that is how the watchdog is made.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in.*gc_callback:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
