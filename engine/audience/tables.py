@@ -13,8 +13,6 @@ from engine.audience.text import Encoding, TextBlock, detect_encoding, read_text
 from engine.errors import DataError
 
 Schema = Mapping[str, pl.DataType]
-# What Polars takes for many columns wherever a column is named.
-_PATTERN_MARKS = ("*", "^")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
