@@ -1,12 +1,21 @@
-"""`make bench`: all benchmarks, or those that are named: python -m bench [launch] [preview] [render] [sandbox]."""
+"""`make bench`: all benchmarks, or those that are named: python -m bench [audience] [launch] [preview] [render] …
+
+`audience` takes numbers of rows as well: python -m bench audience 1000000 5000000.
+"""
 
 import sys
 
-from bench import launch, preview, render, sandbox
+from bench import audience, launch, preview, render, sandbox
 
-BENCHMARKS = {"launch": launch.main, "preview": preview.main, "render": render.main, "sandbox": sandbox.main}
+BENCHMARKS = {
+    "audience": audience.main,
+    "launch": launch.main,
+    "preview": preview.main,
+    "render": render.main,
+    "sandbox": sandbox.main,
+}
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BENCHMARKS:
+    for name in [word for word in sys.argv[1:] if not word.isdigit()] or BENCHMARKS:
         print(f"── {name}")
         BENCHMARKS[name]()
