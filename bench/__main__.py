@@ -1,4 +1,4 @@
-"""`make bench`: all benchmarks, or those that are named: python -m bench [audience] [launch] [preview] [render] …
+"""`make bench`: all benchmarks, or those that are named: python -m bench launch render.
 
 `audience` takes numbers of rows as well: python -m bench audience 1000000 5000000.
 """
