@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hypothesis import settings
 from support.clock import VirtualClock
 from support.world import World, open_world
 
+# Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

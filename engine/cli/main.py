@@ -45,7 +45,8 @@ for _command in (
 def main() -> NoReturn:
     """Run the command line and exit as ExitCode says."""
     sys.stdout, sys.stderr = _open(sys.stdout), _open(sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until a launch listens: both end in the same way
+    for number in (signal.SIGINT, signal.SIGTERM):  # until a launch listens, both end a command in the same way
+        signal.signal(number, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

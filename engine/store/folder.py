@@ -17,6 +17,7 @@ from engine.errors import ConfigurationError, MailrunError, PausedError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+REMOVAL_ATTEMPTS = 100  # each takes milliseconds, and the thread fails with its next file
 
 
 class Store:
@@ -64,7 +65,7 @@ class Store:
             yield staging
         finally:
             os.close(lock)
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove_tree(staging)
 
     def publish(self, staging: Path, name: str) -> bool:
         """Move a staged folder to its place, whole and durable; False where another was there first."""
@@ -80,6 +81,14 @@ class Store:
             sync_folder(final.parent)
             sync_folder(final.parent.parent)
             return True
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder that an abandoned thread may still be writing into; without the folder its next file fails."""
+    for _ in range(REMOVAL_ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _lock(folder: Path, flags: int = 0) -> int:

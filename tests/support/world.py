@@ -113,9 +113,11 @@ class World:
     def end(self) -> None:
         """End every command that a failed story left behind."""
         for process in self._processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
         return finish(self.start(*arguments, folder=folder, **environment))

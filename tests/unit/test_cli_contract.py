@@ -104,9 +104,10 @@ def end_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
         assert isinstance(raised.value.code, int)
         return raised.value.code
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
