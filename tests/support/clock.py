@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from engine.delivery.stop import Stop
+
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
@@ -24,3 +26,19 @@ class VirtualClock:
 
     def advance(self, seconds: float) -> None:
         self.seconds += seconds
+
+
+class ClockedStop(Stop):
+    """A stop whose waits move the virtual clock on instead of taking time."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits: list[float] = []
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        if seconds is None:
+            return await super().wait()
+        self.waits.append(seconds)
+        await self._clock.sleep(seconds + 1e-9)
+        return self.requested

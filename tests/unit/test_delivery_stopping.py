@@ -4,7 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from support.clock import VirtualClock
+from support.clock import ClockedStop, VirtualClock
 
 from engine.delivery.gate import Gate
 from engine.delivery.guard import FEWEST_LOSSES, FailureGuard
@@ -15,22 +15,6 @@ from engine.delivery.stop import Stop, StopCause, StopReason
 
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 POLICY = RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120)
-
-
-class ClockedStop(Stop):
-    """A stop whose waits move the virtual clock on instead of taking time."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__()
-        self._clock = clock
-        self.waits: list[float] = []
-
-    async def wait(self, seconds: float | None = None) -> bool:
-        if seconds is None:
-            return await super().wait()
-        self.waits.append(seconds)
-        await self._clock.sleep(seconds + 1e-9)
-        return self.requested
 
 
 # -- retry -------------------------------------------------------------------------------------------------------------
