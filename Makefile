@@ -21,7 +21,7 @@ run: setup
 	$(BIN)/mailrun launch campaigns/welcome --sandbox --key demo-$(shell date -u +%Y-%m-%dT%H%M%S)
 
 test: setup
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest
 
 check: lint types test
 

@@ -1,6 +1,5 @@
 """Logs: plain lines on a terminal, JSON lines anywhere else; always on stderr."""
 
-import contextlib
 import logging
 import sys
 
@@ -24,7 +23,7 @@ def configure_logs(*, verbose: bool) -> None:
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_Printer,
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
 
@@ -34,16 +33,3 @@ def _write_sentence(_logger: object, _method: str, event: structlog.typing.Event
     said = event.pop("note", name)
     rest = ", ".join(f"{key} {value}" for key, value in event.items())
     return f"{level}: {said}" + (f" ({rest})" if rest else "")
-
-
-class _Printer:
-    """Prints events on stderr; whoever read it may have gone, and that must not end a run."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def msg(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is where logs are printed
-
-    debug = info = warning = error = critical = exception = log = msg

@@ -1,4 +1,4 @@
-"""Reaching SES: async clients, made as botocore resolves everything; the one that sends never retries by itself."""
+"""Reaching SES: one async client, made as botocore resolves everything, without a retry of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,19 +15,13 @@ CONNECTIONS = 128  # calls in flight at most; at 50 ms a call, 2,560 calls a sec
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
-# botocore's own retries send a message again whose reply was lost: of sends, every retry is decided by the engine.
-SENDS = AioConfig(
+# botocore's own retries send a message again whose reply was lost; every retry is decided by the engine.
+_CONFIG = AioConfig(
     max_pool_connections=CONNECTIONS,
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 1, "mode": "standard"},
     parameter_validation=False,
-)
-# Every other call is limited to one a second for the whole account, whoever makes it; asking again harms nobody.
-QUESTIONS = AioConfig(
-    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-    read_timeout=READ_TIMEOUT_SECONDS,
-    retries={"total_max_attempts": 4, "mode": "standard"},
 )
 
 
@@ -42,13 +36,12 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
-    """Open an SES v2 client.
+async def open_client(endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
+    """Open the SES v2 client.
 
     Region, credentials, profile, endpoint (`AWS_ENDPOINT_URL_SESV2`), proxies and CA bundle are what botocore resolves.
 
     Args:
-        config: SENDS or QUESTIONS.
         endpoint: where to send instead.
 
     Raises:
@@ -66,15 +59,8 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
     )
     with translate_aws_errors("SES"):
         session = AioSession()
-        context = session.create_client("sesv2", config=config, **given)
-        try:
-            client = await context.__aenter__()
-        except ValueError as error:  # botocore's word for an endpoint that is no URL
-            raise ConfigurationError(
-                f"the AWS configuration is wrong: {error}",
-                where="AWS_ENDPOINT_URL_SESV2, or the profile",
-                remedy="write the endpoint as https://host or http://host:port",
-            ) from error
+        context = session.create_client("sesv2", config=_CONFIG, **given)
+        client = await context.__aenter__()
     try:
         yield client
     finally:
@@ -117,7 +103,7 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
                 where="AWS_DEFAULT_REGION, or the profile",
                 remedy="set AWS_DEFAULT_REGION to the region of the SES account",
             )
-        case e.HTTPClientError() | e.ConnectionError():
+        case e.HTTPClientError() | e.EndpointConnectionError():
             return ServiceError(
                 f"{what} cannot be reached: {error}",
                 where=str(error.kwargs.get("endpoint_url", "")),

@@ -3,7 +3,6 @@
 import click
 
 from engine.cli.options import Common, common_options
-from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode
 
 
@@ -23,9 +22,9 @@ def audit(run: str, common: Common) -> int:
     with open_place(common) as place, place.ledger.read() as tx:
         found = audit_run(tx, require_run(tx, run), place.store)
     if common.json:
-        print_json(found.to_json())
+        output.print_json(found.to_json())
     else:
         output.print_accounts(found.accounts)
-        print_lines(*(f"PROBLEM: {problem}" for problem in found.problems))
-        print_lines("not proved" if found.problems else f"proved from the files in {found.accounts.store}")
+        output.print_lines(*(f"PROBLEM: {problem}" for problem in found.problems))
+        output.print_lines("not proved" if found.problems else f"proved from the files in {found.accounts.store}")
     return ExitCode.DATA if found.problems else ExitCode.FINISHED

@@ -9,12 +9,11 @@ from engine.campaign.spec import Campaign, check_key, format_key, load_campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.clock import SystemClock
-from engine.errors import UsageError
 from engine.ledger.database import Ledger, open_ledger
 from engine.run.planning import PlanRequest
 from engine.settings import Settings, load_settings
 from engine.store.folder import Store
-from engine.store.keys import read_unsubscribe_key
+from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
         around: a campaign folder whose workspace is meant where none is named.
     """
     settings = _load_settings(common, around)
-    store = Store(settings.store_folder)
+    store = _open_store(settings)
     ledger = open_ledger(settings.ledger_url)
     try:
         yield Place(settings, store, ledger, SystemClock())
@@ -46,7 +45,15 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
 
 def open_store(common: Common) -> Store:
     """Open a workspace's store alone."""
-    return Store(_load_settings(common, None).store_folder)
+    return _open_store(_load_settings(common, None))
+
+
+def _open_store(settings: Settings) -> Store:
+    if not settings.in_bucket:
+        return Store(settings.store_folder)
+    from engine.store.s3 import S3Store  # noqa: PLC0415 - a folder does not need boto3
+
+    return S3Store(settings.store, settings.store_folder)
 
 
 def _load_settings(common: Common, around: Path | None) -> Settings:
@@ -65,22 +72,11 @@ def find_campaign_folder(given: str, common: Common) -> Path:
 
 
 def _find_workspace(campaign: Path | None) -> Path:
-    """Take the workspace around a campaign, else the nearest folder upwards that has `campaigns/`.
-
-    Raises:
-        UsageError: there is none; no store is made in a folder that is no workspace.
-    """
+    """Take the workspace around a campaign, else the nearest folder upwards that has `campaigns/`, else this one."""
     if campaign is not None and campaign.parent.name == "campaigns":
         return campaign.parent.parent
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "campaigns").is_dir():
-            return folder
-    raise UsageError(
-        "there is no workspace here: no folder upwards has campaigns/",
-        where=str(here),
-        remedy="change into one, name one with --workspace, or make one with mailrun init",
-    )
+    return next((folder for folder in (here, *here.parents) if (folder / "campaigns").is_dir()), here)
 
 
 def make_plan_request(  # noqa: PLR0913 - one for each option
@@ -103,8 +99,6 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         limit=limit,
         sandbox=sandbox,
         created_at=now,
-        is_key_given=key is not None,
-        is_audience_given=audience is not None,
     )
 
 
@@ -113,13 +107,13 @@ def make_signer(place: Place) -> TokenSigner:
     configured = [key.get_secret_value().encode() for key in place.settings.unsubscribe_keys]
     if configured:
         return TokenSigner(configured)
-    key, made = read_unsubscribe_key(place.store.root)
+    key, made = read_key(place.store, UNSUBSCRIBE_KEY)
     if made:
         import structlog  # noqa: PLC0415 - said once in a store's life
 
         structlog.get_logger().warning(
             "unsubscribe.key_made",
-            path=str(place.store.root / "unsubscribe.key"),
+            path=place.store.describe(UNSUBSCRIBE_KEY),
             note="keep it: links in sent mail are verified with it; MAILRUN_UNSUBSCRIBE_KEYS sets your own",
         )
     return TokenSigner([key])

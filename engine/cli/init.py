@@ -1,11 +1,8 @@
 """`mailrun init`."""
 
-import shlex
 from pathlib import Path
 
 import click
-
-from engine.cli.printing import name_command, print_lines
 
 
 @click.command()
@@ -15,6 +12,6 @@ def init(folder: Path) -> None:
     from engine.cli.samples import copy_samples  # noqa: PLC0415 - keeps --help fast
 
     for path in copy_samples(folder):
-        print_lines(f"made {path}")
-    launch = shlex.join(["launch", str(folder / "campaigns" / "welcome"), "--sandbox"])
-    print_lines(f"next: {name_command()} {launch}")
+        click.echo(f"made {path}")
+    inside = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"next: {inside}mailrun launch campaigns/welcome --sandbox")

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import click
+
 from engine.account.client import Endpoint
 from engine.cli import output
-from engine.cli.asking import ask
 from engine.cli.compose import Place, find_campaign_folder, make_plan_request, make_signer, open_place
 from engine.cli.options import Common
-from engine.cli.printing import print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
 from engine.errors import ExitCode
 from engine.ledger.schema import RunState
@@ -44,10 +44,10 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                 )
             )
     if common.json:
-        print_json(launched.accounts.to_json())
+        output.print_json(launched.accounts.to_json())
     else:
         output.print_accounts(launched.accounts)
-        print_lines(*_suggest(launched, sandbox=sandbox))
+        output.print_lines(*_suggest(launched, campaign, sandbox=sandbox))
     return _choose_exit_code(launched)
 
 
@@ -63,35 +63,40 @@ def _open_endpoint(place: Place, *, sandbox: bool) -> Iterator[Endpoint | None]:
 
 
 def _make_confirm(*, yes: bool) -> Confirm:
-    async def confirm(forecast: Forecast) -> bool:
+    def confirm(forecast: Forecast) -> bool:
         if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
             return True
         seconds = forecast.recipients / forecast.rate
         left = "" if forecast.left_24_hours is None else f", {forecast.left_24_hours:,.0f} left of the 24-hour quota"
-        return await ask(
+        return click.confirm(
             f"Send {forecast.run} to {forecast.recipients:,} recipients through {forecast.endpoint}"
-            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)}{left})?"
+            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)}{left})?",
+            err=True,
         )
 
     return confirm
 
 
-def _suggest(launched: Launched, *, sandbox: bool) -> Iterator[str]:
+def _suggest(launched: Launched, campaign: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
     if not launched.sent_now:
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
+        again = " --sandbox" if sandbox else ""
+        key = accounts.run.rpartition("/")[2]
         yield f"paused: {accounts.reason}"
-        yield f"to go on: {repeat_command('launch', key=accounts.run.rpartition('/')[2])}"
+        yield f"to go on: mailrun launch {campaign} --key {key}{again}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
-    yield f"who got it: {accounts.store / 'outcomes'}/lease-*.parquet"
+    yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"
     if sandbox:
-        yield f"see the messages: {repeat_command('sandbox', only_place=True)}, then open http://127.0.0.1:8025/"
+        yield "see the messages: mailrun sandbox, then open http://127.0.0.1:8025/"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:
     accounts: Accounts = launched.accounts
+    if accounts.state == RunState.CANCELLED:
+        return ExitCode.FINISHED_WITH_LOSSES  # nothing will go on: whoever started it must not start it again
     if accounts.state != RunState.FINISHED:
         return ExitCode.PAUSED
     return ExitCode.FINISHED if accounts.lossless or not launched.sent_now else ExitCode.FINISHED_WITH_LOSSES

@@ -4,19 +4,15 @@ Command modules import nothing heavy at their top: `mailrun --help` answers in a
 """
 
 import json
-import os
-import signal
 import sys
-import traceback
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import click
 
 from engine import __version__
 from engine.cli import audit, init, launch, plan, preview, sandbox, status
-from engine.cli.printing import print_lines
-from engine.errors import ExitCode, MailrunError, PausedError
+from engine.errors import ExitCode, MailrunError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -41,25 +37,19 @@ for _command in (
 
 
 def main() -> NoReturn:
-    """Run the command line and exit as ExitCode says."""
-    sys.stdout, sys.stderr = _open(sys.stdout), _open(sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until a launch listens: both end in the same way
+    """Run the command line and exit as design: see ExitCode."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print_lines(error.format_message(), err=True)
-        sys.exit(ExitCode.USAGE)
     except click.UsageError as error:
         _report(CommandLineError(error), ExitCode.USAGE)
     except MailrunError as error:
         _report(error, error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        stopped = PausedError("stopped before anything was sent", remedy="start the command again")
-        _report(stopped, stopped.exit_code)
-    except Exception:  # noqa: BLE001 - a bug is told as one, as JSON too
-        traceback.print_exc()
-        bug = MailrunError("this is a bug in mailrun", remedy="report it with the lines above")
-        _report(bug, ExitCode.BUG)
+        click.echo("stopped", err=True)
+        sys.exit(ExitCode.PAUSED)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; nobody is left to tell
+        sys.exit(ExitCode.FINISHED)
     sys.exit(code or ExitCode.FINISHED)
 
 
@@ -75,24 +65,12 @@ class CommandLineError(MailrunError):
 
 def _report(error: MailrunError, code: ExitCode) -> NoReturn:
     """Say what happened, where and what to do; on stdout as well where JSON was asked for."""
-    print_lines(click.style("error: ", fg="red", bold=True) + error.what, err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + error.what, err=True)
     if error.where:
-        print_lines(f"   at: {error.where.replace(f'{_name_here()}/', '')}", err=True)
-    print_lines(f"   do: {error.remedy}", err=True)
+        here = f"{Path.cwd()}/"  # paths are long; those under this folder are shown as people type them
+        click.echo(f"   at: {error.where.replace(here, '')}", err=True)
+    click.echo(f"   do: {error.remedy}", err=True)
     if "--json" in sys.argv[1:]:
         told = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": int(code)}
-        print_lines(json.dumps({"error": told}, ensure_ascii=False))
+        click.echo(json.dumps({"error": told}, ensure_ascii=False))
     sys.exit(code)
-
-
-def _name_here() -> str:
-    """Name this folder: paths under it are shown as people type them."""
-    try:
-        return str(Path.cwd())
-    except FileNotFoundError:  # it was removed under our feet
-        return ""
-
-
-def _open(stream: TextIO | None) -> TextIO:
-    """Stand in for a stream that was closed before we began."""
-    return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - till exit

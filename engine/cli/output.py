@@ -1,8 +1,11 @@
-"""What commands print of runs: tables and plain sentences."""
+"""What commands print on stdout: one JSON document, or tables and plain sentences."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from engine.cli.printing import print_lines, repeat_command
+import click
+
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
@@ -11,9 +14,20 @@ from engine.run.preview import Preview
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
 
 
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_lines(*lines: str) -> None:
+    """Print sentences."""
+    for line in lines:
+        click.echo(line)
+
+
 def print_accounts(accounts: Accounts) -> None:
     """Print the table of accounts."""
-    print_lines(render_accounts(accounts))
+    click.echo(render_accounts(accounts))
 
 
 def print_runs(all_accounts: Sequence[Accounts]) -> None:
@@ -23,10 +37,10 @@ def print_runs(all_accounts: Sequence[Accounts]) -> None:
         losses = format_outcomes({o: accounts.count(o) for o in LOSSES}, only_losses=True)
         sent = f"{accounts.count(Outcome.SENT):,} of {accounts.accepted:,} sent"
         parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, losses, accounts.reason)
-        print_lines("  ".join(part for part in parts if part))
+        click.echo("  ".join(part for part in parts if part))
 
 
-def print_preview(found: Preview) -> None:
+def print_preview(found: Preview, campaign: str) -> None:
     """Print what a dry run found beside the accounts."""
     print_lines(f"rendered: {found.rendered:,} messages, the largest HTML {found.html_bytes_largest / 1024:,.1f} KB")
     for reason, rows in found.failures.most_common(10):
@@ -35,7 +49,7 @@ def print_preview(found: Preview) -> None:
         print_lines(f"  row {row}: {reason}")
     if found.samples:
         print_lines(f"to look at: {found.samples[0].parent}/*.eml")
-    mend, go_on = "mend the templates or set [audience] defaults", f"{repeat_command('launch')}"
+    mend, go_on = "mend the templates or set [audience] defaults", f"mailrun launch {campaign} --sandbox"
     print_lines(f"next: {mend if found.failed else go_on}")
 
 

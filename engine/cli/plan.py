@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from engine.cli.options import Common, campaign_options, common_options
-from engine.cli.printing import print_json, print_lines, repeat_command
 
 
 @click.command()
@@ -26,11 +25,11 @@ def plan(campaign: str, common: Common, **changes: Any) -> None:
         manifest, where = replan(request, place.store, "plans")
     accounts = describe_plan(manifest, where)
     if common.json:
-        print_json(accounts.to_json() | {"notes": list(manifest.notes)})
+        output.print_json(accounts.to_json() | {"notes": list(manifest.notes)})
         return
     output.print_accounts(accounts)
-    print_lines(
+    output.print_lines(
         *(f"note: {note}" for note in manifest.notes),
         f"who and why: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
-        f"next: {repeat_command('preview')}",
+        f"next: mailrun preview {campaign}",
     )

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from engine.cli.options import Common, campaign_options, common_options
-from engine.cli.printing import print_json
 from engine.errors import ExitCode
 
 
@@ -29,8 +28,8 @@ def preview(campaign: str, common: Common, **changes: Any) -> int:
         found = preview_run(request, place.store, partial(make_signer, place))
     accounts = describe_plan(found.manifest, found.folder)
     if common.json:
-        print_json(accounts.to_json() | found.to_json())
+        output.print_json(accounts.to_json() | found.to_json())
     else:
         output.print_accounts(accounts)
-        output.print_preview(found)
+        output.print_preview(found, campaign)
     return ExitCode.DATA if found.failed else ExitCode.FINISHED

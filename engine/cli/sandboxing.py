@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.account.client import Endpoint
+from engine.cli import output
 from engine.cli.compose import open_store
 from engine.cli.options import Common
-from engine.cli.printing import print_json, print_lines
 from engine.sandbox.embedded import run_in_thread
 from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Sandbox, SandboxSettings
 from engine.store.folder import Store
@@ -62,9 +62,9 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
             "AWS_DEFAULT_REGION": REGION,
         }
         if as_json:
-            print_json({"url": sandbox.url, "record": str(settings.record_folder), "environment": environment})
+            output.print_json({"url": sandbox.url, "record": str(settings.record_folder), "environment": environment})
         else:
-            print_lines(
+            output.print_lines(
                 f"inbox:  {sandbox.url}/",
                 f"record: {settings.record_folder}/accepted.jsonl",
                 "to send here instead of to SES:",

@@ -3,7 +3,6 @@
 import click
 
 from engine.cli.options import Common, common_options
-from engine.cli.printing import name_command, print_json, print_lines
 
 
 @click.command()
@@ -19,12 +18,12 @@ def status(run: str | None, common: Common) -> None:
         now = place.clock.now()
         if run is not None:
             accounts = require_accounts(tx, run, place.store, now)
-            print_json(accounts.to_json()) if common.json else output.print_accounts(accounts)
+            output.print_json(accounts.to_json()) if common.json else output.print_accounts(accounts)
             return
         all_accounts = list_accounts(tx, place.store, now)
     if common.json:
-        print_json({"runs": [accounts.to_json() for accounts in all_accounts]})
+        output.print_json({"runs": [accounts.to_json() for accounts in all_accounts]})
     elif all_accounts:
         output.print_runs(all_accounts)
     else:
-        print_lines("no runs yet", f"next: {name_command()} launch campaigns/welcome --sandbox")
+        output.print_lines("no runs yet", "next: mailrun launch campaigns/welcome --sandbox")

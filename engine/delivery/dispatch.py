@@ -32,14 +32,13 @@ class Dispatcher:
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
 
-    async def dispatch(self, lease: Lease, message: Message, *, attempts: int = 0, doubtful: bool = False) -> Result:
+    async def dispatch(self, lease: Lease, message: Message, *, attempts: int = 0) -> Result:
         """Send one message, with retries where nothing was accepted for certain.
 
         Args:
             lease: the open lease it belongs to.
             message: what to send.
             attempts: dispatches already made for this row, by an earlier worker.
-            doubtful: one of them may have been accepted; the doubt stays until SES gives a message id.
 
         Returns:
             Its result, durable in the journal; `unsent` where the worker stops first.
@@ -55,11 +54,8 @@ class Dispatcher:
             reply = await self.transport.send(message)
             self._adjust_gate(reply)
             wait_seconds = self._next_wait(reply, attempts=attempts, elapsed_seconds=self.clock.monotonic() - begun)
-            doubtful = doubtful or reply.meaning is Meaning.IN_DOUBT
-            outcome = _judge(reply, again=wait_seconds is not None, doubtful=doubtful)
-            result = self._make_result(message.row, outcome, reply, attempts)
-            if outcome is not Outcome.UNSENT or not doubtful:  # else the intent stays open, and tells of the doubt
-                await self.recorder.record(lease, result)
+            result = self._make_result(message.row, _judge(reply, again=wait_seconds is not None), reply, attempts)
+            await self.recorder.record(lease, result)
             if result.outcome is not Outcome.UNSENT:
                 return result
             if wait_seconds is None:
@@ -97,16 +93,14 @@ class Dispatcher:
         self.stop.request(reason)
 
 
-def _judge(reply: Reply, *, again: bool, doubtful: bool) -> Outcome:
+def _judge(reply: Reply, *, again: bool) -> Outcome:
     match reply.meaning:
         case Meaning.SENT:
             return Outcome.SENT
         case Meaning.REFUSED:
-            return Outcome.IN_DOUBT if doubtful else Outcome.REFUSED
-        case Meaning.RETRY if not again:
-            return Outcome.IN_DOUBT if doubtful else Outcome.FAILED
+            return Outcome.REFUSED
         case Meaning.RETRY:
-            return Outcome.UNSENT
+            return Outcome.UNSENT if again else Outcome.FAILED
         case Meaning.IN_DOUBT:
             return Outcome.UNSENT if again else Outcome.IN_DOUBT
         case Meaning.UNREACHABLE | Meaning.SLOW_DOWN | Meaning.PAUSE:

@@ -77,7 +77,7 @@ def decode_entries(value: bytes) -> list[Entry]:
             Intent(*item) if len(item) == 1 else Result(item[0], Outcome(item[1]), *item[2:])
             for item in orjson.loads(value)
         ]
-    except (TypeError, LookupError) as error:
+    except (TypeError, IndexError) as error:
         raise ValueError(f"damaged journal value: {error}") from error
 
 

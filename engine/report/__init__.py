@@ -1,1 +1,1 @@
-"""What a person looks at: the accounts."""
+"""What a person looks at: the accounts and the rendered samples."""

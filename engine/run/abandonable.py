@@ -1,8 +1,8 @@
-"""Work that a stop may abandon: audience planning in a thread, a question to a person."""
+"""Blocking work that a stop may abandon: audience planning, a question to a person."""
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 from engine.delivery.stop import Stop
@@ -11,8 +11,10 @@ from engine.errors import PausedError
 T = TypeVar("T")
 
 
-async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str) -> T:
-    """Wait for something, but not once the stop is requested; then it is cancelled.
+async def run_abandonable(work: Callable[[], T], stop: Stop, *, doing: str) -> T:
+    """Run blocking work in a thread of its own; do not wait for it once the stop is requested.
+
+    The thread is a daemon: an abandoned one does not hold up the end of the process.
 
     Args:
         work: must leave nothing behind that matters when it is abandoned.
@@ -22,20 +24,6 @@ async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str) -> 
     Raises:
         PausedError: the stop was requested first.
     """
-    done = asyncio.ensure_future(work)
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if done.done():
-            return done.result()
-        raise PausedError(f"stopped while {doing}, nothing was sent", remedy="launch again")
-    finally:
-        done.cancel()
-        stopping.cancel()
-
-
-def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
-    """Run blocking work in a thread of its own, which does not hold up the end of the process when it is abandoned."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -56,5 +44,13 @@ def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, value, error)
 
-    threading.Thread(target=run, daemon=True, name=name).start()
-    return done
+    threading.Thread(target=run, daemon=True, name=doing).start()
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            return done.result()
+        done.cancel()
+        raise PausedError(f"stopped while {doing}, nothing was sent", remedy="launch again")
+    finally:
+        stopping.cancel()

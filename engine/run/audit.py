@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from engine.audience.plan import read_lease
 from engine.ledger import leases
-from engine.ledger.journal import Outcome
+from engine.ledger.journal import Outcome, replay
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.report.accounts import Accounts
@@ -91,7 +91,7 @@ def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[in
 
 
 def _replay_lease(tx: Connection, run: str, ordinal: int) -> Counter[Outcome]:
-    history = leases.replay_lease(tx, run, ordinal)
+    history = replay(leases.read_journal(tx, run, ordinal))
     counts = Counter(result.outcome for result in history.results.values())
     counts[Outcome.IN_DOUBT] += len(history.open_intents)
     return counts
@@ -121,9 +121,8 @@ def _find_strangers(tx: Connection, run: Run, outcomes: Path) -> list[str]:
     """Name outcome files that no settled lease knows; readers of the folder would count them."""
     known = set()
     for state in leases.list_leases(tx, run.name):
-        if state.settlement is not None:
-            known.add(state.settlement.outcomes_file)
-        else:  # a worker writes the file just before it settles the lease, and may have ended between both
-            known |= {f"lease-{state.ordinal:05d}-{epoch}.parquet" for epoch in range(1, state.epoch + 1)}
+        # A worker writes the file just before it settles the lease.
+        being_settled = f"lease-{state.ordinal:05d}-{state.epoch}.parquet"
+        known.add(state.settlement.outcomes_file if state.settlement else being_settled)
     found = {path.name for path in outcomes.glob("lease-*.parquet")}
     return [f"{outcomes / name} belongs to no settled lease" for name in sorted(found - known)]

@@ -13,13 +13,14 @@ FILE = "run.json"
 
 
 class FrozenSource(BaseModel):
-    """An audience file as it was when the plan was made."""
+    """A file of the audience or of suppressions as it was when the plan was made; `digest` is its SHA-256."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     size_bytes: int
     mtime_ns: int
+    digest: str = ""
 
 
 class Manifest(BaseModel):
@@ -30,6 +31,8 @@ class Manifest(BaseModel):
         mailrun: the version that planned it.
         sandbox: it goes to the embedded sandbox.
         limit: `--limit`.
+        campaign_from: the campaign's folder, relative to the workspace where it lies inside.
+        sources: the audience's and the suppressions' files.
         columns: the audience's columns that the content uses.
         rows_read: rows of the audience; accepted plus all of excluded.
         excluded: reason -> rows.
@@ -46,6 +49,7 @@ class Manifest(BaseModel):
     created_at: datetime
     sandbox: bool
     limit: int | None
+    campaign_from: str = ""
     sources: tuple[FrozenSource, ...]
     columns: tuple[str, ...]
     rows_read: int
@@ -64,12 +68,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     return digest_bytes(data)
 
 
-def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
+def read_manifest(folder: Path, digest: str | None = None, next_digest: str | None = None) -> Manifest:
     """Read run.json.
 
     Args:
         folder: the run's.
         digest: what the ledger says it is; None where the ledger does not know the run yet.
+        next_digest: what it is where rewriting it was not seen to its end.
 
     Raises:
         DataError: it is missing, damaged or not what was frozen.
@@ -80,7 +85,7 @@ def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=remedy) from None
-    if digest is not None and digest_bytes(data) != digest:
+    if digest is not None and digest_bytes(data) not in (digest, next_digest):
         raise DataError(
             "is not what was frozen at launch: its digest differs from the ledger's", where=str(path), remedy=remedy
         )

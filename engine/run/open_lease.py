@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,11 +14,12 @@ import polars as pl
 from engine.audience.plan import content_of, read_lease
 from engine.clock import Clock
 from engine.ledger import leases
-from engine.ledger.journal import Outcome, Replay, Result
+from engine.ledger.journal import Outcome, Replay, Result, replay
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 from engine.run.planning import FrozenRun
 
+FORGOTTEN_DETAIL = "forgotten before it was sent to"
 CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"
 
 OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -56,7 +58,6 @@ class OpenLease:
         columns: the audience's columns that the content uses.
         results: row -> final result.
         attempts: row -> dispatches by earlier owners.
-        doubtful: rows to be sent again although one of those may have been accepted.
         in_flight: tasks that work on its rows.
         lost: it has a newer owner.
     """
@@ -66,7 +67,6 @@ class OpenLease:
     columns: Sequence[str]
     results: dict[int, Result]
     attempts: Mapping[int, int]
-    doubtful: frozenset[int]
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     lost: bool = False
 
@@ -94,15 +94,18 @@ async def open_lease(
     """
     manifest = frozen.manifest
     recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
-    history = await recorder.transact(lambda tx: leases.replay_lease(tx, lease.run, lease.ordinal))
+    history = replay(await recorder.transact(lambda tx: leases.read_journal(tx, lease.run, lease.ordinal)))
     results = dict(history.results)
     if not resend_in_doubt:
-        results.update(_hold_open_intents(history, clock.now().timestamp()))
-    doubtful = history.open_intents if resend_in_doubt else frozenset()
-    return OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
+        results.update(hold_open_intents(history, clock.now().timestamp()))
+    forgotten = recipients.filter(pl.col("address").is_null())["row"]
+    for row in (row for row in forgotten if row not in results):
+        results[row] = Result(row, Outcome.FAILED, None, FORGOTTEN_DETAIL, clock.now().timestamp(), 0)
+    return OpenLease(lease, recipients, manifest.columns, results, history.attempts)
 
 
-def _hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
+def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
+    """Make results of intents that nobody will answer any more."""
     return {
         row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, now, history.attempts[row])
         for row in history.open_intents
@@ -127,3 +130,29 @@ def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> 
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()
+
+
+def decode_outcomes(frame: pl.DataFrame) -> dict[int, Result]:
+    """Read a lease's outcomes back: row -> result."""
+    columns = frame.select("row", "outcome", "message_id", "error", "at", "attempts").iter_rows()
+    return {
+        row: Result(row, Outcome(outcome), message_id, error, at.timestamp(), attempts)
+        for row, outcome, message_id, error, at, attempts in columns
+    }
+
+
+def name_outcomes(lease: Lease) -> str:
+    """Name a lease's outcomes file, and its mark while it is open.
+
+    The epoch is part of the name: a worker that lost the lease cannot overwrite its successor's file.
+    """
+    return f"lease-{lease.ordinal:05d}-{lease.epoch}"
+
+
+def parse_name(name: str) -> tuple[int, int] | None:
+    """Read ordinal and epoch back; None where it is no such name."""
+    found = _NAME.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+_NAME = re.compile(r"lease-(\d+)-(\d+)(?:\.parquet)?")

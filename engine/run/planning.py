@@ -1,6 +1,7 @@
 """From a campaign's folder to a frozen run: audience work, a copy of the campaign, run.json."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_tree, find_damage, read_manifest, write_manifest
-from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors, write_file
-
-BEGUN = "begun"
+from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +32,6 @@ class PlanRequest:
         limit: keep so many recipients; None keeps all.
         sandbox: the run goes to the embedded sandbox.
         created_at: now.
-        is_key_given: the key was named by a person, and not made from the campaign's template.
-        is_audience_given: so was the audience.
     """
 
     campaign: Campaign
@@ -43,8 +40,6 @@ class PlanRequest:
     limit: int | None
     sandbox: bool
     created_at: datetime
-    is_key_given: bool = True
-    is_audience_given: bool = False
 
     @property
     def name(self) -> str:
@@ -54,11 +49,21 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class FrozenRun:
-    """A run whose plan, campaign and settings are frozen in its folder."""
+    """A run whose plan, campaign and settings are frozen in its folder.
+
+    Attributes:
+        folder: a local folder with what is frozen; of a store in a bucket it is a copy.
+        store: where outcomes are written.
+    """
 
     run: Run
     manifest: Manifest
     folder: Path
+    store: Store
+
+    def key(self, *parts: str) -> str:
+        """Return the store's key of something in the run's folder."""
+        return "/".join((self.run.folder, *parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,7 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
     columns, sources = check_content(request)
     spec = request.campaign.spec
     with translate_os_errors(folder):
-        # Links to nothing are not the campaign's: editors lock files with them.
-        shutil.copytree(request.campaign.folder, folder / "campaign", ignore_dangling_symlinks=True)
+        shutil.copytree(request.campaign.folder, folder / "campaign")
         plan_folder = folder / "plan"
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
@@ -123,7 +127,8 @@ def _make_manifest(request: PlanRequest, plan: Plan, sources: tuple[Source, ...]
         created_at=request.created_at,
         sandbox=request.sandbox,
         limit=request.limit,
-        sources=tuple(FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns) for s in sources),
+        campaign_from=_name_folder(request.campaign.folder, request.workspace),
+        sources=_freeze_sources((*sources, *_find_suppressions(request))),
         columns=plan.columns,
         rows_read=plan.rows_read,
         accepted=plan.accepted,
@@ -132,6 +137,22 @@ def _make_manifest(request: PlanRequest, plan: Plan, sources: tuple[Source, ...]
         plan_files=digest_tree(folder / "plan"),
         leases=plan.leases,
         notes=plan.notes,
+    )
+
+
+def _name_folder(folder: Path, workspace: Path) -> str:
+    return folder.relative_to(workspace).as_posix() if folder.is_relative_to(workspace) else str(folder)
+
+
+def _find_suppressions(request: PlanRequest) -> Iterator[Source]:
+    for pattern in request.campaign.spec.suppression.files:
+        yield from find_sources(pattern, request.workspace)
+
+
+def _freeze_sources(sources: tuple[Source, ...]) -> tuple[FrozenSource, ...]:
+    return tuple(
+        FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, digest=digest_file(s.path))
+        for s in sources
     )
 
 
@@ -146,20 +167,19 @@ def publish_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
     Two launches may do so at once: the folder that is there first is the run's, and both go on with it. A crash
     between both steps leaves a whole folder, which the next launch takes for the run's as well.
     """
-    is_ours = store.publish(staged.folder, staged.manifest.run)
-    frozen = _record_run(staged.manifest.run, store, ledger)
-    return frozen if is_ours else open_run(frozen.run, store)
+    store.publish(staged.folder, staged.manifest.run)
+    return _record_run(staged.manifest.run, store, ledger)
 
 
 def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
-    folder = store.run_folder(name)
+    folder = store.fetch(f"runs/{name}", frozen_only=True)
     manifest = read_manifest(folder)
     run = Run(
         name=name,
         state=RunState.PLANNED,
         reason=None,
         sandbox=manifest.sandbox,
-        folder=str(folder.relative_to(store.root)),
+        folder=f"runs/{name}",
         manifest_digest=digest_file(folder / FILE),
         rows_read=manifest.rows_read,
         accepted=manifest.accepted,
@@ -169,37 +189,24 @@ def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
         finished_at=None,
     )
     with ledger.write() as tx:
-        is_new = runs.insert_run(tx, run, lease_rows=[lease.rows for lease in manifest.leases])
-        if is_new and (folder / BEGUN).exists():
-            raise DataError(
-                "the ledger does not know this run, and its folder says that sending was begun",
-                where=str(folder),
-                remedy="restore the ledger from a backup, or use the one that sent it (--ledger); nothing was sent now",
-            )
+        runs.insert_run(tx, run, lease_rows=[lease.rows for lease in manifest.leases])
         known = runs.find_run(tx, name)
-    return FrozenRun(known or run, manifest, folder)
-
-
-def mark_begun(frozen: FrozenRun, now: datetime) -> None:
-    """Leave a mark in the run's folder before the first message: a ledger that does not know of it is not its own."""
-    if not (frozen.folder / BEGUN).exists():
-        write_file(frozen.folder / BEGUN, now.isoformat().encode())
+    return FrozenRun(known or run, manifest, folder, store)
 
 
 def open_run(run: Run, store: Store) -> FrozenRun:
-    """Open a run that the ledger knows, and hold every frozen file against its digest.
+    """Open a run that the ledger knows.
 
     Raises:
         DataError: its folder is missing or damaged.
     """
-    folder = store.root / run.folder
-    manifest = read_manifest(folder, run.manifest_digest)
+    folder = store.fetch(run.folder, frozen_only=True)
+    manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
     damage = find_damage(folder / "campaign", manifest.campaign_files)
-    damage += find_damage(folder / "plan", manifest.plan_files)
     if damage:
         raise DataError(
-            "what was frozen at launch is damaged: " + "; ".join(damage),
+            "the frozen campaign is damaged: " + "; ".join(damage),
             where=str(folder),
             remedy="restore the run's folder from a backup; nothing was begun again",
         )
-    return FrozenRun(run, manifest, folder)
+    return FrozenRun(run, manifest, folder, store)

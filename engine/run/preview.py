@@ -17,7 +17,7 @@ from engine.report.accounts import Accounts
 from engine.run.manifest import Manifest
 from engine.run.open_lease import iterate_recipients
 from engine.run.planning import PlanRequest, write_plan
-from engine.store.folder import Store, locked, translate_os_errors, write_file
+from engine.store.folder import Store, write_file
 
 SAMPLES = 10
 FAILURES_SHOWN = 20
@@ -123,9 +123,7 @@ def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Pa
     folder = store.root / shelf / request.campaign.name
     with store.stage(request.name) as staging:
         manifest = write_plan(request, staging)
-        with translate_os_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with locked(folder.parent):
-                shutil.rmtree(folder, ignore_errors=True)
-                staging.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.rename(folder)
     return manifest, folder

@@ -31,7 +31,6 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
         log.warning("run.stopping", signal=name, note="what is in flight ends; a second signal stops at once")
         stop.request(StopReason(StopCause.SIGNAL, f"stopped by {name}"))
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         loop.add_signal_handler(number, handle, number.name)
     try:
@@ -39,4 +38,3 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-            signal.signal(number, before[number])

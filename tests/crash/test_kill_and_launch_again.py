@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.invariants import check_invariants, count_received
+from support.invariants import check_invariants
 from support.world import World, finish, open_world
 
 from engine.account.client import CONNECTIONS
@@ -86,7 +86,6 @@ def test_killed_between_the_folder_and_the_ledger_the_next_launch_takes_the_fold
         file.unlink()
     for file in (world.run_folder / "outcomes").iterdir():
         file.unlink()
-    (world.run_folder / "begun").unlink()
     world.write_people(5)  # what is frozen counts
     launched = world.launch()
     assert (launched.code, launched.json["sent"]) == (0, 20)
@@ -108,17 +107,3 @@ def test_a_worker_that_lost_its_lease_while_it_was_stopped_records_nothing_more(
     assert ended.json["state"] == "finished"
     counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
     assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300
-
-
-def test_a_run_that_was_begun_is_never_begun_again_by_a_ledger_that_does_not_know_it(world: World):
-    world.write_people(300)
-    process = world.start_launch()
-    world.wait_for_accepted(1, process)
-    process.kill()
-    process.communicate()
-    for file in (world.folder / ".mailrun").glob("ledger.db*"):
-        file.unlink()
-    refused = world.launch()
-    assert refused.code == 65
-    assert "sending was begun" in refused.stderr
-    assert set(count_received(world).values()) == {1}

@@ -179,10 +179,3 @@ def test_with_json_an_error_is_one_document_on_stdout(world: World):
             "exit_code": 64,
         }
     }
-
-
-def test_outside_of_a_workspace_nothing_is_made_and_the_way_in_is_told(world: World, tmp_path: Path):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    check_refused(world.run("status", folder=elsewhere), 64, "no workspace here", "mailrun init")
-    assert list(elsewhere.iterdir()) == []

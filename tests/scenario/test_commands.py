@@ -138,7 +138,7 @@ def test_what_init_makes_runs_at_once_in_the_sandbox(world: World, tmp_path: Pat
     folder = tmp_path / "new"
     made = world.run("init", str(folder))
     assert made.code == 0
-    assert f"next: python -m engine launch {folder}/campaigns/welcome --sandbox" in made.stdout
+    assert f"next: cd {folder} && mailrun launch campaigns/welcome --sandbox" in made.stdout
     for campaign in ("welcome", "service-notice"):
         launched = world.run("launch", str(folder / "campaigns" / campaign), "--sandbox", "--json")
         assert launched.code == 0

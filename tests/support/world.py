@@ -92,15 +92,12 @@ class World:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "engine", *arguments]
-
-    def start(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str | None) -> subprocess.Popen[str]:
         """Start a command; what `environment` says is set, or removed where it is None."""
         changed = self.environment() | environment
         process = subprocess.Popen(
-            self.command(*arguments),
-            cwd=folder or self.folder,
+            [sys.executable, "-m", "engine", *arguments],
+            cwd=self.folder,
             env={name: value for name, value in changed.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -117,8 +114,8 @@ class World:
                 process.kill()
                 process.communicate()
 
-    def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
-        return finish(self.start(*arguments, folder=folder, **environment))
+    def run(self, *arguments: str, **environment: str | None) -> Finished:
+        return finish(self.start(*arguments, **environment))
 
     def launch(self, *arguments: str) -> Finished:
         return self.run("launch", "hello", "--key", "test", "--json", *arguments)
