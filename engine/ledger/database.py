@@ -80,10 +80,9 @@ def open_ledger(url: str) -> Ledger:
 
 
 def insert_unless_there(tx: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
-    """Begin an INSERT that does nothing where the key is there already."""
-    if tx.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+    """Begin an INSERT that does nothing where the key is there already; its rowcount tells."""
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 @contextmanager

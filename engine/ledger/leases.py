@@ -225,8 +225,17 @@ def _to_state(row: Row[Any]) -> LeaseState:
     return LeaseState(row.ordinal, row.rows, row.worker, row.epoch, settlement)
 
 
-def sum_settled(tx: Connection, run: str | None = None) -> dict[str, dict[Outcome, int]]:
-    """Add up the outcomes of the settled leases of one run, or of all: run -> outcome -> recipients."""
+def sum_settled(tx: Connection, run: str) -> dict[Outcome, int]:
+    """Add up the outcomes of a run's settled leases."""
+    return _sum_settled(tx, run).get(run, dict.fromkeys(_COUNTS, 0))
+
+
+def sum_all_settled(tx: Connection) -> dict[str, dict[Outcome, int]]:
+    """Add up the outcomes of the settled leases of all runs, in one statement: run -> outcome -> recipients."""
+    return _sum_settled(tx)
+
+
+def _sum_settled(tx: Connection, run: str | None = None) -> dict[str, dict[Outcome, int]]:
     sums = select(lease_table.c.run, *(func.coalesce(func.sum(lease_table.c[name]), 0) for name in _COUNTS.values()))
     if run is not None:
         sums = sums.where(lease_table.c.run == run)
@@ -239,7 +248,7 @@ def sum_settled(tx: Connection, run: str | None = None) -> dict[str, dict[Outcom
 def collapse_leases(tx: Connection, run: str, now: datetime) -> None:
     """Put one settled lease with the sums in the place of all: what remains of a run whose files are pruned."""
     rows = tx.execute(select(func.coalesce(func.sum(lease_table.c.rows), 0)).where(lease_table.c.run == run))
-    accepted, counts = rows.scalar_one(), sum_settled(tx, run).get(run, {})
+    accepted, counts = rows.scalar_one(), sum_settled(tx, run)
     tx.execute(delete(journal_table).where(journal_table.c.run == run))
     tx.execute(delete(lease_table).where(lease_table.c.run == run))
     values = {_COUNTS[outcome]: count for outcome, count in counts.items()}

@@ -111,12 +111,17 @@ def unregister_worker(tx: Connection, worker: str) -> None:
     tx.execute(delete(worker_table).where(worker_table.c.id == worker))
 
 
-def list_live_workers(tx: Connection, now: datetime, run: str | None = None) -> dict[str, set[str]]:
-    """Read the workers of one run, or of all, that seem to live, for people to look at: run -> ids."""
+def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:
+    """Read the ids of a run's workers that seem to live, for people to look at."""
+    return list_all_live_workers(tx, now).get(run, set())
+
+
+def list_all_live_workers(tx: Connection, now: datetime) -> dict[str, set[str]]:
+    """Read the workers of all runs that seem to live, for people to look at: run -> ids."""
     fresh = select(worker_table).where(worker_table.c.heartbeat_at > now - ALIVE)
     host = describe_host()
     found: dict[str, set[str]] = {}
-    for row in tx.execute(fresh if run is None else fresh.where(worker_table.c.run == run)):
+    for row in tx.execute(fresh):
         if row.host != host or _is_running(row.process):
             found.setdefault(row.run, set()).add(row.id)
     return found

@@ -20,9 +20,9 @@ def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Acco
 
     An intent without a result is in doubt; under a live worker it is in flight as well.
     """
-    settled = leases.sum_settled(tx, run.name).get(run.name, {})
+    settled = leases.sum_settled(tx, run.name)
     begun = leases.list_begun(tx, run.name).get(run.name, [])
-    live = workers.list_live_workers(tx, now, run.name).get(run.name, set())
+    live = workers.list_live_workers(tx, run.name, now)
     return _add_up(tx, run, store, settled=settled, begun=begun, live=live)
 
 
@@ -77,8 +77,8 @@ def require_accounts(tx: Connection, name: str, store: Store, now: datetime) -> 
 
 def list_accounts(tx: Connection, store: Store, now: datetime) -> list[Accounts]:
     """Read the accounts of all runs, the newest first."""
-    settled, begun = leases.sum_settled(tx), leases.list_begun(tx)
-    live = workers.list_live_workers(tx, now)
+    settled, begun = leases.sum_all_settled(tx), leases.list_begun(tx)
+    live = workers.list_all_live_workers(tx, now)
     return [
         _add_up(
             tx,

@@ -1,0 +1,515 @@
+"""What every ledger promises, whatever database holds it: each law is tried on SQLite and on PostgreSQL."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, insert, select, text
+from support.clock import START
+
+from engine.errors import ConfigurationError
+from engine.ledger import leases, migrate, runs, workers
+from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.journal import Outcome
+from engine.ledger.leases import Lease, Settlement
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState, journal_table, lease_table, metadata, worker_table
+
+NAME = "welcome/2026-11-24"
+RUN = Run(
+    name=NAME,
+    state=RunState.PLANNED,
+    reason=None,
+    sandbox=False,
+    folder="runs/" + NAME,
+    manifest_digest="d" * 64,
+    rows_read=9,
+    accepted=6,
+    excluded={"duplicate": 2, "missing_address": 1},
+    created_at=START,
+    started_at=None,
+    finished_at=None,
+)
+
+
+@pytest.fixture
+def url(ledger_url: str) -> str:
+    return ledger_url
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    opened = open_ledger(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tx(ledger: Ledger) -> Iterator[Connection]:
+    """A write transaction in which the run has three leases of two rows and is sending."""
+    with ledger.write() as connection:
+        runs.insert_run(connection, RUN, lease_rows=[2, 2, 2])
+        runs.start_run(connection, NAME, START)
+        yield connection
+
+
+def add_worker(tx: Connection, worker: str, heartbeat_at: datetime = START, **values: Any) -> None:
+    row = {"id": worker, "run": NAME, "account": "ses", "host": "elsewhere", "process": "1/", **values}
+    tx.execute(insert(worker_table).values(heartbeat_at=heartbeat_at, **row))
+
+
+def live_in(tx: Connection) -> set[str]:
+    """Whose heartbeat is fresh: what a worker that has watched the others knows."""
+    fresh = select(worker_table.c.id).where(worker_table.c.heartbeat_at > START - workers.ALIVE)
+    return set(tx.execute(fresh).scalars())
+
+
+def beat(tx: Connection, worker: str, now: datetime = START) -> workers.Pulse:
+    liveness = workers.Liveness()
+    return workers.beat(tx, worker, run=NAME, account="ses", now=now, monotonic=0.0, liveness=liveness)
+
+
+def take(tx: Connection, worker: str) -> Lease | None:
+    own = select(lease_table.c.ordinal).where(lease_table.c.worker == worker)
+    holding = tx.execute(own).scalars().all()
+    return leases.take_lease(tx, NAME, worker=worker, live=live_in(tx), holding=holding)
+
+
+def taken(tx: Connection, worker: str) -> Lease:
+    lease = take(tx, worker)
+    assert lease is not None
+    return lease
+
+
+def settlement(**counts: int) -> Settlement:
+    return Settlement({Outcome(name): count for name, count in counts.items()}, "lease.parquet", digest_of(counts))
+
+
+def digest_of(counts: dict[str, int]) -> str:
+    return sha256(repr(counts).encode()).hexdigest()
+
+
+def find(tx: Connection) -> Run:
+    run = runs.find_run(tx, NAME)
+    assert run is not None
+    return run
+
+
+def count_rows(tx: Connection, table: Any) -> int:
+    return int(tx.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+# -- schema ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(ledger: Ledger):
+    with ledger.read() as tx:
+        assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+
+
+def test_the_version_that_opening_wants_is_the_newest_migration():
+    config = Config()
+    config.set_main_option("script_location", "engine.ledger:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.HEAD
+
+
+def test_opening_a_second_time_keeps_what_is_there(url: str):
+    first = open_ledger(url)
+    with first.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2])
+    first.close()
+    second = open_ledger(url)
+    with second.read() as tx:
+        assert runs.find_run(tx, NAME) == RUN
+    second.close()
+
+
+def test_a_ledger_of_a_newer_version_is_refused_with_its_remedy_and_left_as_it_is(url: str):
+    ledger = open_ledger(url)
+    with ledger.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    ledger.close()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"newer mailrun.*9999.*install that version"):
+            open_ledger(url)
+
+
+def test_a_moment_comes_back_as_the_same_moment_in_utc(ledger: Ledger):
+    moment = datetime(2026, 11, 24, 16, 0, 0, 123456, tzinfo=timezone(timedelta(hours=7)))
+    with ledger.write() as tx:
+        runs.insert_run(tx, replace(RUN, created_at=moment), lease_rows=[])
+        read = find(tx).created_at
+    assert read == moment
+    assert read.tzinfo is UTC
+
+
+def test_what_an_interrupted_block_wrote_is_not_there(ledger: Ledger):
+    def insert_and_fail() -> None:
+        with ledger.write() as tx:
+            runs.insert_run(tx, RUN, lease_rows=[2])
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        insert_and_fail()
+    with ledger.read() as tx:
+        assert runs.find_run(tx, NAME) is None
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_comes_back_as_it_was_inserted(ledger: Ledger):
+    with ledger.write() as tx:
+        assert runs.insert_run(tx, RUN, lease_rows=[2, 2, 2])
+        assert runs.find_run(tx, NAME) == RUN
+        assert [(lease.rows, lease.epoch, lease.worker) for lease in leases.list_leases(tx, NAME)] == [(2, 0, None)] * 3
+
+
+def test_a_run_inserted_twice_is_one_run_and_the_first(ledger: Ledger):
+    with ledger.write() as tx:
+        assert runs.insert_run(tx, RUN, lease_rows=[2])
+    with ledger.write() as tx:
+        assert not runs.insert_run(tx, replace(RUN, rows_read=100), lease_rows=[2, 2])
+        assert runs.list_runs(tx) == [RUN]
+        assert count_rows(tx, lease_table) == 1
+
+
+def test_runs_are_listed_the_newest_first(ledger: Ledger):
+    with ledger.write() as tx:
+        for i in (1, 3, 2):
+            runs.insert_run(tx, replace(RUN, name=f"a/{i}", created_at=START + timedelta(days=i)), lease_rows=[])
+        assert [run.name for run in runs.list_runs(tx)] == ["a/3", "a/2", "a/1"]
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_a_start_takes_up_what_is_planned_or_paused_and_nothing_else(ledger: Ledger, state: RunState):
+    with ledger.write() as tx:
+        runs.insert_run(tx, replace(RUN, state=state, reason="told before"), lease_rows=[2])
+        before = find(tx)
+        runs.start_run(tx, NAME, START)
+        if state in (RunState.PLANNED, RunState.PAUSED):
+            assert find(tx) == replace(before, state=RunState.SENDING, reason=None, started_at=START)
+        else:
+            assert find(tx) == before
+
+
+def test_a_run_started_again_keeps_the_time_of_its_first_start(tx: Connection):
+    runs.pause_run(tx, NAME, "quota")
+    runs.start_run(tx, NAME, START + timedelta(days=1))
+    assert find(tx).started_at == START
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_only_a_sending_run_is_paused(ledger: Ledger, state: RunState):
+    with ledger.write() as tx:
+        runs.insert_run(tx, replace(RUN, state=state, reason="told before"), lease_rows=[])
+        before = find(tx)
+        runs.pause_run(tx, NAME, "quota")
+        sending = state is RunState.SENDING
+        assert find(tx) == (replace(before, state=RunState.PAUSED, reason="quota") if sending else before)
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_only_a_sending_run_is_finished(ledger: Ledger, state: RunState):
+    with ledger.write() as tx:
+        runs.insert_run(tx, replace(RUN, state=state), lease_rows=[])
+        before = find(tx)
+        assert runs.finish_run(tx, NAME, START) is (state is RunState.SENDING)
+        sending = state is RunState.SENDING
+        assert find(tx) == (replace(before, state=RunState.FINISHED, finished_at=START) if sending else before)
+
+
+def test_a_run_with_an_unsettled_lease_is_not_finished(tx: Connection):
+    for _ in range(3):
+        assert not runs.finish_run(tx, NAME, START)
+        assert find(tx).state is RunState.SENDING
+        leases.settle_lease(tx, taken(tx, "a"), settlement(sent=2), START)
+    assert runs.finish_run(tx, NAME, START)
+
+
+@pytest.mark.parametrize(
+    ("other", "state"),
+    [
+        ({}, RunState.SENDING),
+        ({"heartbeat_at": START - timedelta(minutes=1)}, RunState.PAUSED),
+        ({"run": "other/1"}, RunState.PAUSED),
+    ],
+)
+def test_a_worker_that_leaves_pauses_the_run_unless_another_goes_on_with_it(
+    tx: Connection, other: dict[str, Any], state: RunState
+):
+    runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
+    add_worker(tx, "leaving")
+    add_worker(tx, "other", **other)
+    runs.pause_run_left_alone(tx, NAME, worker="leaving", live=live_in(tx), reason="stopped by SIGTERM")
+    assert find(tx).state is state
+    assert find(tx).reason == (None if state is RunState.SENDING else "stopped by SIGTERM")
+
+
+# -- leases ------------------------------------------------------------------------------------------------------------
+
+
+def test_leases_are_taken_in_order_each_once_until_none_is_left(tx: Connection):
+    for worker in "abcd":
+        add_worker(tx, worker)
+    assert [take(tx, worker) for worker in "abcd"] == [*(Lease(NAME, i, 1) for i in range(3)), None]
+
+
+def test_a_lease_that_somebody_began_and_gave_back_comes_before_a_fresh_one(tx: Connection):
+    add_worker(tx, "a")
+    add_worker(tx, "b")
+    taken(tx, "a")
+    leases.release_lease(tx, taken(tx, "b"))
+    assert taken(tx, "a") == Lease(NAME, 1, 2)
+    assert taken(tx, "a") == Lease(NAME, 2, 1)
+
+
+def test_a_lease_of_a_silent_worker_is_taken_over_under_a_new_epoch(tx: Connection):
+    add_worker(tx, "dead", START - workers.ALIVE)
+    add_worker(tx, "b")
+    assert taken(tx, "dead") == Lease(NAME, 0, 1)
+    assert taken(tx, "b") == Lease(NAME, 0, 2)
+    assert leases.list_leases(tx, NAME)[0].worker == "b"
+
+
+def test_a_lease_of_a_worker_that_nobody_knows_is_taken_over(tx: Connection):
+    add_worker(tx, "b")
+    taken(tx, "gone")
+    assert taken(tx, "b") == Lease(NAME, 0, 2)
+
+
+@pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.SENDING])
+def test_no_lease_is_taken_of_a_run_that_is_not_sending(ledger: Ledger, state: RunState):
+    with ledger.write() as tx:
+        runs.insert_run(tx, replace(RUN, state=state), lease_rows=[2])
+        assert take(tx, "a") is None
+
+
+def test_a_settled_lease_is_never_taken_again(tx: Connection):
+    leases.settle_lease(tx, taken(tx, "a"), settlement(sent=2), START)
+    assert taken(tx, "a").ordinal == 1
+    assert leases.count_unsettled(tx, NAME) == 2
+
+
+def test_a_released_lease_keeps_its_journal_for_the_next_owner(tx: Connection):
+    lease = taken(tx, "a")
+    leases.append_journal(tx, lease, sequence=1, entries=b"[[1]]")
+    leases.release_lease(tx, lease)
+    assert taken(tx, "b") == replace(lease, epoch=2)
+    assert leases.read_journal(tx, NAME, 0) == [b"[[1]]"]
+
+
+def test_who_lost_a_lease_can_neither_record_nor_settle_nor_release_it(tx: Connection):
+    old = taken(tx, "dead")
+    leases.append_journal(tx, old, sequence=1, entries=b"[[1]]")
+    new = taken(tx, "b")
+    before = leases.list_leases(tx, NAME)
+    assert not leases.append_journal(tx, old, sequence=2, entries=b"[[2]]")
+    assert not leases.settle_lease(tx, old, settlement(sent=2), START)
+    leases.release_lease(tx, old)
+    assert leases.list_leases(tx, NAME) == before
+    assert leases.read_journal(tx, NAME, 0) == [b"[[1]]"]
+    assert leases.append_journal(tx, new, sequence=1, entries=b"[[3]]")
+
+
+def test_nothing_is_recorded_for_a_settled_lease(tx: Connection):
+    lease = taken(tx, "a")
+    assert leases.settle_lease(tx, lease, settlement(sent=2), START)
+    assert not leases.append_journal(tx, lease, sequence=1, entries=b"[[1]]")
+    assert not leases.settle_lease(tx, lease, settlement(refused=2), START)
+    assert leases.sum_settled(tx, NAME)[Outcome.SENT] == 2
+
+
+def test_a_journal_is_read_in_order_of_commit_across_epochs(tx: Connection):
+    first = taken(tx, "a")
+    for sequence in (1, 2, 10):
+        leases.append_journal(tx, first, sequence=sequence, entries=b"a%d" % sequence)
+    second = taken(tx, "b")
+    leases.append_journal(tx, second, sequence=1, entries=b"b1")
+    assert leases.read_journal(tx, NAME, 0) == [b"a1", b"a2", b"a10", b"b1"]
+
+
+def test_settling_keeps_the_sums_drops_the_lease_s_journal_and_leaves_the_others_alone(tx: Connection):
+    add_worker(tx, "a")
+    first, second = taken(tx, "a"), taken(tx, "a")
+    for lease in (first, second):
+        leases.append_journal(tx, lease, sequence=1, entries=b"[[1]]")
+    assert leases.settle_lease(tx, first, settlement(sent=1, in_doubt=1), START)
+    assert leases.read_journal(tx, NAME, 0) == []
+    assert leases.read_journal(tx, NAME, 1) == [b"[[1]]"]
+    state = leases.list_leases(tx, NAME)[0]
+    counts = {Outcome.SENT: 1, Outcome.REFUSED: 0, Outcome.FAILED: 0, Outcome.IN_DOUBT: 1}
+    assert (state.worker, state.settlement) == (None, Settlement(counts, "lease.parquet", digest_of({"sent": 1, "in_doubt": 1})))
+    assert leases.settle_lease(tx, second, settlement(sent=1, failed=1), START)
+    sums = {Outcome.SENT: 2, Outcome.REFUSED: 0, Outcome.FAILED: 1, Outcome.IN_DOUBT: 1}
+    assert leases.sum_settled(tx, NAME) == sums
+    assert count_rows(tx, journal_table) == 0
+
+
+def test_a_run_without_settled_leases_sums_to_nothing(tx: Connection):
+    assert set(leases.sum_settled(tx, NAME).values()) == {0}
+
+
+def test_the_same_record_twice_is_one_record_and_told_as_durable_both_times(tx: Connection):
+    """The answer to a commit may be lost; the worker then tries it again."""
+    lease = taken(tx, "a")
+    for _ in range(2):
+        assert leases.append_journal(tx, lease, sequence=1, entries=b"[[1]]")
+    assert leases.read_journal(tx, NAME, 0) == [b"[[1]]"]
+
+
+def test_settling_twice_with_the_same_file_says_yes_twice(tx: Connection):
+    lease = taken(tx, "a")
+    for _ in range(2):
+        assert leases.settle_lease(tx, lease, settlement(sent=2), START)
+
+
+def test_a_lease_taken_by_a_commit_whose_answer_was_lost_is_taken_again(tx: Connection):
+    add_worker(tx, "a")
+    lost = leases.take_lease(tx, NAME, worker="a", live={"a"})
+    again = leases.take_lease(tx, NAME, worker="a", live={"a"}, holding=[])
+    assert (lost, again) == (Lease(NAME, 0, 1), Lease(NAME, 0, 2))
+
+
+def test_a_settled_lease_can_be_opened_again_under_the_next_epoch(tx: Connection):
+    leases.settle_lease(tx, taken(tx, "a"), settlement(sent=1, in_doubt=1), START)
+    state = leases.list_leases(tx, NAME)[0]
+    assert leases.reopen_lease(tx, NAME, state, epoch=2) == Lease(NAME, 0, 2)
+    assert leases.reopen_lease(tx, NAME, state, epoch=2) is None
+    assert leases.list_leases(tx, NAME)[0].settlement is None
+    assert taken(tx, "b") == Lease(NAME, 0, 3)
+
+
+def test_leases_are_taken_by_two_at_the_same_moment_without_waiting_for_each_other(ledger: Ledger):
+    """In PostgreSQL the first transaction holds its lease's row; SQLite lets one writer in at a time."""
+    with ledger.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2, 2])
+        runs.start_run(tx, NAME, START)
+        add_worker(tx, "a")
+        add_worker(tx, "b")
+    if ledger.url.startswith("sqlite"):
+        return
+    with ledger.write() as one, ledger.write() as other:
+        first, second = taken(one, "a"), taken(other, "b")
+    assert {first.ordinal, second.ordinal} == {0, 1}
+
+
+def test_a_lease_whose_owner_is_recording_at_this_moment_is_not_taken_over(ledger: Ledger):
+    """The record locks the lease's row: either it is durable before the take-over, or it is refused after it."""
+    if ledger.url.startswith("sqlite"):
+        return  # one writer at a time
+    with ledger.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2])
+        runs.start_run(tx, NAME, START)
+        lease = taken(tx, "slow")
+    with ledger.write() as slow, ledger.write() as successor:
+        assert leases.append_journal(slow, lease, sequence=1, entries=b"[[1]]")
+        assert leases.take_lease(successor, NAME, worker="b", live={"b"}) is None
+    with ledger.write() as successor:
+        assert leases.take_lease(successor, NAME, worker="b", live={"b"}) == replace(lease, epoch=2)
+    with ledger.write() as zombie:
+        assert not leases.append_journal(zombie, lease, sequence=2, entries=b"[[2]]")
+
+
+def test_a_run_is_paused_resumed_and_cancelled_by_people(tx: Connection):
+    assert runs.hold_run(tx, NAME, who="ann@desk", reason="wrong price")
+    runs.start_run(tx, NAME, START)  # a pod that starts again does not undo it
+    assert (find(tx).state, find(tx).paused_by) == (RunState.PAUSED, "ann@desk")
+    assert runs.continue_run(tx, NAME)
+    assert not runs.continue_run(tx, NAME)
+    assert (find(tx).state, find(tx).paused_by, find(tx).reason) == (RunState.SENDING, None, None)
+    assert runs.cancel_run(tx, NAME, reason="called off", now=START)
+    assert not runs.hold_run(tx, NAME, who="ann@desk", reason="too late")
+    assert not runs.cancel_run(tx, NAME, reason="again", now=START)
+    assert (find(tx).state, find(tx).reason) == (RunState.CANCELLED, "called off")
+
+
+def test_what_remains_of_pruned_leases_are_their_sums(tx: Connection):
+    for counts in ({"sent": 1, "in_doubt": 1}, {"sent": 2}):
+        leases.settle_lease(tx, taken(tx, "a"), settlement(**counts), START)
+    before = leases.sum_settled(tx, NAME)
+    leases.collapse_leases(tx, NAME, START)
+    assert leases.sum_settled(tx, NAME) == before
+    assert count_rows(tx, lease_table) == 1
+
+
+# -- workers -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_registered_worker_lives_until_it_is_unregistered(tx: Connection):
+    workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
+    assert workers.list_live_workers(tx, NAME, START) == {"me"}
+    workers.unregister_worker(tx, "me")
+    assert workers.list_live_workers(tx, NAME, START) == set()
+
+
+def test_a_worker_lives_as_long_as_its_heartbeat_is_fresh_and_dies_without(tx: Connection):
+    workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
+    assert workers.list_live_workers(tx, NAME, START + workers.ALIVE) == set()
+    beat(tx, "me", START + timedelta(seconds=10))
+    assert workers.list_live_workers(tx, NAME, START + workers.ALIVE) == {"me"}
+
+
+def test_a_pulse_tells_the_run_s_state_and_who_shares_the_account(tx: Connection):
+    runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
+    add_worker(tx, "same account, other run", run="other/1")
+    add_worker(tx, "other account", account="elsewhere")
+    workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
+    runs.pause_run(tx, NAME, "quota")
+    pulse = beat(tx, "me")
+    assert pulse == workers.Pulse(RunState.PAUSED, "quota", 2)
+
+
+def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):
+    assert beat(tx, "unknown").workers_on_account == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "process", "lives"),
+    [
+        (True, workers.describe_process(os.getpid()), True),
+        (True, workers.describe_process(os.getpid()).replace("@", "1@"), False),
+        (True, f"{2**22 + 1}/5@boot", False),
+        (True, f"{os.getpid()}/", True),
+        (False, f"{2**22 + 1}/5@boot", True),
+    ],
+    ids=["it lives", "its pid has a new owner", "beyond every pid", "without /proc", "on another host"],
+)
+def test_a_worker_whose_process_is_gone_is_dead_at_once_on_this_host(
+    tx: Connection, *, here: bool, process: str, lives: bool
+):
+    workers.register_worker(tx, "first", run=NAME, account="ses", now=START)
+    host = tx.execute(select(worker_table.c.host)).scalar_one() if here else "elsewhere"
+    add_worker(tx, "it", host=host, process=process)
+    assert workers.list_live_workers(tx, NAME, START) == ({"first", "it"} if lives else {"first"})
+    workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
+    assert count_rows(tx, worker_table) == (3 if lives else 2)
+
+
+def test_a_process_is_named_by_its_pid_and_its_start():
+    pid, _, start = workers.describe_process(os.getpid()).partition("/")
+    assert int(pid) == os.getpid()
+    assert start == "" or start.partition("@")[0].isdecimal()
+    assert workers.describe_process(2**22 + 1) == f"{2**22 + 1}/"
+
+
+def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Connection):
+    """Watched by the observer's monotonic clock alone: wall clocks of other machines, or jumps, decide nothing."""
+    add_worker(tx, "other", START - timedelta(days=3))
+    liveness = workers.Liveness()
+    assert liveness.list_live(tx, 0.0) == {"other"}
+    for second in range(1, 60):
+        workers.beat(
+            tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness()
+        )
+        assert liveness.list_live(tx, float(second)) == {"other"}
+    assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS - 0.1) == {"other"}
+    assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS) == set()

@@ -1,0 +1,193 @@
+"""The store: a file or a run is there whole or not at all."""
+
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigurationError, MailrunError, PausedError
+from engine.store.folder import Store, digest_bytes, digest_file, translate_os_errors, write_file
+from engine.store.keys import UNSUBSCRIBE_KEY, read_key
+
+NAME = "welcome/1"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def fail_with(number: int) -> None:
+    raise OSError(number, os.strerror(number))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_written_file_is_whole_and_its_owner_s_alone(tmp_path: Path):
+    path = tmp_path / "new" / "a.bin"
+    write_file(path, b"x" * 100_000)
+    assert path.read_bytes() == b"x" * 100_000
+    assert (mode_of(path), mode_of(path.parent)) == (0o600, 0o700)
+    assert names_in(path.parent) == {"a.bin"}
+
+
+def test_a_file_written_again_is_replaced(tmp_path: Path):
+    write_file(tmp_path / "a", b"long before")
+    write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    write_file(tmp_path / "a", b"before")
+    monkeypatch.setattr(os, "fsync", lambda _: fail_with(number))
+    with pytest.raises(PausedError):
+        write_file(tmp_path / "a", b"after")
+    assert (tmp_path / "a").read_bytes() == b"before"
+    assert names_in(tmp_path) == {"a"}
+
+
+def test_a_name_that_a_folder_has_is_not_overwritten(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ConfigurationError):
+        write_file(tmp_path / "a", b"x")
+    assert names_in(tmp_path) == {"a"}
+
+
+def test_a_file_that_is_new_and_fails_is_not_there(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        write_file(tmp_path / "file" / "a", b"x")
+    assert names_in(tmp_path) == {"file"}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "word"),
+    [
+        (errno.ENOSPC, PausedError, "full"),
+        (errno.EDQUOT, PausedError, "full"),
+        (errno.EIO, PausedError, "fails"),
+        (errno.EACCES, ConfigurationError, "Permission denied.*write access"),
+        (errno.EROFS, ConfigurationError, "Read-only"),
+        (errno.ENOENT, ConfigurationError, "No such file"),
+    ],
+)
+def test_every_error_of_the_operating_system_is_one_of_mailrun_s(number: int, kind: type[MailrunError], word: str):
+    with pytest.raises(kind, match=word) as raised, translate_os_errors(Path("/store/file")):
+        fail_with(number)
+    assert raised.value.where == "/store/file"
+
+
+def test_errors_that_are_not_the_operating_system_s_pass_the_border():
+    with pytest.raises(KeyError), translate_os_errors(Path("x")):
+        raise KeyError("a bug")
+
+
+def test_a_file_s_digest_is_that_of_its_bytes(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert digest_file(tmp_path / "a") == digest_bytes(b"abc")
+    assert digest_bytes(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+# -- the store and its runs --------------------------------------------------------------------------------------------
+
+
+def test_a_store_is_made_where_it_is_missing_and_leaves_no_trace_of_its_probe(tmp_path: Path):
+    made = Store(tmp_path / "a" / "store")
+    assert mode_of(made.root) == 0o700
+    assert names_in(made.root) == set()
+
+
+def test_a_store_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="--store") as raised:
+        Store(tmp_path / "file" / "store")
+    assert raised.value.where == str(tmp_path / "file" / "store")
+
+
+def test_a_published_run_is_in_its_place_with_all_that_was_staged(store: Store):
+    with store.stage(NAME) as staging:
+        assert not store.run_folder(NAME).exists()
+        (staging / "plan").mkdir()
+        (staging / "plan" / "a").write_text("a")
+        assert store.publish(staging, NAME)
+    assert (store.run_folder(NAME) / "plan" / "a").read_text() == "a"
+    assert names_in(store.root / "runs" / "welcome") == {"1"}
+
+
+def test_of_two_stagings_the_first_published_is_the_run_and_the_second_is_removed(store: Store):
+    with store.stage(NAME) as first, store.stage(NAME) as second:
+        (first / "who").write_text("first")
+        (second / "who").write_text("second")
+        assert store.publish(first, NAME)
+        assert not store.publish(second, NAME)
+    assert (store.run_folder(NAME) / "who").read_text() == "first"
+    assert names_in(store.root / "runs" / "welcome") == {"1"}
+
+
+def test_what_is_not_published_is_removed_also_after_an_error(store: Store):
+    def stage_and_fail() -> None:
+        with store.stage(NAME) as staging:
+            (staging / "a").write_text("a")
+            raise KeyError("audience")
+
+    with pytest.raises(KeyError):
+        stage_and_fail()
+    assert names_in(store.root / "runs" / "welcome") == set()
+
+
+def test_a_staging_that_a_crash_left_is_removed_by_the_next_and_a_live_one_is_kept(store: Store):
+    runs = store.root / "runs" / "welcome"
+    abandoned = runs / ".1.abandoned"
+    other_run = runs / ".2.abandoned"
+    for left in (abandoned, other_run):
+        left.mkdir(parents=True)
+        (left / "a").write_text("a")
+    with store.stage(NAME) as alive, store.stage(NAME) as second:
+        assert names_in(runs) == {alive.name, second.name, other_run.name}
+
+
+def test_a_staging_is_locked_while_its_maker_works(store: Store):
+    with store.stage(NAME) as staging:
+        other = os.open(staging, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        assert mode_of(staging) == 0o700
+
+
+# -- its key -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_unsubscribe_key_is_made_once_and_then_stays(store: Store):
+    key, made = read_key(store, UNSUBSCRIBE_KEY)
+    assert made
+    assert len(key) >= 32
+    assert read_key(store, UNSUBSCRIBE_KEY) == (key, False)
+    assert mode_of(store.root / "unsubscribe.key") == 0o600
+    assert names_in(store.root) == {"unsubscribe.key"}
+
+
+def test_two_stores_have_different_keys(store: Store, tmp_path: Path):
+    assert read_key(store, UNSUBSCRIBE_KEY)[0] != read_key(Store(tmp_path / "b"), UNSUBSCRIBE_KEY)[0]
+
+
+def test_a_file_is_created_once(store: Store):
+    assert store.create("a/b", b"first")
+    assert not store.create("a/b", b"second")
+    assert store.read("a/b") == b"first"
+    assert names_in(store.root / "a") == {"b"}
