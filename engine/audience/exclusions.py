@@ -1,5 +1,6 @@
 """Why a row is not accepted: the reasons, and the cascade that gives each such row exactly one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -25,6 +26,8 @@ class ExclusionReason(StrEnum):
     CAPPED = "capped"
     HELD_OUT = "held_out"
 
+
+FindForgotten = Callable[[pl.Series], pl.DataFrame]  # keys -> `key` and `source`, as suppressions have them
 
 EXCLUSIONS_SCHEMA = {"row": pl.UInt64, "reason": pl.String, "detail": pl.String}
 
@@ -63,7 +66,14 @@ class Cascade:
         return {part.item(0, "reason"): part.height for part in self.taken}
 
 
-def apply_rules(audience: AudienceSpec, rows: SourceRows, suppressions: pl.DataFrame, *, untyped: bool) -> Cascade:
+def apply_rules(
+    audience: AudienceSpec,
+    rows: SourceRows,
+    suppressions: pl.DataFrame,
+    *,
+    untyped: bool,
+    find_forgotten: FindForgotten | None = None,
+) -> Cascade:
     """Exclude by every rule but the limit, in order of precedence.
 
     Duplicates are looked for among the rows that passed the rules before: a filtered row does not make a later one a
@@ -74,6 +84,7 @@ def apply_rules(audience: AudienceSpec, rows: SourceRows, suppressions: pl.DataF
         rows: all rows.
         suppressions: as `read_suppressions` gives them.
         untyped: whether the cells come from CSV.
+        find_forgotten: tells which of some keys belong to people who were forgotten: suppressed as well.
 
     Returns:
         What is left as `row`, `file`, `line`, `address`, `key`, in the order of the rows.
@@ -91,6 +102,8 @@ def apply_rules(audience: AudienceSpec, rows: SourceRows, suppressions: pl.DataF
     cascade.exclude(ExclusionReason.FILTERED, _say_where(~pl.col("met"), f"it does not meet: {audience.where}"))
     cascade.left = cascade.left.select("row", "file", "line", "address", "key")
     _exclude_duplicates(cascade)
+    if find_forgotten is not None:
+        suppressions = pl.concat([suppressions, find_forgotten(cascade.left.get_column("key"))]).unique("key")
     _exclude_suppressed(cascade, suppressions)
     cascade.exclude_rows(ExclusionReason.MISSING_DATA, _missing_data(cascade.left, rows, audience))
     return cascade

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.audience.conditions import columns_in
-from engine.audience.exclusions import Cascade, ExclusionReason, apply_rules, is_blank
+from engine.audience.exclusions import Cascade, ExclusionReason, FindForgotten, apply_rules, is_blank
 from engine.audience.order import hash_keys
 from engine.audience.plan_files import (
     EXCLUDED_COLUMNS,
@@ -78,6 +78,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     order_key: str,
     limit: int | None,
     ignore_topics: bool = False,
+    find_forgotten: FindForgotten | None = None,
 ) -> Plan:
     """Read the sources, give every row its place, and write the plan durably.
 
@@ -93,6 +94,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
         order_key: what makes the order this run's own.
         limit: the recipients to keep, the first in the plan's order; None keeps all.
         ignore_topics: True for transactional campaigns, to which opt-outs from a topic do not apply.
+        find_forgotten: tells which keys belong to people who were forgotten; they are suppressed.
 
     Returns:
         The counts and leases. In `folder` are then `recipients-0000.parquet` (`row` UInt64, `file` String, `line`
@@ -109,7 +111,9 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     content = _content_columns(columns, available)
     rows = read_rows(sources, {*_columns_of_rules(audience, available, sources), *content})
     suppressions, notes = read_suppressions(suppression, workspace, ignore_topics=ignore_topics)
-    cascade = apply_rules(audience, rows, suppressions, untyped=all(source.is_csv for source in sources))
+    cascade = apply_rules(
+        audience, rows, suppressions, untyped=all(source.is_csv for source in sources), find_forgotten=find_forgotten
+    )
     ordered = _put_in_order(cascade, order_key, limit)
     recipients = _with_content(ordered, rows, content, audience)
     lease_rows = rows_per_lease(recipients.height)

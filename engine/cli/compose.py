@@ -10,6 +10,7 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.clock import SystemClock
 from engine.ledger.database import Ledger, open_ledger
+from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
 from engine.settings import Settings, load_settings
 from engine.store.folder import Store
@@ -99,6 +100,7 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         limit=limit,
         sandbox=sandbox,
         created_at=now,
+        find_forgotten=make_find_forgotten(place.ledger, place.store),
     )
 
 

@@ -17,8 +17,9 @@ from engine.cli.progress import make_progress
 from engine.errors import ExitCode
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run.launch import Confirm, Forecast, Launched, LaunchRequest
+from engine.run.launch import Confirm, Forecast, Launched, LaunchRequest, WorkRequest
 from engine.run.launch import launch as launch_run
+from engine.run.launch import work as work_run
 
 
 def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, **changes: Any) -> int:
@@ -43,12 +44,36 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                     )
                 )
             )
+    _print(launched, common, f"mailrun launch {campaign}", sandbox=sandbox)
+    return _choose_exit_code(launched)
+
+
+def work_on(name: str, common: Common) -> int:
+    """Be another worker of a run; print the accounts; return the exit code."""
+    with open_place(common) as place:
+        progress = make_progress(name)
+        with progress:
+            request = WorkRequest(
+                name=name,
+                store=place.store,
+                ledger=place.ledger,
+                endpoint=None,
+                make_signer=partial(make_signer, place),
+                clock=place.clock,
+                begin=progress.begin,
+                count=progress.count,
+            )
+            launched = asyncio.run(work_run(request))
+    _print(launched, common, f"mailrun work {name}", sandbox=False)
+    return _choose_exit_code(launched)
+
+
+def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -> None:
     if common.json:
         output.print_json(launched.accounts.to_json())
     else:
         output.print_accounts(launched.accounts)
-        output.print_lines(*_suggest(launched, campaign, sandbox=sandbox))
-    return _choose_exit_code(launched)
+        output.print_lines(*_suggest(launched, command, sandbox=sandbox))
 
 
 @contextmanager
@@ -77,15 +102,15 @@ def _make_confirm(*, yes: bool) -> Confirm:
     return confirm
 
 
-def _suggest(launched: Launched, campaign: str, *, sandbox: bool) -> Iterator[str]:
+def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
     if not launched.sent_now:
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
         again = " --sandbox" if sandbox else ""
-        key = accounts.run.rpartition("/")[2]
+        key = f" --key {accounts.run.rpartition('/')[2]}" if "launch" in command else ""
         yield f"paused: {accounts.reason}"
-        yield f"to go on: mailrun launch {campaign} --key {key}{again}"
+        yield f"to go on: {command}{key}{again}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"

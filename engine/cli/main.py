@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from engine import __version__
-from engine.cli import audit, init, launch, plan, preview, sandbox, status
+from engine.cli import audit, init, keeping, launch, life, plan, preview, resolve, sandbox, status, work
 from engine.errors import ExitCode, MailrunError
 
 
@@ -29,8 +29,15 @@ for _command in (
     plan.plan,
     preview.preview,
     launch.launch,
+    work.work,
     status.status,
+    life.pause,
+    life.resume,
+    life.cancel,
+    resolve.resolve,
     audit.audit,
+    keeping.forget,
+    keeping.prune,
     sandbox.sandbox,
 ):
     cli.add_command(_command)

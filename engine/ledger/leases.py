@@ -35,7 +35,9 @@ class Settlement:
     outcomes_digest: str
 
 
-_COUNTS = {outcome: outcome.value for outcome in Outcome if outcome is not Outcome.UNSENT}  # outcome -> column
+_COUNTS: dict[Outcome, str] = {
+    outcome: outcome.value for outcome in Outcome if outcome is not Outcome.UNSENT
+}  # outcome -> column
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from sqlalchemy.engine import Row
 from engine.ledger.database import insert_unless_there
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
-
 OVER = (RunState.FINISHED, RunState.CANCELLED)
 
 
@@ -178,14 +177,16 @@ def pause_run_left_alone(tx: Connection, name: str, *, worker: str, live: Collec
         pause_run(tx, name, reason)
 
 
-def finish_run(
-    tx: Connection, name: str, now: datetime, *, states: Collection[RunState] = (RunState.SENDING,)
-) -> bool:
+def finish_run(tx: Connection, name: str, now: datetime, *, states: Collection[RunState] = (RunState.SENDING,)) -> bool:
     """Finish a run whose leases are all settled; False where something is left or it is in none of `states`."""
     unsettled = exists().where(lease_table.c.run == name, lease_table.c.settled_at.is_(None))
     done = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state.in_(states), ~unsettled)
-        .values(state=RunState.FINISHED, reason=None, finished_at=func.coalesce(run_table.c.finished_at, literal(now, Timestamp)))
+        .values(
+            state=RunState.FINISHED,
+            reason=None,
+            finished_at=func.coalesce(run_table.c.finished_at, literal(now, Timestamp)),
+        )
     )
     return done.rowcount == 1

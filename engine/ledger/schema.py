@@ -114,7 +114,14 @@ lease_table = Table(
     Column("outcomes_digest", String(64)),
 )
 # Sums over all runs: `status`.
-Index("ix_lease_settled", lease_table.c.run, lease_table.c.sent, lease_table.c.refused, lease_table.c.failed, lease_table.c.in_doubt)
+Index(
+    "ix_lease_settled",
+    lease_table.c.run,
+    lease_table.c.sent,
+    lease_table.c.refused,
+    lease_table.c.failed,
+    lease_table.c.in_doubt,
+)
 # Taking the next lease and "is anything left?" look at unsettled leases alone.
 Index(
     "ix_lease_unsettled",

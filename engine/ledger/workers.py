@@ -94,9 +94,7 @@ def beat(  # noqa: PLR0913 - a heartbeat says who, for what, and when by both cl
 ) -> Pulse:
     """Record that a worker lives; learn the run's state and how many share the account's rate."""
     table = worker_table.c
-    beaten = tx.execute(
-        update(worker_table).where(table.id == worker).values(heartbeat_at=now, beats=table.beats + 1)
-    )
+    beaten = tx.execute(update(worker_table).where(table.id == worker).values(heartbeat_at=now, beats=table.beats + 1))
     if beaten.rowcount != 1:  # it was silent for so long that its row was swept
         _insert(tx, worker, run=run, account=account, now=now)
     columns = run_table.c

@@ -5,8 +5,11 @@ What is sent is what was frozen; this is only said.
 
 from pathlib import Path
 
-from engine.run.manifest import FrozenSource, Manifest, digest_tree
-from engine.store.folder import digest_file
+from pydantic import ValidationError
+
+from engine.ledger.runs import Run
+from engine.run.manifest import FILE, FrozenSource, Manifest, digest_tree
+from engine.store.folder import Store, digest_file
 
 
 def find_changes(manifest: Manifest, workspace: Path, *, campaign: Path | None = None) -> list[str]:
@@ -23,6 +26,16 @@ def find_changes(manifest: Manifest, workspace: Path, *, campaign: Path | None =
     if not manifest.campaign_from or not folder.is_dir():
         return []
     return [*_compare_campaign(manifest, folder), *filter(None, (_compare(s, workspace) for s in manifest.sources))]
+
+
+def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
+    """Compare a run with its workspace, for `status`; nothing is compared where run.json cannot be read."""
+    data = store.read(f"{run.folder}/{FILE}")
+    try:
+        manifest = Manifest.model_validate_json(data or b"")
+    except ValidationError:
+        return []  # the audit says what is wrong with it
+    return find_changes(manifest, workspace)
 
 
 def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:

@@ -60,12 +60,21 @@ class Manifest(BaseModel):
     leases: tuple[LeaseRange, ...]
     notes: tuple[str, ...]
 
+    def list_plan(self, folder: Path, kind: str) -> list[Path]:
+        """List the plan's files of a kind, `recipients` or `excluded`, in the plan's folder."""
+        return [folder / name for name in sorted(self.plan_files) if name.startswith(f"{kind}-")]
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> str:
     """Write run.json; returns its SHA-256."""
-    data = manifest.model_dump_json(indent=1).encode()
+    data = encode_manifest(manifest)
     write_file(folder / FILE, data)
     return digest_bytes(data)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return what run.json holds."""
+    return manifest.model_dump_json(indent=1).encode()
 
 
 def read_manifest(folder: Path, digest: str | None = None, next_digest: str | None = None) -> Manifest:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import engine
 from engine.audience import plan as audience_plan
+from engine.audience.exclusions import FindForgotten
 from engine.audience.plan import Plan
 from engine.audience.sources import Source, find_sources, read_columns
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
@@ -32,6 +33,7 @@ class PlanRequest:
         limit: keep so many recipients; None keeps all.
         sandbox: the run goes to the embedded sandbox.
         created_at: now.
+        find_forgotten: tells which addresses belong to people who were forgotten.
     """
 
     campaign: Campaign
@@ -40,6 +42,7 @@ class PlanRequest:
     limit: int | None
     sandbox: bool
     created_at: datetime
+    find_forgotten: FindForgotten | None = None
 
     @property
     def name(self) -> str:
@@ -114,6 +117,7 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
             order_key=request.campaign.name,
             limit=request.limit,
             ignore_topics=spec.kind == "transactional",
+            find_forgotten=request.find_forgotten,
         )
     manifest = _make_manifest(request, plan, sources, folder)
     write_manifest(folder, manifest)
@@ -194,18 +198,35 @@ def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
     return FrozenRun(known or run, manifest, folder, store)
 
 
+def refuse_if_pruned(run: Run) -> None:
+    """Check that a run still has its files.
+
+    Raises:
+        UsageError: only its counts are left.
+    """
+    if run.pruned_at is not None:
+        raise UsageError(
+            f"the files of {run.name} were pruned at {run.pruned_at:%Y-%m-%d}: only its counts are left",
+            where="RUN",
+            remedy="see: mailrun status",
+        )
+
+
 def open_run(run: Run, store: Store) -> FrozenRun:
     """Open a run that the ledger knows.
 
     Raises:
         DataError: its folder is missing or damaged.
+        UsageError: its files were pruned.
     """
+    refuse_if_pruned(run)
     folder = store.fetch(run.folder, frozen_only=True)
     manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
     damage = find_damage(folder / "campaign", manifest.campaign_files)
+    damage += find_damage(folder / "plan", manifest.plan_files)
     if damage:
         raise DataError(
-            "the frozen campaign is damaged: " + "; ".join(damage),
+            "what was frozen is damaged: " + "; ".join(damage),
             where=str(folder),
             remedy="restore the run's folder from a backup; nothing was begun again",
         )

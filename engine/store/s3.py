@@ -127,10 +127,10 @@ class S3Store(Store):
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
             for _ in threads.map(lambda name: self._copy(f"{folder}/{name}", local / name), missing):
                 pass
-        if not frozen_only:
-            for name in known.keys() - wanted.keys():
-                (local / name).unlink(missing_ok=True)
-        kept = {name: etag for name, etag in known.items() if name in wanted or frozen_only} | wanted
+        gone = {name for name in known.keys() - wanted.keys() if not frozen_only or name.startswith("plan/")}
+        for name in gone:
+            (local / name).unlink(missing_ok=True)
+        kept = {name: etag for name, etag in known.items() if name not in gone} | wanted
         write_file(local / ".etags", json.dumps(kept).encode())
         return local
 

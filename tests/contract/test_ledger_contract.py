@@ -347,7 +347,10 @@ def test_settling_keeps_the_sums_drops_the_lease_s_journal_and_leaves_the_others
     assert leases.read_journal(tx, NAME, 1) == [b"[[1]]"]
     state = leases.list_leases(tx, NAME)[0]
     counts = {Outcome.SENT: 1, Outcome.REFUSED: 0, Outcome.FAILED: 0, Outcome.IN_DOUBT: 1}
-    assert (state.worker, state.settlement) == (None, Settlement(counts, "lease.parquet", digest_of({"sent": 1, "in_doubt": 1})))
+    assert (state.worker, state.settlement) == (
+        None,
+        Settlement(counts, "lease.parquet", digest_of({"sent": 1, "in_doubt": 1})),
+    )
     assert leases.settle_lease(tx, second, settlement(sent=1, failed=1), START)
     sums = {Outcome.SENT: 2, Outcome.REFUSED: 0, Outcome.FAILED: 1, Outcome.IN_DOUBT: 1}
     assert leases.sum_settled(tx, NAME) == sums
@@ -507,9 +510,7 @@ def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Conn
     liveness = workers.Liveness()
     assert liveness.list_live(tx, 0.0) == {"other"}
     for second in range(1, 60):
-        workers.beat(
-            tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness()
-        )
+        workers.beat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
         assert liveness.list_live(tx, float(second)) == {"other"}
     assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS - 0.1) == {"other"}
     assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS) == set()
