@@ -39,7 +39,7 @@ def forget(address: str, common: Common) -> int:
     return ExitCode.PAUSED if found.postponed else ExitCode.FINISHED
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[timedelta]):
     """An age such as 90d, 12w or 48h."""
 
     name = "age"

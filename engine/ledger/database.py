@@ -11,7 +11,7 @@ from engine.ledger import migrate, places
 from engine.ledger.engines import BUSY_TIMEOUT_SECONDS, make_engine
 
 # PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
-# recovers or is a standby that was not promoted yet, too many connections, or two transactions were in each other's way.
+# recovers or is a standby that was not promoted yet, too many connections, or two transactions in each other's way.
 _PASSING = ("08", "57P", "55000", "25006", "25P03", "53300", "40001", "40P01", "55P03")
 _CONFIGURATION_WORDS = ("authentication failed", "does not exist", "no password", "pg_hba", "permission denied")
 

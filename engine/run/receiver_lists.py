@@ -20,7 +20,8 @@ def read_list(path: Path, run: str) -> pl.DataFrame:
 
     * JSON lines: the sandbox's record (`message_id`, `tags`), or SES events as event publishing writes them, plain or
       inside an SNS notification. Those of other runs are passed over by their tags.
-    * CSV with a header: `row`, `message_id`, `address` (or `email`), any of them. Without a header: a message id a line.
+    * CSV with a header: `row`, `message_id`, `address` (or `email`), any of them.
+      Without a header: a message id a line.
 
     Returns:
         LIST_SCHEMA; null where the list does not say.

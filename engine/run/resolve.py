@@ -26,7 +26,12 @@ from engine.run.open_lease import decode_outcomes, hold_open_intents
 from engine.run.planning import FrozenRun
 from engine.run.settling import clear_after, write_outcomes
 
-DOUBT_SCHEMA = {"row": pl.UInt64, "address": pl.String, "at": pl.Datetime("ms", "UTC"), "error": pl.String}
+DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt64,
+    "address": pl.String,
+    "at": pl.Datetime("ms", "UTC"),
+    "error": pl.String,
+}
 RESTORED_DETAIL = "the ledger was restored from a backup: it may have been handed over"
 
 
@@ -124,9 +129,8 @@ def settle_doubt(
         )
     doubt = list_doubt(ledger, frozen, clock.now())
     rows = _choose(doubt.recipients, chosen)
-    ids = (
-        {} if chosen is None else dict(chosen.drop_nulls(["row", "message_id"]).select("row", "message_id").iter_rows())
-    )
+    known_ids = None if chosen is None else chosen.drop_nulls(["row", "message_id"]).select("row", "message_id")
+    ids = {} if known_ids is None else dict(known_ids.iter_rows())
     who, settled = whoami(), 0
     note = f"settled as {verdict} by {who}"
 

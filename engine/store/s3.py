@@ -1,9 +1,9 @@
 """The store in a bucket: the same keys, under `s3://BUCKET/PREFIX`.
 
 Plans are made, and read, in a local folder: what is frozen is copied once and never changes. What workers write goes
-to the bucket directly. run.json is written last and only if it is not there: it is the moment at which a run exists, and
-of two launches at once one makes it. A store that takes a second create for a success would make two runs of one
-key; opening the store therefore tries it out.
+to the bucket directly. run.json is created, never replaced: at that moment the run exists, and of two
+launches at once one makes it. A store that takes a second create for a success would make two runs of one key;
+opening the store therefore tries it out.
 
 S3 is asked by boto3 with its own retries (back-off with jitter): every request here may be made twice. A conditional
 create whose reply was lost is refused when it is made again, so a refusal is followed by reading what is there.
