@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from support.clock import VirtualClock
 from support.postgres import Cluster, run_cluster
+from support.totals import TOTALS
 from support.world import World, open_world
 
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -41,3 +42,8 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     cluster: Cluster = request.getfixturevalue("postgres")
     return cluster.make_database()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in TOTALS:
+        terminalreporter.write_line(line)

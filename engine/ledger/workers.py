@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
@@ -149,9 +150,13 @@ def describe_process(pid: int) -> str:
     """
     with suppress(OSError):
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{pid}/{ticks}@{boot}"
+        return f"{pid}/{ticks}@{_read_boot()}"
     return f"{pid}/"
+
+
+@cache
+def _read_boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _is_running(process: str) -> bool:

@@ -60,6 +60,12 @@ class Cluster:
         """Stop it; `immediate` is a crash."""
         self._run("pg_ctl", "-D", str(self.folder), "-m", mode, "-w", "stop")
 
+    def listen(self, address: str) -> None:
+        """Move to another address of this machine; takes effect with the next start."""
+        self.address = address
+        with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"listen_addresses = '{address}'\n")
+
     def promote(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder), "-w", "promote")
 

@@ -8,6 +8,7 @@ commit is lost. A process that is dead does nothing more: what it had begun outs
 
 import asyncio
 import heapq
+import logging
 import random
 import selectors
 import shutil
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, create_engine, event
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from engine.account.quota import Quota
@@ -44,8 +46,8 @@ from engine.run.sending import Sending, send_run
 from engine.store.folder import Store
 
 NAME = "sim/1"
-RECIPIENTS = 60
-ROWS_PER_LEASE = 12
+RECIPIENTS = 24
+ROWS_PER_LEASE = 6
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 LONGEST_SECONDS = 4 * 3600.0
 
@@ -70,6 +72,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, dice: random.Random) -> None:
         self.seconds = 1000.0
         self.dice = dice
+        self.kept: list[asyncio.Future[Any]] = []
         super().__init__(_InstantSelector(self))
 
     def time(self) -> float:
@@ -77,6 +80,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, _executor: Any, work: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
         done: asyncio.Future[Any] = self.create_future()
+        self.kept.append(done)  # whoever waits for a dead process's work waits to the end
         process = PROCESS.get()
 
         def finish() -> None:
@@ -204,10 +208,11 @@ class Told:
     stops: int
     outcomes: Counter[Outcome]
     seconds: float
-    trace: int
+    trace: str  # of every recipient's outcome
 
     def __str__(self) -> str:
-        return f"seed {self.seed}: {self.kills} kills, {self.stops} stops, {dict(self.outcomes)}"
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        return f"seed {self.seed}: {self.kills} kills, {self.stops} stops, {counts}, {self.seconds:.6f} s, {self.trace}"
 
 
 class Stage:
@@ -215,6 +220,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder)
+        self.engine = _make_engine()  # one for all runs: statements are compiled once
         self.folder = folder / "runs" / NAME
         (self.folder / "plan").mkdir(parents=True)
         rows = list(range(1, RECIPIENTS + 1))
@@ -239,14 +245,17 @@ class Stage:
     def clean(self) -> None:
         for name in ("outcomes", "open"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        with self.engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
 
 
-def open_memory_ledger(dice: random.Random, loop: VirtualLoop) -> FlakyLedger:
+def _make_engine() -> Engine:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
     event.listen(engine, "begin", _begin_sqlite)
     metadata.create_all(engine)
-    return FlakyLedger(engine, dice, loop)
+    return engine
 
 
 class Simulation:
@@ -257,7 +266,7 @@ class Simulation:
         self.dice = random.Random(seed)
         self.loop = VirtualLoop(self.dice)
         self.clock = SimClock(self.loop)
-        self.ledger = open_memory_ledger(self.dice, self.loop)
+        self.ledger = FlakyLedger(stage.engine, self.dice, self.loop)
         self.receiver = Receiver(self.dice, self.loop, faults=self.dice.choice([0.0, 0.1, 0.5]))
         self.kills = self.stops = 0
 
@@ -277,9 +286,7 @@ class Simulation:
                 self.loop.run_until_complete(asyncio.sleep(0))
             asyncio.set_event_loop(None)
             self.loop.close()
-        told = self._check()
-        self.ledger.close()
-        return told
+        return self._check()
 
     async def _drive(self, frozen: FrozenRun) -> None:
         workers, lives = self.dice.randint(1, 3), self.dice.randint(0, 6)
@@ -362,7 +369,7 @@ class Simulation:
         assert not by[Outcome.UNSENT], f"I1, seed {self.seed}"
         if not self.kills and not self.stops and not self.receiver.faults and not self.clock.jump:
             assert not by[Outcome.IN_DOUBT] or self.ledger.away_until, f"I4, seed {self.seed}: doubt without a cause"
-        trace = hash((tuple(sorted(outcomes.items())), round(self.loop.seconds, 6), self.kills))
+        trace = "".join(outcomes[row].value[0] for row in sorted(outcomes))
         return Told(self.seed, self.kills, self.stops, Counter(outcomes.values()), self.loop.seconds - 1000.0, trace)
 
 
@@ -376,6 +383,7 @@ def open_stage() -> Iterator[Stage]:
 
 def main(first: int, count: int) -> None:
     """Run seeds and print what they came to."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with open_stage() as stage:
         for seed in range(first, first + count):
             print(Simulation(seed, stage).run())  # noqa: T201 - a command
