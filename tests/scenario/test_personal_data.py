@@ -1,6 +1,5 @@
 """A person who was forgotten is nowhere any more, stays suppressed, and the accounts stay balanced."""
 
-
 import polars as pl
 from support.world import RUN, World
 

@@ -15,7 +15,10 @@ from engine.ledger.journal import Outcome
 
 def back_up(world: World, target: Path) -> None:
     """Back the ledger up while workers write to it, as docs/operations.md says."""
-    with closing(sqlite3.connect(world.folder / ".mailrun/ledger.db")) as live, closing(sqlite3.connect(target)) as copy:
+    with (
+        closing(sqlite3.connect(world.folder / ".mailrun/ledger.db")) as live,
+        closing(sqlite3.connect(target)) as copy,
+    ):
         live.backup(copy)
 
 

@@ -273,12 +273,16 @@ class Simulation:
     def run(self) -> Told:
         random.seed(self.seed)  # the jitter of retries
         self.stage.clean()
-        run = Run(NAME, RunState.PLANNED, None, False, f"runs/{NAME}", "d", RECIPIENTS, RECIPIENTS, {}, START, None, None)  # noqa: FBT003 - a row, in order
+        run = Run(
+            NAME, RunState.PLANNED, None, False, f"runs/{NAME}", "d", RECIPIENTS, RECIPIENTS, {}, START, None, None
+        )  # noqa: FBT003 - a row, in order
         with self.ledger.write() as tx:
             runs.insert_run(tx, run, lease_rows=[lease.rows for lease in self.stage.leases])
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_until_complete(self._drive(FrozenRun(run, self.stage.manifest, self.stage.folder, self.stage.store)))
+            self.loop.run_until_complete(
+                self._drive(FrozenRun(run, self.stage.manifest, self.stage.folder, self.stage.store))
+            )
         finally:
             while left := asyncio.all_tasks(self.loop):  # of processes that are dead
                 for task in left:
