@@ -37,7 +37,9 @@ def test_it_stays_small_and_status_and_resume_are_quick(ledger_url: str, tmp_pat
         with ledger.write() as tx:
             sqlite = ledger.url.startswith("sqlite")
             size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-            bytes_used = tx.execute(text(size if sqlite else "SELECT pg_database_size(current_database())")).scalar_one()
+            bytes_used = tx.execute(
+                text(size if sqlite else "SELECT pg_database_size(current_database())")
+            ).scalar_one()
         assert bytes_used < MEGABYTES * 1_000_000
         begun = time.perf_counter()
         with ledger.read() as tx:

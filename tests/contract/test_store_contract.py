@@ -15,14 +15,21 @@ from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 from engine.store.s3 import S3Store
 
 
-@pytest.fixture(scope="session", params=["moto", "seaweedfs"])
-def bucket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if request.param == "moto":
-        with s3.run_moto() as url:
-            yield url
-    else:
-        with s3.run_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as url:
-            yield url
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    with s3.run_moto() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3.run_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as url:
+        yield url
+
+
+@pytest.fixture(params=["moto", "seaweedfs"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -36,12 +43,12 @@ def in_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     return S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+@pytest.fixture(params=["folder", "moto", "seaweedfs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     if request.param == "folder":
         return Store(tmp_path / "store")
-    made: Store = request.getfixturevalue("in_bucket")
-    return made
+    set_environment(monkeypatch, request.getfixturevalue(request.param))
+    return S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
 
 
 def stage(store: Store, name: str, body: bytes) -> bool:

@@ -6,8 +6,8 @@
 
 import os
 import random
+import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -82,4 +82,4 @@ def test_killed_at_any_boundary_nobody_gets_it_twice_and_nobody_is_lost(
 
 
 def test_strace_is_here():
-    assert subprocess.run(["strace", "-V"], check=False, capture_output=True).returncode == 0, "apt-get install strace"
+    assert shutil.which("strace"), "strace is missing: apt-get install strace"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.invariants import check_invariants
 from support.totals import add_total
-from support.world import open_world, wait_until
+from support.world import open_world
 
 from engine.account.client import CONNECTIONS
 from engine.ledger.journal import Outcome

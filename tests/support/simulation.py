@@ -1,9 +1,9 @@
 """A deterministic simulation of workers over one ledger: clock, network, ledger latency and faults from one seed.
 
-The real worker, dispatcher, gate, recorder, leases and journal run on an event loop whose time is virtual. Simulated are
-what lies outside of the process: the receiving side, the time that commits and calls take, and faults: a process is
-killed or stopped for a while, a call is refused, throttled, or its answer is lost, the ledger is away and the answer to a
-commit is lost. A process that is dead does nothing more: what it had begun outside may still happen.
+The real worker, dispatcher, gate, recorder, leases and journal run on an event loop whose time is virtual. Simulated
+are what lies outside of the process: the receiving side, the time that commits and calls take, and faults: a process is
+killed or stopped for a while, a call is refused, throttled, or its answer is lost, the ledger is away and the answer to
+a commit is lost. A process that is dead does nothing more: what it had begun outside may still happen.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 return
             try:
                 value = work(*arguments)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
                 done.set_exception(error)
             else:
                 done.set_result(value)
@@ -275,7 +275,7 @@ class Simulation:
         self.stage.clean()
         run = Run(
             NAME, RunState.PLANNED, None, False, f"runs/{NAME}", "d", RECIPIENTS, RECIPIENTS, {}, START, None, None
-        )  # noqa: FBT003 - a row, in order
+        )
         with self.ledger.write() as tx:
             runs.insert_run(tx, run, lease_rows=[lease.rows for lease in self.stage.leases])
         asyncio.set_event_loop(self.loop)
