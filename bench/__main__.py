@@ -1,10 +1,10 @@
-"""`make bench`: all benchmarks, or those that are named: python -m bench [launch] [render] [sandbox]."""
+"""`make bench`: all benchmarks, or those that are named: python -m bench [launch] [ledger] [render] [sandbox]."""
 
 import sys
 
-from bench import launch, render, sandbox
+from bench import launch, ledger, render, sandbox
 
-BENCHMARKS = {"launch": launch.main, "render": render.main, "sandbox": sandbox.main}
+BENCHMARKS = {"launch": launch.main, "ledger": ledger.main, "render": render.main, "sandbox": sandbox.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

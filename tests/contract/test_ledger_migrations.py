@@ -14,14 +14,14 @@ from engine.ledger.schema import RunState, metadata
 from engine.ledger.workers import Liveness
 
 AT = "2026-11-24T09:00:00.000000Z"
-ROWS = [
-    "INSERT INTO run (name, state, reason, sandbox, folder, manifest_digest, rows_read, accepted, excluded, created_at,"
-    f" started_at) VALUES ('a/1', 'paused', 'quota', false, 'runs/a/1', 'd', 9, 6, '{{\"duplicate\": 3}}', '{AT}', '{AT}')",
-    "INSERT INTO lease (run, ordinal, rows, epoch, settled_at, sent, refused, failed, in_doubt, outcomes_file,"
-    f" outcomes_digest) VALUES ('a/1', 0, 3, 1, '{AT}', 2, 0, 0, 1, 'lease-00000-1.parquet', 'e')",
-    "INSERT INTO lease (run, ordinal, rows, worker, epoch) VALUES ('a/1', 1, 3, 'w', 2)",
-    f"INSERT INTO worker (id, run, account, host, process, heartbeat_at) VALUES ('w', 'a/1', 's', 'h', '1/', '{AT}')",
-]
+ROWS = """
+INSERT INTO run (name, state, reason, sandbox, folder, manifest_digest, rows_read, accepted, excluded, created_at,
+ started_at) VALUES ('a/1', 'paused', 'quota', false, 'runs/a/1', 'd', 9, 6, '{"duplicate": 3}', 'AT', 'AT');
+INSERT INTO lease (run, ordinal, rows, epoch, settled_at, sent, refused, failed, in_doubt, outcomes_file,
+ outcomes_digest) VALUES ('a/1', 0, 3, 1, 'AT', 2, 0, 0, 1, 'lease-00000-1.parquet', 'e');
+INSERT INTO lease (run, ordinal, rows, worker, epoch) VALUES ('a/1', 1, 3, 'w', 2);
+INSERT INTO worker (id, run, account, host, process, heartbeat_at) VALUES ('w', 'a/1', 's', 'h', '1/', 'AT')
+"""
 
 
 def make_previous(url: str) -> None:
@@ -32,8 +32,8 @@ def make_previous(url: str) -> None:
         config.set_main_option("script_location", "engine.ledger:migrations")
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-        for row in ROWS:
-            connection.execute(text(row.replace("{{", "{").replace("}}", "}").replace(":", "\\:")))
+        for statement in ROWS.replace("AT'", f"{AT}'").split(";"):
+            connection.execute(text(statement.replace(":", "\\:")))
         journal = text("INSERT INTO journal VALUES ('a/1', 1, 2, 1, :entries)")
         connection.execute(journal, {"entries": b'[[4],[4,"sent","m",null,1.0,1],[5]]'})
     engine.dispose()

@@ -25,9 +25,7 @@ def test_killed_at_random_moments_the_run_is_done_in_the_end_with_everybody_once
         moments = sorted(dice.sample(range(RECIPIENTS - RECIPIENTS // 20), KILLS))
         for moment in moments:
             process = world.start_launch()
-            wait_until(
-                lambda moment=moment, process=process: world.accepted_count() >= moment or process.poll() is not None
-            )
+            world.wait_for_accepted(moment, process)
             process.kill()
             process.communicate()
         for _ in range(5):  # resumes that change nothing more

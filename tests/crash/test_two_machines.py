@@ -124,7 +124,10 @@ def _check(world: World, hub: str) -> dict[Outcome, int]:
     tests = str(Path(__file__).parent.parent)
     arguments = [tests, str(world.folder), world.ledger_url, str(world.record_folder)]
     told = subprocess.run(
-        ["ip", "netns", "exec", hub, sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+        [*("ip", "netns", "exec", hub), sys.executable, "-c", code, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     outcomes, received = json.loads(told.stdout)
     by = {o: {row for row, outcome in outcomes.items() if outcome == o} for o in Outcome}

@@ -63,7 +63,7 @@ def test_the_simulation_finds_a_worker_that_forgets_its_intents(monkeypatch: pyt
     from engine.ledger import journal  # noqa: PLC0415 - the mutant's place
     from engine.ledger import recorder as recording  # noqa: PLC0415
 
-    encode = recording.encode_entries
+    encode = journal.encode_entries
     monkeypatch.setattr(
         recording, "encode_entries", lambda entries: encode([e for e in entries if not isinstance(e, journal.Intent)])
     )

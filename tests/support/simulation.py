@@ -230,7 +230,7 @@ class Stage:
         )
         frame.write_parquet(self.folder / "plan" / RECIPIENTS_FILE, row_group_size=ROWS_PER_LEASE)
         self.leases: tuple[LeaseRange, ...] = divide(RECIPIENTS, ROWS_PER_LEASE)
-        self.manifest = Manifest.model_construct(run=NAME, leases=self.leases, columns=())
+        self.manifest = Manifest.model_construct(None, run=NAME, leases=self.leases, columns=())  # type: ignore[call-arg] # as much of it as a worker reads
         self.spec = CampaignSpec.model_validate(
             {
                 "from": "a@x.example",
@@ -274,7 +274,18 @@ class Simulation:
         random.seed(self.seed)  # the jitter of retries
         self.stage.clean()
         run = Run(
-            NAME, RunState.PLANNED, None, False, f"runs/{NAME}", "d", RECIPIENTS, RECIPIENTS, {}, START, None, None
+            name=NAME,
+            state=RunState.PLANNED,
+            reason=None,
+            sandbox=False,
+            folder=f"runs/{NAME}",
+            manifest_digest="d",
+            rows_read=RECIPIENTS,
+            accepted=RECIPIENTS,
+            excluded={},
+            created_at=START,
+            started_at=None,
+            finished_at=None,
         )
         with self.ledger.write() as tx:
             runs.insert_run(tx, run, lease_rows=[lease.rows for lease in self.stage.leases])
