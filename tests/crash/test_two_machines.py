@@ -123,8 +123,9 @@ def _check(world: World, hub: str) -> dict[Outcome, int]:
     )
     tests = str(Path(__file__).parent.parent)
     arguments = [tests, str(world.folder), world.ledger_url, str(world.record_folder)]
+    inside = ["ip", "netns", "exec", hub]
     told = subprocess.run(
-        [*("ip", "netns", "exec", hub), sys.executable, "-c", code, *arguments],
+        [*inside, sys.executable, "-c", code, *arguments],
         check=True,
         capture_output=True,
         text=True,
