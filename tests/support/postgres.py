@@ -48,7 +48,7 @@ class Cluster:
         self._run("initdb", "-D", str(self.folder), "-U", "mailrun", "-A", "trust", "--no-sync", "-E", "UTF8")
         with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"listen_addresses = '{self.address}'\nport = {self.port}\n")
-            file.write(f"unix_socket_directories = '{self.folder}'\nmax_connections = 60\n")
+            file.write("unix_socket_directories = ''\nmax_connections = 60\n")
         with (self.folder / "pg_hba.conf").open("a", encoding="utf-8") as file:
             file.write("host all all samenet trust\nhost replication all samenet trust\n")
 
@@ -75,7 +75,7 @@ class Cluster:
         self._run("pg_basebackup", *arguments, *(["-R"] if standby else []), "--no-sync")
         copy = Cluster(folder, port, self.address, self._prefix)
         with (folder / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(f"port = {port}\nunix_socket_directories = '{folder}'\n")
+            file.write(f"port = {port}\nunix_socket_directories = ''\n")
         return copy
 
     def dump(self, url: str, file: Path) -> None:
