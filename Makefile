@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 FOREIGN := .venv/foreign/.fetched
 
-.PHONY: setup run test check lint types bench lock clean
+.PHONY: setup run test check lint types bench soak lock clean
 .DEFAULT_GOAL := check
 
 setup: $(STAMP) $(FOREIGN)
@@ -41,6 +41,11 @@ types: setup
 
 bench: setup
 	$(BIN)/python -m bench
+
+# The long forms of what `make test` tries in short: 200 kills of 20,000 recipients, every boundary, thousands of
+# simulated runs; with SQLite and with PostgreSQL. Hours; prints its totals.
+soak: setup
+	MAILRUN_SOAK=1 MAILRUN_SEEDS=0-9999 $(BIN)/pytest tests/crash tests/simulation --timeout 14400 -p no:randomly
 
 # Needs uv. The lock names no registry: pip takes the files from wherever this machine takes them, and checks the hashes.
 lock:

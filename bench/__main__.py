@@ -5,11 +5,12 @@
 
 import sys
 
-from bench import audience, launch, preview, render, sandbox
+from bench import audience, launch, ledger, preview, render, sandbox
 
 BENCHMARKS = {
     "audience": audience.main,
     "launch": launch.main,
+    "ledger": ledger.main,
     "preview": preview.main,
     "render": render.main,
     "sandbox": sandbox.main,

@@ -7,6 +7,7 @@ The tree; catch the base to report anything that is not a bug:
     - DataError (65)          audience, template, plan or outcome files are wrong or damaged
     - ServiceError (69)       SES cannot be reached, or the account may not send
     - PausedError (75)        the work stopped half-way and goes on with the next launch
+        - UnreachableError    a server that the work needs is away for now: trying again may help
     - ConfigurationError (78) campaign.toml, settings, credentials, ledger or store are wrong
 
 Exit codes follow sysexits.h, as the command line's contract fixes them.
@@ -73,6 +74,10 @@ class PausedError(MailrunError):
     """The work stopped half-way; launching again goes on."""
 
     exit_code = ExitCode.PAUSED
+
+
+class UnreachableError(PausedError):
+    """A server that the work needs is away for now: trying again may help."""
 
 
 class ConfigurationError(MailrunError):

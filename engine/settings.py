@@ -26,7 +26,7 @@ class Settings(BaseSettings):
 
     Attributes:
         workspace: the folder with `campaigns/` and `audiences/`.
-        store: a folder, relative to the workspace.
+        store: a folder, relative to the workspace, or `s3://BUCKET/PREFIX`.
         ledger: an SQLAlchemy URL; empty for SQLite in the store.
         unsubscribe_keys: signing keys for unsubscribe tokens, newest first: the first signs, all verify. In the
             environment divided by commas or white space. Empty for the store's own key file.
@@ -94,8 +94,13 @@ class Settings(BaseSettings):
 
     @property
     def store_folder(self) -> Path:
-        """Where the store is."""
-        return self.workspace / self.store
+        """Where the store is; for a bucket, where its copies and what is of this machine alone are."""
+        return self.workspace / (".mailrun" if self.in_bucket else self.store)
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether the store is in a bucket."""
+        return self.store.startswith("s3://")
 
     @property
     def ledger_url(self) -> str:
@@ -131,9 +136,11 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         raise ConfigurationError(
             str(error), where="MAILRUN_* in the environment", remedy='write a list as JSON: \'["one", "two"]\''
         ) from None
-    if "://" in settings.store:
+    if "://" in settings.store and (not settings.in_bucket or not settings.store.removeprefix("s3://").strip("/")):
         raise ConfigurationError(
-            f"this version keeps its store in a folder, not in {settings.store}", where="store", remedy="give a folder"
+            f"a store is a folder or a bucket, not {settings.store}",
+            where="store",
+            remedy="give a folder, or s3://BUCKET/PREFIX",
         )
     return settings
 

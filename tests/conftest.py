@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.clock import VirtualClock
+from support.postgres import Cluster, run_cluster
+from support.totals import TOTALS
 from support.world import World, open_world
 
 # Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored.
@@ -27,3 +29,24 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A workspace and a sandbox without limits."""
     with open_world(tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL cluster that all tests of a session share, each in a database of its own."""
+    with run_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty ledger, once in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return cluster.make_database()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in TOTALS:
+        terminalreporter.write_line(line)

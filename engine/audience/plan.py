@@ -14,6 +14,7 @@ from engine.audience.caps import Cap, set_aside_history
 from engine.audience.checks import AddressChecks, LookUp
 from engine.audience.conditions import columns_in
 from engine.audience.excluded_rows import ExcludedRows
+from engine.audience.exclusions import FindForgotten
 from engine.audience.first_pass import RowRules, judge_batch
 from engine.audience.partitions import Partitions, choose_bits
 from engine.audience.pipeline import work_through
@@ -103,6 +104,7 @@ class Lists:
 
     Attributes:
         suppressions: the ledger's list, block by block.
+        find_forgotten: tells which keys belong to people who were forgotten; they are suppressed.
         cap: the campaign's frequency cap.
         store: the store's folder, whose history the cap looks at.
         now: the time that the cap counts back from.
@@ -110,6 +112,7 @@ class Lists:
     """
 
     suppressions: Iterable[Sequence[Suppression]] = ()
+    find_forgotten: FindForgotten | None = None
     cap: CapSpec | None = None
     store: Path | None = None
     now: datetime | None = None
@@ -197,6 +200,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
             files=rules.files,
             rows=rows,
             suppressions=suppressions,
+            find_forgotten=lists.find_forgotten,
             cap=_read_cap(lists, partitions, scratch),
             hold_out=audience.hold_out,
             partitions=partitions,

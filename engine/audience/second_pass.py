@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from engine.audience.caps import Cap
-from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason
+from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, FindForgotten
 from engine.audience.first_pass import ADDRESS, AT, LINE, MISSING
 from engine.audience.order import mix, seed_of
 from engine.audience.partitions import HASH, Partitions
@@ -40,6 +40,7 @@ class SetRules:
         files: the names of the tables' files.
         rows: what the first pass left, by partition.
         suppressions: who must not be mailed.
+        find_forgotten: who must not be mailed because they were forgotten; None where nobody was.
         cap: who has had enough; None without a cap.
         hold_out: percentage that gets nothing.
         partitions: how everything is divided.
@@ -48,6 +49,7 @@ class SetRules:
     files: Sequence[str]
     rows: Scratch[Place]
     suppressions: Suppressions
+    find_forgotten: FindForgotten | None
     cap: Cap | None
     hold_out: float
     partitions: Partitions
@@ -118,6 +120,8 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
     settled.exclude(ExclusionReason.DUPLICATE, _find_duplicates(frame, order, rules.partitions))
     suppressed = rules.suppressions.take(number)
     settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(frame, suppressed, rules.partitions))
+    if rules.find_forgotten is not None:
+        settled.exclude(ExclusionReason.SUPPRESSED, _find_forgotten(frame, rules.find_forgotten))
     if MISSING in frame.columns:
         missing = frame.select(at, detail=MISSING).drop_nulls("detail")
         settled.exclude(ExclusionReason.MISSING_DATA, missing)
@@ -181,6 +185,13 @@ def _find_suppressed(frame: pl.DataFrame, entries: pl.DataFrame, partitions: Par
     entries = entries.with_columns(partitions.identify(entries.get_column("key")).alias("same"))
     listed = entries.unique("same", keep="first", maintain_order=True)
     return _find_listed(frame, listed.select(HASH, "same", detail=pl.format("suppressed by {}", "source")), partitions)
+
+
+def _find_forgotten(frame: pl.DataFrame, find: FindForgotten) -> pl.DataFrame:
+    """The rows of people who were forgotten: they are known by hashes of their keys alone."""
+    keys = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), key=pl.col("address").str.to_lowercase())
+    found = find(keys.get_column("key")).select("key", detail=pl.format("suppressed by {}", "source"))
+    return keys.join(found, on="key", how="inner", maintain_order="left").select("at", "detail")
 
 
 def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:

@@ -1,5 +1,7 @@
 """`mailrun audit`."""
 
+from pathlib import Path
+
 import click
 
 from engine.cli.options import Common, common_options
@@ -9,23 +11,36 @@ from engine.errors import ExitCode
 
 @click.command()
 @click.argument("run")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="The receiving side's own list: SES events or the sandbox's record as JSON lines, or CSV with message ids.",
+)
 @common_options
-def audit(run: str, common: Common) -> int:
+def audit(run: str, against: Path | None, common: Common) -> int:
     """Prove the accounts of RUN from its files: every digest, every row, every sum.
 
-    Exits with 65 and names what is damaged or does not add up.
+    Exits with 65 and names what is damaged or does not add up. A damaged outcomes file is set aside.
     """
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.run.accounting import require_run  # noqa: PLC0415
     from engine.run.audit import audit_run  # noqa: PLC0415
+    from engine.run.receiver_lists import read_list  # noqa: PLC0415
 
+    received = None if against is None else read_list(against, run)
     with open_place(common) as place, place.ledger.read() as tx:
-        found = audit_run(tx, require_run(tx, run), place.store)
+        found = audit_run(tx, require_run(tx, run), place.store, received)
     if common.json:
         print_json(found.to_json())
     else:
         output.print_accounts(found.accounts)
+        if found.comparison is not None:
+            compared = found.comparison.to_json()
+            print_lines(
+                "the receiver's list: " + ", ".join(f"{n:,} {w.replace('_', ' ')}" for w, n in compared.items())
+            )
         print_lines(*(f"PROBLEM: {problem}" for problem in found.problems))
         print_lines("not proved" if found.problems else f"proved from the files in {found.accounts.store}")
     return ExitCode.DATA if found.problems else ExitCode.FINISHED

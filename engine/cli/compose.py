@@ -10,10 +10,11 @@ from engine.cli.options import Common
 from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.ledger.database import Ledger, open_ledger
+from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
 from engine.settings import Settings, load_settings
 from engine.store.folder import Store
-from engine.store.keys import read_unsubscribe_key
+from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
         around: a campaign folder whose workspace is meant where none is named.
     """
     settings = _load_settings(common, around)
-    store = Store(settings.store_folder)
+    store = _open_store(settings)
     ledger = open_ledger(settings.ledger_url)
     try:
         yield Place(settings, store, ledger, SystemClock())
@@ -45,7 +46,15 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
 
 def open_store(common: Common) -> Store:
     """Open a workspace's store alone."""
-    return Store(_load_settings(common, None).store_folder)
+    return _open_store(_load_settings(common, None))
+
+
+def _open_store(settings: Settings) -> Store:
+    if not settings.in_bucket:
+        return Store(settings.store_folder)
+    from engine.store.s3 import S3Store  # noqa: PLC0415 - a folder does not need boto3
+
+    return S3Store(settings.store, settings.store_folder)
 
 
 def _load_settings(common: Common, around: Path | None) -> Settings:
@@ -109,11 +118,12 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         limit=limit,
         sandbox=sandbox,
         created_at=now,
+        find_forgotten=make_find_forgotten(place.ledger, place.store),
         is_key_given=key is not None,
         is_audience_given=audience is not None,
         lenient=lenient,
         ledger=place.ledger,
-        store=place.store.root,
+        store=place.store,
     )
 
 
@@ -122,13 +132,13 @@ def read_signing_keys(place: Place) -> tuple[bytes, ...]:
     configured = place.settings.read_unsubscribe_keys()
     if configured:
         return configured
-    key, made = read_unsubscribe_key(place.store.root)
+    key, made = read_key(place.store, UNSUBSCRIBE_KEY)
     if made:
         import structlog  # noqa: PLC0415 - said once in a store's life
 
         structlog.get_logger().warning(
             "unsubscribe.key_made",
-            path=str(place.store.root / "unsubscribe.key"),
+            path=place.store.describe(UNSUBSCRIBE_KEY),
             note="keep it: links in sent mail are verified with it; MAILRUN_UNSUBSCRIBE_KEYS sets your own",
         )
     return (key,)

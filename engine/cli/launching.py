@@ -16,8 +16,9 @@ from engine.cli.progress import make_progress
 from engine.errors import ExitCode
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run.launch import Confirm, Forecast, Launched, LaunchRequest
+from engine.run.launch import Confirm, Forecast, Launched, LaunchRequest, WorkRequest
 from engine.run.launch import launch as launch_run
+from engine.run.launch import work as work_run
 
 
 def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, **changes: Any) -> int:
@@ -42,12 +43,36 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                     )
                 )
             )
+    _print(launched, common, "launch", sandbox=sandbox)
+    return _choose_exit_code(launched)
+
+
+def work_on(name: str, common: Common) -> int:
+    """Be another worker of a run; print the accounts; return the exit code."""
+    with open_place(common) as place:
+        progress = make_progress(name)
+        with progress:
+            request = WorkRequest(
+                name=name,
+                store=place.store,
+                ledger=place.ledger,
+                endpoint=None,
+                read_keys=partial(read_signing_keys, place),
+                clock=place.clock,
+                begin=progress.begin,
+                count=progress.count,
+            )
+            launched = asyncio.run(work_run(request))
+    _print(launched, common, "work", sandbox=False)
+    return _choose_exit_code(launched)
+
+
+def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -> None:
     if common.json:
         print_json(launched.accounts.to_json())
     else:
         output.print_accounts(launched.accounts)
-        print_lines(*_suggest(launched, sandbox=sandbox))
-    return _choose_exit_code(launched)
+        print_lines(*_suggest(launched, command, sandbox=sandbox))
 
 
 def _make_confirm(*, yes: bool) -> Confirm:
@@ -64,22 +89,25 @@ def _make_confirm(*, yes: bool) -> Confirm:
     return confirm
 
 
-def _suggest(launched: Launched, *, sandbox: bool) -> Iterator[str]:
+def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
     if not launched.sent_now:
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
+        key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield f"paused: {accounts.reason}"
-        yield f"to go on: {repeat_command('launch', key=accounts.run.rpartition('/')[2])}"
+        yield f"to go on: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
-    yield f"who got it: {accounts.store / 'outcomes'}/lease-*.parquet"
+    yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"
     if sandbox:
         yield f"see the messages: {repeat_command('sandbox', only_place=True)}, then open http://127.0.0.1:8025/"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:
     accounts: Accounts = launched.accounts
+    if accounts.state == RunState.CANCELLED:
+        return ExitCode.FINISHED_WITH_LOSSES  # nothing will go on: whoever started it must not start it again
     if accounts.state != RunState.FINISHED:
         return ExitCode.PAUSED
     return ExitCode.FINISHED if accounts.lossless or not launched.sent_now else ExitCode.FINISHED_WITH_LOSSES

@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO
 import click
 
 from engine import __version__
-from engine.cli import audit, check, init, launch, plan, preview, sandbox, status, test
+from engine.cli import audit, check, init, keeping, launch, life, plan, preview, resolve, sandbox, status, test, work
 from engine.cli.printing import print_lines
 from engine.errors import ExitCode, MailrunError, PausedError
 
@@ -35,8 +35,15 @@ for _command in (
     check.check,
     test.test,
     launch.launch,
+    work.work,
     status.status,
+    life.pause,
+    life.resume,
+    life.cancel,
+    resolve.resolve,
     audit.audit,
+    keeping.forget,
+    keeping.prune,
     sandbox.sandbox,
 ):
     cli.add_command(_command)

@@ -13,13 +13,26 @@ def status(run: str | None, common: Common) -> None:
     """Show where RUN (CAMPAIGN/KEY) is; without RUN, all runs."""
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
     from engine.cli.compose import open_place  # noqa: PLC0415
-    from engine.run.accounting import list_accounts, require_accounts  # noqa: PLC0415
+    from engine.ledger.decisions import list_decisions  # noqa: PLC0415
+    from engine.run.accounting import list_accounts, require_accounts, require_run  # noqa: PLC0415
+    from engine.run.changes import list_changes  # noqa: PLC0415
 
     with open_place(common) as place, place.ledger.read() as tx:
         now = place.clock.now()
         if run is not None:
             accounts = require_accounts(tx, run, place.store, now)
-            print_json(accounts.to_json()) if common.json else output.print_accounts(accounts)
+            changes = list_changes(require_run(tx, run), place.store, place.settings.workspace)
+            decisions = list_decisions(tx, run)
+            if common.json:
+                told = [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in decisions]
+                print_json(accounts.to_json() | {"changes": changes, "decisions": told})
+            else:
+                output.print_accounts(accounts)
+                print_lines(
+                    *([f"{accounts.reason}"] if accounts.reason else []),
+                    *(f"changed since the launch, and not sent: {change}" for change in changes),
+                    *(f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in decisions),
+                )
             return
         all_accounts = list_accounts(tx, place.store, now)
     if common.json:

@@ -6,6 +6,7 @@ from engine.clock import Clock
 from engine.delivery.pacer import Pacer
 from engine.delivery.stop import Stop, StopCause, StopReason
 
+HELD_LOOK_SECONDS = 0.1
 QUOTA_REMEDY = "launch again when part of the 24-hour quota is free"
 
 
@@ -25,6 +26,7 @@ class Gate:
         self._stop = stop
         self._left_24_hours = left_24_hours
         self._turn = asyncio.Lock()
+        self.held = False  # a person paused the run: everybody waits here
 
     async def admit(self, recipients: int) -> bool:
         """Wait for the turn of one call.
@@ -34,6 +36,9 @@ class Gate:
         """
         async with self._turn:
             while not self._stop.requested:
+                if self.held:
+                    await self._stop.wait(HELD_LOOK_SECONDS)
+                    continue
                 if self._left_24_hours is not None and self._left_24_hours < recipients:
                     self._stop.request(
                         StopReason(StopCause.PAUSED, "the account's 24-hour quota is used up", QUOTA_REMEDY)

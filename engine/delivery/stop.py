@@ -10,6 +10,7 @@ class StopCause(StrEnum):
 
     SIGNAL = "signal"  # SIGTERM or SIGINT
     PAUSED = "paused"  # the account, the guard or a person paused the run
+    OVER = "over"  # the run was cancelled, or others finished it
     ERROR = "error"  # ledger, store or a bug: the exception is kept
 
 

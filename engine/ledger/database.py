@@ -1,17 +1,19 @@
 """Opening the ledger, its transactions, and the border where database errors become mailrun's own."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy import Connection, Engine, Table, exc
+from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.errors import ConfigurationError, DataError, MailrunError, PausedError
-from engine.ledger import migrate
+from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError
+from engine.ledger import migrate, places
+from engine.ledger.engines import BUSY_TIMEOUT_SECONDS, make_engine
 
-BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is for a stalled disk
+# PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
+# recovers or is a standby that was not promoted yet, too many connections, or two transactions in each other's way.
+_PASSING = ("08", "57P", "55000", "25006", "25P03", "53300", "40001", "40P01", "55P03")
+_CONFIGURATION_WORDS = ("authentication failed", "does not exist", "no password", "pg_hba", "permission denied")
 
 
 class Ledger:
@@ -30,6 +32,7 @@ class Ledger:
         """One durable transaction: it has reached the disk when the block has ended.
 
         Raises:
+            UnreachableError: the server is away for now; the block may or may not have been recorded.
             PausedError: the disk is full or failing; nothing of the block was recorded.
             DataError: the ledger is damaged.
             ConfigurationError: the ledger cannot be used.
@@ -57,66 +60,29 @@ def open_ledger(url: str) -> Ledger:
     """Open the ledger at an SQLAlchemy URL; make or migrate its tables where needed.
 
     Args:
-        url: `sqlite:///PATH`.
+        url: `sqlite:///PATH` or `postgresql://USER@HOST/DATABASE`.
 
     Raises:
         ConfigurationError: not a usable URL, folder not writable, or written by a newer mailrun.
         DataError: the file is damaged or no ledger.
+        UnreachableError: the server is not there.
     """
-    engine = _make_engine(url)
+    engine = make_engine(url)
     ledger = Ledger(engine)
     try:
         with translate_database_errors(ledger.url):
             migrate.migrate(engine, ledger.url)
+            places.notice_another_place(engine)
     except MailrunError:
         ledger.close()
         raise
     return ledger
 
 
-def _make_engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError:
-        raise ConfigurationError(
-            f"the ledger's URL cannot be read: {url}", remedy="write it as sqlite:////absolute/path/ledger.db"
-        ) from None
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise ConfigurationError(
-            "this version keeps its ledger in an SQLite file",
-            where=parsed.render_as_string(hide_password=True),
-            remedy="write the URL as sqlite:////absolute/path/ledger.db",
-        )
-    _create_private_file(Path(parsed.database))
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-    event.listen(engine, "connect", _set_up_connection)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _create_private_file(path: Path) -> None:
-    """The ledger names people: only its owner may read it. SQLite gives its side files the same mode."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise ConfigurationError(
-            f"the ledger cannot be written: {error.strerror}",
-            where=str(path),
-            remedy="give this user write access to the folder, or choose another with --store or --ledger",
-        ) from None
-
-
-def _set_up_connection(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a transaction that reads first can then not fail half-way.
-    reads = connection.get_execution_options().get("mailrun_read")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def insert_unless_there(tx: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
+    """Begin an INSERT that does nothing where the key is there already; its rowcount tells."""
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 @contextmanager
@@ -125,29 +91,58 @@ def translate_database_errors(where: str) -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        raise _translate(str(error.orig), where) from error
+        raise _translate(error, where) from error
+    except exc.TimeoutError as error:
+        raise _unreachable("no connection was free in time", where) from error
 
 
-def _translate(text: str, where: str) -> MailrunError:
+def _translate(error: exc.DBAPIError, where: str) -> MailrunError:
+    text = str(error.orig).strip()
     lower = text.lower()
     if "disk is full" in lower or "no space" in lower:
         return PausedError(
             "the disk with the ledger is full", where=where, remedy="free some space and launch again to go on"
         )
-    if "disk i/o error" in lower:
+    if "disk i/o error" in lower or "input/output error" in lower:
         return PausedError(
             "the disk with the ledger fails", where=where, remedy="look after the disk, then launch again to go on"
         )
+    if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
+        return DataError(
+            f"the ledger is damaged: {text}",
+            where=where,
+            remedy="set the file aside and restore a backup, see docs/operations.md",
+        )
+    if where.startswith("postgresql"):
+        return _translate_postgres(error, where)
     if "locked" in lower:
         return PausedError(
             f"another process has held the ledger for {BUSY_TIMEOUT_SECONDS} s",
             where=where,
             remedy="find it, then launch again to go on",
         )
-    if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
-        return DataError(
-            f"the ledger is damaged: {text}", where=where, remedy="set the file aside and restore a backup"
-        )
+    return _unusable(text, where)
+
+
+def _translate_postgres(error: exc.DBAPIError, where: str) -> MailrunError:
+    text = " ".join(str(error.orig).split())
+    code = getattr(error.orig, "sqlstate", None)
+    wrong = any(word in text for word in _CONFIGURATION_WORDS)
+    away = error.connection_invalidated or (code is None and isinstance(error, exc.OperationalError))
+    if (away and not wrong) or (code is not None and code.startswith(_PASSING)):
+        return _unreachable(text, where)
+    return _unusable(text, where)
+
+
+def _unreachable(text: str, where: str) -> UnreachableError:
+    return UnreachableError(
+        f"the ledger cannot be reached: {text}",
+        where=where,
+        remedy="see that the database server is up and reachable, then launch again to go on",
+    )
+
+
+def _unusable(text: str, where: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the ledger cannot be used: {text}", where=where, remedy="check the path, its access rights and its version"
+        f"the ledger cannot be used: {text}", where=where, remedy="check the URL, its access rights and its version"
     )

@@ -4,14 +4,18 @@ Ownership is decided by the epoch alone, never by a clock: taking a lease raises
 older epoch are refused by the statement that writes them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy.engine import Row
 
 from engine.errors import DataError
+from engine.ledger.database import insert_unless_there
 from engine.ledger.journal import Outcome, Replay, replay
-from engine.ledger.schema import RunState, journal_table, lease_table, run_table, worker_table
+from engine.ledger.schema import RunState, journal_table, lease_table, run_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Settlement:
     outcomes_digest: str
 
 
+_COUNTS: dict[Outcome, str] = {
+    outcome: outcome.value for outcome in Outcome if outcome is not Outcome.UNSENT
+}  # outcome -> column
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseState:
     """A lease as the ledger knows it; `settlement` is None while it is open."""
@@ -43,19 +52,21 @@ class LeaseState:
     settlement: Settlement | None
 
 
-def take_lease(tx: Connection, run: str, *, worker: str, alive_since: datetime) -> Lease | None:
+def take_lease(
+    tx: Connection, run: str, *, worker: str, live: Collection[str], holding: Collection[int] = ()
+) -> Lease | None:
     """Take the next lease that nobody alive owns; those begun by others first. None where there is none.
+
+    Two workers that ask at once get two leases: the row is locked while it is taken, and locked rows are passed over.
 
     Args:
         tx: a write transaction.
         run: its name; it must be sending.
         worker: the new owner.
-        alive_since: an owner whose last heartbeat is older counts as dead.
+        live: the workers that live; a lease of any other is taken over.
+        holding: the ordinals that `worker` knows to be its own. One that is its own in the ledger alone was taken by
+            a transaction whose answer was lost, and is taken again.
     """
-    # The taker lives, whatever its last heartbeat says: it may just have woken up, with leases open.
-    live_workers = select(worker_table.c.id).where(
-        or_(worker_table.c.id == worker, worker_table.c.heartbeat_at > alive_since)
-    )
     next_ordinal = (
         select(lease_table.c.ordinal)
         .join(run_table, run_table.c.name == lease_table.c.run)
@@ -63,10 +74,15 @@ def take_lease(tx: Connection, run: str, *, worker: str, alive_since: datetime) 
             lease_table.c.run == run,
             lease_table.c.settled_at.is_(None),
             run_table.c.state == RunState.SENDING,
-            or_(lease_table.c.worker.is_(None), lease_table.c.worker.not_in(live_workers)),
+            or_(
+                lease_table.c.worker.is_(None),
+                lease_table.c.worker.not_in({*live, worker}),  # the taker lives: it may just have woken up
+                and_(lease_table.c.worker == worker, lease_table.c.ordinal.not_in(holding)),
+            ),
         )
         .order_by(case((lease_table.c.epoch > 0, 0), else_=1), lease_table.c.ordinal)
         .limit(1)
+        .with_for_update(of=lease_table, skip_locked=True)
         .scalar_subquery()
     )
     taken = tx.execute(
@@ -84,11 +100,21 @@ def release_lease(tx: Connection, lease: Lease) -> None:
 
 
 def append_journal(tx: Connection, lease: Lease, *, sequence: int, entries: bytes) -> bool:
-    """Record entries of an open lease; False, and nothing recorded, where the lease has a newer owner."""
+    """Record entries of an open lease; False, and nothing recorded, where the lease has a newer owner.
+
+    The lease's row is locked against a change of owner until the transaction ends (FOR SHARE; an SQLite transaction
+    is alone). The same sequence again changes nothing: the answer to the first attempt may have been lost.
+    """
     owned = select(
         literal(lease.run), lease_table.c.ordinal, lease_table.c.epoch, literal(sequence), literal(entries)
     ).where(_is_owned(lease))
-    return tx.execute(insert(journal_table).from_select(list(journal_table.c.keys()), owned)).rowcount == 1
+    statement = insert_unless_there(tx, journal_table).from_select(
+        list(journal_table.c.keys()), owned.with_for_update(read=True, of=lease_table)
+    )
+    if tx.execute(statement).rowcount == 1:
+        return True
+    still_owned = select(lease_table.c.ordinal).where(_is_owned(lease)).with_for_update(read=True)
+    return tx.execute(still_owned).one_or_none() is not None
 
 
 def read_journal(tx: Connection, run: str, ordinal: int) -> list[bytes]:
@@ -116,7 +142,7 @@ def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
 def settle_lease(tx: Connection, lease: Lease, settlement: Settlement, now: datetime) -> bool:
     """Mark a lease settled and drop its journal; False, and nothing changed, where it has a newer owner.
 
-    The outcomes file must be durable before.
+    The outcomes file must be durable before. Settling again with the same file says True and changes nothing.
     """
     counts = settlement.counts
     settled = tx.execute(
@@ -134,9 +160,57 @@ def settle_lease(tx: Connection, lease: Lease, settlement: Settlement, now: date
         )
     )
     if settled.rowcount != 1:
-        return False
+        return _is_settled_with(tx, lease, settlement)
     tx.execute(delete(journal_table).where(journal_table.c.run == lease.run, journal_table.c.lease == lease.ordinal))
     return True
+
+
+def _is_settled_with(tx: Connection, lease: Lease, settlement: Settlement) -> bool:
+    same = and_(
+        lease_table.c.run == lease.run,
+        lease_table.c.ordinal == lease.ordinal,
+        lease_table.c.epoch == lease.epoch,
+        lease_table.c.settled_at.is_not(None),
+        lease_table.c.outcomes_digest == settlement.outcomes_digest,
+    )
+    return tx.execute(select(lease_table.c.ordinal).where(same)).one_or_none() is not None
+
+
+def reopen_lease(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> Lease | None:
+    """Open a lease out of its turn and without an owner; None where it has changed since `state` was read.
+
+    A settled lease is open afterwards, with an empty journal: its outcomes must be journaled in the same transaction.
+    """
+    cleared = ("settled_at", "sent", "refused", "failed", "in_doubt", "outcomes_file", "outcomes_digest")
+    reopened = tx.execute(
+        update(lease_table)
+        .where(lease_table.c.run == run, lease_table.c.ordinal == state.ordinal, lease_table.c.epoch == state.epoch)
+        .values(worker=null(), epoch=epoch, **dict.fromkeys(cleared, null()))
+    )
+    return Lease(run, state.ordinal, epoch) if reopened.rowcount == 1 else None
+
+
+def raise_epoch(tx: Connection, run: str, state: LeaseState) -> bool:
+    """Reserve the next epoch of a settled lease for a file that will replace its outcomes; False where it changed."""
+    raised = tx.execute(
+        update(lease_table)
+        .where(lease_table.c.run == run, lease_table.c.ordinal == state.ordinal, lease_table.c.epoch == state.epoch)
+        .values(epoch=state.epoch + 1)
+    )
+    return raised.rowcount == 1
+
+
+def replace_outcomes(tx: Connection, run: str, ordinal: int, *, file: str, digest: str) -> None:
+    """Name the file that has replaced a settled lease's outcomes; the counts are the same."""
+    of_lease = (lease_table.c.run == run, lease_table.c.ordinal == ordinal, lease_table.c.settled_at.is_not(None))
+    tx.execute(update(lease_table).where(*of_lease).values(outcomes_file=file, outcomes_digest=digest))
+
+
+def list_last_sequences(tx: Connection, run: str) -> dict[tuple[int, int], int]:
+    """Read the last journal sequence of every open lease's epochs: (ordinal, epoch) -> sequence."""
+    last = select(journal_table.c.lease, journal_table.c.epoch, func.max(journal_table.c.sequence))
+    rows = tx.execute(last.where(journal_table.c.run == run).group_by(journal_table.c.lease, journal_table.c.epoch))
+    return {(ordinal, epoch): sequence for ordinal, epoch, sequence in rows}
 
 
 def count_unsettled(tx: Connection, run: str) -> int:
@@ -148,34 +222,56 @@ def count_unsettled(tx: Connection, run: str) -> int:
 def list_leases(tx: Connection, run: str) -> list[LeaseState]:
     """Read a run's leases, by ordinal."""
     rows = tx.execute(select(lease_table).where(lease_table.c.run == run).order_by(lease_table.c.ordinal))
-    return [
-        LeaseState(
-            ordinal=row.ordinal,
-            rows=row.rows,
-            worker=row.worker,
-            epoch=row.epoch,
-            settlement=None
-            if row.settled_at is None
-            else Settlement(
-                {
-                    Outcome.SENT: row.sent,
-                    Outcome.REFUSED: row.refused,
-                    Outcome.FAILED: row.failed,
-                    Outcome.IN_DOUBT: row.in_doubt,
-                },
-                row.outcomes_file,
-                row.outcomes_digest,
-            ),
-        )
-        for row in rows
-    ]
+    return [_to_state(row) for row in rows]
+
+
+def list_begun(tx: Connection, run: str | None = None) -> dict[str, list[LeaseState]]:
+    """Read the leases of one run, or of all, that somebody began and nobody has settled: run -> leases, by ordinal."""
+    begun = select(lease_table).where(lease_table.c.settled_at.is_(None), lease_table.c.epoch > 0)
+    if run is not None:
+        begun = begun.where(lease_table.c.run == run)
+    found: dict[str, list[LeaseState]] = {}
+    for row in tx.execute(begun.order_by(lease_table.c.run, lease_table.c.ordinal)):
+        found.setdefault(row.run, []).append(_to_state(row))
+    return found
+
+
+def _to_state(row: Row[Any]) -> LeaseState:
+    settlement = None
+    if row.settled_at is not None:
+        counts = {outcome: getattr(row, column) for outcome, column in _COUNTS.items()}
+        settlement = Settlement(counts, row.outcomes_file, row.outcomes_digest)
+    return LeaseState(row.ordinal, row.rows, row.worker, row.epoch, settlement)
 
 
 def sum_settled(tx: Connection, run: str) -> dict[Outcome, int]:
     """Add up the outcomes of a run's settled leases."""
-    columns = {Outcome(name): lease_table.c[name] for name in ("sent", "refused", "failed", "in_doubt")}
-    sums = select(*(func.coalesce(func.sum(column), 0) for column in columns.values())).where(lease_table.c.run == run)
-    return dict(zip(columns, tx.execute(sums).one(), strict=True))
+    return _sum_settled(tx, run).get(run, dict.fromkeys(_COUNTS, 0))
+
+
+def sum_all_settled(tx: Connection) -> dict[str, dict[Outcome, int]]:
+    """Add up the outcomes of the settled leases of all runs, in one statement: run -> outcome -> recipients."""
+    return _sum_settled(tx)
+
+
+def _sum_settled(tx: Connection, run: str | None = None) -> dict[str, dict[Outcome, int]]:
+    sums = select(lease_table.c.run, *(func.coalesce(func.sum(lease_table.c[name]), 0) for name in _COUNTS.values()))
+    if run is not None:
+        sums = sums.where(lease_table.c.run == run)
+    return {
+        name: dict(zip(_COUNTS, map(int, counts), strict=True))
+        for name, *counts in tx.execute(sums.group_by(lease_table.c.run))
+    }
+
+
+def collapse_leases(tx: Connection, run: str, now: datetime) -> None:
+    """Put one settled lease with the sums in the place of all: what remains of a run whose files are pruned."""
+    rows = tx.execute(select(func.coalesce(func.sum(lease_table.c.rows), 0)).where(lease_table.c.run == run))
+    accepted, counts = rows.scalar_one(), sum_settled(tx, run)
+    tx.execute(delete(journal_table).where(journal_table.c.run == run))
+    tx.execute(delete(lease_table).where(lease_table.c.run == run))
+    values = {_COUNTS[outcome]: count for outcome, count in counts.items()}
+    tx.execute(insert(lease_table).values(run=run, ordinal=0, rows=accepted, epoch=0, settled_at=now, **values))
 
 
 def _is_owned(lease: Lease):  # type: ignore[no-untyped-def]  # noqa: ANN202 - SQLAlchemy's clause types say nothing more

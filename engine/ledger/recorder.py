@@ -2,6 +2,10 @@
 
 The event loop never waits for the disk, and a commit is shared by every dispatch that waits for it: the slower the
 disk, the larger the groups.
+
+A server that is away is waited for: whoever waits for a record goes on waiting, so nothing is sent without one, and the
+work goes on by itself when the server is back. Every transaction may therefore be tried twice with the answer to the
+first attempt lost; the statements of `leases`, `runs` and `workers` bear that.
 """
 
 import asyncio
@@ -11,14 +15,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+import structlog
 from sqlalchemy import Connection
 
+from engine.clock import Clock, SystemClock
+from engine.errors import UnreachableError
 from engine.ledger import leases
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Entry, encode_entries
 from engine.ledger.leases import Lease
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
+
+FIRST_RETRY_SECONDS = 0.1
+LONGEST_RETRY_SECONDS = 2.0
+PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; after that the worker ends and is started again
 
 
 class LeaseLostError(Exception):
@@ -37,10 +50,23 @@ class Recorder:
 
     Args:
         ledger: stays open for longer than the recorder.
+        clock: for waiting while the ledger is away.
+        patience: tells for how many seconds an absence is borne; less once the worker is to stop.
+        durable: told of every commit, the lease and its last sequence, before anybody acts on it.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock | None = None,
+        *,
+        patience: Callable[[], float] = lambda: PATIENCE_SECONDS,
+        durable: Callable[[Lease, int], None] = lambda _lease, _sequence: None,
+    ) -> None:
         self._ledger = ledger
+        self._clock = clock or SystemClock()
+        self._patience = patience
+        self._durable = durable
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
@@ -60,17 +86,30 @@ class Recorder:
         await waiting.durable
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a write transaction of its own.
+        """Run `work` in a write transaction of its own; again, while the ledger is away.
+
+        Args:
+            work: done twice it must do no more than once.
 
         Raises:
-            MailrunError: the ledger could not be written; nothing of it was recorded.
+            MailrunError: the ledger could not be written; nothing of it was recorded, unless it was away for long.
         """
 
         def run() -> T:
             with self._ledger.write() as tx:
                 return work(tx)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        loop, begun, wait = asyncio.get_running_loop(), self._clock.monotonic(), FIRST_RETRY_SECONDS
+        while True:
+            try:
+                return await loop.run_in_executor(self._thread, run)
+            except UnreachableError as error:
+                if self._clock.monotonic() - begun >= self._patience():
+                    raise
+                if wait == FIRST_RETRY_SECONDS:
+                    log.warning("ledger.away", what=error.what, note="nothing is sent until the ledger is back")
+            await self._clock.sleep(wait)
+            wait = min(LONGEST_RETRY_SECONDS, wait * 2)
 
     async def close(self) -> None:
         """Wait for what is being written and end the thread."""
@@ -81,24 +120,33 @@ class Recorder:
     async def _commit_waiting(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
+            values = self._number(group)
             try:
-                lost = await self.transact(partial(self._write, group))
+                lost = await self.transact(partial(_append_all, values))
+                for lease in values.keys() - lost:
+                    self._durable(lease, self._sequences[lease])
             except Exception as error:  # noqa: BLE001 - every waiter must learn of it, whatever it is
                 _answer(group, {waiting.lease: error for waiting in group})
             else:
                 _answer(group, {lease: LeaseLostError() for lease in lost})
 
-    def _write(self, group: list[_Waiting], tx: Connection) -> set[Lease]:
-        """Append one journal row a lease; returns the leases that have a newer owner."""
+    def _number(self, group: list[_Waiting]) -> dict[Lease, tuple[int, bytes]]:
+        """Make one journal row a lease: its sequence and its value."""
         entries: dict[Lease, list[Entry]] = {}
         for waiting in group:
             entries.setdefault(waiting.lease, []).append(waiting.entry)
-        lost = set()
-        for lease, of_lease in entries.items():
-            sequence = self._sequences[lease] = self._sequences.get(lease, 0) + 1
-            if not leases.append_journal(tx, lease, sequence=sequence, entries=encode_entries(of_lease)):
-                lost.add(lease)
-        return lost
+        for lease in entries:
+            self._sequences[lease] = self._sequences.get(lease, 0) + 1
+        return {lease: (self._sequences[lease], encode_entries(of_lease)) for lease, of_lease in entries.items()}
+
+
+def _append_all(values: Mapping[Lease, tuple[int, bytes]], tx: Connection) -> set[Lease]:
+    """Append a group; returns the leases that have a newer owner."""
+    return {
+        lease
+        for lease, (sequence, entries) in values.items()
+        if not leases.append_journal(tx, lease, sequence=sequence, entries=entries)
+    }
 
 
 def _answer(group: list[_Waiting], errors: Mapping[Lease, Exception]) -> None:

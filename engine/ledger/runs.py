@@ -1,5 +1,6 @@
 """Runs: one row each, and the states they go through."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,10 @@ import orjson
 from sqlalchemy import Connection, exists, func, insert, literal, select, update
 from sqlalchemy.engine import Row
 
+from engine.ledger.database import insert_unless_there
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
+
+OVER = (RunState.FINISHED, RunState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,16 @@ class Run:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    paused_by: str | None = None
+    next_manifest_digest: str | None = None
+    pruned_at: datetime | None = None
+    suspect: bool = False
 
 
 def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
     """Add a run with its leases; False where it is there already (another launch was first)."""
-    if find_run(tx, run.name) is not None:
-        return False
-    tx.execute(
-        insert(run_table).values(
+    inserted = tx.execute(
+        insert_unless_there(tx, run_table).values(
             name=run.name,
             state=run.state.value,
             reason=run.reason,
@@ -46,6 +52,8 @@ def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
             created_at=run.created_at,
         )
     )
+    if inserted.rowcount != 1:
+        return False
     if lease_rows:
         tx.execute(
             insert(lease_table),
@@ -71,13 +79,21 @@ def _to_run(row: Row[tuple[object, ...]]) -> Run:
 
 
 def start_run(tx: Connection, name: str, now: datetime) -> None:
-    """A worker begins: planned or paused becomes sending; the first start keeps its time."""
+    """A worker begins: planned or paused becomes sending; the first start keeps its time.
+
+    What a person paused stays paused until a person resumes it.
+    """
     tx.execute(
         update(run_table)
-        .where(run_table.c.name == name, run_table.c.state.in_([RunState.PLANNED, RunState.PAUSED]))
+        .where(
+            run_table.c.name == name,
+            run_table.c.state.in_([RunState.PLANNED, RunState.PAUSED]),
+            run_table.c.paused_by.is_(None),
+        )
         .values(
             state=RunState.SENDING,
             reason=None,
+            finished_at=None,
             started_at=func.coalesce(run_table.c.started_at, literal(now, Timestamp)),
         )
     )
@@ -92,21 +108,85 @@ def pause_run(tx: Connection, name: str, reason: str) -> None:
     )
 
 
-def pause_run_left_alone(tx: Connection, name: str, *, worker: str, alive_since: datetime, reason: str) -> None:
-    """Pause a run that a worker leaves, unless another live worker goes on with it."""
-    others = exists().where(
-        worker_table.c.run == name, worker_table.c.id != worker, worker_table.c.heartbeat_at > alive_since
+def hold_run(tx: Connection, name: str, *, who: str, reason: str) -> bool:
+    """Pause a run for a person; it stays so until `continue_run`. False where it is over."""
+    held = tx.execute(
+        update(run_table)
+        .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
+        .values(state=RunState.PAUSED, reason=reason, paused_by=who)
     )
+    return held.rowcount == 1
+
+
+def continue_run(tx: Connection, name: str) -> bool:
+    """Let a paused run go on; False where it is not paused."""
+    continued = tx.execute(
+        update(run_table)
+        .where(run_table.c.name == name, run_table.c.state == RunState.PAUSED)
+        .values(state=RunState.SENDING, reason=None, paused_by=None)
+    )
+    return continued.rowcount == 1
+
+
+def cancel_run(tx: Connection, name: str, *, reason: str, now: datetime) -> bool:
+    """End a run for good, whatever is left unsent; False where it is over."""
+    cancelled = tx.execute(
+        update(run_table)
+        .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
+        .values(state=RunState.CANCELLED, reason=reason, paused_by=None, finished_at=now)
+    )
+    return cancelled.rowcount == 1
+
+
+def reopen_run(tx: Connection, name: str, reason: str) -> None:
+    """A finished run has something to do again: it is paused, and the next launch goes on."""
+    tx.execute(
+        update(run_table)
+        .where(run_table.c.name == name, run_table.c.state == RunState.FINISHED)
+        .values(state=RunState.PAUSED, reason=reason)
+    )
+
+
+def clear_suspicion(tx: Connection, name: str) -> None:
+    """A person has settled what a restored ledger could not know."""
+    tx.execute(update(run_table).where(run_table.c.name == name).values(suspect=False))
+
+
+def set_next_manifest(tx: Connection, name: str, digest: str) -> None:
+    """Say that run.json is about to be rewritten: from now on either digest is right."""
+    tx.execute(update(run_table).where(run_table.c.name == name).values(next_manifest_digest=digest))
+
+
+def set_manifest(tx: Connection, name: str, digest: str) -> None:
+    """Say that run.json was rewritten."""
+    values = {"manifest_digest": digest, "next_manifest_digest": None}
+    tx.execute(update(run_table).where(run_table.c.name == name).values(values))
+
+
+def mark_pruned(tx: Connection, name: str, now: datetime) -> None:
+    """Say that a run's files are gone."""
+    tx.execute(update(run_table).where(run_table.c.name == name).values(pruned_at=now))
+
+
+def pause_run_left_alone(tx: Connection, name: str, *, worker: str, live: Collection[str], reason: str) -> None:
+    """Pause a run that a worker leaves, unless another live worker goes on with it."""
+    # Two that leave at once must not each count on the other.
+    tx.execute(select(run_table.c.name).where(run_table.c.name == name).with_for_update())
+    others = exists().where(worker_table.c.run == name, worker_table.c.id != worker, worker_table.c.id.in_(live))
     if not tx.execute(select(others)).scalar_one():
         pause_run(tx, name, reason)
 
 
-def finish_run(tx: Connection, name: str, now: datetime) -> bool:
-    """Finish a run whose leases are all settled; False where something is left or it is not sending."""
+def finish_run(tx: Connection, name: str, now: datetime, *, states: Collection[RunState] = (RunState.SENDING,)) -> bool:
+    """Finish a run whose leases are all settled; False where something is left or it is in none of `states`."""
     unsettled = exists().where(lease_table.c.run == name, lease_table.c.settled_at.is_(None))
     done = tx.execute(
         update(run_table)
-        .where(run_table.c.name == name, run_table.c.state == RunState.SENDING, ~unsettled)
-        .values(state=RunState.FINISHED, finished_at=now)
+        .where(run_table.c.name == name, run_table.c.state.in_(states), ~unsettled)
+        .values(
+            state=RunState.FINISHED,
+            reason=None,
+            finished_at=func.coalesce(run_table.c.finished_at, literal(now, Timestamp)),
+        )
     )
     return done.rowcount == 1

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 
@@ -63,16 +65,22 @@ run_table = Table(
     Column("name", String(129), primary_key=True),  # CAMPAIGN/KEY
     Column("state", String(16), nullable=False),
     Column("reason", Text),  # why it is paused or cancelled
+    Column("paused_by", Text),  # the person who paused it: workers wait for `resume`; null where mailrun itself did
     Column("sandbox", Boolean, nullable=False),  # sent to the embedded sandbox, never to be mixed with the real SES
     Column("folder", Text, nullable=False),  # within the store
     Column("manifest_digest", String(64), nullable=False),  # sha256 of run.json
+    Column("next_manifest_digest", String(64)),  # while run.json is being rewritten: either is right
     Column("rows_read", Integer, nullable=False),
     Column("accepted", Integer, nullable=False),
     Column("excluded", Text, nullable=False),  # JSON: reason -> count
     Column("created_at", Timestamp, nullable=False),
     Column("started_at", Timestamp),
     Column("finished_at", Timestamp),
+    Column("pruned_at", Timestamp),  # its files are gone; the row stays, so that its key is never sent again
+    # The ledger was restored or has failed over while the run was under way: it may be older than what was sent.
+    Column("suspect", Boolean, nullable=False, server_default=false()),
 )
+Index("ix_run_created_at", run_table.c.created_at)
 
 worker_table = Table(
     "worker",
@@ -82,7 +90,8 @@ worker_table = Table(
     Column("account", Text, nullable=False),  # the endpoint whose rate is shared
     Column("host", Text, nullable=False),
     Column("process", Text, nullable=False),  # pid and start: tells on this host whether the worker still lives
-    Column("heartbeat_at", Timestamp, nullable=False),
+    Column("heartbeat_at", Timestamp, nullable=False),  # for people; no clock of another machine decides anything
+    Column("beats", Integer, nullable=False, server_default="0"),  # grows: who watches it sees that the worker lives
 )
 
 lease_table = Table(
@@ -104,6 +113,15 @@ lease_table = Table(
     Column("outcomes_file", Text),
     Column("outcomes_digest", String(64)),
 )
+# Sums over all runs: `status`.
+Index(
+    "ix_lease_settled",
+    lease_table.c.run,
+    lease_table.c.sent,
+    lease_table.c.refused,
+    lease_table.c.failed,
+    lease_table.c.in_doubt,
+)
 # Taking the next lease and "is anything left?" look at unsettled leases alone.
 Index(
     "ix_lease_unsettled",
@@ -124,6 +142,31 @@ journal_table = Table(
     ForeignKeyConstraint(["run", "lease"], ["lease.run", "lease.ordinal"]),
 )
 
+decision_table = Table(
+    "decision",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", String(129), index=True),  # null: of no single run
+    Column("at", Timestamp, nullable=False),
+    Column("who", Text, nullable=False),  # user@host
+    Column("what", String(32), nullable=False),  # the command, and how
+    Column("detail", Text, nullable=False),  # JSON, without addresses
+)
+
+forgotten_table = Table(
+    "forgotten",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # HMAC of the normalised address under the store's key
+    Column("bucket", BigInteger, nullable=False),  # a shorter keyed hash: tells quickly who is certainly not meant
+    Column("at", Timestamp, nullable=False),
+)
+
+place_table = Table(
+    "place",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("place", Text, nullable=False),  # where this data lives, see engines.py
+)
 suppression_table = Table(
     "suppression",
     metadata,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from engine.ledger.schema import suppression_table
 
@@ -44,9 +44,14 @@ def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int
     return added
 
 
+def remove_suppressions(tx: Connection, key: str) -> None:
+    """Remove an address from the list, whatever the topic."""
+    tx.execute(delete(suppression_table).where(suppression_table.c.key == key))
+
+
 def iterate_suppressions(tx: Connection) -> Iterator[list[Suppression]]:
     """Read the whole list in blocks, ordered by address and topic; never all of it in memory."""
     ordered = select(suppression_table).order_by(suppression_table.c.key, suppression_table.c.topic)
-    result = tx.execution_options(yield_per=_ROWS_AT_ONCE).execute(ordered)
+    result = tx.execute(ordered.execution_options(yield_per=_ROWS_AT_ONCE))
     for rows in result.partitions(_ROWS_AT_ONCE):
         yield [Suppression(row.key, row.topic, row.reason, row.source, row.at) for row in rows]

@@ -1,51 +1,108 @@
-"""Workers: who is sending, and whether they still live."""
+"""Workers: who is sending, and whether they still live.
+
+Whether a worker lives is told without comparing clocks of different machines, or two readings of a clock that may
+jump: its row carries a counter that grows with every heartbeat, and whoever wants to know watches the counter by
+its own monotonic clock. A worker that was never seen before lives until it has been silent for long enough.
+"""
 
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from engine.ledger.database import insert_unless_there
 from engine.ledger.schema import RunState, run_table, worker_table
 
 HEARTBEAT_SECONDS = 1.0
 # A worker that could not write a heartbeat for so long has lost its leases to whoever asks.
-ALIVE = timedelta(seconds=15)
+SILENCE_SECONDS = 15.0
+# By the wall clock, for people alone: `status` has not watched anybody.
+ALIVE = timedelta(seconds=SILENCE_SECONDS)
+_LONG_GONE = timedelta(days=1)  # their rows are swept; one that wakes writes itself in again
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What a worker learns with its heartbeat."""
+    """What a worker learns with its heartbeat.
+
+    Attributes:
+        paused_by: the person who paused the run; its workers wait.
+        workers_on_account: how many share the account's rate, at least one.
+    """
 
     state: RunState
     reason: str | None
     workers_on_account: int
+    paused_by: str | None = None
+
+
+@dataclass(slots=True)
+class Liveness:
+    """What one process knows of who lives: worker -> its last counter, and when that was new."""
+
+    seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def list_live(self, tx: Connection, monotonic: float, *, account: str | None = None) -> set[str]:
+        """Look at all workers; return those that live.
+
+        Args:
+            tx: any transaction.
+            monotonic: this process's own clock, in seconds.
+            account: only those that send for this account.
+        """
+        table, host = worker_table.c, describe_host()
+        rows = tx.execute(select(table.id, table.account, table.host, table.process, table.beats)).all()
+        known = {row.id: self.seen.get(row.id) for row in rows}
+        self.seen = {
+            row.id: was if (was := known[row.id]) is not None and was[0] == row.beats else (row.beats, monotonic)
+            for row in rows
+        }
+        return {
+            row.id
+            for row in rows
+            if monotonic - self.seen[row.id][1] < SILENCE_SECONDS
+            and (row.host != host or _is_running(row.process))
+            and account in (None, row.account)
+        }
 
 
 def register_worker(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> None:
-    """Add a worker; on this host, first remove those whose process is gone, so that their leases are free at once."""
-    _retire_dead(tx)
+    """Add a worker; first remove those of this host whose process is gone, so that their leases are free at once."""
+    _sweep(tx, now)
+    _insert(tx, worker, run=run, account=account, now=now)
+
+
+def _insert(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> None:
     tx.execute(
-        insert(worker_table).values(
+        insert_unless_there(tx, worker_table).values(
             id=worker,
             run=run,
             account=account,
-            host=_describe_host(),
+            host=describe_host(),
             process=describe_process(os.getpid()),
             heartbeat_at=now,
         )
     )
 
 
-def beat(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> Pulse:
-    """Record that a worker lives; learn the run's state and how many share the account's rate (at least one)."""
-    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(heartbeat_at=now))
-    state, reason = tx.execute(select(run_table.c.state, run_table.c.reason).where(run_table.c.name == run)).one()
-    alive = select(func.count()).where(worker_table.c.account == account, worker_table.c.heartbeat_at > now - ALIVE)
-    return Pulse(RunState(state), reason, max(1, tx.execute(alive).scalar_one()))
+def beat(  # noqa: PLR0913 - a heartbeat says who, for what, and when by both clocks
+    tx: Connection, worker: str, *, run: str, account: str, now: datetime, monotonic: float, liveness: Liveness
+) -> Pulse:
+    """Record that a worker lives; learn the run's state and how many share the account's rate."""
+    table = worker_table.c
+    beaten = tx.execute(update(worker_table).where(table.id == worker).values(heartbeat_at=now, beats=table.beats + 1))
+    if beaten.rowcount != 1:  # it was silent for so long that its row was swept
+        _insert(tx, worker, run=run, account=account, now=now)
+    columns = run_table.c
+    of_run = select(columns.state, columns.reason, columns.paused_by).where(columns.name == run)
+    state, reason, paused_by = tx.execute(of_run).one()
+    alive = liveness.list_live(tx, monotonic, account=account)
+    return Pulse(RunState(state), reason, max(1, len(alive)), paused_by)
 
 
 def unregister_worker(tx: Connection, worker: str) -> None:
@@ -54,17 +111,35 @@ def unregister_worker(tx: Connection, worker: str) -> None:
 
 
 def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:
-    """Read the ids of a run's workers that live."""
-    alive = select(worker_table).where(worker_table.c.run == run, worker_table.c.heartbeat_at > now - ALIVE)
-    host = _describe_host()
-    return {row.id for row in tx.execute(alive) if row.host != host or _is_running(row.process)}
+    """Read the ids of a run's workers that seem to live, for people to look at."""
+    return list_all_live_workers(tx, now).get(run, set())
 
 
-def _retire_dead(tx: Connection) -> None:
-    here = select(worker_table.c.id, worker_table.c.process).where(worker_table.c.host == _describe_host())
+def list_all_live_workers(tx: Connection, now: datetime) -> dict[str, set[str]]:
+    """Read the workers of all runs that seem to live, for people to look at: run -> ids."""
+    fresh = select(worker_table).where(worker_table.c.heartbeat_at > now - ALIVE)
+    host = describe_host()
+    found: dict[str, set[str]] = {}
+    for row in tx.execute(fresh):
+        if row.host != host or _is_running(row.process):
+            found.setdefault(row.run, set()).add(row.id)
+    return found
+
+
+def _sweep(tx: Connection, now: datetime) -> None:
+    table = worker_table.c
+    here = select(table.id, table.process).where(table.host == describe_host())
     dead = [row.id for row in tx.execute(here) if not _is_running(row.process)]
     if dead:
-        tx.execute(delete(worker_table).where(worker_table.c.id.in_(dead)))
+        tx.execute(delete(worker_table).where(table.id.in_(dead)))
+    tx.execute(delete(worker_table).where(table.heartbeat_at < now - _LONG_GONE))
+
+
+def describe_host() -> str:
+    """Name the machine together with its space of process numbers: containers may share a host's name."""
+    with suppress(OSError):
+        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - no path but a number
+    return socket.gethostname()
 
 
 def _describe_host() -> str:
@@ -82,9 +157,13 @@ def describe_process(pid: int) -> str:
     """
     with suppress(OSError):
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{pid}/{ticks}@{boot}"
+        return f"{pid}/{ticks}@{_read_boot()}"
     return f"{pid}/"
+
+
+@cache
+def _read_boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _is_running(process: str) -> bool:

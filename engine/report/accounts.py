@@ -22,7 +22,8 @@ class Accounts:
         excluded: reason -> rows.
         outcomes: outcome -> recipients, without `unsent`.
         in_flight: of those in doubt, how many a live worker still expects an answer for.
-        store: the run's folder.
+        store: the run's folder, or its URL.
+        workers: how many live.
     """
 
     run: str
@@ -35,7 +36,8 @@ class Accounts:
     in_flight: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    store: Path
+    store: Path | str
+    workers: int = 0
 
     def count(self, outcome: Outcome) -> int:
         """Return how many recipients have an outcome."""
@@ -64,6 +66,7 @@ class Accounts:
             "excluded": dict(self.excluded),
             **{str(outcome): self.count(outcome) for outcome in Outcome},
             "in_flight": self.in_flight,
+            "workers": self.workers,
             "balanced": self.balanced,
             "started_at": _format_time(self.started_at),
             "finished_at": _format_time(self.finished_at),

@@ -1,6 +1,7 @@
 """Making a run's accounts from the ledger: a sum over settled leases, and the journals of open ones."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -8,6 +9,7 @@ from sqlalchemy import Connection
 from engine.errors import UsageError, nearest
 from engine.ledger import leases, runs, workers
 from engine.ledger.journal import Outcome
+from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 from engine.report.accounts import Accounts
 from engine.store.folder import Store
@@ -18,16 +20,27 @@ def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Acco
 
     An intent without a result is in doubt; under a live worker it is in flight as well.
     """
-    outcomes = Counter(leases.sum_settled(tx, run.name))
-    alive = workers.list_live_workers(tx, run.name, now)
-    in_flight = 0
-    for lease in leases.list_leases(tx, run.name):
-        if lease.settlement is not None or lease.epoch == 0:
-            continue
+    settled = leases.sum_settled(tx, run.name)
+    begun = leases.list_begun(tx, run.name).get(run.name, [])
+    live = workers.list_live_workers(tx, run.name, now)
+    return _add_up(tx, run, store, settled=settled, begun=begun, live=live)
+
+
+def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
+    tx: Connection,
+    run: Run,
+    store: Store,
+    *,
+    settled: Mapping[Outcome, int],
+    begun: Sequence[LeaseState],
+    live: Collection[str],
+) -> Accounts:
+    outcomes, in_flight = Counter(settled), 0
+    for lease in begun:
         history = leases.replay_lease(tx, run.name, lease.ordinal)
         outcomes.update(result.outcome for result in history.results.values())
         outcomes[Outcome.IN_DOUBT] += len(history.open_intents)
-        in_flight += len(history.open_intents) if lease.worker in alive else 0
+        in_flight += len(history.open_intents) if lease.worker in live else 0
     return Accounts(
         run=run.name,
         state=run.state,
@@ -39,7 +52,8 @@ def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Acco
         in_flight=in_flight,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        store=store.root / run.folder,
+        store=store.describe(run.folder),
+        workers=len(live),
     )
 
 
@@ -63,4 +77,16 @@ def require_accounts(tx: Connection, name: str, store: Store, now: datetime) -> 
 
 def list_accounts(tx: Connection, store: Store, now: datetime) -> list[Accounts]:
     """Read the accounts of all runs, the newest first."""
-    return [read_accounts(tx, run, store, now) for run in runs.list_runs(tx)]
+    settled, begun = leases.sum_all_settled(tx), leases.list_begun(tx)
+    live = workers.list_all_live_workers(tx, now)
+    return [
+        _add_up(
+            tx,
+            run,
+            store,
+            settled=settled.get(run.name, {}),
+            begun=begun.get(run.name, ()),
+            live=live.get(run.name, ()),
+        )
+        for run in runs.list_runs(tx)
+    ]

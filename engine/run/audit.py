@@ -10,12 +10,15 @@ from sqlalchemy import Connection
 
 from engine.audience.plan import read_lease
 from engine.ledger import leases
-from engine.ledger.journal import Outcome
+from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.report.accounts import Accounts
+from engine.run.against import Comparison, compare
 from engine.run.manifest import Manifest, find_damage, read_manifest
-from engine.store.folder import Store, digest_file
+from engine.run.open_lease import decode_outcomes, hold_open_intents, parse_name
+from engine.run.planning import refuse_if_pruned
+from engine.store.folder import Store, digest_bytes
 
 
 @dataclass(slots=True)
@@ -25,19 +28,30 @@ class Audit:
     Attributes:
         accounts: added up from the files, and from the journal where a lease is still open.
         problems: a sentence for everything that is damaged or does not add up; empty where all is proved.
+        comparison: with the receiving side's list, where one was given.
     """
 
     accounts: Accounts
     problems: list[str] = field(default_factory=list)
+    comparison: Comparison | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `audit --json`: accounts that are not proved are not balanced."""
         balanced = self.accounts.balanced and not self.problems
-        return self.accounts.to_json() | {"balanced": balanced, "problems": self.problems}
+        compared = {} if self.comparison is None else {"against": self.comparison.to_json()}
+        return self.accounts.to_json() | {"balanced": balanced, "problems": self.problems} | compared
 
 
-def audit_run(tx: Connection, run: Run, store: Store) -> Audit:
+def audit_run(tx: Connection, run: Run, store: Store, against: pl.DataFrame | None = None) -> Audit:
     """Prove a run's accounts.
+
+    A damaged outcomes file is set aside, so that nobody counts it; the ledger keeps its counts.
+
+    Args:
+        tx: a read transaction.
+        run: which.
+        store: where its files are.
+        against: the receiving side's own list, as `read_list` gives it.
 
     Read are the plan's Parquet, every settled lease's outcome file and the journals of open leases. Each file
     must have the digest that was recorded when it was written; each recipient of a settled lease exactly one outcome.
@@ -45,21 +59,27 @@ def audit_run(tx: Connection, run: Run, store: Store) -> Audit:
     Raises:
         DataError: run.json is missing or damaged, so that nothing can be proved.
     """
-    folder = store.root / run.folder
-    manifest = read_manifest(folder, run.manifest_digest)
+    refuse_if_pruned(run)
+    folder = store.fetch(run.folder)
+    manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
     problems = find_damage(folder / "plan", manifest.plan_files)
     problems += find_damage(folder / "campaign", manifest.campaign_files)
     outcomes: Counter[Outcome] = Counter()
+    told: dict[int, Result] = {}
     accepted, excluded = 0, dict[str, int]()
     if not problems:
         accepted, excluded = _count_plan(folder / "plan", manifest, problems)
         for state in leases.list_leases(tx, run.name):
             if state.settlement is None:
-                outcomes.update(_replay_lease(tx, run.name, state.ordinal))
+                counts, results = _replay_lease(tx, run.name, state.ordinal)
             else:
                 planned = read_lease(folder / "plan", manifest.leases[state.ordinal])
-                outcomes.update(_count_outcomes(folder / "outcomes", state.settlement, planned, problems))
-    problems += _find_strangers(tx, run, folder / "outcomes")
+                outcomes_file = _OutcomesFile(store, f"{run.folder}/outcomes/{state.settlement.outcomes_file}")
+                counts, results = _count_outcomes(outcomes_file, state.settlement, planned, problems)
+            outcomes.update(counts)
+            if against is not None:
+                told |= results
+    problems += _find_strangers(tx, run, store)
     accounts = Accounts(
         run=run.name,
         state=run.state,
@@ -70,17 +90,21 @@ def audit_run(tx: Connection, run: Run, store: Store) -> Audit:
         outcomes=outcomes,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        store=folder,
+        store=store.describe(run.folder),
     )
+    comparison = None
+    if against is not None and not problems:
+        comparison = compare(told, against)
+        problems += comparison.problems
     if not problems and not accounts.balanced:
         problems.append(f"{accounts.rows_read} rows were read, and the parts add up to something else")
-    return Audit(accounts, problems)
+    return Audit(accounts, problems, comparison)
 
 
 def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[int, dict[str, int]]:
     """Count the plan's rows anew; report where run.json says otherwise."""
-    accepted = pl.scan_parquet(plan / "recipients-*.parquet").select(pl.len()).collect().item()
-    reasons = pl.scan_parquet(plan / "excluded-*.parquet").group_by("reason").len().collect()
+    accepted = pl.scan_parquet(manifest.list_plan(plan, "recipients")).select(pl.len()).collect().item()
+    reasons = pl.scan_parquet(manifest.list_plan(plan, "excluded")).group_by("reason").len().collect()
     excluded = dict(sorted(reasons.iter_rows()))
     if accepted != manifest.accepted:
         problems.append(f"the plan has {accepted} recipients, and run.json says {manifest.accepted}")
@@ -90,40 +114,58 @@ def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[in
     return accepted, in_order | excluded
 
 
-def _replay_lease(tx: Connection, run: str, ordinal: int) -> Counter[Outcome]:
+def _replay_lease(tx: Connection, run: str, ordinal: int) -> tuple[Counter[Outcome], dict[int, Result]]:
     history = leases.replay_lease(tx, run, ordinal)
-    counts = Counter(result.outcome for result in history.results.values())
-    counts[Outcome.IN_DOUBT] += len(history.open_intents)
-    return counts
+    results = {**history.results, **hold_open_intents(history, 0.0)}
+    return Counter(result.outcome for result in results.values()), results
+
+
+@dataclass(frozen=True, slots=True)
+class _OutcomesFile:
+    store: Store
+    key: str
+
+    def __str__(self) -> str:
+        return self.store.describe(self.key)
 
 
 def _count_outcomes(
-    folder: Path, settlement: Settlement, planned: pl.DataFrame, problems: list[str]
-) -> Counter[Outcome]:
+    file: _OutcomesFile, settlement: Settlement, planned: pl.DataFrame, problems: list[str]
+) -> tuple[Counter[Outcome], dict[int, Result]]:
     """Count a settled lease's outcomes from its file; nothing is counted from a damaged one."""
-    path = folder / settlement.outcomes_file
-    if not path.is_file():
-        problems.append(f"{path} is missing")
-        return Counter()
-    if digest_file(path) != settlement.outcomes_digest:
-        problems.append(f"{path} is not what was written: its digest differs")
-        return Counter()
-    outcomes = pl.read_parquet(path)
+    data = file.store.read(file.key)
+    if data is None:
+        problems.append(f"{file} is missing")
+        return Counter(), {}
+    if digest_bytes(data) != settlement.outcomes_digest:
+        aside = file.store.set_aside(file.key)
+        problems.append(f"{file} is not what was written: its digest differs; it was set aside as {aside}")
+        return Counter(), {}
+    outcomes = pl.read_parquet(data)
     if not outcomes["row"].sort().equals(planned["row"].sort()):
-        problems.append(f"{path} does not have exactly one outcome for each recipient of its lease")
-    counts = Counter({Outcome(name): count for name, count in outcomes["outcome"].value_counts().iter_rows()})
+        problems.append(f"{file} does not have exactly one outcome for each recipient of its lease")
+    results = decode_outcomes(outcomes)
+    counts = Counter(result.outcome for result in results.values())
     if {k: v for k, v in counts.items() if v} != {k: v for k, v in settlement.counts.items() if v}:
-        problems.append(f"{path} adds up to other counts than the ledger has for its lease")
-    return counts
+        problems.append(f"{file} adds up to other counts than the ledger has for its lease")
+    return counts, results
 
 
-def _find_strangers(tx: Connection, run: Run, outcomes: Path) -> list[str]:
-    """Name outcome files that no settled lease knows; readers of the folder would count them."""
-    known = set()
-    for state in leases.list_leases(tx, run.name):
-        if state.settlement is not None:
-            known.add(state.settlement.outcomes_file)
-        else:  # a worker writes the file just before it settles the lease, and may have ended between both
-            known |= {f"lease-{state.ordinal:05d}-{epoch}.parquet" for epoch in range(1, state.epoch + 1)}
-    found = {path.name for path in outcomes.glob("lease-*.parquet")}
-    return [f"{outcomes / name} belongs to no settled lease" for name in sorted(found - known)]
+def _find_strangers(tx: Connection, run: Run, store: Store) -> list[str]:
+    """Name outcome files that no settled lease knows; readers of the folder would count them.
+
+    A worker writes the file just before it settles the lease, and clears earlier ones away just after: such files of an
+    epoch that the lease has had are no strangers while it is open or has just been settled.
+    """
+    states = {state.ordinal: state for state in leases.list_leases(tx, run.name)}
+    folder = f"{run.folder}/outcomes"
+    strangers = []
+    for name in sorted(store.list_names(folder)):
+        place = parse_name(name)
+        state = None if place is None else states.get(place[0])
+        known = state is not None and place is not None and place[1] <= state.epoch
+        if state is not None and state.settlement is not None and known:
+            known = name == state.settlement.outcomes_file or place[1] == state.epoch  # type: ignore[index] # known
+        if not known and name.endswith(".parquet"):
+            strangers.append(f"{store.describe(folder)}/{name} belongs to no settled lease")
+    return strangers

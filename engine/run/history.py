@@ -1,7 +1,6 @@
 """Telling the store's history whom messages went to, for frequency caps."""
 
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 
@@ -29,6 +28,5 @@ def write_lease_history(frozen: FrozenRun, opened: OpenLease, day: date) -> None
             "at": milliseconds.cast(pl.Datetime("ms", "UTC")),
         }
     )
-    messages = opened.recipients.select("row", "key").join(times, on="row")
-    root = frozen.folder.parents[len(Path(frozen.run.folder).parts) - 1]
-    write_history(root, frozen.run.name, opened.lease.ordinal, messages, day)
+    messages = opened.recipients.select("row", "key").drop_nulls("key").join(times, on="row")
+    write_history(frozen.store, frozen.run.name, opened.lease.ordinal, messages, day)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,12 +25,12 @@ from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.runs import Run
-from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run import content_check, planning, preflight
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
-from engine.run.accounting import require_accounts
-from engine.run.manifest import digest_campaign
+from engine.run.accounting import require_accounts, require_run
+from engine.run.changes import find_changes
+from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.planning import FrozenRun, PlanRequest, StagedRun
 from engine.run.rendering import RenderJob
 from engine.run.sending import Sending, send_run
@@ -61,27 +62,47 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchRequest:
-    """What to launch and with what.
+class Surroundings:
+    """What a worker of any run works with.
 
     Attributes:
-        plan: campaign, key, workspace, limit, sandbox.
         endpoint: the embedded sandbox; None for what botocore resolves.
         read_keys: reads the keys that sign unsubscribe tokens, where the campaign has links of its own.
-        confirm: asked once, before a new run is frozen; False calls it off.
         begin: told the run's accounts as sending begins.
         count: told every final result.
     """
 
-    plan: PlanRequest
     store: Store
     ledger: Ledger
     endpoint: Endpoint | None
     read_keys: Callable[[], tuple[bytes, ...]]
     clock: Clock
-    confirm: Confirm
     begin: Callable[[Accounts], None]
     count: Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest(Surroundings):
+    """What to launch and with what.
+
+    Attributes:
+        plan: campaign, key, workspace, limit, sandbox.
+        confirm: asked once, before a new run is frozen; False calls it off.
+    """
+
+    plan: PlanRequest
+    confirm: Confirm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkRequest(Surroundings):
+    """Which run to work on, and with what.
+
+    Attributes:
+        name: the run's, CAMPAIGN/KEY.
+    """
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +125,25 @@ async def launch(request: LaunchRequest) -> Launched:
         PausedError: a second signal stopped it at once.
         MailrunError: nothing was begun, or ledger or store failed on the way.
     """
+    return await _until_stopped(partial(_launch, request))
+
+
+async def work(request: WorkRequest) -> Launched:
+    """Be another worker of a run that was launched, here or on another machine, until it ends or must stop.
+
+    Raises:
+        UsageError: the ledger does not know the run, or it goes to the embedded sandbox of a launch.
+        PausedError: a second signal stopped it at once.
+        MailrunError: ledger or store failed on the way.
+    """
+    return await _until_stopped(partial(_work, request))
+
+
+async def _until_stopped(body: Callable[[Stop], Awaitable[Launched]]) -> Launched:
     stop = Stop()
     try:
         with stop_on_signals(stop):
-            return await _launch(request, stop)
+            return await body(stop)
     except asyncio.CancelledError:
         raise PausedError(
             "stopped at once: calls that were in flight are in doubt", remedy="launch again to go on; it tells which"
@@ -116,7 +152,7 @@ async def launch(request: LaunchRequest) -> Launched:
 
 async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     known = _find_run(request)
-    if known is not None and known.state in (RunState.FINISHED, RunState.CANCELLED):
+    if known is not None and known.state in runs.OVER:
         return Launched(_read_accounts(request, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request)
@@ -125,10 +161,32 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
             frozen, quota = await _plan_and_freeze(request, account, stop)
         else:
             frozen, quota = await _take_up(request, known, account)
+        refuse_if_ledger_is_behind(request.ledger, frozen.run, request.store)
         if not stop.requested:
             async with open_client(SENDS, request.endpoint) as sender:
                 await _send(request, frozen, quota, account=account, sender=sender, stop=stop)
     return Launched(_read_accounts(request, request.plan.name), sent_now=True)
+
+
+async def _work(request: WorkRequest, stop: Stop) -> Launched:
+    with request.ledger.read() as tx:
+        known = require_run(tx, request.name)
+    if known.sandbox:
+        raise UsageError(
+            f"the run {known.name} goes to the sandbox inside its launch",
+            where="RUN",
+            remedy="go on with it by mailrun launch and the same --key and --sandbox",
+        )
+    if known.state in runs.OVER:
+        return Launched(_read_accounts(request, known.name), sent_now=False)
+    frozen = planning.open_run(known, request.store)
+    refuse_if_ledger_is_behind(request.ledger, known, request.store)
+    async with open_client(QUESTIONS, request.endpoint) as account:
+        quota = await preflight.check_account(account, _read_sender(_frozen_campaign(frozen)))
+        if not stop.requested:
+            async with open_client(SENDS, request.endpoint) as sender:
+                await _send(request, frozen, quota, account=account, sender=sender, stop=stop)
+    return Launched(_read_accounts(request, known.name), sent_now=True)
 
 
 def _find_run(request: LaunchRequest) -> Run | None:
@@ -155,7 +213,7 @@ def _refuse_second_run(request: LaunchRequest) -> None:
     if request.plan.is_key_given:
         return
     with request.ledger.read() as tx:
-        unfinished = [run for run in runs.list_runs(tx) if run.state not in (RunState.FINISHED, RunState.CANCELLED)]
+        unfinished = [run for run in runs.list_runs(tx) if run.state not in runs.OVER]
     campaign = request.plan.campaign.name
     for run in unfinished:
         if run.name.partition("/")[0] == campaign and run.sandbox == request.plan.sandbox:
@@ -222,15 +280,16 @@ async def _take_up(request: LaunchRequest, known: Run, client: Any) -> tuple[Fro
     """Open a run that was begun; what is sent is what was frozen, and a change since then is said."""
     frozen = planning.open_run(known, request.store)
     quota = await preflight.check_account(client, _read_sender(_frozen_campaign(frozen)))
-    if digest_campaign(request.plan.campaign.folder) != frozen.manifest.campaign_files:
-        log.warning("campaign.changed", run=known.name, note="the campaign as launched is sent, not as it is now")
+    if changes := find_changes(frozen.manifest, request.plan.workspace, campaign=request.plan.campaign.folder):
+        note = "what was launched is sent, not what is there now: " + "; ".join(changes)
+        log.warning("sources.changed", run=known.name, note=note)
     if request.plan.limit not in (None, frozen.manifest.limit) or request.plan.is_audience_given:
         log.warning("options.ignored", run=known.name, note="the plan is frozen: --audience and --limit change nothing")
     return frozen, quota
 
 
 async def _send(  # noqa: PLR0913 - what a worker needs, and both clients
-    request: LaunchRequest, frozen: FrozenRun, quota: Quota, *, account: Any, sender: Any, stop: Stop
+    request: Surroundings, frozen: FrozenRun, quota: Quota, *, account: Any, sender: Any, stop: Stop
 ) -> None:
     campaign = _frozen_campaign(frozen)
     envelope = prepare_envelope(campaign)
@@ -261,6 +320,6 @@ def _read_sender(campaign: Campaign) -> str:
     return parse_mailbox(campaign.spec.sender).address
 
 
-def _read_accounts(request: LaunchRequest, name: str) -> Accounts:
+def _read_accounts(request: Surroundings, name: str) -> Accounts:
     with request.ledger.read() as tx:
         return require_accounts(tx, name, request.store, request.clock.now())

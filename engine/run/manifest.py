@@ -14,13 +14,14 @@ FILE = "run.json"
 
 
 class FrozenSource(BaseModel):
-    """An audience file as it was when the plan was made."""
+    """A file of the audience or of suppressions as it was when the plan was made; `digest` is its SHA-256."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     size_bytes: int
     mtime_ns: int
+    digest: str = ""
     version: str | None = None  # an object's ETag
 
 
@@ -32,6 +33,8 @@ class Manifest(BaseModel):
         mailrun: the version that planned it.
         sandbox: it goes to the embedded sandbox.
         limit: `--limit`.
+        campaign_from: the campaign's folder, relative to the workspace where it lies inside.
+        sources: the audience's and the suppressions' files.
         lenient: `--lenient`.
         columns: the audience's columns that the content uses.
         audience_columns: all columns that the audience has.
@@ -50,6 +53,7 @@ class Manifest(BaseModel):
     created_at: datetime
     sandbox: bool
     limit: int | None
+    campaign_from: str = ""
     lenient: bool = False
     sources: tuple[FrozenSource, ...]
     columns: tuple[str, ...]
@@ -62,20 +66,30 @@ class Manifest(BaseModel):
     leases: tuple[LeaseRange, ...]
     notes: tuple[str, ...]
 
+    def list_plan(self, folder: Path, kind: str) -> list[Path]:
+        """List the plan's files of a kind, `recipients` or `excluded`, in the plan's folder."""
+        return [folder / name for name in sorted(self.plan_files) if name.startswith(f"{kind}-")]
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> str:
     """Write run.json; returns its SHA-256."""
-    data = manifest.model_dump_json(indent=1).encode()
+    data = encode_manifest(manifest)
     write_file(folder / FILE, data)
     return digest_bytes(data)
 
 
-def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return what run.json holds."""
+    return manifest.model_dump_json(indent=1).encode()
+
+
+def read_manifest(folder: Path, digest: str | None = None, next_digest: str | None = None) -> Manifest:
     """Read run.json.
 
     Args:
         folder: the run's.
         digest: what the ledger says it is; None where the ledger does not know the run yet.
+        next_digest: what it is where rewriting it was not seen to its end.
 
     Raises:
         DataError: it is missing, damaged or not what was frozen.
@@ -86,7 +100,7 @@ def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=remedy) from None
-    if digest is not None and digest_bytes(data) != digest:
+    if digest is not None and digest_bytes(data) not in (digest, next_digest):
         raise DataError(
             "is not what was frozen at launch: its digest differs from the ledger's", where=str(path), remedy=remedy
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 from engine.run.planning import FrozenRun
 
+FORGOTTEN_DETAIL = "forgotten before it was sent to"
 CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"
 
 OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -96,13 +98,18 @@ async def open_lease(
     recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
     history = await recorder.transact(lambda tx: leases.replay_lease(tx, lease.run, lease.ordinal))
     results = dict(history.results)
-    if not resend_in_doubt:
-        results.update(_hold_open_intents(history, clock.now().timestamp()))
-    doubtful = history.open_intents if resend_in_doubt else frozenset()
+    now = clock.now().timestamp()
+    forgotten = set(recipients.filter(pl.col("address").is_null())["row"])
+    held = hold_open_intents(history, now)  # nothing is sent again to who was forgotten: that doubt stays
+    results.update({row: result for row, result in held.items() if not resend_in_doubt or row in forgotten})
+    for row in forgotten - results.keys():
+        results[row] = Result(row, Outcome.FAILED, None, FORGOTTEN_DETAIL, now, history.attempts.get(row, 0))
+    doubtful = history.open_intents - results.keys()
     return OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
 
 
-def _hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
+def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
+    """Make results of intents that nobody will answer any more."""
     return {
         row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, now, history.attempts[row])
         for row in history.open_intents
@@ -127,3 +134,29 @@ def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> 
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()
+
+
+def decode_outcomes(frame: pl.DataFrame) -> dict[int, Result]:
+    """Read a lease's outcomes back: row -> result."""
+    columns = frame.select("row", "outcome", "message_id", "error", "at", "attempts").iter_rows()
+    return {
+        row: Result(row, Outcome(outcome), message_id, error, at.timestamp(), attempts)
+        for row, outcome, message_id, error, at, attempts in columns
+    }
+
+
+def name_outcomes(lease: Lease) -> str:
+    """Name a lease's outcomes file, and its mark while it is open.
+
+    The epoch is part of the name: a worker that lost the lease cannot overwrite its successor's file.
+    """
+    return f"lease-{lease.ordinal:05d}-{lease.epoch}"
+
+
+def parse_name(name: str) -> tuple[int, int] | None:
+    """Read ordinal and epoch back; None where it is no such name."""
+    found = _NAME.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+_NAME = re.compile(r"lease-(\d+)-(\d+)(?:\.parquet)?")

@@ -10,20 +10,23 @@ from pathlib import Path
 import engine
 from engine.audience import plan as audience_plan
 from engine.audience.checks import LookUp
+from engine.audience.exclusions import FindForgotten
+from engine.audience.objects import REMOTE
 from engine.audience.plan import Audience, Lists, Plan
-from engine.audience.sources import find_sources
+from engine.audience.sources import Source, find_sources
 from engine.audience.spec import Action
 from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.ledger.suppressions import Suppression, iterate_suppressions
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_tree, find_damage, read_manifest, write_manifest
-from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors, write_file
+from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
+from engine.store.history import HISTORY
 
 BEGUN = "begun"
 
@@ -43,7 +46,8 @@ class PlanRequest:
         is_audience_given: so was the audience.
         lenient: leave out damaged rows where the file would be refused.
         ledger: whose suppression list applies; None for none.
-        store: the store's folder, for history and caches; None for none.
+        store: for history and caches; None for none.
+        find_forgotten: tells which addresses belong to people who were forgotten.
     """
 
     campaign: Campaign
@@ -56,7 +60,8 @@ class PlanRequest:
     is_audience_given: bool = False
     lenient: bool = False
     ledger: Ledger | None = None
-    store: Path | None = None
+    store: Store | None = None
+    find_forgotten: FindForgotten | None = None
 
     @property
     def name(self) -> str:
@@ -66,11 +71,21 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class FrozenRun:
-    """A run whose plan, campaign and settings are frozen in its folder."""
+    """A run whose plan, campaign and settings are frozen in its folder.
+
+    Attributes:
+        folder: a local folder with what is frozen; of a store in a bucket it is a copy.
+        store: where outcomes are written.
+    """
 
     run: Run
     manifest: Manifest
     folder: Path
+    store: Store
+
+    def key(self, *parts: str) -> str:
+        """Return the store's key of something in the run's folder."""
+        return "/".join((self.run.folder, *parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +145,9 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
             lists=lists,
             downloads=downloads,
         )
+        sources = _freeze_sources((*opened.sources, *_find_suppressions(request)))
         shutil.rmtree(downloads)
-    manifest = _make_manifest(request, plan, opened, folder)
+    manifest = _make_manifest(request, plan, opened, sources, folder)
     write_manifest(folder, manifest)
     return manifest
 
@@ -153,11 +169,17 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
             look_up = _open_mail_hosts(request, stack)
         yield Lists(
             suppressions=_list_suppressions(request.ledger),
+            find_forgotten=request.find_forgotten,
             cap=spec.cap,
-            store=request.store,
+            store=_fetch_history(request),
             now=request.created_at,
             look_up=look_up,
         )
+
+
+def _fetch_history(request: PlanRequest) -> Path | None:
+    """Return the folder around the store's history, where the campaign has a cap that looks at it."""
+    return None if request.store is None or request.campaign.spec.cap is None else request.store.fetch(HISTORY).parent
 
 
 def _list_suppressions(ledger: Ledger | None) -> Iterator[list[Suppression]]:
@@ -170,23 +192,22 @@ def _list_suppressions(ledger: Ledger | None) -> Iterator[list[Suppression]]:
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
     from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and asked on request
 
-    cache = None if request.store is None else request.store / "cache" / "mx.parquet"
+    cache = None if request.store is None else request.store.root / "cache" / "mx.parquet"
     hosts = MailHosts(cache, request.created_at)
     stack.callback(hosts.remember)
     return hosts.look_up
 
 
-def _make_manifest(request: PlanRequest, plan: Plan, opened: Audience, folder: Path) -> Manifest:
-    sources = tuple(
-        FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, version=s.version)
-        for s in opened.sources
-    )
+def _make_manifest(
+    request: PlanRequest, plan: Plan, opened: Audience, sources: tuple[FrozenSource, ...], folder: Path
+) -> Manifest:
     return Manifest(
         run=request.name,
         mailrun=engine.__version__,
         created_at=request.created_at,
         sandbox=request.sandbox,
         limit=request.limit,
+        campaign_from=_name_folder(request.campaign.folder, request.workspace),
         lenient=request.lenient,
         sources=sources,
         columns=plan.columns,
@@ -198,6 +219,25 @@ def _make_manifest(request: PlanRequest, plan: Plan, opened: Audience, folder: P
         plan_files=digest_tree(folder / "plan"),
         leases=plan.leases,
         notes=plan.notes,
+    )
+
+
+def _name_folder(folder: Path, workspace: Path) -> str:
+    return folder.relative_to(workspace).as_posix() if folder.is_relative_to(workspace) else str(folder)
+
+
+def _find_suppressions(request: PlanRequest) -> Iterator[Source]:
+    """The files on this machine: of an object nobody could say later that it has not changed without asking for it."""
+    local = [place for place in request.campaign.spec.suppression.files if not place.startswith(REMOTE)]
+    yield from find_sources(local, request.workspace)
+
+
+def _freeze_sources(sources: tuple[Source, ...]) -> tuple[FrozenSource, ...]:
+    return tuple(
+        FrozenSource(
+            name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, digest=digest_file(s.path), version=s.version
+        )
+        for s in sources
     )
 
 
@@ -218,14 +258,14 @@ def publish_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
 
 
 def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
-    folder = store.run_folder(name)
+    folder = store.fetch(f"runs/{name}", frozen_only=True)
     manifest = read_manifest(folder)
     run = Run(
         name=name,
         state=RunState.PLANNED,
         reason=None,
         sandbox=manifest.sandbox,
-        folder=str(folder.relative_to(store.root)),
+        folder=f"runs/{name}",
         manifest_digest=digest_file(folder / FILE),
         rows_read=manifest.rows_read,
         accepted=manifest.accepted,
@@ -236,20 +276,39 @@ def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
     )
     with ledger.write() as tx:
         is_new = runs.insert_run(tx, run, lease_rows=[lease.rows for lease in manifest.leases])
-        if is_new and (folder / BEGUN).exists():
+        if is_new and store.read(f"{run.folder}/{BEGUN}") is not None and not _has_traces(run, store):
             raise DataError(
                 "the ledger does not know this run, and its folder says that sending was begun",
-                where=str(folder),
+                where=store.describe(run.folder),
                 remedy="restore the ledger from a backup, or use the one that sent it (--ledger); nothing was sent now",
             )
         known = runs.find_run(tx, name)
-    return FrozenRun(known or run, manifest, folder)
+    return FrozenRun(known or run, manifest, folder, store)
+
+
+def _has_traces(run: Run, store: Store) -> bool:
+    """Whether marks or outcomes are there: they say what was sent, and marks.py holds the ledger against them."""
+    return any(store.list_names(f"{run.folder}/{folder}") for folder in ("open", "outcomes"))
+
+
+def refuse_if_pruned(run: Run) -> None:
+    """Check that a run still has its files.
+
+    Raises:
+        UsageError: only its counts are left.
+    """
+    if run.pruned_at is not None:
+        raise UsageError(
+            f"the files of {run.name} were pruned at {run.pruned_at:%Y-%m-%d}: only its counts are left",
+            where="RUN",
+            remedy="see: mailrun status",
+        )
 
 
 def mark_begun(frozen: FrozenRun, now: datetime) -> None:
     """Leave a mark in the run's folder before the first message: a ledger that does not know of it is not its own."""
-    if not (frozen.folder / BEGUN).exists():
-        write_file(frozen.folder / BEGUN, now.isoformat().encode())
+    if frozen.store.read(frozen.key(BEGUN)) is None:
+        frozen.store.create(frozen.key(BEGUN), now.isoformat().encode())
 
 
 def open_run(run: Run, store: Store) -> FrozenRun:
@@ -257,9 +316,11 @@ def open_run(run: Run, store: Store) -> FrozenRun:
 
     Raises:
         DataError: its folder is missing or damaged.
+        UsageError: its files were pruned.
     """
-    folder = store.root / run.folder
-    manifest = read_manifest(folder, run.manifest_digest)
+    refuse_if_pruned(run)
+    folder = store.fetch(run.folder, frozen_only=True)
+    manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
     damage = find_damage(folder / "campaign", manifest.campaign_files)
     damage += find_damage(folder / "plan", manifest.plan_files)
     if damage:
@@ -268,4 +329,4 @@ def open_run(run: Run, store: Store) -> FrozenRun:
             where=str(folder),
             remedy="restore the run's folder from a backup; nothing was begun again",
         )
-    return FrozenRun(run, manifest, folder)
+    return FrozenRun(run, manifest, folder, store)

@@ -252,7 +252,7 @@ def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
         accepted=manifest.accepted,
         excluded=manifest.excluded,
         outcomes={},
-        store=folder,
+        store=str(folder),
     )
 
 

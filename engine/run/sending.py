@@ -25,12 +25,15 @@ from engine.errors import MailrunError, ServiceError
 from engine.ledger import runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
-from engine.ledger.recorder import Recorder
+from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.schema import RunState
+from engine.ledger.workers import Liveness, Pulse
+from engine.run.marks import Marks
 from engine.run.planning import FrozenRun
 from engine.run.worker import Tools, Worker
 
 QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for the whole account
+LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is away while the worker is to stop: within a pod's grace period
 
 log = structlog.get_logger()
 
@@ -64,8 +67,14 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         MailrunError: ledger or store failed; what was in flight is in doubt or unsent, as the ledger says.
     """
     worker_id = uuid.uuid4().hex
-    recorder = Recorder(sending.ledger)
     stop, clock, name = sending.stop, sending.clock, frozen.run.name
+    marks, liveness = Marks(frozen.store, frozen.run.folder), Liveness()
+    recorder = Recorder(
+        sending.ledger,
+        clock,
+        patience=lambda: LAST_PATIENCE_SECONDS if stop.requested else PATIENCE_SECONDS,
+        durable=marks.advance,
+    )
     limits = _Limits(sending.quota, spec)
     gate = Gate(Pacer(limits.ceiling, clock.monotonic()), clock, stop, left_24_hours=sending.quota.left_24_hours)
     dispatcher = Dispatcher(
@@ -79,6 +88,8 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
     )
     tools = Tools(
         recorder=recorder,
+        liveness=liveness,
+        marks=marks,
         renderer=sending.renderer,
         dispatcher=dispatcher,
         guard=FailureGuard(spec.guard.max_failure_rate),
@@ -86,7 +97,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         clock=clock,
         count=sending.count,
     )
-    watch = _Watch(worker_id, name, sending, recorder, gate, limits)
+    watch = _Watch(worker_id, name, sending, recorder, gate, limits, liveness)
     try:
         await watch.register()
         async with _watched([watch.beat_for_ever(), watch.refresh_for_ever()], stop):
@@ -123,6 +134,7 @@ class _Watch:
     recorder: Recorder
     gate: Gate
     limits: _Limits
+    liveness: Liveness
 
     async def register(self) -> None:
         now, account = self.sending.clock.now(), self.sending.account
@@ -140,15 +152,34 @@ class _Watch:
             await self._beat()
 
     async def _beat(self) -> None:
-        now, account = self.sending.clock.now(), self.sending.account
+        clock, account = self.sending.clock, self.sending.account
+        now, monotonic = clock.now(), clock.monotonic()
         pulse = await self.recorder.transact(
-            lambda tx: workers.beat(tx, self.worker_id, run=self.run, account=account, now=now)
+            lambda tx: workers.beat(
+                tx,
+                self.worker_id,
+                run=self.run,
+                account=account,
+                now=now,
+                monotonic=monotonic,
+                liveness=self.liveness,
+            )
         )
-        if pulse.state in (RunState.PAUSED, RunState.CANCELLED):
-            self.sending.stop.request(StopReason(StopCause.PAUSED, pulse.reason or f"the run was {pulse.state}"))
+        self._obey(pulse)
         if pulse.workers_on_account != self.limits.workers:
             self.limits.workers = pulse.workers_on_account
             self.gate.set_limits(ceiling=self.limits.ceiling)
+
+    def _obey(self, pulse: Pulse) -> None:
+        """Wait where a person paused the run, end where it is over or mailrun itself paused it."""
+        held = pulse.state is RunState.PAUSED and pulse.paused_by is not None
+        if held != self.gate.held:
+            note = f"nothing is sent until: mailrun resume {self.run}" if held else "sending goes on"
+            log.warning("run.held" if held else "run.continued", run=self.run, reason=pulse.reason, note=note)
+            self.gate.held = held
+        if pulse.state is not RunState.SENDING and not held:
+            cause = StopCause.PAUSED if pulse.state is RunState.PAUSED else StopCause.OVER
+            self.sending.stop.request(StopReason(cause, pulse.reason or f"the run was {pulse.state}"))
 
     async def refresh_for_ever(self) -> None:
         while True:
@@ -168,17 +199,16 @@ class _Watch:
 
     async def leave(self) -> None:
         """Finish the run if nothing is left, or pause it with the reason; then leave the ledger."""
-        now, reason = self.sending.clock.now(), self.sending.stop.reason
-        alive_since = now - workers.ALIVE
+        clock, reason = self.sending.clock, self.sending.stop.reason
+        now, monotonic = clock.now(), clock.monotonic()
 
         def end(tx: Connection) -> None:
             if not runs.finish_run(tx, self.run, now) and reason is not None:
                 if reason.cause is StopCause.PAUSED:
                     runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}")
-                else:
-                    runs.pause_run_left_alone(
-                        tx, self.run, worker=self.worker_id, alive_since=alive_since, reason=reason.text
-                    )
+                elif reason.cause is not StopCause.OVER:
+                    live = self.liveness.list_live(tx, monotonic)
+                    runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=reason.text)
             workers.unregister_worker(tx, self.worker_id)
 
         await self.recorder.transact(end)

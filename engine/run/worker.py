@@ -5,10 +5,10 @@ so that the rate is used across the border.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+
+from sqlalchemy import Connection
 
 from engine.account.client import CONNECTIONS
 from engine.campaign.render import Renderer, RenderError
@@ -16,14 +16,16 @@ from engine.clock import Clock
 from engine.delivery.dispatch import Dispatcher
 from engine.delivery.guard import FailureGuard
 from engine.delivery.stop import Stop, StopCause, StopReason
-from engine.ledger import leases, workers
+from engine.ledger import leases
 from engine.ledger.journal import Outcome, Result
-from engine.ledger.leases import Lease, Settlement
+from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
+from engine.ledger.workers import Liveness
 from engine.run.history import write_lease_history
-from engine.run.open_lease import OpenLease, Recipient, encode_outcomes, open_lease
+from engine.run.marks import Marks
+from engine.run.open_lease import OpenLease, Recipient, open_lease
 from engine.run.planning import FrozenRun
-from engine.store.folder import digest_bytes, write_file
+from engine.run.settling import clear_after, clear_before, write_outcomes
 
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
 WAIT_FOR_OTHERS_SECONDS = 1.0
@@ -34,10 +36,14 @@ class Tools:
     """What a worker works with.
 
     Attributes:
+        liveness: what this process knows of the other workers.
+        marks: of the leases that are open.
         count: told every final result.
     """
 
     recorder: Recorder
+    liveness: Liveness
+    marks: Marks
     renderer: Renderer
     dispatcher: Dispatcher
     guard: FailureGuard
@@ -61,6 +67,7 @@ class Worker:
         self._tools = tools
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._closing: set[asyncio.Task[None]] = set()
+        self._holding: set[int] = set()  # ordinals of the leases that are open here
 
     async def work(self) -> None:
         """Send until every lease of the run is settled, or the stop is requested; drain what is in flight."""
@@ -80,10 +87,16 @@ class Worker:
             await asyncio.wait(self._closing)
 
     async def _take_lease(self) -> Lease | None:
-        run, alive_since = self._frozen.run.name, self._tools.clock.now() - workers.ALIVE
-        return await self._tools.recorder.transact(
-            lambda tx: leases.take_lease(tx, run, worker=self._id, alive_since=alive_since)
-        )
+        run, monotonic = self._frozen.run.name, self._tools.clock.monotonic()
+
+        def take(tx: Connection) -> Lease | None:
+            live = self._tools.liveness.list_live(tx, monotonic) | {self._id}
+            return leases.take_lease(tx, run, worker=self._id, live=live, holding=self._holding)
+
+        lease = await self._tools.recorder.transact(take)
+        if lease is not None:
+            self._holding.add(lease.ordinal)
+        return lease
 
     async def _wait_for_leases(self) -> bool:
         """Wait for own leases to close, or others to settle or lose theirs; False where none is left."""
@@ -98,6 +111,7 @@ class Worker:
 
     async def _send_lease(self, lease: Lease) -> None:
         """Start all rows of a lease; it closes by itself when the last has ended."""
+        await asyncio.to_thread(self._tools.marks.open, lease)
         opened = await open_lease(
             lease,
             self._frozen,
@@ -168,29 +182,19 @@ class Worker:
                 await self._tools.recorder.transact(lambda tx: leases.release_lease(tx, opened.lease))
         except Exception as error:  # noqa: BLE001 - as in _handle
             self._fail(error)
+        finally:
+            self._tools.marks.close(opened.lease)
+            self._holding.discard(opened.lease.ordinal)
 
     async def _settle(self, opened: OpenLease) -> None:
-        """Write the outcomes durably, then settle in one transaction.
-
-        The epoch is part of the file's name: a worker that lost the lease cannot overwrite its successor's file.
-        """
+        """Write the outcomes durably, then settle in one transaction; then clear away what earlier owners left."""
         lease, now = opened.lease, self._tools.clock.now()
-        path = self._frozen.folder / "outcomes" / f"lease-{lease.ordinal:05d}-{lease.epoch}.parquet"
-        data = await asyncio.to_thread(_write_outcomes, path, opened)
+        settlement = await asyncio.to_thread(write_outcomes, self._frozen, lease, opened.recipients, opened.results)
         if not self._frozen.run.sandbox:
             await asyncio.to_thread(write_lease_history, self._frozen, opened, now.date())
-        counts = Counter(result.outcome for result in opened.results.values())
-        settlement = Settlement(counts, path.name, digest_bytes(data))
-        for epoch in range(1, lease.epoch):  # files of owners that ended before they settled; first, so that none stays
-            path.with_name(f"lease-{lease.ordinal:05d}-{epoch}.parquet").unlink(missing_ok=True)
-        if not await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now)):
-            path.unlink(missing_ok=True)
+        await asyncio.to_thread(clear_before, self._frozen, lease)
+        settled = await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now))
+        await asyncio.to_thread(clear_after, self._frozen, lease, settled=settled)
 
     def _fail(self, error: BaseException) -> None:
         self._tools.stop.request(StopReason(StopCause.ERROR, str(error), error=error))
-
-
-def _write_outcomes(path: Path, opened: OpenLease) -> bytes:
-    data = encode_outcomes(opened.recipients, opened.results)
-    write_file(path, data)
-    return data

@@ -1,6 +1,7 @@
 """The store in a local folder: durable writes, digests, and where things are.
 
-A file is there whole or not at all: written aside, flushed to the disk, then renamed into place.
+A file is there whole or not at all: written aside, flushed to the disk, then renamed into place. `S3Store` (s3.py) is
+the same store in a bucket; a key is a path inside the store, with slashes.
 """
 
 import errno
@@ -44,6 +45,77 @@ class Store:
     def run_folder(self, name: str) -> Path:
         """Return where a run `CAMPAIGN/KEY` lives."""
         return self.root / "runs" / name
+
+    def describe(self, key: str) -> str:
+        """Return where something is, for people."""
+        return str(self.root / key)
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a file whole and durably; one that was there is replaced."""
+        write_file(self.root / key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file whole and durably unless it is there; False where it was."""
+        path = self.root / key
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        write_file(aside, data)
+        with translate_os_errors(path):
+            try:
+                path.hardlink_to(aside)
+            except FileExistsError:
+                return False
+            finally:
+                aside.unlink()
+            sync_folder(path.parent)
+            return True
+
+    def read(self, key: str) -> bytes | None:
+        """Read a file; None where there is none."""
+        with translate_os_errors(self.root / key):
+            try:
+                return (self.root / key).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def list_names(self, folder: str) -> set[str]:
+        """List the files of a folder, without those that are being written."""
+        with translate_os_errors(self.root / folder):
+            try:
+                return {path.name for path in (self.root / folder).iterdir() if not path.name.startswith(".")}
+            except FileNotFoundError:
+                return set()
+
+    def delete(self, key: str) -> None:
+        """Remove a file, if it is there."""
+        with translate_os_errors(self.root / key):
+            (self.root / key).unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> str:
+        """Move a damaged file out of the way without losing it; returns where it is now."""
+        path = self.root / key
+        aside = path.parent.parent / "damaged" / path.name
+        with translate_os_errors(path):
+            aside.parent.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
+            path.rename(aside)
+        return str(aside)
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
+        with translate_os_errors(self.root / folder):
+            shutil.rmtree(self.root / folder, ignore_errors=False) if (self.root / folder).exists() else None
+
+    def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - a bucket's copies cost time
+        """Return a local folder that holds what the store's folder holds now.
+
+        Args:
+            folder: a run's.
+            frozen_only: run.json, campaign/ and plan/ are enough.
+        """
+        return self.root / folder
+
+    def open_mark(self, key: str) -> "Mark":
+        """Make the mark of a lease that is being worked on."""
+        return FileMark(self.root / key)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Path]:
@@ -89,6 +161,40 @@ def _remove_tree(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return
+
+
+class Mark:
+    """The mark of an open lease in a store that cannot be told of every commit: it is there, and no more."""
+
+    def advance(self, sequence: int) -> None:
+        """Say up to where the journal is durable."""
+
+    def close(self) -> None:
+        """Let go of it; it stays where it is."""
+
+
+class FileMark(Mark):
+    """The mark of an open lease, beside the outcomes: how far the ledger's journal has been.
+
+    It survives the ledger, so that a ledger restored from a backup is known to be older than what was sent. It is not
+    flushed to the disk: if the machine fails it may lag behind the ledger, never be ahead of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with translate_os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE)
+            sync_folder(path.parent)
+        self._path = path
+
+    def advance(self, sequence: int) -> None:
+        """Write the sequence in place: one write of a few bytes."""
+        with translate_os_errors(self._path):
+            os.pwrite(self._file, b"%012d" % sequence, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
 
 
 def _lock(folder: Path, flags: int = 0) -> int:

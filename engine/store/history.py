@@ -7,21 +7,22 @@ from pathlib import Path
 
 import polars as pl
 
-from engine.store.folder import write_file
+from engine.store.folder import Store
 
 HISTORY_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.String,
     "run": pl.String,
     "at": pl.Datetime("ms", "UTC"),
 }
+HISTORY = "history"
 _DAY = "day="
 
 
-def write_history(root: Path, run: str, lease: int, messages: pl.DataFrame, day: date) -> None:
+def write_history(store: Store, run: str, lease: int, messages: pl.DataFrame, day: date) -> None:
     """Write the messages of a lease; a file that was there, from a settlement that a crash undid, is replaced.
 
     Args:
-        root: the store's folder.
+        store: where.
         run: CAMPAIGN/KEY.
         lease: its ordinal.
         messages: `key` (the normalised address) and `at` of every message that was handed over, also in doubt.
@@ -29,13 +30,13 @@ def write_history(root: Path, run: str, lease: int, messages: pl.DataFrame, day:
 
     Raises:
         PausedError: the disk is full or failing.
-        ConfigurationError: the folder may not be written.
+        ConfigurationError: the store may not be written.
     """
     buffer = io.BytesIO()
     rows = messages.select("key", pl.lit(run).alias("run"), pl.col("at").cast(pl.Datetime("ms", "UTC")))
     rows.select(*HISTORY_SCHEMA).write_parquet(buffer)
     name = f"{run.replace('/', '--')}-lease-{lease:05d}.parquet"
-    write_file(root / "history" / f"{_DAY}{day.isoformat()}" / name, buffer.getvalue())
+    store.write(f"{HISTORY}/{_DAY}{day.isoformat()}/{name}", buffer.getvalue())
 
 
 def find_history(root: Path, since: datetime) -> list[Path]:
@@ -45,6 +46,22 @@ def find_history(root: Path, since: datetime) -> list[Path]:
     one message for each address, so `key` and `run` together name it.
     """
     first = since.astimezone(UTC).date()
-    folders = (root / "history").glob(f"{_DAY}*")
+    folders = (root / HISTORY).glob(f"{_DAY}*")
     recent = (folder for folder in folders if date.fromisoformat(folder.name.removeprefix(_DAY)) >= first)
     return sorted(path for folder in recent for path in folder.glob("*.parquet"))
+
+
+def erase_from_history(store: Store, key: str) -> None:
+    """Remove the messages to an address: who is forgotten gets no more of them, so that no cap needs them.
+
+    Raises:
+        PausedError: the disk is full or failing.
+    """
+    folder = store.fetch(HISTORY)
+    for path in sorted(folder.glob(f"{_DAY}*/*.parquet")):
+        messages = pl.read_parquet(path, hive_partitioning=False)
+        others = messages.filter(pl.col("key") != key)
+        if others.height < messages.height:
+            buffer = io.BytesIO()
+            others.write_parquet(buffer)
+            store.write(f"{HISTORY}/{path.relative_to(folder).as_posix()}", buffer.getvalue())

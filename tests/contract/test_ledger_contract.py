@@ -1,10 +1,10 @@
-"""What every ledger promises, whatever database holds it. Another database is another entry of DATABASES."""
+"""What every ledger promises, whatever database holds it: each law is tried on SQLite and on PostgreSQL."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -23,11 +23,7 @@ from engine.ledger.leases import Lease, Settlement
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, journal_table, lease_table, metadata, worker_table
 
-# Each makes the URL of an empty database of its own.
-DATABASES: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder / 'ledger.db'}"}
-
 NAME = "welcome/2026-11-24"
-ALIVE_SINCE = START - workers.ALIVE
 RUN = Run(
     name=NAME,
     state=RunState.PLANNED,
@@ -44,9 +40,9 @@ RUN = Run(
 )
 
 
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
+@pytest.fixture
+def url(ledger_url: str) -> str:
+    return ledger_url
 
 
 @pytest.fixture
@@ -70,8 +66,21 @@ def add_worker(tx: Connection, worker: str, heartbeat_at: datetime = START, **va
     tx.execute(insert(worker_table).values(heartbeat_at=heartbeat_at, **row))
 
 
+def live_in(tx: Connection) -> set[str]:
+    """Whose heartbeat is fresh: what a worker that has watched the others knows."""
+    fresh = select(worker_table.c.id).where(worker_table.c.heartbeat_at > START - workers.ALIVE)
+    return set(tx.execute(fresh).scalars())
+
+
+def beat(tx: Connection, worker: str, now: datetime = START) -> workers.Pulse:
+    liveness = workers.Liveness()
+    return workers.beat(tx, worker, run=NAME, account="ses", now=now, monotonic=0.0, liveness=liveness)
+
+
 def take(tx: Connection, worker: str) -> Lease | None:
-    return leases.take_lease(tx, NAME, worker=worker, alive_since=ALIVE_SINCE)
+    own = select(lease_table.c.ordinal).where(lease_table.c.worker == worker)
+    holding = tx.execute(own).scalars().all()
+    return leases.take_lease(tx, NAME, worker=worker, live=live_in(tx), holding=holding)
 
 
 def taken(tx: Connection, worker: str) -> Lease:
@@ -81,7 +90,11 @@ def taken(tx: Connection, worker: str) -> Lease:
 
 
 def settlement(**counts: int) -> Settlement:
-    return Settlement({Outcome(name): count for name, count in counts.items()}, "lease.parquet", "e" * 64)
+    return Settlement({Outcome(name): count for name, count in counts.items()}, "lease.parquet", digest_of(counts))
+
+
+def digest_of(counts: dict[str, int]) -> str:
+    return sha256(repr(counts).encode()).hexdigest()
 
 
 def find(tx: Connection) -> Run:
@@ -236,7 +249,7 @@ def test_a_worker_that_leaves_pauses_the_run_unless_another_goes_on_with_it(
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
     add_worker(tx, "leaving")
     add_worker(tx, "other", **other)
-    runs.pause_run_left_alone(tx, NAME, worker="leaving", alive_since=ALIVE_SINCE, reason="stopped by SIGTERM")
+    runs.pause_run_left_alone(tx, NAME, worker="leaving", live=live_in(tx), reason="stopped by SIGTERM")
     assert find(tx).state is state
     assert find(tx).reason == (None if state is RunState.SENDING else "stopped by SIGTERM")
 
@@ -334,7 +347,10 @@ def test_settling_keeps_the_sums_drops_the_lease_s_journal_and_leaves_the_others
     assert leases.read_journal(tx, NAME, 1) == [b"[[1]]"]
     state = leases.list_leases(tx, NAME)[0]
     counts = {Outcome.SENT: 1, Outcome.REFUSED: 0, Outcome.FAILED: 0, Outcome.IN_DOUBT: 1}
-    assert (state.worker, state.settlement) == (None, Settlement(counts, "lease.parquet", "e" * 64))
+    assert (state.worker, state.settlement) == (
+        None,
+        Settlement(counts, "lease.parquet", digest_of({"sent": 1, "in_doubt": 1})),
+    )
     assert leases.settle_lease(tx, second, settlement(sent=1, failed=1), START)
     sums = {Outcome.SENT: 2, Outcome.REFUSED: 0, Outcome.FAILED: 1, Outcome.IN_DOUBT: 1}
     assert leases.sum_settled(tx, NAME) == sums
@@ -343,6 +359,89 @@ def test_settling_keeps_the_sums_drops_the_lease_s_journal_and_leaves_the_others
 
 def test_a_run_without_settled_leases_sums_to_nothing(tx: Connection):
     assert set(leases.sum_settled(tx, NAME).values()) == {0}
+
+
+def test_the_same_record_twice_is_one_record_and_told_as_durable_both_times(tx: Connection):
+    """The answer to a commit may be lost; the worker then tries it again."""
+    lease = taken(tx, "a")
+    for _ in range(2):
+        assert leases.append_journal(tx, lease, sequence=1, entries=b"[[1]]")
+    assert leases.read_journal(tx, NAME, 0) == [b"[[1]]"]
+
+
+def test_settling_twice_with_the_same_file_says_yes_twice(tx: Connection):
+    lease = taken(tx, "a")
+    for _ in range(2):
+        assert leases.settle_lease(tx, lease, settlement(sent=2), START)
+
+
+def test_a_lease_taken_by_a_commit_whose_answer_was_lost_is_taken_again(tx: Connection):
+    add_worker(tx, "a")
+    lost = leases.take_lease(tx, NAME, worker="a", live={"a"})
+    again = leases.take_lease(tx, NAME, worker="a", live={"a"}, holding=[])
+    assert (lost, again) == (Lease(NAME, 0, 1), Lease(NAME, 0, 2))
+
+
+def test_a_settled_lease_can_be_opened_again_under_the_next_epoch(tx: Connection):
+    leases.settle_lease(tx, taken(tx, "a"), settlement(sent=1, in_doubt=1), START)
+    state = leases.list_leases(tx, NAME)[0]
+    assert leases.reopen_lease(tx, NAME, state, epoch=2) == Lease(NAME, 0, 2)
+    assert leases.reopen_lease(tx, NAME, state, epoch=2) is None
+    assert leases.list_leases(tx, NAME)[0].settlement is None
+    assert taken(tx, "b") == Lease(NAME, 0, 3)
+
+
+def test_leases_are_taken_by_two_at_the_same_moment_without_waiting_for_each_other(ledger: Ledger):
+    """In PostgreSQL the first transaction holds its lease's row; SQLite lets one writer in at a time."""
+    with ledger.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2, 2])
+        runs.start_run(tx, NAME, START)
+        add_worker(tx, "a")
+        add_worker(tx, "b")
+    if ledger.url.startswith("sqlite"):
+        return
+    with ledger.write() as one, ledger.write() as other:
+        first, second = taken(one, "a"), taken(other, "b")
+    assert {first.ordinal, second.ordinal} == {0, 1}
+
+
+def test_a_lease_whose_owner_is_recording_at_this_moment_is_not_taken_over(ledger: Ledger):
+    """The record locks the lease's row: either it is durable before the take-over, or it is refused after it."""
+    if ledger.url.startswith("sqlite"):
+        return  # one writer at a time
+    with ledger.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2])
+        runs.start_run(tx, NAME, START)
+        lease = taken(tx, "slow")
+    with ledger.write() as slow, ledger.write() as successor:
+        assert leases.append_journal(slow, lease, sequence=1, entries=b"[[1]]")
+        assert leases.take_lease(successor, NAME, worker="b", live={"b"}) is None
+    with ledger.write() as successor:
+        assert leases.take_lease(successor, NAME, worker="b", live={"b"}) == replace(lease, epoch=2)
+    with ledger.write() as zombie:
+        assert not leases.append_journal(zombie, lease, sequence=2, entries=b"[[2]]")
+
+
+def test_a_run_is_paused_resumed_and_cancelled_by_people(tx: Connection):
+    assert runs.hold_run(tx, NAME, who="ann@desk", reason="wrong price")
+    runs.start_run(tx, NAME, START)  # a pod that starts again does not undo it
+    assert (find(tx).state, find(tx).paused_by) == (RunState.PAUSED, "ann@desk")
+    assert runs.continue_run(tx, NAME)
+    assert not runs.continue_run(tx, NAME)
+    assert (find(tx).state, find(tx).paused_by, find(tx).reason) == (RunState.SENDING, None, None)
+    assert runs.cancel_run(tx, NAME, reason="called off", now=START)
+    assert not runs.hold_run(tx, NAME, who="ann@desk", reason="too late")
+    assert not runs.cancel_run(tx, NAME, reason="again", now=START)
+    assert (find(tx).state, find(tx).reason) == (RunState.CANCELLED, "called off")
+
+
+def test_what_remains_of_pruned_leases_are_their_sums(tx: Connection):
+    for counts in ({"sent": 1, "in_doubt": 1}, {"sent": 2}):
+        leases.settle_lease(tx, taken(tx, "a"), settlement(**counts), START)
+    before = leases.sum_settled(tx, NAME)
+    leases.collapse_leases(tx, NAME, START)
+    assert leases.sum_settled(tx, NAME) == before
+    assert count_rows(tx, lease_table) == 1
 
 
 # -- workers -----------------------------------------------------------------------------------------------------------
@@ -358,7 +457,7 @@ def test_a_registered_worker_lives_until_it_is_unregistered(tx: Connection):
 def test_a_worker_lives_as_long_as_its_heartbeat_is_fresh_and_dies_without(tx: Connection):
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
     assert workers.list_live_workers(tx, NAME, START + workers.ALIVE) == set()
-    workers.beat(tx, "me", run=NAME, account="ses", now=START + timedelta(seconds=10))
+    beat(tx, "me", START + timedelta(seconds=10))
     assert workers.list_live_workers(tx, NAME, START + workers.ALIVE) == {"me"}
 
 
@@ -366,15 +465,14 @@ def test_a_pulse_tells_the_run_s_state_and_who_shares_the_account(tx: Connection
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
     add_worker(tx, "same account, other run", run="other/1")
     add_worker(tx, "other account", account="elsewhere")
-    add_worker(tx, "silent", START - workers.ALIVE)
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
     runs.pause_run(tx, NAME, "quota")
-    pulse = workers.beat(tx, "me", run=NAME, account="ses", now=START)
+    pulse = beat(tx, "me")
     assert pulse == workers.Pulse(RunState.PAUSED, "quota", 2)
 
 
 def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):
-    assert workers.beat(tx, "unknown", run=NAME, account="ses", now=START).workers_on_account == 1
+    assert beat(tx, "unknown").workers_on_account == 1
 
 
 @pytest.mark.parametrize(
@@ -404,3 +502,15 @@ def test_a_process_is_named_by_its_pid_and_its_start():
     assert int(pid) == os.getpid()
     assert start == "" or start.partition("@")[0].isdecimal()
     assert workers.describe_process(2**22 + 1) == f"{2**22 + 1}/"
+
+
+def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Connection):
+    """Watched by the observer's monotonic clock alone: wall clocks of other machines, or jumps, decide nothing."""
+    add_worker(tx, "other", START - timedelta(days=3))
+    liveness = workers.Liveness()
+    assert liveness.list_live(tx, 0.0) == {"other"}
+    for second in range(1, 60):
+        workers.beat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
+        assert liveness.list_live(tx, float(second)) == {"other"}
+    assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS - 0.1) == {"other"}
+    assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS) == set()

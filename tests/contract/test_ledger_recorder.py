@@ -21,7 +21,6 @@ from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 
 NAME = "welcome/1"
-ALIVE_SINCE = START
 RUN = Run(NAME, RunState.SENDING, None, False, "f", "d", 9, 9, {}, START, None, None)  # noqa: FBT003 - a row, in order
 
 
@@ -50,9 +49,9 @@ def commits(ledger: Ledger) -> Counter[str]:
     return seen
 
 
-async def take_lease(recorder: Recorder, worker: str = "me") -> Lease:
+async def take_lease(recorder: Recorder, worker: str = "me", holding: tuple[int, ...] = ()) -> Lease:
     lease = await recorder.transact(
-        lambda tx: leases.take_lease(tx, NAME, worker=worker, alive_since=ALIVE_SINCE),
+        lambda tx: leases.take_lease(tx, NAME, worker=worker, live={worker}, holding=holding),
     )
     assert lease is not None
     return lease
@@ -62,11 +61,14 @@ async def take_both(recorder: Recorder) -> tuple[Lease, Lease]:
     """Take two leases, so that each is owned under epoch 1."""
     await recorder.transact(
         lambda tx: tx.execute(
-            text("INSERT INTO worker VALUES ('me', :run, 'ses', 'here', '1/', '9999-01-01T00:00:00.000000Z')"),
+            text(
+                "INSERT INTO worker (id, run, account, host, process, heartbeat_at)"
+                " VALUES ('me', :run, 'ses', 'here', '1/', '9999-01-01T00:00:00.000000Z')"
+            ),
             {"run": NAME},
         )
     )
-    return await take_lease(recorder), await take_lease(recorder)
+    return await take_lease(recorder), await take_lease(recorder, holding=(0,))
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ def test_a_ledger_that_cannot_be_written_is_told_with_its_path(tmp_path: Path):
     assert raised.value.where == str(tmp_path / "file" / "ledger.db")
 
 
-@pytest.mark.parametrize("url", ["", "ledger.db", "sqlite://", "postgresql://u:secret@h/db"])
+@pytest.mark.parametrize("url", ["", "ledger.db", "sqlite://", "mysql://u:secret@h/db"])
 def test_a_url_that_is_no_sqlite_file_is_refused_with_the_right_form(url: str):
     with pytest.raises(ConfigurationError, match=r"sqlite:////absolute/path/ledger\.db") as raised:
         open_ledger(url)

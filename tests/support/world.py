@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +54,19 @@ class Finished:
 class World:
     """A workspace with the campaign `hello`, and the sandbox that its launches reach through AWS's own settings."""
 
-    def __init__(self, folder: Path, server: EmbeddedSandbox, record_folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: EmbeddedSandbox,
+        record_folder: Path,
+        *,
+        ledger: str | None = None,
+    ) -> None:
         self.folder = folder
         self.server = server
-        self._record_folder = record_folder
+        self.record_folder = record_folder
+        self._ledger = ledger
+        self.settings: dict[str, str] = {}  # of the environment of every command, such as MAILRUN_STORE
         self.campaign = folder / "campaigns" / "hello"
         self.campaign.mkdir(parents=True)
         (folder / "audiences").mkdir()
@@ -78,19 +87,24 @@ class World:
 
     @property
     def ledger_url(self) -> str:
-        return f"sqlite:///{self.folder / '.mailrun' / 'ledger.db'}"
+        return self._ledger or f"sqlite:///{self.folder / '.mailrun' / 'ledger.db'}"
 
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MAILRUN_"))}
-        return kept | {
-            "AWS_ENDPOINT_URL_SESV2": self.server.url,
-            "AWS_ACCESS_KEY_ID": self.server.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self.server.secret_access_key,
-            "AWS_DEFAULT_REGION": self.server.region,
-            "AWS_CONFIG_FILE": str(self.folder / "no-aws-config"),
-            "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "no-aws-credentials"),
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        kept |= {"MAILRUN_LEDGER": self._ledger} if self._ledger else {}
+        return (
+            kept
+            | self.settings
+            | {
+                "AWS_ENDPOINT_URL_SESV2": self.server.url,
+                "AWS_ACCESS_KEY_ID": self.server.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": self.server.secret_access_key,
+                "AWS_DEFAULT_REGION": self.server.region,
+                "AWS_CONFIG_FILE": str(self.folder / "no-aws-config"),
+                "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "no-aws-credentials"),
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+        )
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "engine", *arguments]
@@ -119,6 +133,20 @@ class World:
                 if stream is not None:
                     stream.close()
 
+    def start_under(self, prefix: Sequence[str], *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command under another program, such as strace."""
+        process = subprocess.Popen(
+            [*prefix, *self.command(*arguments)],
+            cwd=self.folder,
+            env=self.environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._processes.append(process)
+        return process
+
     def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
         return finish(self.start(*arguments, folder=folder, **environment))
 
@@ -130,10 +158,10 @@ class World:
 
     def accepted(self) -> list[dict[str, Any]]:
         """Read what the sandbox accepted: the receiving side's own record."""
-        return list(read_record(self._record_folder))
+        return list(read_record(self.record_folder))
 
     def accepted_count(self) -> int:
-        path = self._record_folder / "accepted.jsonl"
+        path = self.record_folder / "accepted.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def wait_for_accepted(self, count: int, process: subprocess.Popen[str]) -> None:
@@ -186,12 +214,12 @@ class World:
 
 
 @contextmanager
-def open_world(folder: Path, **settings: Any) -> Iterator[World]:
-    """Open a world; `settings` are the sandbox's."""
+def open_world(folder: Path, *, ledger: str | None = None, **settings: Any) -> Iterator[World]:
+    """Open a world; `settings` are the sandbox's, `ledger` is another than SQLite in the store."""
     record = folder / "record"
     given: dict[str, Any] = {"max_send_rate": 10_000.0, "max_24_hour_send": -1.0, **settings}
     with run_in_thread(SandboxSettings(record_folder=record, **given)) as server:
-        world = World(folder / "workspace", server, record)
+        world = World(folder / "workspace", server, record, ledger=ledger)
         try:
             yield world
         finally:

@@ -101,7 +101,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 async def desk(ledger: Ledger, clock: VirtualClock) -> AsyncIterator[Desk]:
     recorder = Recorder(ledger)
-    lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="me", alive_since=START))
+    lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="me", live={"me"}))
     assert lease is not None
     yield Desk(ledger, recorder, clock, ClockedStop(clock), lease)
     await recorder.close()
@@ -135,7 +135,7 @@ async def test_nothing_is_handed_over_where_the_intent_cannot_be_recorded(desk: 
 
 async def test_nothing_is_handed_over_under_a_lost_lease(desk: Desk):
     with desk.ledger.write() as tx:
-        leases.take_lease(tx, NAME, worker="other", alive_since=START)
+        leases.take_lease(tx, NAME, worker="other", live={"other"})
     transport = ScriptedTransport(SENT)
     with pytest.raises(LeaseLostError):
         await desk.dispatch(transport)

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, inspect
 
 from engine.ledger import suppressions
 from engine.ledger.database import open_ledger
@@ -42,11 +44,13 @@ def test_the_list_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_ledger_of_the_first_version_gets_the_table(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    open_ledger(url).close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE suppression"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        config = Config()
+        config.set_main_option("script_location", "engine.ledger:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        assert not inspect(connection).has_table("suppression")
     open_ledger(url).close()
     assert inspect(engine).has_table("suppression")
     with engine.connect() as connection:

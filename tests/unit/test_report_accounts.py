@@ -71,6 +71,7 @@ def test_json_has_the_keys_of_the_contract_and_their_values():
         "started_at": "2026-11-24T09:00:00Z",
         "finished_at": "2026-11-24T09:01:01Z",
         "store": "/store/runs/welcome/1",
+        "workers": 0,
     }
     assert replace(ACCOUNTS, started_at=None).to_json()["started_at"] is None
 

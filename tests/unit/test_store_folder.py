@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
 from engine.store.folder import Store, digest_bytes, digest_file, translate_os_errors, write_file
-from engine.store.keys import read_unsubscribe_key
+from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 
 NAME = "welcome/1"
 
@@ -173,21 +173,21 @@ def test_a_staging_is_locked_while_its_maker_works(store: Store):
 # -- its key -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_unsubscribe_key_is_made_once_and_then_stays(tmp_path: Path):
-    key, made = read_unsubscribe_key(tmp_path)
+def test_the_unsubscribe_key_is_made_once_and_then_stays(store: Store):
+    key, made = read_key(store, UNSUBSCRIBE_KEY)
     assert made
     assert len(key) >= 32
-    assert read_unsubscribe_key(tmp_path) == (key, False)
-    assert mode_of(tmp_path / "unsubscribe.key") == 0o600
-    assert names_in(tmp_path) == {"unsubscribe.key"}
+    assert read_key(store, UNSUBSCRIBE_KEY) == (key, False)
+    assert mode_of(store.root / "unsubscribe.key") == 0o600
+    assert names_in(store.root) == {".gitignore", "unsubscribe.key"}
 
 
-def test_two_stores_have_different_keys(tmp_path: Path):
-    (tmp_path / "b").mkdir()
-    assert read_unsubscribe_key(tmp_path)[0] != read_unsubscribe_key(tmp_path / "b")[0]
+def test_two_stores_have_different_keys(store: Store, tmp_path: Path):
+    assert read_key(store, UNSUBSCRIBE_KEY)[0] != read_key(Store(tmp_path / "b"), UNSUBSCRIBE_KEY)[0]
 
 
-def test_a_key_that_cannot_be_kept_is_told(tmp_path: Path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="cannot be used"):
-        read_unsubscribe_key(tmp_path / "file")
+def test_a_file_is_created_once(store: Store):
+    assert store.create("a/b", b"first")
+    assert not store.create("a/b", b"second")
+    assert store.read("a/b") == b"first"
+    assert names_in(store.root / "a") == {"b"}

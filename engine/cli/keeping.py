@@ -1,0 +1,77 @@
+"""`mailrun forget`, `prune`: personal data that must go."""
+
+import re
+import sys
+from datetime import timedelta
+
+import click
+
+from engine.cli.options import Common, common_options
+from engine.cli.printing import print_json, print_lines
+from engine.errors import ExitCode
+
+_UNITS = {"d": "days", "w": "weeks", "h": "hours"}
+
+
+@click.command()
+@click.argument("address")
+@common_options
+def forget(address: str, common: Common) -> int:
+    """Erase ADDRESS from the plans and outcomes of all runs and from previews; the accounts stay balanced.
+
+    It stays suppressed, as a keyed hash. Runs that are being sent now are left out, exit code 75: forget again later.
+    """
+    from engine.cli.compose import open_place  # noqa: PLC0415
+    from engine.run.forget import forget_address  # noqa: PLC0415
+
+    with open_place(common) as place:
+        found = forget_address(address, place.ledger, place.store, place.clock)
+    if common.json:
+        print_json({"runs": found.runs, "postponed": found.postponed, "removed": found.shelves})
+    else:
+        print_lines(
+            *(f"{name}: {rows} rows erased" for name, rows in found.runs.items()),
+            *(f"removed: {path}" for path in found.shelves),
+            *(f"{name} is being sent: forget again when it has ended" for name in found.postponed),
+            f"erased from {len(found.runs)} runs; suppressed from now on",
+            "the audience's own files are yours to change",
+        )
+    return ExitCode.PAUSED if found.postponed else ExitCode.FINISHED
+
+
+class Age(click.ParamType[timedelta]):
+    """An age such as 90d, 12w or 48h."""
+
+    name = "age"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,5})([dwh])", str(value).strip())
+        if found is None:
+            self.fail(f"{value} is no age; write it as 90d, 12w or 48h", param, ctx)
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@click.command()
+@click.option(
+    "--older-than", type=Age(), required=True, metavar="AGE", help="Ended longer ago than that: 90d, 12w, 48h."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
+    """Remove the files of runs that ended long ago; their counts stay, and their keys are never sent again."""
+    from engine.cli.compose import open_place  # noqa: PLC0415
+    from engine.run import prune as pruning  # noqa: PLC0415
+
+    with open_place(common) as place:
+        prunable = pruning.find_prunable(place.ledger, older_than=older_than, clock=place.clock)
+        names = [run.name for run in prunable.runs]
+        if names and not yes and sys.stdin.isatty():
+            click.confirm(f"Remove the files of {len(names)} runs, {names[0]} the oldest?", abort=True, err=True)
+        pruning.prune(prunable, place.ledger, place.store, place.clock)
+    if common.json:
+        print_json({"pruned": names})
+    else:
+        print_lines(*(f"pruned {name}" for name in names), f"{len(names)} runs pruned")

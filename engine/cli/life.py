@@ -1,0 +1,58 @@
+"""`mailrun pause`, `resume`, `cancel`."""
+
+import click
+
+from engine.cli.options import Common, common_options
+from engine.cli.printing import name_command, print_json, print_lines
+
+_REASON = click.option("--reason", default="", metavar="TEXT", help="Why; status shows it.")
+
+
+@click.command()
+@click.argument("run")
+@_REASON
+@common_options
+def pause(run: str, reason: str, common: Common) -> None:
+    """Pause RUN, wherever its workers are: they wait until `mailrun resume`."""
+    _say(common, run, "pause", reason)
+
+
+@click.command()
+@click.argument("run")
+@common_options
+def resume(run: str, common: Common) -> None:
+    """Let RUN go on after a pause."""
+    _say(common, run, "resume", "")
+
+
+@click.command()
+@click.argument("run")
+@_REASON
+@common_options
+def cancel(run: str, reason: str, common: Common) -> None:
+    """End RUN for good: calls in flight end, everybody else stays unsent."""
+    _say(common, run, "cancel", reason)
+
+
+def _say(common: Common, name: str, what: str, reason: str) -> None:
+    from engine.cli.compose import open_place  # noqa: PLC0415
+    from engine.ledger.schema import RunState  # noqa: PLC0415
+    from engine.run import control  # noqa: PLC0415
+    from engine.run.accounting import require_accounts  # noqa: PLC0415
+
+    with open_place(common) as place:
+        match what:
+            case "pause":
+                control.pause(place.ledger, name, reason=reason, clock=place.clock)
+            case "resume":
+                control.resume(place.ledger, name, clock=place.clock)
+            case _:
+                control.cancel(place.ledger, name, reason=reason, clock=place.clock)
+        with place.ledger.read() as tx:
+            accounts = require_accounts(tx, name, place.store, place.clock.now())
+    if common.json:
+        print_json(accounts.to_json())
+        return
+    print_lines(f"{name} is {accounts.state}" + (f": {accounts.reason}" if accounts.reason else ""))
+    if accounts.state == RunState.SENDING and not accounts.workers:
+        print_lines(f"nobody is sending: {name_command()} work {name}, or launch it again")

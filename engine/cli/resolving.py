@@ -1,0 +1,72 @@
+"""What `mailrun resolve` puts together."""
+
+from pathlib import Path
+
+import polars as pl
+
+from engine.cli.compose import Place, open_place
+from engine.cli.options import Common
+from engine.cli.printing import name_command, print_json, print_lines
+from engine.run.accounting import require_accounts, require_run
+from engine.run.planning import open_run
+from engine.run.receiver_lists import read_list
+from engine.run.resolve import Doubt, Verdict, hold_what_was_lost, list_doubt, settle_doubt
+from engine.store.folder import write_file
+
+_SHOWN = 20
+_FORMULA = r"^[=+\-@\t\r]"  # what a spreadsheet would run
+
+
+def resolve_run(name: str, common: Common, *, verdict: str | None, file: Path | None, export: Path | None) -> None:
+    """List or settle what is in doubt; print what is left."""
+    with open_place(common) as place:
+        with place.ledger.read() as tx:
+            frozen = open_run(require_run(tx, name), place.store)
+        settled = None
+        if verdict == "after-restore":
+            settled = hold_what_was_lost(place.ledger, frozen, clock=place.clock)
+        elif verdict is not None:
+            chosen = None if file is None else read_list(file, name)
+            settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, clock=place.clock)
+        doubt = list_doubt(place.ledger, frozen, place.clock.now())
+        if export is not None:
+            write_file(export.absolute(), _to_csv(doubt.recipients))
+        _print(place, name, doubt, settled=settled, verdict=verdict, as_json=common.json)
+        if export is not None and not common.json:
+            print_lines(f"written: {export}")
+
+
+def _print(  # noqa: PLR0913 - what was done and what is left
+    place: Place, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
+) -> None:
+    with place.ledger.read() as tx:
+        accounts = require_accounts(tx, name, place.store, place.clock.now())
+    shown = mask(doubt.recipients)
+    if as_json:
+        listed = [{**row, "at": row["at"].isoformat()} for row in shown.iter_rows(named=True)]
+        print_json(accounts.to_json() | {"settled": settled, "doubt": listed})
+        return
+    if settled is not None:
+        what = "held in doubt after the restore" if verdict == "after-restore" else f"settled as {verdict}"
+        print_lines(f"{settled:,} {what}")
+    print_lines(f"{shown.height:,} in doubt in {name}" + (", all listed" if shown.height <= _SHOWN else ""))
+    for row in shown.head(_SHOWN).iter_rows(named=True):
+        print_lines(f"  row {row['row']}  {row['address']}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['error']}")
+    if doubt.in_flight:
+        print_lines(f"{doubt.in_flight:,} more are in leases that live workers hold: settle them later")
+    if verdict == "resend" and settled:
+        print_lines(f"to send to them: mailrun launch again with the same key, or {name_command()} work {name}")
+    elif shown.height and verdict is None:
+        print_lines("settle them: --sent, --resend or --skip, all or with --file; --export writes the addresses")
+
+
+def mask(recipients: pl.DataFrame) -> pl.DataFrame:
+    """Show of an address its first letter and its domain."""
+    masked = pl.col("address").str.replace(r"^(.)[^@]*@", "${1}***@").fill_null("(forgotten)")
+    return recipients.with_columns(masked)
+
+
+def _to_csv(recipients: pl.DataFrame) -> bytes:
+    texts = [pl.col(name) for name in ("address", "error")]
+    defused = [pl.when(t.str.contains(_FORMULA)).then("'" + t).otherwise(t).alias(t.meta.output_name()) for t in texts]
+    return recipients.with_columns(*defused).write_csv().encode()

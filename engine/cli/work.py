@@ -1,0 +1,18 @@
+"""`mailrun work`."""
+
+import click
+
+from engine.cli.options import Common, common_options
+
+
+@click.command()
+@click.argument("run")
+@common_options
+def work(run: str, common: Common) -> int:
+    """Be another worker of RUN (CAMPAIGN/KEY): another process, or another machine with the same ledger and store.
+
+    Workers are equal: they share the work and the account's rate, and one that dies is replaced by the others.
+    """
+    from engine.cli.launching import work_on  # noqa: PLC0415 - keeps --help fast
+
+    return work_on(run, common)

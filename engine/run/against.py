@@ -1,0 +1,93 @@
+"""Holding a run's accounts against the receiving side's own list (fault model: I2 and I3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from engine.ledger.journal import Outcome, Result
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the comparison found.
+
+    Attributes:
+        listed: messages on the list.
+        matched: recipients that count as sent and are on it.
+        missing: recipients that count as sent and are not on it.
+        twice: recipients that are on it more than once.
+        unknown: messages on it that no recipient accounts for.
+        doubt_arrived: recipients in doubt that are on it: settle them with `resolve --sent --file`.
+        problems: a sentence for each kind of contradiction.
+    """
+
+    listed: int
+    matched: int
+    missing: int
+    twice: int
+    unknown: int
+    doubt_arrived: int
+    problems: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `audit --against --json`."""
+        names = ("listed", "matched", "missing", "twice", "unknown", "doubt_arrived")
+        return {name: getattr(self, name) for name in names}
+
+
+def compare(results: Mapping[int, Result], received: pl.DataFrame) -> Comparison:
+    """Compare outcomes with a list.
+
+    A recipient that counts as sent must be on it, by its message id; where both sides have the row, nobody may be there
+    twice, and who is there must be sent, or in doubt.
+
+    Args:
+        results: row -> outcome, of all recipients that have one.
+        received: the list, as `read_list` gives it.
+    """
+    ours = pl.DataFrame(
+        {
+            "row": [r.row for r in results.values()],
+            "message_id": [r.message_id for r in results.values()],
+            "outcome": [r.outcome.value for r in results.values()],
+        },
+        schema={"row": pl.UInt64, "message_id": pl.String, "outcome": pl.String},
+    )
+    listed = received.drop_nulls("message_id").unique("message_id")
+    sent = ours.filter(pl.col("outcome") == Outcome.SENT)
+    known = sent.drop_nulls("message_id")
+    matched = known.join(listed, on="message_id", how="semi")
+    settled_by_hand = sent.filter(pl.col("message_id").is_null()).join(listed, on="row", how="semi")
+    missing = known.height - matched.height
+    strangers = listed.join(known, on="message_id", how="anti")
+    by_row = strangers.join(ours.select("row", "outcome"), on="row", how="left")
+    doubt = by_row.filter((pl.col("outcome") == Outcome.IN_DOUBT).fill_null(value=False))
+    by_hand = by_row.join(settled_by_hand, on="row", how="semi")
+    unknown = by_row.height - doubt.height - by_hand.height
+    twice = listed.drop_nulls("row").group_by("row").len().filter(pl.col("len") > 1)
+    absent = known.join(listed, on="message_id", how="anti")["row"]
+    problems = []
+    if missing:
+        problems.append(f"{missing} recipients count as sent and are not on the list{_show(absent)}")
+    if twice.height:
+        problems.append(f"{twice.height} recipients are on the list more than once{_show(twice['row'])}")
+    if unknown:
+        problems.append(f"{unknown} messages on the list belong to nobody who counts as sent or in doubt")
+    return Comparison(
+        listed=listed.height,
+        matched=matched.height + settled_by_hand.height,
+        missing=missing,
+        twice=twice.height,
+        unknown=unknown,
+        doubt_arrived=doubt.height,
+        problems=problems,
+    )
+
+
+def _show(rows: pl.Series) -> str:
+    shown = ", ".join(str(row) for row in rows.sort().head(_SHOWN))
+    return f": rows {shown}" + (", …" if rows.len() > _SHOWN else "")

@@ -1,0 +1,64 @@
+"""What has changed since a launch: the campaign's folder and the files of audience and suppressions.
+
+What is sent is what was frozen; this is only said.
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine.ledger.runs import Run
+from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign
+from engine.store.folder import Store, digest_file
+
+
+def find_changes(manifest: Manifest, workspace: Path, *, campaign: Path | None = None) -> list[str]:
+    """Compare a run's sources with what is in the workspace now; a sentence for each that differs.
+
+    On a machine that does not have the campaign there is nothing to compare.
+
+    Args:
+        manifest: what was frozen.
+        workspace: where the paths begin.
+        campaign: the campaign's folder, where it is known; else it is where it was.
+    """
+    folder = campaign or workspace / manifest.campaign_from
+    if not manifest.campaign_from or not folder.is_dir():
+        return []
+    return [*_compare_campaign(manifest, folder), *filter(None, (_compare(s, workspace) for s in manifest.sources))]
+
+
+def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
+    """Compare a run with its workspace, for `status`; nothing is compared where run.json cannot be read."""
+    data = store.read(f"{run.folder}/{FILE}")
+    try:
+        manifest = Manifest.model_validate_json(data or b"")
+    except ValidationError:
+        return []  # the audit says what is wrong with it
+    return find_changes(manifest, workspace)
+
+
+def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:
+    now, then = digest_campaign(folder), manifest.campaign_files
+    name = manifest.campaign_from
+    changed = [f"{name}/{file} was changed" for file in then if file in now and now[file] != then[file]]
+    gone = [f"{name}/{file} was removed" for file in then if file not in now]
+    added = [f"{name}/{file} was added" for file in now if file not in then]
+    return [*changed, *gone, *added]
+
+
+def _compare(source: FrozenSource, workspace: Path) -> str | None:
+    if source.version is not None:
+        return None  # an object: nothing is asked of S3 for this
+    path = workspace / source.name
+    try:
+        state = path.stat()
+        if (state.st_size, state.st_mtime_ns) == (source.size_bytes, source.mtime_ns):
+            return None
+        if state.st_size == source.size_bytes and digest_file(path) == source.digest:
+            return None  # touched, or copied
+    except FileNotFoundError:
+        return f"{source.name} was removed"
+    except OSError as error:
+        return f"{source.name} cannot be read: {error.strerror}"
+    return f"{source.name} was changed"

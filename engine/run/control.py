@@ -1,0 +1,54 @@
+"""Pausing, resuming and cancelling a run, from any terminal or machine: workers see it with their next heartbeat."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from engine.clock import Clock
+from engine.errors import UsageError
+from engine.ledger import runs
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.runs import Run
+from engine.run.accounting import require_run
+
+
+def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
+    """Pause a run; its workers wait, and workers that start now wait as well, until it is resumed.
+
+    Returns:
+        The run as it is now.
+
+    Raises:
+        UsageError: there is no such run, or it is over.
+    """
+    who = whoami()
+    said = f"paused by {who}" + (f": {reason}" if reason else "")
+    return _decide(ledger, name, "pause", clock, lambda tx: runs.hold_run(tx, name, who=who, reason=said), reason)
+
+
+def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
+    """Let a paused run go on, whoever paused it; raises as pause."""
+    return _decide(ledger, name, "resume", clock, lambda tx: runs.continue_run(tx, name), "")
+
+
+def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
+    """End a run for good: what is in flight ends, everybody else stays unsent; raises as pause."""
+    said = f"cancelled by {whoami()}" + (f": {reason}" if reason else "")
+    now = clock.now()
+    return _decide(ledger, name, "cancel", clock, lambda tx: runs.cancel_run(tx, name, reason=said, now=now), reason)
+
+
+def _decide(  # noqa: PLR0913, PLR0917 - three commands in one form
+    ledger: Ledger, name: str, what: str, clock: Clock, act: Callable[[Connection], bool], reason: str
+) -> Run:
+    with ledger.write() as tx:
+        run = require_run(tx, name)
+        if run.state in runs.OVER:
+            raise UsageError(
+                f"the run {name} is {run.state}: there is nothing to {what}", where="RUN", remedy="see: mailrun status"
+            )
+        if act(tx):
+            detail = {"reason": reason, "state": run.state.value}
+            record_decision(tx, Decision(name, clock.now(), whoami(), what, detail))
+        return require_run(tx, name)

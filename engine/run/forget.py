@@ -1,0 +1,203 @@
+"""`mailrun forget`: one person erased from everything that is kept, while the accounts stay balanced.
+
+A row stays where it was, without address, key, file, line and columns: it is counted as before. New files stand under
+new names beside the old ones until run.json and the ledger name them; then the old ones go. A crash on the way leaves
+either the old state or the new one, and doing it again does the rest.
+"""
+
+import io
+from dataclasses import dataclass
+
+import polars as pl
+
+from engine.audience.addresses import judge_addresses
+from engine.audience.plan import read_lease
+from engine.clock import Clock
+from engine.errors import UsageError
+from engine.ledger import leases, runs, workers
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.leases import Lease, LeaseState
+from engine.ledger.suppressions import remove_suppressions
+from engine.run.forgotten import add_forgotten
+from engine.run.manifest import FILE, Manifest, encode_manifest
+from engine.run.open_lease import name_outcomes
+from engine.run.planning import FrozenRun, open_run
+from engine.store.folder import Store, digest_bytes, digest_file
+from engine.store.history import erase_from_history
+from engine.store.keys import FORGET_KEY, read_key
+
+_SHELVES = ("plans", "previews", "checks", "proofs")
+_KEPT = ("row", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was erased.
+
+    Attributes:
+        runs: run -> rows erased.
+        postponed: runs that workers are sending now; forget again when they have ended.
+        shelves: plans and previews that were removed.
+    """
+
+    runs: dict[str, int]
+    postponed: list[str]
+    shelves: list[str]
+
+
+def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> Forgotten:
+    """Erase an address from all runs, the history, plans and previews, and suppress it for good as a keyed hash.
+
+    The audience's own files are not ours to change.
+
+    Raises:
+        UsageError: it is no address.
+        DataError: a run's files are damaged.
+    """
+    key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+    if key is None:
+        raise UsageError("this is no address that mail could be sent to", where="ADDRESS", remedy="check its spelling")
+    with ledger.write() as tx:
+        remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
+        add_forgotten(tx, key, read_key(store, FORGET_KEY)[0], clock.now())
+    found = Forgotten({}, [], _remove_shelves(store, key))
+    erase_from_history(store, key)
+    with ledger.read() as tx:
+        all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
+        live = workers.list_all_live_workers(tx, clock.now())
+    for run in all_runs:
+        if live.get(run.name):
+            found.postponed.append(run.name)
+        elif rows := _forget_in_run(open_run(run, store), key, ledger):
+            found.runs[run.name] = rows
+    with ledger.write() as tx:
+        detail = {"runs": found.runs, "postponed": found.postponed}
+        record_decision(tx, Decision(None, clock.now(), whoami(), "forget", detail))
+    return found
+
+
+def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
+    erased, files = 0, {}
+    rows: list[int] = []
+    for name in frozen.manifest.plan_files:
+        path = frozen.folder / "plan" / name
+        hit = _rows_of(path, key)
+        if hit:
+            files[name] = _erase_from_plan(frozen, name, hit)
+            rows += hit if name.startswith("recipients-") else []
+            erased += len(hit)
+    for ordinal in _leases_with(frozen, rows):
+        _erase_from_outcomes(frozen, ordinal, rows, ledger)
+    if files:
+        _switch(frozen, files, ledger)
+    for name in frozen.store.list_names(frozen.key("plan")) - _named(frozen, files):
+        frozen.store.delete(frozen.key("plan", name))
+    return erased
+
+
+def _rows_of(path: object, key: str) -> list[int]:
+    frame = pl.scan_parquet(str(path), glob=False)
+    if "key" in frame.collect_schema().names():
+        return frame.filter(pl.col("key") == key).select("row").collect()["row"].to_list()
+    raw = frame.select("row", "address").collect()
+    return raw.filter(judge_addresses(raw["address"])["key"] == key)["row"].to_list()
+
+
+def _new_name(name: str) -> str:
+    """Name a file's successor: recipients-0000.parquet, recipients-0000-1.parquet, recipients-0000-2.parquet.
+
+    >>> _new_name("recipients-0000.parquet"), _new_name("recipients-0000-1.parquet")
+    ('recipients-0000-1.parquet', 'recipients-0000-2.parquet')
+    """
+    kind, number, *version = name.removesuffix(".parquet").split("-")
+    return f"{kind}-{number}-{int(version[0]) + 1 if version else 1}.parquet"
+
+
+def _erase_from_plan(frozen: FrozenRun, name: str, rows: list[int]) -> tuple[str, str]:
+    """Write a plan file anew without somebody; returns its name and digest."""
+    path, new = frozen.folder / "plan" / name, _new_name(name)
+    target = frozen.folder / "plan" / f".{new}"
+    frame = pl.scan_parquet(path, glob=False)
+    columns = [column for column in frame.collect_schema().names() if column not in _KEPT]
+    theirs = pl.col("row").is_in(rows)
+    blanked = frame.with_columns(pl.when(~theirs).then(pl.col(column)).alias(column) for column in columns)
+    group = max((lease.rows for lease in frozen.manifest.leases), default=1)
+    blanked.sink_parquet(target, compression="zstd", row_group_size=group)
+    digest = digest_file(target)
+    frozen.store.write(frozen.key("plan", new), target.read_bytes())
+    target.unlink()
+    return new, digest
+
+
+def _leases_with(frozen: FrozenRun, rows: list[int]) -> list[int]:
+    if not rows:
+        return []
+    wanted = set(rows)
+    return [
+        lease.ordinal
+        for lease in frozen.manifest.leases
+        if not wanted.isdisjoint(read_lease(frozen.folder / "plan", lease)["row"])
+    ]
+
+
+def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledger: Ledger) -> None:
+    name = frozen.run.name
+    with ledger.write() as tx:
+        state = next(state for state in leases.list_leases(tx, name) if state.ordinal == ordinal)
+        if state.settlement is None or not leases.raise_epoch(tx, name, state):
+            return  # its outcomes will be written from the plan
+    file, digest = _write_erased(frozen, state, rows)
+    with ledger.write() as tx:
+        leases.replace_outcomes(tx, name, ordinal, file=file, digest=digest)
+    frozen.store.delete(frozen.key("outcomes", state.settlement.outcomes_file))
+
+
+def _write_erased(frozen: FrozenRun, state: LeaseState, rows: list[int]) -> tuple[str, str]:
+    assert state.settlement is not None  # noqa: S101 - asked by the caller
+    frame = pl.read_parquet(frozen.store.read(frozen.key("outcomes", state.settlement.outcomes_file)) or b"")
+    theirs = pl.col("row").is_in(rows)
+    blank = (pl.when(~theirs).then(pl.col(column)).alias(column) for column in ("address", "error"))
+    buffer = io.BytesIO()
+    frame.with_columns(*blank).write_parquet(buffer)
+    name = f"{name_outcomes(Lease(frozen.run.name, state.ordinal, state.epoch + 1))}.parquet"
+    frozen.store.write(frozen.key("outcomes", name), buffer.getvalue())
+    return name, digest_bytes(buffer.getvalue())
+
+
+def _switch(frozen: FrozenRun, files: dict[str, tuple[str, str]], ledger: Ledger) -> None:
+    """Name the new files in run.json, and run.json's new digest in the ledger."""
+    old = frozen.manifest
+    plan_files = {files[n][0] if n in files else n: files[n][1] if n in files else d for n, d in old.plan_files.items()}
+    named = {name: new for name, (new, _) in files.items()}
+    new = old.model_copy(
+        update={
+            "plan_files": plan_files,
+            "leases": tuple(
+                type(lease)(lease.ordinal, named.get(lease.file, lease.file), lease.first_row, lease.rows)
+                for lease in old.leases
+            ),
+        }
+    )
+    data, name = encode_manifest(Manifest.model_validate(new.model_dump())), frozen.run.name
+    with ledger.write() as tx:
+        runs.set_next_manifest(tx, name, digest_bytes(data))
+    frozen.store.write(frozen.key(FILE), data)
+    with ledger.write() as tx:
+        runs.set_manifest(tx, name, digest_bytes(data))
+
+
+def _named(frozen: FrozenRun, files: dict[str, tuple[str, str]]) -> set[str]:
+    return {files[name][0] if name in files else name for name in frozen.manifest.plan_files}
+
+
+def _remove_shelves(store: Store, key: str) -> list[str]:
+    """Plans and previews are made again at will: those that hold the person are removed whole."""
+    removed = []
+    for shelf in _SHELVES:
+        for folder in sorted((store.root / shelf).glob("*")):
+            plan = folder / "plan"
+            if any(_rows_of(path, key) for path in sorted(plan.glob("*.parquet"))):
+                Store.delete_folder(store, f"{shelf}/{folder.name}")
+                removed.append(str(folder))
+    return removed

@@ -1,0 +1,285 @@
+"""The store in a bucket: the same keys, under `s3://BUCKET/PREFIX`.
+
+Plans are made, and read, in a local folder: what is frozen is copied once and never changes. What workers write goes
+to the bucket directly. run.json is created, never replaced: at that moment the run exists, and of two
+launches at once one makes it. A store that takes a second create for a success would make two runs of one key;
+opening the store therefore tries it out.
+
+S3 is asked by boto3 with its own retries (back-off with jitter): every request here may be made twice. A conditional
+create whose reply was lost is refused when it is made again, so a refusal is followed by reading what is there.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import boto3.exceptions
+import botocore.exceptions
+from botocore.config import Config
+
+from engine.errors import ConfigurationError, MailrunError, UnreachableError
+from engine.store.folder import Mark, Store, write_file
+
+RUN_FILE = "run.json"
+_ASIDE = "staged"  # metadata of run.json: where the launch that made it put the files
+_COPIES_AT_ONCE = 8
+_CONFIG = Config(
+    retries={"total_max_attempts": 8, "mode": "standard"},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=_COPIES_AT_ONCE,
+    # Stores that are not AWS's do not know the newer checksums; digests are kept in run.json and in the ledger.
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+
+
+class S3Store(Store):
+    """A bucket that holds runs and what belongs to them.
+
+    Args:
+        url: `s3://BUCKET/PREFIX`.
+        root: the local folder for copies and for what is of this machine alone (previews, the sandbox's record).
+
+    Raises:
+        ConfigurationError: no such bucket, no access, or a store that does not refuse a second create.
+        UnreachableError: the store does not answer.
+    """
+
+    def __init__(self, url: str, root: Path) -> None:
+        super().__init__(root)
+        self.url = url.rstrip("/")
+        self._bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._copies = root / "copies" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        with self._translated(""):
+            self._client: Any = boto3.client("s3", config=_CONFIG)
+        self._refuse_a_store_that_lies()
+
+    def describe(self, key: str) -> str:
+        """Return an object's URL."""
+        return f"{self.url}/{key}"
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write an object; S3 keeps it durably before it answers."""
+        with self._translated(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object unless it is there; False where another was."""
+        try:
+            with self._translated(key):
+                self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*")
+        except _TakenError:
+            return self.read(key) == data  # ours, where the reply to the first attempt was lost
+        return True
+
+    def read(self, key: str) -> bytes | None:
+        """Read an object; None where there is none."""
+        try:
+            with self._translated(key):
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                return bytes(answer["Body"].read())
+        except _MissingError:
+            return None
+
+    def list_names(self, folder: str) -> set[str]:
+        """List the objects directly under a folder."""
+        return {key.rpartition("/")[2] for key in self._list(folder) if "/" not in key.removeprefix(f"{folder}/")}
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        with self._translated(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def set_aside(self, key: str) -> str:
+        """Copy a damaged object out of the way, then remove it from where readers look."""
+        folder, _, name = key.rpartition("/")
+        aside = f"{folder.rpartition('/')[0]}/damaged/{name}"
+        self.write(aside, self.read(key) or b"")
+        self.delete(key)
+        return self.describe(aside)
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove all objects under a folder; run.json first, so that no half of a run is taken for one."""
+        for key in sorted(self._list(folder), key=lambda key: not key.endswith(f"/{RUN_FILE}")):
+            self.delete(key)
+        Store.delete_folder(self, self._copies.relative_to(self.root).joinpath(folder).as_posix())
+
+    def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:
+        """Copy what is not here yet, or has changed; return the local folder."""
+        self._finish_publishing(folder)
+        local = self._copies / folder
+        known = _read_etags(local)
+        wanted = {
+            name: etag
+            for key, etag in self._list(folder).items()
+            if not ((name := key.removeprefix(f"{folder}/")).startswith(("outcomes/", "open/", "damaged/")))
+            or not frozen_only
+        }
+        missing = [name for name, etag in wanted.items() if known.get(name) != etag or not (local / name).is_file()]
+        with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
+            for _ in threads.map(lambda name: self._copy(f"{folder}/{name}", local / name), missing):
+                pass
+        gone = {name for name in known.keys() - wanted.keys() if not frozen_only or name.startswith("plan/")}
+        for name in gone:
+            (local / name).unlink(missing_ok=True)
+        kept = {name: etag for name, etag in known.items() if name not in gone} | wanted
+        write_file(local / ".etags", json.dumps(kept).encode())
+        return local
+
+    def publish(self, staging: Path, name: str) -> bool:
+        """Make a staged folder the run's; False where another launch was first.
+
+        The files go to a place of their own; then run.json is created at the run's, which only one launch can do, and
+        names that place; then the files are copied from there. Whoever opens the run finishes a copy that a crash cut.
+        """
+        folder, aside = f"runs/{name}", f"staging/{uuid.uuid4().hex}"
+        if self.read(f"{folder}/{RUN_FILE}") is not None:
+            return False
+        files = [path for path in staging.rglob("*") if path.is_file()]
+        try:
+            for path in files:
+                if path.name != RUN_FILE or path.parent != staging:
+                    key = f"{aside}/{path.relative_to(staging).as_posix()}"
+                    with self._translated(key):
+                        self._client.upload_file(str(path), self._bucket, self._prefix + key)
+            first = self._create_run_file(f"{folder}/{RUN_FILE}", (staging / RUN_FILE).read_bytes(), aside)
+        except BaseException:
+            self.delete_folder(aside)
+            raise
+        self._finish_publishing(folder) if first else self.delete_folder(aside)
+        return first
+
+    def _create_run_file(self, key: str, data: bytes, aside: str) -> bool:
+        try:
+            with self._translated(key):
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*", Metadata={_ASIDE: aside}
+                )
+        except _TakenError:
+            return self._read_aside(key) == aside  # ours, where the reply to the first attempt was lost
+        return True
+
+    def _read_aside(self, key: str) -> str | None:
+        try:
+            with self._translated(key):
+                head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except _MissingError:
+            return None
+        return str(head["Metadata"].get(_ASIDE, ""))
+
+    def _finish_publishing(self, folder: str) -> None:
+        aside = self._read_aside(f"{folder}/{RUN_FILE}")
+        if not aside:
+            return
+        for key in self._list(aside):
+            target = f"{folder}/{key.removeprefix(f'{aside}/')}"
+            with self._translated(target):
+                source = {"Bucket": self._bucket, "Key": self._prefix + key}
+                self._client.copy(source, self._bucket, self._prefix + target)
+        self.delete_folder(aside)
+
+    def open_mark(self, key: str) -> Mark:
+        """Make the mark of a lease that is being worked on."""
+        self.write(key, b"")
+        return Mark()
+
+    def _copy(self, key: str, path: Path) -> None:
+        data = self.read(key)
+        if data is not None:
+            write_file(path, data)
+
+    def _list(self, folder: str) -> dict[str, str]:
+        """List all objects under a folder, at any depth: key -> ETag."""
+        found = {}
+        with self._translated(folder):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/"):
+                for item in page.get("Contents", ()):
+                    found[item["Key"].removeprefix(self._prefix)] = item["ETag"]
+        return found
+
+    def _refuse_a_store_that_lies(self) -> None:
+        """Create an object twice: the second time must be refused, or two launches could make two runs of one key."""
+        key = f"probe/{uuid.uuid4().hex}"
+        if not self.create(key, b"1"):
+            raise _no_second_create(self.url)
+        try:
+            if self.create(key, b"2") or self.read(key) != b"1":
+                raise _no_second_create(self.url)
+        finally:
+            self.delete(key)
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        """Turn the client's errors into mailrun's own: the one border for them."""
+        try:
+            yield
+        except (botocore.exceptions.ClientError, boto3.exceptions.S3UploadFailedError) as error:
+            raise _translate_reply(error, self.describe(key)) from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise _translate_client(error, self.describe(key)) from error
+
+
+class _TakenError(Exception):
+    """The object is there already."""
+
+
+class _MissingError(Exception):
+    """There is no such object."""
+
+
+def _translate_reply(error: Exception, where: str) -> Exception:
+    answer: dict[str, Any] = getattr(error, "response", {})
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if status in (409, 412):  # 409: another create of the same key is under way
+        return _TakenError()
+    if status == 404 and code != "NoSuchBucket":
+        return _MissingError()
+    if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling"):
+        return UnreachableError(
+            f"the store answers {code or status}, again and again", where=where, remedy="launch again when it is back"
+        )
+    return ConfigurationError(
+        f"the store cannot be used: {error}",
+        where=where,
+        remedy="check the bucket's name and region, and that these credentials may read, write, list and delete in it",
+    )
+
+
+def _translate_client(error: botocore.exceptions.BotoCoreError, where: str) -> MailrunError:
+    e = botocore.exceptions
+    if isinstance(error, e.HTTPClientError | e.EndpointConnectionError | e.ConnectionError):
+        return UnreachableError(
+            f"the store cannot be reached: {error}", where=where, remedy="launch again when it is back"
+        )
+    return ConfigurationError(
+        f"the store cannot be used: {error}",
+        where=where,
+        remedy="set AWS_PROFILE and AWS_DEFAULT_REGION, as for any AWS tool; AWS_ENDPOINT_URL_S3 names another server",
+    )
+
+
+def _no_second_create(url: str) -> ConfigurationError:
+    return ConfigurationError(
+        "the store takes a second create of the same object for a success (it ignores If-None-Match):"
+        " two launches at once could make two runs of one key",
+        where=url,
+        remedy="use a store that refuses it, such as Amazon S3 or a current SeaweedFS or MinIO, or a folder",
+    )
+
+
+def _read_etags(local: Path) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads((local / ".etags").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known

@@ -1,0 +1,62 @@
+"""A ledger that the previous version wrote is opened, brought up to date, and loses nothing."""
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from engine.ledger import leases, runs
+from engine.ledger.database import open_ledger
+from engine.ledger.engines import make_engine
+from engine.ledger.journal import Outcome, replay
+from engine.ledger.schema import RunState, metadata
+from engine.ledger.workers import Liveness
+
+AT = "2026-11-24T09:00:00.000000Z"
+ROWS = """
+INSERT INTO run (name, state, reason, sandbox, folder, manifest_digest, rows_read, accepted, excluded, created_at,
+ started_at) VALUES ('a/1', 'paused', 'quota', false, 'runs/a/1', 'd', 9, 6, '{"duplicate": 3}', 'AT', 'AT');
+INSERT INTO lease (run, ordinal, rows, epoch, settled_at, sent, refused, failed, in_doubt, outcomes_file,
+ outcomes_digest) VALUES ('a/1', 0, 3, 1, 'AT', 2, 0, 0, 1, 'lease-00000-1.parquet', 'e');
+INSERT INTO lease (run, ordinal, rows, worker, epoch) VALUES ('a/1', 1, 3, 'w', 2);
+INSERT INTO worker (id, run, account, host, process, heartbeat_at) VALUES ('w', 'a/1', 's', 'h', '1/', 'AT')
+"""
+
+
+def make_previous(url: str, version: str) -> None:
+    """Make a ledger as a previous version's migrations do, in the middle of a run."""
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "engine.ledger:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        for statement in ROWS.replace("AT'", f"{AT}'").split(";"):
+            connection.execute(text(statement.replace(":", "\\:")))
+        journal = text("INSERT INTO journal VALUES ('a/1', 1, 2, 1, :entries)")
+        connection.execute(journal, {"entries": b'[[4],[4,"sent","m",null,1.0,1],[5]]'})
+    engine.dispose()
+
+
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
+    make_previous(ledger_url, version)
+    ledger = open_ledger(ledger_url)
+    try:
+        with ledger.read() as tx:
+            assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+            run = runs.find_run(tx, "a/1")
+            assert run is not None
+            assert (run.state, run.reason, run.excluded) == (RunState.PAUSED, "quota", {"duplicate": 3})
+            assert (run.paused_by, run.pruned_at, run.suspect) == (None, None, False)
+            assert leases.sum_settled(tx, "a/1")[Outcome.IN_DOUBT] == 1
+            assert replay(leases.read_journal(tx, "a/1", 1)).open_intents == {5}
+        with ledger.write() as tx:
+            runs.start_run(tx, "a/1", run.created_at)
+            assert Liveness().list_live(tx, 0.0) == {"w"}
+            taken = leases.take_lease(tx, "a/1", worker="new", live={"new"})
+            assert (taken.ordinal, taken.epoch) == (1, 3) if taken else False
+    finally:
+        ledger.close()

@@ -1,0 +1,177 @@
+"""What every store promises, a folder or a bucket: moto's server and SeaweedFS."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support import s3
+from support.invariants import count_received
+from support.world import RUN, finish, open_world
+
+from engine.errors import ConfigurationError, UnreachableError
+from engine.store.folder import Store
+from engine.store.keys import UNSUBSCRIBE_KEY, read_key
+from engine.store.s3 import S3Store
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    with s3.run_moto() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3.run_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as url:
+        yield url
+
+
+@pytest.fixture(params=["moto", "seaweedfs"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name, value in s3.environment(url).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def in_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    set_environment(monkeypatch, bucket)
+    return S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
+
+
+@pytest.fixture(params=["folder", "moto", "seaweedfs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "folder":
+        return Store(tmp_path / "store")
+    set_environment(monkeypatch, request.getfixturevalue(request.param))
+    return S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
+
+
+def stage(store: Store, name: str, body: bytes) -> bool:
+    with store.stage(name) as staging:
+        (staging / "plan").mkdir()
+        (staging / "plan" / "recipients-0000.parquet").write_bytes(body * 1000)
+        (staging / "campaign").mkdir()
+        (staging / "campaign" / "campaign.toml").write_bytes(body)
+        (staging / "run.json").write_bytes(b'{"of": "%s"}' % body)
+        return store.publish(staging, name)
+
+
+def test_what_is_written_is_read_listed_and_deleted(store: Store):
+    assert store.read("runs/a/1/outcomes/x") is None
+    assert store.list_names("runs/a/1/outcomes") == set()
+    store.write("runs/a/1/outcomes/x", b"1")
+    store.write("runs/a/1/outcomes/x", b"2")
+    store.write("runs/a/1/outcomes/y", b"3")
+    assert store.read("runs/a/1/outcomes/x") == b"2"
+    assert store.list_names("runs/a/1/outcomes") == {"x", "y"}
+    store.delete("runs/a/1/outcomes/x")
+    store.delete("runs/a/1/outcomes/x")
+    assert store.list_names("runs/a/1/outcomes") == {"y"}
+
+
+def test_an_object_is_created_once_whoever_tries_at_the_same_moment(store: Store):
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda i: store.create("key", b"%d" % i), range(4)))
+    assert sum(made) == 1
+    assert store.read("key") == b"%d" % made.index(True)
+
+
+def test_of_two_launches_one_makes_the_run_and_its_files_are_all_its_own(store: Store):
+    with ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(lambda body: stage(store, "a/1", body), [b"x", b"y"]))
+    assert sorted(made) == [False, True]
+    body = [b"x", b"y"][made.index(True)]
+    local = store.fetch("runs/a/1")
+    assert (local / "run.json").read_bytes() == b'{"of": "%s"}' % body
+    assert (local / "campaign" / "campaign.toml").read_bytes() == body
+    assert (local / "plan" / "recipients-0000.parquet").read_bytes() == body * 1000
+    assert not stage(store, "a/1", b"z")
+
+
+def test_a_publishing_that_a_crash_cut_is_finished_by_whoever_opens_the_run(
+    in_bucket: S3Store, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as crash:
+        crash.setattr(S3Store, "_finish_publishing", lambda *_: None)
+        assert stage(in_bucket, "a/1", b"x")
+    local = in_bucket.fetch("runs/a/1", frozen_only=True)
+    assert (local / "campaign" / "campaign.toml").read_bytes() == b"x"
+    assert in_bucket._list("staging") == {}
+
+
+def test_a_damaged_file_is_set_aside_and_kept(store: Store):
+    store.write("runs/a/1/outcomes/x", b"damaged")
+    store.set_aside("runs/a/1/outcomes/x")
+    assert store.list_names("runs/a/1/outcomes") == set()
+    assert store.read("runs/a/1/damaged/x") == b"damaged"
+
+
+def test_a_deleted_run_is_gone(store: Store):
+    stage(store, "a/1", b"x")
+    store.delete_folder("runs/a/1")
+    assert store.read("runs/a/1/run.json") is None
+    assert store.list_names("runs/a/1/plan") == set()
+
+
+def test_a_key_is_made_once(store: Store):
+    key, made = read_key(store, UNSUBSCRIBE_KEY)
+    assert made
+    assert read_key(store, UNSUBSCRIBE_KEY) == (key, False)
+
+
+def test_a_store_that_takes_a_second_create_for_a_success_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with s3.run_double(s3.LIAR) as url:
+        set_environment(monkeypatch, url)
+        with pytest.raises(ConfigurationError, match="second create"):
+            S3Store(f"s3://{s3.BUCKET}/x", tmp_path)
+
+
+def test_a_store_that_answers_503_is_asked_again_and_a_lost_reply_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with s3.run_double(s3.FAILING) as url:
+        set_environment(monkeypatch, url)
+        store = S3Store(f"s3://{s3.BUCKET}/x", tmp_path)
+        monkeypatch.setattr(s3.FAILING, "lose_next_create", True)
+        assert store.create("a", b"ours")
+        assert not store.create("a", b"theirs")
+
+
+def test_a_store_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    set_environment(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        S3Store(f"s3://{s3.BUCKET}/x", tmp_path)
+
+
+def test_a_bucket_that_does_not_exist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with s3.run_moto() as url:
+        set_environment(monkeypatch, url)
+        with pytest.raises(ConfigurationError, match="NoSuchBucket"):
+            S3Store("s3://no-such-bucket-here/x", tmp_path)
+
+
+def test_a_run_is_launched_worked_on_and_audited_in_a_bucket(bucket: str, tmp_path: Path, ledger_url: str):
+    """Two workers, each with a local folder of its own, as on two machines."""
+    with open_world(tmp_path, ledger=ledger_url, max_send_rate=400.0) as world:
+        world.write_people(1200)
+        world.settings |= {"MAILRUN_STORE": f"s3://{s3.BUCKET}/{tmp_path.name}", "AWS_ENDPOINT_URL_S3": bucket}
+        launch = world.start_launch()
+        world.wait_for_accepted(100, launch)
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        other = world.start("work", RUN, "--workspace", str(elsewhere), "--json")
+        ended = [finish(launch), finish(other)]
+        assert [one.code for one in ended] == [0, 0], ended[0].stderr + ended[1].stderr
+        received = count_received(world)
+        assert (len(received), set(received.values())) == (1200, {1})
+        audited = world.run("audit", RUN, "--json")
+        assert (audited.code, audited.json["sent"]) == (0, 1200)
+        assert audited.json["store"] == f"s3://{s3.BUCKET}/{tmp_path.name}/runs/{RUN}"
+        assert world.launch().code == 0
+        assert len(world.accepted()) == 1200

@@ -1,0 +1,201 @@
+"""Full and failing disks, a read-only store, a database that goes away, clocks that jump."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.invariants import check_invariants, count_received
+from support.postgres import run_cluster
+from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
+
+from engine.account.client import CONNECTIONS
+from engine.ledger.journal import Outcome
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+def strace(inject: str, path: str = "") -> list[str]:
+    calls = inject.partition(":")[0]
+    at = ["-P", path] if path else []
+    return ["strace", "-f", "-qqq", "-o", "/dev/null", *at, "-e", f"trace={calls}", "-e", f"inject={inject}"]
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A disk that fills up."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)  # noqa: S607 - the system's
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S607 - the system's
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes(tmp_path: Path):
+    with small_disk(tmp_path / "disk", 12) as disk, open_world(tmp_path, max_send_rate=500.0) as world:
+        world.settings["MAILRUN_STORE"] = str(disk / "store")
+        world.write_people(1500)
+        process = world.start_launch()
+        world.wait_for_accepted(200, process)
+        ballast = disk / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 4096):
+                    pass
+            except OSError:
+                pass
+        stopped = finish(process)
+        assert stopped.code == 75
+        assert "the disk with the" in stopped.stderr
+        assert "is full" in stopped.stderr
+        assert str(disk) in stopped.stderr
+        assert "free some space" in stopped.stderr
+        stands = len(world.accepted())
+        assert stands < 1500
+        ballast.unlink()
+        ended = world.launch()
+        assert ended.code in (0, 3), ended.stderr
+        received = count_received(world)
+        assert set(received.values()) == {1}
+        assert ended.json["sent"] + ended.json["in_doubt"] == 1500
+        assert ended.json["in_doubt"] <= CONNECTIONS
+
+
+@pytest.mark.parametrize(("error", "words"), [("ENOSPC", "is full"), ("EIO", "fails")])
+def test_a_disk_that_fails_while_recording_stops_at_once_and_nothing_unrecorded_was_sent(
+    world: World, error: str, words: str
+):
+    world.write_people(300)
+    world.change_sandbox(max_send_rate=200)
+    assert world.launch("--limit", "0").code == 0  # the ledger is there
+    calls = "pwrite64" if error == "ENOSPC" else "fsync,fdatasync"
+    wal = str(world.folder / ".mailrun" / "ledger.db-wal")
+    process = world.start_under(
+        strace(f"{calls}:error={error}:when=30+", wal), "launch", "hello", "--key", "second", "--json"
+    )
+    stopped = finish(process)
+    assert stopped.code == 75, stopped.stderr
+    assert words in stopped.stderr
+    ended = world.run("launch", "hello", "--key", "second", "--json")
+    assert ended.json["state"] == "finished"
+    counts = check_invariants(world, "hello/second", in_doubt_at_most=CONNECTIONS)
+    assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
+def test_a_store_that_cannot_be_written_is_said_and_nothing_is_sent(tmp_path: Path):
+    with small_disk(tmp_path / "disk", 8) as disk, open_world(tmp_path) as world:
+        world.settings["MAILRUN_STORE"] = str(disk / "store")
+        world.write_people(5)
+        assert world.launch("--limit", "1").code == 0
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)  # noqa: S607 - the system's
+        refused = world.run("launch", "hello", "--key", "second", "--json")
+        assert refused.code == 78
+        assert "Read-only file system" in refused.stderr
+        assert str(disk) in refused.stderr
+        assert len(world.accepted()) == 1
+
+
+def test_postgresql_restarts_and_crashes_in_mid_run_and_the_run_goes_on_by_itself(tmp_path: Path):
+    with run_cluster() as cluster, open_world(tmp_path, ledger=cluster.make_database(), max_send_rate=300.0) as world:
+        world.write_people(1500)
+        process = world.start_launch()
+        world.wait_for_accepted(100, process)
+        cluster.stop("fast")
+        wait_for_line(process, "ledger.away")
+        stands = world.accepted_count()
+        assert stands < 1500
+        cluster.start()
+        world.wait_for_accepted(stands + 300, process)
+        cluster.stop("immediate")  # a crash
+        cluster.start()
+        ended = finish(process)
+        assert (ended.code, ended.json["state"]) == (0, "finished")
+        assert check_invariants(world) == {Outcome.SENT: 1500}
+
+
+def test_nothing_is_sent_while_the_ledger_is_away(tmp_path: Path):
+    """The connection is lost between intent and call: what has no durable record is not handed over."""
+    with run_cluster() as cluster, open_world(tmp_path, ledger=cluster.make_database(), max_send_rate=300.0) as world:
+        world.write_people(1000)
+        process = world.start_launch()
+        world.wait_for_accepted(100, process)
+        cluster.stop("immediate")
+        wait_for_line(process, "ledger.away")
+        until = time.monotonic() + 1.0
+        wait_until(lambda: time.monotonic() > until)
+        stands = world.accepted_count()
+        until = time.monotonic() + 2.0
+        wait_until(lambda: time.monotonic() > until)
+        assert world.accepted_count() == stands
+        cluster.start()
+        assert finish(process).code == 0
+        assert check_invariants(world) == {Outcome.SENT: 1000}
+
+
+def test_a_fail_over_to_a_standby_goes_on_where_nothing_was_lost(tmp_path: Path):
+    with run_cluster() as primary, open_world(tmp_path, ledger=primary.make_database(), max_send_rate=300.0) as world:
+        standby = primary.copy_to(primary.folder.parent / "standby", primary.port, standby=True)
+        standby.listen("127.0.0.2")
+        standby.start()
+        world.write_people(1000)
+        process = world.start_launch()
+        world.wait_for_accepted(200, process)
+        primary.stop("fast")  # it hands all it has to the standby; then the address moves
+        try:
+            standby.stop("fast")
+            standby.listen("127.0.0.1")
+            standby.start()
+            standby.promote()
+            ended = finish(process)
+            assert (ended.code, ended.json["state"]) == (0, "finished")
+            assert check_invariants(world) == {Outcome.SENT: 1000}
+        finally:
+            standby.stop("immediate")
+            primary.start()
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Path, hours: int):
+    assert Path(FAKETIME).exists(), "libfaketime is missing: apt-get install faketime"
+    with open_world(tmp_path, max_send_rate=200.0) as world:
+        world.write_people(800)
+        offset = tmp_path / "offset"
+        offset.write_text("+0\n")
+        faked = {
+            "LD_PRELOAD": FAKETIME,
+            "FAKETIME_TIMESTAMP_FILE": str(offset),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        first = world.start("launch", "hello", "--key", "test", "--json", folder=None, **faked)
+        world.wait_for_accepted(50, first)
+        second = world.start("work", RUN, "--json")  # its clock stays right
+        world.wait_for_workers(2)
+        offset.write_text(f"{hours:+d}h\n")
+        # SES refuses signatures of a wrong time: the run says so and pauses, and goes on when the clock is right.
+        assert {finish(first).code, finish(second).code} <= {0, 75}
+        assert world.launch().json["state"] == "finished"
+        assert check_invariants(world) == {Outcome.SENT: 800}
+        assert world.sandbox_state()["largest_second"] <= 200 * 1.1 + 200
+
+
+def test_a_process_that_sleeps_for_long_wakes_without_a_burst_and_sends_nothing_that_others_took_over(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=100.0) as world:
+        world.write_people(1200)
+        zombie = world.start_launch()
+        world.wait_for_accepted(100, zombie)
+        zombie.send_signal(signal.SIGSTOP)
+        successor = world.launch()  # waits for the silence to last, then takes over
+        zombie.send_signal(signal.SIGCONT)
+        ended = finish(zombie)
+        assert (successor.json["state"], ended.json["state"]) == ("finished", "finished")
+        counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
+        assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 1200
+        assert world.sandbox_state()["largest_second"] <= 100 * 1.1 + 100

@@ -1,0 +1,40 @@
+"""kill -9 at random moments until the run is done; in CI a few, with `make soak` 200 of a run of 20,000 recipients."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from support.invariants import check_invariants
+from support.totals import add_total
+from support.world import open_world
+
+from engine.account.client import CONNECTIONS
+from engine.ledger.journal import Outcome
+
+SOAK = bool(os.environ.get("MAILRUN_SOAK"))
+RECIPIENTS, KILLS = (20_000, 200) if SOAK else (2_000, 6)
+
+
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments_the_run_is_done_in_the_end_with_everybody_once(tmp_path: Path, ledger_url: str):
+    dice, ledger = random.Random(RECIPIENTS), None if ledger_url.startswith("sqlite") else ledger_url
+    # So slow that the kills spread over the whole run.
+    with open_world(tmp_path, ledger=ledger, latency_seconds=0.02, max_send_rate=2_000.0) as world:
+        world.write_people(RECIPIENTS)
+        moments = sorted(dice.sample(range(RECIPIENTS - RECIPIENTS // 20), KILLS))
+        for moment in moments:
+            process = world.start_launch()
+            world.wait_for_accepted(moment, process)
+            process.kill()
+            process.communicate()
+        for _ in range(5):  # resumes that change nothing more
+            last = world.launch()
+            assert last.json["state"] == "finished", last.stderr
+        counts = check_invariants(world, in_doubt_at_most=KILLS * CONNECTIONS)
+        assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == RECIPIENTS
+        database = "SQLite" if ledger is None else "PostgreSQL"
+        add_total(
+            f"random kills, {database}: kills {KILLS}, recipients {RECIPIENTS:,}, duplicates 0, lost 0,"
+            f" in doubt {counts[Outcome.IN_DOUBT]:,} (at most {KILLS * CONNECTIONS:,} were in flight)"
+        )

@@ -1,0 +1,114 @@
+"""A ledger that is older than what was sent knows it, and nothing is sent again silently."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from support.invariants import check_invariants, count_received
+from support.postgres import Cluster
+from support.world import RUN, World, finish, open_world
+
+from engine.account.client import CONNECTIONS
+from engine.ledger.journal import Outcome
+
+
+def back_up(world: World, target: Path) -> None:
+    """Back the ledger up while workers write to it, as docs/operations.md says."""
+    with (
+        closing(sqlite3.connect(world.folder / ".mailrun/ledger.db")) as live,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        live.backup(copy)
+
+
+def restore(world: World, backup: Path) -> None:
+    for file in (world.folder / ".mailrun").glob("ledger.db-*"):
+        file.unlink()
+    shutil.copy(backup, world.folder / ".mailrun/ledger.db")  # in place: not even the inode differs
+
+
+def run_for_a_while(world: World, backup: Path) -> None:
+    """Back up early in a lease, go on sending, then die."""
+    process = world.start_launch()
+    world.wait_for_accepted(20, process)
+    back_up(world, backup)
+    world.wait_for_accepted(120, process)
+    process.kill()
+    process.communicate()
+
+
+def check_nobody_got_it_twice(world: World, people: int) -> None:
+    refused = world.launch()
+    assert refused.code == 65
+    assert "older than what was sent" in refused.stderr
+    assert f"mailrun resolve {RUN} --after-restore" in refused.stderr
+    stands = count_received(world)
+    held = world.run("resolve", RUN, "--after-restore", "--json")
+    assert held.code == 0, held.stderr
+    assert world.launch().code in (0, 3)
+    received = count_received(world)
+    assert stands <= received
+    assert set(received.values()) == {1}
+    told = world.run("audit", RUN, "--json").json
+    assert told["sent"] + told["in_doubt"] == people
+    assert world.run("resolve", RUN, "--sent", "--file", str(world.record_folder / "accepted.jsonl")).code == 0
+    settled = world.run("status", RUN, "--json").json
+    assert settled["sent"] == len(received)
+
+
+def test_a_backup_restored_over_the_ledger_is_found_out_within_a_lease(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=100.0) as world:
+        world.write_people(400)
+        run_for_a_while(world, tmp_path / "backup.db")
+        restore(world, tmp_path / "backup.db")
+        check_nobody_got_it_twice(world, 400)
+
+
+def test_a_ledger_that_is_lost_altogether_is_not_begun_anew(world: World):
+    world.write_people(600)
+    assert world.launch().code == 0
+    for file in (world.folder / ".mailrun").glob("ledger.db*"):
+        file.unlink()
+    check_nobody_got_it_twice(world, 600)
+    assert check_invariants(world) == {Outcome.SENT: 600}
+
+
+def test_a_restore_of_what_is_not_older_goes_on_as_after_any_crash(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=200.0) as world:
+        world.write_people(400)
+        process = world.start_launch()
+        world.wait_for_accepted(50, process)
+        process.terminate()
+        finish(process)
+        back_up(world, tmp_path / "backup.db")
+        restore(world, tmp_path / "backup.db")
+        assert world.launch().code == 0
+        assert check_invariants(world) == {Outcome.SENT: 400}
+
+
+def test_a_dump_restored_into_postgresql_is_found_out(tmp_path: Path, postgres: Cluster):
+    url, dump = postgres.make_database(), postgres.folder.parent / f"{tmp_path.name}.dump"
+    with open_world(tmp_path, ledger=url, max_send_rate=100.0) as world:
+        world.write_people(400)
+        process = world.start_launch()
+        world.wait_for_accepted(20, process)
+        postgres.dump(url, dump)
+        world.wait_for_accepted(120, process)
+        process.kill()
+        process.communicate()
+        restored = postgres.make_database()
+        postgres.restore(restored, dump)
+        world._ledger = restored
+        check_nobody_got_it_twice(world, 400)
+
+
+def test_after_a_restore_only_what_the_ledger_cannot_know_is_in_doubt(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=100.0) as world:
+        world.write_people(2000)  # leases of 250
+        run_for_a_while(world, tmp_path / "backup.db")
+        restore(world, tmp_path / "backup.db")
+        world.launch()
+        held = world.run("resolve", RUN, "--after-restore", "--json").json
+        assert 0 < held["in_doubt"] <= 250
+        assert held["unsent"] >= 1750 - CONNECTIONS

@@ -1,0 +1,176 @@
+"""S3 servers for tests: moto's, SeaweedFS on a real disk, and one that lies about conditional writes."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from engine.sandbox.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY  # one set for both servers
+from support.postgres import free_port
+
+BUCKET = "mailrun"
+
+
+def environment(url: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def open_client(url: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        config=Config(retries={"total_max_attempts": 1}, request_checksum_calculation="when_required"),
+    )
+
+
+@contextmanager
+def _served(command: list[str], url: str) -> Iterator[str]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _make_bucket(url, process)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _make_bucket(url: str, process: subprocess.Popen[bytes]) -> None:
+    client, pause, deadline = open_client(url), Event(), time.monotonic() + 60
+    try:
+        while True:
+            assert process.poll() is None, "the S3 server ended"
+            assert time.monotonic() < deadline, "the S3 server never came up"
+            try:
+                client.create_bucket(Bucket=BUCKET)
+            except Exception:  # noqa: BLE001 - it is starting
+                pause.wait(0.2)
+            else:
+                return
+    finally:
+        client.close()
+
+
+@contextmanager
+def run_moto() -> Iterator[str]:
+    port = free_port()
+    program = str(Path(sys.executable).with_name("moto_server"))
+    with _served([program, "-H", "127.0.0.1", "-p", str(port)], f"http://127.0.0.1:{port}") as url:
+        yield url
+
+
+@contextmanager
+def run_seaweedfs(folder: Path) -> Iterator[str]:
+    ports = [free_port() for _ in range(8)]
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    program = str(Path(sys.executable).with_name("weed"))
+    options = [
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-master.port={ports[0]}",
+        f"-volume.port={ports[1]}",
+        f"-filer.port={ports[2]}",
+        f"-s3.port={ports[3]}",
+        f"-master.port.grpc={ports[4]}",
+        f"-volume.port.grpc={ports[5]}",
+        f"-filer.port.grpc={ports[6]}",
+        f"-s3.port.grpc={ports[7]}",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=20",
+        "-filer",
+        "-s3",
+        f"-s3.config={folder / 's3.json'}",
+    ]
+    with _served([program, "server", *options], f"http://127.0.0.1:{ports[3]}") as url:
+        yield url
+
+
+class _Liar(BaseHTTPRequestHandler):
+    """Takes every PUT for a success, whatever its conditions."""
+
+    objects: dict[str, bytes]
+
+    def do_PUT(self) -> None:
+        self.objects[self.path.partition("?")[0]] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, b"")
+
+    def do_GET(self) -> None:
+        data = self.objects.get(self.path.partition("?")[0])
+        self._answer(404 if data is None else 200, data or b"<Error><Code>NoSuchKey</Code></Error>")
+
+    def do_DELETE(self) -> None:
+        self.objects.pop(self.path.partition("?")[0], None)
+        self._answer(204, b"")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Failing(_Liar):
+    """Answers 503 to the first requests, then refuses a second create; the reply to one create is lost."""
+
+    failures = 3
+    lose_next_create = False
+
+    def do_PUT(self) -> None:
+        cls = type(self)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if cls.failures > 0:
+            cls.failures -= 1
+            self._answer(503, b"<Error><Code>SlowDown</Code></Error>")
+            return
+        path = self.path.partition("?")[0]
+        if self.headers.get("If-None-Match") and path in self.objects:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return
+        self.objects[path] = body
+        if cls.lose_next_create and self.headers.get("If-None-Match"):
+            cls.lose_next_create = False
+            self.close_connection = True
+            return
+        self._answer(200, b"")
+
+
+@contextmanager
+def run_double(kind: type[_Liar]) -> Iterator[str]:
+    handler = type(kind.__name__, (kind,), {"objects": {}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+LIAR, FAILING = _Liar, _Failing
