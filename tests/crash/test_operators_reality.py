@@ -2,10 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -186,15 +187,46 @@ def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Pat
         assert world.sandbox_state()["largest_second"] <= 200 * 1.1 + 200
 
 
+def stop_between_transactions(process: subprocess.Popen[str], ledger: Path) -> None:
+    """Stop a process where it does not hold SQLite's lock, which nobody can take from a process that lives."""
+    for _ in range(100):
+        process.send_signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(ledger, timeout=0.5, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+            else:
+                return
+    raise AssertionError("the process always held the ledger's lock")
+
+
+def test_a_process_that_is_stopped_with_the_ledger_locked_is_told_of_and_the_next_launch_goes_on(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=100.0) as world:
+        world.write_people(300)
+        assert world.launch("--limit", "0").code == 0  # the ledger is there
+        with closing(sqlite3.connect(world.folder / ".mailrun" / "ledger.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            refused = world.run("launch", "hello", "--key", "second", "--json")
+            assert refused.code == 75
+            assert "another process has held the ledger" in refused.stderr
+            assert "launch again to go on" in refused.stderr
+            assert world.accepted() == []
+            holder.execute("ROLLBACK")
+        assert world.run("launch", "hello", "--key", "second", "--json").json["sent"] == 300
+
+
 def test_a_process_that_sleeps_for_long_wakes_without_a_burst_and_sends_nothing_that_others_took_over(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=100.0) as world:
         world.write_people(1200)
         zombie = world.start_launch()
         world.wait_for_accepted(100, zombie)
-        zombie.send_signal(signal.SIGSTOP)
+        stop_between_transactions(zombie, world.folder / ".mailrun" / "ledger.db")
         successor = world.launch()  # waits for the silence to last, then takes over
         zombie.send_signal(signal.SIGCONT)
         ended = finish(zombie)
+        assert {successor.code, ended.code} <= {0, 3}, successor.stderr + ended.stderr
         assert (successor.json["state"], ended.json["state"]) == ("finished", "finished")
         counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
         assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 1200

@@ -107,7 +107,12 @@ def test_audit_proves_a_finished_run_and_finds_a_flipped_bit(world: World):
     audited = world.run("audit", RUN, "--json")
     assert audited.code == 65
     assert audited.json["balanced"] is False
-    assert audited.json["problems"] == [f"{file} is not what was written: its digest differs"]
+    aside = world.run_folder / "damaged" / file.name
+    assert audited.json["problems"] == [
+        f"{file} is not what was written: its digest differs; it was set aside as {aside}"
+    ]
+    assert aside.read_bytes() == data
+    assert not file.exists()
 
 
 def test_audit_names_every_damaged_file_of_the_plan(world: World):

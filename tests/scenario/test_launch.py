@@ -30,6 +30,7 @@ def test_everybody_accepted_is_sent_to_once_and_the_accounts_balance(world: Worl
         "in_doubt": 0,
         "unsent": 0,
         "in_flight": 0,
+        "workers": 0,
         "balanced": True,
         "started_at": "",
         "finished_at": "",
