@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.servers import ROOT, run_sandbox
-from engine.account.client import CONNECTIONS
+CONNECTIONS = 128
 
 MESSAGES = 8_000
 

@@ -19,6 +19,10 @@ class Settings(BaseSettings):
         workspace: the folder with `campaigns/` and `audiences/`.
         store: a folder, relative to the workspace.
         ledger: an SQLAlchemy URL; empty for SQLite in the store.
+        smtp_url: the SMTP server of `transport = "smtp"`; empty for SES's own in the account's region.
+        smtp_username: to log in there; empty to hand over without.
+        smtp_password: its secret.
+        smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
         unsubscribe_keys: signing keys for unsubscribe tokens, newest first; empty for the store's own key file.
     """
 
@@ -27,6 +31,10 @@ class Settings(BaseSettings):
     workspace: Path
     store: str = Field(default=".mailrun", min_length=1)
     ledger: str = ""
+    smtp_url: str = ""
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_ca_bundle: str = ""
     unsubscribe_keys: tuple[SecretStr, ...] = ()
 
     @field_validator("unsubscribe_keys")

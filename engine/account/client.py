@@ -4,25 +4,61 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.exceptions
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
 from engine.errors import ConfigurationError, MailrunError, ServiceError
 
-CONNECTIONS = 128  # calls in flight at most; at 50 ms a call, 2,560 calls a second
+CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
-# botocore's own retries send a message again whose reply was lost; every retry is decided by the engine.
-_CONFIG = AioConfig(
-    max_pool_connections=CONNECTIONS,
-    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-    read_timeout=READ_TIMEOUT_SECONDS,
-    retries={"total_max_attempts": 1, "mode": "standard"},
-    parameter_validation=False,
-)
+
+class KnownSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
+    """aiobotocore's HTTP session; it remembers what was resolved for it: proxies, CA bundle, client certificate."""
+
+    made: "list[KnownSession]"
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.given = given
+        self.made.append(self)
+
+
+def _make_config(made: list[KnownSession]) -> AioConfig:
+    # botocore's own retries send a message again whose reply was lost; every retry is decided by the engine.
+    return AioConfig(
+        max_pool_connections=CONNECTIONS,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        parameter_validation=False,
+        http_session_cls=type("Session", (KnownSession,), {"made": made}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """An open client, and what it stands on.
+
+    Attributes:
+        client: aiobotocore's client for sesv2.
+        credentials: botocore's; `await credentials.get_frozen_credentials()` refreshes them when they are due.
+        proxy: the proxy that requests to SES go through; None for none.
+        verify: path of the CA bundle, True for botocore's own, False for none.
+        client_certificate: for mutual TLS; None for none.
+    """
+
+    client: Any
+    credentials: Any
+    proxy: str | None
+    verify: bool | str
+    client_certificate: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +72,8 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def open_client(endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
-    """Open the SES v2 client.
+async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
+    """Open the SES v2 client, with what botocore resolved for it.
 
     Region, credentials, profile, endpoint (`AWS_ENDPOINT_URL_SESV2`), proxies and CA bundle are what botocore resolves.
 
@@ -58,13 +94,28 @@ async def open_client(endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
         }
     )
     with translate_aws_errors("SES"):
+        made: list[KnownSession] = []
         session = AioSession()
-        context = session.create_client("sesv2", config=_CONFIG, **given)
+        context = session.create_client("sesv2", config=_make_config(made), **given)
         client = await context.__aenter__()
+        credentials = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
+    http = made[0].given
+    proxy = (http["proxies"] or {}).get(urlsplit(client.meta.endpoint_url).scheme)
     try:
-        yield client
+        yield OpenAccount(client, credentials, proxy, http["verify"], http["client_cert"])
     finally:
         await context.__aexit__(None, None, None)
+
+
+def _give_keys(endpoint: Endpoint) -> Any:
+    return AioCredentials(endpoint.access_key_id, endpoint.secret_access_key)
+
+
+@asynccontextmanager
+async def open_client(endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
+    """Open the SES v2 client alone; see open_account."""
+    async with open_account(endpoint) as account:
+        yield account.client
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.campaign.spec import Campaign, check_key, format_key, load_campaign
+from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.clock import SystemClock
@@ -72,10 +72,19 @@ def _find_workspace(campaign: Path | None) -> Path:
 
 
 def make_plan_request(  # noqa: PLR0913 - one for each option
-    place: Place, folder: Path, *, audience: str | None, key: str | None, limit: int | None, sandbox: bool
+    place: Place,
+    folder: Path,
+    *,
+    audience: str | None,
+    key: str | None,
+    limit: int | None,
+    transport: str | None,
+    sandbox: bool,
 ) -> PlanRequest:
     """Read a campaign and what the command line changes of it."""
     campaign = load_campaign(folder)
+    spec = change_transport(campaign.spec, transport)
+    campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)
     if audience is not None:
         given = Path(audience)
         source = str(given.absolute()) if given.exists() else audience  # a path as the shell completes it
@@ -91,6 +100,7 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         limit=limit,
         sandbox=sandbox,
         created_at=now,
+        transport=transport,
     )
 
 

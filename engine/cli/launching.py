@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from engine.account.client import Endpoint
 from engine.cli import output
 from engine.cli.compose import Place, find_campaign_folder, make_plan_request, make_signer, open_place
+from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
 from engine.cli.progress import make_progress
 from engine.errors import ExitCode
@@ -21,12 +23,25 @@ from engine.run.launch import Confirm, Forecast, Launched, LaunchRequest
 from engine.run.launch import launch as launch_run
 
 
-def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, **changes: Any) -> int:
+def launch_campaign(
+    campaign: str, common: Common, *, yes: bool, sandbox: bool, workers: int | None, **changes: Any
+) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, _open_endpoint(place, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
+
+        def start_hand() -> ProcessHand:
+            order = Order(
+                common=replace(common, workspace=place.settings.workspace),
+                campaign=place.store.run_folder(request.name) / "campaign",
+                name=request.campaign.name,
+                key=request.key,
+                endpoint=endpoint,
+            )
+            return ProcessHand(order, progress.add)
+
         with progress:
             launched = asyncio.run(
                 launch_run(
@@ -40,6 +55,10 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                         confirm=_make_confirm(yes=yes or sandbox),
                         begin=progress.begin,
                         count=progress.count,
+                        settings=place.settings,
+                        # The embedded sandbox runs in this process: more processes would not make it faster.
+                        hands=1 if sandbox and workers is None else workers,
+                        start_hand=start_hand,
                     )
                 )
             )
@@ -67,10 +86,9 @@ def _make_confirm(*, yes: bool) -> Confirm:
         if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
             return True
         seconds = forecast.recipients / forecast.rate
-        left = "" if forecast.left_24_hours is None else f", {forecast.left_24_hours:,.0f} left of the 24-hour quota"
         return click.confirm(
             f"Send {forecast.run} to {forecast.recipients:,} recipients through {forecast.endpoint}"
-            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)}{left})?",
+            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)})?\n{forecast.text}\nGo on?",
             err=True,
         )
 

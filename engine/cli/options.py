@@ -70,6 +70,11 @@ def campaign_options(command: Command) -> Command:
             metavar="N",
             help="Keep N recipients, a fair sample.",
         ),
+        click.option(
+            "--transport",
+            type=click.Choice(["ses", "smtp", "outbox"]),
+            help="The way out, instead of the campaign's; outbox writes files and sends nothing.",
+        ),
         click.option("--sandbox", is_flag=True, help="Use an embedded local SES; no message leaves this machine."),
     ]
     return _apply(options, command)

@@ -4,6 +4,7 @@ Ownership is decided by the epoch alone, never by a clock: taking a lease raises
 older epoch are refused by the statement that writes them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,9 +41,12 @@ class LeaseState:
     worker: str | None
     epoch: int
     settlement: Settlement | None
+    settled_at: datetime | None = None
 
 
-def take_lease(tx: Connection, run: str, *, worker: str, alive_since: datetime) -> Lease | None:
+def take_lease(
+    tx: Connection, run: str, *, worker: str, alive_since: datetime, skipped: Collection[int] = ()
+) -> Lease | None:
     """Take the next lease that nobody alive owns; those begun by others first. None where there is none.
 
     Args:
@@ -50,6 +54,7 @@ def take_lease(tx: Connection, run: str, *, worker: str, alive_since: datetime) 
         run: its name; it must be sending.
         worker: the new owner.
         alive_since: an owner whose last heartbeat is older counts as dead.
+        skipped: ordinals that are not wanted now.
     """
     live_workers = select(worker_table.c.id).where(worker_table.c.heartbeat_at > alive_since)
     next_ordinal = (
@@ -58,6 +63,7 @@ def take_lease(tx: Connection, run: str, *, worker: str, alive_since: datetime) 
         .where(
             lease_table.c.run == run,
             lease_table.c.settled_at.is_(None),
+            lease_table.c.ordinal.not_in(skipped),
             run_table.c.state == RunState.SENDING,
             or_(lease_table.c.worker.is_(None), lease_table.c.worker.not_in(live_workers)),
         )
@@ -125,6 +131,14 @@ def count_unsettled(tx: Connection, run: str) -> int:
     return tx.execute(unsettled).scalar_one()
 
 
+def count_free(tx: Connection, run: str) -> int:
+    """Count the leases that nobody owns."""
+    free = select(func.count()).where(
+        lease_table.c.run == run, lease_table.c.settled_at.is_(None), lease_table.c.worker.is_(None)
+    )
+    return tx.execute(free).scalar_one()
+
+
 def list_leases(tx: Connection, run: str) -> list[LeaseState]:
     """Read a run's leases, by ordinal."""
     rows = tx.execute(select(lease_table).where(lease_table.c.run == run).order_by(lease_table.c.ordinal))
@@ -146,6 +160,7 @@ def list_leases(tx: Connection, run: str) -> list[LeaseState]:
                 row.outcomes_file,
                 row.outcomes_digest,
             ),
+            settled_at=row.settled_at,
         )
         for row in rows
     ]

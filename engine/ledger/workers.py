@@ -2,11 +2,13 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from engine.ledger.schema import RunState, run_table, worker_table
@@ -40,12 +42,32 @@ def register_worker(tx: Connection, worker: str, *, run: str, account: str, now:
     )
 
 
-def beat(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> Pulse:
-    """Record that a worker lives; learn the run's state and how many share the account's rate (at least one)."""
-    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(heartbeat_at=now))
+def beat(  # noqa: PLR0913 - one for each thing said
+    tx: Connection, worker: str, *, run: str, account: str, now: datetime, shares: bool = True
+) -> Pulse:
+    """Record that a worker lives; learn the run's state and how many share the account's rate (at least one).
+
+    A worker that has nothing to send for now does not count for the account (`shares` False): the others get its part.
+    """
+    told = {"heartbeat_at": now, "account": account if shares else ""}
+    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(told))
     state, reason = tx.execute(select(run_table.c.state, run_table.c.reason).where(run_table.c.name == run)).one()
     alive = select(func.count()).where(worker_table.c.account == account, worker_table.c.heartbeat_at > now - ALIVE)
     return Pulse(RunState(state), reason, max(1, tx.execute(alive).scalar_one()))
+
+
+def tell_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, float]) -> None:
+    """Leave word of how a worker does: rate, calls in flight, latency."""
+    told = orjson.dumps(vitals).decode()
+    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(vitals=told))
+
+
+def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, float]]:
+    """Read what a run's live workers told last."""
+    alive = select(worker_table.c.vitals).where(
+        worker_table.c.run == run, worker_table.c.heartbeat_at > now - ALIVE, worker_table.c.vitals.is_not(None)
+    )
+    return [orjson.loads(vitals) for vitals in tx.execute(alive.order_by(worker_table.c.id)).scalars()]
 
 
 def unregister_worker(tx: Connection, worker: str) -> None:

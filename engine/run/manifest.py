@@ -30,6 +30,7 @@ class Manifest(BaseModel):
         mailrun: the version that planned it.
         sandbox: it goes to the embedded sandbox.
         limit: `--limit`.
+        transport: `--transport`; None for the campaign's own.
         columns: the audience's columns that the content uses.
         rows_read: rows of the audience; accepted plus all of excluded.
         excluded: reason -> rows.
@@ -46,6 +47,7 @@ class Manifest(BaseModel):
     created_at: datetime
     sandbox: bool
     limit: int | None
+    transport: str | None = None
     sources: tuple[FrozenSource, ...]
     columns: tuple[str, ...]
     rows_read: int

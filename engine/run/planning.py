@@ -1,6 +1,7 @@
 """From a campaign's folder to a frozen run: audience work, a copy of the campaign, run.json."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from engine.audience.plan import Plan
 from engine.audience.sources import Source, find_sources, read_columns
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError
+from engine.errors import DataError, nearest
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
@@ -30,6 +31,7 @@ class PlanRequest:
         workspace: where its audience is looked for.
         limit: keep so many recipients; None keeps all.
         sandbox: the run goes to the embedded sandbox.
+        transport: `--transport`; None for the campaign's own, which the campaign says already.
         created_at: now.
     """
 
@@ -39,6 +41,7 @@ class PlanRequest:
     limit: int | None
     sandbox: bool
     created_at: datetime
+    transport: str | None = None
 
     @property
     def name(self) -> str:
@@ -76,8 +79,22 @@ def check_content(request: PlanRequest) -> tuple[frozenset[str] | None, tuple[So
     sources = find_sources(request.campaign.spec.audience.source, request.workspace)
     columns = read_columns(sources)
     check_names(content, columns)
-    used = content.columns_used()
-    return None if used is None else used & set(columns), sources
+    used, zones = content.columns_used(), _zone_column(request.campaign, columns)
+    return None if used is None else used & set(columns) | zones, sources
+
+
+def _zone_column(campaign: Campaign, columns: Sequence[str]) -> set[str]:
+    """Name the column with recipients' time zones, which sending needs even where no template does."""
+    column = campaign.spec.window.column
+    if column is None:
+        return set()
+    if column not in columns:
+        raise DataError(
+            f"there is no column {column} for the time zones",
+            where=f"{campaign.folder / 'campaign.toml'}, [window] timezone",
+            remedy=nearest(column, list(columns)),
+        )
+    return {column}
 
 
 def write_plan(request: PlanRequest, folder: Path) -> Manifest:
@@ -116,6 +133,7 @@ def _make_manifest(request: PlanRequest, plan: Plan, sources: tuple[Source, ...]
         created_at=request.created_at,
         sandbox=request.sandbox,
         limit=request.limit,
+        transport=request.transport,
         sources=tuple(FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns) for s in sources),
         columns=plan.columns,
         rows_read=plan.rows_read,

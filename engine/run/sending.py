@@ -2,37 +2,44 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
-from engine.account.quota import Quota, read_quota
+from engine.account.quota import Quota
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
+from engine.delivery.barriers import Budget, Hours
+from engine.delivery.concurrency import Concurrency, LagMeter, Slots, find_most
 from engine.delivery.dispatch import Dispatcher
 from engine.delivery.gate import Gate
 from engine.delivery.guard import FailureGuard
+from engine.delivery.lineup import DomainCap
 from engine.delivery.pacer import Pacer
 from engine.delivery.retry import draw_jitter
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Transport
-from engine.errors import MailrunError
-from engine.ledger import runs, workers
+from engine.delivery.window import find_deadline, parse_window
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.recorder import Recorder
-from engine.ledger.schema import RunState
+from engine.run.hands import Hands
+from engine.run.limits import Limits
 from engine.run.planning import FrozenRun
+from engine.run.warmup import WarmupDay
+from engine.run.watch import Watch
 from engine.run.worker import Tools, Worker
 
-QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for the whole account
-
 log = structlog.get_logger()
+
+QUOTA_USED_UP = StopReason(
+    StopCause.PAUSED, "the account's 24-hour quota is used up", "launch again when part of the 24-hour quota is free"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +47,25 @@ class Sending:
     """What sending for a run needs from outside.
 
     Attributes:
-        client: the open SES client.
-        account: names the account whose rate is shared: the client's endpoint.
+        account: names the account whose rate is shared: the endpoint.
         quota: as read before the start.
+        read_quota: reads it again.
+        read_warmup: reads what the warm-up allows today; None where the campaign has none.
         count: told every final result.
+        hands: further processes that send for the run.
     """
 
     ledger: Ledger
-    client: Any
     account: str
     quota: Quota
+    read_quota: Callable[[], Awaitable[Quota]]
+    read_warmup: Callable[[], WarmupDay] | None
     transport: Transport
     renderer: Renderer
     stop: Stop
     clock: Clock
     count: Callable[[Result], None]
+    hands: Hands
 
 
 async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> None:
@@ -64,18 +75,39 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         MailrunError: ledger or store failed; what was in flight is in doubt or unsent, as the ledger says.
     """
     worker_id = uuid.uuid4().hex
+    stop, clock = sending.stop, sending.clock
     recorder = Recorder(sending.ledger)
-    stop, clock, name = sending.stop, sending.clock, frozen.run.name
-    limits = _Limits(sending.quota, spec)
-    gate = Gate(Pacer(limits.ceiling, clock.monotonic()), clock, stop, left_24_hours=sending.quota.left_24_hours)
+    limits = Limits(sending.quota, spec, clock.monotonic())
+    caps = {domain: DomainCap(cap.max_rate) for domain, cap in spec.domains.items()}
+    pacer = Pacer(limits.ceiling, clock.monotonic(), jitter=draw_jitter())
+    lag, concurrency = LagMeter(), Concurrency(min(find_most(), sending.transport.most_calls))
+    watch = Watch(
+        worker_id=worker_id,
+        run=frozen.run.name,
+        sending=sending,
+        recorder=recorder,
+        limits=limits,
+        caps=caps,
+        concurrency=concurrency,
+        lag=lag,
+    )
+    waits = spec.delivery.at_quota == "wait"
+    quota = Budget("the 24-hour quota", None, watch.reread_quota, None if waits else lambda: QUOTA_USED_UP, stop, clock)
+    warmup = Budget("the warm-up's cap", None, watch.reread_warmup, watch.describe_warmup, stop, clock)
+    hours = _make_hours(spec, frozen.manifest.created_at, stop, clock)
+    gate = Gate(pacer, clock, stop, [hours, quota, warmup])
+    watch.bind(gate, quota, warmup)
+    slots = Slots(concurrency)
     dispatcher = Dispatcher(
         transport=sending.transport,
         gate=gate,
         recorder=recorder,
         stop=stop,
         clock=clock,
+        observe=concurrency.observe,
         jitter=draw_jitter,
         resend_in_doubt=spec.delivery.in_doubt == "resend",
+        wait_for_quota=waits,
     )
     tools = Tools(
         recorder=recorder,
@@ -85,11 +117,15 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         stop=stop,
         clock=clock,
         count=sending.count,
+        slots=slots,
+        caps=caps,
+        window=spec.window,
+        rest=watch.rest,
     )
-    watch = _Watch(worker_id, name, sending, recorder, gate, limits)
     try:
         await watch.register()
-        async with _watched([watch.beat_for_ever(), watch.refresh_for_ever()], stop):
+        side_tasks = [watch.beat_for_ever(), watch.refresh_for_ever(), watch.adjust_for_ever(slots)]
+        async with _watched(side_tasks, stop):
             await Worker(worker_id, frozen, tools).work()
         await watch.leave()
     finally:
@@ -98,88 +134,20 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         raise stop.reason.error
 
 
-@dataclass(slots=True)
-class _Limits:
-    """The rate of one worker: the account's, by share, bounded by the campaign's, divided by who else sends."""
-
-    quota: Quota
-    spec: CampaignSpec
-    workers: int = 1
-
-    @property
-    def ceiling(self) -> float:
-        delivery = self.spec.delivery
-        shared = self.quota.max_send_rate * delivery.rate_share
-        return min(shared, delivery.max_rate or shared) / self.workers
-
-
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """The worker's side tasks: its place in the ledger, its heartbeat, the account's limits."""
-
-    worker_id: str
-    run: str
-    sending: Sending
-    recorder: Recorder
-    gate: Gate
-    limits: _Limits
-
-    async def register(self) -> None:
-        now, account = self.sending.clock.now(), self.sending.account
-
-        def begin(tx: Connection) -> None:
-            workers.register_worker(tx, self.worker_id, run=self.run, account=account, now=now)
-            runs.start_run(tx, self.run, now)
-
-        await self.recorder.transact(begin)
-        await self._beat()
-
-    async def beat_for_ever(self) -> None:
-        while True:
-            await self.sending.clock.sleep(workers.HEARTBEAT_SECONDS)
-            await self._beat()
-
-    async def _beat(self) -> None:
-        now, account = self.sending.clock.now(), self.sending.account
-        pulse = await self.recorder.transact(
-            lambda tx: workers.beat(tx, self.worker_id, run=self.run, account=account, now=now)
-        )
-        if pulse.state in (RunState.PAUSED, RunState.CANCELLED):
-            self.sending.stop.request(StopReason(StopCause.PAUSED, pulse.reason or f"the run was {pulse.state}"))
-        if pulse.workers_on_account != self.limits.workers:
-            self.limits.workers = pulse.workers_on_account
-            self.gate.set_limits(ceiling=self.limits.ceiling)
-
-    async def refresh_for_ever(self) -> None:
-        while True:
-            await self.sending.clock.sleep(QUOTA_REFRESH_SECONDS)
-            try:
-                self.limits.quota = await read_quota(self.sending.client)
-            except MailrunError as error:
-                log.warning("quota.unread", what=error.what)  # the known limits hold; sends will tell what is wrong
-                continue
-            self.gate.set_limits(ceiling=self.limits.ceiling, left_24_hours=self.limits.quota.left_24_hours)
-
-    async def leave(self) -> None:
-        """Finish the run if nothing is left, or pause it with the reason; then leave the ledger."""
-        now, reason = self.sending.clock.now(), self.sending.stop.reason
-        alive_since = now - workers.ALIVE
-
-        def end(tx: Connection) -> None:
-            if not runs.finish_run(tx, self.run, now) and reason is not None:
-                if reason.cause is StopCause.PAUSED:
-                    runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}")
-                else:
-                    runs.pause_run_left_alone(
-                        tx, self.run, worker=self.worker_id, alive_since=alive_since, reason=reason.text
-                    )
-            workers.unregister_worker(tx, self.worker_id)
-
-        await self.recorder.transact(end)
+def _make_hours(spec: CampaignSpec, planned_at: datetime, stop: Stop, clock: Clock) -> Hours:
+    window = spec.window
+    return Hours(
+        window=None if window.column else parse_window(window.opens, window.closes),
+        zone=window.zone,
+        deadline=find_deadline(window.not_after, planned_at=planned_at, zone=window.zone),
+        pauses=window.outside == "pause",
+        stop=stop,
+        clock=clock,
+    )
 
 
 @asynccontextmanager
-async def _watched(side_tasks: Sequence[Any], stop: Stop) -> AsyncIterator[None]:
+async def _watched(side_tasks: Sequence[Coroutine[Any, Any, None]], stop: Stop) -> AsyncIterator[None]:
     """Run side tasks beside a block; one that dies stops the worker with its error."""
     tasks = [asyncio.create_task(task) for task in side_tasks]
 
