@@ -16,7 +16,7 @@ from typing import Self
 
 from engine.account.client import Endpoint
 from engine.campaign.spec import load_campaign
-from engine.cli.compose import make_signer, open_place
+from engine.cli.compose import calm_garbage_collector, make_signer, open_place
 from engine.cli.options import Common
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode, MailrunError
@@ -133,6 +133,7 @@ class _Teller:
 def work(order: Order, telling: Connection) -> None:
     """Be a hand: the target of a new process."""
     configure_logs(verbose=False, only_warnings=True)
+    calm_garbage_collector()
     try:
         with _Teller(telling) as teller, open_place(order.common) as place:
             request = LaunchRequest(

@@ -12,7 +12,7 @@ import click
 
 from engine.account.client import Endpoint
 from engine.cli import output
-from engine.cli.compose import Place, find_campaign_folder, make_plan_request, make_signer, open_place
+from engine.cli.compose import Place, calm_garbage_collector, find_campaign_folder, make_plan_request, make_signer, open_place
 from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
 from engine.cli.progress import make_progress
@@ -29,6 +29,7 @@ def launch_campaign(
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, _open_endpoint(place, sandbox=sandbox) as endpoint:
+        calm_garbage_collector()
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
 

@@ -23,6 +23,7 @@ DECREASE = 0.85  # of the limit, at each throttle
 CURVE = 0.0006  # of the ceiling, a second cubed: CUBIC's C
 THROTTLE_ECHO_SECONDS = 1.0  # replies to calls that were under way when the limit was lowered
 FLOOR = 0.05  # of the ceiling: probing never stops altogether
+_GRAIN = 1e-6  # of a token: what rounding of times may lose
 SPREAD = 0.2  # how far the paces of workers differ
 
 
@@ -70,7 +71,7 @@ class Pacer:
         """
         self._advance(now)
         needed = min(float(recipients), self._capacity)
-        if self._tokens >= needed:
+        if self._tokens >= needed - _GRAIN:
             self._tokens -= recipients
             return 0.0
         return (needed - self._tokens) / self.limit

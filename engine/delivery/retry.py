@@ -30,7 +30,7 @@ class RetryPolicy:
             elapsed_seconds: since the first.
             jitter: from 0 to 1, drawn by the caller.
         """
-        wait = min(self.longest_seconds, self.first_seconds * 2.0**attempts) * jitter
+        wait = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempts, 30)) * jitter
         if attempts >= self.attempts or elapsed_seconds + wait > self.seconds:
             return None
         return wait

@@ -120,7 +120,7 @@ def fits_bulk(message: Message) -> bool:
     Values are data, and no Handlebars reads them again; for inline templates SES does not say so. A message with `{{`
     in it therefore goes by SendEmail.
     """
-    return not any("{{" in part for part in (message.subject, message.html, message.text) if part)
+    return "{{" not in message.subject and "{{" not in (message.html or "") and "{{" not in (message.text or "")
 
 
 def _write_pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

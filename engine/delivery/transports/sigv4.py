@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from time import gmtime, strftime
 
+from engine.keyed_hash import KeyedHash
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
 
@@ -47,7 +49,7 @@ class Signer:
         self._service = service
         self._content_type = content_type
         self._made_for: tuple[str, Keys] | None = None
-        self._key = b""
+        self._key = KeyedHash(b"")
         self._scope = ""
         self._head = ""
 
@@ -71,12 +73,12 @@ class Signer:
             f"x-amz-date:{stamp}\n{token}\n{names}\n{sha256(body).hexdigest()}"
         )
         to_sign = f"{ALGORITHM}\n{stamp}\n{self._scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        signature = self._key.digest(to_sign.encode()).hex()
         line = "" if keys.token is None else f"X-Amz-Security-Token: {keys.token}\r\n"
         return f"X-Amz-Date: {stamp}\r\n{line}{self._head}{names}, Signature={signature}\r\n"
 
     def _prepare(self, date: str, keys: Keys) -> None:
-        self._key = derive_key(keys.secret_key, date=date, region=self._region, service=self._service)
+        self._key = KeyedHash(derive_key(keys.secret_key, date=date, region=self._region, service=self._service))
         self._scope = f"{date}/{self._region}/{self._service}/{_TERMINATOR}"
         self._head = f"Authorization: {ALGORITHM} Credential={keys.access_key}/{self._scope}, SignedHeaders="
         self._made_for = (date, keys)
