@@ -32,6 +32,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         self._left = self.quota.left_24_hours
+        self._recent.append((self.now, 0))
         self.others.observe(sent_24_hours=self.quota.sent_24_hours, own=0, now=self.now)
 
     @property
