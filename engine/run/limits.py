@@ -7,8 +7,8 @@ from engine.campaign.spec import CampaignSpec
 from engine.delivery.others import OtherSenders
 from engine.delivery.pacer import FLOOR
 
-# SentLast24Hours lags. What went out since then is not in it for sure.
-QUOTA_LAG_SECONDS = 300.0
+# SentLast24Hours lags, nobody says how much. What went out since then may not be in it yet.
+QUOTA_LAG_SECONDS = 120.0
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ MOST_CONNECTIONS = 32
 
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 # SES: "Ok 0100…"; Postfix: "2.0.0 Ok: queued as 4XyZ…"; others say what they like.
-_QUEUED_AS = re.compile(r"(?:queued as|queued mail|queued|id=|ok:?) +(?P<id>[A-Za-z0-9][\w.@+-]{4,})", re.IGNORECASE)
+_QUEUED_AS = re.compile(r"(?:ok:?(?: queued as)?|queued as|id=) *(?P<id>[A-Za-z0-9][\w.@+-]{4,})", re.IGNORECASE)
 
 
 class _LostError(Exception):
