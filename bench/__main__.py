@@ -1,10 +1,17 @@
-"""`make bench`: all benchmarks, or those that are named: python -m bench [launch] [render] [sandbox]."""
+"""`make bench`: all benchmarks, or those that are named: python -m bench [delivery] [rates] [carriers] …."""
 
 import sys
 
-from bench import launch, render, sandbox
+from bench import carriers, delivery, launch, rates, render, sandbox
 
-BENCHMARKS = {"launch": launch.main, "render": render.main, "sandbox": sandbox.main}
+BENCHMARKS = {
+    "delivery": delivery.main,
+    "rates": rates.main,
+    "carriers": carriers.main,
+    "launch": launch.main,
+    "render": render.main,
+    "sandbox": sandbox.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -50,7 +50,9 @@ class Sink(asyncio.Protocol):
     def _answer(self, head: bytes, body: bytes) -> None:
         assert self._transport is not None
         answer = _make_answer(head, body)
-        whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
+        whole = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
+        )
         if self._latency:
             asyncio.get_running_loop().call_later(self._latency, self._transport.write, whole)
         else:

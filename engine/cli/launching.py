@@ -12,7 +12,14 @@ import click
 
 from engine.account.client import Endpoint
 from engine.cli import output
-from engine.cli.compose import Place, calm_garbage_collector, find_campaign_folder, make_plan_request, make_signer, open_place
+from engine.cli.compose import (
+    Place,
+    calm_garbage_collector,
+    find_campaign_folder,
+    make_plan_request,
+    make_signer,
+    open_place,
+)
 from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
 from engine.cli.progress import make_progress

@@ -1,7 +1,8 @@
 """How many calls are in flight: as many as the rate needs, by Little's law, and no more.
 
 calls in flight = calls a second times seconds a call. The seconds are measured; a quarter is added for their scatter.
-Where the event loop itself is late, more calls would only wait longer: then there are fewer.
+Where the event loop itself is late, calls wait for it and seem slow; more of them would only make it later. Then
+there are no more than some hundred.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ MOST = 1024
 HEADROOM = 1.25
 LATENCY_WEIGHT = 0.1  # of a new measurement in the moving average
 LATE_SECONDS = 0.01  # a loop that is later than that has enough to do
+MOST_WHERE_LATE = 128  # answers at once keep the loop busy for some 10 ms
 BYTES_IN_FLIGHT = 64 * 1024 * 1024
 FILES_FOR_OTHERS = 64  # descriptors for ledger, logs, audience
 
@@ -65,7 +67,7 @@ class Concurrency:
         """
         needed = math.ceil(calls_per_second * self.latency_seconds * HEADROOM) + FEWEST
         if lag_seconds > LATE_SECONDS:
-            needed = min(needed, self.target * 7 // 8)
+            needed = min(needed, max(MOST_WHERE_LATE, self.target * 7 // 8))
         by_memory = int(BYTES_IN_FLIGHT / self._payload_bytes) if self._payload_bytes else self.most
         smallest = min(FEWEST, self.most)
         self.target = max(smallest, min(needed, 2 * self.target, self.most, max(1, by_memory)))

@@ -1,8 +1,8 @@
 """The pacer: how many recipients may be handed over now. A pure object; the caller brings the time.
 
-Tokens are recipients. They accrue at the limit, up to one and a twentieth of a second's worth: enough to make up for a
-late wake-up of the event loop, so little that a sliding second never holds more than 1.05 seconds' worth and one, and
-that a process that slept for a minute wakes without a burst.
+Tokens are recipients. They accrue at the limit, up to one and a tenth of a second's worth: enough to make up for a late
+wake-up of the event loop, so little that a sliding second never holds more than 1.1 seconds' worth and one, and that a
+process that slept for a minute wakes without a burst.
 
 SES answers 429 where it allows less than it says, for instance because others send too. The limit then follows the
 curve of CUBIC (RFC 9438), with the limit in the place of the window:
@@ -18,7 +18,7 @@ curve of CUBIC (RFC 9438), with the limit in the place of the window:
 
 from dataclasses import dataclass
 
-BURST_SECONDS = 0.05
+BURST_SECONDS = 0.1
 DECREASE = 0.85  # of the limit, at each throttle
 CURVE = 0.0006  # of the ceiling, a second cubed: CUBIC's C
 THROTTLE_ECHO_SECONDS = 1.0  # replies to calls that were under way when the limit was lowered

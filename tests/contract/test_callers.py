@@ -1,4 +1,4 @@
-"""Everything that botocore resolves is honoured: endpoint, FIPS, dual-stack, proxy, CA bundle, credentials and refresh."""
+"""Everything that botocore resolves is honoured: endpoint, FIPS, dual-stack, proxy, CA bundle, credentials."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
-from pytest import MonkeyPatch
+from support.world import World
 
 from engine.account.client import OpenAccount, open_account
 from engine.account.resolved import NotLeanError, resolve_sends
@@ -21,14 +21,13 @@ from engine.delivery.transports.carrier import Answer
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError
-from support.world import World
 
 MESSAGE = Message(1, "ann@example.com", "Hé", "<p>é</p>", "text", (("X-A", "b"),), (("mailrun-row", "1"),))
 ENVELOPE = Envelope("Acme <news@acme.example>", (), (Attachment("a.txt", "text/plain", b"\x00\xff"),), None)
 
 
 @pytest.fixture
-def aws(monkeypatch: MonkeyPatch, tmp_path: Path) -> MonkeyPatch:
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """AWS's environment, and nothing of this machine's."""
     for name in ("AWS_PROFILE", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -52,7 +51,9 @@ def aws(monkeypatch: MonkeyPatch, tmp_path: Path) -> MonkeyPatch:
         ({"AWS_ENDPOINT_URL": "http://127.0.0.2:9", "AWS_ENDPOINT_URL_SESV2": "http://127.0.0.1:9"}, "127.0.0.1"),
     ],
 )
-async def test_the_endpoint_is_the_one_that_botocore_resolves(aws: MonkeyPatch, environment: dict[str, str], host: str):
+async def test_the_endpoint_is_the_one_that_botocore_resolves(
+    aws: pytest.MonkeyPatch, environment: dict[str, str], host: str
+):
     for name, value in environment.items():
         aws.setenv(name, value)
     async with open_account() as account:
@@ -63,13 +64,13 @@ async def test_the_endpoint_is_the_one_that_botocore_resolves(aws: MonkeyPatch, 
     assert (resolved.region, resolved.service) == (environment.get("AWS_DEFAULT_REGION", "eu-west-1"), "ses")
 
 
-async def test_a_base_path_of_the_endpoint_is_kept(aws: MonkeyPatch):
+async def test_a_base_path_of_the_endpoint_is_kept(aws: pytest.MonkeyPatch):
     aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9/base/path")
     async with open_account() as account:
         assert (await resolve_sends(account)).paths["SendEmail"] == "/base/path/v2/email/outbound-emails"
 
 
-async def test_a_profile_gives_region_keys_and_endpoint(aws: MonkeyPatch, tmp_path: Path):
+async def test_a_profile_gives_region_keys_and_endpoint(aws: pytest.MonkeyPatch, tmp_path: Path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         aws.delenv(name)
     (tmp_path / "config").write_text("[profile news]\nregion = us-west-2\nuse_fips_endpoint = true\n")
@@ -80,7 +81,9 @@ async def test_a_profile_gives_region_keys_and_endpoint(aws: MonkeyPatch, tmp_pa
         assert (await account.credentials.get_frozen_credentials()).access_key == "AKIDP"
 
 
-async def test_through_a_proxy_calls_go_by_aiobotocore_and_it_is_said(aws: MonkeyPatch, capsys):
+async def test_through_a_proxy_calls_go_by_aiobotocore_and_it_is_said(
+    aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     aws.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
     async with open_account() as account:
         opened = await open_caller(account)
@@ -94,7 +97,7 @@ async def test_through_a_proxy_calls_go_by_aiobotocore_and_it_is_said(aws: Monke
     opened.close()
 
 
-async def test_the_configured_ca_bundle_is_used_or_its_absence_said(aws: MonkeyPatch, tmp_path: Path):
+async def test_the_configured_ca_bundle_is_used_or_its_absence_said(aws: pytest.MonkeyPatch, tmp_path: Path):
     aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     async with open_account() as account:
         assert account.verify == str(tmp_path / "missing.pem")
@@ -102,7 +105,7 @@ async def test_the_configured_ca_bundle_is_used_or_its_absence_said(aws: MonkeyP
             await open_caller(account)
 
 
-async def test_an_unusual_path_goes_by_aiobotocore(aws: MonkeyPatch):
+async def test_an_unusual_path_goes_by_aiobotocore(aws: pytest.MonkeyPatch):
     aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9/a%20b")
     async with open_account() as account:
         with pytest.raises(NotLeanError):
@@ -110,7 +113,7 @@ async def test_an_unusual_path_goes_by_aiobotocore(aws: MonkeyPatch):
 
 
 @asynccontextmanager
-async def reach(world: World, aws: MonkeyPatch) -> AsyncIterator[OpenAccount]:
+async def reach(world: World, aws: pytest.MonkeyPatch) -> AsyncIterator[OpenAccount]:
     for name, value in world.environment().items():
         if name.startswith("AWS_"):
             aws.setenv(name, value)
@@ -118,7 +121,7 @@ async def reach(world: World, aws: MonkeyPatch) -> AsyncIterator[OpenAccount]:
         yield account
 
 
-async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws: MonkeyPatch):
+async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws: pytest.MonkeyPatch):
     async with reach(world, aws) as account:
         lean = await open_caller(account)
         assert lean.lean
@@ -147,7 +150,9 @@ async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws
     ],
 )
 @pytest.mark.parametrize("lean", [True, False])
-async def test_both_ways_read_replies_the_same(world: World, aws: MonkeyPatch, fault: str, meaning: Meaning, *, lean):
+async def test_both_ways_read_replies_the_same(
+    world: World, aws: pytest.MonkeyPatch, fault: str, meaning: Meaning, *, lean: bool
+):
     async with reach(world, aws) as account:
         opened = await open_caller(account)
         caller = opened.caller if lean else BotocoreCaller(account.client)
@@ -167,7 +172,8 @@ class KeptRequests:
         return Answer(200, "", b'{"MessageId":"1"}')
 
 
-async def test_temporary_credentials_are_refreshed_in_mid_run_and_sign_with_their_own_token(aws: MonkeyPatch):
+@pytest.mark.usefixtures("aws")
+async def test_temporary_credentials_are_refreshed_in_mid_run_and_sign_with_their_own_token():
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - of this story alone
 
     served = [("AKID1", "token-1", 60), ("AKID2", "token-2", 3600)]
@@ -191,7 +197,8 @@ async def test_temporary_credentials_are_refreshed_in_mid_run_and_sign_with_thei
     assert not served
 
 
-async def test_a_lost_source_of_credentials_pauses_the_run(aws: MonkeyPatch):
+@pytest.mark.usefixtures("aws")
+async def test_a_lost_source_of_credentials_pauses_the_run():
     from botocore.exceptions import CredentialRetrievalError  # noqa: PLC0415 - of this story alone
 
     class Gone:
@@ -222,7 +229,7 @@ async def test_a_bulk_answer_of_another_length_leaves_all_in_doubt(count: int):
     assert [reply.meaning for reply in replies] == [Meaning.IN_DOUBT] * 2
 
 
-def test_what_does_not_fit_a_bulk_call_is_prepared_for_its_own(capsys):
+def test_what_does_not_fit_a_bulk_call_is_prepared_for_its_own(capsys: pytest.CaptureFixture[str]):
     transport = SesTransport(None, Documents(ENVELOPE), sender_address="n@acme.example", bulk=True)  # type: ignore[arg-type] # nothing is sent
     small = transport.prepare(MESSAGE)
     assert small.group == ("Subject", "Html", "Text")

@@ -43,7 +43,7 @@ async def test_an_mbox_is_read_back_message_by_message(tmp_path: Path):
     await fill(tmp_path / "out", "mbox", range(5, 6), worker="w2")
     box = mailbox.mbox(tmp_path / "out" / "w1.mbox")
     assert [mail["To"] for mail in box] == [f"p{row}@example.com" for row in range(5)]
-    text = box[0].get_payload(decode=True)
+    text = next(iter(box)).get_payload(decode=True)
     assert isinstance(text, bytes)
     assert text.replace(b"\r\n", b"\n").strip() == b">From here on\n>>From there"
     box.close()
@@ -56,7 +56,9 @@ async def test_a_maildir_is_read_back(tmp_path: Path):
     assert list((tmp_path / "out" / "tmp").iterdir()) == []
 
 
-async def test_a_disk_that_fails_pauses_the_run_and_leaves_no_half_message(tmp_path: Path, monkeypatch):
+async def test_a_disk_that_fails_pauses_the_run_and_leaves_no_half_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     outbox = Outbox(tmp_path / "out", "mbox", ENVELOPE, worker="w1")
     item = outbox.prepare(make_message(1))
     await outbox.send([item])

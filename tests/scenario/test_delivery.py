@@ -201,8 +201,7 @@ def smtp_in_thread(room: Mailroom) -> Iterator[int]:
         async with run_smtp(room) as port:
             ports.append(port)
             up.set()
-            while not down.is_set():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(down.wait)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()

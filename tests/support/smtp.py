@@ -24,12 +24,14 @@ class Mailroom:
     accepted: list[tuple[str, list[str], bytes]] = field(default_factory=list)
     connections: int = 0
 
-    async def handle_MAIL(self, server: SMTP, _s: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802, E501 - aiosmtpd's name
+    async def handle_MAIL(self, server: SMTP, _s: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return await self._behave("mail", server) or "250 OK"
 
-    async def handle_RCPT(self, server: SMTP, _s: Session, envelope: Envelope, address: str, _options: list[str]) -> str:  # noqa: N802, E501 - as above
+    async def handle_RCPT(  # noqa: N802 - as above
+        self, server: SMTP, _s: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
         if told := await self._behave("rcpt", server):
             return told
         envelope.rcpt_tos.append(address)
@@ -50,6 +52,7 @@ class Mailroom:
             return None
         what = self.manners.pop(0).partition(":")[2]
         if what == "drop":
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             await asyncio.sleep(0)
             return ""

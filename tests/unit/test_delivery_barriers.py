@@ -13,7 +13,7 @@ from support.clock import START, VirtualClock
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.delivery.barriers import Budget, Hours
-from engine.delivery.concurrency import FEWEST, MOST, Concurrency, LagMeter, Slots, find_most
+from engine.delivery.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
 from engine.delivery.forecast import forecast_sending
 from engine.delivery.gate import Gate
 from engine.delivery.others import OtherSenders
@@ -114,7 +114,9 @@ MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1)).map(lambda na
 
 
 @given(pair=WINDOWS, zone=ZONES, now=MOMENTS)
-def test_a_window_is_open_when_the_local_time_is_in_it_and_opens_within_a_day_or_so(pair, zone, now):
+def test_a_window_is_open_when_the_local_time_is_in_it_and_opens_within_a_day_or_so(
+    pair: tuple[time, time], zone: str, now: datetime
+):
     window = Window(pair[0].replace(tzinfo=None), pair[1].replace(tzinfo=None))
     closed = window.seconds_closed(now, ZoneInfo(zone))
     assert 0.0 <= closed <= 25 * 3600
@@ -181,7 +183,8 @@ def test_a_deadline_is_a_moment_or_a_time_of_the_day_of_planning(not_after: str 
 
 
 def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
-    for text, rate in (("", 100), ("rate_share = 0.8", 80), ("max_rate = 30", 30), ("rate_share = 0.2\nmax_rate = 30", 20)):
+    told = {"": 100, "rate_share = 0.8": 80, "max_rate = 30": 30, "rate_share = 0.2\nmax_rate = 30": 20}
+    for text, rate in told.items():
         limits = Limits(QUOTA, make_spec(text), 0.0)
         assert limits.ceiling == rate
         limits.workers = 4
@@ -194,11 +197,13 @@ def test_other_senders_are_noticed_by_two_readings_and_left_their_rate():
     own = others = 0
     for step in range(1, 4):
         own, others = own + 30 * 60, others + 30 * 40  # we 60 a second, they 40
-        limits.take_over(replace(QUOTA, max_24_hours=None, sent_24_hours=own + others), admitted=own, left=None, now=30.0 * step)
+        quota = replace(QUOTA, max_24_hours=None, sent_24_hours=own + others)
+        limits.take_over(quota, admitted=own, left=None, now=30.0 * step)
     assert limits.rate == pytest.approx(60.0)
     for step in range(4, 6):
         own += 30 * 60
-        limits.take_over(replace(QUOTA, max_24_hours=None, sent_24_hours=own + others), admitted=own, left=None, now=30.0 * step)
+        quota = replace(QUOTA, max_24_hours=None, sent_24_hours=own + others)
+        limits.take_over(quota, admitted=own, left=None, now=30.0 * step)
     assert limits.rate == 100.0
 
 
@@ -214,7 +219,9 @@ def test_a_count_that_lags_behind_a_pause_is_not_taken_for_others():
     max_rate=st.floats(1, 1_000),
     steps=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.booleans()), max_size=30),
 )
-def test_the_quota_is_never_overdrawn_however_the_count_lags_and_others_send(max_rate, steps):
+def test_the_quota_is_never_overdrawn_however_the_count_lags_and_others_send(
+    max_rate: float, steps: list[tuple[int, int, bool]]
+):
     sent = counted = others = 0
     limits = Limits(replace(QUOTA, max_send_rate=max_rate), make_spec(), 0.0)
     left: float = limits.left_24_hours or 0.0
@@ -246,7 +253,8 @@ def test_a_forecast_says_when_the_quota_ends_or_the_run():
         == "3.2 M recipients, 1.1 M left today: pauses at about 14:05"
     )
     assert "waits from at about" in forecast_sending(recipients=9, rate=1, left_24_hours=3, waits=True, now=now)
-    assert forecast_sending(recipients=1, rate=1, left_24_hours=None, waits=False, now=now) == "1 recipient: done at about 12:33"
+    one = forecast_sending(recipients=1, rate=1, left_24_hours=None, waits=False, now=now)
+    assert one == "1 recipient: done at about 12:33"
     assert "2026-11-25" in forecast_sending(recipients=86_400, rate=1, left_24_hours=None, waits=False, now=now)
 
 
@@ -256,7 +264,7 @@ def test_a_forecast_says_when_the_quota_ends_or_the_run():
     lag=st.floats(0, 1),
     most=st.integers(1, 2_000),
 )
-def test_concurrency_is_bounded_and_grows_by_twice_at_most(latencies, rate, lag, most):
+def test_concurrency_is_bounded_and_grows_by_twice_at_most(latencies: list[float], rate: float, lag: float, most: int):
     concurrency = Concurrency(most)
     for latency in latencies:
         concurrency.observe(latency)
@@ -272,8 +280,11 @@ def test_concurrency_follows_littles_law_and_a_late_loop_gets_less():
         concurrency.adjust(calls_per_second=1_000, lag_seconds=0.0)
     assert concurrency.target == pytest.approx(1_000 * 0.04 * 1.25 + FEWEST, abs=1)
     for _ in range(50):
-        concurrency.adjust(calls_per_second=1_000, lag_seconds=0.05)
-    assert concurrency.target == FEWEST
+        concurrency.adjust(calls_per_second=20_000, lag_seconds=0.0)
+    assert concurrency.target == pytest.approx(20_000 * 0.04 * 1.25 + FEWEST, abs=1)
+    for _ in range(50):
+        concurrency.adjust(calls_per_second=20_000, lag_seconds=0.05)
+    assert concurrency.target == MOST_WHERE_LATE
 
 
 def test_large_messages_are_bounded_by_memory_and_few_files_by_sockets():
@@ -317,5 +328,7 @@ def test_the_lag_meter_tells_the_99th_of_a_hundred():
         (Load(0.95, 0.5), 1, False, False),
     ],
 )
-def test_another_process_is_started_only_where_one_is_not_enough(load, running, work_left, needed):
+def test_another_process_is_started_only_where_one_is_not_enough(
+    load: Load, running: int, *, work_left: bool, needed: bool
+):
     assert needs_hand(load, running=running, cores=2, work_left=work_left) is needed

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 from hypothesis import given
@@ -48,7 +49,7 @@ def test_everybody_has_one_turn_and_no_domain_is_above_its_cap(leases: list[list
     turns = drain(lineup)
     assert Counter(person for _, person in turns) == Counter(person for people in leases for person in people)
     capped = [at for at, person in turns if person.address.lower().endswith("@gmail.com")]
-    assert all(later - earlier >= 1 / rate - 1e-6 for earlier, later in zip(capped, capped[1:], strict=False))
+    assert all(later - earlier >= 1 / rate - 1e-6 for earlier, later in pairwise(capped))
     assert all(at == 0.0 for at, person in turns if not person.address.lower().endswith("@gmail.com"))
     assert not any(lineup.is_waiting(str(number)) for number in range(len(leases)))
 

@@ -40,7 +40,9 @@ def read_lines(lines: str) -> dict[str, str]:
     host=st.sampled_from(["email.eu-west-1.amazonaws.com", "127.0.0.1:8025", "email-fips.us-east-1.amazonaws.com"]),
     region=st.sampled_from(["us-east-1", "eu-west-1", "cn-north-1"]),
 )
-def test_every_signature_equals_botocores(body, secret, token, naive, path, host, region):
+def test_every_signature_equals_botocores(  # noqa: PLR0917 - hypothesis gives each
+    body: bytes, secret: str, token: str | None, naive: datetime, path: str, host: str, region: str
+):
     moment = naive.replace(tzinfo=UTC, microsecond=0)
     keys = Keys("AKIDEXAMPLE", secret, token)
     signer = Signer(host, region=region, service="ses", content_type="application/json")
@@ -62,9 +64,7 @@ def test_a_new_day_and_new_credentials_are_signed_with_a_new_key():
 
 def test_the_derived_key_is_that_of_awss_published_example():
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-examples.html
-    key = derive_key(
-        "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", date="20120215", region="us-east-1", service="iam"
-    )
+    key = derive_key("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", date="20120215", region="us-east-1", service="iam")
     assert key.hex() == "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d"
 
 

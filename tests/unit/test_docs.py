@@ -19,12 +19,12 @@ REFERENCE = (DOCS / "reference.md").read_text(encoding="utf-8")
 SANDBOX = (DOCS / "sandbox.md").read_text(encoding="utf-8")
 
 
-def list_keys(spec: type[BaseModel], section: str = "") -> Iterator[str]:
+def list_keys(spec: type[BaseModel]) -> Iterator[str]:
     """Yield the keys of campaign.toml."""
     for name, field in spec.model_fields.items():
         nested = [kind for kind in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_section(kind)]
         if nested:
-            yield from list_keys(nested[0], name)
+            yield from list_keys(nested[0])
         else:
             yield field.alias or name
 

@@ -21,6 +21,7 @@ from engine.delivery.transports.ses_documents import (
     Documents,
     fits_bulk,
     parts_of,
+    write_data,
 )
 
 log = structlog.get_logger()
@@ -91,20 +92,26 @@ class SesTransport:
 
     def prepare(self, message: Message) -> Item:
         """Write what the message is on the wire: an entry of a bulk call, or the whole of its own call."""
-        if self._bulk and not (why := self._find_obstacle(message)):
-            entry = self._documents.write_entry(message)
-            if len(entry) <= min(self.most_bytes, LONGEST_DATA):
+        if not self._bulk:
+            return Item(message.row, message, self._documents.write_single(message))
+        data = write_data(message)
+        why = self._find_obstacle(data)
+        if not why:
+            entry = self._documents.write_entry(message, data)
+            if len(entry) <= self.most_bytes:
                 return Item(message.row, message, entry, group=parts_of(message))
             why = "it is too large for a bulk call"
-        if self._bulk and why not in self._said:
+        if why not in self._said:
             self._said.add(why)
             log.warning("delivery.single", row=message.row, note=f"sent by a call of its own: {why}; said once")
         return Item(message.row, message, self._documents.write_single(message))
 
-    def _find_obstacle(self, message: Message) -> str:
-        if not fits_bulk(message):
-            return "its content has {{ in it, which a bulk call might not carry as it is"
-        return "its attachments are too large for a bulk call" if self.most_bytes < 0 else ""
+    def _find_obstacle(self, data: bytes) -> str:
+        if self.most_bytes < 0:
+            return "its attachments are too large for a bulk call"
+        if len(data) > LONGEST_DATA:
+            return "it is too large for a bulk call"
+        return "" if fits_bulk(data) else "its content has {{ in it, which a bulk call might not carry as it is"
 
     async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
         """Hand over the messages of one call; see Transport.send."""

@@ -64,17 +64,26 @@ class Documents:
             }
         )
 
-    def write_entry(self, message: Message) -> bytes:
-        """Write one of BulkEmailEntries: the rendered parts as values of the inline template."""
-        return orjson.dumps(
-            {
-                "Destination": {"ToAddresses": [message.address]},
-                "ReplacementTags": _write_pairs(message.tags),
-                "ReplacementEmailContent": {
-                    "ReplacementTemplate": {"ReplacementTemplateData": write_data(message).decode()}
-                },
-                "ReplacementHeaders": _write_pairs(message.headers),
-            }
+    def write_entry(self, message: Message, data: bytes) -> bytes:
+        """Write one of BulkEmailEntries: the rendered parts as values of the inline template.
+
+        Args:
+            message: whose entry.
+            data: from write_data.
+        """
+        escaped = data.replace(b"\\", b"\\\\").replace(b'"', b'\\"')  # a JSON text has no other characters to escape
+        return b"".join(
+            (
+                b'{"Destination":{"ToAddresses":[',
+                orjson.dumps(message.address),
+                b']},"ReplacementTags":',
+                orjson.dumps(_write_pairs(message.tags)),
+                b',"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"',
+                escaped,
+                b'"}},"ReplacementHeaders":',
+                orjson.dumps(_write_pairs(message.headers)),
+                b"}",
+            )
         )
 
     def write_bulk(self, entries: Iterable[bytes], message: Message) -> bytes:
@@ -114,13 +123,21 @@ def write_data(message: Message) -> bytes:
     return orjson.dumps({name: value for name, value in values.items() if value is not None})
 
 
-def fits_bulk(message: Message) -> bool:
+def fits_bulk(data: bytes) -> bool:
     """Tell whether SES surely inserts a message's parts as they are.
 
     Values are data, and no Handlebars reads them again; for inline templates SES does not say so. A message with `{{`
     in it therefore goes by SendEmail.
+
+    Args:
+        data: from write_data, which brings no `{{` of its own.
     """
-    return "{{" not in message.subject and "{{" not in (message.html or "") and "{{" not in (message.text or "")
+    at = data.find(b"{", 1)
+    while at >= 0:  # a search for one byte is several times faster than one for two
+        if data[at + 1 : at + 2] == b"{":
+            return False
+        at = data.find(b"{", at + 1)
+    return True
 
 
 def _write_pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
