@@ -68,6 +68,12 @@ def refuse_if_stopped(quota: Quota) -> None:
             where="GetAccount: EnforcementStatus SHUTDOWN",
             remedy="see the case in the AWS Support Center; launch again when it is resolved",
         )
+    if quota.max_send_rate <= 0:
+        raise ServiceError(
+            "the account may send nothing: its send rate is 0",
+            where="GetAccount: MaxSendRate",
+            remedy="see the account's limits in the SES console; launch again when it may send",
+        )
     if not quota.sending_enabled:
         raise ServiceError(
             "sending is paused for this account",

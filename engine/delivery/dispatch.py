@@ -1,7 +1,7 @@
 """The messages of one call, from ready to their results: journal the intents, hand over, note the results, retry."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.clock import Clock
 from engine.delivery.gate import Gate
@@ -14,6 +14,25 @@ from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 
 _ACCEPTED_PERHAPS = (Meaning.SENT, Meaning.IN_DOUBT)
+
+
+@dataclass(slots=True)
+class Call:
+    """The messages of one call, through all their attempts.
+
+    Attributes:
+        lease: the open lease they belong to.
+        items: those that are still to be sent.
+        attempts: row -> dispatches already made by an earlier worker.
+        doubtful: rows that may have been accepted before; the doubt stays until SES gives a message id.
+        tries: dispatches made here.
+    """
+
+    lease: Lease
+    items: Sequence[Item]
+    attempts: Mapping[int, int]
+    doubtful: set[int] = field(default_factory=set)
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,81 +56,73 @@ class Dispatcher:
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
 
-    async def dispatch(
-        self,
-        lease: Lease,
-        items: Sequence[Item],
-        *,
-        attempts: Mapping[int, int],
-        keep: Callable[[Result], None],
-        tries: int = 0,
-    ) -> None:
+    async def dispatch(self, call: Call, *, keep: Callable[[Result], None]) -> None:
         """Send the messages of one call that the gate has admitted, with retries where nothing was accepted for sure.
 
         Args:
-            lease: the open lease they belong to.
-            items: what to send.
-            attempts: row -> dispatches already made by an earlier worker.
+            call: what to send.
             keep: told every final result; a row that stays unsent has none.
-            tries: dispatches already made here.
 
         Raises:
             LeaseLostError: the lease has a newer owner.
             MailrunError: the ledger could not be written. Where that was the intent, nothing was handed over.
         """
         begun = self.clock.monotonic()
-        while items:
-            tries += 1
-            started = self.clock.monotonic()
-            await self.recorder.record(lease, [Intent(item.row) for item in items])
-            replies = await self.transport.send(items)
-            ended = self.clock.monotonic()
-            self.observe(ended - started)
-            self._adjust_gate(replies)
-            waits = [self._next_wait(reply, attempts=tries, elapsed_seconds=ended - begun) for reply in replies]
-            at = self.clock.now().timestamp()
-            results = [
-                Result(
-                    item.row,
-                    _judge(reply, again=wait is not None),
-                    reply.message_id,
-                    reply.detail or None,
-                    at,
-                    attempts.get(item.row, 0) + tries,
-                )
-                for item, reply, wait in zip(items, replies, waits, strict=True)
-            ]
-            self.recorder.note(lease, results)
-            for result in results:
-                if result.outcome is not Outcome.UNSENT:
-                    keep(result)
-            again = [(item, wait) for item, wait in zip(items, waits, strict=True) if wait is not None]
-            self._pause_if_told(replies, waits, tries)
+        while True:
+            replies = await self._hand_over(call)
+            waits = [self._next_wait(r, attempts=call.tries, begun=begun) for r in replies]
+            self._take_results(call, replies, waits, keep)
+            self._pause_if_told(replies, waits, call.tries)
+            again = [item for item, wait in zip(call.items, waits, strict=True) if wait is not None]
             if not again:
                 return
-            split = len(items) > 1 and any(reply.meaning is Meaning.SPLIT for reply in replies)
-            items = [item for item, _ in again]
-            if await self.stop.wait(max(wait for _, wait in again)):
+            apart = len(call.items) > 1 and any(reply.meaning is Meaning.SPLIT for reply in replies)
+            call.items = again
+            if await self.stop.wait(max(wait for wait in waits if wait is not None)):
                 return
-            if split:
-                await self._send_each_alone(lease, items, attempts=attempts, keep=keep, tries=tries)
+            if apart:
+                await self._send_each_alone(call, keep)
                 return
-            if not await self.gate.admit(len(items)):
+            if not await self.gate.admit(len(again)):
                 return
 
-    async def _send_each_alone(
-        self,
-        lease: Lease,
-        items: Sequence[Item],
-        *,
-        attempts: Mapping[int, int],
-        keep: Callable[[Result], None],
-        tries: int,
+    async def _hand_over(self, call: Call) -> Sequence[Reply]:
+        call.tries += 1
+        started = self.clock.monotonic()
+        await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
+        replies = await self.transport.send(call.items)
+        self.observe(self.clock.monotonic() - started)
+        self._adjust_gate(replies)
+        return replies
+
+    def _take_results(
+        self, call: Call, replies: Sequence[Reply], waits: Sequence[float | None], keep: Callable[[Result], None]
     ) -> None:
-        for item in items:
+        """Note what became of each message; where one is to be sent again in doubt, its open intent tells of it."""
+        at = self.clock.now().timestamp()
+        noted = []
+        for item, reply, wait in zip(call.items, replies, waits, strict=True):
+            row = item.row
+            if reply.meaning is Meaning.IN_DOUBT:
+                call.doubtful.add(row)
+            doubtful = row in call.doubtful
+            outcome = _judge(reply, again=wait is not None, doubtful=doubtful)
+            attempts = call.attempts.get(row, 0) + call.tries
+            result = Result(row, outcome, reply.message_id, reply.detail or None, at, attempts)
+            if outcome is not Outcome.UNSENT:
+                noted.append(result)
+                keep(result)
+            elif not doubtful:
+                noted.append(result)
+        if noted:
+            self.recorder.note(call.lease, noted)
+
+    async def _send_each_alone(self, call: Call, keep: Callable[[Result], None]) -> None:
+        for item in call.items:
             if not await self.gate.admit(1):
                 return
-            await self.dispatch(lease, [item], attempts=attempts, keep=keep, tries=tries)
+            alone = Call(call.lease, [item], call.attempts, set(call.doubtful) & {item.row}, call.tries)
+            await self.dispatch(alone, keep=keep)
 
     def _adjust_gate(self, replies: Sequence[Reply]) -> None:
         returned = sum(reply.meaning not in _ACCEPTED_PERHAPS for reply in replies)
@@ -121,13 +132,14 @@ class Dispatcher:
         if any(reply.meaning is Meaning.SLOW_DOWN for reply in replies):
             self.gate.throttle()
 
-    def _next_wait(self, reply: Reply, *, attempts: int, elapsed_seconds: float) -> float | None:
+    def _next_wait(self, reply: Reply, *, attempts: int, begun: float) -> float | None:
         """Return seconds to the next attempt; None where there is none."""
         if reply.meaning is Meaning.SENT:
             return None
         policy = self._find_policy(reply.meaning)
         if policy is None:
             return None
+        elapsed_seconds = self.clock.monotonic() - begun
         return policy.next_wait(attempts=attempts, elapsed_seconds=elapsed_seconds, jitter=self.jitter())
 
     def _find_policy(self, meaning: Meaning) -> RetryPolicy | None:
@@ -149,16 +161,16 @@ class Dispatcher:
                 self.stop.request(StopReason(StopCause.PAUSED, text, remedy))
 
 
-def _judge(reply: Reply, *, again: bool) -> Outcome:
+def _judge(reply: Reply, *, again: bool, doubtful: bool) -> Outcome:
     if again:
         return Outcome.UNSENT
     match reply.meaning:
         case Meaning.SENT:
             return Outcome.SENT
         case Meaning.REFUSED:
-            return Outcome.REFUSED
+            return Outcome.IN_DOUBT if doubtful else Outcome.REFUSED
         case Meaning.RETRY | Meaning.RETRY_ONCE | Meaning.SPLIT:
-            return Outcome.FAILED
+            return Outcome.IN_DOUBT if doubtful else Outcome.FAILED
         case Meaning.IN_DOUBT:
             return Outcome.IN_DOUBT
         case Meaning.UNREACHABLE | Meaning.SLOW_DOWN | Meaning.QUOTA | Meaning.PAUSE:

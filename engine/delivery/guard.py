@@ -1,8 +1,10 @@
 """The guard: a run that goes wrong stops itself before it goes wrong for everybody."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 FEWEST_LOSSES = 10  # below that a high rate is no evidence yet
+ERRORS_KEPT = 100  # different ones; some name the recipient, and memory must not grow with them
 
 
 @dataclass(slots=True)
@@ -16,11 +18,15 @@ class FailureGuard:
     max_failure_rate: float
     done: int = 0
     lost: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
 
-    def count(self, *, lost: bool) -> None:
-        """Count one message that got its outcome."""
+    def count(self, error: str | None) -> None:
+        """Count one message that got its outcome; `error` says why it was lost, None that it was sent."""
         self.done += 1
-        self.lost += lost
+        if error is not None:
+            self.lost += 1
+            if error in self.errors or len(self.errors) < ERRORS_KEPT:
+                self.errors[error] += 1
 
     @property
     def tripped(self) -> bool:
@@ -32,5 +38,6 @@ class FailureGuard:
         share = self.lost / max(1, self.done)
         return (
             f"{self.lost} of {self.done} messages were refused, failed or left in doubt: {share:.1%}, "
-            f"and [guard] max_failure_rate is {self.max_failure_rate:.1%}"
+            f"and [guard] max_failure_rate is {self.max_failure_rate:.1%}; "
+            f"most often: {self.errors.most_common(1)[0][0]}"
         )

@@ -11,7 +11,7 @@ class RetryPolicy:
     """Exponential back-off with full jitter, bounded by attempts and by time.
 
     Attributes:
-        first_seconds: mean wait after the first attempt, twice that of the full range.
+        first_seconds: mean wait after the first attempt; the range is from nothing to twice the mean.
         longest_seconds: the range never grows beyond.
         attempts: dispatches at most.
         seconds: from the first dispatch on; after that it is given up.

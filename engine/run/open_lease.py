@@ -56,6 +56,7 @@ class OpenLease:
         columns: the audience's columns that the content uses.
         results: row -> final result.
         attempts: row -> dispatches by earlier owners.
+        doubtful: rows to be sent again although one of those may have been accepted.
         in_flight: tasks that work on its rows.
         lost: it has a newer owner.
     """
@@ -65,6 +66,7 @@ class OpenLease:
     columns: Sequence[str]
     results: dict[int, Result]
     attempts: Mapping[int, int]
+    doubtful: frozenset[int]
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     lost: bool = False
 
@@ -115,7 +117,8 @@ async def open_lease(
     results = dict(history.results)
     if not resend_in_doubt:
         results.update(_hold_open_intents(history, clock.now().timestamp()))
-    return OpenLease(lease, recipients, manifest.columns, results, history.attempts)
+    doubtful = history.open_intents if resend_in_doubt else frozenset()
+    return OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
 
 
 def _hold_open_intents(history: Replay, now: float) -> dict[int, Result]:

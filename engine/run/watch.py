@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import Connection
 
+from engine.account.quota import refuse_if_stopped
 from engine.delivery.barriers import Budget
 from engine.delivery.concurrency import Concurrency, LagMeter, Slots
 from engine.delivery.gate import Gate
 from engine.delivery.lineup import DomainCap
 from engine.delivery.stop import StopCause, StopReason
-from engine.errors import MailrunError
+from engine.errors import MailrunError, ServiceError
 from engine.ledger import leases, runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
@@ -125,6 +126,11 @@ class Watch:
             quota = await self.sending.read_quota()
         except MailrunError as error:
             log.warning("quota.unread", what=error.what)
+            return
+        try:
+            refuse_if_stopped(quota)
+        except ServiceError as error:
+            self.sending.stop.request(StopReason(StopCause.PAUSED, error.what, error.remedy))
             return
         known = self.limits.rate
         self.limits.take_over(

@@ -17,7 +17,7 @@ from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import WindowSpec
 from engine.clock import Clock
 from engine.delivery.concurrency import Slots
-from engine.delivery.dispatch import Dispatcher
+from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.guard import FailureGuard
 from engine.delivery.lineup import DomainCap, Lineup
 from engine.delivery.stop import Stop, StopCause, StopReason
@@ -253,9 +253,9 @@ class Worker:
 
     async def _handle(self, opened: OpenLease, items: list[Item]) -> None:
         try:
-            await self._tools.dispatcher.dispatch(
-                opened.lease, items, attempts=opened.attempts, keep=lambda result: self._keep(opened, result)
-            )
+            doubtful = {item.row for item in items if item.row in opened.doubtful}
+            call = Call(opened.lease, items, opened.attempts, doubtful)
+            await self._tools.dispatcher.dispatch(call, keep=lambda result: self._keep(opened, result))
         except LeaseLostError:
             opened.lost = True
         except Exception as error:  # noqa: BLE001 - ends the worker in order, and is reported there
@@ -266,9 +266,9 @@ class Worker:
     def _keep(self, opened: OpenLease, result: Result) -> None:
         opened.results[result.row] = result
         self._tools.count(result)
-        self._tools.guard.count(lost=result.outcome is not Outcome.SENT)
+        self._tools.guard.count(None if result.outcome is Outcome.SENT else result.error or str(result.outcome))
         if self._tools.guard.tripped:
-            remedy = "see the outcomes' errors (mailrun audit shows where), mend the cause, then launch again"
+            remedy = "mend the account and launch again; a mended template or audience needs a launch under another key"
             self._tools.stop.request(StopReason(StopCause.PAUSED, self._tools.guard.describe(), remedy))
 
     def _end_rows(self, opened: OpenLease) -> None:
@@ -305,11 +305,10 @@ class Worker:
         data = await asyncio.to_thread(_write_outcomes, path, opened)
         counts = Counter(result.outcome for result in opened.results.values())
         settlement = Settlement(counts, path.name, digest_bytes(data))
-        settled = await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now))
-        of_lease = set(path.parent.glob(f"lease-{lease.ordinal:05d}-*.parquet"))
-        crashed_owners = of_lease - {path}
-        for unwanted in crashed_owners if settled else {path}:
-            unwanted.unlink(missing_ok=True)
+        for epoch in range(1, lease.epoch):  # files of owners that ended before they settled; first, so that none stays
+            path.with_name(f"lease-{lease.ordinal:05d}-{epoch}.parquet").unlink(missing_ok=True)
+        if not await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now)):
+            path.unlink(missing_ok=True)
 
     def _fail(self, error: BaseException) -> None:
         self._tools.stop.request(StopReason(StopCause.ERROR, str(error), error=error))

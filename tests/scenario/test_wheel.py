@@ -18,7 +18,16 @@ def test_the_built_wheel_runs_the_samples_that_it_carries(tmp_path: Path):
     site = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
     # The dependencies come from this environment, at the end of the path: the wheel itself comes first.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    install = [sys.executable, "-m", "pip", "--python", home / "bin" / "python", "install", "--no-deps", "--no-index"]
+    install: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        home / "bin" / "python",
+        "install",
+        "--no-deps",
+        "--no-index",
+    ]
     subprocess.run([*install, "--force-reinstall", wheel], check=True)
     mailrun, workspace = home / "bin" / "mailrun", tmp_path / "workspace"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MAILRUN_"))}

@@ -5,7 +5,9 @@ import pytest
 from engine.campaign.spec import CampaignSpec, change_transport, parse_spec
 from engine.errors import ConfigurationError, UsageError
 
-HEAD = 'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n[content]\ntext = "t"\n'
+HEAD = (
+    'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n[content]\ntext = "t"\n'
+)
 
 
 def parse(text: str) -> CampaignSpec:

@@ -1,0 +1,387 @@
+"""A dispatch: admitted, intended durably, handed over once, and every reply has its outcome."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from support.clock import START, VirtualClock
+
+from engine.campaign.message import Message
+from engine.delivery.barriers import Budget
+from engine.delivery.dispatch import Call, Dispatcher
+from engine.delivery.gate import Gate
+from engine.delivery.pacer import Pacer
+from engine.delivery.replies import Meaning, Reply
+from engine.delivery.retry import POLICIES
+from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.transport import Item
+from engine.errors import PausedError
+from engine.ledger import leases, runs
+from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.journal import Outcome, Replay, Result, replay
+from engine.ledger.leases import Lease
+from engine.ledger.recorder import LeaseLostError, Recorder
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState
+
+NAME = "welcome/1"
+RUN = Run(NAME, RunState.SENDING, None, False, "f", "d", 9, 9, {}, START, None, None)  # noqa: FBT003 - a row, in order
+MESSAGE = Message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
+ITEM = Item(7, MESSAGE, b"x")
+SENT = Reply(Meaning.SENT, message_id="id-1")
+SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
+
+
+def reply(meaning: Meaning) -> Reply:
+    return SENT if meaning is Meaning.SENT else Reply(meaning, detail=f"{meaning}: no", remedy="mend it")
+
+
+class ClockedStop(Stop):
+    """A stop whose waits move the virtual clock on instead of taking time."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits: list[float] = []
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        if seconds is None:
+            return await super().wait()
+        self.waits.append(seconds)
+        await self._clock.sleep(seconds + 1e-9)
+        return self.requested
+
+
+class ScriptedTransport:
+    """Answers what the script says, the last line for ever; looks at whatever `look` looks at before each answer."""
+
+    most_items = 50
+    most_bytes = 1_000
+    most_calls = 8
+
+    def __init__(self, *replies: Reply | list[Reply], look: Callable[[], object] = lambda: None) -> None:
+        self._replies = list(replies)
+        self._look = look
+        self.sent: list[list[int]] = []
+        self.seen: list[object] = []
+
+    def prepare(self, message: Message) -> Item:
+        return Item(message.row, message, b"x")
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+        self.seen.append(self._look())
+        self.sent.append([item.row for item in items])
+        told = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        return told if isinstance(told, list) else [told] * len(items)
+
+
+@dataclass
+class Desk:
+    """A dispatcher with everything real but the way out and time."""
+
+    ledger: Ledger
+    recorder: Recorder
+    clock: VirtualClock
+    stop: ClockedStop
+    lease: Lease
+    left: float = 1000.0
+    gate: Gate = field(init=False)
+    quota: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        async def reread() -> None: ...
+
+        self.quota = Budget("the quota", self.left, reread, lambda: SIGNAL, self.stop, self.clock)
+        self.gate = Gate(Pacer(1e6, self.clock.monotonic()), self.clock, self.stop, [self.quota])
+
+    async def dispatch_all(
+        self,
+        transport: ScriptedTransport,
+        rows: Sequence[int],
+        *,
+        attempts: int = 0,
+        resend: bool = False,
+        doubtful: bool = False,
+        wait_for_quota: bool = False,
+    ) -> dict[int, Result]:
+        dispatcher = Dispatcher(
+            transport=transport,
+            gate=self.gate,
+            recorder=self.recorder,
+            stop=self.stop,
+            clock=self.clock,
+            observe=lambda _: None,
+            jitter=lambda: 0.5,
+            resend_in_doubt=resend,
+            wait_for_quota=wait_for_quota,
+        )
+        kept: dict[int, Result] = {}
+        if await self.gate.admit(len(rows)):
+            items = [replace(ITEM, row=row) for row in rows]
+            call = Call(self.lease, items, dict.fromkeys(rows, attempts), set(rows) if doubtful else set())
+            await dispatcher.dispatch(call, keep=lambda result: kept.update({result.row: result}))
+            await self.recorder.flush()
+        return kept
+
+    async def dispatch(
+        self, transport: ScriptedTransport, *, attempts: int = 0, resend: bool = False, doubtful: bool = False
+    ) -> Result:
+        kept = await self.dispatch_all(transport, [7], attempts=attempts, resend=resend, doubtful=doubtful)
+        return kept.get(7) or Result(7, Outcome.UNSENT, None, None, 0.0, attempts + len(transport.sent))
+
+    def journal(self) -> Replay:
+        with self.ledger.read() as tx:
+            return replay(leases.read_journal(tx, NAME, self.lease.ordinal))
+
+    @property
+    def quota_used(self) -> float:
+        assert self.quota.left is not None
+        return self.left - self.quota.left
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with opened.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[9])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def desk(ledger: Ledger, clock: VirtualClock) -> AsyncIterator[Desk]:
+    recorder = Recorder(ledger)
+    lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="me", alive_since=START))
+    assert lease is not None
+    yield Desk(ledger, recorder, clock, ClockedStop(clock), lease)
+    await recorder.close()
+
+
+# -- the order of things -----------------------------------------------------------------------------------------------
+
+
+async def test_the_intent_is_durable_before_the_message_is_handed_over_at_every_attempt(desk: Desk):
+    transport = ScriptedTransport(
+        reply(Meaning.SLOW_DOWN), SENT, look=lambda: (desk.journal().open_intents, desk.journal().attempts)
+    )
+    await desk.dispatch(transport)
+    assert transport.seen == [(frozenset({7}), {7: 1}), (frozenset({7}), {7: 2})]
+
+
+async def test_what_is_returned_is_what_the_journal_holds(desk: Desk):
+    result = await desk.dispatch(ScriptedTransport(SENT))
+    assert result == Result(7, Outcome.SENT, "id-1", None, desk.clock.now().timestamp(), 1)
+    assert desk.journal() == Replay({7: result}, frozenset(), {7: 1})
+
+
+async def test_nothing_is_handed_over_where_the_intent_cannot_be_recorded(desk: Desk):
+    with desk.ledger.write() as tx:
+        tx.exec_driver_sql("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    transport = ScriptedTransport(SENT)
+    with pytest.raises(PausedError, match="full"):
+        await desk.dispatch(transport)
+    assert transport.sent == []
+
+
+async def test_nothing_is_handed_over_under_a_lost_lease(desk: Desk):
+    with desk.ledger.write() as tx:
+        leases.take_lease(tx, NAME, worker="other", alive_since=START)
+    transport = ScriptedTransport(SENT)
+    with pytest.raises(LeaseLostError):
+        await desk.dispatch(transport)
+    assert transport.sent == []
+
+
+async def test_a_dispatch_cancelled_during_the_call_leaves_its_intent_open(desk: Desk):
+    called = asyncio.Event()
+
+    class Silent(ScriptedTransport):
+        async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+            called.set()
+            await asyncio.Event().wait()
+            return await super().send(items)
+
+    task = asyncio.create_task(desk.dispatch(Silent(SENT)))
+    await called.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert desk.journal().open_intents == {7}
+
+
+async def test_after_a_stop_nothing_is_handed_over_and_the_row_is_unsent(desk: Desk):
+    desk.stop.request(SIGNAL)
+    transport = ScriptedTransport(SENT)
+    assert (await desk.dispatch(transport)).outcome is Outcome.UNSENT
+    assert transport.sent == []
+    assert desk.journal() == Replay({}, frozenset(), {})
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+
+FOR_GOOD = {Meaning.SENT: Outcome.SENT, Meaning.REFUSED: Outcome.REFUSED, Meaning.IN_DOUBT: Outcome.IN_DOUBT}
+
+
+@pytest.mark.parametrize(("meaning", "outcome"), FOR_GOOD.items())
+async def test_a_final_reply_ends_the_dispatch_after_one_call(desk: Desk, meaning: Meaning, outcome: Outcome):
+    transport = ScriptedTransport(reply(meaning))
+    result = await desk.dispatch(transport)
+    assert (result.outcome, result.attempts, len(transport.sent)) == (outcome, 1, 1)
+    assert result.error == (None if meaning is Meaning.SENT else f"{meaning}: no")
+    assert desk.journal().results == {7: result}
+    assert not desk.stop.requested
+
+
+@pytest.mark.parametrize("meaning", [Meaning.RETRY, Meaning.UNREACHABLE, Meaning.SLOW_DOWN])
+async def test_what_passes_is_tried_again_and_every_attempt_counts(desk: Desk, meaning: Meaning):
+    transport = ScriptedTransport(reply(meaning), reply(meaning), SENT)
+    result = await desk.dispatch(transport, attempts=2)
+    assert (result.outcome, result.attempts, len(transport.sent)) == (Outcome.SENT, 5, 3)
+    assert desk.journal() == Replay({7: result}, frozenset(), {7: 3})
+
+
+async def test_retries_that_are_used_up_with_certainty_fail_the_message_alone(desk: Desk):
+    transport = ScriptedTransport(reply(Meaning.RETRY))
+    result = await desk.dispatch(transport)
+    assert result.outcome is Outcome.FAILED
+    assert len(transport.sent) == result.attempts == POLICIES[Meaning.RETRY].attempts
+    assert not desk.stop.requested
+    assert desk.journal().results == {7: result}
+
+
+@pytest.mark.parametrize("meaning", [Meaning.UNREACHABLE, Meaning.SLOW_DOWN])
+async def test_where_ses_stays_away_the_run_pauses_and_the_row_stays_unsent(desk: Desk, meaning: Meaning):
+    begun = desk.clock.monotonic()
+    result = await desk.dispatch(ScriptedTransport(reply(meaning)))
+    assert result.outcome is Outcome.UNSENT
+    assert desk.stop.reason is not None
+    assert desk.stop.reason.cause is StopCause.PAUSED
+    assert f"given up after {result.attempts} attempts: {meaning}: no" in desk.stop.reason.text
+    assert desk.clock.monotonic() - begun <= POLICIES[meaning].seconds
+    assert desk.journal() == Replay({}, frozenset(), {7: result.attempts})
+
+
+async def test_a_reply_that_pauses_the_run_leaves_the_row_unsent_and_says_what_to_do(desk: Desk):
+    transport = ScriptedTransport(reply(Meaning.PAUSE))
+    result = await desk.dispatch(transport)
+    assert (result.outcome, len(transport.sent)) == (Outcome.UNSENT, 1)
+    assert desk.stop.reason == StopReason(StopCause.PAUSED, "pause: no", "mend it")
+    assert desk.journal().results == {}
+
+
+async def test_a_stop_during_the_wait_for_a_retry_leaves_the_row_unsent(desk: Desk):
+    transport = ScriptedTransport(reply(Meaning.RETRY), look=lambda: desk.stop.request(SIGNAL))
+    assert (await desk.dispatch(transport)).outcome is Outcome.UNSENT
+    assert len(transport.sent) == 1
+    assert desk.journal() == Replay({}, frozenset(), {7: 1})
+
+
+async def test_waits_grow_from_one_attempt_to_the_next(desk: Desk):
+    await desk.dispatch(ScriptedTransport(reply(Meaning.RETRY)))
+    assert desk.stop.waits == [0.5, 1.0, 2.0, 4.0, 8.0]
+
+
+async def test_what_is_in_doubt_is_tried_again_only_where_the_campaign_says_resend(desk: Desk):
+    transport = ScriptedTransport(reply(Meaning.IN_DOUBT), SENT)
+    result = await desk.dispatch(transport, resend=True)
+    assert (result.outcome, len(transport.sent)) == (Outcome.SENT, 2)
+
+
+async def test_what_stays_in_doubt_is_told_so_in_the_end(desk: Desk):
+    result = await desk.dispatch(ScriptedTransport(reply(Meaning.IN_DOUBT)), resend=True)
+    assert (result.outcome, result.attempts) == (Outcome.IN_DOUBT, POLICIES[Meaning.RETRY].attempts)
+    assert desk.journal().results == {7: result}
+
+
+@pytest.mark.parametrize("later", [Meaning.REFUSED, Meaning.RETRY])
+async def test_a_doubt_stays_whatever_later_attempts_say(desk: Desk, later: Meaning):
+    result = await desk.dispatch(ScriptedTransport(reply(Meaning.IN_DOUBT), reply(later)), resend=True)
+    assert result.outcome is Outcome.IN_DOUBT
+    assert desk.journal().results == {7: result}
+
+
+@pytest.mark.parametrize("later", [Meaning.PAUSE, Meaning.UNREACHABLE])
+async def test_a_doubt_is_not_taken_back_where_the_run_pauses(desk: Desk, later: Meaning):
+    result = await desk.dispatch(ScriptedTransport(reply(Meaning.IN_DOUBT), reply(later)), resend=True)
+    assert result.outcome is Outcome.UNSENT
+    assert desk.journal().open_intents == {7}
+
+
+async def test_a_doubt_that_an_earlier_worker_left_stays_as_well(desk: Desk):
+    result = await desk.dispatch(ScriptedTransport(reply(Meaning.REFUSED)), attempts=1, resend=True, doubtful=True)
+    assert result.outcome is Outcome.IN_DOUBT
+
+
+async def test_a_message_id_ends_every_doubt(desk: Desk):
+    result = await desk.dispatch(ScriptedTransport(SENT), attempts=1, resend=True, doubtful=True)
+    assert result.outcome is Outcome.SENT
+
+
+# -- rate and quota ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("meaning", Meaning)
+async def test_quota_is_given_back_only_where_nothing_was_accepted_for_certain(desk: Desk, meaning: Meaning):
+    transport = ScriptedTransport(reply(meaning), look=lambda: desk.stop.request(SIGNAL))
+    await desk.dispatch(transport)
+    assert desk.quota_used == (1 if meaning in (Meaning.SENT, Meaning.IN_DOUBT) else 0)
+
+
+@pytest.mark.parametrize("meaning", Meaning)
+async def test_only_a_throttle_lowers_the_limit(desk: Desk, meaning: Meaning):
+    transport = ScriptedTransport(reply(meaning), look=lambda: desk.stop.request(SIGNAL))
+    await desk.dispatch(transport)
+    assert (desk.gate.pacer.limit < desk.gate.pacer.ceiling) is (meaning is Meaning.SLOW_DOWN)
+
+
+async def test_an_empty_quota_hands_nothing_over(desk: Desk):
+    empty = replace(desk, left=0.0)
+    transport = ScriptedTransport(SENT)
+    assert (await empty.dispatch(transport)).outcome is Outcome.UNSENT
+    assert transport.sent == []
+
+
+# -- calls of many -----------------------------------------------------------------------------------------------------
+
+
+async def test_every_message_of_a_call_has_its_own_result_and_only_those_that_may_be_are_sent_again(desk: Desk):
+    first = [SENT, reply(Meaning.REFUSED), reply(Meaning.SLOW_DOWN), reply(Meaning.IN_DOUBT), reply(Meaning.RETRY)]
+    transport = ScriptedTransport(first, SENT)
+    kept = await desk.dispatch_all(transport, [1, 2, 3, 4, 5])
+    assert transport.sent == [[1, 2, 3, 4, 5], [3, 5]]
+    assert {row: (result.outcome, result.attempts) for row, result in kept.items()} == {
+        1: (Outcome.SENT, 1),
+        2: (Outcome.REFUSED, 1),
+        3: (Outcome.SENT, 2),
+        4: (Outcome.IN_DOUBT, 1),
+        5: (Outcome.SENT, 2),
+    }
+    assert desk.journal().results == kept
+    assert desk.quota_used == 4
+
+
+async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_poison_is_refused_alone(desk: Desk):
+    transport = ScriptedTransport(Reply(Meaning.SPLIT, detail="Illegal address"), SENT, reply(Meaning.REFUSED), SENT)
+    kept = await desk.dispatch_all(transport, [1, 2, 3])
+    assert transport.sent == [[1, 2, 3], [1], [2], [3]]
+    assert [kept[row].outcome for row in (1, 2, 3)] == [Outcome.SENT, Outcome.REFUSED, Outcome.SENT]
+    assert desk.journal().results == kept
+    assert desk.quota_used == 2
+
+
+async def test_a_failure_without_a_reason_is_tried_once_more_and_then_fails(desk: Desk):
+    transport = ScriptedTransport(reply(Meaning.RETRY_ONCE))
+    assert (await desk.dispatch(transport)).outcome is Outcome.FAILED
+    assert len(transport.sent) == 2
+
+
+async def test_at_the_end_of_the_quota_the_run_pauses_or_the_message_waits_as_the_campaign_says(desk: Desk):
+    paused = await desk.dispatch(ScriptedTransport(reply(Meaning.QUOTA)))
+    assert (paused.outcome, desk.stop.requested) == (Outcome.UNSENT, True)
+    waiting = replace(desk, stop=ClockedStop(desk.clock))
+    transport = ScriptedTransport(reply(Meaning.QUOTA), reply(Meaning.QUOTA), SENT)
+    kept = await waiting.dispatch_all(transport, [8], wait_for_quota=True)
+    assert (kept[8].outcome, waiting.stop.requested) == (Outcome.SENT, False)
+    assert sum(waiting.stop.waits) >= 10
