@@ -5,13 +5,16 @@
 
 import sys
 
-from bench import audience, launch, ledger, preview, render, sandbox
+from bench import audience, carriers, delivery, launch, ledger, preview, rates, render, sandbox
 
 BENCHMARKS = {
     "audience": audience.main,
+    "carriers": carriers.main,
+    "delivery": delivery.main,
     "launch": launch.main,
     "ledger": ledger.main,
     "preview": preview.main,
+    "rates": rates.main,
     "render": render.main,
     "sandbox": sandbox.main,
 }

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.servers import ROOT, run_sandbox
-from engine.account.client import CONNECTIONS
 
+CONNECTIONS = 128
 MESSAGES = 8_000
 
 
@@ -31,13 +31,13 @@ class Measured:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, run_sandbox() as (environment, _):
-        workspace = _make_workspace(Path(folder))
-        _write_audience(workspace, 0)
+    with tempfile.TemporaryDirectory() as folder, run_sandbox() as (environment, _, _):
+        workspace = make_workspace(Path(folder))
+        write_audience(workspace, 0)
         start = _measure_launch(workspace, environment, "start")
-        _write_audience(workspace, MESSAGES)
+        write_audience(workspace, MESSAGES)
         launch = _measure_launch(workspace, environment, "all")
-        loop = _measure([sys.executable, "-m", "bench.plain_loop", str(workspace), str(CONNECTIONS)], environment)
+        loop = measure([sys.executable, "-m", "bench.plain_loop", str(workspace), str(CONNECTIONS)], environment)
     print(f"launch: {MESSAGES:,} messages of the welcome campaign, sandbox without rate limit, {CONNECTIONS} in flight")
     print(f"{'':34}{'CPU µs a message':>18}{'messages a second':>20}")
     for name, measured in (
@@ -63,27 +63,29 @@ def _measure_launch(workspace: Path, environment: dict[str, str], key: str) -> M
         key,
         "--json",
     ]
-    return _measure(command, environment)
+    return measure(command, environment)
 
 
-def _measure(command: list[str], environment: dict[str, str]) -> Measured:
+def measure(command: list[str], environment: dict[str, str]) -> Measured:
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, env=environment, cwd=ROOT, capture_output=True)
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Measured(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
 
 
-def _make_workspace(folder: Path) -> Path:
+def make_workspace(folder: Path, *, bulk: bool = False) -> Path:
+    """Make a workspace with the welcome campaign."""
     workspace = folder / "workspace"
     shutil.copytree(ROOT / "campaigns" / "welcome", workspace / "campaigns" / "welcome")
     (workspace / "audiences").mkdir()
     (workspace / "audiences" / "suppressed.csv").write_text("email,reason,topic\n")
     toml = workspace / "campaigns" / "welcome" / "campaign.toml"
-    toml.write_text(toml.read_text().replace("audiences/subscribers.csv", "audiences/bench.csv"))
+    text = toml.read_text().replace("audiences/subscribers.csv", "audiences/bench.csv")
+    toml.write_text(text + ('\n[delivery]\ncall = "bulk"\n' if bulk else ""))
     return workspace
 
 
-def _write_audience(workspace: Path, rows: int) -> None:
+def write_audience(workspace: Path, rows: int) -> None:
     header = (ROOT / "audiences" / "subscribers.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
     values = {"first_name": "Ann", "last_name": "Lee", "country": "VN", "city": "Huế", "plan": "pro", "points": "420"}
     with (workspace / "audiences" / "bench.csv").open("w", encoding="utf-8") as file:

@@ -75,11 +75,11 @@ async def _record_all(ledger: Ledger, worker: str, messages: int, at_once: int) 
     async def send(lease: Lease, rows: list[int]) -> None:
         while rows:
             row = rows.pop()
-            await recorder.record(lease, Intent(row))
+            await recorder.record(lease, [Intent(row)])
             result = Result(
                 row, Outcome.SENT, "0100019a0bdb81e2-e44a90e6-8596-03ad-5264-3773e31c3895-000000", None, 1.0, 1
             )
-            await recorder.record(lease, result)
+            await recorder.record(lease, [result])
 
     while left > 0:
         taken = await recorder.transact(
@@ -155,7 +155,7 @@ def recovery() -> None:
     """Take up a run of ten million recipients of which a worker left leases open: to the first accepted message."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment, _ = stack.enter_context(run_sandbox())
+        environment = stack.enter_context(run_sandbox())[0]
         workspace = folder / "workspace"
         _make_large_run(workspace, environment)
         command = [

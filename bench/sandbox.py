@@ -20,7 +20,7 @@ BODY_CHARACTERS = 3_500
 
 
 def main() -> None:
-    with run_sandbox() as (environment, process):
+    with run_sandbox() as (environment, process, _):
         os.sched_setaffinity(process.pid, {0})
         before = _read_cpu_seconds(process)
         seconds = asyncio.run(_send_all(environment))

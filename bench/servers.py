@@ -13,14 +13,29 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def run_sandbox() -> Iterator[tuple[dict[str, str], subprocess.Popen[str]]]:
-    """Run a sandbox without a rate limit; gives the environment that points AWS clients at it, and its process."""
+def run_sandbox(*options: str) -> Iterator[tuple[dict[str, str], subprocess.Popen[str], Path]]:
+    """Run a sandbox, without a rate limit unless an option sets one.
+
+    Gives the environment that points AWS clients at it, its process, and the folder of its record.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "engine", "sandbox", "--port", "0", "--json", "--workspace", folder]
+        command = [sys.executable, "-m", "engine", "sandbox", "--port", "0", "--json", "--workspace", folder, *options]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
-            told = "".join(iter(process.stdout.readline, "}\n")) + "}"
+            told = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
             try:
-                yield os.environ | json.loads(told)["environment"], process
+                yield os.environ | told["environment"], process, Path(told["record"])
             finally:
                 process.terminate()
+
+
+@contextmanager
+def run_sink(latency_seconds: float) -> Iterator[str]:
+    """Run a sink that never limits, see bench.sink; gives its URL."""
+    command = [sys.executable, "-m", "bench.sink", str(latency_seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()

@@ -31,6 +31,10 @@ class Settings(BaseSettings):
         unsubscribe_keys: signing keys for unsubscribe tokens, newest first: the first signs, all verify. In the
             environment divided by commas or white space. Empty for the store's own key file.
         unsubscribe_keys_file: a secret file with such keys, one a line, instead.
+        smtp_url: the SMTP server of `transport = "smtp"`; empty for SES's own in the account's region.
+        smtp_username: to log in there; empty to hand over without.
+        smtp_password: its secret.
+        smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
     """
 
     model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
@@ -38,6 +42,10 @@ class Settings(BaseSettings):
     workspace: Path
     store: str = Field(default=".mailrun", min_length=1)
     ledger: str = ""
+    smtp_url: str = ""
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_ca_bundle: str = ""
     unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     unsubscribe_keys_file: Path | None = None
 

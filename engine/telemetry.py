@@ -7,14 +7,14 @@ import sys
 import structlog
 
 
-def configure_logs(*, verbose: bool) -> None:
-    """Set up logging for a command.
+def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
+    """Set up logging for a command; `only_warnings` for a process that another one speaks for.
 
     On a terminal only warnings are told beside the progress bar, unless `verbose`; elsewhere every event is a JSON
     line. Events carry no whole addresses and no secrets.
     """
     terminal = sys.stderr.isatty()
-    level = logging.DEBUG if verbose else logging.WARNING if terminal else logging.INFO
+    level = logging.DEBUG if verbose else logging.WARNING if terminal or only_warnings else logging.INFO
     shown = _write_sentence if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[

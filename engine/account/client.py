@@ -4,14 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.exceptions
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
 from engine.errors import ConfigurationError, MailrunError, ServiceError
 
-CONNECTIONS = 128  # calls in flight at most; at 50 ms a call, 2,560 calls a second
+CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
@@ -29,6 +32,38 @@ QUESTIONS = AioConfig(
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 4, "mode": "standard"},
 )
+
+
+class KnownSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
+    """aiobotocore's HTTP session; it remembers what was resolved for it: proxies, CA bundle, client certificate."""
+
+    made: "list[KnownSession]"
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.given = given
+        self.made.append(self)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """Open clients, and what they stand on.
+
+    Attributes:
+        client: aiobotocore's client for sends: it never repeats one.
+        questions: its client for every other call.
+        credentials: botocore's; `await credentials.get_frozen_credentials()` refreshes them when they are due.
+        proxy: the proxy that requests to SES go through; None for none.
+        verify: path of the CA bundle, True for botocore's own, False for none.
+        client_certificate: for mutual TLS; None for none.
+    """
+
+    client: Any
+    questions: Any
+    credentials: Any
+    proxy: str | None
+    verify: bool | str
+    client_certificate: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +89,26 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
     Raises:
         ConfigurationError: no region, no or partial credentials, a profile that does not exist.
     """
+    async with _open(AioSession(), config, endpoint) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
+    """Open the clients for sends and for questions, with what botocore resolved for them; see open_client."""
+    made: list[KnownSession] = []
+    session = AioSession()
+    knows = AioConfig(http_session_cls=type("Session", (KnownSession,), {"made": made}))
+    async with _open(session, QUESTIONS, endpoint) as questions, _open(session, SENDS.merge(knows), endpoint) as client:
+        with translate_aws_errors("SES"):
+            credentials = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
+        http = made[0].given
+        proxy = (http["proxies"] or {}).get(urlsplit(client.meta.endpoint_url).scheme)
+        yield OpenAccount(client, questions, credentials, proxy, http["verify"], http["client_cert"])
+
+
+@asynccontextmanager
+async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | None) -> AsyncIterator[Any]:
     given = (
         {}
         if endpoint is None
@@ -65,7 +120,6 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
         }
     )
     with translate_aws_errors("SES"):
-        session = AioSession()
         context = session.create_client("sesv2", config=config, **given)
         try:
             client = await context.__aenter__()
@@ -79,6 +133,10 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
         yield client
     finally:
         await context.__aexit__(None, None, None)
+
+
+def _give_keys(endpoint: Endpoint) -> Any:
+    return AioCredentials(endpoint.access_key_id, endpoint.secret_access_key)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -22,6 +23,9 @@ _NAME_RULE = "1 to 64 letters, digits, - and _, the first a letter or digit"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEY_FORMATS = {"date": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "hour": "%Y-%m-%dT%H"}
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._-]{1,78}")  # SESv2 Attachment.ContentId, and safe in <img src="cid:…">
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_COLUMN = "column:"
+_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 TOKEN_PLACEHOLDER = re.compile(r"\{\{\s*token\s*\}\}")
 
 
@@ -75,8 +79,40 @@ def _check_unsubscribe_url(url: str) -> None:
         )
 
 
+def _check_time_of_day(text: str) -> None:
+    if not _TIME_OF_DAY.fullmatch(text):
+        raise ValueError("no time of day", 'write it as "09:00"')
+
+
+def _check_timezone(name: str) -> None:
+    if name.startswith(_COLUMN) and len(name) > len(_COLUMN):
+        return
+    if name not in available_timezones():
+        near = nearest(name, sorted(available_timezones())).partition("?")[0]
+        hint = f"{near}? Or use" if near.startswith("did you mean") else "use"
+        raise ValueError("no time zone", f'{hint} an IANA name such as "Europe/Berlin", or "column:NAME"')
+
+
+def _check_deadline(text: str) -> None:
+    if _TIME_OF_DAY.fullmatch(text):
+        return
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("no moment", 'write a time of day as "12:00", or a moment as "2026-12-24T18:00:00+01:00"')
+
+
+def _check_domain(domain: str) -> None:
+    if domain != domain.lower() or not _DOMAIN.fullmatch(domain):
+        raise ValueError("no receiver domain", 'write it in lower case and Punycode, as [domains."gmail.com"]')
+
+
 MailboxText = Annotated[str, _checked(parse_mailbox)]
 AddressText = Annotated[str, _checked(check_address)]
+ClockText = Annotated[str, _checked(_check_time_of_day)]
+DomainText = Annotated[str, _checked(_check_domain)]
 ContentPath = Annotated[str, _checked(_check_content_path)]
 InlinePath = Annotated[str, _checked(_check_inline_path)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -136,15 +172,68 @@ class UnsubscribeSpec(Section):
 class DeliverySpec(Section):
     """`[delivery]`: how the messages leave."""
 
-    transport: Literal["ses"] = Field(default="ses", description="the way out")
-    call: Literal["single"] = Field(default="single", description="one message, one call")
+    transport: Literal["ses", "smtp", "outbox"] = Field(default="ses", description="the way out")
+    call: Literal["single", "bulk"] = Field(default="single", description="one message a call, or up to 50")
+    outbox: Literal["eml", "mbox", "maildir"] = Field(default="eml", description="what transport outbox writes")
     configuration_set: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES configuration set"
     )
     rate_share: float = Field(default=1.0, gt=0, le=1, description="share of the account's send rate")
     max_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="recipients a second")
     in_doubt: Literal["hold", "resend"] = Field(default="hold", description="what to do with recipients in doubt")
-    at_quota: Literal["pause"] = Field(default="pause", description="what to do at the end of the 24-hour quota")
+    at_quota: Literal["pause", "wait"] = Field(default="pause", description="at the end of the 24-hour quota")
+
+    @model_validator(mode="after")
+    def _bulk_is_of_ses(self) -> "DeliverySpec":
+        if self.call == "bulk" and self.transport == "smtp":
+            raise ValueError('call = "bulk" with transport = "smtp"', 'use transport = "ses", or call = "single"')
+        return self
+
+
+class WindowSpec(Section):
+    """`[window]`: when messages may be handed over."""
+
+    opens: ClockText | None = Field(default=None, alias="from", description="time of day at which sending begins")
+    closes: ClockText | None = Field(default=None, alias="to", description="time of day at which it ends")
+    timezone: Annotated[str, _checked(_check_timezone)] = Field(
+        default="UTC", description='IANA name, or "column:NAME" for one of each recipient'
+    )
+    outside: Literal["wait", "pause"] = Field(default="wait", description="what to do while it is closed")
+    not_after: Annotated[str, _checked(_check_deadline)] | None = Field(
+        default=None, description="no message leaves after that"
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "WindowSpec":
+        if (self.opens is None) != (self.closes is None):
+            raise ValueError("half a window", "give both from and to")
+        if self.opens is not None and self.opens == self.closes:
+            raise ValueError("an empty window", "let from and to differ; a window may pass midnight")
+        return self
+
+    @property
+    def column(self) -> str | None:
+        """The audience's column with each recipient's time zone; None where one zone holds for all."""
+        return self.timezone.removeprefix(_COLUMN) if self.timezone.startswith(_COLUMN) else None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The campaign's own time zone; UTC where every recipient has one."""
+        return ZoneInfo("UTC" if self.column else self.timezone)
+
+
+class DomainSpec(Section):
+    """`[domains."gmail.com"]`: what one receiver domain gets."""
+
+    max_rate: float = Field(gt=0, allow_inf_nan=False, description="recipients a second")
+
+
+class WarmupSpec(Section):
+    """`[warmup]`: daily caps while a domain or dedicated IP address is new."""
+
+    caps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] = Field(
+        description="recipients a day, from the first run's date; afterwards there is no cap"
+    )
 
 
 class GuardSpec(Section):
@@ -169,6 +258,9 @@ class CampaignSpec(Section):
     content: ContentSpec
     unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
     delivery: DeliverySpec = DeliverySpec()
+    window: WindowSpec = WindowSpec()
+    domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="caps of receiver domains")
+    warmup: WarmupSpec | None = Field(default=None, description="daily caps of a new domain or IP address")
     guard: GuardSpec = GuardSpec()
 
     @property
@@ -200,6 +292,10 @@ class Campaign:
     folder: Path
     spec: CampaignSpec
 
+    def rename(self, name: str) -> "Campaign":
+        """Return the campaign under the name that it was launched by; a run keeps its folder under another."""
+        return Campaign(name=name, folder=self.folder, spec=self.spec)
+
 
 def load_campaign(folder: Path) -> Campaign:
     """Read and check a campaign folder's campaign.toml.
@@ -221,6 +317,25 @@ def load_campaign(folder: Path) -> Campaign:
         )
     file = folder / "campaign.toml"
     return Campaign(name=name, folder=folder, spec=parse_spec(_read_text(file), file=str(file)))
+
+
+def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
+    """Return the spec with another way out; None leaves it.
+
+    Raises:
+        UsageError: there is no such way out, or it cannot be had with the campaign's `call`.
+    """
+    if transport is None:
+        return spec
+    document = spec.delivery.model_dump() | {"transport": transport}
+    try:
+        return spec.model_copy(update={"delivery": DeliverySpec.model_validate(document)})
+    except ValidationError:
+        raise UsageError(
+            f'the transport {transport} cannot be had with call = "{spec.delivery.call}"',
+            where="--transport",
+            remedy="use ses, smtp or outbox; bulk calls are of ses",
+        ) from None
 
 
 def parse_spec(source: str, *, file: str) -> CampaignSpec:

@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 
 from engine.errors import ConfigurationError
+from engine.keyed_hash import KeyedHash
 
 _VERSION = "1"
 _MAC_BYTES = 18  # 144 bits, and 24 characters of base64 without spare bits
@@ -30,7 +31,7 @@ class TokenSigner:
                 where="the unsubscribe keys",
                 remedy="create one, for instance with: openssl rand -hex 32",
             )
-        self._keys = tuple(keys)
+        self._keys = tuple(map(KeyedHash, keys))
 
     def sign(self, address: str, topic: str) -> str:
         """Return the token, URL-safe ASCII: version, payload and MAC, separated by dots."""
@@ -54,6 +55,6 @@ class TokenSigner:
         return address, topic
 
 
-def _mac(key: bytes, signed: str) -> str:
-    digest = hmac.digest(key, _DOMAIN + signed.encode("ascii"), "sha256")
+def _mac(key: KeyedHash, signed: str) -> str:
+    digest = key.digest(_DOMAIN + signed.encode("ascii"))
     return urlsafe_b64encode(digest[:_MAC_BYTES]).decode("ascii")

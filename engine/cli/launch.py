@@ -10,12 +10,18 @@ from engine.cli.options import Common, campaign_options, common_options
 @click.command()
 @campaign_options
 @click.option("--yes", is_flag=True, help="Do not ask before a new run is sent.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=64),
+    metavar="N",
+    help="Send with N processes; without it one, and more once one is not enough.",
+)
 @common_options
-def launch(campaign: str, common: Common, *, yes: bool, **changes: Any) -> int:
+def launch(campaign: str, common: Common, *, yes: bool, workers: int | None, **changes: Any) -> int:
     """Plan CAMPAIGN and send it; launching the same key again goes on, or says that it is finished.
 
     Ctrl-C or SIGTERM stops in order: what is in flight ends, exit code 75; a second one stops at once.
     """
     from engine.cli.launching import launch_campaign  # noqa: PLC0415 - keeps --help fast
 
-    return launch_campaign(campaign, common, yes=yes, **changes)
+    return launch_campaign(campaign, common, yes=yes, workers=workers, **changes)

@@ -3,30 +3,47 @@
 import asyncio
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from engine.cli import output
 from engine.cli.asking import ask
-from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys
+from engine.cli.compose import (
+    calm_garbage_collector,
+    find_campaign_folder,
+    make_plan_request,
+    open_place,
+    read_signing_keys,
+)
 from engine.cli.endpoints import open_endpoint
+from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
 from engine.errors import ExitCode
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run.launch import Confirm, Forecast, Launched, LaunchRequest, WorkRequest
+from engine.run.launch import Confirm, Forecast, LaunchRequest
 from engine.run.launch import launch as launch_run
-from engine.run.launch import work as work_run
+from engine.run.work import Launched, WorkRequest
+from engine.run.work import work as work_run
 
 
-def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, **changes: Any) -> int:
+def launch_campaign(
+    campaign: str, common: Common, *, yes: bool, sandbox: bool, workers: int | None, **changes: Any
+) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+        calm_garbage_collector()
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
+
+        def start_hand() -> ProcessHand:
+            here = replace(common, workspace=place.settings.workspace)
+            return ProcessHand(Order(here, request.name, endpoint), progress.add)
+
         with progress:
             launched = asyncio.run(
                 launch_run(
@@ -40,6 +57,10 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
                         confirm=_make_confirm(yes=yes or sandbox),
                         begin=progress.begin,
                         count=progress.count,
+                        settings=place.settings,
+                        # The embedded sandbox runs in this process: more processes would not make it faster.
+                        hands=1 if sandbox and workers is None else workers,
+                        start_hand=start_hand,
                     )
                 )
             )
@@ -47,10 +68,16 @@ def launch_campaign(campaign: str, common: Common, *, yes: bool, sandbox: bool, 
     return _choose_exit_code(launched)
 
 
-def work_on(name: str, common: Common) -> int:
-    """Be another worker of a run; print the accounts; return the exit code."""
+def work_on(name: str, common: Common, *, workers: int | None) -> int:
+    """Be another worker of a run, or several; print the accounts; return the exit code."""
     with open_place(common) as place:
+        calm_garbage_collector()
         progress = make_progress(name)
+
+        def start_hand() -> ProcessHand:
+            here = replace(common, workspace=place.settings.workspace)
+            return ProcessHand(Order(here, name, None), progress.add)
+
         with progress:
             request = WorkRequest(
                 name=name,
@@ -61,6 +88,9 @@ def work_on(name: str, common: Common) -> int:
                 clock=place.clock,
                 begin=progress.begin,
                 count=progress.count,
+                settings=place.settings,
+                hands=workers,
+                start_hand=start_hand,
             )
             launched = asyncio.run(work_run(request))
     _print(launched, common, "work", sandbox=False)
@@ -80,10 +110,9 @@ def _make_confirm(*, yes: bool) -> Confirm:
         if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
             return True
         seconds = forecast.recipients / forecast.rate
-        left = "" if forecast.left_24_hours is None else f", {forecast.left_24_hours:,.0f} left of the 24-hour quota"
         return await ask(
             f"Send {forecast.run} to {forecast.recipients:,} recipients through {forecast.endpoint}"
-            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)}{left})?"
+            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)})?\n{forecast.text}\nGo on?"
         )
 
     return confirm

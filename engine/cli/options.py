@@ -75,6 +75,11 @@ def campaign_options(command: Command) -> Command:
         click.option(
             "--lenient", is_flag=True, help="Leave out what is damaged where a file would be refused; each row is told."
         ),
+        click.option(
+            "--transport",
+            type=click.Choice(["ses", "smtp", "outbox"]),
+            help="The way out, instead of the campaign's; outbox writes files and sends nothing.",
+        ),
         click.option("--sandbox", is_flag=True, help="Use an embedded local SES; no message leaves this machine."),
     ]
     return _apply(options, command)

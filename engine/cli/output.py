@@ -115,6 +115,15 @@ def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> st
     return ", ".join(f"{outcomes[o]:,} {o.replace('_', ' ')}" for o in shown)
 
 
+def format_vitals(vitals: Mapping[str, float]) -> str:
+    """Write what a worker told of itself."""
+    return (
+        f"worker: {vitals['rate_limit']:,.4g} recipients a second at most, {vitals['in_flight']:,.0f} calls in flight"
+        f" of {vitals['concurrency']:,.0f}, {vitals['latency_ms']:,.0f} ms a call, event loop late by"
+        f" {vitals['lag_p99_ms']:,.1f} ms (p99), {vitals['throttles']:,.0f} throttles"
+    )
+
+
 def format_seconds(seconds: float) -> str:
     """Write a duration for people.
 

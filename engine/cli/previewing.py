@@ -61,7 +61,9 @@ def send_and_print(
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         read_keys = partial(read_signing_keys, place)
-        proofs = asyncio.run(send_proofs(request, place.store, read_keys, endpoint, to=to, as_address=as_address))
+        proofs = asyncio.run(
+            send_proofs(request, place.store, read_keys, endpoint, place.settings, to=to, as_address=as_address)
+        )
     if common.json:
         print_json({"campaign": request.campaign.name, "proofs": [proof.to_json() for proof in proofs]})
     else:

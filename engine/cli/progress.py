@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from engine.ledger.journal import Outcome, Result
 from engine.report.accounts import Accounts
 
 LINE_SECONDS = 5.0
+BAR_SECONDS = 0.1  # moving the bar costs more than sending a message
 
 
 class Progress:
@@ -40,6 +42,10 @@ class Progress:
     def count(self, result: Result) -> None:
         """Count one result."""
         self.outcomes[result.outcome] += 1
+
+    def add(self, outcomes: Mapping[Outcome, int]) -> None:
+        """Count what another process did."""
+        self.outcomes.update(outcomes)
 
     @property
     def done(self) -> int:
@@ -100,6 +106,7 @@ class Bar(Progress):
         )
         self._task = self._bar.add_task("planning", total=None, rate="", losses="", start=False)
         self._shown = False
+        self._next = 0.0
 
     def begin(self, accounts: Accounts) -> None:
         """Show the bar from where earlier launches left it."""
@@ -110,8 +117,13 @@ class Bar(Progress):
         self._bar.update(self._task, description=self.run, total=self.accepted, completed=self.done)
 
     def count(self, result: Result) -> None:
-        """Move the bar."""
+        """Move the bar, at most every tenth of a second."""
         super().count(result)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + BAR_SECONDS
+            self._move()
+
+    def _move(self) -> None:
         speed = self._bar.tasks[0].speed
         losses = format_outcomes(self.outcomes, only_losses=True)
         self._bar.update(self._task, completed=self.done, rate=f"{speed:,.0f}/s" if speed else "", losses=losses)
@@ -121,6 +133,7 @@ class Bar(Progress):
     ) -> None:
         """Leave the bar where it is."""
         if self._shown:
+            self._move()
             self._bar.stop()
 
 

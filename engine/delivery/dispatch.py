@@ -1,27 +1,49 @@
-"""One message from rendered to its result: admit, journal the intent, hand over, journal the result."""
+"""The messages of one call, from ready to their results: journal the intents, hand over, note the results, retry."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from engine.campaign.message import Message
 from engine.clock import Clock
 from engine.delivery.gate import Gate
 from engine.delivery.replies import Meaning, Reply
-from engine.delivery.retry import POLICIES
+from engine.delivery.retry import POLICIES, RetryPolicy
 from engine.delivery.stop import Stop, StopCause, StopReason
-from engine.delivery.transport import Transport
+from engine.delivery.transport import Item, Transport
 from engine.ledger.journal import Intent, Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 
+_ACCEPTED_PERHAPS = (Meaning.SENT, Meaning.IN_DOUBT)
+
+
+@dataclass(slots=True)
+class Call:
+    """The messages of one call, through all their attempts.
+
+    Attributes:
+        lease: the open lease they belong to.
+        items: those that are still to be sent.
+        attempts: row -> dispatches already made by an earlier worker.
+        doubtful: rows that may have been accepted before; the doubt stays until SES gives a message id.
+        tries: dispatches made here.
+    """
+
+    lease: Lease
+    items: Sequence[Item]
+    attempts: Mapping[int, int]
+    doubtful: set[int] = field(default_factory=set)
+    tries: int = 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
-    """Dispatches messages, each in its own task.
+    """Dispatches calls, each in its own task.
 
     Attributes:
+        observe: told how many seconds each attempt took, with its journal.
         jitter: draws from 0 to 1, to spread retries.
         resend_in_doubt: the campaign's `in_doubt = "resend"`: what is in doubt is tried again, and may arrive twice.
+        wait_for_quota: the campaign's `at_quota = "wait"`.
     """
 
     transport: Transport
@@ -29,85 +51,127 @@ class Dispatcher:
     recorder: Recorder
     stop: Stop
     clock: Clock
+    observe: Callable[[float], None]
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
+    wait_for_quota: bool = False
 
-    async def dispatch(self, lease: Lease, message: Message, *, attempts: int = 0, doubtful: bool = False) -> Result:
-        """Send one message, with retries where nothing was accepted for certain.
+    async def dispatch(self, call: Call, *, keep: Callable[[Result], None]) -> None:
+        """Send the messages of one call that the gate has admitted, with retries where nothing was accepted for sure.
 
         Args:
-            lease: the open lease it belongs to.
-            message: what to send.
-            attempts: dispatches already made for this row, by an earlier worker.
-            doubtful: one of them may have been accepted; the doubt stays until SES gives a message id.
-
-        Returns:
-            Its result, durable in the journal; `unsent` where the worker stops first.
+            call: what to send.
+            keep: told every final result; a row that stays unsent has none.
 
         Raises:
             LeaseLostError: the lease has a newer owner.
             MailrunError: the ledger could not be written. Where that was the intent, nothing was handed over.
         """
         begun = self.clock.monotonic()
-        while await self.gate.admit(1):
-            attempts += 1
-            await self.recorder.record(lease, Intent(message.row))
-            reply = await self.transport.send(message)
-            self._adjust_gate(reply)
-            wait_seconds = self._next_wait(reply, attempts=attempts, elapsed_seconds=self.clock.monotonic() - begun)
-            doubtful = doubtful or reply.meaning is Meaning.IN_DOUBT
-            outcome = _judge(reply, again=wait_seconds is not None, doubtful=doubtful)
-            result = self._make_result(message.row, outcome, reply, attempts)
-            if outcome is not Outcome.UNSENT or not doubtful:  # else the intent stays open, and tells of the doubt
-                await self.recorder.record(lease, result)
-            if result.outcome is not Outcome.UNSENT:
-                return result
-            if wait_seconds is None:
-                self._pause(reply, attempts)
-                return result
-            await self.stop.wait(wait_seconds)
-        return self._make_result(message.row, Outcome.UNSENT, Reply(Meaning.RETRY), attempts)
+        while True:
+            replies = await self._hand_over(call)
+            waits = [self._next_wait(r, attempts=call.tries, begun=begun) for r in replies]
+            self._take_results(call, replies, waits, keep)
+            self._pause_if_told(replies, waits, call.tries)
+            again = [item for item, wait in zip(call.items, waits, strict=True) if wait is not None]
+            if not again:
+                return
+            apart = len(call.items) > 1 and any(reply.meaning is Meaning.SPLIT for reply in replies)
+            call.items = again
+            if await self.stop.wait(max(wait for wait in waits if wait is not None)):
+                return
+            if apart:
+                await self._send_each_alone(call, keep)
+                return
+            if not await self.gate.admit(len(again)):
+                return
 
-    def _adjust_gate(self, reply: Reply) -> None:
-        if reply.meaning is Meaning.SLOW_DOWN:
+    async def _hand_over(self, call: Call) -> Sequence[Reply]:
+        call.tries += 1
+        started = self.clock.monotonic()
+        await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
+        replies = await self.transport.send(call.items)
+        self.observe(self.clock.monotonic() - started)
+        self._adjust_gate(replies)
+        return replies
+
+    def _take_results(
+        self, call: Call, replies: Sequence[Reply], waits: Sequence[float | None], keep: Callable[[Result], None]
+    ) -> None:
+        """Note what became of each message; where one is to be sent again in doubt, its open intent tells of it."""
+        at = self.clock.now().timestamp()
+        noted = []
+        for item, reply, wait in zip(call.items, replies, waits, strict=True):
+            row = item.row
+            if reply.meaning is Meaning.IN_DOUBT:
+                call.doubtful.add(row)
+            doubtful = row in call.doubtful
+            outcome = _judge(reply, again=wait is not None, doubtful=doubtful)
+            attempts = call.attempts.get(row, 0) + call.tries
+            result = Result(row, outcome, reply.message_id, reply.detail or None, at, attempts)
+            if outcome is not Outcome.UNSENT:
+                noted.append(result)
+                keep(result)
+            elif not doubtful:
+                noted.append(result)
+        if noted:
+            self.recorder.note(call.lease, noted)
+
+    async def _send_each_alone(self, call: Call, keep: Callable[[Result], None]) -> None:
+        for item in call.items:
+            if not await self.gate.admit(1):
+                return
+            alone = Call(call.lease, [item], call.attempts, set(call.doubtful) & {item.row}, call.tries)
+            await self.dispatch(alone, keep=keep)
+
+    def _adjust_gate(self, replies: Sequence[Reply]) -> None:
+        returned = sum(reply.meaning not in _ACCEPTED_PERHAPS for reply in replies)
+        if not returned:
+            return
+        self.gate.give_back(returned)
+        if any(reply.meaning is Meaning.SLOW_DOWN for reply in replies):
             self.gate.throttle()
-        if reply.meaning not in (Meaning.SENT, Meaning.IN_DOUBT):
-            self.gate.give_back(1)
 
-    def _next_wait(self, reply: Reply, *, attempts: int, elapsed_seconds: float) -> float | None:
+    def _next_wait(self, reply: Reply, *, attempts: int, begun: float) -> float | None:
         """Return seconds to the next attempt; None where there is none."""
-        policy = POLICIES.get(reply.meaning)
-        if reply.meaning is Meaning.IN_DOUBT and self.resend_in_doubt:
-            policy = POLICIES[Meaning.RETRY]
+        if reply.meaning is Meaning.SENT:
+            return None
+        policy = self._find_policy(reply.meaning)
         if policy is None:
             return None
+        elapsed_seconds = self.clock.monotonic() - begun
         return policy.next_wait(attempts=attempts, elapsed_seconds=elapsed_seconds, jitter=self.jitter())
 
-    def _make_result(self, row: int, outcome: Outcome, reply: Reply, attempts: int) -> Result:
-        return Result(row, outcome, reply.message_id, reply.detail or None, self.clock.now().timestamp(), attempts)
+    def _find_policy(self, meaning: Meaning) -> RetryPolicy | None:
+        if meaning is Meaning.IN_DOUBT and self.resend_in_doubt:
+            return POLICIES[Meaning.RETRY]
+        if meaning is Meaning.QUOTA and not self.wait_for_quota:
+            return None
+        return POLICIES.get(meaning)
 
-    def _pause(self, reply: Reply, attempts: int) -> None:
-        if reply.meaning is Meaning.PAUSE:
-            reason = StopReason(StopCause.PAUSED, reply.detail, reply.remedy)
-        else:
-            text = f"given up after {attempts} attempts: {reply.detail}"
-            reason = StopReason(
-                StopCause.PAUSED, text, "see that SES can be reached and accepts mail, then launch again"
-            )
-        self.stop.request(reason)
+    def _pause_if_told(self, replies: Sequence[Reply], waits: Sequence[float | None], tries: int) -> None:
+        for reply, wait in zip(replies, waits, strict=True):
+            if wait is not None:
+                continue
+            if reply.meaning in (Meaning.PAUSE, Meaning.QUOTA):
+                self.stop.request(StopReason(StopCause.PAUSED, reply.detail, reply.remedy))
+            elif reply.meaning in (Meaning.UNREACHABLE, Meaning.SLOW_DOWN):
+                text = f"given up after {tries} attempts: {reply.detail}"
+                remedy = "see that SES can be reached and accepts mail, then launch again"
+                self.stop.request(StopReason(StopCause.PAUSED, text, remedy))
 
 
 def _judge(reply: Reply, *, again: bool, doubtful: bool) -> Outcome:
+    if again:
+        return Outcome.UNSENT
     match reply.meaning:
         case Meaning.SENT:
             return Outcome.SENT
         case Meaning.REFUSED:
             return Outcome.IN_DOUBT if doubtful else Outcome.REFUSED
-        case Meaning.RETRY if not again:
+        case Meaning.RETRY | Meaning.RETRY_ONCE | Meaning.SPLIT:
             return Outcome.IN_DOUBT if doubtful else Outcome.FAILED
-        case Meaning.RETRY:
-            return Outcome.UNSENT
         case Meaning.IN_DOUBT:
-            return Outcome.UNSENT if again else Outcome.IN_DOUBT
-        case Meaning.UNREACHABLE | Meaning.SLOW_DOWN | Meaning.PAUSE:
+            return Outcome.IN_DOUBT
+        case Meaning.UNREACHABLE | Meaning.SLOW_DOWN | Meaning.QUOTA | Meaning.PAUSE:
             return Outcome.UNSENT

@@ -1,13 +1,35 @@
-"""Where every dispatch waits: for the rate, for the 24-hour quota, or for the end."""
+"""Where every dispatch waits: for the rate, for what bars the way, or for the end."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 from engine.clock import Clock
 from engine.delivery.pacer import Pacer
-from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.stop import Stop
 
 HELD_LOOK_SECONDS = 0.1
-QUOTA_REMEDY = "launch again when part of the 24-hour quota is free"
+SHORTEST_WAIT_SECONDS = 0.004  # waking for every token costs more than it gains; the bucket holds more than that
+
+
+class Barrier(Protocol):
+    """Something beside the rate that may bar the way: a quota, a window, a day's cap."""
+
+    def is_open(self, recipients: int) -> bool:
+        """Tell whether so many may pass now."""
+
+    async def wait(self, recipients: int) -> None:
+        """Wait a while, or until it may have opened, or request the stop; then it is asked again."""
+
+    def take(self, recipients: int) -> None:
+        """Count recipients that pass."""
+
+    def give_back(self, recipients: int) -> None:
+        """Count recipients that passed and were certainly not accepted."""
+
+    @property
+    def left(self) -> float | None:
+        """How many more may pass; None where it does not count."""
 
 
 class Gate:
@@ -17,16 +39,23 @@ class Gate:
         pacer: the rate.
         clock: monotonic time.
         stop: whoever waits is turned away when it is requested.
-        left_24_hours: recipients that the account may still be sent now; None is unlimited.
+        barriers: what else may bar the way.
     """
 
-    def __init__(self, pacer: Pacer, clock: Clock, stop: Stop, *, left_24_hours: float | None) -> None:
+    def __init__(self, pacer: Pacer, clock: Clock, stop: Stop, barriers: Sequence[Barrier] = ()) -> None:
         self.pacer = pacer
+        self.admitted = 0
+        self.held = False  # a person paused the run: everybody waits here
         self._clock = clock
         self._stop = stop
-        self._left_24_hours = left_24_hours
+        self._barriers = barriers
         self._turn = asyncio.Lock()
-        self.held = False  # a person paused the run: everybody waits here
+        self._held_until = float("-inf")
+
+    def most_at_once(self, most: int, seconds: float) -> int:
+        """Tell how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
+        left = min((barrier.left for barrier in self._barriers if barrier.left is not None), default=float("inf"))
+        return max(1, int(min(most, self.pacer.limit * seconds, left)))
 
     async def admit(self, recipients: int) -> bool:
         """Wait for the turn of one call.
@@ -39,35 +68,40 @@ class Gate:
                 if self.held:
                     await self._stop.wait(HELD_LOOK_SECONDS)
                     continue
-                if self._left_24_hours is not None and self._left_24_hours < recipients:
-                    self._stop.request(
-                        StopReason(StopCause.PAUSED, "the account's 24-hour quota is used up", QUOTA_REMEDY)
-                    )
-                    break
-                seconds = self.pacer.take(recipients, self._clock.monotonic())
+                now = self._clock.monotonic()
+                if self._held_until > now:
+                    await self._stop.wait(self._held_until - now)
+                    continue
+                closed = next((barrier for barrier in self._barriers if not barrier.is_open(recipients)), None)
+                if closed is not None:
+                    await closed.wait(recipients)
+                    continue
+                seconds = self.pacer.take(recipients, now)
                 if seconds == 0.0:
-                    if self._left_24_hours is not None:
-                        self._left_24_hours -= recipients
+                    self._count(recipients)
                     return True
-                await self._stop.wait(seconds)
+                await self._stop.wait(max(seconds, SHORTEST_WAIT_SECONDS))
         return False
 
+    def _count(self, recipients: int) -> None:
+        self.admitted += recipients
+        for barrier in self._barriers:
+            barrier.take(recipients)
+
     def give_back(self, recipients: int) -> None:
-        """Return quota that a call did not use: SES counts accepted recipients only."""
-        if self._left_24_hours is not None:
-            self._left_24_hours += recipients
+        """Return what a call did not use: SES counts accepted recipients only."""
+        self.admitted -= recipients
+        for barrier in self._barriers:
+            barrier.give_back(recipients)
 
     def throttle(self) -> None:
         """Learn from a throttle reply."""
         self.pacer.throttle(self._clock.monotonic())
 
-    def set_limits(self, *, ceiling: float, left_24_hours: float | None = None) -> None:
-        """Take over limits that were read again.
+    def hold(self, seconds: float) -> None:
+        """Admit nobody for a while: other workers must first see that there is one more."""
+        self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
 
-        Args:
-            ceiling: recipients a second for this worker.
-            left_24_hours: as SES tells; it lags, so it can only lower what is left here.
-        """
+    def set_ceiling(self, ceiling: float) -> None:
+        """Take over the rate of this worker, in recipients a second."""
         self.pacer.set_ceiling(ceiling, self._clock.monotonic())
-        if left_24_hours is not None and self._left_24_hours is not None:
-            self._left_24_hours = min(self._left_24_hours, left_24_hours)

@@ -1,21 +1,30 @@
 """The pacer: how many recipients may be handed over now. A pure object; the caller brings the time.
 
-Tokens are recipients. They accrue at the limit, up to one and a twentieth of a second's worth: enough to make up for a
-late wake-up of the event loop, so little that a sliding second never holds more than 1.05 seconds' worth and one, and
-that a process that slept for a minute wakes without a burst.
+Tokens are recipients. They accrue at the limit, up to one and a tenth of a second's worth: enough to make up for a late
+wake-up of the event loop, so little that a sliding second never holds more than 1.1 seconds' worth and one, and that a
+process that slept for a minute wakes without a burst.
 
-SES answers 429 where it allows less than it says. A throttle lowers the limit at once by a factor; replies to calls
-made before that are no new evidence and are ignored. Then the limit grows back at a steady few percent a second: it is
-near the account's limit within seconds, and a lower one is found again with one throttle every few seconds at most.
+SES answers 429 where it allows less than it says, for instance because others send too. The limit then follows the
+curve of CUBIC (RFC 9438), with the limit in the place of the window:
+
+* A throttle lowers it at once to 85 % (multiplicative decrease), and where it stood is remembered. Replies to calls
+  made before that are no new evidence and are ignored for a second.
+* From there it grows back fast, then ever slower towards where it stood, and beyond only after a plateau (slow
+  probing): a lower limit of the account is met with a throttle every ten seconds or so, and some 96 % of it are used.
+* After a storm of throttles, which leaves it at the floor, the curve is back at 95 % of the ceiling within 15 s.
+* The curve's pace differs from worker to worker by a fifth either way, so that workers that were throttled together
+  do not probe together (no lockstep).
 """
 
 from dataclasses import dataclass
 
-BURST_SECONDS = 0.05
-DECREASE = 0.7  # of the limit, at each throttle
-INCREASE_PER_SECOND = 0.04  # of the ceiling
+BURST_SECONDS = 0.1
+DECREASE = 0.85  # of the limit, at each throttle
+CURVE = 0.0006  # of the ceiling, a second cubed: CUBIC's C
 THROTTLE_ECHO_SECONDS = 1.0  # replies to calls that were under way when the limit was lowered
 FLOOR = 0.05  # of the ceiling: probing never stops altogether
+_GRAIN = 1e-6  # of a token: what rounding of times may lose
+SPREAD = 0.2  # how far the paces of workers differ
 
 
 @dataclass(slots=True)
@@ -25,13 +34,18 @@ class Pacer:
     Args:
         ceiling: recipients a second that this worker may send.
         now: monotonic time, in seconds.
+        jitter: from 0 to 1, drawn once a worker: its pace of recovery.
     """
 
     ceiling: float
     now: float
+    jitter: float = 0.5
     limit: float = 0.0
+    throttles: int = 0
     _tokens: float = 0.0
-    _last_throttle: float = float("-inf")
+    _throttled_at: float = float("-inf")
+    _plateau: float = 1.0  # share of the ceiling at which the last throttle came
+    _dip: float = 0.0  # seconds from the last throttle back to the plateau
 
     def __post_init__(self) -> None:
         self.limit = self.ceiling
@@ -40,6 +54,10 @@ class Pacer:
     @property
     def _capacity(self) -> float:
         return 1.0 + self.limit * BURST_SECONDS
+
+    @property
+    def _pace(self) -> float:
+        return CURVE * (1.0 + SPREAD * (2.0 * self.jitter - 1.0))
 
     def take(self, recipients: int, now: float) -> float:
         """Take tokens for one call; or say how long to wait before asking again.
@@ -53,29 +71,43 @@ class Pacer:
         """
         self._advance(now)
         needed = min(float(recipients), self._capacity)
-        if self._tokens >= needed:
+        if self._tokens >= needed - _GRAIN:
             self._tokens -= recipients
             return 0.0
         return (needed - self._tokens) / self.limit
 
     def set_ceiling(self, ceiling: float, now: float) -> None:
-        """Take over a new ceiling: the quota was read again, or the rate is shared with more or fewer workers."""
+        """Take over a new ceiling: the quota was read again, or the rate is shared with more or fewer workers.
+
+        What was learned from throttles is kept as a share of the ceiling.
+        """
         self._advance(now)
-        self.limit = min(ceiling, max(self.limit * ceiling / self.ceiling, ceiling * FLOOR))
         self.ceiling = ceiling
+        self.limit = ceiling * self._share(now)
         self._tokens = min(self._tokens, self._capacity)
 
     def throttle(self, now: float) -> None:
         """Learn from a throttle reply that the account allows less."""
         self._advance(now)
-        if now - self._last_throttle < THROTTLE_ECHO_SECONDS:
+        self.throttles += 1
+        if now - self._throttled_at < THROTTLE_ECHO_SECONDS:
             return
-        self._last_throttle = now
-        self.limit = max(self.limit * DECREASE, self.ceiling * FLOOR)
+        self._plateau = max(self.limit / self.ceiling, FLOOR)
+        self._dip = (self._plateau * (1.0 - DECREASE) / self._pace) ** (1 / 3)
+        self._throttled_at = now
+        self.limit = self.ceiling * self._share(now)
         self._tokens = min(self._tokens, 0.0)
+
+    def _share(self, now: float) -> float:
+        """Return the share of the ceiling that the curve allows."""
+        if self._throttled_at == float("-inf"):
+            return 1.0
+        curve = self._plateau + self._pace * (now - self._throttled_at - self._dip) ** 3
+        return min(1.0, max(FLOOR, curve))
 
     def _advance(self, now: float) -> None:
         elapsed = max(0.0, now - self.now)
-        self.now = now
-        self.limit = min(self.ceiling, self.limit + self.ceiling * INCREASE_PER_SECOND * elapsed)
+        self.now = max(self.now, now)
+        if self.limit < self.ceiling:
+            self.limit = self.ceiling * self._share(self.now)
         self._tokens = min(self._capacity, self._tokens + self.limit * elapsed)

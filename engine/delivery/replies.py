@@ -9,6 +9,7 @@ code. Everything else is in doubt and is never sent again blindly.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Meaning(StrEnum):
@@ -17,8 +18,11 @@ class Meaning(StrEnum):
     SENT = "sent"
     REFUSED = "refused"  # this message or recipient, for good
     RETRY = "retry"  # certainly not accepted, for a reason that passes; used up: the message failed
+    RETRY_ONCE = "retry_once"  # certainly not accepted, without a reason; a second time: the message failed
+    SPLIT = "split"  # certainly not accepted as part of this call: each message goes again alone, at once
     UNREACHABLE = "unreachable"  # certainly not accepted, no connection; used up: the run pauses
     SLOW_DOWN = "slow_down"  # certainly not accepted, over the rate; used up: the run pauses
+    QUOTA = "quota"  # certainly not accepted, the 24-hour quota is used up; the run pauses or waits, as it says
     PAUSE = "pause"  # certainly not accepted, and no other message would be
     IN_DOUBT = "in_doubt"  # perhaps accepted
 
@@ -48,12 +52,12 @@ class Rule:
     remedy: str = ""
 
 
-_QUOTA = Rule(Meaning.PAUSE, "the 24-hour quota is used up; launch again when part of it is free")
+_QUOTA = Rule(Meaning.QUOTA, "the 24-hour quota is used up; launch again when part of it is free")
 _CREDENTIALS = Rule(Meaning.PAUSE, "renew or correct the AWS credentials and their permissions, then launch again")
 
 # Read before the codes: throttles carry different codes in different APIs, but the same texts.
 TEXTS: Mapping[str, Rule] = {
-    "sending rate exceeded": Rule(Meaning.SLOW_DOWN),
+    "sending rate exceeded": Rule(Meaning.SLOW_DOWN),  # also "Maximum SigV2 SMTP sending rate exceeded"
     "message quota exceeded": _QUOTA,
     "sending quota exceeded": _QUOTA,
 }
@@ -102,6 +106,39 @@ CODES: Mapping[str, Rule] = {
     "UnrecognizedClientException": _CREDENTIALS,
 }
 
+# For codes that are not in the table: SES may learn new ones. A 4xx without any code is in doubt, see read_error.
+STATUSES: Mapping[int, Rule] = {
+    401: _CREDENTIALS,
+    403: _CREDENTIALS,
+    404: Rule(Meaning.PAUSE, "something that the call names is missing in this account and region"),
+    408: Rule(Meaning.RETRY),
+    429: Rule(Meaning.SLOW_DOWN),
+}
+
+# SendBulkEmail answers 200 and says of each entry what became of it: BulkEmailStatus of the SES v2 API, and the older
+# spellings of its documentation. What is not here is in doubt.
+BULK_STATUSES: Mapping[str, Rule] = {
+    "SUCCESS": Rule(Meaning.SENT),
+    "MESSAGE_REJECTED": CODES["MessageRejected"],
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": CODES["MailFromDomainNotVerifiedException"],
+    "CONFIGURATION_SET_NOT_FOUND": CODES["ConfigurationSetDoesNotExist"],
+    "CONFIGURATION_SET_DOES_NOT_EXIST": CODES["ConfigurationSetDoesNotExist"],
+    "TEMPLATE_NOT_FOUND": CODES["NotFoundException"],
+    "TEMPLATE_DOES_NOT_EXIST": CODES["NotFoundException"],
+    "ACCOUNT_SUSPENDED": CODES["AccountSuspendedException"],
+    "ACCOUNT_THROTTLED": CODES["TooManyRequestsException"],
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": CODES["LimitExceededException"],
+    "INVALID_SENDING_POOL_NAME": Rule(
+        Meaning.PAUSE, "the configuration set names a pool of IP addresses that is missing; correct it, launch again"
+    ),
+    "ACCOUNT_SENDING_PAUSED": CODES["SendingPausedException"],
+    "CONFIGURATION_SET_SENDING_PAUSED": CODES["SendingPausedException"],
+    "INVALID_PARAMETER": CODES["BadRequestException"],
+    "INVALID_PARAMETER_VALUE": CODES["BadRequestException"],
+    "TRANSIENT_FAILURE": Rule(Meaning.RETRY),
+    "FAILED": Rule(Meaning.RETRY_ONCE),
+}
+
 _UNVERIFIED = "email address is not verified"
 
 
@@ -117,16 +154,43 @@ def read_error(*, status: int, code: str, message: str, sender: str) -> Reply:
     detail = f"{code or status}: {message}".strip(": ")
     if not code or not 400 <= status < 500:
         return Reply(Meaning.IN_DOUBT, detail=detail)
+    rule = CODES.get(code) or STATUSES.get(status) or Rule(Meaning.REFUSED)
+    return _read_text(rule, message, detail=detail, sender=sender)
+
+
+def read_bulk_entry(entry: Mapping[str, Any], *, sender: str) -> Reply:
+    """Read one of BulkEmailEntryResults.
+
+    Args:
+        entry: `Status`, with `MessageId` or `Error`.
+        sender: as in read_error.
+    """
+    status, message = str(entry.get("Status", "")), str(entry.get("Error") or "")
+    rule = BULK_STATUSES.get(status, Rule(Meaning.IN_DOUBT))
+    if rule.meaning is Meaning.SENT:
+        message_id = entry.get("MessageId")
+        if not message_id:
+            return Reply(Meaning.IN_DOUBT, detail="SES answered SUCCESS without a message id")
+        return Reply(Meaning.SENT, message_id=message_id)
+    return _read_text(rule, message, detail=f"{status or 'no status'}: {message}".strip(": "), sender=sender)
+
+
+def _read_text(rule: Rule, message: str, *, detail: str, sender: str) -> Reply:
+    """Let the text of an error decide where it says more than its code."""
     lower = message.lower()
-    if _UNVERIFIED in lower and _names_sender(lower.partition(_UNVERIFIED)[2], sender.lower()):
+    if is_unverified_sender(lower, sender):
         return Reply(
             Meaning.PAUSE,
             detail=detail,
             remedy=f"verify {sender} or its domain in SES (this region), then launch again",
         )
-    rule = next((rule for text, rule in TEXTS.items() if text in lower), None) or CODES.get(code, Rule(Meaning.REFUSED))
-    return Reply(rule.meaning, detail=detail, remedy=rule.remedy)
+    told = next((rule for text, rule in TEXTS.items() if text in lower), rule)
+    return Reply(told.meaning, detail=detail, remedy=told.remedy)
 
 
-def _names_sender(identities: str, sender: str) -> bool:
-    return sender in [word.strip(" ,.") for word in identities.replace(":", " ").split()]
+def is_unverified_sender(lower: str, sender: str) -> bool:
+    """Tell whether an error's text, in lower case, says that the sender is not verified; it may be a recipient."""
+    if _UNVERIFIED not in lower:
+        return False
+    named = lower.partition(_UNVERIFIED)[2].replace(":", " ").split()
+    return sender.lower() in [word.strip(" ,.") for word in named]

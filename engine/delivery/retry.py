@@ -30,13 +30,18 @@ class RetryPolicy:
             elapsed_seconds: since the first.
             jitter: from 0 to 1, drawn by the caller.
         """
-        wait = min(self.longest_seconds, self.first_seconds * 2.0**attempts) * jitter
+        wait = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempts, 30)) * jitter
         if attempts >= self.attempts or elapsed_seconds + wait > self.seconds:
             return None
         return wait
 
 
 POLICIES = {
+    Meaning.RETRY_ONCE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=2, seconds=120),
+    # Each message goes again alone, at once; whoever is refused then is the one.
+    Meaning.SPLIT: RetryPolicy(first_seconds=0, longest_seconds=0, attempts=1_000, seconds=600),
+    # The gate does not open before part of the quota is free, which may take a day and more.
+    Meaning.QUOTA: RetryPolicy(first_seconds=5, longest_seconds=60, attempts=10_000, seconds=7 * 86_400),
     Meaning.RETRY: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120),
     Meaning.UNREACHABLE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=12, seconds=120),
     # The pacer slows down; the wait only spreads the returning calls. Throttling passes, so attempts hardly count.

@@ -1,17 +1,52 @@
-"""The port to the way out. A transport hands over one message and says what the answer means."""
+"""The port to the way out. A transport hands over messages and says what the answers mean."""
 
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from engine.campaign.message import Message
 from engine.delivery.replies import Reply
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A message made ready for its transport; its retries use the same bytes.
+
+    Attributes:
+        row: the recipient's row in the plan.
+        message: what it was made of.
+        payload: as the transport sends it.
+        group: messages of one group may share a call; None is alone.
+    """
+
+    row: int
+    message: Message
+    payload: bytes
+    group: Hashable = None
+
+
 class Transport(Protocol):
     """A way out. It sends once: every retry is the engine's decision."""
 
-    async def send(self, message: Message) -> Reply:
-        """Hand over one message.
+    @property
+    def most_items(self) -> int:
+        """How many messages one call may carry."""
+
+    @property
+    def most_calls(self) -> int:
+        """How many calls may be in flight at once, for the transport's sake."""
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes the payloads of one call may have together."""
+
+    def prepare(self, message: Message) -> Item:
+        """Make a message ready: all the work that needs no network."""
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+        """Hand over the messages of one call.
 
         Returns:
-            What the answer means. A transport raises nothing but cancellation: what it cannot explain is in doubt.
+            What the answer means for each, in their order. A transport raises nothing but cancellation: what it
+            cannot explain is in doubt.
         """

@@ -50,10 +50,17 @@ class LeaseState:
     worker: str | None
     epoch: int
     settlement: Settlement | None
+    settled_at: datetime | None = None
 
 
-def take_lease(
-    tx: Connection, run: str, *, worker: str, live: Collection[str], holding: Collection[int] = ()
+def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and what is not wanted
+    tx: Connection,
+    run: str,
+    *,
+    worker: str,
+    live: Collection[str],
+    holding: Collection[int] = (),
+    skipped: Collection[int] = (),
 ) -> Lease | None:
     """Take the next lease that nobody alive owns; those begun by others first. None where there is none.
 
@@ -66,6 +73,7 @@ def take_lease(
         live: the workers that live; a lease of any other is taken over.
         holding: the ordinals that `worker` knows to be its own. One that is its own in the ledger alone was taken by
             a transaction whose answer was lost, and is taken again.
+        skipped: ordinals that are not wanted now.
     """
     next_ordinal = (
         select(lease_table.c.ordinal)
@@ -73,6 +81,7 @@ def take_lease(
         .where(
             lease_table.c.run == run,
             lease_table.c.settled_at.is_(None),
+            lease_table.c.ordinal.not_in(skipped),
             run_table.c.state == RunState.SENDING,
             or_(
                 lease_table.c.worker.is_(None),
@@ -219,6 +228,14 @@ def count_unsettled(tx: Connection, run: str) -> int:
     return tx.execute(unsettled).scalar_one()
 
 
+def count_free(tx: Connection, run: str) -> int:
+    """Count the leases that nobody owns."""
+    free = select(func.count()).where(
+        lease_table.c.run == run, lease_table.c.settled_at.is_(None), lease_table.c.worker.is_(None)
+    )
+    return tx.execute(free).scalar_one()
+
+
 def list_leases(tx: Connection, run: str) -> list[LeaseState]:
     """Read a run's leases, by ordinal."""
     rows = tx.execute(select(lease_table).where(lease_table.c.run == run).order_by(lease_table.c.ordinal))
@@ -241,7 +258,7 @@ def _to_state(row: Row[Any]) -> LeaseState:
     if row.settled_at is not None:
         counts = {outcome: getattr(row, column) for outcome, column in _COUNTS.items()}
         settlement = Settlement(counts, row.outcomes_file, row.outcomes_digest)
-    return LeaseState(row.ordinal, row.rows, row.worker, row.epoch, settlement)
+    return LeaseState(row.ordinal, row.rows, row.worker, row.epoch, settlement, row.settled_at)
 
 
 def sum_settled(tx: Connection, run: str) -> dict[Outcome, int]:

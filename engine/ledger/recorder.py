@@ -1,7 +1,8 @@
 """Group commit: one writer, one thread; all that waits is written in one transaction.
 
 The event loop never waits for the disk, and a commit is shared by every dispatch that waits for it: the slower the
-disk, the larger the groups.
+disk, the larger the groups. On a fast disk a commit begins a few milliseconds after the one before at the earliest,
+so that groups stay large enough to cost little.
 
 A server that is away is waited for: whoever waits for a record goes on waiting, so nothing is sent without one, and the
 work goes on by itself when the server is back. Every transaction may therefore be tried twice with the answer to the
@@ -9,7 +10,7 @@ first attempt lost; the statements of `leases`, `runs` and `workers` bear that.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ T = TypeVar("T")
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; after that the worker ends and is started again
+GATHER_SECONDS = 0.004  # between the beginnings of two commits; a lone dispatch never waits for it
 
 
 class LeaseLostError(Exception):
@@ -41,8 +43,8 @@ class LeaseLostError(Exception):
 @dataclass(slots=True)
 class _Waiting:
     lease: Lease
-    entry: Entry
-    durable: asyncio.Future[None]
+    entries: Sequence[Entry]
+    durable: asyncio.Future[None] | None
 
 
 class Recorder:
@@ -70,20 +72,38 @@ class Recorder:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
+        self._begun_at = float("-inf")
         self._sequences: dict[Lease, int] = {}
+        self._failure: Exception | None = None
 
-    async def record(self, lease: Lease, entry: Entry) -> None:
-        """Record one entry; returns when it is durable.
+    async def record(self, lease: Lease, entries: Sequence[Entry]) -> None:
+        """Record entries; returns when they are durable.
 
         Raises:
             LeaseLostError: the lease has a newer owner; nothing was recorded.
             MailrunError: the ledger could not be written; nothing was recorded.
         """
-        waiting = _Waiting(lease, entry, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_waiting(), name="group commit")
-        await waiting.durable
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._add(_Waiting(lease, entries, durable))
+        await durable
+
+    def note(self, lease: Lease, entries: Sequence[Entry]) -> None:
+        """Record entries without waiting for them; `flush` tells whether all went well.
+
+        What is recorded later is durable later: an intent that is durable says that every result noted before it is.
+        """
+        self._add(_Waiting(lease, entries, None))
+
+    async def flush(self) -> None:
+        """Wait until everything noted so far is durable.
+
+        Raises:
+            MailrunError: something that was noted could not be written.
+        """
+        while self._committing is not None and not self._committing.done():
+            await self._committing
+        if self._failure is not None:
+            raise self._failure
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a write transaction of its own; again, while the ledger is away.
@@ -117,8 +137,18 @@ class Recorder:
             await self._committing
         await asyncio.to_thread(self._thread.shutdown)
 
+    def _add(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_waiting(), name="group commit")
+
     async def _commit_waiting(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
+            early = self._begun_at + GATHER_SECONDS - loop.time()
+            if early > 0:
+                await asyncio.sleep(early)
+            self._begun_at = loop.time()
             group, self._waiting = self._waiting, []
             values = self._number(group)
             try:
@@ -126,6 +156,7 @@ class Recorder:
                 for lease in values.keys() - lost:
                     self._durable(lease, self._sequences[lease])
             except Exception as error:  # noqa: BLE001 - every waiter must learn of it, whatever it is
+                self._failure = error
                 _answer(group, {waiting.lease: error for waiting in group})
             else:
                 _answer(group, {lease: LeaseLostError() for lease in lost})
@@ -134,7 +165,7 @@ class Recorder:
         """Make one journal row a lease: its sequence and its value."""
         entries: dict[Lease, list[Entry]] = {}
         for waiting in group:
-            entries.setdefault(waiting.lease, []).append(waiting.entry)
+            entries.setdefault(waiting.lease, []).extend(waiting.entries)
         for lease in entries:
             self._sequences[lease] = self._sequences.get(lease, 0) + 1
         return {lease: (self._sequences[lease], encode_entries(of_lease)) for lease, of_lease in entries.items()}
@@ -151,7 +182,7 @@ def _append_all(values: Mapping[Lease, tuple[int, bytes]], tx: Connection) -> se
 
 def _answer(group: list[_Waiting], errors: Mapping[Lease, Exception]) -> None:
     for waiting in group:
-        if waiting.durable.done():  # its waiter was cancelled
+        if waiting.durable is None or waiting.durable.done():  # nobody waits, or the waiter was cancelled
             continue
         if waiting.lease in errors:
             waiting.durable.set_exception(errors[waiting.lease])

@@ -7,12 +7,14 @@ its own monotonic clock. A worker that was never seen before lives until it has 
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+import orjson
 from sqlalchemy import Connection, delete, select, update
 
 from engine.ledger.database import insert_unless_there
@@ -91,18 +93,43 @@ def _insert(tx: Connection, worker: str, *, run: str, account: str, now: datetim
 
 
 def beat(  # noqa: PLR0913 - a heartbeat says who, for what, and when by both clocks
-    tx: Connection, worker: str, *, run: str, account: str, now: datetime, monotonic: float, liveness: Liveness
+    tx: Connection,
+    worker: str,
+    *,
+    run: str,
+    account: str,
+    now: datetime,
+    monotonic: float,
+    liveness: Liveness,
+    shares: bool = True,
 ) -> Pulse:
-    """Record that a worker lives; learn the run's state and how many share the account's rate."""
-    table = worker_table.c
-    beaten = tx.execute(update(worker_table).where(table.id == worker).values(heartbeat_at=now, beats=table.beats + 1))
+    """Record that a worker lives; learn the run's state and how many share the account's rate.
+
+    A worker that has nothing to send for now does not count for the account (`shares` False): the others get its part.
+    """
+    table, sends_for = worker_table.c, account if shares else ""
+    told = {"heartbeat_at": now, "account": sends_for, "beats": table.beats + 1}
+    beaten = tx.execute(update(worker_table).where(table.id == worker).values(told))
     if beaten.rowcount != 1:  # it was silent for so long that its row was swept
-        _insert(tx, worker, run=run, account=account, now=now)
+        _insert(tx, worker, run=run, account=sends_for, now=now)
     columns = run_table.c
     of_run = select(columns.state, columns.reason, columns.paused_by).where(columns.name == run)
     state, reason, paused_by = tx.execute(of_run).one()
     alive = liveness.list_live(tx, monotonic, account=account)
     return Pulse(RunState(state), reason, max(1, len(alive)), paused_by)
+
+
+def tell_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, float]) -> None:
+    """Leave word of how a worker does: rate, calls in flight, latency."""
+    told = orjson.dumps(vitals).decode()
+    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(vitals=told))
+
+
+def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, float]]:
+    """Read what a run's live workers told last, for people to look at."""
+    live = list_live_workers(tx, run, now)
+    told = select(worker_table.c.vitals).where(worker_table.c.id.in_(live), worker_table.c.vitals.is_not(None))
+    return [orjson.loads(vitals) for vitals in tx.execute(told.order_by(worker_table.c.id)).scalars()]
 
 
 def unregister_worker(tx: Connection, worker: str) -> None:

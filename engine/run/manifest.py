@@ -36,6 +36,7 @@ class Manifest(BaseModel):
         campaign_from: the campaign's folder, relative to the workspace where it lies inside.
         sources: the audience's and the suppressions' files.
         lenient: `--lenient`.
+        transport: `--transport`; None for the campaign's own.
         columns: the audience's columns that the content uses.
         audience_columns: all columns that the audience has.
         rows_read: rows of the audience; accepted plus all of excluded.
@@ -55,6 +56,7 @@ class Manifest(BaseModel):
     limit: int | None
     campaign_from: str = ""
     lenient: bool = False
+    transport: str | None = None
     sources: tuple[FrozenSource, ...]
     columns: tuple[str, ...]
     audience_columns: tuple[str, ...]

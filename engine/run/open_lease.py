@@ -48,7 +48,7 @@ def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[
     return map(Recipient, lease["row"], lease["address"], content)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OpenLease:
     """A lease that this worker owns, in memory while it is open.
 
@@ -78,12 +78,31 @@ class OpenLease:
         return len(self.results) == self.recipients.height
 
     def left(self) -> Iterator[Recipient]:
-        """Yield the recipients without an outcome, in the plan's order."""
+        """Yield the recipients without an outcome, in the plan's order but for receiver domains, which are spread."""
         return (
             recipient
-            for recipient in iterate_recipients(self.recipients, self.columns)
+            for recipient in iterate_recipients(spread_domains(self.recipients), self.columns)
             if recipient.row not in self.results
         )
+
+
+def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:
+    """Spread each receiver domain evenly over a lease, so that no provider is hit in a burst.
+
+    The plan's hashed order does so in the mean; a campaign's own order may not at all. Where a domain has n rows, they
+    come at every n-th part of the lease, beginning where its first row stands; a domain of one row stays where it is.
+
+    Args:
+        recipients: with `address`; in the plan's order.
+
+    Returns:
+        The same rows.
+    """
+    domain = pl.col("address").str.extract(r"@([^@]*)$").str.to_lowercase()
+    place = pl.int_range(pl.len()) / pl.len()
+    count, number = pl.len().over(domain), pl.int_range(pl.len()).over(domain)
+    offset = (place.first().over(domain) * count) % 1.0
+    return recipients.sort((number + offset) / count, maintain_order=True)
 
 
 async def open_lease(

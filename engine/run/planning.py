@@ -1,7 +1,7 @@
 """From a campaign's folder to a frozen run: audience work, a copy of the campaign, run.json."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from engine.audience.spec import Action
 from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, UsageError, nearest
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
@@ -41,6 +41,7 @@ class PlanRequest:
         workspace: where its audience is looked for.
         limit: keep so many recipients; None keeps all.
         sandbox: the run goes to the embedded sandbox.
+        transport: `--transport`; None for the campaign's own, which the campaign says already.
         created_at: now.
         is_key_given: the key was named by a person, and not made from the campaign's template.
         is_audience_given: so was the audience.
@@ -58,6 +59,7 @@ class PlanRequest:
     created_at: datetime
     is_key_given: bool = True
     is_audience_given: bool = False
+    transport: str | None = None
     lenient: bool = False
     ledger: Ledger | None = None
     store: Store | None = None
@@ -113,9 +115,24 @@ def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str]
     audience = request.campaign.spec.audience
     sources = find_sources(audience.source, request.workspace, downloads=downloads)
     opened = audience_plan.open_audience(sources, audience, lenient=request.lenient)
-    check_names(content, tuple(opened.columns))
-    used = content.columns_used()
-    return None if used is None else used & set(opened.columns), opened
+    columns = tuple(opened.columns)
+    check_names(content, columns)
+    used, zones = content.columns_used(), _zone_column(request.campaign, columns)
+    return None if used is None else (used & set(columns)) | zones, opened
+
+
+def _zone_column(campaign: Campaign, columns: Sequence[str]) -> set[str]:
+    """Name the column with recipients' time zones, which sending needs even where no template does."""
+    column = campaign.spec.window.column
+    if column is None:
+        return set()
+    if column not in columns:
+        raise DataError(
+            f"there is no column {column} for the time zones",
+            where=f"{campaign.folder / 'campaign.toml'}, [window] timezone",
+            remedy=nearest(column, list(columns)),
+        )
+    return {column}
 
 
 def write_plan(request: PlanRequest, folder: Path) -> Manifest:
@@ -207,6 +224,7 @@ def _make_manifest(
         created_at=request.created_at,
         sandbox=request.sandbox,
         limit=request.limit,
+        transport=request.transport,
         campaign_from=_name_folder(request.campaign.folder, request.workspace),
         lenient=request.lenient,
         sources=sources,

@@ -4,18 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.account.client import QUESTIONS, SENDS, Endpoint, open_client
+from engine.account.client import Endpoint
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.message import Message
 from engine.campaign.render import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import Meaning
-from engine.delivery.transports.ses import SesTransport
 from engine.errors import DataError, UsageError
-from engine.run import preflight
 from engine.run.planning import PlanRequest
 from engine.run.preview import find_recipient, make_job, replan
 from engine.run.rendering import LeaseRenderer, Pick
+from engine.run.way import open_way
+from engine.run.work import check_account
+from engine.settings import Settings
 from engine.store.folder import Store
 
 MARK = "[TEST] "
@@ -61,6 +62,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     store: Store,
     read_keys: Callable[[], tuple[bytes, ...]],
     endpoint: Endpoint | None,
+    settings: Settings,
     *,
     to: Sequence[str],
     as_address: str | None,
@@ -75,6 +77,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
         store: where.
         read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
         endpoint: the embedded sandbox; None for what botocore resolves.
+        settings: with the SMTP server, where one is named.
         to: where the proofs go.
         as_address: the recipient whose message it is; None for the first of the plan.
         clock: waits between two proofs, so that they stay within the account's rate.
@@ -96,10 +99,12 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     renderer = LeaseRenderer(make_job(request, manifest, folder, read_keys))
     recipient = renderer.pick(manifest.leases[pick.lease], pick.index)
     proofs = []
-    sender = parse_mailbox(request.campaign.spec.sender).address
-    async with open_client(QUESTIONS, endpoint) as account, open_client(SENDS, endpoint) as client:
-        quota = await preflight.check_account(account, sender)
-        transport = SesTransport(client, renderer.envelope, sender_address=sender)
+    spec, sender = request.campaign.spec, parse_mailbox(request.campaign.spec.sender).address
+    async with (
+        open_way(spec, settings, endpoint, f"{request.name} proofs") as way,
+        way.open_transport(renderer.envelope, sender_address=sender, folder=folder, worker="proof") as transport,
+    ):
+        quota = await check_account(way, request.campaign)
         for number, address in enumerate(to):
             if number:
                 await clock.sleep(1 / max(quota.max_send_rate, 1.0))
@@ -111,7 +116,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
                     str(error), where=where, remedy="correct the template, or choose another --as"
                 ) from error
             message = _mark(made, address, request.campaign.name)
-            reply = await transport.send(message)
+            (reply,) = await transport.send([transport.prepare(message)])
             proofs.append(Proof(address, message.subject, reply.meaning, reply.message_id, reply.detail))
     return proofs
 

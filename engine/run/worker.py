@@ -1,21 +1,27 @@
 """A worker: takes leases, starts their rows as slots become free, settles them, until nothing is left or it must stop.
 
 Several leases may be open at once: the next one begins while the last calls of the one before are still in flight,
-so that the rate is used across the border.
+so that the rate is used across the border. One task starts everything, so whatever takes long (rendering) is done in
+slices, between which the event loop serves everything else.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection
 
-from engine.account.client import CONNECTIONS
 from engine.campaign.render import Renderer, RenderError
+from engine.campaign.spec import WindowSpec
 from engine.clock import Clock
-from engine.delivery.dispatch import Dispatcher
+from engine.delivery.concurrency import Slots
+from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.guard import FailureGuard
+from engine.delivery.lineup import DomainCap, Lineup
 from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.transport import Item
+from engine.delivery.window import ZonedWindows, find_zone, parse_window
 from engine.ledger import leases
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease
@@ -28,7 +34,18 @@ from engine.run.planning import FrozenRun
 from engine.run.settling import clear_after, clear_before, write_outcomes
 
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
+OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others go on
 WAIT_FOR_OTHERS_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
+SLICE_SECONDS = 0.005  # of rendering without a pause: the event loop waits no longer for it
+CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
+
+
+class Rest(Protocol):
+    """Tells the others that this worker has nothing to send for now, or has again."""
+
+    def __call__(self, *, resting: bool) -> Awaitable[None]:
+        """Leave this worker's part of the rate to the others, or claim it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,10 @@ class Tools:
         liveness: what this process knows of the other workers.
         marks: of the leases that are open.
         count: told every final result.
+        slots: calls in flight.
+        caps: domain -> its cap.
+        window: the campaign's.
+        rest: leaves the rate to the others, or claims it.
     """
 
     recorder: Recorder
@@ -50,6 +71,23 @@ class Tools:
     stop: Stop
     clock: Clock
     count: Callable[[Result], None]
+    slots: Slots
+    caps: Mapping[str, DomainCap]
+    window: WindowSpec
+    rest: Rest
+
+
+@dataclass(frozen=True, slots=True)
+class _RecipientWindows:
+    """The window by the time zone that each recipient's row names."""
+
+    windows: ZonedWindows
+    column: str
+    clock: Clock
+
+    def seconds_closed(self, recipient: object) -> float:
+        assert isinstance(recipient, Recipient)  # noqa: S101 - what the line-up was fed
+        return self.windows.seconds_closed(str(recipient.content[self.column]), self.clock.now())
 
 
 class Worker:
@@ -65,53 +103,64 @@ class Worker:
         self._id = worker_id
         self._frozen = frozen
         self._tools = tools
-        self._slots = asyncio.Semaphore(CONNECTIONS)
         self._closing: set[asyncio.Task[None]] = set()
         self._holding: set[int] = set()  # ordinals of the leases that are open here
+        self._lineup: Lineup[OpenLease, Recipient] = Lineup(tools.caps, self._make_windows())
+        self._open: dict[OpenLease, asyncio.Event] = {}
+        self._most_open = OPEN_LEASES_WITH_CAPS if tools.caps else OPEN_LEASES
+        self._put_off: dict[int, float] = {}  # ordinal of a lease -> when the first of its windows opens
+        self._parcel: list[Item] = []
+        self._parcel_of: OpenLease | None = None
+        self._parcel_bytes = 0
+        self._slice_ends = 0.0
+
+    def _make_windows(self) -> _RecipientWindows | None:
+        spec, column = self._tools.window, self._tools.window.column
+        window = parse_window(spec.opens, spec.closes)
+        if column is None or window is None:
+            return None
+        return _RecipientWindows(ZonedWindows(window), column, self._tools.clock)
 
     async def work(self) -> None:
         """Send until every lease of the run is settled, or the stop is requested; drain what is in flight."""
         try:
-            while not self._tools.stop.requested:
-                if len(self._closing) >= OPEN_LEASES:
-                    await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
-                    continue
-                lease = await self._take_lease()
-                if lease is not None:
-                    await self._send_lease(lease)
-                elif not await self._wait_for_leases():
-                    break
+            while not self._tools.stop.requested and await self._advance():
+                pass
         except Exception as error:  # noqa: BLE001 - ends the worker in order: what is in flight is drained first
             self._fail(error)
+        self._parcel.clear()
+        for opened in list(self._open):
+            self._end_rows(opened)
         while self._closing:
             await asyncio.wait(self._closing)
 
-    async def _take_lease(self) -> Lease | None:
-        run, monotonic = self._frozen.run.name, self._tools.clock.monotonic()
-
-        def take(tx: Connection) -> Lease | None:
-            live = self._tools.liveness.list_live(tx, monotonic) | {self._id}
-            return leases.take_lease(tx, run, worker=self._id, live=live, holding=self._holding)
-
-        lease = await self._tools.recorder.transact(take)
-        if lease is not None:
-            self._holding.add(lease.ordinal)
-        return lease
-
-    async def _wait_for_leases(self) -> bool:
-        """Wait for own leases to close, or others to settle or lose theirs; False where none is left."""
+    async def _advance(self) -> bool:
+        """Start whose turn it is, or find more to do; False where nothing is left."""
+        clock = self._tools.clock
+        while found := self._lineup.next(clock.monotonic()):
+            await self._start_row(*found)
+            if self._tools.stop.requested:
+                return True
+        await self._send_parcel()
+        for opened in [one for one in self._open if not self._lineup.is_waiting(one)]:
+            self._end_rows(opened)
+        held_seconds = self._lineup.seconds_to_next(clock.monotonic())
+        if len(self._open) + len(self._closing) < self._most_open and await self._open_next_lease():
+            return True
+        if held_seconds is not None:
+            await self._tools.stop.wait(held_seconds)
+            return True
         if self._closing:
             await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
             return True
-        name = self._frozen.run.name
-        if not await self._tools.recorder.transact(lambda tx: leases.count_unsettled(tx, name)):
-            return False
-        await self._tools.stop.wait(WAIT_FOR_OTHERS_SECONDS)
-        return True
+        return await self._wait_for_others()
 
-    async def _send_lease(self, lease: Lease) -> None:
-        """Start all rows of a lease; it closes by itself when the last has ended."""
+    async def _open_next_lease(self) -> bool:
+        lease = await self._take_lease()
+        if lease is None:
+            return False
         await asyncio.to_thread(self._tools.marks.open, lease)
+        await self._tools.rest(resting=False)
         opened = await open_lease(
             lease,
             self._frozen,
@@ -119,49 +168,116 @@ class Worker:
             resend_in_doubt=self._tools.dispatcher.resend_in_doubt,
             clock=self._tools.clock,
         )
-        await self._start_rows(opened)
-        closing = asyncio.create_task(self._close(opened), name=f"close lease {lease.ordinal}")
+        self._lineup.feed(opened, opened.left())
+        self._open[opened] = asyncio.Event()
+        closing = asyncio.create_task(self._close(opened, self._open[opened]), name=f"close lease {lease.ordinal}")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+        return True
 
-    async def _start_rows(self, opened: OpenLease) -> None:
-        for recipient in opened.left():
-            await self._slots.acquire()  # before it is rendered: no message waits in memory for a slot
-            if self._tools.stop.requested or opened.lost:
-                self._slots.release()
-                return
-            task = asyncio.create_task(self._handle(opened, recipient))
-            opened.in_flight.add(task)
-            task.add_done_callback(opened.in_flight.discard)
+    async def _take_lease(self) -> Lease | None:
+        run, monotonic = self._frozen.run.name, self._tools.clock.monotonic()
+        self._put_off = {ordinal: at for ordinal, at in self._put_off.items() if at > monotonic}
+        skipped: Collection[int] = tuple(self._put_off)
 
-    async def _handle(self, opened: OpenLease, recipient: Recipient) -> None:
+        def take(tx: Connection) -> Lease | None:
+            live = self._tools.liveness.list_live(tx, monotonic) | {self._id}
+            return leases.take_lease(tx, run, worker=self._id, live=live, holding=self._holding, skipped=skipped)
+
+        lease = await self._tools.recorder.transact(take)
+        if lease is not None:
+            self._holding.add(lease.ordinal)
+        return lease
+
+    async def _wait_for_others(self) -> bool:
+        """Wait for windows to open, or for others to settle or lose their leases; False where none is left."""
+        name = self._frozen.run.name
+        if not await self._tools.recorder.transact(lambda tx: leases.count_unsettled(tx, name)):
+            return False
+        seconds = WAIT_FOR_OTHERS_SECONDS
+        if self._put_off:
+            until = min(self._put_off.values()) - self._tools.clock.monotonic()
+            if self._tools.window.outside == "pause":
+                text = f"the sending windows of all who are left are closed; the next opens in {until / 3600:.1f} h"
+                self._tools.stop.request(StopReason(StopCause.PAUSED, text, "launch again then"))
+                return True
+            seconds = min(max(until, WAIT_FOR_OTHERS_SECONDS), LOOK_AGAIN_SECONDS)
+        await self._tools.rest(resting=True)
+        await self._tools.stop.wait(seconds)
+        return True
+
+    async def _start_row(self, opened: OpenLease, recipient: Recipient) -> None:
+        """Make a recipient's message ready and put it into the next call; send the call when it is full."""
+        if opened.lost:
+            self._lineup.drop(opened)
+            return
+        if self._parcel_of is not opened:
+            await self._send_parcel()
+        item = self._make_item(opened, recipient)
+        if item is not None:
+            dispatcher = self._tools.dispatcher
+            transport, gate = dispatcher.transport, dispatcher.gate
+            full = self._parcel_bytes + len(item.payload) > transport.most_bytes
+            if self._parcel and (full or item.group is None or item.group != self._parcel[0].group):
+                await self._send_parcel()
+            self._parcel.append(item)
+            self._parcel_of = opened
+            self._parcel_bytes += len(item.payload)
+            if item.group is None or len(self._parcel) >= gate.most_at_once(transport.most_items, CALL_SECONDS):
+                await self._send_parcel()
+        now = asyncio.get_running_loop().time
+        if now() >= self._slice_ends:
+            await asyncio.sleep(0)
+            self._slice_ends = now() + SLICE_SECONDS
+
+    def _make_item(self, opened: OpenLease, recipient: Recipient) -> Item | None:
+        """Render one message; None where it cannot be made, which is that recipient's result."""
         try:
-            result = await self._bring_to_result(opened, recipient)
+            self._refuse_unknown_zone(recipient)
+            message = self._tools.renderer.render(recipient.content, recipient.row, recipient.address)
+            return self._tools.dispatcher.transport.prepare(message)
+        except RenderError as error:
+            now = self._tools.clock.now().timestamp()
+            attempts = opened.attempts.get(recipient.row, 0)
+            result = Result(recipient.row, Outcome.FAILED, None, str(error), now, attempts)
+        self._tools.recorder.note(opened.lease, [result])
+        self._keep(opened, result)
+        return None
+
+    def _refuse_unknown_zone(self, recipient: Recipient) -> None:
+        column = self._tools.window.column
+        if column is not None and find_zone(recipient.content[column]) is None:
+            raise RenderError("[window] timezone", None, f"{recipient.content[column]!r} is no time zone")
+
+    async def _send_parcel(self) -> None:
+        """Hand the gathered messages to a task of their own, as soon as there is a slot and the gate admits them."""
+        opened, items = self._parcel_of, self._parcel
+        self._parcel, self._parcel_of, self._parcel_bytes = [], None, 0
+        if opened is None or not items:
+            return
+        slots = self._tools.slots
+        slots.concurrency.weigh(sum(len(item.payload) for item in items))
+        await slots.acquire()
+        if not await self._tools.dispatcher.gate.admit(len(items)):
+            slots.release()
+            return
+        task = asyncio.create_task(self._handle(opened, items))
+        opened.in_flight.add(task)
+        task.add_done_callback(opened.in_flight.discard)
+
+    async def _handle(self, opened: OpenLease, items: list[Item]) -> None:
+        try:
+            doubtful = {item.row for item in items if item.row in opened.doubtful}
+            call = Call(opened.lease, items, opened.attempts, doubtful)
+            await self._tools.dispatcher.dispatch(call, keep=lambda result: self._keep(opened, result))
         except LeaseLostError:
             opened.lost = True
         except Exception as error:  # noqa: BLE001 - ends the worker in order, and is reported there
             self._fail(error)
-        else:
-            self._keep(opened, result)
         finally:
-            self._slots.release()
-
-    async def _bring_to_result(self, opened: OpenLease, recipient: Recipient) -> Result:
-        attempts = opened.attempts.get(recipient.row, 0)
-        try:
-            message = self._tools.renderer.render(recipient.content, recipient.row, recipient.address)
-        except RenderError as error:
-            now = self._tools.clock.now().timestamp()
-            result = Result(recipient.row, Outcome.FAILED, None, str(error), now, attempts)
-            await self._tools.recorder.record(opened.lease, result)
-            return result
-        return await self._tools.dispatcher.dispatch(
-            opened.lease, message, attempts=attempts, doubtful=recipient.row in opened.doubtful
-        )
+            self._tools.slots.release()
 
     def _keep(self, opened: OpenLease, result: Result) -> None:
-        if result.outcome is Outcome.UNSENT:
-            return
         opened.results[result.row] = result
         self._tools.count(result)
         self._tools.guard.count(None if result.outcome is Outcome.SENT else result.error or str(result.outcome))
@@ -169,11 +285,21 @@ class Worker:
             remedy = "mend the account and launch again; a mended template or audience needs a launch under another key"
             self._tools.stop.request(StopReason(StopCause.PAUSED, self._tools.guard.describe(), remedy))
 
-    async def _close(self, opened: OpenLease) -> None:
+    def _end_rows(self, opened: OpenLease) -> None:
+        """No more rows of this lease are started: it closes when its last call has ended."""
+        self._lineup.drop(opened)
+        opens_at = self._lineup.put_off.pop(opened, None)
+        if opens_at is not None:
+            self._put_off[opened.lease.ordinal] = opens_at
+        self._open.pop(opened).set()
+
+    async def _close(self, opened: OpenLease, rows_ended: asyncio.Event) -> None:
         """Wait for what is in flight, then settle the lease or give it back; a lost one is left to its new owner."""
+        await rows_ended.wait()
         while opened.in_flight:
             await asyncio.wait(opened.in_flight)
         try:
+            await self._tools.recorder.flush()
             if opened.lost:
                 return
             if opened.complete:

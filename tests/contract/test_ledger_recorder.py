@@ -101,9 +101,9 @@ def read_intents(ledger: Ledger, lease: Lease) -> frozenset[int]:
 
 async def test_an_entry_is_in_the_ledger_when_record_returns(recorder: Recorder, ledger: Ledger):
     lease = await take_lease(recorder)
-    await recorder.record(lease, Intent(7))
+    await recorder.record(lease, [Intent(7)])
     assert read_intents(ledger, lease) == {7}
-    await recorder.record(lease, Result(7, Outcome.SENT, "id", None, 1.0, 1))
+    await recorder.record(lease, [Result(7, Outcome.SENT, "id", None, 1.0, 1)])
     assert read_intents(ledger, lease) == set()
 
 
@@ -113,10 +113,10 @@ async def test_what_is_recorded_during_a_commit_shares_the_next_one(
     first, second = await take_both(recorder)
     commits.clear()
     async with held(recorder):
-        begun = [asyncio.create_task(recorder.record(first, Intent(0)))]
+        begun = [asyncio.create_task(recorder.record(first, [Intent(0)]))]
         await let_tasks_begin()  # its commit is under way: it stands before the thread
         begun += [
-            asyncio.create_task(recorder.record(lease, Intent(i))) for i in range(1, 9) for lease in (first, second)
+            asyncio.create_task(recorder.record(lease, [Intent(i)])) for i in range(1, 9) for lease in (first, second)
         ]
         await let_tasks_begin()
         assert not any(task.done() for task in begun)
@@ -133,7 +133,7 @@ async def test_a_lost_lease_is_told_to_its_own_waiters_alone(recorder: Recorder,
     new = await take_lease(recorder, "silent too")
     assert (lost.ordinal, lost.epoch, new.epoch) == (new.ordinal, 1, 2)
     told = await asyncio.gather(
-        *(recorder.record(lease, Intent(i)) for i, lease in enumerate((lost, new, lost, new))), return_exceptions=True
+        *(recorder.record(lease, [Intent(i)]) for i, lease in enumerate((lost, new, lost, new))), return_exceptions=True
     )
     assert [type(answer) for answer in told] == [LeaseLostError, type(None), LeaseLostError, type(None)]
     assert read_intents(ledger, new) == {1, 3}
@@ -151,7 +151,7 @@ async def test_an_error_of_the_ledger_reaches_every_waiter_and_nothing_of_the_gr
             )
         )
     told = await asyncio.gather(
-        *(recorder.record(lease, Intent(1)) for lease in (first, second, first)), return_exceptions=True
+        *(recorder.record(lease, [Intent(1)]) for lease in (first, second, first)), return_exceptions=True
     )
     assert [type(answer) for answer in told] == [PausedError] * 3
     assert read_intents(ledger, first) == read_intents(ledger, second) == set()
@@ -162,17 +162,17 @@ async def test_a_recorder_goes_on_after_an_error(recorder: Recorder, ledger: Led
     with ledger.write() as tx:
         tx.execute(text("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"))
     with pytest.raises(PausedError):
-        await recorder.record(lease, Intent(1))
+        await recorder.record(lease, [Intent(1)])
     with ledger.write() as tx:
         tx.execute(text("DROP TRIGGER f"))
-    await recorder.record(lease, Intent(2))
+    await recorder.record(lease, [Intent(2)])
     assert read_intents(ledger, lease) == {2}
 
 
 async def test_a_waiter_that_was_cancelled_takes_no_other_down(recorder: Recorder, ledger: Ledger):
     lease = await take_lease(recorder)
     async with held(recorder):
-        cancelled, waiting = (asyncio.create_task(recorder.record(lease, Intent(i))) for i in (1, 2))
+        cancelled, waiting = (asyncio.create_task(recorder.record(lease, [Intent(i)])) for i in (1, 2))
         await let_tasks_begin()
         cancelled.cancel()
         await let_tasks_begin()
@@ -198,9 +198,9 @@ async def test_closing_waits_for_what_is_being_written_and_for_what_waits_behind
     recorder = Recorder(ledger)
     lease = await take_lease(recorder)
     async with held(recorder):
-        writing = asyncio.create_task(recorder.record(lease, Intent(1)))
+        writing = asyncio.create_task(recorder.record(lease, [Intent(1)]))
         await let_tasks_begin()
-        waiting = asyncio.create_task(recorder.record(lease, Intent(2)))
+        waiting = asyncio.create_task(recorder.record(lease, [Intent(2)]))
         await let_tasks_begin()
         closing = asyncio.create_task(recorder.close())
         await let_tasks_begin()

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from engine.account.client import SENDS, Endpoint, open_client
+from engine.account.client import Endpoint, open_account
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning, Reply
-from engine.delivery.transport import Transport
-from engine.delivery.transports import ses
+from engine.delivery.transport import Item, Transport
+from engine.delivery.transports import callers, carrier
+from engine.delivery.transports.callers import BotocoreCaller, open_caller
 from engine.delivery.transports.ses import SesTransport
+from engine.delivery.transports.ses_documents import Documents
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.faults import KINDS
 from engine.sandbox.record import read_record
@@ -79,8 +81,8 @@ class WayOut(Protocol):
 class SesWayOut:
     """The real transport, over real HTTP, to the sandbox."""
 
-    def __init__(self, sandbox: EmbeddedSandbox, client: Any, folder: Path) -> None:
-        self.transport: Transport = SesTransport(client, ENVELOPE, sender_address=SENDER)
+    def __init__(self, sandbox: EmbeddedSandbox, transport: Transport, folder: Path) -> None:
+        self.transport = transport
         self._sandbox, self._folder = sandbox, folder
 
     def spoil(self, fault: str) -> None:
@@ -100,7 +102,15 @@ class InMemoryWayOut:
         self._faults: list[str] = []
         self._accepted: list[str] = []
 
-    async def send(self, message: Message) -> Reply:
+    most_items, most_bytes, most_calls = 1, 0, 100
+
+    def prepare(self, message: Message) -> Item:
+        return Item(message.row, message, b"")
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+        return [self._answer(item.message) for item in items]
+
+    def _answer(self, message: Message) -> Reply:
         fault = self._faults.pop(0) if self._faults else None
         meaning, accepts = (Meaning.SENT, 1) if fault is None else MEANINGS[fault]
         self._accepted += [message.address] * accepts
@@ -126,29 +136,40 @@ def endpoint_of(sandbox: EmbeddedSandbox, *, url: str = "", secret: str = "") ->
 
 
 @asynccontextmanager
-async def open_ses(endpoint: Endpoint) -> AsyncIterator[SesTransport]:
-    async with open_client(SENDS, endpoint) as client:
-        yield SesTransport(client, ENVELOPE, sender_address=SENDER)
+async def open_ses(endpoint: Endpoint, envelope: Envelope = ENVELOPE, *, lean: bool = True) -> AsyncIterator[Transport]:
+    async with open_account(endpoint) as account:
+        opened = await open_caller(account)
+        try:
+            caller = opened.caller if lean else BotocoreCaller(account.client)
+            yield SesTransport(caller, Documents(envelope), sender_address=SENDER)
+        finally:
+            opened.close()
 
 
-@pytest.fixture(params=["ses", "memory"])
+@pytest.fixture(params=["lean", "botocore", "memory"])
 async def way_out(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[WayOut]:
     if request.param == "memory":
         yield InMemoryWayOut()
         return
-    monkeypatch.setattr(ses, "CALL_TIMEOUT_SECONDS", 0.5)  # what never answers is given up soon
+    monkeypatch.setattr(callers, "CALL_TIMEOUT_SECONDS", 0.5)  # what never answers is given up soon
+    monkeypatch.setattr(carrier, "ANSWER_SECONDS", 0.5)
     sandbox = request.getfixturevalue("sandbox")
-    async with open_client(SENDS, endpoint_of(sandbox)) as client:
-        yield SesWayOut(sandbox, client, tmp_path)
+    async with open_ses(endpoint_of(sandbox), lean=request.param == "lean") as transport:
+        yield SesWayOut(sandbox, transport, tmp_path)
+
+
+async def send(transport: Transport, message: Message = MESSAGE) -> Reply:
+    (reply,) = await transport.send([transport.prepare(message)])
+    return reply
 
 
 # -- every way out -----------------------------------------------------------------------------------------------------
 
 
 async def test_what_is_accepted_has_an_id_of_its_own(way_out: WayOut):
-    replies = [await way_out.transport.send(MESSAGE) for _ in range(3)]
+    replies = [await send(way_out.transport) for _ in range(3)]
     assert {reply.meaning for reply in replies} == {Meaning.SENT}
     assert len({reply.message_id for reply in replies}) == 3
     assert way_out.accepted() == [MESSAGE.address] * 3
@@ -161,7 +182,7 @@ def test_every_fault_of_the_sandbox_has_its_meaning():
 @pytest.mark.parametrize("fault", MEANINGS)
 async def test_a_fault_has_one_meaning_and_one_transmission(way_out: WayOut, fault: str):
     way_out.spoil(fault)
-    reply = await way_out.transport.send(MESSAGE)
+    reply = await send(way_out.transport)
     meaning, accepted = MEANINGS[fault]
     assert reply.meaning is meaning
     assert reply.message_id is None
@@ -173,12 +194,12 @@ async def test_a_fault_has_one_meaning_and_one_transmission(way_out: WayOut, fau
 @pytest.mark.parametrize("fault", [f for f in MEANINGS if MEANINGS[f][0] is not Meaning.PAUSE])
 async def test_after_a_fault_the_next_message_is_sent(way_out: WayOut, fault: str):
     way_out.spoil(fault)
-    await way_out.transport.send(MESSAGE)
-    assert (await way_out.transport.send(MESSAGE)).meaning is Meaning.SENT
+    await send(way_out.transport)
+    assert (await send(way_out.transport)).meaning is Meaning.SENT
 
 
 async def test_many_at_once_are_all_accepted_once(way_out: WayOut):
-    replies = await asyncio.gather(*(way_out.transport.send(MESSAGE) for _ in range(100)))
+    replies = await asyncio.gather(*(send(way_out.transport) for _ in range(100)))
     assert {reply.meaning for reply in replies} == {Meaning.SENT}
     assert len(way_out.accepted()) == 100
 
@@ -188,7 +209,7 @@ async def test_many_at_once_are_all_accepted_once(way_out: WayOut):
 
 async def test_what_ses_receives_is_the_message(sandbox: EmbeddedSandbox, tmp_path: Path):
     async with open_ses(endpoint_of(sandbox)) as transport:
-        reply = await transport.send(MESSAGE)
+        reply = await send(transport)
     received = next(read_record(tmp_path))
     assert received["message_id"] == reply.message_id
     assert received["from"] == ENVELOPE.sender
@@ -204,8 +225,8 @@ async def test_what_ses_receives_is_the_message(sandbox: EmbeddedSandbox, tmp_pa
 async def test_what_a_message_has_not_is_not_in_its_request(sandbox: EmbeddedSandbox, tmp_path: Path):
     plain = Message(row=1, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
     envelope = Envelope(sender=SENDER, reply_to=(), attachments=(), configuration_set=None)
-    async with open_client(SENDS, endpoint_of(sandbox)) as client:
-        assert (await SesTransport(client, envelope, sender_address=SENDER).send(plain)).meaning is Meaning.SENT
+    async with open_ses(endpoint_of(sandbox), envelope) as transport:
+        assert (await send(transport, plain)).meaning is Meaning.SENT
     received = next(read_record(tmp_path))
     empty = ("html", "headers", "reply_to", "attachments", "configuration_set", "tags")
     assert not any(received[name] for name in empty)
@@ -213,7 +234,7 @@ async def test_what_a_message_has_not_is_not_in_its_request(sandbox: EmbeddedSan
 
 async def test_wrong_credentials_pause_the_run(sandbox: EmbeddedSandbox):
     async with open_ses(endpoint_of(sandbox, secret="wrong")) as transport:
-        reply = await transport.send(MESSAGE)
+        reply = await send(transport)
     assert reply.meaning is Meaning.PAUSE
     assert "credentials" in reply.remedy
 
@@ -223,12 +244,12 @@ async def test_a_refused_connection_is_unreachable(sandbox: EmbeddedSandbox):
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         async with open_ses(endpoint_of(sandbox, url=url)) as transport:
-            assert (await transport.send(MESSAGE)).meaning is Meaning.UNREACHABLE
+            assert (await send(transport)).meaning is Meaning.UNREACHABLE
 
 
 async def test_a_server_that_cannot_speak_tls_is_unreachable(sandbox: EmbeddedSandbox, tmp_path: Path):
     async with open_ses(endpoint_of(sandbox, url=sandbox.url.replace("http:", "https:"))) as transport:
-        assert (await transport.send(MESSAGE)).meaning is Meaning.UNREACHABLE
+        assert (await send(transport)).meaning is Meaning.UNREACHABLE
     assert list(read_record(tmp_path)) == []
 
 
@@ -238,7 +259,7 @@ async def test_a_server_that_cannot_speak_tls_is_unreachable(sandbox: EmbeddedSa
         ({"identities": ("other.example",)}, Meaning.PAUSE, SENDER),
         ({"identities": ("acme.example",), "production_access": False}, Meaning.REFUSED, ""),
         ({"configuration_sets": ()}, Meaning.PAUSE, "configuration set"),
-        ({"max_24_hour_send": 0}, Meaning.PAUSE, "24-hour quota"),
+        ({"max_24_hour_send": 0}, Meaning.QUOTA, "24-hour quota"),
     ],
 )
 async def test_what_the_account_forbids_has_its_meaning_and_its_remedy(
@@ -246,14 +267,14 @@ async def test_what_the_account_forbids_has_its_meaning_and_its_remedy(
 ):
     with run_in_thread(SandboxSettings(record_folder=tmp_path, **settings)) as sandbox:
         async with open_ses(endpoint_of(sandbox)) as transport:
-            reply = await transport.send(MESSAGE)
+            reply = await send(transport)
     assert reply.meaning is meaning
     assert remedy in reply.remedy
 
 
 async def test_a_cancelled_send_is_cancelled_and_no_reply(sandbox: EmbeddedSandbox):
     async with open_ses(endpoint_of(sandbox)) as transport:
-        sending = asyncio.create_task(transport.send(MESSAGE))
+        sending = asyncio.create_task(send(transport))
         await asyncio.sleep(0)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):

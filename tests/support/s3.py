@@ -1,6 +1,6 @@
 """S3 servers for tests: moto's, SeaweedFS on a real disk, and one that lies about conditional writes."""
 
-import json
+import os
 import subprocess
 import sys
 import time
@@ -43,7 +43,9 @@ def open_client(url: str) -> Any:
 
 @contextmanager
 def _served(command: list[str], url: str) -> Iterator[str]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # SeaweedFS takes its administrator's keys from AWS's environment; a file of them it may forget while it starts.
+    keys = os.environ | environment(url)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=keys) as process:
         try:
             _make_bucket(url, process)
             yield url
@@ -79,12 +81,6 @@ def run_moto() -> Iterator[str]:
 @contextmanager
 def run_seaweedfs(folder: Path) -> Iterator[str]:
     ports = [free_port() for _ in range(8)]
-    identity = {
-        "name": "test",
-        "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     program = str(Path(sys.executable).with_name("weed"))
     options = [
         f"-dir={folder}",
@@ -102,7 +98,6 @@ def run_seaweedfs(folder: Path) -> Iterator[str]:
         "-volume.max=20",
         "-filer",
         "-s3",
-        f"-s3.config={folder / 's3.json'}",
     ]
     with _served([program, "server", *options], f"http://127.0.0.1:{ports[3]}") as url:
         yield url

@@ -14,7 +14,7 @@ import selectors
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ from engine.campaign.message import Message
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.stop import Stop
+from engine.delivery.transport import Item
 from engine.errors import UnreachableError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
@@ -40,6 +41,7 @@ from engine.ledger.engines import _begin_sqlite
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
+from engine.run.hands import Hands
 from engine.run.manifest import Manifest
 from engine.run.planning import FrozenRun
 from engine.run.sending import Sending, send_run
@@ -150,24 +152,38 @@ class Receiver:
     accepted: Counter[int] = field(default_factory=Counter)
     ids: int = 0
 
-    async def send(self, message: Message) -> Reply:
+    most_items: int = 1
+    most_bytes: int = 1_000
+    most_calls: int = 8
+
+    def prepare(self, message: Message) -> Item:
+        return Item(message.row, message, b"x", group=() if self.most_items > 1 else None)
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
         fate, process = self.dice.random(), PROCESS.get()
         await asyncio.sleep(self.dice.expovariate(1 / 0.05))
         if fate < self.faults * 0.2:
-            return Reply(Meaning.UNREACHABLE, detail="connect refused")
+            return [Reply(Meaning.UNREACHABLE, detail="connect refused")] * len(items)
         if fate < self.faults * 0.4:
-            return Reply(Meaning.SLOW_DOWN, detail="Maximum sending rate exceeded.")
-        if fate < self.faults * 0.5:
-            return Reply(Meaning.REFUSED, detail="MessageRejected")
-        if fate < self.faults * 0.6:
-            return Reply(Meaning.RETRY, detail="InternalFailure")
-        self.accepted[message.row] += 1
-        self.ids += 1
+            return [Reply(Meaning.SLOW_DOWN, detail="Maximum sending rate exceeded.")] * len(items)
+        if fate < self.faults * 0.45 and len(items) > 1:
+            return [Reply(Meaning.SPLIT, detail="BadRequestException")] * len(items)
+        replies = [self._accept(item) for item in items]
         await asyncio.sleep(self.dice.expovariate(1 / 0.05))
         if process is not None and process.asleep_until > self.loop.seconds:
             await asyncio.sleep(process.asleep_until - self.loop.seconds)
-        if fate < self.faults * 0.8:
-            return Reply(Meaning.IN_DOUBT, detail="502 Bad Gateway")
+        if fate > 1.0 - self.faults * 0.2:
+            return [Reply(Meaning.IN_DOUBT, detail="502 Bad Gateway")] * len(items)
+        return replies
+
+    def _accept(self, item: Item) -> Reply:
+        fate = self.dice.random()
+        if fate < self.faults * 0.1:
+            return Reply(Meaning.REFUSED, detail="MessageRejected")
+        if fate < self.faults * 0.2:
+            return Reply(Meaning.RETRY, detail="InternalFailure")
+        self.accepted[item.row] += 1
+        self.ids += 1
         return Reply(Meaning.SENT, message_id=f"id-{self.ids}")
 
 
@@ -194,9 +210,11 @@ class _Renderer:
         return Message(row, address, "s", None, "t", (), ())
 
 
-class _Client:
-    async def get_account(self) -> dict[str, Any]:
-        return {"SendQuota": {"MaxSendRate": 100.0, "Max24HourSend": -1.0, "SentLast24Hours": 0.0}}
+QUOTA = Quota(100.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+
+
+async def _read_quota() -> Quota:
+    return QUOTA
 
 
 @dataclass(frozen=True)
@@ -231,7 +249,7 @@ class Stage:
         plan = RecipientsFile(recipients_file(0), RECIPIENTS, ROWS_PER_LEASE)
         frame.write_parquet(self.folder / "plan" / plan.name, row_group_size=ROWS_PER_LEASE)
         self.leases: tuple[LeaseRange, ...] = divide([plan])
-        self.manifest = Manifest.model_construct(None, run=NAME, leases=self.leases, columns=())  # type: ignore[call-arg] # as much of it as a worker reads
+        self.manifest = Manifest.model_construct(None, run=NAME, leases=self.leases, columns=(), created_at=START)  # type: ignore[call-arg] # as much of it as a worker reads
         self.spec = CampaignSpec.model_validate(
             {
                 "from": "a@x.example",
@@ -268,7 +286,9 @@ class Simulation:
         self.loop = VirtualLoop(self.dice)
         self.clock = SimClock(self.loop)
         self.ledger = FlakyLedger(stage.engine, self.dice, self.loop)
-        self.receiver = Receiver(self.dice, self.loop, faults=self.dice.choice([0.0, 0.1, 0.5]))
+        self.receiver = Receiver(
+            self.dice, self.loop, faults=self.dice.choice([0.0, 0.1, 0.5]), most_items=self.dice.choice([1, 4])
+        )
         self.kills = self.stops = 0
 
     def run(self) -> Told:
@@ -330,16 +350,19 @@ class Simulation:
             task.cancel()
 
     def _start(self, frozen: FrozenRun, process: Process) -> asyncio.Task[None]:
+        stop = Stop()
         sending = Sending(
             ledger=self.ledger,
-            client=_Client(),
             account="sim",
-            quota=Quota(100.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY"),
+            quota=QUOTA,
+            read_quota=_read_quota,
+            read_warmup=None,
             transport=self.receiver,
             renderer=_Renderer(),  # type: ignore[arg-type] # what a worker asks of a renderer
-            stop=Stop(),
+            stop=stop,
             clock=self.clock,
             count=lambda _: None,
+            hands=Hands(None, 1, stop, self.clock),
         )
 
         async def body() -> None:

@@ -177,21 +177,6 @@ def test_a_wrong_value_is_told_what_was_found_and_what_was_expected(old: str, ne
     assert error.where.startswith(f"{FILE}:{line_of(source, new)} ")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "accepted"),
-    [
-        ('transport = "ses"', 'transport = "smtp"', '"ses"'),
-        ('transport = "ses"', 'transport = "outbox"', '"ses"'),
-        ('call = "single"', 'call = "bulk"', '"single"'),
-        ('at_quota = "pause"', 'at_quota = "wait"', '"pause"'),
-    ],
-)
-def test_a_value_of_another_version_is_told_what_this_one_accepts(old: str, new: str, accepted: str) -> None:
-    error = refusal(FULL.replace(old, new))
-    assert error.what == new.replace(" = ", " is ")
-    assert error.remedy == f"write {accepted}, the only value that this version accepts"
-
-
 def test_a_default_of_a_strange_type_gets_one_answer_not_one_for_each_type() -> None:
     source = FULL.replace('{ first_name = "there" }', "{ first_name = [1] }")
     error = refusal(source)

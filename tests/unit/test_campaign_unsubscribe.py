@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import boto3
+import orjson
 import pytest
 from botocore.validate import ParamValidator
 from support.campaigns import TOML, render, write_campaign
 
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.unsubscribe import TokenSigner
-from engine.delivery.transports.ses import SesTransport
+from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError
 
 OLD, NEW = b"an old key of 24 bytes..", b"a new key of 24 bytes..."
@@ -63,7 +64,7 @@ def test_ses_is_told_which_list_and_topic(tmp_path: Path) -> None:
     campaign = write_campaign(
         tmp_path, {"t.j2": "x", "logo.png": "x"}, 'text = "t.j2"\ninline = ["logo.png"]', toml=toml
     )
-    request = SesTransport(None, prepare_envelope(campaign), sender_address="").build_request(render(campaign))
+    request = orjson.loads(Documents(prepare_envelope(campaign)).write_single(render(campaign)))
     assert request["ListManagementOptions"] == {"ContactListName": "readers", "TopicName": "news"}
     (image,) = request["Content"]["Simple"]["Attachments"]
     assert (image["ContentDisposition"], image["ContentId"], image["ContentType"]) == (

@@ -1,20 +1,22 @@
 """A dispatch: admitted, intended durably, handed over once, and every reply has its outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from support.clock import START, ClockedStop, VirtualClock
+from support.clock import START, VirtualClock
 
 from engine.campaign.message import Message
-from engine.delivery.dispatch import Dispatcher
+from engine.delivery.barriers import Budget
+from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.gate import Gate
 from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES
-from engine.delivery.stop import StopCause, StopReason
+from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.transport import Item
 from engine.errors import PausedError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
@@ -27,6 +29,7 @@ from engine.ledger.schema import RunState
 NAME = "welcome/1"
 RUN = Run(NAME, RunState.SENDING, None, False, "f", "d", 9, 9, {}, START, None, None)  # noqa: FBT003 - a row, in order
 MESSAGE = Message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
+ITEM = Item(7, MESSAGE, b"x")
 SENT = Reply(Meaning.SENT, message_id="id-1")
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 
@@ -35,19 +38,43 @@ def reply(meaning: Meaning) -> Reply:
     return SENT if meaning is Meaning.SENT else Reply(meaning, detail=f"{meaning}: no", remedy="mend it")
 
 
+class ClockedStop(Stop):
+    """A stop whose waits move the virtual clock on instead of taking time."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits: list[float] = []
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        if seconds is None:
+            return await super().wait()
+        self.waits.append(seconds)
+        await self._clock.sleep(seconds + 1e-9)
+        return self.requested
+
+
 class ScriptedTransport:
     """Answers what the script says, the last line for ever; looks at whatever `look` looks at before each answer."""
 
-    def __init__(self, *replies: Reply, look: Callable[[], object] = lambda: None) -> None:
+    most_items = 50
+    most_bytes = 1_000
+    most_calls = 8
+
+    def __init__(self, *replies: Reply | list[Reply], look: Callable[[], object] = lambda: None) -> None:
         self._replies = list(replies)
         self._look = look
-        self.sent: list[Message] = []
+        self.sent: list[list[int]] = []
         self.seen: list[object] = []
 
-    async def send(self, message: Message) -> Reply:
+    def prepare(self, message: Message) -> Item:
+        return Item(message.row, message, b"x")
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
         self.seen.append(self._look())
-        self.sent.append(message)
-        return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        self.sent.append([item.row for item in items])
+        told = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        return told if isinstance(told, list) else [told] * len(items)
 
 
 @dataclass
@@ -61,23 +88,48 @@ class Desk:
     lease: Lease
     left: float = 1000.0
     gate: Gate = field(init=False)
+    quota: Budget = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(Pacer(1e6, self.clock.monotonic()), self.clock, self.stop, left_24_hours=self.left)
+        async def reread() -> None: ...
 
-    async def dispatch(
-        self, transport: ScriptedTransport, *, attempts: int = 0, resend: bool = False, doubtful: bool = False
-    ) -> Result:
+        self.quota = Budget("the quota", self.left, reread, lambda: SIGNAL, self.stop, self.clock)
+        self.gate = Gate(Pacer(1e6, self.clock.monotonic()), self.clock, self.stop, [self.quota])
+
+    async def dispatch_all(
+        self,
+        transport: ScriptedTransport,
+        rows: Sequence[int],
+        *,
+        attempts: int = 0,
+        resend: bool = False,
+        doubtful: bool = False,
+        wait_for_quota: bool = False,
+    ) -> dict[int, Result]:
         dispatcher = Dispatcher(
             transport=transport,
             gate=self.gate,
             recorder=self.recorder,
             stop=self.stop,
             clock=self.clock,
+            observe=lambda _: None,
             jitter=lambda: 0.5,
             resend_in_doubt=resend,
+            wait_for_quota=wait_for_quota,
         )
-        return await dispatcher.dispatch(self.lease, MESSAGE, attempts=attempts, doubtful=doubtful)
+        kept: dict[int, Result] = {}
+        if await self.gate.admit(len(rows)):
+            items = [replace(ITEM, row=row) for row in rows]
+            call = Call(self.lease, items, dict.fromkeys(rows, attempts), set(rows) if doubtful else set())
+            await dispatcher.dispatch(call, keep=lambda result: kept.update({result.row: result}))
+            await self.recorder.flush()
+        return kept
+
+    async def dispatch(
+        self, transport: ScriptedTransport, *, attempts: int = 0, resend: bool = False, doubtful: bool = False
+    ) -> Result:
+        kept = await self.dispatch_all(transport, [7], attempts=attempts, resend=resend, doubtful=doubtful)
+        return kept.get(7) or Result(7, Outcome.UNSENT, None, None, 0.0, attempts + len(transport.sent))
 
     def journal(self) -> Replay:
         with self.ledger.read() as tx:
@@ -85,8 +137,8 @@ class Desk:
 
     @property
     def quota_used(self) -> float:
-        assert self.gate._left_24_hours is not None
-        return self.left - self.gate._left_24_hours
+        assert self.quota.left is not None
+        return self.left - self.quota.left
 
 
 @pytest.fixture
@@ -146,10 +198,10 @@ async def test_a_dispatch_cancelled_during_the_call_leaves_its_intent_open(desk:
     called = asyncio.Event()
 
     class Silent(ScriptedTransport):
-        async def send(self, message: Message) -> Reply:
+        async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
             called.set()
             await asyncio.Event().wait()
-            return await super().send(message)
+            return await super().send(items)
 
     task = asyncio.create_task(desk.dispatch(Silent(SENT)))
     await called.wait()
@@ -289,3 +341,47 @@ async def test_an_empty_quota_hands_nothing_over(desk: Desk):
     transport = ScriptedTransport(SENT)
     assert (await empty.dispatch(transport)).outcome is Outcome.UNSENT
     assert transport.sent == []
+
+
+# -- calls of many -----------------------------------------------------------------------------------------------------
+
+
+async def test_every_message_of_a_call_has_its_own_result_and_only_those_that_may_be_are_sent_again(desk: Desk):
+    first = [SENT, reply(Meaning.REFUSED), reply(Meaning.SLOW_DOWN), reply(Meaning.IN_DOUBT), reply(Meaning.RETRY)]
+    transport = ScriptedTransport(first, SENT)
+    kept = await desk.dispatch_all(transport, [1, 2, 3, 4, 5])
+    assert transport.sent == [[1, 2, 3, 4, 5], [3, 5]]
+    assert {row: (result.outcome, result.attempts) for row, result in kept.items()} == {
+        1: (Outcome.SENT, 1),
+        2: (Outcome.REFUSED, 1),
+        3: (Outcome.SENT, 2),
+        4: (Outcome.IN_DOUBT, 1),
+        5: (Outcome.SENT, 2),
+    }
+    assert desk.journal().results == kept
+    assert desk.quota_used == 4
+
+
+async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_poison_is_refused_alone(desk: Desk):
+    transport = ScriptedTransport(Reply(Meaning.SPLIT, detail="Illegal address"), SENT, reply(Meaning.REFUSED), SENT)
+    kept = await desk.dispatch_all(transport, [1, 2, 3])
+    assert transport.sent == [[1, 2, 3], [1], [2], [3]]
+    assert [kept[row].outcome for row in (1, 2, 3)] == [Outcome.SENT, Outcome.REFUSED, Outcome.SENT]
+    assert desk.journal().results == kept
+    assert desk.quota_used == 2
+
+
+async def test_a_failure_without_a_reason_is_tried_once_more_and_then_fails(desk: Desk):
+    transport = ScriptedTransport(reply(Meaning.RETRY_ONCE))
+    assert (await desk.dispatch(transport)).outcome is Outcome.FAILED
+    assert len(transport.sent) == 2
+
+
+async def test_at_the_end_of_the_quota_the_run_pauses_or_the_message_waits_as_the_campaign_says(desk: Desk):
+    paused = await desk.dispatch(ScriptedTransport(reply(Meaning.QUOTA)))
+    assert (paused.outcome, desk.stop.requested) == (Outcome.UNSENT, True)
+    waiting = replace(desk, stop=ClockedStop(desk.clock))
+    transport = ScriptedTransport(reply(Meaning.QUOTA), reply(Meaning.QUOTA), SENT)
+    kept = await waiting.dispatch_all(transport, [8], wait_for_quota=True)
+    assert (kept[8].outcome, waiting.stop.requested) == (Outcome.SENT, False)
+    assert sum(waiting.stop.waits) >= 10

@@ -6,12 +6,14 @@ from itertools import pairwise
 import pytest
 from support.clock import ClockedStop, VirtualClock
 
+from engine.delivery.barriers import Budget
 from engine.delivery.gate import Gate
 from engine.delivery.guard import FEWEST_LOSSES, FailureGuard
 from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning
 from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
 from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.run.sending import QUOTA_USED_UP
 
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 POLICY = RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120)
@@ -42,7 +44,8 @@ def test_it_is_given_up_where_the_wait_would_end_too_late():
 
 
 def test_only_what_was_certainly_not_accepted_has_a_policy():
-    assert set(POLICIES) == {Meaning.RETRY, Meaning.UNREACHABLE, Meaning.SLOW_DOWN}
+    never = {Meaning.RETRY, Meaning.RETRY_ONCE, Meaning.SPLIT, Meaning.QUOTA, Meaning.UNREACHABLE, Meaning.SLOW_DOWN}
+    assert set(POLICIES) == never
 
 
 def test_jitter_is_drawn_from_0_to_1():
@@ -112,7 +115,10 @@ async def test_a_wait_that_runs_out_says_so():
 
 
 def make_gate(clock: VirtualClock, stop: Stop, *, rate: float = 10.0, left: float | None = None) -> Gate:
-    return Gate(Pacer(rate, clock.monotonic()), clock, stop, left_24_hours=left)
+    async def reread() -> None: ...
+
+    quota = Budget("the 24-hour quota", left, reread, lambda: QUOTA_USED_UP, stop, clock)
+    return Gate(Pacer(rate, clock.monotonic()), clock, stop, [quota])
 
 
 async def test_admissions_keep_the_rate(clock: VirtualClock):
@@ -156,22 +162,27 @@ async def test_quota_given_back_may_be_used(clock: VirtualClock):
 async def test_an_unlimited_quota_stays_unlimited(clock: VirtualClock):
     gate = make_gate(clock, ClockedStop(clock), rate=1e6)
     gate.give_back(1)
-    gate.set_limits(ceiling=1e6, left_24_hours=0)
+    for _ in range(3):
+        assert await gate.admit(1)
+
+
+async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock))
+    gate.held, begun = True, clock.monotonic()
+
+    async def resume() -> None:
+        await clock.sleep(1.0)
+        gate.held = False
+
+    resuming = asyncio.create_task(resume())
     assert await gate.admit(1)
-
-
-@pytest.mark.parametrize(("told", "left"), [(1.0, 1), (100.0, 3), (None, 3)])
-async def test_what_ses_tells_of_the_quota_can_only_lower_it(clock: VirtualClock, told: float | None, left: int):
-    gate = make_gate(clock, stop := ClockedStop(clock), rate=1e6, left=3)
-    gate.set_limits(ceiling=1e6, left_24_hours=told)
-    assert [await gate.admit(1) for _ in range(left)] == [True] * left
-    assert not stop.requested
-    assert not await gate.admit(1)
+    await resuming
+    assert clock.monotonic() - begun >= 1.0
 
 
 async def test_a_new_ceiling_reaches_the_pacer_and_a_throttle_too(clock: VirtualClock):
     gate = make_gate(clock, ClockedStop(clock))
-    gate.set_limits(ceiling=40.0)
+    gate.set_ceiling(40.0)
     assert gate.pacer.limit == 40.0
     gate.throttle()
     assert gate.pacer.limit < 40.0

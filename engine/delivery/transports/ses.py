@@ -1,27 +1,46 @@
-"""`transport = "ses"`: SendEmail with Simple content, one message a call."""
+"""`transport = "ses"`: SendEmail with Simple content, or SendBulkEmail with an inline template."""
 
-import asyncio
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import aiohttp
 import botocore.exceptions as aws
+import orjson
+import structlog
 
-from engine.campaign.message import Attachment, Envelope, Message
-from engine.delivery.replies import Meaning, Reply, read_error
+from engine.campaign.message import Message
+from engine.delivery.concurrency import MOST
+from engine.delivery.replies import Meaning, Reply, read_bulk_entry, read_error
+from engine.delivery.transport import Item
+from engine.delivery.transports.carrier import Answer, InDoubtError, NeverSentError
+from engine.delivery.transports.ses_documents import (
+    LARGEST_BULK_BYTES,
+    LONGEST_DATA,
+    MOST_ENTRIES,
+    Documents,
+    fits_bulk,
+    parts_of,
+    write_data,
+)
 
-CALL_TIMEOUT_SECONDS = 60  # the whole call; botocore's timeouts bound its parts, but not the sum
-_CHARSET = "UTF-8"  # SES's default is 7-bit ASCII
+log = structlog.get_logger()
 
 # Most specific first. What is not here is in doubt.
 EXCEPTIONS: Mapping[type[BaseException], Meaning] = {
+    NeverSentError: Meaning.UNREACHABLE,
+    InDoubtError: Meaning.IN_DOUBT,
     aws.NoCredentialsError: Meaning.PAUSE,
     aws.PartialCredentialsError: Meaning.PAUSE,
     aws.CredentialRetrievalError: Meaning.PAUSE,
+    aws.MetadataRetrievalError: Meaning.PAUSE,
     aws.TokenRetrievalError: Meaning.PAUSE,
-    aws.UnauthorizedSSOTokenError: Meaning.PAUSE,
+    aws.SSOError: Meaning.PAUSE,
+    aws.RefreshWithMFAUnsupportedError: Meaning.PAUSE,
+    aws.ProfileNotFound: Meaning.PAUSE,
     aws.NoRegionError: Meaning.PAUSE,
+    aws.UnknownEndpointError: Meaning.PAUSE,
+    aws.MissingDependencyException: Meaning.PAUSE,
     aws.ParamValidationError: Meaning.REFUSED,
     aws.ConnectTimeoutError: Meaning.UNREACHABLE,
     aws.SSLError: Meaning.UNREACHABLE,
@@ -31,92 +50,135 @@ EXCEPTIONS: Mapping[type[BaseException], Meaning] = {
 }
 
 
+class Caller(Protocol):
+    """Carries one call to SES: the lean client, or aiobotocore."""
+
+    async def call(self, operation: str, body: bytes) -> Answer:
+        """Send a request once and return its answer.
+
+        Raises:
+            Exception: see EXCEPTIONS; what is not there is in doubt.
+        """
+
+
 class SesTransport:
-    """Sends through one SES client.
+    """Sends through one account.
 
     Args:
-        client: an open aiobotocore client for sesv2, without retries.
-        envelope: what is the same for every message; converted to the wire's form once.
+        caller: carries the calls.
+        documents: writes their bodies.
         sender_address: the bare address of `from`, to tell an unverified sender from an unverified recipient.
+        bulk: `call = "bulk"`.
+        most_calls: calls in flight that the caller can carry.
     """
 
-    def __init__(self, client: Any, envelope: Envelope, *, sender_address: str) -> None:
-        self._client = client
+    def __init__(
+        self,
+        caller: Caller,
+        documents: Documents,
+        *,
+        sender_address: str,
+        bulk: bool = False,
+        most_calls: int = MOST,
+    ) -> None:
+        self._caller = caller
+        self._documents = documents
         self._sender = sender_address
-        self._same = _build_same(envelope)
-        self._attachments = [_build_attachment(attachment) for attachment in envelope.attachments]
+        self._bulk = bulk
+        self._said: set[str] = set()
+        self.most_calls = most_calls
+        self.most_items = MOST_ENTRIES if bulk else 1
+        self.most_bytes = LARGEST_BULK_BYTES - documents.bulk_overhead - MOST_ENTRIES
 
-    async def send(self, message: Message) -> Reply:
-        """Hand over one message; see Transport.send."""
+    def prepare(self, message: Message) -> Item:
+        """Write what the message is on the wire: an entry of a bulk call, or the whole of its own call."""
+        if not self._bulk:
+            return Item(message.row, message, self._documents.write_single(message))
+        data = write_data(message)
+        why = self._find_obstacle(data)
+        if not why:
+            entry = self._documents.write_entry(message, data)
+            if len(entry) <= self.most_bytes:
+                return Item(message.row, message, entry, group=parts_of(message))
+            why = "it is too large for a bulk call"
+        if why not in self._said:
+            self._said.add(why)
+            log.warning("delivery.single", row=message.row, note=f"sent by a call of its own: {why}; said once")
+        return Item(message.row, message, self._documents.write_single(message))
+
+    def _find_obstacle(self, data: bytes) -> str:
+        if self._documents.bulk_obstacle:
+            return self._documents.bulk_obstacle
+        if self.most_bytes < 0:
+            return "its attachments are too large for a bulk call"
+        if len(data) > LONGEST_DATA:
+            return "it is too large for a bulk call"
+        return "" if fits_bulk(data) else "its content has {{ in it, which a bulk call might not carry as it is"
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+        """Hand over the messages of one call; see Transport.send."""
+        if len(items) == 1:
+            (item,) = items
+            body = item.payload if item.group is None else self._documents.write_single(item.message)
+            return [await self._send_single(body)]
+        return await self._send_bulk(items)
+
+    async def _send_single(self, body: bytes) -> Reply:
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                answer = await self._client.send_email(**self.build_request(message))
+            answer = await self._caller.call("SendEmail", body)
         except Exception as error:  # noqa: BLE001 - what is not known to be harmless is in doubt
-            return read_exception(error, self._sender)
-        message_id = answer.get("MessageId")
+            return read_exception(error)
+        if answer.status != 200:
+            return read_answer(answer, self._sender)
+        message_id = _read_document(answer).get("MessageId")
         if not message_id:
             return Reply(Meaning.IN_DOUBT, detail="SES answered 200 without a message id")
-        return Reply(Meaning.SENT, message_id=message_id)
+        return Reply(Meaning.SENT, message_id=str(message_id))
 
-    def build_request(self, message: Message) -> dict[str, Any]:
-        """Build SendEmail's parameters."""
-        body: dict[str, Any] = {}
-        if message.text is not None:
-            body["Text"] = {"Data": message.text, "Charset": _CHARSET}
-        if message.html is not None:
-            body["Html"] = {"Data": message.html, "Charset": _CHARSET}
-        simple: dict[str, Any] = {"Subject": {"Data": message.subject, "Charset": _CHARSET}, "Body": body}
-        if message.headers:
-            simple["Headers"] = [{"Name": name, "Value": value} for name, value in message.headers]
-        if self._attachments:
-            simple["Attachments"] = self._attachments
-        return {
-            **self._same,
-            "Destination": {"ToAddresses": [message.address]},
-            "EmailTags": [{"Name": name, "Value": value} for name, value in message.tags],
-            "Content": {"Simple": simple},
-        }
+    async def _send_bulk(self, items: Sequence[Item]) -> Sequence[Reply]:
+        body = self._documents.write_bulk([item.payload for item in items], items[0].message)
+        try:
+            answer = await self._caller.call("SendBulkEmail", body)
+        except Exception as error:  # noqa: BLE001 - as above
+            return [read_exception(error)] * len(items)
+        if answer.status != 200:
+            return [_split_refusal(read_answer(answer, self._sender))] * len(items)
+        results = _read_document(answer).get("BulkEmailEntryResults")
+        if not isinstance(results, list) or len(results) != len(items):
+            told = len(results) if isinstance(results, list) else "no"
+            detail = f"SES answered 200 with {told} results for {len(items)} entries"
+            return [Reply(Meaning.IN_DOUBT, detail=detail)] * len(items)
+        return [read_bulk_entry(result if isinstance(result, dict) else {}, sender=self._sender) for result in results]
 
 
-def _build_attachment(attachment: Attachment) -> dict[str, Any]:
-    built: dict[str, Any] = {
-        "FileName": attachment.name,
-        "ContentType": attachment.content_type,
-        "ContentTransferEncoding": "BASE64",
-        "RawContent": attachment.content,
-    }
-    if attachment.content_id is not None:
-        built |= {"ContentDisposition": "INLINE", "ContentId": attachment.content_id}
-    return built
+def _split_refusal(reply: Reply) -> Reply:
+    """One entry may be the reason why a whole call was refused: find out which, by sending each alone."""
+    return Reply(Meaning.SPLIT, detail=reply.detail) if reply.meaning is Meaning.REFUSED else reply
 
 
-def _build_same(envelope: Envelope) -> dict[str, Any]:
-    same: dict[str, Any] = {"FromEmailAddress": envelope.sender}
-    if envelope.reply_to:
-        same["ReplyToAddresses"] = list(envelope.reply_to)
-    if envelope.configuration_set:
-        same["ConfigurationSetName"] = envelope.configuration_set
-    if (managed := envelope.list_management) is not None:
-        topic = {"TopicName": managed.topic} if managed.topic else {}
-        same["ListManagementOptions"] = {"ContactListName": managed.contact_list, **topic}
-    return same
+def read_answer(answer: Answer, sender: str) -> Reply:
+    """Read an error answer.
 
-
-def read_exception(error: Exception, sender: str) -> Reply:
-    """Read what the client raised.
-
-    Args:
-        error: from botocore, aiohttp or asyncio.
-        sender: the bare address of `from`.
+    The code is the header `x-amzn-ErrorType` before `:` and after `#`, else `code` or `__type` of the body, as
+    botocore's REST-JSON parser has it.
     """
-    if isinstance(error, aws.ClientError):
-        said = error.response.get("Error", {})
-        code = str(said.get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        # Where the reply carries no code, botocore puts the status there.
-        return read_error(
-            status=status, code="" if code.isdigit() else code, message=str(said.get("Message", "")), sender=sender
-        )
+    document = _read_document(answer)
+    code = answer.error_type or str(document.get("code") or document.get("Code") or document.get("__type") or "")
+    message = document.get("message") or document.get("Message") or ""
+    code = code.partition(":")[0].rpartition("#")[2]
+    return read_error(status=answer.status, code=code, message=str(message), sender=sender)
+
+
+def _read_document(answer: Answer) -> Mapping[str, object]:
+    try:
+        document = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def read_exception(error: Exception) -> Reply:
+    """Read what a caller raised."""
     meaning = _read_type(error)
     remedy = "give the worker valid AWS credentials and a region, then launch again" if meaning is Meaning.PAUSE else ""
     return Reply(meaning, detail=f"{type(error).__name__}: {error}", remedy=remedy)

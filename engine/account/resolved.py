@@ -1,0 +1,132 @@
+"""What botocore would send: the endpoint, the signing scope and the headers of a send, as it resolves them itself.
+
+Endpoint rules, `AWS_ENDPOINT_URL*`, FIPS, dual-stack, profiles: botocore decides all of that for every request. So one
+request of each kind is made by botocore up to the moment before it would leave, and read.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine.account.client import OpenAccount, translate_aws_errors
+
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, "
+    r"SignedHeaders=(?P<signed>[^,]+), Signature=[0-9a-f]{64}"
+)
+_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # the same before and after every normalising
+_SIGNED = {"content-type;host;x-amz-date", "content-type;host;x-amz-date;x-amz-security-token"}
+# Made anew for every request, or part of the connection; everything else of botocore's headers is kept.
+_OWN = {
+    "authorization",
+    "content-length",
+    "x-amz-date",
+    "x-amz-security-token",
+    "host",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "expect",
+}
+_SAMPLES: Mapping[str, dict[str, Any]] = {
+    "SendEmail": {"Content": {"Simple": {"Subject": {"Data": "-"}, "Body": {"Text": {"Data": "-"}}}}},
+    "SendBulkEmail": {"DefaultContent": {"Template": {"TemplateName": "-"}}, "BulkEmailEntries": [{"Destination": {}}]},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Where sends go and how they are signed.
+
+    Attributes:
+        scheme: http or https.
+        host: name or address.
+        port: TCP port.
+        authority: as in the Host header.
+        paths: operation -> path, percent-encoded.
+        headers: what is the same in every request, beside what signing adds.
+        region: of the credential scope.
+        service: of the credential scope.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    authority: str
+    paths: Mapping[str, str]
+    headers: Mapping[str, str]
+    region: str
+    service: str
+
+
+class NotLeanError(Exception):
+    """Something is resolved that the lean client cannot honour; the text says what."""
+
+
+class _CapturedError(Exception):
+    """Carries a request out of botocore before it is sent."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request
+
+
+async def resolve_sends(account: OpenAccount) -> Resolved:
+    """Find out what botocore would send; nothing is sent.
+
+    Raises:
+        NotLeanError: a proxy, a client certificate, or a signature of another kind.
+        ConfigurationError: no credentials, no region, or an endpoint that is not one.
+    """
+    if account.proxy:
+        raise NotLeanError("SES is reached through a proxy")
+    if account.client_certificate:
+        raise NotLeanError("SES is reached with a client certificate")
+    requests = {name: await _capture(account.client, name) for name in _SAMPLES}
+    single = requests["SendEmail"]
+    headers = {name: _to_text(value) for name, value in single.headers.items()}
+    scope = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
+    if scope is None or scope["signed"] not in _SIGNED:
+        raise NotLeanError("sends are not signed with Signature Version 4 over the usual headers")
+    parts = urlsplit(single.url)
+    paths = {name: urlsplit(request.url).path for name, request in requests.items()}
+    same_host = urlsplit(requests["SendBulkEmail"].url).netloc == parts.netloc
+    if parts.query or "@" in parts.netloc or not same_host or not all(map(_PLAIN_PATH.fullmatch, paths.values())):
+        raise NotLeanError(f"the endpoint {parts.hostname} is of an unusual kind")
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    port = parts.port or usual
+    name = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
+    return Resolved(
+        scheme=parts.scheme,
+        host=str(parts.hostname),
+        port=port,
+        authority=name if port == usual else f"{name}:{port}",
+        paths=paths,
+        headers={name: value for name, value in headers.items() if name.lower() not in _OWN},
+        region=scope["region"],
+        service=scope["service"],
+    )
+
+
+async def _capture(client: Any, operation: str) -> Any:
+    """Let botocore make a request and take it away before it is sent."""
+
+    def take(request: Any, **_: object) -> None:
+        raise _CapturedError(request)
+
+    event = f"before-send.sesv2.{operation}"
+    client.meta.events.register(event, take)
+    method = {"SendEmail": client.send_email, "SendBulkEmail": client.send_bulk_email}[operation]
+    try:
+        with translate_aws_errors("SES"):
+            await method(**_SAMPLES[operation])
+    except _CapturedError as captured:
+        return captured.request
+    finally:
+        client.meta.events.unregister(event, take)
+    raise NotLeanError("botocore did not show its request")
+
+
+def _to_text(value: str | bytes) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else value

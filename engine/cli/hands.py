@@ -1,0 +1,154 @@
+"""The further processes of `--workers`: each works on the run, as `mailrun work` does elsewhere."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Self
+
+from engine.account.client import Endpoint
+from engine.cli.compose import calm_garbage_collector, open_place, read_signing_keys
+from engine.cli.options import Common
+from engine.delivery.stop import Stop
+from engine.errors import ExitCode, MailrunError
+from engine.ledger.journal import Outcome, Result
+from engine.report.accounts import Accounts
+from engine.run.hands import stop_with_parent
+from engine.run.work import WorkRequest, work
+from engine.telemetry import configure_logs
+
+TELL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a hand is told: plain values, for they cross to another process.
+
+    Attributes:
+        common: where store and ledger are.
+        run: its name.
+        endpoint: the embedded sandbox; None for what botocore resolves.
+    """
+
+    common: Common
+    run: str
+    endpoint: Endpoint | None
+
+
+class ProcessHand:
+    """A running hand.
+
+    Args:
+        order: what it is told.
+        count: told what it did, every now and then.
+    """
+
+    def __init__(self, order: Order, count: Callable[[Mapping[Outcome, int]], None]) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
+        self._told, telling = context.Pipe(duplex=False)
+        self._process: SpawnProcess = context.Process(target=run_hand, args=(order, telling), name="mailrun worker")
+        self._process.start()
+        telling.close()
+        self._count = count
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid or 0
+
+    def stop(self) -> None:
+        """Ask it to stop in order; a second time: at once."""
+        if self._process.is_alive():
+            os.kill(self.pid, signal.SIGTERM)
+
+    async def wait(self) -> int:
+        """Count what it does until it ends; returns its exit code."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def listen() -> None:
+            try:
+                self._count(self._told.recv())
+            except EOFError:
+                loop.remove_reader(self._told.fileno())
+                ended.set()
+
+        loop.add_reader(self._told.fileno(), listen)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._told.fileno())
+        await asyncio.to_thread(self._process.join)
+        return self._process.exitcode or 0
+
+
+class _Teller:
+    """Counts results, and tells the parent now and then."""
+
+    def __init__(self, telling: Connection) -> None:
+        self._telling = telling
+        self._counts: Counter[Outcome] = Counter()
+        self._planned = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell()
+        self._telling.close()
+
+    def begin(self, accounts: Accounts) -> None:
+        """The parent knows the accounts."""
+
+    def count(self, result: Result) -> None:
+        """Count one result."""
+        self._counts[result.outcome] += 1
+        if not self._planned:
+            self._planned = True
+            asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._planned = False
+        counts, self._counts = self._counts, Counter()
+        try:
+            if counts:
+                self._telling.send(dict(counts))
+        except OSError:
+            pass  # the parent has gone; stop_with_parent ends this worker in order
+
+
+def run_hand(order: Order, telling: Connection) -> None:
+    """Be a hand: the target of a new process."""
+    configure_logs(verbose=False, only_warnings=True)
+    calm_garbage_collector()
+    try:
+        with _Teller(telling) as teller, open_place(order.common) as place:
+            request = WorkRequest(
+                name=order.run,
+                store=place.store,
+                ledger=place.ledger,
+                endpoint=order.endpoint,
+                read_keys=partial(read_signing_keys, place),
+                clock=place.clock,
+                begin=teller.begin,
+                count=teller.count,
+                settings=place.settings,
+                also=_watch_parent,
+            )
+            asyncio.run(work(request))
+    except MailrunError as error:
+        sys.stderr.write(f"worker {os.getpid()}: {error}\n")
+        sys.exit(error.exit_code)
+    sys.exit(ExitCode.FINISHED)
+
+
+def _watch_parent(stop: Stop) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        stop_with_parent(stop, parent.sentinel)

@@ -1,0 +1,38 @@
+"""Other senders of the account: noticed by what SES counts and we did not send. Pure."""
+
+from dataclasses import dataclass
+
+# SentLast24Hours lags, so after our own rate falls it shows more than we send for a while. Two readings must agree.
+_FEWEST_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class OtherSenders:
+    """Estimates how many recipients a second others send to.
+
+    Attributes:
+        rate: recipients a second, by others; the lower of the last two readings.
+    """
+
+    rate: float = 0.0
+    _sent: float | None = None
+    _own: float = 0.0
+    _at: float = 0.0
+    _last: float = 0.0
+
+    def observe(self, *, sent_24_hours: float, own: float, now: float) -> None:
+        """Learn from the quota as read now.
+
+        Args:
+            sent_24_hours: by everybody, as SES counts it. What rolls out of the day lowers it, which hides others.
+            own: recipients that all workers of this ledger sent to since they began.
+            now: monotonic time.
+        """
+        if self._sent is not None:
+            seconds = now - self._at
+            if seconds < _FEWEST_SECONDS:
+                return
+            found = max(0.0, ((sent_24_hours - self._sent) - (own - self._own)) / seconds)
+            self.rate = min(found, self._last)
+            self._last = found
+        self._sent, self._own, self._at = sent_24_hours, own, now

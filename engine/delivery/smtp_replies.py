@@ -1,0 +1,95 @@
+"""What every SMTP reply means: one table, by phase, code and text. Beside replies.py, which has the API's.
+
+Sources: RFC 5321 4.2; SES developer guide, "Troubleshooting Amazon SES SMTP issues" for the texts. A reply with a code
+is always certain: 4xx and 5xx say that the message was not accepted, whatever the phase (RFC 5321 4.2.1).
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from engine.delivery.replies import TEXTS, Meaning, Reply, Rule, is_unverified_sender
+
+
+class Phase(StrEnum):
+    """How far a hand-over has come; what is lost then is told by it."""
+
+    LOGIN = "before the message"
+    MAIL = "at MAIL FROM"
+    RCPT = "at RCPT TO"
+    DATA = "at DATA"
+    DOT = "after the final dot"
+
+
+_CREDENTIALS = Rule(Meaning.PAUSE, "check the SMTP user name and password (for SES: of this region), then launch again")
+_SENDER = Rule(Meaning.PAUSE, "verify the sender or its domain with the server, then launch again")
+
+# Read first: what servers say decides more than their codes do.
+SMTP_TEXTS: Mapping[str, Rule] = {
+    **TEXTS,
+    "too many concurrent": Rule(Meaning.UNREACHABLE),
+    "temporary authentication failure": Rule(Meaning.UNREACHABLE),
+    "throttling failure": Rule(Meaning.SLOW_DOWN),
+    "account not subscribed": Rule(Meaning.PAUSE, "sign this account up for SES in this region, then launch again"),
+    "configuration set does not exist": Rule(
+        Meaning.PAUSE, "the configuration set is missing in this account and region"
+    ),
+    "sending paused": Rule(Meaning.PAUSE, "sending is paused for the account; find out why, enable it, launch again"),
+    "account is suspended": Rule(Meaning.PAUSE, "SES has suspended the account; see the AWS Support Center"),
+}
+
+_REFUSED = Rule(Meaning.REFUSED)
+SMTP_CODES: Mapping[int, Rule] = {
+    421: Rule(Meaning.UNREACHABLE),  # the service is closing the connection
+    432: Rule(Meaning.UNREACHABLE),  # RFC 4954: a password transition is needed
+    450: Rule(Meaning.RETRY),  # mailbox busy, greylisting
+    451: Rule(Meaning.RETRY),  # local error, or SES's "Temporary service failure"
+    452: Rule(Meaning.RETRY),  # out of storage, or too many recipients
+    454: Rule(Meaning.RETRY),  # SES's "Temporary service failure" and throttles; the latter are told by their text
+    455: Rule(Meaning.RETRY),
+    500: _REFUSED,
+    501: _REFUSED,
+    502: _REFUSED,
+    503: _REFUSED,
+    504: _REFUSED,
+    530: _CREDENTIALS,
+    534: _CREDENTIALS,
+    535: _CREDENTIALS,
+    538: _CREDENTIALS,
+    550: _REFUSED,
+    551: _REFUSED,
+    552: _REFUSED,  # "Message is too long."
+    553: _REFUSED,  # invalid address
+    554: _REFUSED,  # rejected content; "Access denied" and unverified senders are told apart
+    555: _REFUSED,
+    556: _REFUSED,
+}
+
+
+def read_smtp(code: int, text: str, phase: Phase, *, sender: str) -> Reply:
+    """Read a reply other than the one that was hoped for.
+
+    Args:
+        code: three digits.
+        text: what follows.
+        phase: of the hand-over.
+        sender: the bare address of `from`, to tell an unverified sender from an unverified recipient.
+    """
+    detail = f"{code} {' '.join(text.split())}".strip()
+    lower = text.lower()
+    rule = _SENDER if is_unverified_sender(lower, sender) else _find_rule(code, lower, phase)
+    return Reply(rule.meaning, detail=detail, remedy=rule.remedy)
+
+
+def _find_rule(code: int, lower: str, phase: Phase) -> Rule:
+    told = next((rule for said, rule in SMTP_TEXTS.items() if said in lower), None)
+    match code // 100, phase:
+        case (4, _):
+            return told or SMTP_CODES.get(code, Rule(Meaning.RETRY))
+        case (5, Phase.LOGIN):
+            return told or _CREDENTIALS
+        case (5, Phase.MAIL) if code in (550, 553, 554):
+            return told or _SENDER  # it is the sender that was refused: no other message would pass
+        case (5, _):
+            return told or SMTP_CODES.get(code, _REFUSED)
+        case _:  # no reply that SMTP knows
+            return Rule(Meaning.IN_DOUBT if phase is Phase.DOT else Meaning.UNREACHABLE)

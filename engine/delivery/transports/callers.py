@@ -1,0 +1,171 @@
+"""The two ways to carry a call to SES: the lean client, and aiobotocore where something needs all of botocore."""
+
+import asyncio
+import ssl
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import botocore.httpsession
+import orjson
+import structlog
+
+from engine.account.client import OpenAccount
+from engine.account.resolved import NotLeanError, Resolved, resolve_sends
+from engine.delivery.transports.carrier import Answer, Carrier
+from engine.delivery.transports.ses import Caller
+from engine.delivery.transports.sigv4 import Keys, Signer
+from engine.errors import ConfigurationError
+
+CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound the parts, but not the sum
+KEYS_SECONDS = 1.0  # how long credentials are taken as they are; botocore renews them many minutes before they expire
+
+log = structlog.get_logger()
+
+
+class LeanCaller:
+    """Signs and sends by itself; credentials are botocore's, asked for again every second.
+
+    Args:
+        resolved: where sends go and how they are signed.
+        credentials: botocore's.
+        carrier: connections to the endpoint.
+        now: Unix time, for signatures.
+    """
+
+    def __init__(
+        self, resolved: Resolved, credentials: Any, carrier: Carrier, now: Callable[[], float] = time.time
+    ) -> None:
+        self._credentials = credentials
+        self._carrier = carrier
+        self._now = now
+        self._paths = resolved.paths
+        content_type = resolved.headers["Content-Type"]
+        self._signer = Signer(
+            resolved.authority, region=resolved.region, service=resolved.service, content_type=content_type
+        )
+        same = {"Host": resolved.authority, **resolved.headers}
+        self._same = "".join(f"{name}: {value}\r\n" for name, value in same.items())
+        self._keys: Keys | None = None
+        self._keys_at = float("-inf")
+        self._renewing = asyncio.Lock()
+
+    async def call(self, operation: str, body: bytes) -> Answer:
+        """Send one request; see Caller.call."""
+        now = self._now()
+        if self._keys is None or not 0 <= now - self._keys_at < KEYS_SECONDS:
+            await self._renew_keys()
+        assert self._keys is not None  # noqa: S101 - just renewed, or raised
+        return await self._carrier.post(self.write_head(operation, body, self._keys, now), body)
+
+    def write_head(self, operation: str, body: bytes, keys: Keys, now: float) -> bytes:
+        """Write request line and headers."""
+        path = self._paths[operation]
+        signed = self._signer.sign(path, body, keys, now)
+        return f"POST {path} HTTP/1.1\r\n{self._same}{signed}Content-Length: {len(body)}\r\n\r\n".encode()
+
+    async def _renew_keys(self) -> None:
+        async with self._renewing:
+            now = self._now()
+            if self._keys is not None and 0 <= now - self._keys_at < KEYS_SECONDS:
+                return
+            frozen = await self._credentials.get_frozen_credentials()
+            keys = Keys(frozen.access_key, frozen.secret_key, frozen.token or None)
+            if keys != self._keys:  # else the signer would derive its key again
+                self._keys = keys
+            self._keys_at = now
+
+
+class BotocoreCaller:
+    """Sends by aiobotocore, at several times the CPU: what is written for the lean client is read back for it."""
+
+    def __init__(self, client: Any) -> None:
+        self._methods = {"SendEmail": client.send_email, "SendBulkEmail": client.send_bulk_email}
+
+    async def call(self, operation: str, body: bytes) -> Answer:
+        """Send one request; see Caller.call."""
+        parameters = _to_parameters(orjson.loads(body))
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                found = await self._methods[operation](**parameters)
+        except botocore.exceptions.ClientError as error:
+            return _to_answer(error)
+        return Answer(200, "", orjson.dumps({k: v for k, v in found.items() if k != "ResponseMetadata"}))
+
+
+def _to_parameters(document: dict[str, Any]) -> dict[str, Any]:
+    """Attachments are bytes for botocore, which writes them as base64 itself."""
+    content: dict[str, Any] = document.get("Content", document.get("DefaultContent", {}))
+    inner: dict[str, Any] = next(iter(content.values()), {})
+    for attachment in inner.get("Attachments", ()):
+        attachment["RawContent"] = b64decode(attachment["RawContent"])
+    return document
+
+
+def _to_answer(error: botocore.exceptions.ClientError) -> Answer:
+    said = error.response.get("Error", {})
+    code = str(said.get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    # Where the reply carries no code, botocore puts the status there.
+    return Answer(status, "" if code.isdigit() else code, orjson.dumps({"message": str(said.get("Message", ""))}))
+
+
+class OpenCaller:
+    """A caller with what it holds open.
+
+    Attributes:
+        caller: carries the calls.
+        lean: it is the lean client.
+    """
+
+    def __init__(self, caller: Caller, carrier: Carrier | None) -> None:
+        self.caller = caller
+        self.lean = carrier is not None
+        self._carrier = carrier
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._carrier is not None:
+            self._carrier.close()
+
+
+async def open_caller(account: OpenAccount) -> OpenCaller:
+    """Choose how calls to SES are carried: lean, or by aiobotocore where something needs it, and say so.
+
+    Raises:
+        ConfigurationError: no credentials, no region, or a CA bundle that cannot be read.
+    """
+    try:
+        resolved = await resolve_sends(account)
+    except NotLeanError as reason:
+        log.warning(
+            "delivery.not_lean",
+            reason=str(reason),
+            note=f"{reason}: calls go through aiobotocore, at several times the CPU",
+        )
+        return OpenCaller(BotocoreCaller(account.client), None)
+    tls = _make_tls_context(account.verify) if resolved.scheme == "https" else None
+    carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls)
+    return OpenCaller(LeanCaller(resolved, account.credentials, carrier), carrier)
+
+
+def _make_tls_context(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - botocore's own value
+    """Make the context that botocore would use: its CA bundle, or the one that is configured."""
+    if verify is False:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    path = Path(botocore.httpsession.get_cert_path(verify))
+    try:
+        if path.is_dir():
+            return ssl.create_default_context(capath=str(path))
+        return ssl.create_default_context(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"the CA bundle cannot be read: {error}",
+            where=f"{path} (AWS_CA_BUNDLE, or ca_bundle of the profile)",
+            remedy="name a file of PEM certificates",
+        ) from None

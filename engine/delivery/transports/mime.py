@@ -1,0 +1,27 @@
+"""What a message needs besides its MIME where SES does not complete it: for SMTP and for files."""
+
+from email import message_from_bytes, policy
+from email.utils import format_datetime
+
+from engine.campaign.message import Message
+from engine.clock import Clock
+
+
+def make_identity(message: Message, sender_address: str, clock: Clock) -> tuple[tuple[str, str], ...]:
+    """Make Date and Message-ID, which SES sets itself and nobody else does (RFC 5322 3.6).
+
+    The id is the same for every attempt at a recipient, so that a receiver can tell a second copy.
+    """
+    tags = dict(message.tags)
+    name = ".".join(tags.get(tag, "") for tag in ("mailrun-campaign", "mailrun-key", "mailrun-row"))
+    domain = sender_address.rpartition("@")[2]
+    return ("Date", format_datetime(clock.now())), ("Message-ID", f"<{name}@{domain}>")
+
+
+def to_seven_bit(data: bytes) -> bytes:
+    """Write a message anew without bytes beyond ASCII, for servers without 8BITMIME (RFC 6152)."""
+    if data.isascii():
+        return data
+    return message_from_bytes(data, policy=policy.SMTP.clone(cte_type="8bit")).as_bytes(
+        policy=policy.SMTP.clone(cte_type="7bit")
+    )

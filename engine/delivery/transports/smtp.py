@@ -1,0 +1,221 @@
+"""`transport = "smtp"`: SES's SMTP interface, or any other server, over a pool of connections.
+
+The hand-over is done step by step, so that what is known about a lost connection is known exactly: before the final dot
+was begun nothing was accepted; after it, without a reply, the message is in doubt.
+"""
+
+import re
+import ssl
+from collections import deque
+from collections.abc import Sequence
+
+import aiosmtplib
+
+from engine.campaign.message import Envelope, Message
+from engine.campaign.mime import Composer
+from engine.clock import Clock, SystemClock
+from engine.delivery.replies import Meaning, Reply
+from engine.delivery.smtp_replies import Phase, read_smtp
+from engine.delivery.transport import Item
+from engine.delivery.transports.mime import make_identity, to_seven_bit
+from engine.delivery.transports.smtp_server import SmtpServer
+from engine.errors import ConfigurationError
+
+CONNECT_SECONDS = 10.0
+REPLY_SECONDS = 60.0  # for each reply; RFC 5321 4.5.3.2.6 allows ten minutes after the dot, which no campaign has
+MESSAGES_A_CONNECTION = 500  # then a new one: load balancers cut old connections in the middle of a message
+IDLE_SECONDS = 8.0  # SES closes idle connections after 10 s
+MOST_CONNECTIONS = 32
+
+_DOT = re.compile(rb"^\.", re.MULTILINE)
+# SES: "Ok 0100…"; Postfix: "2.0.0 Ok: queued as 4XyZ…"; others say what they like.
+_QUEUED_AS = re.compile(r"(?:ok:?(?: queued as)?|queued as|id=) *(?P<id>[A-Za-z0-9][\w.@+-]{4,})", re.IGNORECASE)
+
+
+class _LostError(Exception):
+    """The connection failed; the text says how, the phase says what that means."""
+
+
+class _Connection:
+    """One connection of the pool."""
+
+    def __init__(self, client: aiosmtplib.SMTP) -> None:
+        self.client = client
+        self.messages = 0
+        self.idle_since = 0.0
+        self.eight_bit = client.supports_extension("8bitmime")
+
+
+class SmtpTransport:
+    """Hands messages to one SMTP server.
+
+    Args:
+        server: where, and how to log in.
+        envelope: what is the same in every message.
+        sender_address: the envelope's sender (MAIL FROM).
+        clock: monotonic time, and dates.
+
+    Raises:
+        ConfigurationError: the CA bundle cannot be read.
+    """
+
+    most_items = 1
+    most_bytes = 0
+    most_calls = MOST_CONNECTIONS
+
+    def __init__(
+        self, server: SmtpServer, envelope: Envelope, *, sender_address: str, clock: Clock | None = None
+    ) -> None:
+        self._server = server
+        self._envelope = envelope
+        self._composer = Composer(envelope)
+        self._sender = sender_address
+        self._clock = clock or SystemClock()
+        self._idle: deque[_Connection] = deque()
+        self._tls = _make_tls_context(server)
+
+    def prepare(self, message: Message) -> Item:
+        """Compose the message, with SES's own headers where the server is SES."""
+        extra = (
+            _make_ses_headers(message, self._envelope)
+            if self._server.ses
+            else make_identity(message, self._sender, self._clock)
+        )
+        return Item(message.row, message, self._composer.compose(message, extra))
+
+    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+        """Hand over one message; see Transport.send."""
+        (item,) = items
+        try:
+            connection = self._take_idle() or await self._connect()
+        except aiosmtplib.SMTPResponseException as refusal:
+            return [read_smtp(refusal.code, refusal.message, Phase.LOGIN, sender=self._sender)]
+        except (aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
+            return [Reply(Meaning.UNREACHABLE, detail=f"no connection to {self._server.url}: {error}")]
+        phase = _PhaseOf()
+        try:
+            reply = await self._hand_over(connection, item, phase)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            connection.client.close()
+            meaning = Meaning.IN_DOUBT if phase.now is Phase.DOT else Meaning.UNREACHABLE
+            return [Reply(meaning, detail=f"the connection was lost {phase.now.value}: {error}")]
+        except BaseException:
+            connection.client.close()  # its reply would be taken for the next message's
+            raise
+        await self._give_back(connection, clean=phase.now is Phase.DOT)
+        return [reply]
+
+    async def close(self) -> None:
+        """Close every idle connection; busy ones close when their call is cancelled or ends."""
+        while self._idle:
+            connection = self._idle.pop()
+            connection.client.close()
+
+    async def _hand_over(self, connection: _Connection, item: Item, phase: "_PhaseOf") -> Reply:
+        client = connection.client
+        phase.now = Phase.MAIL
+        options = [b"BODY=8BITMIME"] if connection.eight_bit and not item.payload.isascii() else []
+        sender, recipient = self._sender.encode(), item.message.address.encode()
+        answer = await client.execute_command(b"MAIL", b"FROM:<" + sender + b">", *options)
+        if answer.code != aiosmtplib.SMTPStatus.completed:
+            return read_smtp(answer.code, answer.message, Phase.MAIL, sender=self._sender)
+        phase.now = Phase.RCPT
+        answer = await client.execute_command(b"RCPT", b"TO:<" + recipient + b">")
+        if answer.code not in (250, 251):
+            return read_smtp(answer.code, answer.message, Phase.RCPT, sender=self._sender)
+        phase.now = Phase.DATA
+        answer = await client.execute_command(b"DATA")
+        if answer.code != aiosmtplib.SMTPStatus.start_input:
+            return read_smtp(answer.code, answer.message, Phase.DATA, sender=self._sender)
+        payload = item.payload if connection.eight_bit else to_seven_bit(item.payload)
+        protocol = client.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("the server has gone")
+        phase.now = Phase.DOT
+        protocol.write(_DOT.sub(b"..", payload.removesuffix(b"\r\n")) + b"\r\n.\r\n")
+        answer = await protocol.read_response(timeout=REPLY_SECONDS)
+        connection.messages += 1
+        if answer.code != aiosmtplib.SMTPStatus.completed:
+            return read_smtp(answer.code, answer.message, Phase.DOT, sender=self._sender)
+        return Reply(Meaning.SENT, message_id=read_message_id(answer.message))
+
+    def _take_idle(self) -> _Connection | None:
+        oldest_usable = self._clock.monotonic() - IDLE_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            usable = connection.client.is_connected and connection.idle_since >= oldest_usable
+            if usable and connection.messages < MESSAGES_A_CONNECTION:
+                return connection
+            connection.client.close()
+        return None
+
+    async def _connect(self) -> _Connection:
+        server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
+            tls_context=self._tls,
+            username=server.username,
+            password=server.password,
+            timeout=CONNECT_SECONDS,
+            local_hostname=None,
+        )
+        await client.connect()
+        client.timeout = REPLY_SECONDS
+        if not client.last_ehlo_response:
+            await client.ehlo()
+        return _Connection(client)
+
+    async def _give_back(self, connection: _Connection, *, clean: bool) -> None:
+        """Keep a connection; reset it first where its message was refused half-way."""
+        if not clean and connection.client.is_connected:
+            try:
+                await connection.client.execute_command(b"RSET")
+            except (aiosmtplib.SMTPException, OSError):
+                connection.client.close()
+        if not connection.client.is_connected:
+            return
+        connection.idle_since = self._clock.monotonic()
+        self._idle.append(connection)
+
+
+class _PhaseOf:
+    """How far a hand-over has come."""
+
+    def __init__(self) -> None:
+        self.now = Phase.MAIL
+
+
+def read_message_id(text: str) -> str:
+    """Take the message id out of a 250's text; the whole text where it names none.
+
+    >>> read_message_id("Ok 01010160d7de98d8-21e57d9a-JZho-416c-bbe1-8ebaAexample-000000")
+    '01010160d7de98d8-21e57d9a-JZho-416c-bbe1-8ebaAexample-000000'
+    >>> read_message_id("2.0.0 Ok: queued as 4XyZ1234abcd")
+    '4XyZ1234abcd'
+    """
+    found = _QUEUED_AS.search(text)
+    return found["id"] if found else (text.strip()[:255] or "accepted")
+
+
+def _make_ses_headers(message: Message, envelope: Envelope) -> tuple[tuple[str, str], ...]:
+    """SES takes these off before it sends: developer guide, "Specifying a configuration set", X-SES headers."""
+    headers = [("X-SES-MESSAGE-TAGS", ", ".join(f"{name}={value}" for name, value in message.tags))]
+    if envelope.configuration_set is not None:
+        headers.append(("X-SES-CONFIGURATION-SET", envelope.configuration_set))
+    return tuple(headers)
+
+
+def _make_tls_context(server: SmtpServer) -> ssl.SSLContext | None:
+    if server.security == "none":
+        return None
+    try:
+        return ssl.create_default_context(cafile=server.ca_bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"the CA bundle cannot be read: {error}",
+            where=str(server.ca_bundle),
+            remedy="name a file of PEM certificates",
+        ) from None

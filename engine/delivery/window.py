@@ -1,0 +1,91 @@
+"""When messages may be handed over: times of day in a time zone, and a moment after which nothing leaves. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_DAYS = (-1, 0, 1, 2)  # a window may have begun yesterday; the next begins tomorrow at the latest, or the day after
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of every day; it may pass midnight.
+
+    Attributes:
+        opens: time of day at which it begins.
+        closes: time of day at which it ends.
+    """
+
+    opens: time
+    closes: time
+
+    def find_span(self, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+        """Return begin and end of the window that is open at a moment, or of the next one.
+
+        Local times that daylight saving time skips or repeats are what Python's zoneinfo makes of them.
+        """
+        today = now.astimezone(zone).date()
+        spans = (self._span_of(today + timedelta(days=days), zone) for days in _DAYS)
+        return next(span for span in spans if now < span[1])
+
+    def _span_of(self, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+        last = day if self.opens < self.closes else day + timedelta(days=1)
+        return datetime.combine(day, self.opens, zone), datetime.combine(last, self.closes, zone)
+
+    def seconds_closed(self, now: datetime, zone: ZoneInfo) -> float:
+        """Return how long it stays closed; 0.0 while it is open."""
+        opens, _ = self.find_span(now, zone)
+        return max(0.0, (opens - now).total_seconds())
+
+
+def parse_window(opens: str | None, closes: str | None) -> Window | None:
+    """Read `from` and `to` of `[window]`, as they were checked; None where there is no window."""
+    if opens is None or closes is None:
+        return None
+    return Window(time.fromisoformat(opens), time.fromisoformat(closes))
+
+
+def find_deadline(not_after: str | None, *, planned_at: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the moment after which nothing leaves.
+
+    Args:
+        not_after: a moment; or a time of day, which is meant on the day on which the run is planned.
+        planned_at: when the run was or is planned.
+        zone: whose day.
+    """
+    if not_after is None:
+        return None
+    if len(not_after) > len("00:00"):
+        return datetime.fromisoformat(not_after)
+    day = planned_at.astimezone(zone).date()
+    return datetime.combine(day, time.fromisoformat(not_after), zone)
+
+
+def find_zone(name: object) -> ZoneInfo | None:
+    """Return the time zone that an audience names; None where there is none of that name."""
+    try:
+        return ZoneInfo(str(name)) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+@dataclass(slots=True)
+class ZonedWindows:
+    """The window in each recipient's own time zone, asked once a zone and opening.
+
+    Attributes:
+        window: of every day.
+    """
+
+    window: Window
+    _spans: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+
+    def seconds_closed(self, zone_name: str, now: datetime) -> float:
+        """Return how long the window stays closed in a zone; 0.0 for a zone that is not known."""
+        span = self._spans.get(zone_name)
+        if span is None or now >= span[1]:
+            zone = find_zone(zone_name)
+            if zone is None:
+                return 0.0
+            span = self._spans[zone_name] = self.window.find_span(now, zone)
+        return max(0.0, (span[0] - now).total_seconds())

@@ -1,0 +1,232 @@
+"""A worker's side tasks: its place in the ledger, its heartbeat, the account's limits, its concurrency."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import Connection
+
+from engine.account.quota import refuse_if_stopped
+from engine.delivery.barriers import Budget
+from engine.delivery.concurrency import Concurrency, LagMeter, Slots
+from engine.delivery.gate import Gate
+from engine.delivery.lineup import DomainCap
+from engine.delivery.stop import StopCause, StopReason
+from engine.errors import MailrunError, ServiceError
+from engine.ledger import leases, runs, workers
+from engine.ledger.recorder import Recorder
+from engine.ledger.schema import RunState
+from engine.ledger.workers import Liveness, Pulse
+from engine.run.limits import Limits
+from engine.run.warmup import WarmupDay
+
+if TYPE_CHECKING:
+    from engine.run.sending import Sending
+
+QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for the whole account
+ADJUST_SECONDS = 0.5
+LAG_SECONDS = 0.05  # between two looks at the event loop's lag
+PULSE_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Watches over one worker.
+
+    Attributes:
+        caps: domain -> its cap; this worker's part is kept in them.
+    """
+
+    worker_id: str
+    run: str
+    sending: "Sending"
+    recorder: Recorder
+    liveness: Liveness
+    limits: Limits
+    caps: Mapping[str, DomainCap]
+    concurrency: Concurrency
+    lag: LagMeter
+    _gate: Gate = field(init=False)
+    _quota: Budget = field(init=False)
+    _warmup: Budget = field(init=False)
+    _warmup_day: WarmupDay | None = None
+    _whole_caps: Mapping[str, float] = field(init=False)
+    _resting: bool = False
+
+    def bind(self, gate: Gate, quota: Budget, warmup: Budget) -> None:
+        """Take over what limits are set on."""
+        self._gate, self._quota, self._warmup = gate, quota, warmup
+        self._whole_caps = {domain: cap.rate for domain, cap in self.caps.items()}
+        quota.left = self.limits.left_24_hours
+
+    async def register(self) -> None:
+        """Take a place in the ledger; where others send already, let them see it before the first message."""
+        now, account = self.sending.clock.now(), self.sending.account
+
+        def begin(tx: Connection) -> None:
+            workers.register_worker(tx, self.worker_id, run=self.run, account=account, now=now)
+            runs.start_run(tx, self.run, now)
+
+        await self.recorder.transact(begin)
+        await self._beat()
+        await self.reread_warmup()
+        if self.limits.workers > 1:
+            self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
+
+    async def beat_for_ever(self) -> None:
+        """Say that the worker lives, and learn who else does."""
+        while True:
+            await self.sending.clock.sleep(workers.HEARTBEAT_SECONDS)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        clock, account = self.sending.clock, self.sending.account
+        now, monotonic = clock.now(), clock.monotonic()
+        pulse = await self.recorder.transact(
+            lambda tx: workers.beat(
+                tx,
+                self.worker_id,
+                run=self.run,
+                account=account,
+                now=now,
+                monotonic=monotonic,
+                liveness=self.liveness,
+                shares=not self._resting,
+            )
+        )
+        self._obey(pulse)
+        if pulse.workers_on_account != self.limits.workers:
+            await self._share(pulse.workers_on_account)
+
+    def _obey(self, pulse: Pulse) -> None:
+        """Wait where a person paused the run, end where it is over or mailrun itself paused it."""
+        held = pulse.state is RunState.PAUSED and pulse.paused_by is not None
+        if held != self._gate.held:
+            note = f"nothing is sent until: mailrun resume {self.run}" if held else "sending goes on"
+            log.warning("run.held" if held else "run.continued", run=self.run, reason=pulse.reason, note=note)
+            self._gate.held = held
+        if pulse.state is not RunState.SENDING and not held:
+            cause = StopCause.PAUSED if pulse.state is RunState.PAUSED else StopCause.OVER
+            self.sending.stop.request(StopReason(cause, pulse.reason or f"the run was {pulse.state}"))
+
+    async def _share(self, count: int) -> None:
+        """Divide rate, caps and what is left among more or fewer workers."""
+        before, self.limits.workers = self.limits.workers, count
+        self._gate.set_ceiling(self.limits.ceiling)
+        for domain, rate in self._whole_caps.items():
+            self.caps[domain].rate = rate / count
+        for budget in (self._quota, self._warmup):
+            if budget.left is not None:
+                budget.left = budget.left * before / count
+        log.info("worker.shares", workers=count, rate=round(self.limits.ceiling, 2))
+
+    async def rest(self, *, resting: bool) -> None:
+        """Leave this worker's part of the rate to the others while it has nothing to send, or claim it again."""
+        if resting is self._resting:
+            return
+        self._resting = resting
+        await self._beat()
+        if not resting and self.limits.workers > 1:
+            self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
+
+    async def refresh_for_ever(self) -> None:
+        """Read the account's limits again and again."""
+        while True:
+            await self.sending.clock.sleep(QUOTA_REFRESH_SECONDS)
+            await self.reread_quota()
+            await self.reread_warmup()
+
+    async def reread_quota(self) -> None:
+        """Read the account's limits; where that fails the known ones hold, and sends will tell what is wrong."""
+        try:
+            quota = await self.sending.read_quota()
+        except MailrunError as error:
+            log.warning("quota.unread", what=error.what)
+            return
+        try:
+            refuse_if_stopped(quota)
+        except ServiceError as error:
+            self.sending.stop.request(StopReason(StopCause.PAUSED, error.what, error.remedy))
+            return
+        known = self.limits.rate
+        self.limits.take_over(
+            quota, admitted=self._gate.admitted, left=self._quota.left, now=self.sending.clock.monotonic()
+        )
+        self._quota.left = self.limits.left_24_hours
+        self._gate.set_ceiling(self.limits.ceiling)
+        if self.limits.rate != known:
+            log.info("rate.changed", rate=round(self.limits.rate, 2), others=round(self.limits.others.rate, 2))
+
+    async def reread_warmup(self) -> None:
+        """Read what the warm-up still allows today."""
+        read = self.sending.read_warmup
+        if read is None:
+            return
+        await self.recorder.flush()
+        self._warmup_day = await asyncio.to_thread(read)
+        left = self._warmup_day.left
+        self._warmup.left = None if left is None else left / self.limits.workers
+
+    def describe_warmup(self) -> StopReason:
+        """Say why the warm-up ends this run for today."""
+        day = self._warmup_day
+        text = "" if day is None else f"day {day.number} of the warm-up has its {day.cap:,} recipients"
+        return StopReason(StopCause.PAUSED, text, "launch again tomorrow for the rest")
+
+    async def adjust_for_ever(self, slots: Slots) -> None:
+        """Measure the event loop's lag and keep the concurrency at what the rate needs."""
+        loop, clock = asyncio.get_running_loop(), self.sending.clock
+        adjusted = pulsed = clock.monotonic()
+        while True:
+            due = loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.lag.add(loop.time() - due)
+            now = clock.monotonic()
+            if now - adjusted >= ADJUST_SECONDS:
+                adjusted = now
+                items = self._gate.most_at_once(self.sending.transport.most_items, 0.5)
+                self.concurrency.adjust(
+                    calls_per_second=self._gate.pacer.limit / items, lag_seconds=self.lag.recent_seconds
+                )
+            if now - pulsed >= PULSE_SECONDS:
+                pulsed = now
+                await self._tell(slots)
+
+    async def _tell(self, slots: Slots) -> None:
+        """Leave word in the ledger of how this worker does: `mailrun status` shows it."""
+        vitals = {
+            "rate_limit": round(self._gate.pacer.limit, 2),
+            "in_flight": slots.used,
+            "concurrency": self.concurrency.target,
+            "latency_ms": round(self.concurrency.latency_seconds * 1000, 1),
+            "lag_p99_ms": round(self.lag.p99_seconds * 1000, 1),
+            "throttles": self._gate.pacer.throttles,
+        }
+        log.debug("worker.vitals", **vitals)
+
+        def tell(tx: Connection) -> int:
+            workers.tell_vitals(tx, worker=self.worker_id, vitals=vitals)
+            return leases.count_free(tx, self.run)
+
+        free = await self.recorder.transact(tell)
+        self.sending.hands.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=free > 0)
+
+    async def leave(self) -> None:
+        """Finish the run if nothing is left, or pause it with the reason; then leave the ledger."""
+        clock, reason = self.sending.clock, self.sending.stop.reason
+        now, monotonic = clock.now(), clock.monotonic()
+
+        def end(tx: Connection) -> None:
+            if not runs.finish_run(tx, self.run, now) and reason is not None:
+                if reason.cause is StopCause.PAUSED:
+                    runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}")
+                elif reason.cause is not StopCause.OVER:
+                    live = self.liveness.list_live(tx, monotonic)
+                    runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=reason.text)
+            workers.unregister_worker(tx, self.worker_id)
+
+        await self.recorder.transact(end)

@@ -1,0 +1,213 @@
+"""`mailrun work`, and what every launch does once its run is frozen: send for it, as one worker among equals."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from engine.account.client import Endpoint
+from engine.account.quota import Quota
+from engine.campaign.mailbox import parse_mailbox
+from engine.campaign.message import prepare_envelope
+from engine.campaign.render import Renderer
+from engine.campaign.spec import Campaign, change_transport, load_campaign
+from engine.campaign.templates import compile_content
+from engine.campaign.unsubscribe import TokenSigner
+from engine.clock import Clock
+from engine.delivery.stop import Stop
+from engine.errors import PausedError, UsageError
+from engine.ledger import runs
+from engine.ledger.database import Ledger
+from engine.ledger.journal import Result
+from engine.report.accounts import Accounts
+from engine.run import planning, preflight
+from engine.run.accounting import require_accounts, require_run
+from engine.run.hands import Hands, StartHand
+from engine.run.marks import refuse_if_ledger_is_behind
+from engine.run.planning import FrozenRun
+from engine.run.sending import Sending, send_run
+from engine.run.signals import stop_on_signals
+from engine.run.warmup import WarmupDay, read_warmup
+from engine.run.way import Way, open_way
+from engine.settings import Settings
+from engine.store.folder import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a worker of any run works with.
+
+    Attributes:
+        endpoint: the embedded sandbox; None for what botocore resolves.
+        read_keys: reads the keys that sign unsubscribe tokens, where the campaign has links of its own.
+        begin: told the run's accounts as sending begins.
+        count: told every final result.
+        settings: with the SMTP server, where one is named.
+        hands: how many processes send; None for as many as are needed.
+        start_hand: starts another process that sends for the run; None where this is one.
+        also: told the stop before anything is done, to request it for reasons of its own.
+    """
+
+    store: Store
+    ledger: Ledger
+    endpoint: Endpoint | None
+    read_keys: Callable[[], tuple[bytes, ...]]
+    clock: Clock
+    begin: Callable[[Accounts], None]
+    count: Callable[[Result], None]
+    settings: Settings
+    hands: int | None = 1
+    start_hand: StartHand | None = None
+    also: Callable[[Stop], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkRequest(Surroundings):
+    """Which run to work on, and with what.
+
+    Attributes:
+        name: the run's, CAMPAIGN/KEY.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """How a launch ended.
+
+    Attributes:
+        accounts: of the run, as the ledger has them now.
+        sent_now: False where the run had been finished before and nothing was done.
+    """
+
+    accounts: Accounts
+    sent_now: bool
+
+
+async def work(request: WorkRequest) -> Launched:
+    """Be another worker of a run that was launched, here or on another machine, until it ends or must stop.
+
+    Raises:
+        UsageError: the ledger does not know the run, or it goes to the embedded sandbox of a launch.
+        PausedError: a second signal stopped it at once.
+        MailrunError: ledger or store failed on the way.
+    """
+    return await until_stopped(request, partial(_work, request))
+
+
+async def until_stopped(request: Surroundings, body: Callable[[Stop], Awaitable[Launched]]) -> Launched:
+    """Work under a stop that signals request.
+
+    Raises:
+        PausedError: a second signal stopped it at once.
+    """
+    stop = Stop()
+    try:
+        with stop_on_signals(stop):
+            request.also(stop)
+            return await body(stop)
+    except asyncio.CancelledError:
+        raise PausedError(
+            "stopped at once: calls that were in flight are in doubt", remedy="launch again to go on; it tells which"
+        ) from None
+
+
+async def _work(request: WorkRequest, stop: Stop) -> Launched:
+    with request.ledger.read() as tx:
+        known = require_run(tx, request.name)
+    if known.sandbox and request.endpoint is None:
+        raise UsageError(
+            f"the run {known.name} goes to the sandbox inside its launch",
+            where="RUN",
+            remedy="go on with it by mailrun launch and the same --key and --sandbox",
+        )
+    if known.state in runs.OVER:
+        return Launched(read_accounts(request, known.name), sent_now=False)
+    frozen = planning.open_run(known, request.store)
+    refuse_if_ledger_is_behind(request.ledger, known, request.store)
+    campaign = load_frozen_campaign(frozen)
+    async with open_way(campaign.spec, request.settings, request.endpoint, known.name) as way:
+        quota = await check_account(way, campaign)
+        if not stop.requested:
+            await send(request, frozen, quota, way, stop)
+    return Launched(read_accounts(request, known.name), sent_now=True)
+
+
+async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, way: Way, stop: Stop) -> None:
+    """Send for a frozen run until it is finished or must stop.
+
+    Args:
+        request: what to send with.
+        frozen: the run.
+        quota: the account's, as checked.
+        way: the open way out.
+        stop: ends it in order.
+
+    Raises:
+        MailrunError: ledger or store failed; the ledger tells what is in doubt or unsent.
+    """
+    campaign = load_frozen_campaign(frozen)
+    key = frozen.run.name.rpartition("/")[2]
+    signer = TokenSigner(request.read_keys()) if campaign.spec.signs_links else None
+    transport = way.open_transport(
+        prepare_envelope(campaign),
+        sender_address=read_sender(campaign),
+        folder=frozen.folder,
+        worker=str(os.getpid()),
+    )
+    planning.mark_begun(frozen, request.clock.now())
+    request.begin(read_accounts(request, frozen.run.name))
+    hands = Hands(request.start_hand, request.hands, stop, request.clock)
+    async with transport as opened, hands:
+        sending = Sending(
+            ledger=request.ledger,
+            account=way.account,
+            quota=quota,
+            read_quota=way.read_quota,
+            read_warmup=_make_warmup_reader(request, campaign),
+            transport=opened,
+            renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=signer),
+            stop=stop,
+            clock=request.clock,
+            count=request.count,
+            hands=hands,
+        )
+        await send_run(frozen, campaign.spec, sending)
+
+
+async def check_account(way: Way, campaign: Campaign) -> Quota:
+    """Check that the account may send, and from this sender; see preflight.check_account."""
+    if way.client is None:
+        return await way.read_quota()
+    return await preflight.check_account(way.client, read_sender(campaign))
+
+
+def _make_warmup_reader(request: Surroundings, campaign: Campaign) -> Callable[[], WarmupDay] | None:
+    if campaign.spec.warmup is None:
+        return None
+
+    def read() -> WarmupDay:
+        with request.ledger.read() as tx:
+            return read_warmup(tx, request.store, campaign.spec, request.clock.now())
+
+    return read
+
+
+def load_frozen_campaign(frozen: FrozenRun) -> Campaign:
+    """Load the campaign as it was launched."""
+    loaded = load_campaign(frozen.folder / "campaign")
+    spec = change_transport(loaded.spec, frozen.manifest.transport)
+    return Campaign(name=frozen.run.name.partition("/")[0], folder=loaded.folder, spec=spec)
+
+
+def read_sender(campaign: Campaign) -> str:
+    """Return the bare address of `from`."""
+    return parse_mailbox(campaign.spec.sender).address
+
+
+def read_accounts(request: Surroundings, name: str) -> Accounts:
+    """Read a run's accounts as they are now."""
+    with request.ledger.read() as tx:
+        return require_accounts(tx, name, request.store, request.clock.now())

@@ -1,0 +1,244 @@
+"""Everything that botocore resolves is honoured: endpoint, FIPS, dual-stack, proxy, CA bundle, credentials."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiobotocore.credentials import AioRefreshableCredentials
+from support.world import World
+
+from engine.account.client import OpenAccount, open_account
+from engine.account.resolved import NotLeanError, resolve_sends
+from engine.campaign.message import Attachment, Envelope, Message
+from engine.delivery.replies import Meaning
+from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_caller
+from engine.delivery.transports.carrier import Answer
+from engine.delivery.transports.ses import SesTransport
+from engine.delivery.transports.ses_documents import Documents
+from engine.errors import ConfigurationError
+
+MESSAGE = Message(1, "ann@example.com", "Hé", "<p>é</p>", "text", (("X-A", "b"),), (("mailrun-row", "1"),))
+ENVELOPE = Envelope("Acme <news@acme.example>", (), (Attachment("a.txt", "text/plain", b"\x00\xff"),), None)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """AWS's environment, and nothing of this machine's."""
+    for name in ("AWS_PROFILE", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-env")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("environment", "host"),
+    [
+        ({}, "email.eu-west-1.amazonaws.com"),
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "email-fips.eu-west-1.amazonaws.com"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "email.eu-west-1.api.aws"),
+        ({"AWS_DEFAULT_REGION": "cn-north-1"}, "email.cn-north-1.amazonaws.com.cn"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "127.0.0.1"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.2:9", "AWS_ENDPOINT_URL_SESV2": "http://127.0.0.1:9"}, "127.0.0.1"),
+    ],
+)
+async def test_the_endpoint_is_the_one_that_botocore_resolves(
+    aws: pytest.MonkeyPatch, environment: dict[str, str], host: str
+):
+    for name, value in environment.items():
+        aws.setenv(name, value)
+    async with open_account() as account:
+        resolved = await resolve_sends(account)
+    assert resolved.host == host
+    assert resolved.paths["SendEmail"] == "/v2/email/outbound-emails"
+    assert resolved.paths["SendBulkEmail"] == "/v2/email/outbound-bulk-emails"
+    assert (resolved.region, resolved.service) == (environment.get("AWS_DEFAULT_REGION", "eu-west-1"), "ses")
+
+
+async def test_a_base_path_of_the_endpoint_is_kept(aws: pytest.MonkeyPatch):
+    aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9/base/path")
+    async with open_account() as account:
+        assert (await resolve_sends(account)).paths["SendEmail"] == "/base/path/v2/email/outbound-emails"
+
+
+async def test_a_profile_gives_region_keys_and_endpoint(aws: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        aws.delenv(name)
+    (tmp_path / "config").write_text("[profile news]\nregion = us-west-2\nuse_fips_endpoint = true\n")
+    (tmp_path / "credentials").write_text("[news]\naws_access_key_id = AKIDP\naws_secret_access_key = s\n")
+    aws.setenv("AWS_PROFILE", "news")
+    async with open_account() as account:
+        assert (await resolve_sends(account)).host == "email-fips.us-west-2.amazonaws.com"
+        assert (await account.credentials.get_frozen_credentials()).access_key == "AKIDP"
+
+
+async def test_through_a_proxy_calls_go_by_aiobotocore_and_it_is_said(
+    aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    aws.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
+    async with open_account() as account:
+        opened = await open_caller(account)
+    assert isinstance(opened.caller, BotocoreCaller)
+    assert not opened.lean
+    assert "proxy" in capsys.readouterr().out
+    aws.setenv("NO_PROXY", "amazonaws.com")
+    async with open_account() as account:
+        opened = await open_caller(account)
+    assert opened.lean
+    opened.close()
+
+
+async def test_the_configured_ca_bundle_is_used_or_its_absence_said(aws: pytest.MonkeyPatch, tmp_path: Path):
+    aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    async with open_account() as account:
+        assert account.verify == str(tmp_path / "missing.pem")
+        with pytest.raises(ConfigurationError, match="CA bundle"):
+            await open_caller(account)
+
+
+async def test_an_unusual_path_goes_by_aiobotocore(aws: pytest.MonkeyPatch):
+    aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9/a%20b")
+    async with open_account() as account:
+        with pytest.raises(NotLeanError):
+            await resolve_sends(account)
+
+
+@asynccontextmanager
+async def reach(world: World, aws: pytest.MonkeyPatch) -> AsyncIterator[OpenAccount]:
+    for name, value in world.environment().items():
+        if name.startswith("AWS_"):
+            aws.setenv(name, value)
+    async with open_account() as account:
+        yield account
+
+
+async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws: pytest.MonkeyPatch):
+    async with reach(world, aws) as account:
+        lean = await open_caller(account)
+        assert lean.lean
+        for caller in (lean.caller, BotocoreCaller(account.client)):
+            transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
+            item = transport.prepare(MESSAGE)
+            assert [reply.meaning for reply in await transport.send([item])] == [Meaning.SENT]
+            assert [reply.meaning for reply in await transport.send([item, item])] == [Meaning.SENT] * 2
+        lean.close()
+    kept = ("to", "from", "subject", "html", "text", "tags", "headers", "attachments")
+    messages = [{name: message.get(name) for name in kept} for message in world.accepted()]
+    assert len(messages) == 6
+    assert all(message == messages[0] for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("fault", "meaning"),
+    [
+        ("throttle", Meaning.SLOW_DOWN),
+        ("reject", Meaning.REFUSED),
+        ("pause_account", Meaning.PAUSE),
+        ("drop_after", Meaning.IN_DOUBT),
+        ("cut_200", Meaning.IN_DOUBT),
+        ("empty_200", Meaning.IN_DOUBT),
+        ("bad_gateway_after", Meaning.IN_DOUBT),
+    ],
+)
+@pytest.mark.parametrize("lean", [True, False])
+async def test_both_ways_read_replies_the_same(
+    world: World, aws: pytest.MonkeyPatch, fault: str, meaning: Meaning, *, lean: bool
+):
+    async with reach(world, aws) as account:
+        opened = await open_caller(account)
+        caller = opened.caller if lean else BotocoreCaller(account.client)
+        transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
+        await asyncio.to_thread(world.fault, fault)
+        (reply,) = await transport.send([transport.prepare(MESSAGE)])
+        assert reply.meaning is meaning
+        opened.close()
+
+
+@dataclass
+class KeptRequests:
+    heads: list[bytes]
+
+    async def post(self, head: bytes, body: bytes) -> Answer:  # noqa: ARG002 - a carrier's signature
+        self.heads.append(head)
+        return Answer(200, "", b'{"MessageId":"1"}')
+
+
+@pytest.mark.usefixtures("aws")
+async def test_temporary_credentials_are_refreshed_in_mid_run_and_sign_with_their_own_token():
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - of this story alone
+
+    served = [("AKID1", "token-1", 60), ("AKID2", "token-2", 3600)]
+
+    async def refresh() -> dict[str, Any]:
+        key, token, seconds = served.pop(0)
+        expiry = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        return {"access_key": key, "secret_key": "s", "token": token, "expiry_time": expiry}
+
+    credentials = AioRefreshableCredentials.create_from_metadata(await refresh(), refresh, "test")
+    async with open_account() as account:
+        resolved = await resolve_sends(account)
+    kept = KeptRequests([])
+    now = 1_000.0
+    caller = LeanCaller(resolved, credentials, kept, now=lambda: now)  # type: ignore[arg-type] # as far as it is used
+    await caller.call("SendEmail", b"{}")
+    now += 5.0
+    await caller.call("SendEmail", b"{}")
+    assert b"Credential=AKID2/" in kept.heads[-1]
+    assert b"X-Amz-Security-Token: token-2\r\n" in kept.heads[-1]
+    assert not served
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_lost_source_of_credentials_pauses_the_run():
+    from botocore.exceptions import CredentialRetrievalError  # noqa: PLC0415 - of this story alone
+
+    class Gone:
+        async def get_frozen_credentials(self) -> None:
+            raise CredentialRetrievalError(provider="x", error_msg="gone")
+
+    async with open_account() as account:
+        resolved = await resolve_sends(account)
+    kept = KeptRequests([])
+    caller = LeanCaller(resolved, Gone(), kept)  # type: ignore[arg-type] # as above
+    transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
+    (reply,) = await transport.send([transport.prepare(MESSAGE)])
+    assert (reply.meaning, bool(reply.remedy), kept.heads) == (Meaning.PAUSE, True, [])
+
+
+def make_bulk_answer(count: int) -> bytes:
+    return orjson.dumps({"BulkEmailEntryResults": [{"Status": "SUCCESS", "MessageId": str(i)} for i in range(count)]})
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_a_bulk_answer_of_another_length_leaves_all_in_doubt(count: int):
+    class Fixed:
+        async def call(self, operation: str, body: bytes) -> Answer:  # noqa: ARG002 - a caller's signature
+            return Answer(200, "", make_bulk_answer(count))
+
+    transport = SesTransport(Fixed(), Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
+    replies = await transport.send([transport.prepare(MESSAGE)] * 2)
+    assert [reply.meaning for reply in replies] == [Meaning.IN_DOUBT] * 2
+
+
+def test_what_does_not_fit_a_bulk_call_is_prepared_for_its_own(capsys: pytest.CaptureFixture[str]):
+    transport = SesTransport(None, Documents(ENVELOPE), sender_address="n@acme.example", bulk=True)  # type: ignore[arg-type] # nothing is sent
+    small = transport.prepare(MESSAGE)
+    assert small.group == ("Subject", "Html", "Text")
+    large = Message(2, "b@example.com", "s", "x" * 300_000, None, (), ())
+    braces = Message(3, "c@example.com", "s", "{{ x }}", None, (), ())
+    assert [transport.prepare(one).group for one in (large, braces, large)] == [None, None, None]
+    said = capsys.readouterr().out
+    assert said.count("too large") == 1
+    assert said.count("{{") == 1
+    heavy = Envelope("a@b.example", (), (Attachment("a.bin", "application/octet-stream", b"x" * 900_000),), None)
+    weighed = SesTransport(None, Documents(heavy), sender_address="n@acme.example", bulk=True)  # type: ignore[arg-type] # as above
+    assert weighed.prepare(MESSAGE).group is None

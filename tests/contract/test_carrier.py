@@ -1,0 +1,220 @@
+"""The carrier against a server with bad manners: what was certainly never sent, and what is in doubt."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import trustme
+
+from engine.delivery.transports import carrier as carrier_module
+from engine.delivery.transports.carrier import Answer, Carrier, InDoubtError, NeverSentError
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"MessageId":"1"}'
+HEAD = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Counts what it gets, and answers as it is told."""
+
+    def __init__(self, *answers: bytes | str) -> None:
+        self.answers = list(answers)
+        self.requests = 0
+        self.connections = 0
+        self.hang = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.handling: set[asyncio.Task[None]] = set()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.handling.add(task)
+        try:
+            while await self._serve_one(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        self.requests += 1
+        self.asked.set()
+        answer = self.answers.pop(0) if self.answers else OK
+        if answer == "hang":
+            await self.hang.wait()
+        elif answer == "reset":
+            writer.transport.abort()
+        elif isinstance(answer, bytes):
+            cut = answer.endswith(b"[close]")
+            writer.write(answer.removesuffix(b"[close]"))
+            await writer.drain()
+            return not cut
+        return False
+
+
+@asynccontextmanager
+async def serving(*answers: bytes | str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, int]]:
+    server = Server(*answers)
+    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server, listening.sockets[0].getsockname()[1]
+    finally:
+        server.hang.set()
+        listening.close()
+        await asyncio.gather(*server.handling)
+
+
+@asynccontextmanager
+async def carrying(port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Carrier]:
+    carrier = Carrier(host=host, port=port, tls=tls, connect_seconds=0.5)
+    try:
+        yield carrier
+    finally:
+        carrier.close()
+        for _ in range(3):  # until the transports have closed themselves
+            await asyncio.sleep(0)
+
+
+async def test_an_answer_arrives_whole_and_the_connection_is_used_again():
+    async with serving() as (server, port), carrying(port) as carrier:
+        for _ in range(3):
+            assert await carrier.post(HEAD, b"{}") == Answer(200, "", b'{"MessageId":"1"}')
+        assert (server.requests, server.connections, carrier.open_connections) == (3, 1, 1)
+
+
+async def test_calls_at_once_have_a_connection_each():
+    async with serving() as (server, port), carrying(port) as carrier:
+        await asyncio.gather(*(carrier.post(HEAD, b"{}") for _ in range(5)))
+        assert server.connections == 5
+
+
+async def test_status_error_type_and_chunked_bodies_are_read():
+    chunked = (
+        b"HTTP/1.1 429 Too Many\r\nX-Amzn-ErrorType: TooManyRequestsException\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    )
+    async with serving(chunked) as (server, port), carrying(port) as carrier:
+        assert await carrier.post(HEAD, b"{}") == Answer(429, "TooManyRequestsException", b"{}")
+        await carrier.post(HEAD, b"{}")
+        assert server.connections == 1
+
+
+async def test_an_interim_answer_is_not_taken_for_the_real_one():
+    async with serving(b"HTTP/1.1 100 Continue\r\n\r\n" + OK) as (_, port), carrying(port) as carrier:
+        assert (await carrier.post(HEAD, b"{}")).status == 200
+
+
+IN_DOUBT = {
+    "closed after reading": b"[close]",
+    "reset after reading": "reset",
+    "cut in the head": b"HTTP/1.1 200 O[close]",
+    "cut in the body": b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"Mess[close]',
+    "no HTTP": b"220 mail.example ESMTP\r\n[close]",
+    "an endless body": b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 1_100_000,
+}
+
+
+@pytest.mark.parametrize("answer", IN_DOUBT.values(), ids=IN_DOUBT)
+async def test_whatever_happens_after_the_request_was_begun_is_in_doubt_and_sent_once(answer: bytes | str):
+    async with serving(answer) as (server, port), carrying(port) as carrier:
+        with pytest.raises(InDoubtError):
+            await carrier.post(HEAD, b"{}")
+        assert server.requests == 1
+        assert (await carrier.post(HEAD, b"{}")).status == 200  # on a new connection
+        assert server.connections == 2
+
+
+async def test_no_answer_in_time_is_in_doubt(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(carrier_module, "ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr(carrier_module, "_SWEEP_SECONDS", 0.01)
+    async with serving("hang") as (server, port), carrying(port) as carrier:
+        with pytest.raises(InDoubtError, match="no answer within"):
+            await carrier.post(HEAD, b"{}")
+        assert server.requests == 1
+
+
+async def test_a_refused_connection_and_an_unknown_name_were_never_sent():
+    async with serving() as (_, port):
+        pass
+    async with carrying(port) as carrier:
+        with pytest.raises(NeverSentError):
+            await carrier.post(HEAD, b"{}")
+    async with carrying(port, host="name.invalid") as carrier:
+        with pytest.raises(NeverSentError):
+            await carrier.post(HEAD, b"{}")
+
+
+async def test_waiting_for_a_connection_is_bounded_also_where_tls_is_never_answered():
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)  # TCP alone answers
+    port = silent.sockets[0].getsockname()[1]
+    async with carrying(port, tls=ssl.create_default_context()) as carrier:
+        carrier.connect_seconds = 0.05
+        with pytest.raises(NeverSentError, match="within"):
+            await carrier.post(HEAD, b"{}")
+    silent.close()
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_tls_is_checked_and_a_stranger_is_never_sent_anything():
+    authority, stranger = trustme.CA(), trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    ours, wrong = ssl.create_default_context(), ssl.create_default_context()
+    authority.configure_trust(ours)
+    stranger.configure_trust(wrong)
+    async with serving(tls=theirs) as (server, port):
+        async with carrying(port, tls=ours) as carrier:
+            assert (await carrier.post(HEAD, b"{}")).status == 200
+        async with carrying(port, tls=wrong) as carrier:
+            with pytest.raises(NeverSentError, match="certificate"):
+                await carrier.post(HEAD, b"{}")
+        assert server.requests == 1
+
+
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used():
+    async with serving(OK + b"[close]") as (server, port), carrying(port) as carrier:
+        await carrier.post(HEAD, b"{}")
+        while carrier.open_connections:  # noqa: ASYNC110 - the carrier has no event for it
+            await asyncio.sleep(0)
+        assert (await carrier.post(HEAD, b"{}")).status == 200
+        assert (server.requests, server.connections) == (2, 2)
+
+
+async def test_idle_connections_are_closed_before_ses_closes_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(carrier_module, "IDLE_SECONDS", 0.0)
+    async with serving() as (server, port), carrying(port) as carrier:
+        await carrier.post(HEAD, b"{}")
+        await carrier.post(HEAD, b"{}")
+        assert server.connections == 2
+
+
+async def test_a_cancelled_call_does_not_leave_its_answer_to_the_next_one():
+    async with serving("hang") as (server, port), carrying(port) as carrier:
+        call = asyncio.create_task(carrier.post(HEAD, b"{}"))
+        await server.asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert (await carrier.post(HEAD, b"{}")).status == 200
+        assert server.connections == 2
+
+
+async def test_closing_ends_calls_under_way_in_doubt():
+    async with serving("hang") as (server, port), carrying(port) as carrier:
+        call = asyncio.create_task(carrier.post(HEAD, b"{}"))
+        await server.asked.wait()
+        carrier.close()
+        with pytest.raises(InDoubtError):
+            await call

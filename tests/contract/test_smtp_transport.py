@@ -1,0 +1,233 @@
+"""SMTP: TLS, AUTH, reuse and reconnect, SES's headers, and what bad manners mean."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+import trustme
+from pydantic import SecretStr
+from support.smtp import NAME, PASSWORD, Mailroom, run_script, run_smtp
+
+from engine.campaign.message import Envelope, Message
+from engine.delivery.replies import Meaning, Reply
+from engine.delivery.transports import smtp as smtp_module
+from engine.delivery.transports.mime import to_seven_bit
+from engine.delivery.transports.smtp import SmtpTransport
+from engine.delivery.transports.smtp_server import SmtpServer, derive_password, parse_server
+from engine.errors import ConfigurationError
+from engine.settings import Settings
+
+TAGS = (("mailrun-campaign", "c"), ("mailrun-key", "k"), ("mailrun-row", "7"))
+MESSAGE = Message(7, "ann@example.com", "Hé", "<p>é</p>", "Grüße\n.\n..dots\n", (("X-A", "b"),), TAGS)
+ENVELOPE = Envelope("Acme <news@acme.example>", ("help@acme.example",), (), "marketing")
+SENDER = "news@acme.example"
+
+
+@asynccontextmanager
+async def transporting(port: int, **given: object) -> AsyncIterator[SmtpTransport]:
+    server = SmtpServer(**({"host": "127.0.0.1", "port": port, "security": "none"} | given))  # type: ignore[arg-type] # as each test has it
+    transport = SmtpTransport(server, ENVELOPE, sender_address=SENDER)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+async def send(transport: SmtpTransport, message: Message = MESSAGE) -> Reply:
+    (reply,) = await transport.send([transport.prepare(message)])
+    return reply
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
+    authority, path = trustme.CA(), tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context, path
+
+
+async def test_a_message_arrives_whole_and_its_id_is_taken_from_the_250():
+    room = Mailroom()
+    async with run_smtp(room) as port, transporting(port) as transport:
+        assert await send(transport) == Reply(Meaning.SENT, message_id="0100-0001")
+    ((sender, recipients, content),) = room.accepted
+    assert (sender, recipients) == (SENDER, ["ann@example.com"])
+    mail = message_from_bytes(content, policy=policy.default)
+    assert mail["Subject"] == "Hé"
+    assert mail["Message-ID"] == "<c.k.7@acme.example>"
+    assert mail["Date"] is not None
+    assert mail["X-SES-MESSAGE-TAGS"] is None
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert text.get_content().replace("\r\n", "\n") == "Grüße\n.\n..dots\n"
+
+
+async def test_ses_gets_its_own_headers():
+    room = Mailroom()
+    async with run_smtp(room) as port, transporting(port, ses=True) as transport:
+        await send(transport)
+    mail = message_from_bytes(room.accepted[0][2])
+    assert mail["X-SES-CONFIGURATION-SET"] == "marketing"
+    assert mail["X-SES-MESSAGE-TAGS"] == "mailrun-campaign=c, mailrun-key=k, mailrun-row=7"
+    assert mail["Message-ID"] is None
+
+
+@pytest.mark.parametrize("kind", ["starttls", "tls"])
+async def test_tls_and_login(certificates: tuple[ssl.SSLContext, Path], kind: str):
+    context, bundle = certificates
+    room, secure = Mailroom(), {kind: context}
+    given = {"security": kind, "ca_bundle": str(bundle)}
+    login = {"username": NAME.decode(), "password": PASSWORD.decode()}
+    async with run_smtp(room, **secure, auth=kind == "starttls") as port:
+        async with transporting(port, **given, **(login if kind == "starttls" else {})) as transport:
+            assert (await send(transport)).meaning is Meaning.SENT
+        if kind == "starttls":
+            async with transporting(port, **given, **(login | {"password": "wrong"})) as transport:
+                reply = await send(transport)
+                assert (reply.meaning, bool(reply.remedy)) == (Meaning.PAUSE, True)
+            async with transporting(port, **given) as transport:
+                assert (await send(transport)).meaning is Meaning.PAUSE  # 530: log in first
+        async with transporting(port, **(given | {"ca_bundle": None})) as transport:
+            assert (await send(transport)).meaning is Meaning.UNREACHABLE  # a stranger's certificate
+    assert len(room.accepted) == 1
+
+
+async def test_a_server_without_starttls_is_never_sent_anything_in_the_open():
+    room = Mailroom()
+    async with run_smtp(room) as port, transporting(port, security="starttls") as transport:
+        assert (await send(transport)).meaning is Meaning.UNREACHABLE
+    assert not room.accepted
+
+
+async def test_connections_are_used_again_and_renewed_after_many_messages(monkeypatch: pytest.MonkeyPatch):
+    room = Mailroom()
+    async with run_smtp(room) as port, transporting(port) as transport:
+        for _ in range(3):
+            await send(transport)
+        assert room.connections == 1
+        monkeypatch.setattr(smtp_module, "MESSAGES_A_CONNECTION", 3)
+        await send(transport)
+        assert room.connections == 2
+        await asyncio.gather(*(send(transport) for _ in range(4)))
+        assert room.connections > 2
+    assert len(room.accepted) == 8
+
+
+MANNERS = {
+    "mail:454 Throttling failure: Maximum sending rate exceeded.": (Meaning.SLOW_DOWN, 0),
+    "mail:554 Access denied": (Meaning.PAUSE, 0),
+    "mail:drop": (Meaning.UNREACHABLE, 0),
+    "rcpt:553 Invalid email address.": (Meaning.REFUSED, 0),
+    "rcpt:450 Mailbox busy": (Meaning.RETRY, 0),
+    "rcpt:drop": (Meaning.UNREACHABLE, 0),
+    "refuse:454 Throttling failure: Maximum sending rate exceeded.": (Meaning.SLOW_DOWN, 0),
+    "refuse:454 Throttling failure: Daily message quota exceeded.": (Meaning.QUOTA, 0),
+    "refuse:451 Temporary service failure": (Meaning.RETRY, 0),
+    "refuse:552 Message is too long.": (Meaning.REFUSED, 0),
+    f"refuse:554 Message rejected: Email address is not verified: {SENDER}": (Meaning.PAUSE, 0),
+    "refuse:421 closing": (Meaning.UNREACHABLE, 0),
+    "after:drop": (Meaning.IN_DOUBT, 1),
+}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+async def test_bad_manners_mean_one_thing_each_and_the_next_message_goes(manner: str):
+    room, (meaning, accepted) = Mailroom([manner]), MANNERS[manner]
+    async with run_smtp(room) as port, transporting(port) as transport:
+        assert (await send(transport)).meaning is meaning
+        assert len(room.accepted) == accepted
+        assert (await send(transport)).meaning is Meaning.SENT
+        assert len(room.accepted) == accepted + 1
+
+
+HELLO = (b"220 mail.test\r\n", b"250 mail.test\r\n")
+SCRIPTS = {
+    "no greeting": ((b"",), Meaning.UNREACHABLE),
+    "busy": ((b"421 Too many concurrent SMTP connections\r\n",), Meaning.UNREACHABLE),
+    "not SMTP": ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), Meaning.UNREACHABLE),
+    "gone after EHLO": ((*HELLO, b""), Meaning.UNREACHABLE),
+    "gone before 354": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b""), Meaning.UNREACHABLE),
+    "refuses DATA": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"554 no\r\n", b"250 reset\r\n"), Meaning.REFUSED),
+    "gone after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b""), Meaning.IN_DOUBT),
+    "no reply after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250-"), Meaning.IN_DOUBT),
+    "nonsense after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"hello\r\n"), Meaning.IN_DOUBT),
+    "many lines": (
+        (*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250-2.0.0 fine\r\n250 2.0.0 Ok: queued as 4XyZ12\r\n"),
+        Meaning.SENT,
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "meaning"), SCRIPTS.values(), ids=SCRIPTS)
+async def test_scripted_servers(lines: tuple[bytes, ...], meaning: Meaning, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 0.2)
+    async with run_script(*lines) as port:
+        async with transporting(port) as transport:
+            reply = await send(transport)
+        assert reply.meaning is meaning
+        assert reply.message_id == ("4XyZ12" if meaning is Meaning.SENT else None)
+
+
+async def test_a_server_that_is_not_there_is_unreachable():
+    async with run_script(b"") as port:
+        pass
+    async with transporting(port) as transport:
+        assert (await send(transport)).meaning is Meaning.UNREACHABLE
+
+
+def test_a_server_without_8bitmime_gets_seven_bits_with_the_same_content():
+    kind = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+    mail = b"Subject: x\r\n" + kind + b"\r\nGr\xc3\xbc\xc3\x9fe\r\n"
+    seven = to_seven_bit(mail)
+    assert seven.isascii()
+    assert message_from_bytes(seven, policy=policy.default).get_content().strip() == "Grüße"
+    assert to_seven_bit(b"Subject: x\r\n\r\nplain\r\n") == b"Subject: x\r\n\r\nplain\r\n"
+
+
+@pytest.mark.parametrize(
+    ("region", "password"),
+    [
+        ("us-east-1", "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9"),
+        ("eu-west-1", "BMW5RDrXmmVs0lV7GpI4oLkHXpZ4stDsk6q91z1g38Pk"),
+    ],
+)
+def test_the_smtp_password_is_derived_as_aws_publishes_it(region: str, password: str):
+    assert derive_password("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", region) == password
+
+
+def read_server(url: str, **more: str) -> SmtpServer:
+    secret = SecretStr(more.get("password", ""))
+    return parse_server(
+        Settings(workspace=Path("nowhere"), smtp_url=url, smtp_username=more.get("username", ""), smtp_password=secret)
+    )
+
+
+def test_servers_are_read_from_their_urls():
+    assert read_server("smtp://mail.example").url == "smtp://mail.example:587"
+    assert read_server("smtps://mail.example:2465").security == "tls"
+    plain = read_server("smtp+plain://127.0.0.1:2525", username="u", password="p")
+    assert (plain.security, plain.port, plain.username, plain.password) == ("none", 2525, "u", "p")
+    assert "p" not in repr(plain).replace("plain", "").partition("password")[2]
+    assert read_server("smtp://email-smtp.eu-west-1.amazonaws.com").ses
+
+
+@pytest.mark.parametrize(
+    "url", ["mail.example", "http://mail.example", "smtp://", "smtp://u:p@mail.example", "smtp://h/path", "smtp://h:0x"]
+)
+def test_what_is_no_server_is_refused_with_what_to_write(url: str):
+    with pytest.raises(ConfigurationError) as refused:
+        read_server(url)
+    assert refused.value.remedy
+    assert ":p@" not in str(refused.value)
+
+
+def test_a_password_never_crosses_the_network_in_the_open():
+    with pytest.raises(ConfigurationError, match="in the open"):
+        read_server("smtp+plain://mail.example", username="u", password="p")

@@ -1,0 +1,130 @@
+"""SMTP servers for tests: a decent one with TLS and AUTH, and a library of named bad manners."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
+NAME, PASSWORD = b"AKIDSMTP", b"smtp-password"
+
+
+@dataclass
+class Mailroom:
+    """What a server accepted, and how it behaves to the next messages.
+
+    Attributes:
+        manners: bad ones, each for one message in turn; when none is left the server behaves.
+    """
+
+    manners: list[str] = field(default_factory=list)
+    accepted: list[tuple[str, list[str], bytes]] = field(default_factory=list)
+    connections: int = 0
+
+    async def handle_MAIL(self, server: SMTP, _s: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return await self._behave("mail", server) or "250 OK"
+
+    async def handle_RCPT(  # noqa: N802 - as above
+        self, server: SMTP, _s: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if told := await self._behave("rcpt", server):
+            return told
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
+        if (told := await self._behave("refuse", server)) is not None:
+            return told
+        assert envelope.mail_from is not None
+        assert isinstance(envelope.content, bytes)
+        self.accepted.append((envelope.mail_from, list(envelope.rcpt_tos), envelope.content))
+        if (told := await self._behave("after", server)) is not None:
+            return told
+        return f"250 Ok 0100-{len(self.accepted):04d}"
+
+    async def _behave(self, moment: str, server: SMTP) -> str | None:
+        if not self.manners or not self.manners[0].startswith(f"{moment}:"):
+            return None
+        what = self.manners.pop(0).partition(":")[2]
+        if what == "drop":
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+            await asyncio.sleep(0)
+            return ""
+        return what
+
+
+def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
+    return AuthResult(success=(data.login, data.password) == (NAME, PASSWORD), handled=False)
+
+
+@asynccontextmanager
+async def run_smtp(
+    mailroom: Mailroom, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, auth: bool = False
+) -> AsyncIterator[int]:
+    """Serve on loopback; gives the port."""
+    loop = asyncio.get_running_loop()
+
+    def make() -> SMTP:
+        mailroom.connections += 1
+        return SMTP(
+            mailroom,
+            loop=loop,
+            hostname="mail.test",
+            tls_context=starttls,
+            require_starttls=starttls is not None,
+            auth_required=auth,
+            auth_require_tls=starttls is not None,
+            authenticator=authenticate if auth else None,
+        )
+
+    server = await loop.create_server(make, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+def script(*lines: bytes) -> Script:
+    """Answer each line of the client with the next of these; an empty one closes the connection.
+
+    After `354` everything up to the final dot counts as one line.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            for number, line in enumerate(lines):
+                if number:
+                    await (reader.readuntil(b"\r\n.\r\n") if lines[number - 1][:3] == b"354" else reader.readline())
+                if not line:
+                    break
+                writer.write(line)
+                await writer.drain()
+            else:
+                await reader.read()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    return serve
+
+
+@asynccontextmanager
+async def run_script(*lines: bytes) -> AsyncIterator[int]:
+    """Serve one script to every connection; gives the port."""
+    server = await asyncio.start_server(script(*lines), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()

@@ -1,0 +1,73 @@
+"""[delivery], [window], [domains], [warmup]: what they accept, and what they say about what they do not."""
+
+import pytest
+
+from engine.campaign.spec import CampaignSpec, change_transport, parse_spec
+from engine.errors import ConfigurationError, UsageError
+
+HEAD = (
+    'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n[content]\ntext = "t"\n'
+)
+
+
+def parse(text: str) -> CampaignSpec:
+    return parse_spec(HEAD + text, file="campaign.toml")
+
+
+def test_every_key_is_read():
+    spec = parse(
+        '[delivery]\ncall = "bulk"\noutbox = "mbox"\nat_quota = "wait"\n'
+        '[window]\nfrom = "09:00"\nto = "20:00"\ntimezone = "column:tz"\noutside = "pause"\nnot_after = "12:00"\n'
+        '[domains."gmail.com"]\nmax_rate = 20\n[warmup]\ncaps = [1, 2]\n'
+    )
+    assert (spec.delivery.call, spec.delivery.outbox, spec.delivery.at_quota) == ("bulk", "mbox", "wait")
+    assert (spec.window.opens, spec.window.closes, spec.window.column, spec.window.zone.key) == (
+        "09:00",
+        "20:00",
+        "tz",
+        "UTC",
+    )
+    assert spec.domains["gmail.com"].max_rate == 20
+    assert spec.warmup is not None
+    assert spec.warmup.caps == (1, 2)
+
+
+def test_without_them_messages_leave_at_any_time_and_at_one_rate():
+    spec = parse("")
+    assert (spec.window.opens, spec.window.not_after, spec.domains, spec.warmup) == (None, None, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[delivery]\ntransport = "smtp"\ncall = "bulk"', "bulk"),
+        ('[delivery]\ntransport = "pigeon"', "outbox"),
+        ('[window]\nfrom = "9:00"\nto = "20:00"', "09:00"),
+        ('[window]\nfrom = "24:00"\nto = "20:00"', "time of day"),
+        ('[window]\nfrom = "09:00"', "both from and to"),
+        ('[window]\nfrom = "09:00"\nto = "09:00"', "pass midnight"),
+        ('[window]\ntimezone = "Europe/Berlim"', "Europe/Berlin"),
+        ('[window]\ntimezone = "column:"', "column:NAME"),
+        ('[window]\nnot_after = "noon"', "12:00"),
+        ('[window]\nnot_after = "2026-12-24T18:00:00"', "+01:00"),
+        ('[domains."Gmail.com"]\nmax_rate = 1', "lower case"),
+        ('[domains."gmail"]\nmax_rate = 1', "receiver domain"),
+        ('[domains."gmail.com"]\nmax_rate = 0', "greater than 0"),
+        ('[domains."gmail.com"]\nmax_rat = 1', "max_rat"),
+        ("[warmup]\ncaps = []", "caps"),
+        ("[warmup]\ncaps = [0]", "caps"),
+        ("[warmup]\ncap = [1]", "cap"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_to_write(text: str, said: str):
+    with pytest.raises(ConfigurationError) as refused:
+        parse(text)
+    assert said in str(refused.value)
+    assert "campaign.toml" in refused.value.where
+
+
+def test_another_transport_is_taken_over_or_refused_where_it_cannot_be():
+    assert change_transport(parse(""), None) == parse("")
+    assert change_transport(parse(""), "outbox").delivery.transport == "outbox"
+    with pytest.raises(UsageError, match="smtp"):
+        change_transport(parse('[delivery]\ncall = "bulk"'), "smtp")

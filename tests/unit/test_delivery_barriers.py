@@ -1,0 +1,334 @@
+"""Budgets, windows, deadlines, limits and concurrency, under a virtual clock."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.clock import START, VirtualClock
+
+from engine.account.quota import Quota
+from engine.campaign.spec import CampaignSpec, parse_spec
+from engine.delivery.barriers import Budget, Hours
+from engine.delivery.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
+from engine.delivery.forecast import forecast_sending
+from engine.delivery.gate import Gate
+from engine.delivery.others import OtherSenders
+from engine.delivery.pacer import Pacer
+from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.window import Window, ZonedWindows, find_deadline, find_zone
+from engine.run.hands import Load, needs_hand
+from engine.run.limits import Limits
+
+BERLIN = ZoneInfo("Europe/Berlin")
+ENDED = StopReason(StopCause.PAUSED, "used up", "later")
+QUOTA = Quota(100.0, 1_000.0, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+
+
+class TimedStop(Stop):
+    """A stop whose waits move the clock on."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.waited: list[float] = []
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        await asyncio.sleep(0)
+        self.waited.append(seconds or 0.0)
+        self.clock.advance(seconds or 0.0)
+        return self.requested
+
+
+def make_spec(delivery: str = "") -> CampaignSpec:
+    return parse_spec(
+        'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n'
+        f'[content]\ntext = "t"\n[delivery]\n{delivery}',
+        file="campaign.toml",
+    )
+
+
+async def test_a_budget_pauses_the_run_when_reading_it_again_shows_nothing_left(clock: VirtualClock):
+    stop, read = TimedStop(clock), []
+
+    async def reread() -> None:
+        read.append(clock.monotonic())
+
+    budget = Budget("the quota", 3, reread, lambda: ENDED, stop, clock)
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop, [budget])
+    assert [await gate.admit(1) for _ in range(4)] == [True, True, True, False]
+    assert stop.reason is ENDED
+    assert len(read) == 1
+
+
+async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: VirtualClock):
+    stop = TimedStop(clock)
+    budget: Budget
+
+    async def reread() -> None:
+        budget.left = 2.0 if clock.now() >= START + timedelta(hours=1) else 0.0
+
+    budget = Budget("the quota", 1, reread, None, stop, clock)
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop, [budget])
+    assert await gate.admit(1)
+    assert await gate.admit(1)
+    assert timedelta(hours=1) <= clock.now() - START <= timedelta(hours=1, minutes=1)
+    assert not stop.requested
+
+
+async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
+    async def reread() -> None: ...
+
+    budget = Budget("the quota", 1, reread, lambda: ENDED, TimedStop(clock), clock)
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, TimedStop(clock), [budget])
+    assert await gate.admit(1)
+    gate.give_back(1)
+    assert await gate.admit(1)
+    assert gate.admitted == 1
+
+
+async def test_calls_never_carry_more_than_half_a_second_of_the_rate_nor_more_than_is_left(clock: VirtualClock):
+    async def reread() -> None: ...
+
+    budget = Budget("the quota", 20, reread, None, TimedStop(clock), clock)
+    for rate, most in ((1.0, 1), (14.0, 7), (1_000.0, 20)):
+        gate = Gate(Pacer(rate, clock.monotonic()), clock, TimedStop(clock), [budget])
+        assert gate.most_at_once(50, 0.5) == most
+    assert Gate(Pacer(1_000.0, 0.0), clock, TimedStop(clock)).most_at_once(50, 0.5) == 50
+
+
+async def test_a_worker_that_joins_holds_until_the_others_have_seen_it(clock: VirtualClock):
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, TimedStop(clock))
+    begin = clock.monotonic()
+    gate.hold(1.5)
+    assert await gate.admit(1)
+    assert clock.monotonic() - begin >= 1.5
+
+
+WINDOWS = st.tuples(st.times(), st.times()).filter(lambda pair: pair[0] != pair[1])
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
+MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC))  # noqa: DTZ001 - made UTC
+
+
+@given(pair=WINDOWS, zone=ZONES, now=MOMENTS)
+def test_a_window_is_open_when_the_local_time_is_in_it_and_opens_within_a_day_or_so(
+    pair: tuple[time, time], zone: str, now: datetime
+):
+    window = Window(pair[0].replace(tzinfo=None), pair[1].replace(tzinfo=None))
+    closed = window.seconds_closed(now, ZoneInfo(zone))
+    assert 0.0 <= closed <= 25 * 3600
+    local = now.astimezone(ZoneInfo(zone)).time()
+    inside = (
+        window.opens <= local < window.closes
+        if window.opens < window.closes
+        else local >= window.opens or local < window.closes
+    )
+    before, after = (now + timedelta(days=days) for days in (-1, 1))
+    if before.astimezone(ZoneInfo(zone)).utcoffset() == after.astimezone(ZoneInfo(zone)).utcoffset():
+        assert (closed == 0.0) is inside
+
+
+def test_a_window_over_midnight_is_one_window():
+    night = Window(time(22), time(6))
+    assert night.seconds_closed(datetime(2026, 11, 24, 23, tzinfo=UTC), ZoneInfo("UTC")) == 0.0
+    assert night.seconds_closed(datetime(2026, 11, 24, 5, 59, tzinfo=UTC), ZoneInfo("UTC")) == 0.0
+    assert night.seconds_closed(datetime(2026, 11, 24, 6, tzinfo=UTC), ZoneInfo("UTC")) == 16 * 3600
+
+
+def test_recipients_have_the_window_of_their_own_zone():
+    windows = ZonedWindows(Window(time(9), time(20)))
+    now = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    assert windows.seconds_closed("UTC", now) == 0.0
+    assert windows.seconds_closed("Asia/Tokyo", now) == 0.0
+    assert windows.seconds_closed("America/New_York", now) == 5 * 3600
+    assert windows.seconds_closed("America/New_York", now + timedelta(hours=5)) == 0.0
+    assert windows.seconds_closed("Mars/Base", now) == 0.0
+    assert find_zone("Mars/Base") is find_zone("") is find_zone(None) is find_zone("../etc/passwd") is None
+
+
+async def test_hours_wait_for_the_window_or_pause_or_end_at_the_deadline(clock: VirtualClock):
+    window = Window(time(10, 30), time(20))
+    stop = TimedStop(clock)
+    hours = Hours(window, ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
+    assert not hours.is_open(1)
+    await hours.wait(1)
+    assert clock.now() >= START + timedelta(hours=1, minutes=30)
+    assert hours.is_open(1)
+    clock.advance(10 * 3600)
+    assert not hours.is_open(1)
+    stop = TimedStop(clock)
+    await Hours(window, ZoneInfo("UTC"), None, pauses=True, stop=stop, clock=clock).wait(1)
+    assert stop.reason is not None
+    assert "opens at 2026-11-25 10:30 UTC" in stop.reason.text
+    late = Hours(None, BERLIN, clock.now(), pauses=False, stop=TimedStop(clock), clock=clock)
+    assert not late.is_open(1)
+    await late.wait(1)
+    assert late.stop.reason is not None
+    assert "not_after has passed" in late.stop.reason.text
+
+
+@pytest.mark.parametrize(
+    ("not_after", "expected"),
+    [
+        (None, None),
+        ("12:00", datetime(2026, 11, 24, 12, tzinfo=BERLIN)),
+        ("2026-12-24T18:00:00+01:00", datetime(2026, 12, 24, 17, tzinfo=UTC)),
+    ],
+)
+def test_a_deadline_is_a_moment_or_a_time_of_the_day_of_planning(not_after: str | None, expected: datetime | None):
+    assert find_deadline(not_after, planned_at=START, zone=BERLIN) == expected
+
+
+def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
+    told = {"": 100, "rate_share = 0.8": 80, "max_rate = 30": 30, "rate_share = 0.2\nmax_rate = 30": 20}
+    for text, rate in told.items():
+        limits = Limits(QUOTA, make_spec(text), 0.0)
+        assert limits.ceiling == rate
+        limits.workers = 4
+        assert limits.ceiling == rate / 4
+        assert limits.left_24_hours == 250
+
+
+def test_other_senders_are_noticed_by_two_readings_and_left_their_rate():
+    limits = Limits(QUOTA, make_spec(), 0.0)
+    own = others = 0
+    for step in range(1, 4):
+        own, others = own + 30 * 60, others + 30 * 40  # we 60 a second, they 40
+        quota = replace(QUOTA, max_24_hours=None, sent_24_hours=own + others)
+        limits.take_over(quota, admitted=own, left=None, now=30.0 * step)
+    assert limits.rate == pytest.approx(60.0)
+    for step in range(4, 6):
+        own += 30 * 60
+        quota = replace(QUOTA, max_24_hours=None, sent_24_hours=own + others)
+        limits.take_over(quota, admitted=own, left=None, now=30.0 * step)
+    assert limits.rate == 100.0
+
+
+def test_a_count_that_lags_behind_a_pause_is_not_taken_for_others():
+    others = OtherSenders()
+    others.observe(sent_24_hours=0, own=0, now=0)
+    others.observe(sent_24_hours=0, own=3_000, now=30)  # nothing is counted yet
+    others.observe(sent_24_hours=3_000, own=3_000, now=60)  # we paused, and the count catches up
+    assert others.rate == 0.0
+
+
+@given(
+    max_rate=st.floats(1, 1_000),
+    steps=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.booleans()), max_size=30),
+)
+def test_the_quota_is_never_overdrawn_however_the_count_lags_and_others_send(
+    max_rate: float, steps: list[tuple[int, int, bool]]
+):
+    sent = counted = others = 0
+    limits = Limits(replace(QUOTA, max_send_rate=max_rate), make_spec(), 0.0)
+    left: float = limits.left_24_hours or 0.0
+    for number, (wish, by_others, catches_up) in enumerate(steps):
+        now_sent = min(wish, int(left))
+        sent, left = sent + now_sent, left - now_sent
+        if catches_up or number % 4 == 3:  # SES's count lags, but not for ever
+            others += min(by_others, 1_000 - sent - others)
+            counted = sent + others
+        told = replace(QUOTA, max_send_rate=max_rate, sent_24_hours=float(counted))
+        limits.take_over(told, admitted=sent, left=left, now=30.0 * (number + 1))
+        left = limits.left_24_hours or 0.0
+        assert sent + others <= 1_000
+        assert left <= 1_000 - max(sent, counted)
+
+
+def test_what_rolled_out_of_the_day_is_free_again():
+    full = replace(QUOTA, sent_24_hours=1_000.0)
+    limits = Limits(full, make_spec(), 0.0)
+    assert limits.left_24_hours == 0
+    limits.take_over(replace(full, sent_24_hours=400.0), admitted=0, left=0.0, now=3_600.0)
+    assert limits.left_24_hours == 600
+
+
+def test_a_forecast_says_when_the_quota_ends_or_the_run():
+    now = datetime(2026, 11, 24, 12, 33, 30, tzinfo=UTC)
+    assert (
+        forecast_sending(recipients=3_200_000, rate=200, left_24_hours=1_100_000, waits=False, now=now)
+        == "3.2 M recipients, 1.1 M left today: pauses at about 14:05"
+    )
+    assert "waits from at about" in forecast_sending(recipients=9, rate=1, left_24_hours=3, waits=True, now=now)
+    one = forecast_sending(recipients=1, rate=1, left_24_hours=None, waits=False, now=now)
+    assert one == "1 recipient: done at about 12:33"
+    assert "2026-11-25" in forecast_sending(recipients=86_400, rate=1, left_24_hours=None, waits=False, now=now)
+
+
+@given(
+    latencies=st.lists(st.floats(0.0001, 30), min_size=1, max_size=60),
+    rate=st.floats(0.1, 20_000),
+    lag=st.floats(0, 1),
+    most=st.integers(1, 2_000),
+)
+def test_concurrency_is_bounded_and_grows_by_twice_at_most(latencies: list[float], rate: float, lag: float, most: int):
+    concurrency = Concurrency(most)
+    for latency in latencies:
+        concurrency.observe(latency)
+        before = concurrency.target
+        concurrency.adjust(calls_per_second=rate, lag_seconds=lag)
+        assert 1 <= concurrency.target <= min(most, max(2 * before, FEWEST))
+
+
+def test_concurrency_follows_littles_law_and_a_late_loop_gets_less():
+    concurrency = Concurrency(MOST)
+    for _ in range(200):
+        concurrency.observe(0.04)
+        concurrency.adjust(calls_per_second=1_000, lag_seconds=0.0)
+    assert concurrency.target == pytest.approx(1_000 * 0.04 * 1.25 + FEWEST, abs=1)
+    for _ in range(50):
+        concurrency.adjust(calls_per_second=20_000, lag_seconds=0.0)
+    assert concurrency.target == pytest.approx(20_000 * 0.04 * 1.25 + FEWEST, abs=1)
+    for _ in range(50):
+        concurrency.adjust(calls_per_second=20_000, lag_seconds=0.05)
+    assert concurrency.target == MOST_WHERE_LATE
+
+
+def test_large_messages_are_bounded_by_memory_and_few_files_by_sockets():
+    concurrency = Concurrency(MOST)
+    for _ in range(200):
+        concurrency.observe(10.0)
+        concurrency.weigh(4 * 1024 * 1024)
+        concurrency.adjust(calls_per_second=1_000, lag_seconds=0.0)
+    assert concurrency.target <= 17
+    assert (find_most(256), find_most(1_000_000), find_most(10)) == (96, MOST, 1)
+
+
+async def test_slots_are_taken_up_to_the_target():
+    slots = Slots(Concurrency(2))
+    await slots.acquire()
+    await slots.acquire()
+    waiting = asyncio.create_task(slots.acquire())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slots.release()
+    await waiting
+    assert slots.used == 2
+
+
+def test_the_lag_meter_tells_the_99th_of_a_hundred():
+    meter = LagMeter()
+    assert meter.p99_seconds == meter.recent_seconds == 0.0
+    for number in range(1, 101):
+        meter.add(number / 1000)
+    assert meter.p99_seconds == pytest.approx(0.1)
+    assert meter.recent_seconds == pytest.approx(0.0955)
+
+
+@pytest.mark.parametrize(
+    ("load", "running", "work_left", "needed"),
+    [
+        (Load(0.95, 0.5), 1, True, True),
+        (Load(0.95, 0.99), 1, True, False),  # the rate is used
+        (Load(0.3, 0.5), 1, True, False),  # it waits for SES, not for the processor
+        (Load(0.95, 0.5), 2, True, False),  # every core has its process
+        (Load(0.95, 0.5), 1, False, False),
+    ],
+)
+def test_another_process_is_started_only_where_one_is_not_enough(
+    load: Load, running: int, *, work_left: bool, needed: bool
+):
+    assert needs_hand(load, running=running, cores=2, work_left=work_left) is needed
