@@ -156,11 +156,11 @@ def test_status_shows_what_a_worker_does(tmp_path: Path):
 
         def told() -> bool:
             shown = world.run("status", "hello/test", "--json")
-            return shown.code == 0 and bool(shown.json.get("workers"))
+            return shown.code == 0 and bool(shown.json.get("vitals"))
 
         world.wait_for_accepted(10, process)
         wait_until(told)
-        (vitals,) = world.run("status", "hello/test", "--json").json["workers"]
+        (vitals,) = world.run("status", "hello/test", "--json").json["vitals"]
         assert vitals["rate_limit"] == 50.0
         assert vitals["concurrency"] >= 1
         assert "calls in flight" in world.run("status", "hello/test").stdout
