@@ -21,13 +21,13 @@ from engine.ledger.feedback import Flag
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.runs import Run
 from engine.run.manifest import read_manifest
+from engine.run.open_lease import PROVED
 from engine.run.planning import FrozenRun, open_run
 from engine.run.resolve import Verdict, list_doubt, rewrite_lease, settle_doubt
 from engine.store.folder import Store
 
 log = structlog.get_logger()
 
-PROVED = "an event proves it"
 TAKEN_BACK = "SES took it back: a Reject or Rendering Failure event"
 _PROOF = Flag.PROVEN | Flag.REJECTED
 

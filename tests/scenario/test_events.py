@@ -157,3 +157,46 @@ def test_in_doubt_is_settled_by_the_events_that_prove_it(tmp_path: Path, ledger_
         assert ids.is_not_null().all()
         assert set(ids) <= {entry["message_id"] for entry in accepted}
         assert world.run("audit", RUN, "--json").code == 0
+
+
+def test_who_is_proven_is_not_sent_to_again_whatever_was_decided_before(tmp_path: Path):
+    with open_world(tmp_path) as world:
+        leave_in_doubt(world)
+        doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["doubt"]}
+        theirs = [entry for entry in world.accepted() if int(entry["tags"]["mailrun-row"]) in doubtful]
+        assert world.run("resolve", RUN, "--resend", "--json").json["unsent"] == CONNECTIONS
+        write_events(world.folder / "events.jsonl", [make_event_of(entry, "Open") for entry in theirs])
+        world.run("events", "import", "events.jsonl")  # after the decision, before the next launch
+        launched = world.launch()
+        assert (launched.code, launched.json["sent"], launched.json["opened"]) == (0, 300, CONNECTIONS)
+        assert check_invariants(world) == {Outcome.SENT: 300}
+        assert len(world.accepted()) == 300
+
+
+def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path):
+    with open_world(tmp_path) as world:
+        leave_in_doubt(world)
+        refused = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
+        assert (refused.code, refused.json["settled"]) == (0, 0)
+    with open_world(tmp_path / "other") as world:
+        toml = (world.campaign / "campaign.toml").read_text()
+        world.write("campaigns/hello/campaign.toml", toml + '\n[delivery]\nin_doubt = "resend"\n')
+        world.write_people(50)
+        world.fault("no_answer", count=None, after=20)
+        process = world.start_launch()
+        world.wait_for_accepted(50, process)
+        process.kill()
+        process.communicate()
+        world.clear_faults()
+        world.forget_workers()
+        early = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
+        assert early.code == 64, "no event ever came: silence says nothing"
+        assert "pull its events" in early.stderr
+        write_events(world.folder / "e.jsonl", [make_event_of(entry, "Send") for entry in world.accepted()[:40]])
+        world.run("events", "import", "e.jsonl")
+        waiting = world.run("resolve", RUN, "--from-events", "--json")
+        assert (waiting.json["settled"], waiting.json["in_doubt"]) == (0, 10)  # 30 minutes are not over
+        silent = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
+        assert (silent.json["settled"], silent.json["unsent"], silent.json["in_doubt"]) == (10, 10, 0)
+        assert world.launch().json["sent"] == 50
+        assert len(world.accepted()) == 60
