@@ -5,10 +5,11 @@
 
 import sys
 
-from bench import audience, launch, ledger, preview, render, sandbox
+from bench import audience, feedback, launch, ledger, preview, render, sandbox
 
 BENCHMARKS = {
     "audience": audience.main,
+    "feedback": feedback.main,
     "launch": launch.main,
     "ledger": ledger.main,
     "preview": preview.main,

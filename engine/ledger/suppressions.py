@@ -10,10 +10,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_unless_there
-from engine.ledger.schema import suppression_table
+from engine.ledger.schema import soft_bounce_table, suppression_table
 
 _ROWS_AT_ONCE = 50_000
-_KEYS_AT_ONCE = 500  # parameters of one statement
+KEYS_AT_ONCE = 500  # parameters of one statement
 
 
 class Reason(StrEnum):
@@ -70,8 +70,10 @@ def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int
     return sum(tx.execute(insert_unless_there(tx, suppression_table).values(_to_row(s))).rowcount for s in suppressions)
 
 
-def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -> int:
+def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression], *, refine_only: bool = False) -> int:
     """Add what events say; returns how many addresses were not on the list before.
+
+    With `refine_only` nobody is added: the events were heard before, and who was removed by a person since stays so.
 
     In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
     lowest event id. What no event caused (a person's word, an imported list) is not replaced.
@@ -81,7 +83,9 @@ def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -> i
     for item in suppressions:
         place = (item.key, item.topic)
         there = known.get(place)
-        if there is None or (there.event is not None and _rank(item) < _rank(there)):
+        if (there is None and not refine_only) or (
+            there is not None and there.event is not None and _rank(item) < _rank(there)
+        ):
             known[place] = item
             changed.add(place)
     if new := [_to_row(known[place]) for place in sorted(changed - before)]:
@@ -100,8 +104,8 @@ def find_suppressions(tx: Connection, keys: Collection[str]) -> list[Suppression
     """Read what is said of some addresses (normalised, in lower case), of every topic."""
     found: list[Suppression] = []
     ordered = sorted(keys)
-    for start in range(0, len(ordered), _KEYS_AT_ONCE):
-        some = ordered[start : start + _KEYS_AT_ONCE]
+    for start in range(0, len(ordered), KEYS_AT_ONCE):
+        some = ordered[start : start + KEYS_AT_ONCE]
         rows = tx.execute(select(suppression_table).where(suppression_table.c.key.in_(some)))
         found += map(_from_row, rows)
     return found
@@ -114,8 +118,9 @@ def list_suppressions_since(tx: Connection, at: datetime) -> list[Suppression]:
 
 
 def remove_suppressions(tx: Connection, key: str) -> None:
-    """Remove an address from the list, whatever the topic."""
+    """Remove an address from the list, whatever the topic; the transient bounces counted so far go with it."""
     tx.execute(delete(suppression_table).where(suppression_table.c.key == key))
+    tx.execute(delete(soft_bounce_table).where(soft_bounce_table.c.key == key))
 
 
 def iterate_suppressions(tx: Connection) -> Iterator[list[Suppression]]:

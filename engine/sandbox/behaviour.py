@@ -17,7 +17,7 @@ EVENT_TYPES = (
     "Rendering Failure",
 )  # fmt: skip
 BEHAVIOUR_FILE = "behaviour.json"  # in the record's folder, for sandboxes that are given no other
-ENVELOPES = ("sns", "raw", "eventbridge")
+ENVELOPES = ("raw", "sns", "eventbridge")
 SIGNATURE_VERSIONS = ("1", "2")
 BOUNCES = MappingProxyType(
     {
@@ -115,7 +115,7 @@ class Behaviour:
     domains: Mapping[str, Rule] = field(default_factory=dict)
     duplicates: float = 0.0
     shuffle: int = 1
-    envelope: str = "sns"
+    envelope: str = "raw"
     signature_version: str = "1"
     auto_suppress: bool = True
 

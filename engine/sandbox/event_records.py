@@ -34,6 +34,7 @@ _REPLIES = {
     "Transient/AttachmentRejected": ("5.7.0", "smtp; 552 5.7.0 attachment rejected"),
 }
 _TRANSIENT = ("4.4.7", "smtp; 421 4.4.7 message expired")
+_AUTOMATIC_REPLY = Fate(bounce=("Transient", "General"))
 _DATES = "%Y-%m-%dT%H:%M:%S."
 
 
@@ -95,7 +96,7 @@ def _kinds_of(fate: Fate) -> Iterator[tuple[str, Fate]]:
     if fate.complaint_subtype is None:
         yield "Delivery", fate
     if "out_of_office" in fate.others:
-        yield "Bounce", Fate(bounce=("Transient", "General"))
+        yield "Bounce", _AUTOMATIC_REPLY
     if "open" in fate.others:
         yield "Open", fate
     if "click" in fate.others:
@@ -208,10 +209,13 @@ def _bounce(message: Mapping[str, Any], event: Event, at: str) -> tuple[str, dic
     status, reply = _REPLIES.get(
         f"{kind}/{subtype}", _TRANSIENT if kind == "Transient" else ("5.0.0", "smtp; 554 failed")
     )
-    bounced = [
-        {"emailAddress": address, "action": "failed", "status": status, "diagnosticCode": reply}
-        for address in event.recipients
-    ]
+    if event.fate is _AUTOMATIC_REPLY:  # there was no server that refused anything
+        bounced = [{"emailAddress": address} for address in event.recipients]
+    else:
+        bounced = [
+            {"emailAddress": address, "action": "failed", "status": status, "diagnosticCode": reply}
+            for address in event.recipients
+        ]
     return "bounce", {
         "feedbackId": _feedback_id(message, event),
         "bounceType": kind,

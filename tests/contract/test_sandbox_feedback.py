@@ -93,7 +93,7 @@ def control(sandbox: EmbeddedSandbox, method: str, path: str, document: Any = No
 def test_an_sns_message_is_signed_by_the_certificate_that_the_sandbox_serves(
     tmp_path: Path, version: str, digest: hashes.HashAlgorithm
 ) -> None:
-    with run(tmp_path, behaviour={"signature_version": version}) as sandbox:
+    with run(tmp_path, behaviour={"envelope": "sns", "signature_version": version}) as sandbox:
         (message_id,) = send(sandbox, "a@b.example")
         bodies = drain(sandbox)
         assert bodies[0]["SigningCertURL"].startswith(sandbox.url + "/")
