@@ -10,6 +10,7 @@ from engine.clock import Clock
 from engine.sandbox.account import Account
 from engine.sandbox.addresses import read_address
 from engine.sandbox.identities import kind_of
+from engine.sandbox.import_jobs import ImportJobs
 from engine.sandbox.members import optional, required
 from engine.sandbox.paging import page_of, read_page_request
 from engine.sandbox.replies import ApiError, Reply, bad_request, result
@@ -34,12 +35,14 @@ class Api:
         account: the account.
         sending: its send operations.
         clock: the wall clock of suppressions.
+        jobs: import jobs of the suppression list.
     """
 
-    def __init__(self, *, account: Account, sending: Sending, clock: Clock) -> None:
+    def __init__(self, *, account: Account, sending: Sending, clock: Clock, jobs: ImportJobs) -> None:
         self._account = account
         self._sending = sending
         self._clock = clock
+        self._jobs = jobs
         identity, cset = "/v2/email/identities", "/v2/email/configuration-sets"
         suppressed = "/v2/email/suppression/addresses"
         # Older botocore lists by GET, newer by POST to a path of its own.
@@ -61,6 +64,9 @@ class Api:
             ("GET", cset + "/*/event-destinations"): self._list_event_destinations,
             ("PUT", cset + "/*/event-destinations/*"): self._update_event_destination,
             ("DELETE", cset + "/*/event-destinations/*"): self._delete_event_destination,
+            ("POST", "/v2/email/import-jobs"): self._create_import_job,
+            ("POST", "/v2/email/import-jobs/*"): self._list_import_jobs,
+            ("GET", "/v2/email/import-jobs/*"): self._get_import_job,
             ("PUT", suppressed): self._put_suppressed,
             ("GET", suppressed): self._list_suppressed,
             ("GET", suppressed + "/*"): self._get_suppressed,
@@ -158,6 +164,15 @@ class Api:
         name, ___, destination = names.partition("/")
         self._account.configuration_sets.delete_destination(name, destination)
         return result({})
+
+    def _create_import_job(self, _: str, __: Query, body: bytes) -> Reply:
+        return result({"JobId": self._jobs.create(parse_request(body), at=self._clock.now())})
+
+    def _list_import_jobs(self, _: str, __: Query, ___: bytes) -> Reply:
+        return result({"ImportJobs": self._jobs.documents()})
+
+    def _get_import_job(self, job: str, _: Query, __: bytes) -> Reply:
+        return result(self._jobs.get(job, at=self._clock.now()))
 
     def _put_suppressed(self, _: str, __: Query, body: bytes) -> Reply:
         request = parse_request(body)

@@ -22,6 +22,7 @@ from engine.sandbox.faults import Faults
 from engine.sandbox.feedback import QUEUE_NAME, Feedback
 from engine.sandbox.guard import is_foreign, is_loopback_name
 from engine.sandbox.identities import Identities
+from engine.sandbox.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.inbox import Inbox
 from engine.sandbox.limits import RateBucket, RollingQuota
 from engine.sandbox.record import Record
@@ -149,7 +150,9 @@ class Sandbox:
             clock=self._clock,
             accepted=self._note_accepted,
         )
-        self._api = Api(account=self._account, sending=sending, clock=self._clock)
+        access_key_id, secret = next(iter(settings.credentials.items()))
+        jobs = ImportJobs(self._account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
+        self._api = Api(account=self._account, sending=sending, clock=self._clock, jobs=jobs)
         try:
             self._url = await self._listen()
         except OSError as problem:
