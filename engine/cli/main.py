@@ -27,6 +27,7 @@ from engine.cli import (
     resolve,
     sandbox,
     status,
+    suppress,
     test,
     work,
 )
@@ -58,6 +59,7 @@ for _command in (
     resolve.resolve,
     audit.audit,
     events.events,
+    suppress.suppress,
     keeping.forget,
     keeping.prune,
     sandbox.sandbox,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_unless_there
@@ -115,6 +115,28 @@ def list_suppressions_since(tx: Connection, at: datetime) -> list[Suppression]:
     """Read what was learnt at or after a time, by time: what a run under way must heed."""
     since = select(suppression_table).where(suppression_table.c.at >= at).order_by(suppression_table.c.at)
     return [_from_row(row) for row in tx.execute(since)]
+
+
+def add_many_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -> int:
+    """Add a block of those that are not there yet, quickly; returns how many were added."""
+    before = count_suppressions(tx)
+    if suppressions:
+        tx.execute(insert_unless_there(tx, suppression_table), [_to_row(item) for item in suppressions])
+    return count_suppressions(tx) - before
+
+
+def count_suppressions(tx: Connection) -> int:
+    """Count the list's entries."""
+    return tx.execute(select(func.count()).select_from(suppression_table)).scalar_one()
+
+
+def remove_some_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int:
+    """Remove entries, by address and topic; returns how many were there."""
+    table = suppression_table.c
+    return sum(
+        tx.execute(delete(suppression_table).where(table.key == one.key, table.topic == one.topic)).rowcount
+        for one in suppressions
+    )
 
 
 def remove_suppressions(tx: Connection, key: str) -> None:
