@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -19,6 +19,50 @@ from pydantic_settings import (
 from engine.errors import ConfigurationError, nearest
 
 KEY_BYTES_MINIMUM = 16
+_TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
+
+
+class EventsSettings(BaseModel):
+    """Where events come from.
+
+    Attributes:
+        queue: the URL of an SQS queue.
+        topics: ARNs of the SNS topics whose notifications are believed; `arn:aws:sns:REGION:ACCOUNT:*` is all of an
+            account. In the environment divided by commas or white space. None for those of the queue's own account.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
+    topics: tuple[str, ...] = ()
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _divide(cls, topics: Any) -> Any:
+        if not isinstance(topics, str):
+            return topics
+        return tuple(re.split(r"[\s,]+", topics.strip()))
+
+    @field_validator("topics")
+    @classmethod
+    def _are_topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((topic for topic in topics if not re.fullmatch(_TOPIC, topic)), None):
+            raise ValueError(f"{wrong} is no topic's ARN, such as arn:aws:sns:eu-west-1:123456789012:ses-events")
+        return topics
+
+
+class SuppressionSettings(BaseModel):
+    """When transient bounces suppress an address.
+
+    Attributes:
+        soft_bounces: messages that bounced so.
+        soft_days: within how many days.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    soft_bounces: int = Field(default=3, ge=2, le=100)
+    soft_days: int = Field(default=30, ge=1, le=365)
 
 
 class Settings(BaseSettings):
@@ -35,9 +79,13 @@ class Settings(BaseSettings):
         smtp_username: to log in there; empty to hand over without.
         smtp_password: its secret.
         smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
+        events: `[events]`; in the environment MAILRUN_EVENTS_QUEUE and so on.
+        suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MAILRUN_", extra="forbid", frozen=True, env_nested_delimiter="_", env_nested_max_split=1
+    )
 
     workspace: Path
     store: str = Field(default=".mailrun", min_length=1)
@@ -48,6 +96,8 @@ class Settings(BaseSettings):
     smtp_ca_bundle: str = ""
     unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     unsubscribe_keys_file: Path | None = None
+    events: EventsSettings = EventsSettings()
+    suppression: SuppressionSettings = SuppressionSettings()
 
     @field_validator("unsubscribe_keys", mode="before")
     @classmethod
@@ -131,11 +181,11 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         settings = Settings(workspace=workspace, **given)
     except ValidationError as error:
         problem = error.errors()[0]
-        key = str(problem["loc"][0])
+        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
         unknown = problem["type"] == "extra_forbidden"
         raise ConfigurationError(
             f"{key} is not a setting" if unknown else f"the setting {key} is wrong: {problem['msg']}",
-            where=f"{workspace / 'mailrun.toml'}, or MAILRUN_{key.upper()} in the environment",
+            where=f"{workspace / 'mailrun.toml'}, or MAILRUN_{key.upper().replace('.', '_')} in the environment",
             remedy=nearest(key, [name for name in Settings.model_fields if name != "workspace"])
             if unknown
             else "correct or remove it",

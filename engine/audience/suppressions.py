@@ -44,7 +44,7 @@ class Suppressions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class Columns:
     """Where a file has what: names of its columns."""
 
     address: str
@@ -104,8 +104,8 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
 
 
 def _set_aside_file(source: Source, topic: str | None, partitions: Partitions, shelves: Scratch[str]) -> list[str]:
-    table = _open(source)
-    columns = _find_columns(table)
+    table = open_list(source)
+    columns = find_columns(table)
     wanted = [column for column in dict.fromkeys((columns.address, columns.reason, columns.topic)) if column]
     types = dict.fromkeys(wanted, pl.String())
 
@@ -129,15 +129,21 @@ def _set_aside_file(source: Source, topic: str | None, partitions: Partitions, s
     return [*table.notes, f"{source.name}: {count} and were passed over, the first in line {first_fault}"]
 
 
-def _open(source: Source) -> Table:
+def open_list(source: Source) -> Table:
+    """Open a list; one whose first row holds an address has no header."""
     table = open_table(source, Reading())
     return open_table(source, Reading(has_header=False)) if table.holds_address else table
 
 
-def _find_columns(table: Table) -> _Columns:
+def find_columns(table: Table) -> Columns:
+    """Tell where a list has what.
+
+    Raises:
+        DataError: it has no column of addresses.
+    """
     by_name = {column.strip().lower(): column for column in reversed(list(table.columns))}
     address = next((by_name[name] for name in _ADDRESS_NAMES if name in by_name), None) or _column_with_at(table)
-    return _Columns(address, by_name.get("reason"), by_name.get("topic"))
+    return Columns(address, by_name.get("reason"), by_name.get("topic"))
 
 
 def _column_with_at(table: Table) -> str:
@@ -152,7 +158,7 @@ def _column_with_at(table: Table) -> str:
     raise DataError("the suppression file has no column of addresses", where=table.source.name, remedy=remedy)
 
 
-def _read_entries(batch: Batch, columns: _Columns, source: Source) -> pl.DataFrame:
+def _read_entries(batch: Batch, columns: Columns, source: Source) -> pl.DataFrame:
     """The entries of a batch: `line`, and as text or null `raw` (the address), `reason`, `topic`."""
     rows = batch.load()
     malformed = rows.places.filter(pl.col("malformed").is_not_null())

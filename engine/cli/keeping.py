@@ -10,7 +10,7 @@ from engine.cli.options import Common, common_options
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode
 
-_UNITS = {"d": "days", "w": "weeks", "h": "hours"}
+_UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
 
 
 @click.command()
@@ -27,12 +27,13 @@ def forget(address: str, common: Common) -> int:
     with open_place(common) as place:
         found = forget_address(address, place.ledger, place.store, place.clock)
     if common.json:
-        print_json({"runs": found.runs, "postponed": found.postponed, "removed": found.shelves})
+        print_json({"runs": found.runs, "postponed": found.postponed, "removed": found.shelves, "events": found.events})
     else:
         print_lines(
             *(f"{name}: {rows} rows erased" for name, rows in found.runs.items()),
             *(f"removed: {path}" for path in found.shelves),
             *(f"{name} is being sent: forget again when it has ended" for name in found.postponed),
+            *([f"{found.events} events no longer tell of them"] if found.events else []),
             f"erased from {len(found.runs)} runs; suppressed from now on",
             "the audience's own files are yours to change",
         )
@@ -43,15 +44,25 @@ class Age(click.ParamType[timedelta]):
     """An age such as 90d, 12w or 48h."""
 
     name = "age"
+    units = "dwh"
+    examples = "90d, 12w or 48h"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Read it."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d{1,5})([dwh])", str(value).strip())
+        found = re.fullmatch(rf"(\d{{1,5}})([{self.units}])", str(value).strip())
         if found is None:
-            self.fail(f"{value} is no age; write it as 90d, 12w or 48h", param, ctx)
+            self.fail(f"{value} is no {self.name}; write it as {self.examples}", param, ctx)
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+class Wait(Age):
+    """A wait such as 30m or 2h; an age has no m, which may mean a month."""
+
+    name = "time"
+    units = "hm"
+    examples = "30m or 2h"
 
 
 @click.command()
@@ -61,7 +72,10 @@ class Age(click.ParamType[timedelta]):
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
 def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
-    """Remove the files of runs that ended long ago; their counts stay, and their keys are never sent again."""
+    """Remove events, and the files of runs that ended, so long ago.
+
+    The runs' counts stay, and their keys are never sent again.
+    """
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.run import prune as pruning  # noqa: PLC0415
 
@@ -70,8 +84,10 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
         names = [run.name for run in prunable.runs]
         if names and not yes and sys.stdin.isatty():
             click.confirm(f"Remove the files of {len(names)} runs, {names[0]} the oldest?", abort=True, err=True)
-        pruning.prune(prunable, place.ledger, place.store, place.clock)
+        days = pruning.prune(prunable, place.ledger, place.store, place.clock)
     if common.json:
-        print_json({"pruned": names})
+        print_json({"pruned": names, "events": [day.isoformat() for day in days]})
     else:
         print_lines(*(f"pruned {name}" for name in names), f"{len(names)} runs pruned")
+        if days:
+            print_lines(f"events of {len(days)} days removed, {days[0]} the oldest")

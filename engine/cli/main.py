@@ -14,7 +14,23 @@ from typing import NoReturn, TextIO
 import click
 
 from engine import __version__
-from engine.cli import audit, check, init, keeping, launch, life, plan, preview, resolve, sandbox, status, test, work
+from engine.cli import (
+    audit,
+    check,
+    events,
+    init,
+    keeping,
+    launch,
+    life,
+    plan,
+    preview,
+    resolve,
+    sandbox,
+    status,
+    suppress,
+    test,
+    work,
+)
 from engine.cli.printing import print_lines
 from engine.errors import ExitCode, MailrunError, PausedError
 
@@ -42,6 +58,8 @@ for _command in (
     life.cancel,
     resolve.resolve,
     audit.audit,
+    events.events,
+    suppress.suppress,
     keeping.forget,
     keeping.prune,
     sandbox.sandbox,

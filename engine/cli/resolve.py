@@ -1,9 +1,11 @@
 """`mailrun resolve`."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from engine.cli.keeping import Wait
 from engine.cli.options import Common, common_options
 
 
@@ -19,6 +21,20 @@ from engine.cli.options import Common, common_options
     help="The ledger was restored: hold in doubt what it cannot know.",
 )
 @click.option(
+    "--from-events",
+    "verdict",
+    flag_value="from-events",
+    help="Settle those whom events prove; the silent ones as the campaign's in_doubt says.",
+)
+@click.option(
+    "--after",
+    type=Wait(),
+    default="30m",
+    show_default=True,
+    metavar="TIME",
+    help="With --from-events: how long after its call a recipient counts as silent: 30m, 2h.",
+)
+@click.option(
     "--file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
@@ -31,7 +47,9 @@ from engine.cli.options import Common, common_options
     help="Write those in doubt, with whole addresses, as CSV.",
 )
 @common_options
-def resolve(run: str, verdict: str | None, file: Path | None, export: Path | None, common: Common) -> None:
+def resolve(  # noqa: PLR0913 - one for each option
+    run: str, verdict: str | None, file: Path | None, export: Path | None, common: Common, *, after: timedelta
+) -> None:
     """List the recipients of RUN that are in doubt, or settle them: all, or those of a file.
 
     Who settled what, and when, is recorded.
@@ -40,4 +58,4 @@ def resolve(run: str, verdict: str | None, file: Path | None, export: Path | Non
 
     if file is not None and verdict not in ("sent", "resend", "skip"):
         raise click.UsageError("--file goes with --sent, --resend or --skip")
-    resolve_run(run, common, verdict=verdict, file=file, export=export)
+    resolve_run(run, common, verdict=verdict, file=file, export=export, after=after)

@@ -1,5 +1,6 @@
 """What `mailrun resolve` puts together."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -9,15 +10,19 @@ from engine.cli.options import Common
 from engine.cli.printing import name_command, print_json, print_lines
 from engine.run.accounting import require_accounts, require_run
 from engine.run.planning import open_run
+from engine.run.proven import settle_proven, settle_silent
 from engine.run.receiver_lists import read_list
 from engine.run.resolve import Doubt, Verdict, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import write_file
 
 _SHOWN = 20
+_WORDS = {"after-restore": "held in doubt after the restore", "from-events": "settled by events, or sent again"}
 _FORMULA = r"^[=+\-@\t\r]"  # what a spreadsheet would run
 
 
-def resolve_run(name: str, common: Common, *, verdict: str | None, file: Path | None, export: Path | None) -> None:
+def resolve_run(  # noqa: PLR0913 - one for each option
+    name: str, common: Common, *, verdict: str | None, file: Path | None, export: Path | None, after: timedelta
+) -> None:
     """List or settle what is in doubt; print what is left."""
     with open_place(common) as place:
         with place.ledger.read() as tx:
@@ -25,6 +30,9 @@ def resolve_run(name: str, common: Common, *, verdict: str | None, file: Path | 
         settled = None
         if verdict == "after-restore":
             settled = hold_what_was_lost(place.ledger, frozen, clock=place.clock)
+        elif verdict == "from-events":
+            settled = settle_proven(place.ledger, frozen, clock=place.clock)
+            settled += settle_silent(place.ledger, frozen, after=after, clock=place.clock)
         elif verdict is not None:
             chosen = None if file is None else read_list(file, name)
             settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, clock=place.clock)
@@ -47,8 +55,7 @@ def _print(  # noqa: PLR0913 - what was done and what is left
         print_json(accounts.to_json() | {"settled": settled, "doubt": listed})
         return
     if settled is not None:
-        what = "held in doubt after the restore" if verdict == "after-restore" else f"settled as {verdict}"
-        print_lines(f"{settled:,} {what}")
+        print_lines(f"{settled:,} {_WORDS.get(verdict or '', f'settled as {verdict}')}")
     print_lines(f"{shown.height:,} in doubt in {name}" + (", all listed" if shown.height <= _SHOWN else ""))
     for row in shown.head(_SHOWN).iter_rows(named=True):
         print_lines(f"  row {row['row']}  {row['address']}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['error']}")

@@ -1,5 +1,6 @@
 """`mailrun sandbox`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,11 +15,26 @@ from engine.cli.options import Common, common_options
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds a call takes.")
 @click.option("--no-production-access", is_flag=True, help="Be an account in the SES sandbox.")
 @click.option("--identity", "identities", multiple=True, help="A verified address or domain; without it, all are.")
+@click.option(
+    "--behaviour",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON: bounces, complaints, opens and the rest, by domain.",
+)
+@click.option("--envelope", type=click.Choice(["sns", "raw", "eventbridge"]), help="Of events in the queue.")
+@click.option(
+    "--firehose",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write events there too, as Firehose does.",
+)
+@click.option("--gzip", is_flag=True, help="Compress these files.")
 @common_options
 def sandbox(common: Common, **settings: Any) -> None:
     """Run a local server that speaks the SES API and behaves like an account, with an inbox to look at.
 
-    It shows what `launch --sandbox` sent, and takes calls of anything else that is pointed at it.
+    It shows what `launch --sandbox` sent, and takes calls of anything else that is pointed at it. What comes back
+    (deliveries, bounces, complaints …) waits in its SQS queue.
     """
     from engine.cli.sandboxing import serve  # noqa: PLC0415 - keeps --help fast
 

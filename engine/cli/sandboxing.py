@@ -1,20 +1,26 @@
 """What `mailrun sandbox` and `--sandbox` put together: the server, its record, and how to point a client at it."""
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from engine.account.client import Endpoint
 from engine.cli.compose import open_store
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.sandbox.embedded import run_in_thread
+from engine.errors import ConfigurationError
+from engine.sandbox.behaviour import BEHAVIOUR_FILE, Behaviour
+from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Sandbox, SandboxSettings
 from engine.store.folder import Store
 
 UNLIMITED = -1.0
+FIREHOSE_SECONDS = 10.0
 RATE = 10_000.0  # faster than one process sends: the embedded sandbox shows the campaign, not the waiting
 RECORD = "sandbox"  # in the store, so that `mailrun sandbox` shows what `launch --sandbox` sent
 
@@ -22,9 +28,43 @@ RECORD = "sandbox"  # in the store, so that `mailrun sandbox` shows what `launch
 @contextmanager
 def open_embedded(store: Store) -> Iterator[Endpoint]:
     """Run a sandbox beside a launch."""
-    settings = SandboxSettings(record_folder=store.root / RECORD, max_send_rate=RATE, max_24_hour_send=UNLIMITED)
-    with run_in_thread(settings) as server:
+    with run_embedded(store) as server:
         yield Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
+
+
+@contextmanager
+def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
+    """Run a sandbox in this process; its queue has the events of all that `--sandbox` sent, until they are deleted."""
+    folder = store.root / RECORD
+    settings = SandboxSettings(
+        record_folder=folder, max_send_rate=RATE, max_24_hour_send=UNLIMITED, behaviour=load_behaviour(folder, None)
+    )
+    with run_in_thread(settings) as server:
+        yield server
+
+
+def load_behaviour(folder: Path, file: Path | None) -> Behaviour:
+    """Read what becomes of mail from a JSON file; from behaviour.json of the record's folder where none is named.
+
+    Raises:
+        ConfigurationError: it cannot be read, or describes none.
+    """
+    path = file or folder / BEHAVIOUR_FILE
+    try:
+        return Behaviour.from_document(json.loads(path.read_bytes()))
+    except FileNotFoundError as problem:
+        if file is None:
+            return Behaviour()
+        raise _no_behaviour(path, problem) from None
+    except (OSError, ValueError) as problem:
+        raise _no_behaviour(path, problem) from None
+
+
+def _no_behaviour(path: Path, problem: Exception) -> ConfigurationError:
+    what = problem.strerror if isinstance(problem, OSError) else str(problem)
+    return ConfigurationError(
+        f"the behaviour cannot be read: {what}", where=str(path), remedy="correct it as docs/sandbox.md describes"
+    )
 
 
 def serve(  # noqa: PLR0913 - one for each option
@@ -36,10 +76,20 @@ def serve(  # noqa: PLR0913 - one for each option
     latency: float,
     no_production_access: bool,
     identities: tuple[str, ...],
+    behaviour: Path | None,
+    envelope: str | None,
+    firehose: Path | None,
+    gzip: bool,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
+    folder = open_store(common).root / RECORD
+    behaves = load_behaviour(folder, behaviour)
     settings = SandboxSettings(
-        record_folder=open_store(common).root / RECORD,
+        record_folder=folder,
+        behaviour=behaves if envelope is None else replace(behaves, envelope=envelope),
+        firehose_folder=firehose,
+        firehose_gzip=gzip,
+        firehose_seconds=FIREHOSE_SECONDS,
         port=port,
         max_send_rate=RATE if rate is None else rate,
         max_24_hour_send=UNLIMITED if quota is None else quota,
@@ -57,15 +107,24 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
     async with Sandbox(settings) as sandbox:
         environment = {
             "AWS_ENDPOINT_URL_SESV2": sandbox.url,
+            "AWS_ENDPOINT_URL_SQS": sandbox.url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "AWS_DEFAULT_REGION": REGION,
         }
         if as_json:
-            print_json({"url": sandbox.url, "record": str(settings.record_folder), "environment": environment})
+            print_json(
+                {
+                    "url": sandbox.url,
+                    "queue": sandbox.queue_url,
+                    "record": str(settings.record_folder),
+                    "environment": environment,
+                }
+            )
         else:
             print_lines(
                 f"inbox:  {sandbox.url}/",
+                f"events: {sandbox.queue_url}",
                 f"record: {settings.record_folder}/accepted.jsonl",
                 "to send here instead of to SES:",
                 *(f"  export {name}={value}" for name, value in environment.items()),

@@ -176,4 +176,53 @@ suppression_table = Table(
     Column("reason", Text, nullable=False),
     Column("source", Text, nullable=False),  # where it is from: a run, an event, a person
     Column("at", Timestamp, nullable=False),
+    Column("event", Text),  # the id of the event that caused it, in the store's events; null where none did
+    Column("address", String(254)),  # as it was received: SES's own list is case-sensitive
 )
+Index("ix_suppression_at", suppression_table.c.at)  # what was learnt since
+
+feedback_table = Table(
+    "feedback",
+    metadata,
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True),
+    Column("lease", Integer, primary_key=True),  # its ordinal
+    # For each of its rows, in the plan's order, the flags of all that came back for it; see feedback.py.
+    Column("flags", LargeBinary, nullable=False),
+    # How many rows have which flag: what the flags add up to.
+    Column("proven", Integer, nullable=False),
+    Column("delivered", Integer, nullable=False),
+    Column("bounced", Integer, nullable=False),
+    Column("soft_bounced", Integer, nullable=False),
+    Column("provider_suppressed", Integer, nullable=False),
+    Column("complained", Integer, nullable=False),
+    Column("opened", Integer, nullable=False),
+    Column("clicked", Integer, nullable=False),
+    Column("delayed", Integer, nullable=False),
+    Column("unsubscribed", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+)
+
+feedback_domain_table = Table(
+    "feedback_domain",
+    metadata,
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True),
+    Column("domain", String(253), primary_key=True),  # a large receiver; empty for all others together
+    Column("proven", Integer, nullable=False),
+    Column("delivered", Integer, nullable=False),
+    Column("bounced", Integer, nullable=False),
+    Column("soft_bounced", Integer, nullable=False),
+    Column("provider_suppressed", Integer, nullable=False),
+    Column("complained", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+)
+
+soft_bounce_table = Table(
+    "soft_bounce",
+    metadata,
+    Column("key", String(254), primary_key=True),  # the normalised address
+    Column("run", String(129), primary_key=True),
+    Column("row", BigInteger, primary_key=True),  # one bounce counts for a message
+    Column("at", Timestamp, nullable=False),
+    Column("event", Text, nullable=False),
+)
+Index("ix_soft_bounce_at", soft_bounce_table.c.at)  # what is older than any rule looks back is removed

@@ -1,14 +1,40 @@
 """The ledger's own list of addresses that must not be mailed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.engine import Row
 
-from engine.ledger.schema import suppression_table
+from engine.ledger.database import insert_unless_there
+from engine.ledger.schema import soft_bounce_table, suppression_table
 
 _ROWS_AT_ONCE = 50_000
+KEYS_AT_ONCE = 500  # parameters of one statement
+
+
+class Reason(StrEnum):
+    """Why an address is suppressed, the weightiest first: of two that events gave, the weightier stays."""
+
+    COMPLAINT = "complaint"
+    BOUNCE = "bounce"  # permanent
+    SOFT_BOUNCES = "soft_bounces"  # several transient ones in some days
+    PROVIDER = "provider"  # SES itself suppresses it: its account, tenant or global list, or its validation
+    UNSUBSCRIBE = "unsubscribe"
+    MANUAL = "manual"  # a person's word
+
+
+class Scope(StrEnum):
+    """Which mail a suppression keeps back."""
+
+    ALL = "all"
+    TOPIC = "topic"
+
+
+_WEIGHTS = {reason.value: weight for weight, reason in enumerate(Reason)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +44,11 @@ class Suppression:
     Attributes:
         key: the normalised address in lower case.
         topic: only mail of this topic; empty for all mail.
-        reason: such as bounce, complaint, unsubscribe.
+        reason: such as bounce, complaint, unsubscribe (`Reason`; lists of others may say something else).
         source: where it is from.
-        at: when it was learnt.
+        at: when it was learnt; of an event, its time.
+        event: the id of the event that caused it.
+        address: as it was received, where that is known: SES's own list is case-sensitive.
     """
 
     key: str
@@ -28,25 +56,93 @@ class Suppression:
     reason: str
     source: str
     at: datetime
+    event: str | None = None
+    address: str | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """Which mail it keeps back."""
+        return Scope.TOPIC if self.topic else Scope.ALL
 
 
 def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int:
     """Add those that are not there yet (the same address and topic); returns how many were added."""
-    added = 0
+    return sum(tx.execute(insert_unless_there(tx, suppression_table).values(_to_row(s))).rowcount for s in suppressions)
+
+
+def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression], *, refine_only: bool = False) -> int:
+    """Add what events say; returns how many addresses were not on the list before.
+
+    With `refine_only` nobody is added: the events were heard before, and who was removed by a person since stays so.
+
+    In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
+    lowest event id. What no event caused (a person's word, an imported list) is not replaced.
+    """
+    known = {(s.key, s.topic): s for s in find_suppressions(tx, {s.key for s in suppressions})}
+    before, changed = set(known), set()
     for item in suppressions:
-        same = select(suppression_table.c.key).where(
-            suppression_table.c.key == item.key, suppression_table.c.topic == item.topic
-        )
-        if tx.execute(same).first() is None:
-            values = {"key": item.key, "topic": item.topic, "reason": item.reason, "source": item.source, "at": item.at}
-            tx.execute(insert(suppression_table).values(values))
-            added += 1
-    return added
+        place = (item.key, item.topic)
+        there = known.get(place)
+        if (there is None and not refine_only) or (
+            there is not None and there.event is not None and _rank(item) < _rank(there)
+        ):
+            known[place] = item
+            changed.add(place)
+    if new := [_to_row(known[place]) for place in sorted(changed - before)]:
+        tx.execute(insert(suppression_table), new)
+    for place in changed & before:
+        mine = (suppression_table.c.key == place[0], suppression_table.c.topic == place[1])
+        tx.execute(update(suppression_table).where(*mine).values(_to_row(known[place])))
+    return len(changed - before)
+
+
+def _rank(item: Suppression) -> tuple[int, datetime, str]:
+    return _WEIGHTS.get(item.reason, len(_WEIGHTS)), item.at, item.event or ""
+
+
+def find_suppressions(tx: Connection, keys: Collection[str]) -> list[Suppression]:
+    """Read what is said of some addresses (normalised, in lower case), of every topic."""
+    found: list[Suppression] = []
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), KEYS_AT_ONCE):
+        some = ordered[start : start + KEYS_AT_ONCE]
+        rows = tx.execute(select(suppression_table).where(suppression_table.c.key.in_(some)))
+        found += map(_from_row, rows)
+    return found
+
+
+def list_suppressions_since(tx: Connection, at: datetime) -> list[Suppression]:
+    """Read what was learnt at or after a time, by time: what a run under way must heed."""
+    since = select(suppression_table).where(suppression_table.c.at >= at).order_by(suppression_table.c.at)
+    return [_from_row(row) for row in tx.execute(since)]
+
+
+def add_many_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -> int:
+    """Add a block of those that are not there yet, quickly; returns how many were added."""
+    before = count_suppressions(tx)
+    if suppressions:
+        tx.execute(insert_unless_there(tx, suppression_table), [_to_row(item) for item in suppressions])
+    return count_suppressions(tx) - before
+
+
+def count_suppressions(tx: Connection) -> int:
+    """Count the list's entries."""
+    return tx.execute(select(func.count()).select_from(suppression_table)).scalar_one()
+
+
+def remove_some_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int:
+    """Remove entries, by address and topic; returns how many were there."""
+    table = suppression_table.c
+    return sum(
+        tx.execute(delete(suppression_table).where(table.key == one.key, table.topic == one.topic)).rowcount
+        for one in suppressions
+    )
 
 
 def remove_suppressions(tx: Connection, key: str) -> None:
-    """Remove an address from the list, whatever the topic."""
+    """Remove an address from the list, whatever the topic; the transient bounces counted so far go with it."""
     tx.execute(delete(suppression_table).where(suppression_table.c.key == key))
+    tx.execute(delete(soft_bounce_table).where(soft_bounce_table.c.key == key))
 
 
 def iterate_suppressions(tx: Connection) -> Iterator[list[Suppression]]:
@@ -54,4 +150,20 @@ def iterate_suppressions(tx: Connection) -> Iterator[list[Suppression]]:
     ordered = select(suppression_table).order_by(suppression_table.c.key, suppression_table.c.topic)
     result = tx.execute(ordered.execution_options(yield_per=_ROWS_AT_ONCE))
     for rows in result.partitions(_ROWS_AT_ONCE):
-        yield [Suppression(row.key, row.topic, row.reason, row.source, row.at) for row in rows]
+        yield [_from_row(row) for row in rows]
+
+
+def _to_row(item: Suppression) -> dict[str, Any]:
+    return {
+        "key": item.key,
+        "topic": item.topic,
+        "reason": str(item.reason),
+        "source": item.source,
+        "at": item.at,
+        "event": item.event,
+        "address": item.address,
+    }
+
+
+def _from_row(row: Row[Any]) -> Suppression:
+    return Suppression(row.key, row.topic, row.reason, row.source, row.at, row.event, row.address)

@@ -1,11 +1,12 @@
 """The accounts of a run: every row of the audience in exactly one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from engine.ledger.feedback import SHOWN
 from engine.ledger.journal import Outcome
 
 
@@ -24,6 +25,7 @@ class Accounts:
         in_flight: of those in doubt, how many a live worker still expects an answer for.
         store: the run's folder, or its URL.
         workers: how many live.
+        feedback: what came back -> recipients, under the names of `engine.ledger.feedback.SHOWN`.
     """
 
     run: str
@@ -38,6 +40,7 @@ class Accounts:
     finished_at: datetime | None = None
     store: Path | str
     workers: int = 0
+    feedback: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, outcome: Outcome) -> int:
         """Return how many recipients have an outcome."""
@@ -67,6 +70,7 @@ class Accounts:
             **{str(outcome): self.count(outcome) for outcome in Outcome},
             "in_flight": self.in_flight,
             "workers": self.workers,
+            **{name: self.feedback.get(name, 0) for name in SHOWN},
             "balanced": self.balanced,
             "started_at": _format_time(self.started_at),
             "finished_at": _format_time(self.finished_at),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from engine.ledger.feedback import SHOWN
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 
@@ -26,6 +27,9 @@ def _lines(accounts: Accounts) -> Iterator[str]:
             in_flight = accounts.in_flight if outcome is Outcome.IN_DOUBT else 0
             note = f"  ({in_flight:,} in flight)" if in_flight else ""
             yield _entry(f"  → {outcome.replace('_', ' ')}", count) + note
+    for name in SHOWN:
+        if count := accounts.feedback.get(name, 0):
+            yield _entry(f"  ← {name.replace('_', ' ')}", count)
     yield "─" * _WIDTH
     yield _proof(accounts)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from engine.errors import UsageError, nearest
-from engine.ledger import leases, runs, workers
+from engine.ledger import feedback, leases, runs, workers
 from engine.ledger.journal import Outcome
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
@@ -23,7 +23,8 @@ def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Acco
     settled = leases.sum_settled(tx, run.name)
     begun = leases.list_begun(tx, run.name).get(run.name, [])
     live = workers.list_live_workers(tx, run.name, now)
-    return _add_up(tx, run, store, settled=settled, begun=begun, live=live)
+    came_back = feedback.sum_feedback(tx, run.name)
+    return _add_up(tx, run, store, settled=settled, begun=begun, live=live, came_back=came_back)
 
 
 def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
@@ -34,6 +35,7 @@ def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
     settled: Mapping[Outcome, int],
     begun: Sequence[LeaseState],
     live: Collection[str],
+    came_back: feedback.Counts,
 ) -> Accounts:
     outcomes, in_flight = Counter(settled), 0
     for lease in begun:
@@ -54,6 +56,7 @@ def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
         finished_at=run.finished_at,
         store=store.describe(run.folder),
         workers=len(live),
+        feedback=feedback.to_shown(came_back),
     )
 
 
@@ -78,7 +81,7 @@ def require_accounts(tx: Connection, name: str, store: Store, now: datetime) -> 
 def list_accounts(tx: Connection, store: Store, now: datetime) -> list[Accounts]:
     """Read the accounts of all runs, the newest first."""
     settled, begun = leases.sum_all_settled(tx), leases.list_begun(tx)
-    live = workers.list_all_live_workers(tx, now)
+    live, came_back = workers.list_all_live_workers(tx, now), feedback.sum_all_feedback(tx)
     return [
         _add_up(
             tx,
@@ -87,6 +90,7 @@ def list_accounts(tx: Connection, store: Store, now: datetime) -> list[Accounts]
             settled=settled.get(run.name, {}),
             begun=begun.get(run.name, ()),
             live=live.get(run.name, ()),
+            came_back=came_back.get(run.name, {}),
         )
         for run in runs.list_runs(tx)
     ]

@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from engine.audience.plan import read_lease
-from engine.ledger import leases
+from engine.ledger import feedback, leases
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
@@ -91,6 +91,7 @@ def audit_run(tx: Connection, run: Run, store: Store, against: pl.DataFrame | No
         started_at=run.started_at,
         finished_at=run.finished_at,
         store=store.describe(run.folder),
+        feedback=feedback.to_shown(feedback.sum_feedback(tx, run.name)),
     )
     comparison = None
     if against is not None and not problems:

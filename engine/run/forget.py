@@ -14,6 +14,8 @@ from engine.audience.addresses import judge_addresses
 from engine.audience.plan import read_lease
 from engine.clock import Clock
 from engine.errors import UsageError
+from engine.feedback.matching import remove_indexes
+from engine.feedback.volume import erase_from_events
 from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
@@ -39,15 +41,17 @@ class Forgotten:
         runs: run -> rows erased.
         postponed: runs that workers are sending now; forget again when they have ended.
         shelves: plans and previews that were removed.
+        events: events that no longer tell of the person.
     """
 
     runs: dict[str, int]
     postponed: list[str]
     shelves: list[str]
+    events: int
 
 
 def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> Forgotten:
-    """Erase an address from all runs, the history, plans and previews, and suppress it for good as a keyed hash.
+    """Erase an address from runs, history, events, plans and previews, and suppress it for good as a keyed hash.
 
     The audience's own files are not ours to change.
 
@@ -61,7 +65,7 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     with ledger.write() as tx:
         remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
         add_forgotten(tx, key, read_key(store, FORGET_KEY)[0], clock.now())
-    found = Forgotten({}, [], _remove_shelves(store, key))
+    found = Forgotten({}, [], _remove_shelves(store, key), erase_from_events(store, key))
     erase_from_history(store, key)
     with ledger.read() as tx:
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
@@ -91,6 +95,7 @@ def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
         _erase_from_outcomes(frozen, ordinal, rows, ledger)
     if files:
         _switch(frozen, files, ledger)
+        remove_indexes(frozen.store, frozen.run.name)
     for name in frozen.store.list_names(frozen.key("plan")) - _named(frozen, files):
         frozen.store.delete(frozen.key("plan", name))
     return erased

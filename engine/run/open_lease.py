@@ -13,13 +13,16 @@ import polars as pl
 
 from engine.audience.plan import content_of, read_lease
 from engine.clock import Clock
+from engine.feedback.volume import find_message_ids
 from engine.ledger import leases
+from engine.ledger.feedback import Flag, read_flags
 from engine.ledger.journal import Outcome, Replay, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 from engine.run.planning import FrozenRun
 
 FORGOTTEN_DETAIL = "forgotten before it was sent to"
+PROVED = "an event proves it"
 CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"
 
 OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -124,7 +127,23 @@ async def open_lease(
     for row in forgotten - results.keys():
         results[row] = Result(row, Outcome.FAILED, None, FORGOTTEN_DETAIL, now, history.attempts.get(row, 0))
     doubtful = history.open_intents - results.keys()
-    return OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
+    opened = OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
+    if lease.epoch > 1:  # somebody had it before: who was reached, as events prove, is not sent to again
+        results |= await _read_proven(opened, frozen, recorder=recorder, now=now)
+    return opened
+
+
+async def _read_proven(opened: OpenLease, frozen: FrozenRun, *, recorder: Recorder, now: float) -> dict[int, Result]:
+    """Make results of rows that SES took, as events say, and of which nothing else is certain."""
+    lease, known = opened.lease, opened.results
+    flags = await recorder.transact(lambda tx: read_flags(tx, lease.run, lease.ordinal))
+    rows = [row for row, bits in zip(opened.recipients["row"], flags, strict=False) if bits & Flag.PROVEN]
+    proven = [row for row in rows if row not in known or known[row].outcome is Outcome.IN_DOUBT]
+    if not proven:
+        return {}
+    since, run = frozen.run.created_at, lease.run
+    ids = await asyncio.to_thread(find_message_ids, frozen.store, run, proven, since)
+    return {row: Result(row, Outcome.SENT, ids.get(row), PROVED, now, opened.attempts.get(row, 0)) for row in proven}
 
 
 def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:

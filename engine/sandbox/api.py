@@ -10,6 +10,7 @@ from engine.clock import Clock
 from engine.sandbox.account import Account
 from engine.sandbox.addresses import read_address
 from engine.sandbox.identities import kind_of
+from engine.sandbox.import_jobs import ImportJobs
 from engine.sandbox.members import optional, required
 from engine.sandbox.paging import page_of, read_page_request
 from engine.sandbox.replies import ApiError, Reply, bad_request, result
@@ -21,7 +22,10 @@ Operation = Callable[[str, Query, bytes], Reply]  # of the path's parameter, the
 
 _SEND = ("POST", "/v2/email/outbound-emails")
 _SEND_BULK = ("POST", "/v2/email/outbound-bulk-emails")
-_WITH_NAME = re.compile(r"(/v2/email/(?:identities|configuration-sets|suppression/addresses))/([^/]+)(/sending)?")
+_WITH_NAME = re.compile(
+    r"(/v2/email/(?:identities|configuration-sets|suppression/addresses|import-jobs))/([^/]+)"
+    r"(/sending|/event-destinations)?(?:(?<=/event-destinations)/([^/]+))?"
+)
 
 
 class Api:
@@ -31,12 +35,14 @@ class Api:
         account: the account.
         sending: its send operations.
         clock: the wall clock of suppressions.
+        jobs: import jobs of the suppression list.
     """
 
-    def __init__(self, *, account: Account, sending: Sending, clock: Clock) -> None:
+    def __init__(self, *, account: Account, sending: Sending, clock: Clock, jobs: ImportJobs) -> None:
         self._account = account
         self._sending = sending
         self._clock = clock
+        self._jobs = jobs
         identity, cset = "/v2/email/identities", "/v2/email/configuration-sets"
         suppressed = "/v2/email/suppression/addresses"
         # Older botocore lists by GET, newer by POST to a path of its own.
@@ -54,6 +60,13 @@ class Api:
             ("GET", cset + "/*"): self._get_configuration_set,
             ("DELETE", cset + "/*"): self._delete_configuration_set,
             ("PUT", cset + "/*/sending"): self._put_configuration_set_sending,
+            ("POST", cset + "/*/event-destinations"): self._create_event_destination,
+            ("GET", cset + "/*/event-destinations"): self._list_event_destinations,
+            ("PUT", cset + "/*/event-destinations/*"): self._update_event_destination,
+            ("DELETE", cset + "/*/event-destinations/*"): self._delete_event_destination,
+            ("POST", "/v2/email/import-jobs"): self._create_import_job,
+            ("POST", "/v2/email/import-jobs/*"): self._list_import_jobs,
+            ("GET", "/v2/email/import-jobs/*"): self._get_import_job,
             ("PUT", suppressed): self._put_suppressed,
             ("GET", suppressed): self._list_suppressed,
             ("GET", suppressed + "/*"): self._get_suppressed,
@@ -135,6 +148,32 @@ class Api:
         self._account.configuration_sets.set_sending(name, enabled=enabled)
         return result({})
 
+    def _create_event_destination(self, name: str, _: Query, body: bytes) -> Reply:
+        self._account.configuration_sets.put_destination(name, parse_request(body))
+        return result({})
+
+    def _list_event_destinations(self, name: str, _: Query, __: bytes) -> Reply:
+        return result({"EventDestinations": self._account.configuration_sets.destinations(name)})
+
+    def _update_event_destination(self, names: str, _: Query, body: bytes) -> Reply:
+        name, __, destination = names.partition("/")
+        self._account.configuration_sets.put_destination(name, parse_request(body), destination)
+        return result({})
+
+    def _delete_event_destination(self, names: str, _: Query, __: bytes) -> Reply:
+        name, ___, destination = names.partition("/")
+        self._account.configuration_sets.delete_destination(name, destination)
+        return result({})
+
+    def _create_import_job(self, _: str, __: Query, body: bytes) -> Reply:
+        return result({"JobId": self._jobs.create(parse_request(body), at=self._clock.now())})
+
+    def _list_import_jobs(self, _: str, __: Query, ___: bytes) -> Reply:
+        return result({"ImportJobs": self._jobs.documents()})
+
+    def _get_import_job(self, job: str, _: Query, __: bytes) -> Reply:
+        return result(self._jobs.get(job, at=self._clock.now()))
+
     def _put_suppressed(self, _: str, __: Query, body: bytes) -> Reply:
         request = parse_request(body)
         if not self._account.production_access:
@@ -178,7 +217,7 @@ class Api:
 
 
 def _generalise(path: str) -> tuple[str, str]:
-    """Return a path with `*` in place of the name in it, and the name.
+    """Return a path with `*` in place of the names in it, and the names, with a slash between two.
 
     >>> _generalise("/v2/email/identities/a%40b.example")
     ('/v2/email/identities/*', 'a@b.example')
@@ -186,7 +225,10 @@ def _generalise(path: str) -> tuple[str, str]:
     match = _WITH_NAME.fullmatch(path)
     if match is None:
         return path, ""
-    return f"{match[1]}/*{match[3] or ''}", unquote(match[2])
+    pattern = f"{match[1]}/*{match[3] or ''}"
+    if match[4] is None:
+        return pattern, unquote(match[2])
+    return f"{pattern}/*", f"{unquote(match[2])}/{unquote(match[4])}"
 
 
 def _date_in(query: Query, member: str) -> datetime | None:

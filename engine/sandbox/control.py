@@ -9,10 +9,14 @@ import orjson
 from aiohttp import web
 
 from engine.sandbox.account import ENFORCEMENT_STATUSES, Account
+from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.faults import Fault, Faults
+from engine.sandbox.feedback import Feedback
 
 STATE_PATH = "/_sandbox/state"
 FAULTS_PATH = "/_sandbox/faults"
+BEHAVIOUR_PATH = "/_sandbox/behaviour"
+FIREHOSE_PATH = "/_sandbox/firehose"
 
 
 @dataclass(slots=True)
@@ -29,12 +33,23 @@ class Control:
         account: what is looked at and changed.
         faults: where faults are queued.
         latency: changed too.
+        feedback: whose behaviour is looked at and changed, and whose files are asked for.
     """
 
-    def __init__(self, *, account: Account, faults: Faults, latency: Latency) -> None:
+    def __init__(self, *, account: Account, faults: Faults, latency: Latency, feedback: Feedback) -> None:
         self._account = account
         self._faults = faults
         self._latency = latency
+        self._feedback = feedback
+        self._acts: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
+            ("GET", STATE_PATH): lambda _: self.state(),
+            ("PATCH", STATE_PATH): self._change_state,
+            ("POST", FAULTS_PATH): self._add_fault,
+            ("DELETE", FAULTS_PATH): self._clear_faults,
+            ("GET", BEHAVIOUR_PATH): lambda _: self._feedback.behaviour.document(),
+            ("PUT", BEHAVIOUR_PATH): self._change_behaviour,
+            ("POST", FIREHOSE_PATH): self._write_files,
+        }
         self._setters: dict[str, Callable[[Any], None]] = {
             "max_send_rate": self._set_rate,
             "max_24_hour_send": self._set_quota,
@@ -46,21 +61,32 @@ class Control:
 
     def answer(self, method: str, path: str, body: bytes) -> web.Response:
         """Answer one request: JSON, with `message` in it where the request is wrong."""
+        act = self._acts.get((method, path))
+        if act is None:
+            return _json({"message": f"there is no {method} {path}; docs/sandbox.md lists what there is"}, status=404)
         try:
-            if (method, path) == ("GET", STATE_PATH):
-                return _json(self.state())
-            if (method, path) == ("PATCH", STATE_PATH):
-                self.change(_parse(body))
-                return _json(self.state())
-            if (method, path) == ("POST", FAULTS_PATH):
-                self._faults.add(Fault.from_document(_parse(body)))
-                return _json({"faults": self._faults.documents()}, status=201)
-            if (method, path) == ("DELETE", FAULTS_PATH):
-                self._faults.clear()
-                return _json({"faults": []})
+            return _json(act(body), status=201 if (method, path) == ("POST", FAULTS_PATH) else 200)
         except ValueError as problem:
             return _json({"message": str(problem)}, status=400)
-        return _json({"message": f"there is no {method} {path}; docs/sandbox.md lists what there is"}, status=404)
+
+    def _change_state(self, body: bytes) -> dict[str, Any]:
+        self.change(_parse(body))
+        return self.state()
+
+    def _add_fault(self, body: bytes) -> dict[str, Any]:
+        self._faults.add(Fault.from_document(_parse(body)))
+        return {"faults": self._faults.documents()}
+
+    def _clear_faults(self, _: bytes) -> dict[str, Any]:
+        self._faults.clear()
+        return {"faults": []}
+
+    def _change_behaviour(self, body: bytes) -> dict[str, Any]:
+        self._feedback.change(Behaviour.from_document(_parse(body)))
+        return self._feedback.behaviour.document()
+
+    def _write_files(self, _: bytes) -> dict[str, Any]:
+        return {"files": [str(file) for file in self._feedback.write_files()]}
 
     def state(self) -> dict[str, Any]:
         """Return the account's settings, what it has done since the start, and the faults that wait."""

@@ -17,7 +17,11 @@ class EmbeddedSandbox:
     url: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    queue_url: str = ""
     region: str = REGION
+
+
+_Started = tuple[str, str, asyncio.AbstractEventLoop, asyncio.Event]
 
 
 @contextmanager
@@ -30,28 +34,26 @@ def run_in_thread(settings: SandboxSettings) -> Iterator[EmbeddedSandbox]:
     Raises:
         ConfigurationError: it cannot start; see `Sandbox.start`.
     """
-    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    started: Future[_Started] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_run(settings, started)), name="sandbox", daemon=True)
     thread.start()
     try:
-        url, _, _ = started.result()
+        url, queue_url, _, _ = started.result()
         access_key_id, secret = next(iter(settings.credentials.items()))
-        yield EmbeddedSandbox(url, access_key_id, secret)
+        yield EmbeddedSandbox(url, access_key_id, secret, queue_url)
     finally:
         if started.exception() is None:
-            _, loop, stop = started.result()
+            _, _, loop, stop = started.result()
             loop.call_soon_threadsafe(stop.set)
         thread.join()
 
 
-async def _run(
-    settings: SandboxSettings, started: "Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]"
-) -> None:
+async def _run(settings: SandboxSettings, started: "Future[_Started]") -> None:
     """Serve until the event that is handed over is set; a failure to start is handed over too."""
     stop = asyncio.Event()
     try:
         async with Sandbox(settings) as sandbox:
-            started.set_result((sandbox.url, asyncio.get_running_loop(), stop))
+            started.set_result((sandbox.url, sandbox.queue_url, asyncio.get_running_loop(), stop))
             await stop.wait()
     except Exception as problem:
         if started.done():

@@ -5,7 +5,7 @@ It is what tests compare a run's accounts with, and what the inbox shows.
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -45,13 +45,15 @@ class Record:
             ) from problem
         self._torn = not self._ends_with_newline()
 
-    def append(self, draft: Draft, *, message_id: str, at: datetime, fate: str) -> None:
+    def append(
+        self, draft: Draft, *, message_id: str, at: datetime, fate: str, on_list: Mapping[str, str] | None = None
+    ) -> None:
         """Write one accepted message.
 
         Raises:
             OSError: the line could not be written; the message must not be acknowledged.
         """
-        line = line_of(draft, message_id=message_id, at=at, fate=fate)
+        line = line_of(draft, message_id=message_id, at=at, fate=fate, on_list=on_list)
         if self._torn:
             line = b"\n" + line
         self._torn = True
@@ -74,7 +76,9 @@ class Record:
         return size == 0 or os.pread(self._file, 1, size - 1) == b"\n"
 
 
-def line_of(draft: Draft, *, message_id: str, at: datetime, fate: str) -> bytes:
+def line_of(
+    draft: Draft, *, message_id: str, at: datetime, fate: str, on_list: Mapping[str, str] | None = None
+) -> bytes:
     """Return the line of a message; docs/sandbox.md describes its members."""
     content = draft.content
     document = {
@@ -86,6 +90,7 @@ def line_of(draft: Draft, *, message_id: str, at: datetime, fate: str) -> bytes:
         "tags": draft.tags,
         "configuration_set": draft.configuration_set,
         "fate": fate,
+        "on_suppression_list": on_list or {},
         "detail": content.failure,
         "subject": content.subject,
         "html": content.html,

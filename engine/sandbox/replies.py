@@ -15,12 +15,14 @@ class Reply:
         body: the JSON document.
         error_code: value of the `x-amzn-ErrorType` header; empty for a result.
         fault: a fault of the connection that spoils the delivery of this reply; empty for none.
+        query_error: value of the `x-amzn-query-error` header, which SQS adds to errors.
     """
 
     status: int
     body: bytes
     error_code: str = ""
     fault: str = ""
+    query_error: str = ""
 
 
 class ApiError(Exception):

@@ -1,6 +1,6 @@
 """SendEmail and SendBulkEmail: validate, decide, record, answer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -39,13 +39,23 @@ class Sending:
         record: keeps what was accepted.
         faults: spoil it.
         clock: the wall clock of the record.
+        accepted: is told the recipients of every message that was accepted.
     """
 
-    def __init__(self, *, account: Account, record: Record, faults: Faults, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        account: Account,
+        record: Record,
+        faults: Faults,
+        clock: Clock,
+        accepted: Callable[[Sequence[str]], None] | None = None,
+    ) -> None:
         self._account = account
         self._record = record
         self._faults = faults
         self._clock = clock
+        self._accepted = accepted
 
     def send_email(self, body: bytes, region: str) -> Reply:
         """Answer SendEmail."""
@@ -98,12 +108,15 @@ class Sending:
     def _accept(self, draft: Draft) -> str:
         """Count and record a message; return its id."""
         fate = self._account.take(draft.recipients)
+        on_list = self._account.suppression.reasons_of(draft.recipients)
         at = self._clock.now()
         message_id = new_message_id(at)
-        self._record.append(
-            draft, message_id=message_id, at=at, fate="rendering_failure" if draft.content.failure else fate
-        )
+        if draft.content.failure:
+            fate = "rendering_failure"
+        self._record.append(draft, message_id=message_id, at=at, fate=fate, on_list=on_list)
         self._account.count_accepted(len(draft.recipients))
+        if self._accepted is not None:
+            self._accepted(draft.recipients)
         return message_id
 
     def _fail_before(self, fault: Fault) -> Reply:

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,17 +14,23 @@ from engine.clock import Clock, SystemClock
 from engine.errors import ConfigurationError
 from engine.sandbox.account import Account
 from engine.sandbox.api import Api
+from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.configuration_sets import ConfigurationSets
 from engine.sandbox.control import Control, Latency
+from engine.sandbox.envelopes import CERTIFICATE_PATH
 from engine.sandbox.faults import Faults
+from engine.sandbox.feedback import QUEUE_NAME, Feedback
 from engine.sandbox.guard import is_foreign, is_loopback_name
 from engine.sandbox.identities import Identities
+from engine.sandbox.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.inbox import Inbox
 from engine.sandbox.limits import RateBucket, RollingQuota
 from engine.sandbox.record import Record
 from engine.sandbox.replies import ApiError, Reply
 from engine.sandbox.sending import Sending
 from engine.sandbox.signature import Verifier
+from engine.sandbox.simulator import is_simulator
+from engine.sandbox.sqs import TARGET, queue_url, sqs_error
 from engine.sandbox.wire import deliver, respond
 
 ACCESS_KEY_ID = "AKIDSANDBOX0000000000"
@@ -52,6 +58,11 @@ class SandboxSettings:
         latency_seconds: how long each reply of the API is held back.
         credentials: access key ids and their secrets.
         seed: fixes the dice of faults with a probability.
+        behaviour: what becomes of accepted mail, and how its events travel.
+        firehose_folder: where events go as the files of a Firehose stream; None for nowhere.
+        firehose_gzip: compress them.
+        firehose_seconds: how often they are written; None: at the end, and whenever the control endpoint asks.
+        s3_endpoint: where the sources of import jobs are read, with the first of the credentials; None for nowhere.
     """
 
     record_folder: Path
@@ -65,6 +76,11 @@ class SandboxSettings:
     latency_seconds: float = 0.0
     credentials: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({ACCESS_KEY_ID: SECRET_ACCESS_KEY}))
     seed: int = 0
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    firehose_folder: Path | None = None
+    firehose_gzip: bool = False
+    firehose_seconds: float | None = None
+    s3_endpoint: str | None = None
 
 
 class Sandbox:
@@ -82,13 +98,20 @@ class Sandbox:
         self._account = _account_of(settings, self._clock)
         self._faults = Faults(settings.seed)
         self._latency = Latency(settings.latency_seconds)
-        self._control = Control(account=self._account, faults=self._faults, latency=self._latency)
         self._stopping = asyncio.Event()
+        self._feedback: Feedback | None = None
+        self._control: Control | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._runner: web.ServerRunner | None = None
         self._record: Record | None = None
         self._api: Api | None = None
         self._inbox = Inbox(settings.record_folder)
         self._url = ""
+
+    @property
+    def queue_url(self) -> str:
+        """The URL of the queue of events, once it is started."""
+        return queue_url(self._url, QUEUE_NAME)
 
     @property
     def url(self) -> str:
@@ -108,13 +131,35 @@ class Sandbox:
                 "the sandbox is a test server and listens on loopback only", where=where, remedy="use host 127.0.0.1"
             )
         self._record = Record(settings.record_folder)
-        sending = Sending(account=self._account, record=self._record, faults=self._faults, clock=self._clock)
-        self._api = Api(account=self._account, sending=sending, clock=self._clock)
+        self._feedback = Feedback(
+            settings.record_folder,
+            settings.behaviour,
+            clock=self._clock,
+            matches=self._account.configuration_sets.publishes,
+            firehose_folder=settings.firehose_folder,
+            compress=settings.firehose_gzip,
+            url=lambda: self._url,
+        )
+        self._control = Control(
+            account=self._account, faults=self._faults, latency=self._latency, feedback=self._feedback
+        )
+        sending = Sending(
+            account=self._account,
+            record=self._record,
+            faults=self._faults,
+            clock=self._clock,
+            accepted=self._note_accepted,
+        )
+        access_key_id, secret = next(iter(settings.credentials.items()))
+        jobs = ImportJobs(self._account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
+        self._api = Api(account=self._account, sending=sending, clock=self._clock, jobs=jobs)
         try:
             self._url = await self._listen()
         except OSError as problem:
             await self.stop()
             raise _cannot_listen(problem, where) from problem
+        if settings.firehose_folder is not None and settings.firehose_seconds is not None:
+            self._writing = asyncio.create_task(self._write_files(settings.firehose_seconds), name="firehose")
 
     async def _listen(self) -> str:
         """Listen, and return the URL."""
@@ -134,9 +179,17 @@ class Sandbox:
     async def stop(self) -> None:
         """Stop listening, let the calls in flight end, close everything. Stopping twice does nothing."""
         self._stopping.set()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        if self._feedback is not None:
+            self._feedback.stopping.set()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._feedback is not None:
+            self._feedback.close()
+            self._feedback = None
         if self._record is not None:
             self._record.close()
             self._record = None
@@ -151,14 +204,61 @@ class Sandbox:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request: the API's under its own path and wherever a call is signed, else a page."""
         path = request.raw_path
+        if request.headers.get("X-Amz-Target", "").startswith(TARGET):
+            return await self._serve_sqs(request)
         if path.startswith("/v2/") or "Authorization" in request.headers:
             return await self._serve_api(request)
         if is_foreign(request):
             return web.Response(status=403, text="This server answers to this machine only.\n")
         if path.startswith("/_sandbox/"):
+            assert self._control is not None  # noqa: S101 - nothing is served before `start` has set it
             return self._control.answer(request.method, path, await request.read())
+        if path == CERTIFICATE_PATH and self._feedback is not None:
+            return web.Response(body=self._feedback.certificate, content_type="application/x-pem-file")
         page = await self._inbox.answer(request)
         return page or await self._serve_api(request)
+
+    async def _serve_sqs(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert self._feedback is not None  # noqa: S101 - nothing is served before `start` has set it
+        try:
+            body = await request.read()
+            self._verifier.verify(
+                method=request.method, target=request.raw_path, headers=request.headers, body=body, service="sqs"
+            )
+        except ApiError as error:
+            return respond(sqs_error(error))
+        except web.HTTPRequestEntityTooLarge:
+            return respond(sqs_error(ApiError("InvalidParameterValue", "The request is too large.")))
+        operation = request.headers["X-Amz-Target"].removeprefix(TARGET)
+        return respond(await self._feedback.sqs.answer(operation, body, self._url))
+
+    def _note_accepted(self, recipients: Sequence[str]) -> None:
+        """Wake who waits for events, and put on the suppression list who will bounce for good or complain."""
+        assert self._feedback is not None  # noqa: S101 - nothing is accepted before `start` has set it
+        self._feedback.notice()
+        behaviour = self._feedback.behaviour
+        if behaviour.auto_suppress and not behaviour.is_quiet:
+            for address in recipients:
+                self._suppress(address, behaviour)
+
+    def _suppress(self, address: str, behaviour: Behaviour) -> None:
+        if is_simulator(address) or address.lower() in self._account.suppression.lowered:
+            return
+        fate = behaviour.fate_of(address)
+        reason = (
+            "BOUNCE"
+            if fate.bounce is not None and fate.bounce[0] == "Permanent"
+            else "COMPLAINT"
+            if fate.complaint not in (None, "not-spam")
+            else None
+        )
+        if reason is not None:
+            self._account.suppression.put(address, reason, at=self._clock.now())
+
+    async def _write_files(self, seconds: float) -> None:
+        while self._feedback is not None:
+            await self._clock.sleep(seconds)
+            await asyncio.to_thread(self._feedback.write_files)
 
     async def _serve_api(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

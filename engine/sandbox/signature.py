@@ -39,9 +39,11 @@ class Verifier:
     def __init__(self, credentials: Mapping[str, str], clock: Clock) -> None:
         self._credentials = dict(credentials)
         self._clock = clock
-        self._derived: dict[tuple[str, str, str], bytes] = {}
+        self._derived: dict[tuple[str, str, str, str], bytes] = {}
 
-    def verify(self, *, method: str, target: str, headers: CIMultiDictProxy[str], body: bytes) -> str:
+    def verify(
+        self, *, method: str, target: str, headers: CIMultiDictProxy[str], body: bytes, service: str = "ses"
+    ) -> str:
         """Verify one call.
 
         Args:
@@ -49,6 +51,7 @@ class Verifier:
             target: path and query as they stand in the request line.
             headers: all headers of the request.
             body: the whole body.
+            service: what the call must be signed for.
 
         Returns:
             The region that the call is signed for.
@@ -56,7 +59,7 @@ class Verifier:
         Raises:
             ApiError: 403, with the code that says what is wrong.
         """
-        access_key, date, region, names, signature = _read_authorization(headers)
+        access_key, date, region, names, signature = _read_authorization(headers, service)
         secret = self._credentials.get(access_key)
         if secret is None:
             raise ApiError(
@@ -64,11 +67,13 @@ class Verifier:
             )
         stamp = headers.get("X-Amz-Date", "")
         self._check_date(stamp, date)
-        scope = f"{date}/{region}/ses/aws4_request"
+        scope = f"{date}/{region}/{service}/aws4_request"
         canonical = _canonical_request(method, target, headers, names, body)
         digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
         to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}".encode()
-        key = self._derived.get((access_key, date, region)) or self._derive(access_key, secret, date, region)
+        key = self._derived.get((access_key, date, region, service))
+        if key is None:
+            key = self._derive(access_key, secret, date, region, service)
         if not hmac.compare_digest(hmac.digest(key, to_sign, "sha256").hex(), signature):
             raise _mismatch(
                 "The request signature we calculated does not match the signature you provided. Check your AWS "
@@ -89,18 +94,19 @@ class Verifier:
         if skew > MAX_SKEW_SECONDS:
             raise _mismatch(f"Signature not yet current: {stamp} is still later than 15 min. after the server's time")
 
-    def _derive(self, access_key: str, secret: str, date: str, region: str) -> bytes:
-        """Return the signing key of a day and region, and keep it."""
+    def _derive(self, access_key: str, secret: str, *scope: str) -> bytes:
+        """Return the signing key of a day, region and service, and keep it."""
         key = b"AWS4" + secret.encode()
-        for part in (date, region, "ses", "aws4_request"):
+        for part in (*scope, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
         if len(self._derived) >= MAX_DERIVED_KEYS:
             self._derived.clear()
-        self._derived[access_key, date, region] = key
+        date, region, service = scope
+        self._derived[access_key, date, region, service] = key
         return key
 
 
-def _read_authorization(headers: CIMultiDictProxy[str]) -> tuple[str, str, str, str, str]:
+def _read_authorization(headers: CIMultiDictProxy[str], wanted: str) -> tuple[str, str, str, str, str]:
     """Return access key, date, region, signed header names (as sent) and signature."""
     value = headers.get("Authorization")
     if value is None:
@@ -109,8 +115,8 @@ def _read_authorization(headers: CIMultiDictProxy[str]) -> tuple[str, str, str, 
     if match is None:
         raise _incomplete("Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' of SigV4.")
     access_key, date, region, service, names, signature = match.groups()
-    if service != "ses":
-        raise _mismatch("Credential should be scoped to correct service: 'ses'.")
+    if service != wanted:
+        raise _mismatch(f"Credential should be scoped to correct service: '{wanted}'.")
     signed = names.split(";")
     if "host" not in signed or ("X-Amz-Security-Token" in headers and "x-amz-security-token" not in signed):
         raise _mismatch("'Host' and every 'X-Amz-Security-Token' must be among the signed headers.")

@@ -22,7 +22,7 @@ def is_simulator(address: str) -> bool:
     >>> is_simulator("bounce+c1-42@simulator.amazonses.com"), is_simulator("a@simulator.amazonses.com")
     (True, False)
     """
-    return _mailbox(address) in _FATES
+    return mailbox_of(address) in _FATES
 
 
 def fate_of(recipients: Sequence[str], *, suppressed: Container[str]) -> str:
@@ -39,13 +39,13 @@ def fate_of(recipients: Sequence[str], *, suppressed: Container[str]) -> str:
     for address in recipients:
         if address.lower() in suppressed:
             return "suppressed"
-        fate = _FATES.get(_mailbox(address), "delivered")
+        fate = _FATES.get(mailbox_of(address), "delivered")
         if fate != "delivered":
             return fate
     return "delivered"
 
 
-def _mailbox(address: str) -> str:
+def mailbox_of(address: str) -> str:
     """Return the mailbox of a simulator address, empty for every other address."""
     if not address.lower().endswith("@" + SIMULATOR_DOMAIN):
         return ""

@@ -5,7 +5,7 @@ sending compares them without.
 """
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,6 +28,14 @@ class SuppressionList:
     def __init__(self) -> None:
         self._entries: dict[str, Suppressed] = {}
         self._lowered: Counter[str] = Counter()
+        self._lowered_reasons: dict[str, str] = {}
+
+    def reasons_of(self, addresses: Iterable[str]) -> dict[str, str]:
+        """Return those of some addresses that stand on the list, and why; compared without case."""
+        if not self._entries:
+            return {}
+        known = self._lowered_reasons
+        return {address: known[address.lower()] for address in addresses if address.lower() in known}
 
     @property
     def lowered(self) -> Container[str]:
@@ -40,6 +48,7 @@ class SuppressionList:
             raise bad_request(f"Reason must be one of {', '.join(REASONS)}.")
         if address not in self._entries:
             self._lowered[address.lower()] += 1
+        self._lowered_reasons[address.lower()] = reason
         self._entries[address] = Suppressed(address, reason, at)
 
     def get(self, address: str) -> Suppressed:
@@ -54,7 +63,7 @@ class SuppressionList:
         del self._entries[address]
         self._lowered[address.lower()] -= 1
         if not self._lowered[address.lower()]:
-            del self._lowered[address.lower()]
+            del self._lowered[address.lower()], self._lowered_reasons[address.lower()]
 
     def entries(self) -> list[Suppressed]:
         """Return all entries by address."""

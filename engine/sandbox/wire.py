@@ -42,6 +42,8 @@ def respond(reply: Reply) -> web.Response:
     headers = {"x-amzn-RequestId": str(uuid.uuid4())}
     if reply.error_code:
         headers["x-amzn-ErrorType"] = reply.error_code
+    if reply.query_error:
+        headers["x-amzn-query-error"] = reply.query_error
     kind = "text/html" if reply.body.startswith(b"<") else _JSON
     return web.Response(status=reply.status, body=reply.body, content_type=kind, headers=headers)
 

@@ -85,6 +85,14 @@ class Store:
             except FileNotFoundError:
                 return set()
 
+    def list_folders(self, folder: str) -> set[str]:
+        """List the folders directly under a folder."""
+        with translate_os_errors(self.root / folder):
+            try:
+                return {p.name for p in (self.root / folder).iterdir() if p.is_dir() and not p.name.startswith(".")}
+            except FileNotFoundError:
+                return set()
+
     def delete(self, key: str) -> None:
         """Remove a file, if it is there."""
         with translate_os_errors(self.root / key):

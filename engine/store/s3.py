@@ -93,6 +93,15 @@ class S3Store(Store):
         """List the objects directly under a folder."""
         return {key.rpartition("/")[2] for key in self._list(folder) if "/" not in key.removeprefix(f"{folder}/")}
 
+    def list_folders(self, folder: str) -> set[str]:
+        """List the prefixes directly under a folder."""
+        found: set[str] = set()
+        with self._translated(folder):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/", Delimiter="/"):
+                found |= {item["Prefix"].rstrip("/").rpartition("/")[2] for item in page.get("CommonPrefixes", ())}
+        return found
+
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
         with self._translated(key):

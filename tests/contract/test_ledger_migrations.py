@@ -40,7 +40,7 @@ def make_previous(url: str, version: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
 def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)

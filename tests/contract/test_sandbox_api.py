@@ -92,6 +92,7 @@ def test_send_email_is_recorded_as_the_recipient_sees_it(ses: Any, folder: Path)
         "tags": {"msg": "01J"},
         "configuration_set": "marketing",
         "fate": "delivered",
+        "on_suppression_list": {},
         "detail": "",
         "subject": "Hé",
         "html": "<p>Hé 🙂</p>",

@@ -37,7 +37,8 @@ def read_cases() -> list[Case]:
     return list(dict.fromkeys(cases))
 
 
-def _read(project: str, path: str) -> str:
+def read_source(project: str, path: str) -> str:
+    """Read a file of a source distribution."""
     (archive,) = FOLDER.glob(f"{project}-*.tar.gz")
     with tarfile.open(archive) as tar:
         member = next(item for item in tar if item.name.partition("/")[2] == path)
@@ -64,7 +65,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _read_email_validator() -> Iterator[Case]:
-    tree = ast.parse(_read("email_validator", "tests/test_syntax.py"))
+    tree = ast.parse(read_source("email_validator", "tests/test_syntax.py"))
     for test, is_good in {
         "test_email_valid": True,
         "test_email_valid_intl_local_part": True,
@@ -83,14 +84,14 @@ def _read_email_validator() -> Iterator[Case]:
 
 def _read_json_schema() -> Iterator[Case]:
     for name in ("email", "idn-email"):
-        for group in json.loads(_read("jsonschema", f"json/tests/draft2020-12/optional/format/{name}.json")):
+        for group in json.loads(read_source("jsonschema", f"json/tests/draft2020-12/optional/format/{name}.json")):
             for test in group["tests"]:
                 if isinstance(test["data"], str):
                     yield Case(f"JSON Schema {name}", test["data"], test["valid"])
 
 
 def _read_django() -> Iterator[Case]:
-    tree = ast.parse(_read("django", "tests/validators/tests.py"))
+    tree = ast.parse(read_source("django", "tests/validators/tests.py"))
     for node in ast.walk(tree):
         if not isinstance(node, ast.Tuple) or len(node.elts) != 3:
             continue
@@ -100,7 +101,7 @@ def _read_django() -> Iterator[Case]:
 
 
 def _read_validators() -> Iterator[Case]:
-    tree = ast.parse(_read("validators", "tests/test_email.py"))
+    tree = ast.parse(read_source("validators", "tests/test_email.py"))
     for test, is_good in {
         "test_returns_true_on_valid_email": True,
         "test_returns_failed_validation_on_invalid_email": False,
@@ -111,7 +112,7 @@ def _read_validators() -> Iterator[Case]:
 
 
 def _read_marshmallow() -> Iterator[Case]:
-    tree = ast.parse(_read("marshmallow", "tests/test_validate.py"))
+    tree = ast.parse(read_source("marshmallow", "tests/test_validate.py"))
     for test, is_good in {"test_email_valid": True, "test_email_invalid": False}.items():
         for row in _parameters(tree, test):
             if isinstance(value := _value(row[0]), str):

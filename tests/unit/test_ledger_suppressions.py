@@ -1,6 +1,7 @@
 """The ledger's own suppression list, and the migration that makes its table."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ from sqlalchemy import create_engine, inspect
 from engine.ledger import suppressions
 from engine.ledger.database import open_ledger
 from engine.ledger.schema import metadata
-from engine.ledger.suppressions import Suppression, add_suppressions, iterate_suppressions
+from engine.ledger.suppressions import (
+    Reason,
+    Suppression,
+    add_suppressions,
+    find_suppressions,
+    iterate_suppressions,
+    learn_suppressions,
+    list_suppressions_since,
+)
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
@@ -56,3 +65,34 @@ def test_a_ledger_of_the_first_version_gets_the_table(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
+
+
+def test_what_events_say_stays_the_same_in_whatever_order_they_come(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    said = [
+        Suppression("a@x.example", "", Reason.BOUNCE, "hello/1", NOW, "e1"),
+        Suppression("a@x.example", "", Reason.COMPLAINT, "hello/1", NOW + timedelta(hours=1), "e2"),
+        Suppression("a@x.example", "", Reason.COMPLAINT, "hello/1", NOW + timedelta(hours=1), "e3"),
+        Suppression("a@x.example", "", Reason.COMPLAINT, "hello/1", NOW + timedelta(hours=2), "e4"),
+    ]
+    for order in permutations(said):
+        with ledger.write() as tx:
+            suppressions.remove_suppressions(tx, "a@x.example")
+            assert sum(learn_suppressions(tx, [item]) for item in (*order, *said)) == 1
+        with ledger.read() as tx:
+            assert find_suppressions(tx, ["a@x.example"]) == [said[1]]
+    ledger.close()
+
+
+def test_an_event_does_not_replace_what_a_person_said(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    manual = Suppression("a@x.example", "", Reason.MANUAL, "by hand", NOW, address="A@x.example")
+    with ledger.write() as tx:
+        add_suppressions(tx, [manual])
+        learned = [Suppression("a@x.example", "", Reason.COMPLAINT, "hello/1", NOW, "e1"), entry(9)]
+        assert learn_suppressions(tx, learned) == 1
+    with ledger.read() as tx:
+        assert find_suppressions(tx, ["a@x.example", "b@x.example"]) == [manual]
+        assert list_suppressions_since(tx, NOW + timedelta(seconds=1)) == []
+        assert len(list_suppressions_since(tx, NOW)) == 2
+    ledger.close()

@@ -1,0 +1,143 @@
+"""The account's own suppression list: one call a second, addresses with their case.
+
+Source: SES API v2 (ListSuppressedDestinations and its kin: one call a second each); developer guide, "Using the
+account-level suppression list": the API compares addresses with their case, sending does not.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+import botocore.exceptions
+
+from engine.account.client import translate_aws_errors
+from engine.clock import Clock
+
+PAGE_SIZE = 1000
+SECONDS_BETWEEN_CALLS = 1.0
+MOST_TRIES = 6  # of a call that SES throttles: another program of the account asks, too
+_THROTTLES = ("TooManyRequestsException", "ThrottlingException", "Throttling")
+
+T = TypeVar("T")
+
+
+class Listed(NamedTuple):
+    """An entry of the account's list.
+
+    Attributes:
+        address: with its case, as the list has it.
+        reason: BOUNCE or COMPLAINT.
+        at: when it was last changed.
+    """
+
+    address: str
+    reason: str
+    at: datetime
+
+
+class Page(NamedTuple):
+    """Some entries, and the token of the next page; None at the end."""
+
+    entries: list[Listed]
+    next_token: str | None
+
+
+class ExpiredTokenError(Exception):
+    """SES does not know the token of the next page any more: list again from the start."""
+
+
+class SuppressionList:
+    """Asks SES, never more than once a second.
+
+    Args:
+        client: an SES v2 client.
+        clock: waits.
+    """
+
+    def __init__(self, client: Any, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._next_call_at = clock.monotonic()
+        self.calls = 0
+
+    async def list_page(self, *, start: datetime | None, token: str | None) -> Page:
+        """Read one page of what was changed since `start`.
+
+        Raises:
+            ExpiredTokenError: the token is not valid any more.
+            ServiceError: SES cannot be reached, or refuses.
+        """
+        request: dict[str, Any] = {"PageSize": PAGE_SIZE}
+        request |= {"StartDate": start} if start is not None else {}
+        request |= {"NextToken": token} if token is not None else {}
+        try:
+            answer = await self._call(lambda: self._client.list_suppressed_destinations(**request))
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") == "InvalidNextTokenException":
+                raise ExpiredTokenError from error
+            with translate_aws_errors("SES"):
+                raise
+        entries = [
+            Listed(item["EmailAddress"], item["Reason"], item["LastUpdateTime"])
+            for item in answer.get("SuppressedDestinationSummaries", [])
+        ]
+        return Page(entries, answer.get("NextToken"))
+
+    async def get(self, address: str) -> Listed | None:
+        """Look one address up, in exactly this case; None where it is not listed."""
+        try:
+            answer = await self._call(lambda: self._client.get_suppressed_destination(EmailAddress=address))
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") == "NotFoundException":
+                return None
+            with translate_aws_errors("SES"):
+                raise
+        found = answer["SuppressedDestination"]
+        return Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
+
+    async def put(self, address: str, reason: str) -> None:
+        """List an address; BOUNCE or COMPLAINT."""
+        with translate_aws_errors("SES"):
+            await self._call(lambda: self._client.put_suppressed_destination(EmailAddress=address, Reason=reason))
+
+    async def delete(self, address: str) -> bool:
+        """Take an address off, in exactly this case; False where it was not listed."""
+        try:
+            await self._call(lambda: self._client.delete_suppressed_destination(EmailAddress=address))
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") == "NotFoundException":
+                return False
+            with translate_aws_errors("SES"):
+                raise
+        return True
+
+    async def create_import_job(self, url: str) -> str:
+        """Have SES read `address,REASON` lines of an object; return the job's id."""
+        destination = {"SuppressionListDestination": {"SuppressionListImportAction": "PUT"}}
+        source = {"S3Url": url, "DataFormat": "CSV"}
+        with translate_aws_errors("SES"):
+            answer = await self._call(
+                lambda: self._client.create_import_job(ImportDestination=destination, ImportDataSource=source)
+            )
+        return str(answer["JobId"])
+
+    async def get_import_job(self, job: str) -> dict[str, Any]:
+        """Ask how a job goes: GetImportJob's answer."""
+        with translate_aws_errors("SES"):
+            answer: dict[str, Any] = await self._call(lambda: self._client.get_import_job(JobId=job))
+        return answer
+
+    async def _call(self, make: Callable[[], Awaitable[T]]) -> T:
+        """Make a call when its turn comes; again where SES throttles it."""
+        for attempt in range(MOST_TRIES):
+            wait = self._next_call_at - self._clock.monotonic()
+            if wait > 0:
+                await self._clock.sleep(wait)
+            self._next_call_at = self._clock.monotonic() + SECONDS_BETWEEN_CALLS * 2**attempt
+            self.calls += 1
+            try:
+                return await make()
+            except botocore.exceptions.ClientError as error:
+                if error.response["Error"].get("Code") not in _THROTTLES or attempt == MOST_TRIES - 1:
+                    raise
+        raise AssertionError("the last try returns or raises")

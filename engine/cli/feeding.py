@@ -1,0 +1,125 @@
+"""What `mailrun events` puts together: source, intake, settling, and what is printed."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from engine.cli.compose import Place, open_place
+from engine.cli.options import Common
+from engine.cli.printing import name_command, print_json, print_lines
+from engine.delivery.stop import Stop
+from engine.errors import ExitCode, UsageError
+from engine.feedback.certificates import fetch_certificate
+from engine.feedback.envelopes import Verify, open_body
+from engine.feedback.files import read_place
+from engine.feedback.intake import Intake, SoftRule, Tally
+from engine.feedback.matching import MATCHED, Matcher
+from engine.feedback.queue import open_sqs, pull
+from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.feedback.volume import EVENTS, QUARANTINE
+from engine.run.forgotten import make_find_forgotten
+from engine.run.proven import make_open_plan, settle_all_proven
+from engine.run.signals import stop_on_signals
+
+_WHY = {
+    "unknown_run": "of runs that this ledger does not know",
+    "unknown_message": "of messages that no run sent",
+    "never_mailed": "of recipients that we never mailed; nobody is suppressed for them",
+    "pruned": "of runs whose files were pruned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where events are taken in."""
+
+    place: Place
+    intake: Intake
+    verify: Verify
+
+    def take_bodies(self, bodies: Sequence[str], source: str) -> None:
+        self.intake.take([open_body(body, self.verify) for body in bodies], source)
+        self.settle()
+
+    def settle(self) -> None:
+        tally, place = self.intake.tally, self.place
+        tally.settled += settle_all_proven(place.ledger, place.store, tally.runs, clock=place.clock)
+
+
+def pull_events(queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
+    """Pull; print what came; return the exit code."""
+    with open_place(common) as place:
+        url = queue or place.settings.events.queue
+        if not url:
+            raise UsageError(
+                "no queue is named", where="--queue", remedy="give its URL, or write [events] queue in mailrun.toml"
+            )
+        allowed = topics or place.settings.events.topics or own_account_topics(url)
+        with _open_desk(place, allowed) as desk:
+            undeleted = asyncio.run(_pull(url, desk, follow=follow))
+            desk.intake.tidy()
+            return _print(desk, common, {"undeleted": undeleted})
+
+
+async def _pull(url: str, desk: _Desk, *, follow: bool) -> int:
+    async def take(bodies: Sequence[str]) -> None:
+        await asyncio.to_thread(desk.take_bodies, bodies, url)
+
+    stop = Stop()
+    with stop_on_signals(stop):
+        async with open_sqs(url) as client:
+            pulled = await pull(client, url, take, follow=follow, stop=stop)
+    return pulled.undeleted
+
+
+def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ...]) -> int:
+    """Import; print what came; return the exit code."""
+    with open_place(common) as place, _open_desk(place, topics or place.settings.events.topics) as desk:
+        for source, opened in read_place(place_of_events, desk.verify):
+            desk.intake.take(opened, source)
+        desk.settle()
+        desk.intake.tidy()
+        return _print(desk, common, {})
+
+
+@contextmanager
+def _open_desk(place: Place, topics: tuple[str, ...]) -> Iterator[_Desk]:
+    find_forgotten = make_find_forgotten(place.ledger, place.store)
+    matcher = Matcher(place.ledger, place.store, make_open_plan(place.store), find_forgotten)
+    rule = SoftRule(place.settings.suppression.soft_bounces, place.settings.suppression.soft_days)
+    intake = Intake(place.ledger, place.store, matcher, soft_rule=rule, clock=place.clock)
+    try:
+        yield _Desk(place, intake, SnsVerifier(topics, fetch_certificate))
+    finally:
+        matcher.close()
+
+
+def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
+    tally, store = desk.intake.tally, desk.place.store
+    aside = tally.malformed + tally.forged
+    if common.json:
+        print_json(tally.to_json() | more | {"store": store.describe(EVENTS)})
+    else:
+        print_lines(*_describe(tally))
+        if aside:
+            print_lines(f"set aside: {store.describe(QUARANTINE)}; when mended: {name_command()} events import it")
+    return ExitCode.DATA if aside else ExitCode.FINISHED
+
+
+def _describe(tally: Tally) -> Iterator[str]:
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.kinds.most_common())
+    yield f"{tally.documents:,} read, {tally.events:,} events" + (f": {kinds}" if kinds else "")
+    matched = sum(tally.matches[how] for how in MATCHED)
+    yield f"{matched:,} of our recipients, {tally.changed:,} of whom something new was learnt"
+    for why, words in _WHY.items():
+        if count := tally.matches[why]:
+            yield f"{count:,} {words}"
+    if tally.suppressed:
+        yield f"{tally.suppressed:,} addresses suppressed"
+    if tally.settled:
+        yield f"{tally.settled:,} in doubt settled"
+    for name, count in tally.passed.items():
+        yield f"{count:,} {'notices' if name == 'notice' else 'notifications of inbound mail'} passed over"
+    for reason, count in tally.reasons.most_common(10):
+        yield f"SET ASIDE: {count:,}: {reason}"

@@ -1,0 +1,329 @@
+"""What `mailrun suppress` puts together: the ledger's list, files, and the account's own list."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+
+from engine.account.client import QUESTIONS, open_client
+from engine.account.suppression_list import SuppressionList
+from engine.audience import suppression_lists
+from engine.cli.compose import Place, open_place
+from engine.cli.options import Common
+from engine.cli.printing import print_json, print_lines
+from engine.errors import ExitCode, UsageError
+from engine.feedback.suppression_sync import Sync, Synced, Upload
+from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.suppressions import (
+    Reason,
+    Suppression,
+    add_many_suppressions,
+    find_suppressions,
+    iterate_suppressions,
+    remove_some_suppressions,
+)
+from engine.run.forgotten import make_find_forgotten
+
+MOST_STRANGE = 20  # entries that are told one by one
+_CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
+
+
+def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reason: str) -> int:
+    """Add; print how many; return the exit code."""
+    _check_topic(topic)
+    read = [suppression_lists.read_one_address(address) for address in addresses]
+    with open_place(common) as place:
+        now, who = place.clock.now(), whoami()
+        entries = [Suppression(key, topic, reason, who, now, None, address) for key, address in dict(read).items()]
+        with place.ledger.write() as tx:
+            added = add_many_suppressions(tx, entries)
+            detail = {"asked": len(entries), "added": added, "topic": topic, "reason": reason}
+            record_decision(tx, Decision(None, now, who, "suppress add", detail))
+    if common.json:
+        print_json({"added": added, "already": len(entries) - added})
+    else:
+        print_lines(f"{added:,} added, {len(entries) - added:,} were on the list")
+    return ExitCode.FINISHED
+
+
+def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | None, account: bool, yes: bool) -> int:
+    """Remove; print how many; return the exit code."""
+    read = dict(suppression_lists.read_one_address(address) for address in addresses)
+    with open_place(common) as place:
+        now, who = place.clock.now(), whoami()
+        with place.ledger.read() as tx:
+            found = [one for one in find_suppressions(tx, read) if topic is None or one.topic == topic]
+        _ask_for_consent(found, yes=yes)
+        with place.ledger.write() as tx:
+            removed = remove_some_suppressions(tx, found)
+            reasons = dict(Counter(one.reason for one in found))
+            detail = {"removed": removed, "reasons": reasons, "topic": topic, "account": account}
+            record_decision(tx, Decision(None, now, who, "suppress remove", detail))
+        spellings = {*read.values(), *(one.address for one in found if one.address), *addresses}
+        there = asyncio.run(_remove_there(place, sorted(spellings))) if account else None
+        forgotten = _find_forgotten(place, list(read))
+    if common.json:
+        print_json({"removed": removed, "reasons": reasons, "account": there, "forgotten": len(forgotten)})
+        return ExitCode.FINISHED
+    print_lines(f"{removed:,} entries removed" + (f", {there:,} at the account" if there is not None else ""))
+    if there is None and removed:
+        print_lines("SES's own list may have them still: suppress check --account, suppress remove --account")
+    if forgotten:
+        print_lines(
+            f"{len(forgotten):,} were erased with mailrun forget: they stay suppressed, and nothing undoes that"
+        )
+    return ExitCode.FINISHED
+
+
+def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
+    """Refuse, or ask at a terminal, where people have said no."""
+    said_no = Counter(one.reason for one in found if one.reason in _CONSENT)
+    if not said_no or yes:
+        return
+    what = " and ".join(f"{count} by {reason}" for reason, count in sorted(said_no.items()))
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(f"They are suppressed {what}. Do you have their new consent?", abort=True, err=True)
+        return
+    raise UsageError(
+        f"they are suppressed {what}: nothing was removed",
+        where="ADDRESS",
+        remedy="with their new consent, say so with --yes",
+    )
+
+
+async def _remove_there(place: Place, spellings: Sequence[str]) -> int:
+    async with open_client(QUESTIONS) as client:
+        listing = SuppressionList(client, place.clock)
+        return sum([await listing.delete(spelling) for spelling in spellings])
+
+
+def check_addresses(addresses: Sequence[str], common: Common, *, account: bool) -> int:
+    """Look up; print; return the exit code."""
+    read = [(address, *suppression_lists.read_one_address(address)) for address in addresses]
+    with open_place(common) as place:
+        with place.ledger.read() as tx:
+            entries = find_suppressions(tx, {key for _, key, _ in read})
+        forgotten = _find_forgotten(place, [key for _, key, _ in read])
+        spellings = {address for _, _, address in read} | {one.address for one in entries if one.address}
+        there = asyncio.run(_look_up_there(place, sorted(spellings))) if account else {}
+    told = []
+    for given, key, address in read:
+        own = [_describe(one) for one in entries if one.key == key]
+        listed = [at for spelling, at in there.items() if spelling.lower() == key or spelling == address]
+        told.append(
+            {
+                "address": given,
+                "suppressed": bool(own or listed) or key in forgotten,
+                "entries": own,
+                "forgotten": key in forgotten,
+                **({"account": listed} if account else {}),
+            }
+        )
+    if common.json:
+        print_json({"addresses": told})
+    else:
+        print_lines(*(line for one in told for line in _explain(one)))
+    return ExitCode.FINISHED
+
+
+async def _look_up_there(place: Place, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
+    async with open_client(QUESTIONS) as client:
+        listing = SuppressionList(client, place.clock)
+        found = {spelling: await listing.get(spelling) for spelling in spellings}
+    return {
+        spelling: {"address": one.address, "reason": one.reason, "at": one.at.isoformat()}
+        for spelling, one in found.items()
+        if one is not None
+    }
+
+
+def _find_forgotten(place: Place, keys: list[str]) -> set[str]:
+    find = make_find_forgotten(place.ledger, place.store)
+    return set() if find is None else set(find(pl.Series("key", keys, pl.String)).get_column("key"))
+
+
+def _explain(told: dict[str, Any]) -> Iterator[str]:
+    if not told["suppressed"]:
+        yield f"{told['address']}: not suppressed"
+    for entry in told["entries"]:
+        what = f"of the topic {entry['topic']}" if entry["topic"] else "of all mail"
+        event = f", event {entry['event']}" if entry["event"] else ""
+        yield f"{told['address']}: suppressed {what}: {entry['reason']}, {entry['source']}, {entry['at']}{event}"
+    if told["forgotten"]:
+        yield f"{told['address']}: suppressed of all mail: erased with mailrun forget"
+    for entry in told.get("account", ()):
+        yield f"{told['address']}: on SES's own list as {entry['address']}: {entry['reason']}, {entry['at']}"
+
+
+def list_addresses(  # noqa: PLR0913 - one for each option
+    common: Common,
+    *,
+    topic: str | None,
+    reason: str | None,
+    source: str | None,
+    since: datetime | None,
+    limit: int,
+) -> int:
+    """Print the list; return the exit code."""
+    after = None if since is None else since.replace(tzinfo=UTC)
+    counts: Counter[str] = Counter()
+    shown: list[Suppression] = []
+    with open_place(common) as place, place.ledger.read() as tx:
+        for one in (one for block in iterate_suppressions(tx) for one in block):
+            is_wanted = (
+                (topic is None or one.topic == topic)
+                and (reason is None or one.reason == reason)
+                and (source is None or source in one.source)
+                and (after is None or one.at >= after)
+            )
+            if is_wanted:
+                counts[one.reason] += 1
+                shown += [one] if len(shown) < limit else []
+    if common.json:
+        print_json({"total": counts.total(), "reasons": dict(counts), "entries": [_describe(one) for one in shown]})
+        return ExitCode.FINISHED
+    for one in shown:
+        print_lines(
+            f"{one.at:%Y-%m-%d %H:%M}  {one.address or one.key}  {one.topic or '(all)'}  {one.reason}, {one.source}"
+        )
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
+    print_lines(f"{counts.total():,} suppressions" + (f": {told}" if told else ""))
+    if len(shown) < counts.total():
+        print_lines(f"the first {len(shown):,} of them are shown: --limit, or suppress export FILE")
+    return ExitCode.FINISHED
+
+
+def _describe(one: Suppression) -> dict[str, Any]:
+    return {
+        "address": one.address or one.key,
+        "topic": one.topic,
+        "scope": str(one.scope),
+        "reason": one.reason,
+        "source": one.source,
+        "at": one.at.isoformat(),
+        "event": one.event,
+    }
+
+
+def import_list(file: str, common: Common, *, topic: str | None, reason: str | None, source: str | None) -> int:
+    """Add a list; print what was strange; return the exit code."""
+    _check_topic(topic or "")
+    entries = added = 0
+    strange: list[suppression_lists.Strange] = []
+    given = None if reason is None else suppression_lists.read_reason(reason)
+    with open_place(common) as place:
+        now, who = place.clock.now(), whoami()
+        here = str(Path(file).absolute()) if Path(file).exists() else file
+        blocks = suppression_lists.read_suppression_list(
+            here, place.settings.workspace, topic=topic or "", reason=given, source=source, at=now
+        )
+        for block in blocks:
+            with place.ledger.write() as tx:
+                added += add_many_suppressions(tx, block.entries)
+            entries += len(block.entries)
+            strange += block.strange
+        with place.ledger.write() as tx:
+            detail = {"entries": entries, "added": added, "strange": len(strange), "topic": topic or ""}
+            record_decision(tx, Decision(None, now, who, "suppress import", detail))
+    if common.json:
+        told = [{"where": one.where, "what": one.what} for one in strange[:MOST_STRANGE]]
+        print_json(
+            {"entries": entries, "added": added, "already": entries - added, "strange": len(strange), "examples": told}
+        )
+    else:
+        print_lines(*(f"PASSED OVER: {one.where}: {one.what}" for one in strange[:MOST_STRANGE]))
+        if len(strange) > MOST_STRANGE:
+            print_lines(f"PASSED OVER: {len(strange) - MOST_STRANGE:,} more")
+        print_lines(f"{added:,} added, {entries - added:,} were on the list")
+    return ExitCode.DATA if strange else ExitCode.FINISHED
+
+
+def export_list(file: Path, common: Common, *, topic: str | None, reason: str | None) -> int:
+    """Write the list; return the exit code."""
+    with open_place(common) as place, place.ledger.read() as tx:
+        blocks = (
+            [one for one in block if (topic is None or one.topic == topic) and (reason is None or one.reason == reason)]
+            for block in iterate_suppressions(tx)
+        )
+        rows = suppression_lists.export_suppressions(blocks, file)
+    if common.json:
+        print_json({"entries": rows, "file": str(file)})
+    else:
+        print_lines(f"{rows:,} entries written to {file}")
+    return ExitCode.FINISHED
+
+
+def sync_lists(common: Common, *, direction: str | None, full: bool, bucket: str | None, most: int) -> int:
+    """Sync; print what was done and what differs; return the exit code."""
+    upload = None if bucket is None else _make_upload(bucket)
+    with open_place(common) as place:
+        synced = asyncio.run(_sync(place, direction, full=full, upload=upload, most=most))
+    if common.json:
+        print_json(synced.to_json())
+    else:
+        print_lines(*_tell_sync(synced))
+    return ExitCode.PAUSED if synced.waiting else ExitCode.FINISHED
+
+
+async def _sync(place: Place, direction: str | None, *, full: bool, upload: Upload | None, most: int) -> Synced:
+    async with open_client(QUESTIONS) as client:
+        sync = Sync(
+            ledger=place.ledger,
+            store=place.store,
+            listing=SuppressionList(client, place.clock),
+            clock=place.clock,
+            account=f"{client.meta.endpoint_url} {client.meta.region_name}",
+            most_calls=most,
+            upload=upload,
+        )
+        return await sync.run(pull=direction != "push", push=direction != "pull", full=full)
+
+
+def _make_upload(bucket: str) -> Upload:
+    name, _, prefix = bucket.removeprefix("s3://").partition("/")
+    if not bucket.startswith("s3://") or not name:
+        raise UsageError(f"{bucket} is no bucket", where="--bucket", remedy="write s3://BUCKET or s3://BUCKET/PREFIX")
+
+    def upload(key: str, content: bytes) -> str:
+        from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed here alone
+
+        from engine.account.client import translate_aws_errors  # noqa: PLC0415 - as above
+
+        path = "/".join(part for part in (prefix.strip("/"), key) if part)
+        client = Session().client("s3")
+        try:
+            with translate_aws_errors("S3"):
+                client.put_object(Bucket=name, Key=path, Body=content)
+        finally:
+            client.close()
+        return f"s3://{name}/{path}"
+
+    return upload
+
+
+def _tell_sync(synced: Synced) -> Iterator[str]:
+    yield f"from the account: {synced.listed:,} read, {synced.added:,} new here"
+    if synced.strange:
+        yield f"  {synced.strange:,} are no addresses that could be mailed: {', '.join(synced.examples[:5])}"
+    yield f"to the account: {synced.put:,} told, {synced.imported:,} by import jobs"
+    if synced.import_failed:
+        yield f"  {synced.import_failed:,} were refused by import jobs"
+    if synced.waiting:
+        yield f"  {synced.waiting:,} still to be told: sync again, or give --bucket for import jobs"
+    if synced.only_here is not None:
+        yield f"differs: {synced.only_here:,} only here, {synced.only_there:,} only at the account"
+        yield from (f"  only {one['only']}: {one['address']}" for one in synced.drift)
+    yield f"{synced.calls:,} calls to SES"
+
+
+def _check_topic(topic: str) -> None:
+    if len(topic) > suppression_lists.LONGEST_TOPIC:
+        raise UsageError(
+            f"a topic has at most {suppression_lists.LONGEST_TOPIC} characters", where="--topic", remedy="shorten it"
+        )

@@ -1,0 +1,142 @@
+"""What events arrive in: SNS notifications, EventBridge, Firehose files, or nothing around them. Pure.
+
+* SNS to SQS: `{"Type": "Notification", "TopicArn", "Message": "<the record as text>", "Signature", …}`; with raw
+  message delivery the record itself.
+* EventBridge: `{"detail-type", "source": "aws.ses", "detail": {record}}`.
+* Firehose: one record after the other, with or without line ends between them.
+* what mailrun itself set aside before: `{"quarantined": "<why>", "body": "<as it came>"}`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from engine.feedback.events import Event, MalformedError, read_record
+
+_DEEPEST = 4  # an SNS notification of an EventBridge event that was quarantined
+_DECODER = json.JSONDecoder()
+
+Verify = Callable[[Mapping[str, Any]], None]
+"""Checks an SNS notification; raises ForgedError where it is not what it says."""
+
+
+class ForgedError(ValueError):
+    """An SNS notification whose signature, certificate or topic is not right."""
+
+
+class Passed(StrEnum):
+    """What is read and needs nothing."""
+
+    NOTICE = "notice"  # SES's or SNS's word about a set-up
+    INBOUND = "inbound"  # a notification of received mail
+
+
+_PASSED = {"AmazonSnsSubscriptionSucceeded": Passed.NOTICE, "Received": Passed.INBOUND}
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What is no event: why, as it came, and from where if that is known already."""
+
+    reason: str
+    body: str
+    is_forged: bool = False
+    source: str | None = None
+
+
+Opened = list[Event] | Passed | Quarantined
+
+
+def open_body(body: str | bytes, verify: Verify) -> Opened:
+    """Read one message of a queue, or one document of a file.
+
+    Args:
+        body: as it came.
+        verify: checks SNS notifications.
+
+    Raises:
+        MailrunError: of `verify`: nothing can be said now, and the message must be kept.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+        # SES says so in plain words when a topic is set up.
+        is_notice = text.strip().startswith("Successfully validated SNS topic")
+        return Passed.NOTICE if is_notice else Quarantined("it is not JSON", text)
+    return open_document(document, body, verify)
+
+
+def open_document(document: Any, body: str | bytes, verify: Verify) -> Opened:
+    """As open_body, of JSON that is read already; `body` is what is kept where it is no event."""
+    if isinstance(document, dict) and isinstance(document.get("quarantined"), str):
+        again = open_body(str(document.get("body")), verify)
+        return replace(again, source=document.get("source")) if isinstance(again, Quarantined) else again
+    try:
+        return _open(document, verify, 0)
+    except (MalformedError, ForgedError) as error:
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+        return Quarantined(str(error), text.strip(), isinstance(error, ForgedError))
+
+
+def _open(document: Any, verify: Verify, depth: int) -> Opened:
+    if not isinstance(document, dict):
+        raise MalformedError("it is JSON, and no object")
+    if depth > _DEEPEST:
+        raise MalformedError("it has too many envelopes")
+    if document.get("Type") == "Notification" and isinstance(document.get("Message"), str):
+        verify(document)
+        return _open_text(document["Message"], verify, depth)
+    if document.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
+        return Passed.NOTICE  # nothing is fetched: whoever subscribes a queue needs no confirmation
+    if isinstance(document.get("detail-type"), str) and isinstance(document.get("detail"), dict):
+        return _open_detail(document, verify, depth)
+    kind = document.get("eventType") or document.get("notificationType")
+    passed = _PASSED.get(kind) if isinstance(kind, str) else None
+    return passed or read_record(document)
+
+
+def _open_text(text: str, verify: Verify, depth: int) -> Opened:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if text.strip().startswith("Successfully validated SNS topic"):
+            return Passed.NOTICE
+        raise MalformedError("what is inside its envelope is not JSON") from None
+    return _open(document, verify, depth + 1)
+
+
+def _open_detail(document: Mapping[str, Any], verify: Verify, depth: int) -> Opened:
+    detail = document["detail"]
+    if "mail" in detail:
+        return _open(detail, verify, depth + 1)
+    if document.get("source") == "aws.ses":
+        return Passed.NOTICE  # an advisor's recommendation, a sending status
+    raise MalformedError("it is an EventBridge event, and none of SES")
+
+
+def split_documents(text: str) -> Iterator[tuple[Any, str]]:
+    """Take JSON documents out of text, whatever stands or does not stand between them.
+
+    Yields:
+        The document and its text; for what is no JSON a None, and the text up to where the next may begin.
+    """
+    at, end = 0, len(text)
+    while True:
+        while at < end and text[at] in " \t\r\n,":
+            at += 1
+        if at >= end:
+            return
+        try:
+            document, after = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            after = text.find("\n", at + 1)
+            after = end if after < 0 else after
+            yield None, text[at:after]
+        else:
+            yield document, text[at:after]
+        at = after

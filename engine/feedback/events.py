@@ -1,0 +1,227 @@
+"""What an SES event says: its record read into one event for each recipient. Pure.
+
+The record is the same whatever envelope it came in: `eventType` (event publishing) or `notificationType` (feedback
+notifications of an identity: bounces, complaints and deliveries, without tags), `mail`, and an object named after the
+type: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+Fields, subtypes and types that are not known yet are no errors.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+_LONGEST_ID = 255
+_LONGEST_TEXT = 1000  # of a diagnostic or a link: they are for people
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what campaigns and run keys are made of
+_ROW = re.compile(r"[0-9]{1,15}")
+_TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Kind(StrEnum):
+    """The types of event that mailrun acts upon."""
+
+    SEND = "Send"
+    DELIVERY = "Delivery"
+    BOUNCE = "Bounce"
+    COMPLAINT = "Complaint"
+    OPEN = "Open"
+    CLICK = "Click"
+    DELIVERY_DELAY = "DeliveryDelay"
+    SUBSCRIPTION = "Subscription"
+    REJECT = "Reject"
+    RENDERING_FAILURE = "RenderingFailure"
+
+
+# The object of each type, and where in it the recipients are; else they are the mail's destination.
+_OBJECTS: dict[str, tuple[str, str | None]] = {
+    Kind.SEND: ("send", None),
+    Kind.DELIVERY: ("delivery", "recipients"),
+    Kind.BOUNCE: ("bounce", "bouncedRecipients"),
+    Kind.COMPLAINT: ("complaint", "complainedRecipients"),
+    Kind.OPEN: ("open", None),
+    Kind.CLICK: ("click", None),
+    Kind.DELIVERY_DELAY: ("deliveryDelay", "delayedRecipients"),
+    Kind.SUBSCRIPTION: ("subscription", None),
+    Kind.REJECT: ("reject", None),
+    Kind.RENDERING_FAILURE: ("failure", None),
+}
+_NEEDS_OBJECT = frozenset({Kind.BOUNCE, Kind.COMPLAINT})
+
+
+class Event(NamedTuple):
+    """One event of one recipient.
+
+    Attributes:
+        id: the same for every copy of the event: of message id, type, recipient, feedback id or time, and link.
+        kind: a `Kind`, or what SES says where that is newer than this.
+        subtype: as `Type` or `Type/Subtype` where rules need them told apart; see rules.py.
+        at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure when the mail was taken.
+        sent_at: when SES took the mail, in milliseconds since 1970.
+        message_id: SES's.
+        address: the recipient as the event has it.
+        campaign: our tag; empty where there is none.
+        run_key: our tag.
+        row: our tag; None where there is none.
+        feedback_id: SES's, of bounces and complaints.
+        status: the receiver's enhanced status code.
+        detail: the receiver's words, or why.
+        link: that was clicked.
+        topics: opted out of, divided by commas; `*` is all mail.
+    """
+
+    id: str
+    kind: str
+    subtype: str
+    at: int
+    sent_at: int
+    message_id: str
+    address: str
+    campaign: str
+    run_key: str
+    row: int | None
+    feedback_id: str | None
+    status: str | None
+    detail: str | None
+    link: str | None
+    topics: str | None
+
+
+class MalformedError(ValueError):
+    """A record is not what SES writes; the message says what is wrong with it."""
+
+
+def read_record(record: Mapping[str, Any]) -> list[Event]:
+    """Read a record.
+
+    Raises:
+        MalformedError: it has no type, no mail, no message id, no recipient or no time.
+    """
+    kind = record.get("eventType") or record.get("notificationType")
+    mail = record.get("mail")
+    if not isinstance(kind, str) or not isinstance(mail, dict):
+        raise MalformedError("it has no type or no mail")
+    kind = _clean(kind.replace(" ", ""))  # Rendering Failure is written with a space
+    message_id = mail.get("messageId")
+    if not isinstance(message_id, str) or not 0 < len(message_id) <= _LONGEST_ID:
+        raise MalformedError("mail.messageId is missing")
+    name, recipients_name = _OBJECTS.get(kind, (kind[:1].lower() + kind[1:], None))
+    told = record.get(name)
+    if not isinstance(told, dict):
+        if kind in _NEEDS_OBJECT:
+            raise MalformedError(f"it has no {name}")
+        told = {}
+    sent_at = _read_time(mail.get("timestamp"), "mail.timestamp")
+    at = _read_time(told["timestamp"], f"{name}.timestamp") if told.get("timestamp") else sent_at
+    campaign, run_key, row = _read_tags(mail.get("tags"))
+    feedback_id, link = _text(told.get("feedbackId")), _text(told.get("link"))
+    topics = _read_topics(told) if kind == Kind.SUBSCRIPTION else None
+    subtype = _read_subtype(kind, told, opted_out=topics is not None)
+    shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n".encode()
+    message_id = _clean(message_id)
+    events = []
+    for address, details in _read_recipients(told.get(recipients_name) if recipients_name else None, mail):
+        digest = blake2b(shared + address.lower().encode("utf-8", "replace"), digest_size=16).hexdigest()
+        status = _text(details.get("status"))
+        words = details.get("diagnosticCode") or told.get("smtpResponse") or told.get("reason")
+        detail = _text(words or told.get("errorMessage") or told.get("userAgent"))
+        exact = _tell_out_of_office(subtype, details)
+        events.append(
+            Event(
+                digest, kind, exact, at, sent_at, message_id, address, campaign, run_key, row, feedback_id, status,
+                detail, link, topics,
+            )
+        )  # fmt: skip
+    return events
+
+
+def _read_time(value: Any, name: str) -> int:
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedError(f"{name} is no time") from None
+
+
+def _read_tags(tags: Any) -> tuple[str, str, int | None]:
+    """Read our own tags; what cannot be ours is none."""
+    if not isinstance(tags, dict):
+        return "", "", None
+    campaign, key = _first(tags.get("mailrun-campaign")), _first(tags.get("mailrun-key"))
+    row = _first(tags.get("mailrun-row"))
+    if not (campaign and key and row and _TAG.fullmatch(campaign) and _TAG.fullmatch(key) and _ROW.fullmatch(row)):
+        return "", "", None
+    return campaign, key, int(row)
+
+
+def _first(values: Any) -> str | None:
+    value = values[0] if isinstance(values, list) and values else values
+    return value if isinstance(value, str) else None
+
+
+def _read_subtype(kind: str, told: Mapping[str, Any], *, opted_out: bool) -> str:
+    match kind:
+        case Kind.BOUNCE:
+            parts = (told.get("bounceType"), told.get("bounceSubType"))
+        case Kind.COMPLAINT:
+            parts = (told.get("complaintFeedbackType"), told.get("complaintSubType"))
+        case Kind.DELIVERY_DELAY:
+            parts = (told.get("delayType"), None)
+        case Kind.SUBSCRIPTION:
+            parts = ("OptOut" if opted_out else "OptIn", told.get("source"))
+        case _:
+            return ""
+    return "/".join(_clean(part)[:100] for part in parts if isinstance(part, str) and part)
+
+
+def _tell_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
+    """Name a Transient/General without any word of the receiver's server: an answer of a person's mailbox, not a fault.
+
+    SES reports out-of-office replies so, after the message was delivered.
+    """
+    said = details.get("status") or details.get("diagnosticCode")
+    return "Transient/OutOfOffice" if subtype == "Transient/General" and not said else subtype
+
+
+def _read_topics(told: Mapping[str, Any]) -> str | None:
+    preferences = told.get("newTopicPreferences")
+    if not isinstance(preferences, dict):
+        return None
+    if preferences.get("unsubscribeAll") is True:
+        return "*"
+    statuses = preferences.get("topicSubscriptionStatus")
+    named = [
+        _clean(item["topicName"])[:128]
+        for item in (statuses if isinstance(statuses, list) else ())
+        if isinstance(item, dict)
+        and item.get("subscriptionStatus") == "OptOut"
+        and isinstance(item.get("topicName"), str)
+    ]
+    return ",".join(sorted(name for name in named if name and "," not in name)) or None
+
+
+def _read_recipients(entries: Any, mail: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every recipient once: of the event where it names them, else of the mail."""
+    listed = entries if isinstance(entries, list) and entries else mail.get("destination")
+    seen: set[str] = set()
+    for entry in listed if isinstance(listed, list) else ():
+        details = entry if isinstance(entry, dict) else {}
+        address = details.get("emailAddress") if details else entry
+        if isinstance(address, str) and address and address.lower() not in seen:
+            seen.add(address.lower())
+            yield _clean(address)[:_LONGEST_TEXT], details
+    if not seen:
+        raise MalformedError("it names no recipient")
+
+
+def _text(value: Any) -> str | None:
+    return _clean(value)[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+
+
+def _clean(text: str) -> str:
+    """Take control characters out: no table of text knows what to do with a NUL."""
+    return _UNFIT.sub(" ", text) if not text.isprintable() else text

@@ -1,0 +1,267 @@
+"""Taking events in: the volume durably into the store first, then what they change into the ledger, at once.
+
+A crash between both leaves events that the ledger does not know yet; they are not deleted where they came from, and the
+next time they come they change what they have to. Everything here may be done any number of times, in any order.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection
+
+from engine.clock import Clock
+from engine.feedback.envelopes import Opened, Passed, Quarantined
+from engine.feedback.events import Event
+from engine.feedback.matching import MATCHED, Matcher, make_frame
+from engine.feedback.rules import Action, Rule, find_rule
+from engine.feedback.volume import EVENT_SCHEMA, write_events, write_quarantine
+from engine.ledger import feedback, runs
+from engine.ledger.database import Ledger
+from engine.ledger.feedback import Flag, NewFlags, SoftBounce
+from engine.ledger.suppressions import Reason, Suppression, learn_suppressions
+from engine.store.folder import Store
+
+_KEPT_LONGER = timedelta(days=14)  # as long as a queue may keep an event back
+
+
+@dataclass(frozen=True, slots=True)
+class SoftRule:
+    """How many transient bounces suppress an address: `bounces` messages within `days`."""
+
+    bounces: int
+    days: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read, and what it changed.
+
+    Attributes:
+        documents: messages of a queue, or documents of files.
+        passed: notices and notifications of inbound mail.
+        malformed: what is no event, set aside.
+        forged: SNS notifications that were refused, set aside.
+        events: one for each recipient; copies within a batch once.
+        kinds: kind -> events.
+        matches: how they were matched or why not -> events.
+        changed: recipients of whom something new was learnt.
+        suppressed: addresses that came onto the suppression list.
+        settled: recipients in doubt that were settled.
+        reasons: why something was set aside -> documents.
+        runs: the runs that events belong to.
+    """
+
+    documents: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+    malformed: int = 0
+    forged: int = 0
+    events: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    matches: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    suppressed: int = 0
+    settled: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    runs: set[str] = field(default_factory=set)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `events … --json`."""
+        return {
+            "documents": self.documents,
+            "events": self.events,
+            "kinds": dict(sorted(self.kinds.items())),
+            "matched": sum(self.matches[how] for how in MATCHED),
+            "unmatched": {why: n for why, n in sorted(self.matches.items()) if why not in MATCHED},
+            "notices": self.passed[Passed.NOTICE],
+            "inbound": self.passed[Passed.INBOUND],
+            "malformed": self.malformed,
+            "forged": self.forged,
+            "set_aside": dict(self.reasons.most_common()),
+            "changed": self.changed,
+            "suppressed": self.suppressed,
+            "settled": self.settled,
+            "runs": sorted(self.runs),
+        }
+
+
+class Intake:
+    """Takes batches of what was read.
+
+    Args:
+        ledger: takes the state.
+        store: takes the volume.
+        matcher: tells whose events they are.
+        soft_rule: when transient bounces suppress.
+        clock: now.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, matcher: Matcher, *, soft_rule: SoftRule, clock: Clock) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._matcher = matcher
+        self._soft_rule = soft_rule
+        self._clock = clock
+        self.tally = Tally()
+
+    def take(self, opened: Iterable[Opened], source: str) -> None:
+        """Take a batch in; when this returns, all of it is durable.
+
+        Args:
+            opened: what envelopes.py made of each document.
+            source: where it is from, for people.
+
+        Raises:
+            MailrunError: store or ledger could not be written: the batch must come again.
+        """
+        events: list[Event] = []
+        aside: list[Quarantined] = []
+        for item in opened:
+            self.tally.documents += 1
+            if isinstance(item, list):
+                events += item
+            elif isinstance(item, Quarantined):
+                aside.append(item)
+            else:
+                self.tally.passed[item] += 1
+        write_quarantine(self._store, aside, source)
+        self._count_aside(aside)
+        if events:
+            self._take_events(events)
+
+    def _count_aside(self, aside: Sequence[Quarantined]) -> None:
+        forged = sum(item.is_forged for item in aside)
+        self.tally.forged += forged
+        self.tally.malformed += len(aside) - forged
+        self.tally.reasons.update(item.reason for item in aside)
+
+    def _take_events(self, events: list[Event]) -> None:
+        matched = self._matcher.match(make_frame(events))
+        write_events(self._store, matched.select(*EVENT_SCHEMA))
+        ruled = _add_rules(matched.filter(pl.col("run").is_not_null()))
+        with self._ledger.write() as tx:
+            changed = suppressed = 0
+            for part in ruled.sort("run").partition_by("run", maintain_order=True):
+                more_changed, more_suppressed = self._apply(tx, part)
+                changed, suppressed = changed + more_changed, suppressed + more_suppressed
+        self.tally.events += matched.height
+        self.tally.kinds.update(dict(matched.group_by("kind").len().iter_rows()))
+        self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))
+        self.tally.changed += changed
+        self.tally.suppressed += suppressed
+        self.tally.runs |= set(matched["run"].drop_nulls().unique())
+
+    def _apply(self, tx: Connection, events: pl.DataFrame) -> tuple[int, int]:
+        """Apply the events of one run; returns how many rows changed, and how many addresses were suppressed."""
+        run: str = events["run"].item(0)
+        grouped = events.group_by("lease").agg("index", "flags")
+        additions = {lease: zip(indexes, flags, strict=True) for lease, indexes, flags in grouped.iter_rows()}
+        new = feedback.set_flags(tx, run, additions, self._matcher.list_rows(run))
+        if new:
+            self._count_domains(tx, run, events, new)
+        known = runs.find_run(tx, run)
+        if known is None or known.sandbox:  # the bounces of a sandbox say nothing about real people
+            return len(new), 0
+        return len(new), self._suppress(tx, run, events, new)
+
+    def _count_domains(self, tx: Connection, run: str, events: pl.DataFrame, new: list[NewFlags]) -> None:
+        large = self._matcher.list_domains(run)
+        domain = pl.col("key").str.extract("@(.*)$")
+        named = pl.when(domain.is_in(list(large))).then(domain).otherwise(pl.lit("")).alias("domain")
+        domains = events.select("lease", "index", named).unique(["lease", "index"])
+        grouped = domains.join(_to_frame(new), on=["lease", "index"]).group_by("domain").agg("new")
+        feedback.count_for_domains(tx, run, dict(grouped.iter_rows()))
+
+    def _suppress(self, tx: Connection, run: str, events: pl.DataFrame, new: list[NewFlags]) -> int:
+        acting = events.filter(pl.col("acts"), pl.col("key").is_not_null())
+        if acting.is_empty():
+            return 0
+        acting = acting.join(_to_frame(new), on=["lease", "index"], how="left", maintain_order="left")
+        heard_now: list[Suppression] = []
+        heard_before: list[Suppression] = []
+        strikes: tuple[list[SoftBounce], list[SoftBounce]] = ([], [])
+        for event in acting.iter_rows(named=True):
+            rule = _find_rule(event["kind"], event["subtype"])
+            is_new = bool((event["new"] or 0) & rule.flags & ~Flag.PROVEN)
+            if rule.action is Action.COUNT:
+                is_new = bool((event["new"] or 0) & Flag.STRIKE)
+                strike = SoftBounce(event["key"], run, event["row"], event["at"], event["id"])
+                strikes[0 if is_new else 1].append(strike)
+            else:
+                (heard_now if is_new else heard_before).extend(self._make_suppressions(run, event, rule))
+        more_now, more_before = self._count_strikes(tx, *strikes)
+        added = learn_suppressions(tx, [*heard_now, *more_now])
+        learn_suppressions(tx, [*heard_before, *more_before], refine_only=True)
+        return added
+
+    def _make_suppressions(self, run: str, event: dict[str, Any], rule: Rule) -> list[Suppression]:
+        plan = self._matcher.plan(run)
+        topics = [""]
+        if rule.action is Action.OPT_OUT and event["topics"] != "*":
+            named = event["topics"].split(",") if event["topics"] else [plan.topic]
+            topics = [plan.topic if topic == plan.ses_topic and plan.topic else topic for topic in named]
+        assert rule.reason is not None  # noqa: S101 - every rule that acts has one
+        return [
+            Suppression(event["key"], topic, rule.reason, f"run {run}", event["at"], event["id"], event["address"])
+            for topic in topics
+        ]
+
+    def _count_strikes(
+        self, tx: Connection, new: list[SoftBounce], again: list[SoftBounce]
+    ) -> tuple[list[Suppression], list[Suppression]]:
+        """Count transient bounces; returns who is suppressed for them, those with a new one first."""
+        if not new and not again:
+            return [], []
+        feedback.count_soft_bounces(tx, new, again)
+        fresh = {item.key for item in new}
+        due: tuple[list[Suppression], list[Suppression]] = ([], [])
+        for key, bounces in feedback.find_soft_bounces(tx, fresh | {item.key for item in again}).items():
+            last = find_last_straw(bounces, self._soft_rule)
+            if last is not None:
+                source = f"run {last.run}"
+                suppression = Suppression(key, "", Reason.SOFT_BOUNCES, source, last.at, last.event)
+                due[0 if key in fresh else 1].append(suppression)
+        return due
+
+    def tidy(self) -> None:
+        """Drop what no rule looks back to any more."""
+        before = self._clock.now() - timedelta(days=self._soft_rule.days) - _KEPT_LONGER
+        with self._ledger.write() as tx:
+            feedback.drop_old_soft_bounces(tx, before)
+
+
+def find_last_straw(bounces: Sequence[SoftBounce], rule: SoftRule) -> SoftBounce | None:
+    """Find the bounce that makes them too many, the first such; None where they are not.
+
+    Args:
+        bounces: of one address, the earliest first.
+        rule: how many within how many days.
+    """
+    window = timedelta(days=rule.days)
+    for first, last in zip(bounces, bounces[rule.bounces - 1 :], strict=False):
+        if last.at - first.at <= window:
+            return last
+    return None
+
+
+def _to_frame(new: list[NewFlags]) -> pl.DataFrame:
+    columns = [(item.lease, item.index, int(item.flags)) for item in new]
+    return pl.DataFrame(columns, schema={"lease": pl.UInt32, "index": pl.UInt32, "new": pl.UInt16}, orient="row")
+
+
+@lru_cache(maxsize=1000)
+def _find_rule(kind: str, subtype: str) -> Rule:
+    return find_rule(kind, subtype)
+
+
+def _add_rules(events: pl.DataFrame) -> pl.DataFrame:
+    """Add `flags` and `acts` (the address may be suppressed for it)."""
+    told = [(*pair, _find_rule(*pair)) for pair in events.select("kind", "subtype").unique().iter_rows()]
+    rows = [(kind, subtype, int(rule.flags), rule.action is not Action.NOTHING) for kind, subtype, rule in told]
+    schema = {"kind": pl.String, "subtype": pl.String, "flags": pl.UInt16, "acts": pl.Boolean}
+    rules = pl.DataFrame(rows, schema=schema, orient="row")
+    return events.join(rules, on=["kind", "subtype"], how="left", maintain_order="left")

@@ -1,0 +1,170 @@
+"""Events out of an SQS queue: long polling, and nothing is deleted before it is durable here.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+A queue delivers at least once and in no order. What is not deleted comes again, and changes nothing then.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.exceptions
+import structlog
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+from engine.account.client import translate_aws_errors
+from engine.delivery.stop import Stop
+from engine.errors import ConfigurationError
+
+LONG_POLL_SECONDS = 20  # the longest that SQS waits
+VISIBILITY_SECONDS = 120  # a batch is durable, and deleted, in much less
+MESSAGES_AT_ONCE = 2000
+_CALLS_AT_ONCE = 10
+_IN_A_CALL = 10  # SQS takes and gives no more
+_DELETE_ATTEMPTS = 3
+_CONFIG = AioConfig(
+    connect_timeout=5,
+    read_timeout=LONG_POLL_SECONDS + 15,  # a long poll that finds nothing is no timeout
+    max_pool_connections=_CALLS_AT_ONCE + 1,
+    retries={"total_max_attempts": 4, "mode": "standard"},
+)
+
+log = structlog.get_logger()
+
+Take = Callable[[Sequence[str]], Awaitable[None]]
+"""Takes the bodies of messages; when it returns, they are durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """How a pull went.
+
+    Attributes:
+        messages: received.
+        undeleted: of them, how many SQS did not delete: they will come again, and change nothing.
+    """
+
+    messages: int
+    undeleted: int
+
+
+@asynccontextmanager
+async def open_sqs(queue: str) -> AsyncIterator[Any]:
+    """Open an SQS client for the queue's region; credentials and `AWS_ENDPOINT_URL_SQS` as botocore resolves them.
+
+    Raises:
+        ConfigurationError: no region, no credentials.
+    """
+    region = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com", queue)
+    with translate_aws_errors("SQS"):
+        context = AioSession().create_client("sqs", config=_CONFIG, **({"region_name": region[1]} if region else {}))
+        try:
+            client = await context.__aenter__()
+        except ValueError as error:  # botocore's word for an endpoint that is no URL
+            raise ConfigurationError(
+                f"the AWS configuration is wrong: {error}",
+                where="AWS_ENDPOINT_URL_SQS, or the profile",
+                remedy="write the endpoint as https://host or http://host:port",
+            ) from error
+    try:
+        yield client
+    finally:
+        await context.__aexit__(None, None, None)
+
+
+async def pull(  # noqa: PLR0913 - from where, to whom, how long
+    client: Any, queue: str, take: Take, *, follow: bool, stop: Stop, poll_seconds: int = LONG_POLL_SECONDS
+) -> Pulled:
+    """Take messages until the queue is idle, or for ever.
+
+    Args:
+        client: of SQS.
+        queue: its URL.
+        take: takes a batch of bodies.
+        follow: go on when the queue is idle.
+        stop: ends it between two batches, or while it waits.
+        poll_seconds: how long a queue without messages is waited for; then it is idle.
+
+    Raises:
+        ConfigurationError: there is no such queue.
+        ServiceError: SQS cannot be reached, or says no.
+        MailrunError: of `take`; its messages are not deleted and come again.
+    """
+    messages = undeleted = 0
+    with translate_aws_errors("SQS"):
+        while not stop.requested:
+            batch = await _receive_unless_stopped(client, queue, poll_seconds, stop)
+            if not batch:
+                if follow:
+                    continue
+                break
+            batch += await _receive_more(client, queue)
+            await take([message["Body"] for message in batch])
+            messages += len(batch)
+            undeleted += await _delete(client, queue, [message["ReceiptHandle"] for message in batch])
+    return Pulled(messages, undeleted)
+
+
+async def _receive_unless_stopped(client: Any, queue: str, wait_seconds: int, stop: Stop) -> list[dict[str, Any]]:
+    receiving = asyncio.ensure_future(_receive(client, queue, wait_seconds))
+    stopping = asyncio.ensure_future(stop.wait(wait_seconds + _CONFIG.read_timeout))
+    await asyncio.wait([receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not receiving.done():
+        receiving.cancel()  # what SQS was about to give comes again
+        return []
+    return receiving.result()
+
+
+async def _receive(client: Any, queue: str, wait_seconds: int) -> list[dict[str, Any]]:
+    try:
+        answer = await client.receive_message(
+            QueueUrl=queue,
+            MaxNumberOfMessages=_IN_A_CALL,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=VISIBILITY_SECONDS,
+        )
+    except botocore.exceptions.ClientError as error:
+        if "NonExistentQueue" in error.response["Error"].get("Code", "") or "QueueDoesNotExist" in str(error):
+            raise ConfigurationError(
+                "there is no such queue", where=queue, remedy="check --queue, or [events] queue in mailrun.toml"
+            ) from error
+        raise
+    return list(answer.get("Messages", ()))
+
+
+async def _receive_more(client: Any, queue: str) -> list[dict[str, Any]]:
+    """Take what else is there, without waiting."""
+    more: list[dict[str, Any]] = []
+    while len(more) < MESSAGES_AT_ONCE:
+        found = await asyncio.gather(*(_receive(client, queue, 0) for _ in range(_CALLS_AT_ONCE)))
+        more += [message for some in found for message in some]
+        if not all(found):
+            break
+    return more
+
+
+async def _delete(client: Any, queue: str, handles: Sequence[str]) -> int:
+    """Delete messages in batches; returns how many SQS did not delete."""
+    batches = [handles[at : at + _IN_A_CALL] for at in range(0, len(handles), _IN_A_CALL)]
+    left = 0
+    for at in range(0, len(batches), _CALLS_AT_ONCE):
+        some = batches[at : at + _CALLS_AT_ONCE]
+        left += sum(await asyncio.gather(*(_delete_batch(client, queue, batch) for batch in some)))
+    if left:
+        log.warning("events.undeleted", messages=left, note="they come again, and change nothing then")
+    return left
+
+
+async def _delete_batch(client: Any, queue: str, handles: Sequence[str]) -> int:
+    for _ in range(_DELETE_ATTEMPTS):
+        entries = [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(handles)]
+        answer = await client.delete_message_batch(QueueUrl=queue, Entries=entries)
+        handles = [handles[int(failed["Id"])] for failed in answer.get("Failed", ())]
+        if not handles:
+            return 0
+    return len(handles)

@@ -1,0 +1,240 @@
+"""What came back for the recipients of a run: flags by lease, counts, transient bounces.
+
+Of each lease there is one value with 16 flags for each of its rows, in the plan's order. Flags are only ever set: in
+whatever order and however often an event comes, the same flags are set, and only those that were not set before change
+any count. Volume (the events themselves) is in the store.
+"""
+
+import sys
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntFlag
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from engine.ledger.database import insert_unless_there
+from engine.ledger.schema import feedback_domain_table, feedback_table, soft_bounce_table
+from engine.ledger.suppressions import KEYS_AT_ONCE
+
+
+class Flag(IntFlag):
+    """What is known of a row; each is shown under its name in lower case, but for STRIKE."""
+
+    PROVEN = 1  # SES took the message: any event says so, but those of REJECTED
+    DELIVERED = 2
+    BOUNCED = 4  # permanently; what SES counts as a bounce of yours
+    SOFT_BOUNCED = 8  # SES gave up trying
+    PROVIDER_SUPPRESSED = 16  # SES did not try: its own list
+    COMPLAINED = 32
+    OPENED = 64
+    CLICKED = 128
+    DELAYED = 256
+    UNSUBSCRIBED = 512
+    REJECTED = 1024  # SES took the message back: a virus, a template that cannot be filled in
+    STRIKE = 2048  # one of several transient bounces that together suppress an address
+
+
+COUNTED = tuple(flag for flag in Flag if flag is not Flag.STRIKE)
+OF_DOMAINS = (
+    *(Flag.PROVEN, Flag.DELIVERED, Flag.BOUNCED, Flag.SOFT_BOUNCED, Flag.PROVIDER_SUPPRESSED, Flag.COMPLAINED),
+    Flag.REJECTED,
+)
+SHOWN = tuple(name_of for flag in COUNTED if (name_of := str(flag.name).lower()) != "proven")
+"""The names under which counts are shown, without `proven`."""
+
+Counts = dict[Flag, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NewFlags:
+    """Flags of a row that were not set before."""
+
+    lease: int
+    index: int
+    flags: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class SoftBounce:
+    """A transient bounce that counts against an address: one for a message."""
+
+    key: str
+    run: str
+    row: int
+    at: datetime
+    event: str
+
+
+def set_flags(
+    tx: Connection, run: str, additions: Mapping[int, Iterable[tuple[int, int]]], rows: Mapping[int, int]
+) -> list[NewFlags]:
+    """Set flags of rows, and count those that were not set before.
+
+    Args:
+        tx: a write transaction.
+        run: its name.
+        additions: lease -> index within the lease, flags to set; an index may come several times.
+        rows: lease -> its rows; for all in `additions`.
+
+    Returns:
+        What was not set before, by lease and index.
+    """
+    changed: list[NewFlags] = []
+    for lease in sorted(additions):  # in one order, so that two pulls never wait for each other
+        changed += _set_flags_of_lease(tx, run, lease, additions[lease], rows[lease])
+    return changed
+
+
+def _set_flags_of_lease(
+    tx: Connection, run: str, lease: int, additions: Iterable[tuple[int, int]], rows: int
+) -> list[NewFlags]:
+    empty = {"run": run, "lease": lease, "flags": _pack(_blank(rows)), **dict.fromkeys(_COLUMNS.values(), 0)}
+    mine = (feedback_table.c.run == run, feedback_table.c.lease == lease)
+    read = select(feedback_table).where(*mine).with_for_update()
+    found = tx.execute(read).one_or_none()
+    if found is None:
+        tx.execute(insert_unless_there(tx, feedback_table).values(**empty))
+        found = tx.execute(read).one()
+    flags = _unpack(found.flags)
+    new: dict[int, int] = {}
+    for index, wanted in additions:
+        if missing := wanted & ~flags[index]:
+            flags[index] |= missing
+            new[index] = new.get(index, 0) | missing
+    if not new:
+        return []
+    added = _count(new.values(), COUNTED)
+    values = {_COLUMNS[flag]: getattr(found, _COLUMNS[flag]) + count for flag, count in added.items()}
+    tx.execute(update(feedback_table).where(*mine).values(flags=_pack(flags), **values))
+    return [NewFlags(lease, index, Flag(bits)) for index, bits in sorted(new.items())]
+
+
+_COLUMNS: dict[Flag, str] = {flag: str(flag.name).lower() for flag in COUNTED}
+
+
+def _count(values: Iterable[int], flags: Sequence[Flag]) -> Counts:
+    patterns = Counter(values)
+    return {flag: sum(count for bits, count in patterns.items() if bits & flag) for flag in flags}
+
+
+def _blank(rows: int) -> "array[int]":
+    return array("H", bytes(2 * rows))
+
+
+def _pack(flags: "array[int]") -> bytes:
+    if sys.byteorder == "big":
+        flags = flags[:]
+        flags.byteswap()
+    return zlib.compress(flags.tobytes(), 1)
+
+
+def _unpack(value: bytes) -> "array[int]":
+    flags = array("H", zlib.decompress(value))
+    if sys.byteorder == "big":
+        flags.byteswap()
+    return flags
+
+
+def read_flags(tx: Connection, run: str, lease: int) -> Sequence[int]:
+    """Read the flags of a lease's rows, in the plan's order; empty where nothing came back yet."""
+    mine = (feedback_table.c.run == run, feedback_table.c.lease == lease)
+    value = tx.execute(select(feedback_table.c.flags).where(*mine)).scalar_one_or_none()
+    return () if value is None else _unpack(value)
+
+
+def to_shown(counts: Counts) -> dict[str, int]:
+    """Name counts as they are shown."""
+    return {name: counts.get(Flag[name.upper()], 0) for name in SHOWN}
+
+
+def sum_feedback(tx: Connection, run: str) -> Counts:
+    """Count the rows of a run that have each flag."""
+    return sum_all_feedback(tx, run).get(run, {})
+
+
+def sum_all_feedback(tx: Connection, run: str | None = None) -> dict[str, Counts]:
+    """Count the rows of all runs that have each flag, in one statement: run -> flag -> rows."""
+    table = feedback_table.c
+    sums = select(table.run, *(func.sum(table[column]) for column in _COLUMNS.values())).group_by(table.run)
+    if run is not None:
+        sums = sums.where(table.run == run)
+    return {
+        name: dict(zip(_COLUMNS, map(int, counts), strict=True))
+        for name, *counts in tx.execute(sums)
+        if name is not None
+    }
+
+
+def count_for_domains(tx: Connection, run: str, added: Mapping[str, Iterable[int]]) -> None:
+    """Add newly set flags to the counts of receivers.
+
+    Args:
+        tx: the transaction that set the flags.
+        run: its name.
+        added: domain (empty for all that are not counted by themselves) -> the new flags of its rows.
+    """
+    table = feedback_domain_table
+    for domain in sorted(added):
+        counts = _count(added[domain], OF_DOMAINS)
+        zero = {"run": run, "domain": domain, **{_COLUMNS[flag]: 0 for flag in OF_DOMAINS}}
+        tx.execute(insert_unless_there(tx, table).values(**zero))
+        grown = {_COLUMNS[flag]: table.c[_COLUMNS[flag]] + count for flag, count in counts.items() if count}
+        if grown:
+            tx.execute(update(table).where(table.c.run == run, table.c.domain == domain).values(**grown))
+
+
+def read_domains(tx: Connection, run: str) -> dict[str, Counts]:
+    """Read the counts of a run's receivers: domain -> flag -> rows; the empty domain is all smaller ones together."""
+    rows = tx.execute(select(feedback_domain_table).where(feedback_domain_table.c.run == run))
+    return {row.domain: {flag: getattr(row, _COLUMNS[flag]) for flag in OF_DOMAINS} for row in rows}
+
+
+def count_soft_bounces(tx: Connection, new: Iterable[SoftBounce], again: Iterable[SoftBounce]) -> None:
+    """Keep transient bounces; of two for the same message the earlier.
+
+    Args:
+        tx: a write transaction.
+        new: of messages that had none before.
+        again: of messages that had one before; what is no longer kept of them is not taken up again.
+    """
+    for item in new:
+        tx.execute(insert_unless_there(tx, soft_bounce_table).values(_to_row(item)))
+    for item in [*new, *again]:
+        table = soft_bounce_table.c
+        mine = (table.key == item.key, table.run == item.run, table.row == item.row)
+        later = (table.at > item.at) | ((table.at == item.at) & (table.event > item.event))
+        tx.execute(update(soft_bounce_table).where(*mine, later).values(at=item.at, event=item.event))
+
+
+def find_soft_bounces(tx: Connection, keys: Collection[str]) -> dict[str, list[SoftBounce]]:
+    """Read the transient bounces of addresses, the earliest first."""
+    ordered, found = sorted(keys), dict[str, list[SoftBounce]]()
+    table = soft_bounce_table.c
+    for start in range(0, len(ordered), KEYS_AT_ONCE):
+        some = select(soft_bounce_table).where(table.key.in_(ordered[start : start + KEYS_AT_ONCE]))
+        for row in tx.execute(some.order_by(table.at, table.event)):
+            found.setdefault(row.key, []).append(SoftBounce(row.key, row.run, row.row, row.at, row.event))
+    return found
+
+
+def drop_old_soft_bounces(tx: Connection, before: datetime) -> None:
+    """Remove what no rule looks back to any more."""
+    tx.execute(delete(soft_bounce_table).where(soft_bounce_table.c.at < before))
+
+
+def collapse_feedback(tx: Connection, run: str) -> None:
+    """Put one row with the sums in the place of all leases' flags: what remains of a run whose files are pruned."""
+    sums = sum_feedback(tx, run)
+    tx.execute(delete(feedback_table).where(feedback_table.c.run == run))
+    if sums:
+        values: dict[str, Any] = {_COLUMNS[flag]: count for flag, count in sums.items()}
+        tx.execute(insert(feedback_table).values(run=run, lease=0, flags=_pack(_blank(0)), **values))
+
+
+def _to_row(item: SoftBounce) -> dict[str, Any]:
+    return {"key": item.key, "run": item.run, "row": item.row, "at": item.at, "event": item.event}

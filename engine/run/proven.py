@@ -1,0 +1,146 @@
+"""What events prove: recipients in doubt that SES took, or took back, settled without a person."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+import polars as pl
+import structlog
+from sqlalchemy import Connection
+
+from engine.audience.plan import read_lease
+from engine.campaign.spec import load_campaign
+from engine.clock import Clock
+from engine.errors import PausedError, UsageError
+from engine.feedback.matching import OpenPlan
+from engine.feedback.places import FrozenPlan
+from engine.feedback.volume import find_message_ids
+from engine.ledger import feedback, leases, runs
+from engine.ledger.database import Ledger
+from engine.ledger.feedback import Flag
+from engine.ledger.journal import Outcome, Result
+from engine.ledger.runs import Run
+from engine.run.manifest import read_manifest
+from engine.run.open_lease import PROVED
+from engine.run.planning import FrozenRun, open_run
+from engine.run.resolve import Verdict, list_doubt, rewrite_lease, settle_doubt
+from engine.store.folder import Store
+
+log = structlog.get_logger()
+
+TAKEN_BACK = "SES took it back: a Reject or Rendering Failure event"
+_PROOF = Flag.PROVEN | Flag.REJECTED
+
+
+def make_open_plan(store: Store) -> OpenPlan:
+    """Make the function that opens the plan of a run for matching."""
+
+    def open_plan(run: Run) -> FrozenPlan:
+        folder = store.fetch(run.folder, frozen_only=True)
+        manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
+        spec = load_campaign(folder / "campaign").spec
+        return FrozenPlan(
+            run=run.name,
+            version=run.manifest_digest,
+            folder=folder / "plan",
+            leases=manifest.leases,
+            rows_read=manifest.rows_read,
+            topic=spec.suppression.topic or "",
+            ses_topic=(spec.unsubscribe and spec.unsubscribe.ses_topic) or "",
+        )
+
+    return open_plan
+
+
+def settle_proven(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> int:
+    """Settle the recipients in doubt of whom an event came; those that a live worker holds are left to it.
+
+    Returns:
+        How many were settled.
+
+    Raises:
+        PausedError: somebody else changed a lease at the same moment; doing it again does the rest.
+    """
+    doubt = list_doubt(ledger, frozen, clock.now())
+    doubtful, settled = set(doubt.recipients["row"]), 0
+    for ordinal in doubt.leases:
+        with ledger.read() as tx:
+            proofs = read_proofs(tx, frozen, ordinal, doubtful)
+        if not proofs:
+            continue
+        ids = find_message_ids(frozen.store, frozen.run.name, proofs, frozen.run.created_at)
+
+        def decide(known: object, proofs: dict[int, Flag] = proofs, ids: dict[int, str] = ids) -> list[Result]:
+            results: Iterable[Result] = getattr(known, "results", {}).values()
+            held = [r for r in results if r.outcome is Outcome.IN_DOUBT and r.row in proofs]
+            return [make_proven(result, proofs[result.row], ids.get(result.row)) for result in held]
+
+        settled += rewrite_lease(ledger, frozen, ordinal, decide, what="resolve --from-events", clock=clock)
+    return settled
+
+
+def read_proofs(tx: Connection, frozen: FrozenRun, ordinal: int, rows: Iterable[int]) -> dict[int, Flag]:
+    """Read which of some rows of a lease events prove."""
+    flags = feedback.read_flags(tx, frozen.run.name, ordinal)
+    if not any(bits & _PROOF for bits in flags):
+        return {}
+    planned = read_lease(frozen.folder / "plan", frozen.manifest.leases[ordinal])["row"]
+    wanted = set(rows)
+    return {row: Flag(bits) for row, bits in zip(planned, flags, strict=True) if row in wanted and bits & _PROOF}
+
+
+def make_proven(result: Result, flags: Flag, message_id: str | None) -> Result:
+    """Say what an event proves of a recipient."""
+    if Flag.PROVEN in flags:
+        return replace(result, outcome=Outcome.SENT, message_id=message_id, error=PROVED)
+    return replace(result, outcome=Outcome.REFUSED, message_id=None, error=TAKEN_BACK)
+
+
+def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clock: Clock) -> int:
+    """As settle_proven, for those of some runs that have something in doubt; what is in the way is told and left."""
+    settled = 0
+    for name in sorted(names):
+        with ledger.read() as tx:
+            run = runs.find_run(tx, name)
+            doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or leases.list_begun(tx, name)
+        if run is None or run.pruned_at is not None or not doubtful:
+            continue
+        try:
+            settled += settle_proven(ledger, open_run(run, store), clock=clock)
+        except PausedError as error:
+            log.warning("doubt.left", run=name, what=error.what, note="the next events, or mailrun resolve, settle it")
+    return settled
+
+
+def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, clock: Clock) -> int:
+    """Treat recipients in doubt of whom no event came in time as the campaign says: held, or sent again.
+
+    Args:
+        ledger: where.
+        frozen: the run.
+        after: how long events are awaited since the call.
+        clock: now.
+
+    Returns:
+        How many will be sent to again.
+
+    Raises:
+        UsageError: no event of the run ever came, so that silence says nothing.
+    """
+    spec = load_campaign(frozen.folder / "campaign").spec
+    doubt = list_doubt(ledger, frozen, clock.now())
+    silent = doubt.recipients.filter(pl.col("at") <= clock.now() - after)
+    if spec.delivery.in_doubt != "resend" or silent.is_empty():
+        return 0
+    with ledger.read() as tx:
+        heard = feedback.sum_feedback(tx, frozen.run.name).get(Flag.PROVEN, 0)
+    if not heard:
+        raise UsageError(
+            f"no event of {frozen.run.name} ever came: silence says nothing about the {silent.height:,} in doubt",
+            where="--from-events",
+            remedy="pull its events first (mailrun events pull), or decide yourself with --resend or --skip",
+        )
+    chosen = silent.select(
+        "row", pl.lit(None, dtype=pl.String).alias("message_id"), pl.lit(None, dtype=pl.String).alias("address")
+    )
+    return settle_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, clock=clock)

@@ -1,0 +1,103 @@
+"""An operator keeps the suppression list by commands."""
+
+import csv
+import json
+import os
+import stat
+from contextlib import closing
+from typing import Any
+
+import boto3
+import polars as pl
+from support.world import World
+
+
+def suppress(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
+    finished = world.run("suppress", *arguments, "--json")
+    assert finished.code == code, finished.stderr
+    return finished.json
+
+
+def test_who_is_added_is_not_mailed_and_who_is_removed_is_again(world: World) -> None:
+    world.write_people(3)
+    assert suppress(world, "add", "Person1@example.com", "nobody@example.com") == {"added": 2, "already": 0}
+    assert suppress(world, "add", "person1@EXAMPLE.com") == {"added": 0, "already": 1}
+    (told,) = suppress(world, "check", "person1@example.com")["addresses"]
+    assert told["suppressed"]
+    assert told["entries"][0]["reason"] == "manual"
+    assert "@" in told["entries"][0]["source"], "who did it"
+    assert world.launch().json["excluded"] == {"suppressed": 1}
+    assert suppress(world, "remove", "person1@example.com")["removed"] == 1
+    assert not suppress(world, "check", "person1@example.com")["addresses"][0]["suppressed"]
+    finished = world.run("launch", "hello", "--key", "again", "--json")
+    assert finished.json["excluded"] == {}
+
+
+def test_who_complained_or_unsubscribed_is_removed_with_consent_alone(world: World) -> None:
+    suppress(world, "add", "a@b.example", "--reason", "complaint")
+    suppress(world, "add", "a@b.example", "--topic", "news", "--reason", "unsubscribe")
+    error = suppress(world, "remove", "a@b.example", code=64)["error"]
+    assert "1 by complaint and 1 by unsubscribe" in error["what"]
+    assert "--yes" in error["remedy"]
+    assert suppress(world, "remove", "a@b.example", "--topic", "news", "--yes")["removed"] == 1
+    assert suppress(world, "remove", "a@b.example", "--yes")["removed"] == 1
+
+
+def test_a_list_is_imported_told_and_exported_and_imported_again(world: World) -> None:
+    world.write(
+        "list.csv",
+        "Email,Topic,Reason\nAnn@b.example,,Bounce\nno address,,\n+eve@b.example,news,unsubscribe\nb@b.example,,\n",
+    )
+    told = suppress(world, "import", "list.csv", "--reason", "asked by phone", code=65)
+    assert (told["added"], told["strange"]) == (3, 1)
+    assert told["examples"][0]["where"].endswith("list.csv, line 3")
+    listed = suppress(world, "list")
+    assert listed["reasons"] == {"bounce": 1, "unsubscribe": 1, "asked by phone": 1}
+    assert suppress(world, "list", "--topic", "news")["total"] == 1
+    assert suppress(world, "list", "--limit", "0")["entries"] == []
+    assert suppress(world, "export", "out.csv")["entries"] == 3
+    out = world.folder / "out.csv"
+    assert stat.S_IMODE(os.stat(out).st_mode) == 0o600  # noqa: PTH116 - the mode
+    rows = {row["email"]: row for row in csv.DictReader(out.read_text(encoding="utf-8-sig").splitlines())}
+    assert set(rows) == {"Ann@b.example", "'+eve@b.example", "b@b.example"}
+    suppress(world, "export", "out.parquet")
+    assert pl.read_parquet(world.folder / "out.parquet").height == 3
+    suppress(world, "remove", "ann@b.example", "+eve@b.example", "b@b.example", "--yes")
+    assert suppress(world, "import", "out.csv")["added"] == 3
+    (eve,) = suppress(world, "check", "+eve@b.example")["addresses"]
+    assert eve["entries"][0]["topic"] == "news"
+
+
+def test_the_accounts_list_is_asked_and_synced(world: World) -> None:
+    environment = world.environment()
+    client = boto3.client(
+        "sesv2",
+        endpoint_url=world.server.url,
+        region_name=world.server.region,
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    with closing(client) as ses:
+        ses.put_suppressed_destination(EmailAddress="Ann@b.example", Reason="BOUNCE")
+        told = suppress(world, "sync", "--full")
+        assert (told["added"], told["only_here"], told["only_there"]) == (1, 0, 0)
+        (ann,) = suppress(world, "check", "ann@b.example", "--account")["addresses"]
+        assert ann["account"][0]["address"] == "Ann@b.example"
+        removed = suppress(world, "remove", "ann@b.example", "--account")
+        assert (removed["removed"], removed["account"]) == (1, 1)
+        assert not ses.list_suppressed_destinations()["SuppressedDestinationSummaries"]
+
+
+def test_bad_input_is_told_with_its_remedy(world: World) -> None:
+    for arguments, code, word in (
+        (("add", "no-address"), 65, "is no address"),
+        (("import", "missing.csv"), 65, "no file"),
+        (("add", "a@b.example", "--topic", "t" * 200), 64, "topic"),
+        (("export", "nowhere/out.csv"), 64, "cannot be written"),
+        (("sync", "--bucket", "folder"), 64, "no bucket"),
+    ):
+        finished = world.run("suppress", *arguments, "--json")
+        assert finished.code == code, (arguments, finished.stderr)
+        error = json.loads(finished.stdout)["error"]
+        assert word in error["what"]
+        assert error["remedy"]

@@ -1,0 +1,143 @@
+"""A ledger that knows a run, its plan as files, and an intake: events without a campaign around them."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import orjson
+import polars as pl
+
+from engine.audience.plan import LeaseRange
+from engine.feedback.envelopes import open_body
+from engine.feedback.intake import Intake, SoftRule
+from engine.feedback.matching import Matcher
+from engine.feedback.places import FrozenPlan
+from engine.feedback.volume import scan_events
+from engine.ledger import feedback, runs
+from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState
+from engine.ledger.suppressions import iterate_suppressions
+from engine.store.folder import Store
+from support.clock import VirtualClock
+from support.events import make_event, make_mail
+
+RUN = "news/2026-11-24"
+NEXT_RUN = "news/2026-11-25"
+RUNS = (RUN, NEXT_RUN)
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+PEOPLE = tuple(f"person{number}@{'big.example' if number % 2 else 'x.example'}" for number in range(1, 21))
+LEASE_ROWS = 8
+RULE = SoftRule(bounces=2, days=7)
+
+
+def make_run(name: str = RUN) -> Run:
+    return Run(
+        name=name,
+        state=RunState.FINISHED,
+        reason=None,
+        sandbox=False,
+        folder=f"runs/{name}",
+        manifest_digest="d" * 64,
+        rows_read=len(PEOPLE),
+        accepted=len(PEOPLE),
+        excluded={},
+        created_at=NOW,
+        started_at=None,
+        finished_at=None,
+    )
+
+
+def write_plan(folder: Path, run: str = RUN, **more: Any) -> FrozenPlan:
+    """Write a plan of PEOPLE: rows 1 to 20, in another order than theirs, in three leases."""
+    folder.mkdir(parents=True)
+    rows = [row * 7 % 20 + 1 for row in range(20)]
+    keys = [PEOPLE[row - 1] for row in rows]
+    frame = pl.DataFrame({"row": pl.Series(rows, dtype=pl.UInt64), "address": keys, "key": keys})
+    frame.write_parquet(folder / "recipients-0000.parquet", row_group_size=LEASE_ROWS)
+    ranges = [(0, 0, 8), (1, 8, 8), (2, 16, 4)]
+    leases = [LeaseRange(ordinal, "recipients-0000.parquet", first, count) for ordinal, first, count in ranges]
+    return FrozenPlan(run, "d" * 64, folder, leases, len(PEOPLE), **more)
+
+
+@cache
+def _template() -> Path:
+    folder = Path(mkdtemp(prefix="mailrun-ledger-"))
+    ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+    with ledger.write() as tx:
+        for name in RUNS:
+            runs.insert_run(tx, make_run(name), lease_rows=[8, 8, 4])
+    ledger.close()
+    return folder / "ledger.db"
+
+
+@dataclass
+class Desk:
+    """Where events are taken in."""
+
+    ledger: Ledger
+    store: Store
+    matcher: Matcher
+    intake: Intake
+
+    def take(self, records: Sequence[dict[str, Any]]) -> None:
+        self.intake.take([open_body(orjson.dumps(record), lambda _: None) for record in records], "a test")
+
+    def read_state(self) -> dict[str, Any]:
+        """Read all that events may change."""
+        with self.ledger.read() as tx:
+            names = [run.name for run in runs.list_runs(tx)]
+            return {
+                "flags": {
+                    (name, lease): list(feedback.read_flags(tx, name, lease)) for name in names for lease in range(3)
+                },
+                "sums": feedback.sum_all_feedback(tx),
+                "domains": {name: feedback.read_domains(tx, name) for name in names},
+                "soft": feedback.find_soft_bounces(tx, PEOPLE),
+                "suppressed": [item for block in iterate_suppressions(tx) for item in block],
+                "volume": scan_events(self.store).collect().sort("id").rows(),
+            }
+
+
+@contextmanager
+def open_desk(folder: Path, url: str | None = None, **more: Any) -> Iterator[Desk]:
+    """Open a desk; on a copy of a ledger that is there, or on one by URL."""
+    plan = write_plan(folder / "plan", **more)
+    if url is None:
+        shutil.copy(_template(), folder / "ledger.db")
+    ledger, store = open_ledger(url or f"sqlite:///{folder / 'ledger.db'}"), Store(folder / "store")
+    if url is not None:
+        with ledger.write() as tx:
+            for name in RUNS:
+                runs.insert_run(tx, make_run(name), lease_rows=[8, 8, 4])
+    matcher = Matcher(ledger, store, lambda run: replace(plan, run=run.name))
+    try:
+        yield Desk(ledger, store, matcher, Intake(ledger, store, matcher, soft_rule=RULE, clock=VirtualClock()))
+    finally:
+        matcher.close()
+        ledger.close()
+
+
+def make(kind: str, row: int, *, run: str = RUN, copy: int = 0, **told: Any) -> dict[str, Any]:
+    """Make an event of a row of a run; `copy` tells messages to the same row apart."""
+    campaign, _, key = run.partition("/")
+    tags = {"mailrun-campaign": campaign, "mailrun-key": key, "mailrun-row": str(row)}
+    mail = make_mail(f"0100-{run.replace('/', '-')}-{row}-{copy}", PEOPLE[row - 1], tags)
+    return make_event(kind, mail, **told)
+
+
+def make_soft(row: int, at: str, *, run: str = RUN, subtype: str = "MailboxFull") -> dict[str, Any]:
+    to = [{"emailAddress": PEOPLE[row - 1], "status": "4.2.2", "diagnosticCode": "smtp; 452 4.2.2 full"}]
+    told: dict[str, Any] = {
+        "bounceType": "Transient",
+        "bounceSubType": subtype,
+        "bouncedRecipients": to,
+        "timestamp": at,
+    }
+    return make("Bounce", row, run=run, **told, feedbackId=f"soft-{run}-{row}-{at}")

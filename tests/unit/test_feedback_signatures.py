@@ -1,0 +1,179 @@
+"""SNS signatures: versions 1 and 2 of our topics are believed; of anything forged nothing is fetched."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import NameOID
+
+from engine.errors import ServiceError
+from engine.feedback.envelopes import ForgedError, Quarantined, open_body
+from engine.feedback.signatures import SnsVerifier, own_account_topics
+
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses-events"
+URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def make_certificate(key: Any) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+    signed = made.not_valid_after(datetime(2027, 1, 1, tzinfo=UTC)).sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM)
+
+
+CERTIFICATE = make_certificate(KEY)
+
+
+def sign(version: str = "2", key: rsa.RSAPrivateKey = KEY, **changes: Any) -> dict[str, Any]:
+    """Make a notification as SNS does; what is changed is changed before it is signed."""
+    told = {
+        "Type": "Notification",
+        "MessageId": "m-1",
+        "TopicArn": TOPIC,
+        "Subject": "Amazon SES Email Event Notification",
+        "Message": '{"eventType": "Send"}',
+        "Timestamp": "2026-11-24T09:00:00.000Z",
+        "SignatureVersion": version,
+        "SigningCertURL": URL,
+        **changes,
+    }
+    names = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
+    text = "".join(f"{name}\n{told[name]}\n" for name in names if name in told)
+    signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1() if version == "1" else hashes.SHA256())  # noqa: S303 - SNS's version 1
+    return told | {"Signature": base64.b64encode(signature).decode()}
+
+
+class Fetcher:
+    def __init__(self, data: bytes = CERTIFICATE) -> None:
+        self.data = data
+        self.fetched: list[str] = []
+
+    def __call__(self, url: str) -> bytes:
+        self.fetched.append(url)
+        return self.data
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_what_sns_signed_is_believed_and_its_certificate_fetched_once(version: str):
+    fetch = Fetcher()
+    verify = SnsVerifier((TOPIC,), fetch)
+    verify(sign(version))
+    verify(sign(version, Message="another"))
+    assert fetch.fetched == [URL]
+
+
+def test_a_notification_without_a_subject_is_signed_without_it():
+    told = sign()
+    del told["Subject"]
+    with pytest.raises(ForgedError):
+        SnsVerifier((TOPIC,), Fetcher())(told)
+    text = "".join(f"{n}\n{told[n]}\n" for n in ("Message", "MessageId", "Timestamp", "TopicArn", "Type"))
+    told["Signature"] = base64.b64encode(KEY.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
+    SnsVerifier((TOPIC,), Fetcher())(told)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Message": '{"eventType": "Complaint"}'},
+        {"TopicArn": "arn:aws:sns:eu-west-1:123456789012:ses-events2"},
+        {"Timestamp": "2026-11-25T09:00:00.000Z"},
+        {"Signature": "AAAA"},
+        {"Signature": "not base64!"},
+        {"Signature": None},
+        {"SignatureVersion": "3"},
+        {"SignatureVersion": None},
+        {"SignatureVersion": "1"},
+    ],
+)
+def test_what_was_changed_after_it_was_signed_is_refused(changes: dict[str, Any]):
+    verify = SnsVerifier(("arn:aws:sns:eu-west-1:123456789012:*",), Fetcher())
+    with pytest.raises(ForgedError):
+        verify(sign() | changes)
+
+
+def test_what_another_key_signed_is_refused():
+    with pytest.raises(ForgedError, match="signature"):
+        SnsVerifier((TOPIC,), Fetcher())(sign(key=OTHER_KEY))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL.replace("https", "http"),
+        URL.replace("sns.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com.evil.example"),
+        URL.replace("sns.eu-west-1.amazonaws.com", "evil.example"),
+        URL.replace("sns.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com@evil.example"),
+        URL.replace("sns.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com:8443"),
+        URL.replace("sns.eu-west-1.amazonaws.com", "xsns.eu-west-1.amazonaws.com"),
+        URL.replace("sns.eu-west-1", "s3.eu-west-1"),
+        URL.replace("eu-west-1", "us-east-1"),
+        URL.replace("/Simple", "/bucket/Simple"),
+        URL + "?x=https://evil.example/",
+        URL + "#x",
+        URL.replace("sns.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com\\@evil.example"),
+        URL + "\n",
+        "https://[::1/x.pem",
+        "file:///etc/passwd",
+        "",
+        None,
+        {"a": 1},
+    ],
+)
+def test_of_a_certificate_elsewhere_nothing_is_fetched(url: Any):
+    fetch = Fetcher()
+    with pytest.raises(ForgedError):
+        SnsVerifier((TOPIC,), fetch)(sign() | {"SigningCertURL": url})
+    assert fetch.fetched == []
+
+
+@pytest.mark.parametrize("topic", ["arn:aws:sns:eu-west-1:999999999999:ses-events", TOPIC + "-x", "x", "", None, 7])
+def test_of_another_topic_nothing_is_fetched(topic: Any):
+    fetch = Fetcher()
+    with pytest.raises(ForgedError, match="topic"):
+        SnsVerifier((TOPIC,), fetch)(sign(TopicArn=topic))
+    with pytest.raises(ForgedError):
+        SnsVerifier((), fetch)(sign())
+    assert fetch.fetched == []
+
+
+def test_china_has_a_host_of_its_own():
+    topic = "arn:aws-cn:sns:cn-north-1:123456789012:ses"
+    url = "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-1.pem"
+    fetch = Fetcher()
+    SnsVerifier((topic,), fetch)(sign(TopicArn=topic, SigningCertURL=url))
+    assert fetch.fetched == [url]
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", make_certificate(ec.generate_private_key(ec.SECP256R1()))])
+def test_what_is_no_certificate_of_sns_proves_nothing(data: bytes):
+    with pytest.raises(ForgedError, match="certificate"):
+        SnsVerifier((TOPIC,), Fetcher(data))(sign())
+
+
+def test_a_forged_notification_is_set_aside_and_one_that_cannot_be_verified_now_is_kept():
+    verify = SnsVerifier((TOPIC,), Fetcher())
+    body = str(sign(key=OTHER_KEY)).replace("'", '"').replace('"{"eventType": "Send"}"', '"{}"')
+    opened = open_body(body, verify)
+    assert isinstance(opened, Quarantined)
+    assert opened.is_forged
+
+    def fail(url: str) -> bytes:
+        raise ServiceError("away", where=url, remedy="wait")
+
+    with pytest.raises(ServiceError):
+        open_body(body, SnsVerifier((TOPIC,), fail))
+
+
+def test_a_queue_believes_the_topics_of_its_own_account():
+    (topics,) = own_account_topics("https://sqs.eu-west-1.amazonaws.com/123456789012/events")
+    SnsVerifier((topics,), Fetcher())(sign())
+    assert own_account_topics("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/e")[0].startswith("arn:aws-cn:")
+    assert own_account_topics("http://127.0.0.1:9324/000000000000/events") == ()
