@@ -30,20 +30,26 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+_SETTLE_SECONDS = 10.0  # at most so often while a pull goes on
+
+
+@dataclass(slots=True)
 class _Desk:
     """Where events are taken in."""
 
     place: Place
     intake: Intake
     verify: Verify
+    settled_at: float = 0.0
 
     def take_bodies(self, bodies: Sequence[str], source: str) -> None:
         self.intake.take([open_body(body, self.verify) for body in bodies], source)
-        self.settle()
+        if self.place.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
+            self.settle()
 
     def settle(self) -> None:
         tally, place = self.intake.tally, self.place
+        self.settled_at = place.clock.monotonic()
         tally.settled += settle_all_proven(place.ledger, place.store, tally.runs, clock=place.clock)
 
 
@@ -58,6 +64,7 @@ def pull_events(queue: str | None, common: Common, *, topics: tuple[str, ...], f
         allowed = topics or place.settings.events.topics or own_account_topics(url)
         with _open_desk(place, allowed) as desk:
             undeleted = asyncio.run(_pull(url, desk, follow=follow))
+            desk.settle()
             desk.intake.tidy()
             return _print(desk, common, {"undeleted": undeleted})
 

@@ -32,6 +32,7 @@ from engine.run.accounting import require_accounts, require_run
 from engine.run.changes import find_changes
 from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.planning import FrozenRun, PlanRequest, StagedRun
+from engine.run.proven import settle_all_proven
 from engine.run.rendering import RenderJob
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
@@ -309,6 +310,9 @@ async def _send(  # noqa: PLR0913 - what a worker needs, and both clients
     planning.mark_begun(frozen, request.clock.now())
     request.begin(_read_accounts(request, frozen.run.name))
     await send_run(frozen, campaign.spec, sending)
+    if not stop.requested:  # of events that came meanwhile, for leases that were still open
+        run = [frozen.run.name]
+        await asyncio.to_thread(settle_all_proven, request.ledger, request.store, run, clock=request.clock)
 
 
 def _frozen_campaign(frozen: FrozenRun) -> Campaign:

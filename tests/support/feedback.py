@@ -29,6 +29,8 @@ from support.clock import VirtualClock
 from support.events import make_event, make_mail
 
 RUN = "news/2026-11-24"
+NEXT_RUN = "news/2026-11-25"
+RUNS = (RUN, NEXT_RUN)
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 PEOPLE = tuple(f"person{number}@{'big.example' if number % 2 else 'x.example'}" for number in range(1, 21))
 LEASE_ROWS = 8
@@ -69,7 +71,7 @@ def _template() -> Path:
     folder = Path(mkdtemp(prefix="mailrun-ledger-"))
     ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
     with ledger.write() as tx:
-        for name in (RUN, "news/2026-11-25"):
+        for name in RUNS:
             runs.insert_run(tx, make_run(name), lease_rows=[8, 8, 4])
     ledger.close()
     return folder / "ledger.db"
@@ -112,7 +114,8 @@ def open_desk(folder: Path, url: str | None = None, **more: Any) -> Iterator[Des
     ledger, store = open_ledger(url or f"sqlite:///{folder / 'ledger.db'}"), Store(folder / "store")
     if url is not None:
         with ledger.write() as tx:
-            runs.insert_run(tx, make_run(), lease_rows=[8, 8, 4])
+            for name in RUNS:
+                runs.insert_run(tx, make_run(name), lease_rows=[8, 8, 4])
     matcher = Matcher(ledger, store, lambda run: replace(plan, run=run.name))
     try:
         yield Desk(ledger, store, matcher, Intake(ledger, store, matcher, soft_rule=RULE, clock=VirtualClock()))

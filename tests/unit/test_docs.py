@@ -10,6 +10,8 @@ from engine.audience.exclusions import ExclusionReason
 from engine.campaign.spec import CampaignSpec
 from engine.cli.main import cli
 from engine.errors import ExitCode
+from engine.feedback.rules import RULES, Action
+from engine.ledger.feedback import Flag
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.settings import Settings
@@ -34,7 +36,11 @@ def _is_section(kind: object) -> bool:
 
 
 def test_every_command_and_option_is_in_the_reference():
+    commands = dict(cli.commands)
     for name, command in cli.commands.items():
+        if isinstance(command, click.Group):
+            commands |= {f"{name} {inner}": given for inner, given in command.commands.items()}
+    for name, command in commands.items():
         assert f"`mailrun {name}" in REFERENCE
         page = SANDBOX + REFERENCE if name == "sandbox" else REFERENCE
         for option in command.params:
@@ -59,5 +65,20 @@ def test_every_exit_code_state_reason_and_json_key_is_in_the_reference(tmp_path:
 
 
 def test_every_setting_is_in_the_reference():
-    for name in Settings.model_fields:
-        assert f"`MAILRUN_{name.upper()}`" in REFERENCE
+    for name, field in Settings.model_fields.items():
+        nested = list(field.annotation.model_fields) if _is_section(field.annotation) else [""]  # type: ignore[union-attr] # a model
+        for key in nested:
+            assert f"`MAILRUN_{'_'.join(filter(None, (name, key))).upper()}`" in REFERENCE
+
+
+def test_the_rules_of_feedback_are_in_their_page_as_they_are():
+    page = (DOCS / "feedback.md").read_text(encoding="utf-8")
+    hidden = (Flag.PROVEN, Flag.STRIKE)
+    for rule in RULES:
+        shown = [f"`{str(flag.name).lower()}`" for flag in Flag if flag in rule.flags and flag not in hidden]
+        subtype = f"`{rule.subtype}`" if rule.subtype else "any other"
+        action = "—" if rule.action is Action.NOTHING else rule.action
+        reason = f"`{rule.reason}`" if rule.reason else "—"
+        told = (rule.kind or "any other", subtype, ", ".join(shown) or "—", action, reason, rule.note)
+        assert f"| {' | '.join(told)} |" in page
+    assert page.count("\n| ") > len(RULES)

@@ -1,0 +1,194 @@
+"""What events change in the ledger, on SQLite and on PostgreSQL: each address by the rules, each flag once."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from support.clock import VirtualClock
+from support.events import make_event, make_mail
+from support.feedback import NEXT_RUN, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
+
+from engine.errors import DataError
+from engine.feedback.files import read_file
+from engine.feedback.intake import Intake, SoftRule, find_last_straw
+from engine.feedback.volume import find_message_ids, scan_events
+from engine.ledger import feedback
+from engine.ledger.feedback import Flag, SoftBounce
+from engine.ledger.schema import run_table
+from engine.ledger.suppressions import Scope, Suppression, remove_suppressions
+
+
+@pytest.fixture
+def desk(tmp_path: Path, ledger_url: str) -> Iterator[Desk]:
+    with open_desk(tmp_path / "desk", ledger_url, topic="weekly", ses_topic="news") as opened:
+        yield opened
+
+
+def suppressed(desk: Desk) -> list[Suppression]:
+    items: list[Suppression] = desk.read_state()["suppressed"]
+    return items
+
+
+def test_a_bounce_and_a_complaint_suppress_at_once_with_all_that_is_known(desk: Desk):
+    desk.take([make("Bounce", 3), make("Complaint", 4)])
+    by_key = {item.key: item for item in suppressed(desk)}
+    assert set(by_key) == {PEOPLE[2], PEOPLE[3]}
+    bounce = by_key[PEOPLE[2]]
+    assert (bounce.scope, bounce.reason, bounce.source) == (Scope.ALL, "bounce", f"run {RUN}")
+    assert (bounce.at, bounce.address) == (datetime(2026, 11, 24, 9, 0, 5, tzinfo=UTC), PEOPLE[2])
+    assert bounce.event in scan_events(desk.store).collect()["id"].to_list()
+
+
+def test_the_address_is_kept_as_it_was_received_and_compared_in_lower_case(desk: Desk):
+    tags = {"mailrun-campaign": "news", "mailrun-key": "2026-11-24", "mailrun-row": "3"}
+    mail = make_mail("0100-a", PEOPLE[2].upper(), tags)
+    desk.take([make_event("Bounce", mail)])
+    assert [(item.key, item.address) for item in suppressed(desk)] == [(PEOPLE[2], PEOPLE[2].upper())]
+
+
+def test_transient_bounces_suppress_only_together_and_only_in_time(desk: Desk):
+    desk.take([make_soft(1, "2026-11-01T10:00:00Z"), make_soft(1, "2026-11-02T10:00:00Z")])
+    assert suppressed(desk) == []  # one message: one strike
+    desk.take([make_soft(1, "2026-11-20T10:00:00Z", run=NEXT_RUN)])
+    assert suppressed(desk) == []  # not within seven days
+    desk.take([make_soft(2, "2026-11-01T10:00:00Z"), make_soft(2, "2026-11-08T10:00:00Z", run=NEXT_RUN)])
+    assert [(item.key, item.reason) for item in suppressed(desk)] == [(PEOPLE[1], "soft_bounces")]
+
+
+def test_who_was_taken_off_the_list_stays_off_until_something_new_is_heard(desk: Desk):
+    history = [
+        make("Bounce", 3),
+        make_soft(4, "2026-11-01T10:00:00Z"),
+        make_soft(4, "2026-11-02T10:00:00Z", run=NEXT_RUN),
+    ]
+    desk.take(history)
+    assert {item.key for item in suppressed(desk)} == {PEOPLE[2], PEOPLE[3]}
+    with desk.ledger.write() as tx:
+        remove_suppressions(tx, PEOPLE[2])
+        remove_suppressions(tx, PEOPLE[3])
+    desk.take(history[::-1])
+    assert suppressed(desk) == []
+    desk.take([make("Complaint", 3), make("Bounce", 4, run=NEXT_RUN)])
+    assert {(item.key, item.reason) for item in suppressed(desk)} == {(PEOPLE[2], "complaint"), (PEOPLE[3], "bounce")}
+
+
+def test_opt_outs_are_of_their_topics_and_ses_knows_ours_by_its_own_name(desk: Desk):
+    statuses = [{"topicName": name, "subscriptionStatus": "OptOut"} for name in ("news", "offers")]
+    some: dict[str, Any] = {"newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": statuses}}
+    to = [{"emailAddress": PEOPLE[8]}]
+    unsubscribed = make("Bounce", 9, bounceSubType="UnsubscribedRecipient", bouncedRecipients=to)
+    desk.take([make("Subscription", 7, **some), make("Subscription", 8), unsubscribed])
+    found = {(item.key, item.topic, item.scope) for item in suppressed(desk)}
+    assert found == {
+        (PEOPLE[6], "weekly", Scope.TOPIC),
+        (PEOPLE[6], "offers", Scope.TOPIC),
+        (PEOPLE[7], "", Scope.ALL),
+        (PEOPLE[8], "weekly", Scope.TOPIC),
+    }
+    assert desk.read_state()["sums"][RUN][Flag.BOUNCED] == 0
+
+
+def test_the_bounces_of_a_sandbox_say_nothing_about_real_people(desk: Desk):
+    with desk.ledger.write() as tx:
+        tx.execute(update(run_table).where(run_table.c.name == RUN).values(sandbox=True))
+    desk.take([make("Bounce", 3), make("Complaint", 4)])
+    state = desk.read_state()
+    assert (state["suppressed"], state["sums"][RUN][Flag.BOUNCED]) == ([], 1)
+
+
+def test_flags_stand_where_their_rows_stand_in_the_plan(desk: Desk):
+    desk.take([make("Open", row) for row in (1, 8, 20)])
+    flags = desk.read_state()["flags"]
+    places = [lease * 8 + at for lease in range(3) for at, bits in enumerate(flags[RUN, lease]) if bits]
+    assert places == [place for place in range(20) if place * 7 % 20 + 1 in (1, 8, 20)]
+
+
+def test_large_receivers_are_counted_by_themselves_and_all_others_together(
+    tmp_path: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("engine.feedback.places.LARGE_DOMAIN_RECIPIENTS", 10)
+    monkeypatch.setattr("engine.feedback.places.LARGE_DOMAINS", 1)
+    with open_desk(tmp_path / "desk", ledger_url) as desk:
+        desk.take([make("Delivery", row) for row in range(1, 8)] + [make("Bounce", 9)])
+        with desk.ledger.read() as tx:
+            domains = feedback.read_domains(tx, RUN)
+    assert {name: (c[Flag.PROVEN], c[Flag.DELIVERED], c[Flag.BOUNCED]) for name, c in domains.items()} == {
+        "big.example": (5, 4, 1),
+        "": (3, 3, 0),
+    }
+
+
+def test_pulls_at_once_lose_nothing_and_count_nothing_twice(tmp_path: Path, ledger_url: str):
+    with open_desk(tmp_path / "desk", ledger_url) as desk:
+        desk.take([make("Send", 1)])  # the index is there
+        batches = [[make(kind, row) for row in range(1, 21)] for kind in ("Delivery", "Open", "Click", "Bounce")] * 2
+
+        def take(batch: list[dict[str, Any]]) -> None:
+            Desk.take(replace(desk, intake=make_intake(desk)), batch)
+
+        with ThreadPoolExecutor(4) as threads:
+            for _ in threads.map(take, batches):
+                pass
+        state = desk.read_state()
+    assert {flag: state["sums"][RUN][flag] for flag in (Flag.DELIVERED, Flag.OPENED, Flag.CLICKED, Flag.BOUNCED)} == {
+        Flag.DELIVERED: 20,
+        Flag.OPENED: 20,
+        Flag.CLICKED: 20,
+        Flag.BOUNCED: 20,
+    }
+    assert sum(counts[Flag.BOUNCED] for counts in state["domains"][RUN].values()) == 20
+    assert len(state["suppressed"]) == 20
+
+
+def make_intake(desk: Desk) -> Intake:
+    return Intake(desk.ledger, desk.store, desk.matcher, soft_rule=RULE, clock=VirtualClock())
+
+
+def test_of_two_messages_to_a_row_the_first_proves_it(desk: Desk):
+    desk.take([make("Delivery", 5, copy=1), make("Send", 5, copy=0), make("Send", 6)])
+    found = find_message_ids(desk.store, RUN, [5, 6, 7], datetime(2026, 11, 24, tzinfo=UTC))
+    assert found == {5: "0100-news-2026-11-24-5-0", 6: "0100-news-2026-11-24-6-0"}
+
+
+def test_what_no_rule_looks_back_to_is_dropped(desk: Desk):
+    now = VirtualClock().now()
+    desk.take(
+        [make_soft(1, (now - timedelta(days=40)).isoformat()), make_soft(2, (now - timedelta(days=1)).isoformat())]
+    )
+    assert set(desk.read_state()["soft"]) == {PEOPLE[0], PEOPLE[1]}
+    desk.intake.tidy()
+    assert set(desk.read_state()["soft"]) == {PEOPLE[1]}
+
+
+@pytest.mark.parametrize(
+    ("days", "straw"),
+    [([1, 2, 3], 3), ([1, 20, 21, 22], 22), ([1, 9, 17], None), ([1, 4, 8, 9], 8), ([1, 2], None), ([], None)],
+)
+def test_the_last_straw_is_the_first_that_makes_them_too_many(days: list[int], straw: int | None):
+    bounces = [SoftBounce("k", RUN, day, datetime(2026, 11, day, tzinfo=UTC), f"e{day}") for day in days]
+    found = find_last_straw(bounces, SoftRule(bounces=3, days=7))
+    assert (found.row if found else None) == straw
+
+
+def test_a_ledger_that_was_restored_learns_from_the_store_what_it_missed(tmp_path: Path):
+    kinds = ("Send", "Delivery", "Bounce", "Complaint", "Open", "Subscription")
+    with open_desk(tmp_path / "desk") as desk:
+        desk.take([make(kind, row) for row in (1, 2, 9) for kind in kinds])
+        desk.take([make_event("Complaint", make_mail("0100-none", "x@else.example"))])
+        expected = desk.read_state()
+        files = sorted((desk.store.root / "events").rglob("*.parquet"))
+        with open_desk(tmp_path / "restored") as restored:
+            restored.store = restored.intake._store = desk.store
+            for path in files:
+                for opened in read_file(path, path.name, lambda _: None):
+                    restored.intake.take(opened, path.name)
+            assert restored.read_state() == expected
+        assert sorted((desk.store.root / "events").rglob("*.parquet")) == files
+    (tmp_path / "other.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(DataError, match="none of mailrun's events"):
+        list(read_file(tmp_path / "other.parquet", "other", lambda _: None))

@@ -1,0 +1,367 @@
+"""Records of every type and envelope, ours and others', and the rules that they meet."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from support.events import OBJECTS, make_event, make_mail
+from support.foreign import is_fetched
+from support.foreign_events import read_records, read_signed
+
+from engine.errors import DataError
+from engine.feedback.envelopes import ForgedError, Opened, Passed, Quarantined, open_body
+from engine.feedback.events import Event, Kind, MalformedError, read_record
+from engine.feedback.files import find_files, read_file
+from engine.feedback.rules import RULES, Action, find_rule
+from engine.feedback.signatures import SnsVerifier
+from engine.ledger.feedback import Flag
+from engine.ledger.suppressions import Reason
+
+TAGS = {"mailrun-campaign": "hello", "mailrun-key": "test", "mailrun-row": "17"}
+MAIL = make_mail("0100-a", "Ann@example.com", TAGS)
+
+
+def trust(_: object) -> None:
+    """Believe it."""
+
+
+def open_one(document: Any, verify: Any = trust) -> Opened:
+    return open_body(orjson.dumps(document), verify)
+
+
+def read_one(record: dict[str, Any]) -> Event:
+    (event,) = read_record(record)
+    return event
+
+
+@pytest.mark.parametrize("kind", sorted(OBJECTS))
+def test_every_type_is_read_with_our_tags(kind: str):
+    event = read_one(make_event(kind, MAIL))
+    assert event.kind == kind.replace(" ", "")
+    assert event.kind in set(Kind)
+    assert (event.message_id, event.address, event.campaign, event.run_key, event.row) == (
+        "0100-a",
+        "Ann@example.com",
+        "hello",
+        "test",
+        17,
+    )
+    assert event.sent_at == 1_795_510_800_000
+    assert event.at in (event.sent_at, event.sent_at + 5000)
+
+
+def test_notifications_of_an_identity_are_the_same_without_tags():
+    record = make_event("Bounce", make_mail("0100-a", "ann@example.com"))
+    notification = {"notificationType": record.pop("eventType"), **record}
+    event = read_one(notification)
+    assert (event.kind, event.subtype, event.campaign, event.row) == ("Bounce", "Permanent/General", "", None)
+
+
+@pytest.mark.parametrize(
+    ("tags", "row"),
+    [
+        ({**TAGS, "mailrun-row": "x"}, None),
+        ({**TAGS, "mailrun-row": "-1"}, None),
+        ({**TAGS, "mailrun-row": "9" * 40}, None),
+        ({**TAGS, "mailrun-key": "a/../b"}, None),
+        ({**TAGS, "mailrun-campaign": "a\0b"}, None),
+        ({"mailrun-campaign": "hello"}, None),
+        (TAGS, 17),
+    ],
+)
+def test_tags_that_cannot_be_ours_are_none(tags: dict[str, str], row: int | None):
+    event = read_one(make_event("Send", make_mail("0100-a", "ann@example.com", tags)))
+    assert (event.row, event.campaign) == (row, "hello" if row else "")
+
+
+def test_one_event_of_several_recipients_is_one_for_each():
+    mail = MAIL | {"destination": ["a@x.example", "b@x.example"]}
+    assert [event.address for event in read_record(make_event("Complaint", mail))] == ["a@x.example", "b@x.example"]
+    twice = make_event("Delivery", mail, recipients=["a@x.example", "A@X.example"])
+    assert [event.address for event in read_record(twice)] == ["a@x.example"]
+    assert len({event.id for event in read_record(make_event("Delivery", mail))}) == 2
+
+
+def test_copies_have_one_id_and_different_events_have_others():
+    ids = [read_one(make_event(kind, MAIL)).id for kind in sorted(OBJECTS)]
+    again = [read_one(make_event(kind, MAIL)).id for kind in sorted(OBJECTS)]
+    assert ids == again
+    later = read_one(make_event("Open", MAIL, timestamp="2026-11-24T12:00:00Z")).id
+    links = [read_one(make_event("Click", MAIL, link=link)).id for link in ("https://a.example", "https://b.example")]
+    assert len({*ids, later, *links}) == len(ids) + 3
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"eventType": "Bounce"},
+        {"eventType": 7, "mail": MAIL},
+        {"eventType": "Bounce", "mail": MAIL},
+        {"eventType": "Send", "mail": {k: v for k, v in MAIL.items() if k != "messageId"}},
+        {"eventType": "Send", "mail": MAIL | {"messageId": "x" * 300}},
+        {"eventType": "Send", "mail": MAIL | {"timestamp": "yesterday"}},
+        {"eventType": "Send", "mail": MAIL | {"timestamp": 7}},
+        {"eventType": "Send", "mail": MAIL | {"destination": []}},
+        {"eventType": "Send", "mail": MAIL | {"destination": "ann@example.com"}},
+        {"eventType": "Delivery", "mail": MAIL, "delivery": {"timestamp": "9999999"}},
+    ],
+)
+def test_a_record_without_what_every_record_has_is_malformed(record: dict[str, Any]):
+    with pytest.raises(MalformedError):
+        read_record(record)
+    opened = open_one(record)
+    assert isinstance(opened, Quarantined)
+    assert orjson.loads(opened.body) == record
+    assert not opened.is_forged
+
+
+def test_control_characters_and_long_texts_do_not_reach_the_tables():
+    told = [{"emailAddress": "a@x.example", "diagnosticCode": "550 \0\x1b[31m" + "x" * 5000, "status": "5\0"}]
+    event = read_one(make_event("Bounce", MAIL, bouncedRecipients=told))
+    assert event.detail is not None
+    assert len(event.detail) == 1000
+    assert event.detail.isprintable()
+    assert event.status == "5 "
+
+
+def test_unknown_fields_types_and_subtypes_are_tolerated():
+    record = make_event("Bounce", MAIL | {"new": {"a": 1}}, bounceSubType="BrandNew", more=[1])
+    assert find_rule("Bounce", read_one(record).subtype).reason is Reason.BOUNCE
+    brand_new = {"eventType": "Levitation", "mail": MAIL, "levitation": {"timestamp": "2026-11-24T09:30:00Z"}}
+    assert find_rule("Levitation", read_one(brand_new).subtype).flags == Flag.PROVEN
+
+
+RECIPIENT = [{"emailAddress": "ann@example.com", "status": "4.2.2", "diagnosticCode": "smtp; 452 full"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "action", "reason", "flag"),
+    [
+        ("Bounce", {}, Action.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
+        ("Bounce", {"bounceSubType": "NoEmail"}, Action.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
+        ("Bounce", {"bounceSubType": "Suppressed"}, Action.SUPPRESS, Reason.PROVIDER, Flag.BOUNCED),
+        *(
+            ("Bounce", {"bounceSubType": subtype}, Action.SUPPRESS, Reason.PROVIDER, Flag.PROVIDER_SUPPRESSED)
+            for subtype in ("OnAccountSuppressionList", "OnTenantSuppressionList", "EmailValidationSuppressed")
+        ),
+        ("Bounce", {"bounceSubType": "UnsubscribedRecipient"}, Action.OPT_OUT, Reason.UNSUBSCRIBE, Flag.UNSUBSCRIBED),
+        *(
+            ("Bounce", {"bounceType": "Transient", "bounceSubType": s, "bouncedRecipients": RECIPIENT}, *rest)
+            for s, *rest in (
+                ("General", Action.COUNT, Reason.SOFT_BOUNCES, Flag.STRIKE),
+                ("MailboxFull", Action.COUNT, Reason.SOFT_BOUNCES, Flag.STRIKE),
+                ("CustomTimeoutExceeded", Action.COUNT, Reason.SOFT_BOUNCES, Flag.SOFT_BOUNCED),
+                ("MessageTooLarge", Action.NOTHING, None, Flag.SOFT_BOUNCED),
+                ("ContentRejected", Action.NOTHING, None, Flag.SOFT_BOUNCED),
+                ("AttachmentRejected", Action.NOTHING, None, Flag.SOFT_BOUNCED),
+            )
+        ),
+        (
+            "Bounce",
+            {"bounceType": "Transient", "bouncedRecipients": [{"emailAddress": "ann@example.com"}]},
+            Action.NOTHING,  # an out-of-office reply
+            None,
+            Flag.PROVEN,
+        ),
+        (
+            "Bounce",
+            {"bounceType": "Undetermined", "bounceSubType": "Undetermined"},
+            Action.COUNT,
+            Reason.SOFT_BOUNCES,
+            Flag.SOFT_BOUNCED,
+        ),
+        ("Complaint", {}, Action.SUPPRESS, Reason.COMPLAINT, Flag.COMPLAINED),
+        *(
+            ("Complaint", {"complaintFeedbackType": kind}, Action.SUPPRESS, Reason.COMPLAINT, Flag.COMPLAINED)
+            for kind in ("abuse", "auth-failure", "fraud", "other", "virus", "brand-new")
+        ),
+        ("Complaint", {"complaintFeedbackType": "not-spam"}, Action.NOTHING, None, Flag.PROVEN),
+        *(
+            ("Complaint", {"complaintSubType": kind}, Action.SUPPRESS, Reason.PROVIDER, Flag.PROVIDER_SUPPRESSED)
+            for kind in ("OnAccountSuppressionList", "OnTenantSuppressionList")
+        ),
+        ("Subscription", {}, Action.OPT_OUT, Reason.UNSUBSCRIBE, Flag.UNSUBSCRIBED),
+        ("Subscription", {"newTopicPreferences": {"unsubscribeAll": False}}, Action.NOTHING, None, Flag.PROVEN),
+        ("Reject", {}, Action.NOTHING, None, Flag.REJECTED),
+        ("Rendering Failure", {}, Action.NOTHING, None, Flag.REJECTED),
+    ],
+)
+def test_what_an_event_means(kind: str, told: dict[str, Any], action: Action, reason: Reason | None, flag: Flag):
+    event = read_one(make_event(kind, MAIL, **told))
+    rule = find_rule(event.kind, event.subtype)
+    assert (rule.action, rule.reason) == (action, reason)
+    assert flag in rule.flags
+    assert (Flag.PROVEN in rule.flags) == (kind not in ("Reject", "Rendering Failure"))
+
+
+def test_only_what_bounced_for_good_counts_as_a_bounce():
+    assert {rule.subtype for rule in RULES if Flag.BOUNCED in rule.flags} == {"Permanent", "Permanent/Suppressed"}
+
+
+def test_topics_that_are_opted_out_of_are_named():
+    statuses = [
+        {"topicName": "offers", "subscriptionStatus": "OptOut"},
+        {"topicName": "news", "subscriptionStatus": "OptOut"},
+        {"topicName": "alerts", "subscriptionStatus": "OptIn"},
+        {"topicName": "no topic,", "subscriptionStatus": "OptOut"},
+        "nonsense",
+    ]
+    some = make_event("Subscription", MAIL, newTopicPreferences={"topicSubscriptionStatus": statuses})
+    assert read_one(some).topics == "news,offers"
+    assert read_one(make_event("Subscription", MAIL)).topics == "*"
+
+
+RECORD = make_event("Delivery", MAIL)
+SNS = {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:t", "Message": json.dumps(RECORD)}
+BRIDGE = {"version": "0", "detail-type": "Email Delivered", "source": "aws.ses", "detail": RECORD}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [RECORD, SNS, BRIDGE, SNS | {"Message": json.dumps(BRIDGE)}, {"quarantined": "x", "body": json.dumps(SNS)}],
+)
+def test_the_record_is_the_same_in_every_envelope(document: dict[str, Any]):
+    assert open_one(document) == read_record(RECORD)
+
+
+@pytest.mark.parametrize(
+    ("body", "passed"),
+    [
+        (b"Successfully validated SNS topic for Amazon SES event publishing.", Passed.NOTICE),
+        (orjson.dumps(SNS | {"Message": "Successfully validated SNS topic for Amazon SES ev"}), Passed.NOTICE),
+        (orjson.dumps({"notificationType": "AmazonSnsSubscriptionSucceeded", "message": "m"}), Passed.NOTICE),
+        (orjson.dumps({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://evil.example"}), Passed.NOTICE),
+        (orjson.dumps({"detail-type": "Sending Status Enabled", "source": "aws.ses", "detail": {}}), Passed.NOTICE),
+        (orjson.dumps({"notificationType": "Received", "mail": {}, "receipt": {}}), Passed.INBOUND),
+    ],
+)
+def test_notices_are_passed_over(body: bytes, passed: Passed):
+    assert open_body(body, trust) is passed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"[1]",
+        b"7",
+        b"\xff\xfe",
+        b'{"Type": "Notification", "Message": "no json"}',
+        b'{"detail-type": "x", "source": "other", "detail": {}}',
+        b"[" * 5000,
+        b'{"a":' * 5000,
+    ],
+)
+def test_what_is_no_event_is_set_aside(body: bytes):
+    assert isinstance(open_body(body, trust), Quarantined)
+
+
+def test_envelopes_inside_envelopes_have_an_end():
+    document: dict[str, Any] = RECORD
+    for _ in range(8):
+        document = {"detail-type": "x", "source": "aws.ses", "detail": {"mail": 1, **document}, "mail": 1}
+    assert isinstance(open_one(document), Quarantined)
+
+
+def test_an_sns_notification_is_verified_before_it_is_opened():
+    def forge(_: object) -> None:
+        raise ForgedError("it is forged")
+
+    opened = open_one(SNS, forge)
+    assert isinstance(opened, Quarantined)
+    assert (opened.reason, opened.is_forged) == ("it is forged", True)
+    assert open_one(RECORD, forge) == read_record(RECORD)
+
+
+def read_all(path: Path) -> list[Opened]:
+    return [item for some in read_file(path, "f", trust) for item in some]
+
+
+@pytest.mark.parametrize("between", ["\n", "", "\r\n", " ", "\n\n"])
+@pytest.mark.parametrize("is_gzip", [False, True])
+def test_files_of_firehose_are_read_with_line_ends_or_without(tmp_path: Path, between: str, is_gzip: bool):  # noqa: FBT001 - a case
+    data = between.join(json.dumps(make_event(kind, MAIL)) for kind in sorted(OBJECTS)).encode()
+    (tmp_path / "f").write_bytes(gzip.compress(data) if is_gzip else data)
+    assert read_all(tmp_path / "f") == [read_record(make_event(kind, MAIL)) for kind in sorted(OBJECTS)]
+
+
+def test_json_as_people_keep_it_is_read_too(tmp_path: Path):
+    records = [make_event(kind, MAIL) for kind in sorted(OBJECTS)]
+    (tmp_path / "list").write_text("\ufeff" + json.dumps(records, indent=2), encoding="utf-8")
+    (tmp_path / "many").write_text("\n".join(json.dumps(record, indent=2) for record in records))
+    expected = [read_record(record) for record in records]
+    assert read_all(tmp_path / "list") == read_all(tmp_path / "many") == expected
+
+
+def test_garbage_between_records_costs_nothing_but_itself(tmp_path: Path):
+    line = json.dumps(RECORD)
+    (tmp_path / "f").write_text(f"{line}\nnonsense {{\n{line}\n{line[:50]}\n{line}{line}\n\x00\n{line}")
+    opened = read_all(tmp_path / "f")
+    assert opened.count(read_record(RECORD)) == 5
+    assert sum(isinstance(item, Quarantined) for item in opened) == 3
+
+
+def test_a_file_whose_compression_is_cut_is_named_after_what_could_be_read(tmp_path: Path):
+    lines = "".join(json.dumps(make_event("Open", make_mail(f"0100-{n}", "a@x.example"))) + "\n" for n in range(3000))
+    (tmp_path / "f.gz").write_bytes(gzip.compress(lines.encode())[:-2000])
+    found: list[Opened] = []
+    reading = read_file(tmp_path / "f.gz", "f.gz", trust)
+    with pytest.raises(DataError, match="end"):
+        found.extend(item for some in reading for item in some)
+    assert found
+
+
+def test_folders_are_read_at_any_depth_in_order_without_hidden_files(tmp_path: Path):
+    for name in ("2026/11/24/b", "2026/11/23/a", ".hidden", "x/.git/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert [str(path.relative_to(tmp_path)) for path in find_files(tmp_path)] == ["2026/11/23/a", "2026/11/24/b"]
+    for missing in (tmp_path / "none", tmp_path / "x"):
+        with pytest.raises(DataError):
+            find_files(missing)
+
+
+@pytest.fixture
+def foreign() -> None:
+    if not is_fetched():
+        words = "the samples of others are not here: run `make setup` where the package index can be reached"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
+
+
+@pytest.mark.usefixtures("foreign")
+def test_the_samples_of_django_ses_are_read():
+    records = read_records()
+    assert {record.get("eventType") for record in records} >= {
+        "Bounce",
+        "Complaint",
+        "Delivery",
+        "Send",
+        "Open",
+        "Click",
+    }
+    for record in records:
+        events = read_record(record)
+        assert all(event.message_id.startswith("0000013786") and event.at for event in events)
+        assert all(find_rule(event.kind, event.subtype).kind == event.kind for event in events)
+    softly = [e for record in records for e in read_record(record) if e.subtype.startswith("Transient")]
+    assert all(find_rule(e.kind, e.subtype).action is Action.NOTHING for e in softly if not e.status)
+
+
+@pytest.mark.usefixtures("foreign")
+def test_notifications_that_aws_signed_are_verified_with_its_certificate():
+    notifications, certificate = read_signed()
+    for notification in notifications:
+        verify = SnsVerifier((notification["TopicArn"],), lambda _: certificate)
+        opened = open_one(notification, verify)
+        assert isinstance(opened, list)
+        assert opened[0].address.endswith("@simulator.amazonses.com")
+        changed = notification | {"Message": notification["Message"].replace("simulator", "emulator")}
+        refused = open_one(changed, verify)
+        assert isinstance(refused, Quarantined)
+        assert refused.is_forged
