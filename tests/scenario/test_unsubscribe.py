@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from support.world import World
+from support.world import World, open_world
 
 from engine.cli.unsubscribing import make_lambda_handler
 
@@ -142,3 +142,27 @@ def test_the_whole_loop_from_the_sandbox_to_the_next_run(world: World) -> None:
     status = world.run("status", "hello/test", "--json").json
     assert (status["delivered"], status["bounced"], status["complained"]) == (8, 4, 4)
     assert launch_again(world)["excluded"] == {"suppressed": 8}
+
+
+def test_the_embedded_sandbox_has_events_of_what_was_sent_to_it_until_they_are_pulled(world: World) -> None:
+    world.write_people(5, "simulator.amazonses.com")
+    rows = "email,first_name\nbounce+1@simulator.amazonses.com,N\na@b.example,N\n"
+    world.write("audiences/people.csv", rows)
+    assert world.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 2
+    pulled = world.run("events", "pull", "--sandbox", "--json")
+    assert pulled.code == 0, pulled.stderr
+    assert pulled.json["events"] == 4
+    status = world.run("status", "hello/s", "--json").json
+    assert (status["delivered"], status["bounced"]) == (1, 1)
+    assert world.run("events", "pull", "--sandbox", "--json").json["events"] == 0
+
+
+def test_firehose_files_of_the_sandbox_are_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "firehose"
+    with open_world(tmp_path / "w", firehose_folder=folder, firehose_gzip=True) as world:
+        world.write_people(4)
+        assert world.launch().json["sent"] == 4
+        world.write_firehose()
+        told = world.run("events", "import", str(folder), "--json").json
+        assert told["events"] == 8
+        assert world.run("status", "hello/test", "--json").json["delivered"] == 4
