@@ -23,10 +23,11 @@ from engine.feedback.inbound_sources import NoMailError, open_notification, read
 from engine.feedback.queue import open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.run.signals import stop_on_signals
-from engine.store.folder import Store
+from engine.store.folder import Store, digest_bytes
 from engine.store.history import HISTORY
 
 MAILS_AT_ONCE = 200
+REFUSED = "inbound-refused"  # in the store
 
 
 def import_mails(place_of_mails: str, common: Common) -> int:
@@ -49,7 +50,7 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
         intake = _open_intake(place)
         allowed = topics or place.settings.events.topics or own_account_topics(queue)
         verifier = SnsVerifier(allowed, fetch_certificate)
-        asyncio.run(_pull(queue, partial(_take_bodies, intake, verifier), follow=follow))
+        asyncio.run(_pull(queue, partial(_take_bodies, intake, verifier, place.store), follow=follow))
     return _print(intake.tally, common)
 
 
@@ -63,13 +64,15 @@ async def _pull(queue: str, take_bodies: "partial[None]", *, follow: bool) -> No
             await pull(client, queue, take, follow=follow, stop=stop)
 
 
-def _take_bodies(intake: InboundIntake, verifier: SnsVerifier, bodies: Sequence[str]) -> None:
+def _take_bodies(intake: InboundIntake, verifier: SnsVerifier, store: Store, bodies: Sequence[str]) -> None:
+    """Take in what a queue gave; what holds no mail is kept aside, as the queue will have it no more."""
     mails: list[bytes] = []
     for body in bodies:
         try:
             found = open_notification(body, verifier, _fetch_object)
         except (NoMailError, ForgedError) as problem:
             intake.tally.refused[str(problem)] += 1
+            store.write(f"{REFUSED}/{digest_bytes(body.encode())}.json", body.encode())
         else:
             mails += [found[1]] if found is not None else []
     intake.take(mails)
@@ -79,7 +82,10 @@ def _fetch_object(bucket: str, key: str) -> bytes:
     from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed for objects alone
 
     with translate_aws_errors("S3"), closing(Session().client("s3")) as client:
-        content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(MOST_BYTES)
+        try:
+            content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(MOST_BYTES)
+        except client.exceptions.NoSuchKey:
+            raise NoMailError("the object that it names is gone") from None
     return content
 
 
@@ -120,3 +126,5 @@ def _describe(tally: Tally) -> Iterator[str]:
         yield f"{tally.never_mailed:,} of addresses that we never mailed; nobody is suppressed for them"
     for reason, count in tally.refused.most_common(10):
         yield f"REFUSED: {count:,}: {reason}"
+    if tally.refused:
+        yield f"kept aside: {REFUSED}/ in the store"

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.sqs import open_sqs
 from support.world import World, open_world
 
 from engine.cli.unsubscribing import make_lambda_handler
@@ -166,3 +167,21 @@ def test_firehose_files_of_the_sandbox_are_imported(tmp_path: Path) -> None:
         told = world.run("events", "import", str(folder), "--json").json
         assert told["events"] == 8
         assert world.run("status", "hello/test", "--json").json["delivered"] == 4
+
+
+def test_mails_are_pulled_out_of_a_queue_and_what_is_none_is_kept_aside(newsletter: World) -> None:
+    newsletter.settings["AWS_ENDPOINT_URL_SQS"] = newsletter.server.url
+    head = "From: p@example.com\r\nTo: unsubscribe@acme.example\r\n"
+    mail = f"{head}Subject: {token_of(newsletter, 'person0@example.com')}\r\n\r\n"
+    received = {"notificationType": "Received", "mail": {"messageId": "m"}, "receipt": {}, "content": mail}
+    forged = {"Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:1:t", "Message": json.dumps(received)}
+    with closing(open_sqs(newsletter.server.url)) as sqs:
+        queue = sqs.create_queue(QueueName="inbound")["QueueUrl"]
+        for document in (received, forged, {"eventType": "Send"}):
+            sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(document))
+        pulled = newsletter.run("inbound", "pull", "--queue", queue, "--json")
+        assert pulled.code == 65, pulled.stderr
+        assert (pulled.json["mails"], pulled.json["suppressed"]) == (1, 1)
+        assert sum(pulled.json["refused"].values()) == 2
+        assert len(list((newsletter.folder / ".mailrun" / "inbound-refused").iterdir())) == 2
+        assert not sqs.receive_message(QueueUrl=queue).get("Messages")
