@@ -9,10 +9,10 @@ import polars as pl
 
 from engine.account.client import translate_aws_errors
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, open_place, read_signing_keys
+from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.cli.unsubscribing import is_forgotten
+from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.feedback.certificates import fetch_certificate
@@ -92,7 +92,7 @@ def _fetch_object(bucket: str, key: str) -> bytes:
 def _open_intake(place: Place) -> InboundIntake:
     return InboundIntake(
         ledger=place.ledger,
-        signer=TokenSigner(read_signing_keys(place)),
+        signer=TokenSigner(read_verifying_keys(place)),
         was_mailed=partial(find_mailed, place.store),
         is_forgotten=partial(is_forgotten, place),
         clock=place.clock,

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from engine.audience.addresses import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, open_place, read_signing_keys
+from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError
@@ -31,6 +31,7 @@ from engine.feedback.unsubscribes import (
 )
 from engine.ledger.suppressions import Reason, Suppression, add_suppressions
 from engine.run.forgotten import make_find_forgotten
+from engine.store.keys import UNSUBSCRIBE_KEY
 
 SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
@@ -39,6 +40,25 @@ DRAIN_SECONDS = 10.0  # how long requests may take to end once the server stops
 MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come again
 
 log = structlog.get_logger()
+
+
+def read_verifying_keys(place: Place) -> tuple[bytes, ...]:
+    """Read the keys that the links of sent mail were signed with; none is made: it could verify nothing.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    configured = place.settings.read_unsubscribe_keys()
+    own = None if configured else place.store.read(UNSUBSCRIBE_KEY)
+    if own is not None:
+        return (own.strip(),)
+    if not configured:
+        raise ConfigurationError(
+            "there are no unsubscribe keys here: no link could be verified",
+            where=place.store.describe(UNSUBSCRIBE_KEY),
+            remedy="name the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
+        )
+    return configured
 
 
 def make_opt_out(place: Place) -> OptOut:
@@ -68,7 +88,7 @@ def serve(common: Common, *, host: str, port: int) -> None:
         ConfigurationError: it cannot listen there, or has no keys.
     """
     with open_place(common) as place:
-        signer = TokenSigner(read_signing_keys(place))
+        signer = TokenSigner(read_verifying_keys(place))
         asyncio.run(_serve(_Server(signer, make_opt_out(place)), host, port, as_json=common.json))
 
 
@@ -161,7 +181,7 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
     common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
     context = open_place(common)
     place = context.__enter__()  # never left: the process ends without a word
-    signer, opt_out = TokenSigner(read_signing_keys(place)), make_opt_out(place)
+    signer, opt_out = TokenSigner(read_verifying_keys(place)), make_opt_out(place)
 
     def handler(event: Mapping[str, object], _: object) -> dict[str, object]:
         return answer_event(event, signer, opt_out)

@@ -185,3 +185,9 @@ def test_mails_are_pulled_out_of_a_queue_and_what_is_none_is_kept_aside(newslett
         assert sum(pulled.json["refused"].values()) == 2
         assert len(list((newsletter.folder / ".mailrun" / "inbound-refused").iterdir())) == 2
         assert not sqs.receive_message(QueueUrl=queue).get("Messages")
+
+
+def test_without_the_campaigns_keys_there_is_no_server_that_would_refuse_every_link(world: World) -> None:
+    finished = world.run("unsubscribe-server", "--port", "0", "--json")
+    assert finished.code == 78
+    assert "MAILRUN_UNSUBSCRIBE_KEYS" in finished.json["error"]["remedy"]
