@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from engine.account.client import Endpoint
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import name_command, print_json, print_lines
@@ -18,7 +19,7 @@ from engine.feedback.envelopes import Verify, open_body
 from engine.feedback.files import read_place
 from engine.feedback.intake import Intake, SoftRule, Tally
 from engine.feedback.matching import MATCHED, Matcher
-from engine.feedback.queue import open_sqs, pull
+from engine.feedback.queue import LONG_POLL_SECONDS, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.feedback.volume import EVENTS, QUARANTINE
 from engine.run.forgotten import make_find_forgotten
@@ -57,8 +58,12 @@ class _Desk:
         tally.settled += settle_all_proven(place.ledger, place.store, tally.runs, clock=place.clock)
 
 
-def pull_events(queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
+def pull_events(
+    queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool, sandbox: bool = False
+) -> int:
     """Pull; print what came; return the exit code."""
+    if sandbox:
+        return _pull_sandbox(common)
     with open_place(common) as place:
         given = _check(place.settings.events, queue=queue, topics=topics)
         url = given.queue
@@ -73,14 +78,27 @@ def pull_events(queue: str | None, common: Common, *, topics: tuple[str, ...], f
             return _print(desk, common, {"undeleted": undeleted})
 
 
-async def _pull(url: str, desk: _Desk, *, follow: bool) -> int:
+def _pull_sandbox(common: Common) -> int:
+    """Pull what the embedded sandbox has of the runs that were sent to it."""
+    from engine.cli.sandboxing import run_embedded  # noqa: PLC0415 - a real queue does not need it
+
+    with open_place(common) as place, _open_desk(place, ()) as desk, run_embedded(place.store) as server:
+        endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
+        undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
+        desk.settle()
+        desk.intake.tidy()
+        return _print(desk, common, {"undeleted": undeleted})
+
+
+async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | None = None) -> int:
     async def take(bodies: Sequence[str]) -> None:
         await asyncio.to_thread(desk.take_bodies, bodies, url)
 
     stop = Stop()
     with stop_on_signals(stop):
-        async with open_sqs(url) as client:
-            pulled = await pull(client, url, take, follow=follow, stop=stop)
+        poll_seconds = LONG_POLL_SECONDS if endpoint is None else 0  # nothing more comes to the embedded one
+        async with open_sqs(url, endpoint) as client:
+            pulled = await pull(client, url, take, follow=follow, stop=stop, poll_seconds=poll_seconds)
     return pulled.undeleted
 
 

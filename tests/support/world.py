@@ -213,6 +213,12 @@ class World:
     def change_sandbox(self, **state: object) -> None:
         self._control("PATCH", "/_sandbox/state", state)
 
+    def change_behaviour(self, behaviour: object) -> None:
+        self._control("PUT", "/_sandbox/behaviour", behaviour)
+
+    def write_firehose(self) -> None:
+        self._control("POST", "/_sandbox/firehose")
+
     def sandbox_state(self) -> dict[str, Any]:
         state: dict[str, Any] = self._control("GET", "/_sandbox/state")
         return state
