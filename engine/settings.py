@@ -34,8 +34,17 @@ class EventsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    queue: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
+    queue: str = ""
     topics: tuple[str, ...] = ()
+
+    @field_validator("queue")
+    @classmethod
+    def _is_a_url(cls, queue: str) -> str:
+        if queue and not re.fullmatch(r"https?://[^\s/]+/\S+", queue):
+            raise ValueError(
+                f"{queue} is no URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/NAME"
+            )
+        return queue
 
     @field_validator("topics", mode="before")
     @classmethod

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from engine.account.client import Endpoint
 from engine.cli.compose import Place, open_place
@@ -22,6 +25,7 @@ from engine.feedback.volume import EVENTS, QUARANTINE
 from engine.run.forgotten import make_find_forgotten
 from engine.run.proven import make_open_plan, settle_all_proven
 from engine.run.signals import stop_on_signals
+from engine.settings import EventsSettings
 
 _WHY = {
     "unknown_run": "of runs that this ledger does not know",
@@ -61,13 +65,13 @@ def pull_events(
     if sandbox:
         return _pull_sandbox(common)
     with open_place(common) as place:
-        url = queue or place.settings.events.queue
+        given = _check(place.settings.events, queue=queue, topics=topics)
+        url = given.queue
         if not url:
             raise UsageError(
                 "no queue is named", where="--queue", remedy="give its URL, or write [events] queue in mailrun.toml"
             )
-        allowed = topics or place.settings.events.topics or own_account_topics(url)
-        with _open_desk(place, allowed) as desk:
+        with _open_desk(place, given.topics or own_account_topics(url)) as desk:
             undeleted = asyncio.run(_pull(url, desk, follow=follow))
             desk.settle()
             desk.intake.tidy()
@@ -100,12 +104,28 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
 
 def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ...]) -> int:
     """Import; print what came; return the exit code."""
-    with open_place(common) as place, _open_desk(place, topics or place.settings.events.topics) as desk:
+    with open_place(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
         for source, opened in read_place(place_of_events, desk.verify):
             desk.intake.take(opened, source)
         desk.settle()
         desk.intake.tidy()
         return _print(desk, common, {})
+
+
+def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
+    """Put flags in the place of settings.
+
+    Raises:
+        UsageError: one is no queue or topic.
+    """
+    given = {name: value for name, value in flags.items() if value}
+    try:
+        return EventsSettings.model_validate(settings.model_dump() | given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = "--queue" if problem["loc"][0] == "queue" else "--topic"
+        said = problem["msg"].removeprefix("Value error, ")
+        raise UsageError(said, where=name, remedy="copy it from where the queue or topic is made") from None
 
 
 @contextmanager
@@ -128,7 +148,8 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
     else:
         print_lines(*_describe(tally))
         if aside:
-            print_lines(f"set aside: {store.describe(QUARANTINE)}; when mended: {name_command()} events import it")
+            folder = store.describe(QUARANTINE)
+            print_lines(f"set aside: {folder}", f"when its cause is mended: {name_command()} events import {folder}")
     return ExitCode.DATA if aside else ExitCode.FINISHED
 
 
