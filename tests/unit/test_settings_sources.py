@@ -37,14 +37,23 @@ def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Pa
 
 def test_keys_of_sections_have_names_of_their_own_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     topics = ("arn:aws:sns:eu-west-1:123456789012:a", "arn:aws:sns:eu-west-1:123456789012:*")
-    write(tmp_path, f'[events]\nqueue = "https://file"\ntopics = ["{topics[0]}"]\n[suppression]\nsoft_days = 7\n')
+    write(
+        tmp_path,
+        f'[events]\nqueue = "https://sqs.eu-west-1.amazonaws.com/123456789012/file"\ntopics = ["{topics[0]}"]\n[suppression]\nsoft_days = 7\n',
+    )
     settings = load_settings(tmp_path)
-    assert (settings.events.queue, settings.events.topics) == ("https://file", topics[:1])
+    assert (settings.events.queue, settings.events.topics) == (
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/file",
+        topics[:1],
+    )
     assert (settings.suppression.soft_bounces, settings.suppression.soft_days) == (3, 7)
-    monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", "https://environment")
+    monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", "https://sqs.eu-west-1.amazonaws.com/123456789012/environment")
     monkeypatch.setenv("MAILRUN_SUPPRESSION_SOFT_BOUNCES", "5")
     settings = load_settings(tmp_path)
-    assert (settings.events.queue, settings.events.topics) == ("https://environment", topics[:1])
+    assert (settings.events.queue, settings.events.topics) == (
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/environment",
+        topics[:1],
+    )
     assert (settings.suppression.soft_bounces, settings.suppression.soft_days) == (5, 7)
     monkeypatch.setenv("MAILRUN_EVENTS_TOPICS", " ".join(topics))
     assert load_settings(tmp_path).events.topics == topics
