@@ -25,7 +25,7 @@ def preview_campaign(
     with open_place(common, folder) as place:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         with open_endpoint(place.store, sandbox=sandbox) as endpoint:
-            account = asyncio.run(ask_account(endpoint))
+            account = asyncio.run(ask_account(request, place.settings, endpoint))
         found = preview_run(
             request, place.store, partial(read_signing_keys, place), account=account, addresses=addresses
         )
@@ -45,7 +45,8 @@ def check_and_print(campaign: str, common: Common, *, sandbox: bool, **changes: 
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        checked = asyncio.run(check_campaign(request, place.store, partial(read_signing_keys, place), endpoint))
+        read_keys = partial(read_signing_keys, place)
+        checked = asyncio.run(check_campaign(request, place.store, read_keys, endpoint, place.settings))
     if common.json:
         print_json(describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json())
     else:

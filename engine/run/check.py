@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.account.client import QUESTIONS, Endpoint, open_client
+from engine.account.client import Endpoint
 from engine.campaign.lint import Findings, Severity
 from engine.campaign.mailbox import parse_mailbox
 from engine.errors import ExitCode, MailrunError
@@ -16,6 +16,8 @@ from engine.run.manifest import Manifest
 from engine.run.planning import PlanRequest
 from engine.run.preview import make_job, replan
 from engine.run.rendering import Rendered
+from engine.run.way import open_way
+from engine.settings import Settings
 from engine.store.folder import Store
 
 
@@ -61,9 +63,13 @@ class Checked:
 
 
 async def check_campaign(
-    request: PlanRequest, store: Store, read_keys: Callable[[], tuple[bytes, ...]], endpoint: Endpoint | None
+    request: PlanRequest,
+    store: Store,
+    read_keys: Callable[[], tuple[bytes, ...]],
+    endpoint: Endpoint | None,
+    settings: Settings,
 ) -> Checked:
-    """Plan, look at the content and a fair sample of messages, and ask the account.
+    """Plan, look at the content and a fair sample of messages, and ask the account, where messages go through one.
 
     Raises:
         DataError: audience or templates are so wrong that nothing can be planned.
@@ -74,12 +80,13 @@ async def check_campaign(
     sample = check_sample(job, manifest)
     findings.merge(sample.findings)
     checked = Checked(manifest, folder, sample, findings)
-    await _check_account(checked, request, endpoint)
+    await _check_account(checked, request, endpoint, settings)
     return checked
 
 
-async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpoint | None) -> None:
-    sender = parse_mailbox(request.campaign.spec.sender).address
+async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpoint | None, settings: Settings) -> None:
+    spec = request.campaign.spec
+    sender = parse_mailbox(spec.sender).address
 
     async def keep_error(question: Awaitable[Any]) -> Any:
         try:
@@ -89,10 +96,13 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
             return None
 
     try:
-        async with open_client(QUESTIONS, endpoint) as client:
-            quota = await keep_error(preflight.check_account(client, sender))
+        async with open_way(spec, settings, endpoint, request.name) as way:
+            if way.client is None:  # a server of one's own, or files: there is no account to ask
+                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, await way.read_quota())
+                return
+            quota = await keep_error(preflight.check_account(way.client, sender))
             if quota is not None:
-                await keep_error(preflight.check_recipients(client, quota, checked.folder / "plan"))
-                checked.forecast = forecast_run(checked.manifest.accepted, request.campaign.spec.delivery, quota)
+                await keep_error(preflight.check_recipients(way.client, quota, checked.folder / "plan"))
+                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
     except MailrunError as error:
         checked.account_errors.append(error)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from engine.account.client import QUESTIONS, Endpoint, open_client
-from engine.account.quota import Quota, read_quota
+from engine.account.client import Endpoint
+from engine.account.quota import Quota
 from engine.campaign.spec import DeliverySpec
 from engine.errors import MailrunError
+from engine.run.planning import PlanRequest
+from engine.run.way import open_way
+from engine.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,11 @@ class RunForecast:
         }
 
 
-async def ask_account(endpoint: Endpoint | None) -> Quota | MailrunError:
-    """Ask the account for its limits; returns the error where it cannot be asked."""
+async def ask_account(request: PlanRequest, settings: Settings, endpoint: Endpoint | None) -> Quota | MailrunError:
+    """Ask for the limits of where the campaign's messages would go; returns the error where they cannot be told."""
     try:
-        async with open_client(QUESTIONS, endpoint) as client:
-            return await read_quota(client)
+        async with open_way(request.campaign.spec, settings, endpoint, request.name) as way:
+            return await way.read_quota()
     except MailrunError as error:
         return error
 

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from support.invariants import check_invariants
 from support.smtp import Mailroom, run_smtp
-from support.world import CAMPAIGN, World, finish, open_world, wait_for_line, wait_until
+from support.world import CAMPAIGN, Finished, World, finish, open_world, wait_for_line, wait_until
 
 from engine.ledger.journal import Outcome
 
@@ -179,6 +179,21 @@ def test_an_outbox_holds_everybodys_message_and_needs_no_account(world: World):
     assert world.launch("--transport", "ses").code == 0  # finished before
     refused = world.run("launch", "hello", "--key", "other", "--transport", "pigeon")
     assert refused.code == 64
+
+
+def test_an_outbox_is_checked_previewed_and_proved_without_an_account(world: World):
+    world.write_people(3)
+
+    def run(*command: str) -> Finished:
+        return world.run(*command, "--transport", "outbox", "--json", AWS_ACCESS_KEY_ID=None)
+
+    for command in ("check", "preview"):
+        done = run(command, "hello")
+        assert done.code == 0, done.stderr
+        assert done.json["forecast"]["rate"]
+    proved = run("test", "hello", "--to", "me@acme.example")
+    assert [one["outcome"] for one in proved.json["proofs"]] == ["sent"]
+    assert world.accepted() == []
 
 
 def test_a_run_is_not_continued_another_way(world: World):
