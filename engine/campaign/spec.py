@@ -242,6 +242,7 @@ class GuardSpec(Section):
     max_bounce_rate: Share = 0.05
     max_complaint_rate: Share = 0.001
     max_failure_rate: Share = 0.02
+    max_refusal_rate: Share | None = None
 
 
 class CampaignSpec(Section):

@@ -19,9 +19,10 @@ from engine.cli.compose import (
 from engine.cli.endpoints import open_endpoint
 from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
-from engine.cli.printing import print_json, print_lines, repeat_command
+from engine.cli.printing import name_command, print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
 from engine.errors import ExitCode
+from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run.launch import Confirm, Forecast, LaunchRequest
@@ -120,11 +121,14 @@ def _make_confirm(*, yes: bool) -> Confirm:
 
 def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
-    if not launched.sent_now:
+    if not launched.sent_now and accounts.state != RunState.PAUSED:
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield f"paused: {accounts.reason}"
+        if accounts.paused_by == GUARD:
+            yield f"look at the figures: {name_command()} status {accounts.run}; to go on all the same, first:"
+            yield f"  {name_command()} resume {accounts.run}"
         yield f"to go on: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"

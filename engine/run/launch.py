@@ -86,7 +86,7 @@ async def launch(request: LaunchRequest) -> Launched:
 
 async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     known = _find_run(request)
-    if known is not None and known.state in runs.OVER:
+    if known is not None and (known.state in runs.OVER or known.paused_by == runs.GUARD):
         return Launched(read_accounts(request, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request)

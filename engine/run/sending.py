@@ -29,6 +29,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.guarding import EventGuard
 from engine.run.hands import Hands
 from engine.run.limits import Limits
 from engine.run.marks import Marks
@@ -91,6 +92,8 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
     caps = {domain: DomainCap(cap.max_rate) for domain, cap in spec.domains.items()}
     pacer = Pacer(limits.ceiling, clock.monotonic(), jitter=draw_jitter())
     lag, concurrency = LagMeter(), Concurrency(min(find_most(), sending.transport.most_calls))
+    failures = FailureGuard(spec.guard.max_failure_rate, spec.guard.max_refusal_rate)
+    events = EventGuard(run=frozen.run.name, sandbox=frozen.run.sandbox, spec=spec.guard)
     watch = Watch(
         worker_id=worker_id,
         run=frozen.run.name,
@@ -101,6 +104,8 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         caps=caps,
         concurrency=concurrency,
         lag=lag,
+        failures=failures,
+        events=events,
     )
     waits = spec.delivery.at_quota == "wait"
     quota = Budget("the 24-hour quota", None, watch.reread_quota, None if waits else lambda: QUOTA_USED_UP, stop, clock)
@@ -126,7 +131,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         marks=marks,
         renderer=sending.renderer,
         dispatcher=dispatcher,
-        guard=FailureGuard(spec.guard.max_failure_rate),
+        guard=failures,
         stop=stop,
         clock=clock,
         count=sending.count,
@@ -135,11 +140,13 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         window=spec.window,
         rest=watch.rest,
     )
+    worker = Worker(worker_id, frozen, tools)
+    events.not_yet = worker.count_not_yet
     try:
         await watch.register()
         side_tasks = [watch.beat_for_ever(), watch.refresh_for_ever(), watch.adjust_for_ever(slots)]
         async with _watched(side_tasks, stop):
-            await Worker(worker_id, frozen, tools).work()
+            await worker.work()
         await watch.leave()
     finally:
         await recorder.close()

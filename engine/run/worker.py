@@ -27,6 +27,7 @@ from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.guarding import make_stop
 from engine.run.history import write_lease_history
 from engine.run.marks import Marks
 from engine.run.open_lease import OpenLease, Recipient, open_lease
@@ -120,6 +121,10 @@ class Worker:
         if column is None or window is None:
             return None
         return _RecipientWindows(ZonedWindows(window), column, self._tools.clock)
+
+    def count_not_yet(self) -> int:
+        """Count the recipients of open leases that have no outcome."""
+        return sum(opened.recipients.height - len(opened.results) for opened in self._open)
 
     async def work(self) -> None:
         """Send until every lease of the run is settled, or the stop is requested; drain what is in flight."""
@@ -280,10 +285,11 @@ class Worker:
     def _keep(self, opened: OpenLease, result: Result) -> None:
         opened.results[result.row] = result
         self._tools.count(result)
-        self._tools.guard.count(None if result.outcome is Outcome.SENT else result.error or str(result.outcome))
-        if self._tools.guard.tripped:
-            remedy = "mend the account and launch again; a mended template or audience needs a launch under another key"
-            self._tools.stop.request(StopReason(StopCause.PAUSED, self._tools.guard.describe(), remedy))
+        guard, is_refused = self._tools.guard, result.outcome is Outcome.REFUSED
+        error = None if result.outcome is Outcome.SENT else result.error or str(result.outcome)
+        guard.count(error, is_refused=is_refused)
+        if guard.tripped and guard.finding is not None:
+            self._tools.stop.request(make_stop(guard.finding, guard.describe()))
 
     def _end_rows(self, opened: OpenLease) -> None:
         """No more rows of this lease are started: it closes when its last call has ended."""

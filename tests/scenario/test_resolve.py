@@ -15,6 +15,8 @@ from engine.ledger.journal import Outcome
 def leave_in_doubt(world: World, people: int = 300, before: int = 50) -> None:
     """Kill a launch with every call unanswered; then bring the run to its end."""
     world.write_people(people)
+    toml = (world.campaign / "campaign.toml").read_text()
+    world.write("campaigns/hello/campaign.toml", toml + "\n[guard]\nmax_failure_rate = 1.0\n")  # silence is the story
     world.fault("no_answer", count=None, after=before)
     process = world.start_launch()
     world.wait_for_accepted(before + CONNECTIONS, process)
