@@ -34,6 +34,7 @@ from engine.run.hands import Hands
 from engine.run.limits import Limits
 from engine.run.marks import Marks
 from engine.run.planning import FrozenRun
+from engine.run.suppressed import Watchlist, find_topic
 from engine.run.warmup import WarmupDay
 from engine.run.watch import Watch
 from engine.run.worker import Tools, Worker
@@ -139,6 +140,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         caps=caps,
         window=spec.window,
         rest=watch.rest,
+        watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit),
     )
     worker = Worker(worker_id, frozen, tools)
     events.not_yet = worker.count_not_yet

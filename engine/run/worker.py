@@ -33,12 +33,14 @@ from engine.run.marks import Marks
 from engine.run.open_lease import OpenLease, Recipient, open_lease
 from engine.run.planning import FrozenRun
 from engine.run.settling import clear_after, clear_before, write_outcomes
+from engine.run.suppressed import Watchlist
 
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
 OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others go on
 WAIT_FOR_OTHERS_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
 SLICE_SECONDS = 0.005  # of rendering without a pause: the event loop waits no longer for it
+SUPPRESSED_DETAIL = "suppressed during the run"
 CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
 
 
@@ -61,6 +63,7 @@ class Tools:
         caps: domain -> its cap.
         window: the campaign's.
         rest: leaves the rate to the others, or claims it.
+        watchlist: tells who was suppressed since the plan was made.
     """
 
     recorder: Recorder
@@ -76,6 +79,7 @@ class Tools:
     caps: Mapping[str, DomainCap]
     window: WindowSpec
     rest: Rest
+    watchlist: Watchlist
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,10 @@ class Worker:
             return
         if self._parcel_of is not opened:
             await self._send_parcel()
+        reason = await self._tools.watchlist.find_reason(opened, recipient.row)
+        if reason is not None:
+            self._leave_out(opened, recipient.row, reason)
+            return
         item = self._make_item(opened, recipient)
         if item is not None:
             dispatcher = self._tools.dispatcher
@@ -254,6 +262,15 @@ class Worker:
         if column is not None and find_zone(recipient.content[column]) is None:
             raise RenderError("[window] timezone", None, f"{recipient.content[column]!r} is no time zone")
 
+    def _leave_out(self, opened: OpenLease, row: int, reason: str) -> None:
+        """Send nothing to who was suppressed during the run; who may have got it before stays in doubt."""
+        outcome = Outcome.IN_DOUBT if row in opened.doubtful else Outcome.FAILED
+        now, attempts = self._tools.clock.now().timestamp(), opened.attempts.get(row, 0)
+        result = Result(row, outcome, None, f"{SUPPRESSED_DETAIL}: {reason}", now, attempts)
+        self._tools.recorder.note(opened.lease, [result])
+        opened.results[row] = result
+        self._tools.count(result)  # and the guard does not: nothing went wrong
+
     async def _send_parcel(self) -> None:
         """Hand the gathered messages to a task of their own, as soon as there is a slot and the gate admits them."""
         opened, items = self._parcel_of, self._parcel
@@ -263,7 +280,17 @@ class Worker:
         slots = self._tools.slots
         slots.concurrency.weigh(sum(len(item.payload) for item in items))
         await slots.acquire()
-        if not await self._tools.dispatcher.gate.admit(len(items)):
+        gate = self._tools.dispatcher.gate
+        if not await gate.admit(len(items)):
+            slots.release()
+            return
+        late = await self._tools.watchlist.find_reasons(opened, [item.row for item in items])  # it may have been hours
+        if late:
+            for row, reason in late.items():
+                self._leave_out(opened, row, reason)
+            gate.give_back(len(late))
+            items = [item for item in items if item.row not in late]
+        if not items:
             slots.release()
             return
         task = asyncio.create_task(self._handle(opened, items))
