@@ -31,8 +31,15 @@ from engine.run.work import Launched, WorkRequest
 from engine.run.work import work as work_run
 
 
-def launch_campaign(
-    campaign: str, common: Common, *, yes: bool, sandbox: bool, workers: int | None, **changes: Any
+def launch_campaign(  # noqa: PLR0913 - one for each option
+    campaign: str,
+    common: Common,
+    *,
+    yes: bool,
+    sandbox: bool,
+    workers: int | None,
+    approve: bool,
+    **changes: Any,
 ) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
@@ -56,6 +63,7 @@ def launch_campaign(
                         read_keys=partial(read_signing_keys, place),
                         clock=place.clock,
                         confirm=_make_confirm(yes=yes or sandbox),
+                        approve=approve,
                         begin=progress.begin,
                         count=progress.count,
                         settings=place.settings,

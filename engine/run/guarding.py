@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -138,11 +139,24 @@ def judge_now(
 
 def read_limits(run: Run, store: Store) -> GuardSpec:
     """Read `[guard]` of a run as it was frozen; what holds without one, where that cannot be read any more."""
-    data = store.read(f"{run.folder}/campaign/campaign.toml")
     try:
-        return GuardSpec.model_validate(tomllib.loads((data or b"").decode()).get("guard", {}))
+        return GuardSpec.model_validate(read_frozen(run, store).get("guard", {}))
     except ValueError:  # not as it was frozen: the audit says so
         return GuardSpec()
+
+
+def read_frozen(run: Run, store: Store) -> dict[str, Any]:
+    """Read campaign.toml of a run as it was frozen, unchecked; empty where it cannot be read any more."""
+    data = store.read(f"{run.folder}/campaign/campaign.toml")
+    try:
+        return tomllib.loads((data or b"").decode())
+    except ValueError:
+        return {}
+
+
+def read_heard(tx: Connection, run: str) -> Heard:
+    """Read all that was heard of a run, whoever has seen it."""
+    return _add_up(map(_to_heard, evidence.read_receivers(tx, run).values()))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class OpenLease:
         lost: it has a newer owner.
         looked_at: row -> monotonic time at which the suppression list was asked for it last.
         suppressed: row -> why it is on that list.
+        part: so many of its first rows are sent to, and no others yet; None for all.
     """
 
     lease: Lease
@@ -78,6 +79,7 @@ class OpenLease:
     lost: bool = False
     looked_at: dict[int, float] = field(default_factory=dict)
     suppressed: dict[int, str] = field(default_factory=dict)
+    part: int | None = None
     _spread: pl.DataFrame | None = None
     _places: dict[int, int] | None = None
 
@@ -86,11 +88,20 @@ class OpenLease:
         """Tell whether every row has its outcome."""
         return len(self.results) == self.recipients.height
 
+    @property
+    def part_complete(self) -> bool:
+        """Tell whether every row of its part has its outcome."""
+        return all(row in self.results for row in self._part_rows["row"])
+
+    @property
+    def _part_rows(self) -> pl.DataFrame:
+        return self.recipients if self.part is None else self.recipients.head(self.part)
+
     def left(self) -> Iterator[Recipient]:
         """Yield the recipients without an outcome, in the plan's order but for receiver domains, which are spread."""
         return (
             recipient
-            for recipient in iterate_recipients(self._in_turn, self.columns)
+            for recipient in iterate_recipients(self._turns_of_part, self.columns)
             if recipient.row not in self.results
         )
 
@@ -106,6 +117,10 @@ class OpenLease:
         place = self._places[row]
         some = self._in_turn.select("row", "key").slice(place, count)
         return {each: key for each, key in some.iter_rows() if each not in self.results and key is not None}
+
+    @property
+    def _turns_of_part(self) -> pl.DataFrame:
+        return self._in_turn if self.part is None else spread_domains(self._part_rows)
 
     @property
     def _in_turn(self) -> pl.DataFrame:

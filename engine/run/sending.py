@@ -29,6 +29,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.canary import make_canary
 from engine.run.guarding import EventGuard
 from engine.run.hands import Hands
 from engine.run.limits import Limits
@@ -95,6 +96,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
     lag, concurrency = LagMeter(), Concurrency(min(find_most(), sending.transport.most_calls))
     failures = FailureGuard(spec.guard.max_failure_rate, spec.guard.max_refusal_rate)
     events = EventGuard(run=frozen.run.name, sandbox=frozen.run.sandbox, spec=spec.guard)
+    canary = make_canary(frozen.run.name, spec.canary, spec.guard, frozen.manifest.leases, accepted=frozen.run.accepted)
     watch = Watch(
         worker_id=worker_id,
         run=frozen.run.name,
@@ -107,6 +109,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         lag=lag,
         failures=failures,
         events=events,
+        canary=canary,
     )
     waits = spec.delivery.at_quota == "wait"
     quota = Budget("the 24-hour quota", None, watch.reread_quota, None if waits else lambda: QUOTA_USED_UP, stop, clock)
@@ -141,6 +144,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         window=spec.window,
         rest=watch.rest,
         watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit),
+        canary=canary,
     )
     worker = Worker(worker_id, frozen, tools)
     events.not_yet = worker.count_not_yet

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +21,7 @@ from engine.ledger import leases, runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
 from engine.ledger.workers import Liveness, Pulse
+from engine.run.canary import Canary, State
 from engine.run.guarding import EventGuard, Evidence, warn
 from engine.run.limits import Limits
 from engine.run.warmup import WarmupDay
@@ -43,6 +45,7 @@ class Watch:
         caps: domain -> its cap; this worker's part is kept in them.
         failures: the guard over what this worker could not send.
         events: the guard over what comes back.
+        canary: the run's; None where it has none.
     """
 
     worker_id: str
@@ -56,6 +59,7 @@ class Watch:
     lag: LagMeter
     failures: FailureGuard
     events: EventGuard
+    canary: Canary | None
     _gate: Gate = field(init=False)
     _quota: Budget = field(init=False)
     _warmup: Budget = field(init=False)
@@ -96,7 +100,9 @@ class Watch:
         clock, account = self.sending.clock, self.sending.account
         now, monotonic = clock.now(), clock.monotonic()
 
-        def beat(tx: Connection) -> tuple[Pulse, Evidence]:
+        canary = self.canary
+
+        def beat(tx: Connection) -> tuple[Pulse, Evidence, State | None]:
             pulse = workers.beat(
                 tx,
                 self.worker_id,
@@ -107,11 +113,14 @@ class Watch:
                 liveness=self.liveness,
                 shares=not self._resting,
             )
-            return pulse, self.events.read(tx, now, monotonic)
+            state = canary.read(tx, now) if canary is not None else None
+            return pulse, self.events.read(tx, now, monotonic), state
 
-        pulse, evidence = await self.recorder.transact(beat)
+        pulse, evidence, state = await self.recorder.transact(beat)
         self._obey(pulse)
         self._guard(evidence)
+        if canary is not None and state is not None:
+            await self._look_at_canary(canary, state, now)
         if pulse.workers_on_account != self.limits.workers:
             await self._share(pulse.workers_on_account)
 
@@ -135,6 +144,17 @@ class Watch:
         if reason is not None and not stop.requested:
             log.error("guard.pause", run=self.run, note=reason.text, do=reason.remedy)
             stop.request(reason)
+
+    async def _look_at_canary(self, canary: Canary, state: State, now: datetime) -> None:
+        """Open the gate, keep it closed, or pause the run with what is doubtful."""
+        reason = canary.decide(state, now)
+        if self.sending.stop.requested:
+            return
+        if reason is not None:
+            log.warning("canary.pause", run=self.run, note=reason.text, do=reason.remedy)
+            self.sending.stop.request(reason)
+        elif canary.is_due(state, now):
+            await self.recorder.transact(lambda tx: canary.record_passed(tx, now))
 
     async def _share(self, count: int) -> None:
         """Divide rate, caps and what is left among more or fewer workers."""
@@ -252,7 +272,8 @@ class Watch:
             return leases.count_free(tx, self.run)
 
         free = await self.recorder.transact(tell)
-        self.sending.hands.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=free > 0)
+        work_left = free > 0 and (self.canary is None or self.canary.is_open)
+        self.sending.hands.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=work_left)
 
     async def leave(self) -> None:
         """Finish the run if nothing is left, or pause it with the reason; then leave the ledger."""

@@ -27,6 +27,7 @@ from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.canary import Canary
 from engine.run.guarding import make_stop
 from engine.run.history import write_lease_history
 from engine.run.marks import Marks
@@ -64,6 +65,7 @@ class Tools:
         window: the campaign's.
         rest: leaves the rate to the others, or claims it.
         watchlist: tells who was suppressed since the plan was made.
+        canary: of which the first part goes out alone; None where the run has none.
     """
 
     recorder: Recorder
@@ -80,6 +82,7 @@ class Tools:
     window: WindowSpec
     rest: Rest
     watchlist: Watchlist
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,8 @@ class Worker:
             resend_in_doubt=self._tools.dispatcher.resend_in_doubt,
             clock=self._tools.clock,
         )
+        if self._tools.canary is not None:
+            opened.part = self._tools.canary.find_part(lease.ordinal)
         self._lineup.feed(opened, opened.left())
         self._open[opened] = asyncio.Event()
         closing = asyncio.create_task(self._close(opened, self._open[opened]), name=f"close lease {lease.ordinal}")
@@ -187,11 +192,13 @@ class Worker:
     async def _take_lease(self) -> Lease | None:
         run, monotonic = self._frozen.run.name, self._tools.clock.monotonic()
         self._put_off = {ordinal: at for ordinal, at in self._put_off.items() if at > monotonic}
-        skipped: Collection[int] = tuple(self._put_off)
+        canary = self._tools.canary
+        skipped: Collection[int] = {*self._put_off, *(canary.exhausted if canary else ())}
+        last = canary.last if canary else None
 
         def take(tx: Connection) -> Lease | None:
-            live = self._tools.liveness.list_live(tx, monotonic) | {self._id}
-            return leases.take_lease(tx, run, worker=self._id, live=live, holding=self._holding, skipped=skipped)
+            live, held = self._tools.liveness.list_live(tx, monotonic) | {self._id}, self._holding
+            return leases.take_lease(tx, run, worker=self._id, live=live, holding=held, skipped=skipped, last=last)
 
         lease = await self._tools.recorder.transact(take)
         if lease is not None:
@@ -339,6 +346,8 @@ class Worker:
                 await self._settle(opened)
             else:
                 await self._tools.recorder.transact(lambda tx: leases.release_lease(tx, opened.lease))
+                if self._tools.canary is not None and opened.part is not None and opened.part_complete:
+                    self._tools.canary.note_done(opened.lease.ordinal)
         except Exception as error:  # noqa: BLE001 - as in _handle
             self._fail(error)
         finally:
