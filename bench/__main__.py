@@ -5,7 +5,7 @@
 
 import sys
 
-from bench import audience, carriers, delivery, feedback, guard, launch, ledger, preview, rates, render, sandbox
+from bench import audience, carriers, delivery, feedback, guard, lag, launch, ledger, preview, rates, render, sandbox
 
 BENCHMARKS = {
     "audience": audience.main,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "delivery": delivery.main,
     "feedback": feedback.main,
     "guard": guard.main,
+    "lag": lag.main,
     "launch": launch.main,
     "ledger": ledger.main,
     "preview": preview.main,

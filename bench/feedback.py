@@ -39,7 +39,7 @@ def main() -> None:
         files = {
             "sends and deliveries": _write(folder / "sent.jsonl", _make_sent()),
             "opens, in any order": _write(folder / "opened.jsonl", _make_opened()),
-            "bounces of 1 %": _write(folder / "bounced.jsonl", _make_bounced()),
+            "bounces of 10 %": _write(folder / "bounced.jsonl", _make_bounced()),
         }
         store, ledger = Store(folder / "store"), open_ledger(f"sqlite:///{folder / 'ledger.db'}")
         with ledger.write() as tx:
@@ -141,7 +141,7 @@ def _make_opened() -> Iterator[dict[str, object]]:
 
 
 def _make_bounced() -> Iterator[dict[str, object]]:
-    for row in range(1, RECIPIENTS + 1, 100):
+    for row in range(1, RECIPIENTS + 1, 10):
         mail = _make_mail(row)
         to = [{"emailAddress": f"person{row}@{'gmail.com' if row % 3 else 'example.com'}", "status": "5.1.1"}]
         told = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": to, "feedbackId": f"f{row}"}

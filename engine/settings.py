@@ -1,6 +1,7 @@
 """Settings: flags, then MAILRUN_* in the environment, then mailrun.toml in the workspace."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -33,8 +34,17 @@ class EventsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    queue: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
+    queue: str = ""
     topics: tuple[str, ...] = ()
+
+    @field_validator("queue")
+    @classmethod
+    def _is_a_url(cls, queue: str) -> str:
+        if queue and not re.fullmatch(r"https?://[^\s/]+/\S+", queue):
+            raise ValueError(
+                f"{queue} is no URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/NAME"
+            )
+        return queue
 
     @field_validator("topics", mode="before")
     @classmethod
@@ -83,9 +93,7 @@ class Settings(BaseSettings):
         suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="MAILRUN_", extra="forbid", frozen=True, env_nested_delimiter="_", env_nested_max_split=1
-    )
+    model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
 
     workspace: Path
     store: str = Field(default=".mailrun", min_length=1)
@@ -125,7 +133,8 @@ class Settings(BaseSettings):
         """Order the sources: flags, environment, file."""
         workspace = Path(init_settings()["workspace"])
         file = InitSettingsSource(settings_cls, init_kwargs=_read_settings_file(workspace / "mailrun.toml"))
-        return init_settings, env_settings, file
+        sections = InitSettingsSource(settings_cls, init_kwargs=_read_sections(settings_cls))
+        return init_settings, env_settings, sections, file
 
     def read_unsubscribe_keys(self) -> tuple[bytes, ...]:
         """Return the configured signing keys, the newest first; none where the store's own is to be used.
@@ -186,9 +195,7 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         raise ConfigurationError(
             f"{key} is not a setting" if unknown else f"the setting {key} is wrong: {problem['msg']}",
             where=f"{workspace / 'mailrun.toml'}, or MAILRUN_{key.upper().replace('.', '_')} in the environment",
-            remedy=nearest(key, [name for name in Settings.model_fields if name != "workspace"])
-            if unknown
-            else "correct or remove it",
+            remedy=nearest(key, _list_settings()) if unknown else "correct or remove it",
         ) from None
     except SettingsError as error:
         raise ConfigurationError(
@@ -201,6 +208,27 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
             remedy="give a folder, or s3://BUCKET/PREFIX",
         )
     return settings
+
+
+def _list_settings() -> list[str]:
+    """List all settings, those of sections as `events.queue`."""
+    names = []
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+        names += [f"{name}.{key}" for key in kind.model_fields] if is_section else [name]  # type: ignore[union-attr] # a model
+    return [name for name in names if name != "workspace"]
+
+
+def _read_sections(settings: type[BaseSettings]) -> dict[str, Any]:
+    """Read the keys of sections from the environment: MAILRUN_EVENTS_QUEUE is `[events] queue`."""
+    found: dict[str, Any] = {}
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys = {key: os.environ.get(f"MAILRUN_{name}_{key}".upper()) for key in field.annotation.model_fields}
+            if given := {key: value for key, value in keys.items() if value is not None}:
+                found[name] = given
+    return found
 
 
 def _read_settings_file(path: Path) -> dict[str, Any]:

@@ -174,18 +174,19 @@ class Renderer:
 class _Part:
     """A compiled template and its short way to text, past the conveniences of Template.render."""
 
-    __slots__ = ("_new_context", "_root", "name", "template")
+    __slots__ = ("_blocks", "_environment", "_root", "name", "template")
 
     def __init__(self, template: Template) -> None:
         self.template = template
         self.name = template.name or ""
         self._root: Callable[[Context], Iterator[str]] = template.root_render_func
-        self._new_context = template.new_context
+        self._environment, self._blocks = template.environment, template.blocks
 
     def render(self, context: dict[str, Any], *, may_be_blank: bool = False) -> str:
         """Return the part; raise RenderError where it fails, is blank or passes all bounds."""
         try:
-            pieces = self._root(self._new_context(context, shared=True))
+            # As Template.new_context, without the globals, which the context has already.
+            pieces = self._root(Context(self._environment, context, self.name, self._blocks))
             text = "".join(islice(pieces, _PIECES))
             if piece := next(pieces, None):
                 text = self._join_all([text, piece], pieces)

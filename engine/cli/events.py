@@ -22,15 +22,16 @@ def events() -> None:
 @click.option("--queue", metavar="URL", help="SQS queue that the events go to. [env var: MAILRUN_EVENTS_QUEUE]")
 @_TOPIC
 @click.option("--follow", is_flag=True, help="Go on when the queue is idle, until stopped.")
+@click.option("--sandbox", is_flag=True, help="Take what the embedded sandbox has of runs that were sent to it.")
 @common_options
-def pull(queue: str | None, topics: tuple[str, ...], common: Common, *, follow: bool) -> int:
+def pull(queue: str | None, topics: tuple[str, ...], common: Common, *, follow: bool, sandbox: bool) -> int:
     """Take events out of an SQS queue until it is idle.
 
     A message is deleted when its events are durable here. Exits with 65 where something was set aside.
     """
     from engine.cli.feeding import pull_events  # noqa: PLC0415 - keeps --help fast
 
-    return pull_events(queue, common, topics=topics, follow=follow)
+    return pull_events(queue, common, topics=topics, follow=follow, sandbox=sandbox)
 
 
 @events.command("import")

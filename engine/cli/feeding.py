@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from pydantic import ValidationError
+
+from engine.account.client import Endpoint
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import name_command, print_json, print_lines
@@ -15,12 +19,13 @@ from engine.feedback.envelopes import Verify, open_body
 from engine.feedback.files import read_place
 from engine.feedback.intake import Intake, SoftRule, Tally
 from engine.feedback.matching import MATCHED, Matcher
-from engine.feedback.queue import open_sqs, pull
+from engine.feedback.queue import LONG_POLL_SECONDS, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.feedback.volume import EVENTS, QUARANTINE
 from engine.run.forgotten import make_find_forgotten
 from engine.run.proven import make_open_plan, settle_all_proven
 from engine.run.signals import stop_on_signals
+from engine.settings import EventsSettings
 
 _WHY = {
     "unknown_run": "of runs that this ledger does not know",
@@ -30,57 +35,97 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+_SETTLE_SECONDS = 10.0  # at most so often while a pull goes on
+
+
+@dataclass(slots=True)
 class _Desk:
     """Where events are taken in."""
 
     place: Place
     intake: Intake
     verify: Verify
+    settled_at: float = 0.0
 
     def take_bodies(self, bodies: Sequence[str], source: str) -> None:
         self.intake.take([open_body(body, self.verify) for body in bodies], source)
-        self.settle()
+        if self.place.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
+            self.settle()
 
     def settle(self) -> None:
         tally, place = self.intake.tally, self.place
+        self.settled_at = place.clock.monotonic()
         tally.settled += settle_all_proven(place.ledger, place.store, tally.runs, clock=place.clock)
 
 
-def pull_events(queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
+def pull_events(
+    queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool, sandbox: bool = False
+) -> int:
     """Pull; print what came; return the exit code."""
+    if sandbox:
+        return _pull_sandbox(common)
     with open_place(common) as place:
-        url = queue or place.settings.events.queue
+        given = _check(place.settings.events, queue=queue, topics=topics)
+        url = given.queue
         if not url:
             raise UsageError(
                 "no queue is named", where="--queue", remedy="give its URL, or write [events] queue in mailrun.toml"
             )
-        allowed = topics or place.settings.events.topics or own_account_topics(url)
-        with _open_desk(place, allowed) as desk:
+        with _open_desk(place, given.topics or own_account_topics(url)) as desk:
             undeleted = asyncio.run(_pull(url, desk, follow=follow))
+            desk.settle()
             desk.intake.tidy()
             return _print(desk, common, {"undeleted": undeleted})
 
 
-async def _pull(url: str, desk: _Desk, *, follow: bool) -> int:
+def _pull_sandbox(common: Common) -> int:
+    """Pull what the embedded sandbox has of the runs that were sent to it."""
+    from engine.cli.sandboxing import run_embedded  # noqa: PLC0415 - a real queue does not need it
+
+    with open_place(common) as place, _open_desk(place, ()) as desk, run_embedded(place.store) as server:
+        endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
+        undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
+        desk.settle()
+        desk.intake.tidy()
+        return _print(desk, common, {"undeleted": undeleted})
+
+
+async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | None = None) -> int:
     async def take(bodies: Sequence[str]) -> None:
         await asyncio.to_thread(desk.take_bodies, bodies, url)
 
     stop = Stop()
     with stop_on_signals(stop):
-        async with open_sqs(url) as client:
-            pulled = await pull(client, url, take, follow=follow, stop=stop)
+        poll_seconds = LONG_POLL_SECONDS if endpoint is None else 0  # nothing more comes to the embedded one
+        async with open_sqs(url, endpoint) as client:
+            pulled = await pull(client, url, take, follow=follow, stop=stop, poll_seconds=poll_seconds)
     return pulled.undeleted
 
 
 def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ...]) -> int:
     """Import; print what came; return the exit code."""
-    with open_place(common) as place, _open_desk(place, topics or place.settings.events.topics) as desk:
+    with open_place(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
         for source, opened in read_place(place_of_events, desk.verify):
             desk.intake.take(opened, source)
         desk.settle()
         desk.intake.tidy()
         return _print(desk, common, {})
+
+
+def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
+    """Put flags in the place of settings.
+
+    Raises:
+        UsageError: one is no queue or topic.
+    """
+    given = {name: value for name, value in flags.items() if value}
+    try:
+        return EventsSettings.model_validate(settings.model_dump() | given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = "--queue" if problem["loc"][0] == "queue" else "--topic"
+        said = problem["msg"].removeprefix("Value error, ")
+        raise UsageError(said, where=name, remedy="copy it from where the queue or topic is made") from None
 
 
 @contextmanager
@@ -103,7 +148,8 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
     else:
         print_lines(*_describe(tally))
         if aside:
-            print_lines(f"set aside: {store.describe(QUARANTINE)}; when mended: {name_command()} events import it")
+            folder = store.describe(QUARANTINE)
+            print_lines(f"set aside: {folder}", f"when its cause is mended: {name_command()} events import {folder}")
     return ExitCode.DATA if aside else ExitCode.FINISHED
 
 

@@ -14,7 +14,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Self
 
 from engine.account.client import Endpoint
-from engine.cli.compose import calm_garbage_collector, open_place, read_signing_keys
+from engine.cli.compose import open_place, read_signing_keys, tune_interpreter
 from engine.cli.options import Common
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode, MailrunError
@@ -126,7 +126,7 @@ class _Teller:
 def run_hand(order: Order, telling: Connection) -> None:
     """Be a hand: the target of a new process."""
     configure_logs(verbose=False, only_warnings=True)
-    calm_garbage_collector()
+    tune_interpreter()
     try:
         with _Teller(telling) as teller, open_place(order.common) as place:
             request = WorkRequest(

@@ -5,17 +5,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from engine.cli import output
 from engine.cli.asking import ask
-from engine.cli.compose import (
-    calm_garbage_collector,
-    find_campaign_folder,
-    make_plan_request,
-    open_place,
-    read_signing_keys,
-)
+from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 from engine.cli.endpoints import open_endpoint
 from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
@@ -44,7 +39,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
-        calm_garbage_collector()
+        tune_interpreter()
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
 
@@ -80,7 +75,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
 def work_on(name: str, common: Common, *, workers: int | None) -> int:
     """Be another worker of a run, or several; print the accounts; return the exit code."""
     with open_place(common) as place:
-        calm_garbage_collector()
+        tune_interpreter()
         progress = make_progress(name)
 
         def start_hand() -> ProcessHand:
@@ -141,7 +136,9 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"
-    if sandbox:
+    if (outbox := Path(accounts.store) / "outbox").exists():
+        yield f"the messages: {outbox}"
+    elif sandbox:
         yield f"see the messages: {repeat_command('sandbox', only_place=True)}, then open http://127.0.0.1:8025/"
 
 

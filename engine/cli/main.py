@@ -18,6 +18,7 @@ from engine.cli import (
     audit,
     check,
     events,
+    inbound,
     init,
     keeping,
     launch,
@@ -29,6 +30,7 @@ from engine.cli import (
     status,
     suppress,
     test,
+    unsubscribe_server,
     work,
 )
 from engine.cli.printing import print_lines
@@ -59,7 +61,9 @@ for _command in (
     resolve.resolve,
     audit.audit,
     events.events,
+    inbound.inbound,
     suppress.suppress,
+    unsubscribe_server.unsubscribe_server,
     keeping.forget,
     keeping.prune,
     sandbox.sandbox,

@@ -37,7 +37,10 @@ def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
     """Run a sandbox in this process; its queue has the events of all that `--sandbox` sent, until they are deleted."""
     folder = store.root / RECORD
     settings = SandboxSettings(
-        record_folder=folder, max_send_rate=RATE, max_24_hour_send=UNLIMITED, behaviour=load_behaviour(folder, None)
+        record_folder=folder,
+        max_send_rate=RATE,
+        max_24_hour_send=UNLIMITED,
+        behaviour=replace(load_behaviour(folder, None), envelope="raw"),
     )
     with run_in_thread(settings) as server:
         yield server

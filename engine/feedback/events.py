@@ -56,7 +56,8 @@ class Event(NamedTuple):
     """One event of one recipient.
 
     Attributes:
-        id: the same for every copy of the event: of message id, type, recipient, feedback id or time, and link.
+        id: the same for every copy of the event: of message id, type and subtype, recipient, feedback id or time, link
+            and topics.
         kind: a `Kind`, or what SES says where that is newer than this.
         subtype: as `Type` or `Type/Subtype` where rules need them told apart; see rules.py.
         at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure when the mail was taken.
@@ -120,15 +121,16 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
     feedback_id, link = _text(told.get("feedbackId")), _text(told.get("link"))
     topics = _read_topics(told) if kind == Kind.SUBSCRIPTION else None
     subtype = _read_subtype(kind, told, opted_out=topics is not None)
-    shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n".encode()
+    shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n{topics or ''}"
     message_id = _clean(message_id)
     events = []
     for address, details in _read_recipients(told.get(recipients_name) if recipients_name else None, mail):
-        digest = blake2b(shared + address.lower().encode("utf-8", "replace"), digest_size=16).hexdigest()
         status = _text(details.get("status"))
         words = details.get("diagnosticCode") or told.get("smtpResponse") or told.get("reason")
         detail = _text(words or told.get("errorMessage") or told.get("userAgent"))
         exact = _tell_out_of_office(subtype, details)
+        identity = f"{shared}\n{exact}\n{address.lower()}".encode("utf-8", "replace")
+        digest = blake2b(identity, digest_size=16).hexdigest()
         events.append(
             Event(
                 digest, kind, exact, at, sent_at, message_id, address, campaign, run_key, row, feedback_id, status,

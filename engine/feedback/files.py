@@ -8,15 +8,19 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 import orjson
+import polars as pl
 
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.errors import DataError
 from engine.feedback.envelopes import Opened, Quarantined, Verify, open_document, split_documents
+from engine.feedback.events import Event
+from engine.feedback.volume import EVENT_SCHEMA
 
 DOCUMENTS_AT_ONCE = 20_000
 _LONGEST_LINE = 160 * 2**20  # Firehose writes up to 128 MiB in one object, perhaps without a line end
 _LONGEST_TEXT = 64 * 2**20  # of documents that stretch over lines
 _GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
 
 
 def read_place(place: str, verify: Verify) -> Iterator[tuple[str, list[Opened]]]:
@@ -71,6 +75,9 @@ def read_file(path: Path, name: str, verify: Verify) -> Iterator[list[Opened]]:
     some: list[Opened] = []
     try:
         with path.open("rb") as raw:
+            if raw.peek(4)[:4] == _PARQUET:
+                yield [_read_own(path, name)]
+                return
             is_gzip = raw.peek(2)[:2] == _GZIP
             file: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment] # reads bytes
             for opened in _read_documents(file, name, verify):
@@ -86,6 +93,23 @@ def read_file(path: Path, name: str, verify: Verify) -> Iterator[list[Opened]]:
         raise DataError(f"cannot be read to its end: {said}", where=name, remedy=remedy) from error
     if some:
         yield some
+
+
+def _read_own(path: Path, name: str) -> list[Event]:
+    """Read a file of the store's own events again: a ledger that was restored from a backup learns what it missed."""
+    try:
+        frame = pl.read_parquet(path, hive_partitioning=False).select(*EVENT_SCHEMA)
+    except pl.exceptions.PolarsError as error:
+        remedy = "give files of <store>/events, or JSON"
+        raise DataError("it is Parquet, and none of mailrun's events", where=name, remedy=remedy) from error
+    campaign, key = (pl.col("run").str.split("/").list.get(at, null_on_oob=True).fill_null("") for at in (0, 1))
+    events = frame.with_columns(
+        campaign.alias("campaign"),
+        key.alias("run_key"),
+        pl.col("at", "sent_at").cast(pl.Int64),
+        pl.col("address").fill_null(""),
+    )
+    return [Event(*values) for values in events.select(*Event._fields).iter_rows()]
 
 
 def _read_documents(file: IO[bytes], name: str, verify: Verify) -> Iterator[Opened]:

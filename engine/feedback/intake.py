@@ -186,7 +186,8 @@ class Intake:
         strikes: tuple[list[SoftBounce], list[SoftBounce]] = ([], [])
         for event in acting.iter_rows(named=True):
             rule = _find_rule(event["kind"], event["subtype"])
-            is_new = bool((event["new"] or 0) & rule.flags & ~Flag.PROVEN)
+            # One flag stands for the opt-outs of all topics: each counts, lest one be lost.
+            is_new = rule.action is Action.OPT_OUT or bool((event["new"] or 0) & rule.flags & ~Flag.PROVEN)
             if rule.action is Action.COUNT:
                 is_new = bool((event["new"] or 0) & Flag.STRIKE)
                 strike = SoftBounce(event["key"], run, event["row"], event["at"], event["id"])

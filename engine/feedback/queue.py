@@ -16,7 +16,7 @@ import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from engine.account.client import translate_aws_errors
+from engine.account.client import Endpoint, translate_aws_errors
 from engine.delivery.stop import Stop
 from engine.errors import ConfigurationError
 
@@ -53,15 +53,27 @@ class Pulled:
 
 
 @asynccontextmanager
-async def open_sqs(queue: str) -> AsyncIterator[Any]:
+async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
     """Open an SQS client for the queue's region; credentials and `AWS_ENDPOINT_URL_SQS` as botocore resolves them.
+
+    Args:
+        queue: its URL.
+        endpoint: the embedded sandbox instead.
 
     Raises:
         ConfigurationError: no region, no credentials.
     """
     region = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com", queue)
+    given = {"region_name": region[1]} if region else {}
+    if endpoint is not None:
+        given = {
+            "endpoint_url": endpoint.url,
+            "region_name": endpoint.region,
+            "aws_access_key_id": endpoint.access_key_id,
+            "aws_secret_access_key": endpoint.secret_access_key,
+        }
     with translate_aws_errors("SQS"):
-        context = AioSession().create_client("sqs", config=_CONFIG, **({"region_name": region[1]} if region else {}))
+        context = AioSession().create_client("sqs", config=_CONFIG, **given)
         try:
             client = await context.__aenter__()
         except ValueError as error:  # botocore's word for an endpoint that is no URL

@@ -169,13 +169,6 @@ def describe_host() -> str:
     return socket.gethostname()
 
 
-def _describe_host() -> str:
-    """Name where a pid means the same process: containers may share a host name, and have pids of their own."""
-    with suppress(OSError):
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    return socket.gethostname()
-
-
 def describe_process(pid: int) -> str:
     """Name a process so that its pid's next owner is not taken for it: `PID/START`.
 

@@ -151,7 +151,8 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
             audience=spec.audience,
-            suppression=spec.suppression,
+            # The unsubscribe links of a campaign without a topic name the campaign.
+            suppression=spec.suppression.model_copy(update={"topic": spec.suppression.topic or request.campaign.name}),
             workspace=request.workspace,
             opened=opened,
             columns=columns,

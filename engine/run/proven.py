@@ -15,7 +15,7 @@ from engine.errors import PausedError, UsageError
 from engine.feedback.matching import OpenPlan
 from engine.feedback.places import FrozenPlan
 from engine.feedback.volume import find_message_ids
-from engine.ledger import feedback, leases, runs
+from engine.ledger import feedback, leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.feedback import Flag
 from engine.ledger.journal import Outcome, Result
@@ -100,16 +100,29 @@ def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clo
     """As settle_proven, for those of some runs that have something in doubt; what is in the way is told and left."""
     settled = 0
     for name in sorted(names):
-        with ledger.read() as tx:
-            run = runs.find_run(tx, name)
-            doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or leases.list_begun(tx, name)
-        if run is None or run.pruned_at is not None or not doubtful:
-            continue
+        run = _find_doubtful(ledger, store, name, clock)
         try:
-            settled += settle_proven(ledger, open_run(run, store), clock=clock)
+            settled += 0 if run is None else settle_proven(ledger, open_run(run, store), clock=clock)
         except PausedError as error:
             log.warning("doubt.left", run=name, what=error.what, note="the next events, or mailrun resolve, settle it")
     return settled
+
+
+def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run | None:
+    """Return a run of which something can be settled; looks at little, so that it may be asked often."""
+    with ledger.read() as tx:
+        run = runs.find_run(tx, name)
+        live = workers.list_live_workers(tx, name, clock.now())
+        left_alone = [lease for lease in leases.list_begun(tx, name).get(name, ()) if lease.worker not in live]
+        doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or left_alone
+    if run is None or run.pruned_at is not None or not doubtful:
+        return None
+    folder = store.fetch(run.folder, frozen_only=True)
+    frozen = FrozenRun(run, read_manifest(folder, run.manifest_digest, run.next_manifest_digest), folder, store)
+    doubt = list_doubt(ledger, frozen, clock.now())
+    rows = set(doubt.recipients["row"])
+    with ledger.read() as tx:
+        return run if any(read_proofs(tx, frozen, ordinal, rows) for ordinal in doubt.leases) else None
 
 
 def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, clock: Clock) -> int:

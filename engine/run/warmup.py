@@ -13,7 +13,7 @@ from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.lineup import domain_of
 from engine.ledger import leases, runs
-from engine.ledger.journal import Outcome, replay
+from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
 from engine.store.folder import Store
 
@@ -63,7 +63,8 @@ def read_warmup(tx: Connection, store: Store, spec: CampaignSpec, now: datetime)
 def _read_domain(run: Run, store: Store) -> str:
     """Read whose domain a run sent from; a run that cannot be read counts for no domain."""
     try:
-        document = tomllib.loads((store.root / run.folder / "campaign" / "campaign.toml").read_text("utf-8-sig"))
+        data = store.read(f"{run.folder}/campaign/campaign.toml") or b""
+        document = tomllib.loads(data.decode("utf-8-sig"))
         return domain_of(parse_mailbox(document["from"]).address)
     except (OSError, ValueError, KeyError, AttributeError):
         return ""
@@ -78,7 +79,7 @@ def _count_since(tx: Connection, run: Run, midnight: datetime) -> int:
             recent = lease.settled_at is None or lease.settled_at >= midnight
             used += (counts[Outcome.SENT] + counts[Outcome.IN_DOUBT]) if recent else 0
         elif lease.epoch:
-            history = replay(leases.read_journal(tx, run.name, lease.ordinal))
+            history = leases.replay_lease(tx, run.name, lease.ordinal)
             accepted = (Outcome.SENT, Outcome.IN_DOUBT)
             recent_results = (r for r in history.results.values() if r.at >= midnight.timestamp())
             used += sum(r.outcome in accepted for r in recent_results) + len(history.open_intents)

@@ -114,7 +114,8 @@ async def open_way(spec: CampaignSpec, settings: Settings, endpoint: Endpoint | 
 
     Raises:
         ConfigurationError: no region, no credentials, or none that SMTP takes.
-        UsageError: the sandbox speaks no SMTP, or SES's subscription management is asked for elsewhere.
+        UsageError: the sandbox speaks no SMTP, the outbox needs a folder, or SES's subscription management is asked for
+            elsewhere.
     """
     transport = spec.delivery.transport
     if transport != "ses" and spec.unsubscribe is not None and spec.unsubscribe.ses_contact_list is not None:
@@ -122,6 +123,10 @@ async def open_way(spec: CampaignSpec, settings: Settings, endpoint: Endpoint | 
             f"SES's own subscription management does not go by {transport}",
             where="campaign.toml: [unsubscribe] ses_contact_list",
             remedy='use transport "ses", or an unsubscribe url of your own',
+        )
+    if transport == "outbox" and settings.in_bucket:
+        raise UsageError(
+            "the outbox writes files, and this store is a bucket", where="transport", remedy="use a store in a folder"
         )
     if transport == "outbox":
         yield Way(spec=spec, endpoint="files of the run's folder", account=f"outbox {run}", ses=None)

@@ -26,6 +26,7 @@ from engine.run.accounting import require_accounts, require_run
 from engine.run.hands import Hands, StartHand
 from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.planning import FrozenRun
+from engine.run.proven import settle_all_proven
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
 from engine.run.warmup import WarmupDay, read_warmup
@@ -175,6 +176,9 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, way: Way,
             hands=hands,
         )
         await send_run(frozen, campaign.spec, sending)
+    if not stop.requested:  # of events that came meanwhile, for leases that were still open
+        run = [frozen.run.name]
+        await asyncio.to_thread(settle_all_proven, request.ledger, request.store, run, clock=request.clock)
 
 
 async def check_account(way: Way, campaign: Campaign) -> Quota:

@@ -40,7 +40,7 @@ OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; mo
 OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others go on
 WAIT_FOR_OTHERS_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
-SLICE_SECONDS = 0.005  # of rendering without a pause: the event loop waits no longer for it
+SLICE_SECONDS = 0.002  # of rendering without a pause: the event loop waits no longer for it
 SUPPRESSED_DETAIL = "suppressed during the run"
 CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
 
@@ -119,7 +119,7 @@ class Worker:
         self._put_off: dict[int, float] = {}  # ordinal of a lease -> when the first of its windows opens
         self._parcel: list[Item] = []
         self._parcel_of: OpenLease | None = None
-        self._parcel_bytes = 0
+        self._parcel_bytes = self._parcel_most = 0
         self._slice_ends = 0.0
 
     def _make_windows(self) -> _RecipientWindows | None:
@@ -182,7 +182,7 @@ class Worker:
         )
         if self._tools.canary is not None:
             opened.part = self._tools.canary.find_part(lease.ordinal)
-        self._lineup.feed(opened, opened.left())
+        self._lineup.feed(opened, await asyncio.to_thread(opened.left))  # sorting takes some ms
         self._open[opened] = asyncio.Event()
         closing = asyncio.create_task(self._close(opened, self._open[opened]), name=f"close lease {lease.ordinal}")
         self._closing.add(closing)
@@ -240,10 +240,12 @@ class Worker:
             full = self._parcel_bytes + len(item.payload) > transport.most_bytes
             if self._parcel and (full or item.group is None or item.group != self._parcel[0].group):
                 await self._send_parcel()
+            if not self._parcel:
+                self._parcel_most = gate.most_at_once(transport.most_items, CALL_SECONDS)
             self._parcel.append(item)
             self._parcel_of = opened
             self._parcel_bytes += len(item.payload)
-            if item.group is None or len(self._parcel) >= gate.most_at_once(transport.most_items, CALL_SECONDS):
+            if item.group is None or len(self._parcel) >= self._parcel_most:
                 await self._send_parcel()
         now = asyncio.get_running_loop().time
         if now() >= self._slice_ends:

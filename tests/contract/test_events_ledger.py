@@ -13,6 +13,8 @@ from support.clock import VirtualClock
 from support.events import make_event, make_mail
 from support.feedback import NEXT_RUN, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
 
+from engine.errors import DataError
+from engine.feedback.files import read_file
 from engine.feedback.intake import Intake, SoftRule, find_last_straw
 from engine.feedback.volume import find_message_ids, scan_events
 from engine.ledger import feedback
@@ -171,3 +173,22 @@ def test_the_last_straw_is_the_first_that_makes_them_too_many(days: list[int], s
     bounces = [SoftBounce("k", RUN, day, datetime(2026, 11, day, tzinfo=UTC), f"e{day}") for day in days]
     found = find_last_straw(bounces, SoftRule(bounces=3, days=7))
     assert (found.row if found else None) == straw
+
+
+def test_a_ledger_that_was_restored_learns_from_the_store_what_it_missed(tmp_path: Path):
+    kinds = ("Send", "Delivery", "Bounce", "Complaint", "Open", "Subscription")
+    with open_desk(tmp_path / "desk") as desk:
+        desk.take([make(kind, row) for row in (1, 2, 9) for kind in kinds])
+        desk.take([make_event("Complaint", make_mail("0100-none", "x@else.example"))])
+        expected = desk.read_state()
+        files = sorted((desk.store.root / "events").rglob("*.parquet"))
+        with open_desk(tmp_path / "restored") as restored:
+            restored.store = restored.intake._store = desk.store
+            for path in files:
+                for opened in read_file(path, path.name, lambda _: None):
+                    restored.intake.take(opened, path.name)
+            assert restored.read_state() == expected
+        assert sorted((desk.store.root / "events").rglob("*.parquet")) == files
+    (tmp_path / "other.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(DataError, match="none of mailrun's events"):
+        list(read_file(tmp_path / "other.parquet", "other", lambda _: None))

@@ -1,5 +1,6 @@
 """Events out of SQS as others speak it: moto's server; what is pulled is durable before it is deleted."""
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import boto3
 import pytest
 from support import s3
 from support.events import make_event_of
-from support.world import RUN, World
+from support.world import RUN, World, finish, wait_until
 
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import ConfigurationError, PausedError
@@ -145,3 +146,36 @@ def test_events_of_every_envelope_are_pulled_by_the_command(sqs: Any, queue: str
     assert count_messages(sqs, queue) == 0
     told = world.run("status", RUN, "--json").json
     assert (told["delivered"], told["complained"]) == (12, 12)
+
+
+def test_a_pull_that_follows_takes_what_comes_and_ends_in_order_when_it_is_asked_to(
+    sqs: Any, queue: str, moto: str, world: World
+):
+    world.write_people(3)
+    world.settings |= {"AWS_ENDPOINT_URL_SQS": moto}
+    assert world.launch().code == 0
+    following = world.start("events", "pull", "--queue", queue, "--follow", "--json")
+    for entry in world.accepted():
+        send(sqs, queue, [json.dumps(make_event_of(entry, "Delivery"))])
+    wait_until(lambda: world.run("status", RUN, "--json").json["delivered"] == 3)
+    following.terminate()
+    ended = finish(following, 15)
+    assert (ended.code, ended.json["changed"]) == (0, 3)
+
+
+def test_what_firehose_wrote_is_imported_out_of_a_bucket(sqs: Any, moto: str, world: World, tmp_path: Path):
+    del sqs  # its environment is S3's
+    client = s3.open_client(moto)
+    world.write_people(30)
+    world.settings |= s3.environment(moto)
+    assert world.launch().code == 0
+    entries = world.accepted()
+    for hour, kind in enumerate(("Delivery", "Open", "Bounce")):
+        data = "".join(json.dumps(make_event_of(entry, kind)) for entry in entries).encode()
+        key = f"{tmp_path.name}/2026/11/24/{hour:02d}/stream-1"
+        client.put_object(Bucket=s3.BUCKET, Key=key, Body=gzip.compress(data) if hour else data)
+    client.close()
+    taken = world.run("events", "import", f"s3://{s3.BUCKET}/{tmp_path.name}/", "--json")
+    assert (taken.code, taken.json["matched"], taken.json["suppressed"]) == (0, 90, 30), taken.stderr
+    missing = world.run("events", "import", f"s3://{s3.BUCKET}/{tmp_path.name}-none/")
+    assert missing.code == 65

@@ -1,13 +1,16 @@
 """The outbox: files that mail programs read, whole or not there."""
 
 import mailbox
+import re
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
+from support.clock import VirtualClock
 
 from engine.campaign.message import Envelope, Message
 from engine.delivery.replies import Meaning
+from engine.delivery.transports.mime import make_identity
 from engine.delivery.transports.outbox import Outbox
 from engine.errors import ConfigurationError
 
@@ -80,3 +83,17 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything(tmp_path: Path)
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ConfigurationError, match="outbox"):
         Outbox(tmp_path / "out" / "deep", "eml", ENVELOPE, worker="w1")
+
+
+def test_a_recipients_message_has_one_id_at_every_attempt_and_every_proof_has_its_own():
+    clock = VirtualClock()
+    run_tags = (("mailrun-campaign", "welcome"), ("mailrun-key", "k"), ("mailrun-row", "7"))
+
+    def make_id(tags: tuple[tuple[str, str], ...]) -> str:
+        message = Message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=tags)
+        return dict(make_identity(message, "news@acme.example", clock))["Message-ID"]
+
+    assert make_id(run_tags) == make_id(run_tags) == "<welcome.k.7@acme.example>"
+    proofs = {make_id((("mailrun-proof", "welcome"),)) for _ in range(3)}
+    assert len(proofs) == 3
+    assert all(re.fullmatch(r"<[0-9a-f]{32}@acme\.example>", one) for one in proofs)

@@ -153,8 +153,8 @@ async def way_out(
     if request.param == "memory":
         yield InMemoryWayOut()
         return
-    monkeypatch.setattr(callers, "CALL_TIMEOUT_SECONDS", 0.5)  # what never answers is given up soon
-    monkeypatch.setattr(carrier, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(callers, "CALL_TIMEOUT_SECONDS", 1.5)  # what never answers is given up soon
+    monkeypatch.setattr(carrier, "ANSWER_SECONDS", 1.5)
     sandbox = request.getfixturevalue("sandbox")
     async with open_ses(endpoint_of(sandbox), lean=request.param == "lean") as transport:
         yield SesWayOut(sandbox, transport, tmp_path)

@@ -16,7 +16,7 @@ from support.postgres import Cluster
 from support.totals import add_total
 from support.world import World, open_world
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 SOAK = bool(os.environ.get("MAILRUN_SOAK"))
@@ -70,7 +70,7 @@ def test_killed_at_any_boundary_nobody_gets_it_twice_and_nobody_is_lost(
             hurt_again = launch_killed_at(world, calls, max(1, nth // 2))  # during the resume
             ended = world.launch()
             assert ended.json["state"] == "finished", ended.stderr
-            counts = check_invariants(world, in_doubt_at_most=(hurt + hurt_again) * CONNECTIONS)
+            counts = check_invariants(world, in_doubt_at_most=(hurt + hurt_again) * MOST_WHERE_LATE)
             assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == RECIPIENTS
             kills, runs, doubt = kills + hurt + hurt_again, runs + 1, doubt + counts[Outcome.IN_DOUBT]
     assert kills > 0

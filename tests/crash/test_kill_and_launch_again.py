@@ -8,7 +8,7 @@ import pytest
 from support.invariants import check_invariants, count_received
 from support.world import World, finish, open_world
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import FEWEST, MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 RECIPIENTS = 1500
@@ -27,27 +27,28 @@ def test_killed_at_random_moments_a_run_ends_with_everybody_handed_over_at_most_
             process.kill()
             process.communicate()
         last = world.launch()
-        counts = check_invariants(world, in_doubt_at_most=KILLS * CONNECTIONS)
+        counts = check_invariants(world, in_doubt_at_most=KILLS * MOST_WHERE_LATE)
         assert last.json["state"] == "finished"
         assert last.code == (3 if counts[Outcome.IN_DOUBT] else 0)
         assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == RECIPIENTS
         again = world.launch()
         assert again.code == 0
-        assert check_invariants(world, in_doubt_at_most=KILLS * CONNECTIONS) == counts
+        assert check_invariants(world, in_doubt_at_most=KILLS * MOST_WHERE_LATE) == counts
 
 
 def test_killed_with_every_call_unanswered_exactly_the_calls_in_flight_are_in_doubt(world: World):
     world.write_people(400)
     world.fault("no_answer", count=None, after=100)
     process = world.start_launch()
-    world.wait_for_accepted(100 + CONNECTIONS, process)
+    world.wait_for_accepted(100 + FEWEST, process)
+    hanging = world.wait_for_silence(process) - 100
     process.kill()
     process.communicate()
     world.clear_faults()
     assert world.launch().code == 3
-    counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
-    assert counts[Outcome.IN_DOUBT] == CONNECTIONS
-    assert counts[Outcome.SENT] == 400 - CONNECTIONS
+    counts = check_invariants(world, in_doubt_at_most=hanging)
+    assert counts[Outcome.IN_DOUBT] == hanging
+    assert counts[Outcome.SENT] == 400 - hanging
 
 
 def test_a_campaign_that_says_resend_sends_what_was_in_doubt_again(world: World):
@@ -56,13 +57,14 @@ def test_a_campaign_that_says_resend_sends_what_was_in_doubt_again(world: World)
     world.write("campaigns/hello/campaign.toml", toml + '\n[delivery]\nin_doubt = "resend"\n')
     world.fault("no_answer", count=None, after=50)
     process = world.start_launch()
-    world.wait_for_accepted(50 + CONNECTIONS, process)
+    world.wait_for_accepted(50 + FEWEST, process)
+    hanging = world.wait_for_silence(process) - 50
     process.kill()
     process.communicate()
     world.clear_faults()
     launched = world.launch()
     assert (launched.code, launched.json["sent"]) == (0, 300)
-    assert len(world.accepted()) == 300 + CONNECTIONS
+    assert len(world.accepted()) == 300 + hanging
 
 
 def test_killed_while_the_audience_is_planned_nothing_is_left_that_the_next_launch_trips_over(world: World):
@@ -106,7 +108,7 @@ def test_a_worker_that_lost_its_lease_while_it_was_stopped_records_nothing_more(
     ended = finish(zombie)
     assert successor.json["state"] == "finished"
     assert ended.json["state"] == "finished"
-    counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
+    counts = check_invariants(world, in_doubt_at_most=MOST_WHERE_LATE)
     assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300
 
 

@@ -14,7 +14,7 @@ from support.invariants import check_invariants, count_received
 from support.postgres import run_cluster
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
@@ -65,7 +65,7 @@ def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes
         received = count_received(world)
         assert set(received.values()) == {1}
         assert ended.json["sent"] + ended.json["in_doubt"] == 1500
-        assert ended.json["in_doubt"] <= CONNECTIONS
+        assert ended.json["in_doubt"] <= MOST_WHERE_LATE
 
 
 @pytest.mark.parametrize(("error", "words"), [("ENOSPC", "is full"), ("EIO", "fails")])
@@ -85,7 +85,7 @@ def test_a_disk_that_fails_while_recording_stops_at_once_and_nothing_unrecorded_
     assert words in stopped.stderr
     ended = world.run("launch", "hello", "--key", "second", "--json")
     assert ended.json["state"] == "finished"
-    counts = check_invariants(world, "hello/second", in_doubt_at_most=CONNECTIONS)
+    counts = check_invariants(world, "hello/second", in_doubt_at_most=MOST_WHERE_LATE)
     assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300
 
 
@@ -228,6 +228,6 @@ def test_a_process_that_sleeps_for_long_wakes_without_a_burst_and_sends_nothing_
         ended = finish(zombie)
         assert {successor.code, ended.code} <= {0, 3}, successor.stderr + ended.stderr
         assert (successor.json["state"], ended.json["state"]) == ("finished", "finished")
-        counts = check_invariants(world, in_doubt_at_most=CONNECTIONS)
+        counts = check_invariants(world, in_doubt_at_most=MOST_WHERE_LATE)
         assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 1200
         assert world.sandbox_state()["largest_second"] <= 100 * 1.1 + 100

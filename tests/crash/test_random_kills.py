@@ -9,7 +9,7 @@ from support.invariants import check_invariants
 from support.totals import add_total
 from support.world import open_world
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 SOAK = bool(os.environ.get("MAILRUN_SOAK"))
@@ -31,10 +31,10 @@ def test_killed_at_random_moments_the_run_is_done_in_the_end_with_everybody_once
         for _ in range(5):  # resumes that change nothing more
             last = world.launch()
             assert last.json["state"] == "finished", last.stderr
-        counts = check_invariants(world, in_doubt_at_most=KILLS * CONNECTIONS)
+        counts = check_invariants(world, in_doubt_at_most=KILLS * MOST_WHERE_LATE)
         assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == RECIPIENTS
         database = "SQLite" if ledger is None else "PostgreSQL"
         add_total(
             f"random kills, {database}: kills {KILLS}, recipients {RECIPIENTS:,}, duplicates 0, lost 0,"
-            f" in doubt {counts[Outcome.IN_DOUBT]:,} (at most {KILLS * CONNECTIONS:,} were in flight)"
+            f" in doubt {counts[Outcome.IN_DOUBT]:,} (at most {KILLS * MOST_WHERE_LATE:,} were in flight)"
         )

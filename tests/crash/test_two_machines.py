@@ -13,7 +13,7 @@ from support.postgres import Cluster, run_cluster
 from support.totals import add_total
 from support.world import CAMPAIGN, RUN, World, finish
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 PEOPLE = 3000
@@ -105,7 +105,7 @@ def test_a_machine_that_is_cut_off_in_mid_run_is_replaced_and_nobody_gets_it_twi
         checked = _check(world, hub)
         add_total(
             f"two machines, one cut off: recipients {PEOPLE:,}, duplicates 0, lost 0,"
-            f" in doubt {checked[Outcome.IN_DOUBT]} (at most {CONNECTIONS} in flight)"
+            f" in doubt {checked[Outcome.IN_DOUBT]} (at most {MOST_WHERE_LATE} in flight)"
         )
 
 
@@ -136,5 +136,5 @@ def _check(world: World, hub: str) -> dict[Outcome, int]:
     assert by[Outcome.SENT] <= set(received) <= by[Outcome.SENT] | by[Outcome.IN_DOUBT]
     assert len(outcomes) == PEOPLE
     assert not by[Outcome.UNSENT]
-    assert len(by[Outcome.IN_DOUBT]) <= CONNECTIONS
+    assert len(by[Outcome.IN_DOUBT]) <= MOST_WHERE_LATE
     return {o: len(rows) for o, rows in by.items()}

@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.campaign.message import Attachment, Envelope, Message
+from engine.campaign.message import Attachment, Envelope, ListManagement, Message
 from engine.delivery.transports.ses_documents import Documents, fits_bulk, parts_of, write_data
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
@@ -29,11 +29,16 @@ ENVELOPES = st.builds(
     reply_to=st.lists(ASCII, max_size=2).map(tuple),
     attachments=st.lists(
         st.builds(
-            Attachment, name=NAME, content_type=st.sampled_from(["text/plain", "application/pdf"]), content=st.binary()
+            Attachment,
+            name=NAME,
+            content_type=st.sampled_from(["image/png", "application/pdf"]),
+            content=st.binary(),
+            content_id=st.none() | NAME,
         ),
         max_size=2,
     ).map(tuple),
     configuration_set=st.none() | NAME,
+    list_management=st.none() | st.builds(ListManagement, contact_list=NAME, topic=st.none() | NAME),
 )
 
 
@@ -86,10 +91,20 @@ def write_attachments(envelope: Envelope) -> dict[str, Any]:
             "ContentType": one.content_type,
             "ContentTransferEncoding": "BASE64",
             "RawContent": one.content,
+            **({} if one.content_id is None else {"ContentDisposition": "INLINE", "ContentId": one.content_id}),
         }
         for one in envelope.attachments
     ]
     return {"Attachments": made} if made else {}
+
+
+def write_list_management(envelope: Envelope) -> dict[str, Any]:
+    """SendEmail alone has it."""
+    managed = envelope.list_management
+    if managed is None:
+        return {}
+    topic = {} if managed.topic is None else {"TopicName": managed.topic}
+    return {"ListManagementOptions": {"ContactListName": managed.contact_list} | topic}
 
 
 def pairs(given_pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
@@ -103,6 +118,7 @@ def test_a_single_call_is_the_document_that_botocore_would_write(envelope: Envel
         simple["Headers"] = pairs(message.headers)
     parameters = {
         **write_same(envelope),
+        **write_list_management(envelope),
         "Destination": {"ToAddresses": [message.address]},
         "EmailTags": pairs(message.tags),
         "Content": {"Simple": simple | write_attachments(envelope)},

@@ -156,11 +156,11 @@ def test_status_shows_what_a_worker_does(tmp_path: Path):
 
         def told() -> bool:
             shown = world.run("status", "hello/test", "--json")
-            return shown.code == 0 and bool(shown.json.get("workers"))
+            return shown.code == 0 and bool(shown.json.get("vitals"))
 
         world.wait_for_accepted(10, process)
         wait_until(told)
-        (vitals,) = world.run("status", "hello/test", "--json").json["workers"]
+        (vitals,) = world.run("status", "hello/test", "--json").json["vitals"]
         assert vitals["rate_limit"] == 50.0
         assert vitals["concurrency"] >= 1
         assert "calls in flight" in world.run("status", "hello/test").stdout
@@ -173,6 +173,7 @@ def test_an_outbox_holds_everybodys_message_and_needs_no_account(world: World):
     launched = world.run("launch", "hello", "--key", "test", "--transport", "outbox", "--json", AWS_ACCESS_KEY_ID=None)
     assert (launched.code, launched.json["sent"]) == (0, 120)
     assert len(list((world.run_folder / "outbox").rglob("*.eml"))) == 120
+    assert f"the messages: {world.run_folder}/outbox" in world.run("launch", "hello", "--key", "test").stdout
     assert world.accepted() == []
     assert world.run("audit", "hello/test", "--json").code == 0
     assert world.launch("--transport", "ses").code == 0  # finished before
@@ -218,8 +219,8 @@ def test_any_smtp_server_works_with_retries_and_accounts(world: World):
     write_delivery(world, '[delivery]\ntransport = "smtp"\nmax_rate = 500\n')
     room = Mailroom(["refuse:454 Throttling failure: Maximum sending rate exceeded.", "rcpt:553 no", "mail:drop"])
     with smtp_in_thread(room) as port:
-        environment = {"MAILRUN_SMTP_URL": f"smtp+plain://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": None}
-        launched = world.run("launch", "hello", "--key", "test", "--json", folder=None, **environment)
+        url = f"smtp+plain://127.0.0.1:{port}"
+        launched = world.run("launch", "hello", "--key", "test", "--json", MAILRUN_SMTP_URL=url, AWS_ACCESS_KEY_ID=None)
     assert (launched.code, launched.json["sent"], launched.json["refused"]) == (3, 79, 1)
     assert launched.json["balanced"]
     assert Counter(recipient for _, (recipient,), _ in room.accepted).most_common(1)[0][1] == 1

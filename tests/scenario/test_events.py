@@ -10,7 +10,7 @@ import pytest
 from scenario.test_resolve import leave_in_doubt
 from support.events import make_event, make_event_of, make_mail, write_events
 from support.invariants import check_invariants
-from support.world import RUN, World, open_world
+from support.world import RUN, World, finish, open_world
 
 from engine.account.client import CONNECTIONS
 from engine.feedback.volume import scan_events
@@ -200,3 +200,75 @@ def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path)
         assert (silent.json["settled"], silent.json["unsent"], silent.json["in_doubt"]) == (10, 10, 0)
         assert world.launch().json["sent"] == 50
         assert len(world.accepted()) == 60
+
+
+def read_events(world: World) -> pl.DataFrame:
+    return scan_events(Store(world.folder / ".mailrun")).collect()
+
+
+def test_who_is_forgotten_goes_out_of_the_events_and_does_not_come_back(sent: World):
+    entry = sent.accepted()[0]
+    address = entry["to"][0]
+    write_events(sent.folder / "e.jsonl", [make_event_of(e, "Bounce") for e in sent.accepted()])
+    (sent.folder / "bad.jsonl").write_text(f'{{"eventType": "Bounce", "to": "{address}"}}\nother\n')
+    sent.run("events", "import", "e.jsonl")
+    sent.run("events", "import", "bad.jsonl")
+    forgotten = sent.run("forget", address, "--json")
+    assert (forgotten.code, forgotten.json["events"]) == (0, 2)
+    later = [make_event_of(entry, "Click"), make_event("Complaint", make_mail("0100-unknown", address))]
+    write_events(sent.folder / "later.jsonl", later)
+    taken = sent.run("events", "import", "later.jsonl", "--json").json
+    assert (taken["matched"], taken["suppressed"]) == (1, 0)
+    sent.run("events", "import", "e.jsonl")
+    events = read_events(sent)
+    assert address not in events["address"].to_list() + events["key"].to_list()
+    theirs = events.filter(pl.col("row") == int(entry["tags"]["mailrun-row"]))
+    assert theirs["kind"].sort().to_list() == ["Bounce", "Click"]
+    assert address not in {item.key for item in list_suppressed(sent)}
+    for path in (sent.folder / ".mailrun" / "events").rglob("*.*"):
+        assert address.encode() not in path.read_bytes()
+    told = sent.run("status", RUN, "--json").json
+    assert (told["bounced"], told["clicked"], told["balanced"]) == (20, 1, True)
+
+
+def test_old_events_are_pruned_and_their_counts_stay(sent: World):
+    entries = sent.accepted()
+    old = [make_event_of(entry, "Open", timestamp="2020-01-02T03:04:05Z") for entry in entries]
+    write_events(sent.folder / "e.jsonl", [*old, make_event_of(entries[0], "Bounce", timestamp=entries[0]["at"])])
+    sent.run("events", "import", "e.jsonl")
+    pruned = sent.run("prune", "--older-than", "30d", "--yes", "--json").json
+    assert pruned == {"pruned": [], "events": ["2020-01-02"]}
+    assert read_events(sent)["kind"].to_list() == ["Bounce"]
+    assert sent.run("prune", "--older-than", "0h", "--yes", "--json").json["pruned"] == [RUN]
+    told = sent.run("status", RUN, "--json").json
+    assert (told["opened"], told["bounced"], told["sent"]) == (20, 1, 20)
+    assert not (sent.folder / ".mailrun" / "indexes" / RUN).exists()
+    late = sent.run("events", "import", "e.jsonl", "--json").json
+    assert (late["matched"], late["unmatched"]) == (0, {"pruned": 21})
+    assert sent.run("status", RUN, "--json").json["opened"] == 20
+
+
+def test_events_that_come_while_the_run_is_under_way_are_taken_in(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=40.0) as world:
+        world.write_people(150)
+        process = world.start_launch()
+        world.wait_for_accepted(40, process)
+        entries = world.accepted()[:20]
+        untagged = [make_event("Complaint", make_mail(e["message_id"], e["to"][0], at=e["at"])) for e in entries[:5]]
+        write_events(world.folder / "e.jsonl", [*untagged, *(make_event_of(entry, "Delivery") for entry in entries)])
+        taken = world.run("events", "import", "e.jsonl", "--json")
+        assert (taken.code, taken.json["matched"], taken.json["suppressed"]) == (0, 25, 5)
+        assert world.run("status", RUN, "--json").json["delivered"] == 20
+        assert finish(process).json["delivered"] == 20
+        assert check_invariants(world) == {Outcome.SENT: 150}
+
+
+def test_a_place_without_events_is_named(sent: World):
+    for place in ("nothing.jsonl", "s3://", "audiences/nothing"):
+        failed = sent.run("events", "import", place)
+        assert failed.code == 65
+        assert place.removeprefix("s3://") in failed.stderr
+    assert sent.run("events", "pull").code == 64
+    assert "no URL of a queue" in sent.run("events", "pull", "--queue", "events").stderr
+    assert "no topic's ARN" in sent.run("events", "import", "x", "--topic", "events").stderr
+    assert "mailrun.toml" in sent.run("events", "pull").stderr

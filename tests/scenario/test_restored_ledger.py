@@ -9,7 +9,7 @@ from support.invariants import check_invariants, count_received
 from support.postgres import Cluster
 from support.world import RUN, World, finish, open_world
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 
@@ -111,4 +111,4 @@ def test_after_a_restore_only_what_the_ledger_cannot_know_is_in_doubt(tmp_path: 
         world.launch()
         held = world.run("resolve", RUN, "--after-restore", "--json").json
         assert 0 < held["in_doubt"] <= 250
-        assert held["unsent"] >= 1750 - CONNECTIONS
+        assert held["unsent"] >= 1750 - MOST_WHERE_LATE

@@ -8,7 +8,7 @@ import pytest
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 TAKES_EFFECT_SECONDS = 2.0
@@ -62,7 +62,7 @@ def test_what_a_person_paused_is_not_undone_by_a_pod_that_starts_again(slow: Wor
     assert slow.accepted_count() == stands
     assert slow.run("resume", RUN).code == 0
     assert finish(again).json["state"] == "finished"
-    check_invariants(slow, in_doubt_at_most=CONNECTIONS)
+    check_invariants(slow, in_doubt_at_most=MOST_WHERE_LATE)
 
 
 def test_a_cancelled_run_ends_within_two_seconds_and_never_goes_on(slow: World):
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_is_replaced_by_the_others(slow: World):
     launch.communicate()
     ended = finish(other)
     assert ended.json["state"] == "finished"
-    counts = check_invariants(slow, in_doubt_at_most=CONNECTIONS)
+    counts = check_invariants(slow, in_doubt_at_most=MOST_WHERE_LATE)
     assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 800
 
 

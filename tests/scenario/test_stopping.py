@@ -43,6 +43,7 @@ def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_in_doubt(world
     world.fault("no_answer", count=None, after=50)
     process = world.start_launch()
     world.wait_for_accepted(50 + FEWEST, process)
+    world.wait_for_silence(process)
     process.terminate()
     wait_for_line(process, "run.stopping")
     process.terminate()

@@ -167,6 +167,19 @@ class World:
     def wait_for_accepted(self, count: int, process: subprocess.Popen[str]) -> None:
         wait_until(lambda: self.accepted_count() >= count or process.poll() is not None)
 
+    def wait_for_silence(self, process: subprocess.Popen[str], seconds: float = 2.0) -> int:
+        """Wait until nothing more has been accepted for a while; returns how many were."""
+        seen = [(time.monotonic(), self.accepted_count())]
+
+        def is_silent() -> bool:
+            count = self.accepted_count()
+            if count != seen[-1][1]:
+                seen.append((time.monotonic(), count))
+            return time.monotonic() - seen[-1][0] > seconds or process.poll() is not None
+
+        wait_until(is_silent)
+        return seen[-1][1]
+
     def wait_for_workers(self, count: int) -> None:
         wait_until(lambda: self._count_workers() >= count)
 
@@ -199,6 +212,12 @@ class World:
 
     def change_sandbox(self, **state: object) -> None:
         self._control("PATCH", "/_sandbox/state", state)
+
+    def change_behaviour(self, behaviour: object) -> None:
+        self._control("PUT", "/_sandbox/behaviour", behaviour)
+
+    def write_firehose(self) -> None:
+        self._control("POST", "/_sandbox/firehose")
 
     def sandbox_state(self) -> dict[str, Any]:
         state: dict[str, Any] = self._control("GET", "/_sandbox/state")

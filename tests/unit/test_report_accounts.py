@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.clock import START
 
+from engine.ledger.feedback import SHOWN
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
@@ -67,6 +68,7 @@ def test_json_has_the_keys_of_the_contract_and_their_values():
         "in_doubt": 10,
         "unsent": 0,
         "in_flight": 0,
+        **dict.fromkeys(SHOWN, 0),
         "balanced": True,
         "started_at": "2026-11-24T09:00:00Z",
         "finished_at": "2026-11-24T09:01:01Z",
@@ -74,6 +76,16 @@ def test_json_has_the_keys_of_the_contract_and_their_values():
         "workers": 0,
     }
     assert replace(ACCOUNTS, started_at=None).to_json()["started_at"] is None
+
+
+def test_what_came_back_has_a_key_and_a_line_of_its_own():
+    accounts = replace(ACCOUNTS, feedback={"delivered": 1_234_000, "complained": 3, "opened": 0})
+    told = accounts.to_json()
+    assert (told["delivered"], told["complained"], told["opened"], told["bounced"]) == (1_234_000, 3, 0, 0)
+    contract = {"delivered", "bounced", "complained", "opened", "clicked", "delayed", "unsubscribed"}
+    assert contract <= told.keys()
+    lines = [line for line in render_accounts(accounts).splitlines() if "←" in line]
+    assert [line.split()[1:] for line in lines] == [["delivered", "1,234,000"], ["complained", "3"]]
 
 
 def test_the_table_has_every_number_and_ends_with_the_proof():

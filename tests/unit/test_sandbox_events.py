@@ -15,6 +15,7 @@ from engine.sandbox.draft import Content, Draft
 from engine.sandbox.emitter import Emitter
 from engine.sandbox.feedback import Feedback
 from engine.sandbox.record import Record
+from engine.sandbox.replies import ApiError
 
 AT = START
 OPEN: list[Emitter] = []
@@ -276,3 +277,23 @@ def test_a_behaviour_is_told_as_it_was_given() -> None:
     told = Behaviour.from_document(given).document()
     assert Behaviour.from_document(told).document() == told
     assert {name: told[name] for name in given} == given
+
+
+def test_a_queue_with_too_many_messages_in_flight_refuses_more(
+    tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.sandbox.queues.MOST_IN_FLIGHT", 10)
+    accept(tmp_path, *(f"p{number}@{number}.example" for number in range(40)))
+    feedback = make_feedback(tmp_path, clock)
+    for number in range(40):
+        feedback.queue.send(f"{number}".encode())
+    assert len(feedback.queue.receive(10)) == 10
+    with pytest.raises(ApiError, match="in flight"):
+        feedback.queue.receive(10)
+    feedback.close()
+
+
+def test_the_events_of_an_out_of_office_reply_have_no_answer_of_a_server(tmp_path: Path, clock: VirtualClock) -> None:
+    accept(tmp_path, "ooto@simulator.amazonses.com")
+    bounce = emitter(tmp_path, clock).take(10)[-1].record["bounce"]
+    assert bounce["bouncedRecipients"] == [{"emailAddress": "ooto@simulator.amazonses.com"}]

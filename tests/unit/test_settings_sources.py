@@ -35,6 +35,30 @@ def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Pa
     assert (settings.store, settings.ledger_url) == ("from-flag", "sqlite:////from-file")
 
 
+def test_keys_of_sections_have_names_of_their_own_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    topics = ("arn:aws:sns:eu-west-1:123456789012:a", "arn:aws:sns:eu-west-1:123456789012:*")
+    write(
+        tmp_path,
+        f'[events]\nqueue = "https://sqs.eu-west-1.amazonaws.com/123456789012/file"\ntopics = ["{topics[0]}"]\n[suppression]\nsoft_days = 7\n',
+    )
+    settings = load_settings(tmp_path)
+    assert (settings.events.queue, settings.events.topics) == (
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/file",
+        topics[:1],
+    )
+    assert (settings.suppression.soft_bounces, settings.suppression.soft_days) == (3, 7)
+    monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", "https://sqs.eu-west-1.amazonaws.com/123456789012/environment")
+    monkeypatch.setenv("MAILRUN_SUPPRESSION_SOFT_BOUNCES", "5")
+    settings = load_settings(tmp_path)
+    assert (settings.events.queue, settings.events.topics) == (
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/environment",
+        topics[:1],
+    )
+    assert (settings.suppression.soft_bounces, settings.suppression.soft_days) == (5, 7)
+    monkeypatch.setenv("MAILRUN_EVENTS_TOPICS", " ".join(topics))
+    assert load_settings(tmp_path).events.topics == topics
+
+
 def test_the_ledger_is_in_the_store_wherever_that_is(tmp_path: Path):
     assert load_settings(tmp_path, store="/elsewhere").ledger_url == "sqlite:////elsewhere/ledger.db"
 
@@ -49,6 +73,11 @@ def test_the_ledger_is_in_the_store_wherever_that_is(tmp_path: Path):
         ('store = "s3://"', "a folder or a bucket, not s3://"),
         ('unsubscribe_keys = ["short"]', "unsubscribe_keys is wrong.*at least 16 characters"),
         ("store = ", "not valid TOML"),
+        ('[events]\nquee = "https://x"', r"events\.quee is not a setting.*did you mean events\.queue"),
+        ('[events]\nqueue = "sqs"', r"the setting events\.queue is wrong"),
+        ('[events]\ntopics = ["t"]', "t is no topic's ARN"),
+        ("[suppression]\nsoft_bounces = 1", r"suppression\.soft_bounces is wrong.*MAILRUN_SUPPRESSION_SOFT_BOUNCES"),
+        ("events = 7", "the setting events is wrong"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_remedy(tmp_path: Path, text: str, words: str):

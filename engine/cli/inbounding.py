@@ -1,0 +1,130 @@
+"""What `mailrun inbound` puts together: sources, intake, and what is printed."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+
+import polars as pl
+
+from engine.account.client import translate_aws_errors
+from engine.campaign.unsubscribe import TokenSigner
+from engine.cli.compose import Place, open_place
+from engine.cli.options import Common
+from engine.cli.printing import print_json, print_lines
+from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
+from engine.delivery.stop import Stop
+from engine.errors import ExitCode
+from engine.feedback.certificates import fetch_certificate
+from engine.feedback.envelopes import ForgedError
+from engine.feedback.inbound_intake import InboundIntake, Tally
+from engine.feedback.inbound_mail import MOST_BYTES
+from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
+from engine.feedback.queue import open_sqs, pull
+from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.run.signals import stop_on_signals
+from engine.store.folder import Store, digest_bytes
+from engine.store.history import HISTORY
+
+MAILS_AT_ONCE = 200
+REFUSED = "inbound-refused"  # in the store
+
+
+def import_mails(place_of_mails: str, common: Common) -> int:
+    """Import; print what came; return the exit code."""
+    with open_place(common) as place:
+        intake = _open_intake(place)
+        some: list[bytes] = []
+        for _, raw in read_mails(place_of_mails):
+            some.append(raw)
+            if len(some) >= MAILS_AT_ONCE:
+                intake.take(some)
+                some = []
+        intake.take(some)
+    return _print(intake.tally, common)
+
+
+def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
+    """Pull; print what came; return the exit code."""
+    with open_place(common) as place:
+        intake = _open_intake(place)
+        allowed = topics or place.settings.events.topics or own_account_topics(queue)
+        verifier = SnsVerifier(allowed, fetch_certificate)
+        asyncio.run(_pull(queue, partial(_take_bodies, intake, verifier, place.store), follow=follow))
+    return _print(intake.tally, common)
+
+
+async def _pull(queue: str, take_bodies: "partial[None]", *, follow: bool) -> None:
+    async def take(bodies: Sequence[str]) -> None:
+        await asyncio.to_thread(take_bodies, bodies)
+
+    stop = Stop()
+    with stop_on_signals(stop):
+        async with open_sqs(queue) as client:
+            await pull(client, queue, take, follow=follow, stop=stop)
+
+
+def _take_bodies(intake: InboundIntake, verifier: SnsVerifier, store: Store, bodies: Sequence[str]) -> None:
+    """Take in what a queue gave; what holds no mail is kept aside, as the queue will have it no more."""
+    mails: list[bytes] = []
+    for body in bodies:
+        try:
+            found = open_notification(body, verifier, _fetch_object)
+        except (NoMailError, ForgedError) as problem:
+            intake.tally.refused[str(problem)] += 1
+            store.write(f"{REFUSED}/{digest_bytes(body.encode())}.json", body.encode())
+        else:
+            mails += [found[1]] if found is not None else []
+    intake.take(mails)
+
+
+def _fetch_object(bucket: str, key: str) -> bytes:
+    from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed for objects alone
+
+    with translate_aws_errors("S3"), closing(Session().client("s3")) as client:
+        try:
+            content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(MOST_BYTES)
+        except client.exceptions.NoSuchKey:
+            raise NoMailError("the object that it names is gone") from None
+    return content
+
+
+def _open_intake(place: Place) -> InboundIntake:
+    return InboundIntake(
+        ledger=place.ledger,
+        signer=TokenSigner(read_verifying_keys(place)),
+        was_mailed=partial(find_mailed, place.store),
+        is_forgotten=partial(is_forgotten, place),
+        clock=place.clock,
+    )
+
+
+def find_mailed(store: Store, keys: Collection[str]) -> set[str]:
+    """Return those of some keys that the history has: to whom a run has handed over a message."""
+    folder = store.fetch(HISTORY)
+    if not keys or not any(folder.glob("day=*/*.parquet")):
+        return set()
+    rows = pl.scan_parquet(folder / "day=*" / "*.parquet").filter(pl.col("key").is_in(sorted(keys)))
+    return set(rows.select("key").collect().get_column("key"))
+
+
+def _print(tally: Tally, common: Common) -> int:
+    if common.json:
+        print_json(tally.to_json())
+    else:
+        print_lines(*_describe(tally))
+    return ExitCode.DATA if tally.refused else ExitCode.FINISHED
+
+
+def _describe(tally: Tally) -> Iterator[str]:
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in tally.kinds.most_common())
+    yield f"{tally.kinds.total():,} mails" + (f": {kinds}" if kinds else "")
+    yield f"{tally.suppressed:,} suppressed, {tally.known:,} were before"
+    if tally.forged:
+        yield f"{tally.forged:,} with a token that is not ours; nobody is suppressed for them"
+    if tally.never_mailed:
+        yield f"{tally.never_mailed:,} of addresses that we never mailed; nobody is suppressed for them"
+    for reason, count in tally.refused.most_common(10):
+        yield f"REFUSED: {count:,}: {reason}"
+    if tally.refused:
+        yield f"kept aside: {REFUSED}/ in the store"

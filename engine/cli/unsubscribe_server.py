@@ -1,0 +1,21 @@
+"""`mailrun unsubscribe-server`."""
+
+import click
+
+from engine.cli.options import Common, common_options
+
+
+@click.command("unsubscribe-server")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen; a proxy with TLS stands before it."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8026, show_default=True, help="0 chooses a free one.")
+@common_options
+def unsubscribe_server(common: Common, *, host: str, port: int) -> None:
+    """Answer the unsubscribe links of sent mail: a GET shows a page, a POST with one click unsubscribes (RFC 8058).
+
+    SIGTERM and Ctrl-C let the requests that are there end.
+    """
+    from engine.cli.unsubscribing import serve  # noqa: PLC0415 - keeps --help fast
+
+    serve(common, host=host, port=port)

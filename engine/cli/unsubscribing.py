@@ -1,0 +1,189 @@
+"""What the unsubscribe server and its Lambda handler put together: keys, ledger, and the answers to requests."""
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+import structlog
+from aiohttp import web
+
+from engine.audience.addresses import judge_addresses
+from engine.campaign.unsubscribe import TokenSigner
+from engine.cli.compose import Place, open_place
+from engine.cli.options import Common
+from engine.cli.printing import print_json, print_lines
+from engine.errors import ConfigurationError
+from engine.feedback.unsubscribes import (
+    HEADERS,
+    MOST_BODY_BYTES,
+    RETRY_SECONDS,
+    Answer,
+    Meaning,
+    OptOut,
+    Request,
+    answer,
+    answer_event,
+)
+from engine.ledger.suppressions import Reason, Suppression, add_suppressions
+from engine.run.forgotten import make_find_forgotten
+from engine.store.keys import UNSUBSCRIBE_KEY
+
+SOURCE = "unsubscribe link"
+BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
+KEEPALIVE_SECONDS = 15.0
+DRAIN_SECONDS = 10.0  # how long requests may take to end once the server stops
+MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come again
+
+log = structlog.get_logger()
+
+
+def read_verifying_keys(place: Place) -> tuple[bytes, ...]:
+    """Read the keys that the links of sent mail were signed with; none is made: it could verify nothing.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    configured = place.settings.read_unsubscribe_keys()
+    own = None if configured else place.store.read(UNSUBSCRIBE_KEY)
+    if own is not None:
+        return (own.strip(),)
+    if not configured:
+        raise ConfigurationError(
+            "there are no unsubscribe keys here: no link could be verified",
+            where=place.store.describe(UNSUBSCRIBE_KEY),
+            remedy="name the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
+        )
+    return configured
+
+
+def make_opt_out(place: Place) -> OptOut:
+    """Return what suppresses the person of a valid token, durably."""
+
+    def opt_out(address: str, topic: str) -> None:
+        key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+        if key is None or is_forgotten(place, key):
+            return  # suppressed already, and no trace of the address is kept
+        entry = Suppression(key, topic, Reason.UNSUBSCRIBE, SOURCE, place.clock.now(), None, address)
+        with place.ledger.write() as tx:
+            add_suppressions(tx, [entry])
+
+    return opt_out
+
+
+def is_forgotten(place: Place, key: str) -> bool:
+    """Say whether `mailrun forget` has erased an address."""
+    find = make_find_forgotten(place.ledger, place.store)
+    return find is not None and find(pl.Series("key", [key], pl.String)).height > 0
+
+
+def serve(common: Common, *, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: it cannot listen there, or has no keys.
+    """
+    with open_place(common) as place:
+        signer = TokenSigner(read_verifying_keys(place))
+        asyncio.run(_serve(_Server(signer, make_opt_out(place)), host, port, as_json=common.json))
+
+
+async def _serve(server: "_Server", host: str, port: int, *, as_json: bool) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    runner = web.ServerRunner(
+        web.Server(server.handle, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS), shutdown_timeout=DRAIN_SECONDS
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as problem:
+            in_use = problem.errno == errno.EADDRINUSE
+            raise ConfigurationError(
+                f"the server cannot listen: {'the port is in use' if in_use else problem.strerror or problem}",
+                where=f"{host}:{port}",
+                remedy="take another --host or --port",
+            ) from problem
+        bound = runner.addresses[0][1]
+        url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        print_json({"url": url}) if as_json else print_lines(f"listening: {url}", "Ctrl-C stops it")
+        sys.stdout.flush()  # whoever started it reads the address now
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
+
+
+class _Server:
+    """Answers HTTP requests; the ledger's work is done by threads."""
+
+    def __init__(self, signer: TokenSigner, opt_out: OptOut) -> None:
+        self._signer = signer
+        self._opt_out = opt_out
+        self._under_way = 0
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, and log what it was: never its path, which holds the token."""
+        reply = await self._answer(request)
+        log.info("unsubscribe.request", method=request.method[:10], status=reply.status, meaning=str(reply.meaning))
+        response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+        if reply.status in (408, 413):
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        if request.raw_path == "/healthz":
+            return Answer(200, Meaning.PAGE, b"ok\n", {**HEADERS, "Content-Type": "text/plain"})
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _read_body(request)
+        except TimeoutError:
+            return Answer(408, Meaning.LATER, b"")
+        except ConnectionError:
+            return Answer(400, Meaning.NOT_ONE_CLICK, b"")
+        if self._under_way >= MOST_AT_ONCE:
+            return Answer(503, Meaning.LATER, b"", {**HEADERS, "Retry-After": str(RETRY_SECONDS)})
+        self._under_way += 1
+        try:
+            asked = Request(request.method, request.raw_path, request.headers.get("Content-Type", ""), body)
+            return await asyncio.to_thread(answer, asked, self._signer, self._opt_out)
+        finally:
+            self._under_way -= 1
+
+
+async def _read_body(request: web.BaseRequest) -> bytes:
+    """Read a body, up to one byte more than is allowed."""
+    body = b""
+    while len(body) <= MOST_BODY_BYTES and (some := await request.content.readany()):
+        body += some
+    return body[: MOST_BODY_BYTES + 1]
+
+
+LambdaHandler = Callable[[Mapping[str, object], object], dict[str, object]]
+
+
+def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
+    """Return a handler for an AWS Lambda function behind a function URL or an API Gateway HTTP API.
+
+    The ledger is opened once, for the life of the function's process; settings come from the environment:
+    MAILRUN_LEDGER (PostgreSQL: a file of a Lambda function lives as long as it does), MAILRUN_STORE,
+    MAILRUN_UNSUBSCRIBE_KEYS.
+
+    Args:
+        workspace: where a mailrun.toml may be; the function's own folder where none is named.
+    """
+    folder = workspace or Path(os.environ.get("MAILRUN_WORKSPACE") or os.environ.get("LAMBDA_TASK_ROOT") or Path.cwd())
+    common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
+    context = open_place(common)
+    place = context.__enter__()  # never left: the process ends without a word
+    signer, opt_out = TokenSigner(read_verifying_keys(place)), make_opt_out(place)
+
+    def handler(event: Mapping[str, object], _: object) -> dict[str, object]:
+        return answer_event(event, signer, opt_out)
+
+    return handler

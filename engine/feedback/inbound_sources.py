@@ -1,0 +1,165 @@
+"""Where inbound mail is: files, mbox, Maildir, objects of S3, notifications of a receipt rule.
+
+Source: SES developer guide, "Deliver to S3 bucket action" (an object is a mail; the first one,
+AMAZON_SES_SETUP_NOTIFICATION, is none) and "Contents of notifications for Amazon SES email receiving" (`content` where
+the mail is small).
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import orjson
+
+from engine.audience.objects import REMOTE, fetch_objects
+from engine.errors import DataError
+from engine.feedback.envelopes import ForgedError, Verify
+from engine.feedback.inbound_mail import MOST_BYTES
+
+_SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
+_GZIP = b"\x1f\x8b"
+_DEEPEST = 3
+
+FetchObject = Callable[[str, str], bytes]
+"""Reads an object, of bucket and key."""
+
+
+def read_mails(place: str) -> Iterator[tuple[str, bytes]]:
+    """Read raw mails of a file (one mail, or an mbox), of a folder (a Maildir too), or of objects of S3.
+
+    Yields:
+        Where a mail is from, and the mail.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read.
+        ConfigurationError: the bucket does not let us in.
+        ServiceError: S3 cannot be reached.
+    """
+    if place.startswith(REMOTE):
+        with TemporaryDirectory(prefix="mailrun-inbound-") as folder:
+            for fetched in fetch_objects(place, Path(folder)):
+                if not fetched.name.endswith(_SETUP):
+                    yield from _read_file(fetched.path, fetched.name)
+                fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
+        return
+    path = Path(place)
+    if not path.exists():
+        raise DataError("there is no such file or folder", where=place, remedy="name a file, a folder, or s3://")
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if _is_mail(one, path))
+    for file in files:
+        yield from _read_file(file, str(file))
+
+
+def _is_mail(file: Path, folder: Path) -> bool:
+    """Say whether a file of a folder is meant: no hidden one, and of a Maildir no mail that is still being written."""
+    parts = file.relative_to(folder).parts
+    return (
+        file.is_file()
+        and not any(part.startswith(".") for part in parts[-1:])
+        and "tmp" not in parts[:-1]
+        and (file.name != _SETUP)
+    )
+
+
+def _read_file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        with path.open("rb") as raw:
+            is_gzip = raw.peek(2)[:2] == _GZIP
+            file: BinaryIO = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment] # reads bytes
+            first = file.readline(1000)
+            if first.startswith(b"From "):
+                yield from _read_mbox(file, name)
+            else:
+                yield name, first + file.read(MOST_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"the mail cannot be read: {said}", where=name, remedy="make it readable, and whole") from error
+
+
+def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the mails of an mbox whose first line was read: each begins with a line `From `, after an empty one."""
+    number, size, is_empty = 1, 0, False
+    lines: list[bytes] = []
+    while line := file.readline(1024 * 1024):
+        if is_empty and line.startswith(b"From "):
+            yield f"{name}, mail {number}", b"".join(lines)
+            number, size, lines = number + 1, 0, []
+        elif size < MOST_BYTES:
+            text = line[1:] if line.startswith(b">") and line.lstrip(b">").startswith(b"From ") else line
+            lines.append(text)
+            size += len(text)
+        is_empty = line in (b"\n", b"\r\n")
+    yield f"{name}, mail {number}", b"".join(lines)
+
+
+class NoMailError(ValueError):
+    """A message of the queue that holds no mail; the text says why."""
+
+
+def open_notification(body: str | bytes, verify: Verify, fetch: FetchObject) -> tuple[str, bytes] | None:
+    """Return the id and the mail of a notification of received mail; None for a notice about a set-up.
+
+    Raises:
+        NoMailError: it is none, or names no mail.
+        ForgedError: its SNS envelope is not right.
+        MailrunError: of `verify` and `fetch`: nothing can be said now, and the message must be kept.
+    """
+    document: Any = body
+    for _ in range(_DEEPEST):
+        document = _parse(document)
+        if document is None:
+            return None
+        if document.get("Type") == "Notification" and isinstance(document.get("Message"), str):
+            verify(document)
+            document = document["Message"]
+            continue
+        break
+    if not isinstance(document, dict) or document.get("notificationType") != "Received":
+        if isinstance(document, dict) and document.get("notificationType") == "AmazonSnsSubscriptionSucceeded":
+            return None
+        raise NoMailError("it is no notification of received mail")
+    return _find_mail(document, fetch)
+
+
+def _parse(text: Any) -> dict[str, Any] | None:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        if said.strip().startswith("Successfully validated SNS topic"):
+            return None
+        raise NoMailError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise NoMailError("it is JSON, and no object")
+    return document
+
+
+def _find_mail(document: Mapping[str, Any], fetch: FetchObject) -> tuple[str, bytes]:
+    mail, receipt = document.get("mail"), document.get("receipt")
+    name = str(mail.get("messageId")) if isinstance(mail, dict) else "?"
+    content = document.get("content")
+    action = receipt.get("action") if isinstance(receipt, dict) else None
+    if isinstance(content, str):
+        is_encoded = isinstance(action, dict) and str(action.get("encoding")).upper() == "BASE64"
+        return name, _decode(content) if is_encoded else content.encode("utf-8", "surrogateescape")
+    if isinstance(action, dict) and action.get("type") == "S3":
+        bucket, key = action.get("bucketName"), action.get("objectKey")
+        if isinstance(bucket, str) and isinstance(key, str):
+            return name, fetch(bucket, key)
+    raise NoMailError("it has neither the mail nor an object that holds it")
+
+
+def _decode(content: str) -> bytes:
+    import base64  # noqa: PLC0415 - seldom needed
+    import binascii  # noqa: PLC0415 - as above
+
+    try:
+        return base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        raise NoMailError("its content is no base64") from None
+
+
+__all__ = ["FetchObject", "ForgedError", "NoMailError", "open_notification", "read_mails"]

@@ -1,0 +1,193 @@
+"""The ways out: a click on the link of a mail that was sent, a mail to its mailto: address, and what events say."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from support.sqs import open_sqs
+from support.world import World, open_world
+
+from engine.cli.unsubscribing import make_lambda_handler
+
+CAMPAIGN = """\
+from = "Acme <news@acme.example>"
+subject = "Hello {{ first_name }}"
+
+[audience]
+source = "audiences/people.csv"
+
+[content]
+text = "body.txt.j2"
+
+[unsubscribe]
+url = "https://acme.example/u/{{ token }}"
+mailto = "unsubscribe@acme.example"
+"""
+CLICK = b"List-Unsubscribe=One-Click"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def newsletter(world: World) -> World:
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN)
+    world.write("campaigns/hello/body.txt.j2", "Dear {{ first_name }}\n\n{{ unsubscribe_url }}\n")
+    world.write_people(3)
+    assert world.launch().json["sent"] == 3
+    return world
+
+
+def token_of(world: World, address: str) -> str:
+    (message,) = [one for one in world.accepted() if one["to"] == [address]]
+    header = next(one["value"] for one in message["headers"] if one["name"] == "List-Unsubscribe")
+    found = re.fullmatch(r"<https://acme\.example/u/([^>]+)>, <mailto:unsubscribe@acme\.example\?subject=\1>", header)
+    assert found is not None, header
+    return found[1]
+
+
+def launch_again(world: World) -> dict[str, Any]:
+    return world.run("launch", "hello", "--key", "next", "--json").json
+
+
+def call(url: str, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        connection.request(method, target, body, FORM)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+
+
+def test_one_click_on_the_link_of_a_mail_keeps_its_recipient_out_of_the_next_run(newsletter: World) -> None:
+    server = newsletter.start("unsubscribe-server", "--port", "0", "--json")
+    assert server.stdout is not None
+    lines = [server.stdout.readline() for _ in range(3)]
+    url = json.loads("".join(lines))["url"]
+    token = token_of(newsletter, "person1@example.com")
+    assert call(url, "GET", f"/u/{token}")[0] == 200
+    status, page = call(url, "GET", f"/u/{token}x")
+    assert (status, b"not complete" in page) == (404, True)
+    told = newsletter.run("suppress", "list", "--json").json
+    assert told["total"] == 0, "looking changes nothing"
+    for _ in range(2):
+        status, page = call(url, "POST", f"/u/{token}", CLICK)
+        assert (status, b"unsubscribed" in page) == (200, True)
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as raw:
+        raw.sendall(b"nonsense\r\n\r\n")
+        assert b" 400 " in raw.recv(1000)
+    assert call(url, "POST", f"/u/{token}", b"x" * 100_000)[0] == 413
+    server.send_signal(signal.SIGTERM)
+    _, log = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert "unsubscribed" in log
+    assert token not in log
+    assert "person1" not in log
+    (entry,) = newsletter.run("suppress", "list", "--json").json["entries"]
+    assert (entry["address"], entry["topic"], entry["reason"]) == ("person1@example.com", "hello", "unsubscribe")
+    assert launch_again(newsletter)["excluded"] == {"suppressed": 1}
+
+
+def test_the_lambda_handler_writes_the_same(newsletter: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAILRUN_LEDGER", raising=False)
+    handler = make_lambda_handler(newsletter.folder)
+    event = {
+        "rawPath": f"/u/{token_of(newsletter, 'person2@example.com')}",
+        "headers": {"content-type": "application/x-www-form-urlencoded"},
+        "requestContext": {"http": {"method": "POST"}},
+        "body": CLICK.decode(),
+    }
+    assert handler(event, None)["statusCode"] == 200
+    assert newsletter.run("suppress", "check", "person2@example.com", "--json").json["addresses"][0]["suppressed"]
+
+
+def test_a_mail_to_the_mailto_link_does_too_and_an_automatic_answer_does_not(newsletter: World, tmp_path: Path) -> None:
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    token = token_of(newsletter, "person0@example.com")
+    head = "From: p@example.com\r\nTo: unsubscribe@acme.example\r\n"
+    (folder / "wish").write_text(f"{head}Subject: {token}\r\n\r\n")
+    away = token_of(newsletter, "person1@example.com")
+    (folder / "away").write_text(f"{head}Auto-Submitted: auto-replied\r\nSubject: {away}\r\n\r\n{away}\r\n")
+    (folder / "stranger").write_text(f"{head.replace('p@', 'never-mailed@')}Subject: unsubscribe\r\n\r\n")
+    (folder / "known").write_text(f"{head.replace('p@', 'person2@')}Subject: unsubscribe\r\n\r\n")
+    told = newsletter.run("inbound", "import", str(folder), "--json").json
+    assert told["kinds"] == {"unsubscribe": 3, "automatic": 1}
+    assert (told["suppressed"], told["never_mailed"]) == (2, 1)
+    assert launch_again(newsletter)["excluded"] == {"suppressed": 2}
+    assert newsletter.run("inbound", "import", str(folder), "--json").json["suppressed"] == 0
+
+
+def test_the_whole_loop_from_the_sandbox_to_the_next_run(world: World) -> None:
+    """Bounces and complaints by domain come out of the sandbox's queue, and keep their people out of the next run."""
+    rows = ["email,first_name", *(f"p{n}@{d}.example,N" for d in ("good", "dead", "angry") for n in range(4))]
+    world.write("audiences/people.csv", "\n".join(rows) + "\n")
+    rules = {
+        "shuffle": 20,
+        "duplicates": 0.5,
+        "auto_suppress": False,
+        "domains": {
+            "dead.example": {"bounces": {"Permanent/General": 1}},
+            "angry.example": {"complaints": {"abuse": 1}},
+        },
+    }
+    world.change_behaviour(rules)
+    world.settings["AWS_ENDPOINT_URL_SQS"] = world.server.url
+    assert world.launch().json["sent"] == 12
+    pulled = world.run("events", "pull", "--queue", world.server.queue_url, "--json", AWS_MAX_ATTEMPTS="1")
+    assert pulled.code == 0, pulled.stderr
+    assert pulled.json["suppressed"] == 8
+    status = world.run("status", "hello/test", "--json").json
+    assert (status["delivered"], status["bounced"], status["complained"]) == (8, 4, 4)
+    assert launch_again(world)["excluded"] == {"suppressed": 8}
+
+
+def test_the_embedded_sandbox_has_events_of_what_was_sent_to_it_until_they_are_pulled(world: World) -> None:
+    world.write_people(5, "simulator.amazonses.com")
+    rows = "email,first_name\nbounce+1@simulator.amazonses.com,N\na@b.example,N\n"
+    world.write("audiences/people.csv", rows)
+    assert world.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 2
+    pulled = world.run("events", "pull", "--sandbox", "--json")
+    assert pulled.code == 0, pulled.stderr
+    assert pulled.json["events"] == 4
+    status = world.run("status", "hello/s", "--json").json
+    assert (status["delivered"], status["bounced"]) == (1, 1)
+    assert world.run("events", "pull", "--sandbox", "--json").json["events"] == 0
+
+
+def test_firehose_files_of_the_sandbox_are_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "firehose"
+    with open_world(tmp_path / "w", firehose_folder=folder, firehose_gzip=True) as world:
+        world.write_people(4)
+        assert world.launch().json["sent"] == 4
+        world.write_firehose()
+        told = world.run("events", "import", str(folder), "--json").json
+        assert told["events"] == 8
+        assert world.run("status", "hello/test", "--json").json["delivered"] == 4
+
+
+def test_mails_are_pulled_out_of_a_queue_and_what_is_none_is_kept_aside(newsletter: World) -> None:
+    newsletter.settings["AWS_ENDPOINT_URL_SQS"] = newsletter.server.url
+    head = "From: p@example.com\r\nTo: unsubscribe@acme.example\r\n"
+    mail = f"{head}Subject: {token_of(newsletter, 'person0@example.com')}\r\n\r\n"
+    received = {"notificationType": "Received", "mail": {"messageId": "m"}, "receipt": {}, "content": mail}
+    forged = {"Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:1:t", "Message": json.dumps(received)}
+    with closing(open_sqs(newsletter.server.url)) as sqs:
+        queue = sqs.create_queue(QueueName="inbound")["QueueUrl"]
+        for document in (received, forged, {"eventType": "Send"}):
+            sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(document))
+        pulled = newsletter.run("inbound", "pull", "--queue", queue, "--json")
+        assert pulled.code == 65, pulled.stderr
+        assert (pulled.json["mails"], pulled.json["suppressed"]) == (1, 1)
+        assert sum(pulled.json["refused"].values()) == 2
+        assert len(list((newsletter.folder / ".mailrun" / "inbound-refused").iterdir())) == 2
+        assert not sqs.receive_message(QueueUrl=queue).get("Messages")
+
+
+def test_without_the_campaigns_keys_there_is_no_server_that_would_refuse_every_link(world: World) -> None:
+    finished = world.run("unsubscribe-server", "--port", "0", "--json")
+    assert finished.code == 78
+    assert "MAILRUN_UNSUBSCRIBE_KEYS" in finished.json["error"]["remedy"]

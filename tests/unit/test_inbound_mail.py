@@ -1,0 +1,232 @@
+"""What inbound mail is taken for: in the order of reports, complaints, automatic answers, and people."""
+
+import mailbox
+from email.message import EmailMessage
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.clock import VirtualClock
+
+from engine.campaign.unsubscribe import TokenSigner
+from engine.feedback.envelopes import ForgedError
+from engine.feedback.inbound_intake import InboundIntake
+from engine.feedback.inbound_mail import Kind, read_mail
+from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
+from engine.ledger.database import open_ledger
+from engine.ledger.suppressions import iterate_suppressions
+
+SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
+TOKEN = SIGNER.sign("Ann@b.example", "news")
+
+
+def mail(body: str = "", **headers: str) -> bytes:
+    made = EmailMessage()
+    for name, value in {"From": "Ann <ann@b.example>", "To": "unsubscribe@acme.example", **headers}.items():
+        made[name.replace("_", "-")] = value
+    made.set_content(body)
+    return made.as_bytes()
+
+
+def report(kind: str, *parts: str, **headers: str) -> bytes:
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    body = "".join(f"--x\r\n{part}\r\n" for part in parts) + "--x--\r\n"
+    start = f"From: a@p.example\r\n{head}Content-Type: multipart/report; report-type={kind}; boundary=x\r\n\r\n"
+    return (start + body).encode()
+
+
+ARF = "Content-Type: message/feedback-report\r\n\r\nFeedback-Type: {kind}\r\nVersion: 1\r\nOriginal-Rcpt-To: {to}\r\n"
+OURS = f"Content-Type: message/rfc822\r\n\r\nSubject: Hi\r\nList-Unsubscribe: <https://a.example/u/{TOKEN}>\r\n\r\nx"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        mail(Subject=TOKEN),
+        mail(Subject=f"Re: unsubscribe {TOKEN}"),
+        mail(To=f"unsubscribe+{TOKEN}@acme.example"),
+        mail(f"please\n{TOKEN}\n"),
+    ],
+)
+def test_our_token_in_the_subject_a_recipient_or_alone_on_a_line_is_a_wish(raw: bytes) -> None:
+    read = read_mail(raw)
+    assert (read.kind, read.tokens) == (Kind.UNSUBSCRIBE, (TOKEN,))
+
+
+def test_a_long_token_that_a_mail_program_folds_is_found() -> None:
+    token = SIGNER.sign(f"{'long' * 15}@{'sub.' * 20}b.example", "a-long-topic-name")
+    folded = token[:60] + "\r\n " + token[60:]
+    raw = f"From: a@b.example\r\nTo: u@acme.example\r\nSubject: {folded}\r\n\r\n".encode()
+    assert read_mail(raw).tokens == (token,)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"Precedence": "auto_reply"},
+        {"X_Autoreply": "yes"},
+        {"Return_Path": "<>"},
+        {"From": "MAILER-DAEMON@p.example"},
+        {"Subject": f"Out of office: {TOKEN}"},
+        {"List_Id": "<news.acme.example>"},
+        {"X_Loop": "u@acme.example"},
+    ],
+)
+def test_an_automatic_answer_is_no_wish_even_with_our_token_in_it(headers: dict[str, str]) -> None:
+    assert read_mail(mail(TOKEN, **{"Subject": TOKEN, **headers})).kind is Kind.AUTOMATIC
+
+
+def test_a_delivery_report_is_no_wish_even_with_our_mail_in_it() -> None:
+    status = "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; p.example\r\n\r\nAction: failed\r\n"
+    read = read_mail(report("delivery-status", status, OURS, Subject=TOKEN, Auto_Submitted="auto-replied"))
+    assert (read.kind, read.tokens) == (Kind.DELIVERY_REPORT, ())
+
+
+def test_a_feedback_report_is_a_complaint_of_whom_our_token_names() -> None:
+    read = read_mail(report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS))
+    assert (read.kind, read.tokens, read.address) == (Kind.COMPLAINT, (TOKEN,), "ann@b.example")
+    assert read_mail(report("feedback-report", ARF.format(kind="not-spam", to="a@b.example"), OURS)).kind is Kind.OTHER
+
+
+def test_an_answer_that_quotes_our_mail_is_for_a_person_to_read() -> None:
+    quoted = f"What a nice offer!\n\nOn Monday Acme wrote:\n> unsubscribe\n> {TOKEN}\n"
+    assert read_mail(mail(quoted, Subject="Re: Hello")).kind is Kind.OTHER
+    link = f"see https://acme.example/u/{TOKEN} there"
+    assert read_mail(mail(link, Subject="Re: Hello")).kind is Kind.OTHER
+
+
+def test_the_bare_word_is_a_wish_of_its_sender() -> None:
+    read = read_mail(mail(Subject="Re: Unsubscribe"))
+    assert (read.kind, read.tokens, read.address) == (Kind.UNSUBSCRIBE, (), "ann@b.example")
+    assert read_mail(mail("please unsubscribe me!\n")).kind is Kind.UNSUBSCRIBE
+    assert read_mail(mail(Subject="Do not unsubscribe me, I love it")).kind is Kind.OTHER
+
+
+@given(st.binary(max_size=400))
+def test_bytes_that_are_no_mail_never_raise(raw: bytes) -> None:
+    read_mail(raw)
+
+
+HEADER = st.sampled_from(
+    ["From", "To", "Subject", "Content-Type", "Content-Transfer-Encoding", "Return-Path", "Auto-Submitted", "Date"]
+)
+VALUE = st.one_of(
+    st.text(max_size=60),
+    st.sampled_from(
+        [
+            "multipart/report; report-type=feedback-report; boundary=x",
+            "multipart/mixed; boundary=",
+            "text/plain; charset=nonsense",
+            "message/rfc822",
+            "=?utf-8?q?=FF?= =?x?b?!?=",
+            "base64",
+            "quoted-printable",
+            "<>",
+            TOKEN,
+        ]
+    ),
+)
+
+
+@given(st.lists(st.tuples(HEADER, VALUE), max_size=8), st.text(max_size=200))
+def test_hostile_headers_never_raise(headers: list[tuple[str, str]], body: str) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    read_mail((lines + "\r\n" + body + f"\r\n--x\r\n{lines}\r\n{body}\r\n--x--").encode("utf-8", "surrogateescape"))
+
+
+@given(st.integers(0, 600))
+def test_a_cut_mail_never_raises_and_suppresses_nobody_else(length: int) -> None:
+    whole = report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS)
+    assert set(read_mail(whole[:length]).tokens) <= {TOKEN}
+
+
+def intake(folder: Path, clock: VirtualClock, mailed: set[str], forgotten: set[str] = frozenset()) -> InboundIntake:  # type: ignore[assignment]
+    ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+    return InboundIntake(ledger, SIGNER, lambda keys: set(keys) & mailed, lambda key: key in forgotten, clock)
+
+
+def listed(desk: InboundIntake) -> set[tuple[str, str, str]]:
+    with desk.ledger.read() as tx:
+        found = {(one.key, one.topic, one.reason) for block in iterate_suppressions(tx) for one in block}
+    desk.ledger.close()
+    return found
+
+
+def test_wishes_and_complaints_become_suppressions_of_those_whom_we_mailed_alone(
+    tmp_path: Path, clock: VirtualClock
+) -> None:
+    desk = intake(tmp_path, clock, {"ann@b.example"})
+    forged = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("eve@b.example", "news")
+    desk.take(
+        [
+            mail(Subject=TOKEN),
+            mail(Subject=TOKEN),
+            mail(Subject=forged),
+            mail(Subject="unsubscribe"),
+            mail(Subject="unsubscribe", From="stranger@x.example"),
+            report("feedback-report", ARF.format(kind="abuse", to="never@mailed.example")),
+            report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS),
+            b"\x00\x01",
+            mail("hello", Subject="Hi"),
+        ]
+    )
+    tally = desk.tally
+    # A complaint and the wish without a topic are both of all mail, and the weightier reason stays.
+    assert listed(desk) == {("ann@b.example", "news", "unsubscribe"), ("ann@b.example", "", "complaint")}
+    assert (tally.forged, tally.never_mailed) == (1, 2)
+    assert tally.kinds["broken"] == 1
+
+
+def test_a_complaint_is_for_all_mail_and_who_was_forgotten_leaves_no_trace(tmp_path: Path, clock: VirtualClock) -> None:
+    desk = intake(tmp_path, clock, set(), {"gone@b.example"})
+    gone = mail(Subject=SIGNER.sign("gone@b.example", "news"))
+    desk.take([report("feedback-report", ARF.format(kind="abuse", to="x@b.example"), OURS), gone])
+    assert listed(desk) == {("ann@b.example", "", "complaint")}
+
+
+def test_mails_are_read_of_files_mboxes_maildirs_and_folders(tmp_path: Path) -> None:
+    box = mailbox.mbox(tmp_path / "box")
+    for number in range(3):
+        box.add(mail(f"From me\n\nFrom here on {number}\n", Subject=f"m{number}"))
+    box.close()
+    directory = mailbox.Maildir(tmp_path / "dir")
+    directory.add(mail(Subject="in a Maildir"))
+    directory.close()
+    (tmp_path / "dir" / "tmp" / "half").write_bytes(b"not yet")
+    (tmp_path / "dir" / "AMAZON_SES_SETUP_NOTIFICATION").write_bytes(b"x")
+    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path / "box"))] == [Kind.OTHER] * 3
+    bodies = [raw for _, raw in read_mails(str(tmp_path / "box"))]
+    assert all(b"\nFrom here on" in raw for raw in bodies)
+    assert len(list(read_mails(str(tmp_path / "dir")))) == 1
+
+
+def notification(**more: object) -> str:
+    receipt = {"action": {"type": "S3", "bucketName": "b", "objectKey": "k"}}
+    document = {"notificationType": "Received", "mail": {"messageId": "m1"}, "receipt": receipt, **more}
+    return orjson.dumps(document).decode()
+
+
+def test_a_notification_holds_the_mail_or_names_its_object() -> None:
+    def accept(_: object) -> None:
+        """Every envelope is right."""
+
+    def refuse(_: object) -> None:
+        raise ForgedError("its signature is not that of its text")
+
+    def fetch(bucket: str, key: str) -> bytes:
+        return f"{bucket}/{key}".encode()
+
+    assert open_notification(notification(content="Subject: x\n\n"), accept, fetch) == ("m1", b"Subject: x\n\n")
+    assert open_notification(notification(), accept, fetch) == ("m1", b"b/k")
+    wrapped = orjson.dumps({"Type": "Notification", "Message": notification()})
+    assert open_notification(wrapped, accept, fetch) == ("m1", b"b/k")
+    with pytest.raises(ForgedError):
+        open_notification(wrapped, refuse, fetch)
+    notice = "Successfully validated SNS topic for Amazon SES event publishing."
+    assert open_notification(notice, accept, fetch) is None
+    for wrong in ("x", "[]", "{}", '{"notificationType":"Received","mail":3}', notification(receipt=None)):
+        with pytest.raises(NoMailError):
+            open_notification(wrong, accept, fetch)

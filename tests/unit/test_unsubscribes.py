@@ -1,0 +1,143 @@
+"""What an unsubscribe link answers: a page that changes nothing, and one click that is written down first."""
+
+import base64
+
+import pytest
+
+from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import PausedError
+from engine.feedback.unsubscribes import MOST_BODY_BYTES, Answer, Meaning, Request, answer, answer_event, is_one_click
+
+OLD, NEW = b"an-older-key-of-32-characters-xx", b"the-newer-key-of-32-characters-x"
+SIGNER = TokenSigner([NEW, OLD])
+TOKEN = SIGNER.sign("Ann@b.example", "news")
+FORM = "application/x-www-form-urlencoded"
+CLICK = b"List-Unsubscribe=One-Click"
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.outs: list[tuple[str, str]] = []
+
+    def __call__(self, address: str, topic: str) -> None:
+        self.outs.append((address, topic))
+
+
+def ask(desk: Desk, method: str, target: str, body: bytes = b"", content_type: str = FORM) -> Answer:
+    return answer(Request(method, target, content_type, body), SIGNER, desk)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_changes_nothing(method: str) -> None:
+    desk = Desk()
+    reply = ask(desk, method, f"/u/{TOKEN}", CLICK)
+    assert (reply.status, reply.meaning, desk.outs) == (200, Meaning.PAGE, [])
+
+
+@pytest.mark.parametrize(
+    "target", [f"/u/{TOKEN}", f"/u/{TOKEN}/", f"/u?t={TOKEN}", f"/u?a=b&token={TOKEN}", f"/?{TOKEN}", f"/{TOKEN}?utm=x"]
+)
+def test_one_click_unsubscribes_wherever_the_link_has_its_token(target: str) -> None:
+    desk = Desk()
+    reply = ask(desk, "POST", target, CLICK)
+    assert (reply.status, desk.outs) == (200, [("Ann@b.example", "news")])
+
+
+def test_a_link_signed_by_an_earlier_key_is_honoured() -> None:
+    desk = Desk()
+    ask(desk, "POST", f"/u/{TokenSigner([OLD]).sign('b@b.example', 'news')}", CLICK)
+    assert desk.outs == [("b@b.example", "news")]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        TOKEN[:-1],
+        TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"),
+        TOKEN.replace("1.", "2.", 1),
+        TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "news"),
+        "%00" * 100,
+        "é",
+    ],
+)
+def test_a_token_that_we_did_not_sign_changes_nothing(token: str) -> None:
+    desk = Desk()
+    reply = ask(desk, "POST", f"/u/{token}", CLICK)
+    assert (reply.status, reply.meaning, desk.outs) == (404, Meaning.NO_TOKEN, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", FORM),
+        (b"List-Unsubscribe=Two-Clicks", FORM),
+        (b"List-Unsubscribe=One-Click&List-Unsubscribe=No", FORM),
+        (CLICK, "application/json"),
+        (b"\xff\xfe", FORM),
+        (b"a=b&" * 500, FORM),
+    ],
+)
+def test_a_post_that_is_no_one_click_changes_nothing(body: bytes, content_type: str) -> None:
+    desk = Desk()
+    reply = ask(desk, "POST", f"/u/{TOKEN}", body, content_type)
+    assert (reply.status, reply.meaning, desk.outs) == (400, Meaning.NOT_ONE_CLICK, [])
+
+
+def test_both_encodings_of_forms_are_one_click() -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
+    assert is_one_click("multipart/form-data; boundary=x", part)
+    assert not is_one_click("multipart/form-data", part)
+    assert is_one_click("Application/X-WWW-Form-URLencoded; charset=UTF-8", CLICK)
+
+
+def test_what_is_too_large_or_another_method_is_refused() -> None:
+    desk = Desk()
+    assert ask(desk, "POST", f"/u/{TOKEN}", b"x" * (MOST_BODY_BYTES + 1)).status == 413
+    assert ask(desk, "POST", "/u/" + "x" * 5000, CLICK).status == 413
+    reply = ask(desk, "DELETE", f"/u/{TOKEN}")
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert not desk.outs
+
+
+def test_a_ledger_that_cannot_be_reached_is_no_success() -> None:
+    def away(_: str, __: str) -> None:
+        raise PausedError("the ledger is away", remedy="wait")
+
+    reply = answer(Request("POST", f"/u/{TOKEN}", FORM, CLICK), SIGNER, away)
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
+
+
+def test_no_answer_shows_the_address_the_token_or_the_topic() -> None:
+    for method, body in (("GET", b""), ("POST", CLICK), ("POST", b"")):
+        reply = ask(Desk(), method, f"/u/{TOKEN}", body)
+        for secret in (b"b.example", TOKEN.encode(), b"news"):
+            assert secret not in reply.body
+        assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+        assert reply.headers["Cache-Control"] == "no-store"
+        assert reply.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_an_event_of_a_function_url_is_answered_as_the_request_would_be(*, is_encoded: bool) -> None:
+    desk = Desk()
+    event = {
+        "version": "2.0",
+        "rawPath": f"/u/{TOKEN}",
+        "rawQueryString": "",
+        "headers": {"Content-Type": FORM},
+        "requestContext": {"http": {"method": "POST", "path": f"/u/{TOKEN}"}},
+        "body": base64.b64encode(CLICK).decode() if is_encoded else CLICK.decode(),
+        "isBase64Encoded": is_encoded,
+    }
+    reply = answer_event(event, SIGNER, desk)
+    assert reply["statusCode"] == 200
+    assert desk.outs == [("Ann@b.example", "news")]
+
+
+@pytest.mark.parametrize("event", [{}, {"requestContext": None, "headers": []}, {"body": 3, "isBase64Encoded": True}])
+def test_an_event_that_is_none_is_answered_and_changes_nothing(event: dict[str, object]) -> None:
+    desk = Desk()
+    assert answer_event(event, SIGNER, desk)["statusCode"] in (404, 405)
+    assert not desk.outs
