@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection, and_, case, func, or_, select
 
 from engine.ledger.runs import OVER
-from engine.ledger.schema import decision_table, feedback_domain_table, lease_table, run_table
+from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
 
 HEARD = ("proven", "delivered", "bounced", "soft_bounced", "complained")
 SEEN = "seen"  # in the detail of a decision
@@ -50,10 +50,10 @@ def sum_runs(tx: Connection, runs: Collection[str]) -> dict[str, Counts]:
 
 
 def list_recent(tx: Connection, since: datetime) -> list[str]:
-    """List the runs to real people that have sent since a time."""
+    """List the runs to real people that were under way since a time; one that has long been paused is not."""
     table = run_table.c
-    unfinished = and_(table.started_at.is_not(None), table.state.not_in(OVER))
-    recent = select(table.name).where(table.sandbox.is_(False), or_(unfinished, table.finished_at >= since))
+    begun = and_(table.state.not_in(OVER), or_(table.state == RunState.SENDING, table.started_at >= since))
+    recent = select(table.name).where(table.sandbox.is_(False), or_(begun, table.finished_at >= since))
     return list(tx.execute(recent.order_by(table.name)).scalars())
 
 

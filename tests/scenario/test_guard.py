@@ -43,6 +43,20 @@ def test_a_bad_audience_is_paused_by_its_bounces_and_goes_on_by_a_persons_word_a
         check_invariants(world)
 
 
+def test_complaints_stop_all_workers_of_a_run(tmp_path: Path):
+    behaviour = {"default": {"complaints": {"abuse": 0.2}}}
+    with open_feedback_world(tmp_path, behaviour, max_send_rate=50.0) as world:
+        world.write_people(3000)
+        with pulling(world):
+            paused = world.launch("--workers", "2")
+        assert (paused.code, paused.json["paused_by"], paused.json["workers"]) == (75, "guard", 0)
+        assert "[guard] max_complaint_rate is 0.10%" in paused.json["reason"]
+        assert paused.json["sent"] < 1500
+        assert check_invariants(world)[Outcome.SENT] == paused.json["sent"]
+        assert world.run("work", RUN, "--json").code == 75  # another worker does not go on either
+        assert len(world.accepted()) == paused.json["sent"]
+
+
 def test_a_new_run_is_paused_before_its_first_message_by_what_the_account_did(tmp_path: Path):
     with open_feedback_world(tmp_path, BAD_AUDIENCE) as world:
         world.write_people(300)
