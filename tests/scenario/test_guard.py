@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from support.invariants import check_invariants
 from support.pulled import add_to_campaign, list_turns, open_feedback_world, pulling
-from support.world import RUN, wait_until
+from support.world import RUN, finish, wait_until
 
 from engine.ledger.journal import Outcome
 
@@ -70,6 +70,23 @@ def test_a_new_run_is_paused_before_its_first_message_by_what_the_account_did(tm
         assert len(world.accepted()) == before
         world.run("resume", "hello/next")
         assert world.run("launch", "hello", "--key", "next", "--json").code == 0
+
+
+def test_an_account_that_comes_under_review_while_a_run_sends_pauses_it(tmp_path: Path):
+    with open_feedback_world(tmp_path, {}, max_send_rate=5.0) as world:
+        world.write_people(400)
+        process = world.start_launch()
+        world.wait_for_accepted(5, process)
+        world.change_sandbox(enforcement_status="PROBATION")
+        paused = finish(process)
+        assert (paused.code, paused.json["paused_by"]) == (75, "guard")
+        assert "its EnforcementStatus is PROBATION" in paused.json["reason"]
+        world.run("resume", RUN)
+        world.change_sandbox(max_send_rate=10_000)
+        finished = world.launch()  # it is under review still, and a person has said to go on
+        assert (finished.code, finished.json["sent"]) == (0, 400)
+        assert "PROBATION" in finished.stderr
+        check_invariants(world)
 
 
 def test_who_is_suppressed_before_their_turn_is_not_mailed_and_the_outcome_says_why(tmp_path: Path, ledger_url: str):
