@@ -5,13 +5,14 @@
 
 import sys
 
-from bench import audience, carriers, delivery, feedback, lag, launch, ledger, preview, rates, render, sandbox
+from bench import audience, carriers, delivery, feedback, guard, lag, launch, ledger, preview, rates, render, sandbox
 
 BENCHMARKS = {
     "audience": audience.main,
     "carriers": carriers.main,
     "delivery": delivery.main,
     "feedback": feedback.main,
+    "guard": guard.main,
     "lag": lag.main,
     "launch": launch.main,
     "ledger": ledger.main,

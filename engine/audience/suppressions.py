@@ -1,5 +1,6 @@
 """Who must not be mailed: suppression files and the ledger's own list, set aside by partition."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +185,18 @@ def _divide(entries: pl.DataFrame, topic: str | None, partitions: Partitions) ->
 def _applies(topic: str | None) -> pl.Expr:
     to_all = (pl.col("topic").fill_null("") == "") | pl.col("reason").fill_null("").str.contains(_REGARDLESS_OF_TOPIC)
     return to_all if topic is None else to_all | (pl.col("topic").str.to_lowercase() == topic.strip().lower())
+
+
+def applies(item: Suppression, topic: str | None) -> bool:
+    """Tell whether one entry of the ledger's list applies to a campaign, by the same rules.
+
+    Args:
+        item: the entry.
+        topic: the campaign's; None where opt-outs from topics do not apply.
+    """
+    if not item.topic or re.search(_REGARDLESS_OF_TOPIC, f"{item.reason}, {item.source}"):
+        return True
+    return topic is not None and item.topic.lower() == topic.strip().lower()
 
 
 def _in_words(name: str) -> pl.Expr:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +25,8 @@ _KEY_FORMATS = {"date": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "hour": 
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._-]{1,78}")  # SESv2 Attachment.ContentId, and safe in <img src="cid:…">
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _COLUMN = "column:"
+_WAIT = re.compile(r"(\d{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 TOKEN_PLACEHOLDER = re.compile(r"\{\{\s*token\s*\}\}")
 
@@ -54,6 +56,11 @@ def _check_inline_path(path: str) -> None:
 def _check_locale(tag: str) -> None:
     if normalise_tag(tag) is None or parse_locale(normalise_tag(tag) or "") is None:
         raise ValueError("no known locale", "write it as vi or vi-VN")
+
+
+def _check_wait(text: str) -> None:
+    if not _WAIT.fullmatch(text):
+        raise ValueError("no time to wait", "write it as 90s, 30m, 2h or 1d")
 
 
 def _check_key_template(template: str) -> None:
@@ -242,6 +249,21 @@ class GuardSpec(Section):
     max_bounce_rate: Share = 0.05
     max_complaint_rate: Share = 0.001
     max_failure_rate: Share = 0.02
+    max_refusal_rate: Share | None = None
+
+
+class CanarySpec(Section):
+    """`[canary]`: the first part of a run, whose events decide whether the rest follows."""
+
+    recipients: int = Field(default=1000, ge=1, description="how many go out first")
+    wait: Annotated[str, _checked(_check_wait)] = Field(default="30m", description="how long events are awaited")
+
+    @property
+    def wait_time(self) -> timedelta:
+        """How long events are awaited."""
+        found = _WAIT.fullmatch(self.wait)
+        assert found is not None  # noqa: S101 - checked
+        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 class CampaignSpec(Section):
@@ -262,6 +284,7 @@ class CampaignSpec(Section):
     domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="caps of receiver domains")
     warmup: WarmupSpec | None = Field(default=None, description="daily caps of a new domain or IP address")
     guard: GuardSpec = GuardSpec()
+    canary: CanarySpec | None = Field(default=None, description="the first part goes out, and is waited for")
 
     @property
     def signs_links(self) -> bool:

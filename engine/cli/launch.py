@@ -16,12 +16,13 @@ from engine.cli.options import Common, campaign_options, common_options
     metavar="N",
     help="Send with N processes; without it one, and more once one is not enough.",
 )
+@click.option("--approve", is_flag=True, help="Let the rest follow the canary, or go on after the guard; recorded.")
 @common_options
-def launch(campaign: str, common: Common, *, yes: bool, workers: int | None, **changes: Any) -> int:
+def launch(campaign: str, common: Common, *, yes: bool, workers: int | None, approve: bool, **changes: Any) -> int:
     """Plan CAMPAIGN and send it; launching the same key again goes on, or says that it is finished.
 
     Ctrl-C or SIGTERM stops in order: what is in flight ends, exit code 75; a second one stops at once.
     """
     from engine.cli.launching import launch_campaign  # noqa: PLC0415 - keeps --help fast
 
-    return launch_campaign(campaign, common, yes=yes, workers=workers, **changes)
+    return launch_campaign(campaign, common, yes=yes, workers=workers, approve=approve, **changes)

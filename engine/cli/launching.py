@@ -14,9 +14,10 @@ from engine.cli.compose import find_campaign_folder, make_plan_request, open_pla
 from engine.cli.endpoints import open_endpoint
 from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
-from engine.cli.printing import print_json, print_lines, repeat_command
+from engine.cli.printing import name_command, print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
 from engine.errors import ExitCode
+from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run.launch import Confirm, Forecast, LaunchRequest
@@ -25,8 +26,15 @@ from engine.run.work import Launched, WorkRequest
 from engine.run.work import work as work_run
 
 
-def launch_campaign(
-    campaign: str, common: Common, *, yes: bool, sandbox: bool, workers: int | None, **changes: Any
+def launch_campaign(  # noqa: PLR0913 - one for each option
+    campaign: str,
+    common: Common,
+    *,
+    yes: bool,
+    sandbox: bool,
+    workers: int | None,
+    approve: bool,
+    **changes: Any,
 ) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
@@ -50,6 +58,7 @@ def launch_campaign(
                         read_keys=partial(read_signing_keys, place),
                         clock=place.clock,
                         confirm=_make_confirm(yes=yes or sandbox),
+                        approve=approve,
                         begin=progress.begin,
                         count=progress.count,
                         settings=place.settings,
@@ -115,11 +124,14 @@ def _make_confirm(*, yes: bool) -> Confirm:
 
 def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
-    if not launched.sent_now:
+    if not launched.sent_now and accounts.state != RunState.PAUSED:
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield f"paused: {accounts.reason}"
+        if accounts.paused_by == GUARD:
+            yield f"look at the figures: {name_command()} status {accounts.run}; to go on all the same, first:"
+            yield f"  {name_command()} resume {accounts.run}"
         yield f"to go on: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from engine.campaign.lint import Findings, Severity
 from engine.cli.printing import print_lines, repeat_command
@@ -113,6 +114,17 @@ def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> st
     """Write counts in words: `12 refused, 1 in doubt`."""
     shown = [o for o in outcomes if outcomes[o] and (o in LOSSES or not only_losses)]
     return ", ".join(f"{outcomes[o]:,} {o.replace('_', ' ')}" for o in shown)
+
+
+def format_canary(canary: Mapping[str, Any]) -> str:
+    """Write where a run's canary is."""
+    came_back = f"{canary['heard']:,} heard of, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
+    stage = {
+        "sending": "goes out",
+        "waiting": f"has gone out; events are awaited until {canary['until']}",
+        "open": f"is through, opened by {canary['opened_by']}",
+    }[canary["stage"]]
+    return f"canary: the first {canary['recipients']:,} {stage}; {came_back}"
 
 
 def format_vitals(vitals: Mapping[str, float]) -> str:

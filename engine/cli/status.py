@@ -14,9 +14,12 @@ def status(run: str | None, common: Common) -> None:
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.ledger.decisions import list_decisions  # noqa: PLC0415
+    from engine.ledger.runs import OVER  # noqa: PLC0415
     from engine.ledger.workers import read_vitals  # noqa: PLC0415
     from engine.run.accounting import list_accounts, require_accounts, require_run  # noqa: PLC0415
+    from engine.run.canary import describe_canary  # noqa: PLC0415
     from engine.run.changes import list_changes  # noqa: PLC0415
+    from engine.run.guarding import judge_now  # noqa: PLC0415
 
     with open_place(common) as place, place.ledger.read() as tx:
         now = place.clock.now()
@@ -24,13 +27,20 @@ def status(run: str | None, common: Common) -> None:
             accounts = require_accounts(tx, run, place.store, now)
             changes = list_changes(require_run(tx, run), place.store, place.settings.workspace)
             decisions, vitals = list_decisions(tx, run), read_vitals(tx, run, now)
+            known = require_run(tx, run)
+            findings = [] if known.state in OVER else judge_now(tx, known, place.store, now, vitals)
+            canary = describe_canary(tx, known, place.store)
             if common.json:
                 told = [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in decisions]
-                print_json(accounts.to_json() | {"vitals": vitals, "changes": changes, "decisions": told})
+                guard = [finding.to_json() for finding in findings]
+                more = {"vitals": vitals, "guard": guard, "canary": canary, "changes": changes, "decisions": told}
+                print_json(accounts.to_json() | more)
             else:
                 output.print_accounts(accounts)
                 print_lines(
                     *([f"{accounts.reason}"] if accounts.reason else []),
+                    *([output.format_canary(canary)] if canary else []),
+                    *(f"guard, {finding.level}: {finding.describe()}" for finding in findings),
                     *map(output.format_vitals, vitals),
                     *(f"changed since the launch, and not sent: {change}" for change in changes),
                     *(f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in decisions),

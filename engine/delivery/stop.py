@@ -9,7 +9,8 @@ class StopCause(StrEnum):
     """Why a worker stops before its run is finished."""
 
     SIGNAL = "signal"  # SIGTERM or SIGINT
-    PAUSED = "paused"  # the account, the guard or a person paused the run
+    PAUSED = "paused"  # the account or a person paused the run; launching again goes on
+    GUARDED = "guarded"  # the guard did: it goes on once a person has said so
     OVER = "over"  # the run was cancelled, or others finished it
     ERROR = "error"  # ledger, store or a bug: the exception is kept
 

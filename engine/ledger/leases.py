@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, literal, null, or_, select, true, update
 from sqlalchemy.engine import Row
 
 from engine.errors import DataError
@@ -61,6 +61,7 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
     live: Collection[str],
     holding: Collection[int] = (),
     skipped: Collection[int] = (),
+    last: int | None = None,
 ) -> Lease | None:
     """Take the next lease that nobody alive owns; those begun by others first. None where there is none.
 
@@ -74,6 +75,7 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
         holding: the ordinals that `worker` knows to be its own. One that is its own in the ledger alone was taken by
             a transaction whose answer was lost, and is taken again.
         skipped: ordinals that are not wanted now.
+        last: the last ordinal that is wanted; None for any.
     """
     next_ordinal = (
         select(lease_table.c.ordinal)
@@ -82,6 +84,7 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
             lease_table.c.run == run,
             lease_table.c.settled_at.is_(None),
             lease_table.c.ordinal.not_in(skipped),
+            true() if last is None else lease_table.c.ordinal <= last,
             run_table.c.state == RunState.SENDING,
             or_(
                 lease_table.c.worker.is_(None),
@@ -226,6 +229,13 @@ def count_unsettled(tx: Connection, run: str) -> int:
     """Count the leases that are still open or free."""
     unsettled = select(func.count()).where(lease_table.c.run == run, lease_table.c.settled_at.is_(None))
     return tx.execute(unsettled).scalar_one()
+
+
+def list_settled_until(tx: Connection, run: str, last: int) -> frozenset[int]:
+    """List the ordinals up to `last` of leases that are settled."""
+    table = lease_table.c
+    settled = select(table.ordinal).where(table.run == run, table.ordinal <= last, table.settled_at.is_not(None))
+    return frozenset(tx.execute(settled).scalars())
 
 
 def count_free(tx: Connection, run: str) -> int:

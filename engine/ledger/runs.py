@@ -12,6 +12,7 @@ from engine.ledger.database import insert_unless_there
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
+GUARD = "guard"  # who paused a run that went wrong; it is no person: workers end, and do not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _to_run(row: Row[tuple[object, ...]]) -> Run:
 def start_run(tx: Connection, name: str, now: datetime) -> None:
     """A worker begins: planned or paused becomes sending; the first start keeps its time.
 
-    What a person paused stays paused until a person resumes it.
+    What a person or the guard paused stays paused until a person resumes it.
     """
     tx.execute(
         update(run_table)
@@ -99,12 +100,15 @@ def start_run(tx: Connection, name: str, now: datetime) -> None:
     )
 
 
-def pause_run(tx: Connection, name: str, reason: str) -> None:
-    """Stop a run for a reason; every worker sees it with its next heartbeat."""
+def pause_run(tx: Connection, name: str, reason: str, *, paused_by: str | None = None) -> None:
+    """Stop a run for a reason; every worker sees it with its next heartbeat.
+
+    Where somebody paused it (`GUARD`), it goes on only when a person has resumed it.
+    """
     tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state == RunState.SENDING)
-        .values(state=RunState.PAUSED, reason=reason)
+        .values(state=RunState.PAUSED, reason=reason, paused_by=paused_by)
     )
 
 

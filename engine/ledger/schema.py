@@ -65,7 +65,7 @@ run_table = Table(
     Column("name", String(129), primary_key=True),  # CAMPAIGN/KEY
     Column("state", String(16), nullable=False),
     Column("reason", Text),  # why it is paused or cancelled
-    Column("paused_by", Text),  # the person who paused it: workers wait for `resume`; null where mailrun itself did
+    Column("paused_by", Text),  # the person who paused it, or `guard`: until `resume`; null where mailrun itself did
     Column("sandbox", Boolean, nullable=False),  # sent to the embedded sandbox, never to be mixed with the real SES
     Column("folder", Text, nullable=False),  # within the store
     Column("manifest_digest", String(64), nullable=False),  # sha256 of run.json

@@ -33,7 +33,7 @@ class Pulse:
     """What a worker learns with its heartbeat.
 
     Attributes:
-        paused_by: the person who paused the run; its workers wait.
+        paused_by: the person who paused the run: its workers wait; or the guard: they end.
         workers_on_account: how many share the account's rate, at least one.
     """
 

@@ -18,6 +18,7 @@ class Accounts:
         run: CAMPAIGN/KEY.
         state: the run's state.
         reason: why it is paused or cancelled.
+        paused_by: who paused it, a person or `guard`; None where it goes on with the next launch.
         rows_read: rows of the audience.
         accepted: recipients of the plan.
         excluded: reason -> rows.
@@ -40,6 +41,7 @@ class Accounts:
     finished_at: datetime | None = None
     store: Path | str
     workers: int = 0
+    paused_by: str | None = None
     feedback: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, outcome: Outcome) -> int:
@@ -64,6 +66,7 @@ class Accounts:
             "run": self.run,
             "state": self.state,
             "reason": self.reason,
+            "paused_by": self.paused_by,
             "rows_read": self.rows_read,
             "accepted": self.accepted,
             "excluded": dict(self.excluded),

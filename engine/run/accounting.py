@@ -47,6 +47,7 @@ def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
         run=run.name,
         state=run.state,
         reason=run.reason,
+        paused_by=run.paused_by,
         rows_read=run.rows_read,
         accepted=run.accepted,
         excluded=run.excluded,

@@ -9,8 +9,11 @@ from engine.errors import UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.evidence import describe_seen
 from engine.ledger.runs import Run
 from engine.run.accounting import require_run
+from engine.run.canary import APPROVED
+from engine.run.guarding import RECENT
 
 
 def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
@@ -28,8 +31,25 @@ def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
 
 
 def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
-    """Let a paused run go on, whoever paused it; raises as pause."""
+    """Let a paused run go on, whoever paused it; raises as pause.
+
+    Where the guard did, what has come back until now is seen, and does not pause the run, or others, again.
+    """
     return _decide(ledger, name, "resume", clock, lambda tx: runs.continue_run(tx, name), "")
+
+
+def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
+    """Open a run's gate by hand: the rest follows its canary, and what has come back until now is seen.
+
+    What the guard or the canary paused goes on; what a person paused stays paused. Raises as pause.
+    """
+
+    def act(tx: Connection) -> bool:
+        if require_run(tx, name).paused_by in (None, runs.GUARD):
+            runs.continue_run(tx, name)
+        return True
+
+    return _decide(ledger, name, APPROVED, clock, act, "")
 
 
 def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
@@ -44,11 +64,13 @@ def _decide(  # noqa: PLR0913, PLR0917 - three commands in one form
 ) -> Run:
     with ledger.write() as tx:
         run = require_run(tx, name)
+        sees = what == APPROVED or (what == "resume" and run.paused_by == runs.GUARD)
+        seen = describe_seen(tx, name, clock.now() - RECENT) if sees else {}
         if run.state in runs.OVER:
             raise UsageError(
                 f"the run {name} is {run.state}: there is nothing to {what}", where="RUN", remedy="see: mailrun status"
             )
         if act(tx):
-            detail = {"reason": reason, "state": run.state.value}
+            detail = {"reason": reason, "state": run.state.value} | seen
             record_decision(tx, Decision(name, clock.now(), whoami(), what, detail))
         return require_run(tx, name)

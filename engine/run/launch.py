@@ -18,7 +18,7 @@ from engine.delivery.window import find_deadline
 from engine.errors import UsageError
 from engine.ledger import runs
 from engine.ledger.runs import Run
-from engine.run import content_check, planning, preflight
+from engine.run import content_check, control, planning, preflight
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.changes import find_changes
 from engine.run.marks import refuse_if_ledger_is_behind
@@ -68,10 +68,12 @@ class LaunchRequest(Surroundings):
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
         confirm: asked once, before a new run is frozen; False calls it off.
+        approve: open the gate of the run's canary by hand.
     """
 
     plan: PlanRequest
     confirm: Confirm
+    approve: bool = False
 
 
 async def launch(request: LaunchRequest) -> Launched:
@@ -86,7 +88,9 @@ async def launch(request: LaunchRequest) -> Launched:
 
 async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     known = _find_run(request)
-    if known is not None and known.state in runs.OVER:
+    if request.approve:
+        known = _approve(request, known)
+    if known is not None and (known.state in runs.OVER or known.paused_by == runs.GUARD):
         return Launched(read_accounts(request, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request)
@@ -105,6 +109,22 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         if not stop.requested:
             await send(request, frozen, quota, way, stop)
     return Launched(read_accounts(request, request.plan.name), sent_now=True)
+
+
+def _approve(request: LaunchRequest, known: Run | None) -> Run:
+    """Open the gate by hand.
+
+    Raises:
+        UsageError: there is no gate to open.
+    """
+    if known is None:
+        what, remedy = f"there is no run {request.plan.name}: nothing to approve", "launch it without --approve"
+        raise UsageError(what, where="--approve", remedy=remedy)
+    campaign = load_frozen_campaign(planning.open_run(known, request.store))
+    if campaign.spec.canary is None and known.paused_by != runs.GUARD:
+        what = f"the run {known.name} has no [canary], and the guard has not paused it: nothing to approve"
+        raise UsageError(what, where="--approve", remedy="launch it without --approve")
+    return control.approve(request.ledger, known.name, clock=request.clock)
 
 
 def _find_run(request: LaunchRequest) -> Run | None:

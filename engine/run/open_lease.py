@@ -64,6 +64,9 @@ class OpenLease:
         doubtful: rows to be sent again although one of those may have been accepted.
         in_flight: tasks that work on its rows.
         lost: it has a newer owner.
+        looked_at: row -> monotonic time at which the suppression list was asked for it last.
+        suppressed: row -> why it is on that list.
+        part: so many of its first rows are sent to, and no others yet; None for all.
     """
 
     lease: Lease
@@ -74,19 +77,56 @@ class OpenLease:
     doubtful: frozenset[int]
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     lost: bool = False
+    looked_at: dict[int, float] = field(default_factory=dict)
+    suppressed: dict[int, str] = field(default_factory=dict)
+    part: int | None = None
+    _spread: pl.DataFrame | None = None
+    _places: dict[int, int] | None = None
 
     @property
     def complete(self) -> bool:
         """Tell whether every row has its outcome."""
         return len(self.results) == self.recipients.height
 
+    @property
+    def part_complete(self) -> bool:
+        """Tell whether every row of its part has its outcome."""
+        return all(row in self.results for row in self._part_rows["row"])
+
+    @property
+    def _part_rows(self) -> pl.DataFrame:
+        return self.recipients if self.part is None else self.recipients.head(self.part)
+
     def left(self) -> Iterator[Recipient]:
         """Yield the recipients without an outcome, in the plan's order but for receiver domains, which are spread."""
         return (
             recipient
-            for recipient in iterate_recipients(spread_domains(self.recipients), self.columns)
+            for recipient in iterate_recipients(self._turns_of_part, self.columns)
             if recipient.row not in self.results
         )
+
+    def list_next(self, row: int, count: int) -> dict[int, str]:
+        """List a row and those that follow it in their turn and have no outcome: row -> key of the address.
+
+        Args:
+            row: of this lease.
+            count: how many rows at most are looked at.
+        """
+        if self._places is None:
+            self._places = dict(zip(self._in_turn["row"], range(self._in_turn.height), strict=True))
+        place = self._places[row]
+        some = self._in_turn.select("row", "key").slice(place, count)
+        return {each: key for each, key in some.iter_rows() if each not in self.results and key is not None}
+
+    @property
+    def _turns_of_part(self) -> pl.DataFrame:
+        return self._in_turn if self.part is None else spread_domains(self._part_rows)
+
+    @property
+    def _in_turn(self) -> pl.DataFrame:
+        if self._spread is None:
+            self._spread = spread_domains(self.recipients)
+        return self._spread
 
 
 def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:

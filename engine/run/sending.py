@@ -29,10 +29,13 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.canary import make_canary
+from engine.run.guarding import EventGuard
 from engine.run.hands import Hands
 from engine.run.limits import Limits
 from engine.run.marks import Marks
 from engine.run.planning import FrozenRun
+from engine.run.suppressed import Watchlist, find_topic
 from engine.run.warmup import WarmupDay
 from engine.run.watch import Watch
 from engine.run.worker import Tools, Worker
@@ -91,6 +94,9 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
     caps = {domain: DomainCap(cap.max_rate) for domain, cap in spec.domains.items()}
     pacer = Pacer(limits.ceiling, clock.monotonic(), jitter=draw_jitter())
     lag, concurrency = LagMeter(), Concurrency(min(find_most(), sending.transport.most_calls))
+    failures = FailureGuard(spec.guard.max_failure_rate, spec.guard.max_refusal_rate)
+    events = EventGuard(run=frozen.run.name, sandbox=frozen.run.sandbox, spec=spec.guard)
+    canary = make_canary(frozen.run.name, spec.canary, spec.guard, frozen.manifest.leases, accepted=frozen.run.accepted)
     watch = Watch(
         worker_id=worker_id,
         run=frozen.run.name,
@@ -101,6 +107,9 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         caps=caps,
         concurrency=concurrency,
         lag=lag,
+        failures=failures,
+        events=events,
+        canary=canary,
     )
     waits = spec.delivery.at_quota == "wait"
     quota = Budget("the 24-hour quota", None, watch.reread_quota, None if waits else lambda: QUOTA_USED_UP, stop, clock)
@@ -126,7 +135,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         marks=marks,
         renderer=sending.renderer,
         dispatcher=dispatcher,
-        guard=FailureGuard(spec.guard.max_failure_rate),
+        guard=failures,
         stop=stop,
         clock=clock,
         count=sending.count,
@@ -134,12 +143,16 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         caps=caps,
         window=spec.window,
         rest=watch.rest,
+        watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit),
+        canary=canary,
     )
+    worker = Worker(worker_id, frozen, tools)
+    events.not_yet = worker.count_not_yet
     try:
         await watch.register()
         side_tasks = [watch.beat_for_ever(), watch.refresh_for_ever(), watch.adjust_for_ever(slots)]
         async with _watched(side_tasks, stop):
-            await Worker(worker_id, frozen, tools).work()
+            await worker.work()
         await watch.leave()
     finally:
         await recorder.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +13,7 @@ from engine.account.quota import refuse_if_stopped
 from engine.delivery.barriers import Budget
 from engine.delivery.concurrency import Concurrency, LagMeter, Slots
 from engine.delivery.gate import Gate
+from engine.delivery.guard import FailureGuard, Rate
 from engine.delivery.lineup import DomainCap
 from engine.delivery.stop import StopCause, StopReason
 from engine.errors import MailrunError, ServiceError
@@ -19,6 +21,8 @@ from engine.ledger import leases, runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
 from engine.ledger.workers import Liveness, Pulse
+from engine.run.canary import Canary, State
+from engine.run.guarding import EventGuard, Evidence, warn
 from engine.run.limits import Limits
 from engine.run.warmup import WarmupDay
 
@@ -39,6 +43,9 @@ class Watch:
 
     Attributes:
         caps: domain -> its cap; this worker's part is kept in them.
+        failures: the guard over what this worker could not send.
+        events: the guard over what comes back.
+        canary: the run's; None where it has none.
     """
 
     worker_id: str
@@ -50,18 +57,24 @@ class Watch:
     caps: Mapping[str, DomainCap]
     concurrency: Concurrency
     lag: LagMeter
+    failures: FailureGuard
+    events: EventGuard
+    canary: Canary | None
     _gate: Gate = field(init=False)
     _quota: Budget = field(init=False)
     _warmup: Budget = field(init=False)
     _warmup_day: WarmupDay | None = None
     _whole_caps: Mapping[str, float] = field(init=False)
     _resting: bool = False
+    _enforcement: str | None = None
+    _warned: set[tuple[Rate, str]] = field(default_factory=set)
 
     def bind(self, gate: Gate, quota: Budget, warmup: Budget) -> None:
         """Take over what limits are set on."""
         self._gate, self._quota, self._warmup = gate, quota, warmup
         self._whole_caps = {domain: cap.rate for domain, cap in self.caps.items()}
         quota.left = self.limits.left_24_hours
+        self._watch_enforcement(self.sending.quota.enforcement)
 
     async def register(self) -> None:
         """Take a place in the ledger; where others send already, let them see it before the first message."""
@@ -86,8 +99,11 @@ class Watch:
     async def _beat(self) -> None:
         clock, account = self.sending.clock, self.sending.account
         now, monotonic = clock.now(), clock.monotonic()
-        pulse = await self.recorder.transact(
-            lambda tx: workers.beat(
+
+        canary = self.canary
+
+        def beat(tx: Connection) -> tuple[Pulse, Evidence, State | None]:
+            pulse = workers.beat(
                 tx,
                 self.worker_id,
                 run=self.run,
@@ -97,14 +113,20 @@ class Watch:
                 liveness=self.liveness,
                 shares=not self._resting,
             )
-        )
+            state = canary.read(tx, now) if canary is not None else None
+            return pulse, self.events.read(tx, now, monotonic), state
+
+        pulse, evidence, state = await self.recorder.transact(beat)
         self._obey(pulse)
+        self._guard(evidence)
+        if canary is not None and state is not None:
+            await self._look_at_canary(canary, state, now)
         if pulse.workers_on_account != self.limits.workers:
             await self._share(pulse.workers_on_account)
 
     def _obey(self, pulse: Pulse) -> None:
         """Wait where a person paused the run, end where it is over or mailrun itself paused it."""
-        held = pulse.state is RunState.PAUSED and pulse.paused_by is not None
+        held = pulse.state is RunState.PAUSED and pulse.paused_by not in (None, runs.GUARD)
         if held != self._gate.held:
             note = f"nothing is sent until: mailrun resume {self.run}" if held else "sending goes on"
             log.warning("run.held" if held else "run.continued", run=self.run, reason=pulse.reason, note=note)
@@ -112,6 +134,27 @@ class Watch:
         if pulse.state is not RunState.SENDING and not held:
             cause = StopCause.PAUSED if pulse.state is RunState.PAUSED else StopCause.OVER
             self.sending.stop.request(StopReason(cause, pulse.reason or f"the run was {pulse.state}"))
+
+    def _guard(self, evidence: Evidence) -> None:
+        """Stop where what came back is too bad; warn before."""
+        stop = self.sending.stop
+        if self.failures.finding is not None:
+            warn(self.run, [self.failures.finding], self._warned)
+        reason = self.events.judge(evidence)
+        if reason is not None and not stop.requested:
+            log.error("guard.pause", run=self.run, note=reason.text, do=reason.remedy)
+            stop.request(reason)
+
+    async def _look_at_canary(self, canary: Canary, state: State, now: datetime) -> None:
+        """Open the gate, keep it closed, or pause the run with what is doubtful."""
+        reason = canary.decide(state, now)
+        if self.sending.stop.requested:
+            return
+        if reason is not None:
+            log.warning("canary.pause", run=self.run, note=reason.text, do=reason.remedy)
+            self.sending.stop.request(reason)
+        elif canary.is_due(state, now):
+            await self.recorder.transact(lambda tx: canary.record_passed(tx, now))
 
     async def _share(self, count: int) -> None:
         """Divide rate, caps and what is left among more or fewer workers."""
@@ -152,6 +195,7 @@ class Watch:
         except ServiceError as error:
             self.sending.stop.request(StopReason(StopCause.PAUSED, error.what, error.remedy))
             return
+        self._watch_enforcement(quota.enforcement)
         known = self.limits.rate
         self.limits.take_over(
             quota, admitted=self._gate.admitted, left=self._quota.left, now=self.sending.clock.monotonic()
@@ -160,6 +204,18 @@ class Watch:
         self._gate.set_ceiling(self.limits.ceiling)
         if self.limits.rate != known:
             log.info("rate.changed", rate=round(self.limits.rate, 2), others=round(self.limits.others.rate, 2))
+
+    def _watch_enforcement(self, status: str) -> None:
+        """Stop where SES puts the account under review: it does so before it stops the account."""
+        before, self._enforcement = self._enforcement, status
+        if status != "PROBATION" or before == status:
+            return
+        text = "SES has put the account under review: its EnforcementStatus is PROBATION"
+        remedy = "see the case in the AWS Support Center; to go on all the same: mailrun resume RUN, then launch again"
+        if before is None:
+            log.warning("account.review", run=self.run, note=text, do="see the case in the AWS Support Center")
+            return
+        self.sending.stop.request(StopReason(StopCause.GUARDED, text, remedy))
 
     async def reread_warmup(self) -> None:
         """Read what the warm-up still allows today."""
@@ -205,6 +261,9 @@ class Watch:
             "latency_ms": round(self.concurrency.latency_seconds * 1000, 1),
             "lag_p99_ms": round(self.lag.p99_seconds * 1000, 1),
             "throttles": self._gate.pacer.throttles,
+            "done": self.failures.done,
+            "lost": self.failures.lost,
+            "refused": self.failures.refused,
         }
         log.debug("worker.vitals", **vitals)
 
@@ -213,7 +272,8 @@ class Watch:
             return leases.count_free(tx, self.run)
 
         free = await self.recorder.transact(tell)
-        self.sending.hands.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=free > 0)
+        work_left = free > 0 and (self.canary is None or self.canary.is_open)
+        self.sending.hands.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=work_left)
 
     async def leave(self) -> None:
         """Finish the run if nothing is left, or pause it with the reason; then leave the ledger."""
@@ -222,8 +282,9 @@ class Watch:
 
         def end(tx: Connection) -> None:
             if not runs.finish_run(tx, self.run, now) and reason is not None:
-                if reason.cause is StopCause.PAUSED:
-                    runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}")
+                if reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
+                    who = runs.GUARD if reason.cause is StopCause.GUARDED else None
+                    runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}", paused_by=who)
                 elif reason.cause is not StopCause.OVER:
                     live = self.liveness.list_live(tx, monotonic)
                     runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=reason.text)

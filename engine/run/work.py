@@ -80,7 +80,7 @@ class Launched:
 
     Attributes:
         accounts: of the run, as the ledger has them now.
-        sent_now: False where the run had been finished before and nothing was done.
+        sent_now: False where the run was finished, cancelled or paused by the guard before, and nothing was done.
     """
 
     accounts: Accounts
@@ -124,7 +124,7 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
             where="RUN",
             remedy="go on with it by mailrun launch and the same --key and --sandbox",
         )
-    if known.state in runs.OVER:
+    if known.state in runs.OVER or known.paused_by == runs.GUARD:
         return Launched(read_accounts(request, known.name), sent_now=False)
     frozen = planning.open_run(known, request.store)
     refuse_if_ledger_is_behind(request.ledger, known, request.store)

@@ -27,17 +27,21 @@ from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.canary import Canary
+from engine.run.guarding import make_stop
 from engine.run.history import write_lease_history
 from engine.run.marks import Marks
 from engine.run.open_lease import OpenLease, Recipient, open_lease
 from engine.run.planning import FrozenRun
 from engine.run.settling import clear_after, clear_before, write_outcomes
+from engine.run.suppressed import Watchlist
 
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
 OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others go on
 WAIT_FOR_OTHERS_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
 SLICE_SECONDS = 0.002  # of rendering without a pause: the event loop waits no longer for it
+SUPPRESSED_DETAIL = "suppressed during the run"
 CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
 
 
@@ -60,6 +64,8 @@ class Tools:
         caps: domain -> its cap.
         window: the campaign's.
         rest: leaves the rate to the others, or claims it.
+        watchlist: tells who was suppressed since the plan was made.
+        canary: of which the first part goes out alone; None where the run has none.
     """
 
     recorder: Recorder
@@ -75,6 +81,8 @@ class Tools:
     caps: Mapping[str, DomainCap]
     window: WindowSpec
     rest: Rest
+    watchlist: Watchlist
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,10 @@ class Worker:
         if column is None or window is None:
             return None
         return _RecipientWindows(ZonedWindows(window), column, self._tools.clock)
+
+    def count_not_yet(self) -> int:
+        """Count the recipients of open leases that have no outcome."""
+        return sum(opened.recipients.height - len(opened.results) for opened in self._open)
 
     async def work(self) -> None:
         """Send until every lease of the run is settled, or the stop is requested; drain what is in flight."""
@@ -168,6 +180,8 @@ class Worker:
             resend_in_doubt=self._tools.dispatcher.resend_in_doubt,
             clock=self._tools.clock,
         )
+        if self._tools.canary is not None:
+            opened.part = self._tools.canary.find_part(lease.ordinal)
         self._lineup.feed(opened, await asyncio.to_thread(opened.left))  # sorting takes some ms
         self._open[opened] = asyncio.Event()
         closing = asyncio.create_task(self._close(opened, self._open[opened]), name=f"close lease {lease.ordinal}")
@@ -178,11 +192,13 @@ class Worker:
     async def _take_lease(self) -> Lease | None:
         run, monotonic = self._frozen.run.name, self._tools.clock.monotonic()
         self._put_off = {ordinal: at for ordinal, at in self._put_off.items() if at > monotonic}
-        skipped: Collection[int] = tuple(self._put_off)
+        canary = self._tools.canary
+        skipped: Collection[int] = {*self._put_off, *(canary.exhausted if canary else ())}
+        last = canary.last if canary else None
 
         def take(tx: Connection) -> Lease | None:
-            live = self._tools.liveness.list_live(tx, monotonic) | {self._id}
-            return leases.take_lease(tx, run, worker=self._id, live=live, holding=self._holding, skipped=skipped)
+            live, held = self._tools.liveness.list_live(tx, monotonic) | {self._id}, self._holding
+            return leases.take_lease(tx, run, worker=self._id, live=live, holding=held, skipped=skipped, last=last)
 
         lease = await self._tools.recorder.transact(take)
         if lease is not None:
@@ -213,6 +229,10 @@ class Worker:
             return
         if self._parcel_of is not opened:
             await self._send_parcel()
+        reason = await self._tools.watchlist.find_reason(opened, recipient.row)
+        if reason is not None:
+            self._leave_out(opened, recipient.row, reason)
+            return
         item = self._make_item(opened, recipient)
         if item is not None:
             dispatcher = self._tools.dispatcher
@@ -251,6 +271,15 @@ class Worker:
         if column is not None and find_zone(recipient.content[column]) is None:
             raise RenderError("[window] timezone", None, f"{recipient.content[column]!r} is no time zone")
 
+    def _leave_out(self, opened: OpenLease, row: int, reason: str) -> None:
+        """Send nothing to who was suppressed during the run; who may have got it before stays in doubt."""
+        outcome = Outcome.IN_DOUBT if row in opened.doubtful else Outcome.FAILED
+        now, attempts = self._tools.clock.now().timestamp(), opened.attempts.get(row, 0)
+        result = Result(row, outcome, None, f"{SUPPRESSED_DETAIL}: {reason}", now, attempts)
+        self._tools.recorder.note(opened.lease, [result])
+        opened.results[row] = result
+        self._tools.count(result)  # and the guard does not: nothing went wrong
+
     async def _send_parcel(self) -> None:
         """Hand the gathered messages to a task of their own, as soon as there is a slot and the gate admits them."""
         opened, items = self._parcel_of, self._parcel
@@ -260,7 +289,17 @@ class Worker:
         slots = self._tools.slots
         slots.concurrency.weigh(sum(len(item.payload) for item in items))
         await slots.acquire()
-        if not await self._tools.dispatcher.gate.admit(len(items)):
+        gate = self._tools.dispatcher.gate
+        if not await gate.admit(len(items)):
+            slots.release()
+            return
+        late = await self._tools.watchlist.find_reasons(opened, [item.row for item in items])  # it may have been hours
+        if late:
+            for row, reason in late.items():
+                self._leave_out(opened, row, reason)
+            gate.give_back(len(late))
+            items = [item for item in items if item.row not in late]
+        if not items:
             slots.release()
             return
         task = asyncio.create_task(self._handle(opened, items))
@@ -282,10 +321,11 @@ class Worker:
     def _keep(self, opened: OpenLease, result: Result) -> None:
         opened.results[result.row] = result
         self._tools.count(result)
-        self._tools.guard.count(None if result.outcome is Outcome.SENT else result.error or str(result.outcome))
-        if self._tools.guard.tripped:
-            remedy = "mend the account and launch again; a mended template or audience needs a launch under another key"
-            self._tools.stop.request(StopReason(StopCause.PAUSED, self._tools.guard.describe(), remedy))
+        guard, is_refused = self._tools.guard, result.outcome is Outcome.REFUSED
+        error = None if result.outcome is Outcome.SENT else result.error or str(result.outcome)
+        guard.count(error, is_refused=is_refused)
+        if guard.tripped and guard.finding is not None:
+            self._tools.stop.request(make_stop(guard.finding, guard.describe()))
 
     def _end_rows(self, opened: OpenLease) -> None:
         """No more rows of this lease are started: it closes when its last call has ended."""
@@ -308,6 +348,8 @@ class Worker:
                 await self._settle(opened)
             else:
                 await self._tools.recorder.transact(lambda tx: leases.release_lease(tx, opened.lease))
+                if self._tools.canary is not None and opened.part is not None and opened.part_complete:
+                    self._tools.canary.note_done(opened.lease.ordinal)
         except Exception as error:  # noqa: BLE001 - as in _handle
             self._fail(error)
         finally:

@@ -127,7 +127,7 @@ def test_an_unknown_table_is_named_with_the_nearest_table() -> None:
     error = refusal(NOTICE + "\n[gard]\nmax_bounce_rate = 0.1\n")
     assert error.what == "unknown table gard"
     assert error.where == f"{FILE}:11 [gard]"
-    assert error.remedy.startswith("did you mean guard? There are: audience, cap, content,")
+    assert error.remedy.startswith("did you mean guard? There are: audience, canary, cap,")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Retry, guard, stop and gate: when a message waits, and when everything does."""
+"""Retry, stop and gate: when a message waits, and when everything does."""
 
 import asyncio
 from itertools import pairwise
@@ -8,7 +8,6 @@ from support.clock import ClockedStop, VirtualClock
 
 from engine.delivery.barriers import Budget
 from engine.delivery.gate import Gate
-from engine.delivery.guard import FEWEST_LOSSES, FailureGuard
 from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning
 from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
@@ -50,41 +49,6 @@ def test_only_what_was_certainly_not_accepted_has_a_policy():
 
 def test_jitter_is_drawn_from_0_to_1():
     assert all(0.0 <= draw_jitter() <= 1.0 for _ in range(100))
-
-
-# -- guard -------------------------------------------------------------------------------------------------------------
-
-
-def count(guard: FailureGuard, *, sent: int = 0, lost: int = 0) -> bool:
-    for _ in range(sent):
-        guard.count(None)
-    for _ in range(lost):
-        guard.count("refused")
-    return guard.tripped
-
-
-def test_a_few_losses_are_no_evidence():
-    assert not count(FailureGuard(0.0), lost=FEWEST_LOSSES - 1)
-    assert count(FailureGuard(0.0), lost=FEWEST_LOSSES)
-
-
-def test_losses_at_the_permitted_share_are_permitted_and_one_more_is_not():
-    guard = FailureGuard(0.02)
-    assert not count(guard, sent=980, lost=20)
-    assert count(guard, lost=1)
-
-
-def test_a_guard_of_all_never_trips():
-    assert not count(FailureGuard(1.0), lost=1000)
-
-
-def test_the_guard_says_what_it_saw():
-    guard = FailureGuard(0.02)
-    count(guard, sent=30, lost=10)
-    told = guard.describe()
-    assert told.startswith("10 of 40 messages")
-    assert "25.0%" in told
-    assert "max_failure_rate is 2.0%" in told
 
 
 # -- stop --------------------------------------------------------------------------------------------------------------

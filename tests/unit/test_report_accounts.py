@@ -59,6 +59,7 @@ def test_json_has_the_keys_of_the_contract_and_their_values():
         "run": "welcome/1",
         "state": "finished",
         "reason": None,
+        "paused_by": None,
         "rows_read": 1_234_567,
         "accepted": 1_234_500,
         "excluded": {"invalid_address": 60, "missing_data": 7},

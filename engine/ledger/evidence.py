@@ -1,0 +1,94 @@
+"""What the guard judges: counts of what came back, of one run, its receivers and all recent runs; and what was seen.
+
+A person who lets a run go on after the guard has paused it has seen the counts of that moment. They are kept with the
+decision, and only what comes after them is judged from then on.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, and_, case, func, or_, select
+
+from engine.ledger.runs import OVER
+from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
+
+HEARD = ("proven", "delivered", "bounced", "soft_bounced", "complained")
+SEEN = "seen"  # in the detail of a decision
+DECIDED = ("resume", "approve")  # the decisions that say: go on
+
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Counts that a person has seen and let pass; `receivers` of one run alone."""
+
+    runs: Mapping[str, Counts]
+    receivers: Mapping[str, Counts]
+
+
+def read_receivers(tx: Connection, run: str) -> dict[str, Counts]:
+    """Read what came back for a run by receiver: domain (empty for all smaller ones) -> names of HEARD -> recipients.
+
+    Every recipient is in one of them: together they are the run.
+    """
+    table = feedback_domain_table.c
+    rows = tx.execute(select(table.domain, *(table[name] for name in HEARD)).where(table.run == run))
+    return {domain: dict(zip(HEARD, counts, strict=True)) for domain, *counts in rows}
+
+
+def sum_runs(tx: Connection, runs: Collection[str]) -> dict[str, Counts]:
+    """Add up what came back for some runs: run -> names of HEARD -> recipients."""
+    table = feedback_domain_table.c
+    sums = select(table.run, *(func.sum(table[name]) for name in HEARD)).where(table.run.in_(runs))
+    rows = tx.execute(sums.group_by(table.run))
+    return {run: dict(zip(HEARD, map(int, counts), strict=True)) for run, *counts in rows}
+
+
+def list_recent(tx: Connection, since: datetime) -> list[str]:
+    """List the runs to real people that were under way since a time; one that has long been paused is not."""
+    table = run_table.c
+    begun = and_(table.state.not_in(OVER), or_(table.state == RunState.SENDING, table.started_at >= since))
+    recent = select(table.name).where(table.sandbox.is_(False), or_(begun, table.finished_at >= since))
+    return list(tx.execute(recent.order_by(table.name)).scalars())
+
+
+def count_handed_over(tx: Connection, run: str) -> int:
+    """Count the recipients of a run that were handed over; those of leases that are open all together."""
+    table = lease_table.c
+    of_lease = case((table.settled_at.is_not(None), table.sent), else_=table.rows)
+    counted = select(func.coalesce(func.sum(of_lease), 0)).where(table.run == run, table.epoch > 0)
+    return int(tx.execute(counted).scalar_one())
+
+
+def read_seen(tx: Connection, run: str, since: datetime) -> Seen:
+    """Read what a person has seen of a run, and of all runs since a time."""
+    table = decision_table.c
+    mine = select(table.run, table.detail).where(table.what.in_(DECIDED), or_(table.run == run, table.at >= since))
+    runs: dict[str, dict[str, int]] = defaultdict(dict)
+    receivers: dict[str, dict[str, int]] = defaultdict(dict)
+    for of_run, detail in tx.execute(mine):
+        seen: dict[str, Any] = orjson.loads(detail).get(SEEN, {})
+        for name, counts in seen.get("runs", {}).items():
+            _raise(runs[name], counts)
+        for domain, counts in seen.get("receivers", {}).items() if of_run == run else ():
+            _raise(receivers[domain], counts)
+    return Seen(runs, receivers)
+
+
+def describe_seen(tx: Connection, run: str, since: datetime) -> dict[str, Any]:
+    """Describe what there is to see now, for the detail of a decision about a run."""
+    names = {run, *list_recent(tx, since)}
+    counts: dict[str, dict[str, int]] = {name: dict(sums) for name, sums in sum_runs(tx, names).items()}
+    counts.setdefault(run, {})["sent"] = count_handed_over(tx, run)
+    told = {d: c for d, c in read_receivers(tx, run).items() if d and (c["bounced"] or c["complained"])}
+    return {SEEN: {"runs": counts, "receivers": told}}
+
+
+def _raise(known: dict[str, int], counts: Counts) -> None:
+    for name, count in counts.items():
+        known[name] = max(count, known.get(name, 0))

@@ -1,0 +1,70 @@
+"""Who was suppressed while a run was under way: looked up shortly before their turn.
+
+The plan leaves out who was on the ledger's list when it was made. Who came onto it since (by an event, an opt-out, a
+person) is found here: each recipient's key is looked up at most FRESH_SECONDS before the message leaves, together with
+those whose turn comes next. That is one small statement for some hundred recipients, needs no order of insertions and
+no clock of another machine, and holds for any number of workers.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from engine.audience.suppressions import applies
+from engine.campaign.spec import CampaignSpec
+from engine.clock import Clock
+from engine.ledger.recorder import Recorder
+from engine.ledger.suppressions import KEYS_AT_ONCE, find_suppressions
+from engine.run.open_lease import OpenLease
+
+FRESH_SECONDS = 2.0
+_FEWEST_KEYS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """Tells who must not be mailed any more.
+
+    Attributes:
+        recorder: reads the ledger, and bears its absence.
+        clock: monotonic time.
+        topic: whose opt-outs apply; None where no topic's do.
+        rate: tells the recipients a second of this worker.
+    """
+
+    recorder: Recorder
+    clock: Clock
+    topic: str | None
+    rate: Callable[[], float]
+
+    async def find_reason(self, opened: OpenLease, row: int) -> str | None:
+        """Return why a recipient must not be mailed; None where it may."""
+        if not self._is_fresh(opened, row):
+            await self._look_up(opened, row)
+        return opened.suppressed.get(row)
+
+    async def find_reasons(self, opened: OpenLease, rows: Iterable[int]) -> dict[int, str]:
+        """Return which of some recipients must not be mailed, and why, after they have waited: row -> reason."""
+        found = [(row, await self.find_reason(opened, row)) for row in rows]
+        return {row: reason for row, reason in found if reason is not None}
+
+    def _is_fresh(self, opened: OpenLease, row: int) -> bool:
+        looked_at = opened.looked_at.get(row)
+        return looked_at is not None and self.clock.monotonic() - looked_at <= FRESH_SECONDS
+
+    async def _look_up(self, opened: OpenLease, row: int) -> None:
+        """Look up a recipient, and as many after it as have their turn within FRESH_SECONDS."""
+        count = min(KEYS_AT_ONCE, max(_FEWEST_KEYS, int(self.rate() * FRESH_SECONDS)))
+        keys, now = opened.list_next(row, count), self.clock.monotonic()
+        listed = await self.recorder.transact(lambda tx: find_suppressions(tx, set(keys.values())))
+        reasons = {item.key: item.reason for item in listed if applies(item, self.topic)}
+        for each, key in keys.items():
+            opened.looked_at[each] = now
+            if key in reasons:
+                opened.suppressed[each] = reasons[key]
+            else:
+                opened.suppressed.pop(each, None)
+
+
+def find_topic(spec: CampaignSpec) -> str | None:
+    """Return the topic whose opt-outs keep a campaign's mail back; None where none do, as at planning."""
+    return None if spec.kind == "transactional" else spec.suppression.topic
