@@ -4,6 +4,7 @@ import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from engine.campaign.files import resolve_file
 from engine.campaign.mailbox import parse_mailbox
@@ -23,8 +24,7 @@ _LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes, after base64: https://docs.aws.ama
 _LONGEST_CONTENT_TYPE = 78  # SESv2 Attachment.ContentType
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A rendered message to one recipient.
 
     Attributes:

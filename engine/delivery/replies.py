@@ -9,7 +9,7 @@ code. Everything else is in doubt and is never sent again blindly.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Meaning(StrEnum):
@@ -27,8 +27,7 @@ class Meaning(StrEnum):
     IN_DOUBT = "in_doubt"  # perhaps accepted
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A transport's answer for one message.
 
     Attributes:

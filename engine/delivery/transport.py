@@ -1,15 +1,13 @@
 """The port to the way out. A transport hands over messages and says what the answers mean."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.campaign.message import Message
 from engine.delivery.replies import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A message made ready for its transport; its retries use the same bytes.
 
     Attributes:

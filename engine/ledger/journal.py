@@ -6,11 +6,14 @@ Pure: values in, values out. Each group commit stores one compact value per leas
     [row, outcome, message_id, error, at, attempts]  what became of it
 
 An outcome `unsent` takes the row's intent back: the transport said with certainty that nothing was accepted.
+
+Entries are named tuples in that order: two are made for every message, and frozen dataclasses cost three times as much.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import orjson
 
@@ -25,15 +28,13 @@ class Outcome(StrEnum):
     UNSENT = "unsent"  # not handed over yet
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A row that is about to be handed over to the transport."""
 
     row: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of a row.
 
     Attributes:
@@ -58,12 +59,7 @@ Entry = Intent | Result
 
 def encode_entries(entries: Iterable[Entry]) -> bytes:
     """Write entries as one journal value."""
-    return orjson.dumps(
-        [
-            [e.row] if isinstance(e, Intent) else [e.row, e.outcome.value, e.message_id, e.error, e.at, e.attempts]
-            for e in entries
-        ]
-    )
+    return orjson.dumps([list(entry) for entry in entries])
 
 
 def decode_entries(value: bytes) -> list[Entry]:

@@ -9,7 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, literal, null, or_, select, true, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from engine.errors import DataError
@@ -117,16 +131,39 @@ def append_journal(tx: Connection, lease: Lease, *, sequence: int, entries: byte
     The lease's row is locked against a change of owner until the transaction ends (FOR SHARE; an SQLite transaction
     is alone). The same sequence again changes nothing: the answer to the first attempt may have been lost.
     """
-    owned = select(
-        literal(lease.run), lease_table.c.ordinal, lease_table.c.epoch, literal(sequence), literal(entries)
-    ).where(_is_owned(lease))
-    statement = insert_unless_there(tx, journal_table).from_select(
-        list(journal_table.c.keys()), owned.with_for_update(read=True, of=lease_table)
-    )
-    if tx.execute(statement).rowcount == 1:
+    statement = _APPENDING.get(tx.dialect.name)
+    if statement is None:
+        statement = _APPENDING[tx.dialect.name] = _write_append(tx)
+    told = {"to": lease.run, "at": lease.ordinal, "under": lease.epoch, "number": sequence, "value": entries}
+    if tx.execute(statement, told).rowcount == 1:
         return True
     still_owned = select(lease_table.c.ordinal).where(_is_owned(lease)).with_for_update(read=True)
     return tx.execute(still_owned).one_or_none() is not None
+
+
+def _write_append(tx: Connection) -> Executable:
+    lease, journal = lease_table.c, journal_table.c
+    owned = (
+        select(
+            lease.run,
+            lease.ordinal,
+            lease.epoch,
+            bindparam("number", type_=journal.sequence.type),
+            bindparam("value", type_=journal.entries.type),
+        )
+        .where(
+            lease.run == bindparam("to"),
+            lease.ordinal == bindparam("at"),
+            lease.epoch == bindparam("under"),
+            lease.settled_at.is_(None),
+        )
+        .with_for_update(read=True, of=lease_table)
+    )
+    return insert_unless_there(tx, journal_table).from_select(list(journal.keys()), owned)
+
+
+# Dialect -> the statement of append_journal: every dispatch waits for it, and SQLAlchemy builds it in 0.3 ms.
+_APPENDING: dict[str, Executable] = {}
 
 
 def read_journal(tx: Connection, run: str, ordinal: int) -> list[bytes]:

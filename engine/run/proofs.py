@@ -1,7 +1,7 @@
 """`mailrun test`: proofs of a campaign to its makers, through the real transport. No run knows of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import Endpoint
@@ -122,7 +122,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
 
 
 def _mark(message: Message, to: str, campaign: str) -> Message:
-    return replace(message, address=to, subject=f"{MARK}{message.subject}", tags=((TAG, campaign),))
+    return message._replace(address=to, subject=f"{MARK}{message.subject}", tags=((TAG, campaign),))
 
 
 def _check_reader(address: str) -> None:

@@ -1,7 +1,6 @@
 """What events prove: recipients in doubt that SES took, or took back, settled without a person."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -92,8 +91,8 @@ def read_proofs(tx: Connection, frozen: FrozenRun, ordinal: int, rows: Iterable[
 def make_proven(result: Result, flags: Flag, message_id: str | None) -> Result:
     """Say what an event proves of a recipient."""
     if Flag.PROVEN in flags:
-        return replace(result, outcome=Outcome.SENT, message_id=message_id, error=PROVED)
-    return replace(result, outcome=Outcome.REFUSED, message_id=None, error=TAKEN_BACK)
+        return result._replace(outcome=Outcome.SENT, message_id=message_id, error=PROVED)
+    return result._replace(outcome=Outcome.REFUSED, message_id=None, error=TAKEN_BACK)
 
 
 def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clock: Clock) -> int:

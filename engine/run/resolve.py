@@ -5,7 +5,7 @@ it anew: the same records that a worker writes, in the same order, so that a cra
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -161,11 +161,11 @@ def _choose(recipients: pl.DataFrame, chosen: pl.DataFrame | None) -> set[int]:
 def _rule(result: Result, verdict: Verdict, note: str, message_id: str | None) -> Result:
     match verdict:
         case Verdict.SENT:
-            return replace(result, outcome=Outcome.SENT, message_id=message_id, error=note)
+            return result._replace(outcome=Outcome.SENT, message_id=message_id, error=note)
         case Verdict.RESEND:
-            return replace(result, outcome=Outcome.UNSENT, error=note)
+            return result._replace(outcome=Outcome.UNSENT, error=note)
         case Verdict.SKIP:
-            return replace(result, outcome=Outcome.FAILED, error=f"{note}; it was in doubt: {result.error}")
+            return result._replace(outcome=Outcome.FAILED, error=f"{note}; it was in doubt: {result.error}")
 
 
 def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> int:

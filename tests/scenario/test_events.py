@@ -12,7 +12,7 @@ from support.events import make_event, make_event_of, make_mail, write_events
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world
 
-from engine.account.client import CONNECTIONS
+from engine.delivery.concurrency import FEWEST
 from engine.feedback.volume import scan_events
 from engine.ledger.database import open_ledger
 from engine.ledger.journal import Outcome
@@ -136,9 +136,9 @@ def test_what_is_no_event_is_set_aside_whole_and_can_be_imported_when_mended(sen
 
 def test_in_doubt_is_settled_by_the_events_that_prove_it(tmp_path: Path, ledger_url: str):
     with open_world(tmp_path, ledger=ledger_url) as world:
-        leave_in_doubt(world)
+        hanging = leave_in_doubt(world)
         told = world.run("status", RUN, "--json").json
-        assert told["in_doubt"] == CONNECTIONS
+        assert told["in_doubt"] == hanging
         accepted = world.accepted()
         doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["doubt"]}
         theirs = [entry for entry in accepted if int(entry["tags"]["mailrun-row"]) in doubtful]
@@ -161,14 +161,14 @@ def test_in_doubt_is_settled_by_the_events_that_prove_it(tmp_path: Path, ledger_
 
 def test_who_is_proven_is_not_sent_to_again_whatever_was_decided_before(tmp_path: Path):
     with open_world(tmp_path) as world:
-        leave_in_doubt(world)
+        hanging = leave_in_doubt(world)
         doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["doubt"]}
         theirs = [entry for entry in world.accepted() if int(entry["tags"]["mailrun-row"]) in doubtful]
-        assert world.run("resolve", RUN, "--resend", "--json").json["unsent"] == CONNECTIONS
+        assert world.run("resolve", RUN, "--resend", "--json").json["unsent"] == hanging
         write_events(world.folder / "events.jsonl", [make_event_of(entry, "Open") for entry in theirs])
         world.run("events", "import", "events.jsonl")  # after the decision, before the next launch
         launched = world.launch()
-        assert (launched.code, launched.json["sent"], launched.json["opened"]) == (0, 300, CONNECTIONS)
+        assert (launched.code, launched.json["sent"], launched.json["opened"]) == (0, 300, hanging)
         assert check_invariants(world) == {Outcome.SENT: 300}
         assert len(world.accepted()) == 300
 
@@ -181,10 +181,10 @@ def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path)
     with open_world(tmp_path / "other") as world:
         toml = (world.campaign / "campaign.toml").read_text()
         world.write("campaigns/hello/campaign.toml", toml + '\n[delivery]\nin_doubt = "resend"\n')
-        world.write_people(50)
+        world.write_people(20 + FEWEST)
         world.fault("no_answer", count=None, after=20)
         process = world.start_launch()
-        world.wait_for_accepted(50, process)
+        world.wait_for_accepted(20 + FEWEST, process)
         process.kill()
         process.communicate()
         world.clear_faults()
@@ -192,14 +192,14 @@ def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path)
         early = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
         assert early.code == 64, "no event ever came: silence says nothing"
         assert "pull its events" in early.stderr
-        write_events(world.folder / "e.jsonl", [make_event_of(entry, "Send") for entry in world.accepted()[:40]])
+        write_events(world.folder / "e.jsonl", [make_event_of(entry, "Send") for entry in world.accepted()[: 15 + FEWEST]])
         world.run("events", "import", "e.jsonl")
         waiting = world.run("resolve", RUN, "--from-events", "--json")
-        assert (waiting.json["settled"], waiting.json["in_doubt"]) == (0, 10)  # 30 minutes are not over
+        assert (waiting.json["settled"], waiting.json["in_doubt"]) == (0, 5)  # 30 minutes are not over
         silent = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
-        assert (silent.json["settled"], silent.json["unsent"], silent.json["in_doubt"]) == (10, 10, 0)
-        assert world.launch().json["sent"] == 50
-        assert len(world.accepted()) == 60
+        assert (silent.json["settled"], silent.json["unsent"], silent.json["in_doubt"]) == (5, 5, 0)
+        assert world.launch().json["sent"] == 20 + FEWEST
+        assert len(world.accepted()) == 25 + FEWEST
 
 
 def read_events(world: World) -> pl.DataFrame:

@@ -119,7 +119,7 @@ class Desk:
         )
         kept: dict[int, Result] = {}
         if await self.gate.admit(len(rows)):
-            items = [replace(ITEM, row=row) for row in rows]
+            items = [ITEM._replace(row=row) for row in rows]
             call = Call(self.lease, items, dict.fromkeys(rows, attempts), set(rows) if doubtful else set())
             await dispatcher.dispatch(call, keep=lambda result: kept.update({result.row: result}))
             await self.recorder.flush()

@@ -8,6 +8,8 @@ import pytest
 from engine.errors import ConfigurationError
 from engine.settings import load_settings
 
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012"
+
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,19 +41,19 @@ def test_keys_of_sections_have_names_of_their_own_in_the_environment(tmp_path: P
     topics = ("arn:aws:sns:eu-west-1:123456789012:a", "arn:aws:sns:eu-west-1:123456789012:*")
     write(
         tmp_path,
-        f'[events]\nqueue = "https://sqs.eu-west-1.amazonaws.com/123456789012/file"\ntopics = ["{topics[0]}"]\n[suppression]\nsoft_days = 7\n',
+        f'[events]\nqueue = "{QUEUE}/file"\ntopics = ["{topics[0]}"]\n[suppression]\nsoft_days = 7\n',
     )
     settings = load_settings(tmp_path)
     assert (settings.events.queue, settings.events.topics) == (
-        "https://sqs.eu-west-1.amazonaws.com/123456789012/file",
+        f"{QUEUE}/file",
         topics[:1],
     )
     assert (settings.suppression.soft_bounces, settings.suppression.soft_days) == (3, 7)
-    monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", "https://sqs.eu-west-1.amazonaws.com/123456789012/environment")
+    monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", f"{QUEUE}/environment")
     monkeypatch.setenv("MAILRUN_SUPPRESSION_SOFT_BOUNCES", "5")
     settings = load_settings(tmp_path)
     assert (settings.events.queue, settings.events.topics) == (
-        "https://sqs.eu-west-1.amazonaws.com/123456789012/environment",
+        f"{QUEUE}/environment",
         topics[:1],
     )
     assert (settings.suppression.soft_bounces, settings.suppression.soft_days) == (5, 7)
