@@ -71,7 +71,7 @@ def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
         run_sink(0.0) as url,
         mock.patch.dict(os.environ, make_environment(url)),
         mock.patch.object(selectors.EpollSelector, "select", lambda *given: holds.look(*given)),  # noqa: PLW0108 - binds the selector
-        mock.patch("engine.run.launch.send_run", send_run),
+        mock.patch("engine.run.work.send_run", send_run),
         redirect_stdout(told),
     ):
         workspace = make_workspace(Path(folder), bulk=bulk)

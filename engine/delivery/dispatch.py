@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.clock import Clock
+from engine.delivery.concurrency import Turns
 from engine.delivery.gate import Gate
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES, RetryPolicy
@@ -55,6 +56,7 @@ class Dispatcher:
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
+    turns: Turns = field(default_factory=Turns)
 
     async def dispatch(self, call: Call, *, keep: Callable[[Result], None]) -> None:
         """Send the messages of one call that the gate has admitted, with retries where nothing was accepted for sure.
@@ -90,6 +92,7 @@ class Dispatcher:
         call.tries += 1
         started = self.clock.monotonic()
         await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
+        await self.turns.take()
         replies = await self.transport.send(call.items)
         self.observe(self.clock.monotonic() - started)
         self._adjust_gate(replies)

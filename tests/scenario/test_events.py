@@ -192,7 +192,8 @@ def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path)
         early = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
         assert early.code == 64, "no event ever came: silence says nothing"
         assert "pull its events" in early.stderr
-        write_events(world.folder / "e.jsonl", [make_event_of(entry, "Send") for entry in world.accepted()[: 15 + FEWEST]])
+        known = world.accepted()[: 15 + FEWEST]
+        write_events(world.folder / "e.jsonl", [make_event_of(entry, "Send") for entry in known])
         world.run("events", "import", "e.jsonl")
         waiting = world.run("resolve", RUN, "--from-events", "--json")
         assert (waiting.json["settled"], waiting.json["in_doubt"]) == (0, 5)  # 30 minutes are not over
