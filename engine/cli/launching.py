@@ -12,10 +12,10 @@ from engine.cli import output
 from engine.cli.asking import ask
 from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 from engine.cli.endpoints import open_endpoint
-from engine.cli.hands import Order, ProcessHand
 from engine.cli.options import Common
 from engine.cli.printing import name_command, print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
+from engine.cli.spawning import Order, SpawnedWorker
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
@@ -43,9 +43,9 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
 
-        def start_hand() -> ProcessHand:
+        def start_worker() -> SpawnedWorker:
             here = replace(common, workspace=place.settings.workspace)
-            return ProcessHand(Order(here, request.name, endpoint), progress.add)
+            return SpawnedWorker(Order(here, request.name, endpoint), progress.add)
 
         with progress:
             launched = asyncio.run(
@@ -63,8 +63,8 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
                         count=progress.count,
                         settings=place.settings,
                         # The embedded sandbox runs in this process: more processes would not make it faster.
-                        hands=1 if sandbox and workers is None else workers,
-                        start_hand=start_hand,
+                        processes=1 if sandbox and workers is None else workers,
+                        start_worker=start_worker,
                     )
                 )
             )
@@ -78,9 +78,9 @@ def work_on(name: str, common: Common, *, workers: int | None) -> int:
         tune_interpreter()
         progress = make_progress(name)
 
-        def start_hand() -> ProcessHand:
+        def start_worker() -> SpawnedWorker:
             here = replace(common, workspace=place.settings.workspace)
-            return ProcessHand(Order(here, name, None), progress.add)
+            return SpawnedWorker(Order(here, name, None), progress.add)
 
         with progress:
             request = WorkRequest(
@@ -93,8 +93,8 @@ def work_on(name: str, common: Common, *, workers: int | None) -> int:
                 begin=progress.begin,
                 count=progress.count,
                 settings=place.settings,
-                hands=workers,
-                start_hand=start_hand,
+                processes=workers,
+                start_worker=start_worker,
             )
             launched = asyncio.run(work_run(request))
     _print(launched, common, "work", sandbox=False)

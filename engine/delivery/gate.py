@@ -12,7 +12,7 @@ HELD_LOOK_SECONDS = 0.1
 SHORTEST_WAIT_SECONDS = 0.004  # waking for every token costs more than it gains; the bucket holds more than that
 
 
-class Barrier(Protocol):
+class SendLimit(Protocol):
     """Something beside the rate that may bar the way: a quota, a window, a day's cap."""
 
     def is_open(self, recipients: int) -> bool:
@@ -39,22 +39,22 @@ class Gate:
         pacer: the rate.
         clock: monotonic time.
         stop: whoever waits is turned away when it is requested.
-        barriers: what else may bar the way.
+        limits: what else may bar the way.
     """
 
-    def __init__(self, pacer: Pacer, clock: Clock, stop: Stop, barriers: Sequence[Barrier] = ()) -> None:
+    def __init__(self, pacer: Pacer, clock: Clock, stop: Stop, limits: Sequence[SendLimit] = ()) -> None:
         self.pacer = pacer
         self.admitted = 0
         self.held = False  # a person paused the run: everybody waits here
         self._clock = clock
         self._stop = stop
-        self._barriers = barriers
+        self._limits = limits
         self._turn = asyncio.Lock()
         self._held_until = float("-inf")
 
     def most_at_once(self, most: int, seconds: float) -> int:
         """Tell how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
-        left = min((barrier.left for barrier in self._barriers if barrier.left is not None), default=float("inf"))
+        left = min((limit.left for limit in self._limits if limit.left is not None), default=float("inf"))
         return max(1, int(min(most, self.pacer.limit * seconds, left)))
 
     async def admit(self, recipients: int) -> bool:
@@ -72,7 +72,7 @@ class Gate:
                 if self._held_until > now:
                     await self._stop.wait(self._held_until - now)
                     continue
-                closed = next((barrier for barrier in self._barriers if not barrier.is_open(recipients)), None)
+                closed = next((limit for limit in self._limits if not limit.is_open(recipients)), None)
                 if closed is not None:
                     await closed.wait(recipients)
                     continue
@@ -85,14 +85,14 @@ class Gate:
 
     def _count(self, recipients: int) -> None:
         self.admitted += recipients
-        for barrier in self._barriers:
-            barrier.take(recipients)
+        for limit in self._limits:
+            limit.take(recipients)
 
     def give_back(self, recipients: int) -> None:
         """Return what a call did not use: SES counts accepted recipients only."""
         self.admitted -= recipients
-        for barrier in self._barriers:
-            barrier.give_back(recipients)
+        for limit in self._limits:
+            limit.give_back(recipients)
 
     def throttle(self) -> None:
         """Learn from a throttle reply."""

@@ -13,10 +13,10 @@ from engine.run import preflight
 from engine.run.content_check import check_sample, check_templates
 from engine.run.forecast import RunForecast, forecast_run
 from engine.run.manifest import Manifest
+from engine.run.outbound import open_outbound
 from engine.run.planning import PlanRequest
 from engine.run.preview import make_job, replan
 from engine.run.rendering import Rendered
-from engine.run.way import open_way
 from engine.settings import Settings
 from engine.store.folder import Store
 
@@ -96,13 +96,13 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
             return None
 
     try:
-        async with open_way(spec, settings, endpoint, request.name) as way:
-            if way.client is None:  # a server of one's own, or files: there is no account to ask
-                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, await way.read_quota())
+        async with open_outbound(spec, settings, endpoint, request.name) as outbound:
+            if outbound.client is None:  # a server of one's own, or files: there is no account to ask
+                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, await outbound.read_quota())
                 return
-            quota = await keep_error(preflight.check_account(way.client, sender))
+            quota = await keep_error(preflight.check_account(outbound.client, sender))
             if quota is not None:
-                await keep_error(preflight.check_recipients(way.client, quota, checked.folder / "plan"))
+                await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
                 checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
     except MailrunError as error:
         checked.account_errors.append(error)

@@ -7,8 +7,8 @@ from engine.account.client import Endpoint
 from engine.account.quota import Quota
 from engine.campaign.spec import DeliverySpec
 from engine.errors import MailrunError
+from engine.run.outbound import open_outbound
 from engine.run.planning import PlanRequest
-from engine.run.way import open_way
 from engine.settings import Settings
 
 
@@ -44,8 +44,8 @@ class RunForecast:
 async def ask_account(request: PlanRequest, settings: Settings, endpoint: Endpoint | None) -> Quota | MailrunError:
     """Ask for the limits of where the campaign's messages would go; returns the error where they cannot be told."""
     try:
-        async with open_way(request.campaign.spec, settings, endpoint, request.name) as way:
-            return await way.read_quota()
+        async with open_outbound(request.campaign.spec, settings, endpoint, request.name) as outbound:
+            return await outbound.read_quota()
     except MailrunError as error:
         return error
 

@@ -11,8 +11,8 @@ from engine.account.quota import Quota
 from engine.campaign.lint import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
-from engine.delivery.barriers import describe_deadline
 from engine.delivery.forecast import forecast_sending
+from engine.delivery.send_limits import describe_deadline
 from engine.delivery.stop import Stop
 from engine.delivery.window import find_deadline
 from engine.errors import UsageError
@@ -22,9 +22,9 @@ from engine.run import content_check, control, planning, preflight
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.changes import find_changes
 from engine.run.marks import refuse_if_ledger_is_behind
+from engine.run.outbound import Outbound, open_outbound
 from engine.run.planning import FrozenRun, PlanRequest, StagedRun
 from engine.run.rendering import RenderJob
-from engine.run.way import Way, open_way
 from engine.run.work import (
     Launched,
     Surroundings,
@@ -99,15 +99,15 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         frozen = planning.open_run(known, request.store)
         campaign = load_frozen_campaign(frozen)
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
-    async with open_way(campaign.spec, request.settings, request.endpoint, request.plan.name) as way:
-        quota = await check_account(way, campaign)
+    async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
+        quota = await check_account(outbound, campaign)
         if frozen is None:
-            frozen = await _plan_and_freeze(request, way, quota, stop)
+            frozen = await _plan_and_freeze(request, outbound, quota, stop)
         else:
-            _take_up(request, frozen, way)
+            _take_up(request, frozen, outbound)
         refuse_if_ledger_is_behind(request.ledger, frozen.run, request.store)
         if not stop.requested:
-            await send(request, frozen, quota, way, stop)
+            await send(request, frozen, quota, outbound, stop)
     return Launched(read_accounts(request, request.plan.name), sent_now=True)
 
 
@@ -163,7 +163,7 @@ def _refuse_second_run(request: LaunchRequest) -> None:
             )
 
 
-async def _plan_and_freeze(request: LaunchRequest, way: Way, quota: Quota, stop: Stop) -> FrozenRun:
+async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Quota, stop: Stop) -> FrozenRun:
     """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
     prepare_envelope(request.plan.campaign)
     with request.store.stage(request.plan.name) as staging:
@@ -171,11 +171,11 @@ async def _plan_and_freeze(request: LaunchRequest, way: Way, quota: Quota, stop:
         staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         await wait_unless_stopped(checked, stop, doing="the content was checked")
-        if way.client is not None:
-            await preflight.check_recipients(way.client, quota, staged.folder / "plan")
+        if outbound.client is not None:
+            await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
-        forecast = _make_forecast(request, way, quota, staged.manifest.accepted)
+        forecast = _make_forecast(request, outbound, quota, staged.manifest.accepted)
         if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
             raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
         return planning.publish_run(staged, request.store, request.ledger)
@@ -205,8 +205,8 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
         log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy)
 
 
-def _make_forecast(request: LaunchRequest, way: Way, quota: Quota, recipients: int) -> Forecast:
-    delivery = way.spec.delivery
+def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, recipients: int) -> Forecast:
+    delivery = outbound.spec.delivery
     shared = quota.max_send_rate * delivery.rate_share
     rate = min(shared, delivery.max_rate or shared)
     text = forecast_sending(
@@ -217,7 +217,7 @@ def _make_forecast(request: LaunchRequest, way: Way, quota: Quota, recipients: i
         now=request.clock.now().astimezone(),
     )
     log.info("run.forecast", run=request.plan.name, rate=rate, note=text)
-    return Forecast(request.plan.name, recipients, rate, quota.left_24_hours, way.endpoint, text)
+    return Forecast(request.plan.name, recipients, rate, quota.left_24_hours, outbound.endpoint, text)
 
 
 def _refuse_if_late(campaign: Campaign, planned_at: datetime, request: LaunchRequest) -> None:
@@ -232,9 +232,9 @@ def _refuse_if_late(campaign: Campaign, planned_at: datetime, request: LaunchReq
         )
 
 
-def _take_up(request: LaunchRequest, frozen: FrozenRun, way: Way) -> None:
+def _take_up(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
     """Go on with a run that was begun: what is sent is what was frozen, and a change since then is said."""
-    name, asked, transport = frozen.run.name, request.plan.transport, way.spec.delivery.transport
+    name, asked, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
     if asked not in (None, transport):
         raise UsageError(
             f"the run {name} goes by {transport}, and this launch asks for {asked}",

@@ -11,10 +11,10 @@ from engine.campaign.render import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import Meaning
 from engine.errors import DataError, UsageError
+from engine.run.outbound import open_outbound
 from engine.run.planning import PlanRequest
 from engine.run.preview import find_recipient, make_job, replan
 from engine.run.rendering import LeaseRenderer, Pick
-from engine.run.way import open_way
 from engine.run.work import check_account
 from engine.settings import Settings
 from engine.store.folder import Store
@@ -101,10 +101,10 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     proofs = []
     spec, sender = request.campaign.spec, parse_mailbox(request.campaign.spec.sender).address
     async with (
-        open_way(spec, settings, endpoint, f"{request.name} proofs") as way,
-        way.open_transport(renderer.envelope, sender_address=sender, folder=folder, worker="proof") as transport,
+        open_outbound(spec, settings, endpoint, f"{request.name} proofs") as outbound,
+        outbound.open_transport(renderer.envelope, sender_address=sender, folder=folder, worker="proof") as transport,
     ):
-        quota = await check_account(way, request.campaign)
+        quota = await check_account(outbound, request.campaign)
         for number, address in enumerate(to):
             if number:
                 await clock.sleep(1 / max(quota.max_send_rate, 1.0))

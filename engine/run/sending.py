@@ -14,14 +14,14 @@ from engine.account.quota import Quota
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
-from engine.delivery.barriers import Budget, Hours
 from engine.delivery.concurrency import Concurrency, LagMeter, Slots, find_most
 from engine.delivery.dispatch import Dispatcher
 from engine.delivery.gate import Gate
 from engine.delivery.guard import FailureGuard
-from engine.delivery.lineup import DomainCap
+from engine.delivery.interleaving import DomainCap
 from engine.delivery.pacer import Pacer
 from engine.delivery.retry import draw_jitter
+from engine.delivery.send_limits import Budget, Hours
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Transport
 from engine.delivery.window import find_deadline, parse_window
@@ -31,7 +31,6 @@ from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
 from engine.run.canary import make_canary
 from engine.run.guarding import EventGuard
-from engine.run.hands import Hands
 from engine.run.limits import Limits
 from engine.run.marks import Marks
 from engine.run.planning import FrozenRun
@@ -39,6 +38,7 @@ from engine.run.suppressed import Watchlist, find_topic
 from engine.run.warmup import WarmupDay
 from engine.run.watch import Watch
 from engine.run.worker import Tools, Worker
+from engine.run.worker_processes import WorkerProcesses
 
 LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is away while the worker is to stop: within a pod's grace period
 
@@ -59,7 +59,7 @@ class Sending:
         read_quota: reads it again.
         read_warmup: reads what the warm-up allows today; None where the campaign has none.
         count: told every final result.
-        hands: further processes that send for the run.
+        processes: further processes that send for the run.
     """
 
     ledger: Ledger
@@ -72,7 +72,7 @@ class Sending:
     stop: Stop
     clock: Clock
     count: Callable[[Result], None]
-    hands: Hands
+    processes: WorkerProcesses
 
 
 async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.spec import CampaignSpec
-from engine.delivery.lineup import domain_of
+from engine.delivery.interleaving import domain_of
 from engine.ledger import leases, runs
 from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run

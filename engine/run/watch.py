@@ -10,11 +10,11 @@ import structlog
 from sqlalchemy import Connection
 
 from engine.account.quota import refuse_if_stopped
-from engine.delivery.barriers import Budget
 from engine.delivery.concurrency import Concurrency, LagMeter, Slots
 from engine.delivery.gate import Gate
 from engine.delivery.guard import FailureGuard, Rate
-from engine.delivery.lineup import DomainCap
+from engine.delivery.interleaving import DomainCap
+from engine.delivery.send_limits import Budget
 from engine.delivery.stop import StopCause, StopReason
 from engine.errors import MailrunError, ServiceError
 from engine.ledger import leases, runs, workers
@@ -273,7 +273,7 @@ class Watch:
 
         free = await self.recorder.transact(tell)
         work_left = free > 0 and (self.canary is None or self.canary.is_open)
-        self.sending.hands.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=work_left)
+        self.sending.processes.look(admitted=self._gate.admitted, rate=self._gate.pacer.limit, work_left=work_left)
 
     async def leave(self) -> None:
         """Finish the run if nothing is left, or pause it with the reason; then leave the ledger."""

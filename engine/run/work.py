@@ -23,14 +23,14 @@ from engine.ledger.journal import Result
 from engine.report.accounts import Accounts
 from engine.run import planning, preflight
 from engine.run.accounting import require_accounts, require_run
-from engine.run.hands import Hands, StartHand
 from engine.run.marks import refuse_if_ledger_is_behind
+from engine.run.outbound import Outbound, open_outbound
 from engine.run.planning import FrozenRun
 from engine.run.proven import settle_all_proven
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
 from engine.run.warmup import WarmupDay, read_warmup
-from engine.run.way import Way, open_way
+from engine.run.worker_processes import StartWorker, WorkerProcesses
 from engine.settings import Settings
 from engine.store.folder import Store
 
@@ -45,8 +45,8 @@ class Surroundings:
         begin: told the run's accounts as sending begins.
         count: told every final result.
         settings: with the SMTP server, where one is named.
-        hands: how many processes send; None for as many as are needed.
-        start_hand: starts another process that sends for the run; None where this is one.
+        processes: how many processes send; None for as many as are needed.
+        start_worker: starts another process that sends for the run; None where this is one.
         also: told the stop before anything is done, to request it for reasons of its own.
     """
 
@@ -58,8 +58,8 @@ class Surroundings:
     begin: Callable[[Accounts], None]
     count: Callable[[Result], None]
     settings: Settings
-    hands: int | None = 1
-    start_hand: StartHand | None = None
+    processes: int | None = 1
+    start_worker: StartWorker | None = None
     also: Callable[[Stop], None] = lambda _: None
 
 
@@ -129,21 +129,21 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
     frozen = planning.open_run(known, request.store)
     refuse_if_ledger_is_behind(request.ledger, known, request.store)
     campaign = load_frozen_campaign(frozen)
-    async with open_way(campaign.spec, request.settings, request.endpoint, known.name) as way:
-        quota = await check_account(way, campaign)
+    async with open_outbound(campaign.spec, request.settings, request.endpoint, known.name) as outbound:
+        quota = await check_account(outbound, campaign)
         if not stop.requested:
-            await send(request, frozen, quota, way, stop)
+            await send(request, frozen, quota, outbound, stop)
     return Launched(read_accounts(request, known.name), sent_now=True)
 
 
-async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, way: Way, stop: Stop) -> None:
+async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound: Outbound, stop: Stop) -> None:
     """Send for a frozen run until it is finished or must stop.
 
     Args:
         request: what to send with.
         frozen: the run.
         quota: the account's, as checked.
-        way: the open way out.
+        outbound: the open way out.
         stop: ends it in order.
 
     Raises:
@@ -152,7 +152,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, way: Way,
     campaign = load_frozen_campaign(frozen)
     key = frozen.run.name.rpartition("/")[2]
     signer = TokenSigner(request.read_keys()) if campaign.spec.signs_links else None
-    transport = way.open_transport(
+    transport = outbound.open_transport(
         prepare_envelope(campaign),
         sender_address=read_sender(campaign),
         folder=frozen.folder,
@@ -160,20 +160,20 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, way: Way,
     )
     planning.mark_begun(frozen, request.clock.now())
     request.begin(read_accounts(request, frozen.run.name))
-    hands = Hands(request.start_hand, request.hands, stop, request.clock)
-    async with transport as opened, hands:
+    processes = WorkerProcesses(request.start_worker, request.processes, stop, request.clock)
+    async with transport as opened, processes:
         sending = Sending(
             ledger=request.ledger,
-            account=way.account,
+            account=outbound.account,
             quota=quota,
-            read_quota=way.read_quota,
+            read_quota=outbound.read_quota,
             read_warmup=_make_warmup_reader(request, campaign),
             transport=opened,
             renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=signer),
             stop=stop,
             clock=request.clock,
             count=request.count,
-            hands=hands,
+            processes=processes,
         )
         await send_run(frozen, campaign.spec, sending)
     if not stop.requested:  # of events that came meanwhile, for leases that were still open
@@ -181,11 +181,11 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, way: Way,
         await asyncio.to_thread(settle_all_proven, request.ledger, request.store, run, clock=request.clock)
 
 
-async def check_account(way: Way, campaign: Campaign) -> Quota:
+async def check_account(outbound: Outbound, campaign: Campaign) -> Quota:
     """Check that the account may send, and from this sender; see preflight.check_account."""
-    if way.client is None:
-        return await way.read_quota()
-    return await preflight.check_account(way.client, read_sender(campaign))
+    if outbound.client is None:
+        return await outbound.read_quota()
+    return await preflight.check_account(outbound.client, read_sender(campaign))
 
 
 def _make_warmup_reader(request: Surroundings, campaign: Campaign) -> Callable[[], WarmupDay] | None:

@@ -18,7 +18,7 @@ from engine.clock import Clock
 from engine.delivery.concurrency import Slots
 from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.guard import FailureGuard
-from engine.delivery.lineup import DomainCap, Lineup
+from engine.delivery.interleaving import DomainCap, Interleaving
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Item
 from engine.delivery.window import ZonedWindows, find_zone, parse_window
@@ -94,7 +94,7 @@ class _RecipientWindows:
     clock: Clock
 
     def seconds_closed(self, recipient: object) -> float:
-        assert isinstance(recipient, Recipient)  # noqa: S101 - what the line-up was fed
+        assert isinstance(recipient, Recipient)  # noqa: S101 - what the interleaving was fed
         return self.windows.seconds_closed(str(recipient.content[self.column]), self.clock.now())
 
 
@@ -113,13 +113,13 @@ class Worker:
         self._tools = tools
         self._closing: set[asyncio.Task[None]] = set()
         self._holding: set[int] = set()  # ordinals of the leases that are open here
-        self._lineup: Lineup[OpenLease, Recipient] = Lineup(tools.caps, self._make_windows())
+        self._interleaving: Interleaving[OpenLease, Recipient] = Interleaving(tools.caps, self._make_windows())
         self._open: dict[OpenLease, asyncio.Event] = {}
         self._most_open = OPEN_LEASES_WITH_CAPS if tools.caps else OPEN_LEASES
         self._put_off: dict[int, float] = {}  # ordinal of a lease -> when the first of its windows opens
-        self._parcel: list[Item] = []
-        self._parcel_of: OpenLease | None = None
-        self._parcel_bytes = self._parcel_most = 0
+        self._batch: list[Item] = []
+        self._batch_of: OpenLease | None = None
+        self._batch_bytes = self._batch_most = 0
         self._slice_ends = 0.0
 
     def _make_windows(self) -> _RecipientWindows | None:
@@ -140,7 +140,7 @@ class Worker:
                 pass
         except Exception as error:  # noqa: BLE001 - ends the worker in order: what is in flight is drained first
             self._fail(error)
-        self._parcel.clear()
+        self._batch.clear()
         for opened in list(self._open):
             self._end_rows(opened)
         while self._closing:
@@ -149,14 +149,14 @@ class Worker:
     async def _advance(self) -> bool:
         """Start whose turn it is, or find more to do; False where nothing is left."""
         clock = self._tools.clock
-        while found := self._lineup.next(clock.monotonic()):
+        while found := self._interleaving.next(clock.monotonic()):
             await self._start_row(*found)
             if self._tools.stop.requested:
                 return True
-        await self._send_parcel()
-        for opened in [one for one in self._open if not self._lineup.is_waiting(one)]:
+        await self._send_batch()
+        for opened in [one for one in self._open if not self._interleaving.is_waiting(one)]:
             self._end_rows(opened)
-        held_seconds = self._lineup.seconds_to_next(clock.monotonic())
+        held_seconds = self._interleaving.seconds_to_next(clock.monotonic())
         if len(self._open) + len(self._closing) < self._most_open and await self._open_next_lease():
             return True
         if held_seconds is not None:
@@ -182,7 +182,7 @@ class Worker:
         )
         if self._tools.canary is not None:
             opened.part = self._tools.canary.find_part(lease.ordinal)
-        self._lineup.feed(opened, await asyncio.to_thread(opened.left))  # sorting takes some ms
+        self._interleaving.feed(opened, await asyncio.to_thread(opened.left))  # sorting takes some ms
         self._open[opened] = asyncio.Event()
         closing = asyncio.create_task(self._close(opened, self._open[opened]), name=f"close lease {lease.ordinal}")
         self._closing.add(closing)
@@ -225,10 +225,10 @@ class Worker:
     async def _start_row(self, opened: OpenLease, recipient: Recipient) -> None:
         """Make a recipient's message ready and put it into the next call; send the call when it is full."""
         if opened.lost:
-            self._lineup.drop(opened)
+            self._interleaving.drop(opened)
             return
-        if self._parcel_of is not opened:
-            await self._send_parcel()
+        if self._batch_of is not opened:
+            await self._send_batch()
         reason = await self._tools.watchlist.find_reason(opened, recipient.row)
         if reason is not None:
             self._leave_out(opened, recipient.row, reason)
@@ -237,16 +237,16 @@ class Worker:
         if item is not None:
             dispatcher = self._tools.dispatcher
             transport, gate = dispatcher.transport, dispatcher.gate
-            full = self._parcel_bytes + len(item.payload) > transport.most_bytes
-            if self._parcel and (full or item.group is None or item.group != self._parcel[0].group):
-                await self._send_parcel()
-            if not self._parcel:
-                self._parcel_most = gate.most_at_once(transport.most_items, CALL_SECONDS)
-            self._parcel.append(item)
-            self._parcel_of = opened
-            self._parcel_bytes += len(item.payload)
-            if item.group is None or len(self._parcel) >= self._parcel_most:
-                await self._send_parcel()
+            full = self._batch_bytes + len(item.payload) > transport.most_bytes
+            if self._batch and (full or item.group is None or item.group != self._batch[0].group):
+                await self._send_batch()
+            if not self._batch:
+                self._batch_most = gate.most_at_once(transport.most_items, CALL_SECONDS)
+            self._batch.append(item)
+            self._batch_of = opened
+            self._batch_bytes += len(item.payload)
+            if item.group is None or len(self._batch) >= self._batch_most:
+                await self._send_batch()
         now = asyncio.get_running_loop().time
         if now() >= self._slice_ends:
             await asyncio.sleep(0)
@@ -280,10 +280,10 @@ class Worker:
         opened.results[row] = result
         self._tools.count(result)  # and the guard does not: nothing went wrong
 
-    async def _send_parcel(self) -> None:
+    async def _send_batch(self) -> None:
         """Hand the gathered messages to a task of their own, as soon as there is a slot and the gate admits them."""
-        opened, items = self._parcel_of, self._parcel
-        self._parcel, self._parcel_of, self._parcel_bytes = [], None, 0
+        opened, items = self._batch_of, self._batch
+        self._batch, self._batch_of, self._batch_bytes = [], None, 0
         if opened is None or not items:
             return
         slots = self._tools.slots
@@ -329,8 +329,8 @@ class Worker:
 
     def _end_rows(self, opened: OpenLease) -> None:
         """No more rows of this lease are started: it closes when its last call has ended."""
-        self._lineup.drop(opened)
-        opens_at = self._lineup.put_off.pop(opened, None)
+        self._interleaving.drop(opened)
+        opens_at = self._interleaving.put_off.pop(opened, None)
         if opens_at is not None:
             self._put_off[opened.lease.ordinal] = opens_at
         self._open.pop(opened).set()

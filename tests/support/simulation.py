@@ -41,10 +41,10 @@ from engine.ledger.engines import _begin_sqlite
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
-from engine.run.hands import Hands
 from engine.run.manifest import Manifest
 from engine.run.planning import FrozenRun
 from engine.run.sending import Sending, send_run
+from engine.run.worker_processes import WorkerProcesses
 from engine.store.folder import Store
 
 NAME = "sim/1"
@@ -362,7 +362,7 @@ class Simulation:
             stop=stop,
             clock=self.clock,
             count=lambda _: None,
-            hands=Hands(None, 1, stop, self.clock),
+            processes=WorkerProcesses(None, 1, stop, self.clock),
         )
 
         async def body() -> None:

@@ -9,12 +9,12 @@ import pytest
 from support.clock import START, VirtualClock
 
 from engine.campaign.message import Message
-from engine.delivery.barriers import Budget
 from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.gate import Gate
 from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES
+from engine.delivery.send_limits import Budget
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Item
 from engine.errors import PausedError

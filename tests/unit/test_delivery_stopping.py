@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 from support.clock import ClockedStop, VirtualClock
 
-from engine.delivery.barriers import Budget
 from engine.delivery.gate import Gate
 from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning
 from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
+from engine.delivery.send_limits import Budget
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.run.sending import QUOTA_USED_UP
 

@@ -14,7 +14,7 @@ DOMAIN_BURST = 1.0  # recipients: a capped domain gets one after the other
 
 
 class Addressed(Protocol):
-    """What a line-up needs to know of a recipient."""
+    """What interleaving needs to know of a recipient."""
 
     @property
     def address(self) -> str:
@@ -57,7 +57,7 @@ def domain_of(address: str) -> str:
 
 
 @dataclass(slots=True)
-class Lineup(Generic[L, R]):
+class Interleaving(Generic[L, R]):
     """The order of recipients.
 
     Attributes:

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.delivery.lineup import DomainCap, Lineup
+from engine.delivery.interleaving import DomainCap, Interleaving
 from engine.run.open_lease import spread_domains
 
 
@@ -18,13 +18,13 @@ class Person:
     zone: str = "UTC"
 
 
-def drain(lineup: Lineup[str, Person], now: float = 0.0) -> list[tuple[float, Person]]:
+def drain(interleaving: Interleaving[str, Person], now: float = 0.0) -> list[tuple[float, Person]]:
     turns = []
     while True:
-        if found := lineup.next(now):
+        if found := interleaving.next(now):
             turns.append((now, found[1]))
             continue
-        wait = lineup.seconds_to_next(now)
+        wait = interleaving.seconds_to_next(now)
         if wait is None:
             return turns
         now += wait
@@ -36,42 +36,42 @@ PEOPLE = st.lists(st.builds(lambda i, d: Person(f"p{i}@{d}"), st.integers(0, 9),
 
 @given(people=PEOPLE)
 def test_without_caps_the_order_is_the_plans(people: list[Person]):
-    lineup: Lineup[str, Person] = Lineup()
-    lineup.feed("one", iter(people))
-    assert [person for _, person in drain(lineup)] == people
+    interleaving: Interleaving[str, Person] = Interleaving()
+    interleaving.feed("one", iter(people))
+    assert [person for _, person in drain(interleaving)] == people
 
 
 @given(leases=st.lists(PEOPLE, max_size=4), rate=st.floats(0.5, 50))
 def test_everybody_has_one_turn_and_no_domain_is_above_its_cap(leases: list[list[Person]], rate: float):
-    lineup: Lineup[str, Person] = Lineup({"gmail.com": DomainCap(rate)})
+    interleaving: Interleaving[str, Person] = Interleaving({"gmail.com": DomainCap(rate)})
     for number, people in enumerate(leases):
-        lineup.feed(str(number), iter(people))
-    turns = drain(lineup)
+        interleaving.feed(str(number), iter(people))
+    turns = drain(interleaving)
     assert Counter(person for _, person in turns) == Counter(person for people in leases for person in people)
     capped = [at for at, person in turns if person.address.lower().endswith("@gmail.com")]
     assert all(later - earlier >= 1 / rate - 1e-6 for earlier, later in pairwise(capped))
     assert all(at == 0.0 for at, person in turns if not person.address.lower().endswith("@gmail.com"))
-    assert not any(lineup.is_waiting(str(number)) for number in range(len(leases)))
+    assert not any(interleaving.is_waiting(str(number)) for number in range(len(leases)))
 
 
 def test_a_lease_waits_as_long_as_one_of_its_rows_is_held():
-    lineup: Lineup[str, Person] = Lineup({"gmail.com": DomainCap(1.0)})
-    lineup.feed("one", iter([Person("a@gmail.com"), Person("b@gmail.com")]))
-    assert lineup.next(0.0) is not None
-    assert lineup.next(0.0) is None
-    assert lineup.is_waiting("one")
-    assert lineup.next(1.0) is not None
-    assert not lineup.is_waiting("one")
+    interleaving: Interleaving[str, Person] = Interleaving({"gmail.com": DomainCap(1.0)})
+    interleaving.feed("one", iter([Person("a@gmail.com"), Person("b@gmail.com")]))
+    assert interleaving.next(0.0) is not None
+    assert interleaving.next(0.0) is None
+    assert interleaving.is_waiting("one")
+    assert interleaving.next(1.0) is not None
+    assert not interleaving.is_waiting("one")
 
 
 def test_a_dropped_lease_has_no_more_turns_and_others_have_theirs():
-    lineup: Lineup[str, Person] = Lineup({"gmail.com": DomainCap(1.0)})
-    lineup.feed("one", iter([Person("a@gmail.com"), Person("b@gmail.com")]))
-    lineup.feed("two", iter([Person("c@gmail.com")]))
-    assert lineup.next(0.0) is not None
-    assert lineup.next(0.0) is None
-    lineup.drop("one")
-    assert [person.address for _, person in drain(lineup, 1.0)] == ["c@gmail.com"]
+    interleaving: Interleaving[str, Person] = Interleaving({"gmail.com": DomainCap(1.0)})
+    interleaving.feed("one", iter([Person("a@gmail.com"), Person("b@gmail.com")]))
+    interleaving.feed("two", iter([Person("c@gmail.com")]))
+    assert interleaving.next(0.0) is not None
+    assert interleaving.next(0.0) is None
+    interleaving.drop("one")
+    assert [person.address for _, person in drain(interleaving, 1.0)] == ["c@gmail.com"]
 
 
 class Night:
@@ -81,11 +81,11 @@ class Night:
 
 
 def test_rows_whose_window_is_closed_are_put_off_and_the_lease_says_until_when():
-    lineup: Lineup[str, Person] = Lineup(windows=Night())
+    interleaving: Interleaving[str, Person] = Interleaving(windows=Night())
     people = [Person("a@b.example", "Asia/Tokyo"), Person("c@d.example"), Person("e@f.example", "America/Lima")]
-    lineup.feed("one", iter(people))
-    assert [person.address for _, person in drain(lineup, 100.0)] == ["c@d.example"]
-    assert lineup.put_off == {"one": 160.0}
+    interleaving.feed("one", iter(people))
+    assert [person.address for _, person in drain(interleaving, 100.0)] == ["c@d.example"]
+    assert interleaving.put_off == {"one": 160.0}
 
 
 @given(domains=st.lists(st.sampled_from(["a.example", "B.example", "b.example", "c.example"]), min_size=1, max_size=80))

@@ -1,6 +1,6 @@
-"""Hands: further processes on this machine that send for a run. Each is a worker like this one.
+"""Further processes on this machine that send for a run. Each is a worker like this one.
 
-They share the rate through the ledger, as workers on other machines do. A stop is passed on to them; a hand whose
+They share the rate through the ledger, as workers on other machines do. A stop is passed on to them; a process whose
 parent has died stops by itself, in order.
 """
 
@@ -24,7 +24,7 @@ USED = 0.95  # of the rate: a worker that reaches that much needs no help
 log = structlog.get_logger()
 
 
-class Hand(Protocol):
+class WorkerProcess(Protocol):
     """A running process."""
 
     @property
@@ -38,7 +38,7 @@ class Hand(Protocol):
         """Wait for its end; returns its exit code."""
 
 
-StartHand = Callable[[], Hand]
+StartWorker = Callable[[], WorkerProcess]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Load:
     share: float
 
 
-def needs_hand(load: Load, *, running: int, cores: int, work_left: bool) -> bool:
+def needs_worker(load: Load, *, running: int, cores: int, work_left: bool) -> bool:
     """Tell whether another process would help: this one is at its end, and neither the rate nor the machine is.
 
     Args:
@@ -67,7 +67,7 @@ def needs_hand(load: Load, *, running: int, cores: int, work_left: bool) -> bool
 
 
 @dataclass(slots=True)
-class Hands:
+class WorkerProcesses:
     """The processes that this one has started. An async context manager: leaving it waits for their end.
 
     Attributes:
@@ -77,12 +77,12 @@ class Hands:
         clock: monotonic time.
     """
 
-    start: StartHand | None
+    start: StartWorker | None
     wanted: int | None
     stop: Stop
     clock: Clock
     _running: list[asyncio.Task[None]] = field(default_factory=list)
-    _alive: list[Hand] = field(default_factory=list)
+    _alive: list[WorkerProcess] = field(default_factory=list)
     _cpu: float = 0.0
     _at: float = 0.0
     _sent: int = 0
@@ -97,37 +97,39 @@ class Hands:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for all of them; after an error or a second signal they end at once."""
         if kind is not None:
-            for hand in self._alive:
-                hand.stop()
+            for process in self._alive:
+                process.stop()
         await asyncio.gather(*self._running)
 
     def add(self) -> None:
         """Start one more."""
         if self.start is None:
             return
-        hand = self.start()
-        log.info("hand.started", pid=hand.pid)
-        self._alive.append(hand)
-        self._running.append(asyncio.create_task(self._attend(hand), name=f"hand {hand.pid}"))
+        process = self.start()
+        log.info("worker.started", pid=process.pid)
+        self._alive.append(process)
+        self._running.append(asyncio.create_task(self._attend(process), name=f"process {process.pid}"))
 
-    async def _attend(self, hand: Hand) -> None:
-        ending, stopping = asyncio.create_task(hand.wait()), asyncio.create_task(self.stop.wait())
+    async def _attend(self, process: WorkerProcess) -> None:
+        ending, stopping = asyncio.create_task(process.wait()), asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
-                hand.stop()
+                process.stop()
             code = await ending
         finally:
             stopping.cancel()
             with suppress(asyncio.CancelledError):
                 await stopping
             if not ending.done():
-                hand.stop()
+                process.stop()
                 ending.cancel()
-        self._alive.remove(hand)
+        self._alive.remove(process)
         if code != 0:
             note = "its leases go on in the other workers"
-            log.warning("hand.ended", pid=hand.pid, exit_code=code, note=f"a worker process ended with {code}; {note}")
+            log.warning(
+                "worker.ended", pid=process.pid, exit_code=code, note=f"a worker process ended with {code}; {note}"
+            )
 
     def look(self, *, admitted: int, rate: float, work_left: bool) -> None:
         """Start another where this process is not enough; to be called every few seconds.
@@ -145,7 +147,7 @@ class Hands:
         load = Load((cpu - self._cpu) / seconds, (admitted - self._sent) / (rate * seconds))
         self._cpu, self._at, self._sent = cpu, now, admitted
         running = 1 + sum(not task.done() for task in self._running)
-        if needs_hand(load, running=running, cores=os.cpu_count() or 1, work_left=work_left):
+        if needs_worker(load, running=running, cores=os.cpu_count() or 1, work_left=work_left):
             self.add()
 
 

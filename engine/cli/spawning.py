@@ -20,8 +20,8 @@ from engine.delivery.stop import Stop
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
 from engine.report.accounts import Accounts
-from engine.run.hands import stop_with_parent
 from engine.run.work import WorkRequest, work
+from engine.run.worker_processes import stop_with_parent
 from engine.telemetry import configure_logs
 
 TELL_SECONDS = 0.5
@@ -29,7 +29,7 @@ TELL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a hand is told: plain values, for they cross to another process.
+    """What a worker process is told: plain values, for they cross to another process.
 
     Attributes:
         common: where store and ledger are.
@@ -42,8 +42,8 @@ class Order:
     endpoint: Endpoint | None
 
 
-class ProcessHand:
-    """A running hand.
+class SpawnedWorker:
+    """A running worker process.
 
     Args:
         order: what it is told.
@@ -53,7 +53,7 @@ class ProcessHand:
     def __init__(self, order: Order, count: Callable[[Mapping[Outcome, int]], None]) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
         self._told, telling = context.Pipe(duplex=False)
-        self._process: SpawnProcess = context.Process(target=run_hand, args=(order, telling), name="mailrun worker")
+        self._process: SpawnProcess = context.Process(target=run_worker, args=(order, telling), name="mailrun worker")
         self._process.start()
         telling.close()
         self._count = count
@@ -123,8 +123,8 @@ class _Teller:
             pass  # the parent has gone; stop_with_parent ends this worker in order
 
 
-def run_hand(order: Order, telling: Connection) -> None:
-    """Be a hand: the target of a new process."""
+def run_worker(order: Order, telling: Connection) -> None:
+    """Be a worker: what a new process runs."""
     configure_logs(verbose=False, only_warnings=True)
     tune_interpreter()
     try:

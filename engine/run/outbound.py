@@ -25,7 +25,7 @@ UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Outbound:
     """An open way out.
 
     Attributes:
@@ -103,7 +103,9 @@ class Way:
 
 
 @asynccontextmanager
-async def open_way(spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str) -> AsyncIterator[Way]:
+async def open_outbound(
+    spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str
+) -> AsyncIterator[Outbound]:
     """Open the way out that a campaign names.
 
     Args:
@@ -129,7 +131,7 @@ async def open_way(spec: CampaignSpec, settings: Settings, endpoint: Endpoint | 
             "the outbox writes files, and this store is a bucket", where="transport", remedy="use a store in a folder"
         )
     if transport == "outbox":
-        yield Way(spec=spec, endpoint="files of the run's folder", account=f"outbox {run}", ses=None)
+        yield Outbound(spec=spec, endpoint="files of the run's folder", account=f"outbox {run}", ses=None)
         return
     if transport == "smtp" and endpoint is not None:
         raise UsageError(
@@ -143,10 +145,10 @@ async def open_way(spec: CampaignSpec, settings: Settings, endpoint: Endpoint | 
                 where="campaign.toml: [delivery] max_rate",
                 remedy="set max_rate, in recipients a second",
             )
-        yield Way(spec=spec, endpoint=server.url, account=server.url, ses=None, server=server)
+        yield Outbound(spec=spec, endpoint=server.url, account=server.url, ses=None, server=server)
         return
     async with open_account(endpoint) as account:
         url = account.client.meta.endpoint_url
         server_of_ses = await find_ses_server(account) if transport == "smtp" else None
         shown = url if server_of_ses is None else server_of_ses.url
-        yield Way(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)
+        yield Outbound(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)

@@ -12,16 +12,16 @@ from support.clock import START, VirtualClock
 
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec, parse_spec
-from engine.delivery.barriers import Budget, Hours
 from engine.delivery.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
 from engine.delivery.forecast import forecast_sending
 from engine.delivery.gate import Gate
 from engine.delivery.others import OtherSenders
 from engine.delivery.pacer import Pacer
+from engine.delivery.send_limits import Budget, Hours
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.window import Window, ZonedWindows, find_deadline, find_zone
-from engine.run.hands import Load, needs_hand
 from engine.run.limits import Limits
+from engine.run.worker_processes import Load, needs_worker
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ENDED = StopReason(StopCause.PAUSED, "used up", "later")
@@ -331,4 +331,4 @@ def test_the_lag_meter_tells_the_99th_of_a_hundred():
 def test_another_process_is_started_only_where_one_is_not_enough(
     load: Load, running: int, *, work_left: bool, needed: bool
 ):
-    assert needs_hand(load, running=running, cores=2, work_left=work_left) is needed
+    assert needs_worker(load, running=running, cores=2, work_left=work_left) is needed

@@ -92,7 +92,7 @@ class Hours:
 
     left: None = None
 
-    def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a Barrier's signature
+    def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a SendLimit's signature
         """Tell whether messages may leave now."""
         now = self.clock.now()
         if self._open_from <= now < self._open_until:
