@@ -6,16 +6,17 @@ audience of that sample's size, for the others with an empty one, and taken off.
 Render, record, sign, send, settle: all of it is in mailrun's figures, and its planning as well.
 """
 
-import json
 import os
-import subprocess
+import resource
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.launch import Measured, make_workspace, measure, write_audience
-from bench.servers import ROOT, run_sink
+from bench.servers import run_sink
+from engine.ledger import leases
+from engine.ledger.database import open_ledger
 from engine.run.content_check import SAMPLE_ROWS
 
 REGION_LATENCY_SECONDS = 0.04
@@ -53,7 +54,6 @@ ENTRANTS = (
     Entrant(f"boto3, {THREADS} threads", ("-m", "bench.plain_boto3", "{workspace}", str(THREADS)), 4_000, 4_000),
     Entrant("boto3, one by one", ("-m", "bench.plain_boto3", "{workspace}", "1"), 3_000, 200),
 )
-TWO_WORKERS_MESSAGES = 60_000
 
 
 def main() -> None:
@@ -84,42 +84,55 @@ def run_entrant(one: Entrant, folder: Path, url: str, latency: float) -> tuple[f
 
 
 def compare_workers() -> None:
-    """Two processes against one, where the CPU is the limit; the sink and whoever else is here need theirs as well."""
-    speeds, lags = {}, {}
-    with tempfile.TemporaryDirectory() as folder, run_sink(0.0) as url:
-        for count in (1, 2):
-            workspace = make_workspace(Path(folder) / str(count), bulk=True)
-            write_audience(workspace, TWO_WORKERS_MESSAGES)
-            command = [
-                part.format(workspace=workspace, key="k") for part in launch_command("--workers", str(count), "-v")
-            ]
-            done = subprocess.run(
-                [sys.executable, *command],
-                check=True,
-                env=make_environment(url),
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
+    """Two worker processes on two cores against one on one, the sink on the second core.
+
+    The sink has a part of that core, so the same speed is told for two whole ones as well. Speeds are those of the
+    middle of a run, by the ledger: starts and ends of processes do not count.
+    """
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        print("workers: this machine has one core, nothing to compare")
+        return
+    for bulk, messages in ((True, 400_000), (False, 240_000)):
+        (one, _), (two, sink) = (measure_workers(messages, cores[:count], bulk=bulk) for count in (1, 2))
+        print(
+            f"workers ({'bulk' if bulk else 'single'}): one on one core {one:,.0f} a second, "
+            f"two on two {two:,.0f}: {two / one:.2f} x; the sink had {sink:.2f} of the second core, "
+            f"with all of it {two / one * 2 / (2 - sink):.2f} x; load {os.getloadavg()[0]:.1f}"
+        )
+
+
+def measure_workers(messages: int, cores: list[int], *, bulk: bool) -> tuple[float, float]:
+    """Return messages a second with a worker process for each core, and the share of a core that the sink had."""
+    every = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = make_workspace(Path(folder), bulk=bulk)
+        write_audience(workspace, messages)
+        command = [part.format(workspace=workspace, key="k") for part in launch_command("--workers", str(len(cores)))]
+        try:
+            os.sched_setaffinity(0, sorted(every)[1:2])
+            with run_sink(0.0) as url:
+                os.sched_setaffinity(0, cores)
+                measure([sys.executable, *command], make_environment(url))
+                before = read_children_cpu()
+        finally:
+            os.sched_setaffinity(0, every)
+        ledger = open_ledger(f"sqlite:///{workspace / '.mailrun' / 'ledger.db'}")
+        with ledger.read() as tx:
+            settled = sorted(
+                (one.settled_at, one.rows) for one in leases.list_leases(tx, "welcome/k") if one.settled_at
             )
-            accounts = json.loads(done.stdout)
-            assert accounts["sent"] == TWO_WORKERS_MESSAGES
-            events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-            speeds[count] = find_speed(events)
-            lags[count] = max((one["lag_p99_ms"] for one in events if one["event"] == "worker.vitals"), default=0.0)
-    print(f"workers (bulk): one {speeds[1]:,.0f} a second, two {speeds[2]:,.0f}: {speeds[2] / speeds[1]:.2f} x", end="")
-    print(f" on {os.cpu_count()} cores, sink included; load {os.getloadavg()[0]:.1f}")
-    print(f"event loop late by {lags[1]:.1f} ms (p99) with one worker at full speed")
+        ledger.close()
+    middle = settled[len(settled) // 3 : len(settled) * 9 // 10]
+    seconds = (middle[-1][0] - middle[0][0]).total_seconds()
+    speed = sum(rows for _, rows in middle[1:]) / seconds
+    return speed, (read_children_cpu() - before) / messages * speed
 
 
-def find_speed(events: list[dict[str, object]]) -> float:
-    """Return messages a second between the first progress line and the last: starts of processes do not count."""
-    from datetime import datetime  # noqa: PLC0415 - of this function alone
-
-    told = [one for one in events if one["event"] in ("run.progress", "run.end")]
-    if len(told) < 2:
-        told = [one for one in events if one["event"] in ("run.begin", "run.end")]
-    seconds = (datetime.fromisoformat(str(told[-1]["at"])) - datetime.fromisoformat(str(told[0]["at"]))).total_seconds()
-    return (int(str(told[-1]["done"])) - int(str(told[0]["done"]))) / max(seconds, 0.001)
+def read_children_cpu() -> float:
+    """Return the CPU seconds of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def make_environment(url: str) -> dict[str, str]:
