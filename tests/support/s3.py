@@ -96,8 +96,11 @@ def run_seaweedfs(folder: Path) -> Iterator[str]:
         f"-s3.port.grpc={ports[7]}",
         "-master.volumeSizeLimitMB=64",
         "-volume.max=20",
+        "-master.telemetry=false",
         "-filer",
         "-s3",
+        "-s3.port.iceberg=0",  # these two have fixed ports, which two servers cannot share
+        "-s3.port.lance=0",
     ]
     with _served([program, "server", *options], f"http://127.0.0.1:{ports[3]}") as url:
         yield url
