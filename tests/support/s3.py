@@ -50,7 +50,7 @@ def _served(command: list[str], url: str) -> Iterator[str]:
             _make_bucket(url, process)
             yield url
         finally:
-            process.terminate()
+            process.kill()  # SeaweedFS takes leave for 25 seconds
             process.wait(30)
 
 
