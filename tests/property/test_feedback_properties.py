@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.events import OBJECTS
 from support.feedback import RUN, Desk, make, make_soft, open_desk
 
-from engine.errors import PausedError
+from engine.errors import DataError, PausedError
 from engine.feedback.envelopes import Passed, Quarantined, open_body, split_documents
 from engine.feedback.files import read_file
 from engine.ledger import feedback
@@ -168,6 +168,9 @@ def test_bytes_of_any_kind_are_read_to_their_end(data: bytes):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "events"
         path.write_bytes(data)
-        if not data.startswith(b"\x1f\x8b"):
+        try:
             opened = [item for some in read_file(path, "f", lambda _: None) for item in some]
+        except DataError:
+            assert data.startswith((b"\x1f\x8b", b"PAR1")), "only gzip and Parquet may be damaged as a whole"
+        else:
             assert all(isinstance(item, (Quarantined, Passed, list)) for item in opened)

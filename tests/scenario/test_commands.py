@@ -79,20 +79,20 @@ def test_status_tells_of_one_run_and_of_all(world: World):
 
 
 def test_status_of_a_run_under_way_tells_what_is_in_flight(world: World):
-    world.write_people(50)
+    world.write_people(30)
     world.fault("no_answer", count=None, after=20)
     process = world.start_launch()
-    world.wait_for_accepted(50, process)
+    world.wait_for_accepted(30, process)
 
     def is_told() -> bool:
         told = world.run("status", RUN, "--json").json
-        return (told["state"], told["sent"], told["in_doubt"], told["in_flight"]) == ("sending", 20, 30, 30)
+        return (told["state"], told["sent"], told["in_doubt"], told["in_flight"]) == ("sending", 20, 10, 10)
 
     wait_until(is_told)
     process.kill()
     process.communicate()
     told = world.run("status", RUN, "--json").json
-    assert (told["sent"], told["in_doubt"], told["in_flight"]) == (20, 30, 0)
+    assert (told["sent"], told["in_doubt"], told["in_flight"]) == (20, 10, 0)
 
 
 def test_audit_proves_a_finished_run_and_finds_a_flipped_bit(world: World):

@@ -10,6 +10,10 @@ KEYS = {
     "run", "state", "reason", "rows_read", "accepted", "excluded", "sent", "refused", "failed", "in_doubt", "unsent",
     "balanced", "started_at", "finished_at", "store",
 }  # fmt: skip
+FEEDBACK_KEYS = [
+    "delivered", "bounced", "soft_bounced", "provider_suppressed", "complained", "opened", "clicked", "delayed",
+    "unsubscribed", "rejected",
+]  # fmt: skip
 
 
 def test_everybody_accepted_is_sent_to_once_and_the_accounts_balance(world: World):
@@ -21,6 +25,7 @@ def test_everybody_accepted_is_sent_to_once_and_the_accounts_balance(world: Worl
         "run": RUN,
         "state": "finished",
         "reason": None,
+        "paused_by": None,
         "rows_read": 3,
         "accepted": 1,
         "excluded": {"invalid_address": 1, "duplicate": 1},
@@ -31,6 +36,7 @@ def test_everybody_accepted_is_sent_to_once_and_the_accounts_balance(world: Worl
         "unsent": 0,
         "in_flight": 0,
         "workers": 0,
+        **dict.fromkeys(FEEDBACK_KEYS, 0),
         "balanced": True,
         "started_at": "",
         "finished_at": "",

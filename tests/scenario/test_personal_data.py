@@ -89,9 +89,9 @@ def test_what_is_no_address_is_refused(world: World):
 def test_pruned_runs_lose_their_files_and_keep_their_counts_and_their_key(world: World):
     world.write_people(300)
     sent = world.launch().json
-    assert world.run("prune", "--older-than", "90d", "--yes", "--json").json == {"pruned": []}
+    assert world.run("prune", "--older-than", "90d", "--yes", "--json").json == {"pruned": [], "events": []}
     pruned = world.run("prune", "--older-than", "0d", "--yes", "--json")
-    assert pruned.json == {"pruned": [RUN]}, pruned.stderr
+    assert pruned.json == {"pruned": [RUN], "events": []}, pruned.stderr
     assert not world.run_folder.exists()
     status = world.run("status", RUN, "--json").json
     assert {k: status[k] for k in ("accepted", "sent", "balanced")} == {

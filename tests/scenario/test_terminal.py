@@ -49,7 +49,7 @@ def test_a_new_run_is_asked_about_with_recipients_rate_and_endpoint_and_no_calls
     assert "Send hello/test to 25 recipients" in terminal.shown
     assert world.server.url in terminal.shown
     assert "at 10 a second" in terminal.shown
-    assert "1,000 left of the 24-hour quota" in terminal.shown
+    assert "1,000 left today" in terminal.shown
     terminal.type("n\n")
     assert terminal.finish() == 64
     assert "called off, nothing was sent" in terminal.shown

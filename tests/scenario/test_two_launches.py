@@ -17,7 +17,7 @@ def test_launches_in_the_same_second_send_to_each_recipient_once_in_total(world:
 
 
 def test_one_of_two_workers_that_is_stopped_leaves_the_run_to_the_other(tmp_path: Path):
-    with open_world(tmp_path, latency_seconds=0.1, max_send_rate=400.0) as world:
+    with open_world(tmp_path, latency_seconds=0.1, max_send_rate=150.0) as world:
         world.write_people(1600)
         first = world.start_launch()
         world.wait_for_accepted(100, first)

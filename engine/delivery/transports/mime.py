@@ -1,5 +1,6 @@
 """What a message needs besides its MIME where SES does not complete it: for SMTP and for files."""
 
+import uuid
 from email import message_from_bytes, policy
 from email.utils import format_datetime
 
@@ -13,7 +14,8 @@ def make_identity(message: Message, sender_address: str, clock: Clock) -> tuple[
     The id is the same for every attempt at a recipient, so that a receiver can tell a second copy.
     """
     tags = dict(message.tags)
-    name = ".".join(tags.get(tag, "") for tag in ("mailrun-campaign", "mailrun-key", "mailrun-row"))
+    known = [tags[tag] for tag in ("mailrun-campaign", "mailrun-key", "mailrun-row") if tag in tags]
+    name = ".".join(known) if "mailrun-row" in tags else uuid.uuid4().hex  # a proof is of no run
     domain = sender_address.rpartition("@")[2]
     return ("Date", format_datetime(clock.now())), ("Message-ID", f"<{name}@{domain}>")
 
