@@ -59,7 +59,7 @@ class S3Store(Store):
         self._prefix = f"{prefix}/" if prefix else ""
         self._copies = root / "copies" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
         with self._translated(""):
-            self._client: Any = boto3.client("s3", config=_CONFIG)
+            self._client: Any = boto3.Session().client("s3", config=_CONFIG)  # the shared one keeps old credentials
         self._refuse_a_store_that_lies()
 
     def describe(self, key: str) -> str:

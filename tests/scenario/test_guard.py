@@ -113,7 +113,7 @@ def test_who_is_suppressed_before_their_turn_is_not_mailed_and_the_outcome_says_
 
 @pytest.mark.parametrize("workers", [2])
 def test_several_workers_heed_the_list_alike(tmp_path: Path, workers: int):
-    with open_feedback_world(tmp_path, {}, max_send_rate=40.0) as world:
+    with open_feedback_world(tmp_path, {}, max_send_rate=20.0) as world:
         world.write_people(300)
         process = world.start_launch("--workers", str(workers))
         world.wait_for_accepted(10, process)

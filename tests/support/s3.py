@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event, Thread
-from typing import Any
+from typing import IO, Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from engine.sandbox.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY  # one set for both servers
@@ -45,24 +47,26 @@ def open_client(url: str) -> Any:
 def _served(command: list[str], url: str) -> Iterator[str]:
     # SeaweedFS takes its administrator's keys from AWS's environment; a file of them it may forget while it starts.
     keys = os.environ | environment(url)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=keys) as process:
+    with TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log, env=keys) as process:
         try:
-            _make_bucket(url, process)
+            _make_bucket(url, process, log)
             yield url
         finally:
             process.kill()  # SeaweedFS takes leave for 25 seconds
             process.wait(30)
 
 
-def _make_bucket(url: str, process: subprocess.Popen[bytes]) -> None:
-    client, pause, deadline = open_client(url), Event(), time.monotonic() + 60
+def _make_bucket(url: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    client, pause, deadline, refused = open_client(url), Event(), time.monotonic() + 60, "not asked"
     try:
         while True:
-            assert process.poll() is None, "the S3 server ended"
-            assert time.monotonic() < deadline, "the S3 server never came up"
+            if process.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                pytest.fail(f"the S3 server did not come up ({refused}): {log.read()[-3000:].decode(errors='replace')}")
             try:
                 client.create_bucket(Bucket=BUCKET)
-            except Exception:  # noqa: BLE001 - it is starting
+            except Exception as error:  # noqa: BLE001 - it is starting
+                refused = str(error)
                 pause.wait(0.2)
             else:
                 return
