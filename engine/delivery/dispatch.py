@@ -1,7 +1,9 @@
 """The messages of one call, from ready to their results: journal the intents, hand over, note the results, retry."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
 
 from engine.clock import Clock
 from engine.delivery.concurrency import Turns
@@ -26,6 +28,7 @@ class Call:
         items: those that are still to be sent.
         attempts: row -> dispatches already made by an earlier worker.
         doubtful: rows that may have been accepted before; the doubt stays until SES gives a message id.
+        closes_at: when the first of its recipients' own sending windows closes; None where they have none.
         tries: dispatches made here.
     """
 
@@ -33,7 +36,12 @@ class Call:
     items: Sequence[Item]
     attempts: Mapping[int, int]
     doubtful: set[int] = field(default_factory=set)
+    closes_at: datetime | None = None
     tries: int = 0
+
+
+FindDue: TypeAlias = Callable[[Call], Awaitable[Sequence[Item]]]
+"""Returns the items of a call that has waited which may still be sent; what is to be noted of the others is noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +66,13 @@ class Dispatcher:
     wait_for_quota: bool = False
     turns: Turns = field(default_factory=Turns)
 
-    async def dispatch(self, call: Call, *, keep: Callable[[Result], None]) -> None:
+    async def dispatch(self, call: Call, *, keep: Callable[[Result], None], find_due: FindDue) -> None:
         """Send the messages of one call that the gate has admitted, with retries where nothing was accepted for sure.
 
         Args:
             call: what to send.
             keep: told every final result; a row that stays unsent has none.
+            find_due: asked before every further attempt, for any wait may have been hours.
 
         Raises:
             LeaseLostError: the lease has a newer owner.
@@ -83,10 +92,18 @@ class Dispatcher:
             if await self.stop.wait(max(wait for wait in waits if wait is not None)):
                 return
             if apart:
-                await self._send_each_alone(call, keep)
+                await self._send_each_alone(call, keep, find_due)
                 return
-            if not await self.gate.admit(len(again)):
+            if not await self.gate.admit(len(again)) or not await self.leave_out(call, find_due):
                 return
+
+    async def leave_out(self, call: Call, find_due: FindDue) -> bool:
+        """Take out of an admitted call who must not be sent to any more, or not now; False where nobody is left."""
+        admitted = len(call.items)
+        call.items = await find_due(call)
+        if len(call.items) < admitted:
+            self.gate.give_back(admitted - len(call.items))
+        return bool(call.items)
 
     async def _hand_over(self, call: Call) -> Sequence[Reply]:
         call.tries += 1
@@ -120,12 +137,14 @@ class Dispatcher:
         if noted:
             self.recorder.note(call.lease, noted)
 
-    async def _send_each_alone(self, call: Call, keep: Callable[[Result], None]) -> None:
+    async def _send_each_alone(self, call: Call, keep: Callable[[Result], None], find_due: FindDue) -> None:
         for item in call.items:
             if not await self.gate.admit(1):
                 return
-            alone = Call(call.lease, [item], call.attempts, set(call.doubtful) & {item.row}, call.tries)
-            await self.dispatch(alone, keep=keep)
+            doubtful = set(call.doubtful) & {item.row}
+            alone = Call(call.lease, [item], call.attempts, doubtful, call.closes_at, call.tries)
+            if await self.leave_out(alone, find_due):
+                await self.dispatch(alone, keep=keep, find_due=find_due)
 
     def _adjust_gate(self, replies: Sequence[Reply]) -> None:
         returned = sum(reply.meaning not in _ACCEPTED_PERHAPS for reply in replies)

@@ -82,10 +82,19 @@ class ZonedWindows:
 
     def seconds_closed(self, zone_name: str, now: datetime) -> float:
         """Return how long the window stays closed in a zone; 0.0 for a zone that is not known."""
+        span = self._find_span(zone_name, now)
+        return 0.0 if span is None else max(0.0, (span[0] - now).total_seconds())
+
+    def find_close(self, zone_name: str, now: datetime) -> datetime | None:
+        """Return when the window that is open in a zone, or the next one, closes; None for a zone that is not known."""
+        span = self._find_span(zone_name, now)
+        return None if span is None else span[1]
+
+    def _find_span(self, zone_name: str, now: datetime) -> tuple[datetime, datetime] | None:
         span = self._spans.get(zone_name)
         if span is None or now >= span[1]:
             zone = find_zone(zone_name)
             if zone is None:
-                return 0.0
+                return None
             span = self._spans[zone_name] = self.window.find_span(now, zone)
-        return max(0.0, (span[0] - now).total_seconds())
+        return span

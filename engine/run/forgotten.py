@@ -1,6 +1,7 @@
 """People who were forgotten stay suppressed: by keyed hashes, from which nobody can read an address."""
 
 import hmac
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import polars as pl
@@ -50,6 +51,23 @@ def make_find_forgotten(ledger: Ledger, store: Store) -> FindForgotten | None:
         return pl.DataFrame({"key": found, "source": [_SOURCE] * len(found)}, schema=_SCHEMA).unique("key")
 
     return find
+
+
+def find_forgotten_keys(tx: Connection, keys: Collection[str], read_secret: Callable[[], bytes]) -> set[str]:
+    """Find forgotten people among a few keys, as they are at this moment.
+
+    Args:
+        tx: of the ledger.
+        keys: addresses as the plan compares them.
+        read_secret: reads the store's key for this; called only where somebody was forgotten.
+    """
+    table = forgotten_table.c
+    if not keys or tx.execute(select(table.digest).limit(1)).first() is None:
+        return set()
+    secret = read_secret()
+    buckets = _hash(pl.Series(list(keys), dtype=pl.String), secret).to_list()
+    digests = set(tx.execute(select(table.digest).where(table.bucket.in_(buckets))).scalars())
+    return {key for key in keys if _digest(key, secret) in digests} if digests else set()
 
 
 def _hash(keys: pl.Series, secret: bytes) -> pl.Series:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import structlog
@@ -39,6 +40,7 @@ from engine.run.warmup import WarmupDay
 from engine.run.watch import Watch
 from engine.run.worker import Tools, Worker
 from engine.run.worker_processes import WorkerProcesses
+from engine.store.keys import FORGET_KEY, read_key
 
 LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is away while the worker is to stop: within a pod's grace period
 
@@ -129,6 +131,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         resend_in_doubt=spec.delivery.in_doubt == "resend",
         wait_for_quota=waits,
     )
+    read_secret = cache(lambda: read_key(frozen.store, FORGET_KEY)[0])
     tools = Tools(
         recorder=recorder,
         liveness=liveness,
@@ -143,7 +146,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         caps=caps,
         window=spec.window,
         rest=watch.rest,
-        watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit),
+        watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit, read_secret),
         canary=canary,
     )
     worker = Worker(worker_id, frozen, tools)

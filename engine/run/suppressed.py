@@ -1,23 +1,27 @@
 """Who was suppressed while a run was under way: looked up shortly before their turn.
 
 The plan leaves out who was on the ledger's list when it was made. Who came onto it since (by an event, an opt-out, a
-person) is found here: each recipient's key is looked up at most FRESH_SECONDS before the message leaves, together with
-those whose turn comes next. That is one small statement for some hundred recipients, needs no order of insertions and
-no clock of another machine, and holds for any number of workers.
+person), or was forgotten, is found here: each recipient's key is looked up at most FRESH_SECONDS before the message
+leaves, together with those whose turn comes next. That is one small statement for some hundred recipients, needs no
+order of insertions and no clock of another machine, and holds for any number of workers.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from engine.audience.suppressions import applies
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
 from engine.ledger.recorder import Recorder
 from engine.ledger.suppressions import KEYS_AT_ONCE, find_suppressions
+from engine.run.forgotten import find_forgotten_keys
 from engine.run.open_lease import OpenLease
 
 FRESH_SECONDS = 2.0
 _FEWEST_KEYS = 20
+_FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,14 @@ class Watchlist:
         clock: monotonic time.
         topic: whose opt-outs apply; None where no topic's do.
         rate: tells the recipients a second of this worker.
+        read_secret: reads the store's key of forgotten people.
     """
 
     recorder: Recorder
     clock: Clock
     topic: str | None
     rate: Callable[[], float]
+    read_secret: Callable[[], bytes]
 
     async def find_reason(self, opened: OpenLease, row: int) -> str | None:
         """Return why a recipient must not be mailed; None where it may."""
@@ -55,14 +61,17 @@ class Watchlist:
         """Look up a recipient, and as many after it as have their turn within FRESH_SECONDS."""
         count = min(KEYS_AT_ONCE, max(_FEWEST_KEYS, int(self.rate() * FRESH_SECONDS)))
         keys, now = opened.list_next(row, count), self.clock.monotonic()
-        listed = await self.recorder.transact(lambda tx: find_suppressions(tx, set(keys.values())))
-        reasons = {item.key: item.reason for item in listed if applies(item, self.topic)}
+        reasons = await self.recorder.transact(lambda tx: self._read_reasons(tx, set(keys.values())))
         for each, key in keys.items():
             opened.looked_at[each] = now
             if key in reasons:
                 opened.suppressed[each] = reasons[key]
             else:
                 opened.suppressed.pop(each, None)
+
+    def _read_reasons(self, tx: Connection, keys: set[str]) -> dict[str, str]:
+        reasons = {item.key: str(item.reason) for item in find_suppressions(tx, keys) if applies(item, self.topic)}
+        return reasons | dict.fromkeys(find_forgotten_keys(tx, keys, self.read_secret), _FORGOTTEN)
 
 
 def find_topic(spec: CampaignSpec) -> str | None:

@@ -6,8 +6,10 @@ slices, between which the event loop serves everything else.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -16,7 +18,7 @@ from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import WindowSpec
 from engine.clock import Clock
 from engine.delivery.concurrency import Slots
-from engine.delivery.dispatch import Call, Dispatcher
+from engine.delivery.dispatch import Call, Dispatcher, FindDue
 from engine.delivery.guard import FailureGuard
 from engine.delivery.interleaving import DomainCap, Interleaving
 from engine.delivery.stop import Stop, StopCause, StopReason
@@ -97,6 +99,9 @@ class _RecipientWindows:
         assert isinstance(recipient, Recipient)  # noqa: S101 - what the interleaving was fed
         return self.windows.seconds_closed(str(recipient.content[self.column]), self.clock.now())
 
+    def find_close(self, recipient: Recipient) -> datetime | None:
+        return self.windows.find_close(str(recipient.content[self.column]), self.clock.now())
+
 
 class Worker:
     """Sends for one run.
@@ -113,13 +118,15 @@ class Worker:
         self._tools = tools
         self._closing: set[asyncio.Task[None]] = set()
         self._holding: set[int] = set()  # ordinals of the leases that are open here
-        self._interleaving: Interleaving[OpenLease, Recipient] = Interleaving(tools.caps, self._make_windows())
+        self._windows = self._make_windows()
+        self._interleaving: Interleaving[OpenLease, Recipient] = Interleaving(tools.caps, self._windows)
         self._open: dict[OpenLease, asyncio.Event] = {}
         self._most_open = OPEN_LEASES_WITH_CAPS if tools.caps else OPEN_LEASES
         self._put_off: dict[int, float] = {}  # ordinal of a lease -> when the first of its windows opens
         self._batch: list[Item] = []
         self._batch_of: OpenLease | None = None
         self._batch_bytes = self._batch_most = 0
+        self._batch_closes_at: datetime | None = None
         self._slice_ends = 0.0
 
     def _make_windows(self) -> _RecipientWindows | None:
@@ -244,6 +251,8 @@ class Worker:
                 self._batch_most = gate.most_at_once(transport.most_items, CALL_SECONDS)
             self._batch.append(item)
             self._batch_of = opened
+            if self._windows is not None and (closes_at := self._windows.find_close(recipient)) is not None:
+                self._batch_closes_at = min(closes_at, self._batch_closes_at or closes_at)
             self._batch_bytes += len(item.payload)
             if item.group is None or len(self._batch) >= self._batch_most:
                 await self._send_batch()
@@ -271,10 +280,11 @@ class Worker:
         if column is not None and find_zone(recipient.content[column]) is None:
             raise RenderError("[window] timezone", None, f"{recipient.content[column]!r} is no time zone")
 
-    def _leave_out(self, opened: OpenLease, row: int, reason: str) -> None:
+    def _leave_out(self, opened: OpenLease, row: int, reason: str, call: Call | None = None) -> None:
         """Send nothing to who was suppressed during the run; who may have got it before stays in doubt."""
-        outcome = Outcome.IN_DOUBT if row in opened.doubtful else Outcome.FAILED
-        now, attempts = self._tools.clock.now().timestamp(), opened.attempts.get(row, 0)
+        doubtful, tries = (opened.doubtful, 0) if call is None else (call.doubtful, call.tries)
+        outcome = Outcome.IN_DOUBT if row in doubtful else Outcome.FAILED
+        now, attempts = self._tools.clock.now().timestamp(), opened.attempts.get(row, 0) + tries
         result = Result(row, outcome, None, f"{SUPPRESSED_DETAIL}: {reason}", now, attempts)
         self._tools.recorder.note(opened.lease, [result])
         opened.results[row] = result
@@ -282,35 +292,39 @@ class Worker:
 
     async def _send_batch(self) -> None:
         """Hand the gathered messages to a task of their own, as soon as there is a slot and the gate admits them."""
-        opened, items = self._batch_of, self._batch
-        self._batch, self._batch_of, self._batch_bytes = [], None, 0
+        opened, items, closes_at = self._batch_of, self._batch, self._batch_closes_at
+        self._batch, self._batch_of, self._batch_bytes, self._batch_closes_at = [], None, 0, None
         if opened is None or not items:
             return
         slots = self._tools.slots
         slots.concurrency.weigh(sum(len(item.payload) for item in items))
         await slots.acquire()
-        gate = self._tools.dispatcher.gate
-        if not await gate.admit(len(items)):
+        dispatcher, find_due = self._tools.dispatcher, partial(self._find_due, opened)
+        doubtful = {item.row for item in items if item.row in opened.doubtful}
+        call = Call(opened.lease, items, opened.attempts, doubtful, closes_at)
+        if not await dispatcher.gate.admit(len(items)) or not await dispatcher.leave_out(call, find_due):
             slots.release()
             return
-        late = await self._tools.watchlist.find_reasons(opened, [item.row for item in items])  # it may have been hours
-        if late:
-            for row, reason in late.items():
-                self._leave_out(opened, row, reason)
-            gate.give_back(len(late))
-            items = [item for item in items if item.row not in late]
-        if not items:
-            slots.release()
-            return
-        task = asyncio.create_task(self._handle(opened, items))
+        task = asyncio.create_task(self._handle(opened, call, find_due))
         opened.in_flight.add(task)
         task.add_done_callback(opened.in_flight.discard)
 
-    async def _handle(self, opened: OpenLease, items: list[Item]) -> None:
+    async def _find_due(self, opened: OpenLease, call: Call) -> Sequence[Item]:
+        """Return whom a call that has waited may still be sent to; the suppressed get their result.
+
+        Whoever's window has closed meanwhile stays unsent: the lease is given back, and taken when it opens.
+        """
+        late = await self._tools.watchlist.find_reasons(opened, [item.row for item in call.items])
+        for row, reason in late.items():
+            self._leave_out(opened, row, reason, call)
+        if call.closes_at is not None and self._tools.clock.now() >= call.closes_at:
+            return ()
+        return [item for item in call.items if item.row not in late] if late else call.items
+
+    async def _handle(self, opened: OpenLease, call: Call, find_due: FindDue) -> None:
         try:
-            doubtful = {item.row for item in items if item.row in opened.doubtful}
-            call = Call(opened.lease, items, opened.attempts, doubtful)
-            await self._tools.dispatcher.dispatch(call, keep=lambda result: self._keep(opened, result))
+            keep = partial(self._keep, opened)
+            await self._tools.dispatcher.dispatch(call, keep=keep, find_due=find_due)
         except LeaseLostError:
             opened.lost = True
         except Exception as error:  # noqa: BLE001 - ends the worker in order, and is reported there

@@ -14,12 +14,13 @@ import selectors
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -236,20 +237,29 @@ class Told:
 class Stage:
     """The plan that all simulated runs share, and where their outcomes go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, columns: Mapping[str, str]) -> None:
         self.store = Store(folder)
         self.engine = _make_engine()  # one for all runs: statements are compiled once
         self.folder = folder / "runs" / NAME
         (self.folder / "plan").mkdir(parents=True)
         rows = list(range(1, RECIPIENTS + 1))
         frame = pl.DataFrame(
-            {"row": rows, "file": "f", "line": rows, "address": [f"p{i}@x.example" for i in rows], "key": "k"},
+            {
+                "row": rows,
+                "file": "f",
+                "line": rows,
+                "address": [f"p{i}@x.example" for i in rows],
+                "key": "k",
+                **columns,
+            },
             schema_overrides={"row": pl.UInt64, "line": pl.UInt64},
         )
         plan = RecipientsFile(recipients_file(0), RECIPIENTS, ROWS_PER_LEASE)
         frame.write_parquet(self.folder / "plan" / plan.name, row_group_size=ROWS_PER_LEASE)
         self.leases: tuple[LeaseRange, ...] = divide([plan])
-        self.manifest = Manifest.model_construct(None, run=NAME, leases=self.leases, columns=(), created_at=START)  # type: ignore[call-arg] # as much of it as a worker reads
+        self.manifest = Manifest.model_construct(
+            None, run=NAME, leases=self.leases, columns=tuple(columns), created_at=START
+        )  # type: ignore[call-arg] # as much of it as a worker reads
         self.spec = CampaignSpec.model_validate(
             {
                 "from": "a@x.example",
@@ -413,11 +423,15 @@ class Simulation:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
-    """Make the stage in memory where the machine has such a folder: its files are not what is tried here."""
+def open_stage(columns: Mapping[str, str] = MappingProxyType({})) -> Iterator[Stage]:
+    """Make the stage in memory where the machine has such a folder: its files are not what is tried here.
+
+    Args:
+        columns: what every row of the audience has besides its address.
+    """
     shm = Path("/dev/shm")  # noqa: S108 - a private folder inside
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
-        yield Stage(Path(folder))
+        yield Stage(Path(folder), columns)
 
 
 def main(first: int, count: int) -> None:

@@ -1,7 +1,7 @@
 """A dispatch: admitted, intended durably, handed over once, and every reply has its outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,6 +105,7 @@ class Desk:
         resend: bool = False,
         doubtful: bool = False,
         wait_for_quota: bool = False,
+        not_due: Collection[int] = (),
     ) -> dict[int, Result]:
         dispatcher = Dispatcher(
             transport=transport,
@@ -121,7 +122,11 @@ class Desk:
         if await self.gate.admit(len(rows)):
             items = [ITEM._replace(row=row) for row in rows]
             call = Call(self.lease, items, dict.fromkeys(rows, attempts), set(rows) if doubtful else set())
-            await dispatcher.dispatch(call, keep=lambda result: kept.update({result.row: result}))
+
+            async def find_due(call: Call) -> Sequence[Item]:
+                return [item for item in call.items if item.row not in not_due]
+
+            await dispatcher.dispatch(call, keep=lambda result: kept.update({result.row: result}), find_due=find_due)
             await self.recorder.flush()
         return kept
 
@@ -368,6 +373,15 @@ async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_po
     assert transport.sent == [[1, 2, 3], [1], [2], [3]]
     assert [kept[row].outcome for row in (1, 2, 3)] == [Outcome.SENT, Outcome.REFUSED, Outcome.SENT]
     assert desk.journal().results == kept
+    assert desk.quota_used == 2
+
+
+@pytest.mark.parametrize("first", [Meaning.SLOW_DOWN, Meaning.SPLIT])
+async def test_who_is_not_due_any_more_after_a_wait_is_left_out_and_takes_no_quota(desk: Desk, first: Meaning):
+    transport = ScriptedTransport(reply(first), SENT)
+    kept = await desk.dispatch_all(transport, [1, 2, 3], not_due=[2])
+    assert transport.sent == [[1, 2, 3], [1, 3]] if first is Meaning.SLOW_DOWN else [[1, 2, 3], [1], [3]]
+    assert kept.keys() == {1, 3}
     assert desk.quota_used == 2
 
 
