@@ -4,6 +4,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from socket import AF_INET, AF_INET6, SOCK_STREAM
+from typing import Any
 
 import pytest
 import trustme
@@ -150,6 +152,22 @@ async def test_a_refused_connection_and_an_unknown_name_were_never_sent():
     async with carrying(port, host="name.invalid") as carrier:
         with pytest.raises(NeverSentError):
             await carrier.post(HEAD, b"{}")
+
+
+async def test_every_address_of_a_name_is_tried_and_asked_for_once(monkeypatch: pytest.MonkeyPatch):
+    """A machine may be told IPv6 addresses, and have no way to them."""
+    async with serving() as (server, port), carrying(port, host="ses.example") as carrier:
+        asked: list[str] = []
+
+        async def answer(host: str, port: int, **_: object) -> list[Any]:
+            asked.append(host)
+            await asyncio.sleep(0)
+            return [(AF_INET6, SOCK_STREAM, 6, "", ("::1", port)), (AF_INET, SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(carrier.loop, "getaddrinfo", answer)
+        answers = await asyncio.gather(*(carrier.post(HEAD, b"{}") for _ in range(10)))
+        assert [one.status for one in answers] == [200] * 10
+        assert (server.connections, asked) == (10, ["ses.example"])
 
 
 async def test_waiting_for_a_connection_is_bounded_also_where_tls_is_never_answered():

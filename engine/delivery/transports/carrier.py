@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -154,6 +155,7 @@ class Carrier:
     _busy: set[_Connection] = field(default_factory=set)
     _addresses: list[str] = field(default_factory=list)
     _resolved_at: float = float("-inf")
+    _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
     _sweeper: asyncio.TimerHandle | None = None
 
@@ -221,14 +223,7 @@ class Carrier:
     async def _connect(self) -> _Connection:
         try:
             async with asyncio.timeout(self.connect_seconds):
-                address = await self._resolve()
-                _, connection = await self.loop.create_connection(
-                    lambda: _Connection(self),
-                    address,
-                    self.port,
-                    ssl=self.tls,
-                    server_hostname=self.host if self.tls else None,
-                )
+                return await self._connect_to_any(await self._resolve())
         except TimeoutError:
             self._resolved_at = float("-inf")
             raise NeverSentError(
@@ -237,16 +232,35 @@ class Carrier:
         except (OSError, ssl.SSLError) as error:
             self._resolved_at = float("-inf")  # the address may have gone: ask again
             raise NeverSentError(f"no connection to {self.host}:{self.port}: {error}") from error
-        return connection
 
-    async def _resolve(self) -> str:
-        """Return one of the host's addresses, each in its turn."""
-        now = self.loop.time()
-        if now - self._resolved_at > NAMES_SECONDS:
-            found = await self.loop.getaddrinfo(self.host, self.port, type=1)
-            self._addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-            self._resolved_at = now
-        return self._addresses[next(self._turn) % len(self._addresses)]
+    async def _connect_to_any(self, addresses: Sequence[str]) -> _Connection:
+        """Connect to the first address that takes it: a machine may have IPv6 addresses and no way to them."""
+        refused = OSError("the name has no address")
+        for address in addresses:
+            try:
+                _, connection = await self.loop.create_connection(
+                    lambda: _Connection(self),
+                    address,
+                    self.port,
+                    ssl=self.tls,
+                    server_hostname=self.host if self.tls else None,
+                )
+            except OSError as error:
+                refused = error
+            else:
+                return connection
+        raise refused
+
+    async def _resolve(self) -> Sequence[str]:
+        """Return the host's addresses, beginning with each in its turn; one question serves all who wait for it."""
+        async with self._resolving:
+            now = self.loop.time()
+            if now - self._resolved_at > NAMES_SECONDS:
+                found = await self.loop.getaddrinfo(self.host, self.port, type=1)
+                self._addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+                self._resolved_at = now
+        first = next(self._turn) % max(1, len(self._addresses))
+        return self._addresses[first:] + self._addresses[:first]
 
     def _sweep(self) -> None:
         """End calls that have waited too long, and close idle connections before AWS does."""
