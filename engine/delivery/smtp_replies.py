@@ -80,6 +80,14 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str) -> Reply:
     return Reply(rule.meaning, detail=detail, remedy=rule.remedy)
 
 
+def wants_fewer_connections(code: int, text: str) -> bool:
+    """Tell whether a server refuses a connection because it has enough of them.
+
+    SES: "421 Too many concurrent SMTP connections"; Postfix: "421 4.7.0 … too many connections from …".
+    """
+    return code == 421 and "too many" in text.lower()
+
+
 def _find_rule(code: int, lower: str, phase: Phase) -> Rule:
     told = next((rule for said, rule in SMTP_TEXTS.items() if said in lower), None)
     match code // 100, phase:

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import trustme
 from pydantic import SecretStr
+from support.clock import VirtualClock
 from support.smtp import NAME, PASSWORD, Mailroom, run_script, run_smtp
 
+from engine.account.client import open_account
 from engine.campaign.message import Envelope, Message
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.transports import smtp as smtp_module
 from engine.delivery.transports.mime import to_seven_bit
 from engine.delivery.transports.smtp import SmtpTransport
-from engine.delivery.transports.smtp_server import SmtpServer, derive_password, parse_server
+from engine.delivery.transports.smtp_server import SmtpServer, derive_password, find_ses_server, parse_server
 from engine.errors import ConfigurationError
 from engine.settings import Settings
 
@@ -25,12 +27,13 @@ TAGS = (("mailrun-campaign", "c"), ("mailrun-key", "k"), ("mailrun-row", "7"))
 MESSAGE = Message(7, "ann@example.com", "Hé", "<p>é</p>", "Grüße\n.\n..dots\n", (("X-A", "b"),), TAGS)
 ENVELOPE = Envelope("Acme <news@acme.example>", ("help@acme.example",), (), "marketing")
 SENDER = "news@acme.example"
+CLOCK = VirtualClock()
 
 
 @asynccontextmanager
 async def transporting(port: int, **given: object) -> AsyncIterator[SmtpTransport]:
     server = SmtpServer(**({"host": "127.0.0.1", "port": port, "security": "none"} | given))  # type: ignore[arg-type] # as each test has it
-    transport = SmtpTransport(server, ENVELOPE, sender_address=SENDER)
+    transport = SmtpTransport(server, ENVELOPE, sender_address=SENDER, clock=CLOCK)
     try:
         yield transport
     finally:
@@ -120,6 +123,21 @@ async def test_connections_are_used_again_and_renewed_after_many_messages(monkey
     assert len(room.accepted) == 8
 
 
+async def test_a_server_that_takes_few_connections_gets_no_more_and_every_message():
+    room = Mailroom(most_connections=3)
+    async with run_smtp(room) as port, transporting(port) as transport:
+        replies = [reply.meaning for reply in await asyncio.gather(*(send(transport) for _ in range(60)))]
+        assert replies == [Meaning.SENT] * 60
+        refused = room.refused
+        await asyncio.gather(*(send(transport) for _ in range(60)))
+        assert room.refused == refused, "it is not asked for more than it takes"
+        room.most_connections = 4
+        CLOCK.advance(smtp_module.MORE_AFTER_SECONDS)
+        await asyncio.gather(*(send(transport) for _ in range(60)))
+        assert len(room.open) == 4
+    assert len(room.accepted) == 180
+
+
 MANNERS = {
     "mail:454 Throttling failure: Maximum sending rate exceeded.": (Meaning.SLOW_DOWN, 0),
     "mail:554 Access denied": (Meaning.PAUSE, 0),
@@ -200,6 +218,43 @@ def test_a_server_without_8bitmime_gets_seven_bits_with_the_same_content():
 )
 def test_the_smtp_password_is_derived_as_aws_publishes_it(region: str, password: str):
     assert derive_password("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", region) == password
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """AWS's environment, and nothing of this machine's."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("aws")
+async def test_the_server_of_the_accounts_region_is_found_with_the_password_of_its_key():
+    async with open_account() as account:
+        server = await find_ses_server(account)
+    assert (server.host, server.port, server.security) == ("email-smtp.us-east-1.amazonaws.com", 587, "starttls")
+    assert (server.username, server.password) == ("AKIDENV", "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_USE_FIPS_ENDPOINT", "true", "email-fips.us-east-1"),
+        ("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:9", "127.0.0.1"),
+        ("AWS_SESSION_TOKEN", "t", "temporary"),
+    ],
+)
+async def test_what_smtp_does_not_honour_is_refused_and_never_bypassed(
+    aws: pytest.MonkeyPatch, name: str, value: str, said: str
+):
+    aws.setenv(name, value)
+    async with open_account() as account:
+        with pytest.raises(ConfigurationError, match=said):
+            await find_ses_server(account)
 
 
 def read_server(url: str, **more: str) -> SmtpServer:

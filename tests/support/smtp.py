@@ -18,11 +18,16 @@ class Mailroom:
 
     Attributes:
         manners: bad ones, each for one message in turn; when none is left the server behaves.
+        most_connections: at a time; one more is refused as SES does.
+        refused: connections that were one too many.
     """
 
     manners: list[str] = field(default_factory=list)
     accepted: list[tuple[str, list[str], bytes]] = field(default_factory=list)
     connections: int = 0
+    most_connections: int = 1000
+    refused: int = 0
+    open: set[asyncio.BaseProtocol] = field(default_factory=set)
 
     async def handle_MAIL(self, server: SMTP, _s: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
         envelope.mail_from = address
@@ -59,6 +64,23 @@ class Mailroom:
         return what
 
 
+class _Counted(SMTP):
+    """Counts itself while it is open."""
+
+    room: Mailroom
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.room.open.discard(self)
+        super().connection_lost(error)
+
+
+class _OneTooMany(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"421 Too many concurrent SMTP connections\r\n")
+        transport.close()
+
+
 def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
     return AuthResult(success=(data.login, data.password) == (NAME, PASSWORD), handled=False)
 
@@ -70,9 +92,12 @@ async def run_smtp(
     """Serve on loopback; gives the port."""
     loop = asyncio.get_running_loop()
 
-    def make() -> SMTP:
+    def make() -> asyncio.Protocol:
+        if len(mailroom.open) >= mailroom.most_connections:
+            mailroom.refused += 1
+            return _OneTooMany()
         mailroom.connections += 1
-        return SMTP(
+        made = _Counted(
             mailroom,
             loop=loop,
             hostname="mail.test",
@@ -82,6 +107,9 @@ async def run_smtp(
             auth_require_tls=starttls is not None,
             authenticator=authenticate if auth else None,
         )
+        made.room = mailroom
+        mailroom.open.add(made)
+        return made
 
     server = await loop.create_server(make, "127.0.0.1", 0, ssl=tls)
     try:

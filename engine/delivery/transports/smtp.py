@@ -4,6 +4,7 @@ The hand-over is done step by step, so that what is known about a lost connectio
 was begun nothing was accepted; after it, without a reply, the message is in doubt.
 """
 
+import asyncio
 import re
 import ssl
 from collections import deque
@@ -15,7 +16,7 @@ from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import Meaning, Reply
-from engine.delivery.smtp_replies import Phase, read_smtp
+from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
 from engine.delivery.transport import Item
 from engine.delivery.transports.mime import make_identity, to_seven_bit
 from engine.delivery.transports.smtp_server import SmtpServer
@@ -26,6 +27,7 @@ REPLY_SECONDS = 60.0  # for each reply; RFC 5321 4.5.3.2.6 allows ten minutes af
 MESSAGES_A_CONNECTION = 500  # then a new one: load balancers cut old connections in the middle of a message
 IDLE_SECONDS = 8.0  # SES closes idle connections after 10 s
 MOST_CONNECTIONS = 32
+MORE_AFTER_SECONDS = 60.0  # a server that refused one more connection is asked for one again after that
 
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 # SES: "Ok 0100…"; Postfix: "2.0.0 Ok: queued as 4XyZ…"; others say what they like.
@@ -72,6 +74,10 @@ class SmtpTransport:
         self._sender = sender_address
         self._clock = clock or SystemClock()
         self._idle: deque[_Connection] = deque()
+        self._open = 0  # connections, idle, busy and being made
+        self._most_open = MOST_CONNECTIONS
+        self._more_at = 0.0
+        self._freed = asyncio.Event()
         self._tls = _make_tls_context(server)
 
     def prepare(self, message: Message) -> Item:
@@ -87,7 +93,7 @@ class SmtpTransport:
         """Hand over one message; see Transport.send."""
         (item,) = items
         try:
-            connection = self._take_idle() or await self._connect()
+            connection = await self._take()
         except aiosmtplib.SMTPResponseException as refusal:
             return [read_smtp(refusal.code, refusal.message, Phase.LOGIN, sender=self._sender)]
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
@@ -96,11 +102,11 @@ class SmtpTransport:
         try:
             reply = await self._hand_over(connection, item, phase)
         except (aiosmtplib.SMTPException, OSError) as error:
-            connection.client.close()
+            self._drop(connection)
             meaning = Meaning.IN_DOUBT if phase.now is Phase.DOT else Meaning.UNREACHABLE
             return [Reply(meaning, detail=f"the connection was lost {phase.now.value}: {error}")]
         except BaseException:
-            connection.client.close()  # its reply would be taken for the next message's
+            self._drop(connection)  # its reply would be taken for the next message's
             raise
         await self._give_back(connection, clean=phase.now is Phase.DOT)
         return [reply]
@@ -108,8 +114,7 @@ class SmtpTransport:
     async def close(self) -> None:
         """Close every idle connection; busy ones close when their call is cancelled or ends."""
         while self._idle:
-            connection = self._idle.pop()
-            connection.client.close()
+            self._drop(self._idle.pop())
 
     async def _hand_over(self, connection: _Connection, item: Item, phase: "_PhaseOf") -> Reply:
         client = connection.client
@@ -139,6 +144,47 @@ class SmtpTransport:
             return read_smtp(answer.code, answer.message, Phase.DOT, sender=self._sender)
         return Reply(Meaning.SENT, message_id=read_message_id(answer.message))
 
+    async def _take(self) -> _Connection:
+        """Take an idle connection, or open one; wait for one where the server does not take any more of them.
+
+        Raises:
+            Exception: what aiosmtplib raises where none can be opened and none is open.
+        """
+        while True:
+            if idle := self._take_idle():
+                return idle
+            if self._open < self._most_open or self._clock.monotonic() >= self._more_at > 0.0:
+                if opened := await self._open_one():
+                    return opened
+                continue
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _open_one(self) -> _Connection | None:
+        """Open a connection; None where the server has enough of them, and others are open here."""
+        self._open += 1
+        self._most_open = max(self._most_open, self._open)
+        try:
+            return await self._connect()
+        except aiosmtplib.SMTPResponseException as refusal:
+            self._lose()
+            if self._open and wants_fewer_connections(refusal.code, refusal.message):
+                self._most_open = self._open
+                self._more_at = self._clock.monotonic() + MORE_AFTER_SECONDS
+                return None
+            raise
+        except BaseException:
+            self._lose()
+            raise
+
+    def _drop(self, connection: _Connection) -> None:
+        connection.client.close()
+        self._lose()
+
+    def _lose(self) -> None:
+        self._open -= 1
+        self._freed.set()
+
     def _take_idle(self) -> _Connection | None:
         oldest_usable = self._clock.monotonic() - IDLE_SECONDS
         while self._idle:
@@ -146,7 +192,7 @@ class SmtpTransport:
             usable = connection.client.is_connected and connection.idle_since >= oldest_usable
             if usable and connection.messages < MESSAGES_A_CONNECTION:
                 return connection
-            connection.client.close()
+            self._drop(connection)
         return None
 
     async def _connect(self) -> _Connection:
@@ -176,9 +222,11 @@ class SmtpTransport:
             except (aiosmtplib.SMTPException, OSError):
                 connection.client.close()
         if not connection.client.is_connected:
+            self._lose()
             return
         connection.idle_since = self._clock.monotonic()
         self._idle.append(connection)
+        self._freed.set()
 
 
 class _PhaseOf:

@@ -89,9 +89,18 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
     """Make SES's own server in the account's region, with the password that belongs to the credentials.
 
     Raises:
-        ConfigurationError: no credentials, or temporary ones, which SES's SMTP does not take.
+        ConfigurationError: no credentials, or temporary ones, which SES's SMTP does not take; or an endpoint of the API
+            that is not the region's usual one.
     """
     region = account.client.meta.region_name
+    suffix = ".cn" if region.startswith("cn-") else ""
+    api = urlsplit(account.client.meta.endpoint_url).hostname
+    if api != f"email.{region}.amazonaws.com{suffix}":
+        raise ConfigurationError(
+            f"the account is reached at {api}, whose SMTP server mailrun does not know",
+            where="AWS_ENDPOINT_URL*, FIPS or dual-stack of the AWS configuration",
+            remedy='set MAILRUN_SMTP_URL to it, or use transport = "ses"',
+        )
     with translate_aws_errors("SES"):
         frozen = None if account.credentials is None else await account.credentials.get_frozen_credentials()
     if frozen is None or frozen.token:
@@ -101,7 +110,6 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
             where="AWS environment variables, profile or role",
             remedy='use transport = "ses", or set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD',
         )
-    suffix = ".cn" if region.startswith("cn-") else ""
     return SmtpServer(
         host=f"email-smtp.{region}.amazonaws.com{suffix}",
         port=_SES_PORT,
