@@ -70,8 +70,8 @@ class Concurrency:
         if lag_seconds > LATE_SECONDS:
             needed = min(needed, max(MOST_WHERE_LATE, self.target * 7 // 8))
         by_memory = int(BYTES_IN_FLIGHT / self._payload_bytes) if self._payload_bytes else self.most
-        smallest = min(FEWEST, self.most)
-        self.target = max(smallest, min(needed, 2 * self.target, self.most, max(1, by_memory)))
+        wanted = max(FEWEST, min(needed, 2 * self.target))
+        self.target = max(1, min(wanted, self.most, by_memory))
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from engine.delivery.send_limits import Budget, Hours
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.window import Window, ZonedWindows, find_deadline, find_zone
 from engine.run.limits import Limits
-from engine.run.worker_processes import Load, needs_worker
+from engine.run.worker_processes import LOOK_SECONDS, Load, WorkerProcesses, needs_worker
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ENDED = StopReason(StopCause.PAUSED, "used up", "later")
@@ -293,7 +293,7 @@ def test_large_messages_are_bounded_by_memory_and_few_files_by_sockets():
         concurrency.observe(10.0)
         concurrency.weigh(4 * 1024 * 1024)
         concurrency.adjust(calls_per_second=1_000, lag_seconds=0.0)
-    assert concurrency.target <= 17
+    assert concurrency.target <= 5
     assert (find_most(256), find_most(1_000_000), find_most(10)) == (96, MOST, 1)
 
 
@@ -332,3 +332,33 @@ def test_another_process_is_started_only_where_one_is_not_enough(
     load: Load, running: int, *, work_left: bool, needed: bool
 ):
     assert needs_worker(load, running=running, cores=2, work_left=work_left) is needed
+
+
+class FakeProcess:
+    pid = 1
+
+    async def wait(self) -> int:
+        return 0
+
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize(("wanted", "busy", "started"), [(None, 0.95, 1), (None, 0.3, 0), (1, 0.95, 0)])
+async def test_a_process_that_is_busy_while_rate_is_left_starts_another_unless_their_number_was_given(
+    monkeypatch: pytest.MonkeyPatch, wanted: int | None, busy: float, started: int
+):
+    clock, cpu, made = VirtualClock(), 100.0, list[FakeProcess]()
+    monkeypatch.setattr("time.process_time", lambda: cpu)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+    def start() -> FakeProcess:
+        made.append(FakeProcess())
+        return made[-1]
+
+    async with WorkerProcesses(start, wanted, Stop(), clock) as processes:
+        processes.look(admitted=0, rate=1_000.0, work_left=True)
+        assert not made, "too early to tell"
+        clock.advance(LOOK_SECONDS)
+        cpu += busy * LOOK_SECONDS
+        processes.look(admitted=int(500 * LOOK_SECONDS), rate=1_000.0, work_left=True)
+        assert len(made) == started

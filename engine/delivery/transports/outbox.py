@@ -130,6 +130,11 @@ def _write_whole(aside: Path, path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
     aside.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # else a crash may lose the name of a file that is there
+    finally:
+        os.close(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
