@@ -192,4 +192,4 @@ def is_unverified_sender(lower: str, sender: str) -> bool:
     if _UNVERIFIED not in lower:
         return False
     named = lower.partition(_UNVERIFIED)[2].replace(":", " ").split()
-    return sender.lower() in [word.strip(" ,.") for word in named]
+    return sender.lower() in [word.strip(" ,.<>()\"'") for word in named]

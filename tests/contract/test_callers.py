@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions as aws_errors
 import orjson
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
@@ -16,6 +17,7 @@ from engine.account.client import OpenAccount, open_account
 from engine.account.resolved import NotLeanError, resolve_sends
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning
+from engine.delivery.transports import callers
 from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_caller
 from engine.delivery.transports.carrier import Answer
 from engine.delivery.transports.ses import SesTransport
@@ -125,7 +127,7 @@ async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws
     async with reach(world, aws) as account:
         lean = await open_caller(account)
         assert lean.lean
-        for caller in (lean.caller, BotocoreCaller(account.client)):
+        for caller in (lean.caller, BotocoreCaller(account.client, account.credentials)):
             transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
             item = transport.prepare(MESSAGE)
             assert [reply.meaning for reply in await transport.send([item])] == [Meaning.SENT]
@@ -155,7 +157,7 @@ async def test_both_ways_read_replies_the_same(
 ):
     async with reach(world, aws) as account:
         opened = await open_caller(account)
-        caller = opened.caller if lean else BotocoreCaller(account.client)
+        caller = opened.caller if lean else BotocoreCaller(account.client, account.credentials)
         transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
         await asyncio.to_thread(world.fault, fault)
         (reply,) = await transport.send([transport.prepare(MESSAGE)])
@@ -197,21 +199,46 @@ async def test_temporary_credentials_are_refreshed_in_mid_run_and_sign_with_thei
     assert not served
 
 
+class NoCredentials:
+    """A source of credentials that fails as botocore's do: with whatever it met."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    async def get_frozen_credentials(self) -> None:
+        if self._error is None:
+            await asyncio.Event().wait()
+        else:
+            raise self._error
+
+
 @pytest.mark.usefixtures("aws")
-async def test_a_lost_source_of_credentials_pauses_the_run():
-    from botocore.exceptions import CredentialRetrievalError  # noqa: PLC0415 - of this story alone
-
-    class Gone:
-        async def get_frozen_credentials(self) -> None:
-            raise CredentialRetrievalError(provider="x", error_msg="gone")
-
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (aws_errors.CredentialRetrievalError(provider="x", error_msg="gone"), Meaning.PAUSE),
+        (aws_errors.ClientError({"Error": {"Code": "AccessDenied"}}, "AssumeRole"), Meaning.PAUSE),
+        (aws_errors.LoginRefreshRequired(), Meaning.PAUSE),
+        (RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."), Meaning.PAUSE),
+        (aws_errors.ReadTimeoutError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
+        (aws_errors.ConnectionClosedError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
+        (None, Meaning.UNREACHABLE),
+    ],
+)
+@pytest.mark.parametrize("lean", [True, False])
+async def test_a_lost_source_of_credentials_leaves_nobody_in_doubt(
+    error: Exception | None, meaning: Meaning, monkeypatch: pytest.MonkeyPatch, *, lean: bool
+):
+    monkeypatch.setattr(callers, "RENEWAL_SECONDS", 0.01)
+    kept = KeptRequests([])
     async with open_account() as account:
         resolved = await resolve_sends(account)
-    kept = KeptRequests([])
-    caller = LeanCaller(resolved, Gone(), kept)  # type: ignore[arg-type] # as above
-    transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
-    (reply,) = await transport.send([transport.prepare(MESSAGE)])
-    assert (reply.meaning, bool(reply.remedy), kept.heads) == (Meaning.PAUSE, True, [])
+        none: Any = NoCredentials(error)
+        caller = LeanCaller(resolved, none, kept) if lean else BotocoreCaller(account.client, none)  # type: ignore[arg-type] # as above
+        transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
+        (reply,) = await transport.send([transport.prepare(MESSAGE)])
+    assert (reply.meaning, bool(reply.remedy), kept.heads) == (meaning, meaning is Meaning.PAUSE, [])
+    assert "credentials could not be renewed" in reply.detail
 
 
 def make_bulk_answer(count: int) -> bytes:

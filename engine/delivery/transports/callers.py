@@ -15,15 +15,32 @@ import structlog
 
 from engine.account.client import OpenAccount
 from engine.account.resolved import NotLeanError, Resolved, resolve_sends
-from engine.delivery.transports.carrier import Answer, Carrier
-from engine.delivery.transports.ses import Caller
+from engine.delivery.transports.carrier import Answer, Carrier, NeverSentError
+from engine.delivery.transports.ses import Caller, CredentialsError
 from engine.delivery.transports.sigv4 import Keys, Signer
 from engine.errors import ConfigurationError
 
 CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound the parts, but not the sum
+RENEWAL_SECONDS = 30.0  # for whatever botocore asks for new credentials: STS, a metadata service, a program
 KEYS_SECONDS = 1.0  # how long credentials are taken as they are; botocore renews them many minutes before they expire
 
 log = structlog.get_logger()
+
+
+async def read_credentials(credentials: Any) -> Any:
+    """Read botocore's credentials, renewed by it where they are due.
+
+    Raises:
+        NeverSentError: whoever issues them could not be reached, or did not answer in time.
+        CredentialsError: they cannot be had.
+    """
+    try:
+        async with asyncio.timeout(RENEWAL_SECONDS):
+            return await credentials.get_frozen_credentials()
+    except (TimeoutError, botocore.exceptions.HTTPClientError) as error:
+        raise NeverSentError(f"the credentials could not be renewed: {type(error).__name__}: {error}") from error
+    except Exception as error:  # botocore lets everything through that a provider of credentials raises
+        raise CredentialsError(f"the credentials could not be renewed: {type(error).__name__}: {error}") from error
 
 
 class LeanCaller:
@@ -72,7 +89,7 @@ class LeanCaller:
             now = self._now()
             if self._keys is not None and 0 <= now - self._keys_at < KEYS_SECONDS:
                 return
-            frozen = await self._credentials.get_frozen_credentials()
+            frozen = await read_credentials(self._credentials)
             keys = Keys(frozen.access_key, frozen.secret_key, frozen.token or None)
             if keys != self._keys:  # else the signer would derive its key again
                 self._keys = keys
@@ -82,12 +99,14 @@ class LeanCaller:
 class BotocoreCaller:
     """Sends by aiobotocore, at several times the CPU: what is written for the lean client is read back for it."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, credentials: Any) -> None:
+        self._credentials = credentials
         self._methods = {"SendEmail": client.send_email, "SendBulkEmail": client.send_bulk_email}
 
     async def call(self, operation: str, body: bytes) -> Answer:
         """Send one request; see Caller.call."""
         parameters = _to_parameters(orjson.loads(body))
+        await read_credentials(self._credentials)  # else a failure of STS would look like one of SES
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
                 found = await self._methods[operation](**parameters)
@@ -146,7 +165,7 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
             reason=str(reason),
             note=f"{reason}: calls go through aiobotocore, at several times the CPU",
         )
-        return OpenCaller(BotocoreCaller(account.client), None)
+        return OpenCaller(BotocoreCaller(account.client, account.credentials), None)
     tls = _make_tls_context(account.verify) if resolved.scheme == "https" else None
     carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls)
     return OpenCaller(LeanCaller(resolved, account.credentials, carrier), carrier)

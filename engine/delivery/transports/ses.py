@@ -26,9 +26,15 @@ from engine.delivery.transports.ses_documents import (
 
 log = structlog.get_logger()
 
+
+class CredentialsError(Exception):
+    """Credentials could not be had: nothing was sent, and nothing can be."""
+
+
 # Most specific first. What is not here is in doubt.
 EXCEPTIONS: Mapping[type[BaseException], Meaning] = {
     NeverSentError: Meaning.UNREACHABLE,
+    CredentialsError: Meaning.PAUSE,
     InDoubtError: Meaning.IN_DOUBT,
     aws.NoCredentialsError: Meaning.PAUSE,
     aws.PartialCredentialsError: Meaning.PAUSE,
