@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_unless_there
@@ -67,7 +67,8 @@ class Suppression:
 
 def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int:
     """Add those that are not there yet (the same address and topic); returns how many were added."""
-    return sum(tx.execute(insert_unless_there(tx, suppression_table).values(_to_row(s))).rowcount for s in suppressions)
+    ordered = sorted(suppressions, key=_place)
+    return sum(tx.execute(insert_unless_there(tx, suppression_table).values(_to_row(s))).rowcount for s in ordered)
 
 
 def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression], *, refine_only: bool = False) -> int:
@@ -78,35 +79,42 @@ def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression], *, r
     In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
     lowest event id. What no event caused (a person's word, an imported list) is not replaced.
     """
-    known = {(s.key, s.topic): s for s in find_suppressions(tx, {s.key for s in suppressions})}
-    before, changed = set(known), set()
-    for item in suppressions:
-        place = (item.key, item.topic)
-        there = known.get(place)
-        if (there is None and not refine_only) or (
-            there is not None and there.event is not None and _rank(item) < _rank(there)
-        ):
-            known[place] = item
-            changed.add(place)
-    if new := [_to_row(known[place]) for place in sorted(changed - before)]:
-        tx.execute(insert(suppression_table), new)
-    for place in changed & before:
-        mine = (suppression_table.c.key == place[0], suppression_table.c.topic == place[1])
-        tx.execute(update(suppression_table).where(*mine).values(_to_row(known[place])))
-    return len(changed - before)
+    best: dict[tuple[str, str], Suppression] = {}
+    for item in sorted(suppressions, key=_rank):
+        best.setdefault((item.key, item.topic), item)
+    keys = {key for key, _ in best}
+    known = {(s.key, s.topic) for s in find_suppressions(tx, keys)}
+    new = [] if refine_only else [_to_row(best[place]) for place in sorted(best.keys() - known)]
+    # Somebody else may add the same at this moment. Whoever comes second finds it there, and compares.
+    added = tx.execute(insert_unless_there(tx, suppression_table), new).rowcount if new else 0
+    for there in find_suppressions(tx, keys, to_change=True):
+        item = best.get((there.key, there.topic), there)
+        if there.event is not None and _rank(item) < _rank(there):
+            mine = (suppression_table.c.key == item.key, suppression_table.c.topic == item.topic)
+            tx.execute(update(suppression_table).where(*mine).values(_to_row(item)))
+    return added
+
+
+def _place(item: Suppression) -> tuple[str, str]:
+    return item.key, item.topic
 
 
 def _rank(item: Suppression) -> tuple[int, datetime, str]:
     return _WEIGHTS.get(item.reason, len(_WEIGHTS)), item.at, item.event or ""
 
 
-def find_suppressions(tx: Connection, keys: Collection[str]) -> list[Suppression]:
-    """Read what is said of some addresses (normalised, in lower case), of every topic."""
+def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool = False) -> list[Suppression]:
+    """Read what is said of some addresses (normalised, in lower case), of every topic.
+
+    With `to_change` nobody else changes it until the transaction ends.
+    """
     found: list[Suppression] = []
+    table = suppression_table.c
     ordered = sorted(keys)
     for start in range(0, len(ordered), KEYS_AT_ONCE):
-        some = ordered[start : start + KEYS_AT_ONCE]
-        rows = tx.execute(select(suppression_table).where(suppression_table.c.key.in_(some)))
+        some = select(suppression_table).where(table.key.in_(ordered[start : start + KEYS_AT_ONCE]))
+        # Locks are taken in one order, so that two transactions never wait for each other.
+        rows = tx.execute(some.order_by(table.key, table.topic).with_for_update() if to_change else some)
         found += map(_from_row, rows)
     return found
 
@@ -121,7 +129,7 @@ def add_many_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -
     """Add a block of those that are not there yet, quickly; returns how many were added."""
     before = count_suppressions(tx)
     if suppressions:
-        tx.execute(insert_unless_there(tx, suppression_table), [_to_row(item) for item in suppressions])
+        tx.execute(insert_unless_there(tx, suppression_table), [_to_row(s) for s in sorted(suppressions, key=_place)])
     return count_suppressions(tx) - before
 
 

@@ -1,26 +1,36 @@
 """What events change in the ledger, on SQLite and on PostgreSQL: each address by the rules, each flag once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, event, update
 from support.clock import VirtualClock
 from support.events import make_event, make_mail
-from support.feedback import NEXT_RUN, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
+from support.feedback import NEXT_RUN, NOW, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
+from support.postgres import Cluster
 
 from engine.errors import DataError
 from engine.feedback.files import read_file
 from engine.feedback.intake import Intake, SoftRule, find_last_straw
 from engine.feedback.volume import find_message_ids, scan_events
 from engine.ledger import feedback
+from engine.ledger.database import open_ledger
 from engine.ledger.feedback import Flag, SoftBounce
 from engine.ledger.schema import run_table
-from engine.ledger.suppressions import Scope, Suppression, remove_suppressions
+from engine.ledger.suppressions import (
+    Scope,
+    Suppression,
+    add_suppressions,
+    find_suppressions,
+    learn_suppressions,
+    remove_suppressions,
+)
 
 
 @pytest.fixture
@@ -143,6 +153,54 @@ def test_pulls_at_once_lose_nothing_and_count_nothing_twice(tmp_path: Path, ledg
     }
     assert sum(counts[Flag.BOUNCED] for counts in state["domains"][RUN].values()) == 20
     assert len(state["suppressed"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("others", "stays"),
+    [
+        (Suppression("x@x.example", "", "unsubscribe", "unsubscribe link", NOW), "unsubscribe"),
+        (Suppression("x@x.example", "", "complaint", "run b", NOW, "e2"), "complaint"),
+        (Suppression("x@x.example", "", "provider", "run b", NOW, "e2"), "bounce"),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
+    postgres: Cluster, others: Suppression, stays: str, *, is_there: bool
+):
+    mine = replace(others, reason="bounce", source="run a", event="e1")
+    url = postgres.make_database()
+    with closing(open_ledger(url)) as ledger, closing(open_ledger(url)) as other:
+        if is_there:
+            with ledger.write() as tx:
+                learn_suppressions(tx, [replace(mine, reason="soft_bounces")])
+        with ledger.write() as tx:
+
+            @once_after_statement(tx, "FROM suppression")
+            def _interfere() -> None:
+                with other.write() as theirs:
+                    learn_suppressions(theirs, [others]) if others.event else add_suppressions(theirs, [others])
+
+            assert learn_suppressions(tx, [mine]) == 0
+        with ledger.read() as tx:
+            (found,) = find_suppressions(tx, ["x@x.example"])
+    assert found.reason == ("bounce" if is_there and others.event is None else stays)
+
+
+def once_after_statement(tx: Connection, words: str) -> Callable[[Callable[[], None]], None]:
+    """Call a function after the first statement with some words."""
+
+    def register(call: Callable[[], None]) -> None:
+        called = False
+
+        def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            nonlocal called
+            if words in statement and not called:
+                called = True
+                call()
+
+        event.listen(tx, "after_cursor_execute", listen)
+
+    return register
 
 
 def make_intake(desk: Desk) -> Intake:
