@@ -51,6 +51,21 @@ class Quarantined:
 Opened = list[Event] | Passed | Quarantined
 
 
+def read_json(text: str | bytes) -> Any:
+    """Read JSON; also with halves of surrogate pairs in it, as a text has that was cut in the middle of an emoji.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # orjson refuses those halves
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+
 def open_body(body: str | bytes, verify: Verify) -> Opened:
     """Read one message of a queue, or one document of a file.
 
@@ -62,8 +77,8 @@ def open_body(body: str | bytes, verify: Verify) -> Opened:
         MailrunError: of `verify`: nothing can be said now, and the message must be kept.
     """
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        document = read_json(body)
+    except ValueError:
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
         # SES says so in plain words when a topic is set up.
         is_notice = text.strip().startswith("Successfully validated SNS topic")
@@ -75,7 +90,8 @@ def open_document(document: Any, body: str | bytes, verify: Verify) -> Opened:
     """As open_body, of JSON that is read already; `body` is what is kept where it is no event."""
     if isinstance(document, dict) and isinstance(document.get("quarantined"), str):
         again = open_body(str(document.get("body")), verify)
-        return replace(again, source=document.get("source")) if isinstance(again, Quarantined) else again
+        source = document.get("source")
+        return replace(again, source=str(source)) if source and isinstance(again, Quarantined) else again
     try:
         return _open(document, verify, 0)
     except (MalformedError, ForgedError) as error:
@@ -102,8 +118,8 @@ def _open(document: Any, verify: Verify, depth: int) -> Opened:
 
 def _open_text(text: str, verify: Verify, depth: int) -> Opened:
     try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        document = read_json(text)
+    except ValueError:
         if text.strip().startswith("Successfully validated SNS topic"):
             return Passed.NOTICE
         raise MalformedError("what is inside its envelope is not JSON") from None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 _LONGEST_ID = 255
 _LONGEST_TEXT = 1000  # of a diagnostic or a link: they are for people
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # far from where calendars and Parquet end
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what campaigns and run keys are made of
 _ROW = re.compile(r"[0-9]{1,15}")
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -143,10 +144,12 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
 def _read_time(value: Any, name: str) -> int:
     try:
         moment = datetime.fromisoformat(value)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return int(moment.timestamp() * 1000)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise MalformedError(f"{name} is no time") from None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise MalformedError(f"{name} is no time that an event can have")
+    return int(moment.timestamp() * 1000)
 
 
 def _read_tags(tags: Any) -> tuple[str, str, int | None]:
@@ -225,5 +228,5 @@ def _text(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Take control characters out: no table of text knows what to do with a NUL."""
-    return _UNFIT.sub(" ", text) if not text.isprintable() else text
+    """Take out what no table of text can hold: control characters such as NUL, halves of surrogate pairs."""
+    return text if text.isprintable() else _UNFIT.sub(" ", text).encode("utf-8", "replace").decode()

@@ -1,6 +1,7 @@
 """Events out of files, such as Firehose writes: JSON documents, gzipped or not, with line ends or without."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,6 @@ def _open_found(document: object, body: str | bytes, verify: Verify) -> Iterator
             yield Quarantined("it is not JSON", text.strip())
     elif isinstance(document, list):
         for item in document:
-            yield open_document(item, orjson.dumps(item), verify)
+            yield open_document(item, json.dumps(item), verify)
     else:
         yield open_document(document, body, verify)

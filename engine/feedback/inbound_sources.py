@@ -12,11 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-import orjson
-
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.errors import DataError
-from engine.feedback.envelopes import ForgedError, Verify
+from engine.feedback.envelopes import ForgedError, Verify, read_json
 from engine.feedback.inbound_mail import MOST_BYTES
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
@@ -126,8 +124,8 @@ def open_notification(body: str | bytes, verify: Verify, fetch: FetchObject) -> 
 
 def _parse(text: Any) -> dict[str, Any] | None:
     try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        document = read_json(text)
+    except ValueError:
         said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         if said.strip().startswith("Successfully validated SNS topic"):
             return None
@@ -144,7 +142,7 @@ def _find_mail(document: Mapping[str, Any], fetch: FetchObject) -> tuple[str, by
     action = receipt.get("action") if isinstance(receipt, dict) else None
     if isinstance(content, str):
         is_encoded = isinstance(action, dict) and str(action.get("encoding")).upper() == "BASE64"
-        return name, _decode(content) if is_encoded else content.encode("utf-8", "surrogateescape")
+        return name, _decode(content) if is_encoded else content.encode("utf-8", "replace")
     if isinstance(action, dict) and action.get("type") == "S3":
         bucket, key = action.get("bucketName"), action.get("objectKey")
         if isinstance(bucket, str) and isinstance(key, str):

@@ -105,7 +105,7 @@ def _check_url(url: Any, region: str) -> str:
 
 def _signed_text(notification: Mapping[str, Any]) -> bytes:
     named = ((name, notification.get(name)) for name in _SIGNED)
-    return "".join(f"{name}\n{value}\n" for name, value in named if isinstance(value, str)).encode()
+    return "".join(f"{name}\n{value}\n" for name, value in named if isinstance(value, str)).encode("utf-8", "replace")
 
 
 def own_account_topics(queue: str) -> tuple[str, ...]:

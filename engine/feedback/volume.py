@@ -101,9 +101,15 @@ def find_message_ids(store: Store, run: str, rows: Collection[int], since: datet
 def write_quarantine(store: Store, items: list[Quarantined], source: str) -> None:
     """Keep what is no event, whole: `mailrun events import` reads it again when its cause is mended."""
     if items:
-        lines = [orjson.dumps({"quarantined": i.reason, "source": i.source or source, "body": i.body}) for i in items]
+        told = [{"quarantined": i.reason, "source": i.source or source, "body": i.body} for i in items]
+        lines = [orjson.dumps({name: _fit(text) for name, text in one.items()}) for one in told]
         data = b"\n".join(lines) + b"\n"
         store.write(f"{QUARANTINE}/{blake2b(data, digest_size=16).hexdigest()}.jsonl", data)
+
+
+def _fit(text: str) -> str:
+    """Replace halves of surrogate pairs, which no UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def erase_from_events(store: Store, key: str) -> int:

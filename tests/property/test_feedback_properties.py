@@ -1,11 +1,11 @@
 """Events in any order, any number of times, in any batches, across crashes: one end; nothing breaks the parser."""
 
+import json
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from support.feedback import RUN, Desk, make, make_soft, open_desk
 from engine.errors import DataError, PausedError
 from engine.feedback.envelopes import Passed, Quarantined, open_body, split_documents
 from engine.feedback.files import read_file
+from engine.feedback.matching import make_frame
 from engine.ledger import feedback
 
 RUNS = (RUN, "news/2026-11-25")
@@ -109,11 +110,21 @@ def test_the_counts_are_what_the_flags_add_up_to(tmp_path: Path):
         assert sum(counts[flag] for counts in state["domains"][RUN].values()) == state["sums"][RUN][flag]
 
 
+halves = st.text(
+    st.characters(categories=["Cs", "L"]), max_size=12
+)  # of surrogate pairs: cut in the middle of an emoji
+times = st.builds(
+    lambda year, offset: f"{year:04d}-12-31T23:59:59{offset}",
+    st.sampled_from([1, 1969, 1970, 2026, 2200, 2201, 9999]),
+    st.sampled_from(["", "Z", "+00:00", "-12:00", "+14:00", "+23:59", "-23:59"]),
+)
 values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.text(max_size=12)
+    | halves
+    | times
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
@@ -137,15 +148,22 @@ def wreck(record: Any, dice: random.Random, value: Any) -> Any:
 def test_whatever_is_wrong_with_a_record_it_is_an_event_or_set_aside(kind: str, seed: int, value: Any):
     dice = random.Random(seed)
     record = wreck(wreck(make(kind, 1), dice, value), dice, value)
-    opened = open_body(orjson.dumps(record), lambda _: None)
+    opened = open_body(json.dumps(record), lambda _: None)
     assert isinstance(opened, (Passed, Quarantined)) or all(event.id and event.address for event in opened)
+    if isinstance(opened, list):
+        make_frame(opened)  # every text and time of it can be written
 
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from(sorted(OBJECTS)), st.integers(0, 2**32), values), max_size=8))
 def test_wrecked_records_do_not_break_the_intake(wrecks: list[tuple[str, int, Any]]):
     with TemporaryDirectory() as folder, open_desk(Path(folder) / "desk") as desk:
-        desk.take([wreck(make(kind, 1), random.Random(seed), value) for kind, seed, value in wrecks])
+        wrecked = [wreck(make(kind, 1), random.Random(seed), value) for kind, seed, value in wrecks]
+        path = Path(folder) / "events"
+        path.write_text(json.dumps(wrecked))
+        for opened in read_file(path, "f", lambda _: None):
+            desk.intake.take(opened, "a file")
+        desk.take(wrecked)
         desk.take([make("Delivery", 2)])
         assert desk.read_state()["sums"][RUN][feedback.Flag.DELIVERED] >= 1
 
@@ -156,7 +174,7 @@ def test_wrecked_records_do_not_break_the_intake(wrecks: list[tuple[str, int, An
     st.sampled_from(["", "\n", "\n\n", " ", "\r\n", ","]),
 )
 def test_documents_are_found_whatever_stands_between_them(documents: list[dict[str, Any]], between: str):
-    texts = [orjson.dumps(document).decode() for document in documents]
+    texts = [json.dumps(document) for document in documents]
     found = list(split_documents(between.join(texts)))
     assert [document for document, _ in found] == documents
     assert [text for _, text in found] == texts
@@ -174,3 +192,27 @@ def test_bytes_of_any_kind_are_read_to_their_end(data: bytes):
             assert data.startswith((b"\x1f\x8b", b"PAR1")), "only gzip and Parquet may be damaged as a whole"
         else:
             assert all(isinstance(item, (Quarantined, Passed, list)) for item in opened)
+
+
+@pytest.mark.parametrize("half", ["\ud800", "a\udc80z"])
+@pytest.mark.parametrize("place", ["header", "id", "words", "subtype"])
+def test_half_an_emoji_anywhere_loses_no_bounce(tmp_path: Path, place: str, half: str):
+    record = make("Bounce", 1)
+    match place:
+        case "header":
+            record["mail"]["headers"] = [{"name": "Subject", "value": half}]
+        case "id":
+            record["mail"]["messageId"] += half
+        case "words":
+            record["bounce"]["bouncedRecipients"][0]["diagnosticCode"] = half
+        case _:
+            record["bounce"]["bounceSubType"] = half
+    in_sns = {"Type": "Notification", "Message": json.dumps(record)}
+    with open_desk(tmp_path) as desk:
+        desk.intake.take([open_body(json.dumps(in_sns), lambda _: None), Quarantined(half, half)], half)
+        assert desk.read_state()["sums"][RUN][feedback.Flag.BOUNCED] == 1
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z"])
+def test_a_time_at_the_end_of_the_calendar_is_set_aside(time: str):
+    assert isinstance(open_body(json.dumps(make("Bounce", 1, timestamp=time)), lambda _: None), Quarantined)

@@ -1,5 +1,6 @@
 """A ledger that knows a run, its plan as files, and an intake: events without a campaign around them."""
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import orjson
 import polars as pl
 
 from engine.audience.plan import LeaseRange
@@ -87,7 +87,7 @@ class Desk:
     intake: Intake
 
     def take(self, records: Sequence[dict[str, Any]]) -> None:
-        self.intake.take([open_body(orjson.dumps(record), lambda _: None) for record in records], "a test")
+        self.intake.take([open_body(json.dumps(record), lambda _: None) for record in records], "a test")
 
     def read_state(self) -> dict[str, Any]:
         """Read all that events may change."""
