@@ -21,7 +21,7 @@ from engine.feedback.intake import Intake, SoftRule, Tally
 from engine.feedback.matching import MATCHED, Matcher
 from engine.feedback.queue import LONG_POLL_SECONDS, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
-from engine.feedback.volume import EVENTS, QUARANTINE
+from engine.feedback.volume import DAMAGED, EVENTS, QUARANTINE
 from engine.run.forgotten import make_find_forgotten
 from engine.run.proven import make_open_plan, settle_all_proven
 from engine.run.signals import stop_on_signals
@@ -32,6 +32,7 @@ _WHY = {
     "unknown_message": "of messages that no run sent",
     "never_mailed": "of recipients that we never mailed; nobody is suppressed for them",
     "pruned": "of runs whose files were pruned",
+    DAMAGED: "of runs whose files are damaged or not there",
 }
 
 
@@ -142,7 +143,7 @@ def _open_desk(place: Place, topics: tuple[str, ...]) -> Iterator[_Desk]:
 
 def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
     tally, store = desk.intake.tally, desk.place.store
-    aside = tally.malformed + tally.forged
+    aside, damaged = tally.malformed + tally.forged, tally.matches[DAMAGED]
     if common.json:
         print_json(tally.to_json() | more | {"store": store.describe(EVENTS)})
     else:
@@ -150,7 +151,9 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
         if aside:
             folder = store.describe(QUARANTINE)
             print_lines(f"set aside: {folder}", f"when its cause is mended: {name_command()} events import {folder}")
-    return ExitCode.DATA if aside else ExitCode.FINISHED
+        if damaged:
+            print_lines(f"when the runs are restored: {name_command()} events import {store.describe(EVENTS)}")
+    return ExitCode.DATA if aside or damaged else ExitCode.FINISHED
 
 
 def _describe(tally: Tally) -> Iterator[str]:

@@ -142,7 +142,8 @@ class Intake:
     def _take_events(self, events: list[Event]) -> None:
         matched = self._matcher.match(make_frame(events))
         write_events(self._store, matched.select(*EVENT_SCHEMA))
-        ruled = _add_rules(matched.filter(pl.col("run").is_not_null()))
+        ours = matched.filter(pl.col("match").is_in(MATCHED))
+        ruled = _add_rules(ours)
         with self._ledger.write() as tx:
             changed = suppressed = 0
             for part in ruled.sort("run").partition_by("run", maintain_order=True):
@@ -153,7 +154,7 @@ class Intake:
         self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))
         self.tally.changed += changed
         self.tally.suppressed += suppressed
-        self.tally.runs |= set(matched["run"].drop_nulls().unique())
+        self.tally.runs |= set(ours["run"].unique())
 
     def _apply(self, tx: Connection, events: pl.DataFrame) -> tuple[int, int]:
         """Apply the events of one run; returns how many rows changed, and how many addresses were suppressed."""

@@ -7,26 +7,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import structlog
 
 from engine.audience.addresses import judge_addresses
 from engine.audience.exclusions import FindForgotten
+from engine.errors import DataError
 from engine.feedback.events import Event
 from engine.feedback.message_ids import MessageIds, hash_ids
 from engine.feedback.places import FrozenPlan, Places
-from engine.feedback.volume import EVENT_SCHEMA, blank_forgotten
+from engine.feedback.volume import DAMAGED, EVENT_SCHEMA, blank_forgotten
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
 from engine.ledger.runs import Run
 from engine.store.folder import Store
 
 OpenPlan = Callable[[Run], FrozenPlan]
-"""Opens the frozen plan of a run that still has its files."""
+"""Opens the frozen plan of a run that still has its files; raises DataError where they are damaged."""
+
+log = structlog.get_logger()
 
 INDEXES = "indexes"
 _PLANS_OPEN = 16  # memory maps; the least used goes
 _MARGIN_MS = 3_600_000
 MATCHED = ("tag", "message_id")
-UNMATCHED = ("unknown_run", "unknown_message", "never_mailed", "pruned")
+UNMATCHED = ("unknown_run", "unknown_message", "never_mailed", "pruned", DAMAGED)
 # What matching adds to EVENT_SCHEMA.
 PLACE_SCHEMA = {"lease": pl.UInt32, "index": pl.UInt32, "is_forgotten": pl.Boolean}
 _RAW_SCHEMA = {
@@ -75,6 +79,7 @@ class Matcher:
         self._open_plan = open_plan
         self._find_forgotten = find_forgotten
         self._places: dict[str, Places] = {}
+        self._damaged: set[str] = set()
 
     def match(self, events: pl.DataFrame) -> pl.DataFrame:
         """Match events.
@@ -83,8 +88,8 @@ class Matcher:
             events: as make_frame gives them.
 
         Returns:
-            EVENT_SCHEMA and PLACE_SCHEMA, in the same order. `run`, `row` and places are null where `match` is one of
-            UNMATCHED; what was said about a forgotten person is blank.
+            EVENT_SCHEMA and PLACE_SCHEMA, in the same order. Places are null where `match` is one of UNMATCHED, `run`
+            and `row` too, but for a damaged run; what was said about a forgotten person is blank.
         """
         numbered = events.with_row_index("_n")
         is_tagged = pl.col("campaign") != ""
@@ -119,7 +124,11 @@ class Matcher:
     def _place(self, part: pl.DataFrame, how: str) -> pl.DataFrame:
         """Find the places of events that all name one run (`run`) and their rows."""
         name: str = part["run"].item(0)
-        places = self._find_places(name)
+        try:
+            places = self._find_places(name)
+        except DataError as error:  # of one run; the events of the others are taken
+            self._tell_damaged(name, error)
+            return _without_place(part, DAMAGED)
         if isinstance(places, str):
             return _without_place(part, places)
         found = places.find(part["row"], part["key"])
@@ -128,6 +137,11 @@ class Matcher:
         match = pl.when(is_ours).then(pl.lit(how)).otherwise(pl.lit("never_mailed")).alias("match")
         ours = [pl.when(is_ours).then(pl.col(c)).alias(c) for c in ("run", "row", "lease", "index")]
         return _ordered(placed.with_columns(match, *ours))
+
+    def _tell_damaged(self, run: str, error: DataError) -> None:
+        if run not in self._damaged:
+            self._damaged.add(run)
+            log.warning("events.run_damaged", run=run, what=error.what, where=error.where, remedy=error.remedy)
 
     def _find_places(self, name: str) -> Places | str:
         """Return a run's index, or why there is none."""
@@ -157,16 +171,22 @@ class Matcher:
         """Match events without tags by their message ids, in the runs of their time."""
         left = events.with_columns(hash_ids(events["message_id"])).drop("row")
         parts: list[pl.DataFrame] = []
+        why = "unknown_message"
         for run in self._find_runs(left["sent_at"]):
             if left.is_empty():
                 break
-            found = self._find_rows(run, left.select("hash", "sent_at", "message_id"))
+            try:
+                found = self._find_rows(run, left.select("hash", "sent_at", "message_id"))
+            except DataError as error:  # they may be its events
+                self._tell_damaged(run.name, error)
+                why = DAMAGED
+                continue
             theirs = left.join(found, on="hash", how="inner", maintain_order="left")
             if not theirs.is_empty():
                 parts.append(self._place(theirs.drop("hash").with_columns(pl.lit(run.name).alias("run")), "message_id"))
                 left = left.join(found, on="hash", how="anti", maintain_order="left")
         unknown = left.drop("hash").with_columns(pl.lit(None, dtype=pl.UInt64).alias("row"))
-        return [*parts, _without_place(unknown, "unknown_message")]
+        return [*parts, _without_place(unknown.with_columns(pl.lit(None, dtype=pl.String).alias("run")), why)]
 
     def _find_runs(self, times: pl.Series) -> list[Run]:
         first, last = times.cast(pl.Int64).min(), times.cast(pl.Int64).max()
@@ -214,7 +234,8 @@ def remove_indexes(store: Store, run: str) -> None:
 
 def _without_place(part: pl.DataFrame, why: str) -> pl.DataFrame:
     nothing = [pl.lit(None, dtype=kind).alias(name) for name, kind in PLACE_SCHEMA.items()]
-    blank = [pl.lit(None, dtype=EVENT_SCHEMA[name]).alias(name) for name in ("run", "row")]
+    kept = () if why != DAMAGED else ("run", "row")  # so that its events can be imported again
+    blank = [pl.lit(None, dtype=EVENT_SCHEMA[name]).alias(name) for name in ("run", "row") if name not in kept]
     return _ordered(part.with_columns(*nothing, *blank, pl.lit(why).alias("match")))
 
 

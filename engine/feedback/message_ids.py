@@ -13,6 +13,7 @@ from typing import TypedDict
 import polars as pl
 
 from engine.audience.order import hash_keys
+from engine.errors import DataError
 from engine.ledger.leases import LeaseState
 from engine.store.folder import PRIVATE_FOLDER, Store, translate_os_errors, write_file
 
@@ -53,6 +54,9 @@ class MessageIds:
 
         Returns:
             IDS_SCHEMA, those that are found.
+
+        Raises:
+            DataError: an outcome file is damaged.
         """
         if ids.is_empty():
             return pl.DataFrame(schema=IDS_SCHEMA)
@@ -93,13 +97,20 @@ class MessageIds:
         for name in names:
             data = self._store.read(f"{self._run_folder}/outcomes/{name}")
             if data is not None:  # else it was rewritten meanwhile: the next look finds its successor
-                frames.append(pl.read_parquet(data, columns=["message_id", "row", "at"]))
+                frames.append(_read_outcomes(data, f"{self._run_folder}/outcomes/{name}"))
         sent = pl.concat(frames).drop_nulls("message_id")
         entries = sent.select(hash_ids(sent["message_id"]), "row").sort("hash")
         file = f"{blake2b(' '.join(names).encode(), digest_size=16).hexdigest()}.arrow"
         entries.write_ipc(self._shelf / file)
         first, last = sent["at"].cast(pl.Int64).min(), sent["at"].cast(pl.Int64).max()
         return _Segment(file=file, outcomes=names, first=first or 0, last=last or 0)  # type: ignore[typeddict-item] # of integers
+
+
+def _read_outcomes(data: bytes, name: str) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(data, columns=["message_id", "row", "at"])
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"is damaged: {error}", where=name, remedy="run mailrun audit for its run") from error
 
 
 def hash_ids(ids: pl.Series) -> pl.Series:

@@ -18,6 +18,7 @@ import polars as pl
 
 from engine.audience.order import hash_keys
 from engine.audience.plan import LeaseRange
+from engine.errors import DataError
 from engine.store.folder import PRIVATE_FOLDER, translate_os_errors
 
 ROWS_AT_ONCE = 4_000_000
@@ -72,8 +73,12 @@ class Places:
                 for old in folder.glob("[0-9a-f]*.*"):
                     if old.stem != plan.version:
                         old.unlink(missing_ok=True)
-                _write(domains, [json.dumps(_find_large_domains(plan)).encode()])
-                _write(index, _build(plan))
+                try:
+                    _write(domains, [json.dumps(_find_large_domains(plan)).encode()])
+                    _write(index, _build(plan))
+                except (pl.exceptions.PolarsError, FileNotFoundError) as error:
+                    remedy = "restore the run's folder from a backup"
+                    raise DataError("the plan cannot be read", where=str(plan.folder), remedy=remedy) from error
         self.domains = frozenset(json.loads(domains.read_bytes()))
         self.rows = {lease.ordinal: lease.rows for lease in plan.leases}
         starts = [0, *accumulate(lease.rows for lease in plan.leases)][:-1]

@@ -18,6 +18,7 @@ from engine.store.folder import Store
 EVENTS = "events"
 QUARANTINE = "events/quarantine"
 _DAY = "day="
+DAMAGED = "run_damaged"  # how an event is matched whose run cannot be read now; it keeps the run that its tags name
 EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.String,  # the same for every copy of an event
     "kind": pl.String,
@@ -67,9 +68,10 @@ def list_days(store: Store) -> list[date]:
 def scan_events(store: Store, days: Iterable[date] | None = None) -> pl.LazyFrame:
     """Read the events of some days, or of all: EVENT_SCHEMA, each event once."""
     frames = [_scan_day(store, day) for day in (list_days(store) if days is None else days)]
-    matched_first = pl.col("run").is_null()  # of an event that was read too early, and again
+    # Of an event that was read too early, and again, the matched one is taken.
+    is_later = pl.col("run").is_null() | (pl.col("match") == DAMAGED)
     events = pl.concat([pl.LazyFrame(schema=EVENT_SCHEMA), *frames])
-    return events.sort(matched_first, maintain_order=True).unique("id", keep="first", maintain_order=True)
+    return events.sort(is_later, maintain_order=True).unique("id", keep="first", maintain_order=True)
 
 
 def _scan_day(store: Store, day: date) -> pl.LazyFrame:
@@ -92,7 +94,9 @@ def find_message_ids(store: Store, run: str, rows: Collection[int], since: datet
     wanted = pl.Series(list(rows), dtype=pl.UInt64)
     first = since.astimezone(UTC).date()
     for day in (day for day in list_days(store) if day >= first):  # a day at a time: memory stays flat
-        mine = _scan_day(store, day).filter(pl.col("run") == run, pl.col("row").is_in(wanted.implode()))
+        mine = _scan_day(store, day).filter(
+            pl.col("run") == run, pl.col("match") != DAMAGED, pl.col("row").is_in(wanted.implode())
+        )
         found = pl.concat([found, mine.select(found.columns).collect()])
     earliest = found.sort("sent_at", "message_id").unique("row", keep="first")
     return dict(earliest.select("row", "message_id").iter_rows())

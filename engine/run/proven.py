@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from engine.audience.plan import read_lease
 from engine.campaign.spec import load_campaign
 from engine.clock import Clock
-from engine.errors import PausedError, UsageError
+from engine.errors import ConfigurationError, DataError, PausedError, UsageError
 from engine.feedback.matching import OpenPlan
 from engine.feedback.places import FrozenPlan
 from engine.feedback.volume import find_message_ids
@@ -37,7 +37,11 @@ def make_open_plan(store: Store) -> OpenPlan:
     def open_plan(run: Run) -> FrozenPlan:
         folder = store.fetch(run.folder, frozen_only=True)
         manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
-        spec = load_campaign(folder / "campaign").spec
+        try:
+            spec = load_campaign(folder / "campaign").spec
+        except (UsageError, ConfigurationError) as error:
+            remedy = "restore the run's folder from a backup"
+            raise DataError(f"the run's campaign is damaged: {error.what}", where=error.where, remedy=remedy) from error
         return FrozenPlan(
             run=run.name,
             version=run.manifest_digest,

@@ -76,6 +76,41 @@ def test_what_came_back_stands_beside_the_outcomes(sent: World):
     assert "← delivered" in shown
 
 
+@pytest.mark.parametrize(
+    ("damaged", "tagged"),
+    [
+        ("run.json", True),
+        ("run.json", False),
+        ("campaign/campaign.toml", True),
+        ("plan/recipients-0000.parquet", True),
+        ("outcomes", False),
+    ],
+)
+def test_a_damaged_run_keeps_back_no_others_events_and_gets_its_own_when_it_is_restored(
+    sent: World, damaged: str, *, tagged: bool
+):
+    assert sent.run("launch", "hello", "--key", "second", "--yes").code == 0
+    entries = sent.accepted()[0], sent.accepted()[20]
+    mails = [make_mail(e["message_id"], e["to"][0], e["tags"] if tagged else None, at=e["at"]) for e in entries]
+    write_events(sent.folder / "events.jsonl", [make_event("Bounce", mail) for mail in mails])
+    place = sent.folder / ".mailrun/runs/hello/second" / damaged
+    files = {path: path.read_bytes() for path in ([place] if place.is_file() else place.glob("*"))}
+    for path, data in files.items():
+        path.write_bytes(data[: len(data) // 2])
+    taken = sent.run("events", "import", "events.jsonl", "--json")
+    assert (taken.code, taken.json["unmatched"]) == (65, {"run_damaged": 1}), taken.stderr
+    assert sent.run("status", RUN, "--json").json["bounced"] == 1
+    for path, data in files.items():
+        path.write_bytes(data)
+    again = sent.run("events", "import", ".mailrun/events", "--json")
+    assert (again.code, again.json["unmatched"]) == (0, {}), again.stderr
+    assert [sent.run("status", f"hello/{key}", "--json").json["bounced"] for key in (RUN.split("/")[1], "second")] == [
+        1,
+        1,
+    ]
+    assert set(read_events(sent)["run"]) == {RUN, "hello/second"}
+
+
 def test_events_again_and_in_another_order_change_nothing(sent: World):
     events = [
         make_event_of(entry, kind) for entry in sent.accepted() for kind in ("Send", "Delivery", "Bounce", "Complaint")
