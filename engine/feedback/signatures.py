@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from engine.feedback.envelopes import ForgedError
 
 FetchCertificate = Callable[[str], bytes]
-"""Fetches a certificate (PEM) from a URL that was found to be SNS's; raises ServiceError where it cannot be had."""
+"""Fetches a certificate (PEM) from a URL that was found to be SNS's; raises ForgedError where there is
+none, ServiceError where it cannot be had now."""
 
 _HOST = re.compile(r"sns\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.amazonaws\.com(?:\.cn)?")
 _PATH = re.compile(r"/SimpleNotificationService-[0-9a-zA-Z]{1,64}\.pem")

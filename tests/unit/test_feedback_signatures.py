@@ -1,7 +1,12 @@
 """SNS signatures: versions 1 and 2 of our topics are believed; of anything forged nothing is fetched."""
 
 import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from engine.errors import ServiceError
+from engine.feedback.certificates import fetch_certificate
 from engine.feedback.envelopes import ForgedError, Quarantined, open_body
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 
@@ -177,3 +183,38 @@ def test_a_queue_believes_the_topics_of_its_own_account():
     SnsVerifier((topics,), Fetcher())(sign())
     assert own_account_topics("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/e")[0].startswith("arn:aws-cn:")
     assert own_account_topics("http://127.0.0.1:9324/000000000000/events") == ()
+
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """Run a server that answers with one status; yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/a.pem"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("status", [302, 403, 404, 410])
+def test_a_certificate_that_is_not_there_sets_its_notification_aside_and_stops_nothing(status: int):
+    with answering(status) as url:
+        opened = open_body(json.dumps(sign()), SnsVerifier((TOPIC,), lambda _: fetch_certificate(url)))
+    assert isinstance(opened, Quarantined)
+    assert opened.is_forged
+
+
+@pytest.mark.parametrize("status", [407, 408, 429, 500, 503])
+def test_a_certificate_that_cannot_be_had_now_is_awaited(status: int):
+    with answering(status) as url, pytest.raises(ServiceError):
+        fetch_certificate(url)
