@@ -7,7 +7,7 @@ next time they come they change what they have to. Everything here may be done a
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -143,7 +143,7 @@ class Intake:
         matched = self._matcher.match(make_frame(events))
         write_events(self._store, matched.select(*EVENT_SCHEMA))
         ours = matched.filter(pl.col("match").is_in(MATCHED))
-        ruled = _add_rules(ours)
+        ruled = _pass_over_old_strikes(_add_rules(ours), self._oldest_strike)
         with self._ledger.write() as tx:
             changed = suppressed = 0
             for part in ruled.sort("run").partition_by("run", maintain_order=True):
@@ -221,8 +221,9 @@ class Intake:
         feedback.count_soft_bounces(tx, new, again)
         fresh = {item.key for item in new}
         due: tuple[list[Suppression], list[Suppression]] = ([], [])
+        oldest = self._oldest_strike
         for key, bounces in feedback.find_soft_bounces(tx, fresh | {item.key for item in again}).items():
-            last = find_last_straw(bounces, self._soft_rule)
+            last = find_last_straw([item for item in bounces if item.at >= oldest], self._soft_rule)
             if last is not None:
                 source = f"run {last.run}"
                 suppression = Suppression(key, "", Reason.SOFT_BOUNCES, source, last.at, last.event)
@@ -231,9 +232,13 @@ class Intake:
 
     def tidy(self) -> None:
         """Drop what no rule looks back to any more."""
-        before = self._clock.now() - timedelta(days=self._soft_rule.days) - _KEPT_LONGER
         with self._ledger.write() as tx:
-            feedback.drop_old_soft_bounces(tx, before)
+            feedback.drop_old_soft_bounces(tx, self._oldest_strike)
+
+    @property
+    def _oldest_strike(self) -> datetime:
+        """The time before which a transient bounce counts against nobody: whether it was tidied or never there."""
+        return self._clock.now() - timedelta(days=self._soft_rule.days) - _KEPT_LONGER
 
 
 def find_last_straw(bounces: Sequence[SoftBounce], rule: SoftRule) -> SoftBounce | None:
@@ -267,3 +272,12 @@ def _add_rules(events: pl.DataFrame) -> pl.DataFrame:
     schema = {"kind": pl.String, "subtype": pl.String, "flags": pl.UInt16, "acts": pl.Boolean}
     rules = pl.DataFrame(rows, schema=schema, orient="row")
     return events.join(rules, on=["kind", "subtype"], how="left", maintain_order="left")
+
+
+def _pass_over_old_strikes(events: pl.DataFrame, oldest: datetime) -> pl.DataFrame:
+    """Let old transient bounces be counted alone, as if they had been heard in time and tidied since."""
+    is_old = (pl.col("flags").and_(int(Flag.STRIKE)) > 0) & (pl.col("at") < oldest)
+    return events.with_columns(
+        pl.when(is_old).then(pl.col("flags").and_(int(~Flag.STRIKE))).otherwise("flags").alias("flags"),
+        pl.when(is_old).then(statement=False).otherwise("acts").alias("acts"),
+    )

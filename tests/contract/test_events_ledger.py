@@ -15,6 +15,7 @@ from support.events import make_event, make_mail
 from support.feedback import NEXT_RUN, NOW, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
 from support.postgres import Cluster
 
+from engine.clock import Clock
 from engine.errors import DataError
 from engine.feedback.files import read_file
 from engine.feedback.intake import Intake, SoftRule, find_last_straw
@@ -62,19 +63,19 @@ def test_the_address_is_kept_as_it_was_received_and_compared_in_lower_case(desk:
 
 
 def test_transient_bounces_suppress_only_together_and_only_in_time(desk: Desk):
-    desk.take([make_soft(1, "2026-11-01T10:00:00Z"), make_soft(1, "2026-11-02T10:00:00Z")])
+    desk.take([make_soft(1, "2026-11-10T10:00:00Z"), make_soft(1, "2026-11-11T10:00:00Z")])
     assert suppressed(desk) == []  # one message: one strike
     desk.take([make_soft(1, "2026-11-20T10:00:00Z", run=NEXT_RUN)])
     assert suppressed(desk) == []  # not within seven days
-    desk.take([make_soft(2, "2026-11-01T10:00:00Z"), make_soft(2, "2026-11-08T10:00:00Z", run=NEXT_RUN)])
+    desk.take([make_soft(2, "2026-11-10T10:00:00Z"), make_soft(2, "2026-11-17T10:00:00Z", run=NEXT_RUN)])
     assert [(item.key, item.reason) for item in suppressed(desk)] == [(PEOPLE[1], "soft_bounces")]
 
 
 def test_who_was_taken_off_the_list_stays_off_until_something_new_is_heard(desk: Desk):
     history = [
         make("Bounce", 3),
-        make_soft(4, "2026-11-01T10:00:00Z"),
-        make_soft(4, "2026-11-02T10:00:00Z", run=NEXT_RUN),
+        make_soft(4, "2026-11-10T10:00:00Z"),
+        make_soft(4, "2026-11-11T10:00:00Z", run=NEXT_RUN),
     ]
     desk.take(history)
     assert {item.key for item in suppressed(desk)} == {PEOPLE[2], PEOPLE[3]}
@@ -203,8 +204,8 @@ def once_after_statement(tx: Connection, words: str) -> Callable[[Callable[[], N
     return register
 
 
-def make_intake(desk: Desk) -> Intake:
-    return Intake(desk.ledger, desk.store, desk.matcher, soft_rule=RULE, clock=VirtualClock())
+def make_intake(desk: Desk, clock: Clock | None = None) -> Intake:
+    return Intake(desk.ledger, desk.store, desk.matcher, soft_rule=RULE, clock=clock or VirtualClock())
 
 
 def test_of_two_messages_to_a_row_the_first_proves_it(desk: Desk):
@@ -214,13 +215,30 @@ def test_of_two_messages_to_a_row_the_first_proves_it(desk: Desk):
 
 
 def test_what_no_rule_looks_back_to_is_dropped(desk: Desk):
-    now = VirtualClock().now()
-    desk.take(
-        [make_soft(1, (now - timedelta(days=40)).isoformat()), make_soft(2, (now - timedelta(days=1)).isoformat())]
-    )
+    clock = VirtualClock()
+    desk = replace(desk, intake=make_intake(desk, clock))
+    desk.take([make_soft(row, (clock.now() - timedelta(days=days)).isoformat()) for row, days in ((1, 20), (2, 1))])
+    desk.intake.tidy()
     assert set(desk.read_state()["soft"]) == {PEOPLE[0], PEOPLE[1]}
+    clock.advance(2 * 86_400)
     desk.intake.tidy()
     assert set(desk.read_state()["soft"]) == {PEOPLE[1]}
+
+
+@pytest.mark.parametrize(("days", "is_suppressed"), [((19, 15), True), ((22, 20), False), ((60, 59), False)])
+def test_old_transient_bounces_lead_to_the_same_end_together_and_one_by_one(
+    tmp_path: Path, days: tuple[int, int], *, is_suppressed: bool
+):
+    times = [(VirtualClock().now() - timedelta(days=ago)).isoformat() for ago in days]
+    bounces = [make_soft(1, at, run=run) for at, run in zip(times, (RUN, NEXT_RUN), strict=True)]
+    ways = [[bounces], [[one] for one in bounces], [[one] for one in bounces[::-1]]]
+    for number, batches in enumerate(ways):
+        with open_desk(tmp_path / str(number)) as desk:
+            for batch in [*batches, bounces]:  # and all of it again
+                desk.take(batch)
+                desk.intake.tidy()
+            assert bool(suppressed(desk)) is is_suppressed
+            assert [desk.read_state()["sums"][run][Flag.SOFT_BOUNCED] for run in (RUN, NEXT_RUN)] == [1, 1]
 
 
 @pytest.mark.parametrize(
