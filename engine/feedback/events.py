@@ -73,6 +73,7 @@ class Event(NamedTuple):
         detail: the receiver's words, or why.
         link: that was clicked.
         topics: opted out of, divided by commas; `*` is all mail.
+        sent_to: whom the mail went to, where the event names nobody but others, such as whom it was forwarded to.
     """
 
     id: str
@@ -90,6 +91,7 @@ class Event(NamedTuple):
     detail: str | None
     link: str | None
     topics: str | None
+    sent_to: str | None
 
 
 class MalformedError(ValueError):
@@ -125,7 +127,9 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
     shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n{topics or ''}"
     message_id = _clean(message_id)
     events = []
-    for address, details in _read_recipients(told.get(recipients_name) if recipients_name else None, mail):
+    recipients = list(_read_recipients(told.get(recipients_name) if recipients_name else None, mail))
+    sent_to = _read_only_destination(mail, [address for address, _ in recipients])
+    for address, details in recipients:
         status = _text(details.get("status"))
         words = details.get("diagnosticCode") or told.get("smtpResponse") or told.get("reason")
         detail = _text(words or told.get("errorMessage") or told.get("userAgent"))
@@ -135,7 +139,7 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
         events.append(
             Event(
                 digest, kind, exact, at, sent_at, message_id, address, campaign, run_key, row, feedback_id, status,
-                detail, link, topics,
+                detail, link, topics, sent_to,
             )
         )  # fmt: skip
     return events
@@ -221,6 +225,17 @@ def _read_recipients(entries: Any, mail: Mapping[str, Any]) -> Iterator[tuple[st
             yield _clean(address)[:_LONGEST_TEXT], details
     if not seen:
         raise MalformedError("it names no recipient")
+
+
+def _read_only_destination(mail: Mapping[str, Any], named: list[str]) -> str | None:
+    """Return the one address that a mail went to, where an event names others alone.
+
+    A bounce may name the last hop's recipient of an alias or a forwarding: the Final-Recipient of its delivery report.
+    """
+    destination = mail.get("destination")
+    if not isinstance(destination, list) or len(destination) != 1 or not (address := _text(destination[0])):
+        return None
+    return None if address.lower() in {name.lower() for name in named} else address
 
 
 def _text(value: Any) -> str | None:

@@ -207,8 +207,9 @@ class Intake:
             named = event["topics"].split(",") if event["topics"] else [plan.topic]
             topics = [plan.topic if topic == plan.ses_topic and plan.topic else topic for topic in named]
         assert rule.reason is not None  # noqa: S101 - every rule that acts has one
+        address = event["sent_to"] or event["address"]  # what SES's own list needs
         return [
-            Suppression(event["key"], topic, rule.reason, f"run {run}", event["at"], event["id"], event["address"])
+            Suppression(event["key"], topic, rule.reason, f"run {run}", event["at"], event["id"], address)
             for topic in topics
         ]
 

@@ -1,6 +1,7 @@
 """Whose event it is: by our own tags first, then by message id; and whether the recipient is the one we mailed.
 
-An event belongs to a row of a run only where its address is that row's: of anybody else nothing is believed.
+An event belongs to a row of a run only where its address is that row's, or the only one that its mail went to: of
+anybody else nothing is believed.
 """
 
 from collections.abc import Callable
@@ -49,6 +50,7 @@ _RAW_SCHEMA = {
     "detail": pl.String,
     "link": pl.String,
     "topics": pl.String,
+    "sent_to": pl.String,
 }
 
 
@@ -131,6 +133,7 @@ class Matcher:
             return _without_place(part, DAMAGED)
         if isinstance(places, str):
             return _without_place(part, places)
+        part = _name_as_sent(part, places)
         found = places.find(part["row"], part["key"])
         is_ours = found["is_theirs"] | found["is_forgotten"]
         placed = part.hstack(found.select("lease", "index", "is_forgotten"))
@@ -220,8 +223,9 @@ class Matcher:
         """Keep nothing of people who were forgotten."""
         theirs = events["is_forgotten"].fill_null(value=False)
         if self._find_forgotten is not None:
-            keys = events["key"].drop_nulls().unique()
-            theirs |= events["key"].is_in(self._find_forgotten(keys)["key"].implode()).fill_null(value=False)
+            for keys in (events["key"], judge_addresses(events["sent_to"])["key"]):
+                forgotten = self._find_forgotten(keys.drop_nulls().unique())["key"]
+                theirs |= keys.is_in(forgotten.implode()).fill_null(value=False)
         if not theirs.any():
             return events
         return blank_forgotten(events, theirs).with_columns(theirs.alias("is_forgotten"))
@@ -230,6 +234,19 @@ class Matcher:
 def remove_indexes(store: Store, run: str) -> None:
     """Remove a run's indexes: its plan has changed or is gone."""
     Store.delete_folder(store, f"{INDEXES}/{run}")  # local, also of a store in a bucket
+
+
+def _name_as_sent(part: pl.DataFrame, places: Places) -> pl.DataFrame:
+    """Give events that name another than the row's address, and whose mail went to the row's, the key of that."""
+    named, sent = part["key"], judge_addresses(part["sent_to"])["key"]
+    if sent.null_count() == part.height:
+        return part
+    is_named = places.find(part["row"], named)["is_theirs"]
+    is_sent = places.find(part["row"], sent)["is_theirs"] & ~is_named
+    return part.with_columns(
+        pl.when(is_sent).then(sent).otherwise(named).alias("key"),
+        pl.when(~is_named).then("sent_to").alias("sent_to"),
+    )
 
 
 def _without_place(part: pl.DataFrame, why: str) -> pl.DataFrame:

@@ -36,6 +36,7 @@ EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "detail": pl.String,
     "link": pl.String,
     "topics": pl.String,
+    "sent_to": pl.String,  # whom the message went to, where the event names another: `key` is then of this one
 }
 
 
@@ -126,7 +127,7 @@ def erase_from_events(store: Store, key: str) -> int:
         name = f"{EVENTS}/{_DAY}{day.isoformat()}"
         for path in sorted(store.fetch(name).glob("*.parquet")):
             events = pl.read_parquet(path, hive_partitioning=False)
-            theirs = events["key"] == key
+            theirs = (events["key"] == key) | (events["sent_to"].str.to_lowercase() == key)
             if hits := int(theirs.fill_null(value=False).sum()):
                 buffer = io.BytesIO()
                 blank_forgotten(events, theirs).write_parquet(buffer, compression="zstd")
@@ -144,7 +145,7 @@ def erase_from_events(store: Store, key: str) -> int:
 
 def blank_forgotten(events: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
     """Take out of events (EVENT_SCHEMA) what tells of a person, where `theirs` is true."""
-    told = ("address", "key", "detail", "link")
+    told = ("address", "key", "detail", "link", "sent_to")
     return events.with_columns(pl.when(~theirs.fill_null(value=False)).then(pl.col(name)).alias(name) for name in told)
 
 

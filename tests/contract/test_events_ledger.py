@@ -156,6 +156,53 @@ def test_pulls_at_once_lose_nothing_and_count_nothing_twice(tmp_path: Path, ledg
     assert len(state["suppressed"]) == 20
 
 
+def make_forwarded(kind: str, row: int, *named: str) -> dict[str, Any]:
+    """Make an event of a row that names others than its address."""
+    field = {"Bounce": "bouncedRecipients", "Complaint": "complainedRecipients"}[kind]
+    event = make(kind, row)
+    event[kind.lower()][field] = [{"emailAddress": name} for name in named]
+    return event
+
+
+def test_the_bounce_of_an_alias_is_of_the_row_and_suppresses_whom_we_mailed(desk: Desk):
+    event = make_forwarded("Bounce", 3, "moved-to@corp.example")
+    event["mail"]["destination"] = [PEOPLE[2].upper()]
+    desk.take([event])
+    assert [(s.key, s.address, s.reason) for s in suppressed(desk)] == [(PEOPLE[2], PEOPLE[2].upper(), "bounce")]
+    state = desk.read_state()
+    assert state["sums"][RUN][Flag.BOUNCED] == 1
+    assert sum(counts[Flag.BOUNCED] for counts in state["domains"][RUN].values()) == 1
+    volume = scan_events(desk.store).collect()
+    assert volume.select("address", "key", "sent_to").rows() == [
+        ("moved-to@corp.example", PEOPLE[2], PEOPLE[2].upper())
+    ]
+    again = [
+        event for some in read_file(next(desk.store.root.rglob("*.parquet")), "f", lambda _: None) for event in some
+    ]
+    desk.intake.take(again, "the store")
+    assert desk.read_state() == state
+    assert desk.intake.tally.matches["never_mailed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "destination"),
+    [
+        (["moved-to@corp.example"], [PEOPLE[2], PEOPLE[3]]),
+        (["moved-to@corp.example"], [PEOPLE[3]]),
+        (["moved-to@corp.example"], []),
+        (["moved-to@corp.example"], "text"),
+        (["moved-to@corp.example"], [7]),
+        ([PEOPLE[3], "moved-to@corp.example"], [PEOPLE[3]]),
+    ],
+)
+def test_who_is_named_beside_others_is_nobody_of_ours(desk: Desk, named: list[str], destination: Any):
+    event = make_forwarded("Complaint", 3, *named)
+    event["mail"]["destination"] = destination
+    desk.take([event])
+    assert suppressed(desk) == []
+    assert desk.intake.tally.matches["never_mailed"] == len(named)
+
+
 @pytest.mark.parametrize(
     ("others", "stays"),
     [
