@@ -40,15 +40,17 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
     read = [suppression_lists.read_one_address(address) for address in addresses]
     with open_place(common) as place:
         now, who = place.clock.now(), whoami()
-        entries = [Suppression(key, topic, reason, who, now, None, address) for key, address in dict(read).items()]
+        asked = [Suppression(key, topic, reason, who, now, None, address) for key, address in dict(read).items()]
+        entries = _leave_out_forgotten(place, asked)
         with place.ledger.write() as tx:
             added = add_many_suppressions(tx, entries)
-            detail = {"asked": len(entries), "added": added, "topic": topic, "reason": reason}
+            detail = {"asked": len(asked), "added": added, "topic": topic, "reason": reason}
             record_decision(tx, Decision(None, now, who, "suppress add", detail))
+    forgotten = len(asked) - len(entries)
     if common.json:
-        print_json({"added": added, "already": len(entries) - added})
+        print_json({"added": added, "already": len(entries) - added, "forgotten": forgotten})
     else:
-        print_lines(f"{added:,} added, {len(entries) - added:,} were on the list")
+        print_lines(f"{added:,} added, {len(entries) - added:,} were on the list", *_tell_forgotten(forgotten))
     return ExitCode.FINISHED
 
 
@@ -74,11 +76,19 @@ def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | N
     print_lines(f"{removed:,} entries removed" + (f", {there:,} at the account" if there is not None else ""))
     if there is None and removed:
         print_lines("SES's own list may have them still: suppress check --account, suppress remove --account")
-    if forgotten:
-        print_lines(
-            f"{len(forgotten):,} were erased with mailrun forget: they stay suppressed, and nothing undoes that"
-        )
+    print_lines(*_tell_forgotten(len(forgotten)))
     return ExitCode.FINISHED
+
+
+def _leave_out_forgotten(place: Place, entries: Sequence[Suppression]) -> Sequence[Suppression]:
+    """Leave out who was erased: they are suppressed already, of all mail, and no address of theirs is written again."""
+    forgotten = _find_forgotten(place, [one.key for one in entries])
+    return [one for one in entries if one.key not in forgotten] if forgotten else entries
+
+
+def _tell_forgotten(count: int) -> Iterator[str]:
+    if count:
+        yield f"{count:,} were erased with mailrun forget: they stay suppressed, and nothing undoes that"
 
 
 def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
@@ -214,7 +224,7 @@ def _describe(one: Suppression) -> dict[str, Any]:
 def import_list(file: str, common: Common, *, topic: str | None, reason: str | None, source: str | None) -> int:
     """Add a list; print what was strange; return the exit code."""
     _check_topic(topic or "")
-    entries = added = 0
+    entries = added = forgotten = 0
     strange: list[suppression_lists.Strange] = []
     given = None if reason is None else suppression_lists.read_reason(reason)
     with open_place(common) as place:
@@ -224,9 +234,11 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
             here, place.settings.workspace, topic=topic or "", reason=given, source=source, at=now
         )
         for block in blocks:
+            kept = _leave_out_forgotten(place, block.entries)
             with place.ledger.write() as tx:
-                added += add_many_suppressions(tx, block.entries)
+                added += add_many_suppressions(tx, kept)
             entries += len(block.entries)
+            forgotten += len(block.entries) - len(kept)
             strange += block.strange
         with place.ledger.write() as tx:
             detail = {"entries": entries, "added": added, "strange": len(strange), "topic": topic or ""}
@@ -234,13 +246,21 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
     if common.json:
         told = [{"where": one.where, "what": one.what} for one in strange[:MOST_STRANGE]]
         print_json(
-            {"entries": entries, "added": added, "already": entries - added, "strange": len(strange), "examples": told}
+            {
+                "entries": entries,
+                "added": added,
+                "already": entries - added - forgotten,
+                "forgotten": forgotten,
+                "strange": len(strange),
+                "examples": told,
+            }
         )
     else:
         print_lines(*(f"PASSED OVER: {one.where}: {one.what}" for one in strange[:MOST_STRANGE]))
         if len(strange) > MOST_STRANGE:
             print_lines(f"PASSED OVER: {len(strange) - MOST_STRANGE:,} more")
-        print_lines(f"{added:,} added, {entries - added:,} were on the list")
+        already = entries - added - forgotten
+        print_lines(f"{added:,} added, {already:,} were on the list", *_tell_forgotten(forgotten))
     return ExitCode.DATA if strange else ExitCode.FINISHED
 
 
@@ -281,6 +301,7 @@ async def _sync(place: Place, direction: str | None, *, full: bool, upload: Uplo
             account=f"{client.meta.endpoint_url} {client.meta.region_name}",
             most_calls=most,
             upload=upload,
+            find_forgotten=make_find_forgotten(place.ledger, place.store),
         )
         return await sync.run(pull=direction != "push", push=direction != "pull", full=full)
 
@@ -311,6 +332,7 @@ def _tell_sync(synced: Synced) -> Iterator[str]:
     yield f"from the account: {synced.listed:,} read, {synced.added:,} new here"
     if synced.strange:
         yield f"  {synced.strange:,} are no addresses that could be mailed: {', '.join(synced.examples[:5])}"
+    yield from _tell_forgotten(synced.forgotten)
     yield f"to the account: {synced.put:,} told, {synced.imported:,} by import jobs"
     if synced.import_failed:
         yield f"  {synced.import_failed:,} were refused by import jobs"

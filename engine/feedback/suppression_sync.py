@@ -18,6 +18,7 @@ import polars as pl
 
 from engine.account.suppression_list import ExpiredTokenError, Listed, SuppressionList
 from engine.audience.addresses import judge_addresses
+from engine.audience.exclusions import FindForgotten
 from engine.clock import Clock
 from engine.errors import PausedError
 from engine.ledger.database import Ledger
@@ -62,6 +63,7 @@ class Synced:
         listed: entries of the account's list that were read.
         added: of them, new to the ledger.
         strange: of them, addresses that we could never mail; some of them in `examples`.
+        forgotten: of them, people who were erased: they are suppressed already, and their address is not kept.
         put: told to the account, one by one.
         imported, import_failed: told to it by import jobs, and refused there.
         waiting: still to be told; give a bucket, or sync again.
@@ -73,6 +75,7 @@ class Synced:
     listed: int = 0
     added: int = 0
     strange: int = 0
+    forgotten: int = 0
     put: int = 0
     imported: int = 0
     import_failed: int = 0
@@ -96,6 +99,7 @@ class Sync:
         account: names the account and region whose list it is: a state is kept for each.
         most_calls: at most so many addresses are told one by one; more wait for import jobs, or for the next sync.
         upload: for import jobs; None where there is no bucket.
+        find_forgotten: tells who was forgotten; None where nobody was.
     """
 
     ledger: Ledger
@@ -105,6 +109,7 @@ class Sync:
     account: str
     most_calls: int
     upload: Upload | None = None
+    find_forgotten: FindForgotten | None = None
 
     async def run(self, *, pull: bool, push: bool, full: bool) -> Synced:
         """Bring both together.
@@ -150,8 +155,10 @@ class Sync:
                 self._save(state)
 
     def _take(self, entries: list[Listed], synced: Synced) -> pl.DataFrame:
-        """Add a page to the ledger, durably; return its keys and addresses."""
+        """Add a page to the ledger, durably; return its keys and addresses, without those of forgotten people."""
         frame = judge_addresses(pl.Series([entry.address for entry in entries], dtype=pl.String))
+        keys = frame.get_column("key").drop_nulls()
+        forgotten = set() if self.find_forgotten is None else set(self.find_forgotten(keys).get_column("key"))
         suppressions = []
         for entry, key in zip(entries, frame.get_column("key"), strict=True):
             synced.listed += 1
@@ -159,12 +166,16 @@ class Sync:
                 synced.strange += 1
                 synced.examples += [entry.address] if len(synced.examples) < MOST_EXAMPLES else []
                 continue
+            if key in forgotten:
+                synced.forgotten += 1
+                continue
             reason = _REASONS.get(entry.reason, Reason.PROVIDER)
             suppressions.append(Suppression(key, "", reason, SOURCE, entry.at.astimezone(UTC), None, entry.address))
         with self.ledger.write() as tx:
             synced.added += add_many_suppressions(tx, suppressions)
         raw = pl.Series("raw", [entry.address for entry in entries], pl.String)
-        return frame.select("key").with_columns(raw).drop_nulls("key")
+        named = frame.select("key").with_columns(raw).drop_nulls("key")
+        return named.filter(~pl.col("key").is_in(list(forgotten)))
 
     async def _push(self, state: State, synced: Synced) -> None:
         await self._wait_for_jobs(state, synced)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import polars as pl
 import pytest
 from support.clock import START, VirtualClock
 from support.s3 import BUCKET, run_moto
@@ -92,6 +93,18 @@ def add(ledger: Ledger, *entries: tuple[str, str, str], at: datetime = START) ->
 def known(ledger: Ledger) -> dict[str, tuple[str, str | None]]:
     with ledger.read() as tx:
         return {one.key: (one.reason, one.address) for block in iterate_suppressions(tx) for one in block}
+
+
+async def test_a_forgotten_person_does_not_come_back_from_the_account(make: Any, ses: Any, ledger: Ledger) -> None:
+    put(ses, "Gone@Example.com", "ann@example.com", reason="COMPLAINT")
+
+    def find(keys: pl.Series) -> pl.DataFrame:
+        return pl.DataFrame({"key": keys.filter(keys == "gone@example.com")}).with_columns(source=pl.lit("forget"))
+
+    synced = await make(find_forgotten=find).run(pull=True, push=True, full=True)
+    assert (synced.listed, synced.added, synced.forgotten) == (2, 1, 1)
+    assert set(known(ledger)) == {"ann@example.com"}
+    assert (synced.only_there, "gone" in str(synced.to_json()).lower()) == (0, False)
 
 
 async def test_both_directions_bring_bounces_and_complaints_with_their_case(

@@ -20,8 +20,12 @@ def suppress(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
 
 def test_who_is_added_is_not_mailed_and_who_is_removed_is_again(world: World) -> None:
     world.write_people(3)
-    assert suppress(world, "add", "Person1@example.com", "nobody@example.com") == {"added": 2, "already": 0}
-    assert suppress(world, "add", "person1@EXAMPLE.com") == {"added": 0, "already": 1}
+    assert suppress(world, "add", "Person1@example.com", "nobody@example.com") == {
+        "added": 2,
+        "already": 0,
+        "forgotten": 0,
+    }
+    assert suppress(world, "add", "person1@EXAMPLE.com") == {"added": 0, "already": 1, "forgotten": 0}
     (told,) = suppress(world, "check", "person1@example.com")["addresses"]
     assert told["suppressed"]
     assert told["entries"][0]["reason"] == "manual"
@@ -31,6 +35,17 @@ def test_who_is_added_is_not_mailed_and_who_is_removed_is_again(world: World) ->
     assert not suppress(world, "check", "person1@example.com")["addresses"][0]["suppressed"]
     finished = world.run("launch", "hello", "--key", "again", "--json")
     assert finished.json["excluded"] == {}
+
+
+def test_nothing_that_adds_writes_the_address_of_a_forgotten_person_again(world: World) -> None:
+    assert world.run("forget", "Gone@example.com").code == 0
+    world.write("list.csv", "email\nGONE@example.com\nhere@example.com\n")
+    told = suppress(world, "import", "list.csv")
+    assert (told["entries"], told["added"], told["already"], told["forgotten"]) == (2, 1, 0, 1)
+    assert suppress(world, "add", "gone@example.com", "--topic", "news") == {"added": 0, "already": 0, "forgotten": 1}
+    assert suppress(world, "check", "gone@example.com")["addresses"][0]["suppressed"]
+    for path in (world.folder / ".mailrun").rglob("*"):
+        assert path.is_dir() or b"gone@" not in path.read_bytes().lower(), path
 
 
 def test_who_complained_or_unsubscribed_is_removed_with_consent_alone(world: World) -> None:
