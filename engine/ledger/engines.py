@@ -66,6 +66,7 @@ def _make_postgres_engine(url: URL) -> Engine:
         connect_args=_POSTGRES_CONNECTION,
         isolation_level="READ COMMITTED",  # whatever the server's default is: ownership is checked under row locks
         pool_size=2,
+        pool_pre_ping=True,  # a connection that was dropped while it was idle fails nobody's request
     )
     event.listen(engine, "connect", _set_up_postgres)
     event.listen(engine, "begin", _begin_postgres)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
@@ -14,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, insert, select, text
 from support.clock import START
+from support.postgres import Cluster
 
 from engine.errors import ConfigurationError
 from engine.ledger import leases, migrate, runs, workers
@@ -149,6 +151,17 @@ def test_a_moment_comes_back_as_the_same_moment_in_utc(ledger: Ledger):
         read = find(tx).created_at
     assert read == moment
     assert read.tzinfo is UTC
+
+
+def test_a_connection_that_was_dropped_while_idle_fails_no_transaction(postgres: Cluster):
+    url = postgres.make_database()
+    with closing(open_ledger(url)) as ledger, closing(open_ledger(url)) as other:
+        with ledger.write() as tx:
+            mine = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with other.write() as tx:  # a fail-over, or a firewall; waits until it is done
+            assert tx.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": mine}).scalar_one()
+        with ledger.write() as tx:
+            assert tx.execute(text("SELECT pg_backend_pid()")).scalar_one() != mine
 
 
 def test_what_an_interrupted_block_wrote_is_not_there(ledger: Ledger):
