@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from html import escape
-from urllib.parse import parse_qs, parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote
 
 from engine.audience.addresses import MAX_ADDRESS_BYTES
 from engine.campaign.unsubscribe import TokenSigner
@@ -26,6 +26,8 @@ RETRY_SECONDS = 30
 
 _FIELD, _VALUE = "List-Unsubscribe", "One-Click"
 _TOKEN = re.compile(r"1\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{24}")
+_BOUNDARY = re.compile(r'\bboundary\s*=\s*(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
+_PART_NAME = re.compile(rb'\bname\s*=\s*("?)List-Unsubscribe\1\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)
 _STYLE = """body{font:1.05rem/1.5 system-ui,sans-serif;max-width:32rem;margin:12vh auto;padding:0 1.25rem;color:#1c2733;
 background:#fff}h1{font-size:1.5rem;line-height:1.25}button{font:inherit;padding:.7rem 1.4rem;border:0;
 border-radius:.4rem;background:#0b5cad;color:#fff;cursor:pointer}
@@ -145,27 +147,29 @@ def verify_token(token: str, signer: TokenSigner) -> tuple[str, str] | None:
 
 
 def is_one_click(content_type: str, body: bytes) -> bool:
-    """Say whether a body is the form of RFC 8058, in either encoding of forms."""
+    """Say whether a body is the form of RFC 8058, in either encoding of forms.
+
+    Capitals, quotation marks and line ends around do not matter: the token says whose wish it is, and it is a wish.
+    """
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == "multipart/form-data":
         return _has_part(parameters, body)
     if kind.strip().lower() not in ("application/x-www-form-urlencoded", ""):
         return False
     try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=20)
+        fields = parse_qsl(body.decode("ascii").lower(), max_num_fields=20)
     except (UnicodeDecodeError, ValueError):
         return False
-    return fields.get(_FIELD) == [_VALUE]
+    return {value.strip() for name, value in fields if name.strip() == _FIELD.lower()} == {_VALUE.lower()}
 
 
 def _has_part(parameters: str, body: bytes) -> bool:
-    found = re.search(r'boundary="?([^";,\s]{1,70})', parameters)
+    found = _BOUNDARY.search(parameters)
     if found is None:
         return False
-    name = f'name="{_FIELD}"'.encode()
-    parts = body.split(b"--" + found[1].encode("ascii", "replace"))
+    parts = body.split(b"--" + (found[1] or found[2]).encode("ascii", "replace"))
     return any(
-        name in head and content.strip() == _VALUE.encode()
+        _PART_NAME.search(head) is not None and content.strip().lower() == _VALUE.lower().encode()
         for head, _, content in (part.replace(b"\r\n", b"\n").partition(b"\n\n") for part in parts)
     )
 

@@ -16,6 +16,7 @@ from engine.errors import DataError, PausedError
 from engine.feedback.envelopes import Passed, Quarantined, open_body, split_documents
 from engine.feedback.files import read_file
 from engine.feedback.matching import make_frame
+from engine.feedback.unsubscribes import is_one_click
 from engine.ledger import feedback
 
 RUNS = (RUN, "news/2026-11-25")
@@ -196,6 +197,47 @@ def test_bytes_of_any_kind_are_read_to_their_end(data: bytes):
             assert data.startswith((b"\x1f\x8b", b"PAR1")), "only gzip and Parquet may be damaged as a whole"
         else:
             assert all(isinstance(item, (Quarantined, Passed, list)) for item in opened)
+
+
+def case_of(text: str) -> st.SearchStrategy[str]:
+    """Return the text in any mixture of capitals and small letters."""
+    flags = st.lists(st.booleans(), min_size=len(text), max_size=len(text))
+    return flags.map(
+        lambda ups: "".join(letter.upper() if up else letter.lower() for letter, up in zip(text, ups, strict=True))
+    )
+
+
+SPACES = st.sampled_from(["", "\r\n", "\n", " "])
+
+
+@given(case_of("List-Unsubscribe"), case_of("One-Click"), SPACES, SPACES)
+def test_a_form_is_one_click_however_it_is_spelt(name: str, value: str, before: str, after: str):
+    assert is_one_click("application/x-www-form-urlencoded", f"{before}{name}={value}{after}".encode())
+    assert not is_one_click("application/x-www-form-urlencoded", f"{before}{name}=not-{value}{after}".encode())
+    assert not is_one_click("application/x-www-form-urlencoded", f"{before}x{name}={value}{after}".encode())
+
+
+@given(
+    case_of("boundary"),
+    st.sampled_from(["x", '"x"', '"a; b"', '"----x=y"']),
+    case_of('name="List-Unsubscribe"') | case_of("name=List-Unsubscribe"),
+    case_of("One-Click"),
+    st.sampled_from(["\r\n", "\n"]),
+    st.sampled_from(["", "; a=b"]),
+)
+def test_a_form_in_parts_is_one_click_however_it_is_spelt(  # noqa: PLR0917 - hypothesis gives them so
+    word: str, boundary: str, name: str, value: str, end: str, more: str
+):
+    mark = boundary.strip('"')
+    lines = [f"--{mark}", f"Content-Disposition: form-data; {name}{more}", "", value, f"--{mark}--", ""]
+    assert is_one_click(f"multipart/form-data; {word}={boundary}", end.join(lines).encode())
+    assert not is_one_click(f"multipart/form-data; {word}={boundary}", end.join(lines).replace(value, "No").encode())
+
+
+@given(st.text(max_size=60), st.binary(max_size=200))
+def test_no_body_breaks_the_reading_of_forms(kind: str, body: bytes):
+    for content_type in (kind, f"multipart/form-data;{kind}", "application/x-www-form-urlencoded"):
+        is_one_click(content_type, body)
 
 
 @pytest.mark.parametrize("half", ["\ud800", "a\udc80z"])
