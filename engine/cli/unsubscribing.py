@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import gettempdir
 
 import polars as pl
 import structlog
@@ -175,9 +176,14 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
     MAILRUN_UNSUBSCRIBE_KEYS.
 
     Args:
-        workspace: where a mailrun.toml may be; the function's own folder where none is named.
+        workspace: where a mailrun.toml may be. Where neither this nor MAILRUN_WORKSPACE names one, a temporary folder:
+            a function's own folder cannot be written.
+
+    Raises:
+        ConfigurationError: no keys, no ledger, or a store that cannot be used.
     """
-    folder = workspace or Path(os.environ.get("MAILRUN_WORKSPACE") or os.environ.get("LAMBDA_TASK_ROOT") or Path.cwd())
+    named = workspace or os.environ.get("MAILRUN_WORKSPACE")
+    folder = Path(named) if named else Path(gettempdir()) / "mailrun"
     common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
     context = open_place(common)
     place = context.__enter__()  # never left: the process ends without a word

@@ -15,6 +15,7 @@ from support.sqs import open_sqs
 from support.world import World, open_world
 
 from engine.cli.unsubscribing import make_lambda_handler
+from engine.store.keys import UNSUBSCRIBE_KEY
 
 CAMPAIGN = """\
 from = "Acme <news@acme.example>"
@@ -101,6 +102,32 @@ def test_the_lambda_handler_writes_the_same(newsletter: World, monkeypatch: pyte
         "body": CLICK.decode(),
     }
     assert handler(event, None)["statusCode"] == 200
+    assert newsletter.run("suppress", "check", "person2@example.com", "--json").json["addresses"][0]["suppressed"]
+
+
+def test_the_lambda_handler_starts_where_its_own_folder_cannot_be_written(
+    newsletter: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_of(newsletter, "person2@example.com")
+    unwritable = tmp_path / "task"
+    unwritable.touch()  # a file: not even root makes a folder in it
+    key = (newsletter.folder / ".mailrun" / UNSUBSCRIBE_KEY).read_text()
+    for name, value in {
+        "LAMBDA_TASK_ROOT": str(unwritable),
+        "MAILRUN_LEDGER": newsletter.ledger_url,
+        "MAILRUN_UNSUBSCRIBE_KEYS": key,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MAILRUN_WORKSPACE", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.chdir("/")
+    event = {
+        "rawPath": f"/u/{token}",
+        "headers": {"content-type": "application/x-www-form-urlencoded"},
+        "requestContext": {"http": {"method": "POST"}},
+        "body": CLICK.decode(),
+    }
+    assert make_lambda_handler()(event, None)["statusCode"] == 200
     assert newsletter.run("suppress", "check", "person2@example.com", "--json").json["addresses"][0]["suppressed"]
 
 
