@@ -1,11 +1,9 @@
 """What `mailrun inbound` puts together: sources, intake, and what is printed."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
-
-import polars as pl
 
 from engine.account.client import translate_aws_errors
 from engine.campaign.unsubscribe import TokenSigner
@@ -22,9 +20,9 @@ from engine.feedback.inbound_mail import MOST_BYTES
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.feedback.queue import open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.run.history import find_mailed
 from engine.run.signals import stop_on_signals
 from engine.store.folder import Store, digest_bytes
-from engine.store.history import HISTORY
 
 MAILS_AT_ONCE = 200
 REFUSED = "inbound-refused"  # in the store
@@ -93,19 +91,10 @@ def _open_intake(place: Place) -> InboundIntake:
     return InboundIntake(
         ledger=place.ledger,
         signer=TokenSigner(read_verifying_keys(place)),
-        was_mailed=partial(find_mailed, place.store),
+        was_mailed=partial(find_mailed, place.ledger, place.store),
         is_forgotten=partial(is_forgotten, place),
         clock=place.clock,
     )
-
-
-def find_mailed(store: Store, keys: Collection[str]) -> set[str]:
-    """Return those of some keys that the history has: to whom a run has handed over a message."""
-    folder = store.fetch(HISTORY)
-    if not keys or not any(folder.glob("day=*/*.parquet")):
-        return set()
-    rows = pl.scan_parquet(folder / "day=*" / "*.parquet").filter(pl.col("key").is_in(sorted(keys)))
-    return set(rows.select("key").collect().get_column("key"))
 
 
 def _print(tally: Tally, common: Common) -> int:

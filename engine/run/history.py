@@ -1,13 +1,23 @@
-"""Telling the store's history whom messages went to, for frequency caps."""
+"""Whom messages went to: written to the store's history, for frequency caps, and looked up."""
 
+from collections.abc import Collection
 from datetime import date
 
 import polars as pl
+import structlog
 
+from engine.audience.plan import read_lease
+from engine.errors import DataError
+from engine.ledger import leases, runs
+from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome
+from engine.run.manifest import read_manifest
 from engine.run.open_lease import OpenLease
 from engine.run.planning import FrozenRun
-from engine.store.history import write_history
+from engine.store.folder import Store
+from engine.store.history import HISTORY, write_history
+
+log = structlog.get_logger()
 
 _COUNTED = (Outcome.SENT, Outcome.IN_DOUBT)
 
@@ -30,3 +40,49 @@ def write_lease_history(frozen: FrozenRun, opened: OpenLease, day: date) -> None
     )
     messages = opened.recipients.select("row", "key").drop_nulls("key").join(times, on="row")
     write_history(frozen.store, frozen.run.name, opened.lease.ordinal, messages, day)
+
+
+def find_mailed(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
+    """Find to whom a run has handed over a message, or may have: of leases that are settled, and of those that are not.
+
+    Args:
+        ledger: which leases are open, and their journals.
+        store: the history, and the plans of runs under way.
+        keys: normalised addresses.
+
+    Raises:
+        DataError: a journal is damaged.
+    """
+    if not keys:
+        return set()
+    # First the open ones: a lease that is settled meanwhile is in the history then.
+    mailed = _find_in_open_leases(ledger, store, keys)
+    folder = store.fetch(HISTORY)
+    if any(folder.glob("day=*/*.parquet")):
+        rows = pl.scan_parquet(folder / "day=*" / "*.parquet").filter(pl.col("key").is_in(sorted(keys)))
+        mailed |= set(rows.select("key").collect().get_column("key"))
+    return mailed
+
+
+def _find_in_open_leases(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
+    mailed: set[str] = set()
+    with ledger.read() as tx:
+        begun = leases.list_begun(tx)
+        known = [run for name in begun if (run := runs.find_run(tx, name)) is not None and run.pruned_at is None]
+    for run in known:
+        try:
+            folder = store.fetch(run.folder, frozen_only=True)
+            manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
+        except DataError as error:  # of one run; wishes about others are heard
+            log.warning("inbound.run_damaged", run=run.name, what=error.what, where=error.where, remedy=error.remedy)
+            continue
+        for lease in begun[run.name]:
+            planned = read_lease(folder / "plan", manifest.leases[lease.ordinal]).select("row", "key")
+            theirs = planned.filter(pl.col("key").is_in(sorted(keys)))
+            if theirs.is_empty():
+                continue
+            with ledger.read() as tx:
+                replay = leases.replay_lease(tx, run.name, lease.ordinal)
+            handed_over = {row for row, result in replay.results.items() if result.outcome in _COUNTED}
+            mailed |= {key for row, key in theirs.iter_rows() if row in handed_over | replay.open_intents}
+    return mailed

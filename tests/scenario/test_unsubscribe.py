@@ -148,6 +148,21 @@ def test_a_mail_to_the_mailto_link_does_too_and_an_automatic_answer_does_not(new
     assert newsletter.run("inbound", "import", str(folder), "--json").json["suppressed"] == 0
 
 
+def test_a_wish_is_heard_while_the_run_that_caused_it_is_under_way(tmp_path: Path) -> None:
+    with open_world(tmp_path, max_send_rate=20.0) as world:
+        world.write_people(150)
+        world.settings["MAILRUN_UNSUBSCRIBE_KEYS"] = "k" * 40
+        process = world.start_launch()
+        world.wait_for_accepted(20, process)
+        (world.folder / "mails").mkdir()
+        for number, sender in enumerate((world.accepted()[0]["to"][0], "stranger@example.com")):
+            world.write(f"mails/{number}", f"From: {sender}\nSubject: unsubscribe\nMessage-ID: <{number}@b>\n\n\n")
+        told = world.run("inbound", "import", "mails", "--json").json
+        process.kill()
+        process.communicate()
+        assert (told["suppressed"], told["never_mailed"]) == (1, 1)
+
+
 def test_the_whole_loop_from_the_sandbox_to_the_next_run(world: World) -> None:
     """Bounces and complaints by domain come out of the sandbox's queue, and keep their people out of the next run."""
     rows = ["email,first_name", *(f"p{n}@{d}.example,N" for d in ("good", "dead", "angry") for n in range(4))]
