@@ -28,6 +28,7 @@ _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):([0-9]{12}):[A-Za-z0-9_-]{
 _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")  # in this order, those that are there
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {"1": hashes.SHA1, "2": hashes.SHA256}
 _CERTIFICATES_KEPT = 16
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by the region's beginning; all others are aws
 
 
 class SnsVerifier:
@@ -114,8 +115,13 @@ def own_account_topics(queue: str) -> tuple[str, ...]:
 
     >>> own_account_topics("https://sqs.eu-west-1.amazonaws.com/123456789012/events")
     ('arn:aws:sns:eu-west-1:123456789012:*',)
+    >>> own_account_topics("https://sqs.us-gov-west-1.amazonaws.com/123456789012/events")
+    ('arn:aws-us-gov:sns:us-gov-west-1:123456789012:*',)
     >>> own_account_topics("http://127.0.0.1:4566/000000000000/events")
     ()
     """
-    found = re.fullmatch(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/([0-9]{12})/[^/]+", queue)
-    return (f"arn:aws{'-cn' if found[2] else ''}:sns:{found[1]}:{found[3]}:*",) if found else ()
+    found = re.fullmatch(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([0-9]{12})/[^/]+", queue)
+    if found is None:
+        return ()
+    partition = next((name for start, name in _PARTITIONS.items() if found[1].startswith(start)), "aws")
+    return (f"arn:{partition}:sns:{found[1]}:{found[2]}:*",)

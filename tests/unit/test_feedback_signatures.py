@@ -182,6 +182,8 @@ def test_a_queue_believes_the_topics_of_its_own_account():
     (topics,) = own_account_topics("https://sqs.eu-west-1.amazonaws.com/123456789012/events")
     SnsVerifier((topics,), Fetcher())(sign())
     assert own_account_topics("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/e")[0].startswith("arn:aws-cn:")
+    gov = own_account_topics("https://sqs.us-gov-west-1.amazonaws.com/123456789012/e")
+    assert gov == ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:*",)
     assert own_account_topics("http://127.0.0.1:9324/000000000000/events") == ()
 
 
