@@ -42,6 +42,10 @@ class Page(NamedTuple):
     next_token: str | None
 
 
+class RefusedAddressError(Exception):
+    """SES does not take this address, whenever it is asked."""
+
+
 class ExpiredTokenError(Exception):
     """SES does not know the token of the next page any more: list again from the start."""
 
@@ -96,9 +100,19 @@ class SuppressionList:
         return Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
 
     async def put(self, address: str, reason: str) -> None:
-        """List an address; BOUNCE or COMPLAINT."""
-        with translate_aws_errors("SES"):
+        """List an address; BOUNCE or COMPLAINT.
+
+        Raises:
+            RefusedAddressError: it is none for SES.
+            ServiceError: SES cannot be reached, or refuses.
+        """
+        try:
             await self._call(lambda: self._client.put_suppressed_destination(EmailAddress=address, Reason=reason))
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") == "BadRequestException":
+                raise RefusedAddressError(error.response["Error"].get("Message", "")) from error
+            with translate_aws_errors("SES"):
+                raise
 
     async def delete(self, address: str) -> bool:
         """Take an address off, in exactly this case; False where it was not listed."""

@@ -334,6 +334,8 @@ def _tell_sync(synced: Synced) -> Iterator[str]:
         yield f"  {synced.strange:,} are no addresses that could be mailed: {', '.join(synced.examples[:5])}"
     yield from _tell_forgotten(synced.forgotten)
     yield f"to the account: {synced.put:,} told, {synced.imported:,} by import jobs"
+    if synced.refused:
+        yield f"  {synced.refused:,} are no addresses for SES: {', '.join(synced.refused_examples[:5])}"
     if synced.import_failed:
         yield f"  {synced.import_failed:,} were refused by import jobs"
     if synced.waiting:

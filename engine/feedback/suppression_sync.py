@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from engine.account.suppression_list import ExpiredTokenError, Listed, SuppressionList
+from engine.account.suppression_list import ExpiredTokenError, Listed, RefusedAddressError, SuppressionList
 from engine.audience.addresses import judge_addresses
 from engine.audience.exclusions import FindForgotten
 from engine.clock import Clock
@@ -65,7 +65,9 @@ class Synced:
         strange: of them, addresses that we could never mail; some of them in `examples`.
         forgotten: of them, people who were erased: they are suppressed already, and their address is not kept.
         put: told to the account, one by one.
-        imported, import_failed: told to it by import jobs, and refused there.
+        refused: of those that were to be told, what SES does not take for addresses; they are not told again. Some of
+            them in `refused_examples`.
+        imported, import_failed: told to it by import jobs, and refused there; the latter wait to be told one by one.
         waiting: still to be told; give a bucket, or sync again.
         only_here, only_there: after a full listing, how many differ; None without one.
         drift: examples of these, with the side that has them.
@@ -77,12 +79,14 @@ class Synced:
     strange: int = 0
     forgotten: int = 0
     put: int = 0
+    refused: int = 0
     imported: int = 0
     import_failed: int = 0
     waiting: int = 0
     only_here: int | None = None
     only_there: int | None = None
     examples: list[str] = field(default_factory=list)
+    refused_examples: list[str] = field(default_factory=list)
     drift: list[dict[str, str]] = field(default_factory=list)
     calls: int = 0
 
@@ -183,12 +187,18 @@ class Sync:
         waiting = self._find_untold(told)
         try:
             if self.upload is not None and len(waiting) > self.most_calls:
-                await self._import(waiting, state, synced)
-                told.update(map(_digest, waiting))
+                imported = await self._import(waiting, state, synced)
+                told.update(map(_digest, imported))
+                synced.waiting = len(waiting) - len(imported)
                 return
             for number, item in enumerate(waiting[: self.most_calls], 1):
-                await self.listing.put(item.address or item.key, _LISTED[Reason(item.reason)])
-                synced.put += 1
+                address = item.address or item.key
+                try:
+                    await self.listing.put(address, _LISTED[Reason(item.reason)])
+                    synced.put += 1
+                except RefusedAddressError:  # one of them must not keep back all that were learnt later
+                    synced.refused += 1
+                    synced.refused_examples += [address] if len(synced.refused_examples) < MOST_EXAMPLES else []
                 told.add(_digest(item))
                 if number % TOLD_AT_ONCE == 0:
                     self._save_told(told)
@@ -207,15 +217,35 @@ class Sync:
             ]
         return sorted(found, key=lambda item: (item.at, item.key))
 
-    async def _import(self, waiting: list[Suppression], state: State, synced: Synced) -> None:
+    async def _import(self, waiting: list[Suppression], state: State, synced: Synced) -> list[Suppression]:
+        """Tell by import jobs; return what the account has now."""
         assert self.upload is not None  # noqa: S101 - for the type checker
-        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        began, failed_before = self.clock.now(), synced.import_failed
+        stamp = began.strftime("%Y%m%dT%H%M%SZ")
         for number, part in enumerate(_divide(waiting, JOB_ADDRESSES)):
             lines = "".join(f"{item.address or item.key},{_LISTED[Reason(item.reason)]}\n" for item in part)
             url = self.upload(f"mailrun-suppressions-{stamp}-{number:04d}.csv", lines.encode())
             state.jobs.append(await self.listing.create_import_job(url))
             self._save(state)
         await self._wait_for_jobs(state, synced)
+        if synced.import_failed == failed_before:
+            return waiting
+        listed = await self._list_since(began - OVERLAP)  # a job tells how many failed, and not which
+        return [item for item in waiting if (item.address or item.key) in listed]
+
+    async def _list_since(self, start: datetime) -> set[str]:
+        listed: set[str] = set()
+        token: str | None = None
+        while True:
+            try:
+                page = await self.listing.list_page(start=start, token=token)
+            except ExpiredTokenError:
+                token = None
+                continue
+            listed.update(entry.address for entry in page.entries)
+            token = page.next_token
+            if token is None:
+                return listed
 
     async def _wait_for_jobs(self, state: State, synced: Synced) -> None:
         while state.jobs:
