@@ -18,6 +18,8 @@ CONNECTIONS = 64  # of this client, which reads the account, and sends only wher
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
 # botocore's own retries send a message again whose reply was lost: of sends, every retry is decided by the engine.
 SENDS = AioConfig(
     max_pool_connections=CONNECTIONS,
@@ -133,6 +135,30 @@ async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | Non
         yield client
     finally:
         await context.__aexit__(None, None, None)
+
+
+async def find_account_id(client: Any) -> str:
+    """Return the number of the account that a client works for; empty where its endpoint is not AWS's.
+
+    The credentials say it (`AWS_ACCOUNT_ID`, a profile, a role), or else STS, which needs no permission.
+
+    Args:
+        client: of open_client, without an endpoint of its own.
+
+    Raises:
+        ConfigurationError: no credentials.
+        ServiceError: STS cannot be reached, or refuses.
+    """
+    if not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS):
+        return ""
+    session = AioSession()
+    with translate_aws_errors("STS"):
+        credentials = await session.get_credentials()
+        frozen = None if credentials is None else await credentials.get_frozen_credentials()
+        if frozen is not None and frozen.account_id:
+            return str(frozen.account_id)
+        async with session.create_client("sts", config=QUESTIONS, region_name=client.meta.region_name) as sts:
+            return str((await sts.get_caller_identity())["Account"])
 
 
 def _give_keys(endpoint: Endpoint) -> Any:

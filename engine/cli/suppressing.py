@@ -11,7 +11,7 @@ from typing import Any
 import click
 import polars as pl
 
-from engine.account.client import QUESTIONS, open_client
+from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.audience import suppression_lists
 from engine.cli.compose import Place, open_place
@@ -298,7 +298,7 @@ async def _sync(place: Place, direction: str | None, *, full: bool, upload: Uplo
             store=place.store,
             listing=SuppressionList(client, place.clock),
             clock=place.clock,
-            account=f"{client.meta.endpoint_url} {client.meta.region_name}",
+            account=" ".join((await find_account_id(client), client.meta.endpoint_url, client.meta.region_name)),
             most_calls=most,
             upload=upload,
             find_forgotten=make_find_forgotten(place.ledger, place.store),

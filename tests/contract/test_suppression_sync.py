@@ -10,10 +10,10 @@ import boto3
 import polars as pl
 import pytest
 from support.clock import START, VirtualClock
-from support.s3 import BUCKET, run_moto
+from support.s3 import BUCKET, environment, run_moto
 from support.s3 import open_client as open_s3
 
-from engine.account.client import QUESTIONS, Endpoint, open_client
+from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.feedback.suppression_sync import STATE_FILE, Sync
 from engine.ledger.database import Ledger, open_ledger
@@ -202,6 +202,58 @@ async def test_what_is_learnt_late_of_an_earlier_time_is_told_too(make: Any, ses
     add(ledger, ("earlier@b.example", "", "bounce"), at=START - timedelta(days=3))
     await make().run(pull=False, push=True, full=False)
     assert set(listed(ses)) == {"a@b.example", "earlier@b.example"}
+
+
+async def test_an_account_has_its_number_whatever_endpoint_it_shares(
+    monkeypatch: pytest.MonkeyPatch, sandbox: EmbeddedSandbox
+) -> None:
+    with run_moto() as url:
+        for name, value in (
+            environment(url) | {"AWS_ENDPOINT_URL_STS": url, "AWS_DEFAULT_REGION": "eu-west-1"}
+        ).items():
+            monkeypatch.setenv(name, value)
+        async with open_client(QUESTIONS) as client:
+            assert await find_account_id(client) == "123456789012"  # as STS says
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "210987654321")
+    async with open_client(QUESTIONS) as client:
+        assert await find_account_id(client) == "210987654321"
+    endpoint = Endpoint(sandbox.url, sandbox.region, sandbox.access_key_id, sandbox.secret_access_key)
+    async with open_client(QUESTIONS, endpoint) as client:
+        assert await find_account_id(client) == ""
+
+
+async def test_an_address_that_ses_refuses_keeps_no_other_back(make: Any, ses: Any, ledger: Ledger) -> None:
+    add(ledger, ("no address", "", "bounce"))
+    add(ledger, ("later@b.example", "", "bounce"), at=START + timedelta(days=1))
+    synced = await make().run(pull=False, push=True, full=False)
+    assert (synced.put, synced.refused, synced.refused_examples) == (1, 1, ["no address"])
+    assert set(listed(ses)) == {"later@b.example"}
+    again = await make().run(pull=False, push=True, full=False)
+    assert (again.put, again.refused) == (0, 0)
+
+
+async def test_what_an_import_job_refused_is_not_taken_for_told(
+    ledger: Ledger, clock: VirtualClock, tmp_path: Path, make: Any
+) -> None:
+    with run_moto() as url, closing(open_s3(url)) as s3:
+        settings = SandboxSettings(record_folder=tmp_path / "other", s3_endpoint=url)
+        with run_in_thread(settings) as other, closing(ses_of(other)) as ses:
+            endpoint = Endpoint(other.url, other.region, other.access_key_id, other.secret_access_key)
+            add(ledger, *((f"p{n}@b.example", "", "bounce") for n in range(20)), ("no address", "", "bounce"))
+            async with open_client(QUESTIONS, endpoint) as client:
+                given = {
+                    "listing": SuppressionList(client, clock),
+                    "upload": lambda key, content: (
+                        s3.put_object(Bucket=BUCKET, Key=key, Body=content) and f"s3://{BUCKET}/{key}"
+                    ),
+                    "most_calls": 10,
+                }
+                first = await make(**given).run(pull=False, push=True, full=False)
+                second = await make(**given).run(pull=False, push=True, full=False)
+            assert (first.imported, first.import_failed, first.waiting) == (20, 1, 1)
+            assert (second.imported, second.put, second.refused) == (0, 0, 1)
+            assert len(listed(ses)) == 20
 
 
 async def test_many_are_told_by_import_jobs(ledger: Ledger, clock: VirtualClock, tmp_path: Path, make: Any) -> None:
