@@ -192,7 +192,7 @@ class Sync:
                 synced.waiting = len(waiting) - len(imported)
                 return
             for number, item in enumerate(waiting[: self.most_calls], 1):
-                address = item.address or item.key
+                address = _as_told(item)
                 try:
                     await self.listing.put(address, _LISTED[Reason(item.reason)])
                     synced.put += 1
@@ -223,7 +223,7 @@ class Sync:
         began, failed_before = self.clock.now(), synced.import_failed
         stamp = began.strftime("%Y%m%dT%H%M%SZ")
         for number, part in enumerate(_divide(waiting, JOB_ADDRESSES)):
-            lines = "".join(f"{item.address or item.key},{_LISTED[Reason(item.reason)]}\n" for item in part)
+            lines = "".join(f"{_as_told(item)},{_LISTED[Reason(item.reason)]}\n" for item in part)
             url = self.upload(f"mailrun-suppressions-{stamp}-{number:04d}.csv", lines.encode())
             state.jobs.append(await self.listing.create_import_job(url))
             self._save(state)
@@ -231,7 +231,7 @@ class Sync:
         if synced.import_failed == failed_before:
             return waiting
         listed = await self._list_since(began - OVERLAP)  # a job tells how many failed, and not which
-        return [item for item in waiting if (item.address or item.key) in listed]
+        return [item for item in waiting if _as_told(item) in listed]
 
     async def _list_since(self, start: datetime) -> set[str]:
         listed: set[str] = set()
@@ -313,6 +313,11 @@ class Sync:
         except orjson.JSONDecodeError:
             states = {}
         self.store.write(STATE_FILE, orjson.dumps({**states, self.account: asdict(state)}))
+
+
+def _as_told(item: Suppression) -> str:
+    """Return the address as SES takes it: as it was received, but for a domain that is not in ASCII."""
+    return item.address if item.address and item.address.isascii() else item.key
 
 
 def _digest(item: Suppression) -> int:

@@ -233,6 +233,15 @@ async def test_an_address_that_ses_refuses_keeps_no_other_back(make: Any, ses: A
     assert (again.put, again.refused) == (0, 0)
 
 
+async def test_a_domain_that_is_not_ascii_is_told_as_it_is_mailed(make: Any, ses: Any, ledger: Ledger) -> None:
+    with ledger.write() as tx:
+        add_suppressions(
+            tx, [Suppression("k@xn--bcher-kva.example", "", "bounce", "x", START, None, "K@bücher.example")]
+        )
+    await make().run(pull=False, push=True, full=False)
+    assert set(listed(ses)) == {"k@xn--bcher-kva.example"}
+
+
 async def test_what_an_import_job_refused_is_not_taken_for_told(
     ledger: Ledger, clock: VirtualClock, tmp_path: Path, make: Any
 ) -> None:
