@@ -89,6 +89,16 @@ class Tally:
         }
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What events say of addresses: for the first time (`now`, `strikes`), or `again`."""
+
+    now: list[Suppression] = field(default_factory=list)
+    again: list[Suppression] = field(default_factory=list)
+    strikes: list[SoftBounce] = field(default_factory=list)
+    strikes_again: list[SoftBounce] = field(default_factory=list)
+
+
 class Intake:
     """Takes batches of what was read.
 
@@ -144,11 +154,12 @@ class Intake:
         write_events(self._store, matched.select(*EVENT_SCHEMA))
         ours = matched.filter(pl.col("match").is_in(MATCHED))
         ruled = _pass_over_old_strikes(_add_rules(ours), self._oldest_strike)
+        heard = _Heard()
         with self._ledger.write() as tx:
-            changed = suppressed = 0
-            for part in ruled.sort("run").partition_by("run", maintain_order=True):
-                more_changed, more_suppressed = self._apply(tx, part)
-                changed, suppressed = changed + more_changed, suppressed + more_suppressed
+            parts = ruled.sort("run").partition_by("run", maintain_order=True)
+            changed = sum([self._apply(tx, part, heard) for part in parts])
+            # Last and all at once: what two intakes both touch, they touch in one order, and never wait for each other.
+            suppressed = self._suppress(tx, heard)
         self.tally.events += matched.height
         self.tally.kinds.update(dict(matched.group_by("kind").len().iter_rows()))
         self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))
@@ -156,8 +167,8 @@ class Intake:
         self.tally.suppressed += suppressed
         self.tally.runs |= set(ours["run"].unique())
 
-    def _apply(self, tx: Connection, events: pl.DataFrame) -> tuple[int, int]:
-        """Apply the events of one run; returns how many rows changed, and how many addresses were suppressed."""
+    def _apply(self, tx: Connection, events: pl.DataFrame, heard: _Heard) -> int:
+        """Apply the events of one run, and note what they say of addresses; returns how many rows changed."""
         run: str = events["run"].item(0)
         grouped = events.group_by("lease").agg("index", "flags")
         additions = {lease: zip(indexes, flags, strict=True) for lease, indexes, flags in grouped.iter_rows()}
@@ -165,9 +176,9 @@ class Intake:
         if new:
             self._count_domains(tx, run, events, new)
         known = runs.find_run(tx, run)
-        if known is None or known.sandbox:  # the bounces of a sandbox say nothing about real people
-            return len(new), 0
-        return len(new), self._suppress(tx, run, events, new)
+        if known is not None and not known.sandbox:  # the bounces of a sandbox say nothing about real people
+            self._hear(run, events, new, heard)
+        return len(new)
 
     def _count_domains(self, tx: Connection, run: str, events: pl.DataFrame, new: list[NewFlags]) -> None:
         large = self._matcher.list_domains(run)
@@ -177,14 +188,9 @@ class Intake:
         grouped = domains.join(_to_frame(new), on=["lease", "index"]).group_by("domain").agg("new")
         feedback.count_for_domains(tx, run, dict(grouped.iter_rows()))
 
-    def _suppress(self, tx: Connection, run: str, events: pl.DataFrame, new: list[NewFlags]) -> int:
+    def _hear(self, run: str, events: pl.DataFrame, new: list[NewFlags], heard: _Heard) -> None:
         acting = events.filter(pl.col("acts"), pl.col("key").is_not_null())
-        if acting.is_empty():
-            return 0
         acting = acting.join(_to_frame(new), on=["lease", "index"], how="left", maintain_order="left")
-        heard_now: list[Suppression] = []
-        heard_before: list[Suppression] = []
-        strikes: tuple[list[SoftBounce], list[SoftBounce]] = ([], [])
         for event in acting.iter_rows(named=True):
             rule = _find_rule(event["kind"], event["subtype"])
             # One flag stands for the opt-outs of all topics: each counts, lest one be lost.
@@ -192,13 +198,14 @@ class Intake:
             if rule.action is Action.COUNT:
                 is_new = bool((event["new"] or 0) & Flag.STRIKE)
                 strike = SoftBounce(event["key"], run, event["row"], event["at"], event["id"])
-                strikes[0 if is_new else 1].append(strike)
+                (heard.strikes if is_new else heard.strikes_again).append(strike)
             else:
-                (heard_now if is_new else heard_before).extend(self._make_suppressions(run, event, rule))
-        more_now, more_before = self._count_strikes(tx, *strikes)
-        added = learn_suppressions(tx, [*heard_now, *more_now])
-        learn_suppressions(tx, [*heard_before, *more_before], refine_only=True)
-        return added
+                (heard.now if is_new else heard.again).extend(self._make_suppressions(run, event, rule))
+
+    def _suppress(self, tx: Connection, heard: _Heard) -> int:
+        """Suppress for what was heard; returns how many addresses came onto the list."""
+        more_now, more_again = self._count_strikes(tx, heard.strikes, heard.strikes_again)
+        return learn_suppressions(tx, [*heard.now, *more_now], [*heard.again, *more_again])
 
     def _make_suppressions(self, run: str, event: dict[str, Any], rule: Rule) -> list[Suppression]:
         plan = self._matcher.plan(run)

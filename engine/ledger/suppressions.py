@@ -71,24 +71,24 @@ def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int
     return sum(tx.execute(insert_unless_there(tx, suppression_table).values(_to_row(s))).rowcount for s in ordered)
 
 
-def learn_suppressions(tx: Connection, suppressions: Sequence[Suppression], *, refine_only: bool = False) -> int:
+def learn_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequence[Suppression] = ()) -> int:
     """Add what events say; returns how many addresses were not on the list before.
 
-    With `refine_only` nobody is added: the events were heard before, and who was removed by a person since stays so.
+    For `again` nobody is added: the events were heard before, and who was removed by a person since stays so.
 
     In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
     lowest event id. What no event caused (a person's word, an imported list) is not replaced.
     """
     best: dict[tuple[str, str], Suppression] = {}
-    for item in sorted(suppressions, key=_rank):
-        best.setdefault((item.key, item.topic), item)
+    for item in sorted([*new, *again], key=_rank):
+        best.setdefault(_place(item), item)
     keys = {key for key, _ in best}
-    known = {(s.key, s.topic) for s in find_suppressions(tx, keys)}
-    new = [] if refine_only else [_to_row(best[place]) for place in sorted(best.keys() - known)]
+    known = set(map(_place, find_suppressions(tx, keys)))
+    missing = [_to_row(best[place]) for place in sorted(set(map(_place, new)) - known)]
     # Somebody else may add the same at this moment. Whoever comes second finds it there, and compares.
-    added = tx.execute(insert_unless_there(tx, suppression_table), new).rowcount if new else 0
+    added = tx.execute(insert_unless_there(tx, suppression_table), missing).rowcount if missing else 0
     for there in find_suppressions(tx, keys, to_change=True):
-        item = best.get((there.key, there.topic), there)
+        item = best.get(_place(there), there)
         if there.event is not None and _rank(item) < _rank(there):
             mine = (suppression_table.c.key == item.key, suppression_table.c.topic == item.topic)
             tx.execute(update(suppression_table).where(*mine).values(_to_row(item)))

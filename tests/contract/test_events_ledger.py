@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, update
+from sqlalchemy import Connection, Engine, event, update
 from support.clock import VirtualClock
 from support.events import make_event, make_mail
 from support.feedback import NEXT_RUN, NOW, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
@@ -32,6 +32,8 @@ from engine.ledger.suppressions import (
     learn_suppressions,
     remove_suppressions,
 )
+
+SOON = "2026-11-24T10:00:00Z"
 
 
 @pytest.fixture
@@ -232,6 +234,22 @@ def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
         with ledger.read() as tx:
             (found,) = find_suppressions(tx, ["x@x.example"])
     assert found.reason == ("bounce" if is_there and others.event is None else stays)
+
+
+def test_suppressions_are_touched_last_so_that_two_intakes_never_wait_for_each_other(desk: Desk):
+    touched: list[str] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        touched.append("suppression" if " suppression " in f"{statement} ".replace("\n", " ") else "other")
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        desk.take([make("Bounce", row, run=run) for row in (9, 3) for run in (NEXT_RUN, RUN)] + [make_soft(1, SOON)])
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+    first = touched.index("suppression")
+    assert first > 0
+    assert set(touched[first:]) == {"suppression"}
 
 
 def once_after_statement(tx: Connection, words: str) -> Callable[[Callable[[], None]], None]:
