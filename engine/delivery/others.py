@@ -20,12 +20,16 @@ class OtherSenders:
     _at: float = 0.0
     _last: float = 0.0
 
+    def begin_anew(self) -> None:
+        """Forget the last count: what is sent by whom has changed since, so nothing follows from it any more."""
+        self._sent = None
+
     def observe(self, *, sent_24_hours: float, own: float, now: float) -> None:
         """Learn from the quota as read now.
 
         Args:
             sent_24_hours: by everybody, as SES counts it. What rolls out of the day lowers it, which hides others.
-            own: recipients that all workers of this ledger sent to since they began.
+            own: recipients that all workers of this ledger sent to since any one moment.
             now: monotonic time.
         """
         if self._sent is not None:

@@ -20,12 +20,14 @@ class Limits:
         spec: the campaign's own bounds.
         now: monotonic time of that reading.
         workers: how many share the account, this one included.
+        resting: this worker leaves its part to the others, so its own count says nothing of theirs.
     """
 
     quota: Quota
     spec: CampaignSpec
     now: float
     workers: int = 1
+    resting: bool = False
     others: OtherSenders = field(default_factory=OtherSenders)
     _left: float | None = None
     _recent: list[tuple[float, int]] = field(default_factory=list)
@@ -53,6 +55,19 @@ class Limits:
         """Recipients that this worker may still send to now; None is unlimited."""
         return None if self._left is None else self._left / self.workers
 
+    def share(self, workers: int) -> None:
+        """Divide among more or fewer workers.
+
+        What all of them send is this one's count times their number, which holds only while that number does.
+        """
+        self.workers = workers
+        self.others.begin_anew()
+
+    def rest(self, *, resting: bool) -> None:
+        """Leave this worker's part to the others, or claim it again."""
+        self.resting = resting
+        self.others.begin_anew()
+
     def take_over(self, quota: Quota, *, admitted: int, left: float | None, now: float) -> None:
         """Take over the quota as read again.
 
@@ -63,7 +78,8 @@ class Limits:
             now: monotonic time.
         """
         self.quota = quota
-        self.others.observe(sent_24_hours=quota.sent_24_hours, own=admitted * self.workers, now=now)
+        if not self.resting:
+            self.others.observe(sent_24_hours=quota.sent_24_hours, own=admitted * self.workers, now=now)
         self._recent.append((now, admitted))
         while len(self._recent) > 1 and self._recent[1][0] <= now - QUOTA_LAG_SECONDS:
             self._recent.pop(0)

@@ -65,7 +65,6 @@ class Watch:
     _warmup: Budget = field(init=False)
     _warmup_day: WarmupDay | None = None
     _whole_caps: Mapping[str, float] = field(init=False)
-    _resting: bool = False
     _enforcement: str | None = None
     _warned: set[tuple[Rate, str]] = field(default_factory=set)
 
@@ -111,7 +110,7 @@ class Watch:
                 now=now,
                 monotonic=monotonic,
                 liveness=self.liveness,
-                shares=not self._resting,
+                shares=not self.limits.resting,
             )
             state = canary.read(tx, now) if canary is not None else None
             return pulse, self.events.read(tx, now, monotonic), state
@@ -158,7 +157,8 @@ class Watch:
 
     async def _share(self, count: int) -> None:
         """Divide rate, caps and what is left among more or fewer workers."""
-        before, self.limits.workers = self.limits.workers, count
+        before = self.limits.workers
+        self.limits.share(count)
         self._gate.set_ceiling(self.limits.ceiling)
         for domain, rate in self._whole_caps.items():
             self.caps[domain].rate = rate / count
@@ -169,9 +169,9 @@ class Watch:
 
     async def rest(self, *, resting: bool) -> None:
         """Leave this worker's part of the rate to the others while it has nothing to send, or claim it again."""
-        if resting is self._resting:
+        if resting is self.limits.resting:
             return
-        self._resting = resting
+        self.limits.rest(resting=resting)
         await self._beat()
         if not resting and self.limits.workers > 1:
             self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)

@@ -216,6 +216,46 @@ def test_a_count_that_lags_behind_a_pause_is_not_taken_for_others():
 
 
 @given(
+    readings=st.lists(
+        st.tuples(st.lists(st.tuples(st.floats(0.0, 30.0), st.integers(1, 64)), max_size=3), st.booleans()),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
+    readings: list[tuple[list[tuple[float, int]], bool]],
+):
+    limits = Limits(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
+    own = total = 0.0
+    for number, (changes, resting) in enumerate(readings, start=1):
+        if limits.resting is not resting:
+            limits.rest(resting=resting)
+        moments = sorted(changes)
+        for begin, end, workers in zip(
+            [0.0, *(at for at, _ in moments)],
+            [*(at for at, _ in moments), 30.0],
+            [limits.workers, *(workers for _, workers in moments)],
+            strict=True,
+        ):
+            if workers != limits.workers:
+                limits.share(workers)
+            own += 0.0 if resting else (end - begin) * QUOTA.max_send_rate / workers
+            total += (end - begin) * QUOTA.max_send_rate
+        told = replace(QUOTA, max_24_hours=None, sent_24_hours=total)
+        limits.take_over(told, admitted=round(own), left=None, now=30.0 * number)
+        assert limits.rate >= QUOTA.max_send_rate * 0.97  # counts are whole recipients: 64 of them in 30 s
+
+
+def test_other_senders_are_noticed_beside_several_workers_too():
+    limits = Limits(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
+    limits.share(3)
+    for step in range(1, 5):
+        told = replace(QUOTA, max_24_hours=None, sent_24_hours=30.0 * step * 100)  # 20 a second each, and 40 by others
+        limits.take_over(told, admitted=30 * step * 20, left=None, now=30.0 * step)
+    assert limits.rate == pytest.approx(60.0)
+
+
+@given(
     max_rate=st.floats(1, 1_000),
     steps=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.booleans()), max_size=30),
 )
