@@ -33,6 +33,7 @@ QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for t
 ADJUST_SECONDS = 0.5
 LAG_SECONDS = 0.05  # between two looks at the event loop's lag
 PULSE_SECONDS = 5.0
+RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
 
 log = structlog.get_logger()
 
@@ -64,6 +65,7 @@ class Watch:
     _quota: Budget = field(init=False)
     _warmup: Budget = field(init=False)
     _warmup_day: WarmupDay | None = None
+    _deals_anew: bool = True  # this worker's part of the day's cap is what the ledger says, not what it counts itself
     _whole_caps: Mapping[str, float] = field(init=False)
     _enforcement: str | None = None
     _warned: set[tuple[Rate, str]] = field(default_factory=set)
@@ -73,6 +75,7 @@ class Watch:
         self._gate, self._quota, self._warmup = gate, quota, warmup
         self._whole_caps = {domain: cap.rate for domain, cap in self.caps.items()}
         quota.left = self.limits.left_24_hours
+        warmup.left = None if self.sending.read_warmup is None else 0.0  # so it is read before the first message
         self._watch_enforcement(self.sending.quota.enforcement)
 
     async def register(self) -> None:
@@ -85,7 +88,6 @@ class Watch:
 
         await self.recorder.transact(begin)
         await self._beat()
-        await self.reread_warmup()
         if self.limits.workers > 1:
             self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
 
@@ -162,9 +164,12 @@ class Watch:
         self._gate.set_ceiling(self.limits.ceiling)
         for domain, rate in self._whole_caps.items():
             self.caps[domain].rate = rate / count
-        for budget in (self._quota, self._warmup):
-            if budget.left is not None:
-                budget.left = budget.left * before / count
+        if self._quota.left is not None:
+            self._quota.left *= before / count
+        # A worker that left may have used its part: only who is alone may take all that is left of the day.
+        self._deals_anew |= count == 1
+        if self._warmup.left is not None:
+            self._warmup.left *= min(1.0, before / count)
         log.info("worker.shares", workers=count, rate=round(self.limits.ceiling, 2))
 
     async def rest(self, *, resting: bool) -> None:
@@ -172,6 +177,8 @@ class Watch:
         if resting is self.limits.resting:
             return
         self.limits.rest(resting=resting)
+        if not resting and self._warmup.left is not None:  # others may have taken its part
+            self._deals_anew, self._warmup.left = True, 0.0
         await self._beat()
         if not resting and self.limits.workers > 1:
             self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
@@ -218,14 +225,32 @@ class Watch:
         self.sending.stop.request(StopReason(StopCause.GUARDED, text, remedy))
 
     async def reread_warmup(self) -> None:
-        """Read what the warm-up still allows today."""
+        """Read what the warm-up still allows today.
+
+        What this worker counts itself is exact and what the ledger tells lags, so within a day its part never grows
+        by reading, unless it is dealt anew: then what passes the gate meanwhile is taken off.
+        """
         read = self.sending.read_warmup
         if read is None:
             return
+        anew = self._deals_anew
+        if anew and self._gate.admitted:
+            self._gate.hold(2 * RECORDED_SECONDS)
+            await self.sending.clock.sleep(RECORDED_SECONDS)
+        passed, known = self._gate.admitted, self._warmup_day
         await self.recorder.flush()
-        self._warmup_day = await asyncio.to_thread(read)
-        left = self._warmup_day.left
-        self._warmup.left = None if left is None else left / self.limits.workers
+        day = self._warmup_day = await asyncio.to_thread(read)
+        if not anew and known is not None and known.number != day.number:
+            self._deals_anew = True
+            await self.reread_warmup()
+            return
+        own, left = self._warmup.left, day.left
+        if left is not None:
+            left /= self.limits.workers
+            since = max(0, self._gate.admitted - passed)
+            left = left - since if anew or own is None else min(own, left)
+        self._warmup.left = left
+        self._deals_anew &= not anew  # what asked for it meanwhile is still to be done
 
     def describe_warmup(self) -> StopReason:
         """Say why the warm-up ends this run for today."""
