@@ -46,6 +46,7 @@ class Gate:
         self.pacer = pacer
         self.admitted = 0
         self.held = False  # a person paused the run: everybody waits here
+        self.aside = False  # as many as the rate bears send already
         self._clock = clock
         self._stop = stop
         self._limits = limits
@@ -65,7 +66,7 @@ class Gate:
         """
         async with self._turn:
             while not self._stop.requested:
-                if self.held:
+                if self.held or self.aside:
                     await self._stop.wait(HELD_LOOK_SECONDS)
                     continue
                 now = self._clock.monotonic()
@@ -102,6 +103,6 @@ class Gate:
         """Admit nobody for a while: other workers must first see that there is one more."""
         self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
 
-    def set_ceiling(self, ceiling: float) -> None:
-        """Take over the rate of this worker, in recipients a second."""
-        self.pacer.set_ceiling(ceiling, self._clock.monotonic())
+    def set_ceiling(self, ceiling: float, *, workers: int = 1) -> None:
+        """Take over the rate of this worker, in recipients a second, and how many share the whole."""
+        self.pacer.set_ceiling(ceiling, self._clock.monotonic(), workers=workers)
