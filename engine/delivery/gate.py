@@ -1,7 +1,7 @@
 """Where every dispatch waits: for the rate, for what bars the way, or for the end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from engine.clock import Clock
@@ -12,8 +12,23 @@ HELD_LOOK_SECONDS = 0.1
 SHORTEST_WAIT_SECONDS = 0.004  # waking for every token costs more than it gains; the bucket holds more than that
 
 
+class Rest(Protocol):
+    """Tells the others that this worker sends nothing for now, or does again."""
+
+    def __call__(self, *, resting: bool) -> Awaitable[None]:
+        """Leave this worker's part of the rate to the others, or claim it again."""
+
+
+async def _rest_alone(*, resting: bool) -> None:
+    """Nobody shares the rate."""
+
+
 class SendLimit(Protocol):
     """Something beside the rate that may bar the way: a quota, a window, a day's cap."""
+
+    @property
+    def rests(self) -> bool:
+        """Tell whether others may have this worker's part of the rate while it bars the way."""
 
     def is_open(self, recipients: int) -> bool:
         """Tell whether so many may pass now."""
@@ -47,11 +62,13 @@ class Gate:
         self.admitted = 0
         self.held = False  # a person paused the run: everybody waits here
         self.aside = False  # as many as the rate bears send already
+        self.tell_rest: Rest = _rest_alone
         self._clock = clock
         self._stop = stop
         self._limits = limits
         self._turn = asyncio.Lock()
         self._held_until = float("-inf")
+        self._resting = False
 
     def most_at_once(self, most: int, seconds: float) -> int:
         """Tell how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
@@ -66,6 +83,8 @@ class Gate:
         """
         async with self._turn:
             while not self._stop.requested:
+                if self.held:
+                    await self.rest()
                 if self.held or self.aside:
                     await self._stop.wait(HELD_LOOK_SECONDS)
                     continue
@@ -75,7 +94,13 @@ class Gate:
                     continue
                 closed = next((limit for limit in self._limits if not limit.is_open(recipients)), None)
                 if closed is not None:
+                    if closed.rests:
+                        await self.rest()
                     await closed.wait(recipients)
+                    continue
+                if self._resting:  # the others must see it first
+                    self._resting = False
+                    await self.tell_rest(resting=False)
                     continue
                 seconds = self.pacer.take(recipients, now)
                 if seconds == 0.0:
@@ -83,6 +108,12 @@ class Gate:
                     return True
                 await self._stop.wait(max(seconds, SHORTEST_WAIT_SECONDS))
         return False
+
+    async def rest(self) -> None:
+        """Leave this worker's part of the rate to the others until it has something to send that nothing bars."""
+        if not self._resting:
+            self._resting = True
+            await self.tell_rest(resting=True)
 
     def _count(self, recipients: int) -> None:
         self.admitted += recipients

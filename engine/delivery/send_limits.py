@@ -40,6 +40,8 @@ class Budget:
     clock: Clock
     _read_at: float = float("-inf")
 
+    rests: bool = False  # it would see nothing that becomes free: others use it first
+
     def is_open(self, recipients: int) -> bool:
         """Tell whether so many are left."""
         return self.left is None or self.left >= recipients
@@ -91,6 +93,7 @@ class Hours:
     _open_until: datetime = _FIRST
 
     left: None = None
+    rests: bool = True
 
     def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a SendLimit's signature
         """Tell whether messages may leave now."""

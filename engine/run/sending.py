@@ -145,7 +145,6 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         slots=slots,
         caps=caps,
         window=spec.window,
-        rest=watch.rest,
         watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit, read_secret),
         canary=canary,
     )

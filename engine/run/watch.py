@@ -75,6 +75,7 @@ class Watch:
     def bind(self, gate: Gate, quota: Budget, warmup: Budget) -> None:
         """Take over what limits are set on."""
         self._gate, self._quota, self._warmup = gate, quota, warmup
+        gate.tell_rest = self.rest
         self._whole_caps = {domain: cap.rate for domain, cap in self.caps.items()}
         quota.left = self.limits.left_24_hours
         warmup.left = None if self.sending.read_warmup is None else 0.0  # so it is read before the first message

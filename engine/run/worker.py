@@ -6,11 +6,10 @@ slices, between which the event loop serves everything else.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -47,13 +46,6 @@ SUPPRESSED_DETAIL = "suppressed during the run"
 CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
 
 
-class Rest(Protocol):
-    """Tells the others that this worker has nothing to send for now, or has again."""
-
-    def __call__(self, *, resting: bool) -> Awaitable[None]:
-        """Leave this worker's part of the rate to the others, or claim it again."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What a worker works with.
@@ -65,7 +57,6 @@ class Tools:
         slots: calls in flight.
         caps: domain -> its cap.
         window: the campaign's.
-        rest: leaves the rate to the others, or claims it.
         watchlist: tells who was suppressed since the plan was made.
         canary: of which the first part goes out alone; None where the run has none.
     """
@@ -82,7 +73,6 @@ class Tools:
     slots: Slots
     caps: Mapping[str, DomainCap]
     window: WindowSpec
-    rest: Rest
     watchlist: Watchlist
     canary: Canary | None = None
 
@@ -179,7 +169,6 @@ class Worker:
         if lease is None:
             return False
         await asyncio.to_thread(self._tools.marks.open, lease)
-        await self._tools.rest(resting=False)
         opened = await open_lease(
             lease,
             self._frozen,
@@ -225,7 +214,7 @@ class Worker:
                 self._tools.stop.request(StopReason(StopCause.PAUSED, text, "launch again then"))
                 return True
             seconds = min(max(until, WAIT_FOR_OTHERS_SECONDS), LOOK_AGAIN_SECONDS)
-        await self._tools.rest(resting=True)
+        await self._tools.dispatcher.gate.rest()
         await self._tools.stop.wait(seconds)
         return True
 

@@ -1,7 +1,9 @@
 """Retry, stop and gate: when a message waits, and when everything does."""
 
 import asyncio
+from datetime import time
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.clock import ClockedStop, VirtualClock
@@ -10,8 +12,9 @@ from engine.delivery.gate import Gate
 from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning
 from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
-from engine.delivery.send_limits import Budget
+from engine.delivery.send_limits import Budget, Hours
 from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.window import Window
 from engine.run.sending import QUOTA_USED_UP
 
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
@@ -142,6 +145,35 @@ async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: Virtu
     assert await gate.admit(1)
     await resuming
     assert clock.monotonic() - begun >= 1.0
+
+
+@pytest.mark.parametrize("bar", ["held", "window"])
+async def test_a_worker_that_a_person_or_its_window_bars_leaves_its_part_to_the_others_and_claims_it_before_it_sends(
+    clock: VirtualClock, bar: str
+):
+    stop = ClockedStop(clock)
+    hours = Hours(Window(time(10), time(20)), ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
+    gate = Gate(Pacer(10.0, clock.monotonic()), clock, stop, [hours] if bar == "window" else [])
+    told: list[tuple[bool, float]] = []
+    begun = clock.monotonic()
+
+    async def tell(*, resting: bool) -> None:
+        told.append((resting, clock.monotonic() - begun))
+        if not resting:
+            gate.hold(1.5)
+
+    gate.tell_rest, gate.held = tell, bar == "held"
+    admitting = asyncio.create_task(gate.admit(1))
+    while gate.held:
+        await asyncio.sleep(0)
+        gate.held = clock.monotonic() - begun < 3_600.0
+    assert await admitting
+    (rests, at), (goes_on, again) = told
+    assert (rests, at, goes_on) == (True, 0.0, False)
+    assert again >= 3_600.0  # the window opens an hour after the clock's beginning
+    assert clock.monotonic() - begun >= again + 1.5
+    assert await gate.admit(1)
+    assert len(told) == 2
 
 
 async def test_a_new_ceiling_reaches_the_pacer_and_a_throttle_too(clock: VirtualClock):
