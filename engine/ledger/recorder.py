@@ -42,7 +42,7 @@ class LeaseLostError(Exception):
 
 @dataclass(slots=True)
 class _Waiting:
-    lease: Lease
+    lease: Lease | None  # None for one who waits for what was noted before
     entries: Sequence[Entry]
     durable: asyncio.Future[None] | None
 
@@ -95,13 +95,15 @@ class Recorder:
         self._add(_Waiting(lease, entries, None))
 
     async def flush(self) -> None:
-        """Wait until everything noted so far is durable.
+        """Wait until everything noted so far is durable; what is noted meanwhile is not waited for.
 
         Raises:
             MailrunError: something that was noted could not be written.
         """
-        while self._committing is not None and not self._committing.done():
-            await self._committing
+        if self._committing is not None and not self._committing.done():
+            passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._add(_Waiting(None, (), passed))
+            await passed
         if self._failure is not None:
             raise self._failure
 
@@ -152,7 +154,7 @@ class Recorder:
             group, self._waiting = self._waiting, []
             values = self._number(group)
             try:
-                lost = await self.transact(partial(_append_all, values))
+                lost = await self.transact(partial(_append_all, values)) if values else set()
                 for lease in values.keys() - lost:
                     self._durable(lease, self._sequences[lease])
             except Exception as error:  # noqa: BLE001 - every waiter must learn of it, whatever it is
@@ -165,7 +167,8 @@ class Recorder:
         """Make one journal row a lease: its sequence and its value."""
         entries: dict[Lease, list[Entry]] = {}
         for waiting in group:
-            entries.setdefault(waiting.lease, []).extend(waiting.entries)
+            if waiting.lease is not None:
+                entries.setdefault(waiting.lease, []).extend(waiting.entries)
         for lease in entries:
             self._sequences[lease] = self._sequences.get(lease, 0) + 1
         return {lease: (self._sequences[lease], encode_entries(of_lease)) for lease, of_lease in entries.items()}
@@ -180,7 +183,7 @@ def _append_all(values: Mapping[Lease, tuple[int, bytes]], tx: Connection) -> se
     }
 
 
-def _answer(group: list[_Waiting], errors: Mapping[Lease, Exception]) -> None:
+def _answer(group: list[_Waiting], errors: Mapping[Lease | None, Exception]) -> None:
     for waiting in group:
         if waiting.durable is None or waiting.durable.done():  # nobody waits, or the waiter was cancelled
             continue

@@ -210,5 +210,41 @@ async def test_closing_waits_for_what_is_being_written_and_for_what_waits_behind
     assert read_intents(ledger, lease) == {1, 2}
 
 
+async def test_a_flush_waits_for_what_was_noted_before_it_and_not_for_what_comes_after(
+    recorder: Recorder, ledger: Ledger, commits: Counter[str]
+):
+    first, second = await take_both(recorder)
+    begun, flushed = 0, False
+
+    async def go_on(lease: Lease) -> None:
+        nonlocal begun
+        while not flushed and begun < 200:
+            begun += 1
+            await recorder.record(lease, [Intent(begun)])
+
+    async with held(recorder):
+        busy = [asyncio.create_task(go_on(first)) for _ in range(4)]
+        await let_tasks_begin()
+        recorder.note(second, [Intent(1_000)])
+        flushing = asyncio.create_task(recorder.flush())
+        await let_tasks_begin()
+        commits.clear()
+    await flushing
+    flushed = True
+    assert read_intents(ledger, second) == {1_000}
+    assert commits["commit"] <= 4  # the slow one, the one under way, and the one of what waited
+    await asyncio.gather(*busy)
+
+
+async def test_a_flush_tells_of_what_could_not_be_written(recorder: Recorder, ledger: Ledger):
+    lease = await take_lease(recorder)
+    with ledger.write() as tx:
+        tx.execute(text("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"))
+    recorder.note(lease, [Intent(1)])
+    for _ in range(2):  # and whoever asks later learns of it too
+        with pytest.raises(PausedError):
+            await recorder.flush()
+
+
 async def test_a_recorder_that_recorded_nothing_closes(ledger: Ledger):
     await Recorder(ledger).close()
