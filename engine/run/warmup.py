@@ -1,12 +1,16 @@
 """Warm-up: how many recipients a new domain or IP address gets today.
 
-The days are counted from the first run that sent from the same domain; what every such run sent today counts.
+What every run sent today from the same domain and through the same configuration set counts, for a configuration set
+stands for a dedicated IP address. The days are counted from the first of these runs whose campaign had `[warmup]`: a
+new address under an old domain begins at day 1. Trials (the sandbox inside a launch, the outbox) count for themselves
+alone.
 """
 
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime, time
 
+import orjson
 from sqlalchemy import Connection
 
 from engine.campaign.mailbox import parse_mailbox
@@ -15,6 +19,7 @@ from engine.delivery.interleaving import domain_of
 from engine.ledger import leases, runs
 from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
+from engine.run import manifest
 from engine.store.folder import Store
 
 
@@ -25,7 +30,7 @@ class WarmupDay:
     Attributes:
         number: from 1; the day of the first run.
         cap: recipients; None when the warm-up is over.
-        used: recipients that runs from the same domain were sent to today, or may have been.
+        used: recipients that runs of the same sender were sent to today, or may have been.
     """
 
     number: int
@@ -38,7 +43,24 @@ class WarmupDay:
         return None if self.cap is None else max(0, self.cap - self.used)
 
 
-def read_warmup(tx: Connection, store: Store, spec: CampaignSpec, now: datetime) -> WarmupDay:
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Whom a run sends as.
+
+    Attributes:
+        domain: of `from`.
+        configuration_set: through which it goes.
+        warms_up: its campaign has `[warmup]`.
+        is_trial: SES never sees what it sends.
+    """
+
+    domain: str
+    configuration_set: str | None
+    warms_up: bool
+    is_trial: bool
+
+
+def read_warmup(tx: Connection, store: Store, spec: CampaignSpec, now: datetime, *, run: str) -> WarmupDay:
     """Read what the warm-up allows today.
 
     Args:
@@ -46,28 +68,43 @@ def read_warmup(tx: Connection, store: Store, spec: CampaignSpec, now: datetime)
         store: with the runs' folders.
         spec: has `[warmup]`.
         now: in UTC; days begin at midnight in the window's time zone.
+        run: the name of the run that asks.
     """
     assert spec.warmup is not None  # noqa: S101 - the caller looks
-    domain = domain_of(parse_mailbox(spec.sender).address)
+    domain, through = domain_of(parse_mailbox(spec.sender).address), spec.delivery.configuration_set
     local = now.astimezone(spec.window.zone)
     midnight = datetime.combine(local.date(), time(), spec.window.zone)
-    same = [run for run in runs.list_runs(tx) if run.started_at and _read_domain(run, store) == domain]
-    first = min((run.started_at.astimezone(spec.window.zone) for run in same if run.started_at), default=local)
-    number = (local.date() - first.date()).days + 1
+    same: list[Run] = []
+    begun = [local.date()]
+    for other in runs.list_runs(tx):
+        sender = _read_sender(other, store) if other.started_at else None
+        if sender is None or other.started_at is None or (sender.is_trial and other.name != run):
+            continue
+        if (sender.domain, sender.configuration_set) == (domain, through):
+            same.append(other)
+            begun += [other.started_at.astimezone(spec.window.zone).date()] if sender.warms_up else []
+    number = (local.date() - min(begun)).days + 1
     caps = spec.warmup.caps
     cap = caps[number - 1] if number <= len(caps) else None
-    used = 0 if cap is None else sum(_count_since(tx, run, midnight) for run in same)
+    used = 0 if cap is None else sum(_count_since(tx, other, midnight) for other in same)
     return WarmupDay(number, cap, used)
 
 
-def _read_domain(run: Run, store: Store) -> str:
-    """Read whose domain a run sent from; a run that cannot be read counts for no domain."""
+def _read_sender(run: Run, store: Store) -> _Sender | None:
+    """Read whom a run sends as; a run that cannot be read counts for nobody."""
     try:
         data = store.read(f"{run.folder}/campaign/campaign.toml") or b""
         document = tomllib.loads(data.decode("utf-8-sig"))
-        return domain_of(parse_mailbox(document["from"]).address)
+        frozen = orjson.loads(store.read(f"{run.folder}/{manifest.FILE}") or b"{}")
+        delivery = document.get("delivery", {})
+        return _Sender(
+            domain=domain_of(parse_mailbox(document["from"]).address),
+            configuration_set=delivery.get("configuration_set"),
+            warms_up="warmup" in document,
+            is_trial=run.sandbox or (frozen.get("transport") or delivery.get("transport")) == "outbox",
+        )
     except (OSError, ValueError, KeyError, AttributeError):
-        return ""
+        return None
 
 
 def _count_since(tx: Connection, run: Run, midnight: datetime) -> int:

@@ -167,7 +167,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
             account=outbound.account,
             quota=quota,
             read_quota=outbound.read_quota,
-            read_warmup=_make_warmup_reader(request, campaign),
+            read_warmup=_make_warmup_reader(request, campaign, frozen.run.name),
             transport=opened,
             renderer=Renderer(compile_content(campaign), campaign, run_key=key, signer=signer),
             stop=stop,
@@ -188,13 +188,13 @@ async def check_account(outbound: Outbound, campaign: Campaign) -> Quota:
     return await preflight.check_account(outbound.client, read_sender(campaign))
 
 
-def _make_warmup_reader(request: Surroundings, campaign: Campaign) -> Callable[[], WarmupDay] | None:
+def _make_warmup_reader(request: Surroundings, campaign: Campaign, run: str) -> Callable[[], WarmupDay] | None:
     if campaign.spec.warmup is None:
         return None
 
     def read() -> WarmupDay:
         with request.ledger.read() as tx:
-            return read_warmup(tx, request.store, campaign.spec, request.clock.now())
+            return read_warmup(tx, request.store, campaign.spec, request.clock.now(), run=run)
 
     return read
 

@@ -1,0 +1,113 @@
+"""The warm-up's days: from when they are counted, what counts, and when they are over."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.clock import START
+
+from engine.campaign.spec import parse_spec
+from engine.ledger import leases, runs
+from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.journal import Outcome
+from engine.ledger.leases import Settlement
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState
+from engine.run.warmup import WarmupDay, read_warmup
+from engine.store.folder import Store
+
+CAMPAIGN = (
+    'from = "Acme <news@acme.example>"\nsubject = "s"\nkind = "transactional"\n'
+    '[audience]\nsource = "x.csv"\n[content]\ntext = "t"\n'
+)
+WARMUP = "[warmup]\ncaps = [20, 30]\n"
+THROUGH = '[delivery]\nconfiguration_set = "new-ip"\n'
+
+
+@dataclass
+class History:
+    """Runs that were sent, as ledger and store know them."""
+
+    ledger: Ledger
+    store: Store
+
+    def add(
+        self, name: str, text: str, at: datetime, sent: int, *, sandbox: bool = False, transport: str | None = None
+    ) -> None:
+        self.store.write(f"{name}/campaign/campaign.toml", text.encode())
+        self.store.write(f"{name}/run.json", json.dumps({"transport": transport}).encode())
+        run = Run(name, RunState.PLANNED, None, sandbox, name, "d", sent, sent, {}, at, None, None)
+        with self.ledger.write() as tx:
+            runs.insert_run(tx, run, lease_rows=[sent])
+            runs.start_run(tx, name, at)
+            lease = leases.take_lease(tx, name, worker="w", live={"w"}, holding=())
+            assert lease is not None
+            counts = dict.fromkeys(Outcome, 0) | {Outcome.SENT: sent}
+            assert leases.settle_lease(tx, lease, Settlement(counts, "f", "d"), at)
+
+    def read(self, text: str, now: datetime, run: str = "next/1") -> WarmupDay:
+        with self.ledger.read() as tx:
+            return read_warmup(tx, self.store, parse_spec(text, file="campaign.toml"), now, run=run)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield History(ledger, Store(tmp_path / "runs"))
+    ledger.close()
+
+
+def test_the_first_day_begins_with_the_first_run_and_after_the_last_cap_there_is_none(history: History):
+    text = CAMPAIGN + WARMUP
+    assert history.read(text, START) == WarmupDay(1, 20, 0)
+    history.add("first/1", text, START, 20)
+    assert history.read(text, START + timedelta(hours=14, minutes=59)) == WarmupDay(1, 20, 20)
+    assert history.read(text, START + timedelta(hours=15)) == WarmupDay(2, 30, 0)  # midnight in UTC
+    history.add("second/1", text, START + timedelta(days=1), 12)
+    second = history.read(text, START + timedelta(days=1, hours=1))
+    assert (second, second.left) == (WarmupDay(2, 30, 12), 18)
+    over = history.read(text, START + timedelta(days=2))
+    assert (over, over.left) == (WarmupDay(3, None, 0), None)
+
+
+def test_days_begin_at_midnight_of_the_windows_time_zone(history: History):
+    text = CAMPAIGN + WARMUP + '[window]\ntimezone = "Asia/Tokyo"\n'
+    history.add("first/1", text, datetime(2026, 11, 24, 14, tzinfo=UTC), 5)
+    assert history.read(text, datetime(2026, 11, 24, 14, 59, tzinfo=UTC)) == WarmupDay(1, 20, 5)
+    assert history.read(text, datetime(2026, 11, 24, 15, tzinfo=UTC)) == WarmupDay(2, 30, 0)
+
+
+def test_trials_use_up_nothing_of_a_day_and_begin_none_but_count_for_themselves(history: History):
+    text = CAMPAIGN + WARMUP
+    history.add("trial/1", text, START - timedelta(days=1), 9, sandbox=True)
+    history.add("trial/2", text, START, 15, sandbox=True)
+    history.add("trial/3", text, START, 5, transport="outbox")
+    history.add("trial/4", text + '[delivery]\ntransport = "outbox"\n', START, 5)
+    assert history.read(text, START) == WarmupDay(1, 20, 0)
+    assert history.read(text, START, run="trial/2") == WarmupDay(1, 20, 15)
+    history.add("real/1", text + '[delivery]\ntransport = "outbox"\n', START, 7, transport="ses")
+    assert history.read(text, START) == WarmupDay(1, 20, 7)
+
+
+def test_a_new_address_under_an_old_domain_begins_at_day_one(history: History):
+    history.add("old/1", CAMPAIGN, START - timedelta(days=100), 900)
+    history.add("old/2", CAMPAIGN + WARMUP, START - timedelta(days=50), 900)
+    assert history.read(CAMPAIGN + THROUGH + WARMUP, START) == WarmupDay(1, 20, 0)
+    history.add("new/1", CAMPAIGN + THROUGH + WARMUP, START, 3)
+    history.add("old/3", CAMPAIGN, START, 900)
+    assert history.read(CAMPAIGN + THROUGH + WARMUP, START) == WarmupDay(1, 20, 3)
+
+
+def test_a_domain_that_sent_before_it_had_a_warm_up_begins_at_day_one_and_all_it_sends_today_counts(history: History):
+    history.add("old/1", CAMPAIGN, START - timedelta(days=100), 900)
+    history.add("old/2", CAMPAIGN, START, 4)
+    history.add("other/1", CAMPAIGN.replace("acme", "other") + WARMUP, START - timedelta(days=1), 8)
+    assert history.read(CAMPAIGN + WARMUP, START) == WarmupDay(1, 20, 4)
+
+
+def test_a_run_that_cannot_be_read_counts_for_nobody(history: History):
+    history.add("bad/1", "from = ", START - timedelta(days=1), 9)
+    assert history.read(CAMPAIGN + WARMUP, START) == WarmupDay(1, 20, 0)
