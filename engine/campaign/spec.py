@@ -216,6 +216,11 @@ class WindowSpec(Section):
             raise ValueError("half a window", "give both from and to")
         if self.opens is not None and self.opens == self.closes:
             raise ValueError("an empty window", "let from and to differ; a window may pass midnight")
+        if self.column is not None and self.not_after is not None and len(self.not_after) == len("00:00"):
+            raise ValueError(
+                "not_after is a time of day, and every recipient has a time zone of their own",
+                'give a moment with its offset, such as "2026-12-24T18:00:00+01:00"',
+            )
         return self
 
     @property

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from engine.campaign.spec import CampaignSpec
+
 _DAYS = (-1, 0, 1, 2)  # a window may have begun yesterday; the next begins tomorrow at the latest, or the day after
 
 
@@ -45,20 +47,29 @@ def parse_window(opens: str | None, closes: str | None) -> Window | None:
     return Window(time.fromisoformat(opens), time.fromisoformat(closes))
 
 
-def find_deadline(not_after: str | None, *, planned_at: datetime, zone: ZoneInfo) -> datetime | None:
+def find_deadline(spec: CampaignSpec, *, planned_at: datetime, now: datetime) -> datetime | None:
     """Return the moment after which nothing leaves.
 
+    A time of day is meant on the day on which the run is planned: what was to go out today is not sent tomorrow. While
+    a domain warms up a run takes days, and every launch has that time of its own day. In a window that passes midnight
+    the time is the first one after its opening.
+
     Args:
-        not_after: a moment; or a time of day, which is meant on the day on which the run is planned.
+        spec: the campaign's, with `[window] not_after`: a moment or a time of day.
         planned_at: when the run was or is planned.
-        zone: whose day.
+        now: of this launch.
     """
+    not_after, zone = spec.window.not_after, spec.window.zone
     if not_after is None:
         return None
     if len(not_after) > len("00:00"):
         return datetime.fromisoformat(not_after)
-    day = planned_at.astimezone(zone).date()
-    return datetime.combine(day, time.fromisoformat(not_after), zone)
+    begun, clock_time = planned_at if spec.warmup is None else now, time.fromisoformat(not_after)
+    day, window = begun.astimezone(zone).date(), parse_window(spec.window.opens, spec.window.closes)
+    if window is not None and window.opens > window.closes:
+        opens = window.find_span(begun, zone)[0].astimezone(zone)
+        day = opens.date() if clock_time > window.opens else opens.date() + timedelta(days=1)
+    return datetime.combine(day, clock_time, zone)
 
 
 def find_zone(name: object) -> ZoneInfo | None:

@@ -223,8 +223,9 @@ def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, rec
 def _refuse_if_late(campaign: Campaign, planned_at: datetime, request: LaunchRequest) -> None:
     """A start that comes too late, such as a cron job's on a machine that was down, sends nothing."""
     window = campaign.spec.window
-    deadline = find_deadline(window.not_after, planned_at=planned_at, zone=window.zone)
-    if deadline is not None and request.clock.now() >= deadline:
+    now = request.clock.now()
+    deadline = find_deadline(campaign.spec, planned_at=planned_at, now=now)
+    if deadline is not None and now >= deadline:
         raise UsageError(
             f"this launch comes too late: {describe_deadline(deadline, window.zone)}",
             where=f"{campaign.folder / 'campaign.toml'}, [window] not_after",

@@ -167,7 +167,7 @@ def _make_hours(spec: CampaignSpec, planned_at: datetime, stop: Stop, clock: Clo
     return Hours(
         window=None if window.column else parse_window(window.opens, window.closes),
         zone=window.zone,
-        deadline=find_deadline(window.not_after, planned_at=planned_at, zone=window.zone),
+        deadline=find_deadline(spec, planned_at=planned_at, now=clock.now()),
         pauses=window.outside == "pause",
         stop=stop,
         clock=clock,

@@ -17,7 +17,8 @@ def parse(text: str) -> CampaignSpec:
 def test_every_key_is_read():
     spec = parse(
         '[delivery]\ncall = "bulk"\noutbox = "mbox"\nat_quota = "wait"\n'
-        '[window]\nfrom = "09:00"\nto = "20:00"\ntimezone = "column:tz"\noutside = "pause"\nnot_after = "12:00"\n'
+        '[window]\nfrom = "09:00"\nto = "20:00"\ntimezone = "column:tz"\noutside = "pause"\n'
+        'not_after = "2026-12-24T18:00:00+01:00"\n'
         '[domains."gmail.com"]\nmax_rate = 20\n[warmup]\ncaps = [1, 2]\n'
     )
     assert (spec.delivery.call, spec.delivery.outbox, spec.delivery.at_quota) == ("bulk", "mbox", "wait")
@@ -50,6 +51,7 @@ def test_without_them_messages_leave_at_any_time_and_at_one_rate():
         ('[window]\ntimezone = "column:"', "column:NAME"),
         ('[window]\nnot_after = "noon"', "12:00"),
         ('[window]\nnot_after = "2026-12-24T18:00:00"', "+01:00"),
+        ('[window]\ntimezone = "column:tz"\nnot_after = "12:00"', "moment with its offset"),
         ('[domains."Gmail.com"]\nmax_rate = 1', "lower case"),
         ('[domains."gmail"]\nmax_rate = 1', "receiver domain"),
         ('[domains."gmail.com"]\nmax_rate = 0', "greater than 0"),

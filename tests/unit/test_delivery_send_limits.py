@@ -43,10 +43,10 @@ class TimedStop(Stop):
         return self.requested
 
 
-def make_spec(delivery: str = "") -> CampaignSpec:
+def make_spec(delivery: str = "", *, tables: str = "") -> CampaignSpec:
     return parse_spec(
         'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n'
-        f'[content]\ntext = "t"\n[delivery]\n{delivery}',
+        f'[content]\ntext = "t"\n[delivery]\n{delivery}\n{tables}',
         file="campaign.toml",
     )
 
@@ -170,16 +170,56 @@ async def test_hours_wait_for_the_window_or_pause_or_end_at_the_deadline(clock: 
     assert "not_after has passed" in late.stop.reason.text
 
 
+NIGHT = 'from = "22:00"\nto = "06:00"\n'
+
+
 @pytest.mark.parametrize(
-    ("not_after", "expected"),
+    ("window", "launched", "expected"),
     [
-        (None, None),
-        ("12:00", datetime(2026, 11, 24, 12, tzinfo=BERLIN)),
-        ("2026-12-24T18:00:00+01:00", datetime(2026, 12, 24, 17, tzinfo=UTC)),
+        ("", "10:00", None),
+        ('not_after = "12:00"', "10:00", "24 12:00"),
+        ('not_after = "12:00"', "13:00", "24 12:00"),
+        ('from = "09:00"\nto = "20:00"\nnot_after = "12:00"', "21:00", "24 12:00"),  # too late, and not for tomorrow
+        ('not_after = "2026-12-24T18:00:00+02:00"', "10:00", "12-24 17:00"),
+        (NIGHT + 'not_after = "05:00"', "10:00", "25 05:00"),
+        (NIGHT + 'not_after = "05:00"', "23:00", "25 05:00"),
+        (NIGHT + 'not_after = "05:00"', "04:00", "24 05:00"),
+        (NIGHT + 'not_after = "05:00"', "05:30", "24 05:00"),
+        (NIGHT + 'not_after = "23:30"', "10:00", "24 23:30"),
+        (NIGHT + 'not_after = "23:30"', "00:30", "23 23:30"),
     ],
 )
-def test_a_deadline_is_a_moment_or_a_time_of_the_day_of_planning(not_after: str | None, expected: datetime | None):
-    assert find_deadline(not_after, planned_at=START, zone=BERLIN) == expected
+def test_a_deadline_is_a_moment_or_a_time_of_the_day_of_planning_or_of_the_night_that_its_window_passes(
+    window: str, launched: str, expected: str | None
+):
+    spec = make_spec(tables=f'[window]\ntimezone = "Europe/Berlin"\n{window}')
+    begun = datetime.combine(START.date(), time.fromisoformat(launched), BERLIN)
+    month = "" if expected is None or "-" in expected else "11-"
+    moment = None if expected is None else datetime.fromisoformat(f"2026-{month}{expected}").replace(tzinfo=BERLIN)
+    assert find_deadline(spec, planned_at=begun, now=begun) == moment
+    assert find_deadline(spec, planned_at=begun, now=begun + timedelta(days=1)) == moment
+
+
+def test_while_a_domain_warms_up_every_launch_has_the_deadline_of_its_own_day():
+    spec = make_spec(tables='[window]\nnot_after = "18:00"\n[warmup]\ncaps = [5]')
+    for days in range(3):
+        now = START + timedelta(days=days)
+        assert find_deadline(spec, planned_at=START, now=now) == now.replace(hour=18, minute=0)
+
+
+@given(pair=WINDOWS, not_after=st.times(), zone=ZONES, now=MOMENTS)
+def test_in_a_window_that_passes_midnight_the_deadline_comes_within_a_day_of_its_opening(
+    pair: tuple[time, time], not_after: time, zone: str, now: datetime
+):
+    closes, opens = sorted((pair[0].replace(second=0, microsecond=0), pair[1].replace(second=0, microsecond=0)))
+    not_after = not_after.replace(second=0, microsecond=0)
+    if opens in (closes, not_after):
+        return
+    text = f'from = "{opens:%H:%M}"\nto = "{closes:%H:%M}"\ntimezone = "{zone}"\nnot_after = "{not_after:%H:%M}"'
+    deadline = find_deadline(make_spec(tables=f"[window]\n{text}"), planned_at=now, now=now)
+    assert deadline is not None
+    begin, _ = Window(opens, closes).find_span(now, ZoneInfo(zone))
+    assert begin.replace(tzinfo=None) < deadline.replace(tzinfo=None) < begin.replace(tzinfo=None) + timedelta(days=1)
 
 
 def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
