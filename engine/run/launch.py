@@ -11,10 +11,10 @@ from engine.account.quota import Quota
 from engine.campaign.lint import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
-from engine.delivery.forecast import forecast_sending
+from engine.delivery.forecast import Opening, forecast_sending
 from engine.delivery.send_limits import describe_deadline
 from engine.delivery.stop import Stop
-from engine.delivery.window import find_deadline
+from engine.delivery.window import find_deadline, parse_window
 from engine.errors import UsageError
 from engine.ledger import runs
 from engine.ledger.runs import Run
@@ -25,6 +25,7 @@ from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.outbound import Outbound, open_outbound
 from engine.run.planning import FrozenRun, PlanRequest, StagedRun
 from engine.run.rendering import RenderJob
+from engine.run.warmup import read_warmup
 from engine.run.work import (
     Launched,
     Surroundings,
@@ -209,12 +210,20 @@ def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, rec
     delivery = outbound.spec.delivery
     shared = quota.max_send_rate * delivery.rate_share
     rate = min(shared, delivery.max_rate or shared)
+    now, window = request.clock.now(), outbound.spec.window
+    hours = None if window.column else parse_window(window.opens, window.closes)
+    warmup_left = None
+    if outbound.spec.warmup is not None:
+        with request.ledger.read() as tx:
+            warmup_left = read_warmup(tx, request.store, outbound.spec, now, run=request.plan.name).left
     text = forecast_sending(
         recipients=recipients,
         rate=rate,
         left_24_hours=quota.left_24_hours,
         waits=delivery.at_quota == "wait",
-        now=request.clock.now().astimezone(),
+        now=now.astimezone(),
+        warmup_left=warmup_left,
+        opening=Opening(hours, window.zone, window.outside == "pause"),
     )
     log.info("run.forecast", run=request.plan.name, rate=rate, note=text)
     return Forecast(request.plan.name, recipients, rate, quota.left_24_hours, outbound.endpoint, text)

@@ -13,7 +13,7 @@ from support.clock import START, VirtualClock
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.delivery.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
-from engine.delivery.forecast import forecast_sending
+from engine.delivery.forecast import Opening, forecast_sending
 from engine.delivery.gate import Gate
 from engine.delivery.others import OtherSenders
 from engine.delivery.pacer import Pacer
@@ -335,6 +335,45 @@ def test_a_forecast_says_when_the_quota_ends_or_the_run():
     one = forecast_sending(recipients=1, rate=1, left_24_hours=None, waits=False, now=now)
     assert one == "1 recipient: done at about 12:33"
     assert "2026-11-25" in forecast_sending(recipients=86_400, rate=1, left_24_hours=None, waits=False, now=now)
+
+
+@pytest.mark.parametrize(
+    ("opening", "warmup_left", "said"),
+    [
+        (Opening(Window(time(2), time(4)), ZoneInfo("UTC")), None, "3,600 recipients: done at about 2026-11-25 03:00"),
+        (
+            Opening(Window(time(12), time(13)), ZoneInfo("UTC")),
+            None,
+            "3,600 recipients: done at about 2026-11-25 12:33",
+        ),
+        (Opening(Window(time(13), time(15)), BERLIN), None, "3,600 recipients: done at about 13:33"),
+        (
+            Opening(Window(time(12), time(13)), ZoneInfo("UTC"), pauses=True),
+            None,
+            "3,600 recipients: pauses at about 13:00",
+        ),
+        (
+            Opening(Window(time(2), time(4)), ZoneInfo("UTC"), pauses=True),
+            None,
+            "3,600 recipients: pauses at about 12:33",
+        ),
+        (Opening(), 1_800.0, "3,600 recipients, 1,800 of the warm-up left today: pauses at about 13:03"),
+        (Opening(), 0.0, "3,600 recipients, 0 of the warm-up left today: pauses at about 12:33"),
+        (Opening(), 4_000.0, "3,600 recipients, 4,000 of the warm-up left today: done at about 13:33"),
+    ],
+)
+def test_a_forecast_heeds_the_window_and_the_warm_up(opening: Opening, warmup_left: float | None, said: str):
+    now = datetime(2026, 11, 24, 12, 33, tzinfo=UTC)
+    told = forecast_sending(
+        recipients=3_600,
+        rate=1,
+        left_24_hours=None,
+        waits=False,
+        now=now,
+        warmup_left=warmup_left,
+        opening=opening,
+    )
+    assert told == said
 
 
 @given(
