@@ -121,8 +121,8 @@ def is_reading(connection: Connection) -> bool:
 def read_place(connection: Connection) -> str | None:
     """Name the place where the ledger's data lives: another one means that it was restored or has failed over.
 
-    PostgreSQL: the cluster's identity, the database's number and the timeline, which a restore or the promotion of a
-    standby changes. SQLite has nothing of the kind: None.
+    PostgreSQL: the cluster's identity, the database's number and the timeline, which a restore into another database
+    or the promotion of a standby changes. SQLite has nothing of the kind: None.
     """
     if connection.dialect.name != "postgresql":
         return None
@@ -133,3 +133,8 @@ def read_place(connection: Connection) -> str | None:
     )
     system, database, timeline = connection.execute(parts).one()
     return f"{system}/{database}/{timeline}"
+
+
+def read_transaction(connection: Connection) -> str:
+    """Read the number of PostgreSQL's transaction, as rows that it writes carry it in `xmin`."""
+    return str(connection.execute(text("SELECT mod(txid_current(), 4294967296)")).scalar_one())

@@ -1,7 +1,8 @@
 """Marks of open leases in the store: by them a ledger that is older than what was sent is found out.
 
-A mark is there from the moment at which a worker took its lease until it is settled. In a folder it says as well how
-far the journal was durable: a ledger whose journal ends before that was restored from a backup.
+A mark is there from the moment at which a worker took its lease until it is settled. It says as well how far the
+journal was durable (with a bucket, on the machine of the worker alone): a ledger whose journal ends before that was
+restored from a backup.
 """
 
 from engine.errors import DataError
@@ -47,7 +48,7 @@ def find_ahead(ledger: Ledger, run: Run, store: Store) -> dict[int, int]:
     The store is read first: the ledger moves ahead of it in the meantime, never behind.
     """
     marks = {
-        place: int(store.read(f"{run.folder}/open/{name}") or 0)
+        place: store.read_mark(f"{run.folder}/open/{name}")
         for name in store.list_names(f"{run.folder}/open")
         if (place := parse_name(name)) is not None
     }

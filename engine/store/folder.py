@@ -125,6 +125,10 @@ class Store:
         """Make the mark of a lease that is being worked on."""
         return FileMark(self.root / key)
 
+    def read_mark(self, key: str) -> int:
+        """Read how far a mark says that the journal was durable; 0 where it does not say."""
+        return int(self.read(key) or 0)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Path]:
         """Make an empty folder beside a run's, to be filled and then published; what is not published is removed.
@@ -172,7 +176,7 @@ def _remove_tree(folder: Path) -> None:
 
 
 class Mark:
-    """The mark of an open lease in a store that cannot be told of every commit: it is there, and no more."""
+    """The mark of an open lease."""
 
     def advance(self, sequence: int) -> None:
         """Say up to where the journal is durable."""

@@ -24,7 +24,7 @@ import botocore.exceptions
 from botocore.config import Config
 
 from engine.errors import ConfigurationError, MailrunError, UnreachableError
-from engine.store.folder import Mark, Store, write_file
+from engine.store.folder import FileMark, Mark, Store, translate_os_errors, write_file
 
 RUN_FILE = "run.json"
 _ASIDE = "staged"  # metadata of run.json: where the launch that made it put the files
@@ -57,7 +57,9 @@ class S3Store(Store):
         self.url = url.rstrip("/")
         self._bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._copies = root / "copies" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        self._copies = root / "copies" / digest
+        self._marks = root / "marks" / digest
         with self._translated(""):
             self._client: Any = boto3.Session().client("s3", config=_CONFIG)  # the shared one keeps old credentials
         self._refuse_a_store_that_lies()
@@ -103,9 +105,10 @@ class S3Store(Store):
         return found
 
     def delete(self, key: str) -> None:
-        """Remove an object, if it is there."""
+        """Remove an object, if it is there, and what this machine says beside it."""
         with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+        (self._marks / key).unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> str:
         """Copy a damaged object out of the way, then remove it from where readers look."""
@@ -119,7 +122,8 @@ class S3Store(Store):
         """Remove all objects under a folder; run.json first, so that no half of a run is taken for one."""
         for key in sorted(self._list(folder), key=lambda key: not key.endswith(f"/{RUN_FILE}")):
             self.delete(key)
-        Store.delete_folder(self, self._copies.relative_to(self.root).joinpath(folder).as_posix())
+        for local in (self._copies, self._marks):
+            Store.delete_folder(self, local.relative_to(self.root).joinpath(folder).as_posix())
 
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:
         """Copy what is not here yet, or has changed; return the local folder."""
@@ -196,9 +200,19 @@ class S3Store(Store):
         self.delete_folder(aside)
 
     def open_mark(self, key: str) -> Mark:
-        """Make the mark of a lease that is being worked on."""
+        """Make the mark of a lease that is being worked on.
+
+        An object for every commit would cost more than the commit: in the bucket the mark is there, and no more. How
+        far the journal has been stands on this machine's disk, which is where a ledger in SQLite is restored.
+        """
         self.write(key, b"")
-        return Mark()
+        return FileMark(self._marks / key)
+
+    def read_mark(self, key: str) -> int:
+        """Read how far a mark of this machine's says that the journal was durable; 0 where it was another's."""
+        path = self._marks / key
+        with translate_os_errors(path):
+            return int(path.read_bytes() or 0) if path.is_file() else 0
 
     def _copy(self, key: str, path: Path) -> None:
         data = self.read(key)

@@ -2,9 +2,12 @@
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
+from support import s3
 from support.invariants import check_invariants, count_received
 from support.postgres import Cluster
 from support.world import RUN, World, finish, open_world
@@ -57,8 +60,21 @@ def check_nobody_got_it_twice(world: World, people: int) -> None:
     assert settled["sent"] == len(received)
 
 
-def test_a_backup_restored_over_the_ledger_is_found_out_within_a_lease(tmp_path: Path):
-    with open_world(tmp_path, max_send_rate=100.0) as world:
+@contextmanager
+def open_world_in(kind: str, folder: Path, ledger: str | None = None) -> Iterator[World]:
+    """Open a world whose store is a folder or a bucket."""
+    with open_world(folder, ledger=ledger, max_send_rate=100.0) as world:
+        if kind == "folder":
+            yield world
+            return
+        with s3.run_moto() as url:
+            world.settings |= {"MAILRUN_STORE": f"s3://{s3.BUCKET}/store", "AWS_ENDPOINT_URL_S3": url}
+            yield world
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_backup_restored_over_the_ledger_is_found_out_within_a_lease(kind: str, tmp_path: Path):
+    with open_world_in(kind, tmp_path) as world:
         world.write_people(400)
         run_for_a_while(world, tmp_path / "backup.db")
         restore(world, tmp_path / "backup.db")
@@ -87,9 +103,18 @@ def test_a_restore_of_what_is_not_older_goes_on_as_after_any_crash(tmp_path: Pat
         assert check_invariants(world) == {Outcome.SENT: 400}
 
 
-def test_a_dump_restored_into_postgresql_is_found_out(tmp_path: Path, postgres: Cluster):
+# How a dump comes back: into another database, over the tables that it was made from, or into them.
+RESTORES = {
+    "elsewhere": (),
+    "in place": ("--clean", "--if-exists"),
+    "data alone": ("--data-only", "--disable-triggers"),
+}
+
+
+@pytest.mark.parametrize(("kind", "how"), [("folder", "elsewhere"), ("bucket", "in place"), ("bucket", "data alone")])
+def test_a_dump_restored_into_postgresql_is_found_out(kind: str, how: str, tmp_path: Path, postgres: Cluster):
     url, dump = postgres.make_database(), postgres.folder.parent / f"{tmp_path.name}.dump"
-    with open_world(tmp_path, ledger=url, max_send_rate=100.0) as world:
+    with open_world_in(kind, tmp_path, url) as world:
         world.write_people(400)
         process = world.start_launch()
         world.wait_for_accepted(20, process)
@@ -97,9 +122,12 @@ def test_a_dump_restored_into_postgresql_is_found_out(tmp_path: Path, postgres: 
         world.wait_for_accepted(120, process)
         process.kill()
         process.communicate()
-        restored = postgres.make_database()
-        postgres.restore(restored, dump)
-        world._ledger = restored
+        shutil.rmtree(world.folder / ".mailrun" / "marks", ignore_errors=True)  # as on another machine
+        if how == "elsewhere":
+            world._ledger = postgres.make_database()
+        elif how == "data alone":
+            postgres.empty(url)
+        postgres.restore(world.ledger_url, dump, *RESTORES[how])
         check_nobody_got_it_twice(world, 400)
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from engine.ledger.schema import metadata
+
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 _HOW = "PostgreSQL is missing: apt-get install postgresql-15 (or put initdb and pg_ctl on PATH)"
 
@@ -81,8 +83,14 @@ class Cluster:
     def dump(self, url: str, file: Path) -> None:
         self._run("pg_dump", "-Fc", "-f", str(file), url.replace("+psycopg", ""))
 
-    def restore(self, url: str, file: Path) -> None:
-        self._run("pg_restore", "-d", url.replace("+psycopg", ""), str(file))
+    def restore(self, url: str, file: Path, *options: str) -> None:
+        self._run("pg_restore", *options, "-d", url.replace("+psycopg", ""), str(file))
+
+    def empty(self, url: str) -> None:
+        """Remove every row and no table."""
+        names = ["alembic_version", *(table.name for table in reversed(metadata.sorted_tables))]
+        for name in names:
+            self._psql(f"DELETE FROM {name}", url.rpartition("/")[2])  # noqa: S608 - our own tables
 
     def make_database(self) -> str:
         """Make an empty database; returns its URL."""
@@ -93,8 +101,8 @@ class Cluster:
     def url_of(self, database: str) -> str:
         return f"postgresql://mailrun@{self.address}:{self.port}/{database}"
 
-    def _psql(self, statement: str) -> None:
-        at = ["-h", self.address, "-p", str(self.port), "-U", "mailrun", "-d", "postgres"]
+    def _psql(self, statement: str, database: str = "postgres") -> None:
+        at = ["-h", self.address, "-p", str(self.port), "-U", "mailrun", "-d", database]
         self._run("psql", *at, "-q", "-v", "ON_ERROR_STOP=1", "-c", statement)
 
     def _run(self, program: str, *arguments: str) -> None:
