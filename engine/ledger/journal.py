@@ -11,8 +11,9 @@ Entries are named tuples in that order: two are made for every message, and froz
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import repeat
 from typing import NamedTuple
 
 import orjson
@@ -85,27 +86,37 @@ class Replay:
         results: row -> its last certain result; rows whose last result is `unsent` are not in it.
         open_intents: rows with an intent and no result: their calls were in flight when the journal ends.
         attempts: row -> dispatches begun so far.
+        begun: row of an open intent -> Unix time at which it was recorded, where that is known.
     """
 
     results: dict[int, Result]
     open_intents: frozenset[int]
     attempts: dict[int, int]
+    begun: dict[int, float] = field(default_factory=dict)
 
 
-def replay(values: Iterable[bytes]) -> Replay:
-    """Replay journal values, in order of commit."""
+def replay(values: Iterable[bytes], times: Iterable[float | None] = repeat(None)) -> Replay:
+    """Replay journal values, in order of commit.
+
+    Args:
+        values: as they were recorded.
+        times: for each value, when that was; None where it is not known.
+    """
     results: dict[int, Result] = {}
     open_intents: set[int] = set()
     attempts: dict[int, int] = {}
-    for value in values:
+    begun: dict[int, float | None] = {}
+    for value, at in zip(values, times, strict=False):
         for entry in decode_entries(value):
             if isinstance(entry, Intent):
                 open_intents.add(entry.row)
                 attempts[entry.row] = attempts.get(entry.row, 0) + 1
+                begun[entry.row] = at
                 continue
             open_intents.discard(entry.row)
             if entry.outcome is Outcome.UNSENT:
                 results.pop(entry.row, None)
             else:
                 results[entry.row] = entry
-    return Replay(results, frozenset(open_intents), attempts)
+    known = {row: at for row in open_intents if (at := begun[row]) is not None}
+    return Replay(results, frozenset(open_intents), attempts, known)

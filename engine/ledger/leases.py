@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     null,
     or_,
     select,
@@ -150,6 +151,7 @@ def _write_append(tx: Connection) -> Executable:
             lease.epoch,
             bindparam("number", type_=journal.sequence.type),
             bindparam("value", type_=journal.entries.type),
+            literal_column(_NOW[tx.dialect.name]),
         )
         .where(
             lease.run == bindparam("to"),
@@ -162,6 +164,11 @@ def _write_append(tx: Connection) -> Executable:
     return insert_unless_there(tx, journal_table).from_select(list(journal.keys()), owned)
 
 
+# Dialect -> the database's clock, as a Timestamp is written.
+_NOW = {
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+    "postgresql": "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+}
 # Dialect -> the statement of append_journal: every dispatch waits for it, and SQLAlchemy builds it in 0.3 ms.
 _APPENDING: dict[str, Executable] = {}
 
@@ -178,8 +185,12 @@ def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
     Raises:
         DataError: a value of it is damaged.
     """
+    journal = journal_table.c
+    rows = select(journal.entries, journal.at).where(journal.run == run, journal.lease == ordinal)
+    recorded = tx.execute(rows.order_by(journal.epoch, journal.sequence)).all()
+    times = [None if row.at is None else row.at.timestamp() for row in recorded]
     try:
-        return replay(read_journal(tx, run, ordinal))
+        return replay((row.entries for row in recorded), times)
     except ValueError as error:
         raise DataError(
             f"the journal of lease {ordinal} of {run} is damaged: {error}",

@@ -140,6 +140,7 @@ journal_table = Table(
     Column("epoch", Integer, primary_key=True),
     Column("sequence", Integer, primary_key=True),  # within the epoch, in order of commit
     Column("entries", LargeBinary, nullable=False),  # intents and outcomes, see journal.py
+    Column("at", Timestamp),  # by the database's clock; null where an older version wrote it
     ForeignKeyConstraint(["run", "lease"], ["lease.run", "lease.ordinal"]),
 )
 

@@ -187,9 +187,14 @@ async def _read_proven(opened: OpenLease, frozen: FrozenRun, *, recorder: Record
 
 
 def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
-    """Make results of intents that nobody will answer any more."""
+    """Make results of intents that nobody will answer any more, as of when the call began.
+
+    Args:
+        history: of the lease.
+        now: stands for a time that the journal does not know.
+    """
     return {
-        row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, now, history.attempts[row])
+        row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, history.begun.get(row, now), history.attempts[row])
         for row in history.open_intents
     }
 

@@ -40,7 +40,7 @@ def make_previous(url: str, version: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005"])
 def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)
@@ -53,6 +53,7 @@ def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, v
             assert (run.paused_by, run.pruned_at, run.suspect) == (None, None, False)
             assert leases.sum_settled(tx, "a/1")[Outcome.IN_DOUBT] == 1
             assert replay(leases.read_journal(tx, "a/1", 1)).open_intents == {5}
+            assert leases.replay_lease(tx, "a/1", 1).begun == {}  # nobody recorded when
         with ledger.write() as tx:
             runs.start_run(tx, "a/1", run.created_at)
             assert Liveness().list_live(tx, 0.0) == {"w"}

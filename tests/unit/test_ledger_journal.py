@@ -70,3 +70,11 @@ def test_values_are_replayed_in_the_order_in_which_they_are_given():
     values = [encode_entries([Intent(1)]), encode_entries([result(1)])]
     assert replay(values).open_intents == frozenset()
     assert replay(reversed(values)).open_intents == {1}
+
+
+def test_an_open_intent_keeps_the_time_at_which_it_was_recorded_last():
+    values = [encode_entries(entries) for entries in ([Intent(1), Intent(2)], [result(1), result(2, Outcome.UNSENT)])]
+    again = encode_entries([Intent(2), Intent(3)])
+    said = replay([*values, again, encode_entries([Intent(4)])], [1.0, 2.0, 3.0, None])
+    assert said.begun == {2: 3.0, 3: 3.0}
+    assert said.open_intents == {2, 3, 4}
