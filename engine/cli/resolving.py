@@ -12,7 +12,7 @@ from engine.run.accounting import require_accounts, require_run
 from engine.run.planning import open_run
 from engine.run.proven import settle_proven, settle_silent
 from engine.run.receiver_lists import read_list
-from engine.run.resolve import Doubt, Verdict, hold_what_was_lost, list_doubt, settle_doubt
+from engine.run.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import write_file
 
 _SHOWN = 20
@@ -27,16 +27,16 @@ def resolve_run(  # noqa: PLR0913 - one for each option
     with open_place(common) as place:
         with place.ledger.read() as tx:
             frozen = open_run(require_run(tx, name), place.store)
-        settled = None
+        settled, gone = None, find_gone_owners(place.ledger, name, place.clock)
         if verdict == "after-restore":
-            settled = hold_what_was_lost(place.ledger, frozen, clock=place.clock)
+            settled = hold_what_was_lost(place.ledger, frozen, gone=gone, clock=place.clock)
         elif verdict == "from-events":
-            settled = settle_proven(place.ledger, frozen, clock=place.clock)
-            settled += settle_silent(place.ledger, frozen, after=after, clock=place.clock)
+            settled = settle_proven(place.ledger, frozen, gone=gone, clock=place.clock)
+            settled += settle_silent(place.ledger, frozen, after=after, gone=gone, clock=place.clock)
         elif verdict is not None:
             chosen = None if file is None else read_list(file, name)
-            settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, clock=place.clock)
-        doubt = list_doubt(place.ledger, frozen, place.clock.now())
+            settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=place.clock)
+        doubt = list_doubt(place.ledger, frozen, gone, place.clock.now())
         if export is not None:
             write_file(export.absolute(), _to_csv(doubt.recipients))
         _print(place, name, doubt, settled=settled, verdict=verdict, as_json=common.json)

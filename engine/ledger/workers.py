@@ -5,9 +5,10 @@ jump: its row carries a counter that grows with every heartbeat, and whoever wan
 its own monotonic clock. A worker that was never seen before lives until it has been silent for long enough.
 """
 
+import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +18,8 @@ from pathlib import Path
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
-from engine.ledger.database import insert_unless_there
+from engine.clock import Clock
+from engine.ledger.database import Ledger, insert_unless_there
 from engine.ledger.schema import RunState, run_table, worker_table
 
 HEARTBEAT_SECONDS = 1.0
@@ -71,6 +73,29 @@ class Liveness:
             and (row.host != host or _is_running(row.process))
             and account in (None, row.account)
         }
+
+
+def find_gone(ledger: Ledger, suspects: Collection[str], clock: Clock) -> frozenset[str]:
+    """Watch workers until it is certain of each whether it lives; returns those that do not.
+
+    One that beats shows it with its next heartbeat; one that is silent on another machine takes SILENCE_SECONDS.
+
+    Args:
+        ledger: where they beat.
+        suspects: their ids; one that nobody knows is gone.
+        clock: its monotonic side alone decides.
+    """
+    liveness, alive = Liveness(), set[str]()
+    with ledger.read() as tx:
+        watched = liveness.list_live(tx, clock.monotonic()) & set(suspects)
+    first = {worker: liveness.seen[worker][0] for worker in watched}
+    while watched:
+        asyncio.run(clock.sleep(HEARTBEAT_SECONDS / 2))
+        with ledger.read() as tx:
+            watched &= liveness.list_live(tx, clock.monotonic())
+        alive |= {worker for worker in watched if liveness.seen[worker][0] != first[worker]}
+        watched -= alive
+    return frozenset(suspects) - alive
 
 
 def register_worker(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> None:
@@ -135,6 +160,11 @@ def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, float
 def unregister_worker(tx: Connection, worker: str) -> None:
     """Remove a worker that ends."""
     tx.execute(delete(worker_table).where(worker_table.c.id == worker))
+
+
+def list_runs_of_workers(tx: Connection) -> dict[str, str]:
+    """Read which run each worker is of, whether it lives or not: id -> run."""
+    return dict(tx.execute(select(worker_table.c.id, worker_table.c.run)).tuples().all())
 
 
 def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:

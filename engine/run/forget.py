@@ -69,9 +69,12 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     erase_from_history(store, key)
     with ledger.read() as tx:
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
-        live = workers.list_all_live_workers(tx, clock.now())
+        known = workers.list_runs_of_workers(tx)
+    gone = workers.find_gone(ledger, known.keys(), clock)
+    with ledger.read() as tx:  # once more: who has come since lives
+        being_sent = {run for worker, run in workers.list_runs_of_workers(tx).items() if worker not in gone}
     for run in all_runs:
-        if live.get(run.name):
+        if run.name in being_sent:
             found.postponed.append(run.name)
         elif rows := _forget_in_run(open_run(run, store), key, ledger):
             found.runs[run.name] = rows

@@ -1,7 +1,7 @@
 """What events prove: recipients in doubt that SES took, or took back, settled without a person."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import structlog
@@ -13,7 +13,7 @@ from engine.clock import Clock
 from engine.errors import ConfigurationError, DataError, PausedError, UsageError
 from engine.feedback.matching import OpenPlan
 from engine.feedback.places import FrozenPlan
-from engine.feedback.volume import find_message_ids
+from engine.feedback.volume import EVENTS, find_message_ids, list_days
 from engine.ledger import feedback, leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.feedback import Flag
@@ -22,7 +22,7 @@ from engine.ledger.runs import Run
 from engine.run.manifest import read_manifest
 from engine.run.open_lease import PROVED
 from engine.run.planning import FrozenRun, open_run
-from engine.run.resolve import Verdict, list_doubt, rewrite_lease, settle_doubt
+from engine.run.resolve import Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
 from engine.store.folder import Store
 
 log = structlog.get_logger()
@@ -55,8 +55,14 @@ def make_open_plan(store: Store) -> OpenPlan:
     return open_plan
 
 
-def settle_proven(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> int:
+def settle_proven(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], clock: Clock) -> int:
     """Settle the recipients in doubt of whom an event came; those that a live worker holds are left to it.
+
+    Args:
+        ledger: where.
+        frozen: the run.
+        gone: owners of leases that are certainly gone.
+        clock: now.
 
     Returns:
         How many were settled.
@@ -64,7 +70,7 @@ def settle_proven(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> int:
     Raises:
         PausedError: somebody else changed a lease at the same moment; doing it again does the rest.
     """
-    doubt = list_doubt(ledger, frozen, clock.now())
+    doubt = list_doubt(ledger, frozen, gone, clock.now())
     doubtful, settled = set(doubt.recipients["row"]), 0
     for ordinal in doubt.leases:
         with ledger.read() as tx:
@@ -78,7 +84,7 @@ def settle_proven(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> int:
             held = [r for r in results if r.outcome is Outcome.IN_DOUBT and r.row in proofs]
             return [make_proven(result, proofs[result.row], ids.get(result.row)) for result in held]
 
-        settled += rewrite_lease(ledger, frozen, ordinal, decide, what="resolve --from-events", clock=clock)
+        settled += rewrite_lease(ledger, frozen, ordinal, decide, what="resolve --from-events", gone=gone, clock=clock)
     return settled
 
 
@@ -105,58 +111,85 @@ def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clo
     for name in sorted(names):
         run = _find_doubtful(ledger, store, name, clock)
         try:
-            settled += 0 if run is None else settle_proven(ledger, open_run(run, store), clock=clock)
+            if run is not None:
+                gone = find_gone_owners(ledger, name, clock)
+                settled += settle_proven(ledger, open_run(run, store), gone=gone, clock=clock)
         except PausedError as error:
             log.warning("doubt.left", run=name, what=error.what, note="the next events, or mailrun resolve, settle it")
     return settled
 
 
 def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run | None:
-    """Return a run of which something can be settled; looks at little, so that it may be asked often."""
+    """Return a run of which something may be settled; looks at little, so that it may be asked often.
+
+    It watches nobody: by the wall clock it is told whom to watch, and no more.
+    """
     with ledger.read() as tx:
         run = runs.find_run(tx, name)
         live = workers.list_live_workers(tx, name, clock.now())
-        left_alone = [lease for lease in leases.list_begun(tx, name).get(name, ()) if lease.worker not in live]
-        doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or left_alone
+        begun = leases.list_begun(tx, name).get(name, ())
+        silent = {str(lease.worker) for lease in begun} - live
+        doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or silent
     if run is None or run.pruned_at is not None or not doubtful:
         return None
     folder = store.fetch(run.folder, frozen_only=True)
     frozen = FrozenRun(run, read_manifest(folder, run.manifest_digest, run.next_manifest_digest), folder, store)
-    doubt = list_doubt(ledger, frozen, clock.now())
+    doubt = list_doubt(ledger, frozen, silent, clock.now())
     rows = set(doubt.recipients["row"])
     with ledger.read() as tx:
         return run if any(read_proofs(tx, frozen, ordinal, rows) for ordinal in doubt.leases) else None
 
 
-def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, clock: Clock) -> int:
+def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: Collection[str], clock: Clock) -> int:
     """Treat recipients in doubt of whom no event came in time as the campaign says: held, or sent again.
+
+    Silence says something only where events have come that are younger: of a message that SES took after the call.
 
     Args:
         ledger: where.
         frozen: the run.
         after: how long events are awaited since the call.
+        gone: owners of leases that are certainly gone.
         clock: now.
 
     Returns:
         How many will be sent to again.
 
     Raises:
-        UsageError: no event of the run ever came, so that silence says nothing.
+        UsageError: of none of them such an event is known.
     """
     spec = load_campaign(frozen.folder / "campaign").spec
-    doubt = list_doubt(ledger, frozen, clock.now())
+    doubt = list_doubt(ledger, frozen, gone, clock.now())
     silent = doubt.recipients.filter(pl.col("at") <= clock.now() - after)
     if spec.delivery.in_doubt != "resend" or silent.is_empty():
         return 0
-    with ledger.read() as tx:
-        heard = feedback.sum_feedback(tx, frozen.run.name).get(Flag.PROVEN, 0)
-    if not heard:
+    heard = _find_last_taken(frozen.store, frozen.run.name, frozen.run.created_at)
+    told = silent.clear() if heard is None else silent.filter(pl.col("at") < heard)
+    if told.is_empty():
         raise UsageError(
-            f"no event of {frozen.run.name} ever came: silence says nothing about the {silent.height:,} in doubt",
+            f"no event of {frozen.run.name} came that is younger than the calls of the {silent.height:,} in doubt:"
+            " silence says nothing about them",
             where="--from-events",
             remedy="pull its events first (mailrun events pull), or decide yourself with --resend or --skip",
         )
-    chosen = silent.select(
+    chosen = told.select(
         "row", pl.lit(None, dtype=pl.String).alias("message_id"), pl.lit(None, dtype=pl.String).alias("address")
     )
-    return settle_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, clock=clock)
+    return settle_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, gone=gone, clock=clock)
+
+
+def _find_last_taken(store: Store, run: str, since: datetime) -> datetime | None:
+    """Find when SES took the youngest message of a run that an event tells of.
+
+    No event is older than its message: days are read from the last one, until no earlier one can tell of a younger.
+    """
+    last: datetime | None = None
+    for day in reversed([day for day in list_days(store) if day >= since.astimezone(UTC).date()]):
+        files = sorted(store.fetch(f"{EVENTS}/day={day.isoformat()}").glob("*.parquet"))
+        for file in files:  # a file at a time: memory stays flat
+            mine = pl.scan_parquet(file, glob=False, hive_partitioning=False).filter(pl.col("run") == run)
+            found: datetime | None = mine.select(pl.col("sent_at").max()).collect().item()
+            last = max(filter(None, (last, found)), default=None)
+        if last is not None and last.date() >= day:
+            break
+    return last

@@ -4,7 +4,7 @@ Settling opens the lease again under its next epoch, journals the person's word 
 it anew: the same records that a worker writes, in the same order, so that a crash on the way is nothing special.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,12 +65,25 @@ class _Known:
     results: dict[int, Result]
 
 
-def list_doubt(ledger: Ledger, frozen: FrozenRun, now: datetime) -> Doubt:
-    """Find every recipient that is in doubt."""
+def find_gone_owners(ledger: Ledger, run: str, clock: Clock) -> frozenset[str]:
+    """Find the workers that own leases of a run and are gone; one that lives is seen to within a second or two."""
+    with ledger.read() as tx:
+        begun = leases.list_begun(tx, run).get(run, ())
+    return workers.find_gone(ledger, {lease.worker for lease in begun if lease.worker is not None}, clock)
+
+
+def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: datetime) -> Doubt:
+    """Find every recipient that is in doubt.
+
+    Args:
+        ledger: where.
+        frozen: the run.
+        gone: owners of leases that are certainly gone (`find_gone_owners`); any other may still get its answers.
+        now: stands for the time of calls of which the ledger does not know it.
+    """
     name = frozen.run.name
     frames, in_flight, ordinals = [pl.DataFrame(schema=DOUBT_SCHEMA)], 0, []
     with ledger.read() as tx:
-        live = workers.list_live_workers(tx, name, now)
         for state in leases.list_leases(tx, name):
             if state.settlement is None and state.epoch == 0:
                 continue
@@ -78,12 +91,17 @@ def list_doubt(ledger: Ledger, frozen: FrozenRun, now: datetime) -> Doubt:
                 continue
             known = _read_known(tx, frozen, state, now)
             doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT]
-            if state.settlement is None and state.worker in live:
+            if not _is_left(state, gone):
                 in_flight += len(doubtful)
             elif doubtful:
                 ordinals.append(state.ordinal)
                 frames.append(_describe(doubtful, known.recipients))
     return Doubt(pl.concat(frames), in_flight, tuple(ordinals))
+
+
+def _is_left(state: LeaseState, gone: Collection[str]) -> bool:
+    """Tell whether a lease is settled, given back, or of a worker that is gone."""
+    return state.settlement is not None or state.worker is None or state.worker in gone
 
 
 def _describe(doubtful: list[Result], recipients: pl.DataFrame) -> pl.DataFrame:
@@ -96,12 +114,13 @@ def _describe(doubtful: list[Result], recipients: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def settle_doubt(
+def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners, when
     ledger: Ledger,
     frozen: FrozenRun,
     verdict: Verdict,
     *,
     chosen: pl.DataFrame | None,
+    gone: Collection[str],
     clock: Clock,
 ) -> int:
     """Settle recipients in doubt.
@@ -111,6 +130,7 @@ def settle_doubt(
         frozen: the run.
         verdict: the decision.
         chosen: a receiver's list (see receiver_lists) that names them by row or address; None takes all.
+        gone: owners of leases that are certainly gone.
         clock: when.
 
     Returns:
@@ -127,7 +147,7 @@ def settle_doubt(
             where="--resend",
             remedy="settle them with --sent or --skip",
         )
-    doubt = list_doubt(ledger, frozen, clock.now())
+    doubt = list_doubt(ledger, frozen, gone, clock.now())
     rows = _choose(doubt.recipients, chosen)
     known_ids = None if chosen is None else chosen.drop_nulls(["row", "message_id"]).select("row", "message_id")
     ids = {} if known_ids is None else dict(known_ids.iter_rows())
@@ -139,7 +159,7 @@ def settle_doubt(
         return [_rule(result, verdict, note, ids.get(result.row)) for result in doubtful]
 
     for ordinal in doubt.leases:
-        settled += rewrite_lease(ledger, frozen, ordinal, decide, what=f"resolve --{verdict}", clock=clock)
+        settled += rewrite_lease(ledger, frozen, ordinal, decide, what=f"resolve --{verdict}", gone=gone, clock=clock)
     return settled
 
 
@@ -168,7 +188,7 @@ def _rule(result: Result, verdict: Verdict, note: str, message_id: str | None) -
             return result._replace(outcome=Outcome.FAILED, error=f"{note}; it was in doubt: {result.error}")
 
 
-def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> int:
+def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], clock: Clock) -> int:
     """After a restore: learn from the store what the ledger does not know, and hold in doubt what nobody knows.
 
     Of a lease whose outcomes the store has, they are taken over. Of any other that was worked on after the backup,
@@ -189,8 +209,9 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, clock: Clock) -> in
         held += len(unknown)
         return [Result(row, Outcome.IN_DOUBT, None, RESTORED_DETAIL, now, 1) for row in unknown]
 
+    what = "resolve --after-restore"
     for ordinal, epoch in sorted(find_ahead(ledger, frozen.run, frozen.store).items()):
-        rewrite_lease(ledger, frozen, ordinal, decide, what="resolve --after-restore", clock=clock, above=epoch)
+        rewrite_lease(ledger, frozen, ordinal, decide, what=what, gone=gone, clock=clock, above=epoch)
     with ledger.write() as tx:
         runs.clear_suspicion(tx, frozen.run.name)
     return held
@@ -216,6 +237,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
     decide: Callable[[_Known], list[Result]],
     *,
     what: str,
+    gone: Collection[str],
     clock: Clock,
     above: int = 0,
 ) -> int:
@@ -227,6 +249,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
         ordinal: the lease.
         decide: says what becomes of rows; others keep what they have.
         what: the command, for the record.
+        gone: owners of leases that are certainly gone.
         clock: when.
         above: an epoch that the new one must be greater than.
 
@@ -234,7 +257,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
         How many rows were decided.
 
     Raises:
-        PausedError: somebody else changed the lease at the same moment; nothing was recorded.
+        PausedError: somebody else changed the lease at the same moment, or works on it; nothing was recorded.
     """
     name, now = frozen.run.name, clock.now()
     with ledger.write() as tx:
@@ -243,7 +266,8 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
         decided = decide(known)
         if not decided and not above:
             return 0
-        lease = leases.reopen_lease(tx, name, state, epoch=max(state.epoch, above) + 1)
+        left = _is_left(state, gone)  # a worker may have taken it since
+        lease = leases.reopen_lease(tx, name, state, epoch=max(state.epoch, above) + 1) if left else None
         if lease is None:
             raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="try again")
         kept = known.results.values() if state.settlement is not None else ()

@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, insert, select, text
-from support.clock import START
+from support.clock import START, VirtualClock
 from support.postgres import Cluster
 
 from engine.errors import ConfigurationError
@@ -350,6 +350,14 @@ def test_a_journal_is_read_in_order_of_commit_across_epochs(tx: Connection):
     assert leases.read_journal(tx, NAME, 0) == [b"a1", b"a2", b"a10", b"b1"]
 
 
+def test_a_journal_says_when_an_intent_was_recorded(tx: Connection):
+    lease, before = taken(tx, "a"), datetime.now(UTC).timestamp()
+    leases.append_journal(tx, lease, sequence=1, entries=b"[[1]]")
+    after = datetime.now(UTC).timestamp()
+    (at,) = leases.replay_lease(tx, NAME, 0).begun.values()
+    assert before - 0.002 <= at <= after  # SQLite's clock has milliseconds
+
+
 def test_settling_keeps_the_sums_drops_the_lease_s_journal_and_leaves_the_others_alone(tx: Connection):
     add_worker(tx, "a")
     first, second = taken(tx, "a"), taken(tx, "a")
@@ -472,6 +480,36 @@ def test_a_worker_lives_as_long_as_its_heartbeat_is_fresh_and_dies_without(tx: C
     assert workers.list_live_workers(tx, NAME, START + workers.ALIVE) == set()
     beat(tx, "me", START + timedelta(seconds=10))
     assert workers.list_live_workers(tx, NAME, START + workers.ALIVE) == {"me"}
+
+
+class Beating(VirtualClock):
+    """A clock; while it is waited for, some workers beat."""
+
+    def __init__(self, ledger: Ledger, *alive: str) -> None:
+        super().__init__()
+        self.ledger, self.alive = ledger, alive
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        with self.ledger.write() as tx:
+            for worker in self.alive:
+                beat(tx, worker)
+
+
+def test_who_is_gone_is_told_by_beats_that_are_watched_whatever_the_wall_clocks_say(ledger: Ledger):
+    with ledger.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2, 2, 2])
+        long_ago, ahead = START - timedelta(days=1), START + timedelta(days=1)
+        add_worker(tx, "its clock is behind", long_ago)
+        add_worker(tx, "dead, its clock is ahead", ahead)
+        add_worker(tx, "dead here", ahead, host=workers.describe_host(), process="1/0@another boot")
+    beating = Beating(ledger, "its clock is behind")
+    known = {"its clock is behind", "dead, its clock is ahead", "dead here", "swept"}
+    assert workers.find_gone(ledger, known, beating) == known - {"its clock is behind"}
+    assert beating.monotonic() < 1000.0 + 2 * workers.SILENCE_SECONDS
+    clock = Beating(ledger, "its clock is behind")
+    assert workers.find_gone(ledger, {"its clock is behind", "swept"}, clock) == {"swept"}
+    assert clock.monotonic() < 1000.0 + 2 * workers.HEARTBEAT_SECONDS  # who lives is seen to soon
 
 
 def test_a_pulse_tells_the_run_s_state_and_who_shares_the_account(tx: Connection):

@@ -3,11 +3,13 @@
 import gzip
 import json
 import random
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 from scenario.test_resolve import leave_in_doubt
+from sqlalchemy import select, update
 from support.events import make_event, make_event_of, make_mail, write_events
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world
@@ -16,6 +18,7 @@ from engine.delivery.concurrency import FEWEST
 from engine.feedback.volume import scan_events
 from engine.ledger.database import open_ledger
 from engine.ledger.journal import Outcome
+from engine.ledger.schema import journal_table
 from engine.ledger.suppressions import Suppression, iterate_suppressions
 from engine.store.folder import Store
 
@@ -208,6 +211,16 @@ def test_who_is_proven_is_not_sent_to_again_whatever_was_decided_before(tmp_path
         assert len(world.accepted()) == 300
 
 
+def pass_time(world: World, time: timedelta) -> None:
+    """Make what is in open leases' journals so much older."""
+    ledger, table = open_ledger(world.ledger_url), journal_table.c
+    with ledger.write() as tx:
+        for row in tx.execute(select(journal_table)).all():
+            mine = (table.lease == row.lease, table.epoch == row.epoch, table.sequence == row.sequence)
+            tx.execute(update(journal_table).where(*mine).values(at=row.at - time))
+    ledger.close()
+
+
 def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path):
     with open_world(tmp_path) as world:
         leave_in_doubt(world)
@@ -224,15 +237,23 @@ def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path)
         process.communicate()
         world.clear_faults()
         world.forget_workers()
+        pass_time(world, timedelta(minutes=31))
         early = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
         assert early.code == 64, "no event ever came: silence says nothing"
         assert "pull its events" in early.stderr
         known = world.accepted()[: 15 + FEWEST]
-        write_events(world.folder / "e.jsonl", [make_event_of(entry, "Send") for entry in known])
+        long_ago = datetime.fromisoformat(known[0]["at"]) - timedelta(hours=1)
+        old = make_mail(known[0]["message_id"], known[0]["to"][0], known[0]["tags"], at=long_ago.isoformat())
+        write_events(world.folder / "old.jsonl", [make_event("Send", old)])
+        world.run("events", "import", "old.jsonl")
+        early = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
+        assert early.code == 64, "what came is older than the calls: silence says nothing"
+        mails = [make_mail(e["message_id"], e["to"][0], e["tags"], at=e["at"]) for e in known]
+        write_events(world.folder / "e.jsonl", [make_event("Send", mail) for mail in mails])
         world.run("events", "import", "e.jsonl")
-        waiting = world.run("resolve", RUN, "--from-events", "--json")
-        assert (waiting.json["settled"], waiting.json["in_doubt"]) == (0, 5)  # 30 minutes are not over
-        silent = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
+        waiting = world.run("resolve", RUN, "--from-events", "--after", "1h", "--json")
+        assert (waiting.json["settled"], waiting.json["in_doubt"]) == (0, 5)  # the hour is not over
+        silent = world.run("resolve", RUN, "--from-events", "--json")
         assert (silent.json["settled"], silent.json["unsent"], silent.json["in_doubt"]) == (5, 5, 0)
         assert world.launch().json["sent"] == 20 + FEWEST
         assert len(world.accepted()) == 25 + FEWEST

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from support.clock import START, VirtualClock
 
 from engine.campaign.spec import load_campaign
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Intent, Outcome, Result, encode_entries
@@ -23,6 +23,7 @@ from engine.run.audit import Audit, audit_run
 from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
 from engine.run.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
 from engine.run.planning import FrozenRun, PlanRequest, open_run, publish_run, stage_run
+from engine.run.resolve import list_doubt, rewrite_lease
 from engine.store.folder import Store, digest_bytes
 
 NAME = "hello/test"
@@ -242,12 +243,31 @@ async def test_an_opened_lease_has_what_earlier_owners_recorded_and_holds_what_w
     recorder = Recorder(shop.ledger)
     opened = await open_lease(shop.take(), shop.frozen, recorder=recorder, resend_in_doubt=resend, clock=clock)
     await recorder.close()
-    held = {open_: Result(open_, Outcome.IN_DOUBT, None, CRASH_DETAIL, clock.now().timestamp(), 1)}
+    with shop.ledger.read() as tx:
+        begun = leases.replay_lease(tx, NAME, 0).begun  # by the ledger's clock
+    held = {open_: Result(open_, Outcome.IN_DOUBT, None, CRASH_DETAIL, begun[open_], 1)}
     assert opened.results == {done: sent(done)} | ({} if resend else held)
     left = [recipient.row for recipient in opened.left()]
     assert left[0] == (open_ if resend else fresh)
     assert len(left) == 250 - len(opened.results)
     assert not opened.complete
+
+
+def test_what_a_worker_that_is_not_certainly_gone_holds_is_neither_listed_nor_settled(shop: Shop, clock: VirtualClock):
+    shop.begin()
+    lease, row = shop.take(), shop.plan_rows()["row"].item(0)
+    with shop.ledger.write() as tx:
+        assert leases.append_journal(tx, lease, sequence=1, entries=encode_entries([Intent(row)]))
+    much_later = clock.now() + timedelta(days=1)  # by whatever wall clock
+    listed = list_doubt(shop.ledger, shop.frozen, set(), much_later)
+    assert (listed.recipients.height, listed.in_flight, listed.leases) == (0, 1, ())
+    found = list_doubt(shop.ledger, shop.frozen, {"me"}, much_later)
+    assert (found.recipients["row"].to_list(), found.in_flight, found.leases) == ([row], 0, (0,))
+    with shop.ledger.write() as tx:
+        assert leases.take_lease(tx, NAME, worker="successor", live=set())
+    resend = [Result(row, Outcome.UNSENT, None, None, 1.0, 1)]
+    with pytest.raises(PausedError, match="changed at this moment"):
+        rewrite_lease(shop.ledger, shop.frozen, 0, lambda _: resend, what="x", gone={"me"}, clock=clock)
 
 
 # -- accounts and audit ------------------------------------------------------------------------------------------------
