@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+MOST_CAP_DAYS = 366  # history is kept for so long
+
 
 class Section(BaseModel):
     """A table of campaign.toml: frozen, strictly typed, no unknown keys."""
@@ -130,4 +132,4 @@ class CapSpec(Section):
     """`[cap]`: how many messages anybody gets from all campaigns together."""
 
     messages: int = Field(ge=1, description="so many messages at most")
-    days: float = Field(gt=0, le=366, allow_inf_nan=False, description="in so many days")
+    days: float = Field(gt=0, le=MOST_CAP_DAYS, allow_inf_nan=False, description="in so many days")

@@ -72,11 +72,13 @@ class Wait(Age):
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
 def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
-    """Remove events, and the files of runs that ended, so long ago.
+    """Remove events, plans and previews, what was set aside, and the files of runs that ended, so long ago.
 
     The runs' counts stay, and their keys are never sent again.
     """
     from engine.cli.compose import open_place  # noqa: PLC0415
+    from engine.cli.inbounding import REFUSED  # noqa: PLC0415
+    from engine.feedback.volume import QUARANTINE  # noqa: PLC0415
     from engine.run import prune as pruning  # noqa: PLC0415
 
     with open_place(common) as place:
@@ -84,10 +86,16 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
         names = [run.name for run in prunable.runs]
         if names and not yes and sys.stdin.isatty():
             click.confirm(f"Remove the files of {len(names)} runs, {names[0]} the oldest?", abort=True, err=True)
-        days = pruning.prune(prunable, place.ledger, place.store, place.clock)
+        aside = (QUARANTINE, REFUSED)
+        pruned = pruning.prune(prunable, place.ledger, place.store, place.clock, aside=aside)
     if common.json:
-        print_json({"pruned": names, "events": [day.isoformat() for day in days]})
+        days = {"events": pruned.events, "history": pruned.history}
+        told = {name: [day.isoformat() for day in some] for name, some in days.items()}
+        print_json({"pruned": names, **told, "aside": pruned.aside, "removed": pruned.shelves})
     else:
         print_lines(*(f"pruned {name}" for name in names), f"{len(names)} runs pruned")
-        if days:
-            print_lines(f"events of {len(days)} days removed, {days[0]} the oldest")
+        for what, some in (("events", pruned.events), ("history", pruned.history)):
+            if some:
+                print_lines(f"{what} of {len(some)} days removed, {some[0]} the oldest")
+        print_lines(*([f"{pruned.aside} files that were set aside removed"] if pruned.aside else []))
+        print_lines(*(f"removed: {path}" for path in pruned.shelves))

@@ -25,11 +25,11 @@ from engine.run.forgotten import add_forgotten
 from engine.run.manifest import FILE, Manifest, encode_manifest
 from engine.run.open_lease import name_outcomes
 from engine.run.planning import FrozenRun, open_run
+from engine.run.preview import SHELVES
 from engine.store.folder import Store, digest_bytes, digest_file
 from engine.store.history import erase_from_history
 from engine.store.keys import FORGET_KEY, read_key
 
-_SHELVES = ("plans", "previews", "checks", "proofs")
 _KEPT = ("row", "reason")
 
 
@@ -202,7 +202,7 @@ def _named(frozen: FrozenRun, files: dict[str, tuple[str, str]]) -> set[str]:
 def _remove_shelves(store: Store, key: str) -> list[str]:
     """Plans and previews are made again at will: those that hold the person are removed whole."""
     removed = []
-    for shelf in _SHELVES:
+    for shelf in SHELVES:
         for folder in sorted((store.root / shelf).glob("*")):
             plan = folder / "plan"
             if any(_rows_of(path, key) for path in sorted(plan.glob("*.parquet"))):

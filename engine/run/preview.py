@@ -26,6 +26,7 @@ from engine.run.planning import PlanRequest, write_plan
 from engine.run.rendering import KILOBYTE, LeaseRenderer, Pick, Rendered, RenderJob, choose_processes, render_plan
 from engine.store.folder import Store, locked, translate_os_errors, write_file
 
+SHELVES = ("plans", "previews", "checks", "proofs")  # folders of the store, of this machine alone
 SAMPLES = 10
 RANDOM_PICKS = 3
 GALLERY = "gallery.html"
@@ -262,7 +263,7 @@ def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Pa
     Args:
         request: what to plan.
         store: where.
-        shelf: `plans`, `previews`, `checks` or `proofs`.
+        shelf: one of SHELVES.
 
     Returns:
         The manifest, and the folder.

@@ -3,26 +3,47 @@
 Of a run its counts stay for ever, and with them its key: it is never sent again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
+from engine.audience.spec import MOST_CAP_DAYS
 from engine.clock import Clock
 from engine.feedback.matching import remove_indexes
-from engine.feedback.volume import prune_events
+from engine.feedback.volume import QUARANTINE, prune_events
 from engine.ledger import feedback, leases, runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE
+from engine.run.preview import SHELVES
 from engine.store.folder import Store
+from engine.store.history import prune_history
 
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
-    """Runs whose files may go, the oldest first, and the day before which events may."""
+    """Runs whose files may go, the oldest first, and the time before which all else may."""
 
     runs: tuple[Run, ...]
-    events_before: date
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed beside the files of runs.
+
+    Attributes:
+        events: the days whose events were removed.
+        history: the days of which it is no longer known who got a message.
+        aside: how many files of what was set aside.
+        shelves: plans and previews of no run.
+    """
+
+    events: list[date]
+    history: list[date]
+    aside: int
+    shelves: list[str]
 
 
 def find_prunable(ledger: Ledger, *, older_than: timedelta, clock: Clock) -> Prunable:
@@ -31,14 +52,22 @@ def find_prunable(ledger: Ledger, *, older_than: timedelta, clock: Clock) -> Pru
     with ledger.read() as tx:
         ended = [r for r in runs.list_runs(tx) if r.state in runs.OVER and r.pruned_at is None]
     old = [run for run in ended if (run.finished_at or run.created_at) < limit]
-    return Prunable(tuple(reversed(old)), limit.date())
+    return Prunable(tuple(reversed(old)), limit)
 
 
-def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> list[date]:
+def prune(
+    prunable: Prunable, ledger: Ledger, store: Store, clock: Clock, *, aside: Iterable[str] = (QUARANTINE,)
+) -> Pruned:
     """Remove the runs' folders and their leases in the ledger; finishes what an earlier prune left half-way.
 
-    Returns:
-        The days whose events were removed.
+    Who got a message is kept for as long as any cap may look back, and so that who asks for no more is known.
+
+    Args:
+        prunable: what may go.
+        ledger: where the runs are.
+        store: where everything is.
+        clock: when.
+        aside: the store's folders of what could not be read.
 
     Raises:
         MailrunError: ledger or store could not be written; doing it again does the rest.
@@ -56,4 +85,27 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> lis
     for run in pruned:
         if store.read(f"{run.folder}/{FILE}") is not None:
             store.delete_folder(run.folder)
-    return prune_events(store, prunable.events_before)
+    longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
+    return Pruned(
+        events=prune_events(store, prunable.before.date()),
+        history=prune_history(store, min(prunable.before, longest).date()),
+        aside=sum(_prune_files(store, folder, prunable.before) for folder in aside),
+        shelves=_prune_shelves(store, prunable.before),
+    )
+
+
+def _prune_files(store: Store, folder: str, before: datetime) -> int:
+    old = store.list_older(folder, before)
+    for name in old:
+        store.delete(f"{folder}/{name}")
+    return len(old)
+
+
+def _prune_shelves(store: Store, before: datetime) -> list[str]:
+    """Remove plans and previews, which are made again at will; they are on this machine, also with a bucket."""
+    removed = []
+    for folder in sorted(folder for shelf in SHELVES for folder in (store.root / shelf).glob("*")):
+        if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < before.timestamp():
+            Store.delete_folder(store, folder.relative_to(store.root).as_posix())
+            removed.append(str(folder))
+    return removed

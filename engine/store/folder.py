@@ -12,6 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
@@ -84,6 +85,12 @@ class Store:
                 return {path.name for path in (self.root / folder).iterdir() if not path.name.startswith(".")}
             except FileNotFoundError:
                 return set()
+
+    def list_older(self, folder: str, before: datetime) -> set[str]:
+        """List the files of a folder that were last written before a time."""
+        with translate_os_errors(self.root / folder):
+            path, limit = self.root / folder, before.timestamp()
+            return {n for n in self.list_names(folder) if (path / n).is_file() and (path / n).stat().st_mtime < limit}
 
     def list_folders(self, folder: str) -> set[str]:
         """List the folders directly under a folder."""

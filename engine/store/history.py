@@ -65,3 +65,12 @@ def erase_from_history(store: Store, key: str) -> None:
             buffer = io.BytesIO()
             others.write_parquet(buffer)
             store.write(f"{HISTORY}/{path.relative_to(folder).as_posix()}", buffer.getvalue())
+
+
+def prune_history(store: Store, before: date) -> list[date]:
+    """Remove the history of days before a day; returns which."""
+    names = (name.removeprefix(_DAY) for name in store.list_folders(HISTORY) if name.startswith(_DAY))
+    old = sorted(day for name in names if (day := date.fromisoformat(name)) < before)
+    for day in old:
+        store.delete_folder(f"{HISTORY}/{_DAY}{day.isoformat()}")
+    return old

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ class S3Store(Store):
     def list_names(self, folder: str) -> set[str]:
         """List the objects directly under a folder."""
         return {key.rpartition("/")[2] for key in self._list(folder) if "/" not in key.removeprefix(f"{folder}/")}
+
+    def list_older(self, folder: str, before: datetime) -> set[str]:
+        """List the objects directly under a folder that were last written before a time."""
+        found: set[str] = set()
+        with self._translated(folder):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/", Delimiter="/"):
+                old = (item["Key"] for item in page.get("Contents", ()) if item["LastModified"] < before)
+                found |= {key.rpartition("/")[2] for key in old}
+        return found
 
     def list_folders(self, folder: str) -> set[str]:
         """List the prefixes directly under a folder."""

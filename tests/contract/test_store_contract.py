@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,12 @@ def test_a_run_is_launched_worked_on_and_audited_in_a_bucket(bucket: str, tmp_pa
         assert audited.json["store"] == f"s3://{s3.BUCKET}/{tmp_path.name}/runs/{RUN}"
         assert world.launch().code == 0
         assert len(world.accepted()) == 1200
+
+
+def test_files_are_known_by_when_they_were_written(store: Store):
+    store.write("aside/a", b"1")
+    store.write("aside/deeper/b", b"1")
+    now = datetime.now(UTC)
+    assert store.list_older("aside", now + timedelta(hours=1)) == {"a"}
+    assert store.list_older("aside", now - timedelta(hours=1)) == set()
+    assert store.list_older("nothing", now) == set()

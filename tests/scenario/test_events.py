@@ -294,7 +294,7 @@ def test_old_events_are_pruned_and_their_counts_stay(sent: World):
     write_events(sent.folder / "e.jsonl", [*old, make_event_of(entries[0], "Bounce", timestamp=entries[0]["at"])])
     sent.run("events", "import", "e.jsonl")
     pruned = sent.run("prune", "--older-than", "30d", "--yes", "--json").json
-    assert pruned == {"pruned": [], "events": ["2020-01-02"]}
+    assert (pruned["pruned"], pruned["events"]) == ([], ["2020-01-02"])
     assert read_events(sent)["kind"].to_list() == ["Bounce"]
     assert sent.run("prune", "--older-than", "0h", "--yes", "--json").json["pruned"] == [RUN]
     told = sent.run("status", RUN, "--json").json

@@ -1,5 +1,10 @@
 """A person who was forgotten is nowhere any more, stays suppressed, and the accounts stay balanced."""
 
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import polars as pl
 from support.world import RUN, World
 
@@ -89,9 +94,10 @@ def test_what_is_no_address_is_refused(world: World):
 def test_pruned_runs_lose_their_files_and_keep_their_counts_and_their_key(world: World):
     world.write_people(300)
     sent = world.launch().json
-    assert world.run("prune", "--older-than", "90d", "--yes", "--json").json == {"pruned": [], "events": []}
+    nothing = {"pruned": [], "events": [], "history": [], "aside": 0, "removed": []}
+    assert world.run("prune", "--older-than", "90d", "--yes", "--json").json == nothing
     pruned = world.run("prune", "--older-than", "0d", "--yes", "--json")
-    assert pruned.json == {"pruned": [RUN], "events": []}, pruned.stderr
+    assert pruned.json == nothing | {"pruned": [RUN]}, pruned.stderr
     assert not world.run_folder.exists()
     status = world.run("status", RUN, "--json").json
     assert {k: status[k] for k in ("accepted", "sent", "balanced")} == {
@@ -103,3 +109,35 @@ def test_pruned_runs_lose_their_files_and_keep_their_counts_and_their_key(world:
     assert audited.code == 64
     assert "were pruned" in audited.stderr
     assert world.run("prune", "--older-than", "soon").code == 64
+
+
+def test_what_nobody_needs_any_more_is_pruned_wherever_it_stands(world: World):
+    world.write_people(20)
+    assert world.run("preview", "hello").code == 0
+    assert world.launch().code == 0
+    store = world.folder / ".mailrun"
+    (today,) = (store / "history").iterdir()
+    old_day, kept_day = (
+        today.with_name(f"day={datetime.now(UTC).date() - timedelta(days=days)}") for days in (367, 365)
+    )
+    for day in (old_day, kept_day):
+        shutil.copytree(today, day)
+    for folder in ("events/quarantine", "inbound-refused"):
+        (store / folder).mkdir(parents=True)
+        for name in ("old", "new"):
+            (store / folder / f"{name}.json").write_text("person7@example.com")
+        age(store / folder / "old.json")
+    assert world.run("prune", "--older-than", "90d", "--yes", "--json").json["removed"] == []
+    age(store / "previews" / "hello")
+    again = world.run("prune", "--older-than", "90d", "--yes", "--json").json
+    assert (again["removed"], again["aside"]) == ([str(store / "previews" / "hello")], 0)
+    assert not (store / "previews" / "hello").exists()
+    assert {path.name for path in (store / "history").iterdir()} == {kept_day.name, today.name}
+    assert [path.name for path in (store / "events/quarantine").iterdir()] == ["new.json"]
+    assert [path.name for path in (store / "inbound-refused").iterdir()] == ["new.json"]
+
+
+def age(path: Path) -> None:
+    """Make a file or folder, and what is in it, as old as the epoch."""
+    for each in (path, *path.rglob("*")):
+        os.utime(each, (0, 0))
