@@ -122,12 +122,17 @@ def hold_run(tx: Connection, name: str, *, who: str, reason: str) -> bool:
     return held.rowcount == 1
 
 
-def continue_run(tx: Connection, name: str) -> bool:
-    """Let a paused run go on; False where it is not paused."""
+def continue_run(tx: Connection, name: str, now: datetime) -> bool:
+    """Let a paused run go on; False where it is not paused. One that was paused before it began begins now."""
     continued = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state == RunState.PAUSED)
-        .values(state=RunState.SENDING, reason=None, paused_by=None)
+        .values(
+            state=RunState.SENDING,
+            reason=None,
+            paused_by=None,
+            started_at=func.coalesce(run_table.c.started_at, literal(now, Timestamp)),
+        )
     )
     return continued.rowcount == 1
 

@@ -35,7 +35,7 @@ def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 
     Where the guard did, what has come back until now is seen, and does not pause the run, or others, again.
     """
-    return _decide(ledger, name, "resume", clock, lambda tx: runs.continue_run(tx, name), "")
+    return _decide(ledger, name, "resume", clock, lambda tx: runs.continue_run(tx, name, clock.now()), "")
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
@@ -46,7 +46,7 @@ def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 
     def act(tx: Connection) -> bool:
         if require_run(tx, name).paused_by in (None, runs.GUARD):
-            runs.continue_run(tx, name)
+            runs.continue_run(tx, name, clock.now())
         return True
 
     return _decide(ledger, name, APPROVED, clock, act, "")

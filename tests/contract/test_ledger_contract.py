@@ -447,13 +447,26 @@ def test_a_run_is_paused_resumed_and_cancelled_by_people(tx: Connection):
     assert runs.hold_run(tx, NAME, who="ann@desk", reason="wrong price")
     runs.start_run(tx, NAME, START)  # a pod that starts again does not undo it
     assert (find(tx).state, find(tx).paused_by) == (RunState.PAUSED, "ann@desk")
-    assert runs.continue_run(tx, NAME)
-    assert not runs.continue_run(tx, NAME)
+    assert runs.continue_run(tx, NAME, START)
+    assert not runs.continue_run(tx, NAME, START)
     assert (find(tx).state, find(tx).paused_by, find(tx).reason) == (RunState.SENDING, None, None)
     assert runs.cancel_run(tx, NAME, reason="called off", now=START)
     assert not runs.hold_run(tx, NAME, who="ann@desk", reason="too late")
     assert not runs.cancel_run(tx, NAME, reason="again", now=START)
     assert (find(tx).state, find(tx).reason) == (RunState.CANCELLED, "called off")
+
+
+def test_a_run_that_was_paused_before_it_began_begins_when_it_goes_on(tx: Connection):
+    runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
+    runs.hold_run(tx, "other/1", who="ann@desk", reason="wait")
+    for hours in (1, 2):  # the first time stays
+        later = START + timedelta(hours=hours)
+        runs.start_run(tx, "other/1", later)  # a worker that waits for the person
+        runs.continue_run(tx, "other/1", later)
+        runs.hold_run(tx, "other/1", who="ann@desk", reason="wait again")
+    other = runs.find_run(tx, "other/1")
+    assert other is not None
+    assert other.started_at == START + timedelta(hours=1)
 
 
 def test_what_remains_of_pruned_leases_are_their_sums(tx: Connection):
