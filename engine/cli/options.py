@@ -89,3 +89,19 @@ def _apply(options: Sequence[Callable[[Command], Command]], command: Command) ->
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def alternative(flag: str, name: str, *, help: str) -> Callable[[Command], Command]:  # noqa: A002 - as click calls it
+    """Give a command a flag that sets `name` to its own word, and goes with no other flag of that name."""
+    word = flag.removeprefix("--")
+
+    def choose(context: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+        chosen = context.params.setdefault(name, None)
+        if value and chosen is not None:
+            raise click.UsageError(f"--{chosen} and {flag} exclude each other: give one of them")
+        if value:
+            context.params[name] = word
+
+    return click.option(
+        flag, f"{name}_{word.replace('-', '_')}", is_flag=True, expose_value=False, callback=choose, help=help
+    )

@@ -6,24 +6,22 @@ from pathlib import Path
 import click
 
 from engine.cli.keeping import Wait
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, alternative, common_options
 
 
 @click.command()
 @click.argument("run")
-@click.option("--sent", "verdict", flag_value="sent", help="They arrived: count them as sent.")
-@click.option("--resend", "verdict", flag_value="resend", help="Send to them again; some may get a second copy.")
-@click.option("--skip", "verdict", flag_value="skip", help="Never send to them; they count as failed.")
-@click.option(
+@alternative("--sent", "verdict", help="They arrived: count them as sent.")
+@alternative("--resend", "verdict", help="Send to them again; some may get a second copy.")
+@alternative("--skip", "verdict", help="Never send to them; they count as failed.")
+@alternative(
     "--after-restore",
     "verdict",
-    flag_value="after-restore",
     help="The ledger was restored: hold in doubt what it cannot know.",
 )
-@click.option(
+@alternative(
     "--from-events",
     "verdict",
-    flag_value="from-events",
     help="Settle those whom events prove; the silent ones as the campaign's in_doubt says.",
 )
 @click.option(

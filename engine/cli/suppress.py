@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, alternative, common_options
 
 REASONS = ("complaint", "bounce", "soft_bounces", "provider", "unsubscribe", "manual")
 _TOPIC = click.option("--topic", default=None, metavar="TOPIC", help="Of this topic alone; without it, of all mail.")
@@ -100,8 +100,8 @@ def export(file: Path, common: Common, **filters: Any) -> int:
 
 
 @suppress.command()
-@click.option("--pull", "direction", flag_value="pull", help="Only from the account.")
-@click.option("--push", "direction", flag_value="push", help="Only to the account.")
+@alternative("--pull", "direction", help="Only from the account.")
+@alternative("--push", "direction", help="Only to the account.")
 @click.option("--full", is_flag=True, help="List everything there, whenever it was changed, and report what differs.")
 @click.option("--bucket", metavar="s3://BUCKET/PREFIX", help="For import jobs, where more than --most are to be told.")
 @click.option(

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 import structlog
+from click.testing import CliRunner
 from support.clock import START
 
 from engine.cli.main import cli, main
@@ -164,6 +165,21 @@ def test_an_unknown_option_names_the_command_and_its_help(
     told = capsys.readouterr().err
     assert "--what" in told
     assert "fail --help" in told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("resolve", "hello/test", "--sent", "--resend"),
+        ("resolve", "hello/test", "--from-events", "--after-restore"),
+        ("suppress", "sync", "--pull", "--push"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused_together(arguments: tuple[str, ...]):
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code != 0
+    assert "exclude each other" in refused.output
+    assert all(flag in refused.output for flag in arguments[2:])
 
 
 def test_an_error_without_a_place_says_nothing_of_one():
