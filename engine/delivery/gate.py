@@ -61,7 +61,6 @@ class Gate:
         self.pacer = pacer
         self.admitted = 0
         self.held = False  # a person paused the run: everybody waits here
-        self.aside = False  # as many as the rate bears send already
         self.tell_rest: Rest = _rest_alone
         self._clock = clock
         self._stop = stop
@@ -85,7 +84,6 @@ class Gate:
             while not self._stop.requested:
                 if self.held:
                     await self.rest()
-                if self.held or self.aside:
                     await self._stop.wait(HELD_LOOK_SECONDS)
                     continue
                 now = self._clock.monotonic()
@@ -93,14 +91,16 @@ class Gate:
                     await self._stop.wait(self._held_until - now)
                     continue
                 closed = next((limit for limit in self._limits if not limit.is_open(recipients)), None)
-                if closed is not None:
-                    if closed.rests:
-                        await self.rest()
+                if closed is not None and closed.rests:
+                    await self.rest()
                     await closed.wait(recipients)
                     continue
-                if self._resting:  # the others must see it first
+                if self._resting:  # the others must see it first; and whoever rests learns nothing of a budget
                     self._resting = False
                     await self.tell_rest(resting=False)
+                    continue
+                if closed is not None:
+                    await closed.wait(recipients)
                     continue
                 seconds = self.pacer.take(recipients, now)
                 if seconds == 0.0:
@@ -134,6 +134,6 @@ class Gate:
         """Admit nobody for a while: other workers must first see that there is one more."""
         self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
 
-    def set_ceiling(self, ceiling: float, *, workers: int = 1) -> None:
-        """Take over the rate of this worker, in recipients a second, and how many share the whole."""
-        self.pacer.set_ceiling(ceiling, self._clock.monotonic(), workers=workers)
+    def set_ceiling(self, ceiling: float) -> None:
+        """Take over the rate of this worker, in recipients a second."""
+        self.pacer.set_ceiling(ceiling, self._clock.monotonic())

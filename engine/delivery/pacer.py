@@ -2,8 +2,7 @@
 
 Tokens are recipients. They accrue at the limit, up to one and a tenth of a second's worth: enough to make up for a late
 wake-up of the event loop, so little that a sliding second never holds more than 1.1 seconds' worth and one, and that a
-process that slept for a minute wakes without a burst. Workers that share a rate share that one as well, or each of them
-would add its own: so many as find_most_workers tells are within the same bound together, whatever their phases.
+process that slept for a minute wakes without a burst.
 
 SES answers 429 where it allows less than it says, for instance because others send too. The limit then follows the
 curve of CUBIC (RFC 9438), with the limit in the place of the window:
@@ -26,16 +25,6 @@ THROTTLE_ECHO_SECONDS = 1.0  # replies to calls that were under way when the lim
 FLOOR = 0.05  # of the ceiling: probing never stops altogether
 _GRAIN = 1e-6  # of a token: what rounding of times may lose
 SPREAD = 0.2  # how far the paces of workers differ
-LATE_SECONDS = 0.05  # what a bucket must hold beyond one token, or a late wake-up loses part of the rate
-
-
-def find_most_workers(rate: float) -> int:
-    """Tell how many workers may share a rate so that their buckets hold one and a tenth of a second's worth together.
-
-    Args:
-        rate: recipients a second, of all together.
-    """
-    return 1 + int(rate * (BURST_SECONDS - LATE_SECONDS))
 
 
 @dataclass(slots=True)
@@ -46,13 +35,11 @@ class Pacer:
         ceiling: recipients a second that this worker may send.
         now: monotonic time, in seconds.
         jitter: from 0 to 1, drawn once a worker: its pace of recovery.
-        workers: how many share the rate, this one included.
     """
 
     ceiling: float
     now: float
     jitter: float = 0.5
-    workers: int = 1
     limit: float = 0.0
     throttles: int = 0
     _tokens: float = 0.0
@@ -66,7 +53,7 @@ class Pacer:
 
     @property
     def _capacity(self) -> float:
-        return max(1.0 + self.limit * LATE_SECONDS, 1.0 / self.workers + self.limit * BURST_SECONDS)
+        return 1.0 + self.limit * BURST_SECONDS
 
     @property
     def _pace(self) -> float:
@@ -89,13 +76,13 @@ class Pacer:
             return 0.0
         return (needed - self._tokens) / self.limit
 
-    def set_ceiling(self, ceiling: float, now: float, *, workers: int = 1) -> None:
+    def set_ceiling(self, ceiling: float, now: float) -> None:
         """Take over a new ceiling: the quota was read again, or the rate is shared with more or fewer workers.
 
         What was learned from throttles is kept as a share of the ceiling.
         """
         self._advance(now)
-        self.ceiling, self.workers = ceiling, workers
+        self.ceiling = ceiling
         self.limit = ceiling * self._share(now)
         self._tokens = min(self._tokens, self._capacity)
 

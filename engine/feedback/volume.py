@@ -8,6 +8,7 @@ import io
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 from hashlib import blake2b
+from pathlib import Path
 
 import orjson
 import polars as pl
@@ -79,7 +80,19 @@ def _scan_day(store: Store, day: date) -> pl.LazyFrame:
     files = sorted(store.fetch(f"{EVENTS}/{_DAY}{day.isoformat()}").glob("*.parquet"))
     if not files:
         return pl.LazyFrame(schema=EVENT_SCHEMA)
-    return pl.scan_parquet(files, glob=False, hive_partitioning=False).select(*EVENT_SCHEMA)
+    return _scan(files)
+
+
+def _scan(files: list[Path]) -> pl.LazyFrame:
+    """Read files of events; older ones have fewer columns."""
+    return pl.scan_parquet(
+        files,
+        schema=EVENT_SCHEMA,
+        missing_columns="insert",
+        extra_columns="ignore",
+        glob=False,
+        hive_partitioning=False,
+    )
 
 
 def find_message_ids(store: Store, run: str, rows: Collection[int], since: datetime) -> dict[int, str]:
@@ -126,7 +139,7 @@ def erase_from_events(store: Store, key: str) -> int:
     for day in list_days(store):
         name = f"{EVENTS}/{_DAY}{day.isoformat()}"
         for path in sorted(store.fetch(name).glob("*.parquet")):
-            events = pl.read_parquet(path, hive_partitioning=False)
+            events = _scan([path]).collect()
             theirs = (events["key"] == key) | (events["sent_to"].str.to_lowercase() == key)
             if hits := int(theirs.fill_null(value=False).sum()):
                 buffer = io.BytesIO()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.others import OtherSenders
-from engine.delivery.pacer import FLOOR, find_most_workers
+from engine.delivery.pacer import FLOOR
 
 # SentLast24Hours lags, nobody says how much. What went out since then may not be in it yet.
 QUOTA_LAG_SECONDS = 120.0
@@ -19,17 +19,15 @@ class Limits:
         quota: the account's, as read last.
         spec: the campaign's own bounds.
         now: monotonic time of that reading.
-        workers: how many share the account's rate, this one included.
-        contenders: how many have something to send and share the quota: those that stand aside as well.
-        silent: this worker rests or stands aside, so its own count says nothing of the others'.
+        workers: how many share the account, this one included.
+        resting: this worker leaves its part to the others, so its own count says nothing of theirs.
     """
 
     quota: Quota
     spec: CampaignSpec
     now: float
     workers: int = 1
-    contenders: int = 1
-    silent: bool = False
+    resting: bool = False
     others: OtherSenders = field(default_factory=OtherSenders)
     _left: float | None = None
     _recent: list[tuple[float, int]] = field(default_factory=list)
@@ -48,11 +46,6 @@ class Limits:
         return min(shared, left_by_others, delivery.max_rate or shared)
 
     @property
-    def most_workers(self) -> int:
-        """How many workers the account's rate bears: more than that and their buckets hold too much together."""
-        return find_most_workers(self.quota.max_send_rate)
-
-    @property
     def ceiling(self) -> float:
         """Recipients a second for this worker."""
         return self.rate / self.workers
@@ -60,22 +53,20 @@ class Limits:
     @property
     def left_24_hours(self) -> float | None:
         """Recipients that this worker may still send to now; None is unlimited."""
-        return None if self._left is None else self._left / self.contenders
+        return None if self._left is None else self._left / self.workers
 
-    def share(self, workers: int, contenders: int) -> None:
+    def share(self, workers: int) -> None:
         """Divide among more or fewer workers.
 
         What all of them send is this one's count times their number, which holds only while that number does.
         """
-        if workers != self.workers:
-            self.others.begin_anew()
-        self.workers, self.contenders = workers, contenders
+        self.workers = workers
+        self.others.begin_anew()
 
-    def hush(self, *, silent: bool) -> None:
-        """Say whether this worker rests or stands aside."""
-        if silent is not self.silent:
-            self.others.begin_anew()
-        self.silent = silent
+    def rest(self, *, resting: bool) -> None:
+        """Leave this worker's part to the others, or claim it again."""
+        self.resting = resting
+        self.others.begin_anew()
 
     def take_over(self, quota: Quota, *, admitted: int, left: float | None, now: float) -> None:
         """Take over the quota as read again.
@@ -87,7 +78,7 @@ class Limits:
             now: monotonic time.
         """
         self.quota = quota
-        if not self.silent:
+        if not self.resting:
             self.others.observe(sent_24_hours=quota.sent_24_hours, own=admitted * self.workers, now=now)
         self._recent.append((now, admitted))
         while len(self._recent) > 1 and self._recent[1][0] <= now - QUOTA_LAG_SECONDS:
@@ -96,7 +87,7 @@ class Limits:
         if told is None:
             self._left = None
             return
-        counted = told if left is None else left * self.contenders
+        counted = told if left is None else left * self.workers
         # What rolled out of the day is free again, but our latest may not be counted yet.
-        surely_free = 0.0 if self.silent else told - (admitted - self._recent[0][1]) * self.workers
+        surely_free = told - (admitted - self._recent[0][1]) * self.workers
         self._left = max(0.0, min(told, max(counted, surely_free)))

@@ -104,8 +104,12 @@ def _prune_files(store: Store, folder: str, before: datetime) -> int:
 def _prune_shelves(store: Store, before: datetime) -> list[str]:
     """Remove plans and previews, which are made again at will; they are on this machine, also with a bucket."""
     removed = []
-    for folder in sorted(folder for shelf in SHELVES for folder in (store.root / shelf).glob("*")):
-        if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < before.timestamp():
+    for folder in sorted(folder for shelf in SHELVES for folder in (store.root / shelf).glob("*/")):
+        try:
+            written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except FileNotFoundError:  # it is being made anew
+            continue
+        if written < before.timestamp():
             Store.delete_folder(store, folder.relative_to(store.root).as_posix())
             removed.append(str(folder))
     return removed

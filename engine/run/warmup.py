@@ -48,13 +48,11 @@ class _Sender:
     """Whom a run sends as.
 
     Attributes:
-        domain: of `from`.
         configuration_set: through which it goes.
         warms_up: its campaign has `[warmup]`.
         is_trial: SES never sees what it sends.
     """
 
-    domain: str
     configuration_set: str | None
     warms_up: bool
     is_trial: bool
@@ -77,10 +75,10 @@ def read_warmup(tx: Connection, store: Store, spec: CampaignSpec, now: datetime,
     same: list[Run] = []
     begun = [local.date()]
     for other in runs.list_runs(tx):
-        sender = _read_sender(other, store) if other.started_at else None
+        sender = _read_sender(other, store, domain) if other.started_at else None
         if sender is None or other.started_at is None or (sender.is_trial and other.name != run):
             continue
-        if (sender.domain, sender.configuration_set) == (domain, through):
+        if sender.configuration_set == through:
             same.append(other)
             begun += [other.started_at.astimezone(spec.window.zone).date()] if sender.warms_up else []
     number = (local.date() - min(begun)).days + 1
@@ -90,15 +88,16 @@ def read_warmup(tx: Connection, store: Store, spec: CampaignSpec, now: datetime,
     return WarmupDay(number, cap, used)
 
 
-def _read_sender(run: Run, store: Store) -> _Sender | None:
-    """Read whom a run sends as; a run that cannot be read counts for nobody."""
+def _read_sender(run: Run, store: Store, domain: str) -> _Sender | None:
+    """Read how a run sends from a domain; None from another, or where it cannot be read."""
     try:
         data = store.read(f"{run.folder}/campaign/campaign.toml") or b""
         document = tomllib.loads(data.decode("utf-8-sig"))
+        if domain_of(parse_mailbox(document["from"]).address) != domain:
+            return None
         frozen = orjson.loads(store.read(f"{run.folder}/{manifest.FILE}") or b"{}")
         delivery = document.get("delivery", {})
         return _Sender(
-            domain=domain_of(parse_mailbox(document["from"]).address),
             configuration_set=delivery.get("configuration_set"),
             warms_up="warmup" in document,
             is_trial=run.sandbox or (frozen.get("transport") or delivery.get("transport")) == "outbox",

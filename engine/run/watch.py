@@ -17,7 +17,7 @@ from engine.delivery.interleaving import DomainCap
 from engine.delivery.send_limits import Budget
 from engine.delivery.stop import StopCause, StopReason
 from engine.errors import MailrunError, ServiceError
-from engine.ledger import leases, runs, turns, workers
+from engine.ledger import leases, runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
 from engine.ledger.workers import Liveness, Pulse
@@ -33,7 +33,6 @@ QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for t
 ADJUST_SECONDS = 0.5
 LAG_SECONDS = 0.05  # between two looks at the event loop's lag
 PULSE_SECONDS = 5.0
-SEEN_SECONDS = workers.HEARTBEAT_SECONDS * 1.5  # by then every worker has seen that one more sends
 RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
 
 log = structlog.get_logger()
@@ -66,7 +65,6 @@ class Watch:
     _quota: Budget = field(init=False)
     _warmup: Budget = field(init=False)
     _warmup_day: WarmupDay | None = None
-    _resting: bool = False
     _deals_anew: bool = True  # this worker's part of the day's cap is what the ledger says, not what it counts itself
     _whole_caps: Mapping[str, float] = field(init=False)
     _enforcement: str | None = None
@@ -90,8 +88,9 @@ class Watch:
             runs.start_run(tx, self.run, now)
 
         await self.recorder.transact(begin)
-        if await self._beat() > 1:
-            self._gate.hold(SEEN_SECONDS)
+        await self._beat()
+        if self.limits.workers > 1:
+            self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
 
     async def beat_for_ever(self) -> None:
         """Say that the worker lives, and learn who else does."""
@@ -99,14 +98,13 @@ class Watch:
             await self.sending.clock.sleep(workers.HEARTBEAT_SECONDS)
             await self._beat()
 
-    async def _beat(self) -> int:
-        """Say that the worker lives and obey what is found; returns how many have something to send."""
+    async def _beat(self) -> None:
         clock, account = self.sending.clock, self.sending.account
         now, monotonic = clock.now(), clock.monotonic()
 
         canary = self.canary
 
-        def beat(tx: Connection) -> tuple[Pulse, set[str], Evidence, State | None]:
+        def beat(tx: Connection) -> tuple[Pulse, Evidence, State | None]:
             pulse = workers.beat(
                 tx,
                 self.worker_id,
@@ -115,30 +113,18 @@ class Watch:
                 now=now,
                 monotonic=monotonic,
                 liveness=self.liveness,
-                shares=not self._resting,
+                shares=not self.limits.resting,
             )
             state = canary.read(tx, now) if canary is not None else None
-            live = self.liveness.list_live(tx, monotonic, account=account)
-            senders = turns.choose_senders(tx, live, self.limits.most_workers)
-            return pulse, senders, self.events.read(tx, now, monotonic), state
+            return pulse, self.events.read(tx, now, monotonic), state
 
-        pulse, senders, evidence, state = await self.recorder.transact(beat)
+        pulse, evidence, state = await self.recorder.transact(beat)
         self._obey(pulse)
         self._guard(evidence)
         if canary is not None and state is not None:
             await self._look_at_canary(canary, state, now)
-        self._take_turn(sends=self.worker_id in senders)
-        self._share(max(1, len(senders)), pulse.workers_on_account)
-        return pulse.workers_on_account
-
-    def _take_turn(self, *, sends: bool) -> None:
-        """Stand aside where the rate bears no more workers, or send once all have seen it."""
-        self.limits.hush(silent=not sends)
-        aside = not sends and not self._resting
-        if self._gate.aside and not aside:
-            self._gate.hold(SEEN_SECONDS)
-            self._deal_anew()
-        self._gate.aside = aside
+        if pulse.workers_on_account != self.limits.workers:
+            await self._share(pulse.workers_on_account)
 
     def _obey(self, pulse: Pulse) -> None:
         """Wait where a person paused the run, end where it is over or mailrun itself paused it."""
@@ -172,37 +158,31 @@ class Watch:
         elif canary.is_due(state, now):
             await self.recorder.transact(lambda tx: canary.record_passed(tx, now))
 
-    def _share(self, count: int, contenders: int) -> None:
-        """Divide rate and caps among those that send, and the quota among all that have something to send."""
-        before, contended = self.limits.workers, self.limits.contenders
-        if (count, contenders) == (before, contended):
-            return
-        self.limits.share(count, contenders)
-        self._gate.set_ceiling(self.limits.ceiling, workers=self.limits.workers)
+    async def _share(self, count: int) -> None:
+        """Divide rate, caps and what is left among more or fewer workers."""
+        before = self.limits.workers
+        self.limits.share(count)
+        self._gate.set_ceiling(self.limits.ceiling)
         for domain, rate in self._whole_caps.items():
             self.caps[domain].rate = rate / count
         if self._quota.left is not None:
-            self._quota.left *= contended / contenders
+            self._quota.left *= before / count
         # A worker that left may have used its part: only who is alone may take all that is left of the day.
-        self._deals_anew |= count == 1 < before
+        self._deals_anew |= count == 1
         if self._warmup.left is not None:
             self._warmup.left *= min(1.0, before / count)
         log.info("worker.shares", workers=count, rate=round(self.limits.ceiling, 2))
 
-    def _deal_anew(self) -> None:
-        """Read this worker's part of the warm-up's day before it goes on: others may have used it."""
-        if self._warmup.left is not None:
-            self._deals_anew, self._warmup.left = True, 0.0
-
     async def rest(self, *, resting: bool) -> None:
         """Leave this worker's part of the rate to the others while it has nothing to send, or claim it again."""
-        if resting is self._resting:
+        if resting is self.limits.resting:
             return
-        self._resting = resting
-        if not resting:
-            self._deal_anew()
-        if await self._beat() > 1 and not resting:
-            self._gate.hold(SEEN_SECONDS)
+        self.limits.rest(resting=resting)
+        if not resting and self._warmup.left is not None:  # others may have taken its part
+            self._deals_anew, self._warmup.left = True, 0.0
+        await self._beat()
+        if not resting and self.limits.workers > 1:
+            self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
 
     async def refresh_for_ever(self) -> None:
         """Read the account's limits again and again."""
@@ -229,7 +209,7 @@ class Watch:
             quota, admitted=self._gate.admitted, left=self._quota.left, now=self.sending.clock.monotonic()
         )
         self._quota.left = self.limits.left_24_hours
-        self._gate.set_ceiling(self.limits.ceiling, workers=self.limits.workers)
+        self._gate.set_ceiling(self.limits.ceiling)
         if self.limits.rate != known:
             log.info("rate.changed", rate=round(self.limits.rate, 2), others=round(self.limits.others.rate, 2))
 
@@ -276,6 +256,11 @@ class Watch:
     def describe_warmup(self) -> StopReason:
         """Say why the warm-up ends this run for today."""
         day = self._warmup_day
+        if day is not None and day.left is not None and day.left >= self.limits.workers:
+            text = (
+                f"a worker has used its part of day {day.number} of the warm-up: {day.left:,} of {day.cap:,} are left"
+            )
+            return StopReason(StopCause.PAUSED, text, "launch again for what is left of it")
         text = "" if day is None else f"day {day.number} of the warm-up has its {day.cap:,} recipients"
         return StopReason(StopCause.PAUSED, text, "launch again tomorrow for the rest")
 
@@ -301,7 +286,7 @@ class Watch:
     async def _tell(self, slots: Slots) -> None:
         """Leave word in the ledger of how this worker does: `mailrun status` shows it."""
         vitals = {
-            "rate_limit": 0.0 if self._gate.aside else round(self._gate.pacer.limit, 2),
+            "rate_limit": round(self._gate.pacer.limit, 2),
             "in_flight": slots.used,
             "concurrency": self.concurrency.target,
             "latency_ms": round(self.concurrency.latency_seconds * 1000, 1),

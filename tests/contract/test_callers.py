@@ -222,6 +222,9 @@ class NoCredentials:
         (RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."), Meaning.PAUSE),
         (aws_errors.ReadTimeoutError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
         (aws_errors.ConnectionClosedError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
+        (aws_errors.EndpointConnectionError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
+        (aws_errors.ConnectTimeoutError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
+        (aws_errors.MetadataRetrievalError(error_msg="gone"), Meaning.UNREACHABLE),
         (None, Meaning.UNREACHABLE),
     ],
 )

@@ -18,7 +18,7 @@ from support.clock import START, VirtualClock
 from support.postgres import Cluster
 
 from engine.errors import ConfigurationError
-from engine.ledger import leases, migrate, runs, turns, workers
+from engine.ledger import leases, migrate, runs, workers
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Outcome
 from engine.ledger.leases import Lease, Settlement
@@ -533,17 +533,6 @@ def test_a_pulse_tells_the_run_s_state_and_who_shares_the_account(tx: Connection
     runs.pause_run(tx, NAME, "quota")
     pulse = beat(tx, "me")
     assert pulse == workers.Pulse(RunState.PAUSED, "quota", 2)
-
-
-def test_one_worker_of_every_run_sends_before_a_second_of_any_and_all_agree_who(tx: Connection):
-    runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
-    for worker in "dcab":
-        add_worker(tx, worker)
-    add_worker(tx, "z", run="other/1")
-    told = {most: turns.choose_senders(tx, ["b", "z", "a", "d", "c"], most) for most in (1, 2, 3, 9)}
-    assert told == {1: {"a", "z"}, 2: {"a", "z"}, 3: {"a", "b", "z"}, 9: {*"abcdz"}}
-    assert turns.choose_senders(tx, ["d", "c"], 1) == {"c"}  # the others rest
-    assert turns.choose_senders(tx, [], 1) == set()
 
 
 def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
 
-from engine.delivery.pacer import BURST_SECONDS, Pacer, find_most_workers
+from engine.delivery.pacer import BURST_SECONDS, Pacer
 from engine.sandbox.limits import RateBucket
 
 RATES = st.floats(0.2, 2_000.0)
@@ -48,38 +48,6 @@ def test_no_sliding_second_holds_more_than_the_rate_and_a_tenth_and_one_not_even
         grants(Pacer(rate, 1000.0), until=1000.0 + 5 + 60 * len(stops), late=late, stops=tuple(1000 + s for s in stops))
     )
     assert most_in_a_second(times) <= (1 + BURST_SECONDS) * rate + 1 + TINY
-
-
-@given(
-    rate=st.floats(0.2, 400.0),
-    workers=st.integers(1, 64),
-    rests=st.lists(st.floats(0.0, 30.0), max_size=3),
-    late=st.lists(st.floats(0.0, 0.02), max_size=20),
-)
-def test_workers_that_begin_together_and_go_on_together_send_no_more_in_a_second_than_one_would(
-    rate: float, workers: int, rests: list[float], late: list[float]
-) -> None:
-    sending = min(workers, find_most_workers(rate))
-    times: list[float] = []
-    for number in range(sending):
-        pacer, now = Pacer(rate / sending, 0.0, workers=sending), 0.0
-        own_late = late[number:] or [0.0]  # in phase where there are none
-        for rest in [*rests, 0.0]:
-            pacer.now, begin = max(pacer.now, now), now + rest
-            pacer.take(0, begin)
-            times += grants(pacer, until=begin + 2.5, late=own_late)
-            now = begin + 2.5
-    assert most_in_a_second(sorted(times)) <= (1 + BURST_SECONDS) * rate + 1 + TINY
-
-
-@given(rate=st.floats(1.0, 2_000.0), workers=st.integers(1, 64), late=LATE)
-def test_workers_use_nearly_all_of_the_rate_together_however_late_they_wake(
-    rate: float, workers: int, late: list[float]
-) -> None:
-    sending = min(workers, find_most_workers(rate))
-    pacer, seconds = Pacer(rate / sending, 0.0, workers=sending), 300.0 * sending / rate
-    times = [at for at in grants(pacer, until=10.0 + seconds, late=late) if at >= 10.0]
-    assert len(times) >= 0.985 * rate / sending * seconds
 
 
 @given(rate=RATES, late=LATE)

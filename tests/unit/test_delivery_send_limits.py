@@ -227,7 +227,7 @@ def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
     for text, rate in told.items():
         limits = Limits(QUOTA, make_spec(text), 0.0)
         assert limits.ceiling == rate
-        limits.share(4, 4)
+        limits.workers = 4
         assert limits.ceiling == rate / 4
         assert limits.left_24_hours == 250
 
@@ -268,7 +268,8 @@ def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
     limits = Limits(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
     own = total = 0.0
     for number, (changes, resting) in enumerate(readings, start=1):
-        limits.hush(silent=resting)
+        if limits.resting is not resting:
+            limits.rest(resting=resting)
         moments = sorted(changes)
         for begin, end, workers in zip(
             [0.0, *(at for at, _ in moments)],
@@ -277,7 +278,7 @@ def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
             strict=True,
         ):
             if workers != limits.workers:
-                limits.share(workers, workers)
+                limits.share(workers)
             own += 0.0 if resting else (end - begin) * QUOTA.max_send_rate / workers
             total += (end - begin) * QUOTA.max_send_rate
         told = replace(QUOTA, max_24_hours=None, sent_24_hours=total)
@@ -287,7 +288,7 @@ def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
 
 def test_other_senders_are_noticed_beside_several_workers_too():
     limits = Limits(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
-    limits.share(3, 3)
+    limits.share(3)
     for step in range(1, 5):
         told = replace(QUOTA, max_24_hours=None, sent_24_hours=30.0 * step * 100)  # 20 a second each, and 40 by others
         limits.take_over(told, admitted=30 * step * 20, left=None, now=30.0 * step)

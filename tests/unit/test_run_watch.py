@@ -21,7 +21,7 @@ from engine.ledger.workers import Liveness
 from engine.run.guarding import EventGuard
 from engine.run.limits import Limits
 from engine.run.warmup import WarmupDay
-from engine.run.watch import SEEN_SECONDS, Watch
+from engine.run.watch import Watch
 
 QUOTA = Quota(1_000.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 SPEC = parse_spec(
@@ -118,31 +118,17 @@ async def test_a_new_day_of_the_warm_up_deals_its_own_cap_and_counts_what_passes
     assert budget.left == 8 - 3
 
 
-async def test_a_worker_stands_aside_where_the_rate_bears_no_more_and_holds_before_it_sends_again():
-    day = Day(100)
-    watch, gate, budget = make_watch(day)
-    watch._take_turn(sends=False)
-    sending = asyncio.create_task(gate.admit(1))
-    await asyncio.sleep(0.0)
-    assert gate.aside
-    begun = day.clock.monotonic()
-    watch._take_turn(sends=True)
-    assert await sending
-    assert day.clock.monotonic() - begun >= SEEN_SECONDS
-    assert budget.left == 99
-
-
 async def test_workers_never_hold_more_of_the_days_cap_together_than_it_has():
     day = Day(100)
     watch, gate, budget = make_watch(day)
     await watch.reread_warmup()
-    watch._share(2, 2)
+    await watch._share(2)
     assert budget.left == 50
     for _ in range(50):
         gate._count(1)
     day.recorded = 50 + 20  # the other one sent 20, and 30 are its own
     await watch.reread_warmup()
     assert budget.left == 0
-    watch._share(1, 1)
+    await watch._share(1)
     await watch.reread_warmup()
     assert budget.left == 30

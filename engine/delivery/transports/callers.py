@@ -24,6 +24,12 @@ CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound
 RENEWAL_SECONDS = 30.0  # for whatever botocore asks for new credentials: STS, a metadata service, a program
 KEYS_SECONDS = 1.0  # how long credentials are taken as they are; botocore renews them many minutes before they expire
 
+_UNREACHABLE = (  # whoever issues credentials
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.MetadataRetrievalError,
+)
+
 log = structlog.get_logger()
 
 
@@ -37,7 +43,7 @@ async def read_credentials(credentials: Any) -> Any:
     try:
         async with asyncio.timeout(RENEWAL_SECONDS):
             return await credentials.get_frozen_credentials()
-    except (TimeoutError, botocore.exceptions.HTTPClientError) as error:
+    except (TimeoutError, *_UNREACHABLE) as error:
         raise NeverSentError(f"the credentials could not be renewed: {type(error).__name__}: {error}") from error
     except Exception as error:  # botocore lets everything through that a provider of credentials raises
         raise CredentialsError(f"the credentials could not be renewed: {type(error).__name__}: {error}") from error

@@ -93,14 +93,6 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
             that is not the region's usual one.
     """
     region = account.client.meta.region_name
-    suffix = ".cn" if region.startswith("cn-") else ""
-    api = urlsplit(account.client.meta.endpoint_url).hostname
-    if api != f"email.{region}.amazonaws.com{suffix}":
-        raise ConfigurationError(
-            f"the account is reached at {api}, whose SMTP server mailrun does not know",
-            where="AWS_ENDPOINT_URL*, FIPS or dual-stack of the AWS configuration",
-            remedy='set MAILRUN_SMTP_URL to it, or use transport = "ses"',
-        )
     with translate_aws_errors("SES"):
         frozen = None if account.credentials is None else await account.credentials.get_frozen_credentials()
     if frozen is None or frozen.token:
@@ -109,6 +101,14 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
             + ("missing" if frozen is None else "temporary"),
             where="AWS environment variables, profile or role",
             remedy='use transport = "ses", or set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD',
+        )
+    suffix = ".cn" if region.startswith("cn-") else ""
+    api = urlsplit(account.client.meta.endpoint_url).hostname
+    if api != f"email.{region}.amazonaws.com{suffix}":
+        raise ConfigurationError(
+            f"the account is reached at {api}, whose SMTP server mailrun does not know",
+            where="AWS_ENDPOINT_URL*, FIPS or dual-stack of the AWS configuration",
+            remedy='set MAILRUN_SMTP_URL to it, or use transport = "ses"',
         )
     return SmtpServer(
         host=f"email-smtp.{region}.amazonaws.com{suffix}",
