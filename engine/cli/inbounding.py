@@ -15,7 +15,7 @@ from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.feedback.certificates import fetch_certificate
 from engine.feedback.envelopes import ForgedError
-from engine.feedback.inbound_intake import InboundIntake, Tally
+from engine.feedback.inbound_intake import REFUSED, InboundIntake, Tally
 from engine.feedback.inbound_mail import MOST_BYTES
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.feedback.queue import open_sqs, pull
@@ -25,7 +25,6 @@ from engine.run.signals import stop_on_signals
 from engine.store.folder import Store, digest_bytes
 
 MAILS_AT_ONCE = 200
-REFUSED = "inbound-refused"  # in the store
 
 
 def import_mails(place_of_mails: str, common: Common) -> int:

@@ -77,8 +77,6 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     The runs' counts stay, and their keys are never sent again.
     """
     from engine.cli.compose import open_place  # noqa: PLC0415
-    from engine.cli.inbounding import REFUSED  # noqa: PLC0415
-    from engine.feedback.volume import QUARANTINE  # noqa: PLC0415
     from engine.run import prune as pruning  # noqa: PLC0415
 
     with open_place(common) as place:
@@ -86,8 +84,7 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
         names = [run.name for run in prunable.runs]
         if names and not yes and sys.stdin.isatty():
             click.confirm(f"Remove the files of {len(names)} runs, {names[0]} the oldest?", abort=True, err=True)
-        aside = (QUARANTINE, REFUSED)
-        pruned = pruning.prune(prunable, place.ledger, place.store, place.clock, aside=aside)
+        pruned = pruning.prune(prunable, place.ledger, place.store, place.clock)
     if common.json:
         days = {"events": pruned.events, "history": pruned.history}
         told = {name: [day.isoformat() for day in some] for name, some in days.items()}

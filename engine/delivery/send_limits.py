@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -39,8 +40,7 @@ class Budget:
     stop: Stop
     clock: Clock
     _read_at: float = float("-inf")
-
-    rests: bool = False  # it would see nothing that becomes free: others use it first
+    rests: ClassVar[bool] = False  # every worker has a part of its own, and the others' end about when this one's does
 
     def is_open(self, recipients: int) -> bool:
         """Tell whether so many are left."""
@@ -91,9 +91,8 @@ class Hours:
     clock: Clock
     _open_from: datetime = _LAST
     _open_until: datetime = _FIRST
-
-    left: None = None
-    rests: bool = True
+    left: ClassVar[None] = None
+    rests: ClassVar[bool] = True
 
     def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a SendLimit's signature
         """Tell whether messages may leave now."""

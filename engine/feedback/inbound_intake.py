@@ -16,6 +16,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.suppressions import Reason, Suppression, add_suppressions
 
 SOURCE = "inbound mail"
+REFUSED = "inbound-refused"  # the store's folder of what holds no mail
 WasMailed = Callable[[Collection[str]], set[str]]
 """Those of some keys to whom a run has handed over a message."""
 

@@ -119,12 +119,6 @@ def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool 
     return found
 
 
-def list_suppressions_since(tx: Connection, at: datetime) -> list[Suppression]:
-    """Read what was learnt at or after a time, by time: what a run under way must heed."""
-    since = select(suppression_table).where(suppression_table.c.at >= at).order_by(suppression_table.c.at)
-    return [_from_row(row) for row in tx.execute(since)]
-
-
 def add_many_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -> int:
     """Add a block of those that are not there yet, quickly; returns how many were added."""
     before = count_suppressions(tx)

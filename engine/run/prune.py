@@ -3,12 +3,12 @@
 Of a run its counts stay for ever, and with them its key: it is never sent again.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from engine.audience.spec import MOST_CAP_DAYS
 from engine.clock import Clock
+from engine.feedback.inbound_intake import REFUSED
 from engine.feedback.matching import remove_indexes
 from engine.feedback.volume import QUARANTINE, prune_events
 from engine.ledger import feedback, leases, runs
@@ -55,9 +55,7 @@ def find_prunable(ledger: Ledger, *, older_than: timedelta, clock: Clock) -> Pru
     return Prunable(tuple(reversed(old)), limit)
 
 
-def prune(
-    prunable: Prunable, ledger: Ledger, store: Store, clock: Clock, *, aside: Iterable[str] = (QUARANTINE,)
-) -> Pruned:
+def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pruned:
     """Remove the runs' folders and their leases in the ledger; finishes what an earlier prune left half-way.
 
     Who got a message is kept for as long as any cap may look back, and so that who asks for no more is known.
@@ -67,7 +65,6 @@ def prune(
         ledger: where the runs are.
         store: where everything is.
         clock: when.
-        aside: the store's folders of what could not be read.
 
     Raises:
         MailrunError: ledger or store could not be written; doing it again does the rest.
@@ -89,7 +86,7 @@ def prune(
     return Pruned(
         events=prune_events(store, prunable.before.date()),
         history=prune_history(store, min(prunable.before, longest).date()),
-        aside=sum(_prune_files(store, folder, prunable.before) for folder in aside),
+        aside=sum(_prune_files(store, folder, prunable.before) for folder in (QUARANTINE, REFUSED)),
         shelves=_prune_shelves(store, prunable.before),
     )
 

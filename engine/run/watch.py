@@ -175,8 +175,6 @@ class Watch:
 
     async def rest(self, *, resting: bool) -> None:
         """Leave this worker's part of the rate to the others while it has nothing to send, or claim it again."""
-        if resting is self.limits.resting:
-            return
         self.limits.rest(resting=resting)
         if not resting and self._warmup.left is not None:  # others may have taken its part
             self._deals_anew, self._warmup.left = True, 0.0

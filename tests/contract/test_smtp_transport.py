@@ -220,20 +220,9 @@ def test_the_smtp_password_is_derived_as_aws_publishes_it(region: str, password:
     assert derive_password("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", region) == password
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """AWS's environment, and nothing of this machine's."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return monkeypatch
-
-
-@pytest.mark.usefixtures("aws")
-async def test_the_server_of_the_accounts_region_is_found_with_the_password_of_its_key():
+async def test_the_server_of_the_accounts_region_is_found_with_the_password_of_its_key(aws: pytest.MonkeyPatch):
+    aws.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    aws.setenv("AWS_DEFAULT_REGION", "us-east-1")
     async with open_account() as account:
         server = await find_ses_server(account)
     assert (server.host, server.port, server.security) == ("email-smtp.us-east-1.amazonaws.com", 587, "starttls")
@@ -243,7 +232,7 @@ async def test_the_server_of_the_accounts_region_is_found_with_the_password_of_i
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("AWS_USE_FIPS_ENDPOINT", "true", "email-fips.us-east-1"),
+        ("AWS_USE_FIPS_ENDPOINT", "true", "email-fips.eu-west-1"),
         ("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:9", "127.0.0.1"),
         ("AWS_SESSION_TOKEN", "t", "temporary"),
     ],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from support.clock import START, VirtualClock
+from support.clock import START, ClockedStop, VirtualClock
 
 from engine.campaign.message import Message
 from engine.delivery.dispatch import Call, Dispatcher
@@ -15,7 +15,7 @@ from engine.delivery.pacer import Pacer
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES
 from engine.delivery.send_limits import Budget
-from engine.delivery.stop import Stop, StopCause, StopReason
+from engine.delivery.stop import StopCause, StopReason
 from engine.delivery.transport import Item
 from engine.errors import PausedError
 from engine.ledger import leases, runs
@@ -36,22 +36,6 @@ SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 
 def reply(meaning: Meaning) -> Reply:
     return SENT if meaning is Meaning.SENT else Reply(meaning, detail=f"{meaning}: no", remedy="mend it")
-
-
-class ClockedStop(Stop):
-    """A stop whose waits move the virtual clock on instead of taking time."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__()
-        self._clock = clock
-        self.waits: list[float] = []
-
-    async def wait(self, seconds: float | None = None) -> bool:
-        if seconds is None:
-            return await super().wait()
-        self.waits.append(seconds)
-        await self._clock.sleep(seconds + 1e-9)
-        return self.requested
 
 
 class ScriptedTransport:

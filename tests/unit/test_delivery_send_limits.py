@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.clock import START, VirtualClock
+from support.clock import START, ClockedStop, VirtualClock
 
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec, parse_spec
@@ -28,21 +28,6 @@ ENDED = StopReason(StopCause.PAUSED, "used up", "later")
 QUOTA = Quota(100.0, 1_000.0, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
 
-class TimedStop(Stop):
-    """A stop whose waits move the clock on."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__()
-        self.clock = clock
-        self.waited: list[float] = []
-
-    async def wait(self, seconds: float | None = None) -> bool:
-        await asyncio.sleep(0)
-        self.waited.append(seconds or 0.0)
-        self.clock.advance(seconds or 0.0)
-        return self.requested
-
-
 def make_spec(delivery: str = "", *, tables: str = "") -> CampaignSpec:
     return parse_spec(
         'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n'
@@ -52,7 +37,7 @@ def make_spec(delivery: str = "", *, tables: str = "") -> CampaignSpec:
 
 
 async def test_a_budget_pauses_the_run_when_reading_it_again_shows_nothing_left(clock: VirtualClock):
-    stop, read = TimedStop(clock), []
+    stop, read = ClockedStop(clock), []
 
     async def reread() -> None:
         read.append(clock.monotonic())
@@ -65,7 +50,7 @@ async def test_a_budget_pauses_the_run_when_reading_it_again_shows_nothing_left(
 
 
 async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: VirtualClock):
-    stop = TimedStop(clock)
+    stop = ClockedStop(clock)
     budget: Budget
 
     async def reread() -> None:
@@ -82,8 +67,8 @@ async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: 
 async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
     async def reread() -> None: ...
 
-    budget = Budget("the quota", 1, reread, lambda: ENDED, TimedStop(clock), clock)
-    gate = Gate(Pacer(100.0, clock.monotonic()), clock, TimedStop(clock), [budget])
+    budget = Budget("the quota", 1, reread, lambda: ENDED, ClockedStop(clock), clock)
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, ClockedStop(clock), [budget])
     assert await gate.admit(1)
     gate.give_back(1)
     assert await gate.admit(1)
@@ -93,15 +78,15 @@ async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
 async def test_calls_never_carry_more_than_half_a_second_of_the_rate_nor_more_than_is_left(clock: VirtualClock):
     async def reread() -> None: ...
 
-    budget = Budget("the quota", 20, reread, None, TimedStop(clock), clock)
+    budget = Budget("the quota", 20, reread, None, ClockedStop(clock), clock)
     for rate, most in ((1.0, 1), (14.0, 7), (1_000.0, 20)):
-        gate = Gate(Pacer(rate, clock.monotonic()), clock, TimedStop(clock), [budget])
+        gate = Gate(Pacer(rate, clock.monotonic()), clock, ClockedStop(clock), [budget])
         assert gate.most_at_once(50, 0.5) == most
-    assert Gate(Pacer(1_000.0, 0.0), clock, TimedStop(clock)).most_at_once(50, 0.5) == 50
+    assert Gate(Pacer(1_000.0, 0.0), clock, ClockedStop(clock)).most_at_once(50, 0.5) == 50
 
 
 async def test_a_worker_that_joins_holds_until_the_others_have_seen_it(clock: VirtualClock):
-    gate = Gate(Pacer(100.0, clock.monotonic()), clock, TimedStop(clock))
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, ClockedStop(clock))
     begin = clock.monotonic()
     gate.hold(1.5)
     assert await gate.admit(1)
@@ -151,7 +136,7 @@ def test_recipients_have_the_window_of_their_own_zone():
 
 async def test_hours_wait_for_the_window_or_pause_or_end_at_the_deadline(clock: VirtualClock):
     window = Window(time(10, 30), time(20))
-    stop = TimedStop(clock)
+    stop = ClockedStop(clock)
     hours = Hours(window, ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
     assert not hours.is_open(1)
     await hours.wait(1)
@@ -159,11 +144,11 @@ async def test_hours_wait_for_the_window_or_pause_or_end_at_the_deadline(clock: 
     assert hours.is_open(1)
     clock.advance(10 * 3600)
     assert not hours.is_open(1)
-    stop = TimedStop(clock)
+    stop = ClockedStop(clock)
     await Hours(window, ZoneInfo("UTC"), None, pauses=True, stop=stop, clock=clock).wait(1)
     assert stop.reason is not None
     assert "opens at 2026-11-25 10:30 UTC" in stop.reason.text
-    late = Hours(None, BERLIN, clock.now(), pauses=False, stop=TimedStop(clock), clock=clock)
+    late = Hours(None, BERLIN, clock.now(), pauses=False, stop=ClockedStop(clock), clock=clock)
     assert not late.is_open(1)
     await late.wait(1)
     assert late.stop.reason is not None

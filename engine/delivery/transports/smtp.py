@@ -34,10 +34,6 @@ _DOT = re.compile(rb"^\.", re.MULTILINE)
 _QUEUED_AS = re.compile(r"(?:ok:?(?: queued as)?|queued as|id=) *(?P<id>[A-Za-z0-9][\w.@+-]{4,})", re.IGNORECASE)
 
 
-class _LostError(Exception):
-    """The connection failed; the text says how, the phase says what that means."""
-
-
 class _Connection:
     """One connection of the pool."""
 
