@@ -19,8 +19,8 @@ from pathlib import Path
 import polars as pl
 
 from bench.servers import ROOT, run_sandbox
-from engine.account.client import CONNECTIONS
 from engine.audience.plan_files import RecipientsFile, divide, recipients_file
+from engine.delivery.concurrency import MOST_WHERE_LATE  # what a worker has in flight at full speed
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Intent, Outcome, Result
@@ -48,10 +48,10 @@ def cost(url: str) -> None:
     ledger = open_ledger(url)
     _make_run(ledger, NAME, MESSAGES // LEASE)
     before, begun = time.process_time(), time.perf_counter()
-    commits = asyncio.run(_record_all(ledger, "w", MESSAGES, CONNECTIONS))
+    commits = asyncio.run(_record_all(ledger, "w", MESSAGES, MOST_WHERE_LATE))
     cpu, wall = time.process_time() - before, time.perf_counter() - begun
     before = time.process_time()
-    asyncio.run(_idle(MESSAGES, CONNECTIONS))
+    asyncio.run(_idle(MESSAGES, MOST_WHERE_LATE))
     loop = time.process_time() - before
     ledger.close()
     print(
@@ -266,7 +266,7 @@ def work(url: str, worker: str) -> None:
     """Be one of the two workers; print when recording began and ended."""
     ledger = open_ledger(url)
     begun = time.time()
-    commits = asyncio.run(_record_all(ledger, worker, MESSAGES, CONNECTIONS))
+    commits = asyncio.run(_record_all(ledger, worker, MESSAGES, MOST_WHERE_LATE))
     print(json.dumps([begun, time.time(), commits]))
     ledger.close()
 
