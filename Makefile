@@ -1,29 +1,45 @@
-# The workshop: every target stands on .venv, which `make setup` creates from the lock.
+# Every target stands on .venv. `make run` installs what mailrun itself needs; the other targets add the workshop.
+# uv installs where it is there, pip otherwise; both check the hashes of requirements/*.lock.
 
 PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
-STAMP := .venv/.installed
+RUNTIME := .venv/.runtime
+WORKSHOP := .venv/.workshop
 FOREIGN := .venv/foreign/.fetched
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
+INSTALL := $(if $(UV),VIRTUAL_ENV=$(CURDIR)/.venv uv pip install,$(PIP))
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: setup run test check lint types bench soak lock clean
+.PHONY: setup run test check lint types docs bench soak lock clean
 .DEFAULT_GOAL := check
 
-setup: $(STAMP) $(FOREIGN)
+$(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mailrun needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing mailrun into .venv: some 60 packages, 400 MB on disk, once."
+ifneq ($(UV),)
+	@test -x $(BIN)/python || uv venv --seed --python $(PYTHON) .venv
+else
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment: install python3-venv (Debian, Ubuntu) or uv, then run make again" >&2; exit 1; }
+endif
+	$(INSTALL) --require-hashes -r requirements/runtime.lock -r requirements/build.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
 
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mailrun needs Python 3.11 or newer: make PYTHON=python3.12 setup" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(WORKSHOP): requirements/workshop.lock $(RUNTIME)
+	@echo "Installing the tools of the tests into .venv: some 700 MB on disk, once."
+	$(INSTALL) --require-hashes -r requirements/workshop.lock
 	@touch $@
 
 # Suites that others wrote, as data for a test; where they cannot be had, that test says so.
-$(FOREIGN): tests/foreign/requirements.txt $(STAMP)
-	@$(BIN)/pip download --quiet --disable-pip-version-check --retries 1 --no-deps --no-binary :all: --require-hashes \
+$(FOREIGN): tests/foreign/requirements.txt $(WORKSHOP)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --retries 1 --no-deps --no-binary :all: --require-hashes \
 	  --dest .venv/foreign --requirement $< && touch $@ || echo "the suites of others could not be fetched" >&2
 
+setup: $(WORKSHOP) $(FOREIGN)
+
 # The sample campaign to the sample audience, through a local SES; a new key each time, so that it is a new run.
-run: setup
+run: $(RUNTIME)
 	$(BIN)/mailrun launch campaigns/welcome --sandbox --key demo-$(shell date -u +%Y-%m-%dT%H%M%S)
 
 test: setup
@@ -39,6 +55,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# The README's picture, made again from what a launch prints now; `git diff` shows what changed. A test compares both.
+docs: $(RUNTIME)
+	$(BIN)/python docs/make_picture.py
+
 bench: setup
 	$(BIN)/python -m bench
 
@@ -47,10 +67,11 @@ bench: setup
 soak: setup
 	MAILRUN_SOAK=1 MAILRUN_SEEDS=0-9999 $(BIN)/pytest tests/crash tests/simulation --timeout 14400 -p no:randomly
 
-# Needs uv. The lock names no registry: pip takes the files from wherever this machine takes them, and checks the hashes.
+# Needs uv. The locks name no registry: the files come from wherever this machine takes them, and their hashes are checked.
 lock:
-	uv pip compile --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra workshop \
-	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(LOCK) --group build --group workshop --output-file requirements/workshop.lock pyproject.toml
+	$(LOCK) --constraint requirements/workshop.lock --output-file requirements/runtime.lock pyproject.toml
+	$(LOCK) --constraint requirements/workshop.lock --group pyproject.toml:build --output-file requirements/build.lock
 
 clean:
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
