@@ -1,8 +1,12 @@
-"""Makes docs/launch.svg, the README's picture: what a launch of the sample campaign really prints.
+"""Makes docs/launch.svg, the README's picture: what a launch of the sample campaign prints.
 
-Run from the project's folder: python docs/make_picture.py
+Run from the project's folder:
+
+    python docs/make_picture.py           # launch, and draw what is printed
+    python docs/make_picture.py --check   # launch, and exit with 1 if the picture shows something else
 """
 
+import html
 import io
 import re
 import subprocess
@@ -14,24 +18,52 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-FOLDER = Path(__file__).parent
-COMMAND = "mailrun launch campaigns/welcome --sandbox"
+PICTURE = Path(__file__).parent / "launch.svg"
+COMMAND = "mailrun launch campaigns/welcome --sandbox --key first"
+# What differs from launch to launch: how long it took.
+_DURATION = re.compile(r"in [\d.]+ (s|min)\b")
 
 
-def main() -> None:
-    """Launch in a temporary workspace and draw what is printed."""
+def main(arguments: list[str]) -> int:
+    """Draw the picture, or check that it shows what is printed now."""
+    drawn = _draw(_launch())
+    if arguments != ["--check"]:
+        PICTURE.write_text(drawn, encoding="utf-8")
+        return 0
+    shown, printed = _read_lines(PICTURE.read_text(encoding="utf-8")), _read_lines(drawn)
+    if shown == printed:
+        return 0
+    print(f"{PICTURE.name} shows something else than a launch prints; run: make docs", file=sys.stderr)  # noqa: T201
+    print("\n".join(printed), file=sys.stderr)  # noqa: T201 - as above: what it should show
+    return 1
+
+
+def _launch() -> str:
+    """Launch in a temporary workspace; returns what is printed, without that workspace's path."""
     with tempfile.TemporaryDirectory() as folder:
         mailrun = [sys.executable, "-m", "engine"]
         subprocess.run([*mailrun, "init", folder], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
-        launch = [*mailrun, "launch", f"{folder}/campaigns/welcome", "--sandbox"]
+        launch = [*mailrun, "launch", f"{folder}/campaigns/welcome", *COMMAND.split()[3:]]
         shown = subprocess.run(launch, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ourselves
+    return shown.replace(folder + "/", "").replace("python -m engine", "mailrun")
+
+
+def _draw(shown: str) -> str:
     console = Console(record=True, width=100, file=io.StringIO())
     console.print(Text("$ " + COMMAND, style="bold green"))
-    console.print(Text(shown.replace(folder + "/", "")), highlight=True)
+    console.print(Text(shown), highlight=True)
     svg = console.export_svg(title="mailrun", theme=MONOKAI)
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from the web: any will do
-    (FOLDER / "launch.svg").write_text(svg.replace("Fira Code, monospace", "monospace"), encoding="utf-8")
+    return svg.replace("Fira Code, monospace", "monospace")
+
+
+def _read_lines(svg: str) -> list[str]:
+    """Read the text of a picture line by line, without what differs from launch to launch."""
+    lines: dict[float, str] = {}
+    for y, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>(.*?)</text>', svg, flags=re.DOTALL):
+        lines[float(y)] = lines.get(float(y), "") + html.unescape(text).replace("\xa0", " ")
+    return [_DURATION.sub("in …", line).rstrip() for _, line in sorted(lines.items())]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

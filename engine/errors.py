@@ -14,6 +14,7 @@ Exit codes follow sysexits.h, as the command line's contract fixes them.
 """
 
 from enum import IntEnum
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -84,6 +85,17 @@ class ConfigurationError(MailrunError):
     """campaign.toml, settings, credentials, ledger or store are wrong."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+def docs_page(name: str) -> str:
+    """Return the path of a page of the documentation on this machine, for an error to point to.
+
+    Args:
+        name: such as `operations.md`.
+    """
+    package = Path(__file__).parent
+    installed = package / "docs"  # put there when the wheel is built
+    return str((installed if installed.is_dir() else package.parent / "docs") / name)
 
 
 def nearest(word: str, candidates: list[str]) -> str:

@@ -12,7 +12,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
-from engine.errors import ConfigurationError, MailrunError, ServiceError
+from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
 
 CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
 CONNECT_TIMEOUT_SECONDS = 5
@@ -218,7 +218,7 @@ def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> Mailr
     return ServiceError(
         f"{what} answered {code}: {message}",
         where=error.operation_name,
-        remedy="check the credentials and their permissions (docs/iam.md lists them)"
+        remedy=f"check the credentials and their permissions; {docs_page('iam.md')} lists them"
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
-        else "see the message; launch again when it is mended",
+        else "see the message; fix its cause, then launch again",
     )

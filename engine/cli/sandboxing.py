@@ -13,7 +13,7 @@ from engine.account.client import Endpoint
 from engine.cli.compose import open_store
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, docs_page
 from engine.sandbox.behaviour import BEHAVIOUR_FILE, Behaviour
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Sandbox, SandboxSettings
@@ -66,7 +66,9 @@ def load_behaviour(folder: Path, file: Path | None) -> Behaviour:
 def _no_behaviour(path: Path, problem: Exception) -> ConfigurationError:
     what = problem.strerror if isinstance(problem, OSError) else str(problem)
     return ConfigurationError(
-        f"the behaviour cannot be read: {what}", where=str(path), remedy="correct it as docs/sandbox.md describes"
+        f"the behaviour cannot be read: {what}",
+        where=str(path),
+        remedy=f"correct it; {docs_page('sandbox.md')} describes it",
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, Table, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError
+from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError, docs_page
 from engine.ledger import migrate, places
 from engine.ledger.engines import BUSY_TIMEOUT_SECONDS, make_engine
 
@@ -111,7 +111,7 @@ def _translate(error: exc.DBAPIError, where: str) -> MailrunError:
         return DataError(
             f"the ledger is damaged: {text}",
             where=where,
-            remedy="set the file aside and restore a backup, see docs/operations.md",
+            remedy=f"set the file aside and restore a backup; see {docs_page('operations.md')}",
         )
     if where.startswith("postgresql"):
         return _translate_postgres(error, where)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from engine.errors import docs_page
 from engine.sandbox.account import ENFORCEMENT_STATUSES, Account
 from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.faults import Fault, Faults
@@ -63,7 +64,9 @@ class Control:
         """Answer one request: JSON, with `message` in it where the request is wrong."""
         act = self._acts.get((method, path))
         if act is None:
-            return _json({"message": f"there is no {method} {path}; docs/sandbox.md lists what there is"}, status=404)
+            return _json(
+                {"message": f"there is no {method} {path}; {docs_page('sandbox.md')} lists what there is"}, status=404
+            )
         try:
             return _json(act(body), status=201 if (method, path) == ("POST", FAULTS_PATH) else 200)
         except ValueError as problem:
