@@ -30,7 +30,7 @@ def test_readme_commands_run_in_their_order(world: World, tmp_path: Path):
     script = "\n".join(line for line in commands.splitlines() if not line.startswith("export AWS_"))
     environment = world.environment() | {"EDITOR": "true", "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
     shown = subprocess.run(
-        ["bash", "-eu", "-c", script], cwd=scratch, env=environment, capture_output=True, text=True, check=False
+        ["/bin/bash", "-eu", "-c", script], cwd=scratch, env=environment, capture_output=True, text=True, check=False
     )
     assert shown.returncode == 0, shown.stderr
     assert "proved" in shown.stdout

@@ -37,6 +37,13 @@ def test_the_built_wheel_runs_the_samples_that_it_carries(tmp_path: Path):
 
     where = run(home / "bin" / "python", "-c", "import engine; print(engine.__file__)")
     assert Path(where.strip()).is_relative_to(home)
+    package = Path(where.strip()).parent
+    assert (package / "py.typed").is_file()
+    page = run(home / "bin" / "python", "-c", "from engine.errors import docs_page; print(docs_page('operations.md'))")
+    assert Path(page.strip()) == package / "docs" / "operations.md"
+    assert {found.name for found in (package / "docs").glob("*.md")} == {
+        given.name for given in (ROOT / "docs").glob("*.md")
+    }
     run(mailrun, "init", workspace)
     shown = run(mailrun, "launch", workspace / "campaigns" / "welcome", "--sandbox")
     assert "balanced: " in shown
