@@ -26,7 +26,7 @@ RECORDS_AT_ONCE = 200_000
 DELIMITERS = (",", ";", "\t", "|")
 CHECK_QUOTES = "check the quotation marks, or write the file as Parquet"
 LENIENT = "or give --lenient to leave out the rows that it touches"
-_SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)  # what Excel writes above a header
+_SEPARATOR_LINE = re.compile(rb"sep=(.)\n", re.IGNORECASE)  # what Excel writes above a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
     while begin < len(body):
         line += 1
         end, last = _record_end(body, begin)
-        record = body[begin:end].rstrip(b"\r\n")
+        record = body[begin:end].removesuffix(b"\n")
         if record.strip():
             if not last and len(body) >= HEADER_BYTES:
                 raise DataError(
@@ -204,8 +204,6 @@ def _read_plain(block: TextBlock, dialect: Dialect) -> CsvRows | None:
     is_plain = width > 1 and not block.damaged and data.endswith(b"\n")
     if not is_plain or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
         return None
-    if data.find(b"\r") >= 0 and data.count(b"\r") != data.count(b"\r\n"):
-        return None
     schema = dict.fromkeys(dialect.columns, pl.String)
     try:
         cells = pl.read_csv(data, has_header=False, schema=schema, separator=dialect.delimiter, quote_char=None)
@@ -246,7 +244,7 @@ def _judge_line_by_line(judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str
         .explode("text", empty_as_null=True, keep_nulls=True)
     )
     apart = apart.with_columns(line=pl.col("line") + pl.int_range(pl.len(), dtype=pl.UInt64).over("line"))
-    apart = apart.filter(pl.col("text").str.strip_chars(" \r") != "").with_columns(
+    apart = apart.filter(pl.col("text").str.strip_chars(" ") != "").with_columns(
         last=pl.col("line"), quotes=_count_quotes()
     )
     again = _judge(apart, delimiter, width=width)
@@ -283,7 +281,7 @@ def _records(lines: pl.DataFrame) -> pl.DataFrame:
     lines = lines.with_columns(quotes=_count_quotes(), last=pl.col("line"))
     if lines.get_column("quotes").sum():
         lines = _join_open_lines(lines)
-    blank = (pl.col("line") == pl.col("last")) & (pl.col("text").str.strip_chars(" \r") == "")
+    blank = (pl.col("line") == pl.col("last")) & (pl.col("text").str.strip_chars(" ") == "")
     return lines.filter(~blank)
 
 
@@ -321,8 +319,6 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int) -> pl.DataFrame
     malformed = (
         pl.when("loose")
         .then(pl.lit("a quotation mark stands in a field that is not quoted as a whole"))
-        .when(pl.col("bare").str.contains("\r", literal=True))
-        .then(pl.lit("a carriage return stands in a field that is not quoted"))
         .when(pl.col("text").str.contains(DAMAGE, literal=True))
         .then(pl.lit("it has a byte that is no character in the file's encoding"))
         .when(pl.col("text").str.contains("\0", literal=True))

@@ -67,8 +67,8 @@ class TextBlock:
     """Some whole lines of a file.
 
     Attributes:
-        data: with line feeds (or CR LF) as line ends; the file's last line may have none. It is UTF-8 where the file
-            was transcoded; where it said to be UTF-8 it may turn out not to be: see `mark_damage`.
+        data: with line feeds as line ends; the file's last line may have none. It is UTF-8 where the file was
+            transcoded; where it said to be UTF-8 it may turn out not to be: see `mark_damage`.
         first_line: the number of its first line, from 1.
         lines: how many line feeds it has.
         damaged: whether transcoding left `DAMAGE` in it.
@@ -163,15 +163,20 @@ def _tell_wide(head: bytes) -> str | None:
 
 def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
     """Judge the first block that is not ASCII, line by line."""
-    lines = [line for line in block.split(b"\n") if not line.isascii()]
+    lines = [line for line in block.replace(b"\r", b"\n").split(b"\n") if not line.isascii()]
     valid = sum(is_utf_8(line) for line in lines)
-    if lenient or valid * 2 > len(lines):
+    if valid * 2 > len(lines) or (valid and lenient):
         return Encoding("utf-8")
     if valid:
         what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
         remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
         raise DataError(what, where=name, remedy=remedy)
-    return _guess(b"\n".join(lines)[:_DETECTION_BYTES], name)
+    try:
+        return _guess(b"\n".join(lines)[:_DETECTION_BYTES], name)
+    except DataError:
+        if lenient:
+            return Encoding("utf-8")
+        raise
 
 
 def _guess(sample: bytes, name: str) -> Encoding:
@@ -225,7 +230,7 @@ def read_text(  # noqa: PLR0913 - named one by one
         fill = _fill_with_text(file, encoding, buffer, name, lenient=lenient)
         while not is_last:
             is_last = not next(fill, False)
-            cut = buffer.filled if is_last else _find_cut(buffer.data, buffer.filled, quoted=quoted)
+            cut = buffer.filled if is_last else _find_cut(buffer, quoted=quoted)
             if not cut and not is_last:
                 buffer.grow()  # not one whole line yet
                 continue
@@ -245,11 +250,11 @@ class _Buffer:
     def __init__(self, size: int) -> None:
         self.data = bytearray(size)
         self.filled = 0
-        self._step = size
+        self.size = size
 
     def grow(self) -> None:
         """Make room for more."""
-        self.data.extend(bytes(self._step))
+        self.data.extend(bytes(self.size))
 
     def read_from(self, file: BinaryIO) -> int:
         """Fill what is free; returns how many bytes came, 0 at the file's end."""
@@ -290,8 +295,9 @@ def mark_damage(data: bytes) -> bytes:
     return data if is_utf_8(data) else data.decode(errors="mailrun-damage").encode()
 
 
-def _find_cut(data: bytearray, end: int, *, quoted: bool) -> int:
-    """The end of the last line at which quotation marks are even in number; that of the last line if there is none."""
+def _find_cut(buffer: _Buffer, *, quoted: bool) -> int:
+    """The end of the last line at which quotation marks are even in number; in a full buffer else that of the last."""
+    data, end = buffer.data, buffer.filled
     last = cut = data.rfind(b"\n", 0, end) + 1
     if not quoted or data.find(b'"', 0, cut) < 0:
         return cut
@@ -301,27 +307,37 @@ def _find_cut(data: bytearray, end: int, *, quoted: bool) -> int:
         before = data.rfind(b"\n", 0, mark) + 1
         odd ^= data.count(b'"', before, cut) % 2
         cut = before
-    return cut or last
+    return cut or (last if end >= buffer.size else 0)
 
 
 def _fill_with_text(file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
-    """Fill the buffer with the file's text in UTF-8, without a mark and with line feeds as line ends; True for each."""
+    """Fill the buffer with the file's text in UTF-8, without marks and with line feeds as line ends; True for each."""
     if encoding.is_utf_8:
         filled = _copy(file, buffer, name, lenient=lenient)
     else:
         filled = _decode(file, encoding.name, buffer, name, lenient=lenient)
-    carriage_returns: bool | None = None
-    for _ in filled:
-        if carriage_returns is None:
-            if buffer.data.startswith(codecs.BOM_UTF8):
+    begin, after_return = 0, False
+    for count, _ in enumerate(filled):
+        if not count:
+            while buffer.data.startswith(codecs.BOM_UTF8, 0, buffer.filled):  # two programs may each have put one there
                 buffer.cut(len(codecs.BOM_UTF8))
-            text = memoryview(buffer.data)[: buffer.filled].tobytes()
-            carriage_returns = b"\n" not in text and b"\r" in text
-        if carriage_returns:
-            text = memoryview(buffer.data)[: buffer.filled].tobytes()
-            buffer.filled = 0
-            buffer.append(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        after_return = _unify_line_ends(buffer, begin, after_return=after_return)
         yield True
+        begin = buffer.filled
+
+
+def _unify_line_ends(buffer: _Buffer, begin: int, *, after_return: bool) -> bool:
+    """Make every CR LF, CR and LF after a place of the buffer a line feed; whether the last was a CR.
+
+    Lines end with any of these, and with several in one file: a CR that stayed would hide the row after it.
+    """
+    follows = after_return and buffer.data.startswith(b"\n", begin, buffer.filled)
+    if not follows and buffer.data.find(b"\r", begin, buffer.filled) < 0:
+        return after_return and begin == buffer.filled
+    text = memoryview(buffer.data)[begin + follows : buffer.filled].tobytes()
+    buffer.filled = begin
+    buffer.append(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+    return text.endswith(b"\r")
 
 
 def _copy(file: BinaryIO, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:

@@ -169,6 +169,8 @@ def test_what_pythons_csv_writes_is_read_back(table: list[list[str]], line_end: 
 @settings(max_examples=500)
 @given(st.text('ab,"\n\r ', max_size=40))
 @example('a"b,"c\nx"y,z\n')
+@example("a,b\ra,b\n")
+@example('a,"\r\n"\r\r\n\n')
 def test_any_text_is_refused_or_each_of_its_lines_is_in_a_row(body: str) -> None:
     text = "h1,h2\n" + body
     with TemporaryDirectory() as name:
@@ -178,15 +180,15 @@ def test_any_text_is_refused_or_each_of_its_lines_is_in_a_row(body: str) -> None
         except DataError as error:
             event(error.what)
             return
-    lines = text.split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     starts = places["line"].to_list()
-    assert all(line.strip(" \r") == "" for line in lines[1 : starts[0] - 1 if starts else None])
+    assert all(line.strip(" ") == "" for line in lines[1 : starts[0] - 1 if starts else None])
     ends = [*starts[1:], len(lines) + 1][: len(starts)]
     for start, end, malformed, found in zip(starts, ends, places["malformed"], cells.iter_rows(), strict=True):
         own = lines[start - 1 : end - 1]
-        while not own[-1].strip(" \r"):
+        while not own[-1].strip(" "):
             own.pop()  # blank lines after the row
-        chunk = "\n".join(line.removesuffix("\r") for line in own)
+        chunk = "\n".join(own)
         parsed = list(csv.reader(io.StringIO(chunk, newline="\n"), strict=True)) if malformed is None else []
         assert malformed or [[cell or "" for cell in found]] == parsed
 
@@ -220,6 +222,7 @@ def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_i
         patch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
         folder = Path(name)
         (folder / "list.csv").write_bytes(b"email,name\n" + body)
+        strictly: pl.DataFrame | None = None
         for lenient in (False, True):
             try:
                 found = plan(folder, lenient=lenient, delimiter=",", encoding="utf-8")
@@ -229,13 +232,52 @@ def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_i
                 event(error.what)
                 continue
             kept, out = recipients(folder), all_excluded(folder)
+            assert strictly is None or kept.equals(strictly)  # leniently, what is read strictly is read as well
+            strictly = kept
             assert sorted([*kept["row"], *out["row"]]) == list(range(1, found.rows_read + 1))
             assert all(is_mailable(address) for address in kept["address"])
             assert kept["key"].is_unique().all()
             starts = sorted([*kept["line"], *out["line"]])
-            lines = (b"email,name\n" + body).removesuffix(b"\n").split(b"\n")
+            lines = re.split(rb"\r\n|\r|\n", b"email,name\n" + body)
             before_the_first = lines[1 : starts[0] - 1] if starts else lines[1:]
-            assert not any(line.strip(b" \r") for line in before_the_first)
+            assert not any(line.strip(b" ") for line in before_the_first)
+
+
+line_ends = st.sampled_from(["\n", "\r\n", "\r"])
+
+
+@thorough
+@given(
+    names=st.lists(st.text('ab," é', max_size=4), min_size=1, max_size=12),
+    header_end=line_ends,
+    row_ends=st.lists(line_ends, min_size=1, max_size=4),
+    in_quotes=line_ends,
+    last=st.sampled_from(["", "\n", "\r", "\r\n\n"]),
+    encoding=st.sampled_from(["utf-8-sig", "windows-1252", "utf-16"]),
+    block_bytes=st.sampled_from([97, 1 << 20]),
+    lenient=st.booleans(),
+)
+def test_every_row_is_read_whatever_ends_the_lines(
+    *,
+    names: list[str],
+    header_end: str,
+    row_ends: list[str],
+    in_quotes: str,
+    last: str,
+    encoding: str,
+    block_bytes: int,
+    lenient: bool,
+) -> None:
+    rows = [f'user{n}@example.com,"{name.replace(chr(34), chr(34) * 2)}{in_quotes}"' for n, name in enumerate(names)]
+    ends = [*(row_ends * len(rows))[: len(rows) - 1], last]
+    text = "email,name" + header_end + "".join(row + end for row, end in zip(rows, ends, strict=True))
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
+        (Path(name) / "list.csv").write_bytes(text.encode(encoding))
+        declared = "windows-1252" if encoding == "windows-1252" else None
+        places, found = read_file(Path(name) / "list.csv", delimiter=",", encoding=declared, lenient=lenient)
+    assert places["malformed"].null_count() == len(names)
+    assert found.rows() == [(f"user{n}@example.com", f"{name}\n") for n, name in enumerate(names)]
 
 
 rows_of_anything = st.lists(st.tuples(addresses, texts | st.none(), st.integers(0, 99) | st.none()), max_size=40)

@@ -119,10 +119,11 @@ def test_a_quotation_mark_in_an_unquoted_field_makes_the_row_malformed(row: str)
     assert cells == [(None, None), ("1", "2")]
 
 
-def test_a_carriage_return_in_an_unquoted_field_makes_the_row_malformed() -> None:
-    assert read("a,b\n1\rx,2\n3,4\n")[0] == [
-        (2, "a carriage return stands in a field that is not quoted"),
-        (3, None),
+def test_a_carriage_return_inside_an_unquoted_field_ends_the_row() -> None:
+    assert read("a,b\n1\rx,2,3\n3,4\n")[0] == [
+        (2, "the row has 1 fields, the header has 2"),
+        (3, "the row has 3 fields, the header has 2"),
+        (4, None),
     ]
 
 
@@ -177,7 +178,18 @@ def test_lines_may_end_with_a_carriage_return_alone(end: str) -> None:
     assert read(f"a,b\r1,2\r3,4{end}".encode()) == ([(2, None), (3, None)], [("1", "2"), ("3", "4")])
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize(
+    "text", ["a,b\r1,2\r3,4\n", "a,b\r1,2\n3,4\r", "a,b\n1,2\r3,4", "a,b\r\n1,2\r3,4\r\n", "a,b\r1,2\r\n3,4\r\r"]
+)
+def test_lines_may_end_in_several_ways_in_one_file(text: str) -> None:
+    assert read(text) == ([(2, None), (3, None)], [("1", "2"), ("3", "4")])
+
+
+def test_a_carriage_return_inside_quotes_is_a_line_break_of_the_field() -> None:
+    assert read('a,b\r1,"x\ry"\r\n2,"x\r\ny"\n') == ([(2, None), (4, None)], [("1", "x\ny"), ("2", "x\ny")])
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", b"\r\r", b"\xef\xbb\xbf\xef\xbb\xbf\r\n"])
 def test_a_file_without_a_header_line_is_refused(data: bytes) -> None:
     assert refusal(data).what == "the file is empty"
 

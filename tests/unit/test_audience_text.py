@@ -88,6 +88,26 @@ def test_a_file_that_mixes_encodings_is_refused(tmp_path: Path) -> None:
     assert [line for line, _, _ in excluded(tmp_path)] == [3, 4, 5]
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_leniently_an_encoding_is_guessed_as_strictly(line_end: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(WESTERN.replace("\n", line_end).encode("windows-1252"))
+    strictly = plan(tmp_path)
+    names = recipients(tmp_path)["name"].to_list()
+    assert plan(tmp_path, lenient=True) == strictly
+    assert (strictly.accepted, recipients(tmp_path)["name"].to_list()) == (32, names)
+
+
+def test_leniently_a_file_of_no_known_encoding_is_read_as_far_as_it_is_ascii(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.audience.text._PLAUSIBLE", ("cp932",))
+    (tmp_path / "list.csv").write_bytes(b"email,name\nann@example.com,Ann\nbob@example.com,\xa0\xff\xfd\x80\n")
+    with pytest.raises(DataError, match="in no encoding that can be told"):
+        plan(tmp_path)
+    found = plan(tmp_path, lenient=True)
+    assert (found.accepted, found.excluded) == (1, {"malformed_row": 1})
+
+
 def test_a_byte_that_a_declared_encoding_does_not_have_makes_the_row_malformed(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"email,name\nann@example.com,\x81\nbob@example.com,B\xf6b\n")
     assert plan(tmp_path, encoding="windows-1252").excluded == {"malformed_row": 1}
