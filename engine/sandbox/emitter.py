@@ -115,6 +115,7 @@ class Emitter:
         self._streams: list[_Stream] = []
         self._held: list[Emitted] = []  # at most `shuffle` of them, and the events of a message
         self._ready: deque[Emitted] = deque()
+        self._behaviours: list[tuple[int, Behaviour]] = []  # from which offset on each one holds
         self._open(behaviour, start)
 
     def change(self, behaviour: Behaviour) -> None:
@@ -123,6 +124,14 @@ class Emitter:
         for stream in self._streams:
             stream.end = size if stream.end is None else stream.end
         self._open(behaviour, size)
+
+    def behaviour_at(self, offset: int) -> Behaviour:
+        """Return the behaviour that decides about the message at an offset of the record.
+
+        What this process did not see being accepted has the behaviour that it began with.
+        """
+        holding = [behaviour for start, behaviour in self._behaviours if start <= offset]
+        return holding[-1] if holding else self._behaviours[0][1]
 
     def take(self, most: int) -> list[Emitted]:
         """Return the next events that have happened, in the order in which they are sent."""
@@ -158,6 +167,7 @@ class Emitter:
 
     def _open(self, behaviour: Behaviour, start: int) -> None:
         self._behaviour = behaviour
+        self._behaviours.append((start, behaviour))
         self._dice = random.Random(behaviour.seed)  # noqa: S311 - dice of a test server
         self._streams += [_Stream(self._path, delay, start, behaviour) for delay in sorted(behaviour.delays())]
 

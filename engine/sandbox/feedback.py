@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from engine.clock import Clock
 from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.emitter import Emitted, Emitter, Matches
 from engine.sandbox.envelopes import SnsSigner, wrap_eventbridge, wrap_sns
-from engine.sandbox.event_records import write_time
+from engine.sandbox.event_records import Event, plan_events, write_time
 from engine.sandbox.queues import Arrival, Queue
 from engine.sandbox.record import FILE_NAME
 from engine.sandbox.sqs import Sqs
@@ -84,6 +84,15 @@ class Feedback:
         if self._to_firehose is not None:
             self._to_firehose.change(behaviour)
         self._arrived.set()
+
+    def list_events(self, message: Mapping[str, Any], offset: int) -> list[Event]:
+        """Return the events of a message, also those that are still to come.
+
+        Args:
+            message: its line in the record.
+            offset: of that line, in bytes.
+        """
+        return plan_events(message, self._to_queue.behaviour_at(offset))
 
     def write_files(self) -> list[Path]:
         """Write what has happened since the last time as Firehose does; return the files."""

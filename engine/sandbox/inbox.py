@@ -1,15 +1,19 @@
 """The web inbox: what the sandbox has accepted, to look at."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engine.sandbox.event_records import Event, write_time
+from engine.sandbox.fates import FATES, describe_event, name_fate
 from engine.sandbox.record_index import RecordIndex
 
 PAGE_SIZE = 50
@@ -22,14 +26,7 @@ _MAIL_POLICY = (
     "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
-_FATES = {
-    "delivered": "Delivered",
-    "bounced": "Bounced",
-    "complained": "Complaint",
-    "out_of_office": "Out of office",
-    "suppressed": "Suppressed",
-    "rendering_failure": "Not rendered",
-}
+ListEvents = Callable[[Mapping[str, Any], int], list[Event]]  # of a message and its offset in the record
 
 
 class Inbox:
@@ -37,9 +34,11 @@ class Inbox:
 
     Args:
         folder: the record's folder.
+        list_events: tells what becomes of a message.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, list_events: ListEvents) -> None:
+        self._list_events = list_events
         self._index = RecordIndex(folder)
         self._lock = asyncio.Lock()
         self._pages = Environment(
@@ -48,16 +47,14 @@ class Inbox:
         self._pages.filters["person"] = _person
 
     async def answer(self, request: web.BaseRequest) -> web.Response | None:
-        """Return a page, None where the path is none of the inbox's."""
+        """Return a page, None where the method is not that of a page."""
         if request.method not in {"GET", "HEAD"}:
             return None
         page = self._page_for(request)
-        if page is None:
-            return None
         async with self._lock:
             return await asyncio.to_thread(page)
 
-    def _page_for(self, request: web.BaseRequest) -> Callable[[], web.Response] | None:
+    def _page_for(self, request: web.BaseRequest) -> Callable[[], web.Response]:
         query = request.query
         match request.path.strip("/").split("/"):
             case [""]:
@@ -70,7 +67,7 @@ class Inbox:
                 return lambda: self._message(int(line), _html_of)
             case ["messages", line, "source"] if line.isdecimal():
                 return lambda: self._message(int(line), _source_of)
-        return None
+        return lambda: self._render("missing.html", status=404, line=None, path=request.path, total=0)
 
     def _list(self, words: str, before: str) -> web.Response:
         total = self._index.refresh()
@@ -78,7 +75,7 @@ class Inbox:
         found = self._index.newest(before=start, limit=PAGE_SIZE, words=words.strip())
         return self._render(
             "inbox.html",
-            messages=found.messages,
+            messages=[(line, message, name_fate(self._events_of(line, message))) for line, message in found.messages],
             more_before=found.more_before,
             total=total,
             newest_page=start == total,
@@ -89,15 +86,41 @@ class Inbox:
         total = self._index.refresh()
         message = self._index.read(line)
         if message is None:
-            return self._render("missing.html", status=404, line=line, total=total)
+            return self._render("missing.html", status=404, line=line, path="", total=total)
         return show(line, message)
 
     def _show(self, line: int, message: dict[str, Any]) -> web.Response:
         total = self._index.refresh()
-        return self._render("message.html", line=line, message=message, total=total)
+        events = self._events_of(line, message)
+        return self._render(
+            "message.html",
+            line=line,
+            message=message,
+            total=total,
+            fate=name_fate(events),
+            events=[_EventRow.of(event, message["at"]) for event in events],
+        )
+
+    def _events_of(self, line: int, message: Mapping[str, Any]) -> list[Event]:
+        return self._list_events(message, self._index.offset(line))
 
     def _render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
-        return _respond(self._pages.get_template(template).render(fates=_FATES, **values), status=status)
+        return _respond(self._pages.get_template(template).render(fates=FATES, **values), status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class _EventRow:
+    """An event as a message's page shows it."""
+
+    kind: str
+    at: str
+    recipients: list[str]
+    detail: str
+
+    @classmethod
+    def of(cls, event: Event, accepted_at: str) -> Self:
+        at = datetime.fromisoformat(accepted_at) + timedelta(seconds=event.after)
+        return cls(event.kind, write_time(at), event.recipients, describe_event(event))
 
 
 def _html_of(_: int, message: dict[str, Any]) -> web.Response:

@@ -59,6 +59,10 @@ class RecordIndex:
         with self._path.open("rb") as file:
             return self._read_from(file, line)
 
+    def offset(self, line: int) -> int:
+        """Return where a line that there is begins, in bytes."""
+        return self._starts[line]
+
     def newest(self, *, before: int, limit: int, words: str = "") -> Found:
         """Return messages from a line number downwards.
 

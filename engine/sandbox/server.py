@@ -105,7 +105,7 @@ class Sandbox:
         self._runner: web.ServerRunner | None = None
         self._record: Record | None = None
         self._api: Api | None = None
-        self._inbox = Inbox(settings.record_folder)
+        self._inbox: Inbox | None = None
         self._url = ""
 
     @property
@@ -140,6 +140,7 @@ class Sandbox:
             compress=settings.firehose_gzip,
             url=lambda: self._url,
         )
+        self._inbox = Inbox(settings.record_folder, self._feedback.list_events)
         self._control = Control(
             account=self._account, faults=self._faults, latency=self._latency, feedback=self._feedback
         )
@@ -215,8 +216,8 @@ class Sandbox:
             return self._control.answer(request.method, path, await request.read())
         if path == CERTIFICATE_PATH and self._feedback is not None:
             return web.Response(body=self._feedback.certificate, content_type="application/x-pem-file")
-        page = await self._inbox.answer(request)
-        return page or await self._serve_api(request)
+        assert self._inbox is not None  # noqa: S101 - nothing is served before `start` has set it
+        return await self._inbox.answer(request) or await self._serve_api(request)
 
     async def _serve_sqs(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._feedback is not None  # noqa: S101 - nothing is served before `start` has set it

@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import ConfigurationError
 from engine.sandbox import record_index
+from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.draft import Content, Draft
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.record import FILE_NAME, Record, read_record
@@ -198,6 +199,63 @@ def test_hostile_content_is_text_on_our_pages_and_alone_in_a_frame(folder: Path,
     assert reply.headers["Content-Security-Policy"].startswith(
         "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline';"
     )
+
+
+FATES = {
+    "bounce": ("Permanent/General", "Bounced"),
+    "full": ("Transient/MailboxFull", "Soft bounce"),
+    "listed": ("Permanent/OnAccountSuppressionList", "Suppressed"),
+}
+
+
+def test_inbox_shows_the_fate_that_the_events_show(folder: Path) -> None:
+    domains: dict[str, object] = {f"{name}.example": {"bounces": {kind: 1}} for name, (kind, _) in FATES.items()}
+    domains |= {
+        "late.example": {"delay": 1, "click": 1},
+        "angry.example": {"complaints": {"abuse": 1}},
+        "away.example": {"out_of_office": 1},
+        "gone.example": {"unsubscribe": 1, "open": 1},
+        "virus.example": {"reject": 1},
+    }
+    behaviour = Behaviour.from_document({"domains": domains})
+    wanted = {f"{name}.example": fate for name, (_, fate) in FATES.items()} | {
+        "late.example": "Clicked",
+        "angry.example": "Complaint",
+        "away.example": "Out of office",
+        "gone.example": "Unsubscribed",
+        "virus.example": "Rejected",
+        "plain.example": "Delivered",
+    }
+    with run_in_thread(SandboxSettings(record_folder=folder, behaviour=behaviour)) as sandbox:
+        write(folder, *(draft(domain, to=f"ann@{domain}") for domain in wanted))
+        _, text = get(sandbox, "/")
+        rows = [row.split("</td>") for row in text.split("<tr")[2:]]
+        shown = {row[0].rpartition("@")[2].strip(): row[3].rpartition('">')[2].removesuffix("</span>") for row in rows}
+        assert shown == wanted
+        _, page = get(sandbox, "/messages/0")
+        assert "Permanent/General" in page
+        assert page.count('class="fate bounced"') == 1
+
+
+def test_inbox_shows_the_fate_by_the_behaviour_of_the_acceptance(folder: Path, sandbox: EmbeddedSandbox) -> None:
+    """A behaviour that is changed later says nothing of what was accepted before it."""
+    write(folder, draft("before"))
+    with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
+        connection.request("PUT", "/_sandbox/behaviour", '{"default": {"bounces": {"Permanent/General": 1}}}')
+        assert connection.getresponse().status == 200
+    write(folder, draft("after"))
+    assert 'class="fate delivered"' in get(sandbox, "/messages/0")[1]
+    assert 'class="fate bounced"' in get(sandbox, "/messages/1")[1]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/messages", "/messages/x", "/messages/0/x", "/a/../b", "/%3Cb%3E"])
+def test_inbox_unknown_path_is_a_page(sandbox: EmbeddedSandbox, path: str) -> None:
+    reply, text = get(sandbox, path)
+    assert reply.status == 404
+    assert reply.headers.get_content_type() == "text/html"
+    assert "There is no page" in text
+    assert "/" in Page(text).links()
+    assert "<b>" not in text
 
 
 def test_a_message_that_is_not_there_is_not_found(sandbox: EmbeddedSandbox) -> None:
