@@ -46,8 +46,7 @@ def print_preview(preview: Preview) -> None:
     print_findings(preview.findings)
     print_lines(*_describe_content(found))
     print_lines(_describe_forecast(preview.forecast, preview.manifest.accepted))
-    if preview.gallery is not None:
-        print_lines(f"to look at: {preview.gallery}", f"as mail:    {preview.gallery.parent}/samples/*.eml")
+    print_lines(f"to look at: {preview.gallery}", f"as mail:    {preview.gallery.parent}/samples/*.eml")
     mend, go_on = "mend what is wrong, then preview again", repeat_command("launch")
     print_lines(f"next: {go_on if preview.passes else mend}")
 

@@ -35,7 +35,7 @@ def preview_campaign(
     else:
         output.print_accounts(accounts)
         output.print_preview(found)
-    if open_page and found.gallery is not None:
+    if open_page:
         webbrowser.open(found.gallery.as_uri())
     return ExitCode.FINISHED if found.passes else ExitCode.DATA
 

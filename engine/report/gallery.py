@@ -2,15 +2,19 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.header import decode_header, make_header
+from email.utils import parseaddr
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engine.campaign.lint import Findings, Severity
 from engine.campaign.message import Envelope, Message
+from engine.report.snippet import make_snippet
 from engine.store.folder import write_file
 
 _PAGES = Path(__file__).parent / "pages"
@@ -30,20 +34,44 @@ class Card:
     reasons: list[str]
 
 
-def write_gallery(path: Path, cards: Sequence[Card], envelope: Envelope, *, title: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the page says of all messages together.
+
+    Attributes:
+        rows_read: rows of the audience.
+        accepted: recipients of the plan.
+        excluded: reason to rows.
+        rendered: messages that can be made.
+        failures: why the others cannot be made, to their number.
+        failed_rows: some of these rows, and the reason.
+        findings: what is wrong with the content, or worth knowing.
+    """
+
+    rows_read: int
+    accepted: int
+    excluded: Mapping[str, int]
+    rendered: int
+    failures: Mapping[str, int]
+    failed_rows: Sequence[tuple[int, str]]
+    findings: Findings
+
+
+def write_gallery(path: Path, cards: Sequence[Card], envelope: Envelope, summary: Summary, *, title: str) -> Path:
     """Write the page, readable by its owner alone; returns its path.
 
     Args:
         path: of the HTML file.
-        cards: what to show, at least one.
+        cards: the messages to show; none where none can be made.
         envelope: what is the same in all messages.
+        summary: of all messages.
         title: of the page: the run's name.
     """
-    write_file(path, render_gallery(cards, envelope, title=title).encode())
+    write_file(path, render_gallery(cards, envelope, summary, title=title).encode())
     return path
 
 
-def render_gallery(cards: Sequence[Card], envelope: Envelope, *, title: str) -> str:
+def render_gallery(cards: Sequence[Card], envelope: Envelope, summary: Summary, *, title: str) -> str:
     """Return the page."""
     script = (_PAGES / "gallery.js").read_text(encoding="utf-8")
     pages = Environment(loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined)
@@ -54,6 +82,10 @@ def render_gallery(cards: Sequence[Card], envelope: Envelope, *, title: str) -> 
         style=(_PAGES / "gallery.css").read_text(encoding="utf-8"),
         script=script,
         count=len(cards),
+        summary=summary,
+        findings=summary.findings.to_json(),
+        problems=not cards or bool(summary.failures) or bool(summary.findings.of(Severity.ERROR)),
+        failed=sum(summary.failures.values()),
         data=_encode({"cards": [_describe(card, envelope) for card in cards], "images": _encode_images(envelope)}),
     )
 
@@ -70,6 +102,8 @@ def _describe(card: Card, envelope: Envelope) -> dict[str, Any]:
         "row": message.row,
         "address": message.address,
         "subject": message.subject,
+        "sender": _name_sender(envelope.sender),
+        "snippet": make_snippet(message.html, message.text),
         "language": message.language,
         "reasons": card.reasons,
         "html": message.html,
@@ -77,6 +111,12 @@ def _describe(card: Card, envelope: Envelope) -> dict[str, Any]:
         "headers": headers,
         "htmlBytes": len((message.html or "").encode()),
     }
+
+
+def _name_sender(mailbox: str) -> str:
+    """Return the sender as a list of messages shows it: its display name, decoded, or else its address."""
+    name, address = parseaddr(mailbox)
+    return str(make_header(decode_header(name))) if name else address
 
 
 def _encode_images(envelope: Envelope) -> dict[str, str]:

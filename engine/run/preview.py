@@ -18,7 +18,7 @@ from engine.campaign.render import RenderError
 from engine.errors import MailrunError, UsageError
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.report.gallery import Card, write_gallery
+from engine.report.gallery import Card, Summary, write_gallery
 from engine.run.content_check import check_templates
 from engine.run.forecast import RunForecast, forecast_run
 from engine.run.manifest import Manifest
@@ -45,7 +45,7 @@ class Preview:
         findings: what lint found, in the templates and in the messages.
         forecast: what a run would take.
         samples: the .eml files written.
-        gallery: the page to look at; None where no message can be made.
+        gallery: the page to look at.
         processes: how many rendered.
     """
 
@@ -55,7 +55,7 @@ class Preview:
     findings: Findings
     forecast: RunForecast
     samples: tuple[Path, ...]
-    gallery: Path | None
+    gallery: Path
     processes: int
 
     @property
@@ -77,7 +77,7 @@ class Preview:
             "failed_rows": [{"row": row, "reason": reason} for row, reason in found.examples],
             "failed_files": str(self.folder / "failed") if self.failed else None,
             "samples": [str(path) for path in self.samples],
-            "gallery": str(self.gallery) if self.gallery else None,
+            "gallery": str(self.gallery),
             "html_bytes_largest": found.html_bytes_largest,
             "html_sizes": describe_sizes(found.html_kilobytes),
             "message_sizes": describe_sizes(found.message_kilobytes),
@@ -132,8 +132,22 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         findings=findings,
         forecast=forecast_run(manifest.accepted, request.campaign.spec.delivery, account),
         samples=_write_samples(renderer, manifest, folder),
-        gallery=write_gallery(folder / GALLERY, cards, renderer.envelope, title=manifest.run) if cards else None,
+        gallery=write_gallery(
+            folder / GALLERY, cards, renderer.envelope, _summarise(manifest, found, findings), title=manifest.run
+        ),
         processes=processes,
+    )
+
+
+def _summarise(manifest: Manifest, found: Rendered, findings: Findings) -> Summary:
+    return Summary(
+        rows_read=manifest.rows_read,
+        accepted=manifest.accepted,
+        excluded=manifest.excluded,
+        rendered=found.rendered,
+        failures=dict(found.failures.most_common()),
+        failed_rows=found.examples,
+        findings=findings,
     )
 
 

@@ -8,8 +8,9 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from engine.campaign.lint import Finding, Findings, Severity
 from engine.campaign.message import Attachment, Envelope, Message
-from engine.report.gallery import Card, write_gallery
+from engine.report.gallery import Card, Summary, write_gallery
 
 BODY = """<!doctype html><html lang="en"><head><style>
 body { background: #ffffff } p { color: rgb(1, 2, 3) }
@@ -66,8 +67,27 @@ def requests() -> list[str]:
     return []
 
 
-def open_page(browser: Browser, folder: Path, cards: list[Card], requests: list[str], **context: object) -> Page:
-    path = write_gallery(folder / "gallery.html", cards, ENVELOPE, title="welcome/2026-11-24")
+SUMMARY = Summary(
+    rows_read=2038,
+    accepted=1784,
+    excluded={"invalid_address": 189, "suppressed": 65},
+    rendered=1784,
+    failures={},
+    failed_rows=(),
+    findings=Findings(),
+)
+
+
+def open_page(
+    browser: Browser,
+    folder: Path,
+    cards: list[Card],
+    requests: list[str],
+    *,
+    summary: Summary = SUMMARY,
+    **context: object,
+) -> Page:
+    path = write_gallery(folder / "gallery.html", cards, ENVELOPE, summary, title="welcome/2026-11-24")
     page = browser.new_page(**context)  # type: ignore[arg-type] # passed on as given
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: requests.append(f"error: {error}"))
@@ -228,3 +248,73 @@ def test_a_message_without_html_and_one_that_is_alone_are_shown(
     page = open_page(browser, tmp_path, [Card(message, ["first"])], requests)
     expect(page.get_by_text("This message has no HTML part.")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("1 message")
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_gallery_list_stays_on_screen_while_the_message_scrolls(
+    browser: Browser, tmp_path: Path, requests: list[str], width: int
+) -> None:
+    long = "\n".join(f"line {number}" for number in range(400))
+    cards = [card(f"person{number}@example.com", f"Offer {number}", text=long) for number in range(40)]
+    page = open_page(browser, tmp_path, cards, requests, viewport={"width": width, "height": 800})
+    page.get_by_role("tab", name="Text").click()
+    page.mouse.move(width - 40, 780)
+    page.mouse.wheel(0, 3000)
+    page.wait_for_function("scrollY > 1000")
+    box = page.get_by_role("navigation", name="Messages").bounding_box()
+    assert box is not None
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 800
+    assert box["height"] >= 120, "some messages can be seen and chosen"
+
+
+def test_gallery_lists_messages_as_an_inbox_does(browser: Browser, tmp_path: Path, requests: list[str]) -> None:
+    html = '<body><div style="display:none">Only today&zwnj;&nbsp;&zwnj;&nbsp;</div><p>Dear Ann</p></body>'
+    page = open_page(browser, tmp_path, [card("ann@example.com", "Sale", html=html)], requests)
+    row = page.get_by_role("navigation", name="Messages").get_by_role("button")
+    expect(row).to_contain_text("Acme")
+    expect(row).to_contain_text("Sale Only today Dear Ann")
+    expect(row).to_contain_text("to ann@example.com")
+
+
+def test_gallery_summary_shows_counts_findings_and_failed_rows(
+    browser: Browser, tmp_path: Path, requests: list[str]
+) -> None:
+    findings = Findings()
+    finding = Finding(Severity.WARNING, "no_preheader", "there is no preheader", "set preheader", "campaign.toml")
+    findings.add(finding, row=4, times=1782)
+    summary = Summary(
+        rows_read=2038,
+        accepted=1784,
+        excluded={"invalid_address": 189, "suppressed": 65},
+        rendered=1782,
+        failures={"<b>points</b> is missing": 2},
+        failed_rows=((17, "<b>points</b> is missing"), (23, "<b>points</b> is missing")),
+        findings=findings,
+    )
+    page = open_page(browser, tmp_path, THREE, requests, summary=summary)
+    expect(page.get_by_role("heading", level=2)).to_have_text("Summary")
+    expect(page.get_by_role("row", name="Excluded: invalid address 189")).to_be_visible()
+    expect(page.get_by_role("row", name="Failed 2")).to_be_visible()
+    expect(page.get_by_role("row", name="<b>points</b> is missing")).to_contain_text("row 17, row 23")
+    expect(page.get_by_role("row", name="there is no preheader")).to_contain_text("1,782")
+    page.get_by_role("navigation", name="Messages").get_by_role("button").nth(1).click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Chào Bo")
+    page.get_by_role("button", name="1,784 of 2,038 rows accepted").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Summary")
+    assert outside(requests) == []
+
+
+def test_gallery_is_made_where_no_message_can_be_made(browser: Browser, tmp_path: Path, requests: list[str]) -> None:
+    summary = Summary(
+        rows_read=2,
+        accepted=2,
+        excluded={},
+        rendered=0,
+        failures={"no": 2},
+        failed_rows=((0, "no"),),
+        findings=Findings(),
+    )
+    page = open_page(browser, tmp_path, [], requests, summary=summary)
+    expect(page.get_by_role("heading", level=2)).to_have_text("Summary")
+    expect(page.get_by_role("status")).to_have_text("0 messages")

@@ -78,8 +78,18 @@
     if (focus) byId(`tab-${name}`).focus();
   }
 
+  function showSummary() {
+    buttons.forEach((button) => button.setAttribute("aria-current", "false"));
+    byId("summary-button").setAttribute("aria-current", "true");
+    byId("summary").hidden = false;
+    byId("shown").hidden = byId("nothing").hidden = true;
+    state.card = null;
+  }
+
   function show(index) {
     const card = (state.card = data.cards[index]);
+    byId("summary").hidden = true;
+    byId("summary-button").setAttribute("aria-current", "false");
     buttons.forEach((button, at) => button.setAttribute("aria-current", String(at === index)));
     byId("subject").textContent = card.subject;
     byId("address").textContent = `to ${card.address}`;
@@ -114,16 +124,22 @@
     byId("found").textContent = words.length
       ? `${count} of ${data.cards.length} messages`
       : `${count} ${count === 1 ? "message" : "messages"}`;
+    if (!byId("summary").hidden && !words.length) return;
     byId("nothing").hidden = count > 0;
     byId("shown").hidden = count === 0;
+    byId("summary").hidden = true;
     if (count && !shown) show(first);
   }
 
   data.cards.forEach((card, index) => {
-    card.words = [card.address, card.subject, card.text || "", card.language || "", ...card.reasons].join("\n").toLowerCase();
+    card.words = [card.address, card.subject, card.snippet, card.text || "", card.language || "", ...card.reasons].join("\n").toLowerCase();
     const button = make("button");
     button.type = "button";
-    button.append(make("strong", card.address), make("span", card.subject), make("span", card.reasons.join(" · ")));
+    const inbox = make("span", undefined, "inbox");
+    inbox.dir = "auto";
+    inbox.append(make("b", card.subject), ` ${card.snippet}`);
+    button.append(
+      make("strong", card.sender), inbox, make("span", `to ${card.address}`), make("span", card.reasons.join(" · ")));
     button.addEventListener("click", () => show(index));
     buttons.push(button);
     const item = document.createElement("li");
@@ -157,5 +173,7 @@
     event.preventDefault();
     byId("search").focus();
   });
-  if (data.cards.length) show(0);
+  byId("summary-button").addEventListener("click", showSummary);
+  if (byId("summary").hidden) show(0);
+  else showSummary();
 })();
