@@ -7,10 +7,12 @@ from typing import Any
 import polars as pl
 
 from engine.audience.csv_rows import Dialect, name_columns, read_header
+from engine.audience.header_names import is_same_name
 from engine.audience.sources import Format, Source, unreadable
 from engine.errors import DataError, nearest
 
 BATCH_ROWS = 200_000
+_MOST_TITLE_ROWS = 50
 _ARROW_FILE = b"ARROW1"
 
 
@@ -67,15 +69,32 @@ class Sheet:
             f'{file}: the sheet {self.name} was read; there are also: {others} (choose with [audience] sheet = "…")',
         )
 
-    def name_columns(self, has_header: bool, columns: Sequence[str], file: str) -> Dialect:  # noqa: FBT001 - as campaign.toml has it
-        """Name the columns, by the first row or by campaign.toml."""
+    def name_columns(
+        self, file: str, *, has_header: bool, header_row: int | None = None, columns: Sequence[str] = ()
+    ) -> Dialect:
+        """Name the columns, by a row or by campaign.toml.
+
+        Raises:
+            DataError: the sheet is empty, or the row is.
+        """
         where = f"{file}, sheet {self.name}"
         if self.table.is_empty():
             raise DataError("the sheet is empty", where=where, remedy="give it at least a row with the column names")
-        first = self.table.drop("line").row(0)
+        cells = self.table.drop("line")
         if not has_header:
-            return name_columns(len(first), columns, ",", 0, where)
-        return read_header([cell or "" for cell in first], ",", 1)
+            return name_columns(cells.width, columns, ",", 0, where)
+        place = 0 if header_row is None else self.table.get_column("line").index_of(header_row)
+        if place is None:
+            what = f"[audience] header_row = {header_row}, and there is nothing in that line"
+            raise DataError(what, where=where, remedy="give the number of the row that has the column names")
+        return read_header([cell or "" for cell in cells.row(place)], ",", place + 1)
+
+    def find_header(self, column: str) -> int | None:
+        """The row, not the first one, among whose cells is the name of a column."""
+        for line, *cells in self.table.slice(1, _MOST_TITLE_ROWS).iter_rows():
+            if any(cell and is_same_name(cell, column) for cell in cells):
+                return int(line)
+        return None
 
     def rows(self, dialect: Dialect) -> tuple[pl.Series, pl.DataFrame]:
         """The rows' numbers in the sheet, and their cells."""

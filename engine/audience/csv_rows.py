@@ -10,12 +10,12 @@ exactly as many.
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from engine.audience.header_names import is_same_name, name_each_once
 from engine.audience.text import DAMAGE, TextBlock, is_utf_8, mark_damage
 from engine.errors import DataError
 
@@ -26,6 +26,8 @@ RECORDS_AT_ONCE = 200_000
 DELIMITERS = (",", ";", "\t", "|")
 CHECK_QUOTES = "check the quotation marks, or write the file as Parquet"
 LENIENT = "or give --lenient to leave out the rows that it touches"
+_OTHER_LINE_ENDS = re.compile("[\x1c-\x1e\x85\u2028\u2029]")
+_MOST_TITLE_LINES = 50
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\n", re.IGNORECASE)  # what Excel writes above a header
 
 
@@ -63,8 +65,14 @@ class CsvRows:
     cells: pl.DataFrame
 
 
-def read_dialect(
-    head: bytes, *, name: str, delimiter: str | None = None, has_header: bool = True, columns: Sequence[str] = ()
+def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
+    head: bytes,
+    *,
+    name: str,
+    delimiter: str | None = None,
+    has_header: bool = True,
+    header_row: int | None = None,
+    columns: Sequence[str] = (),
 ) -> Dialect:
     """Tell how a CSV file is written from its first lines.
 
@@ -73,6 +81,7 @@ def read_dialect(
         name: the file as errors show it.
         delimiter: one character, or None to tell it from the first record.
         has_header: whether the first record names the columns.
+        header_row: the line (from 1) of the record that does, where lines stand above it.
         columns: their names where it does not; empty for `column_1` and so on.
 
     Raises:
@@ -81,15 +90,44 @@ def read_dialect(
     head = mark_damage(head)
     separator = _SEPARATOR_LINE.match(head)
     body, skipped = (head[separator.end() :], 1) if separator else (head, 0)
+    if header_row is not None:
+        body, skipped = _from_line(head, header_row, name), header_row - 1
     record, line, lines = _first_record(body, name)
     text = record.decode()
     if delimiter is None:
         delimiter = separator[1].decode() if separator else _tell_delimiter(text)
     where = f"{name}, line {line + skipped}"
     names = _split(text, delimiter, where)
+    if other := _OTHER_LINE_ENDS.findall(text):
+        what = f"the header has a line separator (U+{ord(other[0]):04X}) that no CSV file uses"
+        raise DataError(what, where=where, remedy="write the file with LF or CR LF at the end of each line")
     if not has_header:
         return name_columns(len(names), columns, delimiter, skipped, where)
     return read_header(names, delimiter, skipped + lines)
+
+
+def _from_line(head: bytes, line: int, name: str) -> bytes:
+    """What begins with a line; it has to hold something."""
+    lines = head.split(b"\n", line - 1)
+    if len(lines) < line or not lines[-1].partition(b"\n")[0].strip():
+        what = f"[audience] header_row = {line}, and there is nothing in that line"
+        raise DataError(what, where=name, remedy="give the number of the line that has the column names")
+    return lines[-1]
+
+
+def find_header(head: bytes, column: str) -> int | None:
+    """The line, not the first one, among whose fields is the name of a column: below a title, for example.
+
+    Args:
+        head: UTF-8: the file's first lines.
+        column: a name, in any case.
+    """
+    lines = head.decode(errors="replace").split("\n", _MOST_TITLE_LINES)[:_MOST_TITLE_LINES]
+    for number, line in enumerate(lines, start=1):
+        fields = re.split(f"[{''.join(map(re.escape, DELIMITERS))}]", line)
+        if number > 1 and any(is_same_name(field.strip().strip('"'), column) for field in fields):
+            return number
+    return None
 
 
 def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
@@ -148,18 +186,8 @@ def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: in
 
 def read_header(names: Sequence[str], delimiter: str, skip_lines: int) -> Dialect:
     """Give every column a name of its own."""
-    stripped = [column.strip() for column in names]
-    taken, seen, nameless = [], Counter[str](), []
-    for number, column in enumerate(stripped, start=1):
-        name = column or f"column_{number}"
-        seen[name] += 1
-        while seen[name] > 1 or (name in taken):
-            name = f"{column} ({seen[column or name]})"
-            seen[name] += 1
-        taken.append(name)
-        nameless += [] if column else [name]
-    twice = tuple(sorted({column for column in stripped if column and stripped.count(column) > 1}))
-    return Dialect(tuple(taken), delimiter, skip_lines, twice, tuple(nameless))
+    named = name_each_once(names)
+    return Dialect(named.columns, delimiter, skip_lines, named.twice, named.nameless)
 
 
 def holds_address(dialect: Dialect) -> bool:
@@ -183,7 +211,10 @@ def read_csv_block(block: TextBlock, dialect: Dialect, *, name: str, lenient: bo
         DataError: what makes rows uncertain: NUL, an unclosed quote, a file cut in the middle of its last row.
     """
     block = _without_header(block, dialect.skip_lines)
-    return _read_plain(block, dialect) or _take_apart(block, dialect, name, lenient=lenient)
+    rows = _read_plain(block, dialect) or _take_apart(block, dialect, name, lenient=lenient)
+    if rows.places.is_empty() and block.data.strip():
+        raise DataError("there is text below the header, and no row can be told in it", where=name, remedy=CHECK_QUOTES)
+    return rows
 
 
 def _without_header(block: TextBlock, skip_lines: int) -> TextBlock:

@@ -1,5 +1,6 @@
 """Reading NDJSON strictly: an object a line, or a malformed row."""
 
+import json
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -17,30 +18,56 @@ def infer_schema(blocks: Iterable[TextBlock], name: str) -> Schema:
     Raises:
         DataError: no line is an object, or the values of a column have nothing in common.
     """
-    schemas = [schema for block in blocks if (schema := _infer_block(block, name))]
-    if not schemas:
+    united: Schema | None = None
+    for block in blocks:
+        schema = _infer_block(block, name)
+        if schema is not None:
+            united = schema if united is None else _unite(united, schema, f"{name}, from line {block.first_line} on")
+    if united is None:
         remedy = "write one JSON object a line (for an array: jq -c '.[]')"
         raise DataError("the file has no JSON objects, one a line", where=name, remedy=remedy)
-    try:
-        united = pl.concat([pl.DataFrame(schema=schema) for schema in schemas], how="diagonal_relaxed").schema
-    except pl.exceptions.PolarsError as error:
-        raise _mixed(name, error) from error
     return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}
 
 
+def _unite(one: Schema, other: Schema, where: str) -> Schema:
+    frames = [pl.DataFrame(schema=schema) for schema in (one, other)]
+    try:
+        return pl.concat(frames, how="diagonal_relaxed").schema
+    except pl.exceptions.PolarsError as error:
+        raise _mixed(where, error) from error
+
+
 def _infer_block(block: TextBlock, name: str) -> Schema | None:
-    lines = _lines(block).filter(pl.col("malformed").is_null()).get_column("text")
+    lines = _lines(block).filter(pl.col("malformed").is_null())
     if lines.is_empty():
         return None
     try:
-        return pl.read_ndjson(lines.str.join("\n").item().encode(), infer_schema_length=None).schema
+        return _infer(lines.get_column("text"))
     except pl.exceptions.PolarsError as error:
-        raise _mixed(name, error) from error
+        line = lines.item(_first_misfit(lines.get_column("text")), "line")
+        raise _mixed(f"{name}, line {line}", error) from error
 
 
-def _mixed(name: str, error: Exception) -> DataError:
+def _infer(texts: pl.Series) -> Schema:
+    return pl.read_ndjson(texts.str.join("\n").item().encode(), infer_schema_length=None).schema
+
+
+def _first_misfit(texts: pl.Series) -> int:
+    """The place of the first line that does not fit those before it."""
+    fitting, misfit = 0, texts.len()
+    while misfit - fitting > 1:
+        middle = (fitting + misfit) // 2
+        try:
+            _infer(texts.head(middle))
+            fitting = middle
+        except pl.exceptions.PolarsError:
+            misfit = middle
+    return misfit - 1
+
+
+def _mixed(where: str, error: Exception) -> DataError:
     what = f"the values of a column have nothing in common: {str(error).splitlines()[0]}"
-    return DataError(what, where=name, remedy="give the column the same type in all lines, such as text")
+    return DataError(what, where=where, remedy="give the column the same type in all lines, such as text")
 
 
 def read_block(block: TextBlock, wanted: Schema, *, name: str, lenient: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -75,13 +102,25 @@ def _lines(block: TextBlock) -> pl.DataFrame:
     texts = pl.read_lines(data, name="text") if data else pl.DataFrame(schema={"text": pl.String})
     lines = texts.with_columns(line=pl.int_range(block.first_line, block.first_line + pl.len(), dtype=pl.UInt64))
     lines = lines.filter(pl.col("text").str.strip_chars() != "")
-    faults = [_fault_of(text) for text in lines.get_column("text")]
-    return lines.with_columns(malformed=pl.Series(faults, dtype=pl.String))
+    read = [_read_line(text) for text in lines.get_column("text")]
+    texts, faults = ([item[place] for item in read] for place in (0, 1))
+    return lines.with_columns(text=pl.Series(texts, dtype=pl.String), malformed=pl.Series(faults, dtype=pl.String))
 
 
-def _fault_of(text: str) -> str | None:
+def _read_line(text: str) -> tuple[str, str | None]:
+    """A line's object, NaN in it as null (Python writes a missing number so), and what is wrong with it, or None."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return f"it is no JSON: {str(error).split(': line')[0]}"
-    return None if isinstance(found, dict) else "it is no JSON object"
+        repaired = _without_nan(text) if "NaN" in text else None
+        if repaired is None:
+            return text, f"it is no JSON: {str(error).split(': line')[0]}"
+        text, found = repaired, orjson.loads(repaired)
+    return text, None if isinstance(found, dict) else "it is no JSON object"
+
+
+def _without_nan(text: str) -> str | None:
+    try:
+        return json.dumps(json.loads(text, parse_constant={"NaN": None}.__getitem__), ensure_ascii=False)
+    except (ValueError, KeyError, RecursionError):
+        return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.audience.leftovers import is_leftover
 from engine.errors import ConfigurationError, DataError, ServiceError
 
 REMOTE = "s3://"
@@ -72,9 +73,15 @@ def _list(client: Any, bucket: str, key: str) -> Iterable[dict[str, Any]]:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", ()):
             name = str(item["Key"])
-            below = key.endswith("/") and not any(part[:1] in (".", "_") for part in name[len(key) :].split("/"))
-            if not name.endswith("/") and (name == key or below or (is_pattern and fnmatch.fnmatchcase(name, key))):
+            if not name.endswith("/") and (name == key or _is_wanted(name, key, is_pattern=is_pattern)):
                 yield item
+
+
+def _is_wanted(name: str, key: str, *, is_pattern: bool) -> bool:
+    if is_leftover(name.rpartition("/")[2]):
+        return False
+    below = key.endswith("/") and not any(part[:1] in (".", "_") for part in name[len(key) :].split("/"))
+    return below or (is_pattern and fnmatch.fnmatchcase(name, key))
 
 
 def _copy(client: Any, bucket: str, item: dict[str, Any], downloads: Path) -> FetchedObject:

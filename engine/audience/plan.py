@@ -16,10 +16,12 @@ from engine.audience.conditions import columns_in
 from engine.audience.excluded_rows import ExcludedRows
 from engine.audience.exclusions import FindForgotten
 from engine.audience.first_pass import RowRules, judge_batch
+from engine.audience.header_names import is_same_name
 from engine.audience.partitions import Partitions, choose_bits
 from engine.audience.pipeline import work_through
 from engine.audience.plan_files import LeaseRange, content_of, divide, prove_balance, read_lease, stored_name
 from engine.audience.recipients import rows_per_lease, write_recipients
+from engine.audience.renames import rename_columns
 from engine.audience.scratch import MEMORY_BYTES, Room, Scratch
 from engine.audience.second_pass import Place, SetRules, merge_counts
 from engine.audience.sources import Format, Source, refuse_unknown_column
@@ -127,7 +129,7 @@ def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient:
             common.
     """
     reading = reading_of(audience, lenient=lenient, block_bytes=LARGE_BLOCK_BYTES if _is_large(sources) else None)
-    tables = tuple(open_table(source, reading) for source in sources)
+    tables = rename_columns([open_table(source, reading) for source in sources], audience.renames)
     opened = Audience(tables, dict(unite(tables)), lenient)
     if audience.address not in opened.columns:
         raise _no_address_column(audience.address, opened)
@@ -362,7 +364,10 @@ def _no_address_column(address: str, opened: Audience) -> DataError:
         what += ", and the first line holds an address"
         remedy = "put a line with the column names above it, or set has_header = false in [audience]"
         return DataError(what, where=first.source.name, remedy=remedy)
-    same = [column for column in available if column.strip().lower() == address.strip().lower()]
+    if line := first.find_header(address):
+        what += f", and line {line} has one of that name"
+        return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
+    same = [column for column in available if is_same_name(column, address)]
     remedy = nearest(address, available)
     if same:
         remedy = f'did you mean {same[0]}? Set address = "{same[0]}" in [audience]; {nearest("", available)}'

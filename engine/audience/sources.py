@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from engine.audience.leftovers import is_leftover
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.audience.text import open_raw
 from engine.errors import DataError, nearest
@@ -107,20 +108,24 @@ def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Sourc
         return _fetch(place, downloads)
     path = workspace / place
     if path.is_file():
+        if is_leftover(path.name):
+            what = f"{place} is not data: another program left it there"
+            raise DataError(what, where=str(path.parent), remedy="name the file itself")
         return (_describe(path, workspace),)
     if path.is_dir():
         return _find_in_folder(path, place, workspace)
     if not glob.has_magic(place):
         raise _no_such_file(path, place)
-    found = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207 - Path.glob refuses absolute patterns
+    matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
+    found = sorted(match for match in matches if match.is_file() and not is_leftover(match.name))
     if not found:
         raise DataError(f"no file matches {place}", where=str(workspace), remedy="check the pattern")
     return (_describe(path, workspace) for path in found)
 
 
 def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[Source]:
-    """Everything in a folder and below; names that begin with a dot or an underscore are marks of other programs."""
-    inside = (path for path in folder.rglob("*") if path.is_file())
+    """Everything in a folder and below, but for marks of other programs and what they left there."""
+    inside = (path for path in folder.rglob("*") if path.is_file() and not is_leftover(path.name))
     files = sorted(path for path in inside if not any(part[0] in "._" for part in path.relative_to(folder).parts))
     if not files:
         raise DataError(f"the folder {place} has no files", where=str(folder), remedy="check the path")

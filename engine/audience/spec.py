@@ -1,11 +1,16 @@
 """The audience's part of campaign.toml."""
 
 import codecs
+import re
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+from engine.audience.header_names import clean_name
+
+_CONDITION_PARTS = re.compile(r"""'(?:[^']|'')*'?|"[^"]+"|"|[^'"]+""")
 MOST_CAP_DAYS = 366  # history is kept for so long
 
 
@@ -63,6 +68,22 @@ def _as_tuple(value: object) -> object:
     return value
 
 
+def _as_columns(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _clean_condition(where: str) -> str:
+    """Columns are named as people see them; texts in single quotes stay as they are."""
+    return _CONDITION_PARTS.sub(lambda part: part[0] if part[0][0] == "'" else _clean_part(part[0]), where)
+
+
+def _clean_part(part: str) -> str:
+    return f'"{clean_name(part[1:-1])}"' if part.startswith('"') else unicodedata.normalize("NFC", part)
+
+
+# A column's name as people see it.
+SeenName = Annotated[str, AfterValidator(clean_name)]
+SeenNames = Annotated[tuple[SeenName, ...], Strict(strict=False)]
 # One place, or several.
 Places = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -88,12 +109,12 @@ class AudienceSpec(Section):
     """`[audience]`: the file(s) a campaign is sent to, and which of their rows."""
 
     source: Places = Field(description="path, glob or folder from the workspace, or s3://…; or an array of these")
-    address: str = Field(default="email", description="column of the address", min_length=1)
-    where: str | None = Field(
+    address: SeenName = Field(default="email", description="column of the address", min_length=1)
+    where: Annotated[str, AfterValidator(_clean_condition)] | None = Field(
         default=None, description="SQL condition on the columns, such as country = 'VN' AND points > 100"
     )
-    required: Strings = Field(default=(), description="columns that must not be blank, unless they have a default")
-    defaults: dict[str, Value] = Field(default_factory=dict, description="column -> value where it is blank")
+    required: SeenNames = Field(default=(), description="columns that must not be blank, unless they have a default")
+    defaults: dict[SeenName, Value] = Field(default_factory=dict, description="column -> value where it is blank")
     encoding: Annotated[str, AfterValidator(_check_encoding)] | None = Field(
         default=None, description="encoding of text files; otherwise it is detected, and said"
     )
@@ -101,8 +122,13 @@ class AudienceSpec(Section):
         default=None, description="of CSV; else told from the header"
     )
     has_header: bool = Field(default=True, description="whether the first line of CSV and Excel names the columns")
-    columns: Strings = Field(default=(), description="names of the columns where has_header = false")
-    sheet: str | None = Field(default=None, description="sheet of an Excel workbook; the first unless named")
+    header_row: int | None = Field(
+        default=None, ge=1, description="line (of a sheet: row) with the column names, where a title stands above it"
+    )
+    columns: Annotated[Strings | dict[SeenName, SeenName], BeforeValidator(_as_columns)] = Field(
+        default=(), description="where has_header = false the columns' names; else a table, name -> name in the file"
+    )
+    sheet: str | None = Field(default=None, description="sheet of a workbook; the first visible one unless named")
     dedupe: Annotated[Dedupe, Strict(strict=False)] = Field(
         default=Dedupe.ADDRESS, description='when two addresses are the same: "address" or "provider"'
     )
@@ -112,11 +138,24 @@ class AudienceSpec(Section):
     )
     checks: ChecksSpec = ChecksSpec()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names in a file without a header."""
+        return () if isinstance(self.columns, dict) else self.columns
+
+    @property
+    def renames(self) -> dict[str, str]:
+        """Name -> name in the file."""
+        return self.columns if isinstance(self.columns, dict) else {}
+
     @model_validator(mode="after")
     def _names_its_columns_once(self) -> "AudienceSpec":
-        if self.columns and self.has_header:
+        if self.names and self.has_header:
             raise ValueError("columns, and a header that names them", "set has_header = false, or remove columns")
-        if len(set(self.columns)) < len(self.columns):
+        if self.header_row and not self.has_header:
+            raise ValueError("header_row, and has_header = false", "remove one of them")
+        named = list(self.renames.values()) or self.names
+        if len(set(named)) < len(named):
             raise ValueError("a column named twice", "give every column a name of its own")
         return self
 

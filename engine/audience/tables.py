@@ -1,37 +1,21 @@
 """Sources as tables: their columns and types, and their rows batch by batch, whatever the format."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from engine.audience import binary_rows, ndjson_rows
-from engine.audience.csv_rows import HEADER_BYTES, Dialect, holds_address, read_csv_block, read_dialect
+from engine.audience.blanks import null_nans
+from engine.audience.csv_rows import HEADER_BYTES, Dialect, find_header, holds_address, read_csv_block, read_dialect
+from engine.audience.renames import with_seen_names
+from engine.audience.rows import Batch, Reading, Rows, Schema, Table
 from engine.audience.sources import Format, Source, unreadable
 from engine.audience.spec import AudienceSpec
 from engine.audience.text import Encoding, TextBlock, detect_encoding, read_text
 from engine.errors import DataError
 
-Schema = Mapping[str, pl.DataType]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How files are read: what campaign.toml and the command line say about it.
-
-    Attributes:
-        encoding, delimiter, has_header, columns, sheet: as in `AudienceSpec`.
-        lenient: leave out what is damaged where it would be refused.
-        block_bytes: how much text to read at once; None for the usual.
-    """
-
-    encoding: str | None = None
-    delimiter: str | None = None
-    has_header: bool = True
-    columns: tuple[str, ...] = ()
-    sheet: str | None = None
-    lenient: bool = False
-    block_bytes: int | None = None
+__all__ = ["Batch", "Reading", "Rows", "Schema", "Table", "open_table", "read_batches", "reading_of", "unite"]
 
 
 def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None = None) -> Reading:
@@ -40,61 +24,12 @@ def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None
         encoding=audience.encoding,
         delimiter=audience.delimiter,
         has_header=audience.has_header,
-        columns=audience.columns,
+        header_row=audience.header_row,
+        columns=audience.names,
         sheet=audience.sheet,
         lenient=lenient,
         block_bytes=block_bytes,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a source.
-
-    Attributes:
-        places: a row each: `line` UInt64 (the line of the file where it begins; the row's number from 1 where the
-            format has no lines) and `malformed` String (why it cannot be read, or null).
-        cells: the columns asked for; all null where the row is malformed.
-    """
-
-    places: pl.DataFrame
-    cells: pl.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows that somebody may read in a thread of his own.
-
-    Attributes:
-        table: the number of their table.
-        load: reads them.
-        is_last: the table ends with them.
-    """
-
-    table: int
-    load: Callable[[], Rows]
-    is_last: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A source whose columns are known.
-
-    Attributes:
-        source: the file.
-        columns: its columns and their types, in its order; String for CSV and Excel.
-        notes: sentences about the file for people.
-        twice: names that its header has more than once.
-        holds_address: its header holds an address, and so is a row.
-        batches: reads the rows of some columns.
-    """
-
-    source: Source
-    columns: Schema
-    notes: tuple[str, ...]
-    twice: tuple[str, ...]
-    holds_address: bool
-    batches: Callable[[Sequence[str]], Iterator[Callable[[], Rows]]]
 
 
 def open_table(source: Source, reading: Reading) -> Table:
@@ -114,6 +49,7 @@ def open_table(source: Source, reading: Reading) -> Table:
         table = opener(source, reading)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise unreadable(source, error) from error
+    table = with_seen_names(table)
     for column in table.columns:
         if column == "*" or (column.startswith("^") and column.endswith("$")):
             what = f"the column name {column} cannot be told from a pattern"
@@ -141,6 +77,7 @@ def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, sour
     def load_typed() -> Rows:
         try:
             rows = load()
+            rows = replace(rows, cells=null_nans(rows.cells))
             own = rows.cells.columns
             absent = [pl.lit(None, dtype=types[column]).alias(column) for column in columns if column not in own]
             cells = rows.cells.with_columns(*absent).select(pl.col(column).cast(types[column]) for column in columns)
@@ -154,11 +91,13 @@ def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, sour
 def _open_csv(source: Source, reading: Reading) -> Table:
     encoding = detect_encoding(source.path, name=source.name, declared=reading.encoding, lenient=reading.lenient)
     delimiter = reading.delimiter or ("\t" if source.is_tabbed else None)
+    head = _read_head(source, encoding, reading)
     dialect = read_dialect(
-        _read_head(source, encoding, reading),
+        head,
         name=source.name,
         delimiter=delimiter,
         has_header=reading.has_header,
+        header_row=reading.header_row,
         columns=reading.columns,
     )
 
@@ -175,7 +114,7 @@ def _open_csv(source: Source, reading: Reading) -> Table:
         )
     schema = dict.fromkeys(dialect.columns, pl.String())
     is_row = reading.has_header and holds_address(dialect)
-    return Table(source, schema, tuple(notes), dialect.twice, is_row, batches)
+    return Table(source, schema, tuple(notes), dialect.twice, is_row, batches, lambda column: find_header(head, column))
 
 
 def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted: bool) -> Iterator[TextBlock]:
@@ -238,7 +177,9 @@ def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - l
 
 def _open_excel(source: Source, reading: Reading) -> Table:
     sheet = binary_rows.read_sheet(source, reading.sheet)
-    dialect = sheet.name_columns(reading.has_header, reading.columns, source.name)
+    dialect = sheet.name_columns(
+        source.name, has_header=reading.has_header, header_row=reading.header_row, columns=reading.columns
+    )
 
     def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
         lines, cells = sheet.rows(dialect)
@@ -248,7 +189,7 @@ def _open_excel(source: Source, reading: Reading) -> Table:
 
     schema = dict.fromkeys(dialect.columns, pl.String())
     is_row = reading.has_header and holds_address(dialect)
-    return Table(source, schema, sheet.notes(source.name), dialect.twice, is_row, batches)
+    return Table(source, schema, sheet.notes(source.name), dialect.twice, is_row, batches, sheet.find_header)
 
 
 def _number(lines: pl.Expr, height: int) -> pl.DataFrame:

@@ -1,10 +1,10 @@
 """Types of cells that have none: CSV is text, yet `points > 100` means numbers.
 
-A column's type is the one in which all its cells that are not blank are written: booleans, integers, decimals, else
-text. A number with a leading zero or a plus sign is text, like a postal code or a telephone number. Which type that is
-is known only when all rows were read. So every batch is taken with the type that fits all batches so far, and where a
-later one widens it, reading begins again, once, with the type that fits them all: the answer does not depend on how
-the rows were divided into batches.
+A column's type is the one in which all its cells are written that are not blank, nor a program's word for nothing such
+as NULL: booleans, integers, decimals, else text. A number with a leading zero or a plus sign is text, like a postal
+code or a telephone number. Which type that is is known only when all rows were read. So every batch is taken with the
+type that fits all batches so far, and where a later one widens it, reading begins again, once, with the type that fits
+them all: the answer does not depend on how the rows were divided into batches.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,6 +17,8 @@ Schema = Mapping[str, pl.DataType]
 # Written so that reading as a number loses nothing: 01234 and +84 stay text.
 INTEGER = "^-?(?:0|[1-9][0-9]*)$"
 DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
+# How programs spell a value that is missing; beside numbers and booleans they are nothing else.
+WORDS_FOR_NOTHING = ("nan", "null", "none", "\\n", "#n/a", "(null)", "<na>", "nat")
 _BOOLEAN = "^(?i:true|false)$"
 _NUMBERS = (pl.Int64(), pl.Float64())
 
@@ -70,6 +72,9 @@ def type_of(column: pl.Series) -> pl.DataType:
     text = _without_blanks(column)
     if text.null_count() == text.len():
         return pl.Null()
+    text = _without_words_for_nothing(text)
+    if text.null_count() == text.len():
+        return pl.String()
     if text.str.contains(_BOOLEAN).all():
         return pl.Boolean()
     for pattern, dtype in zip((INTEGER, DECIMAL), _NUMBERS, strict=True):
@@ -92,10 +97,14 @@ def cast_text(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Read text that is written in a type, blank cells as null; a column with a type of its own stays as it is."""
     if column.dtype != pl.String or dtype == pl.String:
         return column
-    text = _without_blanks(column)
+    text = _without_words_for_nothing(_without_blanks(column))
     if dtype == pl.Boolean:
         return text.str.to_lowercase() == "true"
     return text.cast(dtype, strict=False)
+
+
+def _without_words_for_nothing(text: pl.Series) -> pl.Series:
+    return text.set(text.str.strip_chars().str.to_lowercase().is_in(WORDS_FOR_NOTHING), None)
 
 
 def _without_blanks(text: pl.Series) -> pl.Series:

@@ -66,6 +66,13 @@ def test_an_object_a_pattern_and_a_prefix_are_found(s3: Any, downloads: Path) ->
     assert names("s3://lists/*/[bc].csv", downloads) == ["s3://lists/daily/b.csv", "s3://lists/other/c.csv"]
 
 
+def test_what_other_programs_leave_beside_objects_is_not_read(s3: Any, downloads: Path) -> None:
+    for name in ("a.csv", "~$a.csv", "Thumbs.db", "desktop.ini", ".DS_Store", "old/~$b.csv"):
+        s3.put_object(Bucket="lists", Key=f"daily/{name}", Body=b"email\n")
+    for place in ("s3://lists/daily/", "s3://lists/daily/*"):
+        assert names(place, downloads) == ["s3://lists/daily/a.csv"]
+
+
 def test_more_objects_than_a_page_lists_are_all_found(
     s3: Any, downloads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

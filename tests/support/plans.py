@@ -26,13 +26,14 @@ def plan(
     lists: Lists | None = None,
     into: Path | None = None,
     downloads: Path | None = None,
+    spec: AudienceSpec | None = None,
     **audience: Any,
 ) -> Plan:
-    """Plan the file of a folder into that folder; what is not named here is for `[audience]`."""
+    """Plan the file of a folder into that folder; what is not named here is for `[audience]`, or that is `spec`."""
     into = into or folder
     for old in (*into.glob("recipients-*.parquet"), *into.glob("excluded-*.parquet")):
         old.unlink()
-    spec = AudienceSpec.model_validate({"source": source, **audience})
+    spec = spec or AudienceSpec.model_validate({"source": source, **audience})
     return plan_audience(
         audience=spec,
         suppression=SuppressionSpec(files=tuple(suppressed), topic=topic),

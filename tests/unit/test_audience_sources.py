@@ -51,6 +51,21 @@ def test_a_folder_is_all_its_files_but_for_marks_of_other_programs(tmp_path: Pat
     assert [source.name for source in find_sources(".", tmp_path)] == ["b.csv", "day=1/a.csv"]
 
 
+LEFTOVERS = ("~$a.xlsx", ".~lock.a.ods#", "desktop.ini", "Thumbs.db", "ehthumbs.db", ".DS_Store", "._a.csv", "a.csv~")
+
+
+@pytest.mark.parametrize("source", ["lists", "lists/*", "lists/**/*"])
+def test_what_other_programs_leave_beside_files_is_not_read(source: str, tmp_path: Path) -> None:
+    (tmp_path / "lists" / "old").mkdir(parents=True)
+    write(tmp_path / "lists", a_csv="email\na@x.example\n")
+    for name in LEFTOVERS:
+        (tmp_path / "lists" / name).write_bytes(b"\x05Ann\0")
+        (tmp_path / "lists" / "old" / name).write_bytes(b"\x05Ann\0")
+    assert [found.name for found in find_sources(source, tmp_path)] == ["lists/a.csv"]
+    with pytest.raises(DataError, match="is not data: another program left it there"):
+        find_sources("lists/~$a.xlsx", tmp_path)
+
+
 def test_several_places_make_one_audience_each_file_once(tmp_path: Path) -> None:
     write(tmp_path, a_csv="email\n", b_csv="email\n", c_tsv="email\n")
     assert [s.name for s in find_sources(["c.tsv", "*.csv", "b.csv"], tmp_path)] == ["c.tsv", "a.csv", "b.csv"]
@@ -190,6 +205,8 @@ def test_a_file_that_vanishes_meanwhile_is_refused(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('{"email":"a@x.example"}\n{"email":', r"the file ends in the middle of a line: it looks cut .*line 2"),
+        ('{"n":1}\n\n{"n":2}\n{"n":[1]}\n{"n":4}\n', r"have nothing in common: .*\(a\.ndjson, line 4\)"),
+        ('{"n":true}\n{"n":1}\n', r"have nothing in common: .*\(a\.ndjson, line 2\)"),
         ('[{"email":"a@x.example"}]\n', "no JSON objects, one a line .*jq"),
         ("", "no JSON objects, one a line"),
     ],
