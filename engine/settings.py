@@ -75,6 +75,41 @@ class SuppressionSettings(BaseModel):
     soft_days: int = Field(default=30, ge=1, le=365)
 
 
+class UnsubscribePageSettings(BaseModel):
+    """What the pages behind an unsubscribe link show.
+
+    Attributes:
+        sender: who sends the mail, in words; empty for nothing.
+        topics: topic to its name in words; in the environment a JSON object. Others are shown as they are.
+        preferences_url: where a reader chooses topics; `{token}` in it is the token of the link. Empty for nothing.
+        template: a Jinja template of the page, relative to the workspace; empty for mailrun's own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sender: str = ""
+    topics: dict[str, str] = Field(default_factory=dict)
+    preferences_url: str = ""
+    template: str = ""
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _read_json(cls, topics: Any) -> Any:
+        if not isinstance(topics, str):
+            return topics
+        try:
+            return json.loads(topics)
+        except ValueError:
+            raise ValueError('write a JSON object: {"news": "Monthly newsletter"}') from None
+
+    @field_validator("preferences_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            raise ValueError(f"{url} is not a web address, such as https://acme.example/preferences")
+        return url
+
+
 class Settings(BaseSettings):
     """What a command needs to know beside its arguments.
 
@@ -90,6 +125,7 @@ class Settings(BaseSettings):
         smtp_password: its secret.
         smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
         events: `[events]`; in the environment MAILRUN_EVENTS_QUEUE and so on.
+        unsubscribe_page: `[unsubscribe_page]`; in the environment MAILRUN_UNSUBSCRIBE_PAGE_SENDER and so on.
         suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
     """
 
@@ -106,6 +142,7 @@ class Settings(BaseSettings):
     unsubscribe_keys_file: Path | None = None
     events: EventsSettings = EventsSettings()
     suppression: SuppressionSettings = SuppressionSettings()
+    unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
 
     @field_validator("unsubscribe_keys", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -19,18 +20,25 @@ from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError
+from engine.feedback.unsubscribe_pages import Theme, UnsubscribePages
 from engine.feedback.unsubscribes import (
     HEADERS,
     MOST_BODY_BYTES,
     RETRY_SECONDS,
     Answer,
     Meaning,
-    OptOut,
+    OptOuts,
     Request,
     answer,
     answer_event,
 )
-from engine.ledger.suppressions import Reason, Suppression, add_suppressions
+from engine.ledger.suppressions import (
+    Reason,
+    Suppression,
+    add_suppressions,
+    find_suppressions,
+    remove_some_suppressions,
+)
 from engine.run.forgotten import make_find_forgotten
 from engine.store.keys import UNSUBSCRIBE_KEY
 
@@ -38,6 +46,7 @@ SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
 KEEPALIVE_SECONDS = 15.0
 DRAIN_SECONDS = 10.0  # how long requests may take to end once the server stops
+UNDO_WITHIN = timedelta(hours=1)  # a page that was left open longer takes nothing back
 MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come again
 
 log = structlog.get_logger()
@@ -62,18 +71,60 @@ def read_verifying_keys(place: Place) -> tuple[bytes, ...]:
     return configured
 
 
-def make_opt_out(place: Place) -> OptOut:
-    """Return what suppresses the person of a valid token, durably."""
+class LedgerOptOuts:
+    """Writes opt-outs to the ledger's suppression list, durably.
 
-    def opt_out(address: str, topic: str) -> None:
-        key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+    Args:
+        place: ledger, store and clock.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def opt_out(self, address: str, topic: str) -> None:
+        """Suppress the person of a valid token for its topic."""
+        place, key = self._place, _find_key(address)
         if key is None or is_forgotten(place, key):
             return  # suppressed already, and no trace of the address is kept
         entry = Suppression(key, topic, Reason.UNSUBSCRIBE, SOURCE, place.clock.now(), None, address)
         with place.ledger.write() as tx:
             add_suppressions(tx, [entry])
 
-    return opt_out
+    def undo(self, address: str, topic: str) -> bool:
+        """Remove an opt-out that this link made within the last hour; True as well where it is removed already."""
+        place, key = self._place, _find_key(address)
+        if key is None or is_forgotten(place, key):
+            return False
+        since = place.clock.now() - UNDO_WITHIN
+        with place.ledger.write() as tx:
+            entries = find_suppressions(tx, [key], to_change=True)
+            mine = [one for one in entries if one.topic == topic]
+            if any(one.reason != Reason.UNSUBSCRIBE or one.source != SOURCE or one.at < since for one in mine):
+                return False
+            remove_some_suppressions(tx, mine)
+        return True
+
+
+def _find_key(address: str) -> str | None:
+    key: str | None = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+    return key
+
+
+def open_pages(place: Place) -> UnsubscribePages:
+    """Read `[unsubscribe_page]`.
+
+    Raises:
+        ConfigurationError: its template cannot be read or rendered.
+    """
+    page = place.settings.unsubscribe_page
+    return UnsubscribePages(
+        Theme(
+            sender=page.sender,
+            topics=page.topics,
+            preferences_url=page.preferences_url,
+            template=place.settings.workspace / page.template if page.template else None,
+        )
+    )
 
 
 def is_forgotten(place: Place, key: str) -> bool:
@@ -90,7 +141,8 @@ def serve(common: Common, *, host: str, port: int) -> None:
     """
     with open_place(common) as place:
         signer = TokenSigner(read_verifying_keys(place))
-        asyncio.run(_serve(_Server(signer, make_opt_out(place)), host, port, as_json=common.json))
+        server = _Server(signer, LedgerOptOuts(place), open_pages(place))
+        asyncio.run(_serve(server, host, port, as_json=common.json))
 
 
 async def _serve(server: "_Server", host: str, port: int, *, as_json: bool) -> None:
@@ -123,9 +175,10 @@ async def _serve(server: "_Server", host: str, port: int, *, as_json: bool) -> N
 class _Server:
     """Answers HTTP requests; the ledger's work is done by threads."""
 
-    def __init__(self, signer: TokenSigner, opt_out: OptOut) -> None:
+    def __init__(self, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> None:
         self._signer = signer
-        self._opt_out = opt_out
+        self._opt_outs = opt_outs
+        self._pages = pages
         self._under_way = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -151,8 +204,15 @@ class _Server:
             return Answer(503, Meaning.LATER, b"", {**HEADERS, "Retry-After": str(RETRY_SECONDS)})
         self._under_way += 1
         try:
-            asked = Request(request.method, request.raw_path, request.headers.get("Content-Type", ""), body)
-            return await asyncio.to_thread(answer, asked, self._signer, self._opt_out)
+            given = request.headers
+            asked = Request(
+                method=request.method,
+                target=request.raw_path,
+                content_type=given.get("Content-Type", ""),
+                body=body,
+                languages=given.get("Accept-Language", ""),
+            )
+            return await asyncio.to_thread(answer, asked, self._signer, self._opt_outs, self._pages)
         finally:
             self._under_way -= 1
 
@@ -187,9 +247,9 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
     common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
     context = open_place(common)
     place = context.__enter__()  # never left: the process ends without a word
-    signer, opt_out = TokenSigner(read_verifying_keys(place)), make_opt_out(place)
+    signer, opt_outs, pages = TokenSigner(read_verifying_keys(place)), LedgerOptOuts(place), open_pages(place)
 
     def handler(event: Mapping[str, object], _: object) -> dict[str, object]:
-        return answer_event(event, signer, opt_out)
+        return answer_event(event, signer, opt_outs, pages)
 
     return handler

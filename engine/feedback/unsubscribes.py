@@ -2,45 +2,36 @@
 
 Source: RFC 8058 (one click): a POST with `List-Unsubscribe=One-Click`, form-encoded, without cookies or login,
 unsubscribes at once; a GET must change nothing, as programs follow the links of every mail. Who the link is for stands
-in its token alone, and no answer shows it.
+in its token alone, and no answer shows the address.
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
-from html import escape
+from functools import partial
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from engine.audience.addresses import MAX_ADDRESS_BYTES
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import PausedError
+from engine.feedback.unsubscribe_pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
 
 MOST_BODY_BYTES = 8 * 1024
 MOST_TARGET_CHARACTERS = 2048
 MOST_CANDIDATES = 8  # parts of a request that may be the token
 RETRY_SECONDS = 30
 
-_FIELD, _VALUE = "List-Unsubscribe", "One-Click"
 _TOKEN = re.compile(r"1\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{24}")
 _BOUNDARY = re.compile(r'\bboundary\s*=\s*(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
-_PART_NAME = re.compile(rb'\bname\s*=\s*("?)List-Unsubscribe\1\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)
-_STYLE = """body{font:1.05rem/1.5 system-ui,sans-serif;max-width:32rem;margin:12vh auto;padding:0 1.25rem;color:#1c2733;
-background:#fff}h1{font-size:1.5rem;line-height:1.25}button{font:inherit;padding:.7rem 1.4rem;border:0;
-border-radius:.4rem;background:#0b5cad;color:#fff;cursor:pointer}
-button:focus-visible{outline:3px solid #f5a623;outline-offset:2px}
-@media(prefers-color-scheme:dark){body{background:#12181f;color:#e8edf2}}"""
-_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+_PART_NAME = re.compile(rb'\bname\s*=\s*("?)([A-Za-z-]{1,40})\1\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": ("default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -53,6 +44,8 @@ class Meaning(StrEnum):
 
     PAGE = "page"  # the page with the button
     UNSUBSCRIBED = "unsubscribed"
+    UNDONE = "undone"
+    TOO_LATE = "too_late"  # to undo
     NO_TOKEN = "no_token"  # noqa: S105 - no secret
     NOT_ONE_CLICK = "not_one_click"
     WRONG_METHOD = "wrong_method"
@@ -69,12 +62,14 @@ class Request:
         target: path and query, as in the request line.
         content_type: of the body.
         body: at most `MOST_BODY_BYTES`.
+        languages: Accept-Language.
     """
 
     method: str
     target: str
     content_type: str = ""
     body: bytes = b""
+    languages: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,49 +82,74 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
 
 
-OptOut = Callable[[str, str], None]
-"""Suppresses an address for a topic, durably; done again, it changes nothing. PausedError where it cannot now."""
+class OptOuts(Protocol):
+    """Writes down what a person asks for. PausedError where it cannot now."""
+
+    def opt_out(self, address: str, topic: str) -> None:
+        """Suppress an address for a topic, durably; done again, it changes nothing."""
+
+    def undo(self, address: str, topic: str) -> bool:
+        """Take back a recent opt-out by link; False where there is another reason, or it is too long ago."""
 
 
-def answer(  # noqa: PLR0911 - one for each meaning
-    request: Request, signer: TokenSigner, opt_out: OptOut
-) -> Answer:
+def answer(request: Request, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> Answer:
     """Answer a request to an unsubscribe link.
 
     Args:
         request: what was asked.
         signer: verifies tokens: every key that ever signed a link in somebody's mailbox.
-        opt_out: is called with the address and the topic of a valid token, before the 200 is answered.
+        opt_outs: is called with the address and the topic of a valid token, before the 200 is answered.
+        pages: what a person sees.
     """
+    headers = {**HEADERS, "Content-Security-Policy": pages.policy}
+    render = partial(pages.render, accept=request.languages)
     if request.method not in ("GET", "HEAD", "POST"):
-        headers = {**HEADERS, "Allow": "GET, HEAD, POST"}
-        return Answer(405, Meaning.WRONG_METHOD, _page("This is not possible", "Use the link in the mail."), headers)
+        headers["Allow"] = "GET, HEAD, POST"
+        return Answer(405, Meaning.WRONG_METHOD, render(PageKind.IMPOSSIBLE), headers)
     if len(request.body) > MOST_BODY_BYTES or len(request.target) > MOST_TARGET_CHARACTERS:
-        return Answer(413, Meaning.TOO_LARGE, _page("This is too large", "Use the link in the mail."))
-    whom = find_token(request.target, signer)
-    if whom is None:
-        text = "It may have been cut. Open it again from the mail, or answer the mail and ask to be taken off."
-        return Answer(404, Meaning.NO_TOKEN, _page("This link is not complete", text))
-    if request.method != "POST":
-        return Answer(200, Meaning.PAGE, _ASK if request.method == "GET" else b"")
-    if not is_one_click(request.content_type, request.body):
-        return Answer(400, Meaning.NOT_ONE_CLICK, _ASK)
+        return Answer(413, Meaning.TOO_LARGE, render(PageKind.IMPOSSIBLE), headers)
+    found = find_token(request.target, signer)
+    if found is None:
+        return Answer(404, Meaning.NO_TOKEN, render(PageKind.CUT), headers)
     try:
-        opt_out(*whom)
+        status, meaning, kind = _act(request, found, opt_outs)
     except PausedError:
-        headers = {**HEADERS, "Retry-After": str(RETRY_SECONDS)}
-        text = "Your wish could not be written down just now. Please try again in a minute."
-        return Answer(503, Meaning.LATER, _page("Please try again", text), headers)
-    return Answer(200, Meaning.UNSUBSCRIBED, _DONE)
+        headers["Retry-After"] = str(RETRY_SECONDS)
+        status, meaning, kind = 503, Meaning.LATER, PageKind.LATER
+    body = b"" if request.method == "HEAD" else render(kind, topic=found.topic, token=found.token)
+    return Answer(status, meaning, body, headers)
 
 
-def find_token(target: str, signer: TokenSigner) -> tuple[str, str] | None:
-    """Return the address and topic of the token in a path or query, None where there is no valid one."""
+def _act(request: Request, found: "FoundToken", opt_outs: OptOuts) -> tuple[int, Meaning, PageKind]:
+    """Do what a request with a valid token asks for; returns status, meaning and page."""
+    if request.method != "POST":
+        return 200, Meaning.PAGE, PageKind.ASK
+    if has_field(request.content_type, request.body, *ONE_CLICK):
+        opt_outs.opt_out(found.address, found.topic)
+        return 200, Meaning.UNSUBSCRIBED, PageKind.DONE
+    if has_field(request.content_type, request.body, *UNDO):
+        if opt_outs.undo(found.address, found.topic):
+            return 200, Meaning.UNDONE, PageKind.UNDONE
+        return 409, Meaning.TOO_LATE, PageKind.LATE
+    return 400, Meaning.NOT_ONE_CLICK, PageKind.ASK
+
+
+class FoundToken(NamedTuple):
+    """A valid token, and who wants out of what."""
+
+    token: str
+    address: str
+    topic: str
+
+
+def find_token(target: str, signer: TokenSigner) -> FoundToken | None:
+    """Return the token in a path or query, None where there is no valid one."""
     path, _, query = target.partition("?")
     candidates = [*reversed(path.split("/")), *(value for _, value in _pairs(query)), query]
     for candidate in candidates[:MOST_CANDIDATES]:
-        if whom := verify_token(unquote(candidate), signer):
-            return whom
+        token = unquote(candidate)
+        if whom := verify_token(token, signer):
+            return FoundToken(token, *whom)
     return None
 
 
@@ -146,32 +166,37 @@ def verify_token(token: str, signer: TokenSigner) -> tuple[str, str] | None:
     return whom if whom is not None and len(whom[0]) <= MAX_ADDRESS_BYTES else None
 
 
-def is_one_click(content_type: str, body: bytes) -> bool:
-    """Say whether a body is the form of RFC 8058, in either encoding of forms.
+def has_field(content_type: str, body: bytes, name: str, value: str) -> bool:
+    """Say whether a body is a form with a field of this value alone, in either encoding of forms.
 
     Capitals, quotation marks and line ends around do not matter: the token says whose wish it is, and it is a wish.
     """
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == "multipart/form-data":
-        return _has_part(parameters, body)
+        return _has_part(parameters, body, name, value)
     if kind.strip().lower() not in ("application/x-www-form-urlencoded", ""):
         return False
     try:
         fields = parse_qsl(body.decode("ascii").lower(), max_num_fields=20)
     except (UnicodeDecodeError, ValueError):
         return False
-    return {value.strip() for name, value in fields if name.strip() == _FIELD.lower()} == {_VALUE.lower()}
+    return {given.strip() for key, given in fields if key.strip() == name.lower()} == {value.lower()}
 
 
-def _has_part(parameters: str, body: bytes) -> bool:
+def _has_part(parameters: str, body: bytes, name: str, value: str) -> bool:
     found = _BOUNDARY.search(parameters)
     if found is None:
         return False
     parts = body.split(b"--" + (found[1] or found[2]).encode("ascii", "replace"))
     return any(
-        _PART_NAME.search(head) is not None and content.strip().lower() == _VALUE.lower().encode()
+        _names_part(head, name) and content.strip().lower() == value.lower().encode()
         for head, _, content in (part.replace(b"\r\n", b"\n").partition(b"\n\n") for part in parts)
     )
+
+
+def _names_part(head: bytes, name: str) -> bool:
+    found = _PART_NAME.search(head)
+    return found is not None and found[2].lower() == name.lower().encode()
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -181,25 +206,9 @@ def _pairs(query: str) -> list[tuple[str, str]]:
         return []
 
 
-def _page(title: str, text: str, form: str = "") -> bytes:
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>'
-        f'{escape(title)}</title><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1><p>{escape(text)}</p>{form}</main></body>"
-        "</html>\n"
-    ).encode()
-
-
-_ASK = _page(
-    "Unsubscribe?",
-    "You will not get this mailing any more.",
-    f'<form method="post"><input type="hidden" name="{_FIELD}" value="{_VALUE}">'
-    '<button type="submit">Unsubscribe</button></form>',
-)
-_DONE = _page("You are unsubscribed", "You will not get this mailing any more. You can close this page.")
-
-
-def answer_event(event: Mapping[str, object], signer: TokenSigner, opt_out: OptOut) -> dict[str, object]:
+def answer_event(
+    event: Mapping[str, object], signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages
+) -> dict[str, object]:
     """Answer an event of an API Gateway HTTP API (payload 2.0) or of a Lambda function URL.
 
     Source: AWS Lambda developer guide, "Function URL request and response payloads".
@@ -207,12 +216,13 @@ def answer_event(event: Mapping[str, object], signer: TokenSigner, opt_out: OptO
     Args:
         event: the event.
         signer: as in `answer`.
-        opt_out: as in `answer`.
+        opt_outs: as in `answer`.
+        pages: as in `answer`.
 
     Returns:
         The response: `statusCode`, `headers`, `body`, `isBase64Encoded`.
     """
-    reply = answer(read_event(event), signer, opt_out)
+    reply = answer(read_event(event), signer, opt_outs, pages)
     return {
         "statusCode": reply.status,
         "headers": {name.lower(): value for name, value in reply.headers.items()},
@@ -237,4 +247,4 @@ def read_event(event: Mapping[str, object]) -> Request:
             body = b""
     query = event.get("rawQueryString")
     target = f"{event.get('rawPath') or '/'}{f'?{query}' if query else ''}"
-    return Request(str(method), target, known.get("content-type", ""), body)
+    return Request(str(method), target, known.get("content-type", ""), body, known.get("accept-language", ""))

@@ -92,6 +92,34 @@ def test_one_click_on_the_link_of_a_mail_keeps_its_recipient_out_of_the_next_run
     assert launch_again(newsletter)["excluded"] == {"suppressed": 1}
 
 
+def test_undo_removes_what_the_link_did_and_nothing_else(newsletter: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A click is taken back by its own page; what a person or an event said before stays."""
+    monkeypatch.delenv("MAILRUN_LEDGER", raising=False)
+    handler = make_lambda_handler(newsletter.folder)
+
+    def post(address: str, body: str) -> int:
+        event = {
+            "rawPath": f"/u/{token_of(newsletter, address)}",
+            "headers": {"content-type": FORM["Content-Type"], "accept-language": "fr"},
+            "requestContext": {"http": {"method": "POST"}},
+            "body": body,
+        }
+        reply = handler(event, None)
+        assert 'lang="fr"' in str(reply["body"])
+        status = reply["statusCode"]
+        assert isinstance(status, int)
+        return status
+
+    assert newsletter.run("suppress", "add", "person1@example.com", "--topic", "hello").code == 0
+    for address in ("person0@example.com", "person1@example.com"):
+        assert post(address, CLICK.decode()) == 200
+    assert [post("person0@example.com", "undo=1") for _ in range(2)] == [200, 200]
+    assert post("person1@example.com", "undo=1") == 409
+    assert launch_again(newsletter)["excluded"] == {"suppressed": 1}
+    received = [message["to"] for message in newsletter.accepted() if message["tags"]["mailrun-key"] == "next"]
+    assert sorted(received) == [["person0@example.com"], ["person2@example.com"]]
+
+
 def test_the_lambda_handler_writes_the_same(newsletter: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAILRUN_LEDGER", raising=False)
     handler = make_lambda_handler(newsletter.folder)

@@ -6,25 +6,33 @@ import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import PausedError
-from engine.feedback.unsubscribes import MOST_BODY_BYTES, Answer, Meaning, Request, answer, answer_event, is_one_click
+from engine.feedback.unsubscribe_pages import ONE_CLICK, UnsubscribePages
+from engine.feedback.unsubscribes import MOST_BODY_BYTES, Answer, Meaning, Request, answer, answer_event, has_field
 
 OLD, NEW = b"an-older-key-of-32-characters-xx", b"the-newer-key-of-32-characters-x"
 SIGNER = TokenSigner([NEW, OLD])
 TOKEN = SIGNER.sign("Ann@b.example", "news")
+PAGES = UnsubscribePages()
 FORM = "application/x-www-form-urlencoded"
 CLICK = b"List-Unsubscribe=One-Click"
 
 
 class Desk:
-    def __init__(self) -> None:
+    def __init__(self, *, undoes: bool = True) -> None:
         self.outs: list[tuple[str, str]] = []
+        self._undoes = undoes
 
-    def __call__(self, address: str, topic: str) -> None:
+    def opt_out(self, address: str, topic: str) -> None:
         self.outs.append((address, topic))
+
+    def undo(self, address: str, topic: str) -> bool:
+        if self._undoes:
+            self.outs.remove((address, topic))
+        return self._undoes
 
 
 def ask(desk: Desk, method: str, target: str, body: bytes = b"", content_type: str = FORM) -> Answer:
-    return answer(Request(method, target, content_type, body), SIGNER, desk)
+    return answer(Request(method, target, content_type, body), SIGNER, desk, PAGES)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -87,9 +95,9 @@ def test_a_post_that_is_no_one_click_changes_nothing(body: bytes, content_type: 
 
 def test_both_encodings_of_forms_are_one_click() -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
-    assert is_one_click("multipart/form-data; boundary=x", part)
-    assert not is_one_click("multipart/form-data", part)
-    assert is_one_click("Application/X-WWW-Form-URLencoded; charset=UTF-8", CLICK)
+    assert has_field("multipart/form-data; boundary=x", part, *ONE_CLICK)
+    assert not has_field("multipart/form-data", part, *ONE_CLICK)
+    assert has_field("Application/X-WWW-Form-URLencoded; charset=UTF-8", CLICK, *ONE_CLICK)
 
 
 def test_what_is_too_large_or_another_method_is_refused() -> None:
@@ -102,17 +110,38 @@ def test_what_is_too_large_or_another_method_is_refused() -> None:
 
 
 def test_a_ledger_that_cannot_be_reached_is_no_success() -> None:
-    def away(_: str, __: str) -> None:
-        raise PausedError("the ledger is away", remedy="wait")
+    class Away(Desk):
+        def opt_out(self, address: str, topic: str) -> None:
+            raise PausedError(f"the ledger is away for {address}, {topic}", remedy="wait")
 
-    reply = answer(Request("POST", f"/u/{TOKEN}", FORM, CLICK), SIGNER, away)
+    reply = answer(Request("POST", f"/u/{TOKEN}", FORM, CLICK), SIGNER, Away(), PAGES)
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
 
 
-def test_no_answer_shows_the_address_the_token_or_the_topic() -> None:
+def test_undo_takes_an_opt_out_back_and_says_when_it_cannot() -> None:
+    desk = Desk()
+    done = ask(desk, "POST", f"/u/{TOKEN}", CLICK)
+    assert b'name="undo"' in done.body
+    undone = ask(desk, "POST", f"/u/{TOKEN}", b"undo=1")
+    assert (undone.status, undone.meaning, desk.outs) == (200, Meaning.UNDONE, [])
+    assert b"You are subscribed again" in undone.body
+    late = ask(Desk(undoes=False), "POST", f"/u/{TOKEN}", b"undo=1")
+    assert (late.status, late.meaning) == (409, Meaning.TOO_LATE)
+    assert b"undo" not in late.body.replace(b"undone", b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_undo_is_never_a_look(method: str) -> None:
+    desk = Desk()
+    desk.outs.append(("Ann@b.example", "news"))
+    ask(desk, method, f"/u/{TOKEN}?undo=1", b"undo=1")
+    assert desk.outs
+
+
+def test_no_answer_shows_the_address_or_the_token() -> None:
     for method, body in (("GET", b""), ("POST", CLICK), ("POST", b"")):
         reply = ask(Desk(), method, f"/u/{TOKEN}", body)
-        for secret in (b"b.example", TOKEN.encode(), b"news"):
+        for secret in (b"b.example", TOKEN.encode()):
             assert secret not in reply.body
         assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
         assert reply.headers["Cache-Control"] == "no-store"
@@ -131,7 +160,7 @@ def test_an_event_of_a_function_url_is_answered_as_the_request_would_be(*, is_en
         "body": base64.b64encode(CLICK).decode() if is_encoded else CLICK.decode(),
         "isBase64Encoded": is_encoded,
     }
-    reply = answer_event(event, SIGNER, desk)
+    reply = answer_event(event, SIGNER, desk, PAGES)
     assert reply["statusCode"] == 200
     assert desk.outs == [("Ann@b.example", "news")]
 
@@ -139,5 +168,5 @@ def test_an_event_of_a_function_url_is_answered_as_the_request_would_be(*, is_en
 @pytest.mark.parametrize("event", [{}, {"requestContext": None, "headers": []}, {"body": 3, "isBase64Encoded": True}])
 def test_an_event_that_is_none_is_answered_and_changes_nothing(event: dict[str, object]) -> None:
     desk = Desk()
-    assert answer_event(event, SIGNER, desk)["statusCode"] in (404, 405)
+    assert answer_event(event, SIGNER, desk, PAGES)["statusCode"] in (404, 405)
     assert not desk.outs

@@ -1,0 +1,88 @@
+"""The pages behind an unsubscribe link: language, sender, topic, preferences, and a template of the operator's."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import engine.feedback.unsubscribe_pages as module
+from engine.errors import ConfigurationError
+from engine.feedback.unsubscribe_pages import PageKind, Theme, UnsubscribePages, choose_page_language
+
+WORDS = tomllib.loads((Path(module.__file__).parent / "pages" / "unsubscribe.toml").read_text("utf-8"))
+
+
+def test_every_language_has_every_word():
+    for language, words in WORDS.items():
+        assert words.keys() == WORDS["en"].keys(), language
+        assert all(len(words[kind]) == 2 and all(words[kind]) for kind in PageKind), language
+
+
+@pytest.mark.parametrize(
+    ("accept", "language"),
+    [
+        ("", "en"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("da, sv;q=0.7, en;q=0.3", "sv"),
+        ("en;q=0.1, fr-CA;q=0.9", "fr"),
+        ("zh-Hant-TW", "zh"),
+        ("fr;q=0, it", "it"),
+        ("*", "en"),
+        ("x" * 5000, "en"),
+        ("de;q=nonsense, es", "es"),
+        (";;;,,,q=1", "en"),
+    ],
+)
+def test_language_is_the_one_that_the_reader_prefers(accept: str, language: str):
+    assert choose_page_language(accept, WORDS) == language
+
+
+def test_pages_are_in_the_readers_language_and_direction():
+    pages = UnsubscribePages()
+    assert '<html lang="de" dir="ltr">' in pages.render(PageKind.ASK, accept="de").decode()
+    assert "Abmelden?" in pages.render(PageKind.ASK, accept="de").decode()
+    assert '<html lang="ar" dir="rtl">' in pages.render(PageKind.DONE, accept="ar-EG").decode()
+
+
+def test_pages_show_sender_topic_and_preferences():
+    theme = Theme(
+        sender="Acme <News>",
+        topics={"news": "Monthly newsletter"},
+        preferences_url="https://acme.example/preferences?t={token}",
+    )
+    page = UnsubscribePages(theme).render(PageKind.ASK, topic="news", token="1.a/b.c").decode()
+    assert "Acme &lt;News&gt;" in page
+    assert "Monthly newsletter" in page
+    assert 'href="https://acme.example/preferences?t=1.a%2Fb.c"' in page
+    assert "<dd>offers</dd>" in UnsubscribePages(theme).render(PageKind.ASK, topic="offers").decode()
+    assert "preferences" not in UnsubscribePages(theme).render(PageKind.CUT).decode()
+
+
+def test_template_of_the_operator_makes_the_page(tmp_path: Path):
+    template = tmp_path / "page.html.j2"
+    template.write_text("<html lang='{{ language }}'><h1>{{ title }}</h1>{{ sender }} {{ page }} {{ form }}</html>")
+    pages = UnsubscribePages(Theme(sender="<Acme>", template=template))
+    page = pages.render(PageKind.ASK, accept="fr").decode()
+    assert page.startswith("<html lang='fr'><h1>Se désabonner ?</h1>&lt;Acme&gt; ask <form method=\"post\">")
+    assert "script-src" not in pages.policy
+    assert pages.policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{% if %}", "line 1"),
+        ("{{ titel }}", "'titel' is undefined"),
+        ("{% if page == 'late' %}{{ nothing }}{% endif %}", "'nothing' is undefined"),
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        (None, "cannot be read"),
+    ],
+)
+def test_template_that_fails_is_a_configuration_error_at_the_start(tmp_path: Path, text: str | None, words: str):
+    template = tmp_path / "page.html.j2"
+    if text is not None:
+        template.write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        UnsubscribePages(Theme(template=template))
+    assert words in str(raised.value)
+    assert "page.html.j2" in raised.value.where
