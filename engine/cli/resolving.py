@@ -9,9 +9,10 @@ from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import name_command, print_json, print_lines
 from engine.run.accounting import require_accounts, require_run
-from engine.run.planning import open_run
+from engine.run.frozen import open_run
 from engine.run.proven import settle_proven, settle_silent
 from engine.run.receiver_lists import read_list
+from engine.run.registration import adopt_run
 from engine.run.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import write_file
 
@@ -25,6 +26,8 @@ def resolve_run(  # noqa: PLR0913 - one for each option
 ) -> None:
     """List or settle what is in doubt; print what is left."""
     with open_place(common) as place:
+        if verdict == "after-restore":
+            adopt_run(name, place.store, place.ledger, place.clock.now())
         with place.ledger.read() as tx:
             frozen = open_run(require_run(tx, name), place.store)
         settled, gone = None, find_gone_owners(place.ledger, name, place.clock)

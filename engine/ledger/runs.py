@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_unless_there
@@ -35,6 +35,9 @@ class Run:
     next_manifest_digest: str | None = None
     pruned_at: datetime | None = None
     suspect: bool = False
+    store: str | None = None
+    store_place: str | None = None
+    limited: bool = False
 
 
 def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
@@ -51,6 +54,9 @@ def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
             accepted=run.accepted,
             excluded=orjson.dumps(run.excluded).decode(),
             created_at=run.created_at,
+            store=run.store,
+            store_place=run.store_place,
+            limited=run.limited,
         )
     )
     if inserted.rowcount != 1:
@@ -60,6 +66,19 @@ def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
             insert(lease_table),
             [{"run": run.name, "ordinal": i, "rows": rows, "epoch": 0} for i, rows in enumerate(lease_rows)],
         )
+    return True
+
+
+def withdraw_run(tx: Connection, name: str, manifest_digest: str) -> bool:
+    """Remove a run that nobody began, as if it had never been planned; False where it is another or was begun."""
+    begun = exists().where(lease_table.c.run == name, lease_table.c.epoch > 0)
+    joined = exists().where(worker_table.c.run == name)
+    is_it = (run_table.c.name == name, run_table.c.manifest_digest == manifest_digest, ~begun, ~joined)
+    found = select(run_table.c.name).where(*is_it, run_table.c.state == RunState.PLANNED).with_for_update()
+    if tx.execute(found).one_or_none() is None:
+        return False
+    tx.execute(delete(lease_table).where(lease_table.c.run == name))
+    tx.execute(delete(run_table).where(run_table.c.name == name))
     return True
 
 

@@ -79,6 +79,11 @@ run_table = Table(
     Column("pruned_at", Timestamp),  # its files are gone; the row stays, so that its key is never sent again
     # The ledger was restored or has failed over while the run was under way: it may be older than what was sent.
     Column("suspect", Boolean, nullable=False, server_default=false()),
+    # The identity of the store that has its files, and where that was for the launch; null where an older version made
+    # the run.
+    Column("store", String(64)),
+    Column("store_place", Text),
+    Column("limited", Boolean, nullable=False, server_default=false()),  # by `--limit`: says nothing about the audience
 )
 Index("ix_run_created_at", run_table.c.created_at)
 
@@ -161,6 +166,13 @@ forgotten_table = Table(
     Column("digest", String(64), primary_key=True),  # HMAC of the normalised address under the store's key
     Column("bucket", BigInteger, nullable=False),  # a shorter keyed hash: tells quickly who is certainly not meant
     Column("at", Timestamp, nullable=False),
+)
+
+identity_table = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("ledger", String(32), nullable=False),  # random; a restored ledger keeps it, a new one has another
 )
 
 place_table = Table(

@@ -15,9 +15,9 @@ from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.report.accounts import Accounts
 from engine.run.against import Comparison, compare
+from engine.run.frozen import fetch_run
 from engine.run.manifest import Manifest, find_damage, read_manifest
 from engine.run.open_lease import decode_outcomes, hold_open_intents, parse_name
-from engine.run.planning import refuse_if_pruned
 from engine.store.folder import Store, digest_bytes
 
 
@@ -59,8 +59,7 @@ def audit_run(tx: Connection, run: Run, store: Store, against: pl.DataFrame | No
     Raises:
         DataError: run.json is missing or damaged, so that nothing can be proved.
     """
-    refuse_if_pruned(run)
-    folder = store.fetch(run.folder)
+    folder = fetch_run(run, store)
     manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
     problems = find_damage(folder / "plan", manifest.plan_files)
     problems += find_damage(folder / "campaign", manifest.campaign_files)

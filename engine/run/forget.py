@@ -22,9 +22,9 @@ from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.suppressions import remove_suppressions
 from engine.run.forgotten import add_forgotten
+from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, encode_manifest
 from engine.run.open_lease import name_outcomes
-from engine.run.planning import FrozenRun, open_run
 from engine.run.preview import SHELVES
 from engine.store.folder import Store, digest_bytes, digest_file
 from engine.store.history import erase_from_history

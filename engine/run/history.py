@@ -11,9 +11,9 @@ from engine.errors import DataError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome
+from engine.run.frozen import FrozenRun, fetch_run
 from engine.run.manifest import read_manifest
 from engine.run.open_lease import OpenLease
-from engine.run.planning import FrozenRun
 from engine.store.folder import Store
 from engine.store.history import HISTORY, write_history
 
@@ -71,7 +71,7 @@ def _find_in_open_leases(ledger: Ledger, store: Store, keys: Collection[str]) ->
         known = [run for name in begun if (run := runs.find_run(tx, name)) is not None and run.pruned_at is None]
     for run in known:
         try:
-            folder = store.fetch(run.folder, frozen_only=True)
+            folder = fetch_run(run, store, frozen_only=True)
             manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
         except DataError as error:  # of one run; wishes about others are heard
             log.warning("inbound.run_damaged", run=run.name, what=error.what, where=error.where, remedy=error.remedy)

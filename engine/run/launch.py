@@ -18,12 +18,13 @@ from engine.delivery.window import find_deadline, parse_window
 from engine.errors import UsageError
 from engine.ledger import runs
 from engine.ledger.runs import Run
-from engine.run import content_check, control, planning, preflight
+from engine.run import content_check, control, planning, preflight, registration
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.changes import find_changes
+from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
 from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.outbound import Outbound, open_outbound
-from engine.run.planning import FrozenRun, PlanRequest, StagedRun
+from engine.run.planning import PlanRequest, StagedRun
 from engine.run.rendering import RenderJob
 from engine.run.warmup import read_warmup
 from engine.run.work import (
@@ -95,9 +96,11 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         return Launched(read_accounts(request, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request)
+        registration.clear_place(request.plan.name, request.store, request.ledger)
         campaign, frozen = request.plan.campaign, None
     else:
-        frozen = planning.open_run(known, request.store)
+        frozen = open_run(known, request.store)
+        refuse_other_ledger(known.name, request.store, request.ledger)
         campaign = load_frozen_campaign(frozen)
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
@@ -121,7 +124,7 @@ def _approve(request: LaunchRequest, known: Run | None) -> Run:
     if known is None:
         what, remedy = f"there is no run {request.plan.name}: nothing to approve", "launch it without --approve"
         raise UsageError(what, where="--approve", remedy=remedy)
-    campaign = load_frozen_campaign(planning.open_run(known, request.store))
+    campaign = load_frozen_campaign(open_run(known, request.store))
     if campaign.spec.canary is None and known.paused_by != runs.GUARD:
         what = f"the run {known.name} has no [canary], and the guard has not paused it: nothing to approve"
         raise UsageError(what, where="--approve", remedy="launch it without --approve")
@@ -179,7 +182,7 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
         forecast = _make_forecast(request, outbound, quota, staged.manifest.accepted)
         if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
             raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
-        return planning.publish_run(staged, request.store, request.ledger)
+        return registration.register_run(staged, request.store, request.ledger)
 
 
 def _check_content(request: LaunchRequest, staged: StagedRun) -> None:

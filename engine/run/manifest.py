@@ -25,12 +25,23 @@ class FrozenSource(BaseModel):
     version: str | None = None  # an object's ETag
 
 
+class Registrar(BaseModel):
+    """For which ledger a run was frozen: its identity, its URL without a password, and who launched, `user@host`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ledger: str
+    place: str
+    who: str
+
+
 class Manifest(BaseModel):
     """A run's frozen settings, digests and counts.
 
     Attributes:
         run: CAMPAIGN/KEY.
         mailrun: the version that planned it.
+        registrar: the ledger that it was frozen for; None where an older version froze it.
         sandbox: it goes to the embedded sandbox.
         limit: `--limit`.
         campaign_from: the campaign's folder, relative to the workspace where it lies inside.
@@ -52,6 +63,7 @@ class Manifest(BaseModel):
     run: str
     mailrun: str
     created_at: datetime
+    registrar: Registrar | None = None
     sandbox: bool
     limit: int | None
     campaign_from: str = ""

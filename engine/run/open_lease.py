@@ -18,7 +18,7 @@ from engine.ledger.feedback import Flag, read_flags
 from engine.ledger.journal import Outcome, Replay, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
-from engine.run.planning import FrozenRun
+from engine.run.frozen import FrozenRun
 
 FORGOTTEN_DETAIL = "forgotten before it was sent to"
 PROVED = "an event proves it"

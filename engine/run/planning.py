@@ -1,4 +1,4 @@
-"""From a campaign's folder to a frozen run: audience work, a copy of the campaign, run.json."""
+"""From a campaign's folder to a staged run: audience work, a copy of the campaign, run.json."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,17 +18,14 @@ from engine.audience.spec import Action
 from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError, UsageError, nearest
-from engine.ledger import runs
+from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
-from engine.ledger.runs import Run
-from engine.ledger.schema import RunState
+from engine.ledger.decisions import whoami
+from engine.ledger.identity import read_identity
 from engine.ledger.suppressions import Suppression, iterate_suppressions
-from engine.run.manifest import FILE, FrozenSource, Manifest, digest_tree, find_damage, read_manifest, write_manifest
+from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
 from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
 from engine.store.history import HISTORY
-
-BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,25 +66,6 @@ class PlanRequest:
     def name(self) -> str:
         """The run's name, CAMPAIGN/KEY."""
         return f"{self.campaign.name}/{self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenRun:
-    """A run whose plan, campaign and settings are frozen in its folder.
-
-    Attributes:
-        folder: a local folder with what is frozen; of a store in a bucket it is a copy.
-        store: where outcomes are written.
-    """
-
-    run: Run
-    manifest: Manifest
-    folder: Path
-    store: Store
-
-    def key(self, *parts: str) -> str:
-        """Return the store's key of something in the run's folder."""
-        return "/".join((self.run.folder, *parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +201,7 @@ def _make_manifest(
         run=request.name,
         mailrun=engine.__version__,
         created_at=request.created_at,
+        registrar=_find_registrar(request.ledger),
         sandbox=request.sandbox,
         limit=request.limit,
         transport=request.transport,
@@ -239,6 +218,10 @@ def _make_manifest(
         leases=plan.leases,
         notes=plan.notes,
     )
+
+
+def _find_registrar(ledger: Ledger | None) -> Registrar | None:
+    return None if ledger is None else Registrar(ledger=read_identity(ledger), place=ledger.url, who=whoami())
 
 
 def _name_folder(folder: Path, workspace: Path) -> str:
@@ -263,89 +246,3 @@ def _freeze_sources(sources: tuple[Source, ...]) -> tuple[FrozenSource, ...]:
 def stage_run(request: PlanRequest, staging: Path) -> StagedRun:
     """Plan into a staging folder of the store."""
     return StagedRun(staging, write_plan(request, staging))
-
-
-def publish_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
-    """Make a staged run known: its folder appears whole, then the ledger learns of it.
-
-    Two launches may do so at once: the folder that is there first is the run's, and both go on with it. A crash
-    between both steps leaves a whole folder, which the next launch takes for the run's as well.
-    """
-    is_ours = store.publish(staged.folder, staged.manifest.run)
-    frozen = _record_run(staged.manifest.run, store, ledger)
-    return frozen if is_ours else open_run(frozen.run, store)
-
-
-def _record_run(name: str, store: Store, ledger: Ledger) -> FrozenRun:
-    folder = store.fetch(f"runs/{name}", frozen_only=True)
-    manifest = read_manifest(folder)
-    run = Run(
-        name=name,
-        state=RunState.PLANNED,
-        reason=None,
-        sandbox=manifest.sandbox,
-        folder=f"runs/{name}",
-        manifest_digest=digest_file(folder / FILE),
-        rows_read=manifest.rows_read,
-        accepted=manifest.accepted,
-        excluded=manifest.excluded,
-        created_at=manifest.created_at,
-        started_at=None,
-        finished_at=None,
-    )
-    with ledger.write() as tx:
-        is_new = runs.insert_run(tx, run, lease_rows=[lease.rows for lease in manifest.leases])
-        if is_new and store.read(f"{run.folder}/{BEGUN}") is not None and not _has_traces(run, store):
-            raise DataError(
-                "the ledger does not know this run, and its folder says that sending was begun",
-                where=store.describe(run.folder),
-                remedy="restore the ledger from a backup, or use the one that sent it (--ledger); nothing was sent now",
-            )
-        known = runs.find_run(tx, name)
-    return FrozenRun(known or run, manifest, folder, store)
-
-
-def _has_traces(run: Run, store: Store) -> bool:
-    """Whether marks or outcomes are there: they say what was sent, and marks.py holds the ledger against them."""
-    return any(store.list_names(f"{run.folder}/{folder}") for folder in ("open", "outcomes"))
-
-
-def refuse_if_pruned(run: Run) -> None:
-    """Check that a run still has its files.
-
-    Raises:
-        UsageError: only its counts are left.
-    """
-    if run.pruned_at is not None:
-        raise UsageError(
-            f"the files of {run.name} were pruned at {run.pruned_at:%Y-%m-%d}: only its counts are left",
-            where="RUN",
-            remedy="see: mailrun status",
-        )
-
-
-def mark_begun(frozen: FrozenRun, now: datetime) -> None:
-    """Leave a mark in the run's folder before the first message: a ledger that does not know of it is not its own."""
-    if frozen.store.read(frozen.key(BEGUN)) is None:
-        frozen.store.create(frozen.key(BEGUN), now.isoformat().encode())
-
-
-def open_run(run: Run, store: Store) -> FrozenRun:
-    """Open a run that the ledger knows, and hold every frozen file against its digest.
-
-    Raises:
-        DataError: its folder is missing or damaged.
-        UsageError: its files were pruned.
-    """
-    refuse_if_pruned(run)
-    folder = store.fetch(run.folder, frozen_only=True)
-    manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
-    damage = find_damage(folder / "campaign", manifest.campaign_files)
-    damage += find_damage(folder / "plan", manifest.plan_files)
-    if damage:
-        raise DataError(
-            "what was frozen at launch is damaged: " + "; ".join(damage),
-            where=str(folder),
-            remedy="restore the run's folder from a backup; nothing was begun again",
-        )
-    return FrozenRun(run, manifest, folder, store)

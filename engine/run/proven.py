@@ -19,9 +19,9 @@ from engine.ledger.database import Ledger
 from engine.ledger.feedback import Flag
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.runs import Run
+from engine.run.frozen import FrozenRun, fetch_run, open_run
 from engine.run.manifest import read_manifest
 from engine.run.open_lease import PROVED
-from engine.run.planning import FrozenRun, open_run
 from engine.run.resolve import Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
 from engine.store.folder import Store
 
@@ -35,7 +35,7 @@ def make_open_plan(store: Store) -> OpenPlan:
     """Make the function that opens the plan of a run for matching."""
 
     def open_plan(run: Run) -> FrozenPlan:
-        folder = store.fetch(run.folder, frozen_only=True)
+        folder = fetch_run(run, store, frozen_only=True)
         manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
         try:
             spec = load_campaign(folder / "campaign").spec
@@ -132,7 +132,7 @@ def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run
         doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or silent
     if run is None or run.pruned_at is not None or not doubtful:
         return None
-    folder = store.fetch(run.folder, frozen_only=True)
+    folder = fetch_run(run, store, frozen_only=True)
     frozen = FrozenRun(run, read_manifest(folder, run.manifest_digest, run.next_manifest_digest), folder, store)
     doubt = list_doubt(ledger, frozen, silent, clock.now())
     rows = set(doubt.recipients["row"])

@@ -21,9 +21,9 @@ from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.journal import Outcome, Result, encode_entries
 from engine.ledger.leases import LeaseState
 from engine.ledger.schema import RunState
+from engine.run.frozen import FrozenRun
 from engine.run.marks import find_ahead
 from engine.run.open_lease import decode_outcomes, hold_open_intents
-from engine.run.planning import FrozenRun
 from engine.run.settling import clear_after, write_outcomes
 
 DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {

@@ -31,10 +31,10 @@ from engine.ledger.journal import Result
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
 from engine.run.canary import make_canary
+from engine.run.frozen import FrozenRun
 from engine.run.guarding import EventGuard
 from engine.run.limits import Limits
 from engine.run.marks import Marks
-from engine.run.planning import FrozenRun
 from engine.run.suppressed import Watchlist, find_topic
 from engine.run.warmup import WarmupDay
 from engine.run.watch import Watch

@@ -7,8 +7,8 @@ import polars as pl
 
 from engine.ledger.journal import Result
 from engine.ledger.leases import Lease, Settlement
+from engine.run.frozen import FrozenRun
 from engine.run.open_lease import encode_outcomes, name_outcomes, parse_name
-from engine.run.planning import FrozenRun
 from engine.store.folder import digest_bytes
 
 

@@ -21,11 +21,11 @@ from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.report.accounts import Accounts
-from engine.run import planning, preflight
+from engine.run import preflight
 from engine.run.accounting import require_accounts, require_run
+from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
 from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.outbound import Outbound, open_outbound
-from engine.run.planning import FrozenRun
 from engine.run.proven import settle_all_proven
 from engine.run.sending import Sending, send_run
 from engine.run.signals import stop_on_signals
@@ -126,7 +126,8 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
         )
     if known.state in runs.OVER or known.paused_by == runs.GUARD:
         return Launched(read_accounts(request, known.name), sent_now=False)
-    frozen = planning.open_run(known, request.store)
+    frozen = open_run(known, request.store)
+    refuse_other_ledger(known.name, request.store, request.ledger)
     refuse_if_ledger_is_behind(request.ledger, known, request.store)
     campaign = load_frozen_campaign(frozen)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, known.name) as outbound:
@@ -158,7 +159,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
         folder=frozen.folder,
         worker=str(os.getpid()),
     )
-    planning.mark_begun(frozen, request.clock.now())
+    mark_begun(frozen, request.ledger, request.clock.now())
     request.begin(read_accounts(request, frozen.run.name))
     processes = WorkerProcesses(request.start_worker, request.processes, stop, request.clock)
     async with transport as opened, processes:

@@ -29,11 +29,11 @@ from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.workers import Liveness
 from engine.run.canary import Canary
+from engine.run.frozen import FrozenRun
 from engine.run.guarding import make_stop
 from engine.run.history import write_lease_history
 from engine.run.marks import Marks
 from engine.run.open_lease import OpenLease, Recipient, open_lease
-from engine.run.planning import FrozenRun
 from engine.run.settling import clear_after, clear_before, write_outcomes
 from engine.run.suppressed import Watchlist
 

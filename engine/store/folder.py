@@ -9,9 +9,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from engine.errors import ConfigurationError, MailrunError, PausedError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+SEALED = "staging"  # whole runs of which the ledger has not decided yet: staging/CAMPAIGN/KEY/DIGEST
 REMOVAL_ATTEMPTS = 100  # each takes milliseconds, and the thread fails with its next file
 
 
@@ -50,6 +52,11 @@ class Store:
     def describe(self, key: str) -> str:
         """Return where something is, for people."""
         return str(self.root / key)
+
+    @property
+    def address(self) -> str:
+        """Where the store is, as it is understood on another machine: `HOST:FOLDER`, or a URL."""
+        return f"{socket.gethostname()}:{self.root}"
 
     def write(self, key: str, data: bytes) -> None:
         """Write a file whole and durably; one that was there is replaced."""
@@ -117,7 +124,18 @@ class Store:
     def delete_folder(self, folder: str) -> None:
         """Remove a folder with all that is in it, if it is there."""
         with translate_os_errors(self.root / folder):
-            shutil.rmtree(self.root / folder, ignore_errors=False) if (self.root / folder).exists() else None
+            while (self.root / folder).exists():
+                with suppress(FileNotFoundError):  # another process removes it as well
+                    shutil.rmtree(self.root / folder)
+
+    def move_folder(self, folder: str, target: str) -> None:
+        """Move a folder with all that is in it to a place where nothing is."""
+        source, aim = self.root / folder, self.root / target
+        with translate_os_errors(source), suppress(FileNotFoundError):  # another process has moved it
+            aim.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            source.rename(aim)
+            sync_folder(source.parent)
+            sync_folder(aim.parent)
 
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - a bucket's copies cost time
         """Return a local folder that holds what the store's folder holds now.
@@ -138,7 +156,7 @@ class Store:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Path]:
-        """Make an empty folder beside a run's, to be filled and then published; what is not published is removed.
+        """Make an empty folder beside a run's, to be filled and then sealed; what is not sealed is removed.
 
         Its maker holds a lock on it, which the kernel gives up when the process dies: folders that a crash left
         behind are known by that and removed here.
@@ -158,20 +176,48 @@ class Store:
             os.close(lock)
             _remove_tree(staging)
 
-    def publish(self, staging: Path, name: str) -> bool:
-        """Move a staged folder to its place, whole and durable; False where another was there first."""
-        final = self.run_folder(name)
-        with translate_os_errors(final):
+    def seal(self, staging: Path, name: str, digest: str) -> None:
+        """Keep a staged folder, whole and durable, until the ledger has decided which one is the run's.
+
+        Args:
+            staging: the folder, with run.json.
+            name: the run's.
+            digest: the SHA-256 of run.json, under which `place` finds it.
+        """
+        sealed = self.root / SEALED / name / digest
+        with translate_os_errors(sealed):
             sync_tree(staging)
+            sealed.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            staging.rename(sealed)
+            for parent in (sealed.parent, sealed.parent.parent, self.root / SEALED, self.root):
+                sync_folder(parent)
+
+    def place(self, name: str, digest: str) -> None:
+        """Move what was sealed under a digest to the run's place; nothing where something is there, or all is done.
+
+        Any number of processes may do it at once, and a crash on the way leaves it to the next.
+        """
+        sealed, final = self.root / SEALED / name / digest, self.run_folder(name)
+        with translate_os_errors(final):
+            if final.exists() or not sealed.exists():
+                return
+            final.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
             try:
-                staging.rename(final)
+                sealed.rename(final)
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                     raise
-                return False
             sync_folder(final.parent)
             sync_folder(final.parent.parent)
-            return True
+
+    def list_sealed(self, name: str) -> set[str]:
+        """List the digests of what is sealed for a run."""
+        folder = f"{SEALED}/{name}"
+        return {d for d in self.list_folders(folder) if self.list_names(f"{folder}/{d}")}  # buckets list empty ones
+
+    def discard(self, name: str, digest: str) -> None:
+        """Remove what is sealed under a digest, if it is there."""
+        self.delete_folder(f"{SEALED}/{name}/{digest}")
 
 
 def _remove_tree(folder: Path) -> None:
@@ -240,7 +286,7 @@ def _remove_if_abandoned(staging: Path) -> None:
     try:
         lock = _lock(staging, fcntl.LOCK_NB)
     except (BlockingIOError, FileNotFoundError):
-        return  # its maker lives, or has just published it
+        return  # its maker lives, or has just sealed it
     shutil.rmtree(staging, ignore_errors=True)
     os.close(lock)
 

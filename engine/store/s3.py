@@ -11,10 +11,12 @@ create whose reply was lost is refused when it is made again, so a refusal is fo
 
 import hashlib
 import json
+import random
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,14 @@ import boto3.exceptions
 import botocore.exceptions
 from botocore.config import Config
 
-from engine.errors import ConfigurationError, MailrunError, UnreachableError
-from engine.store.folder import FileMark, Mark, Store, translate_os_errors, write_file
+from engine.errors import ConfigurationError, MailrunError, PausedError, UnreachableError
+from engine.store.folder import SEALED, FileMark, Mark, Store, translate_os_errors, write_file
 
 RUN_FILE = "run.json"
 _ASIDE = "staged"  # metadata of run.json: where the launch that made it put the files
 _COPIES_AT_ONCE = 8
+_CONFLICTS_AT_MOST = 8
+_TRY_AGAIN = "launch again to resume"
 _CONFIG = Config(
     retries={"total_max_attempts": 8, "mode": "standard"},
     connect_timeout=5,
@@ -69,6 +73,11 @@ class S3Store(Store):
         """Return an object's URL."""
         return f"{self.url}/{key}"
 
+    @property
+    def address(self) -> str:
+        """The store's URL."""
+        return self.url
+
     def write(self, key: str, data: bytes) -> None:
         """Write an object; S3 keeps it durably before it answers."""
         with self._translated(key):
@@ -76,12 +85,22 @@ class S3Store(Store):
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object unless it is there; False where another was."""
-        try:
-            with self._translated(key):
-                self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*")
-        except _TakenError:
-            return self.read(key) == data  # ours, where the reply to the first attempt was lost
-        return True
+        return self._create(key, data, {})
+
+    def _create(self, key: str, data: bytes, metadata: dict[str, str]) -> bool:
+        for attempt in range(_CONFLICTS_AT_MOST):
+            try:
+                with self._translated(key):
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*", Metadata=metadata
+                    )
+            except _ConflictError:  # nobody has created it yet, and another may succeed or fail
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
+            except _TakenError:
+                return self.read(key) == data  # ours, where the reply to the first attempt was lost
+            else:
+                return True
+        raise _ConflictError("another process creates the same object", where=self.describe(key), remedy=_TRY_AGAIN)
 
     def read(self, key: str) -> bytes | None:
         """Read an object; None where there is none."""
@@ -136,9 +155,16 @@ class S3Store(Store):
         for local in (self._copies, self._marks):
             Store.delete_folder(self, local.relative_to(self.root).joinpath(folder).as_posix())
 
+    def move_folder(self, folder: str, target: str) -> None:
+        """Copy all objects under a prefix to another one, then remove them; run.json first."""
+        for key in self._list(folder):
+            with suppress(_MissingError):
+                self._copy_object(key, f"{target}/{key.removeprefix(f'{folder}/')}")
+        self.delete_folder(folder)
+
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:
         """Copy what is not here yet, or has changed; return the local folder."""
-        self._finish_publishing(folder)
+        self._finish_placing(folder)
         local = self._copies / folder
         known = _read_etags(local)
         wanted = {
@@ -151,45 +177,55 @@ class S3Store(Store):
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
             for _ in threads.map(lambda name: self._copy(f"{folder}/{name}", local / name), missing):
                 pass
-        gone = {name for name in known.keys() - wanted.keys() if not frozen_only or name.startswith("plan/")}
+        frozen = ("plan/", "campaign/")
+        gone = {name for name in known.keys() - wanted.keys() if not frozen_only or name.startswith(frozen)}
         for name in gone:
             (local / name).unlink(missing_ok=True)
         kept = {name: etag for name, etag in known.items() if name not in gone} | wanted
         write_file(local / ".etags", json.dumps(kept).encode())
         return local
 
-    def publish(self, staging: Path, name: str) -> bool:
-        """Make a staged folder the run's; False where another launch was first.
-
-        The files go to a place of their own; then run.json is created at the run's, which only one launch can do, and
-        names that place; then the files are copied from there. Whoever opens the run finishes a copy that a crash cut.
-        """
-        folder, aside = f"runs/{name}", f"staging/{uuid.uuid4().hex}"
-        if self.read(f"{folder}/{RUN_FILE}") is not None:
-            return False
-        files = [path for path in staging.rglob("*") if path.is_file()]
+    def seal(self, staging: Path, name: str, digest: str) -> None:
+        """Copy a staged folder to a place of its own in the bucket; run.json last."""
+        aside, run_file = f"{SEALED}/{name}/{digest}", staging / RUN_FILE
+        files = sorted((path for path in staging.rglob("*") if path.is_file()), key=lambda path: path == run_file)
         try:
             for path in files:
-                if path.name != RUN_FILE or path.parent != staging:
-                    key = f"{aside}/{path.relative_to(staging).as_posix()}"
-                    with self._translated(key):
-                        self._client.upload_file(str(path), self._bucket, self._prefix + key)
-            first = self._create_run_file(f"{folder}/{RUN_FILE}", (staging / RUN_FILE).read_bytes(), aside)
+                key = f"{aside}/{path.relative_to(staging).as_posix()}"
+                with self._translated(key):
+                    self._client.upload_file(str(path), self._bucket, self._prefix + key)
         except BaseException:
             self.delete_folder(aside)
             raise
-        self._finish_publishing(folder) if first else self.delete_folder(aside)
-        return first
 
-    def _create_run_file(self, key: str, data: bytes, aside: str) -> bool:
-        try:
-            with self._translated(key):
-                self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*", Metadata={_ASIDE: aside}
-                )
-        except _TakenError:
-            return self._read_aside(key) == aside  # ours, where the reply to the first attempt was lost
-        return True
+    def place(self, name: str, digest: str) -> None:
+        """Make what was sealed under a digest the run's, unless it has files.
+
+        run.json is created at the run's place, which one process can do, and names where the files are; then they are
+        copied from there. Whoever opens the run finishes a copy that a crash cut.
+        """
+        folder, aside = f"runs/{name}", f"{SEALED}/{name}/{digest}"
+        if self.read(f"{folder}/{RUN_FILE}") is None and (data := self.read(f"{aside}/{RUN_FILE}")) is not None:
+            self._create(f"{folder}/{RUN_FILE}", data, {_ASIDE: aside})
+        self._finish_placing(folder)
+
+    def _finish_placing(self, folder: str) -> None:
+        aside = self._read_aside(f"{folder}/{RUN_FILE}")
+        if not aside:
+            return
+        for key in self._list(aside):
+            name = key.removeprefix(f"{aside}/")
+            if name == RUN_FILE:
+                continue
+            # What is gone has been copied: another process has finished, and removes what was set aside.
+            with suppress(_MissingError):
+                self._copy_object(key, f"{folder}/{name}")
+        self.delete_folder(aside)
+
+    def _copy_object(self, key: str, target: str) -> None:
+        with self._translated(target):
+            source = {"Bucket": self._bucket, "Key": self._prefix + key}
+            self._client.copy(source, self._bucket, self._prefix + target)
 
     def _read_aside(self, key: str) -> str | None:
         try:
@@ -198,17 +234,6 @@ class S3Store(Store):
         except _MissingError:
             return None
         return str(head["Metadata"].get(_ASIDE, ""))
-
-    def _finish_publishing(self, folder: str) -> None:
-        aside = self._read_aside(f"{folder}/{RUN_FILE}")
-        if not aside:
-            return
-        for key in self._list(aside):
-            target = f"{folder}/{key.removeprefix(f'{aside}/')}"
-            with self._translated(target):
-                source = {"Bucket": self._bucket, "Key": self._prefix + key}
-                self._client.copy(source, self._bucket, self._prefix + target)
-        self.delete_folder(aside)
 
     def open_mark(self, key: str) -> Mark:
         """Make the mark of a lease that is being worked on.
@@ -262,11 +287,15 @@ class S3Store(Store):
             raise _translate_client(error, self.describe(key)) from error
 
 
-class _TakenError(Exception):
+class _TakenError(PausedError):
     """The object is there already."""
 
 
-class _MissingError(Exception):
+class _ConflictError(UnreachableError):
+    """Another create of the same object is under way, and may yet fail."""
+
+
+class _MissingError(PausedError):
     """There is no such object."""
 
 
@@ -274,10 +303,12 @@ def _translate_reply(error: Exception, where: str) -> Exception:
     answer: dict[str, Any] = getattr(error, "response", {})
     code = str(answer.get("Error", {}).get("Code", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if status in (409, 412):  # 409: another create of the same key is under way
-        return _TakenError()
+    if status == 412:
+        return _TakenError("another process has created this object", where=where, remedy=_TRY_AGAIN)
+    if status == 409:
+        return _ConflictError("another process creates the same object", where=where, remedy=_TRY_AGAIN)
     if status == 404 and code != "NoSuchBucket":
-        return _MissingError()
+        return _MissingError("another process has removed this object", where=where, remedy=_TRY_AGAIN)
     if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling"):
         return UnreachableError(
             f"the store answers {code or status}, again and again", where=where, remedy="launch again when it is back"

@@ -35,12 +35,12 @@ def make_previous(url: str, version: str) -> None:
         command.upgrade(config, version)
         for statement in ROWS.replace("AT'", f"{AT}'").split(";"):
             connection.execute(text(statement.replace(":", "\\:")))
-        journal = text("INSERT INTO journal VALUES ('a/1', 1, 2, 1, :entries)")
+        journal = text("INSERT INTO journal (run, lease, epoch, sequence, entries) VALUES ('a/1', 1, 2, 1, :entries)")
         connection.execute(journal, {"entries": b'[[4],[4,"sent","m",null,1.0,1],[5]]'})
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006"])
 def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)
@@ -51,6 +51,7 @@ def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, v
             assert run is not None
             assert (run.state, run.reason, run.excluded) == (RunState.PAUSED, "quota", {"duplicate": 3})
             assert (run.paused_by, run.pruned_at, run.suspect) == (None, None, False)
+            assert (run.store, run.limited) == (None, False)
             assert leases.sum_settled(tx, "a/1")[Outcome.IN_DOUBT] == 1
             assert replay(leases.read_journal(tx, "a/1", 1)).open_intents == {5}
             assert leases.replay_lease(tx, "a/1", 1).begun == {}  # nobody recorded when

@@ -14,6 +14,7 @@ from support.world import RUN, finish, open_world
 import engine.store.s3
 from engine.errors import ConfigurationError, UnreachableError
 from engine.store.folder import Store
+from engine.store.identity import read_store_identity
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 from engine.store.s3 import S3Store
 
@@ -54,14 +55,20 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
 
 
-def stage(store: Store, name: str, body: bytes) -> bool:
+def publish(store: Store, name: str, body: bytes) -> None:
+    seal(store, name, body)
+    store.place(name, body.decode())
+
+
+def seal(store: Store, name: str, body: bytes) -> None:
+    """Seal a run under a digest that is its body."""
     with store.stage(name) as staging:
         (staging / "plan").mkdir()
         (staging / "plan" / "recipients-0000.parquet").write_bytes(body * 1000)
         (staging / "campaign").mkdir()
         (staging / "campaign" / "campaign.toml").write_bytes(body)
         (staging / "run.json").write_bytes(b'{"of": "%s"}' % body)
-        return store.publish(staging, name)
+        store.seal(staging, name, body.decode())
 
 
 def test_what_is_written_is_read_listed_and_deleted(store: Store):
@@ -84,27 +91,47 @@ def test_an_object_is_created_once_whoever_tries_at_the_same_moment(store: Store
     assert store.read("key") == b"%d" % made.index(True)
 
 
-def test_of_two_launches_one_makes_the_run_and_its_files_are_all_its_own(store: Store):
-    with ThreadPoolExecutor(2) as threads:
-        made = list(threads.map(lambda body: stage(store, "a/1", body), [b"x", b"y"]))
-    assert sorted(made) == [False, True]
-    body = [b"x", b"y"][made.index(True)]
+def test_place_by_many_processes_makes_one_whole_run(store: Store):
+    seal(store, "a/1", b"x")
+    seal(store, "a/1", b"y")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda digest: store.place("a/1", digest), ["x", "y", "x", "y"]))
     local = store.fetch("runs/a/1")
+    body = (local / "campaign" / "campaign.toml").read_bytes()
+    assert body in (b"x", b"y")
     assert (local / "run.json").read_bytes() == b'{"of": "%s"}' % body
-    assert (local / "campaign" / "campaign.toml").read_bytes() == body
     assert (local / "plan" / "recipients-0000.parquet").read_bytes() == body * 1000
-    assert not stage(store, "a/1", b"z")
+    assert store.list_sealed("a/1") == {"x", "y"} - {body.decode()}
+    store.discard("a/1", "x")
+    store.discard("a/1", "y")
+    assert store.list_sealed("a/1") == set()
+    assert (local / "run.json").read_bytes() == b'{"of": "%s"}' % body
 
 
-def test_a_publishing_that_a_crash_cut_is_finished_by_whoever_opens_the_run(
-    in_bucket: S3Store, monkeypatch: pytest.MonkeyPatch
-):
+def test_place_that_a_crash_cut_is_finished_by_the_next_fetch(in_bucket: S3Store, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as crash:
-        crash.setattr(S3Store, "_finish_publishing", lambda *_: None)
-        assert stage(in_bucket, "a/1", b"x")
+        crash.setattr(S3Store, "_finish_placing", lambda *_: None)
+        publish(in_bucket, "a/1", b"x")
     local = in_bucket.fetch("runs/a/1", frozen_only=True)
     assert (local / "campaign" / "campaign.toml").read_bytes() == b"x"
     assert in_bucket._list("staging") == {}
+
+
+def test_move_folder_leaves_a_free_place_for_another_run(store: Store):
+    publish(store, "a/1", b"x")
+    store.fetch("runs/a/1")
+    store.move_folder("runs/a/1", "orphaned/a/1/x")
+    store.move_folder("runs/a/1", "orphaned/a/1/x")
+    assert store.read("orphaned/a/1/x/campaign/campaign.toml") == b"x"
+    publish(store, "a/1", b"y")
+    assert (store.fetch("runs/a/1") / "campaign" / "campaign.toml").read_bytes() == b"y"
+
+
+def test_store_identity_is_made_once(store: Store):
+    with ThreadPoolExecutor(4) as threads:
+        known = set(threads.map(lambda _: read_store_identity(store), range(4)))
+    assert len(known) == 1
+    assert known == {read_store_identity(store)}
 
 
 def test_a_damaged_file_is_set_aside_and_kept(store: Store):
@@ -115,7 +142,7 @@ def test_a_damaged_file_is_set_aside_and_kept(store: Store):
 
 
 def test_a_deleted_run_is_gone(store: Store):
-    stage(store, "a/1", b"x")
+    publish(store, "a/1", b"x")
     store.delete_folder("runs/a/1")
     assert store.read("runs/a/1/run.json") is None
     assert store.list_names("runs/a/1/plan") == set()

@@ -9,7 +9,7 @@ from engine.campaign.spec import CanarySpec
 from engine.errors import UnreachableError
 from engine.ledger.decisions import Decision, record_decision
 from engine.run.canary import APPROVED
-from engine.run.planning import FrozenRun
+from engine.run.frozen import FrozenRun
 
 CANARY = 10  # a lease and a part of the next
 SEEDS = range(60)

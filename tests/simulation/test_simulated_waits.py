@@ -14,7 +14,7 @@ from engine.ledger import leases
 from engine.ledger.journal import Outcome
 from engine.ledger.suppressions import Suppression, add_suppressions
 from engine.run.forgotten import add_forgotten
-from engine.run.planning import FrozenRun
+from engine.run.frozen import FrozenRun
 from engine.run.suppressed import FRESH_SECONDS
 from engine.store.keys import FORGET_KEY, read_key
 

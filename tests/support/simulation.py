@@ -42,8 +42,8 @@ from engine.ledger.engines import _begin_sqlite
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
+from engine.run.frozen import FrozenRun
 from engine.run.manifest import Manifest
-from engine.run.planning import FrozenRun
 from engine.run.sending import Sending, send_run
 from engine.run.worker_processes import WorkerProcesses
 from engine.store.folder import Store

@@ -20,9 +20,11 @@ from engine.ledger.leases import Settlement
 from engine.ledger.recorder import Recorder
 from engine.run.accounting import list_accounts, require_accounts, require_run
 from engine.run.audit import Audit, audit_run
+from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
 from engine.run.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
-from engine.run.planning import FrozenRun, PlanRequest, open_run, publish_run, stage_run
+from engine.run.planning import PlanRequest, stage_run
+from engine.run.registration import register_run
 from engine.run.resolve import list_doubt, rewrite_lease
 from engine.store.folder import Store, digest_bytes
 
@@ -101,7 +103,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     store = Store(tmp_path / "store")
     ledger = open_ledger(f"sqlite:///{store.root / 'ledger.db'}")
     with store.stage(NAME) as staging:
-        frozen = publish_run(stage_run(request_in(tmp_path), staging), store, ledger)
+        frozen = register_run(stage_run(request_in(tmp_path), staging), store, ledger)
     yield Shop(tmp_path, store, ledger, frozen)
     ledger.close()
 
@@ -182,7 +184,7 @@ def test_damage_is_a_sentence_for_each_file_that_differs_or_is_missing(tmp_path:
 def test_of_two_launches_at_once_the_first_plan_is_the_run_and_both_go_on_with_it(shop: Shop):
     (shop.workspace / "people.csv").write_text("email,first_name\nother@b.example,O\n")
     with shop.store.stage(NAME) as staging:
-        second = publish_run(stage_run(request_in(shop.workspace), staging), shop.store, shop.ledger)
+        second = register_run(stage_run(request_in(shop.workspace), staging), shop.store, shop.ledger)
     assert second == shop.frozen
     with shop.ledger.read() as tx:
         assert len(leases.list_leases(tx, NAME)) == 2
@@ -191,7 +193,7 @@ def test_of_two_launches_at_once_the_first_plan_is_the_run_and_both_go_on_with_i
 def test_a_folder_that_a_crash_left_without_a_run_is_taken_for_the_run(shop: Shop):
     fresh = open_ledger(f"sqlite:///{shop.workspace / 'fresh.db'}")
     with shop.store.stage(NAME) as staging:
-        frozen = publish_run(stage_run(request_in(shop.workspace), staging), shop.store, fresh)
+        frozen = register_run(stage_run(request_in(shop.workspace), staging), shop.store, fresh)
     fresh.close()
     assert frozen.run.manifest_digest == shop.frozen.run.manifest_digest
 

@@ -119,27 +119,34 @@ def test_a_store_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
     assert raised.value.where == str(tmp_path / "file" / "store")
 
 
-def test_a_published_run_is_in_its_place_with_all_that_was_staged(store: Store):
+def test_a_placed_run_has_all_that_was_staged(store: Store):
     with store.stage(NAME) as staging:
         assert not store.run_folder(NAME).exists()
         (staging / "plan").mkdir()
         (staging / "plan" / "a").write_text("a")
-        assert store.publish(staging, NAME)
+        store.seal(staging, NAME, "d")
+        assert not store.run_folder(NAME).exists()
+    store.place(NAME, "d")
     assert (store.run_folder(NAME) / "plan" / "a").read_text() == "a"
     assert names_in(store.root / "runs" / "welcome") == {"1"}
 
 
-def test_of_two_stagings_the_first_published_is_the_run_and_the_second_is_removed(store: Store):
-    with store.stage(NAME) as first, store.stage(NAME) as second:
-        (first / "who").write_text("first")
-        (second / "who").write_text("second")
-        assert store.publish(first, NAME)
-        assert not store.publish(second, NAME)
-    assert (store.run_folder(NAME) / "who").read_text() == "first"
+def test_of_two_sealed_plans_the_one_that_is_placed_stays_whoever_asks_again(store: Store):
+    for digest in ("first", "second"):
+        with store.stage(NAME) as staging:
+            (staging / "who").write_text(digest)
+            store.seal(staging, NAME, digest)
+    assert store.list_sealed(NAME) == {"first", "second"}
+    for digest in ("second", "second", "first", "unknown"):
+        store.place(NAME, digest)
+    assert (store.run_folder(NAME) / "who").read_text() == "second"
     assert names_in(store.root / "runs" / "welcome") == {"1"}
+    store.discard(NAME, "first")
+    store.discard(NAME, "first")
+    assert store.list_sealed(NAME) == set()
 
 
-def test_what_is_not_published_is_removed_also_after_an_error(store: Store):
+def test_what_is_not_sealed_is_removed_also_after_an_error(store: Store):
     def stage_and_fail() -> None:
         with store.stage(NAME) as staging:
             (staging / "a").write_text("a")

@@ -1,0 +1,168 @@
+"""A frozen run: what was launched, in its folder, as the ledger registered it; and the mark that its sending began."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from engine.errors import DataError, UsageError
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import whoami
+from engine.ledger.identity import read_identity
+from engine.ledger.runs import Run
+from engine.run.manifest import FILE, Manifest, find_damage, read_manifest
+from engine.store.folder import Store
+from engine.store.identity import read_store_identity
+
+BEGUN = "begun"
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRun:
+    """A run whose plan, campaign and settings are frozen in its folder.
+
+    Attributes:
+        folder: a local folder with what is frozen; of a store in a bucket it is a copy.
+        store: where outcomes are written.
+    """
+
+    run: Run
+    manifest: Manifest
+    folder: Path
+    store: Store
+
+    def key(self, *parts: str) -> str:
+        """Return the store's key of something in the run's folder."""
+        return "/".join((self.run.folder, *parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Which ledger began to send a run; everything is empty where an older version wrote the mark.
+
+    Attributes:
+        ledger: its identity.
+        place: its URL, without a password.
+        who: the person or service that launched, `user@host`.
+    """
+
+    ledger: str = ""
+    place: str = ""
+    who: str = ""
+
+
+def open_run(run: Run, store: Store) -> FrozenRun:
+    """Open a run that the ledger knows, and hold every frozen file against its digest.
+
+    Raises:
+        DataError: its folder is missing or damaged, or in another store.
+        UsageError: its files were pruned.
+    """
+    folder = fetch_run(run, store, frozen_only=True)
+    manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
+    damage = find_damage(folder / "campaign", manifest.campaign_files)
+    damage += find_damage(folder / "plan", manifest.plan_files)
+    if damage:
+        raise DataError(
+            "what was frozen at launch is damaged: " + "; ".join(damage),
+            where=str(folder),
+            remedy="restore the run's folder from a backup; nothing was begun again",
+        )
+    return FrozenRun(run, manifest, folder, store)
+
+
+def fetch_run(run: Run, store: Store, *, frozen_only: bool = False) -> Path:
+    """Return a local folder with a run's files; a launch that died on the way is finished.
+
+    Raises:
+        DataError: it belongs to another store.
+        UsageError: its files were pruned.
+    """
+    refuse_if_pruned(run)
+    if is_in_other_store(run, store):
+        raise _make_other_store_error(run, store)
+    if store.read(f"{run.folder}/{FILE}") is None:
+        store.place(run.name, run.manifest_digest)
+    return store.fetch(run.folder, frozen_only=frozen_only)
+
+
+def refuse_if_pruned(run: Run) -> None:
+    """Check that a run still has its files.
+
+    Raises:
+        UsageError: only its counts are left.
+    """
+    if run.pruned_at is not None:
+        raise UsageError(
+            f"the files of {run.name} were pruned at {run.pruned_at:%Y-%m-%d}: only its counts are left",
+            where="RUN",
+            remedy="see: mailrun status",
+        )
+
+
+def is_in_other_store(run: Run, store: Store) -> bool:
+    """Tell whether a run belongs to another store; of an older version's run the digest of run.json has to tell."""
+    return run.store not in (None, read_store_identity(store))
+
+
+def _make_other_store_error(run: Run, store: Store) -> DataError:
+    return DataError(
+        f"the run {run.name} belongs to another store: it was launched with {run.store_place}",
+        where=f"store {store.address}",
+        remedy="use that store (--store or MAILRUN_STORE): a bucket, or one folder that every machine mounts;"
+        " or give this launch another --key",
+    )
+
+
+def mark_begun(frozen: FrozenRun, ledger: Ledger, now: datetime) -> None:
+    """Leave a mark in the run's folder before the first message: it names the one ledger that may send the run.
+
+    Raises:
+        DataError: another ledger was first.
+    """
+    told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": whoami()}
+    if not frozen.store.create(frozen.key(BEGUN), json.dumps(told).encode()):
+        refuse_other_ledger(frozen.run.name, frozen.store, ledger)
+
+
+def take_over(run: Run, store: Store, ledger: Ledger, now: datetime) -> None:
+    """Let this ledger send a run that another one began, which is lost."""
+    begun = read_begun(run.name, store)
+    if begun is not None and begun.ledger != read_identity(ledger):
+        told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": whoami()}
+        store.write(f"{run.folder}/{BEGUN}", json.dumps(told).encode())
+
+
+def read_begun(name: str, store: Store) -> Begun | None:
+    """Read the mark of a run that was begun; None where it was not."""
+    data = store.read(f"runs/{name}/{BEGUN}")
+    if data is None:
+        return None
+    try:
+        told = json.loads(data)
+        return Begun(str(told["ledger"]), str(told["place"]), str(told["who"]))
+    except (ValueError, TypeError, KeyError):
+        return Begun()  # of an older version: a time alone
+
+
+def refuse_other_ledger(name: str, store: Store, ledger: Ledger) -> None:
+    """Check that no other ledger began to send a run.
+
+    Raises:
+        DataError: one did.
+    """
+    begun = read_begun(name, store)
+    if begun is not None and begun.ledger not in ("", read_identity(ledger)):
+        raise make_other_ledger_error(name, store, ledger, begun)
+
+
+def make_other_ledger_error(name: str, store: Store, ledger: Ledger, begun: Begun) -> DataError:
+    """Describe a run that this ledger must not send."""
+    of = f" ({begun.place}, by {begun.who})" if begun.ledger else ""
+    other = "" if begun.ledger == read_identity(ledger) else f"is not the one that {name} was launched with{of}, or "
+    return DataError(
+        f"the ledger {other}is older than what was sent for {name}: nothing was sent now",
+        where=f"ledger {ledger.url}; {store.describe(f'runs/{name}')}",
+        remedy="use that ledger (--ledger or MAILRUN_LEDGER), or restore it from a backup. Only if it is lost:"
+        f" mailrun resolve {name} --after-restore, which holds in doubt what this ledger cannot know",
+    )

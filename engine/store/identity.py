@@ -1,0 +1,15 @@
+"""Which store this is: an identity that is written in it, because one folder may be mounted at many paths."""
+
+from engine.store.folder import Store
+from engine.store.keys import read_key
+
+_FILE = "store.id"
+
+
+def read_store_identity(store: Store) -> str:
+    """Read the store's identity; it is made on first use.
+
+    Raises:
+        MailrunError: the store could not be read or written.
+    """
+    return read_key(store, _FILE)[0].decode()
