@@ -108,4 +108,4 @@ def nearest(word: str, candidates: list[str]) -> str:
 
     listed = "there are: " + ", ".join(sorted(candidates)) if candidates else "there are none"
     close = get_close_matches(word, candidates, n=1)
-    return f"did you mean {close[0]}? {listed.capitalize()}" if close else listed
+    return f"did you mean {close[0]}? T{listed[1:]}" if close else listed

@@ -7,12 +7,17 @@ from typing import Any
 import polars as pl
 
 from engine.audience.csv_rows import Dialect, name_columns, read_header
-from engine.audience.header_names import is_same_name
+from engine.audience.header_names import clean_name, is_same_name
 from engine.audience.sources import Format, Source, unreadable
+from engine.audience.workbook_marks import SheetMarks, read_marks
 from engine.errors import DataError, nearest
 
 BATCH_ROWS = 200_000
 _MOST_TITLE_ROWS = 50
+# How calamine writes a moment, with a blank or a T; of a time of day, the day that stands before the first.
+_MOMENT = r"^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.0+)?$"
+_AFTER_MIDNIGHT = r"^\d{4}-\d{2}-\d{2} (?:0[1-9]|1|2|00:0[1-9]|00:[1-5]|00:00:0[1-9]|00:00:[1-5])"
+_DAY_ZERO = "^(?:1899-12-3[01]|1904-01-01) "
 _ARROW_FILE = b"ARROW1"
 
 
@@ -49,25 +54,55 @@ class Sheet:
 
     Attributes:
         name: its name.
-        others: the other sheets' names.
+        others: the names of the other sheets that are shown.
         is_named: campaign.toml named it.
         table: its rows, the header among them, without the blank ones: `line` and a String column for each of its
             columns.
+        marks: what the workbook says about its cells; None where that cannot be told.
     """
 
     name: str
     others: tuple[str, ...]
     is_named: bool
     table: pl.DataFrame
+    marks: SheetMarks | None
 
-    def notes(self, file: str) -> tuple[str, ...]:
-        """Tell of the other sheets."""
-        if not self.others or self.is_named:
-            return ()
-        others = ", ".join(self.others)
-        return (
-            f'{file}: the sheet {self.name} was read; there are also: {others} (choose with [audience] sheet = "…")',
-        )
+    def notes(self, file: str, dialect: Dialect, *, skips_hidden: bool) -> tuple[str, ...]:
+        """Tell what of the workbook is not read, and what is read though nobody sees it."""
+        notes = []
+        if self.others and not self.is_named:
+            others = ", ".join(self.others)
+            choose = 'choose with [audience] sheet = "…"'
+            notes.append(f"{file}: the sheet {self.name} was read; there are also: {others} ({choose})")
+        if self.marks is None:
+            notes.append(f"{file}: hidden rows and formats cannot be told of this format; .xlsx tells them")
+            return tuple(notes)
+        below = self.table.slice(dialect.skip_lines).get_column("line")
+        if count := int(self._is_hidden(below).sum()):
+            rows, them = ("1 row", "it") if count == 1 else (f"{count:,} rows", "them")
+            fate = f"excluded as filtered: unhide {them} to include {them}" if skips_hidden else "read all the same"
+            notes.append(f"{file}: the sheet {self.name} hides {rows}; {fate}")
+        if self.marks.unsaved:
+            count, (row, column) = len(self.marks.unsaved), self.marks.unsaved[0]
+            place = column - self._first
+            name = dialect.columns[place] if 0 <= place < len(dialect.columns) else str(column + 1)
+            formulas = "1 formula has" if count == 1 else f"{count:,} formulas have"
+            what = f"{formulas} no value, the first in row {row}, column {name}"
+            notes.append(f"{file}: {what}; open the workbook in a spreadsheet program and save it")
+        return tuple(notes)
+
+    @property
+    def _first(self) -> int:
+        return (self.marks.first_column if self.marks else None) or 0
+
+    def _is_hidden(self, lines: pl.Series) -> pl.Series:
+        hidden = sorted(self.marks.hidden_rows) if self.marks else []
+        return lines.is_in(pl.Series(hidden, dtype=pl.UInt64).implode())
+
+    def hidden_columns(self) -> list[bool]:
+        """Which columns are not shown."""
+        hidden = self.marks.hidden_columns if self.marks else ()
+        return [self._first + place in hidden for place in range(self.table.width - 1)]
 
     def name_columns(
         self, file: str, *, has_header: bool, header_row: int | None = None, columns: Sequence[str] = ()
@@ -87,7 +122,7 @@ class Sheet:
         if place is None:
             what = f"[audience] header_row = {header_row}, and there is nothing in that line"
             raise DataError(what, where=where, remedy="give the number of the row that has the column names")
-        return read_header([cell or "" for cell in cells.row(place)], ",", place + 1)
+        return read_header([cell or "" for cell in cells.row(place)], ",", place + 1, self.hidden_columns())
 
     def find_header(self, column: str) -> int | None:
         """The row, not the first one, among whose cells is the name of a column."""
@@ -96,11 +131,13 @@ class Sheet:
                 return int(line)
         return None
 
-    def rows(self, dialect: Dialect) -> tuple[pl.Series, pl.DataFrame]:
-        """The rows' numbers in the sheet, and their cells."""
+    def rows(self, dialect: Dialect) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows: `line`, `malformed` (null) and `hidden`; and their cells."""
         body = self.table.slice(dialect.skip_lines)
-        cells = body.drop("line")
-        return body.get_column("line"), cells.rename(dict(zip(cells.columns, dialect.columns, strict=True)))
+        cells, lines = body.drop("line"), body.get_column("line")
+        nothing = pl.repeat(None, body.height, dtype=pl.String, eager=True)
+        places = pl.DataFrame({"line": lines, "malformed": nothing, "hidden": self._is_hidden(lines)})
+        return places, cells.rename(dict(zip(cells.columns, dialect.columns, strict=True)))
 
 
 def read_sheet(source: Source, wanted: str | None) -> Sheet:
@@ -114,15 +151,40 @@ def read_sheet(source: Source, wanted: str | None) -> Sheet:
     try:
         workbook = fastexcel.read_excel(source.path)
         names = workbook.sheet_names
-        if wanted is not None and wanted not in names:
-            what = f"[audience] sheet names {wanted}, which the workbook does not have"
-            raise DataError(what, where=source.name, remedy=nearest(wanted, names))
-        name = wanted if wanted is not None else names[0]
+        shown = [name for name in names if workbook.load_sheet(name, header_row=None, n_rows=0).visible == "visible"]
+        name = _choose_sheet(wanted, names, shown, source)
         read: Any = workbook.load_sheet(name, header_row=None, dtypes="string", skip_rows=0)
         table = pl.DataFrame(read)
     except fastexcel.FastExcelError as error:
         raise unreadable(source, error) from error
-    table = table.with_columns(pl.col(pl.String).replace("", None))
+    marks = read_marks(source.path, name)
+    if marks is not None:
+        table = marks.put_texts(table)
+    table = table.select(_write_dates(column) for column in table.with_columns(pl.col(pl.String).replace("", None)))
     numbered = table.with_row_index("line", offset=1).cast({"line": pl.UInt64})
     filled = numbered.filter(pl.any_horizontal(pl.exclude("line").is_not_null())) if table.width else numbered
-    return Sheet(name, tuple(other for other in names if other != name), wanted is not None, filled)
+    return Sheet(name, tuple(other for other in shown if other != name), wanted is not None, filled, marks)
+
+
+def _choose_sheet(wanted: str | None, names: Sequence[str], shown: Sequence[str], source: Source) -> str:
+    """The sheet that is named, else the first that is shown."""
+    if wanted is not None:
+        name = next((name for name in names if wanted in (name, clean_name(name))), None)
+        if name is None:
+            what = f"[audience] sheet names {wanted}, which the workbook does not have"
+            raise DataError(what, where=source.name, remedy=nearest(wanted, list(names)))
+        return name
+    if not shown:
+        what = f"all sheets are hidden: {', '.join(names)}"
+        raise DataError(what, where=source.name, remedy='unhide one, or name it with [audience] sheet = "…"')
+    return shown[0]
+
+
+def _write_dates(column: pl.Series) -> pl.Series:
+    """Write dates as every format does: 2026-11-24 in a column of dates, 2026-11-24 09:30:00 in one of moments."""
+    if not column.str.contains(_MOMENT).any():
+        return column
+    moments = column.str.replace(_MOMENT, "${1} ${2}").str.replace(_DAY_ZERO, "")
+    if moments.str.contains(_MOMENT).any() and not moments.str.contains(_AFTER_MIDNIGHT).any():
+        return moments.str.replace(_MOMENT, "${1}")
+    return moments

@@ -184,9 +184,9 @@ def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: in
     return Dialect(names, delimiter, skipped)
 
 
-def read_header(names: Sequence[str], delimiter: str, skip_lines: int) -> Dialect:
-    """Give every column a name of its own."""
-    named = name_each_once(names)
+def read_header(names: Sequence[str], delimiter: str, skip_lines: int, hidden: Sequence[bool] = ()) -> Dialect:
+    """Give every column a name of its own; see `name_each_once`."""
+    named = name_each_once(names, hidden)
     return Dialect(named.columns, delimiter, skip_lines, named.twice, named.nameless)
 
 

@@ -92,8 +92,11 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
     if rules.checks.are_on:
         objections = rules.checks.judge(judged.get_column("key"))
         judged = judged.with_columns(fault=pl.coalesce("fault", objections))
+    hidden = rows.places.get_column("hidden") if "hidden" in rows.places.columns else None
     frame = pl.concat([rows.places, judged, raw.alias("raw").to_frame()], how="horizontal")
     is_left = judged.get_column("fault").is_null() & judged.get_column("address").is_not_null()
+    if hidden is not None:
+        is_left &= ~hidden
     met = None
     typed = rules.types.give_types(rows.cells) if rules.order_by else pl.DataFrame()
     if rules.audience.where:
@@ -124,9 +127,7 @@ def _exclude(
             ExclusionReason.MALFORMED_ROW: pl.col("malformed"),
             ExclusionReason.MISSING_ADDRESS: say_where(is_missing, f"the column {audience.address} is empty"),
             ExclusionReason.INVALID_ADDRESS: pl.col("fault"),
-            ExclusionReason.FILTERED: None
-            if met is None
-            else say_where(~pl.col("met"), f"it does not meet: {audience.where}"),
+            ExclusionReason.FILTERED: _say_filtered(frame.columns, audience.where),
         }
     )
     file = pl.lit(rules.files[found.table], dtype=pl.String)
@@ -135,6 +136,12 @@ def _exclude(
     ).select(*EXCLUDED_SCHEMA)
     found.excluded = pack(described)
     found.counts = dict(described.group_by("reason").len().iter_rows())
+
+
+def _say_filtered(columns: Sequence[str], where: str | None) -> pl.Expr | None:
+    says = [say_where(pl.col("hidden"), "the sheet hides this row")] if "hidden" in columns else []
+    says += [say_where(~pl.col("met"), f"it does not meet: {where}")] if "met" in columns else []
+    return pl.coalesce(says) if says else None
 
 
 def _keep(

@@ -103,8 +103,8 @@ def _lines(block: TextBlock) -> pl.DataFrame:
     lines = texts.with_columns(line=pl.int_range(block.first_line, block.first_line + pl.len(), dtype=pl.UInt64))
     lines = lines.filter(pl.col("text").str.strip_chars() != "")
     read = [_read_line(text) for text in lines.get_column("text")]
-    texts, faults = ([item[place] for item in read] for place in (0, 1))
-    return lines.with_columns(text=pl.Series(texts, dtype=pl.String), malformed=pl.Series(faults, dtype=pl.String))
+    found = pl.DataFrame(read, schema={"text": pl.String, "malformed": pl.String}, orient="row")
+    return lines.with_columns(found.get_columns())
 
 
 def _read_line(text: str) -> tuple[str, str | None]:

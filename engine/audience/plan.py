@@ -1,6 +1,6 @@
 """Planning: from the audience's files to the frozen plan, in memory that does not grow with the audience."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -217,7 +217,12 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
         excluded=merge_counts(read.counts, written.counts),
         leases=divide(written.files),
         files=(*(file.name for file in written.files), *excluded_files),
-        notes=(*_notes_of(opened), *suppressions.notes, *rules.checks.notes()),
+        notes=(
+            *_notes_of(opened),
+            *_hidden_notes(opened, _columns_to_read(rules)),
+            *suppressions.notes,
+            *rules.checks.notes(),
+        ),
     )
     prove_balance(folder, rows_read=plan.rows_read, accepted=plan.accepted, excluded=plan.excluded)
     return plan
@@ -320,6 +325,12 @@ def _is_large(sources: Sequence[Source]) -> bool:
 
 def _notes_of(opened: Audience) -> list[str]:
     return [note for table in opened.tables for note in table.notes]
+
+
+def _hidden_notes(opened: Audience, used: Collection[str]) -> Iterator[str]:
+    for table in opened.tables:
+        if hidden := [column for column in table.hidden if column in used]:
+            yield f"{table.source.name}: the campaign uses columns that the sheet hides: {', '.join(hidden)}"
 
 
 def _content_columns(columns: Collection[str] | None, opened: Audience) -> tuple[str, ...]:

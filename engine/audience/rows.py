@@ -17,6 +17,7 @@ class Reading:
     Attributes:
         encoding, delimiter, has_header, header_row, sheet: as in `AudienceSpec`.
         columns: names for the columns of a file without a header.
+        skips_hidden: mark the rows that a sheet hides, so that they are left out.
         lenient: leave out what is damaged where it would be refused.
         block_bytes: how much text to read at once; None for the usual.
     """
@@ -27,6 +28,7 @@ class Reading:
     header_row: int | None = None
     columns: tuple[str, ...] = ()
     sheet: str | None = None
+    skips_hidden: bool = False
     lenient: bool = False
     block_bytes: int | None = None
 
@@ -37,7 +39,8 @@ class Rows:
 
     Attributes:
         places: a row each: `line` UInt64 (the line of the file where it begins; the row's number from 1 where the
-            format has no lines) and `malformed` String (why it cannot be read, or null).
+            format has no lines) and `malformed` String (why it cannot be read, or null); `hidden` Boolean where a
+            sheet tells it and it matters.
         cells: the columns asked for; all null where the row is malformed.
     """
 
@@ -72,6 +75,7 @@ class Table:
         holds_address: its header holds an address, and so is a row.
         batches: reads the rows of some columns.
         find_header: tells the line, not the first, that has a name among its cells; None where none has.
+        hidden: columns that a sheet does not show.
     """
 
     source: Source
@@ -81,3 +85,4 @@ class Table:
     holds_address: bool
     batches: Callable[[Sequence[str]], Iterator[Callable[[], Rows]]]
     find_header: Callable[[str], int | None] = lambda _: None
+    hidden: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None
         header_row=audience.header_row,
         columns=audience.names,
         sheet=audience.sheet,
+        skips_hidden=True,
         lenient=lenient,
         block_bytes=block_bytes,
     )
@@ -182,14 +183,16 @@ def _open_excel(source: Source, reading: Reading) -> Table:
     )
 
     def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
-        lines, cells = sheet.rows(dialect)
-        yield lambda: Rows(
-            pl.select(line=lines, malformed=pl.repeat(None, cells.height, dtype=pl.String)), cells.select(columns)
-        )
+        places, cells = sheet.rows(dialect)
+        if not reading.skips_hidden:
+            places = places.drop("hidden")
+        yield lambda: Rows(places, cells.select(columns))
 
     schema = dict.fromkeys(dialect.columns, pl.String())
     is_row = reading.has_header and holds_address(dialect)
-    return Table(source, schema, sheet.notes(source.name), dialect.twice, is_row, batches, sheet.find_header)
+    notes = sheet.notes(source.name, dialect, skips_hidden=reading.skips_hidden)
+    hidden = tuple(name for name, hides in zip(dialect.columns, sheet.hidden_columns(), strict=True) if hides)
+    return Table(source, schema, notes, dialect.twice, is_row, batches, sheet.find_header, hidden)
 
 
 def _number(lines: pl.Expr, height: int) -> pl.DataFrame:

@@ -70,5 +70,10 @@ def read_file(path: Path, wanted: Sequence[str] | None = None, **reading: Any) -
     table = open_table(source, Reading(**reading))
     wanted = list(table.columns) if wanted is None else wanted
     batches = [batch.load() for batch in read_batches([table], wanted, table.columns)]
-    places = pl.concat([pl.DataFrame(schema={"line": pl.UInt64, "malformed": pl.String}), *(b.places for b in batches)])
+    places = pl.concat(
+        [
+            pl.DataFrame(schema={"line": pl.UInt64, "malformed": pl.String}),
+            *(b.places.select("line", "malformed") for b in batches),
+        ]
+    )
     return places, pl.concat([b.cells for b in batches])

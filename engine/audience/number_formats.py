@@ -1,0 +1,67 @@
+"""Number formats of spreadsheets that show more digits than a number has: 00000 makes 1234 the postal code 01234."""
+
+import operator
+import re
+from collections.abc import Callable
+from functools import cache
+
+_SECTION = re.compile(r'((?:"[^"]*"|\\.|\[[^\]]*\]|[^;"\\\[])*)(?:;|$)')
+_PART = re.compile(r'\[([^\]]*)\]|"([^"]*)"|\\(.)|[_*].|(0)|([-+ ():!^&\'~{}<>=\u00a0])|(.)')
+_CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?\d+(?:\.\d+)?)")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<>": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
+_DIGIT = "0"
+_LEAST_DIGITS = 2
+_Condition = Callable[[float], bool]
+
+
+@cache
+def _read_format(code: str) -> tuple[tuple[_Condition, tuple[str, ...] | None], ...]:
+    """The sections of a format: when one holds, and its digits and literals; None for what is no row of zeros."""
+    return tuple(_read_section(section) for section in _SECTION.findall(code)[:2] if section)
+
+
+def _read_section(section: str) -> tuple[_Condition, tuple[str, ...] | None]:
+    parts: list[str] = []
+    holds: _Condition = lambda value: value >= 0  # noqa: E731 - replaced by the section's own condition
+    is_plain = True
+    for bracket, quoted, escaped, digit, literal, other in _PART.findall(section):
+        if condition := _CONDITION.fullmatch(bracket.strip()):
+            compare, limit = _COMPARE[condition[1]], float(condition[2])
+            holds = lambda value, compare=compare, limit=limit: compare(value, limit)  # type: ignore[misc] # noqa: E731
+        parts += [part for part in (digit, quoted or escaped or literal) if part]
+        is_plain &= not other
+    digits = parts.count(_DIGIT)
+    return holds, tuple(parts) if is_plain and digits >= _LEAST_DIGITS else None
+
+
+def pads(code: str) -> bool:
+    """Whether a format shows leading zeros of whole numbers.
+
+    >>> [pads(code) for code in ("00000", "000-00-0000", "0", "#,##0", "0.00", "yyyy-mm-dd", "General")]
+    [True, True, False, False, False, False, False]
+    """
+    return any(parts for _, parts in _read_format(code))
+
+
+def pad(code: str, value: float) -> str | None:
+    """Write a number as a format shows it; None where it adds no zeros, or the number is not a whole one.
+
+    >>> pad("00000", 1234), pad("[<=99999]00000;00000-0000", 123456789), pad("000-00-0000", 12345678), pad("0", 7)
+    ('01234', '12345-6789', '012-34-5678', None)
+    """
+    if value < 0 or value != int(value):
+        return None
+    parts = next((parts for holds, parts in _read_format(code) if holds(value)), None)
+    if parts is None:
+        return None
+    wanted = parts.count(_DIGIT)
+    digits = str(int(value)).zfill(wanted)
+    shown = [digits[: len(digits) - wanted + 1], *digits[len(digits) - wanted + 1 :]]
+    return "".join(shown.pop(0) if part == _DIGIT else part for part in parts)
