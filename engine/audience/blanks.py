@@ -1,5 +1,7 @@
 """Missing values: blank cells, NaN, and the defaults of columns."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from engine.audience.spec import Value
@@ -31,28 +33,48 @@ def fill(column: pl.Series, default: Value) -> pl.Series:
 
 def null_nans(cells: pl.DataFrame) -> pl.DataFrame:
     """Put null where there is NaN, inside lists and structs too: pandas and R write a missing number so."""
-    found = {name: dtype for name, dtype in cells.schema.items() if _may_be_nan(dtype)}
-    return cells.with_columns(_null_nan(pl.col(name), dtype) for name, dtype in found.items()) if found else cells
+    found = {name: _change(pl.col(name), dtype, _null_nan) for name, dtype in cells.schema.items()}
+    changed = [value for value in found.values() if value is not None]
+    return cells.with_columns(changed) if changed else cells
 
 
-def _may_be_nan(dtype: pl.DataType) -> bool:
+def null_blanks(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return an expression with null wherever there is no value: blank text and NaN, inside lists and structs too.
+
+    Args:
+        value: the column.
+        dtype: its type.
+    """
+    changed = _change(value, dtype, _null_blank)
+    return value if changed is None else changed
+
+
+def _null_nan(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    return value.fill_nan(None) if dtype.is_float() else None
+
+
+def _null_blank(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    if dtype == pl.String:
+        return pl.when(value.str.strip_chars() != "").then(value)
+    if dtype in (pl.Categorical, pl.Enum):
+        return pl.when(value.cast(pl.String).str.strip_chars() != "").then(value)
+    return _null_nan(value, dtype)
+
+
+def _change(
+    value: pl.Expr, dtype: pl.DataType, change: Callable[[pl.Expr, pl.DataType], pl.Expr | None]
+) -> pl.Expr | None:
+    """Change the values of some types, inside lists and structs too; None where a type has none of these."""
     if isinstance(dtype, pl.Struct):
-        return any(_may_be_nan(_of(field.dtype)) for field in dtype.fields)
+        found = [_change(pl.field(field.name), _of(field.dtype), change) for field in dtype.fields]
+        fields = [field for field in found if field is not None]
+        return pl.when(value.is_not_null()).then(value.struct.with_fields(*fields)) if fields else None
     if isinstance(dtype, pl.List | pl.Array):
-        return _may_be_nan(_of(dtype.inner))
-    return dtype.is_float()
-
-
-def _null_nan(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    if isinstance(dtype, pl.Struct):
-        fields = [field for field in dtype.fields if _may_be_nan(_of(field.dtype))]
-        inner = [_null_nan(pl.field(field.name), _of(field.dtype)) for field in fields]
-        return pl.when(value.is_not_null()).then(value.struct.with_fields(*inner))
-    if isinstance(dtype, pl.List):
-        return value.list.eval(_null_nan(pl.element(), _of(dtype.inner)))
-    if isinstance(dtype, pl.Array):
-        return value.arr.eval(_null_nan(pl.element(), _of(dtype.inner)))
-    return value.fill_nan(None)
+        items = _change(pl.element(), _of(dtype.inner), change)
+        if items is None:
+            return None
+        return value.list.eval(items) if isinstance(dtype, pl.List) else value.arr.eval(items)
+    return change(value, dtype)
 
 
 def _of(dtype: object) -> pl.DataType:

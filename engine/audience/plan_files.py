@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from engine.audience.blanks import null_blanks
 from engine.audience.order import mix
 from engine.audience.pipeline import work_through
 from engine.errors import DataError
@@ -64,11 +65,34 @@ def excluded_file(number: int) -> str:
 def content_of(lease: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     """Take the audience's columns out of a lease, under their own names: what templates see.
 
+    A cell without a value is null, whatever the format has for that: nothing, blanks or NaN.
+
     Args:
         lease: rows of a recipients file.
         columns: names as the audience has them (`Plan.columns`).
     """
-    return lease.select(pl.col(stored_name(column)).alias(column) for column in columns)
+    return lease.select(_content_column(column, lease.schema) for column in columns)
+
+
+def _content_column(column: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    stored = stored_name(column)
+    return null_blanks(pl.col(stored), schema[stored]).alias(column)
+
+
+def count_nulls(folder: Path, columns: Iterable[str]) -> dict[str, int]:
+    """Count the recipients for whom a column is null in templates.
+
+    Args:
+        folder: the plan's.
+        columns: of the audience, as the plan carries them.
+    """
+    wanted = list(columns)
+    if not wanted:
+        return {}
+    rows = pl.scan_parquet(folder / "recipients-*.parquet")
+    schema = rows.collect_schema()
+    counts = rows.select(_content_column(column, schema).null_count() for column in wanted).collect(engine="streaming")
+    return dict(zip(counts.columns, counts.row(0), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

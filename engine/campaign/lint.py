@@ -7,9 +7,9 @@ from enum import StrEnum
 from html import escape, unescape
 from typing import Any
 
+from engine.campaign.column_names import may_hide_column
 from engine.campaign.html_text import has_preheader
 from engine.campaign.message import Envelope, Message
-from engine.campaign.names import ENGINE_NAMES
 from engine.campaign.render import SES_PLACEHOLDER
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import Content, place_of
@@ -113,7 +113,13 @@ def lint_templates(content: Content, columns: Collection[str], nulls: Mapping[st
     """
     findings = Findings()
     used = content.columns_used()
-    for found in (*_unused(content, columns, used), *_nulls(content, nulls), *_languages(content), *_ways_out(content)):
+    for found in (
+        *_unused(content, columns, used),
+        *_hidden(content, columns),
+        *_nulls(content, nulls),
+        *_languages(content),
+        *_ways_out(content),
+    ):
         findings.add(found)
     return findings
 
@@ -134,10 +140,22 @@ def _unused(content: Content, columns: Collection[str], used: frozenset[str] | N
         )
 
 
+def _hidden(content: Content, columns: Collection[str]) -> Iterator[Finding]:
+    """Name the columns that have a name of mailrun's: templates get mailrun's value, and may mean the column."""
+    address = content.campaign.spec.audience.address
+    for use in content.uses:
+        column = may_hide_column(use, columns, address)
+        if column is not None:
+            written = f"{use.name}.{use.field}" if use.field else use.name
+            what = f"{written} is mailrun's own value here, and not the column {column}"
+            remedy = f"write {column} for the column" if use.field == column else f'write recipient["{column}"] for it'
+            yield Finding(Severity.WARNING, "hidden_column", what, remedy, place_of(content.campaign, use))
+
+
 def _nulls(content: Content, nulls: Mapping[str, int]) -> Iterator[Finding]:
     for use in content.uses:
         rows = nulls.get(use.name, 0)
-        if rows and not use.guarded and use.name not in ENGINE_NAMES:
+        if rows and not use.guarded and use.is_column:
             what = f"{use.name} is null for {rows:,} recipients, and is used without asking for it"
             remedy = f"give it a value in [audience] defaults, or write {{% if {use.name} %}} around it"
             yield Finding(Severity.WARNING, "nullable", what, remedy, place_of(content.campaign, use))

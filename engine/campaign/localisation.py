@@ -1,17 +1,21 @@
 """Languages and locales: which variant of a template, which way its text runs, how dates and numbers are written."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import babel.dates
 import babel.numbers
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from jinja2 import pass_context
 from jinja2.runtime import Context
+
+from engine.campaign.locales import parse_locale, read_locales
+from engine.campaign.time_zones import find_zone
 
 DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
@@ -27,35 +31,6 @@ def normalise_tag(tag: str) -> str | None:
     """
     tag = tag.strip()
     return tag.replace("_", "-").lower() if _TAG.fullmatch(tag) else None
-
-
-def choose_language(tag: str | None, available: Iterable[str]) -> str | None:
-    """Choose the variant for a locale: itself, then its parents (RFC 4647 3.4 lookup), then None, the default.
-
-    Args:
-        tag: as normalise_tag gives it.
-        available: normalised tags of the variants.
-
-    >>> [choose_language(tag, {"vi", "pt-br"}) for tag in ("vi-vn", "pt-br", "pt", None)]
-    ['vi', 'pt-br', None, None]
-    """
-    there = set(available)
-    while tag:
-        if tag in there:
-            return tag
-        tag = tag.rpartition("-")[0]
-    return None
-
-
-@lru_cache(maxsize=1024)
-def parse_locale(tag: str) -> Locale | None:
-    """Return Babel's locale for a tag, or for the nearest parent that it knows."""
-    while tag:
-        try:
-            return Locale.parse(tag, sep="-")
-        except (UnknownLocaleError, ValueError):
-            tag = tag.rpartition("-")[0]
-    return None
 
 
 def is_right_to_left(tag: str | None) -> bool:
@@ -96,9 +71,10 @@ class Formats:
     def _choose(self, tag: str | None) -> Locale:
         if tag is None:
             return self.locale
-        locale = parse_locale(normalise_tag(tag) or "")
+        found = read_locales(str(tag))
+        locale = parse_locale(str(found[0])) if found else None
         if locale is None:
-            raise ValueError(f"{_shorten(tag)} is no known locale")
+            raise ValueError(f"{_shorten(str(tag))} is not a known locale")
         return locale
 
     def format_date(self, value: Any, form: str = "medium", locale: str | None = None) -> str:
@@ -114,13 +90,13 @@ class Formats:
     ) -> str:
         """`{{ starts_at|datetime("short", tz="Asia/Ho_Chi_Minh") }}`; a time without zone is UTC."""
         moment = _as_datetime(_read_moment(value))
-        zone = babel.dates.get_timezone(tz) if tz else None
+        zone = _read_zone(tz) if tz else None
         return babel.dates.format_datetime(moment, form, tzinfo=zone, locale=self._choose(locale))
 
     def format_time(self, value: Any, form: str = "short", tz: str | None = None, locale: str | None = None) -> str:
         """`{{ starts_at|time }}`."""
         moment = _as_datetime(_read_moment(value))
-        zone = babel.dates.get_timezone(tz) if tz else None
+        zone = _read_zone(tz) if tz else None
         return babel.dates.format_time(moment, form, tzinfo=zone, locale=self._choose(locale))
 
     def format_number(self, value: Any, form: str | None = None, locale: str | None = None) -> str:
@@ -160,6 +136,13 @@ def _read_moment(value: Any) -> date | datetime:
 
 def _as_datetime(moment: date | datetime) -> datetime:
     return moment if isinstance(moment, datetime) else datetime.combine(moment, time())
+
+
+def _read_zone(name: str) -> ZoneInfo:
+    zone = find_zone(name)
+    if zone is None:
+        raise ValueError(f"{_shorten(str(name))} is not a time zone; write an IANA name such as Europe/Berlin")
+    return zone
 
 
 def _read_number(value: Any) -> Decimal:

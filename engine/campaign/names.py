@@ -7,8 +7,14 @@ from jinja2 import TemplateAssertionError, meta, nodes
 
 from engine.campaign.sandbox import TemplateEnvironment
 
-# What content sees beside the audience's columns.
-ENGINE_NAMES = frozenset({"campaign", "run", "recipient", "unsubscribe_url"})
+# What content sees beside the audience's columns, and the fields that these have.
+ENGINE_FIELDS: Mapping[str, frozenset[str]] = {
+    "campaign": frozenset({"name", "kind", "language", "dir"}),
+    "run": frozenset({"name", "key"}),
+    "recipient": frozenset({"address"}),
+    "unsubscribe_url": frozenset(),
+}
+ENGINE_NAMES = frozenset(ENGINE_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,8 @@ class NameUse:
     of the same part may set it.
     `guarded`: it may be null: the template asks for it (`{% if city %}`), or gives a default for nulls.
     `hidden`: it stands in a file that is imported without the context, where no column is visible.
+    `of_recipient`: it is read as recipient.city or recipient["city"], which the engine's own names cannot hide.
+    `field`: of the name, where one is read by a constant name, such as `name` of `campaign.name`.
     """
 
     name: str
@@ -27,6 +35,13 @@ class NameUse:
     optional: bool = False
     hidden: bool = False
     guarded: bool = False
+    of_recipient: bool = False
+    field: str | None = None
+
+    @property
+    def is_column(self) -> bool:
+        """Tell whether it can only be a column."""
+        return self.of_recipient or self.name not in ENGINE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +130,39 @@ def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[Name
     except TemplateAssertionError as error:  # an unknown filter or test; Jinja does not know the file here
         error.name = template
         raise
-    optional, guarded = {name.name for name in _asked_for(tree)}, _guarded(tree)
+    asked, guarded, fields = list(_asked_for(tree)), _guarded(tree), _fields(tree)
+    optional = {node.name for node in asked if isinstance(node, nodes.Name)}
     for node in tree.find_all(nodes.Name):
         if node.ctx == "load" and node.name in free:
-            name = node.name
             yield NameUse(
-                name, template, node.lineno, optional=name in optional, hidden=hidden, guarded=name in guarded
+                node.name,
+                template,
+                node.lineno,
+                optional=node.name in optional,
+                hidden=hidden,
+                guarded=node.name in guarded,
+                field=fields.get(id(node)),
             )
+    optional_columns = {_column(node) for node in asked if _is_of_recipient(node)}
     for column, line in _recipient_columns(tree):
-        yield NameUse(column, template, line, hidden=False, guarded=column in guarded)
+        yield NameUse(
+            column, template, line, optional=column in optional_columns, guarded=column in guarded, of_recipient=True
+        )
 
 
-def _asked_for(tree: nodes.Template) -> Iterator[nodes.Name]:
-    """Yield the names that the template tests for being there."""
+def _fields(tree: nodes.Template) -> dict[int, str]:
+    """Return which field of a name is read: id of the name's node -> field."""
+    accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
+    return {id(node.node): field for node in accesses if (field := _column(node)) is not None}  # type: ignore[attr-defined] # find_all names no common base
+
+
+def _asked_for(tree: nodes.Template) -> Iterator[nodes.Node]:
+    """Yield the expressions that the template tests for being there."""
     for test in tree.find_all(nodes.Test):
-        if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name):
+        if test.name in ("defined", "undefined"):
             yield test.node
     for used in tree.find_all(nodes.Filter):
-        if used.name in ("default", "d") and isinstance(used.node, nodes.Name):
+        if used.name in ("default", "d") and used.node is not None:
             yield used.node
 
 
@@ -172,6 +202,10 @@ def _column(node: nodes.Node) -> str | None:
             return name
         case _:
             return None
+
+
+def _is_of_recipient(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Getattr | nodes.Getitem) and _is_recipient(node.node)
 
 
 def _is_recipient(node: nodes.Node) -> bool:

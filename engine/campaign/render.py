@@ -13,12 +13,15 @@ from jinja2 import Template, TemplateError, TemplateNotFound
 from jinja2.runtime import Context
 
 from engine.campaign.html_text import derive_text, tidy_text
-from engine.campaign.localisation import choose_language, is_right_to_left, normalise_tag, parse_locale
+from engine.campaign.locales import choose_language, parse_locale, read_locales
+from engine.campaign.localisation import is_right_to_left
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.message import Message
-from engine.campaign.sandbox import NullValueError, TemplateEnvironment
+from engine.campaign.printing import NullValueError, UnprintableError
+from engine.campaign.sandbox import TemplateEnvironment
 from engine.campaign.spec import TOKEN_PLACEHOLDER, Campaign, UnsubscribeSpec, check_key
 from engine.campaign.templates import SUBJECT, Content, Variant
+from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe import TokenSigner
 from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import ConfigurationError
@@ -79,14 +82,14 @@ class _Run:
 class _Recipient:
     """What templates see as `recipient`: its columns, by attribute or item, and its address."""
 
-    __slots__ = ("_address", "_columns")
+    __slots__ = ("__address", "__columns")  # names that no column has
 
     def __init__(self, columns: Mapping[str, Any], address: str) -> None:
-        self._columns = columns
-        self._address = address
+        self.__columns = columns
+        self.__address = address
 
     def __getitem__(self, name: str) -> Any:
-        return self._address if name == "address" else self._columns[name]
+        return self.__address if name == "address" else self.__columns[name]
 
     __iter__ = None  # else Python would try the items 0, 1, 2…
 
@@ -108,6 +111,8 @@ class Renderer:
         check_key(run_key)
         self._formats = content.formats
         self._locale_column = campaign.spec.content.locale
+        self._zone_column = campaign.spec.window.column
+        self._default_locale = campaign.spec.content.default_locale
         self._variants = {language: _Parts(variant) for language, variant in content.variants.items()}
         self._choices: dict[Any, tuple[_Parts, Locale]] = {}
         self._watchdog = Watchdog(LONGEST_SECONDS)
@@ -143,9 +148,11 @@ class Renderer:
         wanted = recipient.get(self._locale_column) if self._locale_column else None
         choice = self._choices.get(wanted)
         if choice is None:
-            tag = normalise_tag(str(wanted)) if wanted is not None else None
-            language = choose_language(tag, (one for one in self._variants if one is not None))
-            choice = self._variants[language], (tag and parse_locale(tag)) or self._formats.default
+            preferences = read_locales(str(wanted)) if wanted is not None else ()
+            languages = [one for one in self._variants if one is not None]
+            language = choose_language(preferences, languages, self._default_locale)
+            locale = parse_locale(str(preferences[0])) if preferences else None
+            choice = self._variants[language], locale or self._formats.default
             if len(self._choices) < _MOST_CHOICES:
                 self._choices[wanted] = choice
         return choice
@@ -153,6 +160,8 @@ class Renderer:
     def _make(self, parts: "_Parts", recipient: Mapping[str, Any], *, row: int, address: str, reader: str) -> Message:
         if _NOT_IN_HEADERS.search(address):
             raise RenderError("address", None, "the address has control characters")
+        if self._zone_column is not None:
+            _refuse_unknown_zone(self._zone_column, recipient.get(self._zone_column))
         language = parts.language
         context = {
             **recipient,
@@ -297,6 +306,12 @@ def _fit(value: str) -> str:
     return value
 
 
+def _refuse_unknown_zone(column: str, name: Any) -> None:
+    if find_zone(name) is None:
+        found = f"{column} is empty" if name is None else f'{column} is "{name}", which is not a time zone'
+        raise RenderError("[window] timezone", None, f"{found}; write an IANA name such as Europe/Berlin")
+
+
 def _checked_subject(subject: str) -> str:
     if found := _NOT_IN_HEADERS.search(subject):
         raise RenderError(SUBJECT, None, f"it has a line break or control character (U+{ord(found[0]):04X})")
@@ -331,5 +346,5 @@ def locate_error(error: BaseException, template: Template) -> RenderError:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TemplateNotFound):
         return f"the template {error} is missing"
-    known = isinstance(error, TemplateError | NullValueError)
+    known = isinstance(error, TemplateError | NullValueError | UnprintableError)
     return (str(error) if known else f"{type(error).__name__}: {error}").rstrip(".: ")

@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
-from engine.campaign.localisation import DEFAULT_LOCALE, normalise_tag, parse_locale
+from engine.campaign.locales import read_locales
+from engine.campaign.localisation import DEFAULT_LOCALE
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.problems import describe_problems, read_toml, report_problems
+from engine.campaign.time_zones import find_zone, find_zone_name
 from engine.errors import ConfigurationError, UsageError, nearest
 
 # Campaign names and run keys become folder names and SES tag values.
@@ -54,7 +56,7 @@ def _check_inline_path(path: str) -> None:
 
 
 def _check_locale(tag: str) -> None:
-    if normalise_tag(tag) is None or parse_locale(normalise_tag(tag) or "") is None:
+    if len(read_locales(tag)) != 1:
         raise ValueError("no known locale", "write it as vi or vi-VN")
 
 
@@ -94,7 +96,7 @@ def _check_time_of_day(text: str) -> None:
 def _check_timezone(name: str) -> None:
     if name.startswith(_COLUMN) and len(name) > len(_COLUMN):
         return
-    if name not in available_timezones():
+    if find_zone_name(name) is None:
         near = nearest(name, sorted(available_timezones())).partition("?")[0]
         hint = f"{near}? Or use" if near.startswith("did you mean") else "use"
         raise ValueError("no time zone", f'{hint} an IANA name such as "Europe/Berlin", or "column:NAME"')
@@ -231,7 +233,9 @@ class WindowSpec(Section):
     @property
     def zone(self) -> ZoneInfo:
         """The campaign's own time zone; UTC where every recipient has one."""
-        return ZoneInfo("UTC" if self.column else self.timezone)
+        zone = find_zone("UTC" if self.column else self.timezone)
+        assert zone is not None  # noqa: S101 - checked
+        return zone
 
 
 class DomainSpec(Section):

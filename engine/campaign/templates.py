@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
+from engine.campaign.column_names import find_near_column, hides_column, suggest_column, write_column
 from engine.campaign.files import list_files, resolve_file, search_path
 from engine.campaign.html_text import derive_text_template
-from engine.campaign.localisation import Formats, normalise_tag, parse_locale
+from engine.campaign.locales import parse_locale
+from engine.campaign.localisation import Formats, normalise_tag
 from engine.campaign.names import ENGINE_NAMES, Names, NameUse, scan_names
 from engine.campaign.prepare import PREHEADER, prepare_html
 from engine.campaign.problems import locate_keys
@@ -80,7 +82,7 @@ class Content:
         """
         if self.all_columns:
             return None
-        return frozenset(use.name for use in self.uses) - ENGINE_NAMES
+        return frozenset(use.name for use in self.uses if use.is_column)
 
 
 def compile_content(campaign: Campaign) -> Content:
@@ -222,16 +224,22 @@ def check_names(content: Content, columns: Collection[str]) -> None:
     Raises:
         DataError: naming all the names that nobody defines, with file and line.
     """
-    known = set(columns) | ENGINE_NAMES
-    if content.campaign.spec.unsubscribe is None:
-        known.discard("unsubscribe_url")
-    wrong = [use for use in content.uses if use.hidden or not (use.optional or use.name in known)]
+    known = ENGINE_NAMES - (frozenset() if content.campaign.spec.unsubscribe else {"unsubscribe_url"})
+
+    def is_right(use: NameUse) -> bool:
+        there = use.name in columns or (use.name in known and not use.of_recipient)
+        return not use.hidden and (use.optional or there) and not hides_column(use, columns)
+
+    wrong = [use for use in content.uses if not is_right(use)]
     if not wrong:
         return
     there = "columns: " + ", ".join(sorted(columns)) if columns else "the audience has no columns"
     if len(wrong) == 1:
-        raise DataError(_complaint(wrong[0], columns), where=place_of(content.campaign, wrong[0]), remedy=there)
-    bullets = "".join(f"\n  - {place_of(content.campaign, use)}: {_complaint(use, columns)}" for use in wrong)
+        what, where = _complaint(content.campaign, wrong[0], columns), place_of(content.campaign, wrong[0])
+        raise DataError(what, where=where, remedy=there)
+    bullets = "".join(
+        f"\n  - {place_of(content.campaign, use)}: {_complaint(content.campaign, use, columns)}" for use in wrong
+    )
     raise DataError(
         f"{len(wrong)} names in templates are not defined:{bullets}\n",
         where=str(content.campaign.folder),
@@ -239,13 +247,30 @@ def check_names(content: Content, columns: Collection[str]) -> None:
     )
 
 
-def _complaint(use: NameUse, columns: Collection[str]) -> str:
+def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> str:
     if use.hidden:
         return f'{use.name} is not visible in an imported file: write {{% import "{use.template}" as … with context %}}'
     if use.name == "unsubscribe_url":
         return "unsubscribe_url is there in marketing campaigns alone"
-    close = get_close_matches(use.name, list(columns), n=1)
-    return f"{use.name} is no column of the audience" + (f", did you mean {close[0]}?" if close else "")
+    if hides_column(use, columns):
+        meaning = f'mailrun\'s own {use.name}; for the column of that name write recipient["{use.name}"]'
+        return f"{use.name} is {meaning}"
+    complaint = f"{use.name} is not a column of the audience"
+    odd = [column for column in columns if use.name.casefold() in column.casefold()]
+    if odd and (remedy := suggest_column(_read_source(campaign, use.template), use.line, odd)):
+        return f"{complaint}: {remedy}"
+    close = find_near_column(use.name, columns) or next(iter(get_close_matches(use.name, list(columns), n=1)), None)
+    return complaint + (f", did you mean {write_column(close)}?" if close else "")
+
+
+def _read_source(campaign: Campaign, template: str) -> str:
+    """Return a template as its author wrote it; empty where it cannot be read."""
+    if template == SUBJECT:
+        return campaign.spec.subject
+    if template == PREHEADER:
+        return campaign.spec.content.preheader or ""
+    file = resolve_file(campaign.folder, template)
+    return "" if file is None else file.read_bytes().decode("utf-8-sig", errors="replace")
 
 
 def _compile(environment: TemplateEnvironment, name: str) -> Template:
@@ -259,8 +284,10 @@ def _reported(campaign: Campaign) -> Iterator[None]:
     try:
         yield
     except TemplateSyntaxError as error:
-        place = place_of(campaign, NameUse("", error.name or SUBJECT, error.lineno))
-        raise DataError(error.message or "syntax error", where=place, remedy="correct the template") from None
+        name = error.name or SUBJECT
+        place = place_of(campaign, NameUse("", name, error.lineno))
+        remedy = suggest_column(_read_source(campaign, name), error.lineno) or "correct the template"
+        raise DataError(error.message or "syntax error", where=place, remedy=remedy) from None
     except TemplateNotFound as error:
         raise _missing(campaign, str(error.name)) from None
     except TimeUpError:

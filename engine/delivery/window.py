@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from engine.campaign.spec import CampaignSpec
+from engine.campaign.time_zones import find_zone
 
 _DAYS = (-1, 0, 1, 2)  # a window may have begun yesterday; the next begins tomorrow at the latest, or the day after
 
@@ -70,14 +71,6 @@ def find_deadline(spec: CampaignSpec, *, planned_at: datetime, now: datetime) ->
         opens = window.find_span(begun, zone)[0].astimezone(zone)
         day = opens.date() if clock_time > window.opens else opens.date() + timedelta(days=1)
     return datetime.combine(day, clock_time, zone)
-
-
-def find_zone(name: object) -> ZoneInfo | None:
-    """Return the time zone that an audience names; None where there is none of that name."""
-    try:
-        return ZoneInfo(str(name)) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from engine.audience.plan_files import count_nulls
 from engine.campaign.lint import Findings, Severity, lint_templates
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import compile_content
 from engine.delivery.guard import FEWEST_LOSSES
 from engine.errors import DataError
 from engine.run.manifest import Manifest
-from engine.run.rendering import LeaseRenderer, Rendered, RenderJob, count_nulls
+from engine.run.rendering import LeaseRenderer, Rendered, RenderJob
 
 SAMPLE_ROWS = 500  # the plan's order is a fair sample
 
@@ -22,7 +23,7 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
         manifest: of the plan.
         available: the audience's columns.
     """
-    return lint_templates(compile_content(campaign), available, count_nulls(folder, manifest.columns))
+    return lint_templates(compile_content(campaign), available, count_nulls(folder / "plan", manifest.columns))
 
 
 def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:

@@ -289,18 +289,3 @@ def _count_domains(frame: pl.DataFrame) -> dict[str, int]:
 
 def _as_text(default: Value) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def count_nulls(folder: Path, columns: Iterable[str]) -> dict[str, int]:
-    """Count the recipients for whom a column is null.
-
-    Args:
-        folder: with plan/.
-        columns: of the audience, as the plan carries them.
-    """
-    wanted = {column: stored_name(column) for column in columns}
-    if not wanted:
-        return {}
-    rows = pl.scan_parquet(folder / "plan" / "recipients-*.parquet")
-    counts = rows.select(pl.col(name).null_count().alias(column) for column, name in wanted.items()).collect()
-    return dict(zip(counts.columns, counts.row(0), strict=True))

@@ -22,7 +22,7 @@ from engine.delivery.guard import FailureGuard
 from engine.delivery.interleaving import DomainCap, Interleaving
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Item
-from engine.delivery.window import ZonedWindows, find_zone, parse_window
+from engine.delivery.window import ZonedWindows, parse_window
 from engine.ledger import leases
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease
@@ -253,7 +253,6 @@ class Worker:
     def _make_item(self, opened: OpenLease, recipient: Recipient) -> Item | None:
         """Render one message; None where it cannot be made, which is that recipient's result."""
         try:
-            self._refuse_unknown_zone(recipient)
             message = self._tools.renderer.render(recipient.content, recipient.row, recipient.address)
             return self._tools.dispatcher.transport.prepare(message)
         except RenderError as error:
@@ -263,11 +262,6 @@ class Worker:
         self._tools.recorder.note(opened.lease, [result])
         self._keep(opened, result)
         return None
-
-    def _refuse_unknown_zone(self, recipient: Recipient) -> None:
-        column = self._tools.window.column
-        if column is not None and find_zone(recipient.content[column]) is None:
-            raise RenderError("[window] timezone", None, f"{recipient.content[column]!r} is no time zone")
 
     def _leave_out(self, opened: OpenLease, row: int, reason: str, call: Call | None = None) -> None:
         """Send nothing to who was suppressed during the run; who may have got it before stays in doubt."""

@@ -6,12 +6,13 @@ from email.policy import SMTP, default
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from babel.localedata import locale_identifiers
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.campaigns import make_renderer, write_campaign
 
 from engine.campaign.html_text import derive_text
-from engine.campaign.localisation import choose_language, normalise_tag
+from engine.campaign.locales import choose_language, read_locales
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
@@ -203,9 +204,19 @@ def test_text_derived_from_the_template_equals_text_derived_from_the_message(
 
 @given(st.text(), st.lists(st.from_regex(r"[a-z]{2}(-[a-z]{2})?", fullmatch=True)))
 def test_any_text_chooses_one_of_the_languages_or_the_default(text: str, available: list[str]) -> None:
-    tag = normalise_tag(text)
-    chosen = choose_language(tag, available)
-    assert chosen is None or (chosen in available and tag is not None and tag.startswith(chosen))
+    wanted = read_locales(text)
+    chosen = choose_language(wanted, available)
+    assert chosen is None or (chosen in available and wanted)
+
+
+@given(st.sampled_from(sorted(locale_identifiers())), st.sampled_from(["{}", " {} ", "{}.UTF-8", "tlh;q=0.1,{}"]))
+def test_every_locale_of_cldr_is_read_in_any_spelling(name: str, form: str) -> None:
+    assume("POSIX" not in name)
+    tags = {read_locales(form.format(spelling)) for spelling in (name, name.replace("_", "-"), name.lower())}
+    assert len(tags) == 1
+    (tag,) = tags
+    assert tag
+    assert choose_language(tag, [str(tag[0]).lower(), "en-gb" if name != "en_GB" else "fr"]) == str(tag[0]).lower()
 
 
 def test_a_token_knows_what_it_refers_to() -> None:

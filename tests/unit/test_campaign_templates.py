@@ -84,10 +84,10 @@ def test_names_that_are_no_columns_are_all_listed_with_their_lines(tmp_path: Pat
     folder = tmp_path / "welcome"
     assert caught.value.what == (
         "4 names in templates are not defined:"
-        f"\n  - {folder}/campaign.toml:2 subject: frist_name is no column of the audience, did you mean first_name?"
-        f"\n  - {folder}/body.html.j2:2: firstname is no column of the audience, did you mean first_name?"
-        f"\n  - {folder}/body.html.j2:4: citty is no column of the audience, did you mean city?"
-        f"\n  - {folder}/foot.j2:3: zzz is no column of the audience\n"
+        f"\n  - {folder}/campaign.toml:2 subject: frist_name is not a column of the audience, did you mean first_name?"
+        f"\n  - {folder}/body.html.j2:2: firstname is not a column of the audience, did you mean first_name?"
+        f"\n  - {folder}/body.html.j2:4: citty is not a column of the audience, did you mean city?"
+        f"\n  - {folder}/foot.j2:3: zzz is not a column of the audience\n"
     )
     assert caught.value.remedy == "correct each of them; columns: city, email, first_name, last_name"
 
@@ -95,7 +95,7 @@ def test_names_that_are_no_columns_are_all_listed_with_their_lines(tmp_path: Pat
 def test_one_wrong_name_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         check_names(content_of(tmp_path, "{{ citi }}"), COLUMNS)
-    assert caught.value.what == "citi is no column of the audience, did you mean city?"
+    assert caught.value.what == "citi is not a column of the audience, did you mean city?"
     assert caught.value.where == f"{tmp_path}/welcome/body.html.j2:1"
 
 

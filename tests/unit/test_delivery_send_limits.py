@@ -12,6 +12,7 @@ from support.clock import START, ClockedStop, VirtualClock
 
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec, parse_spec
+from engine.campaign.time_zones import find_zone
 from engine.delivery.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
 from engine.delivery.forecast import Opening, forecast_sending
 from engine.delivery.gate import Gate
@@ -19,7 +20,7 @@ from engine.delivery.others import OtherSenders
 from engine.delivery.pacer import Pacer
 from engine.delivery.send_limits import Budget, Hours
 from engine.delivery.stop import Stop, StopCause, StopReason
-from engine.delivery.window import Window, ZonedWindows, find_deadline, find_zone
+from engine.delivery.window import Window, ZonedWindows, find_deadline
 from engine.run.limits import Limits
 from engine.run.worker_processes import LOOK_SECONDS, Load, WorkerProcesses, needs_worker
 

@@ -1,0 +1,43 @@
+"""Time zones as people's data names them."""
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from babel.core import get_global
+
+_NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})  # what a machine has, and what nobody has set
+
+
+@cache
+def _names() -> Mapping[str, str]:
+    """Return IANA's name for every name, in small letters: IANA's own, and those of Windows (CLDR's windowsZones)."""
+    iana = {name.casefold(): name for name in sorted(available_timezones() - _NO_PLACES)}
+    windows = {name.casefold(): zone for name, zone in get_global("windows_zone_mapping").items()}
+    return {**windows, **iana}
+
+
+def find_zone_name(name: str | None) -> str | None:
+    """Return IANA's name of a time zone; None where there is none of that name.
+
+    Case does not matter, nor do spaces around a name or instead of its underscores.
+
+    >>> [find_zone_name(name) for name in (" asia/tokyo", "America/New York", "W. Europe Standard Time", "UTC+2")]
+    ['Asia/Tokyo', 'America/New_York', 'Europe/Berlin', None]
+    """
+    words = name.split() if name else []
+    return _names().get(" ".join(words).casefold()) or _names().get("_".join(words).casefold())
+
+
+def find_zone(name: object) -> ZoneInfo | None:
+    """Return the time zone that an audience names; None where there is none of that name."""
+    return _find_zone(name if isinstance(name, str) else None)
+
+
+@lru_cache(maxsize=1024)
+def _find_zone(name: str | None) -> ZoneInfo | None:
+    known = find_zone_name(name)
+    try:
+        return ZoneInfo(known) if known else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
