@@ -19,7 +19,7 @@ from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning
 from engine.delivery.transports import callers
 from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_caller
-from engine.delivery.transports.carrier import Answer
+from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError

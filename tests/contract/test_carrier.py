@@ -11,7 +11,10 @@ import pytest
 import trustme
 
 from engine.delivery.transports import carrier as carrier_module
-from engine.delivery.transports.carrier import Answer, Carrier, InDoubtError, NeverSentError
+from engine.delivery.transports import connection as connection_module
+from engine.delivery.transports.carrier import Carrier
+from engine.delivery.transports.connection import InDoubtError, NeverSentError
+from engine.delivery.transports.http_answer import Answer
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"MessageId":"1"}'
 HEAD = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"
@@ -75,8 +78,10 @@ async def serving(*answers: bytes | str, tls: ssl.SSLContext | None = None) -> A
 
 
 @asynccontextmanager
-async def carrying(port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Carrier]:
-    carrier = Carrier(host=host, port=port, tls=tls, connect_seconds=0.5)
+async def carrying(
+    port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", quiet: float = 0.0
+) -> AsyncIterator[Carrier]:
+    carrier = Carrier(host=host, port=port, tls=tls, connect_seconds=0.5, quiet_seconds=quiet)
     try:
         yield carrier
     finally:
@@ -135,7 +140,7 @@ async def test_whatever_happens_after_the_request_was_begun_is_in_doubt_and_sent
 
 
 async def test_no_answer_in_time_is_in_doubt(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(carrier_module, "ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 0.02)
     monkeypatch.setattr(carrier_module, "_SWEEP_SECONDS", 0.01)
     async with serving("hang") as (server, port), carrying(port) as carrier:
         with pytest.raises(InDoubtError, match="no answer within"):

@@ -193,6 +193,43 @@ async def test_scripted_servers(lines: tuple[bytes, ...], meaning: Meaning, monk
         assert reply.message_id == ("4XyZ12" if meaning is Meaning.SENT else None)
 
 
+@pytest.mark.parametrize("twice", [b"MAIL", b"RCPT", b"DATA", b"."])
+async def test_a_reply_that_comes_twice_is_never_taken_for_the_next_one(twice: bytes):
+    accepted: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while line := await reader.readline():
+            verb, reply = line[:4], b"354 go on\r\n" if line.startswith(b"DATA") else b"250 Ok\r\n"
+            writer.write(reply * (2 if verb == twice else 1))
+            if verb == b"DATA":
+                content = await reader.readuntil(b"\r\n.\r\n")
+                accepted.append(str(message_from_bytes(content)["X-Number"]))
+                writer.write(b"250 Ok 0100-%b\r\n" % accepted[-1].encode() * (2 if twice == b"." else 1))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    replies: dict[str, Reply] = {}
+    async with server, transporting(server.sockets[0].getsockname()[1]) as transport:
+        for number in map(str, range(6)):
+            replies[number] = await send(transport, MESSAGE._replace(headers=(("X-Number", number),)))
+    sent = {number for number, reply in replies.items() if reply.meaning is Meaning.SENT}
+    in_doubt = {number for number, reply in replies.items() if reply.meaning is Meaning.IN_DOUBT}
+    assert sent <= set(accepted) <= sent | in_doubt
+    assert len(accepted) == len(set(accepted))
+    assert all(replies[number].message_id == f"0100-{number}" for number in sent)
+
+
+async def test_an_idle_connection_on_which_the_server_spoke_is_not_used():
+    room = Mailroom()
+    async with run_smtp(room) as port, transporting(port) as transport:
+        await send(transport)
+        (server,) = room.open
+        server.transport.write(b"421 4.4.2 Timeout\r\n")  # type: ignore[attr-defined] # aiosmtpd's
+        assert (await send(transport)).meaning is Meaning.SENT
+    assert (room.connections, len(room.accepted)) == (2, 2)
+
+
 async def test_a_server_that_is_not_there_is_unreachable():
     async with run_script(b"") as port:
         pass

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from engine.delivery.replies import BULK_STATUSES, CODES, STATUSES, Meaning, read_bulk_entry, read_error
 from engine.delivery.retry import POLICIES
 from engine.delivery.smtp_replies import SMTP_CODES, Phase, read_smtp
-from engine.delivery.transports.carrier import Answer, InDoubtError, NeverSentError
+from engine.delivery.transports.connection import InDoubtError, NeverSentError
+from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import EXCEPTIONS, read_answer, read_exception
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")

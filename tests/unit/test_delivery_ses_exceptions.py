@@ -10,7 +10,7 @@ import botocore.exceptions as aws
 import pytest
 
 from engine.delivery.replies import Meaning, Reply
-from engine.delivery.transports.carrier import Answer
+from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import EXCEPTIONS, read_answer, read_exception
 
 URL = {"endpoint_url": "http://127.0.0.1:9/"}

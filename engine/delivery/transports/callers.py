@@ -15,7 +15,10 @@ import structlog
 
 from engine.account.client import OpenAccount
 from engine.account.resolved import NotLeanError, Resolved, resolve_sends
-from engine.delivery.transports.carrier import Answer, Carrier, NeverSentError
+from engine.delivery.concurrency import find_most
+from engine.delivery.transports.carrier import Carrier
+from engine.delivery.transports.connection import NeverSentError
+from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import Caller, CredentialsError
 from engine.delivery.transports.sigv4 import Keys, Signer
 from engine.errors import ConfigurationError
@@ -173,7 +176,7 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
         )
         return OpenCaller(BotocoreCaller(account.client, account.credentials), None)
     tls = _make_tls_context(account.verify) if resolved.scheme == "https" else None
-    carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls)
+    carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls, most_open=2 * find_most())
     return OpenCaller(LeanCaller(resolved, account.credentials, carrier), carrier)
 
 

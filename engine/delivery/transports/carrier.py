@@ -1,8 +1,9 @@
 """The HTTP carrier of the hot path: kept connections, one request at a time on each, and certainty about what was sent.
 
-An asyncio protocol over httptools (llhttp). It owns its sockets, so it knows the one thing that matters about a failed
-call: whether a byte of the request had been given to the connection. Before that, the message was certainly never sent;
-after it, it is in doubt. docs/delivery.md has the measurements that chose it.
+An asyncio protocol over httptools (llhttp). It owns its sockets, so it knows what matters about a failed call: whether
+the server can have got the request. Servers close kept connections without a word, and some answer twice. So a
+connection is used again only after it was quiet for a moment, never when something waits to be read on it, and not for
+longer than the server is known to keep it. docs/delivery.md says what is certain and what is in doubt.
 """
 
 import asyncio
@@ -12,130 +13,23 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import httptools
+from engine.delivery.concurrency import MOST
+from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
+from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.socket_state import EndedUnread
 
 CONNECT_SECONDS = 5.0  # name, TCP and TLS handshake together
-ANSWER_SECONDS = 30.0  # from writing the request to the end of its answer; SES answers in well under a second
 IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that instant would leave a call in doubt
+QUIET_SECONDS = 0.05  # a server that closes after its answer, or answers twice, shows it by then
+SHORT_SECONDS = 0.25  # a server that closes a connection sooner is given twice the time to show it
+LEARNED_SECONDS = 60.0  # how long it is remembered after how much idling the server closed a connection
 NAMES_SECONDS = 30.0  # AWS asks for at most 60 s of DNS caching
-LARGEST_ANSWER = 1_000_000  # bytes; the largest answer of a bulk call has some 10,000
 _SWEEP_SECONDS = 0.5
-
-
-class NeverSentError(Exception):
-    """Not a byte of the request was given to a connection."""
-
-
-class InDoubtError(Exception):
-    """The request was begun, and no whole answer came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer that arrived whole.
-
-    Attributes:
-        status: the HTTP status.
-        error_type: the header `x-amzn-ErrorType`; empty where there is none.
-        body: its bytes.
-    """
-
-    status: int
-    error_type: str
-    body: bytes
-
-
-class _Connection(asyncio.Protocol):
-    """One connection; httptools calls its `on_…` methods while it is fed."""
-
-    def __init__(self, carrier: "Carrier") -> None:
-        self._carrier = carrier
-        self._loop = carrier.loop
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Answer] | None = None
-        self._parser: httptools.HttpResponseParser | None = None
-        self._body: list[bytes] = []
-        self._size = 0
-        self._error_type = b""
-        self.deadline = 0.0
-        self.idle_since = 0.0
-        self.lost = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP and TLS transports are
-        self._transport = transport
-        transport.set_write_buffer_limits(high=2**30)  # the request is one write; nobody waits for the buffer
-
-    def request(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
-        """Write a request; returns what its answer will be."""
-        assert self._transport is not None  # noqa: S101 - made before it is handed out
-        self._waiter = self._loop.create_future()
-        self._parser = httptools.HttpResponseParser(self)
-        self._body, self._size, self._error_type = [], 0, b""
-        self.deadline = self._loop.time() + ANSWER_SECONDS
-        self._transport.write(head + body)
-        return self._waiter
-
-    def data_received(self, data: bytes) -> None:
-        if self._waiter is None or self._parser is None:
-            self.close()  # an answer that nobody asked for: what follows on this connection cannot be trusted
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.fail(f"the answer is not HTTP: {error}")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"x-amzn-errortype":
-            self._error_type = value
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-        self._size += len(body)
-        if self._size > LARGEST_ANSWER:
-            raise ValueError("the answer does not end")
-
-    def on_message_complete(self) -> None:
-        parser, waiter = self._parser, self._waiter
-        assert parser is not None  # noqa: S101 - it is what calls
-        status = parser.get_status_code()
-        if 100 <= status < 200 or waiter is None:  # an interim answer; the real one follows
-            self._body, self._size, self._error_type = [], 0, b""
-            return
-        keep = parser.should_keep_alive() and not self._transport_is_writing()
-        self._waiter = None
-        if not waiter.done():
-            waiter.set_result(Answer(status, self._error_type.decode("latin-1"), b"".join(self._body)))
-        self._carrier.give_back(self, keep=keep)
-
-    def _transport_is_writing(self) -> bool:
-        return self._transport is None or self._transport.get_write_buffer_size() > 0
-
-    def eof_received(self) -> bool:
-        return False  # the transport closes itself
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        self._carrier.forget(self)
-        self.fail(f"the connection was lost: {exc}" if exc else "SES closed the connection before it answered")
-
-    def fail(self, what: str) -> None:
-        """End the call that is under way, if there is one, in doubt; the connection is not used again."""
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(InDoubtError(what))
-        self.close()
-
-    def close(self) -> None:
-        """Close at once: after a timeout or a mishap nothing may be waited for."""
-        if self._transport is not None and not self.lost:
-            self.lost = True
-            self._transport.abort()
 
 
 @dataclass(slots=True, kw_only=True)
 class Carrier:
-    """Connections to one host, opened as they are needed; idle ones are used again, the last one first.
+    """Connections to one host, opened as they are needed; of the idle ones the oldest is used again first.
 
     A call never waits for another call's connection: whoever sends bounds how many calls there are.
 
@@ -144,20 +38,28 @@ class Carrier:
         port: TCP port.
         tls: None for plain HTTP.
         connect_seconds: for the name, TCP and TLS together.
+        most_open: from so many connections on, one is used again at once.
+        quiet_seconds: how long one must have been idle before it is used again.
     """
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     connect_seconds: float = CONNECT_SECONDS
+    most_open: int = 2 * MOST
+    quiet_seconds: float = QUIET_SECONDS
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _idle: deque[_Connection] = field(default_factory=deque)
-    _busy: set[_Connection] = field(default_factory=set)
+    _idle: deque[Connection] = field(default_factory=deque)
+    _busy: set[Connection] = field(default_factory=set)
     _addresses: list[str] = field(default_factory=list)
     _resolved_at: float = float("-inf")
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
     _sweeper: asyncio.TimerHandle | None = None
+    _quiet_seconds: float = 0.0  # these two as learned
+    _idle_seconds: float = IDLE_SECONDS
+    _learned_at: float = float("-inf")
+    _keeps: bool = True  # until the server says more than it was asked
 
     @property
     def open_connections(self) -> int:
@@ -172,31 +74,68 @@ class Carrier:
             body: as many bytes as Content-Length says.
 
         Raises:
-            NeverSentError: no connection could be had.
+            NeverSentError: no connection could be had, or it was closed and the server certainly read nothing.
             InDoubtError: the request was begun, and no whole answer came in time.
         """
-        connection = self._take_idle() or await self._connect()
-        if connection.lost:
+        kept = self._take_idle()
+        if kept is not None:
+            try:
+                return await self._ask(kept, head, body)
+            except NeverSentError:
+                pass  # the server closed it in that instant; a new one tells whether it can be reached
+        return await self._ask(await self._connect(), head, body)
+
+    async def _ask(self, connection: Connection, head: bytes, body: bytes) -> Answer:
+        if not connection.is_usable:
+            connection.close()
             raise NeverSentError(f"{self.host}:{self.port} closed the connection at once")
         self._busy.add(connection)
         if self._sweeper is None:
             self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
         try:
             return await connection.request(head, body)
+        except EndedUnread as ended:
+            if await ended.is_proven():
+                raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
+            raise InDoubtError("SES closed the connection before it answered") from None
         except asyncio.CancelledError:
             connection.close()  # its answer would be taken for the next call's
             raise
 
-    def give_back(self, connection: _Connection, *, keep: bool) -> None:
+    def give_back(self, connection: Connection, *, keep: bool) -> None:
         """Take a connection back whose call has ended."""
         self._busy.discard(connection)
-        if keep and not connection.lost:
+        if keep and self._keeps and not connection.lost:
             connection.idle_since = self.loop.time()
             self._idle.append(connection)
         else:
             connection.close()
 
-    def forget(self, connection: _Connection) -> None:
+    def note_unasked(self) -> None:
+        """Learn that the server sends what nobody asked for: every call gets a connection of its own from now on."""
+        self._keeps = False
+        while self._idle:
+            self._idle.pop().close()
+
+    def note_closed(self, idle_seconds: float) -> None:
+        """Learn after how much idling the server closed a connection: no other one is used at about that age."""
+        self._forget_what_is_old()
+        self._learned_at = self.loop.time()
+        if idle_seconds < SHORT_SECONDS:
+            self._quiet_seconds = max(self._quiet_seconds, 2 * idle_seconds)
+        else:
+            self._idle_seconds = min(self._idle_seconds, idle_seconds / 2)
+
+    def _forget_what_is_old(self) -> None:
+        if self.loop.time() - self._learned_at > LEARNED_SECONDS:
+            self._quiet_seconds, self._idle_seconds = self.quiet_seconds, IDLE_SECONDS
+
+    def _is_stale(self, connection: Connection, now: float) -> bool:
+        told = connection.idle_seconds
+        longest = self._idle_seconds if told is None else min(self._idle_seconds, told / 2)
+        return now - connection.idle_since > longest
+
+    def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
         self._busy.discard(connection)
         if connection in self._idle:
@@ -211,16 +150,20 @@ class Carrier:
         self._idle.clear()
         self._busy.clear()
 
-    def _take_idle(self) -> _Connection | None:
-        oldest_usable = self.loop.time() - IDLE_SECONDS
+    def _take_idle(self) -> Connection | None:
+        now = self.loop.time()
+        self._forget_what_is_old()
         while self._idle:
-            connection = self._idle.pop()
-            if not connection.lost and connection.idle_since >= oldest_usable:
+            is_young = now - self._idle[0].idle_since < self._quiet_seconds
+            if is_young and self.open_connections < self.most_open:
+                return None
+            connection = self._idle.popleft()
+            if not self._is_stale(connection, now) and connection.is_usable:
                 return connection
             connection.close()
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(self.connect_seconds):
                 return await self._connect_to_any(await self._resolve())
@@ -233,13 +176,13 @@ class Carrier:
             self._resolved_at = float("-inf")  # the address may have gone: ask again
             raise NeverSentError(f"no connection to {self.host}:{self.port}: {error}") from error
 
-    async def _connect_to_any(self, addresses: Sequence[str]) -> _Connection:
+    async def _connect_to_any(self, addresses: Sequence[str]) -> Connection:
         """Connect to the first address that takes it: a machine may have IPv6 addresses and no way to them."""
         refused = OSError("the name has no address")
         for address in addresses:
             try:
                 _, connection = await self.loop.create_connection(
-                    lambda: _Connection(self),
+                    lambda: Connection(self),
                     address,
                     self.port,
                     ssl=self.tls,
@@ -267,7 +210,7 @@ class Carrier:
         now = self.loop.time()
         for connection in [one for one in self._busy if one.deadline < now]:
             connection.fail(f"no answer within {ANSWER_SECONDS:g} s")
-        while self._idle and self._idle[0].idle_since < now - IDLE_SECONDS:
+        while self._idle and self._is_stale(self._idle[0], now):
             self._idle.popleft().close()
         again = self._busy or self._idle
         self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep) if again else None

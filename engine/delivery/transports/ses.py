@@ -13,7 +13,8 @@ from engine.campaign.message import Message
 from engine.delivery.concurrency import MOST
 from engine.delivery.replies import Meaning, Reply, read_bulk_entry, read_error
 from engine.delivery.transport import Item
-from engine.delivery.transports.carrier import Answer, InDoubtError, NeverSentError
+from engine.delivery.transports.connection import InDoubtError, NeverSentError
+from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses_documents import (
     LARGEST_BULK_BYTES,
     LONGEST_DATA,

@@ -20,6 +20,7 @@ from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connectio
 from engine.delivery.transport import Item
 from engine.delivery.transports.mime import make_identity, to_seven_bit
 from engine.delivery.transports.smtp_server import SmtpServer
+from engine.delivery.transports.socket_state import is_quiet
 from engine.errors import ConfigurationError
 
 CONNECT_SECONDS = 10.0
@@ -42,6 +43,11 @@ class _Connection:
         self.messages = 0
         self.idle_since = 0.0
         self.eight_bit = client.supports_extension("8bitmime")
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether the server has neither closed the connection nor said a word since its last reply."""
+        return self.client.is_connected and is_quiet(self.client.get_transport_info("socket").fileno())
 
 
 class SmtpTransport:
@@ -119,15 +125,15 @@ class SmtpTransport:
         sender, recipient = self._sender.encode(), item.message.address.encode()
         answer = await client.execute_command(b"MAIL", b"FROM:<" + sender + b">", *options)
         if answer.code != aiosmtplib.SMTPStatus.completed:
-            return read_smtp(answer.code, answer.message, Phase.MAIL, sender=self._sender)
+            return self._read(answer, Phase.MAIL)
         phase.now = Phase.RCPT
         answer = await client.execute_command(b"RCPT", b"TO:<" + recipient + b">")
         if answer.code not in (250, 251):
-            return read_smtp(answer.code, answer.message, Phase.RCPT, sender=self._sender)
+            return self._read(answer, Phase.RCPT)
         phase.now = Phase.DATA
         answer = await client.execute_command(b"DATA")
         if answer.code != aiosmtplib.SMTPStatus.start_input:
-            return read_smtp(answer.code, answer.message, Phase.DATA, sender=self._sender)
+            return self._read(answer, Phase.DATA)
         payload = item.payload if connection.eight_bit else to_seven_bit(item.payload)
         protocol = client.protocol
         if protocol is None:
@@ -137,8 +143,18 @@ class SmtpTransport:
         answer = await protocol.read_response(timeout=REPLY_SECONDS)
         connection.messages += 1
         if answer.code != aiosmtplib.SMTPStatus.completed:
-            return read_smtp(answer.code, answer.message, Phase.DOT, sender=self._sender)
+            return self._read(answer, Phase.DOT)
         return Reply(Meaning.SENT, message_id=read_message_id(answer.message))
+
+    def _read(self, answer: aiosmtplib.SMTPResponse, phase: Phase) -> Reply:
+        """Read a reply other than the one that was hoped for.
+
+        Raises:
+            SMTPServerDisconnected: it is no refusal either, so it answers something else, and so would what follows.
+        """
+        if answer.code < 400:
+            raise aiosmtplib.SMTPServerDisconnected(f"the server answers out of turn: {answer.code} {answer.message}")
+        return read_smtp(answer.code, answer.message, phase, sender=self._sender)
 
     async def _take(self) -> _Connection:
         """Take an idle connection, or open one; wait for one where the server does not take any more of them.
@@ -185,7 +201,7 @@ class SmtpTransport:
         oldest_usable = self._clock.monotonic() - IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()
-            usable = connection.client.is_connected and connection.idle_since >= oldest_usable
+            usable = connection.is_usable and connection.idle_since >= oldest_usable
             if usable and connection.messages < MESSAGES_A_CONNECTION:
                 return connection
             self._drop(connection)

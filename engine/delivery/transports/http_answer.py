@@ -1,0 +1,176 @@
+"""Reading one HTTP answer: whole or not, however its end is told and however its body is packed.
+
+httptools (llhttp) calls the `on_…` methods. An answer ends by its length, by its last chunk, by its status (204, 304),
+or with the stream. Interim answers (1xx) come before it. Whatever follows it in the same stream was not asked for.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import httptools
+
+LARGEST_ANSWER = 1_000_000  # bytes, unpacked; the largest answer of a bulk call has some 10,000
+_PACKED = {b"gzip": 47, b"x-gzip": 47, b"deflate": 47}  # zlib finds out by itself: gzip's or its own head
+
+
+class UnreadableError(Exception):
+    """The stream is not HTTP, does not end, or is packed in a way that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer that arrived whole.
+
+    Attributes:
+        status: the HTTP status.
+        error_type: the header `x-amzn-ErrorType`; empty where there is none.
+        body: its bytes, unpacked.
+    """
+
+    status: int
+    error_type: str
+    body: bytes
+
+
+class AnswerReader:
+    """Reads the answer to one request.
+
+    Attributes:
+        complete: it has arrived whole.
+        is_followed: more came than one answer.
+        idle_seconds: how long the server says that it keeps the connection; None where it does not say.
+    """
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.complete = False
+        self.is_followed = False
+        self._status = 0
+        self._keeps = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.idle_seconds: float | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self._error_type = b""
+        self._packings: list[bytes] = []
+        self._has_end = False
+        self._in_body = False
+
+    def feed(self, data: bytes) -> None:
+        """Read some bytes.
+
+        Raises:
+            UnreadableError: they are no answer.
+        """
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                raise UnreadableError(f"the answer is not HTTP: {error}") from error
+            self.is_followed = True
+
+    def end(self) -> None:
+        """Take note that the stream has ended: an answer without a length is whole then."""
+        self.complete = self.complete or (self._in_body and not self._has_end and self._status >= 200)
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Tell whether the connection may be used again."""
+        return self._keeps and not self.is_followed and self.idle_seconds != 0.0
+
+    def read(self) -> Answer:
+        """Return the answer that is complete.
+
+        Raises:
+            UnreadableError: its body cannot be unpacked, and nothing else tells what it means.
+        """
+        error_type = self._error_type.decode("latin-1")
+        try:
+            return Answer(self._status, error_type, self._unpack(b"".join(self._body)))
+        except UnreadableError:
+            if not error_type:
+                raise
+            return Answer(self._status, error_type, b"")
+
+    def _unpack(self, body: bytes) -> bytes:
+        for packing in reversed(self._packings):
+            if packing not in _PACKED:
+                raise UnreadableError(f"the answer is packed as {packing.decode('latin-1')!r}, which nobody asked for")
+            body = _inflate(body, _PACKED[packing])
+        return body
+
+    def on_message_begin(self) -> None:
+        """Notice that another answer follows."""
+        if self.complete:
+            self.is_followed = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Read a header; trailers and what follows the answer are not looked at."""
+        if self.complete or self._in_body:  # of what follows, or a trailer
+            return
+        match name.lower():
+            case b"x-amzn-errortype":
+                self._error_type = value
+            case b"content-encoding":
+                named = [one.strip() for one in value.lower().split(b",")]
+                self._packings += [one for one in named if one not in (b"", b"identity")]
+            case b"content-length":
+                self._has_end = True
+            case b"transfer-encoding":
+                self._has_end |= b"chunked" in value.lower()
+            case b"keep-alive":
+                self.idle_seconds = _read_keep_alive(value)
+
+    def on_headers_complete(self) -> None:
+        """Note the status, before another answer changes it."""
+        if not self.complete:
+            self._status = self._parser.get_status_code()
+            self._in_body = True
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body."""
+        if self.complete:
+            return
+        self._body.append(body)
+        self._size += len(body)
+        if self._size > LARGEST_ANSWER:
+            raise ValueError("it does not end")
+
+    def on_message_complete(self) -> None:
+        """End the answer; an interim one (1xx) is forgotten, and the real one follows."""
+        if self.complete:
+            return
+        if 100 <= self._status < 200:
+            self._begin()
+        else:
+            self.complete = True
+            self._keeps = bool(self._parser.should_keep_alive())
+
+
+def _inflate(body: bytes, window_bits: int) -> bytes:
+    unpacked = bytearray()
+    try:
+        while body:
+            reader = zlib.decompressobj(window_bits)
+            unpacked += reader.decompress(body, LARGEST_ANSWER + 1 - len(unpacked))
+            if not reader.eof or len(unpacked) > LARGEST_ANSWER:
+                raise UnreadableError("the packed answer is cut, or does not end")
+            body = reader.unused_data  # gzip may have several members
+    except zlib.error as error:
+        raise UnreadableError(f"the answer cannot be unpacked: {error}") from error
+    return bytes(unpacked)
+
+
+def _read_keep_alive(value: bytes) -> float | None:
+    """Read `timeout=5, max=100`: seconds; 0.0 where no further request is taken; None where nothing is said."""
+    told: dict[bytes, int] = {}
+    for part in value.lower().split(b","):
+        name, _, number = part.strip().partition(b"=")
+        if number.strip().isdigit():
+            told[name.strip()] = int(number)
+    if told.get(b"max") == 0:
+        return 0.0
+    timeout = told.get(b"timeout")
+    return None if timeout is None else float(timeout)

@@ -1,0 +1,91 @@
+"""What the kernel knows of a TCP connection: whether something waits to be read, and what its peer has received.
+
+Linux counts the bytes that left and the bytes that the peer's kernel acknowledged (TCP_INFO, tcp(7)). Elsewhere, and
+where the counters are empty, nothing is known, and what nothing proves stays in doubt.
+"""
+
+import asyncio
+import select
+import socket
+import struct
+from typing import NamedTuple, Protocol
+
+VERDICT_SECONDS = 1.0  # a closed peer answers with a reset within one round trip
+_FIRST_LOOK_SECONDS = 0.001
+_TCP_INFO = getattr(socket, "TCP_INFO", None)
+_LENGTH = 208  # of struct tcp_info up to tcpi_bytes_sent: Linux 4.19
+_ACKED = struct.Struct("=B119xQ72xQ")  # tcpi_state, tcpi_bytes_acked, tcpi_bytes_sent
+_CLOSED = 7  # TCP_CLOSE: after a reset
+
+
+class _HasOptions(Protocol):
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
+
+
+class SocketState(NamedTuple):
+    """The counters of one connection.
+
+    Attributes:
+        closed: it was reset, or ended by both sides.
+        acked: bytes that the peer's kernel has acknowledged, the SYN included.
+        sent: bytes that have left, repeated ones included.
+    """
+
+    closed: bool
+    acked: int
+    sent: int
+
+
+def read_state(connected: _HasOptions | None) -> SocketState | None:
+    """Read a connection's counters; None where the kernel does not keep them, or the socket is closed here."""
+    if connected is None or _TCP_INFO is None:
+        return None
+    try:
+        told = connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LENGTH)
+    except OSError:
+        return None
+    if len(told) < _LENGTH:
+        return None
+    state, acked, sent = _ACKED.unpack_from(told)
+    return SocketState(state == _CLOSED, acked, sent) if acked else None  # even a SYN counts: else nothing is counted
+
+
+def is_quiet(descriptor: int) -> bool:
+    """Tell whether nothing waits to be read: no byte, no end of the stream, no error."""
+    if descriptor < 0:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    return not poll.poll(0)
+
+
+class EndedUnread(Exception):  # noqa: N818 - not an error yet: what it was is found out
+    """The peer ended its stream and had not acknowledged a byte of the request.
+
+    Args:
+        kept: a duplicate of the socket, so that the connection lives until it is known what became of the request.
+        before: its counters before the request was written.
+    """
+
+    def __init__(self, kept: socket.socket, before: SocketState) -> None:
+        super().__init__()
+        self._kept = kept
+        self._before = before
+
+    async def is_proven(self) -> bool:
+        """Find out whether the request was certainly not read: its bytes are answered by a reset, never acknowledged.
+
+        A peer that closed the connection answers what still arrives with a reset. One that closed only its sending side
+        may read on, and its kernel acknowledges what it gets: then nothing is proven.
+        """
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + VERDICT_SECONDS, _FIRST_LOOK_SECONDS
+        with self._kept:
+            while (now := read_state(self._kept)) is not None and now.acked == self._before.acked:
+                if now.closed:
+                    return True
+                if loop.time() >= until:
+                    break
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 0.05)
+        return False
