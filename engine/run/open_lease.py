@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from engine.audience.boolean_texts import iterate_rows
 from engine.audience.plan import content_of, read_lease
 from engine.clock import Clock
 from engine.feedback.volume import find_message_ids
@@ -47,7 +48,7 @@ class Recipient(NamedTuple):
 
 def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[Recipient]:
     """Yield the recipients of a lease's frame."""
-    content = content_of(lease, columns).iter_rows(named=True) if columns else repeat({}, lease.height)
+    content = iterate_rows(content_of(lease, columns)) if columns else repeat({}, lease.height)
     return map(Recipient, lease["row"], lease["address"], content)
 
 
