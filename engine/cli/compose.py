@@ -12,6 +12,7 @@ from engine.cli.options import Common
 from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.ledger.database import Ledger, open_ledger
+from engine.process_limits import raise_file_limit
 from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
 from engine.settings import Settings, load_settings
@@ -52,7 +53,11 @@ def tune_interpreter() -> None:
     Sending makes millions of objects and hardly a cycle, so cycles are looked for seldom, and never in what was
     imported: a fifth of a launch's CPU, and its longest pauses (a look at 50,000 new objects takes 10 ms, at 10,000 it
     takes 2). A thread that computes gives way after a millisecond.
+
+    Raises:
+        PausedError: the process may not open as many files as sending needs.
     """
+    raise_file_limit()
     sys.setswitchinterval(0.001)
     gc.freeze()
     gc.set_threshold(10_000, 500, 10)

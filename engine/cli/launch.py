@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import Common, campaign_options, common_options
+from engine.cli.options import Common, campaign_options, common_options, parent_option
 
 
 @click.command()
@@ -17,12 +17,13 @@ from engine.cli.options import Common, campaign_options, common_options
     help="Send with N processes; without it one, and more once one is not enough.",
 )
 @click.option("--approve", is_flag=True, help="Let the rest follow the canary, or go on after the guard; recorded.")
+@parent_option
 @common_options
-def launch(campaign: str, common: Common, *, yes: bool, workers: int | None, approve: bool, **changes: Any) -> int:
+def launch(campaign: str, common: Common, **options: Any) -> int:
     """Plan CAMPAIGN and send it; launching the same key again goes on, or says that it is finished.
 
     Ctrl-C or SIGTERM stops in order: what is in flight ends, exit code 75; a second one stops at once.
     """
     from engine.cli.launching import launch_campaign  # noqa: PLC0415 - keeps --help fast
 
-    return launch_campaign(campaign, common, yes=yes, workers=workers, approve=approve, **changes)
+    return launch_campaign(campaign, common, **options)

@@ -12,16 +12,19 @@ from engine.cli import output
 from engine.cli.asking import ask
 from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 from engine.cli.endpoints import open_endpoint
+from engine.cli.interruption import INTERRUPTION, STARTED_BY
 from engine.cli.options import Common
 from engine.cli.printing import name_command, print_json, print_lines, repeat_command
 from engine.cli.progress import make_progress
 from engine.cli.spawning import Order, SpawnedWorker
+from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run.launch import Confirm, Forecast, LaunchRequest
 from engine.run.launch import launch as launch_run
+from engine.run.parent import watch_parent
 from engine.run.work import Launched, WorkRequest
 from engine.run.work import work as work_run
 
@@ -34,6 +37,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
     sandbox: bool,
     workers: int | None,
     approve: bool,
+    exit_with_parent: bool,
     **changes: Any,
 ) -> int:
     """Launch; print the accounts; return the exit code."""
@@ -65,14 +69,16 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
                         # The embedded sandbox runs in this process: more processes would not make it faster.
                         processes=1 if sandbox and workers is None else workers,
                         start_worker=start_worker,
+                        also=partial(_begin, exit_with_parent=exit_with_parent),
                     )
                 )
             )
+    INTERRUPTION.code = _choose_exit_code(launched)
     _print(launched, common, "launch", sandbox=sandbox)
-    return _choose_exit_code(launched)
+    return INTERRUPTION.code
 
 
-def work_on(name: str, common: Common, *, workers: int | None) -> int:
+def work_on(name: str, common: Common, *, workers: int | None, exit_with_parent: bool) -> int:
     """Be another worker of a run, or several; print the accounts; return the exit code."""
     with open_place(common) as place:
         tune_interpreter()
@@ -95,10 +101,19 @@ def work_on(name: str, common: Common, *, workers: int | None) -> int:
                 settings=place.settings,
                 processes=workers,
                 start_worker=start_worker,
+                also=partial(_begin, exit_with_parent=exit_with_parent),
             )
             launched = asyncio.run(work_run(request))
+    INTERRUPTION.code = _choose_exit_code(launched)
     _print(launched, common, "work", sandbox=False)
-    return _choose_exit_code(launched)
+    return INTERRUPTION.code
+
+
+def _begin(stop: Stop, *, exit_with_parent: bool) -> None:
+    """Take over the signals, and watch the process that started this one, if asked to."""
+    INTERRUPTION.code = ExitCode.PAUSED  # of a signal that comes when the run does not listen any more
+    if exit_with_parent:
+        watch_parent(stop, started_by=STARTED_BY)
 
 
 def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -> None:

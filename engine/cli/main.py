@@ -4,12 +4,10 @@ Command modules import nothing heavy at their top: `mailrun --help` answers in a
 """
 
 import json
-import os
-import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import click
 
@@ -33,8 +31,11 @@ from engine.cli import (
     unsubscribe_server,
     work,
 )
-from engine.cli.printing import print_lines
+from engine.cli.interruption import INTERRUPTION
+from engine.cli.printing import is_output_all, name_command, print_lines
+from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.errors import ExitCode, MailrunError, PausedError
+from engine.process_limits import describe_limit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -73,9 +74,8 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command line and exit as ExitCode says."""
-    sys.stdout, sys.stderr = _open(sys.stdout), _open(sys.stderr)
-    for number in (signal.SIGINT, signal.SIGTERM):  # until a launch listens, both end a command in the same way
-        signal.signal(number, signal.default_int_handler)
+    make_output_lasting()
+    INTERRUPTION.install()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -85,14 +85,30 @@ def main() -> NoReturn:
         _report(CommandLineError(error), ExitCode.USAGE)
     except MailrunError as error:
         _report(error, error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        stopped = PausedError("stopped before anything was sent", remedy="start the command again")
+    except (KeyboardInterrupt, click.Abort) as error:
+        stopped = PausedError(str(error) or "stopped", remedy="run the command again")
         _report(stopped, stopped.exit_code)
-    except Exception:  # noqa: BLE001 - a bug is told as one, as JSON too
+    except Exception as error:  # noqa: BLE001 - a bug is told as one, as JSON too
+        if (limit := describe_limit(error)) is not None:
+            _report(limit, limit.exit_code)
         traceback.print_exc()
         bug = MailrunError("this is a bug in mailrun", remedy="report it with the lines above")
         _report(bug, ExitCode.BUG)
-    sys.exit(code or ExitCode.FINISHED)
+    sys.exit(_check_output(code or ExitCode.FINISHED))
+
+
+def _check_output(code: int) -> int:
+    """Say that stdout was lost; the exit code stays what the command did, unless printing was all that it did."""
+    lost = find_lost_output()
+    if lost is None:
+        return code
+    print_lines(
+        click.style("error: ", fg="red", bold=True) + f"the result could not be printed: {lost.strerror}",
+        "   at: stdout",
+        f"   do: what the command did is done (exit code {code}); see it with: {name_command()} status",
+        err=True,
+    )
+    return ExitCode.PAUSED if code == ExitCode.FINISHED and is_output_all() else code
 
 
 class CommandLineError(MailrunError):
@@ -123,8 +139,3 @@ def _name_here() -> str:
         return str(Path.cwd())
     except FileNotFoundError:  # it was removed under our feet
         return ""
-
-
-def _open(stream: TextIO | None) -> TextIO:
-    """Stand in for a stream that was closed before we began."""
-    return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - till exit

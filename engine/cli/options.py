@@ -85,6 +85,15 @@ def campaign_options(command: Command) -> Command:
     return _apply(options, command)
 
 
+def parent_option(command: Command) -> Command:
+    """Give a command that sends `--exit-with-parent`."""
+    return click.option(
+        "--exit-with-parent",
+        is_flag=True,
+        help="Stop in order when the process that started this one ends, as a scheduler's task does.",
+    )(command)
+
+
 def _apply(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)

@@ -19,14 +19,23 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_lines(*lines: str, err: bool = False) -> None:
-    """Print sentences; whoever reads them may have gone, which changes nothing about what the command did."""
-    stream = sys.stderr if err else sys.stdout
-    try:
-        for line in lines:
-            click.echo(line, err=err)
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # nor may the last flush at exit fail
+    """Print sentences; a failing stream changes nothing about what the command did, see streams.py."""
+    for line in lines:
+        click.echo(line, err=err)
+
+
+_output_is_all = False
+
+
+def mark_output_as_all() -> None:
+    """Note that this command does nothing but print: where its output is lost, it has failed."""
+    global _output_is_all  # noqa: PLW0603 - of the process
+    _output_is_all = True
+
+
+def is_output_all() -> bool:
+    """Tell whether this command does nothing but print."""
+    return _output_is_all
 
 
 def name_command() -> str:

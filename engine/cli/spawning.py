@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -16,10 +17,13 @@ from typing import Self
 from engine.account.client import Endpoint
 from engine.cli.compose import open_place, read_signing_keys, tune_interpreter
 from engine.cli.options import Common
-from engine.delivery.stop import Stop
+from engine.cli.streams import make_output_lasting
+from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
+from engine.process_limits import describe_limit
 from engine.report.accounts import Accounts
+from engine.run.signals import NUMBERS
 from engine.run.work import WorkRequest, work
 from engine.run.worker_processes import stop_with_parent
 from engine.telemetry import configure_logs
@@ -52,10 +56,15 @@ class SpawnedWorker:
 
     def __init__(self, order: Order, count: Callable[[Mapping[Outcome, int]], None]) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
-        self._told, telling = context.Pipe(duplex=False)
-        self._process: SpawnProcess = context.Process(target=run_worker, args=(order, telling), name="mailrun worker")
-        self._process.start()
-        telling.close()
+        self._told, theirs = context.Pipe()
+        self._process: SpawnProcess = context.Process(target=run_worker, args=(order, theirs), name="mailrun worker")
+        # It begins with its signals blocked: what a terminal sends to the whole group waits until it listens.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
         self._count = count
 
     @property
@@ -63,10 +72,10 @@ class SpawnedWorker:
         """Its process id."""
         return self._process.pid or 0
 
-    def stop(self) -> None:
-        """Ask it to stop in order; a second time: at once."""
-        if self._process.is_alive():
-            os.kill(self.pid, signal.SIGTERM)
+    def stop(self, reason: str, *, at_once: bool = False) -> None:
+        """Ask it to stop in order, or at once."""
+        with suppress(OSError):  # it has ended
+            self._told.send((reason, at_once))
 
     async def wait(self) -> int:
         """Count what it does until it ends; returns its exit code."""
@@ -75,7 +84,7 @@ class SpawnedWorker:
         def listen() -> None:
             try:
                 self._count(self._told.recv())
-            except EOFError:
+            except (EOFError, OSError):
                 loop.remove_reader(self._told.fileno())
                 ended.set()
 
@@ -125,9 +134,10 @@ class _Teller:
 
 def run_worker(order: Order, telling: Connection) -> None:
     """Be a worker: what a new process runs."""
+    make_output_lasting()
     configure_logs(verbose=False, only_warnings=True)
-    tune_interpreter()
     try:
+        tune_interpreter()
         with _Teller(telling) as teller, open_place(order.common) as place:
             request = WorkRequest(
                 name=order.run,
@@ -139,16 +149,44 @@ def run_worker(order: Order, telling: Connection) -> None:
                 begin=teller.begin,
                 count=teller.count,
                 settings=place.settings,
-                also=_watch_parent,
+                also=partial(_obey_launch, telling),
             )
             asyncio.run(work(request))
-    except MailrunError as error:
+    except Exception as raised:
+        error = raised if isinstance(raised, MailrunError) else describe_limit(raised)
+        if error is None:
+            raise
         sys.stderr.write(f"worker {os.getpid()}: {error}\n")
         sys.exit(error.exit_code)
     sys.exit(ExitCode.FINISHED)
 
 
-def _watch_parent(stop: Stop) -> None:
+def _obey_launch(orders: Connection, stop: Stop) -> None:
+    """Stop as the launch says, and when it has ended.
+
+    A terminal and a scheduler send their signals to the whole process group: here they count as the launch's first,
+    however many there are.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def drain(text: str) -> None:
+        stop.request(StopReason(StopCause.SIGNAL, text))
+
+    def obey() -> None:
+        try:
+            reason, at_once = orders.recv()
+        except (EOFError, OSError):  # it has ended: its sentinel tells
+            loop.remove_reader(orders.fileno())
+            return
+        drain(reason)
+        if at_once and task is not None and not stop.at_once:
+            stop.at_once = True
+            task.cancel()
+
+    for number in NUMBERS:
+        loop.add_signal_handler(number, drain, f"stopped by {number.name}")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
+    loop.add_reader(orders.fileno(), obey)
     parent = multiprocessing.parent_process()
     if parent is not None:
         stop_with_parent(stop, parent.sentinel)

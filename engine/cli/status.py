@@ -3,7 +3,7 @@
 import click
 
 from engine.cli.options import Common, common_options
-from engine.cli.printing import name_command, print_json, print_lines
+from engine.cli.printing import mark_output_as_all, name_command, print_json, print_lines
 
 
 @click.command()
@@ -21,6 +21,7 @@ def status(run: str | None, common: Common) -> None:
     from engine.run.changes import list_changes  # noqa: PLC0415
     from engine.run.guarding import judge_now  # noqa: PLC0415
 
+    mark_output_as_all()
     with open_place(common) as place, place.ledger.read() as tx:
         now = place.clock.now()
         if run is not None:

@@ -16,7 +16,7 @@ from engine.account.suppression_list import SuppressionList
 from engine.audience import suppression_lists
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.errors import ExitCode, UsageError
 from engine.feedback.suppression_sync import Sync, Synced, Upload
 from engine.ledger.decisions import Decision, record_decision, whoami
@@ -115,6 +115,7 @@ async def _remove_there(place: Place, spellings: Sequence[str]) -> int:
 
 def check_addresses(addresses: Sequence[str], common: Common, *, account: bool) -> int:
     """Look up; print; return the exit code."""
+    mark_output_as_all()
     read = [(address, *suppression_lists.read_one_address(address)) for address in addresses]
     with open_place(common) as place:
         with place.ledger.read() as tx:
@@ -181,6 +182,7 @@ def list_addresses(  # noqa: PLR0913 - one for each option
     limit: int,
 ) -> int:
     """Print the list; return the exit code."""
+    mark_output_as_all()
     after = None if since is None else since.replace(tzinfo=UTC)
     counts: Counter[str] = Counter()
     shown: list[Suppression] = []

@@ -11,6 +11,8 @@ import resource
 from collections import deque
 from dataclasses import dataclass, field
 
+from engine.process_limits import FILES_FOR_OTHERS
+
 FEWEST = 8
 MOST = 1024
 HEADROOM = 1.25
@@ -19,7 +21,6 @@ LATE_SECONDS = 0.01  # a loop that is later than that has enough to do
 MOST_WHERE_LATE = 128  # answers at once keep the loop busy for some 10 ms
 TURNS_SECONDS = 0.002  # of computing for calls, between two looks at sockets and timers
 BYTES_IN_FLIGHT = 16 * 1024 * 1024
-FILES_FOR_OTHERS = 64  # descriptors for ledger, logs, audience
 
 
 def find_most(soft_limit: int | None = None) -> int:

@@ -12,9 +12,10 @@ from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES, RetryPolicy
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Item, Transport
+from engine.errors import UnreachableError
 from engine.ledger.journal import Intent, Outcome, Result
 from engine.ledger.leases import Lease
-from engine.ledger.recorder import Recorder
+from engine.ledger.recorder import LeaseLostError, Recorder
 
 _ACCEPTED_PERHAPS = (Meaning.SENT, Meaning.IN_DOUBT)
 
@@ -108,12 +109,26 @@ class Dispatcher:
     async def _hand_over(self, call: Call) -> Sequence[Reply]:
         call.tries += 1
         started = self.clock.monotonic()
-        await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
-        await self.turns.take()
+        try:
+            await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
+            await self.turns.take()
+        except (LeaseLostError, UnreachableError):
+            raise
+        except BaseException as error:
+            self._withdraw(call, error)
+            raise
         replies = await self.transport.send(call.items)
         self.observe(self.clock.monotonic() - started)
         self._adjust_gate(replies)
         return replies
+
+    def _withdraw(self, call: Call, error: BaseException) -> None:
+        """Note that nothing was handed over, whatever became of the record of the intents."""
+        at, detail = self.clock.now().timestamp(), f"not handed over: {str(error) or 'stopped at once'}"
+        rows = [item.row for item in call.items if item.row not in call.doubtful]
+        attempts = {row: call.attempts.get(row, 0) + call.tries - 1 for row in rows}
+        if rows:
+            self.recorder.note(call.lease, [Result(r, Outcome.UNSENT, None, detail, at, attempts[r]) for r in rows])
 
     def _take_results(
         self, call: Call, replies: Sequence[Reply], waits: Sequence[float | None], keep: Callable[[Result], None]

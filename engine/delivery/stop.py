@@ -8,7 +8,7 @@ from enum import StrEnum
 class StopCause(StrEnum):
     """Why a worker stops before its run is finished."""
 
-    SIGNAL = "signal"  # SIGTERM or SIGINT
+    SIGNAL = "signal"  # SIGTERM, SIGINT, SIGHUP, or the parent has ended
     PAUSED = "paused"  # the account or a person paused the run; launching again goes on
     GUARDED = "guarded"  # the guard did: it goes on once a person has said so
     OVER = "over"  # the run was cancelled, or others finished it
@@ -26,10 +26,16 @@ class StopReason:
 
 
 class Stop:
-    """Set once; the first reason stays."""
+    """Set once; the first reason stays.
+
+    Attributes:
+        reason: why; None while it is not requested.
+        at_once: a second signal came: calls in flight are not waited for.
+    """
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
+        self.at_once = False
         self._event = asyncio.Event()
 
     def request(self, reason: StopReason) -> None:

@@ -152,8 +152,8 @@ class Recorder:
                 await asyncio.sleep(early)
             self._begun_at = loop.time()
             group, self._waiting = self._waiting, []
-            values = self._number(group)
             try:
+                values = self._number(group)
                 lost = await self.transact(partial(_append_all, values)) if values else set()
                 for lease in values.keys() - lost:
                     self._durable(lease, self._sequences[lease])

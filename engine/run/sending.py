@@ -153,8 +153,13 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
     try:
         await watch.register()
         side_tasks = [watch.beat_for_ever(), watch.refresh_for_ever(), watch.adjust_for_ever(slots)]
-        async with _watched(side_tasks, stop):
-            await worker.work()
+        try:
+            async with _watched(side_tasks, stop):
+                await worker.work()
+        except asyncio.CancelledError:  # a second signal: what is known is recorded all the same
+            await worker.abandon()
+            await watch.leave()
+            raise
         await watch.leave()
     finally:
         await recorder.close()

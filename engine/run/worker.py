@@ -106,6 +106,7 @@ class Worker:
         self._id = worker_id
         self._frozen = frozen
         self._tools = tools
+        self._calls: set[asyncio.Task[None]] = set()  # in flight
         self._closing: set[asyncio.Task[None]] = set()
         self._holding: set[int] = set()  # ordinals of the leases that are open here
         self._windows = self._make_windows()
@@ -138,6 +139,16 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - ends the worker in order: what is in flight is drained first
             self._fail(error)
         self._batch.clear()
+        for opened in list(self._open):
+            self._end_rows(opened)
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    async def abandon(self) -> None:
+        """Give up the calls in flight: they are in doubt; then settle or give back every lease."""
+        self._batch.clear()
+        for task in list(self._calls):
+            task.cancel()
         for opened in list(self._open):
             self._end_rows(opened)
         while self._closing:
@@ -289,8 +300,9 @@ class Worker:
             slots.release()
             return
         task = asyncio.create_task(self._handle(opened, call, find_due))
-        opened.in_flight.add(task)
-        task.add_done_callback(opened.in_flight.discard)
+        for tasks in (opened.in_flight, self._calls):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def _find_due(self, opened: OpenLease, call: Call) -> Sequence[Item]:
         """Return whom a call that has waited may still be sent to; the suppressed get their result.

@@ -31,8 +31,8 @@ class WorkerProcess(Protocol):
     def pid(self) -> int:
         """Its process id."""
 
-    def stop(self) -> None:
-        """Ask it to stop in order."""
+    def stop(self, reason: str, *, at_once: bool = False) -> None:
+        """Ask it to stop in order, or without waiting for its calls in flight."""
 
     async def wait(self) -> int:
         """Wait for its end; returns its exit code."""
@@ -95,10 +95,10 @@ class WorkerProcesses:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for all of them; after an error or a second signal they end at once."""
+        """Wait for all of them; after a second signal they stop at once."""
         if kind is not None:
             for process in self._alive:
-                process.stop()
+                process.stop(self._reason, at_once=kind is asyncio.CancelledError)
         await asyncio.gather(*self._running)
 
     def add(self) -> None:
@@ -115,14 +115,14 @@ class WorkerProcesses:
         try:
             await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
-                process.stop()
+                process.stop(self._reason)
             code = await ending
         finally:
             stopping.cancel()
             with suppress(asyncio.CancelledError):
                 await stopping
             if not ending.done():
-                process.stop()
+                process.stop(self._reason)
                 ending.cancel()
         self._alive.remove(process)
         if code != 0:
@@ -130,6 +130,10 @@ class WorkerProcesses:
             log.warning(
                 "worker.ended", pid=process.pid, exit_code=code, note=f"a worker process ended with {code}; {note}"
             )
+
+    @property
+    def _reason(self) -> str:
+        return "the launch has ended" if self.stop.reason is None else self.stop.reason.text
 
     def look(self, *, admitted: int, rate: float, work_left: bool) -> None:
         """Start another where this process is not enough; to be called every few seconds.

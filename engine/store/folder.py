@@ -248,7 +248,9 @@ class FileMark(Mark):
     def __init__(self, path: Path) -> None:
         with translate_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+            if not os.pread(self._file, 1, 0):  # its place on the disk is taken now: a full disk cannot fail it later
+                os.pwrite(self._file, b"%012d" % 0, 0)
             sync_folder(path.parent)
         self._path = path
 

@@ -1,26 +1,46 @@
 """On a terminal: a question before a real send, a bar while it lasts, sentences instead of JSON lines."""
 
+import fcntl
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
-from support.world import World
+from support.invariants import check_invariants
+from support.world import RUN, World, open_world
+
+from engine.ledger.journal import Outcome
+
+# What `nohup` does for a program whose output is the terminal's all the same.
+IGNORES_HANG_UP = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(1, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])",
+)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal:
     """A command on a pseudo-terminal."""
 
-    def __init__(self, world: World, *arguments: str) -> None:
+    def __init__(self, world: World, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine", *arguments],
+            [*prefix, sys.executable, "-m", "engine", *arguments],
             cwd=world.folder,
             env=world.environment() | {"TERM": "xterm", "COLUMNS": "120"},
             stdin=slave,
             stdout=slave,
             stderr=slave,
+            start_new_session=True,
+            text=True,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - so that its end is a hang-up
         )
         os.close(slave)
         self.shown = ""
@@ -31,6 +51,10 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
+
+    def hang_up(self) -> None:
+        """Close the terminal's window."""
+        os.close(self._master)
 
     def finish(self) -> int:
         try:
@@ -76,3 +100,42 @@ def test_ctrl_c_at_the_question_calls_the_launch_off(world: World):
     assert terminal.finish() == 75
     assert "nothing was sent" in terminal.shown
     assert world.accepted() == []
+
+
+def test_a_closed_terminal_stops_the_run_in_order(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=200.0) as world:
+        world.write_people(3000)
+        terminal = Terminal(world, "launch", "hello", "--key", "test", "--yes")
+        world.wait_for_accepted(100, terminal.process)
+        terminal.hang_up()
+        assert terminal.process.wait(60) == 75
+        accounts = world.run("status", RUN, "--json").json
+        assert (accounts["state"], accounts["reason"]) == ("paused", "stopped by SIGHUP")
+        assert check_invariants(world)[Outcome.IN_DOUBT] == 0
+
+
+def test_a_dead_terminal_under_nohup_changes_nothing(tmp_path: Path):
+    with open_world(tmp_path, max_send_rate=400.0) as world:
+        world.write_people(600)
+        terminal = Terminal(world, "launch", "hello", "--key", "test", "--yes", prefix=IGNORES_HANG_UP)
+        world.wait_for_accepted(50, terminal.process)
+        terminal.hang_up()
+        assert terminal.process.wait(60) == 0
+        assert check_invariants(world) == {Outcome.SENT: 600}
+
+
+def test_a_full_disk_under_stdout_and_stderr_does_not_hide_the_exit_code(world: World):
+    world.write_people(30)
+    world.fault("reject", match="person3@")
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        for streams in ({"stdout": full, "stderr": subprocess.PIPE}, {"stdout": full, "stderr": full}):
+            command = world.command("launch", "hello", "--key", f"full-{len(world.accepted())}", "--json")
+            told = subprocess.run(command, cwd=world.folder, env=world.environment(), check=False, text=True, **streams)
+            assert told.returncode == (3 if len(world.accepted()) == 29 else 0)
+            if told.stderr is not None:
+                assert "the result could not be printed: No space left on device" in told.stderr
+        assert len(world.accepted()) == 59
+        looked = subprocess.run(
+            world.command("status"), check=False, cwd=world.folder, env=world.environment(), stdout=full
+        )
+        assert looked.returncode == 75  # it does nothing but print

@@ -181,9 +181,9 @@ class World:
         return seen[-1][1]
 
     def wait_for_workers(self, count: int) -> None:
-        wait_until(lambda: self._count_workers() >= count)
+        wait_until(lambda: self.count_workers() >= count)
 
-    def _count_workers(self) -> int:
+    def count_workers(self) -> int:
         ledger = open_ledger(self.ledger_url)
         try:
             with ledger.read() as tx:
@@ -264,3 +264,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the other process never got there"
         pause.wait(0.002)
+
+
+def wait_for_seconds(seconds: float) -> None:
+    """Let some time pass where that is the story: between two signals of a person."""
+    until = time.monotonic() + seconds * 1.1
+    wait_until(lambda: time.monotonic() > until)

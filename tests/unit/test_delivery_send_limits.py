@@ -445,7 +445,7 @@ class FakeProcess:
     async def wait(self) -> int:
         return 0
 
-    def stop(self) -> None: ...
+    def stop(self, reason: str, *, at_once: bool = False) -> None: ...
 
 
 @pytest.mark.parametrize(("wanted", "busy", "started"), [(None, 0.95, 1), (None, 0.3, 0), (1, 0.95, 0)])

@@ -12,7 +12,8 @@ import pytest
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import DataError, PausedError
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
-from engine.run.signals import stop_on_signals
+from engine.run.parent import watch_parent
+from engine.run.signals import NUMBERS, SAME_SECONDS, stop_on_signals
 
 T = TypeVar("T")
 
@@ -48,20 +49,81 @@ async def test_blocking_work_is_abandoned_at_a_stop():
     release.set()  # what it does afterwards reaches nobody
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def send_to_self(number: signal.Signals) -> None:
+    """Send a signal and let the event loop handle it."""
+    os.kill(os.getpid(), number)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 async def test_the_first_signal_asks_to_stop_and_the_second_cancels(number: signal.Signals):
-    stop = Stop()
+    stop, now = Stop(), [0.0]
 
     async def work() -> None:
-        with stop_on_signals(stop):
-            os.kill(os.getpid(), number)
-            await stop.wait()
+        with stop_on_signals(stop, monotonic=lambda: now[0]):
+            await send_to_self(number)
+            assert stop.requested
+            now[0] += SAME_SECONDS * 1.1
             os.kill(os.getpid(), number)
             await asyncio.Event().wait()
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(work())
     assert stop.reason == StopReason(StopCause.SIGNAL, f"stopped by {number.name}")
+    assert stop.at_once
+
+
+async def test_signals_at_the_same_time_are_one():
+    """`timeout` sends two, a closed terminal does, and keys bounce."""
+    stop, now = Stop(), [0.0]
+    with stop_on_signals(stop, monotonic=lambda: now[0]):
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            await send_to_self(number)
+            now[0] += SAME_SECONDS / 4
+    assert stop.requested
+    assert not stop.at_once
+
+
+async def test_a_third_signal_does_not_disturb_stopping_at_once():
+    stop, now, recorded = Stop(), [0.0], []
+
+    async def run() -> None:
+        with stop_on_signals(stop, monotonic=lambda: now[0]):
+            try:
+                for _ in range(2):
+                    await send_to_self(signal.SIGINT)
+                    now[0] += 1.0
+            finally:
+                now[0] += 1.0
+                await send_to_self(signal.SIGINT)
+                recorded.append("state")
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(run())
+    assert recorded == ["state"]
+
+
+async def test_a_hang_up_that_nohup_switched_off_stays_off():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = Stop()
+        with stop_on_signals(stop):
+            await send_to_self(signal.SIGHUP)
+        assert not stop.requested
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_parent_that_ends_stops_the_run_and_one_that_lives_does_not():
+    parents = iter([7, 7, 1])
+    stop = Stop()
+    watch_parent(stop, started_by=7, read_parent=lambda: next(parents), look_seconds=0.0)
+    assert not stop.requested
+    assert await stop.wait(10)
+    assert stop.reason is not None
+    assert "(7) has ended" in stop.reason.text
 
 
 async def test_after_the_block_sigterm_does_what_it_did_before():

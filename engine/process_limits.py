@@ -1,0 +1,57 @@
+"""The operating system's limits of this process: memory and open files."""
+
+import errno
+import resource
+
+from engine.errors import PausedError
+
+FILES_FOR_OTHERS = 64  # descriptors for ledger, store, logs, audience
+FILES_WANTED = 4096  # enough for every connection that a process opens
+FEWEST_FILES = FILES_FOR_OTHERS + 32
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files as far as needed and allowed.
+
+    Returns:
+        How many files this process may open.
+
+    Raises:
+        PausedError: too few to send at all.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < FILES_WANTED:
+        soft = FILES_WANTED if hard == unlimited else min(FILES_WANTED, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != unlimited and soft < FEWEST_FILES:
+        raise _too_few_files(soft)
+    return FILES_WANTED if soft == unlimited else soft
+
+
+def describe_limit(error: BaseException) -> PausedError | None:
+    """Make mailrun's own error of one that means that a limit was reached; None for any other."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) or "can't start new thread" in str(seen) or _is(seen, errno.ENOMEM):
+            return PausedError(
+                "the process has reached its memory limit",
+                where="ulimit -v, or the memory limit of the container",
+                remedy="raise the limit, then run the same command again to resume",
+            )
+        if _is(seen, errno.EMFILE) or _is(seen, errno.ENFILE):
+            return _too_few_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _is(error: BaseException, number: int) -> bool:
+    return isinstance(error, OSError) and error.errno == number
+
+
+def _too_few_files(limit: int) -> PausedError:
+    return PausedError(
+        f"the process may open {limit:,} files, and needs at least {FEWEST_FILES}; {FILES_WANTED:,} are best",
+        where="ulimit -n, or LimitNOFILE of the service",
+        remedy=f"run: ulimit -n {FILES_WANTED}; then run the same command again",
+    )
