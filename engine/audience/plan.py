@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from engine.audience.arrangement import Arrangement, parse_order
+from engine.audience.binary_rows import say_interval
 from engine.audience.caps import Cap, set_aside_history
 from engine.audience.checks import AddressChecks, LookUp
 from engine.audience.conditions import columns_in
@@ -336,7 +337,8 @@ def _hidden_notes(opened: Audience, used: Collection[str]) -> Iterator[str]:
 def _content_columns(columns: Collection[str] | None, opened: Audience) -> tuple[str, ...]:
     """The content's columns in the audience's order."""
     if columns is None:
-        return tuple(opened.columns)
+        closed = {column for table in opened.tables for column in table.closed}
+        return tuple(column for column in opened.columns if column not in closed)
     for column in sorted(columns):
         if column not in opened.columns:
             what = f"the content uses the column {column}, which the audience does not have"
@@ -356,8 +358,12 @@ def _check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[s
         for name in names:
             refuse_unknown_column(name, columns=available, key=f"[audience] {key}")
     used = {*columns_in(audience.where, available)} if audience.where else set()
+    used |= {audience.address, *audience.required, *orders, *content}
     for table in opened.tables:
-        for name in sorted({audience.address, *audience.required, *orders, *used, *content} & set(table.twice)):
+        for name in sorted(used & set(table.closed)):
+            remedy = f"write it as text: CAST({name} AS VARCHAR)"
+            raise DataError(f"{say_interval(name)}, and the campaign uses it", where=table.source.name, remedy=remedy)
+        for name in sorted(used & set(table.twice)):
             what = f"the header has the column {name} twice, and the campaign uses it"
             raise DataError(what, where=table.source.name, remedy="give every column a name of its own")
 

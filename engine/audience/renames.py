@@ -66,8 +66,10 @@ def _rename(table: Table, new_of: Mapping[str, str]) -> Table:
             yield lambda load=load: _with_names(load(), chosen)  # type: ignore[misc]
 
     schema = {new: table.columns[old] for new, old in old_of.items()}
-    twice, hidden = (tuple(new_of.get(column, column) for column in names) for names in (table.twice, table.hidden))
-    return replace(table, columns=schema, twice=twice, hidden=hidden, batches=batches)
+    twice, hidden, closed = (
+        tuple(new_of.get(column, column) for column in names) for names in (table.twice, table.hidden, table.closed)
+    )
+    return replace(table, columns=schema, twice=twice, hidden=hidden, closed=closed, batches=batches)
 
 
 def _with_names(rows: Rows, names: Mapping[str, str]) -> Rows:

@@ -76,6 +76,7 @@ class Table:
         batches: reads the rows of some columns.
         find_header: tells the line, not the first, that has a name among its cells; None where none has.
         hidden: columns that a sheet does not show.
+        closed: columns that are there and cannot be read.
     """
 
     source: Source
@@ -86,3 +87,4 @@ class Table:
     batches: Callable[[Sequence[str]], Iterator[Callable[[], Rows]]]
     find_header: Callable[[str], int | None] = lambda _: None
     hidden: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from engine.audience.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_no_table
 from engine.audience.leftovers import is_leftover
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.audience.text import open_raw
@@ -37,8 +38,8 @@ _SUPPORTED = "CSV, TSV, NDJSON, Parquet, Arrow or Excel; text may be compressed 
 _MAGIC = {
     b"PAR1": Format.PARQUET,
     b"ARROW1": Format.ARROW,
-    b"PK\x03\x04": Format.EXCEL,
-    b"\xd0\xcf\x11\xe0": Format.EXCEL,
+    ZIP: Format.EXCEL,
+    OLE: Format.EXCEL,
 }
 
 
@@ -168,17 +169,20 @@ def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
     """Tell the format by the file's first bytes, for text by its suffix; and whether tabs divide its fields."""
     begin = b""
     with suppress(OSError, EOFError), open_raw(path) as file:  # who reads the rows says what is wrong with it
-        begin = file.read(8)
+        begin = file.read(HEAD_BYTES)
+    refuse_what_is_no_table(path, begin, name)
     suffix = _suffix_of(name)
     by_content = next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), None)
     by_name = SUFFIXES.get(suffix)
+    if by_name is Format.EXCEL and begin and b"\0" not in begin:
+        by_name = Format.CSV  # text that a program gave the name of a workbook, as many do
     if by_name is None and by_content is None:
         what = f"the format {suffix or 'of a file without suffix'} is not supported"
         raise DataError(what, where=name, remedy=f"write it as one of: {_SUPPORTED}")
     return by_content or by_name or Format.CSV, suffix in (".tsv", ".tab")
 
 
-def unreadable(source: Source, error: Exception) -> DataError:
+def unreadable(source: Source, error: BaseException) -> DataError:
     """The error that says that a file is damaged or not to be had."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataError(f"the file cannot be read: {reason}", where=source.name, remedy="check that it is complete")

@@ -48,7 +48,7 @@ def open_table(source: Source, reading: Reading) -> Table:
     }[source.format]
     try:
         table = opener(source, reading)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except binary_rows.UNREADABLE as error:
         raise unreadable(source, error) from error
     table = with_seen_names(table)
     for column in table.columns:
@@ -69,7 +69,7 @@ def read_batches(tables: Sequence[Table], columns: Sequence[str], types: Schema)
         try:
             for load in table.batches(own):
                 yield Batch(number, _typed(load, columns, types, table.source))
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except binary_rows.UNREADABLE as error:
             raise unreadable(table.source, error) from error
         table.source.refuse_if_changed()
 
@@ -82,7 +82,7 @@ def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, sour
             own = rows.cells.columns
             absent = [pl.lit(None, dtype=types[column]).alias(column) for column in columns if column not in own]
             cells = rows.cells.with_columns(*absent).select(pl.col(column).cast(types[column]) for column in columns)
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except binary_rows.UNREADABLE as error:
             raise unreadable(source, error) from error
         return replace(rows, cells=cells)
 
@@ -173,7 +173,9 @@ def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - l
             first += cells.height
             yield lambda lines=lines, cells=cells: Rows(_number(lines, cells.height), cells)  # type: ignore[misc]
 
-    return Table(source, schema, (), (), holds_address=False, batches=batches)
+    closed = tuple(column for column, dtype in schema.items() if binary_rows.is_interval(dtype))
+    notes = [f"{source.name}: {binary_rows.say_interval(column)}; it is not read" for column in closed]
+    return Table(source, schema, tuple(notes), (), holds_address=False, batches=batches, closed=closed)
 
 
 def _open_excel(source: Source, reading: Reading) -> Table:

@@ -29,6 +29,7 @@ BLOCK_BYTES = 8 << 20
 DAMAGE = "\ufdd0"
 DAMAGE_BYTES = DAMAGE.encode()
 _DETECTION_BYTES = 1 << 18
+_WIDE_BYTES, _WIDE_SHARE = 1 << 16, 0.02  # of a text's letters at least so many are ASCII
 _LONGEST_LINE = 1 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # The order matters: UTF-32's mark begins with UTF-16's.
@@ -39,6 +40,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NEEDS_MARK = ("utf-16", "utf-32")  # without one Python's codecs refuse to begin
 # What mailing lists are written in; the detector chooses among these alone.
 _MULTIBYTE = ("cp932", "gb18030", "big5", "cp949", "euc_jp")
 _PLAUSIBLE = (
@@ -137,10 +139,12 @@ def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: boo
         for mark, encoding in _MARKS:
             if head.startswith(mark):
                 return Encoding(encoding)
-        if declared:
-            return Encoding(declared)
         if wide := _tell_wide(head):
-            return Encoding(wide, f"{name}: read as {wide.upper()}, as its bytes suggest")
+            says = declared and codecs.lookup(declared).name == codecs.lookup(wide).name
+            return Encoding(wide, None if says else f"{name}: read as {wide.upper()}, as its bytes suggest")
+        if declared:
+            codec = codecs.lookup(declared).name
+            return Encoding(f"{codec}-le" if codec in _NEEDS_MARK else declared)
         block = head
         while block and block.isascii():
             block = _read(file, BLOCK_BYTES, name, lenient=lenient)
@@ -150,15 +154,17 @@ def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: boo
 
 
 def _tell_wide(head: bytes) -> str | None:
-    """Tell UTF-16 without a mark: every other byte of Western text is NUL."""
-    sample = head[:4096]
-    pairs = len(sample) // 2
-    if pairs < 2:
-        return None
-    odd, even = sample[1::2].count(0), sample[::2].count(0)
-    if odd > pairs * 0.6 and even < pairs * 0.1:
-        return "utf-16-le"
-    return "utf-16-be" if even > pairs * 0.6 and odd < pairs * 0.1 else None
+    """Tell UTF-16 without a mark: in any script line ends, commas and addresses have NUL as their upper byte."""
+    sample = head[:_WIDE_BYTES]
+    halves = sample[: len(sample) // 2 * 2 : 2], sample[1::2]
+    for name, (lower, upper) in (("utf-16-le", halves), ("utf-16-be", halves[::-1])):
+        nuls = upper.count(0)
+        if nuls < max(2, len(upper) * _WIDE_SHARE) or lower.count(0) * 20 > nuls:
+            continue
+        line_feeds = [place for place, byte in enumerate(lower) if byte in b"\r\n"]
+        if not line_feeds or any(upper[place] == 0 for place in line_feeds):
+            return name
+    return None
 
 
 def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
