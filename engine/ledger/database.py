@@ -25,6 +25,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._was_open = False
         self.url = engine.url.render_as_string(hide_password=True)
 
     @contextmanager
@@ -52,8 +53,9 @@ class Ledger:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translate_database_errors(self.url):
+        with translate_database_errors(self.url, was_open=self._was_open):
             yield
+            self._was_open = True
 
 
 def open_ledger(url: str) -> Ledger:
@@ -86,17 +88,22 @@ def insert_unless_there(tx: Connection, table: Table) -> "postgresql.Insert | sq
 
 
 @contextmanager
-def translate_database_errors(where: str) -> Iterator[None]:
-    """Turn database errors into mailrun's own: the one border for them."""
+def translate_database_errors(where: str, *, was_open: bool = False) -> Iterator[None]:
+    """Turn database errors into mailrun's own: the one border for them.
+
+    Args:
+        where: the ledger.
+        was_open: it accepted us before: a login that fails now may succeed later, with a token that was renewed.
+    """
     try:
         yield
     except exc.DBAPIError as error:
-        raise _translate(error, where) from error
+        raise _translate(error, where, was_open=was_open) from error
     except exc.TimeoutError as error:
         raise _unreachable("no connection was free in time", where) from error
 
 
-def _translate(error: exc.DBAPIError, where: str) -> MailrunError:
+def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunError:
     text = str(error.orig).strip()
     lower = text.lower()
     if "disk is full" in lower or "no space" in lower:
@@ -114,7 +121,7 @@ def _translate(error: exc.DBAPIError, where: str) -> MailrunError:
             remedy=f"set the file aside and restore a backup; see {docs_page('operations.md')}",
         )
     if where.startswith("postgresql"):
-        return _translate_postgres(error, where)
+        return _translate_postgres(error, where, was_open=was_open)
     if "locked" in lower:
         return PausedError(
             f"another process has held the ledger for {BUSY_TIMEOUT_SECONDS} s",
@@ -124,12 +131,18 @@ def _translate(error: exc.DBAPIError, where: str) -> MailrunError:
     return _unusable(text, where)
 
 
-def _translate_postgres(error: exc.DBAPIError, where: str) -> MailrunError:
+def _translate_postgres(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunError:
     text = " ".join(str(error.orig).split())
+    if "statement pooling mode" in text:
+        return ConfigurationError(
+            "the ledger is behind PgBouncer in statement mode, which takes no transactions",
+            where=where,
+            remedy="set pool_mode = transaction or session in pgbouncer.ini, or name the server itself",
+        )
     code = getattr(error.orig, "sqlstate", None)
     wrong = any(word in text for word in _CONFIGURATION_WORDS)
     away = error.connection_invalidated or (code is None and isinstance(error, exc.OperationalError))
-    if (away and not wrong) or (code is not None and code.startswith(_PASSING)):
+    if (away and (was_open or not wrong)) or (code is not None and code.startswith(_PASSING)):
         return _unreachable(text, where)
     return _unusable(text, where)
 

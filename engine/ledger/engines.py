@@ -18,6 +18,13 @@ _EXAMPLES = "write it as sqlite:////absolute/path/ledger.db or postgresql://user
 # A worker that is stopped or cut off in the middle of a transaction holds locks on its leases. The server ends such a
 # transaction before others would wait for it longer than for a worker that died.
 _IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
+_NOT_DURABLE = ("off", "local")  # a server may be set so; a record of the ledger must never be lost
+_READ_SETTINGS = f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MILLISECONDS}"
+_WRITE_SETTINGS = f"""\
+SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN {_NOT_DURABLE}
+ THEN 'on' ELSE current_setting('synchronous_commit') END, true),
+ set_config('idle_in_transaction_session_timeout', '{_IDLE_IN_TRANSACTION_MILLISECONDS}', true),
+ set_config('lock_timeout', '{BUSY_TIMEOUT_SECONDS * 1000}', true)"""
 # A cut network is noticed within this time instead of the kernel's quarter of an hour (libpq, "tcp_user_timeout").
 _SILENT_NETWORK_MILLISECONDS = 10_000
 _POSTGRES_CONNECTION = {
@@ -98,19 +105,28 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _set_up_postgres(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    (durability,) = cursor.execute("SHOW synchronous_commit").fetchone()
-    if durability in ("off", "local"):  # a server may be set so; a record of the ledger must never be lost
-        cursor.execute("SET synchronous_commit = on")
-    cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MILLISECONDS}")
-    cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
-    connection.commit()
-    cursor.close()
+    """Prepare no statements where a pooler such as PgBouncer may give each transaction another server connection.
+
+    A pooler is known by the process id that it tells at the login: it is not the server's.
+    """
+    (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    if server != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _begin_postgres(connection: Connection) -> None:
+    """Set what a transaction needs for this transaction alone: behind a pooler nothing else of a session is ours."""
     if is_reading(connection):
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {_READ_SETTINGS}")
+        return
+    durability = connection.exec_driver_sql(_WRITE_SETTINGS).scalar_one()
+    if durability in _NOT_DURABLE:
+        raise ConfigurationError(
+            f"the ledger's server does not wait for its disk: synchronous_commit is {durability} inside a transaction",
+            where=connection.engine.url.render_as_string(hide_password=True),
+            remedy="let the server, or the pooler before it, accept SET synchronous_commit",
+        )
 
 
 def is_reading(connection: Connection) -> bool:

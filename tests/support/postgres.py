@@ -46,7 +46,7 @@ class Cluster:
         self._bin = find_binaries()
 
     def make(self) -> None:
-        _give_away(self.folder.parent)
+        give_away(self.folder.parent)
         self._run("initdb", "-D", str(self.folder), "-U", "mailrun", "-A", "trust", "--no-sync", "-E", "UTF8")
         with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"listen_addresses = '{self.address}'\nport = {self.port}\n")
@@ -92,6 +92,28 @@ class Cluster:
         for name in names:
             self._psql(f"DELETE FROM {name}", url.rpartition("/")[2])  # noqa: S608 - our own tables
 
+    def configure(self, line: str) -> None:
+        """Change a setting that a reload takes over."""
+        with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+        self._run("pg_ctl", "-D", str(self.folder), "reload")
+
+    def require_password(self, password: str) -> None:
+        """Give the user `mailrun` a password, which everybody but the cluster's own tools needs from now on."""
+        self.change_password(password)
+        (self.folder / "pg_hba.conf").write_text(
+            "host postgres all samenet trust\nhost all all samenet scram-sha-256\n"
+        )
+        self._run("pg_ctl", "-D", str(self.folder), "reload")
+
+    def change_password(self, password: str) -> None:
+        self._psql(f"ALTER USER mailrun PASSWORD '{password}'")
+
+    def disconnect_all(self, url: str) -> None:
+        """End every connection to a database."""
+        name = url.rpartition("/")[2]
+        self._psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 - ours
+
     def make_database(self) -> str:
         """Make an empty database; returns its URL."""
         name = f"ledger_{uuid.uuid4().hex[:12]}"
@@ -106,18 +128,18 @@ class Cluster:
         self._run("psql", *at, "-q", "-v", "ON_ERROR_STOP=1", "-c", statement)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._prefix, *_as_other(), str(self._bin / program), *arguments]
+        command = [*self._prefix, *as_other(), str(self._bin / program), *arguments]
         done = subprocess.run(
             command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/"
         )
         assert done.returncode == 0, f"{program}: {done.stdout.decode()}"
 
 
-def _as_other() -> list[str]:
+def as_other() -> list[str]:
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
 
 
-def _give_away(folder: Path) -> None:
+def give_away(folder: Path) -> None:
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
 
