@@ -31,6 +31,7 @@ from engine.audience.suppressions import set_aside_suppressions
 from engine.audience.tables import Table, open_table, read_batches, reading_of, unite
 from engine.audience.text import is_compressed
 from engine.audience.types import ColumnTypes
+from engine.audience.written_forms import WrittenForms
 from engine.errors import DataError, nearest
 from engine.ledger.suppressions import Suppression
 from engine.store.folder import translate_os_errors
@@ -131,6 +132,8 @@ def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient:
     """
     reading = reading_of(audience, lenient=lenient, block_bytes=LARGE_BLOCK_BYTES if _is_large(sources) else None)
     tables = rename_columns([open_table(source, reading) for source in sources], audience.renames)
+    forms = WrittenForms(date_format=audience.date_format, decimal=audience.decimal)
+    tables = forms.read(tables, lenient=lenient)
     opened = Audience(tables, dict(unite(tables)), lenient)
     if audience.address not in opened.columns:
         raise _no_address_column(audience.address, opened)

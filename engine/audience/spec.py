@@ -3,11 +3,13 @@
 import codecs
 import re
 import unicodedata
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+from engine.audience.date_formats import read_date_format
 from engine.audience.header_names import clean_name
 
 _CONDITION_PARTS = re.compile(r"""'(?:[^']|'')*'?|"[^"]+"|"|[^'"]+""")
@@ -69,7 +71,12 @@ def _as_tuple(value: object) -> object:
 
 
 def _as_columns(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError(
+            "neither a list of names nor a table of renames", 'write text in quotes: first_name = "First name"'
+        )
+    return value if isinstance(value, dict) else tuple(items)
 
 
 def _clean_condition(where: str) -> str:
@@ -84,6 +91,28 @@ def _clean_part(part: str) -> str:
 # A column's name as people see it.
 SeenName = Annotated[str, AfterValidator(clean_name)]
 SeenNames = Annotated[tuple[SeenName, ...], Strict(strict=False)]
+
+
+def _check_date_format(value: object) -> object:
+    return _for_columns(value, read_date_format, "a format of dates", 'write it such as "dd.mm.yyyy"')
+
+
+def _check_decimal(value: object) -> object:
+    return _for_columns(value, lambda _: None, "a mark", 'write "," or "."', marks=(",", "."))
+
+
+def _for_columns(
+    value: object, check: Callable[[str], object], what: str, remedy: str, *, marks: tuple[str, ...] = ()
+) -> object:
+    """A setting for all columns, or a table of columns and settings."""
+    table = value if isinstance(value, dict) else {"": value}
+    for setting in table.values():
+        if not isinstance(setting, str) or (marks and setting not in marks):
+            raise ValueError(f"neither {what} nor a table of them for columns", remedy)
+        check(setting)
+    return {clean_name(column): setting for column, setting in table.items()} if isinstance(value, dict) else value
+
+
 # One place, or several.
 Places = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -129,6 +158,12 @@ class AudienceSpec(Section):
         default=(), description="where has_header = false the columns' names; else a table, name -> name in the file"
     )
     sheet: str | None = Field(default=None, description="sheet of a workbook; the first visible one unless named")
+    date_format: Annotated[str | dict[str, str], BeforeValidator(_check_date_format)] | None = Field(
+        default=None, description='how text columns write dates: "dd.mm.yyyy"; or a table, column -> format'
+    )
+    decimal: Annotated[str | dict[str, str], BeforeValidator(_check_decimal)] | None = Field(
+        default=None, description='mark before the decimals in text columns: ","; or a table, column -> mark'
+    )
     dedupe: Annotated[Dedupe, Strict(strict=False)] = Field(
         default=Dedupe.ADDRESS, description='when two addresses are the same: "address" or "provider"'
     )

@@ -1,0 +1,36 @@
+"""Formats of dates as people write them: dd.mm.yyyy."""
+
+import re
+
+# The longest first, for yyyy is not twice yy; mm is months, and minutes after an hour.
+_LETTERS = (
+    ("yyyy", "%Y"), ("yy", "%y"), ("mmmm", "%B"), ("mmm", "%b"), ("mm", "%m"), ("m", "%m"), ("dd", "%d"), ("d", "%d"),
+    ("hh", "%H"), ("h", "%H"), ("ss", "%S"), ("am/pm", "%p"),
+)  # fmt: skip
+_TOKEN = re.compile("|".join(letters for letters, _ in _LETTERS) + r"|[^a-z]|(.)", re.IGNORECASE)
+
+
+def read_date_format(text: str) -> str:
+    """Return the format as strptime has it: from letters, such as dd.mm.yyyy, or as it is where it has a %.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> read_date_format("dd.mm.yyyy"), read_date_format("M/D/YY hh:mm AM/PM"), read_date_format("%d %b %Y")
+    ('%d.%m.%Y', '%m/%d/%y %I:%M %p', '%d %b %Y')
+    """
+    told = text if "%" in text else _read_letters(text)
+    if not all(re.search(part, told) for part in ("%[Yy]", "%[mbBh]", "%-?[de]")):
+        raise ValueError("not a day, a month and a year", 'write it such as "dd.mm.yyyy"')
+    return told
+
+
+def _read_letters(text: str) -> str:
+    parts: list[str] = []
+    for found in _TOKEN.finditer(text):
+        if found[1]:
+            raise ValueError(f"the letter {found[1]}, which means nothing", 'write it such as "dd.mm.yyyy hh:mm"')
+        part = dict(_LETTERS).get(found[0].lower(), found[0])
+        is_minutes = part == "%m" and parts[-2:-1] == ["%H"]
+        parts.append("%M" if is_minutes else part)
+    return "".join("%I" if part == "%H" and "%p" in parts else part for part in parts)
