@@ -133,7 +133,7 @@ def _unused(content: Content, columns: Collection[str], used: frozenset[str] | N
             if name not in used and name in columns:
                 what = f"[audience] {key} names {name}, which no template reads"
                 yield Finding(Severity.WARNING, "unused_name", what, "use it, or remove it", _toml(content.campaign))
-    known = used | {spec.address, *spec.required, *spec.defaults}
+    known = used | {spec.address, content.campaign.spec.window.column, *spec.required, *spec.defaults}
     if rest := [name for name in columns if name not in known]:
         yield Finding(
             Severity.NOTE, "unused_columns", f"no template reads {', '.join(rest)}", "nothing needs to be done"

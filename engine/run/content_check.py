@@ -8,6 +8,7 @@ from engine.campaign.spec import Campaign
 from engine.campaign.templates import compile_content
 from engine.delivery.guard import FEWEST_LOSSES
 from engine.errors import DataError
+from engine.run.column_check import check_columns
 from engine.run.manifest import Manifest
 from engine.run.rendering import LeaseRenderer, Rendered, RenderJob
 
@@ -15,7 +16,7 @@ SAMPLE_ROWS = 500  # the plan's order is a fair sample
 
 
 def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> Findings:
-    """Hold the templates' names against the plan.
+    """Hold the templates' names against the plan, and look at the values that they and sending need.
 
     Args:
         campaign: as it is checked.
@@ -23,7 +24,10 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
         manifest: of the plan.
         available: the audience's columns.
     """
-    return lint_templates(compile_content(campaign), available, count_nulls(folder / "plan", manifest.columns))
+    content = compile_content(campaign)
+    findings = lint_templates(content, available, count_nulls(folder / "plan", manifest.columns))
+    findings.merge(check_columns(content, folder, manifest.columns))
+    return findings
 
 
 def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:

@@ -206,7 +206,8 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
         sample, max_failure_rate=campaign.spec.guard.max_failure_rate, where=str(campaign.folder)
     )
     for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
-        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy)
+        told = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
+        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **told)
 
 
 def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, recipients: int) -> Forecast:
