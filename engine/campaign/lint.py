@@ -13,6 +13,7 @@ from engine.campaign.message import Envelope, Message
 from engine.campaign.render import SES_PLACEHOLDER
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import Content, place_of
+from engine.campaign.visible import LinkLook
 
 LONG_SUBJECT = 78  # characters; RFC 5322 2.1.1's line, and more than any list of messages shows
 GMAIL_CLIPS_BYTES = 102 * 1024
@@ -199,6 +200,7 @@ class MessageLint:
         self._attached_bytes = int(sum(len(one.content) for one in envelope.attachments) * _BASE64_GROWTH)
         self._right: set[str] = set()  # tags without fault
         self._seen: set[str | None] = set()  # languages
+        self._look = LinkLook()
         self.cids: set[str] = set()
 
     def check(self, message: Message) -> bool:
@@ -267,6 +269,8 @@ class MessageLint:
         in_text = link in (message.text or "")
         if not (in_text if message.html is None else link in message.html or escape(link) in message.html):
             yield _NO_WAY_OUT
+        elif message.html is not None and not self._look.is_seen(message.html, link):
+            yield _HIDDEN_WAY_OUT
         elif message.text is not None and not in_text:
             yield _NO_WAY_OUT_IN_TEXT
         if link == SES_PLACEHOLDER:
@@ -352,6 +356,13 @@ _NO_WAY_OUT = Finding(
     "no_unsubscribe_link",
     "there is no unsubscribe link to be seen in a marketing message",
     'write <a href="{{ unsubscribe_url }}">Unsubscribe</a>',
+    "html",
+)
+_HIDDEN_WAY_OUT = Finding(
+    Severity.ERROR,
+    "no_unsubscribe_link",
+    "nobody sees the unsubscribe link: it is in a comment, hidden, empty, without size, or of the colour behind it",
+    'show <a href="{{ unsubscribe_url }}">Unsubscribe</a> to everybody',
     "html",
 )
 _NO_WAY_OUT_IN_TEXT = Finding(
