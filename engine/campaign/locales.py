@@ -49,9 +49,7 @@ def read_locales(text: str) -> tuple[Tag, ...]:
     for part in text[:_LONGEST].replace(":", ",").split(",")[:_MOST_PREFERENCES]:
         name, _, weight = (piece.strip() for piece in part.partition(";"))
         found = _WEIGHT.fullmatch(weight.replace(" ", "")) if weight else None
-        if weight and found is None:
-            return ()
-        share = float(found[1]) if found else 1.0
+        share = float(found[1]) if found else 0.0 if weight else 1.0
         tag = _read_tag(name)
         if tag is not None and share > 0 and parse_locale(str(tag)) is not None:
             weighted.append((share, tag))

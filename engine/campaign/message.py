@@ -1,11 +1,11 @@
 """One message, and what is the same in all messages of a campaign."""
 
-import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from engine.campaign.file_types import find_content_type
 from engine.campaign.files import resolve_file
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.spec import Campaign, UnsubscribeSpec
@@ -19,9 +19,7 @@ _REFUSED = (
     "vps vsmacros vss vst vsw vxd ws wsc wsf wsh xnk"
 )
 _REFUSED_EXTENSIONS = frozenset(_REFUSED.split())
-_TYPES = mimetypes.MimeTypes()  # its own table, not the machine's, so that a campaign is the same everywhere
 _LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes, after base64: https://docs.aws.amazon.com/ses/latest/dg/quotas.html
-_LONGEST_CONTENT_TYPE = 78  # SESv2 Attachment.ContentType
 
 
 class Message(NamedTuple):
@@ -50,7 +48,10 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with every message; an image inside it where it has a content id (RFC 2392)."""
+    """A file that goes with every message; an image inside it where it has a content id (RFC 2392).
+
+    `content_type` has its parameters, such as `text/calendar; charset=utf-8; method=PUBLISH`; 78 characters at most.
+    """
 
     name: str
     content_type: str
@@ -141,7 +142,5 @@ def _read_attachment(folder: Path, path: str) -> Attachment:
     extension = PurePosixPath(path).suffix.removeprefix(".").lower()
     if extension in _REFUSED_EXTENSIONS:
         raise DataError(f"SES refuses attachments of the kind .{extension}", where=str(file), remedy="link to the file")
-    guessed, compression = _TYPES.guess_type(name)
-    fits = guessed is not None and compression is None and len(guessed) <= _LONGEST_CONTENT_TYPE
-    content_type = guessed if guessed and fits else "application/octet-stream"
-    return Attachment(name=name, content_type=content_type, content=file.read_bytes())
+    content = file.read_bytes()
+    return Attachment(name=name, content_type=find_content_type(name, content), content=content)

@@ -145,9 +145,16 @@ def _write_header(name: str, value: str) -> bytes:
 def _write_file(one: Attachment) -> bytes:
     """Write a file's part: once per campaign, so that the library may take its time over its headers."""
     part = MIMEPart(policy=SMTP)
-    kind, _, subtype = one.content_type.partition("/")
-    disposition = "inline" if one.content_id else "attachment"
-    part.set_content(b"", maintype=kind, subtype=subtype, filename=one.name, disposition=disposition)
+    content_type, *parameters = one.content_type.split("; ")
+    kind, _, subtype = content_type.partition("/")
+    part.set_content(
+        b"",
+        maintype=kind,
+        subtype=subtype,
+        filename=one.name,
+        disposition="inline" if one.content_id else "attachment",
+        params=dict(parameter.split("=", 1) for parameter in parameters),
+    )
     if one.content_id:
         part["Content-ID"] = f"<{one.content_id}>"
     del part["MIME-Version"]

@@ -12,6 +12,7 @@ from babel import Locale
 from jinja2 import Template, TemplateError, TemplateNotFound
 from jinja2.runtime import Context
 
+from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, NOT_IN_HEADERS, encode_header
 from engine.campaign.html_text import derive_text, tidy_text
 from engine.campaign.locales import choose_language, parse_locale, read_locales
 from engine.campaign.localisation import is_right_to_left
@@ -28,15 +29,11 @@ from engine.errors import ConfigurationError
 
 LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
-_LONGEST_VALUE = 995  # SESv2 MessageHeader.Value
-_LONGEST_HEADER = 996  # SESv2: name and value together
-_ROOM = min(_LONGEST_VALUE, _LONGEST_HEADER - len("List-Unsubscribe"))
+_ROOM = min(LONGEST_VALUE, LONGEST_HEADER - len("List-Unsubscribe"))
 LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs
 SES_PLACEHOLDER = "{{amazonSESUnsubscribeUrl}}"
 _MOST_CHOICES = 1000  # locales whose variant is remembered; there are some 800
 _PIECES = 4096  # pieces of output between two looks at the size
-# Control characters, line and paragraph separators, marks that override the direction of what follows, lone surrogates.
-_NOT_IN_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ONE_CLICK = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")  # RFC 8058
 
 
@@ -118,6 +115,8 @@ class Renderer:
         self._watchdog = Watchdog(LONGEST_SECONDS)
         self._ways_out = _make_ways_out(campaign, signer)
         self._tags = (("mailrun-campaign", campaign.name), ("mailrun-key", run_key))
+        self._own_tags = campaign.spec.delivery.message_tags
+        self._headers = _Headers(content)
         self._languages = {language: _Campaign(campaign, language) for language in content.variants}
         self._shared = {
             **content.variants[None].subject.globals,
@@ -158,7 +157,7 @@ class Renderer:
         return choice
 
     def _make(self, parts: "_Parts", recipient: Mapping[str, Any], *, row: int, address: str, reader: str) -> Message:
-        if _NOT_IN_HEADERS.search(address):
+        if NOT_IN_HEADERS.search(address):
             raise RenderError("address", None, "the address has control characters")
         if self._zone_column is not None:
             _refuse_unknown_zone(self._zone_column, recipient.get(self._zone_column))
@@ -176,7 +175,8 @@ class Renderer:
             context.pop("unsubscribe_url", None)  # a column cannot pose as the way out
         subject = _checked_subject(parts.subject.render(context))
         html = parts.html.render(context) if parts.html else None
-        tags = (*self._tags, ("mailrun-row", str(row)))
+        headers += self._headers.render(context)
+        tags = (*self._tags, ("mailrun-row", str(row)), *self._own_tags)
         return Message(row, address, subject, html, parts.render_text(context, html), headers, tags, language)
 
 
@@ -218,6 +218,30 @@ class _Part:
             if size > LARGEST_PART:
                 break  # render names the fault
         return "".join(begun)
+
+
+class _Headers:
+    """Makes the campaign's own headers: those that are the same in all messages once."""
+
+    def __init__(self, content: Content) -> None:
+        given = content.campaign.spec.headers.items()
+        self._parts = {name: _Part(template) for name, template in content.headers.items()}
+        self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)
+
+    def render(self, context: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Return names and values; a header whose value comes out blank is left out."""
+        if not self._parts:
+            return self._fixed
+        made = []
+        for name, part in self._parts.items():
+            text = part.render(context, may_be_blank=True)
+            try:
+                value = encode_header(name, text)
+            except ValueError as error:
+                raise RenderError(part.name, None, f"it has {error.args[0]}") from None
+            if value:
+                made.append((name, value))
+        return (*self._fixed, *made)
 
 
 class _Parts:
@@ -313,7 +337,7 @@ def _refuse_unknown_zone(column: str, name: Any) -> None:
 
 
 def _checked_subject(subject: str) -> str:
-    if found := _NOT_IN_HEADERS.search(subject):
+    if found := NOT_IN_HEADERS.search(subject):
         raise RenderError(SUBJECT, None, f"it has a line break or control character (U+{ord(found[0]):04X})")
     if len(subject) > LONGEST_SUBJECT:
         raise RenderError(SUBJECT, None, f"it is longer than {LONGEST_SUBJECT} characters")

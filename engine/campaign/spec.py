@@ -9,9 +9,26 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
+from engine.campaign.headers import (
+    FEEDBACK_TAGS,
+    check_header_name,
+    check_header_value,
+    check_headers,
+    check_tag_name,
+    check_tag_value,
+    check_tags,
+)
 from engine.campaign.locales import read_locales
 from engine.campaign.localisation import DEFAULT_LOCALE
 from engine.campaign.mailbox import check_address, parse_mailbox
@@ -41,6 +58,10 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
         return text
 
     return AfterValidator(validate)
+
+
+def _as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
 def _check_content_path(path: str) -> None:
@@ -124,6 +145,10 @@ ClockText = Annotated[str, _checked(_check_time_of_day)]
 DomainText = Annotated[str, _checked(_check_domain)]
 ContentPath = Annotated[str, _checked(_check_content_path)]
 InlinePath = Annotated[str, _checked(_check_inline_path)]
+HeaderName = Annotated[str, _checked(check_header_name)]
+HeaderText = Annotated[str, _checked(check_header_value)]
+TagName = Annotated[str, _checked(check_tag_name)]
+TagText = Annotated[str, _checked(check_tag_value)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -191,6 +216,21 @@ class DeliverySpec(Section):
     max_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="recipients a second")
     in_doubt: Literal["hold", "resend"] = Field(default="hold", description="what to do with recipients in doubt")
     at_quota: Literal["pause", "wait"] = Field(default="pause", description="at the end of the 24-hour quota")
+
+    tags: dict[TagName, TagText] = Field(default_factory=dict, description="SES message tags, beside mailrun's own")
+    feedback_id: Annotated[
+        tuple[TagText, ...], Field(strict=False, max_length=len(FEEDBACK_TAGS)), BeforeValidator(_as_list)
+    ] = Field(default=(), description="first parts of the Feedback-ID header: one, or two")
+
+    @property
+    def message_tags(self) -> tuple[tuple[str, str], ...]:
+        """Names and values of the campaign's own tags; SES makes the Feedback-ID header of those of that name."""
+        return (*self.tags.items(), *zip(FEEDBACK_TAGS, self.feedback_id, strict=False))
+
+    @model_validator(mode="after")
+    def _has_few_tags(self) -> "DeliverySpec":
+        check_tags(self.tags, self.feedback_id)
+        return self
 
     @model_validator(mode="after")
     def _bulk_is_of_ses(self) -> "DeliverySpec":
@@ -288,12 +328,19 @@ class CampaignSpec(Section):
     cap: CapSpec | None = Field(default=None, description="how many messages anybody gets in some days")
     content: ContentSpec
     unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
+    headers: dict[HeaderName, HeaderText] = Field(default_factory=dict, description="header -> template of its value")
     delivery: DeliverySpec = DeliverySpec()
     window: WindowSpec = WindowSpec()
     domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="caps of receiver domains")
     warmup: WarmupSpec | None = Field(default=None, description="daily caps of a new domain or IP address")
     guard: GuardSpec = GuardSpec()
     canary: CanarySpec | None = Field(default=None, description="the first part goes out, and is waited for")
+
+    @field_validator("headers")
+    @classmethod
+    def _are_few_headers(cls, headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        check_headers(headers, unsubscribes=info.data.get("unsubscribe") is not None)
+        return headers
 
     @property
     def signs_links(self) -> bool:

@@ -10,6 +10,7 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
 from engine.campaign.column_names import find_near_column, hides_column, suggest_column, write_column
 from engine.campaign.files import list_files, resolve_file, search_path
+from engine.campaign.headers import is_template
 from engine.campaign.html_text import derive_text_template
 from engine.campaign.locales import parse_locale
 from engine.campaign.localisation import Formats, normalise_tag
@@ -24,6 +25,7 @@ from engine.errors import DataError
 
 SUBJECT = "subject"
 LOCALE = "locale"
+_HEADER = "[headers] "  # before a header's name: how its template is called
 COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large ones take one
 # What stands in campaign.toml, not in a file of its own.
 _KEYS = {SUBJECT: ("subject",), PREHEADER: ("content", "preheader"), LOCALE: ("content", "locale")}
@@ -59,6 +61,7 @@ class Content:
         uses: the names that the templates read, in all languages.
         all_columns: they use more than can be listed beforehand.
         formats: how dates and numbers are written; the renderer sets the locale.
+        headers: the campaign's own headers whose values are templates.
         missing: language -> parts that it has no template for, so that the default's stands in.
         never_chosen: templates of languages, where no column tells the recipient's.
     """
@@ -68,6 +71,7 @@ class Content:
     uses: tuple[NameUse, ...]
     all_columns: bool
     formats: Formats
+    headers: Mapping[str, Template]
     missing: Mapping[str, tuple[str, ...]]
     never_chosen: tuple[str, ...] = ()
 
@@ -97,7 +101,8 @@ def compile_content(campaign: Campaign) -> Content:
     files = _find_variants(campaign)
     with _reported(campaign), Watchdog(COMPILE_SECONDS):
         compiled = [_Compilation(campaign, language, formats, files).compile() for language in _languages(files)]
-    names = [found for _, of_variant in compiled for found in of_variant]
+        headers, of_headers = _compile_headers(campaign, formats)
+    names = [*of_headers, *(found for _, of_variant in compiled for found in of_variant)]
     uses = [use for found in names for use in found.uses]
     if campaign.spec.content.locale is not None:
         uses.append(NameUse(campaign.spec.content.locale, LOCALE, 1, guarded=True))
@@ -107,6 +112,7 @@ def compile_content(campaign: Campaign) -> Content:
         uses=tuple(dict.fromkeys(uses)),
         all_columns=any(found.all_columns for found in names),
         formats=formats,
+        headers=headers,
         missing=_find_missing(files),
         never_chosen=_find_never_chosen(campaign),
     )
@@ -214,6 +220,19 @@ class _Compilation:
         return _compile(plain, name)
 
 
+def _compile_headers(campaign: Campaign, formats: Formats) -> tuple[dict[str, Template], list[Names]]:
+    """Compile the campaign's own headers whose values have something to fill in."""
+    plain = TemplateEnvironment(campaign.folder, autoescape=False, formats=formats)
+    headers, names = {}, []
+    for header, source in campaign.spec.headers.items():
+        if is_template(source):
+            name = f"{_HEADER}{header}"
+            plain.put(name, Prepared(source))
+            names.append(scan_names(plain, name, source))
+            headers[header] = _compile(plain, name)
+    return headers, names
+
+
 def check_names(content: Content, columns: Collection[str]) -> None:
     """Check that every name that the templates read is a column or the engine's.
 
@@ -269,6 +288,8 @@ def _read_source(campaign: Campaign, template: str) -> str:
         return campaign.spec.subject
     if template == PREHEADER:
         return campaign.spec.content.preheader or ""
+    if template.startswith(_HEADER):
+        return campaign.spec.headers.get(template.removeprefix(_HEADER), "")
     file = resolve_file(campaign.folder, template)
     return "" if file is None else file.read_bytes().decode("utf-8-sig", errors="replace")
 
@@ -310,6 +331,8 @@ def _missing(campaign: Campaign, name: str) -> DataError:
 def place_of(campaign: Campaign, use: NameUse) -> str:
     """Return file and line of a name; the subject, for one, stands in campaign.toml."""
     key = _KEYS.get(use.template)
+    if use.template.startswith(_HEADER):
+        key = ("headers", use.template.removeprefix(_HEADER))
     if key is None:
         file = resolve_file(campaign.folder, use.template) or campaign.folder / use.template
         return f"{file}:{use.line}"

@@ -15,13 +15,13 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from engine.campaign.localisation import choose_language, is_right_to_left, normalise_tag
+from engine.campaign.locales import choose_language, read_locales
+from engine.campaign.localisation import is_right_to_left
 from engine.errors import ConfigurationError, docs_page
 
 ONE_CLICK = "List-Unsubscribe", "One-Click"  # RFC 8058: name and value of the form
 UNDO = "undo", "1"
 _FOLDER = Path(__file__).parent / "pages"
-_MOST_LANGUAGES = 20  # of Accept-Language; more are not read
 
 
 class PageKind(StrEnum):
@@ -122,27 +122,7 @@ def choose_page_language(accept: str, available: Mapping[str, object]) -> str:
     >>> choose_page_language("da, de-AT;q=0.8, fr;q=0.9", {"en": 0, "de": 0, "fr": 0})
     'fr'
     """
-    weighted: list[tuple[float, str]] = []
-    for part in accept.split(",")[:_MOST_LANGUAGES]:
-        name, _, parameter = part.partition(";")
-        tag = normalise_tag(name)
-        weight = _weigh(parameter)
-        if tag is not None and weight > 0:
-            weighted.append((weight, tag))
-    for _, tag in sorted(weighted, key=lambda pair: -pair[0]):
-        if chosen := choose_language(tag, available):
-            return chosen
-    return "en"
-
-
-def _weigh(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    if not name:
-        return 1.0
-    try:
-        return min(float(value), 1.0) if name.strip().lower() == "q" else 0.0
-    except ValueError:
-        return 0.0
+    return choose_language(read_locales(accept), available) or "en"
 
 
 def _make_form(name: str, value: str, label: str, style: str = "") -> Markup:

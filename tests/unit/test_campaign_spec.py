@@ -120,7 +120,7 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key() -> None:
     error = refusal(source)
     assert error.what == "unknown key max_rat"
     assert error.where == f"{FILE}:{line_of(source, 'max_rat ')} [delivery] max_rat"
-    assert error.remedy.startswith("did you mean max_rate? There are: at_quota, call, configuration_set, in_doubt,")
+    assert error.remedy.startswith("did you mean max_rate? There are: at_quota, call, configuration_set, feedback_id,")
 
 
 def test_an_unknown_table_is_named_with_the_nearest_table() -> None:

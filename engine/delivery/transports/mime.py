@@ -4,20 +4,23 @@ import uuid
 from email import message_from_bytes, policy
 from email.utils import format_datetime
 
+from engine.campaign.headers import FEEDBACK_TAGS, OWN_TAGS
 from engine.campaign.message import Message
 from engine.clock import Clock
 
 
 def make_identity(message: Message, sender_address: str, clock: Clock) -> tuple[tuple[str, str], ...]:
-    """Make Date and Message-ID, which SES sets itself and nobody else does (RFC 5322 3.6).
+    """Make Date and Message-ID, which SES sets itself and nobody else does (RFC 5322 3.6), and Feedback-ID as it does.
 
     The id is the same for every attempt at a recipient, so that a receiver can tell a second copy.
     """
     tags = dict(message.tags)
-    known = [tags[tag] for tag in ("mailrun-campaign", "mailrun-key", "mailrun-row") if tag in tags]
+    known = [tags[tag] for tag in OWN_TAGS if tag in tags]
     name = ".".join(known) if "mailrun-row" in tags else uuid.uuid4().hex  # a proof is of no run
     domain = sender_address.rpartition("@")[2]
-    return ("Date", format_datetime(clock.now())), ("Message-ID", f"<{name}@{domain}>")
+    identity = ("Date", format_datetime(clock.now())), ("Message-ID", f"<{name}@{domain}>")
+    feedback = [tags[tag] for tag in FEEDBACK_TAGS if tag in tags]
+    return (*identity, ("Feedback-ID", ":".join((*feedback, domain)))) if feedback else identity
 
 
 def to_seven_bit(data: bytes) -> bytes:

@@ -102,7 +102,7 @@ class SesTransport:
         if not self._bulk:
             return Item(message.row, message, self._documents.write_single(message))
         data = write_data(message)
-        why = self._find_obstacle(data)
+        why = self._find_obstacle(message, data)
         if not why:
             entry = self._documents.write_entry(message, data)
             if len(entry) <= self.most_bytes:
@@ -113,14 +113,15 @@ class SesTransport:
             log.warning("delivery.single", row=message.row, note=f"sent by a call of its own: {why}; said once")
         return Item(message.row, message, self._documents.write_single(message))
 
-    def _find_obstacle(self, data: bytes) -> str:
+    def _find_obstacle(self, message: Message, data: bytes) -> str:
         if self._documents.bulk_obstacle:
             return self._documents.bulk_obstacle
         if self.most_bytes < 0:
             return "its attachments are too large for a bulk call"
         if len(data) > LONGEST_DATA:
             return "it is too large for a bulk call"
-        return "" if fits_bulk(data) else "its content has {{ in it, which a bulk call might not carry as it is"
+        fits = fits_bulk(data) and not any("{{" in value for _, value in message.headers)
+        return "" if fits else "its content has {{ in it, which a bulk call might not carry as it is"
 
     async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
         """Hand over the messages of one call; see Transport.send."""

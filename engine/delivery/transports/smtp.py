@@ -30,6 +30,7 @@ IDLE_SECONDS = 8.0  # SES closes idle connections after 10 s
 MOST_CONNECTIONS = 32
 MORE_AFTER_SECONDS = 60.0  # a server that refused one more connection is asked for one again after that
 
+_LONG_TAGS = 900  # characters of all tags
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 # SES: "Ok 0100…"; Postfix: "2.0.0 Ok: queued as 4XyZ…"; others say what they like.
 _QUEUED_AS = re.compile(r"(?:ok:?(?: queued as)?|queued as|id=) *(?P<id>[A-Za-z0-9][\w.@+-]{4,})", re.IGNORECASE)
@@ -262,7 +263,9 @@ def read_message_id(text: str) -> str:
 
 def _make_ses_headers(message: Message, envelope: Envelope) -> tuple[tuple[str, str], ...]:
     """SES takes these off before it sends: developer guide, "Specifying a configuration set", X-SES headers."""
-    headers = [("X-SES-MESSAGE-TAGS", ", ".join(f"{name}={value}" for name, value in message.tags))]
+    tags = [f"{name}={value}" for name, value in message.tags]
+    separator = ", " if sum(map(len, tags)) < _LONG_TAGS else ",\r\n "  # RFC 5322 2.1.1: a line has 998 at most
+    headers = [("X-SES-MESSAGE-TAGS", separator.join(tags))]
     if envelope.configuration_set is not None:
         headers.append(("X-SES-CONFIGURATION-SET", envelope.configuration_set))
     return tuple(headers)
