@@ -20,6 +20,7 @@ from engine.campaign.time_zones import find_zone
 DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _MOST_REMEMBERED = 8192  # values as they were written: dates and small numbers repeat
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::\d\d)?")
 _LENGTHS = ("short", "medium", "long", "full")
 
 
@@ -39,6 +40,28 @@ def is_right_to_left(tag: str | None) -> bool:
     return locale is not None and locale.character_order == "right-to-left"
 
 
+class UnreadableTextError(ValueError):
+    """A column has text that is no date or no number; without the text, so that a million of them are told once."""
+
+
+class _UnreadableError(ValueError):
+    """A text is no date or no number.
+
+    Args:
+        what: what happened, with the text.
+        words: what the text is not, without it.
+    """
+
+    def __init__(self, what: str, words: str) -> None:
+        super().__init__(what)
+        self.words = words
+
+
+_NO_DATE = 'not a date such as 2026-11-24; say how it is written with date_format = "dd.mm.yyyy" in [audience]'
+_NO_TIME = "not a time such as 09:30 or 2026-11-24T09:30:00Z"
+_NO_NUMBER = 'not a number such as 1234.5; say how it is written with decimal = "," in [audience]'
+
+
 class Formats:
     """Filters that write dates, numbers and currency as the recipient's locale does, or the one given as `locale`.
 
@@ -46,11 +69,13 @@ class Formats:
 
     Attributes:
         locale: of the recipient whose message is being made.
+        columns: of that recipient.
     """
 
     def __init__(self, default: str = DEFAULT_LOCALE) -> None:
         self.default = parse_locale(default) or Locale(DEFAULT_LOCALE)
         self.locale = self.default
+        self.columns: Mapping[str, Any] = {}
         self._remembered = lru_cache(maxsize=_MOST_REMEMBERED, typed=True)(self._format)
 
     def filters(self) -> Mapping[str, Callable[..., Any]]:
@@ -60,7 +85,13 @@ class Formats:
     def _make_filter(self, method: str) -> Callable[..., str]:
         @pass_context  # keeps Jinja from working it out when it compiles: no recipient's locale is known then
         def filtered(_: Context, *arguments: Any, **named: Any) -> str:
-            return self._remembered(method, self.locale, *arguments, **named)
+            try:
+                return self._remembered(method, self.locale, *arguments, **named)
+            except _UnreadableError as error:
+                column = next((name for name, value in self.columns.items() if value is arguments[0]), None)
+                if column is None:
+                    raise ValueError(*error.args[:1]) from None
+                raise UnreadableTextError(f"{column} is {error.words}") from None
 
         return filtered
 
@@ -95,7 +126,7 @@ class Formats:
 
     def format_time(self, value: Any, form: str = "short", tz: str | None = None, locale: str | None = None) -> str:
         """`{{ starts_at|time }}`."""
-        moment = _as_datetime(_read_moment(value))
+        moment = _read_time(value)
         zone = _read_zone(tz) if tz else None
         return babel.dates.format_time(moment, form, tzinfo=zone, locale=self._choose(locale))
 
@@ -131,7 +162,21 @@ def _read_moment(value: Any) -> date | datetime:
     try:
         return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{_shorten(text)} is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z") from None
+        what = f"{_shorten(text)} is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"
+        raise _UnreadableError(what, _NO_DATE) from None
+
+
+def _read_time(value: Any) -> time | datetime:
+    """Read a time of day alone, as a workbook may have it, or that of a moment."""
+    if isinstance(value, time):
+        return value
+    text = str(value).strip()
+    if isinstance(value, str) and _TIME_OF_DAY.fullmatch(text):
+        try:
+            return time.fromisoformat(text)
+        except ValueError:
+            raise _UnreadableError(f"{_shorten(text)} is no time", _NO_TIME) from None
+    return _as_datetime(_read_moment(value))
 
 
 def _as_datetime(moment: date | datetime) -> datetime:
@@ -149,7 +194,7 @@ def _read_number(value: Any) -> Decimal:
     try:
         number = Decimal(str(value).strip())
     except InvalidOperation:
-        raise ValueError(f"{_shorten(str(value))} is no number") from None
+        raise _UnreadableError(f"{_shorten(str(value))} is no number", _NO_NUMBER) from None
     if not number.is_finite() or abs(number.adjusted()) > 100:
         raise ValueError(f"{_shorten(str(value))} is no number that can be written out")
     return number

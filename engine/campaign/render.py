@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, NOT_IN_HEADERS, encode_header
 from engine.campaign.html_text import derive_text, tidy_text
 from engine.campaign.locales import choose_language, parse_locale, read_locales
-from engine.campaign.localisation import is_right_to_left
+from engine.campaign.localisation import UnreadableTextError, is_right_to_left
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.message import Message
 from engine.campaign.printing import NullValueError, UnprintableError
@@ -136,6 +136,7 @@ class Renderer:
             RenderError: it cannot be made.
         """
         parts, self._formats.locale = self._choose(recipient)
+        self._formats.columns = recipient
         try:
             with self._watchdog:
                 return self._make(parts, recipient, row=row, address=address, reader=reader or address)
@@ -370,5 +371,5 @@ def locate_error(error: BaseException, template: Template) -> RenderError:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TemplateNotFound):
         return f"the template {error} is missing"
-    known = isinstance(error, TemplateError | NullValueError | UnprintableError)
+    known = isinstance(error, TemplateError | NullValueError | UnprintableError | UnreadableTextError)
     return (str(error) if known else f"{type(error).__name__}: {error}").rstrip(".: ")

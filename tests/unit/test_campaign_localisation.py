@@ -1,5 +1,7 @@
 """Languages: variants of templates, formats of dates and numbers, the way text runs."""
 
+import re
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,43 @@ def test_what_cannot_be_formatted_fails_its_message_with_the_reason(tmp_path: Pa
     with pytest.raises(RenderError) as caught:
         render(campaign, {"nothing": None})
     assert str(caught.value) == f"t.j2:1: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (
+            "{{ since|date }}",
+            'since is not a date such as 2026-11-24; say how .* date_format = "dd.mm.yyyy" in .audience',
+        ),
+        ('{{ recipient["since"]|datetime }}', "since is not a date such as 2026-11-24"),
+        ("{% import 'm.j2' as m %}{{ m.day(since) }}", "since is not a date such as 2026-11-24"),
+        ("{{ price|number }}", 'price is not a number such as 1234.5; say how .* decimal = "," in .audience'),
+        ("{{ price|currency('EUR') }}", "price is not a number such as 1234.5"),
+        ("{{ at|time }}", "at is not a time such as 09:30"),
+    ],
+)
+def test_values_that_cannot_be_formatted_are_told_once_for_their_column(
+    tmp_path: Path, template: str, reason: str
+) -> None:
+    files = {"t.j2": template, "m.j2": "{% macro day(x) %}{{ x|date }}{% endmacro %}"}
+    renderer = make_renderer(write_campaign(tmp_path, files, 'text = "t.j2"'))
+    told = set()
+    for row in (
+        {"since": "31/12/2024", "price": "1,5", "at": "25:00"},
+        {"since": "01/02/2024", "price": "2,5", "at": "99:99"},
+    ):
+        with pytest.raises(RenderError) as caught:
+            renderer.render(row, 1, "ann@example.com")
+        told.add(str(caught.value))
+    assert len(told) == 1
+    assert re.search(reason, told.pop())
+
+
+def test_a_time_of_day_is_written_as_the_locale_does(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"t.j2": "{{ at|time }}"}, 'text = "t.j2"\nlocale = "locale"')
+    for value in ("09:30:00", "09:30", time(9, 30), "2026-11-24 09:30:00"):
+        assert render(campaign, {"at": value, "locale": "de"}).text == "09:30"
 
 
 def test_the_locale_is_a_column_that_the_audience_must_have(tmp_path: Path) -> None:
