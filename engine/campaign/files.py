@@ -1,9 +1,25 @@
 """The files that make a campaign: its own folder, and what it shares with others."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 SHARED = "_shared"
+# What editors, office programs, file managers and synchronisation leave beside a file: copies, locks and notes.
+_LEFT_OVER = re.compile(
+    r"~\$.*|#.*#|.*~|.*\.(?:bak|orig|rej|swp|swo|swx|tmp|temp|part|crdownload|pyc|lock)|4913"
+    r"|.*___jb_(?:tmp|old)___|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|__pycache__|__macosx",
+    re.IGNORECASE,
+)
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a campaign can use a file: not one with a dot name, a backup, or what programs leave behind.
+
+    >>> [is_part(name) for name in ("body.html.j2", "img/logo.png", "..data/body.html.j2", "body.html.j2~")]
+    [True, True, False, False]
+    """
+    return not any(part.startswith(".") or _LEFT_OVER.fullmatch(part) for part in PurePosixPath(name).parts)
 
 
 def resolve_file(folder: Path, name: str) -> Path | None:
@@ -20,7 +36,7 @@ def resolve_file(folder: Path, name: str) -> Path | None:
         None where there is no such file, or a link leads out of these folders.
     """
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
+    if path.is_absolute() or not path.parts or not is_part(name):
         return None
     own = folder / path
     if own.is_file():
@@ -40,16 +56,30 @@ def search_path(folder: Path) -> tuple[Path, ...]:
 def list_files(folder: Path) -> dict[str, Path]:
     """List everything that has to be frozen for a campaign to be rendered again: name in the copy -> file now.
 
+    Links to folders are followed where they stay inside: a Kubernetes volume is made of them.
+
     Of `_shared` beside the campaign, the files that the campaign does not have under the same name.
     """
-    files = {str(path.relative_to(folder)): path for path in _walk(folder)}
+    files = dict(_walk(folder))
     shared = folder.parent / SHARED
     if folder.name != SHARED:
-        for path in _walk(shared):
-            files.setdefault(str(SHARED / path.relative_to(shared)), path)
+        for name, path in _walk(shared):
+            files.setdefault(f"{SHARED}/{name}", path)
     return dict(sorted(files.items()))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
+def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files that are part of a campaign: name below the folder, and path."""
+    root, waiting = folder.resolve(), [(folder, frozenset[Path]())]
+    while waiting:
+        place, around = waiting.pop()
+        inside = around | {place.resolve()}
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            name = path.relative_to(folder).as_posix()
+            if not is_part(name):
+                continue
+            is_inside = path.resolve().is_relative_to(root)
+            if path.is_file() and (is_inside or name == "campaign.toml"):
+                yield name, path
+            elif path.is_dir() and is_inside and path.resolve() not in inside:
+                waiting.append((path, inside))

@@ -19,7 +19,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from engine.campaign import limits
-from engine.campaign.files import resolve_file, search_path
+from engine.campaign.files import list_files, resolve_file
 from engine.campaign.localisation import FILTERS, Formats
 from engine.campaign.printing import (
     UndefinedName,
@@ -232,10 +232,7 @@ class _CampaignLoader(BaseLoader):
         return source.replace("\r\n", "\n").replace("\r", "\n"), template, None
 
     def list_templates(self) -> list[str]:
-        folder, shared = search_path(self.folder)
-        own = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-        common = [str(path.relative_to(shared.parent)) for path in shared.rglob("*") if path.is_file()]
-        return sorted({*own, *common, *self.prepared})
+        return sorted({*list_files(self.folder), *self.prepared})
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
+from engine.campaign.files import is_part
 from engine.campaign.headers import (
     FEEDBACK_TAGS,
     check_header_name,
@@ -68,6 +69,11 @@ def _check_content_path(path: str) -> None:
     pure = PurePosixPath(path)
     if not path or "\\" in path or pure.is_absolute() or ".." in pure.parts or not path.isprintable():
         raise ValueError("no path inside the campaign folder", "name a file of the campaign folder")
+    if not is_part(path):
+        raise ValueError(
+            "a name of hidden, backup or lock files, which are not part of a campaign",
+            "rename the file, or name another",
+        )
 
 
 def _check_inline_path(path: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
 from engine.campaign.column_names import find_near_column, hides_column, suggest_column, write_column
-from engine.campaign.files import list_files, resolve_file, search_path
+from engine.campaign.files import is_part, list_files, resolve_file, search_path
 from engine.campaign.headers import is_template
 from engine.campaign.html_text import derive_text_template
 from engine.campaign.locales import parse_locale
@@ -318,13 +318,14 @@ def _reported(campaign: Campaign) -> Iterator[None]:
 
 def _missing(campaign: Campaign, name: str) -> DataError:
     own, shared = search_path(campaign.folder)
-    files = sorted(path.name for path in own.iterdir() if path.name != "campaign.toml")
+    files = sorted(name for name in list_files(campaign.folder) if name != "campaign.toml")
     there = ", ".join(files) if files else "nothing but campaign.toml"
     looked = f" (looked for in {own} and, as _shared/…, in {shared})" if "/" in name else ""
+    todo = "create it" if is_part(name) else "rename it: hidden, backup and lock files are not part of a campaign"
     return DataError(
         f"the template {name} is missing{looked}",
         where=str(campaign.folder / name),
-        remedy=f"create it, or name another file; in the folder: {there}",
+        remedy=f"{todo}, or name another file; in the folder: {there}",
     )
 
 

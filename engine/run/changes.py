@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from engine.campaign.files import is_part
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign
 from engine.store.folder import Store, digest_file
@@ -39,7 +40,8 @@ def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
 
 
 def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:
-    now, then = digest_campaign(folder), manifest.campaign_files
+    # Runs of earlier versions also froze files that are not part of a campaign.
+    now, then = digest_campaign(folder), {file: kept for file, kept in manifest.campaign_files.items() if is_part(file)}
     name = manifest.campaign_from
     changed = [f"{name}/{file} was changed" for file in then if file in now and now[file] != then[file]]
     gone = [f"{name}/{file} was removed" for file in then if file not in now]
