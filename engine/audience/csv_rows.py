@@ -101,6 +101,9 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
     if other := _OTHER_LINE_ENDS.findall(text):
         what = f"the header has a line separator (U+{ord(other[0]):04X}) that no CSV file uses"
         raise DataError(what, where=where, remedy="write the file with LF or CR LF at the end of each line")
+    if any("\n" in cell and "@" in cell for cell in names):
+        what = "the header has a field of several lines with an address in it: a quote is not closed where it should be"
+        raise DataError(what, where=where, remedy="close its quotes")
     if not has_header:
         return name_columns(len(names), columns, delimiter, skipped, where)
     return read_header(names, delimiter, skipped + lines)

@@ -16,6 +16,12 @@ _ROW_END = (b"</row>", b":row>")
 _ROW_OR_CELL = re.compile(
     rb"<(?:\w+:)?(?:row\b(?P<row>[^>]*)>|c\b(?P<cell>[^>]*?)(?:/>|>(?P<inside>.*?)</(?:\w+:)?c>))", re.DOTALL
 )
+_ROW = re.compile(rb"<(?:\w+:)?row\b([^>]*)>")
+_REFERENCES = re.compile(rb'<(?:\w+:)?row\b[^>]*\br="\d+"[^>]*>\s*<(?:\w+:)?c\b[^>]*\br="[A-Z]+\d+"')
+# A cell with a formula and without a value, or with an empty text.
+_UNSAVED = re.compile(
+    rb"<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
 _FIRST_CELL = re.compile(
     rb'<(?:\w+:)?row\b[^>]*>\s*(?:<(?:\w+:)?c\b[^>]*/>\s*)*<(?:\w+:)?c\b[^>]*?\br="([A-Z]+)\d+"[^>]*>'
 )
@@ -88,12 +94,29 @@ def _has_end(text: bytes) -> bool:
     return any(mark in text for mark in _ROW_END)
 
 
+def _has_references(chunk: bytes) -> bool:
+    """Whether its rows and cells say where they are; else they have to be counted."""
+    return _REFERENCES.search(chunk) is not None
+
+
+def _find_styles(padding: dict[bytes, str]) -> re.Pattern[bytes] | None:
+    """What finds numbers of some styles: style, column, row, value."""
+    if not padding:
+        return None
+    styles = b"|".join(padding)
+    return re.compile(
+        rb'<(?:\w+:)?c\b(?=[^>]*\bs="(' + styles + rb')")(?=[^>]*\br="([A-Z]+)(\d+)")(?![^>]*\bt="(?!n"))[^>]*>'
+        rb"\s*<(?:\w+:)?v\b[^>]*>([^<]+)<"
+    )
+
+
 class _SheetReader:
-    """Reads a sheet's XML chunk by chunk, and of each chunk only as much as there can be something to say about."""
+    """Reads a sheet's XML chunk by chunk."""
 
     def __init__(self, padding: dict[bytes, str]) -> None:
         self.marks = SheetMarks()
         self._padding = padding
+        self._padded = _find_styles(padding)
         self._row = self._column = 0
         self._is_first = True
         self._hides_rows = False
@@ -102,16 +125,28 @@ class _SheetReader:
         """Read whole rows."""
         if self._is_first:
             self._read_head(chunk)
-        has_marks = self._hides_rows or b"hidden=" in chunk or b'ht="0"' in chunk
-        if not (has_marks or self._padding or _FORMULA.search(chunk)):
-            # Without marks only the rows' count matters, for rows that have no number.
-            self._skip(chunk)
+        if _has_references(chunk) and not _UNSAVED.search(chunk):
+            self._search(chunk)
             return
         for found in _ROW_OR_CELL.finditer(chunk):
             if found["row"] is not None:
                 self._begin_row(found["row"])
             else:
                 self._read_cell(found["cell"], found["inside"] or b"")
+
+    def _search(self, chunk: bytes) -> None:
+        """Find what there is to say in rows whose cells say where they are."""
+        for letters in set(_FIRST_CELL.findall(chunk)):
+            self.marks.has_value(_column_number(letters))
+        if self._hides_rows or b"hidden=" in chunk or b'ht="0"' in chunk:
+            for attributes in _ROW.findall(chunk):
+                self._begin_row(attributes)
+        if self._padded is None:
+            return
+        for style, letters, row, value in self._padded.findall(chunk):
+            shown = pad(self._padding[style], float(value))
+            if shown is not None:
+                self.marks.show(int(row), _column_number(letters), shown)
 
     def _read_head(self, chunk: bytes) -> None:
         """Read what stands before the rows: hidden columns, and whether rows are hidden too."""
@@ -122,15 +157,6 @@ class _SheetReader:
             column = dict(_ATTRIBUTE.findall(found))
             if column.get(b"hidden") in _TRUE or _is_zero(column.get(b"width")):
                 self.marks.hidden_columns.update(range(int(column[b"min"]) - 1, int(column[b"max"])))
-
-    def _skip(self, chunk: bytes) -> None:
-        for letters in set(_FIRST_CELL.findall(chunk)):
-            self.marks.has_value(_column_number(letters))
-        rows = [found for found in _ROW_OR_CELL.finditer(chunk[chunk.rfind(b"row ") - 8 :]) if found["row"] is not None]
-        if rows and (number := dict(_ATTRIBUTE.findall(rows[-1]["row"])).get(b"r")):
-            self._row = int(number)
-        else:
-            self._row += len(re.findall(rb"<(?:\w+:)?row\b", chunk))
 
     def _begin_row(self, attributes: bytes) -> None:
         row = dict(_ATTRIBUTE.findall(attributes))

@@ -151,6 +151,12 @@ def test_a_row_with_a_byte_of_another_encoding_is_malformed_and_the_rest_goes_on
     assert cells[3] == ("d@example.com", "D")
 
 
+def test_a_header_that_swallows_rows_is_refused() -> None:
+    error = refusal(b'email,"name\nann@x.example,Ann\nbob@x.example,Bob\n"\n')
+    assert "a quote is not closed" in error.what
+    assert columns('email,"first\nname"\n1,2\n') == ["email", "first\nname"]
+
+
 def test_nul_is_refused_with_its_line() -> None:
     error = refusal(b"a,b\n1,2\n3,\0\n")
     assert error.what == "the file contains NUL characters"
