@@ -1,7 +1,10 @@
 """What a mail is that came back: a delivery report, a complaint, an automatic answer, or a wish to get no more.
 
 In this order (RFC 3464, RFC 5965, RFC 3834): most mail that machines write carries the words of what it answers, our
-unsubscribe link among them, and is no wish of anybody. Broken and hostile mail is `OTHER` or `BROKEN`, never an error.
+unsubscribe link among them, and asks for nothing. Some of it carries a person's request all the same: a mail program
+that was told to unsubscribe, as Apple's, writes `Auto-Submitted: auto-replied` and says so in `X-Apple-Unsubscribe`;
+and no answer to our mail has our token, and nothing else, as its subject or recipient. Broken and hostile mail is
+`OTHER` or `BROKEN`, never an error.
 """
 
 import email
@@ -21,6 +24,7 @@ MOST_BYTES = 40 * 1024 * 1024  # what SES takes in
 MOST_TEXT_CHARACTERS = 100_000  # of a body that are looked at
 MOST_PARTS = 200
 
+_RECIPIENTS = ("To", "Cc", "Delivered-To", "X-Original-To")
 _MACHINES = re.compile(r"(?i)^(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)(?:\+[^@]*)?@")
 _AUTOMATIC_SUBJECT = re.compile(
     r"(?i)^\s*(?:(?:re|aw|sv|antw|fwd?)\s*:\s*)*(?:auto(?:matic|mated)?[ -]?(?:reply|response|answer)|out of (?:the )?"
@@ -91,9 +95,19 @@ def _read(raw: bytes) -> Inbound:
         return _read_complaint(mail, message_id)
     if report or any(_type(part) == "message/delivery-status" for part in _parts(mail)):
         return Inbound(Kind.DELIVERY_REPORT, message_id=message_id)
-    if is_automatic(mail):
+    is_apple = _header(mail, "X-Apple-Unsubscribe").strip().lower() == "true"
+    if is_automatic(mail) and not is_apple and not _has_sole_token(mail):
         return Inbound(Kind.AUTOMATIC, message_id=message_id)
-    return _read_wish(mail, message_id)
+    return _read_wish(mail, message_id, is_certain=is_apple)
+
+
+def _has_sole_token(mail: Message) -> bool:
+    """Tell whether what may be our token is the whole subject, or the whole of a recipient's name or of its tag."""
+    texts = [_unfold(_header(mail, "Subject")).strip()]
+    for _, address in getaddresses([str(value) for name in _RECIPIENTS for value in mail.get_all(name, [])]):
+        name = address.rpartition("@")[0]
+        texts += [name, name.partition("+")[2]]
+    return any(find_tokens(text) == [text] for text in texts)
 
 
 def is_automatic(mail: Message) -> bool:
@@ -128,17 +142,20 @@ def _read_complaint(mail: Message, message_id: str) -> Inbound:
     return Inbound(Kind.COMPLAINT, tuple(dict.fromkeys(tokens)), address, message_id)
 
 
-def _read_wish(mail: Message, message_id: str) -> Inbound:
-    """Look for our token in the subject, where our mailto: link puts it, in a recipient, or alone on a line."""
+def _read_wish(mail: Message, message_id: str, *, is_certain: bool = False) -> Inbound:
+    """Look for our token in the subject, where our mailto: link puts it, in a recipient, or alone on a line.
+
+    Without one a mail that consists of the word, or that is certainly a request, is its sender's.
+    """
     subject = _header(mail, "Subject")
-    recipients = " ".join(_header(mail, name) for name in ("To", "Cc", "Delivered-To", "X-Original-To"))
+    recipients = " ".join(_header(mail, name) for name in _RECIPIENTS)
     tokens = find_tokens(_unfold(subject)) + find_tokens(recipients)
     own = list(_own_lines(mail))
     tokens += [line for line in own if find_tokens(line) == [line]]
     if tokens:
         return Inbound(Kind.UNSUBSCRIBE, tuple(dict.fromkeys(tokens)), None, message_id)
     first = next((line for line in own if line), "")
-    if _WISH.match(subject) or (not subject.strip() and _WISH.match(first)):
+    if is_certain or _WISH.match(subject) or (not subject.strip() and _WISH.match(first)):
         return Inbound(Kind.UNSUBSCRIBE, (), _address(mail, "From"), message_id)
     return Inbound(Kind.OTHER, message_id=message_id)
 

@@ -76,7 +76,50 @@ def test_a_long_token_that_a_mail_program_folds_is_found() -> None:
     ],
 )
 def test_an_automatic_answer_is_no_wish_even_with_our_token_in_it(headers: dict[str, str]) -> None:
-    assert read_mail(mail(TOKEN, **{"Subject": TOKEN, **headers})).kind is Kind.AUTOMATIC
+    assert read_mail(mail(TOKEN, **{"Subject": f"Re: {TOKEN}", **headers})).kind is Kind.AUTOMATIC
+
+
+VACATION = {
+    "Dovecot": {"Subject": "Auto: News for you", "Auto_Submitted": "auto-replied (vacation)", "Precedence": "bulk"},
+    "formail": {"Subject": "Re: News for you", "X_Loop": "ann@b.example", "In_Reply_To": "<c.k.1@acme.example>"},
+    "Exchange": {"Subject": "Automatic reply: News for you", "X_Auto_Response_Suppress": "All"},
+    "of a mail to unsubscribe": {"Subject": f"Re: {TOKEN}", "Auto_Submitted": "auto-replied"},
+}
+
+
+@pytest.mark.parametrize("headers", VACATION.values(), ids=list(VACATION))
+def test_a_vacation_notice_that_quotes_our_mail_is_no_wish(headers: dict[str, str]) -> None:
+    quoted = f"I am away.\n\n{TOKEN}\n> https://acme.example/u/{TOKEN}\n"
+    assert read_mail(mail(quoted, To="News <news@acme.example>", **headers)).kind is Kind.AUTOMATIC
+
+
+AUTOMATIC = [{"Auto_Submitted": "auto-replied"}, {"Auto_Submitted": "auto-generated", "Precedence": "bulk"}]
+
+
+@pytest.mark.parametrize("automatic", AUTOMATIC)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Subject": TOKEN},
+        {"Subject": f" {TOKEN} ", "X_Apple_Unsubscribe": "true"},
+        {"To": f"unsubscribe+{TOKEN}@acme.example"},
+        {"To": f"{TOKEN}@acme.example"},
+        {"Delivered_To": f"unsubscribe+{TOKEN}@acme.example"},
+    ],
+)
+def test_a_machine_may_send_the_wish_of_a_person(headers: dict[str, str], automatic: dict[str, str]) -> None:
+    read = read_mail(mail("The mail program was asked to leave the list.", **headers, **automatic))
+    assert (read.kind, read.tokens) == (Kind.UNSUBSCRIBE, (TOKEN,))
+
+
+@pytest.mark.parametrize("automatic", AUTOMATIC)
+@pytest.mark.parametrize("subject", ["unsubscribe", "leave", ""])
+def test_apples_own_unsubscribe_is_a_wish_of_its_sender(subject: str, automatic: dict[str, str]) -> None:
+    read = read_mail(mail("Asked to.", Subject=subject, X_Apple_Unsubscribe="True", **automatic))
+    assert (read.kind, read.tokens, read.address) == (Kind.UNSUBSCRIBE, (), "ann@b.example")
+    assert (
+        read_mail(mail("Asked to.", Subject=subject, X_Apple_Unsubscribe="false", **automatic)).kind is Kind.AUTOMATIC
+    )
 
 
 def test_a_delivery_report_is_no_wish_even_with_our_mail_in_it() -> None:
