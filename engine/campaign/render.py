@@ -143,6 +143,11 @@ class Renderer:
         except TimeUpError as error:
             raise parts.locate(error) from error
 
+    def list_unsubscribe(self, address: str) -> str | None:
+        """Return the List-Unsubscribe header of the message to an address; None where the campaign makes none."""
+        headers = () if self._ways_out is None else self._ways_out.offer(address)[1]
+        return next((value for name, value in headers if name == "List-Unsubscribe"), None)
+
     def _choose(self, recipient: Mapping[str, Any]) -> "tuple[_Parts, Locale]":
         """Choose the variant and the locale of a recipient."""
         wanted = recipient.get(self._locale_column) if self._locale_column else None

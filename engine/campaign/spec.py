@@ -113,6 +113,8 @@ def _check_unsubscribe_url(url: str) -> None:
         raise ValueError(
             "no https link with a fixed host", "one-click unsubscribing (RFC 8058) needs https://HOST/…{{ token }}"
         )
+    if "TOKEN" in parts.fragment:
+        raise ValueError("{{ token }} after a #, which is never sent to a server", "put it into the path or the query")
 
 
 def _check_time_of_day(text: str) -> None:

@@ -22,10 +22,11 @@ from engine.feedback.unsubscribe_pages import ONE_CLICK, UNDO, PageKind, Unsubsc
 
 MOST_BODY_BYTES = 8 * 1024
 MOST_TARGET_CHARACTERS = 2048
-MOST_CANDIDATES = 8  # parts of a request that may be the token
+MOST_TOKENS = 8  # of a text that anybody may write
 RETRY_SECONDS = 30
 
 _TOKEN = re.compile(r"1\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{24}")
+_TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # what stands before a token may look like the beginning of one
 _BOUNDARY = re.compile(r'\bboundary\s*=\s*(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
 _PART_NAME = re.compile(rb'\bname\s*=\s*("?)([A-Za-z-]{1,40})\1\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)
 HEADERS = {
@@ -143,19 +144,20 @@ class FoundToken(NamedTuple):
 
 
 def find_token(target: str, signer: TokenSigner) -> FoundToken | None:
-    """Return the token in a path or query, None where there is no valid one."""
-    path, _, query = target.partition("?")
-    candidates = [*reversed(path.split("/")), *(value for _, value in _pairs(query)), query]
-    for candidate in candidates[:MOST_CANDIDATES]:
-        token = unquote(candidate)
-        if whom := verify_token(token, signer):
-            return FoundToken(token, *whom)
+    """Return the token in a path or query, None where there is no valid one.
+
+    It may stand anywhere, as `[unsubscribe] url` has it, and percent-encoded, as some programs send it.
+    """
+    for text in dict.fromkeys((target, unquote(target))):
+        for found in _TOKENS.finditer(text):
+            if whom := verify_token(found[1], signer):
+                return FoundToken(found[1], *whom)
     return None
 
 
 def find_tokens(text: str) -> list[str]:
     """Return what looks like a token in a text."""
-    return _TOKEN.findall(text)[:MOST_CANDIDATES]
+    return _TOKEN.findall(text)[:MOST_TOKENS]
 
 
 def verify_token(token: str, signer: TokenSigner) -> tuple[str, str] | None:
@@ -197,13 +199,6 @@ def _has_part(parameters: str, body: bytes, name: str, value: str) -> bool:
 def _names_part(head: bytes, name: str) -> bool:
     found = _PART_NAME.search(head)
     return found is not None and found[2].lower() == name.lower().encode()
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(query, max_num_fields=20)
-    except ValueError:
-        return []
 
 
 def answer_event(

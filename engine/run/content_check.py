@@ -4,12 +4,15 @@ from pathlib import Path
 
 from engine.audience.plan_files import count_nulls
 from engine.campaign.lint import Findings, Severity, lint_templates
+from engine.campaign.render import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import compile_content
+from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.guard import FEWEST_LOSSES
 from engine.errors import DataError
 from engine.run.column_check import check_columns
 from engine.run.manifest import Manifest
+from engine.run.preflight import check_ways_out
 from engine.run.rendering import LeaseRenderer, Rendered, RenderJob
 
 SAMPLE_ROWS = 500  # the plan's order is a fair sample
@@ -31,14 +34,33 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
 
 
 def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
-    """Render the first recipients of the plan, and look at what comes out."""
+    """Render the first recipients of the plan, look at what comes out, and unsubscribe the first as a trial.
+
+    Raises:
+        ConfigurationError: nobody could unsubscribe.
+    """
     found, renderer, left = Rendered(), LeaseRenderer(job), SAMPLE_ROWS
+    _check_ways_out(job, renderer, manifest)
     for lease in manifest.leases:
         if left <= 0:
             break
         found.merge(renderer.render(lease, at_most=left))
         left -= lease.rows
     return found
+
+
+def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> None:
+    """Hold the first recipient's link against what answers it; nothing is sent and nothing is written."""
+    if not job.keys or not manifest.leases:
+        return
+    address = renderer.pick(manifest.leases[0], 0).address
+    try:
+        offered = renderer.renderer.list_unsubscribe(address)
+    except RenderError:
+        return  # told as the recipient's own failure
+    if offered is not None:
+        spec = renderer.campaign.spec
+        check_ways_out(offered, TokenSigner(job.keys), address, spec.suppression.topic or renderer.campaign.name)
 
 
 def refuse_errors(found: Rendered, *, max_failure_rate: float, where: str) -> None:

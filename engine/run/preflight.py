@@ -1,13 +1,19 @@
-"""Before anything is frozen or sent: may this account send this campaign to these people?"""
+"""Before anything is frozen or sent: may this account send this campaign to these people, and can they opt out?"""
 
+import re
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
 from engine.account.identities import SIMULATOR, list_verified, refuse_if_unverified
 from engine.account.quota import Quota, read_quota, refuse_if_stopped
-from engine.errors import ServiceError
+from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import ConfigurationError, ServiceError
+from engine.feedback.inbound_mail import read_mail
+from engine.feedback.unsubscribes import find_token, verify_token
 
 
 async def check_account(client: Any, sender_address: str) -> Quota:
@@ -71,3 +77,43 @@ def count_unverified(plan: Path, verified: set[str]) -> tuple[int, int, str]:
     ).collect()
     total, unverified, example = found.row(0)
     return unverified, total, example or ""
+
+
+def check_ways_out(list_unsubscribe: str, signer: TokenSigner, address: str, topic: str) -> None:
+    """Check that what a message offers to unsubscribe is answered, as a mail program would ask for it.
+
+    Args:
+        list_unsubscribe: the header's value.
+        signer: verifies its tokens.
+        address: whose message it is.
+        topic: the campaign's.
+
+    Raises:
+        ConfigurationError: a click or a mail would not unsubscribe this address from this topic.
+    """
+    for url in re.findall("<([^>]*)>", list_unsubscribe):
+        is_mail = url.startswith("mailto:")
+        if (_mail_to if is_mail else _click)(url, signer) != [(address, topic)]:
+            key = "mailto" if is_mail else "url"
+            raise ConfigurationError(
+                f"nobody could unsubscribe: {'mailrun inbound' if is_mail else 'the unsubscribe server'} does not"
+                " recognise the campaign's own link",
+                where=f"campaign.toml, [unsubscribe] {key}",
+                remedy=f"simplify the {key}: {{{{ token }}}} in the path or the query of the link is recognised",
+            )
+
+
+def _click(url: str, signer: TokenSigner) -> list[tuple[str, str]]:
+    """Return who is unsubscribed by one click on a link."""
+    parts = urlsplit(url)
+    found = find_token(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", signer)
+    return [] if found is None else [(found.address, found.topic)]
+
+
+def _mail_to(url: str, signer: TokenSigner) -> list[tuple[str, str]]:
+    """Return who is unsubscribed by the mail that a mailto: link writes."""
+    to, _, query = url.removeprefix("mailto:").partition("?")
+    mail = EmailMessage()
+    mail["From"], mail["To"] = "somebody@client.example", unquote(to)
+    mail["Subject"] = unquote(query.removeprefix("subject="))
+    return [whom for token in read_mail(mail.as_bytes()).tokens if (whom := verify_token(token, signer))]

@@ -1,6 +1,7 @@
 """What an unsubscribe link answers: a page that changes nothing, and one click that is written down first."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 
@@ -49,6 +50,44 @@ def test_one_click_unsubscribes_wherever_the_link_has_its_token(target: str) -> 
     desk = Desk()
     reply = ask(desk, "POST", target, CLICK)
     assert (reply.status, desk.outs) == (200, [("Ann@b.example", "news")])
+
+
+UTM = "&".join(
+    f"utm_{name}=x" for name in ("source", "medium", "campaign", "content", "term", "id", "a", "b", "c", "d")
+)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/news/unsubscribe?{UTM}&lang=en&token={TOKEN}",
+        f"/u?{'&'.join(f'p{number}={number}' for number in range(60))}&token={TOKEN}",
+        f"/u?token={TOKEN}&{UTM}",
+        f"/{'/'.join('abcdefghijkl')}/{TOKEN}/{'/'.join('mnopqrstuvwx')}?{UTM}",
+        f"/u/{TOKEN}.html",
+        f"/u/v1.{TOKEN}",
+        f"/u/1.1.{TOKEN}",
+        f"/u/1.{'x' * 30}.{TOKEN}-x",
+        f"/u;token={TOKEN};lang=en",
+        f"/u?q=(token:{TOKEN})",
+        f"/u?t=prefix-{TOKEN}_suffix",
+        f"/u%2F{quote(TOKEN.replace('.', '%2E'), safe='%')}",
+        f"/u?next=%2Fout%3Ftoken%3D{TOKEN}",
+    ],
+)
+def test_whatever_the_url_of_a_campaign_may_be_is_answered(target: str) -> None:
+    desk = Desk()
+    assert ask(desk, "POST", target, CLICK).status == 200
+    path, _, query = target.partition("?")
+    event = {
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"content-type": FORM},
+        "requestContext": {"http": {"method": "POST"}},
+        "body": CLICK.decode(),
+    }
+    assert answer_event(event, SIGNER, desk, PAGES)["statusCode"] == 200
+    assert desk.outs == [("Ann@b.example", "news")] * 2
 
 
 def test_a_link_signed_by_an_earlier_key_is_honoured() -> None:
