@@ -20,7 +20,9 @@ _LONG_LOCAL = rf"^[^@]{{{MAX_LOCAL_BYTES + 1}}}"
 _LONG_LABEL = rf"@(?:.*\.)?[^.@]{{{MAX_LABEL_BYTES + 1}}}"
 # White space and invisible characters (zero-width, byte order and direction marks) come along with pasted text.
 _EDGES = r"^[\s\p{Cf}]+|[\s\p{Cf}]+$"
-_NAMED = r"^[^<>]*<([^<>]*)>$"
+# `Name <address>`, `"Name <x>" <address>`; and the old form, `address (Name)`.
+_NAMED = r'^(?:"(?:[^"\\]|\\.)*"|[^<>"])*<([^<>]*)>$'
+_COMMENTED = r"^([^\s()<>\"]+@[^\s()<>\"]+)\s+\(.*\)$"
 
 # Most addresses are plain: as SES takes them, without capitals, and none of whose parts can be too long. Neither is
 # xn-- plain: it looks so, and may still be no punycode.
@@ -28,13 +30,19 @@ _PLAIN_ATOM = _ATOM.replace("A-Z", "")
 _PLAIN = rf"^{_PLAIN_ATOM}(?:\.{_PLAIN_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
 _PLAIN_BYTES = MAX_LABEL_BYTES + 2  # with a longer label, or local part, it would be longer
 
+_ACE = "xn--"
+_JOINER = "\u200d"  # makes one emoji of two
+_EMOJI = r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\x{200D}\x{FE0F}]"
+_WITH_EMOJI = r"[\p{Extended_Pictographic}\p{Regional_Indicator}]"
+
 JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
 
 
 def judge_addresses(raw: pl.Series) -> pl.DataFrame:
     """Read a column of addresses as people write them.
 
-    White space at the ends goes, `Ann Lee <ann@example.com>` gives what stands in the angle brackets, Unicode
+    White space at the ends goes, `Ann Lee <ann@example.com>` gives what stands in the angle brackets and
+    `ann@example.com (Ann Lee)` what stands before the round ones, Unicode
     compatibility forms become plain (NFKC: full-width letters), and an international domain becomes A-labels (IDNA
     2008 with the mapping of UTS 46).
 
@@ -81,7 +89,11 @@ def _judge_unusual(frame: pl.DataFrame) -> pl.DataFrame:
     text = pl.col("text").str.normalize("NFKC").str.replace_all(_EDGES, "")
     frame = frame.select(text=text).with_columns(
         text=pl.when(pl.col("text") != "").then(
-            pl.coalesce(pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, ""), "text")
+            pl.coalesce(
+                pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, ""),
+                pl.col("text").str.extract(_COMMENTED),
+                "text",
+            )
         )
     )
     frame = frame.with_columns(
@@ -116,7 +128,33 @@ def _a_labels(domain: str) -> str | None:
     try:
         return idna.encode(domain, uts46=True).decode()
     except (idna.IDNAError, UnicodeError):
+        return _a_labels_with_emoji(domain)
+
+
+def _a_labels_with_emoji(domain: str) -> str | None:
+    """Convert a domain with emoji, which IDNA 2008 has none of, and some registries register all the same."""
+    try:
+        mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
+        labels = [_a_label_with_emoji(label) for label in mapped.split(".")]
+    except (idna.IDNAError, UnicodeError):
         return None
+    return ".".join(labels)
+
+
+def _a_label_with_emoji(label: str) -> str:
+    """Convert a label; UnicodeError where it is neither one of IDNA 2008 nor one with emoji."""
+    text = label[len(_ACE) :].encode("ascii").decode("punycode") if label.startswith(_ACE) else label
+    if not pl.Series([text], dtype=pl.String).str.contains(_WITH_EMOJI).item():
+        return idna.encode(label, uts46=True).decode()
+    if text.strip(_JOINER) != text:
+        raise UnicodeError("a joiner that joins nothing")
+    plain = "".join(character for character in text if not pl.Series([character]).str.contains(_EMOJI).item())
+    if plain.strip("-"):
+        idna.encode(plain.strip("-"))  # what is no emoji obeys the rules
+    converted = _ACE + text.encode("punycode").decode("ascii")
+    if label.startswith(_ACE) and converted != label:
+        raise UnicodeError("not what punycode makes of it")
+    return converted
 
 
 def _fault() -> pl.Expr:
