@@ -226,3 +226,19 @@ def _write_dates(column: pl.Series) -> pl.Series:
     if moments.str.contains(_MOMENT).any() and not moments.str.contains(_AFTER_MIDNIGHT).any():
         return moments.str.replace(_MOMENT, "${1}")
     return moments
+
+
+def list_sheets(source: Source) -> list[tuple[str, bool]]:
+    """Name the sheets of a workbook that have any cell, and whether Excel shows them.
+
+    Raises:
+        DataError: the workbook is damaged or encrypted.
+    """
+    import fastexcel  # noqa: PLC0415 - needed for workbooks alone
+
+    try:
+        workbook = fastexcel.read_excel(source.path)
+        sheets = [workbook.load_sheet(name, header_row=None, dtypes="string") for name in workbook.sheet_names]
+    except fastexcel.FastExcelError as error:
+        raise unreadable(source, error) from error
+    return [(sheet.name, sheet.visible == "visible") for sheet in sheets if sheet.total_height]

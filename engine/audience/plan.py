@@ -33,7 +33,7 @@ from engine.audience.text import is_compressed
 from engine.audience.types import ColumnTypes
 from engine.audience.written_forms import WrittenForms
 from engine.errors import DataError, nearest
-from engine.ledger.suppressions import Suppression
+from engine.ledger.suppressions import CampaignKind, Suppression
 from engine.store.folder import translate_os_errors
 
 __all__ = [
@@ -150,7 +150,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     folder: Path,
     order_key: str,
     limit: int | None,
-    ignore_topics: bool = False,
+    kind: CampaignKind = "marketing",
     lists: Lists | None = None,
     downloads: Path | None = None,
 ) -> Plan:
@@ -168,7 +168,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
         folder: where to write; it exists. Scratch files are made beside it and removed.
         order_key: what makes the order this campaign's own.
         limit: the recipients to keep, the first by their hash; None keeps all.
-        ignore_topics: True for transactional campaigns, to which opt-outs from a topic do not apply.
+        kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
         lists: the ledger's suppressions, the cap.
         downloads: where copies of objects go; None where there are none.
 
@@ -197,7 +197,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
             downloads=downloads,
             partitions=partitions,
             shelves=scratch.make("suppressions"),
-            ignore_topics=ignore_topics,
+            kind=kind,
         )
         excluded = ExcludedRows(scratch.make("excluded"))
         rows: Scratch[Place] = scratch.make("rows")

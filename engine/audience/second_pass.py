@@ -120,6 +120,8 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
     settled.exclude(ExclusionReason.DUPLICATE, _find_duplicates(frame, order, rules.partitions))
     suppressed = rules.suppressions.take(number)
     settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(frame, suppressed, rules.partitions))
+    if rules.suppressions.domains:
+        settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed_domains(frame, rules.suppressions))
     if rules.find_forgotten is not None:
         settled.exclude(ExclusionReason.SUPPRESSED, _find_forgotten(frame, rules.find_forgotten))
     if MISSING in frame.columns:
@@ -185,6 +187,15 @@ def _find_suppressed(frame: pl.DataFrame, entries: pl.DataFrame, partitions: Par
     entries = entries.with_columns(partitions.identify(entries.get_column("key")).alias("same"))
     listed = entries.unique("same", keep="first", maintain_order=True)
     return _find_listed(frame, listed.select(HASH, "same", detail=pl.format("suppressed by {}", "source")), partitions)
+
+
+def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) -> pl.DataFrame:
+    """The rows whose domain an entry names."""
+    at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
+    domains = frame.select(at, domain=pl.col("address").str.extract("@(.*)$").str.to_lowercase())
+    found = suppressions.find_domains(domains.get_column("domain"))
+    found = found.select("domain", detail=pl.format("suppressed by {}", "source"))
+    return domains.join(found, on="domain", how="inner", maintain_order="left").select("at", "detail")
 
 
 def _find_forgotten(frame: pl.DataFrame, find: FindForgotten) -> pl.DataFrame:

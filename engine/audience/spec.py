@@ -200,6 +200,9 @@ class SuppressionSpec(Section):
 
     files: Strings = Field(default=(), description="files of addresses that must not be mailed; as in source")
     topic: str | None = Field(default=None, description="the topic of this campaign, for opt-outs by topic")
+    skip_invalid: bool = Field(
+        default=False, description="skip entries of the files that cannot match anybody; otherwise they stop the plan"
+    )
 
 
 class CapSpec(Section):

@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from engine.audience.addresses import judge_addresses
 from engine.audience.export import defuse
-from engine.audience.sources import Source, find_sources
-from engine.audience.suppressions import find_columns, open_list
+from engine.audience.list_entries import read_entries
+from engine.audience.list_rows import list_wanted, read_list_rows
+from engine.audience.list_tables import ListTable, open_lists
+from engine.audience.sources import find_sources
 from engine.audience.tables import read_batches
 from engine.errors import DataError, UsageError
-from engine.ledger.suppressions import Reason, Suppression
+from engine.ledger.suppressions import OF_ALL_MAIL, Reason, Suppression, limit_topic
 from engine.store.folder import PRIVATE_FILE
 
 LONGEST_TOPIC = 128  # characters, as the ledger keeps them
@@ -25,12 +26,11 @@ EXPORT_SCHEMA = {
     "email": pl.String, "topic": pl.String, "reason": pl.String, "source": pl.String, "at": pl.String,
     "event": pl.String,
 }  # fmt: skip
-_DEFUSED = r"^'([=+\-@])"  # as our own exports write what a spreadsheet would take for a formula
 
 
 @dataclass(frozen=True, slots=True)
 class Strange:
-    """An entry that holds no address, or a topic that is too long."""
+    """An entry that cannot match anybody, or whose topic is too long."""
 
     where: str
     what: str
@@ -42,76 +42,97 @@ class Block:
 
     entries: list[Suppression]
     strange: list[Strange]
+    notes: tuple[str, ...] = ()
 
 
-def read_suppression_list(  # noqa: PLR0913 - keyword-only, one per default of an entry
-    place: str, workspace: Path, *, topic: str, reason: str | None, source: str | None, at: datetime
-) -> Iterator[Block]:
-    """Read a list of any format that an audience may have; see `set_aside_suppressions` for its columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What is said of a list from outside; it wins over what the list says.
+
+    Attributes:
+        topic: of entries that name none; empty for all mail.
+        reason: of all entries; None for what the list says, or else `manual`.
+        source: where the entries are from; None for the file's name.
+        at: when they are learnt.
+    """
+
+    topic: str
+    reason: str | None
+    source: str | None
+    at: datetime
+
+
+def read_suppression_list(place: str, workspace: Path, options: ImportOptions) -> Iterator[Block]:
+    """Read a list of any format that an audience may have; see `open_lists` and `read_entries`.
 
     Args:
         place: a path, a glob pattern or s3://.
         workspace: where a relative path begins.
-        topic: of entries that name none; empty for all mail.
-        reason: of entries that name none; None for `manual`.
-        source: where the entries are from; None for the file's name.
-        at: when they are learnt.
+        options: what is said of it.
 
     Raises:
-        DataError: a file is missing or damaged, or has no column of addresses.
+        DataError: a file is missing or damaged, has no column of addresses, or says what the options contradict.
     """
     with TemporaryDirectory(prefix="mailrun-") as downloads:
         for file in find_sources(place, workspace, downloads=Path(downloads)):
-            yield from _read_file(file, topic, reason or Reason.MANUAL, source or file.name, at)
+            tables = list(open_lists(file))  # all of them, before an entry of the first is added
+            for opened in tables:
+                yield Block([], [], opened.notes)
+                yield from _read_table(opened, options)
 
 
-def _read_file(file: Source, topic: str, reason: str, source: str, at: datetime) -> Iterator[Block]:
-    table = open_list(file)
-    columns = find_columns(table)
-    named = {"raw": columns.address, "reason": columns.reason, "topic": columns.topic}
-    wanted = [column for column in dict.fromkeys(named.values()) if column]
-    for batch in read_batches([table], wanted, dict.fromkeys(wanted, pl.String())):
-        rows = batch.load()
-        absent = pl.lit(None, dtype=pl.String)
-        texts = rows.cells.select(
-            (pl.col(column).str.strip_chars() if column else absent).alias(name) for name, column in named.items()
-        ).with_columns(pl.col("raw").str.replace(_DEFUSED, "${1}"))
-        judged = judge_addresses(texts.get_column("raw"))
-        frame = pl.concat([rows.places, texts, judged], how="horizontal")
-        yield _to_block(frame, file.name, topic, str(reason), source, at)
+def _read_table(opened: ListTable, options: ImportOptions) -> Iterator[Block]:
+    name, wanted = opened.table.source.name, list_wanted(opened)
+    for batch in read_batches([opened.table], wanted, dict.fromkeys(wanted, pl.String())):
+        loaded = batch.load()
+        rows = read_list_rows(loaded, opened)
+        malformed = loaded.places.filter(pl.col("malformed").is_not_null()).select("line", fault="malformed")
+        topic = pl.coalesce("topic", pl.lit(options.topic))
+        entries = rows.entries.with_columns(given="topic", topic=topic)
+        _refuse_conflicts(entries, name, options)
+        too_long = entries.get_column("topic").str.len_chars() > LONGEST_TOPIC
+        words = pl.lit(f"the topic has more than {LONGEST_TOPIC} characters")
+        strange = pl.concat([malformed, rows.faults, entries.filter(too_long).select("line", fault=words)])
+        yield Block(
+            _to_suppressions(entries.filter(~too_long), name, options),
+            [Strange(f"{name}, line {line}", fault) for line, fault in strange.sort("line").iter_rows()],
+        )
 
 
-def _to_block(frame: pl.DataFrame, name: str, topic: str, reason: str, source: str, at: datetime) -> Block:  # noqa: PLR0913, PLR0917 - what an entry is made of
-    what = pl.coalesce("malformed", "fault", pl.when(pl.col("key").is_null()).then(pl.lit("no address")))
-    too_long = pl.when(pl.col("topic").str.len_chars() > LONGEST_TOPIC).then(
-        pl.lit(f"the topic has more than {LONGEST_TOPIC} characters")
-    )
-    marked = frame.with_columns(what=pl.coalesce(what, too_long))
-    strange = [
-        Strange(f"{name}, line {line}", text)
-        for line, text in marked.filter(pl.col("what").is_not_null()).select("line", "what").iter_rows()
+def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -> list[Suppression]:
+    told = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
+    return [
+        Suppression(key, limit_topic(topic, reason), reason, options.source or name, options.at, None, address)
+        for key, address, topic, reason in entries.select("key", "address", "topic", told.alias("reason")).iter_rows()
     ]
-    sound = marked.filter(pl.col("what").is_null()).select(
-        "key",
-        "address",
-        pl.when(pl.col("topic").fill_null("") == "").then(pl.lit(topic)).otherwise("topic").alias("topic"),
-        pl.when(pl.col("reason").fill_null("") == "").then(pl.lit(reason)).otherwise("reason").alias("reason"),
-    )
-    entries = [
-        Suppression(key, its_topic, read_reason(its_reason), source, at, None, address)
-        for key, address, its_topic, its_reason in sound.iter_rows()
-    ]
-    return Block(entries, strange)
 
 
-def read_reason(text: str) -> str:
-    """Return one of our reasons where the text is one in any case, else the text.
+def _refuse_conflicts(entries: pl.DataFrame, name: str, options: ImportOptions) -> None:
+    """Check that the options do not change for which mail an entry is, where the list says so itself.
 
-    >>> read_reason("Soft-Bounces"), read_reason("asked by phone")
-    ('soft_bounces', 'asked by phone')
+    Raises:
+        DataError: an entry is of another topic than the option's, or its reason is for all mail and the option's is
+            not, or the other way around.
     """
-    word = text.strip().lower().replace("-", "_").replace(" ", "_")
-    return word if word in set(Reason) else text.strip()
+    if options.topic:
+        other = entries.filter(pl.col("given").str.to_lowercase() != options.topic.lower())
+        if other.height:
+            raise DataError(
+                f"the entry is of the topic {other['given'].item(0)}, and --topic says {options.topic}",
+                where=f"{name}, line {other['line'].item(0)}",
+                remedy="leave --topic out: the list names its topics; or remove the list's column topic",
+            )
+    if options.reason:
+        is_of_all_mail = pl.col("named").is_in([str(reason) for reason in OF_ALL_MAIL])
+        conflict = is_of_all_mail != (options.reason in OF_ALL_MAIL)
+        other = entries.filter((pl.col("topic") != "") & pl.col("named").is_not_null() & conflict)
+        if other.height:
+            named = other["named"].item(0)
+            raise DataError(
+                f"the entry's reason is {named}, and --reason says {options.reason}: only one is limited to a topic",
+                where=f"{name}, line {other['line'].item(0)}",
+                remedy="leave --reason out: the list names its reasons; or divide the list by reason",
+            )
 
 
 def to_frame(entries: Iterable[Suppression]) -> pl.DataFrame:
@@ -165,14 +186,15 @@ def _write_parquet(blocks: Iterable[Sequence[Suppression]], file: object) -> int
     return whole.height
 
 
-def read_one_address(text: str, where: str = "ADDRESS") -> tuple[str, str]:
-    """Return the key and the address of one that a person typed.
+def read_one_entry(text: str, where: str = "ADDRESS") -> tuple[str, str | None]:
+    """Return the key and the address (None for a domain) of what a person typed.
 
     Raises:
-        DataError: it is none.
+        DataError: it is neither an address nor a domain, or several.
     """
-    judged = judge_addresses(pl.Series([text], dtype=pl.String))
-    key, address, fault = judged["key"].item(0), judged["address"].item(0), judged["fault"].item(0)
-    if key is None:
-        raise DataError(f"{text!r} is no address: {fault or 'it is empty'}", where=where, remedy="check its spelling")
+    read = read_entries(pl.Series([text], dtype=pl.String))
+    key, address, fault = read.select("key", "address", "fault").row(0)
+    if key is None or read.height > 1:
+        why = fault or ("it holds several" if read.height > 1 else "it is empty")
+        raise DataError(f"{text!r} is not an address: {why}", where=where, remedy="check its spelling")
     return key, address

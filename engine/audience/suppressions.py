@@ -1,27 +1,24 @@
 """Who must not be mailed: suppression files and the ledger's own list, set aside by partition."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from engine.audience.addresses import judge_addresses
+from engine.audience.list_rows import ListRows, list_wanted, read_list_rows
+from engine.audience.list_tables import ListTable, open_lists
 from engine.audience.partitions import HASH, Partitions
 from engine.audience.pipeline import work_through
 from engine.audience.scratch import Scratch, Set
-from engine.audience.sources import Source, find_sources
+from engine.audience.sources import find_sources
 from engine.audience.spec import SuppressionSpec
-from engine.audience.tables import Batch, Reading, Table, open_table, read_batches
+from engine.audience.tables import Batch, read_batches
 from engine.errors import DataError
-from engine.ledger.suppressions import Suppression
+from engine.ledger.suppressions import DOMAIN_MARK, OF_ALL_MAIL, CampaignKind, Suppression, list_keys
 
-_ADDRESS_NAMES = ("email", "address")
-_SAMPLE_ROWS = 10_000
 _LEDGER = "the ledger"
-# Who bounced cannot be reached, and who complained must not be, by any mail: a topic does not limit these.
-_REGARDLESS_OF_TOPIC = "(?i)bounce|complain"
+_NAMED = 5  # domains in a note
 ENTRIES_SCHEMA = {HASH: pl.UInt64, "key": pl.String, "line": pl.UInt64, "reason": pl.String}
 
 
@@ -30,11 +27,13 @@ class Suppressions:
     """What keeps addresses from being mailed.
 
     Attributes:
-        shelves: `ENTRIES_SCHEMA` by partition; the labels are the names of their sources.
+        shelves: `ENTRIES_SCHEMA` by partition, of addresses; the labels are the names of their sources.
+        domains: keys of entries for whole domains -> where they are from, and their reasons.
         notes: sentences for people.
     """
 
     shelves: Scratch[str]
+    domains: Mapping[str, str]
     notes: tuple[str, ...]
 
     def take(self, partition: int) -> pl.DataFrame:
@@ -43,14 +42,48 @@ class Suppressions:
         nothing = pl.DataFrame(schema={HASH: pl.UInt64, "key": pl.String, "source": pl.String})
         return pl.concat([nothing, *parts])
 
+    def find_domains(self, domains: pl.Series) -> pl.DataFrame:
+        """Find the suppressed ones among some domains, in lower case: `domain` and `source`."""
+        found = {
+            domain: next(self.domains[key] for key in keys if key in self.domains)
+            for domain in (domains.unique().to_list() if self.domains else ())
+            if not self.domains.keys().isdisjoint(keys := list(list_keys(f"{DOMAIN_MARK}{domain}")))
+        }
+        return pl.DataFrame(list(found.items()), schema={"domain": pl.String, "source": pl.String}, orient="row")
+
+
+@dataclass(slots=True)
+class _Aside:
+    """Where entries go, and of which campaign."""
+
+    partitions: Partitions
+    shelves: Scratch[str]
+    topic: str | None
+    kind: CampaignKind
+    skip_invalid: bool
+    domains: dict[str, str] = field(default_factory=dict)
+
+    def divide(self, entries: pl.DataFrame, name: str) -> "_Divided":
+        """Divide the entries (`key`, `topic`, `known`, `reason`, `line`) that apply."""
+        applying = entries.filter(applies(self.topic, self.kind))
+        is_of_a_domain = applying.get_column("key").str.starts_with(DOMAIN_MARK)
+        of_domains = applying.filter(is_of_a_domain).select("key", source=_in_words(name))
+        addresses = applying.filter(~is_of_a_domain)
+        hashes = self.partitions.hash(addresses.get_column("key"))
+        parts = list(self.partitions.split(addresses.with_columns(hashes).select(*ENTRIES_SCHEMA)))
+        return _Divided(parts, dict(reversed(of_domains.rows())))
+
+    def put(self, divided: "_Divided", name: str) -> None:
+        """Set entries aside; of two for a domain the first stays."""
+        for part, packed in divided.parts:
+            self.shelves.put(part, packed, name)
+        self.domains = divided.domains | self.domains
+
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Where a file has what: names of its columns."""
-
-    address: str
-    reason: str | None
-    topic: str | None
+class _Divided:
+    parts: list[tuple[int, Set]]
+    domains: dict[str, str]
 
 
 def set_aside_suppressions(  # noqa: PLR0913 - named one by one
@@ -61,142 +94,86 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
     downloads: Path | None,
     partitions: Partitions,
     shelves: Scratch[str],
-    ignore_topics: bool,
+    kind: CampaignKind,
 ) -> Suppressions:
     """Read all suppression files of a campaign, and the ledger's list.
 
-    What cannot be read stops the plan, so that nobody is mailed by mistake.
-
-    A file is of any format that an audience may have, with a column `email` or `address` (in any case), or else the
-    first column that holds an @; a CSV file may have no header and just an address on each line. Its columns `reason`
-    and `topic` are optional. An entry with a topic applies to campaigns of that topic alone (in any case), unless its
-    reason is a bounce or a complaint; an entry without one applies to all. An entry whose address is none cannot match
-    anybody: it is left out, and a note counts such entries.
+    What cannot be read stops the plan, and so does an entry that cannot match anybody, so that nobody is mailed by
+    mistake. `open_lists` says what a file may be, `read_entries` what an entry may be, and `Suppression.applies_to`
+    to which campaigns it applies.
 
     Args:
-        suppression: the files (as in `[audience] source`) and the campaign's topic.
+        suppression: the files (as in `[audience] source`), the campaign's topic, and whether entries that cannot match
+            anybody are left out.
         listed: the ledger's list, block by block.
         workspace: where the paths begin.
         downloads: where copies of objects go.
         partitions: how the audience is divided.
         shelves: where to put the entries.
-        ignore_topics: True for transactional campaigns: opt-outs from a topic do not apply.
+        kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
 
     Raises:
-        DataError: a file is missing or damaged, or has no column of addresses.
+        DataError: a file is missing or damaged, has no column of addresses, or an entry that cannot match anybody.
     """
-    topic = None if ignore_topics else suppression.topic
+    aside = _Aside(partitions, shelves, suppression.topic, kind, suppression.skip_invalid)
     sources = find_sources(suppression.files, workspace, downloads=downloads) if suppression.files else ()
-    notes: list[str] = []
-    for source in sources:
-        notes += _set_aside_file(source, topic, partitions, shelves)
+    tables = [opened for source in sources for opened in open_lists(source)]
+    notes = [note for opened in tables for note in _set_aside_table(opened, aside)]
     for block in listed:
-        entries = pl.DataFrame(
-            {
-                "key": [item.key for item in block],
-                "topic": [item.topic for item in block],
-                "reason": [f"{item.reason}, {item.source}" for item in block],
-            },
-            schema={"key": pl.String, "topic": pl.String, "reason": pl.String},
-        ).with_columns(line=pl.lit(0, dtype=pl.UInt64))
-        for part, packed in _divide(entries, topic, partitions):
-            shelves.put(part, packed, _LEDGER)
-    return Suppressions(shelves, tuple(notes))
+        columns = {
+            "key": [item.key for item in block],
+            "topic": [item.topic for item in block],
+            "known": [str(item.reason) for item in block],
+            "reason": [f"{item.reason}, {item.source}" for item in block],
+        }
+        entries = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        aside.put(aside.divide(entries.with_columns(line=pl.lit(0, dtype=pl.UInt64)), _LEDGER), _LEDGER)
+    return Suppressions(shelves, aside.domains, tuple(notes))
 
 
-def _set_aside_file(source: Source, topic: str | None, partitions: Partitions, shelves: Scratch[str]) -> list[str]:
-    table = open_list(source)
-    columns = find_columns(table)
-    wanted = [column for column in dict.fromkeys((columns.address, columns.reason, columns.topic)) if column]
-    types = dict.fromkeys(wanted, pl.String())
+def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
+    table, name = opened.table, opened.table.source.name
 
-    def work(batch: Batch) -> tuple[list[tuple[int, Set]], int, int | None, int]:
-        entries = _read_entries(batch, columns, source)
-        keys = judge_addresses(entries.get_column("raw")).get_column("key")
-        faulty = entries.filter(keys.is_null()).get_column("line")
-        sound = entries.with_columns(keys).drop_nulls("key")
-        return list(_divide(sound, topic, partitions)), entries.height, faulty.min(), faulty.len()  # type: ignore[return-value] # a line or None
+    def work(batch: Batch) -> tuple[_Divided, ListRows]:
+        rows = read_list_rows(batch.load(), opened)
+        if rows.malformed is not None:
+            line, what = rows.malformed
+            remedy = "repair it: a suppression that cannot be read may not be passed over"
+            raise DataError(what, where=f"{name}, line {line}", remedy=remedy)
+        return aside.divide(rows.entries, name), rows
 
-    entries = faults = 0
-    first_fault: int | None = None
-    for parts, height, fault, faulty_rows in work_through(read_batches([table], wanted, types), work):
-        for part, packed in parts:
-            shelves.put(part, packed, source.name)
-        entries, faults = entries + height, faults + faulty_rows
-        first_fault = fault if first_fault is None else first_fault
-    if not faults:
-        return list(table.notes)
-    count = f"{faults} of {entries} entries hold no address"
-    return [*table.notes, f"{source.name}: {count} and were passed over, the first in line {first_fault}"]
-
-
-def open_list(source: Source) -> Table:
-    """Open a list; one whose first row holds an address has no header."""
-    table = open_table(source, Reading())
-    return open_table(source, Reading(has_header=False)) if table.holds_address else table
-
-
-def find_columns(table: Table) -> Columns:
-    """Tell where a list has what.
-
-    Raises:
-        DataError: it has no column of addresses.
-    """
-    by_name = {column.strip().lower(): column for column in reversed(list(table.columns))}
-    address = next((by_name[name] for name in _ADDRESS_NAMES if name in by_name), None) or _column_with_at(table)
-    return Columns(address, by_name.get("reason"), by_name.get("topic"))
+    domains: dict[str, None] = {}
+    count, faults, first = 0, 0, None
+    wanted = list_wanted(opened)
+    for divided, rows in work_through(read_batches([table], wanted, dict.fromkeys(wanted, pl.String())), work):
+        aside.put(divided, name)
+        domains |= dict.fromkeys(divided.domains)
+        count, faults = count + rows.entries.height + rows.faults.height, faults + rows.faults.height
+        first = first or next(rows.faults.iter_rows(), None)
+    yield from opened.notes
+    if first is not None:
+        line, fault = first
+        if not aside.skip_invalid:
+            raise DataError(
+                f"{faults:,} of {count:,} entries cannot match anybody; the first: {fault}",
+                where=f"{name}, line {line}",
+                remedy="correct or remove them; to leave such entries out, set skip_invalid = true in [suppression]",
+            )
+        skipped = f"{faults:,} of {count:,} entries cannot match anybody and were skipped"
+        yield f"{name}: {skipped}, the first in line {line}: {fault}"
+    if domains:
+        shown = ", ".join(key.removeprefix(DOMAIN_MARK) for key in list(domains)[:_NAMED])
+        more = f" and {len(domains) - _NAMED:,} more" if len(domains) > _NAMED else ""
+        yield f"{name}: suppresses whole domains: {shown}{more}"
 
 
-def _column_with_at(table: Table) -> str:
-    texts = [column for column, dtype in table.columns.items() if dtype == pl.String]
-    sample = (
-        next(read_batches([table], texts, table.columns)).load().cells.head(_SAMPLE_ROWS) if texts else pl.DataFrame()
-    )
-    for column in sample:
-        if column.str.contains("@", literal=True).any():
-            return column.name
-    remedy = f"name the column of the addresses email; there are: {', '.join(texts) or 'no text columns'}"
-    raise DataError("the suppression file has no column of addresses", where=table.source.name, remedy=remedy)
-
-
-def _read_entries(batch: Batch, columns: Columns, source: Source) -> pl.DataFrame:
-    """The entries of a batch: `line`, and as text or null `raw` (the address), `reason`, `topic`."""
-    rows = batch.load()
-    malformed = rows.places.filter(pl.col("malformed").is_not_null())
-    if malformed.height:
-        line, what = malformed.row(0)
-        remedy = "repair it: a suppression that cannot be read may not be passed over"
-        raise DataError(what, where=f"{source.name}, line {line}", remedy=remedy)
-    absent = pl.lit(None, dtype=pl.String)
-    texts = {
-        name: pl.col(column).str.strip_chars() if column else absent
-        for name, column in (("raw", columns.address), ("reason", columns.reason), ("topic", columns.topic))
-    }
-    return rows.cells.select(**texts).with_columns(rows.places.get_column("line"))
-
-
-def _divide(entries: pl.DataFrame, topic: str | None, partitions: Partitions) -> Iterator[tuple[int, Set]]:
-    """Divide the entries (`key`, `topic`, `reason`, `line`) that apply."""
-    applying = entries.filter(_applies(topic))
-    hashes = partitions.hash(applying.get_column("key"))
-    return partitions.split(applying.with_columns(hashes).select(*ENTRIES_SCHEMA))
-
-
-def _applies(topic: str | None) -> pl.Expr:
-    to_all = (pl.col("topic").fill_null("") == "") | pl.col("reason").fill_null("").str.contains(_REGARDLESS_OF_TOPIC)
-    return to_all if topic is None else to_all | (pl.col("topic").str.to_lowercase() == topic.strip().lower())
-
-
-def applies(item: Suppression, topic: str | None) -> bool:
-    """Tell whether one entry of the ledger's list applies to a campaign, by the same rules.
-
-    Args:
-        item: the entry.
-        topic: the campaign's; None where opt-outs from topics do not apply.
-    """
-    if not item.topic or re.search(_REGARDLESS_OF_TOPIC, f"{item.reason}, {item.source}"):
-        return True
-    return topic is not None and item.topic.lower() == topic.strip().lower()
+def applies(topic: str | None, kind: CampaignKind) -> pl.Expr:
+    """Tell of entries (`topic`, and the reason as `known`) whether they apply; as `Suppression.applies_to` does."""
+    to_all = (pl.col("topic").fill_null("") == "") | pl.col("known").is_in([str(one) for one in OF_ALL_MAIL])
+    to_all = to_all.fill_null(value=False)
+    if kind == "transactional" or topic is None:
+        return to_all
+    return to_all | (pl.col("topic").str.to_lowercase() == topic.strip().lower())
 
 
 def _in_words(name: str) -> pl.Expr:

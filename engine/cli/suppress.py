@@ -22,7 +22,7 @@ def suppress() -> None:
 @click.option("--reason", type=click.Choice(REASONS), default="manual", show_default=True)
 @common_options
 def add(addresses: tuple[str, ...], common: Common, *, topic: str | None, reason: str) -> int:
-    """Suppress ADDRESS; who did it, and when, is recorded."""
+    """Suppress ADDRESS, or a domain as @DOMAIN; who did it, and when, is recorded."""
     from engine.cli.suppressing import add_addresses  # noqa: PLC0415 - keeps --help fast
 
     return add_addresses(addresses, common, topic=topic or "", reason=reason)
@@ -74,13 +74,14 @@ def list_(common: Common, **filters: Any) -> int:
 @suppress.command("import")
 @click.argument("place", metavar="FILE|s3://...")
 @_TOPIC
-@click.option("--reason", default=None, help="Of entries without a reason of their own; the default is manual.")
+@click.option("--reason", default=None, help="Of all entries. Default: what the list says, or else manual.")
 @click.option("--source", default=None, help="Where the entries are from; the default is the file's name.")
 @common_options
 def import_(place: str, common: Common, **defaults: Any) -> int:
-    """Add a list: CSV, TXT, Parquet, Excel … with a column email or address, and optional topic and reason.
+    """Add a list of addresses or domains: CSV, text, Parquet, Excel or NDJSON.
 
-    Entries that hold no address are told by file and line, and the others are added: exit code 65 then.
+    The column email is read, or the only one that can be meant; a list may be just addresses. Entries that cannot match
+    anybody are reported by file and line, and the others are added: exit code 65 then.
     """
     from engine.cli.suppressing import import_list  # noqa: PLC0415 - keeps --help fast
 

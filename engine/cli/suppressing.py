@@ -14,6 +14,7 @@ import polars as pl
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.audience import suppression_lists
+from engine.audience.list_reasons import read_reason
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
@@ -21,11 +22,15 @@ from engine.errors import ExitCode, UsageError
 from engine.feedback.suppression_sync import Sync, Synced, Upload
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.suppressions import (
+    DOMAIN_MARK,
     Reason,
+    Scope,
     Suppression,
     add_many_suppressions,
     find_suppressions,
     iterate_suppressions,
+    limit_topic,
+    list_keys,
     remove_some_suppressions,
 )
 from engine.run.forgotten import make_find_forgotten
@@ -37,9 +42,10 @@ _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
 def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reason: str) -> int:
     """Add; print how many; return the exit code."""
     _check_topic(topic)
-    read = [suppression_lists.read_one_address(address) for address in addresses]
+    read = [suppression_lists.read_one_entry(address) for address in addresses]
     with open_place(common) as place:
         now, who = place.clock.now(), whoami()
+        topic = limit_topic(topic, reason)
         asked = [Suppression(key, topic, reason, who, now, None, address) for key, address in dict(read).items()]
         entries = _leave_out_forgotten(place, asked)
         with place.ledger.write() as tx:
@@ -56,7 +62,7 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
 
 def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | None, account: bool, yes: bool) -> int:
     """Remove; print how many; return the exit code."""
-    read = dict(suppression_lists.read_one_address(address) for address in addresses)
+    read = dict(suppression_lists.read_one_entry(address) for address in addresses)
     with open_place(common) as place:
         now, who = place.clock.now(), whoami()
         with place.ledger.read() as tx:
@@ -67,7 +73,9 @@ def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | N
             reasons = dict(Counter(one.reason for one in found))
             detail = {"removed": removed, "reasons": reasons, "topic": topic, "account": account}
             record_decision(tx, Decision(None, now, who, "suppress remove", detail))
-        spellings = {*read.values(), *(one.address for one in found if one.address), *addresses}
+        domains = {text for text in addresses if suppression_lists.read_one_entry(text)[1] is None}
+        known = {address for address in (*read.values(), *(one.address for one in found)) if address}
+        spellings = known | (set(addresses) - domains)  # SES's own list has no domains
         there = asyncio.run(_remove_there(place, sorted(spellings))) if account else None
         forgotten = _find_forgotten(place, list(read))
     if common.json:
@@ -116,16 +124,16 @@ async def _remove_there(place: Place, spellings: Sequence[str]) -> int:
 def check_addresses(addresses: Sequence[str], common: Common, *, account: bool) -> int:
     """Look up; print; return the exit code."""
     mark_output_as_all()
-    read = [(address, *suppression_lists.read_one_address(address)) for address in addresses]
+    read = [(address, *suppression_lists.read_one_entry(address)) for address in addresses]
     with open_place(common) as place:
         with place.ledger.read() as tx:
-            entries = find_suppressions(tx, {key for _, key, _ in read})
+            entries = find_suppressions(tx, {each for _, key, _ in read for each in list_keys(key)})
         forgotten = _find_forgotten(place, [key for _, key, _ in read])
-        spellings = {address for _, _, address in read} | {one.address for one in entries if one.address}
+        spellings = {address for _, _, address in read if address} | {one.address for one in entries if one.address}
         there = asyncio.run(_look_up_there(place, sorted(spellings))) if account else {}
     told = []
     for given, key, address in read:
-        own = [_describe(one) for one in entries if one.key == key]
+        own = [_describe(one) for each in dict.fromkeys(list_keys(key)) for one in entries if one.key == each]
         listed = [at for spelling, at in there.items() if spelling.lower() == key or spelling == address]
         told.append(
             {
@@ -163,9 +171,10 @@ def _explain(told: dict[str, Any]) -> Iterator[str]:
     if not told["suppressed"]:
         yield f"{told['address']}: not suppressed"
     for entry in told["entries"]:
-        what = f"of the topic {entry['topic']}" if entry["topic"] else "of all mail"
+        what = f"of the topic {entry['topic']}" if entry["scope"] == Scope.TOPIC else "of all mail"
         event = f", event {entry['event']}" if entry["event"] else ""
-        yield f"{told['address']}: suppressed {what}: {entry['reason']}, {entry['source']}, {entry['at']}{event}"
+        by = f" (by {entry['address']})" if entry["address"].startswith(DOMAIN_MARK) else ""
+        yield f"{told['address']}: suppressed {what}{by}: {entry['reason']}, {entry['source']}, {entry['at']}{event}"
     if told["forgotten"]:
         yield f"{told['address']}: suppressed of all mail: erased with mailrun forget"
     for entry in told.get("account", ()):
@@ -228,20 +237,20 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
     _check_topic(topic or "")
     entries = added = forgotten = 0
     strange: list[suppression_lists.Strange] = []
-    given = None if reason is None else suppression_lists.read_reason(reason)
+    notes: list[str] = []
+    given = None if reason is None else read_reason(reason)
     with open_place(common) as place:
         now, who = place.clock.now(), whoami()
         here = str(Path(file).absolute()) if Path(file).exists() else file
-        blocks = suppression_lists.read_suppression_list(
-            here, place.settings.workspace, topic=topic or "", reason=given, source=source, at=now
-        )
-        for block in blocks:
+        options = suppression_lists.ImportOptions(topic=topic or "", reason=given, source=source, at=now)
+        for block in suppression_lists.read_suppression_list(here, place.settings.workspace, options):
             kept = _leave_out_forgotten(place, block.entries)
             with place.ledger.write() as tx:
                 added += add_many_suppressions(tx, kept)
             entries += len(block.entries)
             forgotten += len(block.entries) - len(kept)
             strange += block.strange
+            notes += block.notes
         with place.ledger.write() as tx:
             detail = {"entries": entries, "added": added, "strange": len(strange), "topic": topic or ""}
             record_decision(tx, Decision(None, now, who, "suppress import", detail))
@@ -255,12 +264,14 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
                 "forgotten": forgotten,
                 "strange": len(strange),
                 "examples": told,
+                "notes": notes,
             }
         )
     else:
         print_lines(*(f"PASSED OVER: {one.where}: {one.what}" for one in strange[:MOST_STRANGE]))
         if len(strange) > MOST_STRANGE:
             print_lines(f"PASSED OVER: {len(strange) - MOST_STRANGE:,} more")
+        print_lines(*(f"note: {note}" for note in notes))
         already = entries - added - forgotten
         print_lines(f"{added:,} added, {already:,} were on the list", *_tell_forgotten(forgotten))
     return ExitCode.DATA if strange else ExitCode.FINISHED

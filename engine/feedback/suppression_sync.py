@@ -22,7 +22,7 @@ from engine.audience.exclusions import FindForgotten
 from engine.clock import Clock
 from engine.errors import PausedError
 from engine.ledger.database import Ledger
-from engine.ledger.suppressions import Reason, Suppression, add_many_suppressions, iterate_suppressions
+from engine.ledger.suppressions import Reason, Scope, Suppression, add_many_suppressions, iterate_suppressions
 from engine.store.folder import Store
 
 STATE_FILE = "suppression-sync.json"
@@ -213,7 +213,7 @@ class Sync:
                 item
                 for block in iterate_suppressions(tx)
                 for item in block
-                if not item.topic and item.reason in _LISTED and item.source != SOURCE and _digest(item) not in told
+                if _is_for_the_account(item) and item.source != SOURCE and _digest(item) not in told
             ]
         return sorted(found, key=lambda item: (item.at, item.key))
 
@@ -270,13 +270,8 @@ class Sync:
     def _report_drift(self, synced: Synced, there: list[pl.DataFrame]) -> None:
         account = pl.concat([pl.DataFrame(schema={"key": pl.String, "raw": pl.String}), *there]).unique("key")
         with self.ledger.read() as tx:
-            keys = [
-                item.key
-                for block in iterate_suppressions(tx)
-                for item in block
-                if not item.topic and item.reason in _LISTED
-            ]
-        here = pl.DataFrame({"key": pl.Series(keys, dtype=pl.String)})
+            keys = [item.key for block in iterate_suppressions(tx) for item in block if _is_for_the_account(item)]
+        here = pl.DataFrame({"key": pl.Series(keys, dtype=pl.String)}).unique("key")
         missing_there, missing_here = here.join(account, on="key", how="anti"), account.join(here, on="key", how="anti")
         synced.only_here, synced.only_there = missing_there.height, missing_here.height
         for side, keys_of in (("here", missing_there), ("account", missing_here)):
@@ -313,6 +308,11 @@ class Sync:
         except orjson.JSONDecodeError:
             states = {}
         self.store.write(STATE_FILE, orjson.dumps({**states, self.account: asdict(state)}))
+
+
+def _is_for_the_account(item: Suppression) -> bool:
+    """Whether SES's own list can have it: a bounce or a complaint, which are of all mail, of an address."""
+    return item.reason in _LISTED and item.scope is Scope.ALL and not item.is_of_a_domain
 
 
 def _as_told(item: Suppression) -> str:

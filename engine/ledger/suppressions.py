@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.engine import Row
@@ -12,8 +12,11 @@ from sqlalchemy.engine import Row
 from engine.ledger.database import insert_unless_there
 from engine.ledger.schema import soft_bounce_table, suppression_table
 
+CampaignKind = Literal["marketing", "transactional"]
+
 _ROWS_AT_ONCE = 50_000
-KEYS_AT_ONCE = 500  # parameters of one statement
+KEYS_AT_ONCE = 500  # addresses that are asked for at once
+_PARAMETERS = 2000  # of one statement: an address is asked for with its domain, and those around
 
 
 class Reason(StrEnum):
@@ -34,15 +37,18 @@ class Scope(StrEnum):
     TOPIC = "topic"
 
 
+# Who cannot be reached, and who complained, gets no mail at all: a topic does not limit these.
+OF_ALL_MAIL = frozenset({Reason.COMPLAINT, Reason.BOUNCE, Reason.SOFT_BOUNCES, Reason.PROVIDER})
+DOMAIN_MARK = "@"  # begins the key of an entry for a whole domain: @d.example, or @*.d.example for what lies below it
 _WEIGHTS = {reason.value: weight for weight, reason in enumerate(Reason)}
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that must not be mailed.
+    """An address, or a domain, that must not be mailed.
 
     Attributes:
-        key: the normalised address in lower case.
+        key: the normalised address in lower case; of a domain `@domain`, of all that lie below it `@*.domain`.
         topic: only mail of this topic; empty for all mail.
         reason: such as bounce, complaint, unsubscribe (`Reason`; lists of others may say something else).
         source: where it is from.
@@ -62,7 +68,43 @@ class Suppression:
     @property
     def scope(self) -> Scope:
         """Which mail it keeps back."""
-        return Scope.TOPIC if self.topic else Scope.ALL
+        return Scope.TOPIC if self.topic and self.reason not in OF_ALL_MAIL else Scope.ALL
+
+    @property
+    def is_of_a_domain(self) -> bool:
+        """Whether it keeps back the mail to a whole domain."""
+        return self.key.startswith(DOMAIN_MARK)
+
+    def applies_to(self, topic: str | None, kind: CampaignKind) -> bool:
+        """Tell whether it keeps back the mail of a campaign.
+
+        Its reason alone says whether a topic limits it, never the name of a file, a run, a host or a person.
+
+        Args:
+            topic: the campaign's; capitals do not matter.
+            kind: the campaign's; opt-outs from a topic do not keep back transactional mail.
+        """
+        if self.scope is Scope.ALL:
+            return True
+        return kind != "transactional" and topic is not None and self.topic.lower() == topic.strip().lower()
+
+
+def limit_topic(topic: str, reason: str) -> str:
+    """Return the topic of an entry with a reason: empty, for all mail, where no topic limits the reason."""
+    return "" if reason in OF_ALL_MAIL else topic
+
+
+def list_keys(key: str) -> Iterator[str]:
+    """Yield the keys of all entries that keep back the mail to an address: its own, its domain's, and those around.
+
+    >>> list(list_keys("ann@a.b.example"))
+    ['ann@a.b.example', '@a.b.example', '@*.b.example', '@*.example']
+    """
+    yield key
+    domain = key.rpartition("@")[2]
+    yield f"{DOMAIN_MARK}{domain}"
+    while domain := domain.partition(".")[2]:
+        yield f"{DOMAIN_MARK}*.{domain}"
 
 
 def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int:
@@ -111,8 +153,8 @@ def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool 
     found: list[Suppression] = []
     table = suppression_table.c
     ordered = sorted(keys)
-    for start in range(0, len(ordered), KEYS_AT_ONCE):
-        some = select(suppression_table).where(table.key.in_(ordered[start : start + KEYS_AT_ONCE]))
+    for start in range(0, len(ordered), _PARAMETERS):
+        some = select(suppression_table).where(table.key.in_(ordered[start : start + _PARAMETERS]))
         # Locks are taken in one order, so that two transactions never wait for each other.
         rows = tx.execute(some.order_by(table.key, table.topic).with_for_update() if to_change else some)
         found += map(_from_row, rows)

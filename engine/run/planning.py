@@ -137,7 +137,7 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
             folder=plan_folder,
             order_key=request.campaign.name,
             limit=request.limit,
-            ignore_topics=spec.kind == "transactional",
+            kind=spec.kind,
             lists=lists,
             downloads=downloads,
         )

@@ -145,7 +145,9 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         slots=slots,
         caps=caps,
         window=spec.window,
-        watchlist=Watchlist(recorder, clock, find_topic(spec), lambda: pacer.limit, read_secret),
+        watchlist=Watchlist(
+            recorder, clock, find_topic(spec, frozen.run.name), spec.kind, lambda: pacer.limit, read_secret
+        ),
         canary=canary,
     )
     worker = Worker(worker_id, frozen, tools)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from engine.audience.suppressions import applies
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
 from engine.ledger.recorder import Recorder
-from engine.ledger.suppressions import KEYS_AT_ONCE, find_suppressions
+from engine.ledger.suppressions import KEYS_AT_ONCE, CampaignKind, find_suppressions, list_keys
 from engine.run.forgotten import find_forgotten_keys
 from engine.run.open_lease import OpenLease
 
@@ -31,14 +30,16 @@ class Watchlist:
     Attributes:
         recorder: reads the ledger, and bears its absence.
         clock: monotonic time.
-        topic: whose opt-outs apply; None where no topic's do.
+        topic: the campaign's, whose opt-outs apply.
+        kind: the campaign's.
         rate: tells the recipients a second of this worker.
         read_secret: reads the store's key of forgotten people.
     """
 
     recorder: Recorder
     clock: Clock
-    topic: str | None
+    topic: str
+    kind: CampaignKind
     rate: Callable[[], float]
     read_secret: Callable[[], bytes]
 
@@ -70,10 +71,18 @@ class Watchlist:
                 opened.suppressed.pop(each, None)
 
     def _read_reasons(self, tx: Connection, keys: set[str]) -> dict[str, str]:
-        reasons = {item.key: str(item.reason) for item in find_suppressions(tx, keys) if applies(item, self.topic)}
-        return reasons | dict.fromkeys(find_forgotten_keys(tx, keys, self.read_secret), _FORGOTTEN)
+        wanted = {key: list(list_keys(key)) for key in keys}
+        entries = find_suppressions(tx, {each for group in wanted.values() for each in group})
+        reasons = {item.key: str(item.reason) for item in entries if item.applies_to(self.topic, self.kind)}
+        found = {key: reasons[each] for key, group in wanted.items() for each in reversed(group) if each in reasons}
+        return found | dict.fromkeys(find_forgotten_keys(tx, keys, self.read_secret), _FORGOTTEN)
 
 
-def find_topic(spec: CampaignSpec) -> str | None:
-    """Return the topic whose opt-outs keep a campaign's mail back; None where none do, as at planning."""
-    return None if spec.kind == "transactional" else spec.suppression.topic
+def find_topic(spec: CampaignSpec, run: str) -> str:
+    """Return the topic whose opt-outs keep a campaign's mail back: without one it is the campaign's name.
+
+    Args:
+        spec: of the campaign.
+        run: the run's name, CAMPAIGN/KEY.
+    """
+    return spec.suppression.topic or run.partition("/")[0]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -18,7 +18,8 @@ def plan(
     source: str | Sequence[str] = "list.csv",
     suppressed: Sequence[str] = (),
     topic: str | None = None,
-    ignore_topics: bool = False,
+    kind: Literal["marketing", "transactional"] = "marketing",
+    skip_invalid: bool = False,
     columns: frozenset[str] | None = None,
     limit: int | None = None,
     order_key: str = "welcome",
@@ -36,14 +37,14 @@ def plan(
     spec = spec or AudienceSpec.model_validate({"source": source, **audience})
     return plan_audience(
         audience=spec,
-        suppression=SuppressionSpec(files=tuple(suppressed), topic=topic),
+        suppression=SuppressionSpec(files=tuple(suppressed), topic=topic, skip_invalid=skip_invalid),
         workspace=folder,
         opened=open_audience(find_sources(spec.source, folder, downloads=downloads), spec, lenient=lenient),
         columns=columns,
         folder=into,
         order_key=order_key,
         limit=limit,
-        ignore_topics=ignore_topics,
+        kind=kind,
         lists=lists,
         downloads=downloads,
     )

@@ -106,7 +106,7 @@ def test_opt_outs_by_topic_do_not_apply_to_transactional_campaigns(tmp_path: Pat
     (tmp_path / "gone.csv").write_text("email,topic\nann@example.com,news\nbob@example.com,\n")
     (tmp_path / "list.csv").write_text("email\nann@example.com\nbob@example.com\n")
     assert plan(tmp_path, suppressed=["gone.csv"], topic="news").accepted == 0
-    plan(tmp_path, suppressed=["gone.csv"], topic="news", ignore_topics=True)
+    plan(tmp_path, suppressed=["gone.csv"], topic="news", kind="transactional")
     assert recipients(tmp_path).get_column("key").to_list() == ["ann@example.com"]
 
 
@@ -277,12 +277,11 @@ def test_a_folder_that_is_not_there_is_a_matter_of_configuration(tmp_path: Path)
         write_plan_file(tmp_path / "no" / recipients_file(0), pl.DataFrame(), row_group_rows=1)
 
 
-def test_suppression_entries_that_are_no_addresses_are_noted(tmp_path: Path) -> None:
+def test_a_suppression_entry_that_cannot_match_stops_the_plan(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").write_text("email\nnobody\n")
     write_many(tmp_path, 1)
-    assert plan(tmp_path, suppressed=["gone.csv"]).notes == (
-        "gone.csv: 1 of 1 entries hold no address and were passed over, the first in line 2",
-    )
+    with pytest.raises(DataError, match=r"1 of 1 entries cannot match anybody.*gone\.csv, line 2.*skip_invalid = true"):
+        plan(tmp_path, suppressed=["gone.csv"])
 
 
 @pytest.mark.parametrize(

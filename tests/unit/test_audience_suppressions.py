@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 import pytest
+import xlsxwriter
+from support.plans import excluded, plan
 
 from engine.audience.partitions import Partitions
 from engine.audience.scratch import Scratch
 from engine.audience.spec import Dedupe, SuppressionSpec
-from engine.audience.suppressions import set_aside_suppressions
+from engine.audience.suppressions import applies, set_aside_suppressions
 from engine.errors import DataError
-from engine.ledger.suppressions import Suppression
+from engine.ledger.suppressions import Reason, Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -21,7 +24,8 @@ def read(
     folder: Path,
     *,
     topic: str | None = None,
-    ignore_topics: bool = False,
+    kind: Literal["marketing", "transactional"] = "marketing",
+    skip_invalid: bool = False,
     files: Sequence[str] = ("s*.*",),
     listed: Sequence[Suppression] = (),
     bits: int = 0,
@@ -30,17 +34,17 @@ def read(
     shelves: Scratch[str]
     with Scratch(folder / "shelves") as shelves:
         found = set_aside_suppressions(
-            SuppressionSpec(files=tuple(files), topic=topic),
+            SuppressionSpec(files=tuple(files), topic=topic, skip_invalid=skip_invalid),
             [listed],
             workspace=folder,
             downloads=None,
             partitions=Partitions("k", Dedupe.ADDRESS, bits),
             shelves=shelves,
-            ignore_topics=ignore_topics,
+            kind=kind,
         )
         entries = pl.concat([found.take(part) for part in range(1 << bits)])
     first = entries.unique("key", keep="first", maintain_order=True)
-    return dict(first.select("key", "source").iter_rows()), list(found.notes)
+    return dict(found.domains) | dict(first.select("key", "source").iter_rows()), list(found.notes)
 
 
 def test_an_entry_is_normalised_like_the_audience_and_says_where_it_is_from(tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_an_entry_with_a_topic_applies_to_that_topic_alone(tmp_path: Path) -> No
     (tmp_path / "s.csv").write_text("email,topic\na@x.example,\nb@x.example,Newsletter\nc@x.example,surveys\n")
     assert set(read(tmp_path, topic="newsletter")[0]) == {"a@x.example", "b@x.example"}
     assert set(read(tmp_path)[0]) == {"a@x.example"}
-    assert set(read(tmp_path, topic="newsletter", ignore_topics=True)[0]) == {"a@x.example"}
+    assert set(read(tmp_path, topic="newsletter", kind="transactional")[0]) == {"a@x.example"}
 
 
 def test_the_first_entry_of_an_address_that_applies_is_the_one_that_is_named(tmp_path: Path) -> None:
@@ -88,12 +92,204 @@ def test_the_first_entry_of_an_address_that_applies_is_the_one_that_is_named(tmp
     assert read(tmp_path)[0] == {"a@x.example": "s1.csv line 3: yes"}
 
 
-def test_entries_that_are_no_addresses_are_counted_in_a_note(tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text("email\na@x.example\nnobody\nx@y@z\n")
-    assert read(tmp_path) == (
-        {"a@x.example": "s.csv line 2"},
-        ["s.csv: 2 of 3 entries hold no address and were passed over, the first in line 3"],
+@pytest.mark.parametrize(
+    ("text", "line", "fault"),
+    [
+        ("email\na@x.example\nnobody\nx@y@z\n", 3, "there is no @"),
+        ('email\na@x.example\n""\n b@x.example\n@com\n', 5, "nothing stands before the @"),
+        ("email,name\na@x.example,A\n,Bob\n", 3, "there is no address in it"),
+        ("email\nd41d8cd98f00b204e9800998ecf8427e\n", 2, "it is a hash"),
+        (f"email_sha256\n{'0a' * 32}\n", 2, "it is a hash"),
+        (f"{'0A' * 32}\n{'0b' * 32}\n", 1, "it is a hash"),
+        ("email\nmd5:d41d8cd98f00b204e9800998ecf8427e\n", 2, "it is a hash"),
+        ("email\nann*@x.example\n", 2, "it has a wildcard inside"),
+        ("email\nann@*.x.example\n", 2, "it has a wildcard inside"),
+        ("email\nmailto:ann@x.example\n", 2, "a character that is not allowed"),
+        ("email\n*\n", 2, "there is no @"),
+        ("a@x.example\nn/a\n", 2, "there is no @"),
+    ],
+)
+def test_an_entry_that_cannot_match_stops_the_plan_unless_skipped(
+    text: str, line: int, fault: str, tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert fault in caught.value.what
+    assert caught.value.where == f"s.csv, line {line}"
+    assert "skip_invalid = true" in caught.value.remedy
+    (note,) = read(tmp_path, skip_invalid=True)[1]
+    assert "cannot match anybody and were skipped" in note
+
+
+def test_a_blank_row_of_a_list_is_not_an_entry(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("name,email,reason\nAnn,a@x.example,\n,,\n , ,\n")
+    assert read(tmp_path) == ({"a@x.example": "s.csv line 2"}, [])
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ("@rival.example", "@rival.example"),
+        ("*@Rival.Example", "@rival.example"),
+        ("rival.example", "@rival.example"),
+        ("%@rival.example", "@rival.example"),
+        ("@bücher.example", "@xn--bcher-kva.example"),
+        ("*.rival.example", "@*.rival.example"),
+        ("*@*.rival.example", "@*.rival.example"),
+        (".rival.example", "@*.rival.example"),
+    ],
+)
+def test_an_entry_may_be_a_domain(entry: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"email,reason\n{entry},legal: never\n")
+    entries, notes = read(tmp_path)
+    assert entries == {key: "s.csv line 2: legal: never"}
+    assert notes == [f"s.csv: suppresses whole domains: {key[1:]}"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "suppressed"),
+    [
+        ("@rival.example", ["b@Rival.example"]),
+        ("*.rival.example", ["c@sub.rival.example", "d@a.sub.rival.example"]),
+    ],
+)
+def test_a_domain_suppresses_its_addresses_and_no_other(entry: str, suppressed: list[str], tmp_path: Path) -> None:
+    people = ["a@x.example", "b@Rival.example", "c@sub.rival.example", "d@a.sub.rival.example", "e@notrival.example"]
+    (tmp_path / "list.csv").write_text("\n".join(["email", *people, ""]))
+    (tmp_path / "s.csv").write_text(f"email\n{entry}\n")
+    plan(tmp_path, suppressed=["s.csv"])
+    assert [people[line - 2] for line, reason, _ in excluded(tmp_path) if reason == "suppressed"] == suppressed
+    assert {detail for *_, detail in excluded(tmp_path)} == {"suppressed by s.csv line 2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("a@x.example,b@x.example\n", {"a@x.example", "b@x.example"}),
+        ("a@x.example\nb@x.example,c@x.example\n", {"a@x.example", "b@x.example", "c@x.example"}),
+        ('email\n"a@x.example; b@x.example"\n', {"a@x.example", "b@x.example"}),
+        ('"Lee, Ann" <a@x.example>\n<b@x.example>\n', {"a@x.example", "b@x.example"}),
+        ('"<a@x.example>" <a@x.example>\nb@x.example (Bob)\n', {"a@x.example", "b@x.example"}),
+        ("a@x.example;2026-10-02;asked by bob@x.example at a fair\n", {"a@x.example"}),
+        ("sep=;\n7;a@x.example\n8;b@x.example\n", {"a@x.example", "b@x.example"}),
+        ("@rival.example\nother.example\n", {"@rival.example", "@other.example"}),
+    ],
+)
+def test_a_list_without_a_header_suppresses_every_address_in_it(text: str, keys: set[str], tmp_path: Path) -> None:
+    (tmp_path / "s.txt").write_text(text)
+    assert set(read(tmp_path)[0]) == keys
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Added by,Contact e-mail,Date\nsales@acme.example,a@x.example,2026-10-02\n",
+        "Added by,E-Mail-Adresse\nsales@acme.example,a@x.example\n",
+        "mailed,Email Address,by\nyes,a@x.example,eve@acme.example\n",
+        "by,recipient\neve,a@x.example\n",
+        "EMAIL_TYPE,who\nhtml,a@x.example\n",
+    ],
+)
+def test_the_column_named_for_mail_is_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    assert set(read(tmp_path)[0]) == {"a@x.example"}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Added by,Contact\nsales@acme.example,a@x.example\n", ("Added by", "Contact")),
+        ("From e-mail,To e-mail\nsales@acme.example,a@x.example\n", ("From e-mail", "To e-mail")),
+        ("address,Contact e-mail\n,a@x.example\nb@x.example,\nc@x.example,\nd@x.example,\n", ("address", "Contact")),
+        ("Mailing,Contact\na@x.example,\n,b@x.example\n,c@x.example\n,d@x.example\n", ("Mailing", "Contact")),
+        ("email,Email\na@x.example,b@x.example\n", ("email", "Email")),
+        ("email,email\na@x.example,b@x.example\n", ("email", "email (2)")),
+        ("Unsubscribed,Complained\na@x.example,b@x.example\n", ("Unsubscribed", "Complained")),
+    ],
+)
+def test_an_unclear_column_of_addresses_is_refused(text: str, named: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(DataError, match="not clear which column") as caught:
+        read(tmp_path)
+    assert all(name in caught.value.what for name in named)
+
+
+def test_an_unclear_line_without_a_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("a@x.example,1\nsales@acme.example,b@x.example,2026-10-02\n")
+    with pytest.raises(DataError, match=r"not clear which of the addresses .*line 2"):
+        read(tmp_path)
+
+
+def test_addresses_in_another_column_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("email,by\na@x.example,eve@acme.example\n")
+    assert read(tmp_path)[1] == ["s.csv: the addresses in email were read, and not those in by"]
+
+
+def write_workbook(path: Path, sheets: dict[str, list[list[str]]], hidden: str = "") -> None:
+    with xlsxwriter.Workbook(path) as workbook:
+        for name, rows in sheets.items():
+            sheet = workbook.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+            if name == hidden:
+                sheet.hide()
+
+
+def test_every_sheet_of_a_workbook_is_read(tmp_path: Path) -> None:
+    sheets = {
+        "Unsubscribed": [["name", "email"], ["Ann", "a@x.example"]],
+        "Complained": [["E-mail"], ["b@x.example"]],
+        "Domains": [["@rival.example"]],
+        "Sheet4": [],
+    }
+    write_workbook(tmp_path / "s.xlsx", sheets)
+    assert read(tmp_path)[0] == {
+        "a@x.example": "s.xlsx, sheet Unsubscribed line 2",
+        "b@x.example": "s.xlsx, sheet Complained line 2",
+        "@rival.example": "s.xlsx, sheet Domains line 1",
+    }
+
+
+def test_a_sheet_that_would_stay_unread_stops_the_plan(tmp_path: Path) -> None:
+    sheets = {"A": [["email"], ["a@x.example"]], "B": [["remark"], ["call them"]]}
+    write_workbook(tmp_path / "s.xlsx", sheets)
+    with pytest.raises(DataError, match=r"no column of addresses .*sheet B"):
+        read(tmp_path)
+    write_workbook(tmp_path / "s.xlsx", {"A": [["email"], ["a@x.example"]], "B": [["b@x.example"]]}, hidden="B")
+    with pytest.raises(DataError, match="hidden sheets with cells: B"):
+        read(tmp_path)
+
+
+REASONS = [*Reason, "hard bounce", "asked by phone", "bounceback", "no complaints", ""]
+TOPICS = ["", "news", "News", "surveys", "bounces"]
+
+
+@pytest.mark.parametrize("kind", ["marketing", "transactional"])
+@pytest.mark.parametrize("topic", ["news", "NEWS ", "bounces", None])
+def test_the_expression_and_the_function_agree_on_scope(
+    kind: Literal["marketing", "transactional"], topic: str | None
+) -> None:
+    entries = [
+        Suppression("a@x.example", own, str(reason), "complaints/bounceback", NOW)
+        for reason in REASONS
+        for own in TOPICS
+    ]
+    frame = pl.DataFrame({"topic": [one.topic for one in entries], "known": [one.reason for one in entries]})
+    told = frame.select(applies(topic, kind)).to_series().to_list()
+    assert told == [one.applies_to(topic, kind) for one in entries]
+
+
+def test_no_name_of_a_file_a_run_or_a_person_widens_an_opt_out(tmp_path: Path) -> None:
+    (tmp_path / "s-bounces-and-complaints.csv").write_text(
+        "email,topic,reason\na@x.example,news,opted out before the bounceback\n"
     )
+    listed = [
+        Suppression("b@x.example", "news", "unsubscribe", source, NOW)
+        for source in ("run hello/bounceback", "bounces.csv", "complain@desk", "bounce@host")
+    ]
+    assert read(tmp_path, topic="news", kind="transactional", listed=listed)[0] == {}
+    assert set(read(tmp_path, topic="news", listed=listed)[0]) == {"a@x.example", "b@x.example"}
 
 
 def test_a_list_of_nobody_suppresses_nobody(tmp_path: Path) -> None:
@@ -110,7 +306,8 @@ def test_a_bounce_applies_whatever_its_topic(tmp_path: Path) -> None:
         "email,topic,reason\n"
         "a@x.example,surveys,hard bounce\nb@x.example,surveys,Complaint\nc@x.example,surveys,opt-out\n"
     )
-    for options in ({"topic": "newsletter"}, {}, {"topic": "newsletter", "ignore_topics": True}):
+    campaigns: list[dict[str, Any]] = [{"topic": "newsletter"}, {}, {"topic": "newsletter", "kind": "transactional"}]
+    for options in campaigns:
         assert set(read(tmp_path, **options)[0]) == {"a@x.example", "b@x.example"}
 
 
@@ -124,7 +321,7 @@ def test_the_ledgers_own_list_applies_like_a_file(tmp_path: Path) -> None:
         "a@x.example": "the ledger: bounce, event 17",
         "b@x.example": "the ledger: unsubscribe, link",
     }
-    assert set(read(tmp_path, files=(), ignore_topics=True, listed=listed)[0]) == {"a@x.example"}
+    assert set(read(tmp_path, files=(), kind="transactional", listed=listed)[0]) == {"a@x.example"}
 
 
 def test_entries_are_the_same_however_they_are_divided(tmp_path: Path) -> None:
