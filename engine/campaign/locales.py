@@ -111,7 +111,7 @@ def choose_language(preferences: Sequence[Tag], available: Iterable[str], defaul
     """
     variants = {variant: tag for variant in sorted(available) if (tag := _read_tag(variant)) is not None}
     for wanted in preferences:
-        places: dict[str | None, Tag] = {**variants}
+        places: dict[str | None, Tag] = dict(variants.items())
         if default is not None and (tag := _read_tag(default)) is not None:
             places[None] = tag
         for language in _languages(wanted):

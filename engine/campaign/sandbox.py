@@ -125,7 +125,8 @@ def _check_joined(node: nodes.Filter) -> None:
     if isinstance(node.node, nodes.Tuple | nodes.List):
         node.node.items = [_checked(item) for item in node.node.items]
     label = nodes.Const(_label(node.node), lineno=node.lineno)
-    node.kwargs = [*node.kwargs, nodes.Keyword("label", label, lineno=node.lineno)]
+    keyword = nodes.Keyword("label", label, lineno=node.lineno)
+    node.kwargs = [*node.kwargs, keyword]  # type: ignore[list-item] # Jinja's parser puts Keyword there too
 
 
 def _label(node: nodes.Node | None) -> str:
@@ -311,11 +312,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         fields = _CheckedMarkupFields(self, escape=text.escape) if isinstance(text, Markup) else _CheckedFields(self)
 
         def fill(*args: Any, **named: Any) -> str:
-            if value.__name__ == "format_map":
-                args, named = (), args[0]
             return type(text)(fields.vformat(text, args, named))
 
-        return fill
+        def fill_map(values: Any) -> str:
+            return type(text)(fields.vformat(text, (), values))
+
+        return fill_map if value.__name__ == "format_map" else fill
 
     def put(self, name: str, prepared: Prepared) -> None:
         """Give a template another source than its file has."""
@@ -345,8 +347,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         """Weave in the checks: Jinja compiles and inspects what this returns."""
         try:
-            tree = super()._parse(source, name, filename)
-            tree = _PrintChecks(_find_defined(tree)).visit(tree)
+            parsed = super()._parse(source, name, filename)
+            tree: nodes.Template = _PrintChecks(_find_defined(parsed)).visit(parsed)
         except TemplateSyntaxError as error:
             error.name, error.lineno = self.locate(name or "", error.lineno)
             raise

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
 from pathlib import Path
 
 import polars as pl
@@ -242,6 +243,47 @@ def test_any_smtp_server_works_with_retries_and_accounts(world: World):
     assert len(room.accepted) == 79
     outcomes = pl.read_parquet(world.run_folder / "outcomes" / "lease-*.parquet")
     assert outcomes.filter(outcome="sent")["message_id"].str.starts_with("0100-").all()
+
+
+OWN = """\
+[headers]
+X-Auto-Response-Suppress = "OOF, AutoReply"
+X-Ref = "{{ email }} é"
+[delivery]
+tags = { team = "growth" }
+feedback_id = ["weekly", "news"]
+"""
+REF = "=?utf-8?q?person3=40example=2Ecom_=C3=A9?="
+
+
+@pytest.mark.parametrize("call", ["single", "bulk"])
+def test_own_headers_and_tags_reach_ses_in_every_call(world: World, call: str):
+    world.write_people(60)
+    write_delivery(world, f'{OWN}call = "{call}"\n')
+    assert world.launch().code == 0
+    assert check_invariants(world) == {Outcome.SENT: 60}
+    message = next(one for one in world.accepted() if one["to"] == ["person3@example.com"])
+    headers = {header["name"]: header["value"] for header in message["headers"]}
+    assert headers == {"X-Auto-Response-Suppress": "OOF, AutoReply", "X-Ref": REF}
+    own = {"team": "growth", "ses:feedback-id-a": "weekly", "ses:feedback-id-b": "news"}
+    assert own.items() <= message["tags"].items()
+    assert message["tags"]["mailrun-campaign"] == "hello"
+
+
+def test_own_headers_are_in_smtp_and_in_an_outbox(world: World):
+    world.write_people(5)
+    write_delivery(world, f'{OWN}transport = "smtp"\nmax_rate = 500\n')
+    room = Mailroom([])
+    with smtp_in_thread(room) as port:
+        url = f"smtp+plain://127.0.0.1:{port}"
+        assert world.run("launch", "hello", "--key", "test", MAILRUN_SMTP_URL=url).code == 0
+    assert world.run("launch", "hello", "--key", "files", "--transport", "outbox").code == 0
+    files = [path.read_bytes() for path in (world.run_folder.parent / "files" / "outbox").rglob("*.eml")]
+    for raw in ([content for *_, content in room.accepted], files):
+        assert len(raw) == 5
+        message = next(one for one in map(message_from_bytes, raw) if one["To"] == "person3@example.com")
+        assert (message["X-Auto-Response-Suppress"], message["X-Ref"]) == ("OOF, AutoReply", REF)
+        assert message["Feedback-ID"] == "weekly:news:acme.example"
 
 
 def test_an_smtp_server_of_ones_own_needs_a_rate(world: World):

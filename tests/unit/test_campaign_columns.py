@@ -46,7 +46,7 @@ def test_template_reads_columns_of_any_name(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path, {"b.j2": written}, 'text = "b.j2"')
     content = compile_content(campaign)
     check_names(content, COLUMNS)
-    assert content.columns_used() == set(COLUMNS)
+    assert content.columns_used() == frozenset(COLUMNS)
     assert render(campaign, {name: name for name in COLUMNS}).text == "".join(f"{name}," for name in COLUMNS)
 
 
@@ -62,7 +62,7 @@ def test_column_with_a_name_of_mailruns_is_read_through_recipient(tmp_path: Path
     campaign = write_campaign(tmp_path, {"b.j2": written}, 'text = "b.j2"')
     content = compile_content(campaign)
     check_names(content, ["campaign", "run"])
-    assert content.columns_used() == {"campaign", "run"}
+    assert content.columns_used() == frozenset({"campaign", "run"})
     assert render(campaign, {"campaign": "spring", "run": "ten"}).text == "spring ten welcome k"
     found = [finding for finding in lint_templates(content, ["campaign", "run"], {}) if finding.code == "hidden_column"]
     assert [finding.what for finding in found] == [

@@ -104,7 +104,7 @@ def test_message_carries_own_headers_and_tags(tmp_path: Path) -> None:
     )
     campaign = write_campaign(tmp_path, {"b": "Hi"}, "", toml=toml)
     content = compile_content(campaign)
-    assert content.columns_used() == {"email", "city", "vip"}
+    assert content.columns_used() == frozenset({"email", "city", "vip"})
     renderer = make_renderer(campaign)
     message = renderer.render({"email": "a@b.example", "city": "Huế", "vip": False}, 1, "a@b.example")
     assert message.headers == (

@@ -1,0 +1,60 @@
+"""What recipients read of their own data: fields before methods, nothing of Python, and zones as people write them."""
+
+import json
+
+from support.invariants import check_invariants
+from support.world import CAMPAIGN, World
+
+from engine.ledger.journal import Outcome
+
+ORDERS = [
+    {"email": f"p{n}@example.com", "name": f"ann {n}", "order": {"copy": f"{n} prints", "items": None, "note": note}}
+    for n, note in enumerate([" ", "gift", "NULL", "N/A"] * 10)
+]
+BODY = """\
+Dear {{ name|title }},
+{{ order.copy }}{% if order.items %} of {{ order.items }}{% endif %}{% if order.note %} ({{ order.note }}){% endif %}.
+"""
+
+
+def test_recipients_read_their_data_and_nothing_of_python(world: World):
+    world.write("audiences/people.ndjson", "".join(f"{json.dumps(row)}\n" for row in ORDERS))
+    toml = CAMPAIGN.replace("people.csv", "people.ndjson").replace("{{ first_name }}", "{{ name }}")
+    world.write("campaigns/hello/campaign.toml", toml)
+    world.write("campaigns/hello/body.txt.j2", BODY.replace("name|title", "name.title"))
+    preview = world.run("preview", "hello", "--json")
+    assert preview.code == 65
+    assert list(preview.json["render_failures"]) == ["body.txt.j2:1: name.title is a function; write name|title"]
+
+    world.write("campaigns/hello/body.txt.j2", BODY)
+    preview = world.run("preview", "hello", "--json")
+    assert preview.code == 0
+    found = {(one["what"], one["messages"]) for one in preview.json["findings"] if one["code"] == "null_text"}
+    assert found == {
+        (f'order.note has the text "{text}" as its value, which most exports mean as nothing', 10)
+        for text in ("NULL", "N/A")
+    }
+    assert world.launch().code == 0
+    assert check_invariants(world) == {Outcome.SENT: 40}
+    texts = {one["to"][0]: one["text"] for one in world.accepted()}
+    assert texts["p0@example.com"] == "Dear Ann 0,\n0 prints.\n"
+    assert texts["p1@example.com"] == "Dear Ann 1,\n1 prints (gift).\n"
+
+
+def test_zones_are_told_before_the_launch_and_fail_their_recipients_alone(world: World):
+    zones = ["Europe/Berlin", "europe/berlin", " Asia/Tokyo ", "W. Europe Standard Time", "America/New York"] * 40
+    zones[7] = "UTC+2"
+    rows = "".join(f"p{n}@example.com,Ann,{zone}\n" for n, zone in enumerate(zones))
+    world.write("audiences/people.csv", "email,first_name,tz\n" + rows)
+    window = '[window]\nfrom = "00:00"\nto = "23:59"\ntimezone = "column:tz"\n'
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN + window)
+    for command in ("preview", "check"):
+        told = world.run(command, "hello", "--json")
+        assert told.code == 65
+        (finding,) = [one for one in told.json["findings"] if one["severity"] == "error"]
+        assert finding["what"] == 'tz has "UTC+2", which is not a time zone'
+        assert (finding["messages"], finding["first_row"]) == (1, 8)
+    launched = world.launch()
+    assert (launched.code, launched.json["sent"], launched.json["failed"]) == (3, 199, 1)
+    assert '"first_row": 8' in launched.stderr
+    assert check_invariants(world) == {Outcome.SENT: 199, Outcome.FAILED: 1}
