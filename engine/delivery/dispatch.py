@@ -111,6 +111,7 @@ class Dispatcher:
         started = self.clock.monotonic()
         try:
             await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
+            await self.gate.hand_over(len(call.items))
             await self.turns.take()
         except (LeaseLostError, UnreachableError):
             raise

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from engine.clock import Clock
-from engine.delivery.pacer import Pacer
+from engine.delivery.pacer import LastSecond, Pacer
 from engine.delivery.stop import Stop
 
 HELD_LOOK_SECONDS = 0.1
+SHARE_SECONDS = 10.0  # how long a part of the rate holds without a heartbeat: the others take it over after 15 s
 SHORTEST_WAIT_SECONDS = 0.004  # waking for every token costs more than it gains; the bucket holds more than that
 
 
@@ -68,6 +69,10 @@ class Gate:
         self._turn = asyncio.Lock()
         self._held_until = float("-inf")
         self._resting = False
+        self._last_second = LastSecond()
+        self._handing = asyncio.Lock()
+        self._share_until = float("inf")
+        self._share_until_at = float("inf")
 
     def most_at_once(self, most: int, seconds: float) -> int:
         """Tell how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
@@ -87,6 +92,9 @@ class Gate:
                     await self._stop.wait(HELD_LOOK_SECONDS)
                     continue
                 now = self._clock.monotonic()
+                if self._is_share_stale(now):  # the next heartbeat tells how many share the rate by now
+                    await self._stop.wait(HELD_LOOK_SECONDS)
+                    continue
                 if self._held_until > now:
                     await self._stop.wait(self._held_until - now)
                     continue
@@ -114,6 +122,30 @@ class Gate:
         if not self._resting:
             self._resting = True
             await self.tell_rest(resting=True)
+
+    async def hand_over(self, recipients: int) -> None:
+        """Wait until the last second has room for an admitted call whose intents are recorded.
+
+        A slow disk gathers calls, and a process that was stopped holds some: neither may end in a burst.
+        """
+        async with self._handing:
+            while seconds := self._last_second.take(recipients, rate=self.pacer.ceiling, now=self._clock.monotonic()):
+                await self._clock.sleep(seconds)
+
+    def renew_share(self, begun: float, begun_at: float, *, hold_seconds: float) -> None:
+        """Take note of a heartbeat: the others count on this worker's part from now on.
+
+        Args:
+            begun: monotonic time before the heartbeat was recorded.
+            begun_at: wall clock then, in Unix time; a machine's sleep is seen by one of the two.
+            hold_seconds: how long nobody is admitted where the others may have taken the part over meanwhile.
+        """
+        if self._is_share_stale(self._clock.monotonic()):
+            self.hold(hold_seconds)
+        self._share_until, self._share_until_at = begun + SHARE_SECONDS, begun_at + SHARE_SECONDS
+
+    def _is_share_stale(self, now: float) -> bool:
+        return now > self._share_until or self._clock.now().timestamp() > self._share_until_at
 
     def _count(self, recipients: int) -> None:
         self.admitted += recipients

@@ -16,7 +16,8 @@ curve of CUBIC (RFC 9438), with the limit in the place of the window:
   do not probe together (no lockstep).
 """
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 BURST_SECONDS = 0.1
 DECREASE = 0.85  # of the limit, at each throttle
@@ -111,3 +112,30 @@ class Pacer:
         if self.limit < self.ceiling:
             self.limit = self.ceiling * self._share(self.now)
         self._tokens = min(self._capacity, self._tokens + self.limit * elapsed)
+
+
+@dataclass(slots=True)
+class LastSecond:
+    """What was handed over in the last second: the pacer admits evenly, and waiting for the disk may undo that."""
+
+    _passed: deque[tuple[float, int]] = field(default_factory=deque)
+    _count: int = 0
+
+    def take(self, recipients: int, *, rate: float, now: float) -> float:
+        """Count one call; or say how long to wait before asking again.
+
+        Args:
+            recipients: in the call; where nothing passed for a second, any number may.
+            rate: recipients a second; a second holds a tenth more, and one.
+            now: monotonic time, in seconds.
+
+        Returns:
+            0.0 where they were counted, else seconds to wait.
+        """
+        while self._passed and self._passed[0][0] <= now - 1.0:
+            self._count -= self._passed.popleft()[1]
+        if self._passed and self._count + recipients > rate * (1.0 + BURST_SECONDS) + 1.0:
+            return self._passed[0][0] + 1.0 - now + _GRAIN
+        self._passed.append((now, recipients))
+        self._count += recipients
+        return 0.0

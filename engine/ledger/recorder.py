@@ -4,6 +4,11 @@ The event loop never waits for the disk, and a commit is shared by every dispatc
 disk, the larger the groups. On a fast disk a commit begins a few milliseconds after the one before at the earliest,
 so that groups stay large enough to cost little.
 
+What a crash leaves in doubt is what is recorded as begun and not as answered. So the next group waits for the answers
+to the calls of the one before it, where these come in less time than two commits take: one group is in doubt then, and
+not the two that a slow disk would have under way. A group holds a bounded number of intents; the others wait, and
+those who send wait for them.
+
 A server that is away is waited for: whoever waits for a record goes on waiting, so nothing is sent without one, and the
 work goes on by itself when the server is back. Every transaction may therefore be tried twice with the answer to the
 first attempt lost; the statements of `leases`, `runs` and `workers` bear that.
@@ -12,6 +17,7 @@ first attempt lost; the statements of `leases`, `runs` and `workers` bear that.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -23,7 +29,7 @@ from engine.clock import Clock, SystemClock
 from engine.errors import UnreachableError
 from engine.ledger import leases
 from engine.ledger.database import Ledger
-from engine.ledger.journal import Entry, encode_entries
+from engine.ledger.journal import Entry, Intent, encode_entries
 from engine.ledger.leases import Lease
 
 log = structlog.get_logger()
@@ -33,6 +39,8 @@ T = TypeVar("T")
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; after that the worker ends and is started again
+LARGEST_GROUP = 2_000  # intents in one commit: what a crash on a slow disk leaves in doubt
+_ANSWERS_WEIGHT = 0.2  # of a new measurement in the moving average
 GATHER_SECONDS = 0.004  # between the beginnings of two commits; a lone dispatch never waits for it
 
 
@@ -75,6 +83,11 @@ class Recorder:
         self._begun_at = float("-inf")
         self._sequences: dict[Lease, int] = {}
         self._failure: Exception | None = None
+        self._unanswered: set[int] = set()  # rows of the last group whose calls have no answer yet
+        self._all_answered = asyncio.Event()
+        self._durable_at = 0.0
+        self._commit_seconds = 0.0
+        self._answer_seconds = 0.0
 
     async def record(self, lease: Lease, entries: Sequence[Entry]) -> None:
         """Record entries; returns when they are durable.
@@ -93,6 +106,8 @@ class Recorder:
         What is recorded later is durable later: an intent that is durable says that every result noted before it is.
         """
         self._add(_Waiting(lease, entries, None))
+        if self._unanswered:
+            self._note_answers(entries)
 
     async def flush(self) -> None:
         """Wait until everything noted so far is durable; what is noted meanwhile is not waited for.
@@ -147,11 +162,9 @@ class Recorder:
     async def _commit_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            early = self._begun_at + GATHER_SECONDS - loop.time()
-            if early > 0:
-                await asyncio.sleep(early)
+            await self._gather()
             self._begun_at = loop.time()
-            group, self._waiting = self._waiting, []
+            group = self._take_group()
             try:
                 values = self._number(group)
                 lost = await self.transact(partial(_append_all, values)) if values else set()
@@ -161,7 +174,49 @@ class Recorder:
                 self._failure = error
                 _answer(group, {waiting.lease: error for waiting in group})
             else:
+                self._expect_answers(group)
                 _answer(group, {lease: LeaseLostError() for lease in lost})
+
+    async def _gather(self) -> None:
+        """Wait until the next commit should begin."""
+        loop = asyncio.get_running_loop()
+        early = self._begun_at + GATHER_SECONDS - loop.time()
+        if early > 0:
+            await asyncio.sleep(early)
+        patience = 2 * self._commit_seconds
+        if self._unanswered and self._answer_seconds <= patience:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._durable_at + patience):
+                    await self._all_answered.wait()
+
+    def _take_group(self) -> list[_Waiting]:
+        """Take what is written next: intents up to a bound, and all results but of those that wait."""
+        group, later, intents, put_off = list[_Waiting](), list[_Waiting](), 0, set[int]()
+        for waiting in self._waiting:
+            begins = isinstance(waiting.entries[0], Intent) if waiting.entries else False
+            too_many = begins and intents and intents + len(waiting.entries) > LARGEST_GROUP
+            if too_many or (put_off and any(entry.row in put_off for entry in waiting.entries)):
+                put_off.update(entry.row for entry in waiting.entries)
+                later.append(waiting)
+                continue
+            intents += len(waiting.entries) if begins else 0
+            group.append(waiting)
+        self._waiting = later
+        return group
+
+    def _expect_answers(self, group: list[_Waiting]) -> None:
+        """Remember whose calls are about to be handed over."""
+        self._durable_at = asyncio.get_running_loop().time()
+        self._commit_seconds = self._durable_at - self._begun_at
+        self._unanswered = {entry.row for waiting in group for entry in waiting.entries if isinstance(entry, Intent)}
+        self._all_answered.clear()
+
+    def _note_answers(self, entries: Sequence[Entry]) -> None:
+        self._unanswered.difference_update([entry.row for entry in entries])
+        seconds = asyncio.get_running_loop().time() - self._durable_at
+        self._answer_seconds += _ANSWERS_WEIGHT * (seconds - self._answer_seconds)
+        if not self._unanswered:
+            self._all_answered.set()
 
     def _number(self, group: list[_Waiting]) -> dict[Lease, tuple[int, bytes]]:
         """Make one journal row a lease: its sequence and its value."""

@@ -23,6 +23,8 @@ from engine.ledger.database import Ledger, insert_unless_there
 from engine.ledger.schema import RunState, run_table, worker_table
 
 HEARTBEAT_SECONDS = 1.0
+# Between two looks at the others; a longer pause was this process's own, and says nothing of them.
+LONGEST_LOOK_SECONDS = 3.0
 # A worker that could not write a heartbeat for so long has lost its leases to whoever asks.
 SILENCE_SECONDS = 15.0
 # By the wall clock, for people alone: `status` has not watched anybody.
@@ -47,9 +49,14 @@ class Pulse:
 
 @dataclass(slots=True)
 class Liveness:
-    """What one process knows of who lives: worker -> its last counter, and when that was new."""
+    """What one process knows of who lives: worker -> its last counter, and when that was new.
+
+    Silence is counted only while somebody listens: a process that was stopped, or had no ledger, has heard nothing
+    because it did not listen, and workers that slept together must not take each other for dead when they wake.
+    """
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _looked_at: float = float("-inf")
 
     def list_live(self, tx: Connection, monotonic: float, *, account: str | None = None) -> set[str]:
         """Look at all workers; return those that live.
@@ -61,7 +68,9 @@ class Liveness:
         """
         table, host = worker_table.c, describe_host()
         rows = tx.execute(select(table.id, table.account, table.host, table.process, table.beats)).all()
-        known = {row.id: self.seen.get(row.id) for row in rows}
+        unheard = max(0.0, monotonic - self._looked_at - LONGEST_LOOK_SECONDS)
+        self._looked_at = monotonic
+        known = {row.id: (was[0], was[1] + unheard) if (was := self.seen.get(row.id)) else None for row in rows}
         self.seen = {
             row.id: was if (was := known[row.id]) is not None and was[0] == row.beats else (row.beats, monotonic)
             for row in rows

@@ -33,6 +33,7 @@ QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for t
 ADJUST_SECONDS = 0.5
 LAG_SECONDS = 0.05  # between two looks at the event loop's lag
 PULSE_SECONDS = 5.0
+SEEN_SECONDS = workers.HEARTBEAT_SECONDS * 1.5  # by then the others have seen a change with their own heartbeat
 RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
 
 log = structlog.get_logger()
@@ -90,7 +91,7 @@ class Watch:
         await self.recorder.transact(begin)
         await self._beat()
         if self.limits.workers > 1:
-            self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
+            self._gate.hold(SEEN_SECONDS)
 
     async def beat_for_ever(self) -> None:
         """Say that the worker lives, and learn who else does."""
@@ -119,6 +120,7 @@ class Watch:
             return pulse, self.events.read(tx, now, monotonic), state
 
         pulse, evidence, state = await self.recorder.transact(beat)
+        self._gate.renew_share(monotonic, now.timestamp(), hold_seconds=SEEN_SECONDS)
         self._obey(pulse)
         self._guard(evidence)
         if canary is not None and state is not None:
@@ -180,7 +182,7 @@ class Watch:
             self._deals_anew, self._warmup.left = True, 0.0
         await self._beat()
         if not resting and self.limits.workers > 1:
-            self._gate.hold(workers.HEARTBEAT_SECONDS * 1.5)
+            self._gate.hold(SEEN_SECONDS)
 
     async def refresh_for_ever(self) -> None:
         """Read the account's limits again and again."""

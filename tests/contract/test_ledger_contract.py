@@ -576,5 +576,16 @@ def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Conn
     for second in range(1, 60):
         workers.beat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
         assert liveness.list_live(tx, float(second)) == {"other"}
-    assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS - 0.1) == {"other"}
-    assert liveness.list_live(tx, 59 + workers.SILENCE_SECONDS) == set()
+    silent = [liveness.list_live(tx, 59.0 + second) for second in range(1, 16)]
+    assert silent == [{"other"}] * 14 + [set()]
+
+
+def test_workers_that_slept_together_do_not_take_each_other_for_dead(tx: Connection):
+    """Who listens again after a pause of its own has heard nothing, which says nothing of the others."""
+    add_worker(tx, "other", START)
+    liveness = workers.Liveness()
+    assert [liveness.list_live(tx, second) for second in (0.0, 1.0, 2.0, 60.0, 61.0)] == [{"other"}] * 5
+    workers.beat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
+    assert liveness.list_live(tx, 62.0) == {"other"}
+    silent = [liveness.list_live(tx, 62.0 + second) for second in range(1, 16)]
+    assert silent[-2:] == [{"other"}, set()]  # while one listens, silence is the end

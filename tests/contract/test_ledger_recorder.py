@@ -13,8 +13,9 @@ from support.clock import START
 
 from engine.errors import PausedError
 from engine.ledger import leases, runs
+from engine.ledger import recorder as recorder_module
 from engine.ledger.database import Ledger, open_ledger
-from engine.ledger.journal import Intent, Outcome, Result, replay
+from engine.ledger.journal import Intent, Outcome, Result, decode_entries, replay
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.runs import Run
@@ -248,3 +249,38 @@ async def test_a_flush_tells_of_what_could_not_be_written(recorder: Recorder, le
 
 async def test_a_recorder_that_recorded_nothing_closes(ledger: Ledger):
     await Recorder(ledger).close()
+
+
+async def test_the_next_commit_waits_for_the_answers_to_the_calls_of_the_last(recorder: Recorder, ledger: Ledger):
+    lease = await take_lease(recorder)
+    recorder._commit_seconds = 30.0  # a slow disk
+    async with held(recorder):
+        begun = asyncio.create_task(recorder.record(lease, [Intent(0), Intent(1)]))
+        await asyncio.sleep(0.05)
+    await begun
+    recorder._commit_seconds = 30.0
+    following = asyncio.create_task(recorder.record(lease, [Intent(2)]))
+    recorder.note(lease, [Result(0, Outcome.SENT, "id", None, 1.0, 1)])
+    await asyncio.sleep(0.05)
+    assert read_intents(ledger, lease) == {0, 1}  # neither the result nor the next intent: one call has no answer
+    recorder.note(lease, [Result(1, Outcome.SENT, "id", None, 1.0, 1)])
+    await following
+    assert read_intents(ledger, lease) == {2}
+
+
+async def test_a_commit_holds_a_bounded_number_of_intents_and_all_results(
+    recorder: Recorder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorder_module, "LARGEST_GROUP", 4)
+    lease = await take_lease(recorder)
+    async with held(recorder):
+        first = asyncio.create_task(recorder.record(lease, [Intent(0)]))
+        await let_tasks_begin()
+        waiting = [asyncio.create_task(recorder.record(lease, [Intent(2 * i), Intent(2 * i + 1)])) for i in range(1, 5)]
+        await let_tasks_begin()
+        recorder.note(lease, [Result(0, Outcome.SENT, "id", None, 1.0, 1)])
+    await asyncio.gather(first, *waiting)
+    with ledger.read() as tx:
+        values = [decode_entries(value) for value in leases.read_journal(tx, NAME, lease.ordinal)]
+    assert [sum(isinstance(entry, Intent) for entry in entries) for entries in values] == [1, 4, 4]
+    assert any(isinstance(entry, Result) for entry in values[1])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
 
-from engine.delivery.pacer import BURST_SECONDS, Pacer
+from engine.delivery.pacer import BURST_SECONDS, LastSecond, Pacer
 from engine.sandbox.limits import RateBucket
 
 RATES = st.floats(0.2, 2_000.0)
@@ -103,3 +103,22 @@ def test_whatever_happens_the_limit_stays_between_its_floor_and_the_ceiling(
         else:
             pacer.take(1, now)
         assert pacer.ceiling * 0.05 * (1 - TINY) <= pacer.limit <= pacer.ceiling
+
+
+@given(
+    rate=RATES,
+    gaps=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=30),
+    calls=st.lists(st.integers(1, 50), min_size=1, max_size=200),
+)
+def test_the_last_second_holds_whatever_was_gathered_before(rate: float, gaps: list[float], calls: list[int]) -> None:
+    """Calls come in heaps, as a slow disk or a pause gathers them; none is larger than the rate allows at once."""
+    second, now, passed = LastSecond(), 1000.0, list[float]()
+    most = (1 + BURST_SECONDS) * rate + 1
+    for step, size in enumerate(calls):
+        now += gaps[step % len(gaps)] if step % 7 == 0 else 0.0
+        recipients = min(size, max(1, int(most)))
+        while wait := second.take(recipients, rate=rate, now=now):
+            assert wait <= 1.0 + TINY + 1e-6
+            now += wait
+        passed += [now] * recipients
+    assert most_in_a_second(passed) <= most + TINY
