@@ -1,13 +1,36 @@
 """When messages may be handed over: times of day in a time zone, and a moment after which nothing leaves. Pure."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from engine.campaign.spec import CampaignSpec
 from engine.campaign.time_zones import find_zone
 
-_DAYS = (-1, 0, 1, 2)  # a window may have begun yesterday; the next begins tomorrow at the latest, or the day after
+# A window may have begun yesterday; the next begins tomorrow or later, where a zone skips a part of a day or all of it.
+_DAYS = range(-1, 5)
+_SHORTEST = timedelta(seconds=1)
+
+
+def find_moment(day: date, clock_time: time, zone: ZoneInfo) -> datetime:
+    """Return the first moment of a day at which the wall shows a time, or a later one.
+
+    A time that is skipped when clocks go forward is the jump: 02:30 is 03:00 then. One that occurs twice when they go
+    back is the first of the two.
+    """
+    local = datetime.combine(day, clock_time, zone)
+    moment = local.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return moment.astimezone(zone)
+    before = local.replace(fold=1).astimezone(UTC)  # by the offset after the jump: that comes before it
+    offset = before.astimezone(zone).utcoffset()
+    while moment - before > _SHORTEST:
+        middle = before + (moment - before) / 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            before = middle
+        else:
+            moment = middle
+    return (before + _SHORTEST).replace(microsecond=0).astimezone(zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +48,21 @@ class Window:
     def find_span(self, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return begin and end of the window that is open at a moment, or of the next one.
 
-        Local times that daylight saving time skips or repeats are what Python's zoneinfo makes of them.
+        Both are as find_moment says where clocks change. A window that lies in what is skipped is none on that day.
         """
+        now = now.astimezone(UTC)  # two times of one zone would be compared as the wall shows them
         today = now.astimezone(zone).date()
         spans = (self._span_of(today + timedelta(days=days), zone) for days in _DAYS)
-        return next(span for span in spans if now < span[1])
+        return next((begin, end) for begin, end in spans if now < end and begin.astimezone(UTC) < end)
 
     def _span_of(self, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
         last = day if self.opens < self.closes else day + timedelta(days=1)
-        return datetime.combine(day, self.opens, zone), datetime.combine(last, self.closes, zone)
+        return find_moment(day, self.opens, zone), find_moment(last, self.closes, zone)
 
     def seconds_closed(self, now: datetime, zone: ZoneInfo) -> float:
         """Return how long it stays closed; 0.0 while it is open."""
         opens, _ = self.find_span(now, zone)
-        return max(0.0, (opens - now).total_seconds())
+        return max(0.0, (opens - now.astimezone(UTC)).total_seconds())
 
 
 def parse_window(opens: str | None, closes: str | None) -> Window | None:
@@ -70,7 +94,7 @@ def find_deadline(spec: CampaignSpec, *, planned_at: datetime, now: datetime) ->
     if window is not None and window.opens > window.closes:
         opens = window.find_span(begun, zone)[0].astimezone(zone)
         day = opens.date() if clock_time > window.opens else opens.date() + timedelta(days=1)
-    return datetime.combine(day, clock_time, zone)
+    return find_moment(day, clock_time, zone)
 
 
 @dataclass(slots=True)

@@ -467,3 +467,57 @@ async def test_a_process_that_is_busy_while_rate_is_left_starts_another_unless_t
         cpu += busy * LOOK_SECONDS
         processes.look(admitted=int(500 * LOOK_SECONDS), rate=1_000.0, work_left=True)
         assert len(made) == started
+
+
+async def test_a_worker_whose_heartbeat_is_old_admits_nobody_until_the_others_have_seen_the_next_one():
+    clock = VirtualClock()
+    stop = ClockedStop(clock)
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop)
+    gate.renew_share(clock.monotonic(), clock.now().timestamp(), hold_seconds=1.5)
+    assert await gate.admit(1)
+    clock.advance(25.0)  # everybody slept
+    woken = clock.monotonic()
+    waiting = asyncio.create_task(gate.admit(1))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    beaten = clock.monotonic()
+    gate.renew_share(beaten, clock.now().timestamp(), hold_seconds=1.5)
+    assert await waiting
+    assert clock.monotonic() >= beaten + 1.5 > woken
+
+
+async def test_heaps_of_recorded_calls_are_handed_over_at_the_rate():
+    clock = VirtualClock()
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, ClockedStop(clock))
+    begun = clock.monotonic()
+    await asyncio.gather(*(gate.hand_over(1) for _ in range(300)))
+    assert clock.monotonic() - begun >= 1.8
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("day", "window", "begin", "end"),
+    [
+        ("2026-03-08", "01:30-02:30", "01:30-05:00", "03:00-04:00"),  # clocks go from 02:00 to 03:00
+        ("2026-03-08", "02:30-03:30", "03:00-04:00", "03:30-04:00"),
+        ("2026-03-08", "02:10-02:50", "02:10-04:00+1", "02:50-04:00+1"),  # none on that day
+        ("2026-11-01", "00:30-01:30", "00:30-04:00", "01:30-04:00"),  # from 02:00 to 01:00: the first 01:30
+        ("2026-11-01", "01:30-03:00", "01:30-04:00", "03:00-05:00"),
+    ],
+)
+def test_a_window_begins_and_ends_where_clocks_change(day: str, window: str, begin: str, end: str):
+    opens, closes = (time.fromisoformat(one) for one in window.split("-"))
+    found = Window(opens, closes).find_span(datetime.fromisoformat(f"{day}T00:10-05:00"), NEW_YORK)
+    wanted = [one.partition("+") for one in (begin, end)]
+    moments = [datetime.fromisoformat(f"{day}T{one}") + timedelta(days=int(days or 0)) for one, _, days in wanted]
+    assert [moment.astimezone(UTC) for moment in found] == [moment.astimezone(UTC) for moment in moments]
+
+
+def test_a_day_that_a_zone_skips_has_no_window():
+    """Samoa had no 30 December 2011."""
+    now = datetime(2011, 12, 29, 22, tzinfo=ZoneInfo("Pacific/Apia"))
+    begin, _ = Window(time(9), time(20)).find_span(now, ZoneInfo("Pacific/Apia"))
+    assert f"{begin:%Y-%m-%d %H:%M}" == "2011-12-31 09:00"
