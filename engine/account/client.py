@@ -12,12 +12,15 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
+from engine.account.credentials import SpacedCredentials
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
+from engine.proxies import explain_proxy
 
 CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
+_DUAL_STACK_HOSTS = (".api.aws", ".api.amazonwebservices.com.cn")
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 # botocore's own retries send a message again whose reply was lost: of sends, every retry is decided by the engine.
@@ -34,6 +37,8 @@ QUESTIONS = AioConfig(
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 4, "mode": "standard"},
 )
+
+NO_PROXIES = AioConfig(proxies={})  # what mailrun opened itself is on this machine: no proxy can reach it
 
 
 class KnownSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
@@ -54,10 +59,11 @@ class OpenAccount:
     Attributes:
         client: aiobotocore's client for sends: it never repeats one.
         questions: its client for every other call.
-        credentials: botocore's; `await credentials.get_frozen_credentials()` refreshes them when they are due.
+        credentials: `await credentials.get_frozen_credentials()` renews them when they are due; None for none.
         proxy: the proxy that requests to SES go through; None for none.
         verify: path of the CA bundle, True for botocore's own, False for none.
         client_certificate: for mutual TLS; None for none.
+        dropped: settings that the endpoint's own URL overrides: FIPS, dual-stack.
     """
 
     client: Any
@@ -66,6 +72,7 @@ class OpenAccount:
     proxy: str | None
     verify: bool | str
     client_certificate: Any
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,22 @@ async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAc
     knows = AioConfig(http_session_cls=type("Session", (KnownSession,), {"made": made}))
     async with _open(session, QUESTIONS, endpoint) as questions, _open(session, SENDS.merge(knows), endpoint) as client:
         with translate_aws_errors("SES"):
-            credentials = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
+            found = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
+        credentials = None if found is None else SpacedCredentials(found)
         http = made[0].given
         proxy = (http["proxies"] or {}).get(urlsplit(client.meta.endpoint_url).scheme)
-        yield OpenAccount(client, questions, credentials, proxy, http["verify"], http["client_cert"])
+        dropped = () if endpoint is not None else find_dropped(client)
+        yield OpenAccount(client, questions, credentials, proxy, http["verify"], http["client_cert"], dropped)
+
+
+def find_dropped(client: Any) -> tuple[str, ...]:
+    """Name the settings that a client's endpoint does not honour: botocore drops them where its URL is configured."""
+    config, host = client.meta.config, urlsplit(client.meta.endpoint_url).hostname or ""
+    told = {
+        "AWS_USE_FIPS_ENDPOINT": config.use_fips_endpoint and "fips" not in host,
+        "AWS_USE_DUALSTACK_ENDPOINT": config.use_dualstack_endpoint and not host.endswith(_DUAL_STACK_HOSTS),
+    }
+    return tuple(name for name, is_dropped in told.items() if is_dropped)
 
 
 @asynccontextmanager
@@ -121,6 +140,8 @@ async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | Non
             "aws_secret_access_key": endpoint.secret_access_key,
         }
     )
+    if endpoint is not None:
+        config = config.merge(NO_PROXIES)
     with translate_aws_errors("SES"):
         context = session.create_client("sesv2", config=config, **given)
         try:
@@ -205,7 +226,7 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
             return ServiceError(
                 f"{what} cannot be reached: {error}",
                 where=str(error.kwargs.get("endpoint_url", "")),
-                remedy="check the network and the endpoint",
+                remedy=explain_proxy(error, "check the network and the endpoint"),
             )
         case _:
             return ConfigurationError(

@@ -50,6 +50,8 @@ def fetch_objects(place: str, downloads: Path) -> Iterator[FetchedObject]:
     from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed for s3:// alone
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
+    from engine.proxies import explain_proxy  # noqa: PLC0415 - it needs botocore
+
     bucket, _, key = place.removeprefix(REMOTE).partition("/")
     if not bucket or not key:
         raise DataError(f"{place} names no object", where="[audience] source", remedy="give s3://BUCKET/KEY")
@@ -64,7 +66,7 @@ def fetch_objects(place: str, downloads: Path) -> Iterator[FetchedObject]:
         raise _translate(error, place) from error
     except BotoCoreError as error:
         kind = ConfigurationError if "redential" in str(error) or "region" in str(error) else ServiceError
-        raise kind(f"S3 cannot be read: {error}", where=place, remedy=_CREDENTIALS) from error
+        raise kind(f"S3 cannot be read: {error}", where=place, remedy=explain_proxy(error, _CREDENTIALS)) from error
 
 
 def _list(client: Any, bucket: str, key: str) -> Iterable[dict[str, Any]]:

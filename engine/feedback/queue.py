@@ -16,7 +16,7 @@ import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from engine.account.client import Endpoint, translate_aws_errors
+from engine.account.client import NO_PROXIES, Endpoint, translate_aws_errors
 from engine.delivery.stop import Stop
 from engine.errors import ConfigurationError
 
@@ -64,7 +64,7 @@ async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterato
         ConfigurationError: no region, no credentials.
     """
     region = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com", queue)
-    given = {"region_name": region[1]} if region else {}
+    given, config = {"region_name": region[1]} if region else {}, _CONFIG
     if endpoint is not None:
         given = {
             "endpoint_url": endpoint.url,
@@ -72,8 +72,9 @@ async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterato
             "aws_access_key_id": endpoint.access_key_id,
             "aws_secret_access_key": endpoint.secret_access_key,
         }
+        config = _CONFIG.merge(NO_PROXIES)
     with translate_aws_errors("SQS"):
-        context = AioSession().create_client("sqs", config=_CONFIG, **given)
+        context = AioSession().create_client("sqs", config=config, **given)
         try:
             client = await context.__aenter__()
         except ValueError as error:  # botocore's word for an endpoint that is no URL

@@ -27,6 +27,7 @@ import botocore.exceptions
 from botocore.config import Config
 
 from engine.errors import ConfigurationError, MailrunError, PausedError, UnreachableError
+from engine.proxies import explain_proxy
 from engine.store.folder import SEALED, FileMark, Mark, Store, translate_os_errors, write_file
 
 RUN_FILE = "run.json"
@@ -324,7 +325,9 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, where: str) -> M
     e = botocore.exceptions
     if isinstance(error, e.HTTPClientError | e.EndpointConnectionError | e.ConnectionError):
         return UnreachableError(
-            f"the store cannot be reached: {error}", where=where, remedy="launch again when it is back"
+            f"the store cannot be reached: {error}",
+            where=where,
+            remedy=explain_proxy(error, "launch again when it is back"),
         )
     return ConfigurationError(
         f"the store cannot be used: {error}",

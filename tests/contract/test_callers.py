@@ -1,9 +1,11 @@
 """Everything that botocore resolves is honoured: endpoint, FIPS, dual-stack, proxy, CA bundle, credentials."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,15 @@ import botocore.exceptions as aws_errors
 import orjson
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
+from botocore.config import Config
+from support.clock import VirtualClock
 from support.world import World
 
-from engine.account.client import OpenAccount, open_account
+from engine.account.client import Endpoint, OpenAccount, open_account, translate_aws_errors
+from engine.account.credentials import SpacedCredentials
+from engine.account.quota import read_quota
 from engine.account.resolved import NotLeanError, resolve_sends
+from engine.audience.objects import fetch_objects
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning
 from engine.delivery.transports import callers
@@ -22,7 +29,10 @@ from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_
 from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, MailrunError
+from engine.feedback.queue import open_sqs
+from engine.store import s3 as s3_module
+from engine.store.s3 import S3Store
 
 MESSAGE = Message(1, "ann@example.com", "Hé", "<p>é</p>", "text", (("X-A", "b"),), (("mailrun-row", "1"),))
 ENVELOPE = Envelope("Acme <news@acme.example>", (), (Attachment("a.txt", "text/plain", b"\x00\xff"),), None)
@@ -258,3 +268,130 @@ def test_what_does_not_fit_a_bulk_call_is_prepared_for_its_own(capsys: pytest.Ca
     heavy = Envelope("a@b.example", (), (Attachment("a.bin", "application/octet-stream", b"x" * 900_000),), None)
     weighed = SesTransport(None, Documents(heavy), sender_address="n@acme.example", bulk=True)  # type: ignore[arg-type] # as above
     assert weighed.prepare(MESSAGE).group is None
+
+
+def expire_after(seconds: float, now: datetime) -> dict[str, str]:
+    expiry = (now + timedelta(seconds=seconds)).isoformat()
+    return {"access_key": "A", "secret_key": "s", "token": "t", "expiry_time": expiry}
+
+
+@pytest.mark.parametrize(("life", "asked_after"), [(60, 30), (600, 300), (1_200, 600), (36_000, 35_100)])
+async def test_credentials_are_asked_for_again_when_half_of_what_is_left_is_over(life: int, asked_after: int):
+    clock = VirtualClock()
+    asked: list[float] = []
+
+    async def renew() -> dict[str, str]:
+        asked.append(clock.monotonic() - 1000.0)
+        return expire_after(life, clock.now())
+
+    found = AioRefreshableCredentials("A", "s", "t", clock.now(), renew, "test", time_fetcher=clock.now)
+    spaced = SpacedCredentials(found)
+    await spaced.get_frozen_credentials()
+    while clock.monotonic() - 1000.0 < 3 * life:
+        clock.advance(life / 1200)
+        await spaced.get_frozen_credentials()
+    times = [after - before for before, after in pairwise(asked)]
+    assert times == pytest.approx([asked_after] * len(times), abs=life / 600)
+    assert len(asked) >= 3
+
+
+async def test_an_issuer_that_fails_is_asked_again_after_half_of_the_rest():
+    clock = VirtualClock()
+    asked: list[float] = []
+
+    async def renew() -> dict[str, str]:
+        asked.append(clock.monotonic() - 1000.0)
+        if len(asked) > 1:
+            raise OSError("the issuer is away")
+        return expire_after(64, clock.now())
+
+    spaced = SpacedCredentials(
+        AioRefreshableCredentials("A", "s", "t", clock.now(), renew, "test", time_fetcher=clock.now)
+    )
+    await spaced.get_frozen_credentials()
+    for _ in range(47):
+        clock.advance(1.0)
+        await spaced.get_frozen_credentials()
+    assert asked == [0.0, 33.0]  # what it gave holds, and the next question comes when a quarter is left
+    clock.advance(16.0)
+    with pytest.raises(OSError, match="away"):
+        await spaced.get_frozen_credentials()
+
+
+async def test_a_credential_process_is_started_once_for_many_calls(aws: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        aws.delenv(name)
+    program = tmp_path / "issue"
+    program.write_text(
+        f"#!/bin/sh\necho x >> {tmp_path}/asked\n"
+        'echo "{\\"Version\\":1,\\"AccessKeyId\\":\\"A\\",\\"SecretAccessKey\\":\\"s\\",'
+        '\\"Expiration\\":\\"$(date -u -d +5min +%Y-%m-%dT%H:%M:%SZ)\\"}"\n'
+    )
+    program.chmod(0o700)
+    (tmp_path / "config").write_text(f"[profile news]\nregion = us-west-2\ncredential_process = {program}\n")
+    aws.setenv("AWS_PROFILE", "news")
+    async with open_account() as account:
+        for _ in range(20):
+            await account.credentials.get_frozen_credentials()
+    asked = (tmp_path / "asked").read_text().count("x")
+    assert asked <= 2  # when it is found, and at the first look, which learns when it expires
+
+
+@pytest.mark.parametrize("setting", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+async def test_what_a_configured_endpoint_drops_is_warned_about(
+    aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str
+):
+    aws.setenv(setting, "true")
+    for url, is_dropped in ((None, False), ("http://127.0.0.1:9", True)):
+        if url is not None:
+            aws.setenv("AWS_ENDPOINT_URL_SESV2", url)
+        async with open_account() as account:
+            (await open_caller(account)).close()
+        assert (setting in capsys.readouterr().out) is is_dropped
+
+
+async def test_the_embedded_sandbox_is_never_reached_through_a_proxy(aws: pytest.MonkeyPatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy"):
+        aws.setenv(name, "http://127.0.0.1:9")
+    async with open_account(Endpoint("http://127.0.0.1:8025", "eu-west-1", "A", "s")) as account:
+        opened = await open_caller(account)
+        assert account.proxy is None
+        assert opened.lean
+        opened.close()
+    async with open_sqs("http://127.0.0.1:8025/q", Endpoint("http://127.0.0.1:8025", "eu-west-1", "A", "s")) as client:
+        assert not client.meta.config.proxies
+
+
+async def _ask_ses(_: Path) -> None:
+    async with open_account() as account:
+        await read_quota(account.questions)
+
+
+async def _ask_sqs(_: Path) -> None:
+    queue = "https://sqs.eu-west-1.amazonaws.com/1/q"
+    with translate_aws_errors("SQS"):
+        async with open_sqs(queue) as client:
+            await client.receive_message(QueueUrl=queue)
+
+
+async def _read_s3(folder: Path) -> None:
+    list(fetch_objects("s3://bucket/key", folder))
+
+
+async def _open_store(folder: Path) -> None:
+    S3Store("s3://bucket", folder)
+
+
+@pytest.mark.parametrize("ask", [_ask_ses, _ask_sqs, _read_s3, _open_store])
+async def test_a_proxy_that_fails_is_named_without_its_secret(
+    aws: pytest.MonkeyPatch, tmp_path: Path, ask: Callable[[Path], Awaitable[None]]
+):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        aws.setenv(name, "http://user:secret@127.0.0.1:9")
+    aws.setattr(s3_module, "_CONFIG", s3_module._CONFIG.merge(Config(retries={"total_max_attempts": 1})))
+    with pytest.raises(MailrunError) as caught:
+        await ask(tmp_path)
+    said = f"{caught.value.what} {caught.value.remedy}"
+    assert "proxy http://127.0.0.1:9" in said
+    assert "NO_PROXY" in said
+    assert "secret" not in said

@@ -194,3 +194,17 @@ def test_every_outcome_of_a_sandbox_run_can_be_shown_in_words(world: World):
         assert line in launched.stdout
     check_invariants(world, in_doubt_at_most=1)
     assert Outcome.IN_DOUBT.replace("_", " ") in launched.stdout
+
+
+def test_the_embedded_sandbox_is_reached_without_the_proxy_that_the_environment_names(world: World):
+    world.write_people(20)
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    launched = world.run("launch", "hello", "--key", "test", "--sandbox", "--json", **nowhere)
+    assert (launched.code, launched.json["sent"]) == (0, 20), launched.stderr
+    assert "proxy" not in launched.stderr
+    pulled = world.run("events", "pull", "--sandbox", "--json", **nowhere)
+    assert pulled.code == 0, pulled.stderr
+    refused = world.run("launch", "hello", "--key", "other", "--json", **nowhere)
+    assert refused.code == 69
+    assert "proxy http://127.0.0.1:9" in refused.stdout + refused.stderr
+    assert "NO_PROXY" in refused.stdout + refused.stderr

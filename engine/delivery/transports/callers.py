@@ -25,7 +25,7 @@ from engine.errors import ConfigurationError
 
 CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound the parts, but not the sum
 RENEWAL_SECONDS = 30.0  # for whatever botocore asks for new credentials: STS, a metadata service, a program
-KEYS_SECONDS = 1.0  # how long credentials are taken as they are; botocore renews them many minutes before they expire
+KEYS_SECONDS = 1.0  # how long keys are taken as they are; credentials are renewed long before they expire
 
 _UNREACHABLE = (  # whoever issues credentials
     botocore.exceptions.HTTPClientError,
@@ -53,7 +53,7 @@ async def read_credentials(credentials: Any) -> Any:
 
 
 class LeanCaller:
-    """Signs and sends by itself; credentials are botocore's, asked for again every second.
+    """Signs and sends by itself; credentials are looked at again every second.
 
     Args:
         resolved: where sends go and how they are signed.
@@ -166,6 +166,14 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
     Raises:
         ConfigurationError: no credentials, no region, or a CA bundle that cannot be read.
     """
+    if account.dropped:
+        log.warning(
+            "delivery.endpoint",
+            settings=", ".join(account.dropped),
+            note=f"{' and '.join(account.dropped)} has no effect: the endpoint's own URL is configured "
+            f"({account.client.meta.endpoint_url}), and AWS's libraries use that one as it is",
+            do="name such an endpoint in the URL, or remove AWS_ENDPOINT_URL and the profile's endpoint_url",
+        )
     try:
         resolved = await resolve_sends(account)
     except NotLeanError as reason:

@@ -24,6 +24,7 @@ from engine.delivery.transports.ses_documents import (
     parts_of,
     write_data,
 )
+from engine.proxies import explain_proxy
 
 log = structlog.get_logger()
 
@@ -189,7 +190,9 @@ def read_exception(error: Exception) -> Reply:
     """Read what a caller raised."""
     meaning = _read_type(error)
     remedy = "give the worker valid AWS credentials and a region, then launch again" if meaning is Meaning.PAUSE else ""
-    return Reply(meaning, detail=f"{type(error).__name__}: {error}", remedy=remedy)
+    proxy = explain_proxy(error, "") if isinstance(error, aws.BotoCoreError) and meaning is not Meaning.PAUSE else ""
+    detail = f"{type(error).__name__}: {error}"
+    return Reply(meaning, detail=f"{detail}; {proxy}" if proxy else detail, remedy=remedy)
 
 
 def _read_type(error: Exception) -> Meaning:

@@ -1,0 +1,37 @@
+"""Proxies that the environment names: told where a request fails that goes through one."""
+
+from urllib.parse import urlsplit
+
+import botocore.exceptions
+from botocore.utils import get_environ_proxies
+
+
+def find_proxy(url: str) -> str:
+    """Return the proxy that requests to a URL go through, without its secrets; empty for none."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return ""
+    return _hide_secrets(str(get_environ_proxies(url).get(parts.scheme, "")))
+
+
+def explain_proxy(error: Exception, remedy: str) -> str:
+    """Put the proxy before the remedy for a failed request, where the request went through one.
+
+    Args:
+        error: botocore's; it may say the proxy's URL, or the endpoint's.
+        remedy: where no proxy has to do with it.
+    """
+    told = getattr(error, "kwargs", {})
+    url = str(told.get("endpoint_url") or "")
+    proxy = find_proxy(url)
+    if isinstance(error, botocore.exceptions.ProxyConnectionError):
+        proxy = proxy or _hide_secrets(str(told.get("proxy_url", "")))
+    if not proxy:
+        return remedy
+    host = urlsplit(url).hostname or "the endpoint's host"
+    return f"requests go through the proxy {proxy} (HTTP_PROXY, HTTPS_PROXY): correct it, or add {host} to NO_PROXY"
+
+
+def _hide_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
