@@ -195,7 +195,8 @@ class Recorder:
         for waiting in self._waiting:
             begins = isinstance(waiting.entries[0], Intent) if waiting.entries else False
             too_many = begins and intents and intents + len(waiting.entries) > LARGEST_GROUP
-            if too_many or (put_off and any(entry.row in put_off for entry in waiting.entries)):
+            is_last = waiting.lease is None  # it waits for all that was noted before it
+            if too_many or (put_off and (is_last or any(entry.row in put_off for entry in waiting.entries))):
                 put_off.update(entry.row for entry in waiting.entries)
                 later.append(waiting)
                 continue

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from support.invariants import check_invariants
@@ -198,7 +199,7 @@ def test_every_outcome_of_a_sandbox_run_can_be_shown_in_words(world: World):
 
 def test_the_embedded_sandbox_is_reached_without_the_proxy_that_the_environment_names(world: World):
     world.write_people(20)
-    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    nowhere: Any = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     launched = world.run("launch", "hello", "--key", "test", "--sandbox", "--json", **nowhere)
     assert (launched.code, launched.json["sent"]) == (0, 20), launched.stderr
     assert "proxy" not in launched.stderr
