@@ -158,6 +158,11 @@ async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | Non
         await context.__aexit__(None, None, None)
 
 
+def is_of_aws(client: Any) -> bool:
+    """Tell whether a client talks to AWS itself."""
+    return (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS)
+
+
 async def find_account_id(client: Any) -> str:
     """Return the number of the account that a client works for; empty where its endpoint is not AWS's.
 
@@ -170,7 +175,7 @@ async def find_account_id(client: Any) -> str:
         ConfigurationError: no credentials.
         ServiceError: STS cannot be reached, or refuses.
     """
-    if not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS):
+    if not is_of_aws(client):
         return ""
     session = AioSession()
     with translate_aws_errors("STS"):
@@ -236,6 +241,8 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
 
 def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> MailrunError:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if message.lstrip().startswith("<"):  # a proxy's or another server's page
+        message = "a page instead of an answer of SES; the endpoint may be wrong"
     return ServiceError(
         f"{what} answered {code}: {message}",
         where=error.operation_name,

@@ -3,9 +3,13 @@
 from typing import Any
 
 import botocore.exceptions
+import structlog
 
 from engine.account.client import translate_aws_errors
+from engine.account.unknown_operation import UnknownOperationError, find_variable, is_unknown_operation
 from engine.errors import ServiceError
+
+log = structlog.get_logger()
 
 SIMULATOR = "simulator.amazonses.com"
 
@@ -41,6 +45,10 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
             with translate_aws_errors("SES"):
                 found = await client.get_email_identity(EmailIdentity=identity)
         except ServiceError as error:
+            if is_unknown_operation(error, client):
+                note = f"{UnknownOperationError(client, 'GetEmailIdentity').what}: whether {key} is verified is unknown"
+                log.warning("sender.unknown", note=note, where=find_variable())
+                return
             match _code(error):
                 case "NotFoundException":
                     continue

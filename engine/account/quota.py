@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import translate_aws_errors
+from engine.account.unknown_operation import UnknownOperationError, is_unknown_operation
 from engine.errors import ServiceError
 
 UNLIMITED = -1  # SES writes an unlimited 24-hour quota so
@@ -41,9 +42,15 @@ async def read_quota(client: Any) -> Quota:
     Raises:
         ServiceError: SES cannot be reached or refuses the credentials.
         ConfigurationError: there are no credentials.
+        UnknownOperationError: the endpoint is not SES, and does not know it.
     """
-    with translate_aws_errors("SES"):
-        account = await client.get_account()
+    try:
+        with translate_aws_errors("SES"):
+            account = await client.get_account()
+    except ServiceError as error:
+        if is_unknown_operation(error, client):
+            raise UnknownOperationError(client, "GetAccount") from error
+        raise
     limits = account.get("SendQuota", {})
     max_24_hours = limits.get("Max24HourSend", UNLIMITED)
     return Quota(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+import structlog
+
 from engine.clock import Clock
 from engine.delivery.concurrency import Turns
 from engine.delivery.gate import Gate
@@ -17,6 +19,9 @@ from engine.ledger.journal import Intent, Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 
+log = structlog.get_logger()
+
+TELL_OUTAGE_SECONDS = 10.0
 _ACCEPTED_PERHAPS = (Meaning.SENT, Meaning.IN_DOUBT)
 
 
@@ -45,6 +50,24 @@ FindDue: TypeAlias = Callable[[Call], Awaitable[Sequence[Item]]]
 """Returns the items of a call that has waited which may still be sent; what is to be noted of the others is noted."""
 
 
+@dataclass(slots=True)
+class Outage:
+    """Says every now and then that a server cannot be reached, while its calls are tried again."""
+
+    _told_at: float = float("-inf")
+
+    def tell(self, reply: Reply, now: float) -> None:
+        """Say it, where it was not said of late.
+
+        Args:
+            reply: that says so.
+            now: monotonic seconds.
+        """
+        if now - self._told_at >= TELL_OUTAGE_SECONDS:
+            self._told_at = now
+            log.warning("server.unreachable", what=reply.detail, note=f"trying again: {reply.detail}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
     """Dispatches calls, each in its own task.
@@ -66,6 +89,7 @@ class Dispatcher:
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
     turns: Turns = field(default_factory=Turns)
+    outage: Outage = field(default_factory=Outage)
 
     async def dispatch(self, call: Call, *, keep: Callable[[Result], None], find_due: FindDue) -> None:
         """Send the messages of one call that the gate has admitted, with retries where nothing was accepted for sure.
@@ -121,6 +145,8 @@ class Dispatcher:
         replies = await self.transport.send(call.items)
         self.observe(self.clock.monotonic() - started)
         self._adjust_gate(replies)
+        if away := next((reply for reply in replies if reply.meaning is Meaning.UNREACHABLE), None):
+            self.outage.tell(away, self.clock.monotonic())
         return replies
 
     def _withdraw(self, call: Call, error: BaseException) -> None:
@@ -195,7 +221,7 @@ class Dispatcher:
                 self.stop.request(StopReason(StopCause.PAUSED, reply.detail, reply.remedy))
             elif reply.meaning in (Meaning.UNREACHABLE, Meaning.SLOW_DOWN):
                 text = f"given up after {tries} attempts: {reply.detail}"
-                remedy = "see that SES can be reached and accepts mail, then launch again"
+                remedy = "see that the server can be reached and accepts mail, then launch again"
                 self.stop.request(StopReason(StopCause.PAUSED, text, remedy))
 
 

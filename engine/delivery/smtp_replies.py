@@ -20,6 +20,7 @@ class Phase(StrEnum):
     DOT = "after the final dot"
 
 
+_OTHER_REMEDY = "see what the server says, then launch again"
 _CREDENTIALS = Rule(Meaning.PAUSE, "check the SMTP user name and password (for SES: of this region), then launch again")
 _SENDER = Rule(Meaning.PAUSE, "verify the sender or its domain with the server, then launch again")
 
@@ -65,7 +66,7 @@ SMTP_CODES: Mapping[int, Rule] = {
 }
 
 
-def read_smtp(code: int, text: str, phase: Phase, *, sender: str) -> Reply:
+def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = True) -> Reply:
     """Read a reply other than the one that was hoped for.
 
     Args:
@@ -73,11 +74,18 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str) -> Reply:
         text: what follows.
         phase: of the hand-over.
         sender: the bare address of `from`, to tell an unverified sender from an unverified recipient.
+        ses: the server is SES's; of another one nothing is said that is true of SES alone.
     """
     detail = f"{code} {' '.join(text.split())}".strip()
     lower = text.lower()
     rule = _SENDER if is_unverified_sender(lower, sender) else _find_rule(code, lower, phase)
-    return Reply(rule.meaning, detail=detail, remedy=rule.remedy)
+    remedy = rule.remedy if ses or "SES" not in rule.remedy else _OTHER_REMEDY
+    return Reply(rule.meaning, detail=detail, remedy=remedy)
+
+
+def is_passing(code: int) -> bool:
+    """Tell whether a reply says that the same may succeed later (RFC 5321 4.2.1)."""
+    return code // 100 == 4
 
 
 def wants_fewer_connections(code: int, text: str) -> bool:

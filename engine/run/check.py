@@ -97,12 +97,12 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
 
     try:
         async with open_outbound(spec, settings, endpoint, request.name) as outbound:
-            if outbound.client is None:  # a server of one's own, or files: there is no account to ask
-                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, await outbound.read_quota())
-                return
-            quota = await keep_error(preflight.check_account(outbound.client, sender))
+            quota = await keep_error(preflight.check_account(outbound, sender))
+            if quota is None and outbound.client is None:  # a server of one's own: max_rate is known all the same
+                quota = await outbound.read_quota()
             if quota is not None:
-                await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
+                if outbound.client is not None:
+                    await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
                 checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
     except MailrunError as error:
         checked.account_errors.append(error)

@@ -104,7 +104,8 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         campaign = load_frozen_campaign(frozen)
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
-        quota = await check_account(outbound, campaign)
+        checked = check_account(outbound, campaign)
+        quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
         if frozen is None:
             frozen = await _plan_and_freeze(request, outbound, quota, stop)
         else:

@@ -1,13 +1,16 @@
 """The way out of a run: its transport, and the account whose limits hold for it."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
 from engine.account.quota import Quota, read_quota
+from engine.account.unknown_operation import UnknownOperationError
 from engine.campaign.message import Envelope
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.concurrency import MOST
@@ -20,6 +23,8 @@ from engine.delivery.transports.smtp import SmtpTransport
 from engine.delivery.transports.smtp_server import SmtpServer, find_ses_server, parse_server
 from engine.errors import ConfigurationError, UsageError
 from engine.settings import Settings
+
+log = structlog.get_logger()
 
 UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process makes
 
@@ -34,6 +39,7 @@ class Outbound:
         account: names the account whose rate is shared.
         ses: the SES account; None where messages go elsewhere.
         server: the SMTP server; None for other transports.
+        said: what is said once.
     """
 
     spec: CampaignSpec
@@ -41,6 +47,7 @@ class Outbound:
     account: str
     ses: OpenAccount | None
     server: SmtpServer | None = None
+    said: list[str] = field(default_factory=list)
 
     @property
     def client(self) -> Any:
@@ -55,8 +62,26 @@ class Outbound:
             ConfigurationError: there are no credentials.
         """
         if self.ses is not None:
-            return await read_quota(self.ses.questions)
+            try:
+                return await read_quota(self.ses.questions)
+            except UnknownOperationError as error:
+                return self._assume_quota(error)
         rate = self.spec.delivery.max_rate or UNBOUNDED_RATE
+        return Quota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+
+    def _assume_quota(self, error: UnknownOperationError) -> Quota:
+        """Take `max_rate` for the limit of a server that speaks only a part of SES's API.
+
+        Raises:
+            UnknownOperationError: the campaign has none.
+        """
+        rate = self.spec.delivery.max_rate
+        if rate is None:
+            raise error
+        if not self.said:
+            self.said.append(error.what)
+            note = f"{error.what}; the limit is max_rate, {rate:g} recipients a second"
+            log.warning("quota.unknown", note=note, where=error.where)
         return Quota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
     @asynccontextmanager
@@ -147,8 +172,30 @@ async def open_outbound(
             )
         yield Outbound(spec=spec, endpoint=server.url, account=server.url, ses=None, server=server)
         return
-    async with open_account(endpoint) as account:
+    async with _open_account(endpoint, transport) as account:
         url = account.client.meta.endpoint_url
         server_of_ses = await find_ses_server(account) if transport == "smtp" else None
         shown = url if server_of_ses is None else server_of_ses.url
         yield Outbound(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)
+
+
+@asynccontextmanager
+async def _open_account(endpoint: Endpoint | None, transport: str) -> AsyncIterator[OpenAccount]:
+    """Open the SES account.
+
+    Raises:
+        ConfigurationError: no region or credentials; for SMTP with the settings of a server of one's own.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            account = await stack.enter_async_context(open_account(endpoint))
+        except ConfigurationError as error:
+            if transport != "smtp":
+                raise
+            raise ConfigurationError(
+                f"no SMTP server is set, and SES's own cannot be found ({error.what})",
+                where="MAILRUN_SMTP_URL",
+                remedy="set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD; for SES's server set"
+                " AWS_DEFAULT_REGION and AWS credentials",
+            ) from error
+        yield account

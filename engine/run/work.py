@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
+
 from engine.account.client import Endpoint
 from engine.account.quota import Quota
 from engine.campaign.mailbox import parse_mailbox
@@ -16,12 +18,13 @@ from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 from engine.clock import Clock
 from engine.delivery.stop import Stop
-from engine.errors import PausedError, UsageError
+from engine.errors import PausedError, UnreachableError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.report.accounts import Accounts
 from engine.run import preflight
+from engine.run.abandonable import wait_unless_stopped
 from engine.run.accounting import require_accounts, require_run
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
 from engine.run.marks import refuse_if_ledger_is_behind
@@ -33,6 +36,8 @@ from engine.run.warmup import WarmupDay, read_warmup
 from engine.run.worker_processes import StartWorker, WorkerProcesses
 from engine.settings import Settings
 from engine.store.folder import Store
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,8 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
     refuse_if_ledger_is_behind(request.ledger, known, request.store)
     campaign = load_frozen_campaign(frozen)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, known.name) as outbound:
-        quota = await check_account(outbound, campaign)
+        checked = check_account(outbound, campaign)
+        quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
         if not stop.requested:
             await send(request, frozen, quota, outbound, stop)
     return Launched(read_accounts(request, known.name), sent_now=True)
@@ -184,9 +190,11 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
 
 async def check_account(outbound: Outbound, campaign: Campaign) -> Quota:
     """Check that the account may send, and from this sender; see preflight.check_account."""
-    if outbound.client is None:
+    try:
+        return await preflight.check_account(outbound, read_sender(campaign))
+    except UnreachableError as error:  # an SMTP server that has enough to do now: sending waits for it
+        log.warning("server.busy", note=f"{error.what}; trying again while sending")
         return await outbound.read_quota()
-    return await preflight.check_account(outbound.client, read_sender(campaign))
 
 
 def _make_warmup_reader(request: Surroundings, campaign: Campaign, run: str) -> Callable[[], WarmupDay] | None:

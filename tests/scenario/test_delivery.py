@@ -1,12 +1,8 @@
 """Bulk calls, several processes, other ways out, windows, caps: whole launches against a real account's behaviour."""
 
-import asyncio
 import os
 import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from pathlib import Path
@@ -14,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from support.invariants import check_invariants
-from support.smtp import Mailroom, run_smtp
+from support.smtp import Mailroom, smtp_in_thread
 from support.world import CAMPAIGN, Finished, World, finish, open_world, wait_for_line, wait_until
 
 from engine.ledger.journal import Outcome
@@ -207,27 +203,6 @@ def test_a_run_is_not_continued_another_way(world: World):
     assert "goes by ses" in refused.stderr
     assert world.launch().code == 0
     assert check_invariants(world) == {Outcome.SENT: 50}
-
-
-@contextmanager
-def smtp_in_thread(room: Mailroom) -> Iterator[int]:
-    ports: list[int] = []
-    up, down = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with run_smtp(room) as port:
-            ports.append(port)
-            up.set()
-            await asyncio.to_thread(down.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    up.wait()
-    try:
-        yield ports[0]
-    finally:
-        down.set()
-        thread.join()
 
 
 def test_any_smtp_server_works_with_retries_and_accounts(world: World):

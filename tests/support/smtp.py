@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +118,30 @@ async def run_smtp(
     finally:
         server.close()
         await server.wait_closed()
+
+
+@contextmanager
+def smtp_in_thread(
+    room: Mailroom, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, auth: bool = False
+) -> Iterator[int]:
+    """Serve beside a test that waits for a command; gives the port."""
+    ports: list[int] = []
+    up, down = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with run_smtp(room, starttls=starttls, tls=tls, auth=auth) as port:
+            ports.append(port)
+            up.set()
+            await asyncio.to_thread(down.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    up.wait()
+    try:
+        yield ports[0]
+    finally:
+        down.set()
+        thread.join()
 
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]

@@ -15,7 +15,7 @@ from engine.account.client import SENDS, Endpoint, open_client, translate_aws_er
 from engine.account.identities import covering_identities, list_verified, refuse_if_unverified
 from engine.account.quota import Quota, read_quota, refuse_if_stopped
 from engine.errors import ConfigurationError, MailrunError, ServiceError
-from engine.run.preflight import check_account, check_recipients, count_unverified
+from engine.run.preflight import check_recipients, count_unverified
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 
@@ -153,10 +153,10 @@ async def test_a_sender_passes_where_the_account_has_verified_it(
 ):
     async with open_client(SENDS, endpoint_of(start(identities=(verified,)))) as client:
         if passes:
-            await check_account(client, sender)
+            await refuse_if_unverified(client, sender, "campaign.toml: from")
             return
         with pytest.raises(ServiceError, match=f"{sender} is not verified.*verify the address") as raised:
-            await check_account(client, sender)
+            await refuse_if_unverified(client, sender, "campaign.toml: from")
     assert raised.value.where == "campaign.toml: from"
 
 

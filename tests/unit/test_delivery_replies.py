@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.delivery.replies import BULK_STATUSES, CODES, STATUSES, Meaning, read_bulk_entry, read_error
 from engine.delivery.retry import POLICIES
-from engine.delivery.smtp_replies import SMTP_CODES, Phase, read_smtp
+from engine.delivery.smtp_replies import SMTP_CODES, SMTP_TEXTS, Phase, read_smtp
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import EXCEPTIONS, read_answer, read_exception
@@ -242,3 +242,12 @@ def test_every_smtp_code_of_the_table_means_what_it_says_at_the_final_dot(code: 
 )
 def test_what_ses_says_by_smtp_means_what_it_says_by_the_api(code: int, text: str, phase: Phase, meaning: Meaning):
     assert read_smtp(code, text, phase, sender=SENDER).meaning is meaning
+
+
+@pytest.mark.parametrize("text", [*SMTP_TEXTS, "no"])
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("code", [421, 454, 530, 535, 550, 554])
+def test_read_smtp_never_says_ses_of_another_server(text: str, phase: Phase, code: int):
+    other = read_smtp(code, text, phase, sender="news@acme.example", ses=False)
+    assert "SES" not in other.remedy
+    assert other.meaning is read_smtp(code, text, phase, sender="news@acme.example").meaning

@@ -19,9 +19,8 @@ from engine.delivery.replies import Meaning, Reply
 from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
 from engine.delivery.transport import Item
 from engine.delivery.transports.mime import make_identity, to_seven_bit
-from engine.delivery.transports.smtp_server import SmtpServer
+from engine.delivery.transports.smtp_server import SmtpServer, make_tls_context, open_client
 from engine.delivery.transports.socket_state import is_quiet
-from engine.errors import ConfigurationError
 
 CONNECT_SECONDS = 10.0
 REPLY_SECONDS = 60.0  # for each reply; RFC 5321 4.5.3.2.6 allows ten minutes after the dot, which no campaign has
@@ -81,7 +80,7 @@ class SmtpTransport:
         self._most_open = MOST_CONNECTIONS
         self._more_at = 0.0
         self._freed = asyncio.Event()
-        self._tls = _make_tls_context(server)
+        self._tls = make_tls_context(server)
 
     def prepare(self, message: Message) -> Item:
         """Compose the message, with SES's own headers where the server is SES."""
@@ -98,7 +97,7 @@ class SmtpTransport:
         try:
             connection = await self._take()
         except aiosmtplib.SMTPResponseException as refusal:
-            return [read_smtp(refusal.code, refusal.message, Phase.LOGIN, sender=self._sender)]
+            return [read_smtp(refusal.code, refusal.message, Phase.LOGIN, sender=self._sender, ses=self._server.ses)]
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
             return [Reply(Meaning.UNREACHABLE, detail=f"no connection to {self._server.url}: {error}")]
         phase = _PhaseOf()
@@ -155,7 +154,7 @@ class SmtpTransport:
         """
         if answer.code < 400:
             raise aiosmtplib.SMTPServerDisconnected(f"the server answers out of turn: {answer.code} {answer.message}")
-        return read_smtp(answer.code, answer.message, phase, sender=self._sender)
+        return read_smtp(answer.code, answer.message, phase, sender=self._sender, ses=self._server.ses)
 
     async def _take(self) -> _Connection:
         """Take an idle connection, or open one; wait for one where the server does not take any more of them.
@@ -209,18 +208,7 @@ class SmtpTransport:
         return None
 
     async def _connect(self) -> _Connection:
-        server = self._server
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            use_tls=server.security == "tls",
-            start_tls=server.security == "starttls",
-            tls_context=self._tls,
-            username=server.username,
-            password=server.password,
-            timeout=CONNECT_SECONDS,
-            local_hostname=None,
-        )
+        client = open_client(self._server, timeout=CONNECT_SECONDS, tls=self._tls)
         await client.connect()
         client.timeout = REPLY_SECONDS
         if not client.last_ehlo_response:
@@ -269,16 +257,3 @@ def _make_ses_headers(message: Message, envelope: Envelope) -> tuple[tuple[str, 
     if envelope.configuration_set is not None:
         headers.append(("X-SES-CONFIGURATION-SET", envelope.configuration_set))
     return tuple(headers)
-
-
-def _make_tls_context(server: SmtpServer) -> ssl.SSLContext | None:
-    if server.security == "none":
-        return None
-    try:
-        return ssl.create_default_context(cafile=server.ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"the CA bundle cannot be read: {error}",
-            where=str(server.ca_bundle),
-            remedy="name a file of PEM certificates",
-        ) from None

@@ -1,9 +1,12 @@
 """Which SMTP server, and how to log in: the one that the settings name, or SES's own in the account's region."""
 
 import hmac
+import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+import aiosmtplib
 
 from engine.account.client import OpenAccount, translate_aws_errors
 from engine.errors import ConfigurationError
@@ -133,3 +136,45 @@ def derive_password(secret_key: str, region: str) -> str:
     for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
         key = hmac.digest(key, part.encode(), "sha256")
     return b64encode(b"\x04" + key).decode()
+
+
+def open_client(server: SmtpServer, *, timeout: float, tls: ssl.SSLContext | None = None) -> aiosmtplib.SMTP:
+    """Make a client that connects, negotiates TLS and logs in as a server wants it.
+
+    Args:
+        server: where.
+        timeout: seconds for each step.
+        tls: of make_tls_context; made where it is not given.
+
+    Raises:
+        ConfigurationError: the CA bundle cannot be read.
+    """
+    return aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        use_tls=server.security == "tls",
+        start_tls=server.security == "starttls",
+        tls_context=tls or make_tls_context(server),
+        username=server.username,
+        password=server.password,
+        timeout=timeout,
+        local_hostname=None,
+    )
+
+
+def make_tls_context(server: SmtpServer) -> ssl.SSLContext | None:
+    """Make what verifies the server; None where it is spoken to without TLS.
+
+    Raises:
+        ConfigurationError: the CA bundle cannot be read.
+    """
+    if server.security == "none":
+        return None
+    try:
+        return ssl.create_default_context(cafile=server.ca_bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"the CA bundle cannot be read: {error}",
+            where=str(server.ca_bundle),
+            remedy="name a file of PEM certificates",
+        ) from None
