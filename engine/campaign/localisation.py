@@ -36,7 +36,8 @@ def normalise_tag(tag: str) -> str | None:
 
 def is_right_to_left(tag: str | None) -> bool:
     """Tell whether a language is written from right to left."""
-    locale = parse_locale(tag) if tag else None
+    tags = read_locales(tag) if tag else ()
+    locale = parse_locale(str(tags[0])) if tags else None
     return locale is not None and locale.character_order == "right-to-left"
 
 
@@ -73,7 +74,8 @@ class Formats:
     """
 
     def __init__(self, default: str = DEFAULT_LOCALE) -> None:
-        self.default = parse_locale(default) or Locale(DEFAULT_LOCALE)
+        tags = read_locales(default)
+        self.default = (parse_locale(str(tags[0])) if tags else None) or Locale(DEFAULT_LOCALE)
         self.locale = self.default
         self.columns: Mapping[str, Any] = {}
         self._remembered = lru_cache(maxsize=_MOST_REMEMBERED, typed=True)(self._format)

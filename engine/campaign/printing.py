@@ -22,6 +22,7 @@ _SCALARS = (str, int, Decimal, date, time, timedelta)
 _DATA = (*_SCALARS, float, bytes, dict, list, tuple, set, type(None))
 _NAMED = re.compile(r"%\((.*?)\)")
 _DEEPEST = 20
+_MOST_FIELDS = 10  # that a message lists
 
 
 class NullValueError(Exception):
@@ -45,6 +46,9 @@ class UndefinedName(StrictUndefined):
             return f"{self._undefined_name} is not defined"
         if self._undefined_obj is None:
             return f"a null has no {self._undefined_name}; test it with {{% if %}} first"
+        if isinstance(self._undefined_obj, dict):
+            there = ", ".join(map(str, list(self._undefined_obj)[:_MOST_FIELDS]))
+            return f"there is no field {self._undefined_name}; there are: {there}"
         owner = type(self._undefined_obj).__name__.strip("_").lower()
         return f"{owner} has no {self._undefined_name}"
 
@@ -105,11 +109,22 @@ def refuse_unprintable_argument(value: Any, label: str) -> Any:
     return value if value is None or type(value) in _PLAIN else _judge(value, label)
 
 
+def refuse_unprintable_given(arguments: Iterable[Any], label: str) -> None:
+    """Check the arguments of a method of markup, which may be lists of what is printed."""
+    for argument in arguments:
+        if isinstance(argument, list | tuple):
+            for item in argument:
+                refuse_unprintable(item, f"an item of {label}")
+        else:
+            refuse_unprintable_argument(argument, label)
+
+
 def refuse_unprintable_parts(value: Any, label: str, depth: int = 0) -> Any:
     """Return a value whose parts, where it has parts, may all be printed: the values of a format or of a query."""
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
             for key, part in value.items():
+                refuse_unprintable(key, f"a name in {label}")
                 refuse_unprintable_parts(part, f"{label}[{key!r}]", depth + 1)
             return value
         if isinstance(value, list | tuple):
@@ -153,8 +168,13 @@ def _describe(value: Any, label: str) -> str:
     if callable(value):
         return f"{label} is a function; write {label}(…) to call it"
     if isinstance(value, Iterable):
-        return f'{label} is a list, not text; write {label}|join(", "), or a {{% for %}} loop'
-    return f"{label} is an object, not text; write one of its fields, such as {label}.name"
+        written = f'{label}|join(", ")' if " " not in label else '|join(", ") after it'
+        return f"{label} is a list, not text; write {written}, or a {{% for %}} loop"
+    if label in ("campaign", "run", "recipient"):
+        field = "address" if label == "recipient" else "name"
+        return f"{label} is an object, not text; write one of its fields, such as {label}.{field}"
+    column = f'; write recipient["{label}"] for a column of that name' if label.isidentifier() else ""
+    return f"{label} is an object, not text{column}"
 
 
 @pass_eval_context

@@ -6,7 +6,7 @@ this (finalize) sees a value, but not where it came from, and misses filters and
 the checks are woven into the template's syntax tree.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from engine.campaign.printing import (
     refuse_null,
     refuse_unprintable,
     refuse_unprintable_argument,
+    refuse_unprintable_given,
     refuse_unprintable_parts,
     refuse_unprintable_values,
     write_attributes,
@@ -35,8 +36,8 @@ from engine.campaign.printing import (
 
 # They make text of whatever they are given; the other filters fail on None by themselves, or are made for it (default).
 _TEXT_MAKERS = (
-    "capitalize center e escape forceescape format indent lower replace safe string striptags title trim truncate "
-    "upper urlize wordcount wordwrap"
+    "capitalize center e escape filesizeformat forceescape format indent lower replace safe string striptags title "
+    "trim truncate upper urlize wordcount wordwrap"
 )
 _TEXT_FILTERS = frozenset(_TEXT_MAKERS.split()) | FILTERS.keys()
 _CHECK = "refuse_unprintable"
@@ -287,6 +288,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - Jinja's signature
         """Call something from a template, unless it would make something large."""
         limits.check_call(__obj, args, kwargs)
+        if isinstance(getattr(__obj, "__self__", None), Markup):  # its methods make text of anything
+            args = tuple(list(value) if isinstance(value, Iterator) else value for value in args)
+            refuse_unprintable_given((*args, *kwargs.values()), f"what {__obj.__name__} is given")
         return limits.refuse_large(super().call(__context, __obj, *args, **kwargs))
 
     def getattr(self, obj: Any, attribute: str) -> Any:

@@ -82,9 +82,11 @@ def _check_inline_path(path: str) -> None:
         raise ValueError("no name for an image inside a message", "use 1 to 78 letters, digits, ., - and _")
 
 
-def _check_locale(tag: str) -> None:
-    if len(read_locales(tag)) != 1:
+def _read_locale(tag: str) -> str:
+    found = read_locales(tag)
+    if len(found) != 1:
         raise ValueError("no known locale", "write it as vi or vi-VN")
+    return str(found[0])
 
 
 def _check_wait(text: str) -> None:
@@ -167,7 +169,7 @@ class ContentSpec(Section):
     text: ContentPath | None = Field(default=None, description="template of the text part; else derived from HTML")
     preheader: str | None = Field(default=None, min_length=1, description="template of the line beside the subject")
     locale: str | None = Field(default=None, min_length=1, description="column of the recipient's locale, as vi-VN")
-    default_locale: Annotated[str, _checked(_check_locale)] = Field(
+    default_locale: Annotated[str, AfterValidator(_read_locale)] = Field(
         default=DEFAULT_LOCALE, description="locale of those who have none"
     )
     attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(default=(), description="files")
@@ -396,7 +398,7 @@ def load_campaign(folder: Path) -> Campaign:
     """
     name = folder.absolute().name
     if not folder.is_dir():
-        others = [toml.parent.name for toml in folder.parent.glob("*/campaign.toml")]
+        others = [toml.parent.name for toml in folder.parent.glob("[!.]*/campaign.toml")]
         raise UsageError(f"there is no campaign {name}", where=str(folder), remedy=nearest(name, others))
     if not _NAME.fullmatch(name):
         raise ConfigurationError(

@@ -246,7 +246,7 @@ def check_names(content: Content, columns: Collection[str]) -> None:
     known = ENGINE_NAMES - (frozenset() if content.campaign.spec.unsubscribe else {"unsubscribe_url"})
 
     def is_right(use: NameUse) -> bool:
-        there = use.name in columns or (use.name in known and not use.of_recipient)
+        there = use.name in columns if use.is_column else use.name in known
         return not use.hidden and (use.optional or there) and not hides_column(use, columns)
 
     wrong = [use for use in content.uses if not is_right(use)]
@@ -269,8 +269,9 @@ def check_names(content: Content, columns: Collection[str]) -> None:
 def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> str:
     if use.hidden:
         return f'{use.name} is not visible in an imported file: write {{% import "{use.template}" as … with context %}}'
-    if use.name == "unsubscribe_url":
-        return "unsubscribe_url is there in marketing campaigns alone"
+    if use.name == "unsubscribe_url" and not use.of_recipient:
+        column = '; for the column of that name write recipient["unsubscribe_url"]' if use.name in columns else ""
+        return f"unsubscribe_url is there in marketing campaigns alone{column}"
     if hides_column(use, columns):
         meaning = f'mailrun\'s own {use.name}; for the column of that name write recipient["{use.name}"]'
         return f"{use.name} is {meaning}"

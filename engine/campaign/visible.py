@@ -14,6 +14,7 @@ _INVISIBLE = re.compile(
     "[\\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff]"
 )
 _ZERO = re.compile(r"[+-]?0*\.?0+(?:[a-z]+|%)?")
+_TINY = re.compile(r"[01]?(?:\.\d+)?(?:px|pt)")
 _FAR = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|pt|em|rem|%|vw)?")
 _COLOURS = {"white": "#ffffff", "black": "#000000", "red": "#ff0000", "blue": "#0000ff", "silver": "#c0c0c0"}
 _SHORT_HEX = re.compile(r"#([0-9a-f])([0-9a-f])([0-9a-f])")
@@ -131,7 +132,7 @@ def _open_element(parent: _Element, tag: str, attributes: Mapping[str, str]) -> 
         leads_out=parent.leads_out,
     )
     if "font-size" in style:
-        element.has_size = not _ZERO.fullmatch(style["font-size"])
+        element.has_size = not (_ZERO.fullmatch(style["font-size"]) or _TINY.fullmatch(style["font-size"]))
     if colour := style.get("color") or (attributes.get("color", "") if tag == "font" else ""):
         element.colour = _read_colour(colour)
     ground = style.get("background-color") or style.get("background") or attributes.get("bgcolor", "")

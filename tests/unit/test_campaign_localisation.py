@@ -173,3 +173,10 @@ def test_a_text_part_is_derived_in_each_language(tmp_path: Path) -> None:
     message = render(write_campaign(tmp_path, FILES, CONTENT), {"name": "Ann", "locale": "vi"})
     assert message.text == "Xin chào Ann (vi)\n"
     assert message.language == "vi"
+
+
+@pytest.mark.parametrize("default", ["de_DE", "de-de", "de_DE.UTF-8"])
+def test_default_locale_is_read_as_recipients_locales_are(tmp_path: Path, default: str) -> None:
+    content = f'text = "b.j2"\ndefault_locale = "{default}"'
+    campaign = write_campaign(tmp_path, {"b.j2": "{{ 1234.5|number }} {{ campaign.language }}"}, content)
+    assert render(campaign).text == "1.234,5 de-DE"

@@ -119,10 +119,15 @@ def test_template_calls_functions_and_methods_when_columns_have_their_names(tmp_
         ("{{ namespace(a=1) }}", "namespace() is an object, not text"),
         ("{% macro m() %}{% endmacro %}{{ m }}", "m is a function; write m(…) to call it"),
         ("{% for x in tags %}{{ loop }}{% endfor %}", "loop is"),
+        ("{{ ('-'|safe).join([order, 1]) }}", "is a group of fields, not text"),
+        ("{{ ('a'|safe).replace('a', order) }}", "what replace is given is a group of fields, not text"),
+        ("{{ ('-'|safe).join([nothing]) }}", "an item of what join is given is null"),
+        ("{{ {none: 1}|urlencode }}", "null"),
+        ("{{ self }}", 'self is an object, not text; write recipient["self"] for a column of that name'),
         ("{{ blob }}", "blob is binary data, not text"),
         ("{{ (0 - 1) ** 0.5 }}", "this expression is an object, not text"),
         ("{{ nowhere }}", "nowhere is not defined"),
-        ("{{ order.nowhere }}", "dict has no nowhere"),
+        ("{{ order.nowhere }}", "there is no field nowhere; there are: number"),
         ("{{ nothing.nowhere }}", "a null has no nowhere; test it with {% if %} first"),
     ],
 )
@@ -141,6 +146,7 @@ def test_template_refuses_to_print_anything_else(tmp_path: Path, template: str, 
     [
         "{{ points }}", "{{ points|round(1) }}", "{{ points + 1 }}", "{{ '%.1f' % points }}",
         "{{ '{}'.format(points) }}",
+        "{{ points|filesizeformat }}",
         "{{ '%s'|format(points) }}", "{{ points|string }}", "{{ points ~ '' }}", "{{ [points]|join }}",
         "{{ all|join }}",
         "{{ all|sum }}", "{{ 'nan'|float }}", "{{ deep.a }}", "{{ deep|tojson }}", "{{ {'a': points}|urlencode }}",
@@ -171,4 +177,5 @@ def test_template_prints_text_numbers_dates_and_markup(tmp_path: Path) -> None:
     assert shown(tmp_path, "{{ [order]|map(attribute='n')|join }}{{ [order]|sum(attribute='n') }}", row) == "11"
     assert shown(tmp_path, "{{ '%(n)05d %%' % order }} {{ 7 % 4 }}", row) == "00001 % 3"
     assert shown(tmp_path, "{{ name.x|default('none') if name is defined else 'no' }}", row) == "no"
+    assert shown(tmp_path, "{{ ('-'|safe).join(tags|map('upper')) }}", row) == "X-Y"
     assert shown(tmp_path, "{{ order.copy is defined }}", row) == "False"

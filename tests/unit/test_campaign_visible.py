@@ -50,6 +50,7 @@ def test_link_is_seen(html: str) -> None:
         f'<p style="visibility:hidden">{A}</p>',
         f'<p style="opacity:0">{A}</p>',
         f'<p style="font-size:0px">{A}</p>',
+        f'<p style="font-size:1px">{A}</p>',
         f'<p style="max-height:0;overflow:hidden">{A}</p>',
         f'<p style="height:0px;overflow:hidden">{A}</p>',
         f'<p style="position:absolute;left:-9999px">{A}</p>',
