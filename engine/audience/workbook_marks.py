@@ -1,11 +1,17 @@
 """What a workbook says about its cells beside their values: what is hidden, and how numbers are shown."""
 
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+# What parsers raise about a file that calamine could read, and which is odd all the same.
+_ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
+        TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
 Marks = Callable[[Path, str], "SheetMarks | None"]
 
 
@@ -51,7 +57,9 @@ class SheetMarks:
 
 
 def read_marks(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a workbook says about a sheet's cells; None for formats in which that cannot be told (.xlsb).
+    """Read what a workbook says about a sheet's cells.
+
+    None where that cannot be told: of .xlsb, and of a file that is put together in another way than it should be.
 
     Args:
         path: the workbook; it could be read.
@@ -62,4 +70,7 @@ def read_marks(path: Path, sheet: str) -> SheetMarks | None:
     from engine.audience.xlsx_marks import read_xlsx  # noqa: PLC0415
 
     readers: tuple[Marks, ...] = (read_xlsx, read_ods, read_xls)
-    return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
+    try:
+        return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
+    except _ODD:
+        return None

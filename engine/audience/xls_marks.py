@@ -1,5 +1,6 @@
 """What an .xls workbook says about its cells."""
 
+import io
 from pathlib import Path
 
 from engine.audience.number_formats import pad, pads
@@ -11,7 +12,8 @@ def read_xls(path: Path, sheet: str) -> SheetMarks | None:
     import xlrd  # noqa: PLC0415 - needed for this format alone
 
     try:
-        book = xlrd.open_workbook(path, formatting_info=True, on_demand=True)
+        # Its warnings would go to stdout, which belongs to the command's answer.
+        book = xlrd.open_workbook(path, logfile=io.StringIO(), formatting_info=True, on_demand=True)
         table = book.sheet_by_name(sheet)
     except (xlrd.XLRDError, NotImplementedError):
         return None
