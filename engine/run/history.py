@@ -45,6 +45,8 @@ def write_lease_history(frozen: FrozenRun, opened: OpenLease, day: date) -> None
 def find_mailed(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
     """Find to whom a run has handed over a message, or may have: of leases that are settled, and of those that are not.
 
+    A run to the embedded sandbox counts: who answers its mail is somebody of ours, and the history has no such runs.
+
     Args:
         ledger: which leases are open, and their journals.
         store: the history, and the plans of runs under way.
@@ -61,6 +63,20 @@ def find_mailed(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]
     if any(folder.glob("day=*/*.parquet")):
         rows = pl.scan_parquet(folder / "day=*" / "*.parquet").filter(pl.col("key").is_in(sorted(keys)))
         mailed |= set(rows.select("key").collect().get_column("key"))
+    return mailed | _find_in_sandbox_runs(ledger, store, set(keys) - mailed)
+
+
+def _find_in_sandbox_runs(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
+    mailed: set[str] = set()
+    with ledger.read() as tx:
+        folders = [run.folder for run in runs.list_runs(tx) if run.sandbox and run.pruned_at is None] if keys else []
+    for folder in folders:
+        for name in store.list_names(f"{folder}/outcomes"):
+            data = store.read(f"{folder}/outcomes/{name}") if name.endswith(".parquet") else None
+            if data is not None:
+                outcomes = pl.read_parquet(data, columns=["address", "outcome"])
+                handed_over = outcomes.filter(pl.col("outcome").is_in([str(outcome) for outcome in _COUNTED]))
+                mailed |= set(handed_over.get_column("address").str.to_lowercase()) & set(keys)
     return mailed
 
 

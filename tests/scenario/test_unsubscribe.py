@@ -208,7 +208,7 @@ def test_a_mail_to_the_mailto_link_does_too_and_an_automatic_answer_does_not(new
     head = "From: p@example.com\r\nTo: unsubscribe@acme.example\r\n"
     (folder / "wish").write_text(f"{head}Subject: {token}\r\n\r\n")
     away = token_of(newsletter, "person1@example.com")
-    (folder / "away").write_text(f"{head}Auto-Submitted: auto-replied\r\nSubject: {away}\r\n\r\n{away}\r\n")
+    (folder / "away").write_text(f"{head}Auto-Submitted: auto-replied\r\nSubject: Re: {away}\r\n\r\n{away}\r\n")
     (folder / "stranger").write_text(f"{head.replace('p@', 'never-mailed@')}Subject: unsubscribe\r\n\r\n")
     (folder / "known").write_text(f"{head.replace('p@', 'person2@')}Subject: unsubscribe\r\n\r\n")
     told = newsletter.run("inbound", "import", str(folder), "--json").json
@@ -255,6 +255,19 @@ def test_the_whole_loop_from_the_sandbox_to_the_next_run(world: World) -> None:
     status = world.run("status", "hello/test", "--json").json
     assert (status["delivered"], status["bounced"], status["complained"]) == (8, 4, 4)
     assert launch_again(world)["excluded"] == {"suppressed": 8}
+
+
+def test_a_mail_of_somebody_whom_the_embedded_sandbox_had_is_an_opt_out(newsletter: World, tmp_path: Path) -> None:
+    newsletter.write("audiences/people.csv", "email,first_name\nSandy@example.com,Sandy\n")
+    assert newsletter.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 1
+    for sender in ("sandy", "stranger"):
+        (tmp_path / f"{sender}.eml").write_text(
+            f"From: {sender}@example.com\nTo: unsubscribe@acme.example\nSubject: unsubscribe\n"
+            "Auto-Submitted: auto-replied\nX-Apple-Unsubscribe: true\n\nThe mail program was asked to leave.\n"
+        )
+    told = newsletter.run("inbound", "import", str(tmp_path), "--json").json
+    assert (told["suppressed"], told["never_mailed"]) == (1, 1)
+    assert launch_again(newsletter)["excluded"] == {"suppressed": 1}
 
 
 def test_the_embedded_sandbox_has_events_of_what_was_sent_to_it_until_they_are_pulled(world: World) -> None:
