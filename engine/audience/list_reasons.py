@@ -5,7 +5,7 @@ inside free text decide nothing: `no bounces, please` is what a person wrote, an
 
 Sources: the exports of SendGrid (bounces, blocks, spam reports, invalid e-mails, unsubscribes), Mailchimp (cleaned,
 unsubscribed), Postmark (suppressions and bounces, API reference "Bounce types"), Mailgun (bounces, complaints,
-unsubscribes) and SES (ListSuppressedDestinations); RFC 3463 for enhanced status codes.
+unsubscribes), Brevo (blocked contacts) and SES (ListSuppressedDestinations); RFC 3463 for enhanced status codes.
 """
 
 import re
@@ -29,12 +29,12 @@ TIME_NAMES = {
 _WORDS = {
     Reason.COMPLAINT: """
         complaint complaints complained spamcomplaint spamcomplaints spamreport spamreports spamreported spam abuse
-        abusereport abusecomplaint markedasspam feedbackloop
+        abusereport abusecomplaint markedasspam contactflaggedasspam feedbackloop
     """,
     Reason.BOUNCE: """
         bounce bounces bounced hardbounce hardbounces hardbounced hard permanent permanentbounce permanentfailure
         permanentfail cleaned invalid invalidemail invalidemails invalidemailaddress invalidaddress bademailaddress
-        undeliverable nosuchuser unknownuser noemail
+        undeliverable nosuchuser unknownuser noemail knownbaddomain maildomainmentionedinemailaddressisunknown
     """,
     Reason.SOFT_BOUNCES: """
         softbounce softbounces softbounced soft transient transientbounce temporaryfailure temporaryfail block blocks
@@ -44,8 +44,9 @@ _WORDS = {
     Reason.UNSUBSCRIBE: """
         unsubscribe unsubscribes unsubscribed unsub unsubs unsubscription optout optouts optedout globalunsubscribe
         globalunsubscribes groupunsubscribe groupunsubscribes listunsubscribe oneclickunsubscribe
+        unsubscribedviaemail unsubscribedviaapi unsubscribedviama
     """,
-    Reason.MANUAL: "manual manualsuppression manuallydeactivated admin",
+    Reason.MANUAL: "manual manualsuppression manuallydeactivated admin adminblocked",
 }
 _BY_WORD = {word: reason for reason, words in _WORDS.items() for word in words.split()}
 _REPLY = re.compile(

@@ -46,7 +46,13 @@ def test_an_option_wins_over_the_columns_of_a_list(tmp_path: Path) -> None:
     ("text", "wanted"),
     [
         (SENDGRID_BOUNCES, [("bounce", ""), ("soft_bounces", ""), ("asked to be removed", "news")]),
-        ("reason,email,created\nMail domain unknown,a@x.example,1\n", [("Mail domain unknown", "news")]),
+        (
+            "reason,email,created\nMail domain mentioned in email address is unknown,a@x.example,1\n",
+            [("bounce", "")],
+        ),
+        ("email,reason\na@x.example,contactFlaggedAsSpam\n", [("complaint", "")]),
+        ("Email address,Suppression reason,Last update time\na@x.example,Bounce,2026\n", [("bounce", "")]),
+        ("Recipient,Bounce type,Details\na@x.example,Hard bounce,smtp;550 no\n", [("bounce", "")]),
         ('address,code,error,created_at\na@x.example,550,"5.1.1 none, such","Sat, 28 Nov 2026"\n', [("bounce", "")]),
         ("address,tags,created_at\na@x.example,*,2026\n", [("manual", "news")]),
         ("EmailAddress,SuppressionReason,Origin,CreatedAt\na@x.example,HardBounce,Recipient,2026\n", [("bounce", "")]),
