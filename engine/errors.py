@@ -109,3 +109,12 @@ def nearest(word: str, candidates: list[str]) -> str:
     listed = "there are: " + ", ".join(sorted(candidates)) if candidates else "there are none"
     close = get_close_matches(word, candidates, n=1)
     return f"did you mean {close[0]}? T{listed[1:]}" if close else listed
+
+
+def escape_undecodable(text: str) -> str:
+    r"""Write the bytes of an argument, a variable or a file name that are not UTF-8 as escapes.
+
+    >>> print(escape_undecodable("caf\udce9.csv"))
+    caf\xe9.csv
+    """
+    return "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)

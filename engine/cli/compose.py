@@ -9,8 +9,9 @@ from pathlib import Path
 
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.options import Common
+from engine.cli.suggestions import remember_workspace
+from engine.cli.workspace_folder import find_workspace
 from engine.clock import SystemClock
-from engine.errors import UsageError
 from engine.ledger.database import Ledger, open_ledger
 from engine.process_limits import raise_file_limit
 from engine.run.forgotten import make_find_forgotten
@@ -77,7 +78,8 @@ def _open_store(settings: Settings) -> Store:
 
 
 def _load_settings(common: Common, around: Path | None) -> Settings:
-    workspace = (common.workspace or _find_workspace(around)).absolute()
+    workspace = (common.workspace or find_workspace(around)).absolute()
+    remember_workspace(workspace)
     return load_settings(workspace, store=common.store, ledger=common.ledger)
 
 
@@ -86,28 +88,9 @@ def find_campaign_folder(given: str, common: Common) -> Path:
     path = Path(given)
     if path.is_dir():
         return path.absolute()
-    workspace = common.workspace or _find_workspace(None)
+    workspace = common.workspace or find_workspace(None)
     named = workspace / "campaigns" / given
     return (named if named.is_dir() or "/" not in given else path).absolute()
-
-
-def _find_workspace(campaign: Path | None) -> Path:
-    """Take the workspace around a campaign, else the nearest folder upwards that has `campaigns/`.
-
-    Raises:
-        UsageError: there is none; no store is made in a folder that is no workspace.
-    """
-    if campaign is not None and campaign.parent.name == "campaigns":
-        return campaign.parent.parent
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "campaigns").is_dir():
-            return folder
-    raise UsageError(
-        "there is no workspace here: no folder upwards has campaigns/",
-        where=str(here),
-        remedy="change into one, name one with --workspace, or make one with mailrun init",
-    )
 
 
 def make_plan_request(  # noqa: PLR0913 - one for each option

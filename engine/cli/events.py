@@ -2,7 +2,7 @@
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, common_options, group_options
 
 _TOPIC = click.option(
     "--topic",
@@ -14,6 +14,7 @@ _TOPIC = click.option(
 
 
 @click.group()
+@group_options
 def events() -> None:
     """Take in what came back: deliveries, bounces, complaints, opens, clicks, opt-outs."""
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from engine.account.client import Endpoint
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
-from engine.cli.printing import name_command, print_json, print_lines
+from engine.cli.printing import print_json, print_lines
+from engine.cli.suggestions import write_command
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode, UsageError
 from engine.feedback.certificates import fetch_certificate
@@ -149,10 +150,12 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
     else:
         print_lines(*_describe(tally))
         if aside:
-            folder = store.describe(QUARANTINE)
-            print_lines(f"set aside: {folder}", f"when its cause is mended: {name_command()} events import {folder}")
+            folder = f"{store.describe(QUARANTINE)}/"
+            again = write_command("events", "import", folder)
+            print_lines(f"set aside: {folder}", f"when the cause is fixed: {again}")
         if damaged:
-            print_lines(f"when the runs are restored: {name_command()} events import {store.describe(EVENTS)}")
+            again = write_command("events", "import", f"{store.describe(EVENTS)}/")
+            print_lines(f"when the runs are restored: {again}")
     return ExitCode.DATA if aside or damaged else ExitCode.FINISHED
 
 

@@ -2,10 +2,11 @@
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, common_options, group_options
 
 
 @click.group()
+@group_options
 def inbound() -> None:
     """Take in mail that was answered: wishes to get no more, and complaints of other providers."""
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from engine.cli.printing import name_command, print_lines
+from engine.cli.printing import print_lines
+from engine.cli.suggestions import name_command
 
 
 @click.command()

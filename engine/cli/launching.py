@@ -14,9 +14,10 @@ from engine.cli.compose import find_campaign_folder, make_plan_request, open_pla
 from engine.cli.endpoints import open_endpoint
 from engine.cli.interruption import INTERRUPTION, STARTED_BY
 from engine.cli.options import Common
-from engine.cli.printing import name_command, print_json, print_lines, repeat_command
+from engine.cli.printing import print_json, print_lines
 from engine.cli.progress import make_progress
 from engine.cli.spawning import Order, SpawnedWorker
+from engine.cli.suggestions import repeat_command, write_command
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
@@ -145,16 +146,16 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield f"paused: {accounts.reason}"
         if accounts.paused_by == GUARD:
-            yield f"look at the figures: {name_command()} status {accounts.run}; to go on all the same, first:"
-            yield f"  {name_command()} resume {accounts.run}"
-        yield f"to go on: {repeat_command(command, key=key)}"
+            yield f"look at the figures: {write_command('status', accounts.run)}"
+            yield f"to send all the same, first: {write_command('resume', accounts.run)}"
+        yield f"to resume: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
         yield "nobody was left to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"
     if (outbox := Path(accounts.store) / "outbox").exists():
         yield f"the messages: {outbox}"
     elif sandbox:
-        yield f"see the messages: {repeat_command('sandbox', only_place=True)}, then open http://127.0.0.1:8025/"
+        yield f"see the messages: {write_command('sandbox')}, then open http://127.0.0.1:8025/"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:

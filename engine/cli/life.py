@@ -3,7 +3,8 @@
 import click
 
 from engine.cli.options import Common, common_options
-from engine.cli.printing import name_command, print_json, print_lines
+from engine.cli.printing import print_json, print_lines
+from engine.cli.suggestions import write_restart
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Why; status shows it.")
 
@@ -38,7 +39,7 @@ def _say(common: Common, name: str, what: str, reason: str) -> None:
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.ledger.schema import RunState  # noqa: PLC0415
     from engine.run import control  # noqa: PLC0415
-    from engine.run.accounting import require_accounts  # noqa: PLC0415
+    from engine.run.accounting import require_accounts, require_run  # noqa: PLC0415
 
     with open_place(common) as place:
         match what:
@@ -50,9 +51,10 @@ def _say(common: Common, name: str, what: str, reason: str) -> None:
                 control.cancel(place.ledger, name, reason=reason, clock=place.clock)
         with place.ledger.read() as tx:
             accounts = require_accounts(tx, name, place.store, place.clock.now())
+            restart = write_restart(name, sandbox=require_run(tx, name).sandbox)
     if common.json:
         print_json(accounts.to_json())
         return
     print_lines(f"{name} is {accounts.state}" + (f": {accounts.reason}" if accounts.reason else ""))
     if accounts.state == RunState.SENDING and not accounts.workers:
-        print_lines(f"nobody is sending: {name_command()} work {name}, or launch it again")
+        print_lines("no worker is sending this run now", f"next: {restart}")

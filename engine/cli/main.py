@@ -6,6 +6,7 @@ Command modules import nothing heavy at their top: `mailrun --help` answers in a
 import json
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,14 +33,17 @@ from engine.cli import (
     work,
 )
 from engine.cli.interruption import INTERRUPTION
-from engine.cli.printing import is_output_all, name_command, print_lines
+from engine.cli.options import group_options
+from engine.cli.printing import is_output_all, print_json, print_lines
 from engine.cli.streams import find_lost_output, make_output_lasting
-from engine.errors import ExitCode, MailrunError, PausedError
+from engine.cli.suggestions import write_command
+from engine.errors import DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.process_limits import describe_limit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mailrun")
+@group_options
 def cli() -> None:
     """Send one campaign to one audience through Amazon SES, and account for every recipient.
 
@@ -77,6 +81,7 @@ def main() -> NoReturn:
     make_output_lasting()
     INTERRUPTION.install()
     try:
+        _refuse_undecodable(sys.argv[1:])
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         print_lines(error.format_message(), err=True)
@@ -88,12 +93,14 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort) as error:
         stopped = PausedError(str(error) or "stopped", remedy="run the command again")
         _report(stopped, stopped.exit_code)
-    except Exception as error:  # noqa: BLE001 - a bug is told as one, as JSON too
+    except Exception as error:  # noqa: BLE001 - a bug is reported as one, as JSON too
         if (limit := describe_limit(error)) is not None:
             _report(limit, limit.exit_code)
-        traceback.print_exc()
-        bug = MailrunError("this is a bug in mailrun", remedy="report it with the lines above")
-        _report(bug, ExitCode.BUG)
+        if (name := _find_undecodable(error)) is not None:
+            what = f"the name {escape_undecodable(name)} is not valid UTF-8"
+            _report(DataError(what, remedy="rename the file or folder"), ExitCode.DATA)
+        bug = MailrunError("this is a bug in mailrun", remedy="report it with the traceback")
+        _report(bug, ExitCode.BUG, traceback.format_exc())
     sys.exit(_check_output(code or ExitCode.FINISHED))
 
 
@@ -105,7 +112,7 @@ def _check_output(code: int) -> int:
     print_lines(
         click.style("error: ", fg="red", bold=True) + f"the result could not be printed: {lost.strerror}",
         "   at: stdout",
-        f"   do: what the command did is done (exit code {code}); see it with: {name_command()} status",
+        f"   do: what the command did is done (exit code {code}); see it with: {write_command('status')}",
         err=True,
     )
     return ExitCode.PAUSED if code == ExitCode.FINISHED and is_output_all() else code
@@ -121,16 +128,55 @@ class CommandLineError(MailrunError):
         super().__init__(error.format_message().rstrip("."), where=command, remedy=f"see {command} --help")
 
 
-def _report(error: MailrunError, code: ExitCode) -> NoReturn:
-    """Say what happened, where and what to do; on stdout as well where JSON was asked for."""
+def _report(error: MailrunError, code: ExitCode, trace: str = "") -> NoReturn:
+    """Print what happened, where, and what to do next, on stderr.
+
+    With `--json` it is one line of JSON there, as logs are, and the document on stdout.
+    """
+    if "--json" in _find_options(sys.argv[1:]):
+        told = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": int(code)}
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = {"event": "error", "level": "error", "at": at, "error": told}
+        print_lines(json.dumps(line | ({"traceback": trace} if trace else {}), ensure_ascii=False), err=True)
+        print_json({"error": told})
+        sys.exit(code)
+    if trace:
+        print_lines(trace.rstrip(), err=True)
     print_lines(click.style("error: ", fg="red", bold=True) + error.what, err=True)
     if error.where:
         print_lines(f"   at: {error.where.replace(f'{_name_here()}/', '')}", err=True)
     print_lines(f"   do: {error.remedy}", err=True)
-    if "--json" in sys.argv[1:]:
-        told = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": int(code)}
-        print_lines(json.dumps({"error": told}, ensure_ascii=False))
     sys.exit(code)
+
+
+def _find_options(arguments: list[str]) -> list[str]:
+    """Return the arguments before `--`, after which nothing is an option."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _refuse_undecodable(arguments: list[str]) -> None:
+    """Refuse arguments with bytes that are not UTF-8; Python passes them on as characters that nothing can write.
+
+    Raises:
+        UsageError: naming the first one.
+    """
+    for argument in arguments:
+        if escape_undecodable(argument) != argument:
+            raise UsageError(
+                f"the argument {escape_undecodable(argument)} is not valid UTF-8",
+                where="the command line",
+                remedy="write it in UTF-8; rename a file whose name is in another encoding",
+            )
+
+
+def _find_undecodable(error: Exception) -> str | None:
+    """Return the text that an error is about where it came from a name with bytes that are not UTF-8."""
+    linked: BaseException | None = error
+    while linked is not None:
+        if isinstance(linked, UnicodeEncodeError) and escape_undecodable(linked.object) != linked.object:
+            return linked.object
+        linked = linked.__cause__ or linked.__context__
+    return None
 
 
 def _name_here() -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from engine.cli.suggestions import find_given
 
 Command = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """Where a command works, and how it talks."""
+    """Where a command works, and how it reports."""
 
     workspace: Path | None
     store: str | None
@@ -22,40 +25,81 @@ class Common:
     verbose: bool
 
 
-def common_options(command: Command) -> Command:
-    """Give a command the options for workspace, store, ledger and output, as one `common` argument."""
-
-    @wraps(command)
-    def gathered(*, workspace: Path | None, store: str | None, ledger: str | None, **rest: Any) -> Any:
-        as_json, verbose = rest.pop("as_json"), rest.pop("verbose")
-        from engine.telemetry import configure_logs  # noqa: PLC0415 - only when a command really runs
-
-        configure_logs(verbose=verbose)
-        common = Common(workspace=workspace, store=store, ledger=ledger, json=as_json, verbose=verbose)
-        return command(common=common, **rest)
-
-    options = [
+def _make_common_options() -> list[Callable[[Command], Command]]:
+    return [
         click.option(
             "--workspace",
             type=click.Path(path_type=Path, file_okay=False),
             envvar="MAILRUN_WORKSPACE",
             show_envvar=True,
-            help="Folder with campaigns/ and audiences/; the default is the one around the campaign or around here.",
+            help="Folder with campaigns/ and audiences/. Default: the one around the campaign or around here.",
         ),
         click.option(
             "--store",
             metavar="FOLDER",
-            help="Where runs and outcomes are kept; .mailrun in the workspace. [env var: MAILRUN_STORE]",
+            help="Folder or s3://BUCKET/PREFIX for runs and outcomes. Default: .mailrun in the workspace."
+            " [env var: MAILRUN_STORE]",
         ),
         click.option(
             "--ledger",
             metavar="URL",
-            help="URL of the ledger; SQLite in the store. [env var: MAILRUN_LEDGER]",
+            help="URL of the ledger. Default: SQLite in the store. [env var: MAILRUN_LEDGER]",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
-        click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr."),
+        click.option("-v", "--verbose", is_flag=True, help="Log details and durations on stderr."),
     ]
-    return _apply(options, gathered)
+
+
+def common_options(command: Command) -> Command:
+    """Give a command the options for workspace, store, ledger and output, as one `common` argument.
+
+    The same options may stand before the command's name; those after it count first.
+    """
+
+    @wraps(command)
+    def gathered(*, workspace: Path | None, **rest: Any) -> Any:
+        context = click.get_current_context()
+        for name in ("store", "ledger", "as_json", "verbose"):
+            rest.pop(name)
+        from engine.telemetry import configure_logs  # noqa: PLC0415 - only when a command really runs
+
+        common = Common(
+            workspace=find_given(context, "workspace") or workspace,
+            store=find_given(context, "store"),
+            ledger=find_given(context, "ledger"),
+            json=bool(find_given(context, "as_json")),
+            verbose=bool(find_given(context, "verbose")),
+        )
+        configure_logs(verbose=common.verbose)
+        return command(common=common, **rest)
+
+    return _apply(_make_common_options(), gathered)
+
+
+def group_options(group: Command) -> Command:
+    """Give a group of commands the common options, for `mailrun --json status` and `mailrun suppress --json list`.
+
+    Raises:
+        UsageError: the command that follows does not have such an option.
+    """
+
+    @wraps(group)
+    def checked(**given: Any) -> Any:
+        context = click.get_current_context()
+        called, group_ = str(context.invoked_subcommand), context.command
+        command = group_.get_command(context, called) if isinstance(group_, click.Group) else None
+        for option in context.command.params:
+            name = str(option.name)
+            if (
+                command is not None
+                and name in given
+                and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+                and all(one.name != name for one in command.params)
+            ):
+                raise click.UsageError(f"{called} does not have the option {option.opts[-1]}", context)
+        return group()
+
+    return _apply(_make_common_options(), checked)
 
 
 def campaign_options(command: Command) -> Command:
@@ -73,12 +117,14 @@ def campaign_options(command: Command) -> Command:
             help="Keep N recipients, a fair sample.",
         ),
         click.option(
-            "--lenient", is_flag=True, help="Leave out what is damaged where a file would be refused; each row is told."
+            "--lenient",
+            is_flag=True,
+            help="Skip damaged rows instead of refusing the file; every skipped row is reported.",
         ),
         click.option(
             "--transport",
             type=click.Choice(["ses", "smtp", "outbox"]),
-            help="The way out, instead of the campaign's; outbox writes files and sends nothing.",
+            help="The transport, instead of the campaign's; outbox writes files and sends nothing.",
         ),
         click.option("--sandbox", is_flag=True, help="Use an embedded local SES; no message leaves this machine."),
     ]

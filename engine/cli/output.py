@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.campaign.lint import Findings, Severity
-from engine.cli.printing import print_lines, repeat_command
+from engine.cli.printing import print_lines
+from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
@@ -46,9 +47,11 @@ def print_preview(preview: Preview) -> None:
     print_findings(preview.findings)
     print_lines(*_describe_content(found))
     print_lines(_describe_forecast(preview.forecast, preview.manifest.accepted))
-    print_lines(f"to look at: {preview.gallery}", f"as mail:    {preview.gallery.parent}/samples/*.eml")
-    mend, go_on = "mend what is wrong, then preview again", repeat_command("launch")
-    print_lines(f"next: {go_on if preview.passes else mend}")
+    print_lines(f"to look at: {preview.gallery}")
+    if preview.samples:
+        print_lines(f"as mail:    {preview.samples[0].parent}/*.eml")
+    fix, go_on = "fix what is wrong, then run the preview again", repeat_command("launch")
+    print_lines(f"next: {go_on if preview.passes else fix}")
 
 
 def print_check(checked: Checked) -> None:

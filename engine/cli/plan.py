@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from engine.cli.options import Common, campaign_options, common_options
-from engine.cli.printing import print_json, print_lines, repeat_command
+from engine.cli.printing import print_json, print_lines
+from engine.cli.suggestions import repeat_command
 
 
 @click.command()

@@ -10,7 +10,11 @@ from engine.cli.options import Common, campaign_options, common_options
 @click.command()
 @campaign_options
 @click.option(
-    "--to", "addresses", multiple=True, metavar="ADDRESS", help="Show this recipient in the gallery; repeat for more."
+    "--to",
+    "addresses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Show this recipient in the gallery, and write the message as an .eml file; repeat for more.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the gallery in the browser.")
 @common_options

@@ -7,7 +7,8 @@ import polars as pl
 
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
-from engine.cli.printing import name_command, print_json, print_lines
+from engine.cli.printing import print_json, print_lines
+from engine.cli.suggestions import write_restart
 from engine.run.accounting import require_accounts, require_run
 from engine.run.frozen import open_run
 from engine.run.proven import settle_proven, settle_silent
@@ -65,7 +66,9 @@ def _print(  # noqa: PLR0913 - what was done and what is left
     if doubt.in_flight:
         print_lines(f"{doubt.in_flight:,} more are in leases that live workers hold: settle them later")
     if verdict == "resend" and settled:
-        print_lines(f"to send to them: mailrun launch again with the same key, or {name_command()} work {name}")
+        with place.ledger.read() as tx:
+            restart = write_restart(name, sandbox=require_run(tx, name).sandbox)
+        print_lines(f"to send to them: {restart}")
     elif shown.height and verdict is None:
         print_lines("settle them: --sent, --resend or --skip, all or with --file; --export writes the addresses")
 

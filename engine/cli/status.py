@@ -3,7 +3,9 @@
 import click
 
 from engine.cli.options import Common, common_options
-from engine.cli.printing import mark_output_as_all, name_command, print_json, print_lines
+from engine.cli.printing import mark_output_as_all, print_json, print_lines
+from engine.cli.suggestions import write_command
+from engine.cli.workspace_folder import list_campaigns
 
 
 @click.command()
@@ -53,4 +55,6 @@ def status(run: str | None, common: Common) -> None:
     elif all_accounts:
         output.print_runs(all_accounts)
     else:
-        print_lines("no runs yet", f"next: {name_command()} launch campaigns/welcome --sandbox")
+        campaigns = list_campaigns(place.settings.workspace)
+        launch = [f"next: {write_command('launch', name, '--sandbox')}" for name in campaigns[:1]]
+        print_lines("no runs yet", *launch)

@@ -76,6 +76,6 @@ def _make_lasting(stream: TextIO | None) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(LastingFile(descriptor)),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="backslashreplace",  # a terminal that is not UTF-8 never ends a command
         line_buffering=True,
     )

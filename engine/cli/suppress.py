@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from engine.cli.options import Common, alternative, common_options
+from engine.cli.options import Common, alternative, common_options, group_options
 
 REASONS = ("complaint", "bounce", "soft_bounces", "provider", "unsubscribe", "manual")
 _TOPIC = click.option("--topic", default=None, metavar="TOPIC", help="Of this topic alone; without it, of all mail.")
 
 
 @click.group()
+@group_options
 def suppress() -> None:
     """Look at the list of those who must not be mailed, and change it."""
 

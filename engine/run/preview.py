@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         found=found,
         findings=findings,
         forecast=forecast_run(manifest.accepted, request.campaign.spec.delivery, account),
-        samples=_write_samples(renderer, manifest, folder),
+        samples=_write_samples(renderer, manifest, folder, list(asked.values())),
         gallery=write_gallery(
             folder / GALLERY, cards, renderer.envelope, _summarise(manifest, found, findings), title=manifest.run
         ),
@@ -193,17 +193,21 @@ def _make_cards(renderer: LeaseRenderer, manifest: Manifest, picks: dict[str, Pi
     return list(cards.values())
 
 
-def _write_samples(renderer: LeaseRenderer, manifest: Manifest, folder: Path) -> tuple[Path, ...]:
-    """Write the first messages of the plan as mail programs open them."""
+def _write_samples(
+    renderer: LeaseRenderer, manifest: Manifest, folder: Path, asked: Sequence[Pick]
+) -> tuple[Path, ...]:
+    """Write the first messages of the plan, and those that were asked for, as mail programs open them."""
     composer = Composer(renderer.envelope)
+    first = (islice(renderer.recipients(lease), SAMPLES) for lease in manifest.leases[:1])
+    chosen = [("", one) for one in chain.from_iterable(first)]
+    chosen += [("to-", renderer.pick(manifest.leases[pick.lease], pick.index)) for pick in dict.fromkeys(asked)]
     paths: list[Path] = []
-    for lease in manifest.leases[:1]:
-        for recipient in islice(renderer.recipients(lease), SAMPLES):
-            with suppress(RenderError):
-                message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
-                path = folder / "samples" / f"{len(paths) + 1:02d}-row-{message.row}.eml"
-                write_file(path, composer.compose(message))
-                paths.append(path)
+    for prefix, recipient in chosen:
+        with suppress(RenderError):
+            message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
+            path = folder / "samples" / f"{prefix}{len(paths) + 1:02d}-row-{message.row}.eml"
+            write_file(path, composer.compose(message))
+            paths.append(path)
     return tuple(paths)
 
 

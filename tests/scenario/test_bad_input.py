@@ -1,19 +1,30 @@
 """Mistakes of users: each is a clear error with its exit code, says what to do, and loses nothing."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from support.world import Finished, World, open_world
 
+BAD = os.fsdecode(b"ren\xe9@example.com")  # as a shell passes it on in another encoding
+
 
 def check_refused(refused: Finished, code: int, *texts: str) -> None:
     """The command ended with a message for people: what, where, what to do; no traceback (see finish)."""
     assert refused.code == code, refused.stderr
-    assert "error: " in refused.stderr
-    assert "   do: " in refused.stderr
+    last = refused.stderr.splitlines()[-1]
+    if last.startswith("{"):  # --json was asked for
+        error = json.loads(last)["error"]
+        assert error["what"]
+        assert error["remedy"]
+        told = "\n".join(map(str, error.values()))
+    else:
+        told = refused.stderr
+        assert "error: " in told
+        assert "   do: " in told
     for text in texts:
-        assert text in refused.stderr
+        assert text in told
 
 
 def test_a_missing_campaign_names_the_nearest(world: World):
@@ -169,16 +180,58 @@ def test_a_setting_that_is_none_names_the_nearest(world: World):
     check_refused(world.launch(), 78, "stoer is not a setting", "did you mean store?", "mailrun.toml")
 
 
-def test_with_json_an_error_is_one_document_on_stdout(world: World):
-    refused = world.run("launch", "helo", "--json")
-    assert refused.json == {
-        "error": {
-            "what": "there is no campaign helo",
-            "where": str(world.folder / "campaigns" / "helo"),
-            "remedy": "did you mean hello? There are: hello",
-            "exit_code": 64,
+def test_with_json_an_error_is_one_document_on_stdout_and_one_line_on_stderr(world: World):
+    for refused in (world.run("launch", "helo", "--json"), world.run("--json", "launch", "helo")):
+        assert refused.json == {
+            "error": {
+                "what": "there is no campaign helo",
+                "where": str(world.folder / "campaigns" / "helo"),
+                "remedy": "did you mean hello? There are: hello",
+                "exit_code": 64,
+            }
         }
-    }
+        assert refused.stdout.count("\n") == 1
+        (line,) = refused.stderr.splitlines()
+        assert json.loads(line)["error"] == refused.json["error"]
+        assert json.loads(line)["level"] == "error"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("suppress", "add", BAD),
+        ("suppress", "check", BAD),
+        ("forget", BAD),
+        ("plan", "hello", "--explain", BAD),
+        ("plan", "hello", "--audience", f"audiences/{BAD}"),
+        ("launch", "hello", "--key", BAD),
+        ("preview", "hello", "--to", BAD),
+        ("test", "hello", "--to", BAD),
+        ("--workspace", BAD, "status"),
+        (BAD,),
+    ],
+    ids=lambda arguments: " ".join(arguments[:-1]),
+)
+def test_argument_is_refused_when_it_is_not_utf_8(world: World, arguments: tuple[str, ...]):
+    check_refused(world.run(*arguments), 64, "the argument", "ren\\xe9@example.com is not valid UTF-8")
+    assert not (world.folder / ".mailrun").exists()
+
+
+def test_file_name_is_refused_when_it_is_not_utf_8(world: World):
+    world.write_people(2)
+    (world.folder / "audiences" / "people.csv").rename(world.folder / "audiences" / os.fsdecode(b"ren\xe9.csv"))
+    check_refused(world.run("plan", "hello", "--audience", "audiences"), 65, "ren\\xe9.csv is not valid UTF-8")
+
+
+def test_accounts_are_printed_on_a_terminal_that_is_not_utf_8(world: World):
+    world.write_people(2)
+    planned = world.run("plan", "hello", PYTHONIOENCODING="latin-1")
+    assert (planned.code, "accepted" in planned.stdout) == (0, True)
+
+
+def test_global_option_is_refused_before_a_command_without_it(world: World):
+    check_refused(world.run("--json", "init", "new"), 64, "init does not have the option --json")
+    assert not (world.folder / "new").exists()
 
 
 def test_outside_of_a_workspace_nothing_is_made_and_the_way_in_is_told(world: World, tmp_path: Path):

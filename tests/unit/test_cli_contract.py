@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from support.clock import START
 
 from engine.cli.main import cli, main
+from engine.cli.options import Common, common_options
 from engine.cli.output import format_outcomes, format_seconds
+from engine.cli.printing import print_json
 from engine.cli.progress import LINE_SECONDS, Lines
 from engine.errors import (
     ConfigurationError,
@@ -149,13 +151,64 @@ def test_an_error_says_what_where_and_what_to_do_on_stderr(
     assert told.out == ""
 
 
-def test_with_json_an_error_is_one_document_on_stdout_as_well(
+def test_with_json_an_error_is_one_document_on_stdout_and_one_line_on_stderr(
     end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ):
     end_with(DataError("torn", where="a.csv:7", remedy="mend it"), "--json")
-    assert json.loads(capsys.readouterr().out) == {
-        "error": {"what": "torn", "where": "a.csv:7", "remedy": "mend it", "exit_code": 65}
-    }
+    told = capsys.readouterr()
+    error = {"what": "torn", "where": "a.csv:7", "remedy": "mend it", "exit_code": 65}
+    assert json.loads(told.out) == {"error": error}
+    (line,) = told.err.splitlines()
+    assert json.loads(line)["error"] == error
+    assert {"event", "level", "at"} < set(json.loads(line))
+
+
+def test_json_asked_for_after_two_dashes_is_an_argument(
+    end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
+):
+    assert end_with(None, "--", "--json") == 64
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_name_that_is_not_utf_8_is_refused_wherever_it_was_met(
+    end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
+):
+    error = UnicodeEncodeError("utf-8", "caf\udce9.csv", 3, 4, "surrogates not allowed")
+    assert end_with(error) == 65
+    assert "caf\\xe9.csv is not valid UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "as_json", "store"),
+    [
+        (["--json", "--store", "a", "status"], True, "a"),
+        (["status", "--json", "--store", "a"], True, "a"),
+        (["--store", "a", "status", "--store", "b"], False, "b"),
+        (["--json", "suppress", "--store", "a", "list"], True, "a"),
+        (["--store", "a", "suppress", "--store", "b", "list"], False, "b"),
+    ],
+)
+def test_common_options_stand_before_or_after_the_command(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], *, as_json: bool, store: str
+):
+    heard: list[Common] = []
+
+    @click.command("heard")
+    @common_options
+    def hear(common: Common) -> None:
+        heard.append(common)
+
+    suppress = cli.commands["suppress"]
+    assert isinstance(suppress, click.Group)
+    monkeypatch.setitem(cli.commands, "status", hear)
+    monkeypatch.setitem(suppress.commands, "list", hear)
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    assert [(common.json, common.store) for common in heard] == [(as_json, store)]
+
+
+def test_json_is_one_line_where_no_person_reads_it(capsys: pytest.CaptureFixture[str]):
+    print_json({"a": [1, 2]})
+    assert capsys.readouterr().out == '{"a": [1, 2]}\n'
 
 
 def test_an_unknown_option_names_the_command_and_its_help(
