@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,10 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from engine.environment import check_environment
 from engine.errors import ConfigurationError, nearest
+from engine.places import check_ledger, check_store, resolve_ledger
+from engine.setting_sources import SETTINGS_FILE, find_source, name_variable, read_settings_file
 
 KEY_BYTES_MINIMUM = 16
 _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
@@ -116,7 +119,7 @@ class Settings(BaseSettings):
     Attributes:
         workspace: the folder with `campaigns/` and `audiences/`.
         store: a folder, relative to the workspace, or `s3://BUCKET/PREFIX`.
-        ledger: an SQLAlchemy URL; empty for SQLite in the store.
+        ledger: an SQLAlchemy URL, the path of an SQLite file relative to the workspace; empty for SQLite in the store.
         unsubscribe_keys: signing keys for unsubscribe tokens, newest first: the first signs, all verify. In the
             environment divided by commas or white space. Empty for the store's own key file.
         unsubscribe_keys_file: a secret file with such keys, one a line, instead.
@@ -144,6 +147,11 @@ class Settings(BaseSettings):
     suppression: SuppressionSettings = SuppressionSettings()
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
 
+    @field_validator("store", "ledger", mode="before")
+    @classmethod
+    def _strip(cls, place: Any) -> Any:
+        return place.strip() if isinstance(place, str) else place  # a line's end, as secrets are mounted
+
     @field_validator("unsubscribe_keys", mode="before")
     @classmethod
     def _divide(cls, keys: Any) -> Any:
@@ -169,7 +177,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, environment, file."""
         workspace = Path(init_settings()["workspace"])
-        file = InitSettingsSource(settings_cls, init_kwargs=_read_settings_file(workspace / "mailrun.toml"))
+        file = InitSettingsSource(settings_cls, init_kwargs=read_settings_file(workspace / SETTINGS_FILE))
         sections = InitSettingsSource(settings_cls, init_kwargs=_read_sections(settings_cls))
         return init_settings, env_settings, sections, file
 
@@ -199,7 +207,7 @@ class Settings(BaseSettings):
     @property
     def store_folder(self) -> Path:
         """Where the store is; for a bucket, where its copies and what is of this machine alone are."""
-        return self.workspace / (".mailrun" if self.in_bucket else self.store)
+        return self.workspace / (".mailrun" if self.in_bucket else Path(self.store).expanduser())
 
     @property
     def in_bucket(self) -> bool:
@@ -209,7 +217,9 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         """Where the ledger is."""
-        return self.ledger or f"sqlite:///{self.store_folder.absolute() / 'ledger.db'}"
+        if self.ledger:
+            return resolve_ledger(self.ledger, str(self.workspace.absolute()))
+        return f"sqlite:///{self.store_folder.absolute() / 'ledger.db'}"
 
 
 def load_settings(workspace: Path, **flags: Any) -> Settings:
@@ -220,34 +230,43 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         **flags: what the command line gave; None means not given.
 
     Raises:
-        ConfigurationError: a wrong or unknown value, with its name and source.
+        ConfigurationError: a wrong or unknown value or variable, with its name and source.
     """
+    check_environment(os.environ, list_variables())
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         settings = Settings(workspace=workspace, **given)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-        unknown = problem["type"] == "extra_forbidden"
-        raise ConfigurationError(
-            f"{key} is not a setting" if unknown else f"the setting {key} is wrong: {problem['msg']}",
-            where=f"{workspace / 'mailrun.toml'}, or MAILRUN_{key.upper().replace('.', '_')} in the environment",
-            remedy=nearest(key, _list_settings()) if unknown else "correct or remove it",
-        ) from None
+        raise _describe_mistake(error, workspace, given) from None
     except SettingsError as error:
         raise ConfigurationError(
             str(error), where="MAILRUN_* in the environment", remedy='write a list as JSON: \'["one", "two"]\''
         ) from None
-    if "://" in settings.store and (not settings.in_bucket or not settings.store.removeprefix("s3://").strip("/")):
-        raise ConfigurationError(
-            f"a store is a folder or a bucket, not {settings.store}",
-            where="store",
-            remedy="give a folder, or s3://BUCKET/PREFIX",
-        )
+    check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
+    if settings.ledger:
+        check_ledger(settings.ledger, find_source("ledger", workspace, given).name_with_key("ledger"))
     return settings
 
 
-def _list_settings() -> list[str]:
+def _describe_mistake(error: ValidationError, workspace: Path, given: Mapping[str, Any]) -> ConfigurationError:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
+    where = find_source(key, workspace, given).name_with_key(key)
+    if problem["type"] == "extra_forbidden":
+        return ConfigurationError(f"{key} is not a setting", where=where, remedy=nearest(key, list_settings()))
+    said = problem["msg"].removeprefix("Value error, ")
+    variable = name_variable(key)
+    remedy = "correct or remove it" + (f"; {variable} in the environment replaces it" if variable not in where else "")
+    return ConfigurationError(f"the setting {key} is wrong: {said}", where=where, remedy=remedy)
+
+
+def list_variables() -> list[str]:
+    """List the names of the environment variables that are settings."""
+    sections = [key.partition(".")[0] for key in list_settings() if "." in key]
+    return [name_variable(key) for key in ("workspace", *list_settings(), *dict.fromkeys(sections))]
+
+
+def list_settings() -> list[str]:
     """List all settings, those of sections as `events.queue`."""
     names = []
     for name, field in Settings.model_fields.items():
@@ -266,16 +285,3 @@ def _read_sections(settings: type[BaseSettings]) -> dict[str, Any]:
             if given := {key: value for key, value in keys.items() if value is not None}:
                 found[name] = given
     return found
-
-
-def _read_settings_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"not valid TOML: {error}", where=str(path), remedy="correct the file") from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot be read: {error.strerror}", where=str(path), remedy="make it readable"
-        ) from None

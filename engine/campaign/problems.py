@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, get_args
@@ -12,8 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import ConfigurationError, nearest
-
-KeyPath = tuple[str, ...]
+from engine.toml_lines import KeyPath, locate_keys
 
 _EXPECTED = {
     "string_type": "text in quotes",
@@ -60,35 +59,6 @@ def read_toml(source: str, *, file: str) -> dict[str, Any]:
         where=f"{file}:{line}",
         remedy="correct the line",
     )
-
-
-def locate_keys(source: str) -> dict[KeyPath, int]:
-    """Find the line of every key and table of a valid TOML document.
-
-    A statement may span lines; it ends at the first line up to which TOML accepts it.
-    """
-    places: dict[KeyPath, int] = {}
-    lines = source.split("\n")
-    table, start = "", 0
-    for end in range(1, len(lines) + 1):
-        statement = "\n".join(lines[start:end])
-        try:
-            seen = tomllib.loads(f"{table}\n{statement}")
-        except tomllib.TOMLDecodeError:
-            continue
-        for path in _paths(seen):
-            places.setdefault(path, start + 1)
-        if statement.lstrip().startswith("["):
-            table = statement
-        start = end
-    return places
-
-
-def _paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield (*path, key)
-            yield from _paths(inner, (*path, key))
 
 
 def describe_problems(error: ValidationError, *, model: type[BaseModel], source: str) -> list[Problem]:

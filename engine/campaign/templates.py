@@ -16,12 +16,12 @@ from engine.campaign.locales import parse_locale
 from engine.campaign.localisation import Formats, normalise_tag
 from engine.campaign.names import ENGINE_NAMES, Names, NameUse, scan_names
 from engine.campaign.prepare import PREHEADER, prepare_html
-from engine.campaign.problems import locate_keys
 from engine.campaign.sandbox import Prepared, TemplateEnvironment
 from engine.campaign.spec import Campaign
 from engine.campaign.tokens import assemble
 from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import DataError
+from engine.toml_lines import locate_keys
 
 SUBJECT = "subject"
 LOCALE = "locale"

@@ -1,22 +1,27 @@
 """The composition root: from what the command line says to the objects that do the work."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.options import Common
 from engine.cli.suggestions import remember_workspace
 from engine.cli.workspace_folder import find_workspace
 from engine.clock import SystemClock
+from engine.environment import check_environment
 from engine.ledger.database import Ledger, open_ledger
+from engine.places import mask_url
 from engine.process_limits import raise_file_limit
 from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
-from engine.settings import Settings, load_settings
+from engine.settings import Settings, list_variables, load_settings
 from engine.store.folder import Store
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 
@@ -39,7 +44,13 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
         common: what the command line says.
         around: a campaign folder whose workspace is meant where none is named.
     """
-    settings = _load_settings(common, around)
+    settings = read_settings(common, around)
+    structlog.get_logger().info(
+        "workspace.open",
+        workspace=str(settings.workspace),
+        store=settings.store if settings.in_bucket else str(settings.store_folder),
+        ledger=mask_url(settings.ledger_url),
+    )
     store = _open_store(settings)
     ledger = open_ledger(settings.ledger_url)
     try:
@@ -66,7 +77,7 @@ def tune_interpreter() -> None:
 
 def open_store(common: Common) -> Store:
     """Open a workspace's store alone."""
-    return _open_store(_load_settings(common, None))
+    return _open_store(read_settings(common))
 
 
 def _open_store(settings: Settings) -> Store:
@@ -77,7 +88,18 @@ def _open_store(settings: Settings) -> Store:
     return S3Store(settings.store, settings.store_folder)
 
 
-def _load_settings(common: Common, around: Path | None) -> Settings:
+def read_settings(common: Common, around: Path | None = None) -> Settings:
+    """Read the settings of a workspace.
+
+    Args:
+        common: what the command line says.
+        around: a campaign folder whose workspace is meant where none is named.
+
+    Raises:
+        UsageError: there is no workspace.
+        ConfigurationError: a setting is wrong or unknown.
+    """
+    check_environment(os.environ, list_variables())  # a misspelt MAILRUN_WORKSPACE, before one is looked for
     workspace = (common.workspace or find_workspace(around)).absolute()
     remember_workspace(workspace)
     return load_settings(workspace, store=common.store, ledger=common.ledger)
@@ -140,8 +162,6 @@ def read_signing_keys(place: Place) -> tuple[bytes, ...]:
         return configured
     key, made = read_key(place.store, UNSUBSCRIBE_KEY)
     if made:
-        import structlog  # noqa: PLC0415 - said once in a store's life
-
         structlog.get_logger().warning(
             "unsubscribe.key_made",
             path=place.store.describe(UNSUBSCRIBE_KEY),

@@ -16,6 +16,7 @@ from engine import __version__
 from engine.cli import (
     audit,
     check,
+    config,
     events,
     inbound,
     init,
@@ -71,6 +72,7 @@ for _command in (
     unsubscribe_server.unsubscribe_server,
     keeping.forget,
     keeping.prune,
+    config.config,
     sandbox.sandbox,
 ):
     cli.add_command(_command)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError, docs_page
 from engine.ledger import migrate, places
 from engine.ledger.engines import BUSY_TIMEOUT_SECONDS, make_engine
+from engine.places import mask_url
 
 # PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
 # recovers or is a standby that was not promoted yet, too many connections, or two transactions in each other's way.
@@ -26,7 +27,7 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._was_open = False
-        self.url = engine.url.render_as_string(hide_password=True)
+        self.url = mask_url(engine.url.render_as_string(hide_password=False))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
 
 from engine.errors import ConfigurationError
+from engine.places import LEDGER_EXAMPLES, mask_url
 
 BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is for a stalled disk
-_EXAMPLES = "write it as sqlite:////absolute/path/ledger.db or postgresql://user@host/database"
 
 # A worker that is stopped or cut off in the middle of a transaction holds locks on its leases. The server ends such a
 # transaction before others would wait for it longer than for a worker that died.
@@ -46,7 +46,7 @@ def make_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except exc.ArgumentError:
-        raise ConfigurationError(f"the ledger's URL cannot be read: {url}", remedy=_EXAMPLES) from None
+        raise ConfigurationError(f"the ledger's URL cannot be read: {mask_url(url)}", remedy=LEDGER_EXAMPLES) from None
     kind = parsed.get_backend_name()
     if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return _make_sqlite_engine(parsed)
@@ -54,8 +54,8 @@ def make_engine(url: str) -> Engine:
         return _make_postgres_engine(parsed)
     raise ConfigurationError(
         f"a ledger is kept in SQLite or PostgreSQL, not in {kind}",
-        where=parsed.render_as_string(hide_password=True),
-        remedy=_EXAMPLES,
+        where=mask_url(url),
+        remedy=LEDGER_EXAMPLES,
     )
 
 

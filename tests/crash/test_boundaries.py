@@ -1,7 +1,7 @@
 """Killed at every boundary: the Nth fsync, write, send or receive, in a launch and in the launch after it.
 
 `strace` delivers SIGKILL on entering the Nth such system call. In CI some boundaries of each kind; `make soak`
-(`MAILRUN_SOAK`) sweeps them all, until a launch comes through unhurt.
+(`SOAK`) sweeps them all, until a launch comes through unhurt.
 """
 
 import os
@@ -19,7 +19,7 @@ from support.world import World, open_world
 from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
-SOAK = bool(os.environ.get("MAILRUN_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 RECIPIENTS = 60
 # Kind -> the system calls, and how many of them one thread of such a launch makes: with SQLite, and with PostgreSQL.
 BOUNDARIES = {

@@ -12,7 +12,7 @@ from support.world import open_world
 from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
-SOAK = bool(os.environ.get("MAILRUN_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 RECIPIENTS, KILLS = (20_000, 200) if SOAK else (2_000, 6)
 
 

@@ -16,11 +16,11 @@ from engine.campaign.html_text import derive_text
 from engine.campaign.mailbox import Mailbox, parse_mailbox
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
-from engine.campaign.problems import locate_keys
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, parse_spec
 from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
+from engine.toml_lines import locate_keys
 
 SIGNER = TokenSigner([b"a key that only tests use"])
 TOML = """\

@@ -191,7 +191,8 @@ def test_with_json_an_error_is_one_document_on_stdout_and_one_line_on_stderr(wor
             }
         }
         assert refused.stdout.count("\n") == 1
-        (line,) = refused.stderr.splitlines()
+        *logged, line = refused.stderr.splitlines()
+        assert [json.loads(one)["event"] for one in logged] == ["workspace.open"]
         assert json.loads(line)["error"] == refused.json["error"]
         assert json.loads(line)["level"] == "error"
 

@@ -1,6 +1,6 @@
 """Thousands of runs with faults from one seed each; a failing seed is told and fails again.
 
-`MAILRUN_SEEDS=FIRST-LAST` chooses the seeds; `make soak` runs thousands.
+`SOAK_SEEDS=FIRST-LAST` chooses the seeds; `make soak` runs thousands.
 """
 
 import os
@@ -17,7 +17,7 @@ from support.totals import add_total
 
 from engine.ledger.journal import Outcome
 
-FIRST, LAST = map(int, os.environ.get("MAILRUN_SEEDS", "0-199").split("-"))
+FIRST, LAST = map(int, os.environ.get("SOAK_SEEDS", "0-199").split("-"))
 _PROCESSES = 2
 
 

@@ -244,6 +244,7 @@ def test_the_nearest_word_is_named_and_all_that_there_are():
     assert nearest("lunch", ["launch", "plan"]) == "did you mean launch? There are: launch, plan"
     assert nearest("xyz", ["launch", "plan"]) == "there are: launch, plan"
     assert nearest("xyz", []) == "there are none"
+    assert nearest("MAILRUN_LEDGR", ["MAILRUN_LEDGER"]) == "did you mean MAILRUN_LEDGER? There are: MAILRUN_LEDGER"
 
 
 # -- words and progress ------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigurationError
+from engine.places import mask_url
+from engine.setting_sources import Source, find_source
 from engine.settings import load_settings
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012"
@@ -86,6 +88,139 @@ def test_a_mistake_in_the_file_is_named_with_its_remedy(tmp_path: Path, text: st
     write(tmp_path, text)
     with pytest.raises(ConfigurationError, match=words):
         load_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MAILRUN_LEDGR", "postgresql://h/d", "MAILRUN_LEDGR is not a setting.*did you mean MAILRUN_LEDGER"),
+        ("MAILRUN_EVENT_QUEUE", "x", "did you mean MAILRUN_EVENTS_QUEUE"),
+        ("MAILRUN_", "x", "MAILRUN_ is not a setting"),
+        ("MAILRUN_SMTP_PORT", "587", "MAILRUN_SMTP_PORT is not a setting"),
+        ("MAILRUN_STORE", os.fsdecode(b"\xe9"), "the value of MAILRUN_STORE is not valid UTF-8"),
+    ],
+)
+def test_variable_that_is_not_a_setting_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=words):
+        load_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAILRUN_SERVICE_HOST", "10.0.0.11"),
+        ("MAILRUN_SERVICE_PORT", "8026"),
+        ("MAILRUN_SERVICE_PORT_HTTP", "8026"),
+        ("MAILRUN_PORT", "tcp://10.0.0.11:8026"),
+        ("MAILRUN_PORT_8026_TCP", "tcp://10.0.0.11:8026"),
+        ("MAILRUN_PORT_8026_TCP_PROTO", "tcp"),
+        ("MAILRUN_PORT_8026_TCP_ADDR", "10.0.0.11"),
+        ("MAILRUN_UNSUBSCRIBE_SERVER_PORT", "tcp://10.0.0.11:8026"),
+        ("MAILRUN_UNSUBSCRIBE_SERVER_SERVICE_HOST", "10.0.0.11"),
+        ("OTHER_MAILRUN_LEDGR", "x"),
+    ],
+)
+def test_variable_of_a_kubernetes_service_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+):
+    monkeypatch.setenv(name, value)
+    assert load_settings(tmp_path).store == ".mailrun"
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("s3:/bucket", "not s3:/bucket.*did you mean s3://bucket"),
+        ("s3:bucket", "did you mean s3://bucket"),
+        ("S3://bucket/p", "did you mean s3://bucket/p"),
+        ("s3//bucket", "did you mean s3://bucket"),
+        ("s3:///prefix", "a folder or a bucket"),
+        ("file:///srv/store", "write the folder alone: /srv/store"),
+        ("postgresql://u:hush@h/d", r"not postgresql://u:\*\*\*@h/d"),
+    ],
+)
+def test_store_that_is_almost_a_bucket_is_refused(tmp_path: Path, store: str, words: str):
+    with pytest.raises(ConfigurationError, match=words) as raised:
+        load_settings(tmp_path, store=store)
+    assert raised.value.where == "--store"
+
+
+@pytest.mark.parametrize("store", ["s3://bucket", "s3://my.bucket/a/b", "a/b", "/a/b", "./a:b", "s3/bucket"])
+def test_store_as_people_write_it_is_accepted(tmp_path: Path, store: str):
+    assert load_settings(tmp_path, store=f" {store}\n").store == store
+
+
+@pytest.mark.parametrize(
+    ("ledger", "words"),
+    [
+        ("sqlite://ledger.db", "did you mean sqlite:///ledger.db"),
+        ("sqlite:/srv/ledger.db", "did you mean sqlite:///srv/ledger.db"),
+        ("/srv/ledger.db", "did you mean sqlite:////srv/ledger.db"),
+        ("sqlite://", "invalid URL of a ledger"),
+        ("sqlite:///:memory:", "invalid URL of a ledger"),
+        ("file:///srv/ledger.db", "invalid URL of a ledger"),
+        ("s3://bucket", "invalid URL of a ledger"),
+        ("postgresql:/u:hush@h/d", r"postgresql:/u:\*\*\*@h/d.*did you mean postgresql://u"),
+        ("POSTGRES://h/d", "did you mean postgresql://h/d"),
+        ("mysql://h/d", "postgresql://user@host/database"),
+    ],
+)
+def test_ledger_that_sqlalchemy_would_read_otherwise_is_refused(tmp_path: Path, ledger: str, words: str):
+    with pytest.raises(ConfigurationError, match=words) as raised:
+        load_settings(tmp_path, ledger=ledger)
+    assert "hush" not in str(raised.value)
+    assert raised.value.where == "--ledger"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ledger", "url"),
+    [
+        ("sqlite:////srv/ledger.db", "sqlite:////srv/ledger.db"),
+        ("sqlite:///data/ledger.db", "sqlite:///{workspace}/data/ledger.db"),
+        ("postgresql://u@h/d?sslmode=require\n", "postgresql://u@h/d?sslmode=require"),
+        ("postgres://u@h/d", "postgres://u@h/d"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
+    ],
+)
+def test_ledger_url_is_the_same_in_every_folder(tmp_path: Path, ledger: str, url: str):
+    assert load_settings(tmp_path, ledger=ledger).ledger_url == url.format(workspace=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgresql://ann:hush@h:5432/d", "postgresql://ann:***@h:5432/d"),
+        ("postgresql://ann:h@us:h/x@h/d", "postgresql://ann:***@h/d"),
+        ("postgresql://ann@h:5432/d?sslpassword=hush&a=b", "postgresql://ann@h:5432/d?sslpassword=***&a=b"),
+        ("sqlite:////home/a@b/ledger.db", "sqlite:////home/a@b/ledger.db"),
+    ],
+)
+def test_mask_url_hides_passwords_alone(url: str, masked: str):
+    assert mask_url(url) == masked
+
+
+def test_source_of_a_setting_is_found_where_it_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, '# ours\nstore = "a"\n\n[events]\nqueue = "https://q/1"\n')
+    assert find_source("store", tmp_path, {}) == Source("mailrun.toml", f"{tmp_path}/mailrun.toml:2")
+    assert find_source("events.queue", tmp_path, {}) == Source("mailrun.toml", f"{tmp_path}/mailrun.toml:5")
+    assert find_source("ledger", tmp_path, {}) == Source("default")
+    monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", "https://q/2")
+    assert find_source("events.queue", tmp_path, {}) == Source("variable", "MAILRUN_EVENTS_QUEUE")
+    monkeypatch.setenv("MAILRUN_EVENTS", '{"queue": "https://q/3"}')
+    assert find_source("events.queue", tmp_path, {}) == Source("variable", "MAILRUN_EVENTS")
+    assert load_settings(tmp_path).events.queue == "https://q/3"
+    assert find_source("store", tmp_path, {"store": "b"}) == Source("option", "--store")
+
+
+def test_mistake_in_the_file_names_its_line(tmp_path: Path):
+    write(tmp_path, "\n[suppression]\nsoft_days = 0\n")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(tmp_path)
+    assert raised.value.where == f"{tmp_path}/mailrun.toml:3, suppression.soft_days"
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"store = \x00"])

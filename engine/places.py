@@ -1,0 +1,69 @@
+"""How people write where store and ledger are, and what to say of a form that means something else."""
+
+import re
+
+from engine.errors import ConfigurationError
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|s3/{2}", re.IGNORECASE)
+_BUCKET = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/[^?#]*)?")
+_ALMOST_S3 = re.compile(r"s3(:/*|/+)", re.IGNORECASE)
+_SQLITE = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)(\?.*)?")
+_POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://.*")
+LEDGER_EXAMPLES = "write it as sqlite:////absolute/path/ledger.db or postgresql://user@host/database"
+
+
+def check_store(store: str, where: str) -> None:
+    """Check that a store is a folder, or a bucket as `s3://BUCKET/PREFIX`.
+
+    Raises:
+        ConfigurationError: it looks like a URL and is not one of a bucket, such as `s3:/bucket` or `file:///folder`.
+    """
+    if not _SCHEME.match(store) or _BUCKET.fullmatch(store):
+        return
+    remedy = "give a folder, or s3://BUCKET/PREFIX; for a folder whose name has a colon, write ./NAME"
+    bucket = _ALMOST_S3.sub("s3://", store, count=1)
+    if _BUCKET.fullmatch(bucket):
+        remedy = f"did you mean {bucket}? If not, {remedy}"
+    elif store.startswith("file:"):
+        remedy = f"write the folder alone: {re.sub('^file:/*', '/', store)}"
+    raise ConfigurationError(f"a store is a folder or a bucket, not {mask_url(store)}", where=where, remedy=remedy)
+
+
+def check_ledger(ledger: str, where: str) -> None:
+    """Check that a ledger's URL names an SQLite file or a PostgreSQL database.
+
+    Raises:
+        ConfigurationError: it does not, or it is a form that SQLAlchemy reads as something else, such as
+            `sqlite://folder/file.db` (a host) and `sqlite://` (memory alone).
+    """
+    sqlite = _SQLITE.fullmatch(ledger)
+    if _POSTGRES.fullmatch(ledger) or (sqlite and sqlite["path"].strip("/") not in ("", ":memory:")):
+        return
+    remedy = LEDGER_EXAMPLES
+    if path := re.fullmatch(r"(?:sqlite3?:|file:|)/{0,2}([^:?]+\.(?:db|sqlite3?))", ledger, re.IGNORECASE):
+        remedy = (
+            f"did you mean sqlite:///{'/' if ledger.startswith('/') else ''}{path[1].lstrip('/')}? If not, {remedy}"
+        )
+    elif kind := re.fullmatch(r"(?:pg|psql|postgres\w*)(?:\+\w+)?:/*(.*)", ledger, re.IGNORECASE):
+        remedy = f"did you mean postgresql://{mask_url('x://' + kind[1]).removeprefix('x://')}? If not, {remedy}"
+    raise ConfigurationError(f"invalid URL of a ledger: {mask_url(ledger)}", where=where, remedy=remedy)
+
+
+def resolve_ledger(ledger: str, workspace: str) -> str:
+    """Let the relative path of an SQLite file begin at the workspace, whatever folder a command is called in."""
+    found = _SQLITE.fullmatch(ledger)
+    if found is None or found["path"].startswith("/"):
+        return ledger
+    return f"{ledger[: found.start('path')]}{workspace}/{ledger[found.start('path') :]}"
+
+
+def mask_url(url: str) -> str:
+    """Hide the password of a URL, and secrets in its query.
+
+    >>> mask_url("postgresql://ann:hush@host/db?sslmode=require&password=hush")
+    'postgresql://ann:***@host/db?sslmode=require&password=***'
+    """
+    url = re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", url)
+    address, divider, query = url.partition("?")
+    user, at, rest = address.rpartition("@")
+    return re.sub(r"^((?>(?:[\w+.-]+:/+)?)[^:/]*):.+", r"\1:***", user) + at + rest + divider + query
