@@ -10,6 +10,7 @@ import polars as pl
 
 from engine.audience.providers import OTHER_PROVIDERS, PROVIDER_DOMAINS, is_national
 from engine.audience.spec import Action, ChecksSpec
+from engine.quantities import format_count
 
 
 class Check(StrEnum):
@@ -106,9 +107,10 @@ class AddressChecks:
                     for words, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_NOTED]
                 )
                 more = f"; and {len(found) - _NOTED:,} more" if len(found) > _NOTED else ""
-                notes.append(f"{found.total():,} rows have an address that the check {check} objects to: {most}{more}")
+                rows = format_count(found.total(), "row")
+                notes.append(f"{rows} with an address that the check {check} objects to: {most}{more}")
         if self._unknown:
-            notes.append(f"{self._unknown:,} domains could not be looked up in DNS, and were taken for good")
+            notes.append(f"not resolved in DNS, and treated as valid: {format_count(self._unknown, 'domain')}")
         return notes
 
     def _count(self, check: Check, found: pl.Series) -> None:

@@ -14,6 +14,7 @@ from engine.campaign.render import SES_PLACEHOLDER
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import Content, place_of
 from engine.campaign.visible import LinkLook
+from engine.quantities import format_count
 
 LONG_SUBJECT = 78  # characters; RFC 5322 2.1.1's line, and more than any list of messages shows
 GMAIL_CLIPS_BYTES = 102 * 1024
@@ -157,7 +158,7 @@ def _nulls(content: Content, nulls: Mapping[str, int]) -> Iterator[Finding]:
     for use in content.uses:
         rows = nulls.get(use.name, 0)
         if rows and not use.guarded and use.is_column:
-            what = f"{use.name} is null for {rows:,} recipients, and is used without asking for it"
+            what = f"{use.name} is null for {format_count(rows, 'recipient')}, and a template uses it without a test"
             remedy = f"give it a value in [audience] defaults, or write {{% if {use.name} %}} around it"
             yield Finding(Severity.WARNING, "nullable", what, remedy, place_of(content.campaign, use))
 

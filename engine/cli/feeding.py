@@ -16,13 +16,14 @@ from engine.cli.suggestions import write_command
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode, UsageError
 from engine.feedback.certificates import fetch_certificate
-from engine.feedback.envelopes import Verify, open_body
+from engine.feedback.envelopes import Passed, Verify, open_body
 from engine.feedback.files import read_place
 from engine.feedback.intake import Intake, SoftRule, Tally
 from engine.feedback.matching import MATCHED, Matcher
 from engine.feedback.queue import LONG_POLL_SECONDS, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.feedback.volume import DAMAGED, EVENTS, QUARANTINE
+from engine.quantities import format_count
 from engine.run.forgotten import make_find_forgotten
 from engine.run.proven import make_open_plan, settle_all_proven
 from engine.run.signals import stop_on_signals
@@ -36,6 +37,10 @@ _WHY = {
     DAMAGED: "of runs whose files are damaged or not there",
 }
 
+_SKIPPED = {
+    Passed.NOTICE: ("notice", "notices"),
+    Passed.INBOUND: ("notification of inbound mail", "notifications of inbound mail"),
+}
 
 _SETTLE_SECONDS = 10.0  # at most so often while a pull goes on
 
@@ -161,17 +166,17 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
 
 def _describe(tally: Tally) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.kinds.most_common())
-    yield f"{tally.documents:,} read, {tally.events:,} events" + (f": {kinds}" if kinds else "")
+    yield f"{tally.documents:,} read, {format_count(tally.events, 'event')}" + (f": {kinds}" if kinds else "")
     matched = sum(tally.matches[how] for how in MATCHED)
-    yield f"{matched:,} of our recipients, {tally.changed:,} of whom something new was learnt"
+    yield f"{format_count(matched, 'event')} of our recipients, {tally.changed:,} with something new"
     for why, words in _WHY.items():
         if count := tally.matches[why]:
             yield f"{count:,} {words}"
     if tally.suppressed:
-        yield f"{tally.suppressed:,} addresses suppressed"
+        yield f"{format_count(tally.suppressed, 'address', 'addresses')} suppressed"
     if tally.settled:
         yield f"{tally.settled:,} in doubt settled"
     for name, count in tally.passed.items():
-        yield f"{count:,} {'notices' if name == 'notice' else 'notifications of inbound mail'} passed over"
+        yield f"{format_count(count, *_SKIPPED[name])} skipped"
     for reason, count in tally.reasons.most_common(10):
         yield f"SET ASIDE: {count:,}: {reason}"

@@ -20,6 +20,7 @@ from engine.feedback.inbound_mail import MOST_BYTES
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.feedback.queue import open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.quantities import format_count
 from engine.run.history import find_mailed
 from engine.run.signals import stop_on_signals
 from engine.store.folder import Store, digest_bytes
@@ -106,12 +107,12 @@ def _print(tally: Tally, common: Common) -> int:
 
 def _describe(tally: Tally) -> Iterator[str]:
     kinds = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in tally.kinds.most_common())
-    yield f"{tally.kinds.total():,} mails" + (f": {kinds}" if kinds else "")
-    yield f"{tally.suppressed:,} suppressed, {tally.known:,} were before"
+    yield f"{format_count(tally.kinds.total(), 'mail')}" + (f": {kinds}" if kinds else "")
+    yield f"{tally.suppressed:,} suppressed, {tally.known:,} suppressed before"
     if tally.forged:
-        yield f"{tally.forged:,} with a token that is not ours; nobody is suppressed for them"
+        yield f"{tally.forged:,} with a token that is not ours; no address is suppressed"
     if tally.never_mailed:
-        yield f"{tally.never_mailed:,} of addresses that we never mailed; nobody is suppressed for them"
+        yield f"{tally.never_mailed:,} of addresses that we never mailed; no address is suppressed"
     for reason, count in tally.refused.most_common(10):
         yield f"REFUSED: {count:,}: {reason}"
     if tally.refused:

@@ -9,6 +9,7 @@ import click
 from engine.cli.options import Common, common_options
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode
+from engine.quantities import format_count
 
 _UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
 
@@ -30,11 +31,11 @@ def forget(address: str, common: Common) -> int:
         print_json({"runs": found.runs, "postponed": found.postponed, "removed": found.shelves, "events": found.events})
     else:
         print_lines(
-            *(f"{name}: {rows} rows erased" for name, rows in found.runs.items()),
+            *(f"{name}: {format_count(rows, 'row')} erased" for name, rows in found.runs.items()),
             *(f"removed: {path}" for path in found.shelves),
             *(f"{name} is being sent: forget again when it has ended" for name in found.postponed),
-            *([f"{found.events} events no longer tell of them"] if found.events else []),
-            f"erased from {len(found.runs)} runs; suppressed from now on",
+            *([f"{format_count(found.events, 'event')} erased"] if found.events else []),
+            f"erased from {format_count(len(found.runs), 'run')}; suppressed from now on",
             "the audience's own files are yours to change",
         )
     return ExitCode.PAUSED if found.postponed else ExitCode.FINISHED
@@ -83,16 +84,18 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
         prunable = pruning.find_prunable(place.ledger, older_than=older_than, clock=place.clock)
         names = [run.name for run in prunable.runs]
         if names and not yes and sys.stdin.isatty():
-            click.confirm(f"Remove the files of {len(names)} runs, {names[0]} the oldest?", abort=True, err=True)
+            click.confirm(
+                f"Remove the files of {format_count(len(names), 'run')}, {names[0]} the oldest?", abort=True, err=True
+            )
         pruned = pruning.prune(prunable, place.ledger, place.store, place.clock)
     if common.json:
         days = {"events": pruned.events, "history": pruned.history}
         told = {name: [day.isoformat() for day in some] for name, some in days.items()}
         print_json({"pruned": names, **told, "aside": pruned.aside, "removed": pruned.shelves})
     else:
-        print_lines(*(f"pruned {name}" for name in names), f"{len(names)} runs pruned")
+        print_lines(*(f"pruned {name}" for name in names), f"{format_count(len(names), 'run')} pruned")
         for what, some in (("events", pruned.events), ("history", pruned.history)):
             if some:
-                print_lines(f"{what} of {len(some)} days removed, {some[0]} the oldest")
-        print_lines(*([f"{pruned.aside} files that were set aside removed"] if pruned.aside else []))
+                print_lines(f"{what} of {format_count(len(some), 'day')} removed, {some[0]} the oldest")
+        print_lines(*([f"{format_count(pruned.aside, 'quarantined file')} removed"] if pruned.aside else []))
         print_lines(*(f"removed: {path}" for path in pruned.shelves))

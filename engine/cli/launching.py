@@ -129,11 +129,7 @@ def _make_confirm(*, yes: bool) -> Confirm:
     async def confirm(forecast: Forecast) -> bool:
         if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
             return True
-        seconds = forecast.recipients / forecast.rate
-        return await ask(
-            f"Send {forecast.run} to {forecast.recipients:,} recipients through {forecast.endpoint}"
-            f" at {forecast.rate:,.4g} a second (about {output.format_seconds(seconds)})?\n{forecast.text}\nGo on?"
-        )
+        return await ask("\n".join([*output.describe_launch(forecast, await forecast.find_account()), "Go on?"]))
 
     return confirm
 

@@ -9,10 +9,12 @@ from engine.cli.printing import print_lines
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.ledger.journal import Outcome
+from engine.quantities import format_count, format_number
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
 from engine.run.check import Checked
 from engine.run.forecast import RunForecast
+from engine.run.launch import Forecast
 from engine.run.preview import Preview, describe_sizes
 from engine.run.rendering import Rendered
 
@@ -37,10 +39,10 @@ def print_runs(all_accounts: Sequence[Accounts]) -> None:
 def print_preview(preview: Preview) -> None:
     """Print what a dry run found beside the accounts."""
     found = preview.found
-    print_lines(f"rendered: {found.rendered:,} messages")
+    print_lines(f"rendered: {format_count(found.rendered, 'message')}")
     if found.failures:
-        print_lines(f"FAILED: {preview.failed:,} messages cannot be made")
-    print_lines(*(f"  {rows:,} rows: {reason}" for reason, rows in found.failures.most_common(10)))
+        print_lines(f"FAILED: {format_count(preview.failed, 'message')} cannot be rendered")
+    print_lines(*(f"  {format_count(rows, 'row')}: {reason}" for reason, rows in found.failures.most_common(10)))
     print_lines(*(f"  row {row}: {reason}" for row, reason in found.examples[:5]))
     if found.failures:
         print_lines(f"  all of them: {preview.folder / 'failed'}/*.parquet")
@@ -57,8 +59,10 @@ def print_preview(preview: Preview) -> None:
 def print_check(checked: Checked) -> None:
     """Print what a check found."""
     looked_at = checked.sample.rendered + checked.sample.failures.total()
-    print_lines(f"content: {looked_at:,} messages of {checked.manifest.accepted:,} looked at")
-    print_lines(*(f"  ERROR {rows:,} rows: {reason}" for reason, rows in checked.sample.failures.most_common(10)))
+    print_lines(f"content: {format_count(looked_at, 'message')} of {checked.manifest.accepted:,} looked at")
+    print_lines(
+        *(f"  ERROR {format_count(rows, 'row')}: {reason}" for reason, rows in checked.sample.failures.most_common(10))
+    )
     print_findings(checked.findings)
     if checked.forecast is not None:
         print_lines("account: may send", _describe_forecast(checked.forecast, checked.manifest.accepted))
@@ -102,7 +106,7 @@ def _list_counts(counts: Counter[str], most: int = 6) -> str:
 def _describe_forecast(forecast: RunForecast, recipients: int) -> str:
     if forecast.seconds is None or forecast.rate is None:
         return f"duration: unknown, the account could not be asked: {forecast.unknown}"
-    told = f"duration: about {format_seconds(forecast.seconds)} at {forecast.rate:,.4g} a second"
+    told = f"duration: about {format_seconds(forecast.seconds)} at {format_number(forecast.rate)} a second"
     if forecast.unknown:
         return f"{told} at best; the account could not be asked: {forecast.unknown}"
     if forecast.quota_share is None:
@@ -110,6 +114,21 @@ def _describe_forecast(forecast: RunForecast, recipients: int) -> str:
     left = forecast.left_24_hours or 0.0
     short = f", {recipients - left:,.0f} MORE THAN IS LEFT" if recipients > left else ""
     return f"{told}; {forecast.quota_share:.1%} of the 24-hour quota, of which {left:,.0f} are left{short}"
+
+
+def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
+    """Write what a launch is about to do, for the person who confirms it."""
+    excluded = ", ".join(f"{rows:,} {reason.replace('_', ' ')}" for reason, rows in forecast.excluded.items())
+    seconds = format_seconds(forecast.recipients / forecast.rate)
+    yield f"Send {forecast.run} to {format_count(forecast.recipients, 'recipient')}?"
+    if forecast.region:
+        yield f"  account   {account or 'not of AWS'}, {forecast.region}"
+    yield f"  through   {forecast.endpoint}"
+    yield f"  from      {forecast.sender}"
+    yield f"  subject   {forecast.subject}"
+    yield f"  excluded  {excluded or 'nobody'}, of {format_count(forecast.rows_read, 'row')} read"
+    yield f"  rate      at {format_number(forecast.rate)} a second at most, about {seconds}"
+    yield f"  time      {forecast.text}"
 
 
 def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> str:
@@ -132,9 +151,9 @@ def format_canary(canary: Mapping[str, Any]) -> str:
 def format_vitals(vitals: Mapping[str, float]) -> str:
     """Write what a worker told of itself."""
     return (
-        f"worker: {vitals['rate_limit']:,.4g} recipients a second at most, {vitals['in_flight']:,.0f} calls in flight"
-        f" of {vitals['concurrency']:,.0f}, {vitals['latency_ms']:,.0f} ms a call, event loop late by"
-        f" {vitals['lag_p99_ms']:,.1f} ms (p99), {vitals['throttles']:,.0f} throttles"
+        f"worker: at most {format_number(vitals['rate_limit'])} recipients a second, {vitals['in_flight']:,.0f}"
+        f" of {vitals['concurrency']:,.0f} calls in flight, {vitals['latency_ms']:,.0f} ms a call, event loop late by"
+        f" {vitals['lag_p99_ms']:,.1f} ms (p99), {format_count(round(vitals['throttles']), 'throttle')}"
     )
 
 

@@ -8,6 +8,7 @@ import click
 from engine.cli.options import Common, campaign_options, common_options
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import repeat_command
+from engine.quantities import format_count
 
 
 @click.command()
@@ -49,7 +50,11 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
     print_lines(
         *(f"note: {note}" for note in manifest.notes),
         *(explained.to_lines() if explained else ()),
-        *((f"exported: {exported:,} excluded rows to {export_excluded}",) if exported is not None else ()),
+        *(
+            (f"exported: {format_count(exported, 'excluded row')} to {export_excluded}",)
+            if exported is not None
+            else ()
+        ),
         f"who and why: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
         f"next: {repeat_command('preview')}",
     )

@@ -33,6 +33,7 @@ from engine.ledger.suppressions import (
     list_keys,
     remove_some_suppressions,
 )
+from engine.quantities import format_count
 from engine.run.forgotten import make_find_forgotten
 
 MOST_STRANGE = 20  # entries that are told one by one
@@ -56,7 +57,7 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
     if common.json:
         print_json({"added": added, "already": len(entries) - added, "forgotten": forgotten})
     else:
-        print_lines(f"{added:,} added, {len(entries) - added:,} were on the list", *_tell_forgotten(forgotten))
+        print_lines(f"{added:,} added, {len(entries) - added:,} on the list before", *_tell_forgotten(forgotten))
     return ExitCode.FINISHED
 
 
@@ -81,7 +82,10 @@ def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | N
     if common.json:
         print_json({"removed": removed, "reasons": reasons, "account": there, "forgotten": len(forgotten)})
         return ExitCode.FINISHED
-    print_lines(f"{removed:,} entries removed" + (f", {there:,} at the account" if there is not None else ""))
+    print_lines(
+        f"{format_count(removed, 'entry', 'entries')} removed"
+        + (f", {there:,} at the account" if there is not None else "")
+    )
     if there is None and removed:
         print_lines("SES's own list may have them still: suppress check --account, suppress remove --account")
     print_lines(*_tell_forgotten(len(forgotten)))
@@ -96,7 +100,7 @@ def _leave_out_forgotten(place: Place, entries: Sequence[Suppression]) -> Sequen
 
 def _tell_forgotten(count: int) -> Iterator[str]:
     if count:
-        yield f"{count:,} were erased with mailrun forget: they stay suppressed, and nothing undoes that"
+        yield f"{count:,} erased with mailrun forget: permanently suppressed"
 
 
 def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
@@ -214,7 +218,7 @@ def list_addresses(  # noqa: PLR0913 - one for each option
             f"{one.at:%Y-%m-%d %H:%M}  {one.address or one.key}  {one.topic or '(all)'}  {one.reason}, {one.source}"
         )
     told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
-    print_lines(f"{counts.total():,} suppressions" + (f": {told}" if told else ""))
+    print_lines(f"{format_count(counts.total(), 'suppression')}" + (f": {told}" if told else ""))
     if len(shown) < counts.total():
         print_lines(f"the first {len(shown):,} of them are shown: --limit, or suppress export FILE")
     return ExitCode.FINISHED
@@ -273,7 +277,7 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
             print_lines(f"PASSED OVER: {len(strange) - MOST_STRANGE:,} more")
         print_lines(*(f"note: {note}" for note in notes))
         already = entries - added - forgotten
-        print_lines(f"{added:,} added, {already:,} were on the list", *_tell_forgotten(forgotten))
+        print_lines(f"{added:,} added, {already:,} on the list before", *_tell_forgotten(forgotten))
     return ExitCode.DATA if strange else ExitCode.FINISHED
 
 
@@ -288,7 +292,7 @@ def export_list(file: Path, common: Common, *, topic: str | None, reason: str | 
     if common.json:
         print_json({"entries": rows, "file": str(file)})
     else:
-        print_lines(f"{rows:,} entries written to {file}")
+        print_lines(f"{format_count(rows, 'entry', 'entries')} written to {file}")
     return ExitCode.FINISHED
 
 
@@ -356,7 +360,7 @@ def _tell_sync(synced: Synced) -> Iterator[str]:
     if synced.only_here is not None:
         yield f"differs: {synced.only_here:,} only here, {synced.only_there:,} only at the account"
         yield from (f"  only {one['only']}: {one['address']}" for one in synced.drift)
-    yield f"{synced.calls:,} calls to SES"
+    yield f"{format_count(synced.calls, 'call')} to SES"
 
 
 def _check_topic(topic: str) -> None:

@@ -91,4 +91,4 @@ def _round(count: float) -> str:
 
 def _when(moment: datetime, now: datetime) -> str:
     days = (moment.date() - now.date()).days
-    return f"at about {moment:%H:%M}" if days == 0 else f"at about {moment:%Y-%m-%d %H:%M}"
+    return f"at about {moment:%H:%M %Z}".rstrip() if days == 0 else f"at about {moment:%Y-%m-%d %H:%M %Z}".rstrip()

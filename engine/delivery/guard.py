@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.delivery.rates import find_lower_bound, is_above
+from engine.quantities import format_count
 
 # One look in a thousand at a rate that is exactly at its limit pauses wrongly. The guard looks again and again: at half
 # the limit, all looks of a run of any length together pause wrongly in less than 1 of 5,000 runs (docs/guard.md).
@@ -102,8 +103,9 @@ class Finding:
         m = self.measure
         where = "" if m.scope == THE_RUN else f" ({m.scope})" if m.scope == THE_ACCOUNT else f" at {m.scope}"
         return (
-            f"{m.bad:,} of {m.judged:,} messages{where} {_WORDS[m.rate]}: {_percent(m.bad / max(1, m.judged))}, "
-            f"certainly more than {_percent(self.at_least)}, and {m.setting} is {_percent(m.limit)}{self.more}"
+            f"{m.bad:,} of {format_count(m.judged, 'message')}{where} {_WORDS[m.rate]}:"
+            f" {_percent(m.bad / max(1, m.judged))}, certainly more than {_percent(self.at_least)},"
+            f" and {m.setting} is {_percent(m.limit)}{self.more}"
         )
 
     @property

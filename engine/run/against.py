@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from engine.ledger.journal import Outcome, Result
+from engine.quantities import format_count
 
 _SHOWN = 5
 
@@ -72,11 +73,14 @@ def compare(results: Mapping[int, Result], received: pl.DataFrame) -> Comparison
     absent = known.join(listed, on="message_id", how="anti")["row"]
     problems = []
     if missing:
-        problems.append(f"{missing} recipients count as sent and are not on the list{_show(absent)}")
+        count = "counts" if missing == 1 else "count"
+        problems.append(f"not on the list: {format_count(missing, 'recipient')} that {count} as sent{_show(absent)}")
     if twice.height:
-        problems.append(f"{twice.height} recipients are on the list more than once{_show(twice['row'])}")
+        problems.append(f"more than once on the list: {format_count(twice.height, 'recipient')}{_show(twice['row'])}")
     if unknown:
-        problems.append(f"{unknown} messages on the list belong to nobody who counts as sent or in doubt")
+        problems.append(
+            f"{format_count(unknown, 'message')} on the list, but no recipient of them counts as sent or in doubt"
+        )
     return Comparison(
         listed=listed.height,
         matched=matched.height + settled_by_hand.height,

@@ -13,6 +13,7 @@ from engine.ledger import feedback, leases
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
+from engine.quantities import format_count
 from engine.report.accounts import Accounts
 from engine.run.against import Comparison, compare
 from engine.run.frozen import fetch_run
@@ -97,7 +98,7 @@ def audit_run(tx: Connection, run: Run, store: Store, against: pl.DataFrame | No
         comparison = compare(told, against)
         problems += comparison.problems
     if not problems and not accounts.balanced:
-        problems.append(f"{accounts.rows_read} rows were read, and the parts add up to something else")
+        problems.append(f"rows read: {accounts.rows_read:,}, but the parts have another sum")
     return Audit(accounts, problems, comparison)
 
 
@@ -107,7 +108,7 @@ def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[in
     reasons = pl.scan_parquet(manifest.list_plan(plan, "excluded")).group_by("reason").len().collect()
     excluded = dict(sorted(reasons.iter_rows()))
     if accepted != manifest.accepted:
-        problems.append(f"the plan has {accepted} recipients, and run.json says {manifest.accepted}")
+        problems.append(f"the plan has {format_count(accepted, 'recipient')}, but run.json says {manifest.accepted:,}")
     if excluded != dict(sorted(manifest.excluded.items())):
         problems.append(f"the plan's exclusions are {excluded}, and run.json says {manifest.excluded}")
     in_order = {reason: excluded[reason] for reason in manifest.excluded if reason in excluded}

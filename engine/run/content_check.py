@@ -10,6 +10,7 @@ from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.guard import FEWEST_LOSSES
 from engine.errors import DataError
+from engine.quantities import format_count
 from engine.run.column_check import check_columns
 from engine.run.manifest import Manifest
 from engine.run.preflight import check_ways_out
@@ -77,10 +78,12 @@ def refuse_errors(found: Rendered, *, max_failure_rate: float, where: str) -> No
     if found.flawed <= allowed and (lost < FEWEST_LOSSES or lost <= allowed):
         return
     errors = [f"{finding.what} ({finding.remedy})" for finding in found.findings.of(Severity.ERROR)]
-    errors += [f"{reason} ({rows} of {looked_at} rows)" for reason, rows in found.failures.most_common(5)]
+    errors += [
+        f"{reason} ({rows:,} of {format_count(looked_at, 'row')})" for reason, rows in found.failures.most_common(5)
+    ]
     bullets = "".join(f"\n  - {error}" for error in errors)
     raise DataError(
-        f"{found.flawed + lost} of the first {looked_at} messages must not be sent:{bullets}\n",
+        f"{found.flawed + lost:,} of the first {format_count(looked_at, 'message')} must not be sent:{bullets}\n",
         where=where,
         remedy="correct the content; mailrun preview shows every row",
     )

@@ -1,12 +1,14 @@
 """`mailrun launch`: take up a run or plan it, check the account, send, tell the accounts."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 
+from engine.account.client import find_account_id
 from engine.account.quota import Quota
 from engine.campaign.lint import Severity
 from engine.campaign.message import prepare_envelope
@@ -15,13 +17,14 @@ from engine.delivery.forecast import Opening, forecast_sending
 from engine.delivery.send_limits import describe_deadline
 from engine.delivery.stop import Stop
 from engine.delivery.window import find_deadline, parse_window
-from engine.errors import UsageError
+from engine.errors import MailrunError, UsageError
 from engine.ledger import runs
 from engine.ledger.runs import Run
 from engine.run import content_check, control, planning, preflight, registration
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.changes import find_changes
 from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
+from engine.run.manifest import Manifest
 from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.outbound import Outbound, open_outbound
 from engine.run.planning import PlanRequest, StagedRun
@@ -44,7 +47,7 @@ Confirm = Callable[["Forecast"], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is about to happen, for whoever has to say yes.
+    """What is about to happen, for the person who confirms it.
 
     Attributes:
         run: its name.
@@ -53,6 +56,12 @@ class Forecast:
         left_24_hours: what the 24-hour quota still allows; None is unlimited.
         endpoint: where messages go.
         text: the forecast in one sentence.
+        region: of AWS; empty where messages do not go to SES.
+        sender: as in From.
+        subject: the subject's template.
+        rows_read: rows of the audience.
+        excluded: reason -> rows.
+        find_account: looks up the number of the AWS account; empty where there is none.
     """
 
     run: str
@@ -61,6 +70,12 @@ class Forecast:
     left_24_hours: float | None
     endpoint: str
     text: str
+    region: str
+    sender: str
+    subject: str
+    rows_read: int
+    excluded: Mapping[str, int]
+    find_account: Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +195,7 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
-        forecast = _make_forecast(request, outbound, quota, staged.manifest.accepted)
+        forecast = _make_forecast(request, outbound, quota, staged.manifest)
         if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
             raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
         return registration.register_run(staged, request.store, request.ledger)
@@ -211,7 +226,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
         log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **told)
 
 
-def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, recipients: int) -> Forecast:
+def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest) -> Forecast:
     delivery = outbound.spec.delivery
     shared = quota.max_send_rate * delivery.rate_share
     rate = min(shared, delivery.max_rate or shared)
@@ -222,7 +237,7 @@ def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, rec
         with request.ledger.read() as tx:
             warmup_left = read_warmup(tx, request.store, outbound.spec, now, run=request.plan.name).left
     text = forecast_sending(
-        recipients=recipients,
+        recipients=manifest.accepted,
         rate=rate,
         left_24_hours=quota.left_24_hours,
         waits=delivery.at_quota == "wait",
@@ -231,7 +246,30 @@ def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, rec
         opening=Opening(hours, window.zone, window.outside == "pause"),
     )
     log.info("run.forecast", run=request.plan.name, rate=rate, note=text)
-    return Forecast(request.plan.name, recipients, rate, quota.left_24_hours, outbound.endpoint, text)
+    return Forecast(
+        run=request.plan.name,
+        recipients=manifest.accepted,
+        rate=rate,
+        left_24_hours=quota.left_24_hours,
+        endpoint=outbound.endpoint,
+        text=text,
+        region="" if outbound.client is None else outbound.client.meta.region_name,
+        sender=outbound.spec.sender,
+        subject=outbound.spec.subject,
+        rows_read=manifest.rows_read,
+        excluded=manifest.excluded,
+        find_account=partial(_find_account, outbound.client),
+    )
+
+
+async def _find_account(client: Any) -> str:
+    """Look up the account's number; not knowing it does not stop a launch."""
+    if client is None:
+        return ""
+    try:
+        return await find_account_id(client)
+    except MailrunError as error:
+        return f"unknown ({error.what})"
 
 
 def _refuse_if_late(campaign: Campaign, planned_at: datetime, request: LaunchRequest) -> None:

@@ -16,6 +16,7 @@ from engine.delivery.transports.smtp_check import check_server
 from engine.errors import ConfigurationError, ServiceError
 from engine.feedback.inbound_mail import read_mail
 from engine.feedback.unsubscribes import find_token, verify_token
+from engine.quantities import format_count
 from engine.run.outbound import Outbound
 
 log = structlog.get_logger()
@@ -64,7 +65,7 @@ async def check_recipients(client: Any, quota: Quota, plan: Path) -> None:
     if unverified:
         local, _, domain = example.rpartition("@")
         raise ServiceError(
-            f"the account is in the SES sandbox, and {unverified} of {total} recipients are not verified"
+            f"the account is in the SES sandbox, and not verified: {unverified:,} of {format_count(total, 'recipient')}"
             f" (the first is {local[:1]}***@{domain})",
             where="GetAccount: ProductionAccessEnabled false",
             remedy="request production access, or send to verified addresses and the mailbox simulator only;"

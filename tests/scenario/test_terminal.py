@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -67,13 +68,25 @@ class Terminal:
 
 def test_a_new_run_is_asked_about_with_recipients_rate_and_endpoint_and_no_calls_it_off(world: World):
     world.write_people(25)
+    with (world.folder / "audiences" / "people.csv").open("a") as people:
+        people.write("person1@example.com,Again\nbroken,B\n")
     world.change_sandbox(max_send_rate=10.0, max_24_hour_send=1000)
+    world.settings["TZ"] = "UTC"
     terminal = Terminal(world, "launch", "hello", "--key", "test")
     terminal.read_until("[y/N]")
     assert "Send hello/test to 25 recipients" in terminal.shown
     assert world.server.url in terminal.shown
     assert "at 10 a second" in terminal.shown
     assert "1,000 left today" in terminal.shown
+    for line in (
+        "account   not of AWS, us-east-1",
+        "from      Acme <news@acme.example>",
+        "subject   Hello {{ first_name }}",
+        "excluded  1 invalid address, 1 duplicate, of 27 rows read",
+        "rate      at 10 a second at most, about 2 s",
+    ):
+        assert line in terminal.shown
+    assert re.search(r"done at about \d\d:\d\d UTC", terminal.shown)
     terminal.type("n\n")
     assert terminal.finish() == 64
     assert "called off, nothing was sent" in terminal.shown

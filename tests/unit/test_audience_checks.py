@@ -42,7 +42,7 @@ def test_a_check_warns_or_excludes(check: str, lines: list[int], words: str, wor
     warned = plan(workspace, checks={check: "warn"}, lists=lists)
     assert warned.accepted == 6
     assert words in warned.notes[0]
-    assert warned.notes[0].startswith(f"{len(lines)} rows have an address that the check {check} objects to")
+    assert warned.notes[0].startswith(f"{len(lines)} rows with an address that the check {check} objects to")
     assert plan(workspace, checks={check: "exclude"}, lists=lists).excluded == {"invalid_address": len(lines)}
     assert [line for line, _, _ in excluded(workspace)] == lines
     assert excluded(workspace)[0][1:] == ("invalid_address", words)
@@ -58,7 +58,7 @@ def test_what_is_allowed_is_not_objected_to(workspace: Path) -> None:
 def test_domains_that_could_not_be_looked_up_are_taken_for_good_and_told(workspace: Path) -> None:
     found = plan(workspace, checks={"mx": "exclude"}, lists=Lists(look_up=lambda domains: ((), domains)))
     assert found.accepted == 6
-    assert found.notes == ("5 domains could not be looked up in DNS, and were taken for good",)
+    assert found.notes == ("not resolved in DNS, and treated as valid: 5 domains",)
 
 
 def test_each_domain_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

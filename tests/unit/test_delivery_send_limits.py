@@ -316,37 +316,41 @@ def test_a_forecast_says_when_the_quota_ends_or_the_run():
     now = datetime(2026, 11, 24, 12, 33, 30, tzinfo=UTC)
     assert (
         forecast_sending(recipients=3_200_000, rate=200, left_24_hours=1_100_000, waits=False, now=now)
-        == "3.2 M recipients, 1.1 M left today: pauses at about 14:05"
+        == "3.2 M recipients, 1.1 M left today: pauses at about 14:05 UTC"
     )
     assert "waits from at about" in forecast_sending(recipients=9, rate=1, left_24_hours=3, waits=True, now=now)
     one = forecast_sending(recipients=1, rate=1, left_24_hours=None, waits=False, now=now)
-    assert one == "1 recipient: done at about 12:33"
+    assert one == "1 recipient: done at about 12:33 UTC"
     assert "2026-11-25" in forecast_sending(recipients=86_400, rate=1, left_24_hours=None, waits=False, now=now)
 
 
 @pytest.mark.parametrize(
     ("opening", "warmup_left", "said"),
     [
-        (Opening(Window(time(2), time(4)), ZoneInfo("UTC")), None, "3,600 recipients: done at about 2026-11-25 03:00"),
+        (
+            Opening(Window(time(2), time(4)), ZoneInfo("UTC")),
+            None,
+            "3,600 recipients: done at about 2026-11-25 03:00 UTC",
+        ),
         (
             Opening(Window(time(12), time(13)), ZoneInfo("UTC")),
             None,
-            "3,600 recipients: done at about 2026-11-25 12:33",
+            "3,600 recipients: done at about 2026-11-25 12:33 UTC",
         ),
-        (Opening(Window(time(13), time(15)), BERLIN), None, "3,600 recipients: done at about 13:33"),
+        (Opening(Window(time(13), time(15)), BERLIN), None, "3,600 recipients: done at about 13:33 UTC"),
         (
             Opening(Window(time(12), time(13)), ZoneInfo("UTC"), pauses=True),
             None,
-            "3,600 recipients: pauses at about 13:00",
+            "3,600 recipients: pauses at about 13:00 UTC",
         ),
         (
             Opening(Window(time(2), time(4)), ZoneInfo("UTC"), pauses=True),
             None,
-            "3,600 recipients: pauses at about 12:33",
+            "3,600 recipients: pauses at about 12:33 UTC",
         ),
-        (Opening(), 1_800.0, "3,600 recipients, 1,800 of the warm-up left today: pauses at about 13:03"),
-        (Opening(), 0.0, "3,600 recipients, 0 of the warm-up left today: pauses at about 12:33"),
-        (Opening(), 4_000.0, "3,600 recipients, 4,000 of the warm-up left today: done at about 13:33"),
+        (Opening(), 1_800.0, "3,600 recipients, 1,800 of the warm-up left today: pauses at about 13:03 UTC"),
+        (Opening(), 0.0, "3,600 recipients, 0 of the warm-up left today: pauses at about 12:33 UTC"),
+        (Opening(), 4_000.0, "3,600 recipients, 4,000 of the warm-up left today: done at about 13:33 UTC"),
     ],
 )
 def test_a_forecast_heeds_the_window_and_the_warm_up(opening: Opening, warmup_left: float | None, said: str):
