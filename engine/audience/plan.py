@@ -34,6 +34,7 @@ from engine.audience.types import ColumnTypes
 from engine.audience.written_forms import WrittenForms
 from engine.errors import DataError, nearest
 from engine.ledger.suppressions import CampaignKind, Suppression
+from engine.progress import Step, step
 from engine.store.folder import translate_os_errors
 
 __all__ = [
@@ -190,18 +191,20 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     rules = _make_row_rules(audience, opened, content, partitions, lists)
     with translate_os_errors(folder), ExitStack() as stack:
         scratch = _ScratchMaker(folder, stack)
-        suppressions = set_aside_suppressions(
-            suppression,
-            lists.suppressions,
-            workspace=workspace,
-            downloads=downloads,
-            partitions=partitions,
-            shelves=scratch.make("suppressions"),
-            kind=kind,
-        )
+        with step("reading suppressions"):
+            suppressions = set_aside_suppressions(
+                suppression,
+                lists.suppressions,
+                workspace=workspace,
+                downloads=downloads,
+                partitions=partitions,
+                shelves=scratch.make("suppressions"),
+                kind=kind,
+            )
         excluded = ExcludedRows(scratch.make("excluded"))
         rows: Scratch[Place] = scratch.make("rows")
-        read = _read_rows(opened, rules, rows, excluded)
+        with step("reading the audience", "rows") as reading:
+            read = _read_rows(opened, rules, rows, excluded, reading)
         sets = SetRules(
             files=rules.files,
             rows=rows,
@@ -212,8 +215,11 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
             partitions=partitions,
         )
         arrangement = _arrange(audience, read.sample, partitions, scratch)
-        written = write_recipients(folder, sets, excluded, content=content, limit=limit, arrangement=arrangement)
-        excluded_files = excluded.write(folder)
+        with step("writing the plan", "partitions", partitions.count) as writing:
+            written = write_recipients(
+                folder, sets, excluded, content=content, limit=limit, arrangement=arrangement, count=writing.advance
+            )
+            excluded_files = excluded.write(folder)
     plan = Plan(
         columns=content,
         rows_read=read.rows,
@@ -253,7 +259,7 @@ class _Read:
     sample: list[pl.DataFrame] = field(default_factory=list)
 
 
-def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded: ExcludedRows) -> _Read:
+def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded: ExcludedRows, reading: Step) -> _Read:
     """Read all rows; once more where the types that the first ones had turned out not to fit all."""
     while True:
         read = _Read()
@@ -269,6 +275,7 @@ def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded
                 read.sample.append(judged.sample)
             read.counts = merge_counts(read.counts, judged.counts)
             read.rows += judged.height
+            reading.done = read.rows
         if rules.types.is_settled():
             return read
         rows.clear()

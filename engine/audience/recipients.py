@@ -1,6 +1,6 @@
 """Writing the recipients, partition by partition."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
     content: Sequence[str],
     limit: int | None,
     arrangement: Arrangement | None,
+    count: Callable[[int], None] = lambda _: None,
 ) -> Written:
     """Decide every partition and write what is accepted.
 
@@ -58,6 +59,7 @@ def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
         content: the audience's columns that recipients carry.
         limit: how many recipients to keep, the first by their hash; None keeps all.
         arrangement: another order than that by the hash, or None.
+        count: told of every partition that is done.
     """
     writer = _Writer(folder, excluded, content, arrangement)
     partitions = range(rules.partitions.count)
@@ -68,6 +70,7 @@ def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
         decided = work_through(partitions, lambda n: settle_partition(n, rules))
         finished = (writer.finish(n, settled) for n, settled in enumerate(_keep_first(decided, limit)))
     for item in finished:
+        count(1)
         written.counts = merge_counts(written.counts, item.counts)
         for part, packed in item.parts:
             assert arrangement is not None  # noqa: S101 - there are parts only then

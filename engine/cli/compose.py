@@ -19,6 +19,7 @@ from engine.environment import check_environment
 from engine.ledger.database import Ledger, open_ledger
 from engine.places import mask_url
 from engine.process_limits import raise_file_limit
+from engine.progress import step
 from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
 from engine.settings import Settings, list_variables, load_settings
@@ -51,8 +52,10 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
         store=settings.store if settings.in_bucket else str(settings.store_folder),
         ledger=mask_url(settings.ledger_url),
     )
-    store = _open_store(settings)
-    ledger = open_ledger(settings.ledger_url)
+    with step("opening the store"):
+        store = _open_store(settings)
+    with step("opening the ledger"):
+        ledger = open_ledger(settings.ledger_url)
     try:
         yield Place(settings, store, ledger, SystemClock())
     finally:

@@ -23,6 +23,7 @@ from engine.feedback.matching import MATCHED, Matcher
 from engine.feedback.queue import LONG_POLL_SECONDS, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.feedback.volume import DAMAGED, EVENTS, QUARANTINE
+from engine.progress import Step, step
 from engine.quantities import format_count
 from engine.run.forgotten import make_find_forgotten
 from engine.run.proven import make_open_plan, settle_all_proven
@@ -53,9 +54,12 @@ class _Desk:
     intake: Intake
     verify: Verify
     settled_at: float = 0.0
+    pulling: Step | None = None
 
     def take_bodies(self, bodies: Sequence[str], source: str) -> None:
         self.intake.take([open_body(body, self.verify) for body in bodies], source)
+        if self.pulling is not None:
+            self.pulling.advance(len(bodies))
         if self.place.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
             self.settle()
 
@@ -79,7 +83,9 @@ def pull_events(
                 "no queue is named", where="--queue", remedy="give its URL, or write [events] queue in mailrun.toml"
             )
         with _open_desk(place, given.topics or own_account_topics(url)) as desk:
-            undeleted = asyncio.run(_pull(url, desk, follow=follow))
+            with step("pulling events", "events") as pulling:
+                desk.pulling = pulling
+                undeleted = asyncio.run(_pull(url, desk, follow=follow))
             desk.settle()
             desk.intake.tidy()
             return _print(desk, common, {"undeleted": undeleted})
@@ -112,9 +118,12 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
 def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ...]) -> int:
     """Import; print what came; return the exit code."""
     with open_place(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
-        for source, opened in read_place(place_of_events, desk.verify):
-            desk.intake.take(opened, source)
-        desk.settle()
+        with step("importing events", "documents") as importing:
+            for source, opened in read_place(place_of_events, desk.verify):
+                desk.intake.take(opened, source)
+                importing.advance(len(opened))
+        with step("settling recipients in doubt"):
+            desk.settle()
         desk.intake.tidy()
         return _print(desk, common, {})
 

@@ -20,6 +20,7 @@ from engine.feedback.inbound_mail import MOST_BYTES
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.feedback.queue import open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.progress import step
 from engine.quantities import format_count
 from engine.run.history import find_mailed
 from engine.run.signals import stop_on_signals
@@ -33,12 +34,14 @@ def import_mails(place_of_mails: str, common: Common) -> int:
     with open_place(common) as place:
         intake = _open_intake(place)
         some: list[bytes] = []
-        for _, raw in read_mails(place_of_mails):
-            some.append(raw)
-            if len(some) >= MAILS_AT_ONCE:
-                intake.take(some)
-                some = []
-        intake.take(some)
+        with step("importing mail", "mails") as importing:
+            for _, raw in read_mails(place_of_mails):
+                some.append(raw)
+                importing.advance()
+                if len(some) >= MAILS_AT_ONCE:
+                    intake.take(some)
+                    some = []
+            intake.take(some)
     return _print(intake.tally, common)
 
 

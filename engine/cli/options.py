@@ -61,7 +61,8 @@ def common_options(command: Command) -> Command:
         context = click.get_current_context()
         for name in ("store", "ledger", "as_json", "verbose"):
             rest.pop(name)
-        from engine.telemetry import configure_logs  # noqa: PLC0415 - only when a command really runs
+        from engine.cli.steps import report_steps  # noqa: PLC0415 - only when a command really runs
+        from engine.telemetry import configure_logs  # noqa: PLC0415 - as above
 
         common = Common(
             workspace=find_given(context, "workspace") or workspace,
@@ -71,7 +72,8 @@ def common_options(command: Command) -> Command:
             verbose=bool(find_given(context, "verbose")),
         )
         configure_logs(verbose=common.verbose)
-        return command(common=common, **rest)
+        with report_steps():
+            return command(common=common, **rest)
 
     return _apply(_make_common_options(), gathered)
 

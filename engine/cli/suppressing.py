@@ -33,6 +33,7 @@ from engine.ledger.suppressions import (
     list_keys,
     remove_some_suppressions,
 )
+from engine.progress import step
 from engine.quantities import format_count
 from engine.run.forgotten import make_find_forgotten
 
@@ -247,14 +248,16 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
         now, who = place.clock.now(), whoami()
         here = str(Path(file).absolute()) if Path(file).exists() else file
         options = suppression_lists.ImportOptions(topic=topic or "", reason=given, source=source, at=now)
-        for block in suppression_lists.read_suppression_list(here, place.settings.workspace, options):
-            kept = _leave_out_forgotten(place, block.entries)
-            with place.ledger.write() as tx:
-                added += add_many_suppressions(tx, kept)
-            entries += len(block.entries)
-            forgotten += len(block.entries) - len(kept)
-            strange += block.strange
-            notes += block.notes
+        with step("importing suppressions", "entries") as importing:
+            for block in suppression_lists.read_suppression_list(here, place.settings.workspace, options):
+                kept = _leave_out_forgotten(place, block.entries)
+                with place.ledger.write() as tx:
+                    added += add_many_suppressions(tx, kept)
+                entries += len(block.entries)
+                importing.done = entries
+                forgotten += len(block.entries) - len(kept)
+                strange += block.strange
+                notes += block.notes
         with place.ledger.write() as tx:
             detail = {"entries": entries, "added": added, "strange": len(strange), "topic": topic or ""}
             record_decision(tx, Decision(None, now, who, "suppress import", detail))

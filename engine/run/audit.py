@@ -13,6 +13,7 @@ from engine.ledger import feedback, leases
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
+from engine.progress import step
 from engine.quantities import format_count
 from engine.report.accounts import Accounts
 from engine.run.against import Comparison, compare
@@ -62,23 +63,26 @@ def audit_run(tx: Connection, run: Run, store: Store, against: pl.DataFrame | No
     """
     folder = fetch_run(run, store)
     manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
-    problems = find_damage(folder / "plan", manifest.plan_files)
-    problems += find_damage(folder / "campaign", manifest.campaign_files)
+    with step("hashing the plan"):
+        problems = find_damage(folder / "plan", manifest.plan_files)
+        problems += find_damage(folder / "campaign", manifest.campaign_files)
     outcomes: Counter[Outcome] = Counter()
     told: dict[int, Result] = {}
     accepted, excluded = 0, dict[str, int]()
     if not problems:
         accepted, excluded = _count_plan(folder / "plan", manifest, problems)
-        for state in leases.list_leases(tx, run.name):
-            if state.settlement is None:
-                counts, results = _replay_lease(tx, run.name, state.ordinal)
-            else:
-                planned = read_lease(folder / "plan", manifest.leases[state.ordinal])
-                outcomes_file = _OutcomesFile(store, f"{run.folder}/outcomes/{state.settlement.outcomes_file}")
-                counts, results = _count_outcomes(outcomes_file, state.settlement, planned, problems)
-            outcomes.update(counts)
-            if against is not None:
-                told |= results
+        with step("auditing", "recipients", manifest.accepted) as auditing:
+            for state in leases.list_leases(tx, run.name):
+                if state.settlement is None:
+                    counts, results = _replay_lease(tx, run.name, state.ordinal)
+                else:
+                    planned = read_lease(folder / "plan", manifest.leases[state.ordinal])
+                    outcomes_file = _OutcomesFile(store, f"{run.folder}/outcomes/{state.settlement.outcomes_file}")
+                    counts, results = _count_outcomes(outcomes_file, state.settlement, planned, problems)
+                outcomes.update(counts)
+                auditing.advance(manifest.leases[state.ordinal].rows)
+                if against is not None:
+                    told |= results
     problems += _find_strangers(tx, run, store)
     accounts = Accounts(
         run=run.name,

@@ -9,6 +9,7 @@ from engine.account.client import Endpoint
 from engine.campaign.lint import Findings, Severity
 from engine.campaign.mailbox import parse_mailbox
 from engine.errors import ExitCode, MailrunError
+from engine.progress import step
 from engine.run import preflight
 from engine.run.content_check import check_sample, check_templates
 from engine.run.forecast import RunForecast, forecast_run
@@ -77,7 +78,8 @@ async def check_campaign(
     manifest, folder = replan(request, store, "checks")
     job = make_job(request, manifest, folder, read_keys)
     findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
-    sample = check_sample(job, manifest)
+    with step("rendering a sample"):
+        sample = check_sample(job, manifest)
     findings.merge(sample.findings)
     checked = Checked(manifest, folder, sample, findings)
     await _check_account(checked, request, endpoint, settings)

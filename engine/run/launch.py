@@ -20,6 +20,7 @@ from engine.delivery.window import find_deadline, parse_window
 from engine.errors import MailrunError, UsageError
 from engine.ledger import runs
 from engine.ledger.runs import Run
+from engine.progress import step
 from engine.run import content_check, control, planning, preflight, registration
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.changes import find_changes
@@ -120,7 +121,8 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
         checked = check_account(outbound, campaign)
-        quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
+        with step("checking the account"):
+            quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
         if frozen is None:
             frozen = await _plan_and_freeze(request, outbound, quota, stop)
         else:
@@ -190,7 +192,8 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
         staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
-        await wait_unless_stopped(checked, stop, doing="the content was checked")
+        with step("checking the content"):
+            await wait_unless_stopped(checked, stop, doing="the content was checked")
         if outbound.client is not None:
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
@@ -198,7 +201,8 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
         forecast = _make_forecast(request, outbound, quota, staged.manifest)
         if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
             raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
-        return registration.register_run(staged, request.store, request.ledger)
+        with step("freezing the run"):
+            return registration.register_run(staged, request.store, request.ledger)
 
 
 def _check_content(request: LaunchRequest, staged: StagedRun) -> None:

@@ -18,11 +18,12 @@ from engine.audience.spec import Action
 from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError, nearest
+from engine.errors import DataError, escape_undecodable, nearest
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import whoami
 from engine.ledger.identity import read_identity
 from engine.ledger.suppressions import Suppression, iterate_suppressions
+from engine.progress import step
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
 from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
 from engine.store.history import HISTORY
@@ -120,6 +121,11 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
         DataError: audience or templates are wrong.
         PausedError: the disk is full.
     """
+    with step("planning"):
+        return _write_plan(request, folder)
+
+
+def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
     spec = request.campaign.spec
     downloads, plan_folder = folder / ".downloads", folder / "plan"
     with translate_os_errors(folder), _open_lists(request) as lists:
@@ -141,16 +147,25 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
             lists=lists,
             downloads=downloads,
         )
-        sources = _freeze_sources((*opened.sources, *_find_suppressions(request)))
+        with step("hashing the audience"):
+            sources = _freeze_sources((*opened.sources, *_find_suppressions(request)))
         shutil.rmtree(downloads)
-    manifest = _make_manifest(request, plan, opened, sources, folder)
+    with step("hashing the plan"):
+        manifest = _make_manifest(request, plan, opened, sources, folder)
     write_manifest(folder, manifest)
     return manifest
 
 
 def _copy_campaign(source: Path, target: Path) -> None:
-    """Copy the campaign's files, and what it shares with others: the copy renders by itself."""
+    """Copy the campaign's files, and what it shares with others: the copy renders by itself.
+
+    Raises:
+        DataError: a name is not UTF-8; run.json could not list it.
+    """
     for name, file in list_files(source).items():
+        if escape_undecodable(name) != name:
+            what = f"the name {escape_undecodable(name)} is not valid UTF-8"
+            raise DataError(what, where=str(source), remedy="rename the file, or move it elsewhere")
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target / name)
 

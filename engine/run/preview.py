@@ -17,6 +17,7 @@ from engine.campaign.mime import Composer
 from engine.campaign.render import RenderError
 from engine.errors import MailrunError, UsageError
 from engine.ledger.schema import RunState
+from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.gallery import Card, Summary, write_gallery
 from engine.run.content_check import check_templates
@@ -118,23 +119,27 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
     processes = processes or choose_processes(manifest.accepted)
     found = Rendered()
-    for of_lease in render_plan(job, manifest.leases, processes=processes):
-        found.merge(of_lease)
+    with step("rendering", "messages", manifest.accepted) as rendering:
+        for of_lease in render_plan(job, manifest.leases, processes=processes):
+            found.merge(of_lease)
+            rendering.done = found.rendered + found.failures.total()
     renderer = LeaseRenderer(job)
     findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
     findings.merge(found.findings)
     findings.merge(find_unused_inline(renderer.envelope, found.cids))
-    cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked})
+    with step("writing samples"):
+        cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked})
+        samples = _write_samples(renderer, manifest, folder, list(asked.values()))
+        summary = _summarise(manifest, found, findings)
+        gallery = write_gallery(folder / GALLERY, cards, renderer.envelope, summary, title=manifest.run)
     return Preview(
         manifest=manifest,
         folder=folder,
         found=found,
         findings=findings,
         forecast=forecast_run(manifest.accepted, request.campaign.spec.delivery, account),
-        samples=_write_samples(renderer, manifest, folder, list(asked.values())),
-        gallery=write_gallery(
-            folder / GALLERY, cards, renderer.envelope, _summarise(manifest, found, findings), title=manifest.run
-        ),
+        samples=samples,
+        gallery=gallery,
         processes=processes,
     )
 

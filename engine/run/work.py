@@ -22,6 +22,7 @@ from engine.errors import PausedError, UnreachableError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
+from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.run import preflight
 from engine.run.abandonable import wait_unless_stopped
@@ -182,7 +183,8 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
             count=request.count,
             processes=processes,
         )
-        await send_run(frozen, campaign.spec, sending)
+        with step("sending", is_shown=False):
+            await send_run(frozen, campaign.spec, sending)
     if not stop.requested:  # of events that came meanwhile, for leases that were still open
         run = [frozen.run.name]
         await asyncio.to_thread(settle_all_proven, request.ledger, request.store, run, clock=request.clock)

@@ -222,6 +222,9 @@ def test_file_name_is_refused_when_it_is_not_utf_8(world: World):
     world.write_people(2)
     (world.folder / "audiences" / "people.csv").rename(world.folder / "audiences" / os.fsdecode(b"ren\xe9.csv"))
     check_refused(world.run("plan", "hello", "--audience", "audiences"), 65, "ren\\xe9.csv is not valid UTF-8")
+    world.write_people(2)
+    (world.campaign / os.fsdecode(b"ren\xe9.png")).write_bytes(b"")
+    check_refused(world.launch(), 65, "ren\\xe9.png is not valid UTF-8")
 
 
 def test_accounts_are_printed_on_a_terminal_that_is_not_utf_8(world: World):

@@ -11,6 +11,7 @@ from engine.audience.checks import AddressChecks, find_typo, is_disposable
 from engine.audience.plan import Lists
 from engine.audience.providers import PROVIDER_DOMAINS
 from engine.audience.spec import ChecksSpec
+from engine.quantities import format_count
 
 LIST = (
     "email\nann@example.com\nbob@gnail.com\nInfo@example.com\neve@mailinator.com\nzoe@dead.example\nno-reply+x@gmx.de\n"
@@ -42,7 +43,8 @@ def test_a_check_warns_or_excludes(check: str, lines: list[int], words: str, wor
     warned = plan(workspace, checks={check: "warn"}, lists=lists)
     assert warned.accepted == 6
     assert words in warned.notes[0]
-    assert warned.notes[0].startswith(f"{len(lines)} rows with an address that the check {check} objects to")
+    rows = format_count(len(lines), "row")
+    assert warned.notes[0].startswith(f"{rows} with an address that the check {check} objects to")
     assert plan(workspace, checks={check: "exclude"}, lists=lists).excluded == {"invalid_address": len(lines)}
     assert [line for line, _, _ in excluded(workspace)] == lines
     assert excluded(workspace)[0][1:] == ("invalid_address", words)
