@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, common_options, run_argument
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode
 
 
 @click.command()
-@click.argument("run")
+@run_argument()
 @click.option(
     "--against",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),

@@ -38,7 +38,7 @@ _WHY = {
     DAMAGED: "of runs whose files are damaged or not there",
 }
 
-_SKIPPED = {
+_SKIPPED: dict[str, tuple[str, str]] = {
     Passed.NOTICE: ("notice", "notices"),
     Passed.INBOUND: ("notification of inbound mail", "notifications of inbound mail"),
 }

@@ -2,7 +2,7 @@
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, common_options, run_argument
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_restart
 
@@ -10,7 +10,7 @@ _REASON = click.option("--reason", default="", metavar="TEXT", help="Why; status
 
 
 @click.command()
-@click.argument("run")
+@run_argument()
 @_REASON
 @common_options
 def pause(run: str, reason: str, common: Common) -> None:
@@ -19,7 +19,7 @@ def pause(run: str, reason: str, common: Common) -> None:
 
 
 @click.command()
-@click.argument("run")
+@run_argument()
 @common_options
 def resume(run: str, common: Common) -> None:
     """Let RUN go on after a pause."""
@@ -27,7 +27,7 @@ def resume(run: str, common: Common) -> None:
 
 
 @click.command()
-@click.argument("run")
+@run_argument()
 @_REASON
 @common_options
 def cancel(run: str, reason: str, common: Common) -> None:

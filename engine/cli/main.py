@@ -16,6 +16,7 @@ from engine import __version__
 from engine.cli import (
     audit,
     check,
+    completion,
     config,
     events,
     inbound,
@@ -73,6 +74,7 @@ for _command in (
     keeping.forget,
     keeping.prune,
     config.config,
+    completion.completion,
     sandbox.sandbox,
 ):
     cli.add_command(_command)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from engine.cli.completing import complete_campaign, complete_run
 from engine.cli.suggestions import find_given
 
 Command = Callable[..., Any]
@@ -107,7 +108,7 @@ def group_options(group: Command) -> Command:
 def campaign_options(command: Command) -> Command:
     """Give a command CAMPAIGN and what may differ from its campaign.toml."""
     options = [
-        click.argument("campaign"),
+        click.argument("campaign", shell_complete=complete_campaign),
         click.option(
             "--audience", metavar="PATH", help="File, glob, folder or s3:// to send to, instead of the campaign's."
         ),
@@ -140,6 +141,11 @@ def parent_option(command: Command) -> Command:
         is_flag=True,
         help="Stop in order when the process that started this one ends, as a scheduler's task does.",
     )(command)
+
+
+def run_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    """Give a command RUN."""
+    return click.argument("run", required=required, shell_complete=complete_run)
 
 
 def _apply(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from engine.cli.keeping import Wait
-from engine.cli.options import Common, alternative, common_options
+from engine.cli.options import Common, alternative, common_options, run_argument
 
 
 @click.command()
-@click.argument("run")
+@run_argument()
 @alternative("--sent", "verdict", help="They arrived: count them as sent.")
 @alternative("--resend", "verdict", help="Send to them again; some may get a second copy.")
 @alternative("--skip", "verdict", help="Never send to them; they count as failed.")

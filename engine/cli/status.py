@@ -2,14 +2,14 @@
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, common_options, run_argument
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.suggestions import write_command
 from engine.cli.workspace_folder import list_campaigns
 
 
 @click.command()
-@click.argument("run", required=False)
+@run_argument(required=False)
 @common_options
 def status(run: str | None, common: Common) -> None:
     """Show where RUN (CAMPAIGN/KEY) is; without RUN, all runs."""

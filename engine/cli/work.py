@@ -2,11 +2,11 @@
 
 import click
 
-from engine.cli.options import Common, common_options, parent_option
+from engine.cli.options import Common, common_options, parent_option, run_argument
 
 
 @click.command()
-@click.argument("run")
+@run_argument()
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Processes that send; more are started by need."
 )

@@ -9,12 +9,12 @@ SECRET = "0123456789abcdef-hush"
 
 def test_config_shows_every_setting_with_its_source_and_no_secret(world: World):
     world.write("mailrun.toml", "\n[suppression]\nsoft_days = 7\n")
-    environment = {
+    world.settings |= {
         "MAILRUN_UNSUBSCRIBE_KEYS": f"{SECRET},{SECRET}",
         "MAILRUN_SMTP_PASSWORD": SECRET,
         "MAILRUN_LEDGER": f"postgresql://ann:{SECRET}@db.example/mail?sslpassword={SECRET}",
     }
-    shown = world.run("config", "--store", "here", "--json", **environment)
+    shown = world.run("config", "--store", "here", "--json")
     assert SECRET not in shown.stdout + shown.stderr
     settings = shown.json["settings"]
     assert settings["store"] == {
@@ -36,7 +36,7 @@ def test_config_shows_every_setting_with_its_source_and_no_secret(world: World):
     assert settings["suppression.soft_bounces"] == {"value": 3, "source": "default", "where": None}
     assert settings["unsubscribe_keys"]["value"] == ["***", "***"]
     assert settings["smtp_password"]["value"] == "***"
-    for_people = world.run("--store", "here", "config", **environment)
+    for_people = world.run("--store", "here", "config")
     assert SECRET not in for_people.stdout
     assert f"{world.folder}/mailrun.toml:3" in for_people.stdout
 
