@@ -83,7 +83,7 @@ def pull_events(
                 "no queue is named", where="--queue", remedy="give its URL, or write [events] queue in mailrun.toml"
             )
         with _open_desk(place, given.topics or own_account_topics(url)) as desk:
-            with step("pulling events", "events") as pulling:
+            with step("pulling events", "events", is_shown=not follow) as pulling:
                 desk.pulling = pulling
                 undeleted = asyncio.run(_pull(url, desk, follow=follow))
             desk.settle()
