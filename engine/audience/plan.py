@@ -1,6 +1,6 @@
 """Planning: from the audience's files to the frozen plan, in memory that does not grow with the audience."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,11 +91,13 @@ class Audience:
         tables: one for each source, in the order in which their rows count.
         columns: the columns that all of them have, in the order of the first, and types that fit all.
         lenient: leave out what is damaged where it would be refused.
+        mixed: columns whose types have nothing in common, with what Polars says.
     """
 
     tables: tuple[Table, ...]
     columns: dict[str, pl.DataType]
     lenient: bool
+    mixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -128,14 +130,14 @@ def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient:
     """Tell the sources' columns, without their rows.
 
     Raises:
-        DataError: a file cannot be read, there is no column of addresses, or a column has types that have nothing in
-            common.
+        DataError: a file cannot be read, or there is no column of addresses.
     """
     reading = reading_of(audience, lenient=lenient, block_bytes=LARGE_BLOCK_BYTES if _is_large(sources) else None)
     tables = rename_columns([open_table(source, reading) for source in sources], audience.renames)
     forms = WrittenForms(date_format=audience.date_format, decimal=audience.decimal)
     tables = forms.read(tables, lenient=lenient)
-    opened = Audience(tables, dict(unite(tables)), lenient)
+    columns, mixed = unite(tables)
+    opened = Audience(tables, dict(columns), lenient, mixed)
     if audience.address not in opened.columns:
         raise _no_address_column(audience.address, opened)
     return opened
@@ -369,6 +371,9 @@ def _check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[s
             refuse_unknown_column(name, columns=available, key=f"[audience] {key}")
     used = {*columns_in(audience.where, available)} if audience.where else set()
     used |= {audience.address, *audience.required, *orders, *content}
+    for name in sorted(used & set(opened.mixed)):
+        what = f"the files' types differ in the column {name}: {opened.mixed[name]}"
+        raise DataError(what, where=opened.sources[0].name, remedy="give each column the same type in all files")
     for table in opened.tables:
         for name in sorted(used & set(table.closed)):
             remedy = f"write it as text: CAST({name} AS VARCHAR)"

@@ -201,18 +201,23 @@ def _number(lines: pl.Expr, height: int) -> pl.DataFrame:
     return pl.select(line=lines, malformed=pl.repeat(None, height, dtype=pl.String))
 
 
-def unite(tables: Sequence[Table]) -> Schema:
+def unite(tables: Sequence[Table]) -> tuple[Schema, dict[str, str]]:
     """The columns that all tables have, in the order of the first, with types that fit all.
 
-    Raises:
-        DataError: the types of a column have nothing in common.
+    Returns:
+        The columns; and those of them whose types have nothing in common, with what Polars says: they cannot be read.
     """
     first, *others = tables
-    common = [column for column in first.columns if all(column in other.columns for other in others)]
-    frames = [pl.DataFrame(schema={column: table.columns[column] for column in common}) for table in tables]
-    try:
-        united = pl.concat(frames, how="vertical_relaxed").schema if common else pl.Schema()
-    except pl.exceptions.PolarsError as error:
-        remedy = "give each column the same type in all files"
-        raise DataError(f"the files' types differ: {error}", where=first.source.name, remedy=remedy) from error
-    return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}
+    united: dict[str, pl.DataType] = {}
+    mixed: dict[str, str] = {}
+    for column in first.columns:
+        if not all(column in other.columns for other in others):
+            continue
+        frames = [pl.DataFrame(schema={column: table.columns[column]}) for table in tables]
+        try:
+            dtype = pl.concat(frames, how="vertical_relaxed").schema[column]
+        except pl.exceptions.PolarsError as error:
+            mixed[column] = str(error)
+            dtype = pl.String()
+        united[column] = pl.String() if dtype == pl.Null else dtype
+    return united, mixed

@@ -34,6 +34,7 @@ def preview_campaign(
         print_json(accounts.to_json() | found.to_json())
     else:
         output.print_accounts(accounts)
+        print_lines(*(f"note: {note}" for note in found.manifest.notes))
         output.print_preview(found)
     if open_page:
         webbrowser.open(found.gallery.as_uri())
@@ -50,6 +51,7 @@ def check_and_print(campaign: str, common: Common, *, sandbox: bool, **changes: 
     if common.json:
         print_json(describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json())
     else:
+        print_lines(*(f"note: {note}" for note in checked.manifest.notes))
         output.print_check(checked)
     return checked.exit_code
 
