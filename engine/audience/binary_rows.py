@@ -65,11 +65,6 @@ def _instance(dtype: object) -> pl.DataType:
     return dtype
 
 
-def say_interval(column: str) -> str:
-    """Words for a column of that type."""
-    return f"the column {column} has the type INTERVAL, which cannot be read"
-
-
 def plain_type(dtype: pl.DataType) -> pl.DataType:
     """Categories are text: each batch has its own."""
     return pl.String() if isinstance(dtype, (pl.Categorical, pl.Enum)) else dtype

@@ -12,40 +12,73 @@ from engine.errors import DataError
 Schema = Mapping[str, pl.DataType]
 
 
-def infer_schema(blocks: Iterable[TextBlock], name: str) -> Schema:
+def infer_schema(blocks: Iterable[TextBlock], name: str) -> tuple[Schema, dict[str, str]]:
     """Read a whole file for the columns that its objects have, and the types that fit all their values.
 
+    Returns:
+        The columns; and those of them whose values have nothing in common, with words that say so: they cannot be read.
+
     Raises:
-        DataError: no line is an object, or the values of a column have nothing in common.
+        DataError: no line is an object.
     """
-    united: Schema | None = None
+    united: dict[str, pl.DataType] = {}
+    mixed: dict[str, str] = {}
+    objects = 0
     for block in blocks:
-        schema = _infer_block(block, name)
-        if schema is not None:
-            united = schema if united is None else _unite(united, schema, f"{name}, from line {block.first_line} on")
-    if united is None:
+        lines = _lines(block).filter(pl.col("malformed").is_null())
+        objects += lines.height
+        schema = _infer_block(lines, mixed)
+        for column, dtype in schema.items():
+            both = _unite(united.get(column, dtype), dtype)
+            if both is None:
+                mixed.setdefault(column, _say_mixed(column, int(lines.item(0, "line")), "from line"))
+            united[column] = both or pl.String()
+    if not objects:
         remedy = "write one JSON object a line (for an array: jq -c '.[]')"
         raise DataError("the file has no JSON objects, one a line", where=name, remedy=remedy)
-    return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}
+    return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}, mixed
 
 
-def _unite(one: Schema, other: Schema, where: str) -> Schema:
-    frames = [pl.DataFrame(schema=schema) for schema in (one, other)]
-    try:
-        return pl.concat(frames, how="diagonal_relaxed").schema
-    except pl.exceptions.PolarsError as error:
-        raise _mixed(where, error) from error
-
-
-def _infer_block(block: TextBlock, name: str) -> Schema | None:
-    lines = _lines(block).filter(pl.col("malformed").is_null())
-    if lines.is_empty():
+def _unite(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    """The type that fits the values of two blocks, as Polars finds it within one: text takes anything."""
+    if pl.String() in (one, other):
+        return pl.String()
+    is_alike = (one.is_numeric() and other.is_numeric()) or one.base_type() == other.base_type()
+    if not is_alike and pl.Null() not in (one, other):
         return None
+    frames = [pl.DataFrame(schema={"column": dtype}) for dtype in (one, other)]
+    try:
+        return pl.concat(frames, how="vertical_relaxed").schema["column"]
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _say_mixed(column: str, line: int, where: str = "the first in line") -> str:
+    return f"the values of the column {column} have nothing in common with those before, {where} {line}"
+
+
+def _infer_block(lines: pl.DataFrame, mixed: dict[str, str]) -> Schema:
+    if lines.is_empty():
+        return {}
     try:
         return _infer(lines.get_column("text"))
-    except pl.exceptions.PolarsError as error:
-        line = lines.item(_first_misfit(lines.get_column("text")), "line")
-        raise _mixed(f"{name}, line {line}", error) from error
+    except pl.exceptions.PolarsError:
+        return _infer_columns(lines, mixed)
+
+
+def _infer_columns(lines: pl.DataFrame, mixed: dict[str, str]) -> Schema:
+    """Infer each column alone; those that have no type are put among the mixed ones."""
+    objects = [orjson.loads(text) for text in lines.get_column("text")]
+    schema: dict[str, pl.DataType] = {}
+    for column in dict.fromkeys(key for one in objects for key in one):
+        values = [{column: one.get(column)} for one in objects]
+        texts = pl.Series([orjson.dumps(value).decode() for value in values], dtype=pl.String)
+        try:
+            schema |= _infer(texts)
+        except pl.exceptions.PolarsError:
+            mixed.setdefault(column, _say_mixed(column, int(lines.item(_first_misfit(texts), "line"))))
+            schema[column] = pl.String()
+    return schema
 
 
 def _infer(texts: pl.Series) -> Schema:
@@ -63,11 +96,6 @@ def _first_misfit(texts: pl.Series) -> int:
         except pl.exceptions.PolarsError:
             misfit = middle
     return misfit - 1
-
-
-def _mixed(where: str, error: Exception) -> DataError:
-    what = f"the values of a column have nothing in common: {str(error).splitlines()[0]}"
-    return DataError(what, where=where, remedy="give the column the same type in all lines, such as text")
 
 
 def read_block(block: TextBlock, wanted: Schema, *, name: str, lenient: bool) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 
 from engine.audience.arrangement import Arrangement, parse_order
-from engine.audience.binary_rows import say_interval
 from engine.audience.caps import Cap, set_aside_history
 from engine.audience.checks import AddressChecks, LookUp
 from engine.audience.conditions import columns_in
@@ -376,8 +375,9 @@ def _check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[s
         raise DataError(what, where=opened.sources[0].name, remedy="give each column the same type in all files")
     for table in opened.tables:
         for name in sorted(used & set(table.closed)):
-            remedy = f"write it as text: CAST({name} AS VARCHAR)"
-            raise DataError(f"{say_interval(name)}, and the campaign uses it", where=table.source.name, remedy=remedy)
+            what = f"{table.closed[name]}, and the campaign uses it"
+            remedy = f"write it as text, in SQL as CAST({name} AS VARCHAR)"
+            raise DataError(what, where=table.source.name, remedy=remedy)
         for name in sorted(used & set(table.twice)):
             what = f"the header has the column {name} twice, and the campaign uses it"
             raise DataError(what, where=table.source.name, remedy="give every column a name of its own")

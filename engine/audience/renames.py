@@ -66,9 +66,8 @@ def _rename(table: Table, new_of: Mapping[str, str]) -> Table:
             yield lambda load=load: _with_names(load(), chosen)  # type: ignore[misc]
 
     schema = {new: table.columns[old] for new, old in old_of.items()}
-    twice, hidden, closed = (
-        tuple(new_of.get(column, column) for column in names) for names in (table.twice, table.hidden, table.closed)
-    )
+    twice, hidden = (tuple(new_of.get(column, column) for column in names) for names in (table.twice, table.hidden))
+    closed = {new_of.get(column, column): what for column, what in table.closed.items()}
     return replace(table, columns=schema, twice=twice, hidden=hidden, closed=closed, batches=batches)
 
 

@@ -1,7 +1,7 @@
 """What a file of rows is, whatever its format: its columns, its batches, its rows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -76,7 +76,7 @@ class Table:
         batches: reads the rows of some columns.
         find_header: tells the line, not the first, that has a name among its cells; None where none has.
         hidden: columns that a sheet does not show.
-        closed: columns that are there and cannot be read.
+        closed: columns that are there and cannot be read, with words that say why.
     """
 
     source: Source
@@ -87,4 +87,4 @@ class Table:
     batches: Callable[[Sequence[str]], Iterator[Callable[[], Rows]]]
     find_header: Callable[[str], int | None] = lambda _: None
     hidden: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
+    closed: Mapping[str, str] = field(default_factory=dict)

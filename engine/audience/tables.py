@@ -148,14 +148,16 @@ def _load_csv(block: TextBlock, dialect: Dialect, source: Source, reading: Readi
 
 def _open_ndjson(source: Source, reading: Reading) -> Table:
     encoding = detect_encoding(source.path, name=source.name, declared=reading.encoding, lenient=reading.lenient)
-    schema = ndjson_rows.infer_schema(_read_blocks(source, encoding, reading, quoted=False), source.name)
+    schema, mixed = ndjson_rows.infer_schema(_read_blocks(source, encoding, reading, quoted=False), source.name)
 
     def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
         wanted = {column: schema[column] for column in columns}
         for block in _read_blocks(source, encoding, reading, quoted=False):
             yield lambda block=block: _load_ndjson(block, wanted, source, reading)  # type: ignore[misc]
 
-    return Table(source, schema, (encoding.note,) if encoding.note else (), (), holds_address=False, batches=batches)
+    notes = [encoding.note] if encoding.note else []
+    notes += [f"{source.name}: {what}; it is not read" for what in mixed.values()]
+    return Table(source, schema, tuple(notes), (), holds_address=False, batches=batches, closed=mixed)
 
 
 def _load_ndjson(block: TextBlock, wanted: Schema, source: Source, reading: Reading) -> Rows:
@@ -173,8 +175,12 @@ def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - l
             first += cells.height
             yield lambda lines=lines, cells=cells: Rows(_number(lines, cells.height), cells)  # type: ignore[misc]
 
-    closed = tuple(column for column, dtype in schema.items() if binary_rows.is_interval(dtype))
-    notes = [f"{source.name}: {binary_rows.say_interval(column)}; it is not read" for column in closed]
+    closed = {
+        column: f"the column {column} has the type INTERVAL, which cannot be read"
+        for column, dtype in schema.items()
+        if binary_rows.is_interval(dtype)
+    }
+    notes = [f"{source.name}: {what}; it is not read" for what in closed.values()]
     return Table(source, schema, tuple(notes), (), holds_address=False, batches=batches, closed=closed)
 
 
