@@ -22,7 +22,8 @@ _LONG_LABEL = rf"@(?:.*\.)?[^.@]{{{MAX_LABEL_BYTES + 1}}}"
 _EDGES = r"^[\s\p{Cf}]+|[\s\p{Cf}]+$"
 # `Name <address>`, `"Name <x>" <address>`; and the old form, `address (Name)`.
 _NAMED = r'^(?:"(?:[^"\\]|\\.)*"|[^<>"])*<([^<>]*)>$'
-_COMMENTED = r"^([^\s()<>\"]+@[^\s()<>\"]+)\s+\(.*\)$"
+_SEVERAL = r'^[^<>"]*@[^<>"]*[,;][^<>]*<'  # an address, a comma, and then a name with its address
+_COMMENTED = r"^([^\s()<>\"]+@[^\s()<>\"]+)\s+\([^@]*\)$"
 
 # Most addresses are plain: as SES takes them, without capitals, and none of whose parts can be too long. Neither is
 # xn-- plain: it looks so, and may still be no punycode.
@@ -90,7 +91,9 @@ def _judge_unusual(frame: pl.DataFrame) -> pl.DataFrame:
     frame = frame.select(text=text).with_columns(
         text=pl.when(pl.col("text") != "").then(
             pl.coalesce(
-                pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, ""),
+                pl.when(~pl.col("text").str.contains(_SEVERAL)).then(
+                    pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, "")
+                ),
                 pl.col("text").str.extract(_COMMENTED),
                 "text",
             )

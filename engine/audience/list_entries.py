@@ -32,7 +32,9 @@ def read_entries(raw: pl.Series) -> pl.DataFrame:
     """
     at = pl.int_range(raw.len(), dtype=pl.UInt32, eager=True).alias("at")
     judged = judge_addresses(raw)
-    is_plain = judged.get_column("key").is_not_null() & ~judged.get_column("key").str.contains(r"^%@|\*", literal=False)
+    key = judged.get_column("key")
+    # Several addresses may look like a name and one of them: bob@d.example, Ann <ann@d.example>.
+    is_plain = key.is_not_null() & ~key.str.contains(r"^%@|\*") & (raw.str.count_matches("@", literal=True) == 1)
     frame = pl.DataFrame([at, *judged.get_columns()]).with_columns(raw=raw)
     unusual = ~is_plain.fill_null(value=False) & (raw.str.strip_chars() != "").fill_null(value=False)
     if not unusual.any():
@@ -71,11 +73,14 @@ def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split(text: pl.Expr) -> pl.Expr:
-    """Divide a cell with several addresses at commas, semicolons, line ends, and spaces after an address."""
+    """Divide a cell with several addresses at commas, semicolons, line ends, and spaces between bare addresses.
+
+    What stands in a quoted name or in round brackets is none of them.
+    """
     names_gone = text.str.replace_all(r'"[^"]*"\s*<', "<").str.replace_all(r"\s\([^()]*\)", "")
-    divided = (
-        names_gone.str.replace_all(r'[,;|\t\r\n"]+', _SEPARATOR)
-        .str.replace_all(r"(@[^\s@<>]+>?)\s+", f"${{1}}{_SEPARATOR}")
-        .str.split(_SEPARATOR)
-    )
-    return pl.when(text.str.count_matches("@", literal=True) > 1).then(divided).otherwise(pl.concat_list(text))
+    divided = names_gone.str.replace_all(r'[,;|\t\r\n"]+', _SEPARATOR)
+    is_bare = ~text.str.contains("<", literal=True)
+    at_spaces = divided.str.replace_all(r"(@[^\s@]+)\s+", f"${{1}}{_SEPARATOR}")
+    parts = pl.when(is_bare).then(at_spaces).otherwise(divided).str.split(_SEPARATOR)
+    has_several = names_gone.str.count_matches("@", literal=True) > 1
+    return pl.when(has_several).then(parts).otherwise(pl.concat_list(text))

@@ -173,10 +173,13 @@ def test_a_domain_suppresses_its_addresses_and_no_other(entry: str, suppressed: 
         ('"<a@x.example>" <a@x.example>\nb@x.example (Bob)\n', {"a@x.example", "b@x.example"}),
         ("a@x.example;2026-10-02;asked by bob@x.example at a fair\n", {"a@x.example"}),
         ("sep=;\n7;a@x.example\n8;b@x.example\n", {"a@x.example", "b@x.example"}),
+        ('email\n"b@x.example, Ann <a@x.example>"\n', {"a@x.example", "b@x.example"}),
+        ('email\n"b@x.example (Bob), a@x.example (Ann)"\n', {"a@x.example", "b@x.example"}),
+        ('email\na@x.example <a@x.example>\n"""eve@x.example"" <b@x.example>"\n', {"a@x.example", "b@x.example"}),
         ("@rival.example\nother.example\n", {"@rival.example", "@other.example"}),
     ],
 )
-def test_a_list_without_a_header_suppresses_every_address_in_it(text: str, keys: set[str], tmp_path: Path) -> None:
+def test_a_list_suppresses_every_address_in_its_cells_and_lines(text: str, keys: set[str], tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text(text)
     assert set(read(tmp_path)[0]) == keys
 
