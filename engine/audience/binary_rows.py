@@ -151,11 +151,17 @@ class Sheet:
         cells = self.table.drop("line")
         if not has_header:
             return name_columns(cells.width, columns, ",", 0, where)
-        place = 0 if header_row is None else self.table.get_column("line").index_of(header_row)
+        place = self._find_names() if header_row is None else self.table.get_column("line").index_of(header_row)
         if place is None:
             what = f"[audience] header_row = {header_row}, and there is nothing in that line"
             raise DataError(what, where=where, remedy="give the number of the row that has the column names")
         return read_header([cell or "" for cell in cells.row(place)], ",", place + 1, self.hidden_columns())
+
+    def _find_names(self) -> int:
+        """The place of the first row that is shown; of the first one where that has an address, and so is no header."""
+        shown = int((~self._is_hidden(self.table.get_column("line"))).arg_max() or 0)
+        cells = self.table.drop("line").row(shown)
+        return 0 if any(cell and "@" in cell for cell in cells) else shown
 
     def find_header(self, column: str) -> int | None:
         """The row, not the first one, among whose cells is the name of a column."""

@@ -136,6 +136,18 @@ def test_a_hidden_row_meets_no_condition(workbook: Path) -> None:
     assert sorted(all_excluded(workbook.parent)["line"]) == [3, 4]
 
 
+@pytest.mark.parametrize(("above", "line"), [(["f_17", "f_23"], 3), (None, 2)])
+def test_the_names_are_in_the_first_row_that_is_shown(above: list[str] | None, line: int, tmp_path: Path) -> None:
+    rows = [row for row in (above, ["email", "name"], ["ann@example.com", "Ann"]) if row]
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
+        sheet.set_row(0, None, None, {"hidden": True})  # of two headers the technical one, or the only one
+    found = plan(tmp_path, source="a.xlsx")
+    assert (found.rows_read, recipients(tmp_path).select("name", "line").rows()) == (1, [("Ann", line)])
+
+
 def test_a_hidden_sheet_is_read_where_it_is_named(workbook: Path) -> None:
     plan(workbook.parent, source=workbook.name, sheet="Lists")
     assert recipients(workbook.parent)["address"].to_list() == ["lookup@internal.example"]
