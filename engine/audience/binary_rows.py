@@ -115,14 +115,19 @@ class Sheet:
             rows, them = ("1 row", "it") if count == 1 else (f"{count:,} rows", "them")
             fate = f"excluded as filtered: unhide {them} to include {them}" if skips_hidden else "read all the same"
             notes.append(f"{file}: the sheet {self.name} hides {rows}; {fate}")
-        if self.marks.unsaved:
-            count, (row, column) = len(self.marks.unsaved), self.marks.unsaved[0]
-            place = column - self._first
-            name = dialect.columns[place] if 0 <= place < len(dialect.columns) else str(column + 1)
-            formulas = "1 formula has" if count == 1 else f"{count:,} formulas have"
-            what = f"{formulas} no value, the first in row {row}, column {name}"
-            notes.append(f"{file}: {what}; open the workbook in a spreadsheet program and save it")
+        for cells, one, many, remedy in (
+            (self.marks.unsaved, "formula has no value", "formulas have no value", "open the workbook and save it"),
+            (self.marks.errors, "cell has an error and is empty", "cells have errors and are empty", "correct them"),
+        ):
+            if cells:
+                what = f"1 {one}" if len(cells) == 1 else f"{len(cells):,} {many}"
+                notes.append(f"{file}: {what}, the first in {self._say_where(*cells[0], dialect)}; {remedy}")
         return tuple(notes)
+
+    def _say_where(self, row: int, column: int, dialect: Dialect) -> str:
+        place = column - self._first
+        name = dialect.columns[place] if 0 <= place < len(dialect.columns) else str(column + 1)
+        return f"row {row}, column {name}"
 
     @property
     def _first(self) -> int:

@@ -24,6 +24,7 @@ class SheetMarks:
         hidden_columns: columns that are not shown.
         texts: column -> row -> the text that is shown where the value says less: 01234, and a time of day.
         unsaved: cells with a formula whose value was not saved: row and column.
+        errors: cells with an error such as #REF!: row and column; #N/A is none, it says that there is no value.
         first_column: the first that has a value; None where none has.
     """
 
@@ -31,6 +32,7 @@ class SheetMarks:
     hidden_columns: set[int] = field(default_factory=set)
     texts: dict[int, dict[int, str]] = field(default_factory=dict)
     unsaved: list[tuple[int, int]] = field(default_factory=list)
+    errors: list[tuple[int, int]] = field(default_factory=list)
     first_column: int | None = None
 
     def show(self, row: int, column: int, text: str) -> None:

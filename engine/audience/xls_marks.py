@@ -6,6 +6,8 @@ from pathlib import Path
 from engine.audience.number_formats import pad, pads
 from engine.audience.workbook_marks import SheetMarks
 
+_NOT_AVAILABLE = 0x2A  # the code of #N/A
+
 
 def read_xls(path: Path, sheet: str) -> SheetMarks | None:
     """Read what a sheet says about its cells; None where the file is no .xls."""
@@ -27,6 +29,8 @@ def read_xls(path: Path, sheet: str) -> SheetMarks | None:
             if table.cell_type(row, column) in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
                 continue
             marks.has_value(column)
+            if table.cell_type(row, column) == xlrd.XL_CELL_ERROR and table.cell_value(row, column) != _NOT_AVAILABLE:
+                marks.errors.append((row + 1, column))
             code = padding.get(table.cell_xf_index(row, column))
             if code and table.cell_type(row, column) == xlrd.XL_CELL_NUMBER:
                 shown = pad(code, table.cell_value(row, column))

@@ -22,6 +22,11 @@ _REFERENCES = re.compile(rb'<(?:\w+:)?row\b[^>]*\br="\d+"[^>]*>\s*<(?:\w+:)?c\b[
 _UNSAVED = re.compile(
     rb"<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
 )
+_ERROR = re.compile(
+    rb'<(?:\w+:)?c\b(?=[^>]*\bt="e")(?=[^>]*\br="([A-Z]+)(\d+)")[^>]*>'
+    rb"\s*(?:<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*)?<(?:\w+:)?v\b[^>]*>([^<]+)<"
+)
+_NOT_AVAILABLE = b"#N/A"
 _FIRST_CELL = re.compile(
     rb'<(?:\w+:)?row\b[^>]*>\s*(?:<(?:\w+:)?c\b[^>]*/>\s*)*<(?:\w+:)?c\b[^>]*?\br="([A-Z]+)\d+"[^>]*>'
 )
@@ -141,6 +146,10 @@ class _SheetReader:
         if self._hides_rows or b"hidden=" in chunk or b'ht="0"' in chunk:
             for attributes in _ROW.findall(chunk):
                 self._begin_row(attributes)
+        if b't="e"' in chunk:
+            for letters, row, text in _ERROR.findall(chunk):
+                if text != _NOT_AVAILABLE:
+                    self.marks.errors.append((int(row), _column_number(letters)))
         if self._padded is None:
             return
         for style, letters, row, value in self._padded.findall(chunk):
@@ -177,6 +186,8 @@ class _SheetReader:
         if value is None:
             if _FORMULA.search(inside) and cell.get(b"t") != b"str":
                 self.marks.unsaved.append((self._row, self._column))
+        elif cell.get(b"t") == b"e" and value[1] != _NOT_AVAILABLE:
+            self.marks.errors.append((self._row, self._column))
         elif cell.get(b"t", b"n") == b"n" and (code := self._padding.get(cell.get(b"s", b"0"))):
             shown = pad(code, float(value[1]))
             if shown is not None:

@@ -207,8 +207,25 @@ def test_a_formula_without_a_value_is_told(tmp_path: Path) -> None:
     change(tmp_path / "a.xlsx", "xl/worksheets/sheet1.xml", b"<f>1+1</f><v>2</v>", b"<f>1+1</f><v />")
     (note,) = plan(tmp_path, source="a.xlsx").notes
     what = "2 formulas have no value, the first in row 2, column total"
-    assert note == f"a.xlsx: {what}; open the workbook in a spreadsheet program and save it"
+    assert note == f"a.xlsx: {what}; open the workbook and save it"
     assert recipients(tmp_path)["total"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_cell_with_an_error_is_told(numbered: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet()
+        for row, values in enumerate([("email", "n"), ("a@x.example", "#N/A"), ("b@x.example", "#REF!")]):
+            sheet.write(row, 0, values[0])
+            if row:
+                sheet.write_formula(row, 1, "=1", None, values[1])
+            else:
+                sheet.write(row, 1, values[1])
+    if not numbered:
+        change(tmp_path / "a.xlsx", "xl/worksheets/sheet1.xml", b'<row r="1" ', b"<row ")
+    (note,) = plan(tmp_path, source="a.xlsx").notes
+    assert note == "a.xlsx: 1 cell has an error and is empty, the first in row 3, column n; correct them"
+    assert recipients(tmp_path)["n"].to_list() == [None, None]
 
 
 @pytest.mark.parametrize(
