@@ -6,6 +6,8 @@ import sys
 
 import structlog
 
+from engine.quantities import format_number
+
 
 def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
     """Set up logging for a command; `only_warnings` for a process that another one speaks for.
@@ -32,7 +34,8 @@ def _write_sentence(_logger: object, _method: str, event: structlog.typing.Event
     """Write an event for a person: its note where it has one, then the rest in brackets."""
     level, name, _ = event.pop("level"), event.pop("event"), event.pop("at")
     said = event.pop("note", name)
-    rest = ", ".join(f"{key} {value}" for key, value in event.items())
+    told = {key: format_number(value) if isinstance(value, float) else value for key, value in event.items()}
+    rest = ", ".join(f"{key} {value}" for key, value in told.items() if value is not None)
     return f"{level}: {said}" + (f" ({rest})" if rest else "")
 
 

@@ -1,7 +1,6 @@
 """`mailrun completion`."""
 
 import click
-from click.shell_completion import get_completion_class
 
 from engine.cli.printing import print_lines
 
@@ -22,6 +21,8 @@ def completion(context: click.Context, shell: str) -> None:
       eval "$(mailrun completion zsh)"                                   in ~/.zshrc
       mailrun completion fish > ~/.config/fish/completions/mailrun.fish
     """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415 - keeps --help fast
+
     made = get_completion_class(shell)
     assert made is not None  # noqa: S101 - click has these three
     print_lines(made(context.find_root().command, {}, "mailrun", VARIABLE).source())

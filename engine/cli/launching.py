@@ -140,7 +140,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
         yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
     if accounts.state == RunState.PAUSED:
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
-        yield f"paused: {accounts.reason}"
+        yield f"paused: {accounts.reason or 'no reason is recorded'}"
         if accounts.paused_by == GUARD:
             yield f"look at the figures: {write_command('status', accounts.run)}"
             yield f"to send all the same, first: {write_command('resume', accounts.run)}"

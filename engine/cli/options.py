@@ -9,7 +9,6 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.cli.completing import complete_campaign, complete_run
 from engine.cli.suggestions import find_given
 
 Command = Callable[..., Any]
@@ -105,10 +104,22 @@ def group_options(group: Command) -> Command:
     return _apply(_make_common_options(), checked)
 
 
+def _complete_campaign(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from engine.cli.completing import complete_campaign  # noqa: PLC0415 - only when a shell asks
+
+    return complete_campaign(context, parameter, incomplete)
+
+
+def _complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from engine.cli.completing import complete_run  # noqa: PLC0415 - as above
+
+    return complete_run(context, parameter, incomplete)
+
+
 def campaign_options(command: Command) -> Command:
     """Give a command CAMPAIGN and what may differ from its campaign.toml."""
     options = [
-        click.argument("campaign", shell_complete=complete_campaign),
+        click.argument("campaign", shell_complete=_complete_campaign),
         click.option(
             "--audience", metavar="PATH", help="File, glob, folder or s3:// to send to, instead of the campaign's."
         ),
@@ -145,7 +156,7 @@ def parent_option(command: Command) -> Command:
 
 def run_argument(*, required: bool = True) -> Callable[[Command], Command]:
     """Give a command RUN."""
-    return click.argument("run", required=required, shell_complete=complete_run)
+    return click.argument("run", required=required, shell_complete=_complete_run)
 
 
 def _apply(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:

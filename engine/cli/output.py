@@ -48,7 +48,7 @@ def print_preview(preview: Preview) -> None:
         print_lines(f"  all of them: {preview.folder / 'failed'}/*.parquet")
     print_findings(preview.findings)
     print_lines(*_describe_content(found))
-    print_lines(_describe_forecast(preview.forecast, preview.manifest.accepted))
+    print_lines(describe_forecast(preview.forecast, preview.manifest.accepted))
     print_lines(f"to look at: {preview.gallery}")
     if preview.samples:
         print_lines(f"as mail:    {preview.samples[0].parent}/*.eml")
@@ -65,7 +65,7 @@ def print_check(checked: Checked) -> None:
     )
     print_findings(checked.findings)
     if checked.forecast is not None:
-        print_lines("account: may send", _describe_forecast(checked.forecast, checked.manifest.accepted))
+        print_lines("account: may send", describe_forecast(checked.forecast, checked.manifest.accepted))
     for error in checked.account_errors:
         print_lines(f"  ERROR account: {error.what}" + (f" ({error.where})" if error.where else ""))
         print_lines(f"        {error.remedy}")
@@ -103,7 +103,8 @@ def _list_counts(counts: Counter[str], most: int = 6) -> str:
     return told + (f" and {len(counts) - most:,} more" if len(counts) > most else "")
 
 
-def _describe_forecast(forecast: RunForecast, recipients: int) -> str:
+def describe_forecast(forecast: RunForecast, recipients: int) -> str:
+    """Write how long a run would take, and how much of the quota."""
     if forecast.seconds is None or forecast.rate is None:
         return f"duration: unknown, the account could not be asked: {forecast.unknown}"
     told = f"duration: about {format_seconds(forecast.seconds)} at {format_number(forecast.rate)} a second"

@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Self
 
+import structlog
+
 from engine.account.client import Endpoint
 from engine.cli.compose import open_place, read_signing_keys, tune_interpreter
 from engine.cli.options import Common
@@ -156,7 +158,10 @@ def run_worker(order: Order, telling: Connection) -> None:
         error = raised if isinstance(raised, MailrunError) else describe_limit(raised)
         if error is None:
             raise
-        sys.stderr.write(f"worker {os.getpid()}: {error}\n")
+        note = f"a worker process ended: {error}"
+        structlog.get_logger().error(
+            "worker.failed", pid=os.getpid(), what=error.what, where=error.where, do=error.remedy, note=note
+        )
         sys.exit(error.exit_code)
     sys.exit(ExitCode.FINISHED)
 

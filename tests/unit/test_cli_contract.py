@@ -15,7 +15,7 @@ from support.clock import START
 
 from engine.cli.main import cli, main
 from engine.cli.options import Common, common_options
-from engine.cli.output import format_outcomes, format_seconds
+from engine.cli.output import describe_forecast, format_outcomes, format_seconds
 from engine.cli.printing import print_json
 from engine.cli.progress import LINE_SECONDS, Lines
 from engine.errors import (
@@ -30,6 +30,7 @@ from engine.errors import (
 )
 from engine.ledger.journal import Outcome, Result
 from engine.report.accounts import Accounts
+from engine.run.forecast import RunForecast
 from engine.telemetry import configure_logs
 
 COMMANDS = sorted(cli.commands)
@@ -295,6 +296,26 @@ def accounts_of(accepted: int, **outcomes: int) -> Accounts:
         started_at=START,
         store=Path("/store"),
     )
+
+
+def test_a_log_line_on_a_terminal_has_numbers_for_people_and_no_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    configure_logs(verbose=True)
+    structlog.get_logger().warning("run.continued", note="sending goes on", rate=10_000.0, reason=None, run="a/b")
+    assert capsys.readouterr().err == "warning: sending goes on (rate 10,000, run a/b)\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "recipients", "rate", "words"),
+    [
+        (1.0, 10_000, 10_000.0, "about 1 s at 10,000 a second"),
+        (2_000.0, 500, 0.25, "about 33 min 20 s at 0.25 a second"),
+    ],
+)
+def test_a_forecast_is_printed_with_numbers_for_people(seconds: float, recipients: int, rate: float, words: str):
+    assert words in describe_forecast(RunForecast(rate, seconds, None, None), recipients)
 
 
 def test_progress_in_a_pod_is_json_lines_on_stderr(logged: Callable[[], list[dict[str, object]]]):
