@@ -78,9 +78,8 @@ def compare(results: Mapping[int, Result], received: pl.DataFrame) -> Comparison
     if twice.height:
         problems.append(f"more than once on the list: {format_count(twice.height, 'recipient')}{_show(twice['row'])}")
     if unknown:
-        problems.append(
-            f"{format_count(unknown, 'message')} on the list, but no recipient of them counts as sent or in doubt"
-        )
+        messages = format_count(unknown, "message")
+        problems.append(f"on the list, but not sent and not in doubt: {messages}")
     return Comparison(
         listed=listed.height,
         matched=matched.height + settled_by_hand.height,

@@ -128,7 +128,7 @@ def test_an_account_in_the_ses_sandbox_is_told_how_many_it_may_not_send_to(tmp_p
         people = "a@example.com,A\nb@acme.example,B\nsuccess@simulator.amazonses.com,C\n"
         world.write("audiences/people.csv", "email,first_name\n" + people)
         refused = world.launch()
-        check_refused(refused, 69, "1 of 3 recipients are not verified", "request production access")
+        check_refused(refused, 69, "not verified: 1 of 3 recipients", "request production access")
         assert "a@example.com" not in refused.stderr  # addresses stay out of logs
         world.write("audiences/people.csv", "email,first_name\n" + people.partition("\n")[2])
         assert world.launch().code == 0

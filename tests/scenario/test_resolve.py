@@ -133,9 +133,9 @@ def test_contradictions_with_the_receiver_s_list_are_named(world: World):
     bad = world.run("audit", RUN, "--against", "bad.jsonl", "--json")
     assert bad.code == 65
     assert bad.json["problems"] == [
-        f"1 recipients count as sent and are not on the list: rows {rows[0]}",
-        f"1 recipients are on the list more than once: rows {rows[3]}",
-        "1 messages on the list belong to nobody who counts as sent or in doubt",
+        f"not on the list: 1 recipient that counts as sent: rows {rows[0]}",
+        f"more than once on the list: 1 recipient: rows {rows[3]}",
+        "on the list, but not sent and not in doubt: 1 message",
     ]
     world.write("no.jsonl", '{"a": 1}\n')
     assert "no.jsonl, line 1" in world.run("audit", RUN, "--against", "no.jsonl").stderr

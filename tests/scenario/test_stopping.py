@@ -40,7 +40,7 @@ def test_a_stop_tells_how_to_go_on(tmp_path: Path):
         process = world.start("launch", "hello", "--key", "test")
         world.wait_for_accepted(10, process)
         process.terminate()
-        assert "to go on: python -m engine launch hello --key test" in finish(process).stdout
+        assert "to resume: python -m engine launch hello --key test" in finish(process).stdout
 
 
 def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_in_doubt(world: World):

@@ -171,8 +171,8 @@ def test_names_of_the_audience_that_nobody_reads_are_told(tmp_path: Path) -> Non
 def test_a_nullable_column_that_is_used_without_asking_is_told_with_its_line(tmp_path: Path) -> None:
     nulls = dict.fromkeys(COLUMNS, 12)
     assert lint_of(tmp_path, nulls=nulls)[:2] == [
-        "warning first_name is null for 12 recipients, and is used without asking for it (body.html.j2:1)",
-        "warning points is null for 12 recipients, and is used without asking for it (body.html.j2:2)",
+        "warning first_name is null for 12 recipients, and a template uses it without a test (body.html.j2:1)",
+        "warning points is null for 12 recipients, and a template uses it without a test (body.html.j2:2)",
     ]
 
 
