@@ -12,6 +12,7 @@ from engine.ledger.database import open_ledger
 from engine.ledger.engines import make_engine
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.schema import RunState, metadata
+from engine.ledger.suppressions import iterate_suppressions
 from engine.ledger.workers import Liveness
 
 AT = "2026-11-24T09:00:00.000000Z"
@@ -40,7 +41,7 @@ def make_previous(url: str, version: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007"])
 def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)
@@ -62,3 +63,36 @@ def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, v
             assert (taken.ordinal, taken.epoch) == (1, 3) if taken else False
     finally:
         ledger.close()
+
+
+def test_reasons_that_lifted_a_topic_by_their_words_are_ours_now(ledger_url: str):
+    make_previous(ledger_url, "0007")
+    engine = make_engine(ledger_url)
+    with engine.begin() as connection:
+        for key, topic, reason in (
+            ("a", "news", "Hard bounce"),
+            ("b", "news", "no bounces, please"),
+            ("c", "news", "spam complaint"),
+            ("d", "", "Hard bounce"),
+            ("e", "news", "unsubscribe"),
+        ):
+            values = {"key": f"{key}@x.example", "topic": topic, "reason": reason, "source": "bounces.csv", "at": AT}
+            entry = (
+                "INSERT INTO suppression (key, topic, reason, source, at) VALUES (:key, :topic, :reason, :source, :at)"
+            )
+            connection.execute(text(entry), values)
+    engine.dispose()
+    ledger = open_ledger(ledger_url)
+    try:
+        with ledger.read() as tx:
+            entries = [one for block in iterate_suppressions(tx) for one in block]
+    finally:
+        ledger.close()
+    assert [one.reason for one in entries] == [
+        "bounce",
+        "no bounces, please",
+        "complaint",
+        "Hard bounce",
+        "unsubscribe",
+    ]
+    assert [one.applies_to("other", "transactional") for one in entries] == [True, False, True, True, False]
