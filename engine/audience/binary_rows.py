@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from engine.audience.csv_rows import Dialect, name_columns, read_header
-from engine.audience.header_names import clean_name, is_same_name
+from engine.audience.header_names import clean_name, guess_header, is_same_name
 from engine.audience.parquet_types import find_unknown_types
 from engine.audience.sources import Format, Source, unreadable
 from engine.audience.workbook_marks import SheetMarks, read_marks
@@ -169,11 +169,13 @@ class Sheet:
         return 0 if any(cell and "@" in cell for cell in cells) else shown
 
     def find_header(self, column: str) -> int | None:
-        """The row, not the first one, among whose cells is the name of a column."""
-        for line, *cells in self.table.slice(1, _MOST_TITLE_ROWS).iter_rows():
-            if any(cell and is_same_name(cell, column) for cell in cells):
-                return int(line)
-        return None
+        """The row, not the first one, that has the names of the columns; see `csv_rows.find_header`."""
+        rows = [(int(line), cells) for line, *cells in self.table.head(_MOST_TITLE_ROWS).iter_rows()]
+        if not column:
+            return guess_header(rows)
+        return next(
+            (line for line, cells in rows[1:] if any(cell and is_same_name(cell, column) for cell in cells)), None
+        )
 
     def rows(self, dialect: Dialect) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows: `line`, `malformed` (null) and `hidden`; and their cells."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from engine.audience.header_names import is_same_name, name_each_once
+from engine.audience.header_names import guess_header, is_same_name, name_each_once
 from engine.audience.text import DAMAGE, TextBlock, is_utf_8, mark_damage
 from engine.errors import DataError
 
@@ -119,18 +119,20 @@ def _from_line(head: bytes, line: int, name: str) -> bytes:
 
 
 def find_header(head: bytes, column: str) -> int | None:
-    """The line, not the first one, among whose fields is the name of a column: below a title, for example.
+    """The line, not the first one, that has the names of the columns: below a title, for example.
 
     Args:
         head: UTF-8: the file's first lines.
-        column: a name, in any case.
+        column: a name that is among them, in any case; empty to guess by how many fields are filled.
     """
     lines = head.decode(errors="replace").split("\n", _MOST_TITLE_LINES)[:_MOST_TITLE_LINES]
-    for number, line in enumerate(lines, start=1):
-        fields = re.split(f"[{''.join(map(re.escape, DELIMITERS))}]", line)
-        if number > 1 and any(is_same_name(field.strip().strip('"'), column) for field in fields):
-            return number
-    return None
+    delimiter = max(DELIMITERS, key=lambda mark: max(line.count(mark) for line in lines))
+    rows = [
+        (number, [field.strip().strip('"') for field in line.split(delimiter)]) for number, line in enumerate(lines, 1)
+    ]
+    if not column:
+        return guess_header(rows)
+    return next((line for line, cells in rows[1:] if any(is_same_name(cell, column) for cell in cells)), None)
 
 
 def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:

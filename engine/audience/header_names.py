@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # Letters by their category, and yet nothing is seen of them: fillers, and the mark that joins nothing.
@@ -75,3 +75,17 @@ def name_each_once(names: Sequence[str], hidden: Sequence[bool] = ()) -> ColumnN
     shown = [column for place, column in enumerate(cleaned) if column and not (hidden and hidden[place])]
     twice = tuple(sorted({column for column in shown if shown.count(column) > 1}))
     return ColumnNames(tuple(taken[place] for place in range(len(names))), twice, tuple(nameless))
+
+
+def guess_header(rows: Iterable[tuple[int, Sequence[str | None]]]) -> int | None:
+    """The line that seems to have the names, where the first one does not: below a title that fills fewer cells.
+
+    Args:
+        rows: the file's first lines: number and cells.
+    """
+    filled = [(line, [cell for cell in cells if cell and cell.strip()]) for line, cells in rows]
+    filled = [(line, cells) for line, cells in filled if cells]
+    widest = max((len(cells) for _, cells in filled), default=0)
+    line, names = next(((line, cells) for line, cells in filled if len(cells) == widest), (0, []))
+    is_first = not filled or line == filled[0][0]
+    return None if is_first or any("@" in name for name in names) else line

@@ -400,6 +400,9 @@ def _no_address_column(address: str, opened: Audience) -> DataError:
         what += f", and line {line} has one of that name"
         return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
     same = [column for column in available if is_same_name(column, address)]
+    if not same and (line := first.find_header("")):
+        what += f", and line {line} looks like the one with the column names"
+        return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
     remedy = nearest(address, available)
     if same:
         remedy = f'did you mean {same[0]}? Set address = "{same[0]}" in [audience]; {nearest("", available)}'

@@ -74,7 +74,8 @@ class Table:
         twice: names that its header has more than once.
         holds_address: its header holds an address, and so is a row.
         batches: reads the rows of some columns.
-        find_header: tells the line, not the first, that has a name among its cells; None where none has.
+        find_header: tells the line, not the first, that has a name among its cells, or for an empty name seems to have
+            the names; None where none has.
         hidden: columns that a sheet does not show.
         closed: columns that are there and cannot be read, with words that say why.
     """

@@ -131,6 +131,29 @@ def test_a_title_above_the_header_of_a_sheet_is_told_with_the_remedy(tmp_path: P
     assert recipients(tmp_path).select("line", "name").rows() == [(5, "Ann")]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("title", ["Readers of March", "Readers{0}{0}", "Readers{0}March{0}\n"])
+def test_a_title_is_told_where_the_address_has_another_name(title: str, delimiter: str, tmp_path: Path) -> None:
+    rows = ["E-Mail{0}Name{0}City", "ann@example.com{0}Ann{0}Ulm", "bob@example.com{0}Bob{0}"]
+    text = "\n".join([title, *rows, ""]).format(delimiter)
+    (tmp_path / "list.csv").write_text(text)
+    line = text.split("E-Mail")[0].count("\n") + 1
+    with pytest.raises(DataError, match=rf"line {line} looks like .* names \(list.csv\); set header_row = {line}"):
+        plan(tmp_path)
+    with xlsxwriter.Workbook(tmp_path / "list.xlsx") as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate(text.split("\n")):
+            sheet.write_row(number, 0, row.split(delimiter))
+    with pytest.raises(DataError, match=rf"line {line} looks like .* names \(list.xlsx\)"):
+        plan(tmp_path, source="list.xlsx")
+
+
+def test_no_title_is_told_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("E-Mail,,City\nann@example.com,Ann,Ulm\n")
+    with pytest.raises(DataError, match=r"the column E-Mail holds addresses"):
+        plan(tmp_path)
+
+
 @pytest.mark.parametrize("line", [2, 9])
 def test_a_header_row_without_names_is_refused(line: int, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(TITLED)
