@@ -1,5 +1,6 @@
 """Proxies that the environment names: told where a request fails that goes through one."""
 
+import os
 from urllib.parse import urlsplit
 
 import botocore.exceptions
@@ -12,6 +13,14 @@ def find_proxy(url: str) -> str:
     if not parts.hostname:
         return ""
     return _hide_secrets(str(get_environ_proxies(url).get(parts.scheme, "")))
+
+
+def exempt(url: str) -> dict[str, str]:
+    """Return the variable that lets AWS clients reach a URL without the proxy; empty where no proxy is named."""
+    if not find_proxy(url):
+        return {}
+    known = [one for one in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(",") if one]
+    return {"NO_PROXY": ",".join([*known, urlsplit(url).hostname or ""])}
 
 
 def explain_proxy(error: Exception, remedy: str) -> str:

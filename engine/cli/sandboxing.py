@@ -14,6 +14,7 @@ from engine.cli.compose import open_store
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError, docs_page
+from engine.proxies import exempt
 from engine.sandbox.behaviour import BEHAVIOUR_FILE, Behaviour
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Sandbox, SandboxSettings
@@ -116,6 +117,7 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "AWS_DEFAULT_REGION": REGION,
+            **exempt(sandbox.url),
         }
         if as_json:
             print_json(

@@ -31,6 +31,7 @@ from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError, MailrunError
 from engine.feedback.queue import open_sqs
+from engine.proxies import exempt
 from engine.store import s3 as s3_module
 from engine.store.s3 import S3Store
 
@@ -395,3 +396,13 @@ async def test_a_proxy_that_fails_is_named_without_its_secret(
     assert "proxy http://127.0.0.1:9" in said
     assert "NO_PROXY" in said
     assert "secret" not in said
+
+
+async def test_the_sandbox_prints_what_keeps_clients_from_the_proxy(aws: pytest.MonkeyPatch):
+    assert exempt("http://127.0.0.1:8025") == {}
+    aws.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    aws.setenv("NO_PROXY", "intern.example")
+    told = exempt("http://127.0.0.1:8025")
+    assert told == {"NO_PROXY": "intern.example,127.0.0.1"}
+    aws.setenv("NO_PROXY", told["NO_PROXY"])
+    assert exempt("http://127.0.0.1:8025") == {}
