@@ -108,7 +108,7 @@ class Sheet:
             choose = 'choose with [audience] sheet = "…"'
             notes.append(f"{file}: the sheet {self.name} was read; there are also: {others} ({choose})")
         if self.marks is None:
-            notes.append(f"{file}: which rows are hidden, and how numbers are shown, cannot be told; save it as .xlsx")
+            notes.append(f"{file}: hidden rows and number formats are unknown for this format; save it as .xlsx")
             return tuple(notes)
         below = self.table.slice(dialect.skip_lines).get_column("line")
         if count := int(self._is_hidden(below).sum()):

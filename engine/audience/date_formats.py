@@ -19,10 +19,10 @@ def read_date_format(text: str) -> str:
     >>> read_date_format("dd.mm.yyyy"), read_date_format("M/D/YY hh:mm AM/PM"), read_date_format("%d %b %Y")
     ('%d.%m.%Y', '%m/%d/%y %I:%M %p', '%d %b %Y')
     """
-    told = text if "%" in text else _read_letters(text)
-    if not all(re.search(part, told) for part in ("%[Yy]", "%[mbBh]", "%-?[de]")):
+    strptime_format = text if "%" in text else _read_letters(text)
+    if not all(re.search(part, strptime_format) for part in ("%[Yy]", "%[mbBh]", "%-?[de]")):
         raise ValueError("not a day, a month and a year", 'write it such as "dd.mm.yyyy"')
-    return told
+    return strptime_format
 
 
 def _read_letters(text: str) -> str:

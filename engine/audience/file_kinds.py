@@ -1,4 +1,4 @@
-"""Files that are no tables, told by what they begin with: each with the remedy that helps."""
+"""Files that are not tables, recognised by how they begin: each with the remedy that helps."""
 
 import re
 import zipfile
@@ -41,7 +41,7 @@ _DOCUMENTS = (
 _LISTED = 5
 
 
-def refuse_what_is_no_table(path: Path, begin: bytes, name: str) -> None:
+def refuse_what_is_not_a_table(path: Path, begin: bytes, name: str) -> None:
     """Check that a file may be a table.
 
     Args:

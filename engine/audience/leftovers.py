@@ -1,4 +1,4 @@
-"""Files that are no data: what other programs leave beside files."""
+"""Files that are not data: what other programs leave beside files."""
 
 from fnmatch import fnmatchcase
 

@@ -16,7 +16,7 @@ _LAST_ROW, _LAST_COLUMN = 1 << 20, 1 << 14
 
 
 def read_ods(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None where the file is no OpenDocument spreadsheet."""
+    """Read what a sheet says about its cells; None where the file is not an OpenDocument spreadsheet."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as file:

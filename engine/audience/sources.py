@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from engine.audience.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_no_table
+from engine.audience.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_not_a_table
 from engine.audience.leftovers import is_leftover
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.audience.text import open_raw
@@ -170,7 +170,7 @@ def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
     begin = b""
     with suppress(OSError, EOFError), open_raw(path) as file:  # who reads the rows says what is wrong with it
         begin = file.read(HEAD_BYTES)
-    refuse_what_is_no_table(path, begin, name)
+    refuse_what_is_not_a_table(path, begin, name)
     suffix = _suffix_of(name)
     by_content = next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), None)
     by_name = SUFFIXES.get(suffix)

@@ -24,7 +24,7 @@ class SheetMarks:
         hidden_columns: columns that are not shown.
         texts: column -> row -> the text that is shown where the value says less: 01234, and a time of day.
         unsaved: cells with a formula whose value was not saved: row and column.
-        errors: cells with an error such as #REF!: row and column; #N/A is none, it says that there is no value.
+        errors: cells with an error such as #REF!: row and column; #N/A is not an error: it says that there is no value.
         first_column: the first that has a value; None where none has.
     """
 
@@ -61,7 +61,7 @@ class SheetMarks:
 def read_marks(path: Path, sheet: str) -> SheetMarks | None:
     """Read what a workbook says about a sheet's cells.
 
-    None where that cannot be told: of .xlsb, and of a file that is put together in another way than it should be.
+    None where it does not say so: for .xlsb, and for a file with an unusual structure.
 
     Args:
         path: the workbook; it could be read.

@@ -119,12 +119,12 @@ class _Form:
 
 
 def _read_dates(texts: pl.Series, written: str, _: bool) -> pl.Series:  # noqa: FBT001 - as _read_numbers
-    told = read_date_format(written)
-    if re.search("%[HI]", told):
-        moments = texts.str.to_datetime(told, strict=False, time_unit="us")
+    strptime_format = read_date_format(written)
+    if re.search("%[HI]", strptime_format):
+        moments = texts.str.to_datetime(strptime_format, strict=False, time_unit="us")
         iso = moments.dt.strftime("%Y-%m-%d %H:%M:%S")
     else:
-        moments = texts.str.to_date(told, strict=False)
+        moments = texts.str.to_date(strptime_format, strict=False)
         iso = moments.dt.strftime("%Y-%m-%d")
     iso = iso.set(moments.dt.year() < _FIRST_YEAR, None)
     return iso.fill_null(texts.set(~texts.str.contains(_ISO), None))

@@ -10,7 +10,7 @@ _NOT_AVAILABLE = 0x2A  # the code of #N/A
 
 
 def read_xls(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None where the file is no .xls."""
+    """Read what a sheet says about its cells; None where the file is not an .xls."""
     import xlrd  # noqa: PLC0415 - needed for this format alone
 
     try:

@@ -40,7 +40,7 @@ _LETTERS = 26
 
 
 def read_xlsx(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None where the file is no .xlsx."""
+    """Read what a sheet says about its cells; None where the file is not an .xlsx."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as file:

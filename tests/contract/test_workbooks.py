@@ -169,7 +169,7 @@ def test_what_cannot_be_told_of_a_workbook_is_said(tmp_path: Path, monkeypatch: 
     write_xlsx(tmp_path / "a.xlsx")
     monkeypatch.setattr("engine.audience.xlsx_marks.read_xlsx", read_odd)
     (note,) = plan(tmp_path, source="a.xlsx").notes
-    assert note == "a.xlsx: which rows are hidden, and how numbers are shown, cannot be told; save it as .xlsx"
+    assert note == "a.xlsx: hidden rows and number formats are unknown for this format; save it as .xlsx"
     assert recipients(tmp_path).height == 3
 
 
