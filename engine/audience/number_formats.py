@@ -23,7 +23,7 @@ _Condition = Callable[[float], bool]
 
 @cache
 def _read_format(code: str) -> tuple[tuple[_Condition, tuple[str, ...] | None], ...]:
-    """The sections of a format: when one holds, and its digits and literals; None for a section that is not a row of zeros."""
+    """The sections of a format: when one holds, and its digits and literals; None for other sections than zeros."""
     return tuple(_read_section(section) for section in _SECTION.findall(code)[:2] if section)
 
 
