@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from engine.audience.address_lines import begins_with_address, open_lines
-from engine.audience.binary_rows import list_sheets
 from engine.audience.list_columns import ListColumns, find_columns
 from engine.audience.sources import Format, Source
 from engine.audience.tables import Reading, Table, open_table
+from engine.audience.workbooks import list_sheets
 from engine.errors import DataError
 
 # A name of the only column that is an entry itself: a domain or a hash. `user.email` is a column's name.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from engine.audience import binary_rows, ndjson_rows
+from engine.audience import binary_rows, ndjson_rows, workbooks
 from engine.audience.blanks import null_nans
 from engine.audience.csv_rows import HEADER_BYTES, Dialect, find_header, holds_address, read_csv_block, read_dialect
 from engine.audience.renames import with_seen_names
@@ -185,7 +185,7 @@ def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - l
 
 
 def _open_excel(source: Source, reading: Reading) -> Table:
-    sheet = binary_rows.read_sheet(source, reading.sheet)
+    sheet = workbooks.read_sheet(source, reading.sheet)
     dialect = sheet.name_columns(
         source.name, has_header=reading.has_header, header_row=reading.header_row, columns=reading.columns
     )
