@@ -9,6 +9,7 @@ import click
 from engine.cli.options import Common, common_options
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode
+from engine.progress import step
 from engine.quantities import format_count
 
 _UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
@@ -25,7 +26,7 @@ def forget(address: str, common: Common) -> int:
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.run.forget import forget_address  # noqa: PLC0415
 
-    with open_place(common) as place:
+    with open_place(common) as place, step("erasing"):
         found = forget_address(address, place.ledger, place.store, place.clock)
     if common.json:
         print_json({"runs": found.runs, "postponed": found.postponed, "removed": found.shelves, "events": found.events})
@@ -87,7 +88,8 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
             click.confirm(
                 f"Remove the files of {format_count(len(names), 'run')}, {names[0]} the oldest?", abort=True, err=True
             )
-        pruned = pruning.prune(prunable, place.ledger, place.store, place.clock)
+        with step("removing files"):
+            pruned = pruning.prune(prunable, place.ledger, place.store, place.clock)
     if common.json:
         days = {"events": pruned.events, "history": pruned.history}
         told = {name: [day.isoformat() for day in some] for name, some in days.items()}

@@ -291,7 +291,8 @@ def export_list(file: Path, common: Common, *, topic: str | None, reason: str | 
             [one for one in block if (topic is None or one.topic == topic) and (reason is None or one.reason == reason)]
             for block in iterate_suppressions(tx)
         )
-        rows = suppression_lists.export_suppressions(blocks, file)
+        with step("exporting suppressions"):
+            rows = suppression_lists.export_suppressions(blocks, file)
     if common.json:
         print_json({"entries": rows, "file": str(file)})
     else:
@@ -302,7 +303,7 @@ def export_list(file: Path, common: Common, *, topic: str | None, reason: str | 
 def sync_lists(common: Common, *, direction: str | None, full: bool, bucket: str | None, most: int) -> int:
     """Sync; print what was done and what differs; return the exit code."""
     upload = None if bucket is None else _make_upload(bucket)
-    with open_place(common) as place:
+    with open_place(common) as place, step("syncing suppressions"):
         synced = asyncio.run(_sync(place, direction, full=full, upload=upload, most=most))
     if common.json:
         print_json(synced.to_json())

@@ -46,7 +46,7 @@ def _took(accounts: Accounts) -> str:
 
 def _proof(accounts: Accounts) -> str:
     if not accounts.balanced:
-        return "NOT BALANCED: run `mailrun audit`"
+        return f"NOT BALANCED: run `mailrun audit {accounts.run}`"
     excluded = sum(accounts.excluded.values())
     outcomes = " + ".join(f"{accounts.count(o):,} {o.replace('_', ' ')}" for o in Outcome if accounts.count(o)) or "0"
     return (

@@ -100,7 +100,10 @@ def test_the_table_has_every_number_and_ends_with_the_proof():
 
 
 def test_the_table_says_where_accounts_do_not_balance():
-    assert render_accounts(replace(ACCOUNTS, rows_read=1)).splitlines()[-1] == "NOT BALANCED: run `mailrun audit`"
+    assert (
+        render_accounts(replace(ACCOUNTS, rows_read=1)).splitlines()[-1]
+        == "NOT BALANCED: run `mailrun audit welcome/1`"
+    )
 
 
 def test_the_table_tells_how_many_in_doubt_are_only_in_flight():
