@@ -52,8 +52,9 @@ def print_preview(preview: Preview) -> None:
     print_lines(f"to look at: {preview.gallery}")
     if preview.samples:
         print_lines(f"as mail:    {preview.samples[0].parent}/*.eml")
-    fix, go_on = "fix what is wrong, then run the preview again", repeat_command("launch")
-    print_lines(f"next: {go_on if preview.passes else fix}")
+    if not preview.passes:
+        print_lines("NOT PASSED: fix what is wrong, then run the preview again")
+    print_lines(f"next: {repeat_command('launch' if preview.passes else 'preview')}")
 
 
 def print_check(checked: Checked) -> None:

@@ -56,6 +56,14 @@ def test_suggestion_can_be_run(world: World, arguments: tuple[str, ...], command
     assert run_suggestions(world, world.run(*arguments)) == commands
 
 
+def test_suggestion_after_a_failed_preview_runs_it_again(world: World):
+    world.write_people(2)
+    world.write("campaigns/hello/body.txt.j2", "{{ 1 // 0 }}")
+    failed = world.run("preview", "hello", "--to", "person1@example.com")
+    assert failed.code == 65
+    assert list(suggested(failed)) == [["preview", "hello", "--to", "person1@example.com"]]
+
+
 def test_suggestion_keeps_global_options_before_the_command(world: World):
     world.write_people(5)
     elsewhere = world.folder.parent
