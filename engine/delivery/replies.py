@@ -43,6 +43,24 @@ class Reply(NamedTuple):
     remedy: str = ""
 
 
+LONGEST_DETAIL = 2048  # bytes: it is kept for each recipient, and a server may say anything
+_CUT = " [...]"
+
+
+def bound_detail(text: str) -> str:
+    """Cut an error text of a server to LONGEST_DETAIL bytes of UTF-8.
+
+    >>> bound_detail("554 rejected")
+    '554 rejected'
+    """
+    if len(text) <= LONGEST_DETAIL // 4:  # no character has more than 4 bytes
+        return text
+    data = text.encode("utf-8", "replace")
+    if len(data) <= LONGEST_DETAIL:
+        return text
+    return data[: LONGEST_DETAIL - len(_CUT)].decode("utf-8", "ignore") + _CUT
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a code means, and what to do where the run pauses for it."""
@@ -150,7 +168,7 @@ def read_error(*, status: int, code: str, message: str, sender: str) -> Reply:
         message: its text.
         sender: the bare address of `from`, to tell an unverified sender from an unverified recipient.
     """
-    detail = f"{code or status}: {message}".strip(": ")
+    detail = bound_detail(f"{code or status}: {message}".strip(": "))
     if not code or not 400 <= status < 500:
         return Reply(Meaning.IN_DOUBT, detail=detail)
     rule = CODES.get(code) or STATUSES.get(status) or Rule(Meaning.REFUSED)
@@ -171,7 +189,9 @@ def read_bulk_entry(entry: Mapping[str, Any], *, sender: str) -> Reply:
         if not message_id:
             return Reply(Meaning.IN_DOUBT, detail="SES answered SUCCESS without a message id")
         return Reply(Meaning.SENT, message_id=message_id)
-    return _read_text(rule, message, detail=f"{status or 'no status'}: {message}".strip(": "), sender=sender)
+    return _read_text(
+        rule, message, detail=bound_detail(f"{status or 'no status'}: {message}".strip(": ")), sender=sender
+    )
 
 
 def _read_text(rule: Rule, message: str, *, detail: str, sender: str) -> Reply:

@@ -7,7 +7,7 @@ is always certain: 4xx and 5xx say that the message was not accepted, whatever t
 from collections.abc import Mapping
 from enum import StrEnum
 
-from engine.delivery.replies import TEXTS, Meaning, Reply, Rule, is_unverified_sender
+from engine.delivery.replies import TEXTS, Meaning, Reply, Rule, bound_detail, is_unverified_sender
 
 
 class Phase(StrEnum):
@@ -76,7 +76,7 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = Tr
         sender: the bare address of `from`, to tell an unverified sender from an unverified recipient.
         ses: the server is SES's; of another one nothing is said that is true of SES alone.
     """
-    detail = f"{code} {' '.join(text.split())}".strip()
+    detail = bound_detail(f"{code} {' '.join(text.split())}".strip())
     lower = text.lower()
     rule = _SENDER if is_unverified_sender(lower, sender) else _find_rule(code, lower, phase)
     remedy = rule.remedy if ses or "SES" not in rule.remedy else _OTHER_REMEDY

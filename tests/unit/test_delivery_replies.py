@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.delivery.replies import BULK_STATUSES, CODES, STATUSES, Meaning, read_bulk_entry, read_error
+from engine.delivery.replies import BULK_STATUSES, CODES, LONGEST_DETAIL, STATUSES, Meaning, read_bulk_entry, read_error
 from engine.delivery.retry import POLICIES
 from engine.delivery.smtp_replies import SMTP_CODES, SMTP_TEXTS, Phase, read_smtp
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
@@ -251,3 +251,17 @@ def test_read_smtp_never_says_ses_of_another_server(text: str, phase: Phase, cod
     other = read_smtp(code, text, phase, sender="news@acme.example", ses=False)
     assert "SES" not in other.remedy
     assert other.meaning is read_smtp(code, text, phase, sender="news@acme.example").meaning
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e9", "\u6f22", "\U00020000"])
+def test_every_reader_keeps_an_error_text_to_two_kilobytes(letter: str):
+    long = letter * 900_000
+    replies = [
+        read_error(status=400, code="MessageRejected", message=long, sender=SENDER),
+        read_error(status=400, code=long, message="no", sender=SENDER),
+        read_error(status=502, code="", message=long, sender=SENDER),
+        read_bulk_entry({"Status": "FAILED", "Error": long}, sender=SENDER),
+        read_smtp(554, long, Phase.DOT, sender=SENDER),
+        read_exception(ValueError(long)),
+    ]
+    assert all(1900 < len(reply.detail.encode()) <= LONGEST_DETAIL for reply in replies)

@@ -11,7 +11,7 @@ import structlog
 
 from engine.campaign.message import Message
 from engine.delivery.concurrency import MOST
-from engine.delivery.replies import Meaning, Reply, read_bulk_entry, read_error
+from engine.delivery.replies import Meaning, Reply, bound_detail, read_bulk_entry, read_error
 from engine.delivery.transport import Item
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import Answer
@@ -191,8 +191,8 @@ def read_exception(error: Exception) -> Reply:
     meaning = _read_type(error)
     remedy = "give the worker valid AWS credentials and a region, then launch again" if meaning is Meaning.PAUSE else ""
     proxy = explain_proxy(error, "") if isinstance(error, aws.BotoCoreError) and meaning is not Meaning.PAUSE else ""
-    detail = f"{type(error).__name__}: {error}"
-    return Reply(meaning, detail=f"{detail}; {proxy}" if proxy else detail, remedy=remedy)
+    detail = bound_detail(f"{type(error).__name__}: {error}")
+    return Reply(meaning, detail=bound_detail(f"{detail}; {proxy}" if proxy else detail), remedy=remedy)
 
 
 def _read_type(error: Exception) -> Meaning:

@@ -15,7 +15,7 @@ import aiosmtplib
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
 from engine.clock import Clock, SystemClock
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import Meaning, Reply, bound_detail
 from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
 from engine.delivery.transport import Item
 from engine.delivery.transports.mime import make_identity, to_seven_bit
@@ -99,14 +99,14 @@ class SmtpTransport:
         except aiosmtplib.SMTPResponseException as refusal:
             return [read_smtp(refusal.code, refusal.message, Phase.LOGIN, sender=self._sender, ses=self._server.ses)]
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
-            return [Reply(Meaning.UNREACHABLE, detail=f"no connection to {self._server.url}: {error}")]
+            return [Reply(Meaning.UNREACHABLE, detail=bound_detail(f"no connection to {self._server.url}: {error}"))]
         phase = _PhaseOf()
         try:
             reply = await self._hand_over(connection, item, phase)
         except (aiosmtplib.SMTPException, OSError) as error:
             self._drop(connection)
             meaning = Meaning.IN_DOUBT if phase.now is Phase.DOT else Meaning.UNREACHABLE
-            return [Reply(meaning, detail=f"the connection was lost {phase.now.value}: {error}")]
+            return [Reply(meaning, detail=bound_detail(f"the connection was lost {phase.now.value}: {error}"))]
         except BaseException:
             self._drop(connection)  # its reply would be taken for the next message's
             raise
