@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -15,12 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 SEALED = "staging"  # whole runs of which the ledger has not decided yet: staging/CAMPAIGN/KEY/DIGEST
+_TEMPORARY = re.compile(r"\..+[.-][0-9a-f]{32}")  # files that are being written, staged runs, probes
 REMOVAL_ATTEMPTS = 100  # each takes milliseconds, and the thread fails with its next file
 
 
@@ -65,15 +68,11 @@ class Store:
     def create(self, key: str, data: bytes) -> bool:
         """Write a file whole and durably unless it is there; False where it was."""
         path = self.root / key
-        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        write_file(aside, data)
-        with translate_os_errors(path):
+        with translate_os_errors(path), _written_aside(path, data) as aside:
             try:
                 path.hardlink_to(aside)
             except FileExistsError:
                 return False
-            finally:
-                aside.unlink()
             sync_folder(path.parent)
             return True
 
@@ -112,6 +111,18 @@ class Store:
         with translate_os_errors(self.root / key):
             (self.root / key).unlink(missing_ok=True)
 
+    def move(self, key: str, target: str) -> bool:
+        """Move a durable file to another place in one step; one that was there is replaced. False where it is gone."""
+        path, end = self.root / key, self.root / target
+        with translate_os_errors(end):
+            end.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            try:
+                path.rename(end)
+            except FileNotFoundError:
+                return False
+            sync_folder(end.parent)
+            return True
+
     def set_aside(self, key: str) -> str:
         """Move a damaged file out of the way without losing it; returns where it is now."""
         path = self.root / key
@@ -137,6 +148,20 @@ class Store:
             sync_folder(source.parent)
             sync_folder(aim.parent)
 
+    def remove_temporary(self) -> int:
+        """Remove what processes that were killed left half-written on this machine; returns how many files and folders.
+
+        What a process writes now is locked by it, and stays.
+        """
+        removed = 0
+        with translate_os_errors(self.root):
+            for parent, folders, files in os.walk(self.root):
+                for name in [name for name in folders if _TEMPORARY.fullmatch(name)]:
+                    folders.remove(name)
+                    removed += _remove_if_abandoned(Path(parent, name))
+                removed += sum(_remove_leftover(Path(parent, name)) for name in files if _TEMPORARY.fullmatch(name))
+        return removed
+
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - a bucket's copies cost time
         """Return a local folder that holds what the store's folder holds now.
 
@@ -150,8 +175,8 @@ class Store:
         """Make the mark of a lease that is being worked on."""
         return FileMark(self.root / key)
 
-    def read_mark(self, key: str) -> int:
-        """Read how far a mark says that the journal was durable; 0 where it does not say."""
+    def read_mark(self, key: str) -> int | None:
+        """Read how far a mark says that the journal was durable; None where this machine cannot know."""
         return int(self.read(key) or 0)
 
     @contextmanager
@@ -234,6 +259,9 @@ class Mark:
     def advance(self, sequence: int) -> None:
         """Say up to where the journal is durable."""
 
+    def finish(self) -> None:
+        """Say that nothing more is sent under it."""
+
     def close(self) -> None:
         """Let go of it; it stays where it is."""
 
@@ -284,13 +312,14 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _remove_if_abandoned(staging: Path) -> None:
+def _remove_if_abandoned(staging: Path) -> bool:
     try:
         lock = _lock(staging, fcntl.LOCK_NB)
     except (BlockingIOError, FileNotFoundError):
-        return  # its maker lives, or has just sealed it
+        return False  # its maker lives, or has just sealed it
     shutil.rmtree(staging, ignore_errors=True)
     os.close(lock)
+    return True
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -300,19 +329,52 @@ def write_file(path: Path, data: bytes) -> None:
         PausedError: the disk is full or failing.
         ConfigurationError: the folder may not be written.
     """
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with translate_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-        try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        with _written_aside(path, data) as aside:
             aside.rename(path)
-        finally:
-            aside.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+@contextmanager
+def _written_aside(path: Path, data: bytes) -> Iterator[Path]:
+    """Write a durable file beside another one; it is removed afterwards, unless it was renamed.
+
+    It is locked for as long as its writer lives: by that, what a crash left behind is known (`remove_temporary`).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    aside, file = _open_aside(path)
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            yield aside
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _open_aside(path: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        with suppress(OSError):  # some network file systems have no locks; nothing is removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return aside, os.fdopen(descriptor, "wb")
+        os.close(descriptor)  # it was taken for a leftover before it was locked
+
+
+def _remove_leftover(path: Path) -> bool:
+    """Remove a temporary file whose writer has ended."""
+    try:
+        descriptor = _lock(path, fcntl.LOCK_NB)
+    except OSError:
+        return False  # its writer lives, or has just renamed it
+    try:
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def digest_bytes(data: bytes) -> str:

@@ -141,12 +141,22 @@ class S3Store(Store):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
         (self._marks / key).unlink(missing_ok=True)
 
+    def move(self, key: str, target: str) -> bool:
+        """Copy an object to another place, one step for its readers, then remove it; False where it is gone."""
+        try:
+            with self._translated(target):
+                source = {"Bucket": self._bucket, "Key": self._prefix + key}
+                self._client.copy_object(CopySource=source, Bucket=self._bucket, Key=self._prefix + target)
+        except _MissingError:
+            return False
+        self.delete(key)
+        return True
+
     def set_aside(self, key: str) -> str:
         """Copy a damaged object out of the way, then remove it from where readers look."""
         folder, _, name = key.rpartition("/")
         aside = f"{folder.rpartition('/')[0]}/damaged/{name}"
-        self.write(aside, self.read(key) or b"")
-        self.delete(key)
+        self.move(key, aside)
         return self.describe(aside)
 
     def delete_folder(self, folder: str) -> None:
@@ -171,7 +181,7 @@ class S3Store(Store):
         wanted = {
             name: etag
             for key, etag in self._list(folder).items()
-            if not ((name := key.removeprefix(f"{folder}/")).startswith(("outcomes/", "open/", "damaged/")))
+            if not ((name := key.removeprefix(f"{folder}/")).startswith(("outcomes/", "open/", "damaged/", "staged/")))
             or not frozen_only
         }
         missing = [name for name, etag in wanted.items() if known.get(name) != etag or not (local / name).is_file()]
@@ -239,17 +249,22 @@ class S3Store(Store):
     def open_mark(self, key: str) -> Mark:
         """Make the mark of a lease that is being worked on.
 
-        An object for every commit would cost more than the commit: in the bucket the mark is there, and no more. How
-        far the journal has been stands on this machine's disk, which is where a ledger in SQLite is restored.
+        An object for every commit would cost more than the commit: the mark in the bucket says how far the journal has
+        been only once nothing more is sent under it. Until then that stands on this machine's disk, which is where a
+        ledger in SQLite is restored.
         """
+        mark = _ObjectMark(self, key, self._marks / key)  # first: the one in the bucket says that this one is there
         self.write(key, b"")
-        return FileMark(self._marks / key)
+        return mark
 
-    def read_mark(self, key: str) -> int:
-        """Read how far a mark of this machine's says that the journal was durable; 0 where it was another's."""
+    def read_mark(self, key: str) -> int | None:
+        """Read how far a mark says that the journal was durable; None where only another machine knows."""
         path = self._marks / key
         with translate_os_errors(path):
-            return int(path.read_bytes() or 0) if path.is_file() else 0
+            if path.is_file():
+                return int(path.read_bytes() or 0)
+        said = self.read(key)
+        return int(said) if said else None
 
     def _copy(self, key: str, path: Path) -> None:
         data = self.read(key)
@@ -286,6 +301,23 @@ class S3Store(Store):
             raise _translate_reply(error, self.describe(key)) from error
         except botocore.exceptions.BotoCoreError as error:
             raise _translate_client(error, self.describe(key)) from error
+
+
+class _ObjectMark(FileMark):
+    """The mark of an open lease: in the bucket that it is there, on this machine how far the journal has been."""
+
+    def __init__(self, store: S3Store, key: str, path: Path) -> None:
+        super().__init__(path)
+        self._store, self._key, self._sequence = store, key, 0
+
+    def advance(self, sequence: int) -> None:
+        """Write the sequence on this machine."""
+        super().advance(sequence)
+        self._sequence = sequence
+
+    def finish(self) -> None:
+        """Write the sequence to the bucket as well, for a ledger that moves to another machine."""
+        self._store.write(self._key, b"%012d" % self._sequence)
 
 
 class _TakenError(PausedError):

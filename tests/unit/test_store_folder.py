@@ -49,6 +49,36 @@ def test_a_file_written_again_is_replaced(tmp_path: Path):
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_stays(store: Store):
+    folder, digits = store.root / "runs" / "a" / "1" / "staged", "0123456789abcdef" * 2
+    folder.mkdir(parents=True)
+    left, own, written = folder / f".x.parquet.{digits}", folder / "x.parquet", folder / f".y.parquet.{digits}"
+    staged, probe = store.root / "runs" / "a" / f".2.{digits}", store.root / f".probe-{digits}"
+    (staged / "plan").mkdir(parents=True)
+    for path in (left, own, written, staged / "plan" / "recipients-0000.parquet", probe):
+        path.write_bytes(b"p7@b.example")
+    with written.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert store.remove_temporary() == 3
+        assert (left.exists(), staged.exists(), probe.exists()) == (False, False, False)
+        assert (own.exists(), written.exists()) == (True, True)
+    assert store.remove_temporary() == 1
+
+
+def test_a_writer_begins_again_where_its_file_was_taken_for_a_leftover(store: Store, monkeypatch: pytest.MonkeyPatch):
+    lock, taken = fcntl.flock, list[Path]()
+
+    def steal(descriptor: int, flags: int) -> None:
+        if not taken:
+            taken.extend(store.root.glob(".a.*"))
+            taken[0].unlink()
+        lock(descriptor, flags)
+
+    monkeypatch.setattr(fcntl, "flock", steal)
+    store.write("a", b"whole")
+    assert (store.read("a"), len(taken)) == (b"whole", 1)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
