@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,6 +169,46 @@ def read_lease(folder: Path, lease: LeaseRange) -> pl.DataFrame:
     if frame.height != lease.rows:
         raise _damaged(f"the plan has {frame.height} rows where lease {lease.ordinal} has {lease.rows}", path)
     return frame
+
+
+def iterate_lease_rows(folder: Path, leases: Iterable[LeaseRange]) -> Iterator[list[tuple[LeaseRange, pl.Series]]]:
+    """Read the row ids of leases, many leases at a time: opening a file of many leases takes longer than reading one.
+
+    Args:
+        folder: the plan's folder.
+        leases: in the plan's order.
+
+    Yields:
+        Leases that follow one another in a file, each with its rows' ids.
+
+    Raises:
+        DataError: as read_lease.
+    """
+    together: list[LeaseRange] = []
+    for lease in leases:
+        is_next = bool(together) and (lease.file, lease.first_row) == (together[-1].file, _end_of(together[-1]))
+        if together and (not is_next or _end_of(lease) - together[0].first_row > _ROWS_AT_ONCE):
+            yield _read_rows(folder, together)
+            together = []
+        together.append(lease)
+    if together:
+        yield _read_rows(folder, together)
+
+
+def _end_of(lease: LeaseRange) -> int:
+    return lease.first_row + lease.rows
+
+
+def _read_rows(folder: Path, leases: list[LeaseRange]) -> list[tuple[LeaseRange, pl.Series]]:
+    path, first = folder / leases[0].file, leases[0].first_row
+    rows = _end_of(leases[-1]) - first
+    try:
+        read = pl.scan_parquet(path, glob=False).select("row").slice(first, rows).collect()["row"]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _damaged(f"the plan cannot be read: {str(error).splitlines()[0]}", path) from error
+    if read.len() != rows:
+        raise _damaged(f"the plan ends before its lease {leases[-1].ordinal}", path)
+    return [(lease, read.slice(lease.first_row - first, lease.rows)) for lease in leases]
 
 
 def prove_balance(folder: Path, *, rows_read: int, accepted: int, excluded: Mapping[str, int]) -> None:

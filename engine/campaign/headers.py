@@ -13,6 +13,7 @@ MOST_HEADERS = 15
 UNSUBSCRIBE_HEADERS = ("List-Id", "List-Unsubscribe", "List-Unsubscribe-Post")
 MOST_TAGS = 10  # of a message; the API states no limit, and a CloudWatch metric has so many dimensions
 OWN_TAGS = ("mailrun-campaign", "mailrun-key", "mailrun-row")
+PROOF_TAG = "mailrun-proof"  # instead of OWN_TAGS, so that no event of a proof is counted as one of a run's
 FEEDBACK_TAGS = ("ses:feedback-id-a", "ses:feedback-id-b")
 _NAME = re.compile(r"[!-9;-@A-~]{1,126}")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")

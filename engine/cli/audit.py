@@ -30,8 +30,10 @@ def audit(run: str, against: Path | None, common: Common) -> int:
     from engine.run.receiver_lists import read_list  # noqa: PLC0415
 
     received = None if against is None else read_list(against, run)
-    with open_place(common) as place, place.ledger.read() as tx:
-        found = audit_run(tx, require_run(tx, run), place.store, received)
+    with open_place(common) as place:
+        with place.ledger.read() as tx:
+            known = require_run(tx, run)
+        found = audit_run(place.ledger, known, place.store, received)
     if common.json:
         print_json(found.to_json())
     else:

@@ -30,7 +30,8 @@ def resolve_run(  # noqa: PLR0913 - one for each option
         if verdict == "after-restore":
             adopt_run(name, place.store, place.ledger, place.clock.now())
         with place.ledger.read() as tx:
-            frozen = open_run(require_run(tx, name), place.store)
+            run = require_run(tx, name)
+        frozen = open_run(run, place.store)
         settled, gone = None, find_gone_owners(place.ledger, name, place.clock)
         if verdict == "after-restore":
             settled = hold_what_was_lost(place.ledger, frozen, gone=gone, clock=place.clock)

@@ -16,6 +16,7 @@ from engine.audience.order import hash_keys
 from engine.errors import DataError
 from engine.ledger.leases import LeaseState
 from engine.store.folder import PRIVATE_FOLDER, Store, translate_os_errors, write_file
+from engine.store.outcomes import OutcomesFiles, parse_name
 
 LEASES_IN_A_SEGMENT = 64
 _MARGIN_MS = 3_600_000  # between our clock and SES's, and for a call that waited
@@ -75,7 +76,7 @@ class MessageIds:
         except (OSError, ValueError):
             segments = []
         known = {name for segment in segments for name in segment["outcomes"]}
-        names = [state.settlement.outcomes_file for state in settled if state.settlement is not None]
+        names = [name for state in settled if (name := _name(state)) is not None]
         new = [name for name in names if name not in known]
         if not new:
             return segments
@@ -94,16 +95,27 @@ class MessageIds:
 
     def _make(self, names: list[str]) -> _Segment:
         frames = [pl.DataFrame(schema={"message_id": pl.String, "row": pl.UInt64, "at": pl.Datetime("ms", "UTC")})]
+        files = OutcomesFiles(self._store, self._run_folder)
         for name in names:
-            data = self._store.read(f"{self._run_folder}/outcomes/{name}")
-            if data is not None:  # else it was rewritten meanwhile: the next look finds its successor
-                frames.append(_read_outcomes(data, f"{self._run_folder}/outcomes/{name}"))
+            file, epoch, digest = name.split(" ")
+            found = parse_name(file)
+            data = None if found is None else files.read(found[0], int(epoch), file, digest)
+            if data is not None:  # else it was replaced meanwhile: the next look finds its successor
+                frames.append(_read_outcomes(data, files.describe(file)))
         sent = pl.concat(frames).drop_nulls("message_id")
         entries = sent.select(hash_ids(sent["message_id"]), "row").sort("hash")
         file = f"{blake2b(' '.join(names).encode(), digest_size=16).hexdigest()}.arrow"
         entries.write_ipc(self._shelf / file)
         first, last = sent["at"].cast(pl.Int64).min(), sent["at"].cast(pl.Int64).max()
         return _Segment(file=file, outcomes=names, first=first or 0, last=last or 0)  # type: ignore[typeddict-item] # of integers
+
+
+def _name(state: LeaseState) -> str | None:
+    """Name the outcomes of a lease by file, epoch and digest: a file may be replaced."""
+    settlement = state.settlement
+    if settlement is None:
+        return None
+    return f"{settlement.outcomes_file} {state.epoch} {settlement.outcomes_digest}"
 
 
 def _read_outcomes(data: bytes, name: str) -> pl.DataFrame:

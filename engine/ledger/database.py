@@ -22,12 +22,14 @@ class Ledger:
 
     Attributes:
         url: where it is, without a password, for messages.
+        is_of_one_machine: it is a file, which the workers of one machine use.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._was_open = False
         self.url = mask_url(engine.url.render_as_string(hide_password=False))
+        self.is_of_one_machine = engine.dialect.name == "sqlite"
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

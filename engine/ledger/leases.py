@@ -204,20 +204,8 @@ def settle_lease(tx: Connection, lease: Lease, settlement: Settlement, now: date
 
     The outcomes file must be durable before. Settling again with the same file says True and changes nothing.
     """
-    counts = settlement.counts
     settled = tx.execute(
-        update(lease_table)
-        .where(_is_owned(lease))
-        .values(
-            settled_at=now,
-            sent=counts.get(Outcome.SENT, 0),
-            refused=counts.get(Outcome.REFUSED, 0),
-            failed=counts.get(Outcome.FAILED, 0),
-            in_doubt=counts.get(Outcome.IN_DOUBT, 0),
-            outcomes_file=settlement.outcomes_file,
-            outcomes_digest=settlement.outcomes_digest,
-            worker=null(),
-        )
+        update(lease_table).where(_is_owned(lease)).values(settled_at=now, worker=null(), **_to_values(settlement))
     )
     if settled.rowcount != 1:
         return _is_settled_with(tx, lease, settlement)
@@ -250,27 +238,47 @@ def reopen_lease(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> 
     return Lease(run, state.ordinal, epoch) if reopened.rowcount == 1 else None
 
 
-def raise_epoch(tx: Connection, run: str, state: LeaseState) -> bool:
-    """Reserve the next epoch of a settled lease for a file that will replace its outcomes; False where it changed."""
+def raise_epoch(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> Lease | None:
+    """Reserve a later epoch of a lease for a change of it; None where it has changed since `state` was read."""
     raised = tx.execute(
         update(lease_table)
         .where(lease_table.c.run == run, lease_table.c.ordinal == state.ordinal, lease_table.c.epoch == state.epoch)
-        .values(epoch=state.epoch + 1)
+        .values(epoch=epoch)
     )
-    return raised.rowcount == 1
+    return Lease(run, state.ordinal, epoch) if raised.rowcount == 1 else None
 
 
-def replace_outcomes(tx: Connection, run: str, ordinal: int, *, file: str, digest: str) -> None:
-    """Name the file that has replaced a settled lease's outcomes; the counts are the same."""
-    of_lease = (lease_table.c.run == run, lease_table.c.ordinal == ordinal, lease_table.c.settled_at.is_not(None))
-    tx.execute(update(lease_table).where(*of_lease).values(outcomes_file=file, outcomes_digest=digest))
+def replace_settlement(tx: Connection, lease: Lease, settlement: Settlement, now: datetime | None = None) -> bool:
+    """Record that other outcomes stand for a settled lease; False where its epoch is not that one any more.
+
+    Args:
+        tx: a write transaction.
+        lease: under the epoch that was reserved for the change.
+        settlement: the new counts and file.
+        now: when it counts as settled; None keeps the time.
+    """
+    table = lease_table.c
+    own = (table.run == lease.run, table.ordinal == lease.ordinal, table.epoch == lease.epoch)
+    replaced = tx.execute(
+        update(lease_table)
+        .where(*own, table.settled_at.is_not(None))
+        .values(**_to_values(settlement), **({} if now is None else {"settled_at": now}))
+    )
+    return replaced.rowcount == 1
 
 
-def list_last_sequences(tx: Connection, run: str) -> dict[tuple[int, int], int]:
-    """Read the last journal sequence of every open lease's epochs: (ordinal, epoch) -> sequence."""
+def _to_values(settlement: Settlement) -> dict[str, Any]:
+    counts = {column: settlement.counts.get(outcome, 0) for outcome, column in _COUNTS.items()}
+    return {**counts, "outcomes_file": settlement.outcomes_file, "outcomes_digest": settlement.outcomes_digest}
+
+
+def list_last_sequences(tx: Connection, run: str, *, ordinal: int | None = None) -> dict[tuple[int, int], int]:
+    """Read the last journal sequence of the epochs of every open lease, or of one: (ordinal, epoch) -> sequence."""
     last = select(journal_table.c.lease, journal_table.c.epoch, func.max(journal_table.c.sequence))
+    if ordinal is not None:
+        last = last.where(journal_table.c.lease == ordinal)
     rows = tx.execute(last.where(journal_table.c.run == run).group_by(journal_table.c.lease, journal_table.c.epoch))
-    return {(ordinal, epoch): sequence for ordinal, epoch, sequence in rows}
+    return {(lease, epoch): sequence for lease, epoch, sequence in rows}
 
 
 def count_unsettled(tx: Connection, run: str) -> int:
@@ -298,6 +306,12 @@ def list_leases(tx: Connection, run: str) -> list[LeaseState]:
     """Read a run's leases, by ordinal."""
     rows = tx.execute(select(lease_table).where(lease_table.c.run == run).order_by(lease_table.c.ordinal))
     return [_to_state(row) for row in rows]
+
+
+def find_lease(tx: Connection, run: str, ordinal: int) -> LeaseState:
+    """Read one lease of a run."""
+    row = tx.execute(select(lease_table).where(lease_table.c.run == run, lease_table.c.ordinal == ordinal)).one()
+    return _to_state(row)
 
 
 def list_begun(tx: Connection, run: str | None = None) -> dict[str, list[LeaseState]]:

@@ -166,6 +166,15 @@ def cancel_run(tx: Connection, name: str, *, reason: str, now: datetime) -> bool
     return cancelled.rowcount == 1
 
 
+def lock_run(tx: Connection, name: str) -> None:
+    """Hold a run's row until the transaction ends.
+
+    Of two transactions, one that looks whether anything is left and one that opens a lease again, the second sees what
+    the first has done.
+    """
+    tx.execute(select(run_table.c.name).where(run_table.c.name == name).with_for_update())
+
+
 def reopen_run(tx: Connection, name: str, reason: str) -> None:
     """A finished run has something to do again: it is paused, and the next launch goes on."""
     tx.execute(
@@ -198,8 +207,7 @@ def mark_pruned(tx: Connection, name: str, now: datetime) -> None:
 
 def pause_run_left_alone(tx: Connection, name: str, *, worker: str, live: Collection[str], reason: str) -> None:
     """Pause a run that a worker leaves, unless another live worker goes on with it."""
-    # Two that leave at once must not each count on the other.
-    tx.execute(select(run_table.c.name).where(run_table.c.name == name).with_for_update())
+    lock_run(tx, name)  # two that leave at once must not each count on the other
     others = exists().where(worker_table.c.run == name, worker_table.c.id != worker, worker_table.c.id.in_(live))
     if not tx.execute(select(others)).scalar_one():
         pause_run(tx, name, reason)
@@ -207,6 +215,7 @@ def pause_run_left_alone(tx: Connection, name: str, *, worker: str, live: Collec
 
 def finish_run(tx: Connection, name: str, now: datetime, *, states: Collection[RunState] = (RunState.SENDING,)) -> bool:
     """Finish a run whose leases are all settled; False where something is left or it is in none of `states`."""
+    lock_run(tx, name)
     unsettled = exists().where(lease_table.c.run == name, lease_table.c.settled_at.is_(None))
     done = tx.execute(
         update(run_table)

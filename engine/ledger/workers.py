@@ -173,7 +173,7 @@ def unregister_worker(tx: Connection, worker: str) -> None:
 
 def list_runs_of_workers(tx: Connection) -> dict[str, str]:
     """Read which run each worker is of, whether it lives or not: id -> run."""
-    return dict(tx.execute(select(worker_table.c.id, worker_table.c.run)).tuples().all())
+    return {row.id: row.run for row in tx.execute(select(worker_table.c.id, worker_table.c.run))}
 
 
 def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:

@@ -6,10 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from engine.ledger.journal import Outcome, Result
+from engine.ledger.journal import Outcome
 from engine.quantities import format_count
 
 _SHOWN = 5
+COMPARED_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt64,
+    "message_id": pl.String,
+    "outcome": pl.String,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +22,12 @@ class Comparison:
     """What the comparison found.
 
     Attributes:
-        listed: messages on the list.
+        listed: messages on the list, without those of others.
         matched: recipients that count as sent and are on it.
         missing: recipients that count as sent and are not on it.
         twice: recipients that are on it more than once.
         unknown: messages on it that no recipient accounts for.
+        foreign: messages of other systems on it, which name no run and are none of ours by their message ids.
         doubt_arrived: recipients in doubt that are on it: settle them with `resolve --sent --file`.
         problems: a sentence for each kind of contradiction.
     """
@@ -31,33 +37,26 @@ class Comparison:
     missing: int
     twice: int
     unknown: int
+    foreign: int
     doubt_arrived: int
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `audit --against --json`."""
-        names = ("listed", "matched", "missing", "twice", "unknown", "doubt_arrived")
+        names = ("listed", "matched", "missing", "twice", "unknown", "foreign", "doubt_arrived")
         return {name: getattr(self, name) for name in names}
 
 
-def compare(results: Mapping[int, Result], received: pl.DataFrame) -> Comparison:
+def compare(ours: pl.DataFrame, received: pl.DataFrame) -> Comparison:
     """Compare outcomes with a list.
 
     A recipient that counts as sent must be on it, by its message id; where both sides have the row, nobody may be there
     twice, and who is there must be sent, or in doubt.
 
     Args:
-        results: row -> outcome, of all recipients that have one.
+        ours: COMPARED_SCHEMA, all recipients that have an outcome.
         received: the list, as `read_list` gives it.
     """
-    ours = pl.DataFrame(
-        {
-            "row": [r.row for r in results.values()],
-            "message_id": [r.message_id for r in results.values()],
-            "outcome": [r.outcome.value for r in results.values()],
-        },
-        schema={"row": pl.UInt64, "message_id": pl.String, "outcome": pl.String},
-    )
     listed = received.drop_nulls("message_id").unique("message_id")
     sent = ours.filter(pl.col("outcome") == Outcome.SENT)
     known = sent.drop_nulls("message_id")
@@ -65,6 +64,8 @@ def compare(results: Mapping[int, Result], received: pl.DataFrame) -> Comparison
     settled_by_hand = sent.filter(pl.col("message_id").is_null()).join(listed, on="row", how="semi")
     missing = known.height - matched.height
     strangers = listed.join(known, on="message_id", how="anti")
+    foreign = strangers.height - strangers.filter("is_ours").height
+    strangers = strangers.filter("is_ours")
     by_row = strangers.join(ours.select("row", "outcome"), on="row", how="left")
     doubt = by_row.filter((pl.col("outcome") == Outcome.IN_DOUBT).fill_null(value=False))
     by_hand = by_row.join(settled_by_hand, on="row", how="semi")
@@ -81,11 +82,12 @@ def compare(results: Mapping[int, Result], received: pl.DataFrame) -> Comparison
         messages = format_count(unknown, "message")
         problems.append(f"on the list, but not sent and not in doubt: {messages}")
     return Comparison(
-        listed=listed.height,
+        listed=listed.height - foreign,
         matched=matched.height + settled_by_hand.height,
         missing=missing,
         twice=twice.height,
         unknown=unknown,
+        foreign=foreign,
         doubt_arrived=doubt.height,
         problems=problems,
     )

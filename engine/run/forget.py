@@ -13,22 +13,23 @@ import polars as pl
 from engine.audience.addresses import judge_addresses
 from engine.audience.plan import read_lease
 from engine.clock import Clock
-from engine.errors import UsageError
+from engine.errors import DataError, PausedError, UsageError
 from engine.feedback.matching import remove_indexes
 from engine.feedback.volume import erase_from_events
 from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
-from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.suppressions import remove_suppressions
 from engine.run.forgotten import add_forgotten
 from engine.run.frozen import FrozenRun, open_run
+from engine.run.leftovers import remove_with_person
 from engine.run.manifest import FILE, Manifest, encode_manifest
-from engine.run.open_lease import name_outcomes
 from engine.run.preview import SHELVES
+from engine.run.settling import end_change, finish_changes, open_files, stage_data
 from engine.store.folder import Store, digest_bytes, digest_file
 from engine.store.history import erase_from_history
 from engine.store.keys import FORGET_KEY, read_key
+from engine.store.outcomes import PUBLISHED
 
 _KEPT = ("row", "reason")
 
@@ -39,8 +40,9 @@ class Forgotten:
 
     Attributes:
         runs: run -> rows erased.
-        postponed: runs that workers are sending now; forget again when they have ended.
-        shelves: plans and previews that were removed.
+        postponed: runs that workers are sending now, and plans that are being launched; forget again when they have
+            ended.
+        shelves: plans and previews of no run that were removed.
         events: events that no longer tell of the person.
     """
 
@@ -62,10 +64,12 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
     if key is None:
         raise UsageError("this is no address that mail could be sent to", where="ADDRESS", remedy="check its spelling")
+    secret, _ = read_key(store, FORGET_KEY)
     with ledger.write() as tx:
         remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
-        add_forgotten(tx, key, read_key(store, FORGET_KEY)[0], clock.now())
-    found = Forgotten({}, [], _remove_shelves(store, key), erase_from_events(store, key))
+        add_forgotten(tx, key, secret, clock.now())
+    shelves, launching = remove_with_person(store, ledger, key, clock.now())
+    found = Forgotten({}, launching, _remove_shelves(store, key) + shelves, erase_from_events(store, key))
     erase_from_history(store, key)
     with ledger.read() as tx:
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
@@ -87,6 +91,9 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
 def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
     erased, files = 0, {}
     rows: list[int] = []
+    finish_changes(ledger, frozen.run.name, frozen.store, frozen.run.folder)
+    for half_written in (frozen.folder / "plan").glob(".*.parquet"):  # of one that was killed
+        half_written.unlink(missing_ok=True)
     for name in frozen.manifest.plan_files:
         path = frozen.folder / "plan" / name
         hit = _rows_of(path, key)
@@ -150,27 +157,41 @@ def _leases_with(frozen: FrozenRun, rows: list[int]) -> list[int]:
 
 
 def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledger: Ledger) -> None:
-    name = frozen.run.name
-    with ledger.write() as tx:
-        state = next(state for state in leases.list_leases(tx, name) if state.ordinal == ordinal)
-        if state.settlement is None or not leases.raise_epoch(tx, name, state):
-            return  # its outcomes will be written from the plan
-    file, digest = _write_erased(frozen, state, rows)
-    with ledger.write() as tx:
-        leases.replace_outcomes(tx, name, ordinal, file=file, digest=digest)
-    frozen.store.delete(frozen.key("outcomes", state.settlement.outcomes_file))
+    """Erase rows from what the store has of a lease's outcomes.
+
+    Raises:
+        PausedError: somebody changed the lease at this moment; doing it again does the rest.
+    """
+    name, files = frozen.run.name, open_files(frozen)
+    with ledger.read() as tx:
+        state = leases.find_lease(tx, name, ordinal)
+    with ledger.write() as tx:  # whoever has staged something for the lease cannot record it any more
+        lease = leases.raise_epoch(tx, name, state, epoch=state.epoch + 1) if state.epoch else None
+    if lease is None and state.epoch:
+        raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
+    settlement = state.settlement
+    if lease is not None and settlement is not None:
+        file, digest = settlement.outcomes_file, settlement.outcomes_digest
+        data = files.read(ordinal, state.epoch, file, digest)
+        if data is None:
+            raise DataError("is missing or damaged", where=files.describe(file), remedy="run mailrun audit")
+        erased = stage_data(frozen, lease, _blank(data, rows), settlement.counts)
+        with ledger.write() as tx:
+            recorded = leases.replace_settlement(tx, lease, erased)
+        end_change(frozen, lease, erased, recorded=recorded)
+        if not recorded:
+            raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
+    elif (old := files.find_file(ordinal)) is not None:  # of before the lease was opened again
+        files.replace(old, _blank(frozen.store.read(frozen.key(PUBLISHED, old)) or b"", rows))
+    files.erase(ordinal)
 
 
-def _write_erased(frozen: FrozenRun, state: LeaseState, rows: list[int]) -> tuple[str, str]:
-    assert state.settlement is not None  # noqa: S101 - asked by the caller
-    frame = pl.read_parquet(frozen.store.read(frozen.key("outcomes", state.settlement.outcomes_file)) or b"")
-    theirs = pl.col("row").is_in(rows)
+def _blank(data: bytes, rows: list[int]) -> bytes:
+    frame, theirs = pl.read_parquet(data), pl.col("row").is_in(rows)
     blank = (pl.when(~theirs).then(pl.col(column)).alias(column) for column in ("address", "error"))
     buffer = io.BytesIO()
     frame.with_columns(*blank).write_parquet(buffer)
-    name = f"{name_outcomes(Lease(frozen.run.name, state.ordinal, state.epoch + 1))}.parquet"
-    frozen.store.write(frozen.key("outcomes", name), buffer.getvalue())
-    return name, digest_bytes(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _switch(frozen: FrozenRun, files: dict[str, tuple[str, str]], ledger: Ledger) -> None:

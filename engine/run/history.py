@@ -1,6 +1,6 @@
 """Whom messages went to: written to the store's history, for frequency caps, and looked up."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import polars as pl
@@ -10,10 +10,9 @@ from engine.audience.plan import read_lease
 from engine.errors import DataError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
-from engine.ledger.journal import Outcome
+from engine.ledger.journal import Outcome, Result
 from engine.run.frozen import FrozenRun, fetch_run
 from engine.run.manifest import read_manifest
-from engine.run.open_lease import OpenLease
 from engine.store.folder import Store
 from engine.store.history import HISTORY, write_history
 
@@ -22,15 +21,19 @@ log = structlog.get_logger()
 _COUNTED = (Outcome.SENT, Outcome.IN_DOUBT)
 
 
-def write_lease_history(frozen: FrozenRun, opened: OpenLease, day: date) -> None:
+def write_lease_history(
+    frozen: FrozenRun, ordinal: int, recipients: pl.DataFrame, results: Mapping[int, Result], day: date
+) -> None:
     """Record the messages of a lease whose rows all have their outcome; what is in doubt may have arrived, and counts.
 
     Args:
         frozen: the run.
-        opened: the lease.
+        ordinal: the lease.
+        recipients: its rows of the plan.
+        results: row -> outcome, of all of them.
         day: today, in UTC.
     """
-    handed_over = [result for result in opened.results.values() if result.outcome in _COUNTED]
+    handed_over = [result for result in results.values() if result.outcome in _COUNTED]
     milliseconds = pl.Series([int(result.at * 1000) for result in handed_over], dtype=pl.Int64)
     times = pl.DataFrame(
         {
@@ -38,8 +41,8 @@ def write_lease_history(frozen: FrozenRun, opened: OpenLease, day: date) -> None
             "at": milliseconds.cast(pl.Datetime("ms", "UTC")),
         }
     )
-    messages = opened.recipients.select("row", "key").drop_nulls("key").join(times, on="row")
-    write_history(frozen.store, frozen.run.name, opened.lease.ordinal, messages, day)
+    messages = recipients.select("row", "key").drop_nulls("key").join(times, on="row")
+    write_history(frozen.store, frozen.run.name, ordinal, messages, day)
 
 
 def find_mailed(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:

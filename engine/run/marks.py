@@ -1,17 +1,18 @@
-"""Marks of open leases in the store: by them a ledger that is older than what was sent is found out.
+"""Marks of leases in the store: by them a ledger that is older than what was sent is recognized.
 
-A mark is there from the moment at which a worker took its lease until it is settled. It says as well how far the
-journal was durable (with a bucket, on the machine of the worker alone): a ledger whose journal ends before that was
-restored from a backup.
+A mark is there from the moment at which a worker took its lease until the lease's outcomes file says the same. It says
+as well how far the journal was durable (with a bucket, on the machine of the worker alone while it sends): a ledger
+whose journal ends before that was restored from a backup. So was one that has a lease open under the epoch of an
+outcomes file, without all that the file tells.
 """
 
 from engine.errors import DataError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
-from engine.ledger.leases import Lease
+from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.runs import Run
-from engine.run.open_lease import name_outcomes, parse_name
 from engine.store.folder import Mark, Store
+from engine.store.outcomes import MARKS, OutcomesFiles, name_lease
 
 
 class Marks:
@@ -29,12 +30,16 @@ class Marks:
 
     def open(self, lease: Lease) -> None:
         """Make the mark of a lease that was just taken, before anything of it is handed over."""
-        self._open[lease] = self._store.open_mark(f"{self._folder}/open/{name_outcomes(lease)}")
+        self._open[lease] = self._store.open_mark(f"{self._folder}/{MARKS}/{name_lease(lease.ordinal, lease.epoch)}")
 
     def advance(self, lease: Lease, sequence: int) -> None:
         """Say that the journal is durable up to here, before anybody acts on it."""
         if lease in self._open:
             self._open[lease].advance(sequence)
+
+    def finish(self, lease: Lease) -> None:
+        """Say of a lease that is given back that nothing more is sent under its epoch."""
+        self._open[lease].finish()
 
     def close(self, lease: Lease) -> None:
         """Let go of a mark; it stays where the lease is not settled."""
@@ -47,30 +52,64 @@ def find_ahead(ledger: Ledger, run: Run, store: Store) -> dict[int, int]:
 
     The store is read first: the ledger moves ahead of it in the meantime, never behind.
     """
-    marks = {
-        place: store.read_mark(f"{run.folder}/open/{name}")
-        for name in store.list_names(f"{run.folder}/open")
-        if (place := parse_name(name)) is not None
-    }
-    files = {place for name in store.list_names(f"{run.folder}/outcomes") if (place := parse_name(name)) is not None}
-    if not marks and not files:
+    files = OutcomesFiles(store, run.folder)
+    marks, written = files.list_marks(), files.list_published() | files.list_staged()
+    if not marks and not written:
         return {}
     with ledger.read() as tx:
         states = {state.ordinal: state for state in leases.list_leases(tx, run.name)}
+    newest: dict[int, int] = {}
+    for ordinal, epoch in marks | files.list_published():
+        newest[ordinal] = max(epoch, newest.get(ordinal, 0))
+    ahead = {o: epoch for o, epoch in newest.items() if o in states and epoch > states[o].epoch}
+    begun = [s for s in states.values() if s.settlement is None and s.epoch and s.ordinal not in ahead]
+    far = {s.ordinal: files.read_mark(s.ordinal, s.epoch) for s in begun if (s.ordinal, s.epoch) in marks}
+    is_written = {s.ordinal for s in begun if (s.ordinal, s.epoch) in written}
+    return ahead | _find_short_journals(ledger, run, begun, far, is_written)
+
+
+def _find_short_journals(
+    ledger: Ledger, run: Run, begun: list[LeaseState], far: dict[int, int | None], written: set[int]
+) -> dict[int, int]:
+    """Find open leases whose journal ends before their mark, or has less than their outcomes file.
+
+    Args:
+        ledger: where.
+        run: whose.
+        begun: the open leases.
+        far: ordinal of a lease with a mark of its epoch -> how far that says the journal was; None where it is not
+            known here.
+        written: ordinals of the leases with an outcomes file of their epoch. All their rows had an outcome.
+    """
+    short: dict[int, int] = {}
+    with ledger.read() as tx:
         last = leases.list_last_sequences(tx, run.name)
         suspect = (runs.find_run(tx, run.name) or run).suspect
-    ahead: dict[int, int] = {}
-    for ordinal, epoch in marks.keys() | files:
-        state = states.get(ordinal)
-        if state is None:
-            continue  # of no lease: the audit names it
-        newer = epoch > state.epoch
-        is_open = (ordinal, epoch) in marks and state.settlement is None
-        sequence = marks.get((ordinal, epoch), 0)
-        unknown = is_open and (sequence > last.get((ordinal, epoch), 0) or (suspect and not sequence))
-        if newer or unknown:
-            ahead[ordinal] = max(epoch, ahead.get(ordinal, 0))
-    return ahead
+        for state in begun:
+            if leases.find_lease(tx, run.name, state.ordinal) != state:
+                continue  # its owner has gone on meanwhile: this is the ledger that it writes to
+            sequence = far.get(state.ordinal, 0)
+            is_unknown = sequence is None and (ledger.is_of_one_machine or suspect)
+            if is_unknown or (sequence or 0) > last.get((state.ordinal, state.epoch), 0):
+                short[state.ordinal] = state.epoch
+            elif state.ordinal in written:
+                history = leases.replay_lease(tx, run.name, state.ordinal)
+                if len(history.results) < state.rows:
+                    short[state.ordinal] = state.epoch
+    return short
+
+
+BEHIND_REMEDY = (
+    "restore a newer backup; or hold in doubt what the ledger cannot know: mailrun resolve {run} --after-restore"
+)
+
+
+def describe_behind(run: str, ahead: int) -> str:
+    """Say that a ledger is older than what was sent."""
+    return (
+        f"the ledger is older than what was sent for {run}: sending was begun, and the store knows more than the ledger"
+        f" about {ahead:,} {'lease' if ahead == 1 else 'leases'}, as after a restore from a backup"
+    )
 
 
 def refuse_if_ledger_is_behind(ledger: Ledger, run: Run, store: Store) -> None:
@@ -82,11 +121,9 @@ def refuse_if_ledger_is_behind(ledger: Ledger, run: Run, store: Store) -> None:
     ahead = find_ahead(ledger, run, store)
     if ahead:
         raise DataError(
-            f"the ledger is older than what was sent for {run.name}: sending was begun, and of {len(ahead)} leases"
-            " the store knows more than the ledger, as after a restore from a backup; nothing was sent now",
+            f"{describe_behind(run.name, len(ahead))}; nothing was sent now",
             where=ledger.url,
-            remedy="restore a newer backup; or hold in doubt what the ledger cannot know:"
-            f" mailrun resolve {run.name} --after-restore",
+            remedy=BEHIND_REMEDY.format(run=run.name),
         )
     if run.suspect:
         with ledger.write() as tx:

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -223,20 +222,3 @@ def decode_outcomes(frame: pl.DataFrame) -> dict[int, Result]:
         row: Result(row, Outcome(outcome), message_id, error, at.timestamp(), attempts)
         for row, outcome, message_id, error, at, attempts in columns
     }
-
-
-def name_outcomes(lease: Lease) -> str:
-    """Name a lease's outcomes file, and its mark while it is open.
-
-    The epoch is part of the name: a worker that lost the lease cannot overwrite its successor's file.
-    """
-    return f"lease-{lease.ordinal:05d}-{lease.epoch}"
-
-
-def parse_name(name: str) -> tuple[int, int] | None:
-    """Read ordinal and epoch back; None where it is no such name."""
-    found = _NAME.fullmatch(name)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-_NAME = re.compile(r"lease-(\d+)-(\d+)(?:\.parquet)?")

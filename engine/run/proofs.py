@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.campaign.headers import OWN_TAGS
+from engine.campaign.headers import OWN_TAGS, PROOF_TAG
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.message import Message
 from engine.campaign.render import RenderError
@@ -21,9 +21,6 @@ from engine.settings import Settings
 from engine.store.folder import Store
 
 MARK = "[TEST] "
-TAG = (
-    "mailrun-proof"  # instead of the tags that lead to a run, so that no event of a proof is counted as one of a run's
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
 
 def _mark(message: Message, to: str, campaign: str) -> Message:
     tags = [tag for tag in message.tags if tag[0] not in OWN_TAGS]
-    return message._replace(address=to, subject=f"{MARK}{message.subject}", tags=((TAG, campaign), *tags))
+    return message._replace(address=to, subject=f"{MARK}{message.subject}", tags=((PROOF_TAG, campaign), *tags))
 
 
 def _check_reader(address: str) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import structlog
-from sqlalchemy import Connection
 
 from engine.audience.plan import read_lease
 from engine.campaign.spec import load_campaign
@@ -22,7 +21,7 @@ from engine.ledger.runs import Run
 from engine.run.frozen import FrozenRun, fetch_run, open_run
 from engine.run.manifest import read_manifest
 from engine.run.open_lease import PROVED
-from engine.run.resolve import Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
+from engine.run.resolve import Known, Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
 from engine.store.folder import Store
 
 log = structlog.get_logger()
@@ -73,24 +72,23 @@ def settle_proven(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], c
     doubt = list_doubt(ledger, frozen, gone, clock.now())
     doubtful, settled = set(doubt.recipients["row"]), 0
     for ordinal in doubt.leases:
-        with ledger.read() as tx:
-            proofs = read_proofs(tx, frozen, ordinal, doubtful)
+        proofs = read_proofs(ledger, frozen, ordinal, doubtful)
         if not proofs:
             continue
         ids = find_message_ids(frozen.store, frozen.run.name, proofs, frozen.run.created_at)
 
-        def decide(known: object, proofs: dict[int, Flag] = proofs, ids: dict[int, str] = ids) -> list[Result]:
-            results: Iterable[Result] = getattr(known, "results", {}).values()
-            held = [r for r in results if r.outcome is Outcome.IN_DOUBT and r.row in proofs]
+        def decide(known: Known, proofs: dict[int, Flag] = proofs, ids: dict[int, str] = ids) -> list[Result]:
+            held = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT and r.row in proofs]
             return [make_proven(result, proofs[result.row], ids.get(result.row)) for result in held]
 
         settled += rewrite_lease(ledger, frozen, ordinal, decide, what="resolve --from-events", gone=gone, clock=clock)
     return settled
 
 
-def read_proofs(tx: Connection, frozen: FrozenRun, ordinal: int, rows: Iterable[int]) -> dict[int, Flag]:
+def read_proofs(ledger: Ledger, frozen: FrozenRun, ordinal: int, rows: Iterable[int]) -> dict[int, Flag]:
     """Read which of some rows of a lease events prove."""
-    flags = feedback.read_flags(tx, frozen.run.name, ordinal)
+    with ledger.read() as tx:
+        flags = feedback.read_flags(tx, frozen.run.name, ordinal)
     if not any(bits & _PROOF for bits in flags):
         return {}
     planned = read_lease(frozen.folder / "plan", frozen.manifest.leases[ordinal])["row"]
@@ -136,8 +134,7 @@ def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run
     frozen = FrozenRun(run, read_manifest(folder, run.manifest_digest, run.next_manifest_digest), folder, store)
     doubt = list_doubt(ledger, frozen, silent, clock.now())
     rows = set(doubt.recipients["row"])
-    with ledger.read() as tx:
-        return run if any(read_proofs(tx, frozen, ordinal, rows) for ordinal in doubt.leases) else None
+    return run if any(read_proofs(ledger, frozen, ordinal, rows) for ordinal in doubt.leases) else None
 
 
 def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: Collection[str], clock: Clock) -> int:

@@ -15,6 +15,7 @@ from engine.ledger import feedback, leases, runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.runs import Run
+from engine.run.leftovers import remove_old
 from engine.run.manifest import FILE
 from engine.run.preview import SHELVES
 from engine.store.folder import Store
@@ -87,7 +88,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
         events=prune_events(store, prunable.before.date()),
         history=prune_history(store, min(prunable.before, longest).date()),
         aside=sum(_prune_files(store, folder, prunable.before) for folder in (QUARANTINE, REFUSED)),
-        shelves=_prune_shelves(store, prunable.before),
+        shelves=_prune_shelves(store, prunable.before) + remove_old(store, ledger, prunable.before, clock.now()),
     )
 
 

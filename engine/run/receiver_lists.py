@@ -7,24 +7,29 @@ from typing import Any
 import orjson
 import polars as pl
 
+from engine.campaign.headers import PROOF_TAG
 from engine.errors import DataError
 
-LIST_SCHEMA = {"row": pl.UInt64, "message_id": pl.String, "address": pl.String}
+LIST_SCHEMA = {"row": pl.UInt64, "message_id": pl.String, "address": pl.String, "is_ours": pl.Boolean}
 _NAMES = {"row": "row", "message_id": "message_id", "messageid": "message_id", "address": "address", "email": "address"}
 # What SES says of a message that it took; a Bounce or a Complaint is of a message that was sent as well.
 _TAKEN = {"Send", "Delivery", "Bounce", "Complaint", "Open", "Click", "DeliveryDelay", "Subscription"}
+
+_Entry = tuple[int | None, str | None, str | None, bool]
 
 
 def read_list(path: Path, run: str) -> pl.DataFrame:
     """Read what the receiving side knows of a run.
 
     * JSON lines: the sandbox's record (`message_id`, `tags`), or SES events as event publishing writes them, plain or
-      inside an SNS notification. Those of other runs are passed over by their tags.
+      inside an SNS notification. Those of other runs and of proofs are skipped by their tags. One that has none of our
+      tags may be of another system.
     * CSV with a header: `row`, `message_id`, `address` (or `email`), any of them.
       Without a header: a message id a line.
 
     Returns:
-        LIST_SCHEMA; null where the list does not say.
+        LIST_SCHEMA; null where the list does not say. `is_ours` is false where only a known message id can show that
+        the message is of the run.
 
     Raises:
         DataError: the file cannot be read, or holds nothing of the kind.
@@ -39,7 +44,7 @@ def read_list(path: Path, run: str) -> pl.DataFrame:
     return _read_csv(data, path)
 
 
-def _read_json(data: bytes, path: Path, run: str) -> Iterator[tuple[int | None, str | None, str | None]]:
+def _read_json(data: bytes, path: Path, run: str) -> Iterator[_Entry]:
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
@@ -58,7 +63,7 @@ def _read_json(data: bytes, path: Path, run: str) -> Iterator[tuple[int | None, 
             yield entry
 
 
-def _read_entry(document: dict[str, Any], run: str) -> tuple[int | None, str | None, str | None] | None:
+def _read_entry(document: dict[str, Any], run: str) -> _Entry | None:
     kind = document.get("eventType") or document.get("notificationType")
     if kind is not None and kind not in _TAKEN:
         return None  # a Reject or a rendering failure: SES did not send it
@@ -67,11 +72,13 @@ def _read_entry(document: dict[str, Any], run: str) -> tuple[int | None, str | N
     campaign, key = tags.get("mailrun-campaign"), tags.get("mailrun-key")
     if (campaign is not None or key is not None) and f"{campaign}/{key}" != run:
         return None
+    if PROOF_TAG in tags:
+        return None
     message_id = mail.get("messageId") or mail.get("message_id")
     if not isinstance(message_id, str):
         raise TypeError(message_id)
     row = tags.get("mailrun-row")
-    return (None if row is None else int(row), message_id, None)
+    return (None if row is None else int(row), message_id, None, campaign is not None)
 
 
 def _read_csv(data: bytes, path: Path) -> pl.DataFrame:
@@ -86,6 +93,7 @@ def _read_csv(data: bytes, path: Path) -> pl.DataFrame:
     if not headed and frame.columns:
         known = {frame.columns[0]: "message_id"}
     frame = frame.select(pl.col(name).str.strip_chars().alias(known[name]) for name in known)
+    frame = frame.with_columns(is_ours=True)  # somebody made the list for this run
     empty = [pl.lit(None, dtype=pl.String).alias(name) for name in LIST_SCHEMA if name not in frame.columns]
     try:
         return frame.with_columns(*empty).select(pl.col(name).cast(kind) for name, kind in LIST_SCHEMA.items())

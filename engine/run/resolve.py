@@ -1,8 +1,4 @@
-"""`mailrun resolve`: what is in doubt, listed, and settled by a person.
-
-Settling opens the lease again under its next epoch, journals the person's word beside all that is known, and settles
-it anew: the same records that a worker writes, in the same order, so that a crash on the way is nothing special.
-"""
+"""`mailrun resolve`: what is in doubt, listed, and settled by a person."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -18,13 +14,14 @@ from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
-from engine.ledger.journal import Outcome, Result, encode_entries
-from engine.ledger.leases import LeaseState
+from engine.ledger.journal import Outcome, Replay, Result, encode_entries
+from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
+from engine.run.history import write_lease_history
 from engine.run.marks import find_ahead
 from engine.run.open_lease import decode_outcomes, hold_open_intents
-from engine.run.settling import clear_after, write_outcomes
+from engine.run.settling import end_change, open_files, stage_outcomes
 
 DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt64,
@@ -59,7 +56,9 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
+    """What is known of a lease: row -> result, in doubt where an intent has no answer."""
+
     state: LeaseState
     recipients: pl.DataFrame
     results: dict[int, Result]
@@ -81,22 +80,27 @@ def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: da
         gone: owners of leases that are certainly gone (`find_gone_owners`); any other may still get its answers.
         now: stands for the time of calls of which the ledger does not know it.
     """
-    name = frozen.run.name
     frames, in_flight, ordinals = [pl.DataFrame(schema=DOUBT_SCHEMA)], 0, []
     with ledger.read() as tx:
-        for state in leases.list_leases(tx, name):
-            if state.settlement is None and state.epoch == 0:
-                continue
-            if state.settlement is not None and not state.settlement.counts[Outcome.IN_DOUBT]:
-                continue
-            known = _read_known(tx, frozen, state, now)
-            doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT]
-            if not _is_left(state, gone):
-                in_flight += len(doubtful)
-            elif doubtful:
-                ordinals.append(state.ordinal)
-                frames.append(_describe(doubtful, known.recipients))
+        states = leases.list_leases(tx, frozen.run.name)
+    for ordinal in [state.ordinal for state in states if _may_hold_doubt(state)]:
+        snapshot = _take_snapshot(ledger, frozen, ordinal)
+        if not _may_hold_doubt(snapshot.state):
+            continue  # it was settled meanwhile
+        known = _load(frozen, snapshot, now)
+        doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT]
+        if not _is_left(snapshot.state, gone):
+            in_flight += len(doubtful)
+        elif doubtful:
+            ordinals.append(ordinal)
+            frames.append(_describe(doubtful, known.recipients))
     return Doubt(pl.concat(frames), in_flight, tuple(ordinals))
+
+
+def _may_hold_doubt(state: LeaseState) -> bool:
+    if state.settlement is None:
+        return state.epoch > 0
+    return state.settlement.counts[Outcome.IN_DOUBT] > 0
 
 
 def _is_left(state: LeaseState, gone: Collection[str]) -> bool:
@@ -154,7 +158,7 @@ def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners
     who, settled = whoami(), 0
     note = f"settled as {verdict} by {who}"
 
-    def decide(known: _Known) -> list[Result]:
+    def decide(known: Known) -> list[Result]:
         doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT and r.row in rows]
         return [_rule(result, verdict, note, ids.get(result.row)) for result in doubtful]
 
@@ -199,49 +203,58 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[st
     """
     held = 0
 
-    def decide(known: _Known) -> list[Result]:
+    def decide(known: Known) -> list[Result]:
         nonlocal held
         now = clock.now().timestamp()
-        written = _newest_outcomes(frozen, known.state.ordinal, known.recipients)
-        if written is not None:
-            return list(written.values())
-        unknown = [row for row in known.recipients["row"] if row not in known.results]
+        written = _read_written(frozen, known)
+        unknown = [row for row in known.recipients["row"] if row not in known.results and row not in written]
         held += len(unknown)
-        return [Result(row, Outcome.IN_DOUBT, None, RESTORED_DETAIL, now, 1) for row in unknown]
+        return [*written.values(), *(Result(row, Outcome.IN_DOUBT, None, RESTORED_DETAIL, now, 1) for row in unknown)]
 
     what = "resolve --after-restore"
     for ordinal, epoch in sorted(find_ahead(ledger, frozen.run, frozen.store).items()):
         rewrite_lease(ledger, frozen, ordinal, decide, what=what, gone=gone, clock=clock, above=epoch)
     with ledger.write() as tx:
         runs.clear_suspicion(tx, frozen.run.name)
+        runs.lock_run(tx, frozen.run.name)
+        if leases.count_unsettled(tx, frozen.run.name):
+            runs.reopen_run(tx, frozen.run.name, f"{what}: launch again to resume")
     return held
 
 
-def _newest_outcomes(frozen: FrozenRun, ordinal: int, recipients: pl.DataFrame) -> dict[int, Result] | None:
-    names = frozen.store.list_names(frozen.key("outcomes"))
-    mine = [name for name in names if name.startswith(f"lease-{ordinal:05d}-")]
-    for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2].partition(".")[0]), reverse=True):
+def _read_written(frozen: FrozenRun, known: Known) -> dict[int, Result]:
+    """Read what the newest readable outcomes file says of a lease, where the ledger is not more definite."""
+    for data in open_files(frozen).read_newest(known.state.ordinal):
         try:
-            frame = pl.read_parquet(frozen.store.read(frozen.key("outcomes", name)) or b"")
+            frame = pl.read_parquet(data)
         except pl.exceptions.PolarsError:
-            continue  # cut by the crash: the journal is all there is
-        if frame["row"].sort().equals(recipients["row"].sort()):
-            return decode_outcomes(frame)
-    return None
+            continue  # damaged: the journal is all there is
+        if frame["row"].sort().equals(known.recipients["row"].sort()):
+            return {
+                row: result
+                for row, result in decode_outcomes(frame).items()
+                if result.outcome is not Outcome.IN_DOUBT or row not in known.results
+            }
+    return {}
 
 
 def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
     ledger: Ledger,
     frozen: FrozenRun,
     ordinal: int,
-    decide: Callable[[_Known], list[Result]],
+    decide: Callable[[Known], list[Result]],
     *,
     what: str,
     gone: Collection[str],
     clock: Clock,
     above: int = 0,
 ) -> int:
-    """Open a lease again, record decisions beside what is known of it, and settle it where it is complete.
+    """Record decisions beside what is known of a lease.
+
+    What is known is read first, and the decision is written if the lease is still what it was. An open lease gets it
+    in its journal, in one transaction. So does a settled one of which something is to be sent again: it is open then.
+    For any other settled lease the new file is written aside, recorded, and put in place of the old one in one step. A
+    crash leaves the lease as it was, or as it is to be.
 
     Args:
         ledger: where.
@@ -259,55 +272,157 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
     Raises:
         PausedError: somebody else changed the lease at the same moment, or works on it; nothing was recorded.
     """
-    name, now = frozen.run.name, clock.now()
-    with ledger.write() as tx:
-        state = next(state for state in leases.list_leases(tx, name) if state.ordinal == ordinal)
-        known = _read_known(tx, frozen, state, now)
-        decided = decide(known)
-        if not decided and not above:
-            return 0
-        left = _is_left(state, gone)  # a worker may have taken it since
-        lease = leases.reopen_lease(tx, name, state, epoch=max(state.epoch, above) + 1) if left else None
-        if lease is None:
-            raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="try again")
-        kept = known.results.values() if state.settlement is not None else ()
-        leases.append_journal(tx, lease, sequence=1, entries=encode_entries([*kept, *decided]))
-        rows = [result.row for result in decided]
-        record_decision(tx, Decision(name, now, whoami(), what, {"lease": ordinal, "rows": rows}))
-        runs.reopen_run(tx, name, f"{what}: launch again to go on")
-    results = known.results | {r.row: r for r in decided}
-    complete = {row: result for row, result in results.items() if result.outcome is not Outcome.UNSENT}
-    if len(complete) == known.recipients.height:
-        settlement = write_outcomes(frozen, lease, known.recipients, complete)
-        with ledger.write() as tx:
-            settled = leases.settle_lease(tx, lease, settlement, now)
-            if frozen.run.state is RunState.FINISHED:
-                runs.finish_run(tx, name, now, states=(RunState.PAUSED,))
-        clear_after(frozen, lease, settled=settled)
+    snapshot = _take_snapshot(ledger, frozen, ordinal)
+    state = snapshot.state
+    known = _load(frozen, snapshot, clock.now(), is_restored=above > 0)
+    decided = decide(known)
+    if not decided and not above:
+        return 0
+    if not _is_left(state, gone):
+        raise _changed(state, frozen)
+    change = _Change(ledger, frozen, what, clock.now(), max(state.epoch, above) + 1)
+    final = known.results | {result.row: result for result in decided}
+    is_complete = all(
+        row in final and final[row].outcome is not Outcome.UNSENT for row in known.recipients["row"].to_list()
+    )
+    if state.settlement is not None and is_complete:
+        change.replace(state, known.recipients, final, decided)
+    elif state.settlement is not None:
+        change.reopen(state, list(final.values()), decided)
     else:
-        _drop_stale(frozen, lease.ordinal)
+        entries = list(final.values()) if is_complete else decided
+        lease = change.reopen(state, entries, decided, sequences=snapshot.sequences)
+        if is_complete:
+            change.settle(lease, known.recipients, final)
     return len(decided)
 
 
-def _drop_stale(frozen: FrozenRun, ordinal: int) -> None:
-    """An open lease has no outcomes: its file of before would be counted by whoever reads the folder."""
-    for name in frozen.store.list_names(frozen.key("outcomes")):
-        if name.startswith(f"lease-{ordinal:05d}-"):
-            frozen.store.delete(frozen.key("outcomes", name))
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One change of a lease.
+
+    Attributes:
+        what: the command, for the record.
+        now: when.
+        epoch: under which it is made.
+    """
+
+    ledger: Ledger
+    frozen: FrozenRun
+    what: str
+    now: datetime
+    epoch: int
+
+    def reopen(
+        self,
+        state: LeaseState,
+        entries: list[Result],
+        decided: list[Result],
+        *,
+        sequences: Mapping[int, int] | None = None,
+    ) -> Lease:
+        """Journal results under the new epoch, of a lease that is open then.
+
+        Args:
+            state: the lease as it was read.
+            entries: what the journal has to say more, all of it where the lease was settled.
+            decided: those of them that this command decided.
+            sequences: how far its journal was when it was read; None where it was settled.
+        """
+        name = self.frozen.run.name
+        with self.ledger.write() as tx:
+            runs.lock_run(tx, name)
+            lease = leases.reopen_lease(tx, name, state, epoch=self.epoch)
+            if lease is None or (sequences is not None and _read_sequences(tx, name, state.ordinal) != sequences):
+                raise _changed(state, self.frozen)  # which undoes the transaction
+            leases.append_journal(tx, lease, sequence=1, entries=encode_entries(entries))
+            self._record(tx, state, decided)
+            runs.reopen_run(tx, name, f"{self.what}: launch again to resume")
+        return lease
+
+    def settle(self, lease: Lease, recipients: pl.DataFrame, results: Mapping[int, Result]) -> None:
+        """Settle an open lease that is complete, as its worker would have."""
+        settlement = stage_outcomes(self.frozen, lease, recipients, results)
+        if not self.frozen.run.sandbox:
+            write_lease_history(self.frozen, lease.ordinal, recipients, results, self.now.date())
+        with self.ledger.write() as tx:
+            settled = leases.settle_lease(tx, lease, settlement, self.now)
+        end_change(self.frozen, lease, settlement, recorded=settled)
+
+    def replace(
+        self, state: LeaseState, recipients: pl.DataFrame, results: Mapping[int, Result], decided: list[Result]
+    ) -> None:
+        """Put other outcomes in place of a settled lease's."""
+        name = self.frozen.run.name
+        with self.ledger.write() as tx:
+            lease = leases.raise_epoch(tx, name, state, epoch=self.epoch)
+        if lease is None:
+            raise _changed(state, self.frozen)
+        settlement = stage_outcomes(self.frozen, lease, recipients, results)
+        with self.ledger.write() as tx:
+            recorded = leases.replace_settlement(tx, lease, settlement, self.now)
+            if recorded:
+                self._record(tx, state, decided)
+        end_change(self.frozen, lease, settlement, recorded=recorded)
+        if not recorded:
+            raise _changed(state, self.frozen)
+
+    def _record(self, tx: Connection, state: LeaseState, decided: list[Result]) -> None:
+        detail = {"lease": state.ordinal, "rows": [result.row for result in decided]}
+        record_decision(tx, Decision(self.frozen.run.name, self.now, whoami(), self.what, detail))
 
 
-def _read_known(tx: Connection, frozen: FrozenRun, state: LeaseState, now: datetime) -> _Known:
+def _changed(state: LeaseState, frozen: FrozenRun) -> PausedError:
+    return PausedError(f"lease {state.ordinal} of {frozen.run.name} changed at this moment", remedy="try again")
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A lease as the ledger has it; `replay` is of its journal where it is open, `sequences` how far that is."""
+
+    state: LeaseState
+    replay: Replay
+    sequences: Mapping[int, int]
+
+
+def _take_snapshot(ledger: Ledger, frozen: FrozenRun, ordinal: int) -> _Snapshot:
+    name = frozen.run.name
+    with ledger.read() as tx:
+        state = leases.find_lease(tx, name, ordinal)
+        return _Snapshot(state, leases.replay_lease(tx, name, ordinal), _read_sequences(tx, name, ordinal))
+
+
+def _read_sequences(tx: Connection, run: str, ordinal: int) -> dict[int, int]:
+    """Read how far a lease's journal is: epoch -> last sequence."""
+    last = leases.list_last_sequences(tx, run, ordinal=ordinal)
+    return {epoch: sequence for (_, epoch), sequence in last.items()}
+
+
+def _load(frozen: FrozenRun, snapshot: _Snapshot, now: datetime, *, is_restored: bool = False) -> Known:
+    """Read what is known of a lease, from its file or from its journal.
+
+    Args:
+        frozen: the run.
+        snapshot: the lease.
+        now: stands for a time that the journal does not know.
+        is_restored: the file may be another than this ledger knows.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    state = snapshot.state
     recipients = read_lease(frozen.folder / "plan", frozen.manifest.leases[state.ordinal])
-    if state.settlement is not None:
-        key = frozen.key("outcomes", state.settlement.outcomes_file)
-        data = frozen.store.read(key)
-        try:
-            frame = pl.read_parquet(data or b"")
-        except pl.exceptions.PolarsError:
-            raise DataError(
-                "is missing or damaged", where=frozen.store.describe(key), remedy="run mailrun audit, restore the file"
-            ) from None
-        return _Known(state, recipients, decode_outcomes(frame))
-    history = leases.replay_lease(tx, frozen.run.name, state.ordinal)
-    held: Mapping[int, Result] = hold_open_intents(history, now.timestamp())
-    return _Known(state, recipients, {**history.results, **held})
+    if state.settlement is None:
+        held: Mapping[int, Result] = hold_open_intents(snapshot.replay, now.timestamp())
+        return Known(state, recipients, {**snapshot.replay.results, **held})
+    file, digest = state.settlement.outcomes_file, state.settlement.outcomes_digest
+    data = open_files(frozen).read(state.ordinal, state.epoch, file, digest)
+    if data is None and is_restored:
+        return Known(state, recipients, {})
+    if data is None:
+        raise DataError(
+            "is missing or damaged",
+            where=open_files(frozen).describe(file),
+            remedy="run mailrun audit, restore the file",
+        )
+    return Known(state, recipients, decode_outcomes(pl.read_parquet(data)))

@@ -35,6 +35,7 @@ from engine.run.frozen import FrozenRun
 from engine.run.guarding import EventGuard
 from engine.run.limits import Limits
 from engine.run.marks import Marks
+from engine.run.settling import finish_changes
 from engine.run.suppressed import Watchlist, find_topic
 from engine.run.warmup import WarmupDay
 from engine.run.watch import Watch
@@ -162,6 +163,8 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
             await worker.abandon()
             await watch.leave()
             raise
+        # Of workers that were killed between the record and the move: readers of a finished run find every file.
+        await asyncio.to_thread(finish_changes, sending.ledger, frozen.run.name, frozen.store, frozen.run.folder)
         await watch.leave()
     finally:
         await recorder.close()

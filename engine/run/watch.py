@@ -34,6 +34,7 @@ ADJUST_SECONDS = 0.5
 LAG_SECONDS = 0.05  # between two looks at the event loop's lag
 PULSE_SECONDS = 5.0
 SEEN_SECONDS = workers.HEARTBEAT_SECONDS * 1.5  # by then the others have seen a change with their own heartbeat
+OPENED_AGAIN = "recipients are to be sent to again: launch again to resume"
 RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
 
 log = structlog.get_logger()
@@ -312,8 +313,11 @@ class Watch:
         now, monotonic = clock.now(), clock.monotonic()
 
         def end(tx: Connection) -> None:
-            if not runs.finish_run(tx, self.run, now) and reason is not None:
-                if reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
+            if not runs.finish_run(tx, self.run, now):
+                if reason is None:  # nothing was left a moment ago: somebody has just opened a lease again
+                    live = self.liveness.list_live(tx, monotonic)
+                    runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=OPENED_AGAIN)
+                elif reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
                     who = runs.GUARD if reason.cause is StopCause.GUARDED else None
                     runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}", paused_by=who)
                 elif reason.cause is not StopCause.OVER:

@@ -20,6 +20,7 @@ from engine.delivery.concurrency import Slots
 from engine.delivery.dispatch import Call, Dispatcher, FindDue
 from engine.delivery.guard import FailureGuard
 from engine.delivery.interleaving import DomainCap, Interleaving
+from engine.delivery.replies import bound_detail
 from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Item
 from engine.delivery.window import ZonedWindows, parse_window
@@ -34,7 +35,7 @@ from engine.run.guarding import make_stop
 from engine.run.history import write_lease_history
 from engine.run.marks import Marks
 from engine.run.open_lease import OpenLease, Recipient, open_lease
-from engine.run.settling import clear_after, clear_before, write_outcomes
+from engine.run.settling import end_change, stage_outcomes
 from engine.run.suppressed import Watchlist
 
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
@@ -269,7 +270,7 @@ class Worker:
         except RenderError as error:
             now = self._tools.clock.now().timestamp()
             attempts = opened.attempts.get(recipient.row, 0)
-            result = Result(recipient.row, Outcome.FAILED, None, str(error), now, attempts)
+            result = Result(recipient.row, Outcome.FAILED, None, bound_detail(str(error)), now, attempts)
         self._tools.recorder.note(opened.lease, [result])
         self._keep(opened, result)
         return None
@@ -356,6 +357,7 @@ class Worker:
             if opened.complete:
                 await self._settle(opened)
             else:
+                await asyncio.to_thread(self._tools.marks.finish, opened.lease)
                 await self._tools.recorder.transact(lambda tx: leases.release_lease(tx, opened.lease))
                 if self._tools.canary is not None and opened.part is not None and opened.part_complete:
                     self._tools.canary.note_done(opened.lease.ordinal)
@@ -366,14 +368,15 @@ class Worker:
             self._holding.discard(opened.lease.ordinal)
 
     async def _settle(self, opened: OpenLease) -> None:
-        """Write the outcomes durably, then settle in one transaction; then clear away what earlier owners left."""
-        lease, now = opened.lease, self._tools.clock.now()
-        settlement = await asyncio.to_thread(write_outcomes, self._frozen, lease, opened.recipients, opened.results)
+        """Write the outcomes aside, durably, settle in one transaction, then put the outcomes in place."""
+        lease, now, results = opened.lease, self._tools.clock.now(), opened.results
+        settlement = await asyncio.to_thread(stage_outcomes, self._frozen, lease, opened.recipients, results)
         if not self._frozen.run.sandbox:
-            await asyncio.to_thread(write_lease_history, self._frozen, opened, now.date())
-        await asyncio.to_thread(clear_before, self._frozen, lease)
+            await asyncio.to_thread(
+                write_lease_history, self._frozen, lease.ordinal, opened.recipients, results, now.date()
+            )
         settled = await self._tools.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now))
-        await asyncio.to_thread(clear_after, self._frozen, lease, settled=settled)
+        await asyncio.to_thread(end_change, self._frozen, lease, settlement, recorded=settled)
 
     def _fail(self, error: BaseException) -> None:
         self._tools.stop.request(StopReason(StopCause.ERROR, str(error), error=error))

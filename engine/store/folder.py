@@ -84,13 +84,14 @@ class Store:
             except FileNotFoundError:
                 return None
 
-    def list_names(self, folder: str) -> set[str]:
-        """List the files of a folder, without those that are being written."""
+    def list_names(self, folder: str, prefix: str = "") -> set[str]:
+        """List the files of a folder whose names begin with a prefix, without those that are being written."""
         with translate_os_errors(self.root / folder):
             try:
-                return {path.name for path in (self.root / folder).iterdir() if not path.name.startswith(".")}
+                names = {path.name for path in (self.root / folder).iterdir()}
             except FileNotFoundError:
                 return set()
+            return {name for name in names if name.startswith(prefix) and not name.startswith(".")}
 
     def list_older(self, folder: str, before: datetime) -> set[str]:
         """List the files of a folder that were last written before a time."""

@@ -112,9 +112,10 @@ class S3Store(Store):
         except _MissingError:
             return None
 
-    def list_names(self, folder: str) -> set[str]:
-        """List the objects directly under a folder."""
-        return {key.rpartition("/")[2] for key in self._list(folder) if "/" not in key.removeprefix(f"{folder}/")}
+    def list_names(self, folder: str, prefix: str = "") -> set[str]:
+        """List the objects directly under a folder whose names begin with a prefix."""
+        found = self._list(folder, prefix)
+        return {key.rpartition("/")[2] for key in found if "/" not in key.removeprefix(f"{folder}/")}
 
     def list_older(self, folder: str, before: datetime) -> set[str]:
         """List the objects directly under a folder that were last written before a time."""
@@ -271,12 +272,12 @@ class S3Store(Store):
         if data is not None:
             write_file(path, data)
 
-    def _list(self, folder: str) -> dict[str, str]:
-        """List all objects under a folder, at any depth: key -> ETag."""
+    def _list(self, folder: str, prefix: str = "") -> dict[str, str]:
+        """List all objects under a folder whose path in it begins with a prefix, at any depth: key -> ETag."""
         found = {}
         with self._translated(folder):
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/"):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/{prefix}"):
                 for item in page.get("Contents", ()):
                     found[item["Key"].removeprefix(self._prefix)] = item["ETag"]
         return found

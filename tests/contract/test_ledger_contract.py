@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -410,6 +411,45 @@ def test_a_settled_lease_can_be_opened_again_under_the_next_epoch(tx: Connection
     assert leases.reopen_lease(tx, NAME, state, epoch=2) is None
     assert leases.list_leases(tx, NAME)[0].settlement is None
     assert taken(tx, "b") == Lease(NAME, 0, 3)
+
+
+def test_other_outcomes_stand_for_a_settled_lease_under_the_epoch_that_was_reserved_for_them(tx: Connection):
+    leases.settle_lease(tx, taken(tx, "a"), settlement(sent=1, in_doubt=1), START)
+    state = leases.find_lease(tx, NAME, 0)
+    reserved = leases.raise_epoch(tx, NAME, state, epoch=4)
+    assert reserved == Lease(NAME, 0, 4)
+    assert leases.raise_epoch(tx, NAME, state, epoch=5) is None
+    assert not leases.replace_settlement(tx, Lease(NAME, 0, 1), settlement(sent=2), START)
+    assert leases.replace_settlement(tx, reserved, settlement(sent=2))
+    changed = leases.find_lease(tx, NAME, 0)
+    assert changed.settlement is not None
+    assert (changed.settlement.counts[Outcome.SENT], changed.settled_at) == (2, START)
+
+
+def test_a_run_is_not_finished_while_a_lease_of_it_is_opened_again(ledger: Ledger):
+    """The one who opens it again has not committed yet: whoever finishes the run waits, and sees what is left."""
+    with ledger.write() as tx:
+        runs.insert_run(tx, RUN, lease_rows=[2])
+        runs.start_run(tx, NAME, START)
+        add_worker(tx, "a")
+        assert leases.settle_lease(tx, taken(tx, "a"), settlement(sent=1, in_doubt=1), START)
+        state = leases.find_lease(tx, NAME, 0)
+    told: list[bool] = []
+
+    def finish() -> None:
+        with ledger.write() as tx:
+            told.append(runs.finish_run(tx, NAME, START))
+
+    with ledger.write() as tx:
+        runs.lock_run(tx, NAME)
+        assert leases.reopen_lease(tx, NAME, state, epoch=2) is not None
+        runs.reopen_run(tx, NAME, "again")
+        last = Thread(target=finish)
+        last.start()
+        last.join(1.0)  # it has done all that it can do before the commit
+    last.join()
+    with ledger.read() as tx:
+        assert (told, find(tx).state) == ([False], RunState.SENDING)
 
 
 def test_leases_are_taken_by_two_at_the_same_moment_without_waiting_for_each_other(ledger: Ledger):

@@ -141,6 +141,29 @@ def test_contradictions_with_the_receiver_s_list_are_named(world: World):
     assert "no.jsonl, line 1" in world.run("audit", RUN, "--against", "no.jsonl").stderr
 
 
+def test_proofs_and_other_systems_mail_on_the_receiver_s_list_are_not_held_against_a_run(world: World):
+    world.write_people(10)
+    assert world.launch().code == 0
+    assert world.run("test", "hello", "--to", "ann@acme.example").code == 0
+    tags = {"ses:from-domain": ["shop.example"], "ses:caller-identity": ["shop"]}
+    others = [
+        {"eventType": "Delivery", "mail": {"messageId": "0100-order", "tags": tags}},
+        {"notificationType": "Bounce", "mail": {"messageId": "0100-invoice"}},
+    ]
+    record = (world.record_folder / "accepted.jsonl").read_text()
+    assert len(record.splitlines()) == 11
+    world.write("list.jsonl", record + "\n".join(map(json.dumps, others)))
+    audited = world.run("audit", RUN, "--against", "list.jsonl", "--json")
+    assert audited.code == 0, audited.stdout
+    told = audited.json["against"]
+    assert {name: told[name] for name in ("listed", "matched", "unknown", "foreign")} == {
+        "listed": 10,
+        "matched": 10,
+        "unknown": 0,
+        "foreign": 2,
+    }
+
+
 def test_a_damaged_outcomes_file_is_named_set_aside_and_nothing_is_begun_again(world: World):
     world.write_people(300)
     assert world.launch().code == 0

@@ -10,10 +10,13 @@ import pytest
 from support import s3
 from support.invariants import check_invariants, count_received
 from support.postgres import Cluster
-from support.world import RUN, World, finish, open_world
+from support.world import CAMPAIGN, RUN, World, finish, open_world
 
 from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
+
+pytestmark = pytest.mark.timeout(300)
+BULK = CAMPAIGN + '\n[delivery]\ncall = "bulk"\n'
 
 
 def back_up(world: World, target: Path) -> None:
@@ -47,6 +50,9 @@ def check_nobody_got_it_twice(world: World, people: int) -> None:
     assert "older than what was sent" in refused.stderr
     assert f"mailrun resolve {RUN} --after-restore" in refused.stderr
     stands = count_received(world)
+    audited = world.run("audit", RUN)
+    assert audited.code in (64, 65)  # 64: the ledger does not even know the run
+    assert audited.code == 64 or "older than what was sent" in audited.stdout
     held = world.run("resolve", RUN, "--after-restore", "--json")
     assert held.code == 0, held.stderr
     assert world.launch().code in (0, 3)
@@ -101,6 +107,67 @@ def test_a_restore_of_what_is_not_older_goes_on_as_after_any_crash(tmp_path: Pat
         restore(world, tmp_path / "backup.db")
         assert world.launch().code == 0
         assert check_invariants(world) == {Outcome.SENT: 400}
+
+
+@pytest.mark.parametrize("how", ["backup", "VACUUM INTO"])
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_backup_of_a_small_run_that_has_ended_since_is_recognized(kind: str, how: str, tmp_path: Path):
+    """One lease, open in the backup, settled under the same epoch."""
+    with open_world_in(kind, tmp_path) as world:
+        world.write_people(60)
+        process = world.start_launch()
+        world.wait_for_accepted(20, process)
+        if how == "backup":
+            back_up(world, tmp_path / "backup.db")
+        else:
+            with closing(sqlite3.connect(world.folder / ".mailrun/ledger.db")) as live:
+                live.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+        assert finish(process).code == 0
+        restore(world, tmp_path / "backup.db")
+        check_nobody_got_it_twice(world, 60)
+        told = world.run("status", RUN, "--json").json
+        assert (told["sent"], told["in_doubt"]) == (60, 0)  # the store knows them all
+
+
+def test_sqlite_with_a_bucket_on_a_machine_that_never_sent_holds_in_doubt_what_it_cannot_know(tmp_path: Path):
+    with open_world_in("bucket", tmp_path) as world:
+        world.write_people(400)
+        run_for_a_while(world, tmp_path / "backup.db")
+        restore(world, tmp_path / "backup.db")
+        shutil.rmtree(world.folder / ".mailrun" / "marks")
+        shutil.rmtree(world.folder / ".mailrun" / "copies")
+        check_nobody_got_it_twice(world, 400)
+
+
+def test_sqlite_with_a_bucket_moves_to_another_machine_when_its_workers_have_stopped(tmp_path: Path):
+    with open_world_in("bucket", tmp_path) as world:
+        world.write_people(100)
+        process = world.start_launch()
+        world.wait_for_accepted(30, process)
+        process.terminate()
+        assert finish(process).code == 75
+        back_up(world, tmp_path / "moved.db")
+        restore(world, tmp_path / "moved.db")
+        shutil.rmtree(world.folder / ".mailrun" / "marks")
+        assert world.launch().code == 0
+        assert set(count_received(world).values()) == {1}
+        assert len(count_received(world)) == 100
+
+
+def test_a_copy_of_a_postgresql_database_is_recognized_after_a_bulk_run_has_ended(tmp_path: Path, postgres: Cluster):
+    url = postgres.make_database()
+    with open_world_in("bucket", tmp_path, url) as world:
+        world.write("campaigns/hello/campaign.toml", BULK)
+        world.write_people(300)
+        process = world.start_launch()
+        world.wait_for_accepted(100, process)
+        process.terminate()  # a template must have no sessions
+        assert finish(process).code == 75
+        copied = postgres.copy_database(url)
+        assert world.launch().code == 0
+        world._ledger = copied
+        shutil.rmtree(world.folder / ".mailrun" / "marks", ignore_errors=True)  # as on another machine
+        check_nobody_got_it_twice(world, 300)
 
 
 # How a dump comes back: into another database, over the tables that it was made from, or into them.

@@ -120,6 +120,12 @@ class Cluster:
         self._psql(f"CREATE DATABASE {name}")
         return self.url_of(name)
 
+    def copy_database(self, url: str) -> str:
+        """Copy a database that has no sessions; returns the copy's URL."""
+        name = f"ledger_{uuid.uuid4().hex[:12]}"
+        self._psql(f"CREATE DATABASE {name} TEMPLATE {url.rpartition('/')[2]}")
+        return self.url_of(name)
+
     def url_of(self, database: str) -> str:
         return f"postgresql://mailrun@{self.address}:{self.port}/{database}"
 

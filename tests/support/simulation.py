@@ -272,7 +272,7 @@ class Stage:
         )
 
     def clean(self) -> None:
-        for name in ("outcomes", "open"):
+        for name in ("outcomes", "open", "staged"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         with self.engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):

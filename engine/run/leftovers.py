@@ -1,0 +1,81 @@
+"""What killed processes left: temporary files, and plans that no ledger registered."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from engine.ledger import runs
+from engine.ledger.database import Ledger
+from engine.run.registration import ORPHANED
+from engine.store.folder import SEALED, Store
+
+LAUNCHING = timedelta(hours=1)  # a launch registers what it has sealed within seconds
+
+
+def list_unregistered(store: Store, ledger: Ledger) -> Iterator[str]:
+    """List the folders of plans that no run of the ledger has: sealed by launches that were killed, or orphaned."""
+    for shelf in (SEALED, ORPHANED):
+        for campaign in sorted(store.list_folders(shelf)):
+            for key in sorted(store.list_folders(f"{shelf}/{campaign}")):
+                with ledger.read() as tx:
+                    run = runs.find_run(tx, f"{campaign}/{key}")
+                own = run.manifest_digest if run is not None and shelf == SEALED else None
+                for digest in sorted(store.list_folders(f"{shelf}/{campaign}/{key}") - {own}):
+                    yield f"{shelf}/{campaign}/{key}/{digest}"
+
+
+def is_older(store: Store, folder: str, before: datetime) -> bool:
+    """Tell whether all of a plan's folder was written before a time."""
+    parts = (f"{folder}/campaign", f"{folder}/plan")
+    older = [store.list_names(part) <= store.list_older(part, before) for part in parts]
+    return all(older) and any(store.list_names(part) for part in parts)
+
+
+def holds_person(store: Store, folder: str, key: str) -> bool:
+    """Tell whether a plan has rows of a person, by the normalised address; a damaged one might."""
+    plan = store.fetch(folder) / "plan"
+    try:
+        for path in sorted(plan.glob("*.parquet")):
+            frame = pl.scan_parquet(path, glob=False)
+            column = pl.col("key") if "key" in frame.collect_schema().names() else pl.col("address").str.to_lowercase()
+            if frame.filter(column == key).select(pl.len()).collect().item():
+                return True
+    except pl.exceptions.PolarsError:
+        return True
+    return False
+
+
+def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) -> tuple[list[str], list[str]]:
+    """Remove temporary files, and plans of nobody that hold a person.
+
+    Args:
+        store: where.
+        ledger: which runs there are.
+        key: the normalised address.
+        now: when.
+
+    Returns:
+        What was removed, and the plans that a launch may be about to register: they have to be looked at later.
+    """
+    store.remove_temporary()
+    removed, launching = [], []
+    for folder in list(list_unregistered(store, ledger)):
+        if not holds_person(store, folder, key):
+            continue
+        if folder.startswith(f"{SEALED}/") and not is_older(store, folder, now - LAUNCHING):
+            launching.append(folder)
+            continue
+        store.delete_folder(folder)
+        removed.append(store.describe(folder))
+    return removed, launching
+
+
+def remove_old(store: Store, ledger: Ledger, before: datetime, now: datetime) -> list[str]:
+    """Remove temporary files, and plans of nobody that were written before a time; returns which plans."""
+    store.remove_temporary()
+    limit = min(before, now - LAUNCHING)
+    old = [folder for folder in list_unregistered(store, ledger) if is_older(store, folder, limit)]
+    for folder in old:
+        store.delete_folder(folder)
+    return [store.describe(folder) for folder in old]

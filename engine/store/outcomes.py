@@ -1,0 +1,171 @@
+"""The outcomes files of a run: written aside, then put in place in one step.
+
+`outcomes/` has at most one file for a lease, and the file is replaced whole, so that anyone who reads
+`outcomes/*.parquet` counts each recipient once at any moment. A change is written to `staged/` under the epoch of the
+one who makes it, recorded in the ledger, and then moved into place. A crash before the record leaves the old state. A
+crash after it leaves the new state, and the next command moves the file.
+"""
+
+import re
+from dataclasses import dataclass
+
+from engine.store.folder import Store, digest_bytes
+
+PUBLISHED, STAGED, MARKS, DAMAGED = "outcomes", "staged", "open", "damaged"
+_NAME = re.compile(r"lease-(\d+)-(\d+)(?:\.parquet)?")
+
+
+def name_lease(ordinal: int, epoch: int) -> str:
+    """Name what an owner of a lease makes: its mark, and with `.parquet` its outcomes file.
+
+    >>> name_lease(7, 2)
+    'lease-00007-2'
+    """
+    return f"lease-{ordinal:05d}-{epoch}"
+
+
+def parse_name(name: str) -> tuple[int, int] | None:
+    """Read ordinal and epoch back; None where it is not such a name.
+
+    >>> parse_name("lease-00007-2.parquet"), parse_name("notes.txt")
+    ((7, 2), None)
+    """
+    found = _NAME.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesFiles:
+    """The outcomes files of one run.
+
+    Attributes:
+        store: where.
+        run_folder: the run's, within the store.
+    """
+
+    store: Store
+    run_folder: str
+
+    def describe(self, file: str) -> str:
+        """Return where a file is, for people."""
+        return self.store.describe(self._key(PUBLISHED, file))
+
+    def stage(self, ordinal: int, epoch: int, data: bytes) -> str:
+        """Write a lease's outcomes aside, durably; returns their digest."""
+        self.store.write(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"), data)
+        return digest_bytes(data)
+
+    def discard(self, ordinal: int, epoch: int) -> None:
+        """Remove what was staged under an epoch and never recorded."""
+        self.store.delete(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"))
+
+    def find_file(self, ordinal: int) -> str | None:
+        """Find the file that a lease has in place; the newest one where an earlier version left several."""
+        return max(self._list(PUBLISHED, ordinal), key=_epoch_of, default=None)
+
+    def is_staged(self, ordinal: int, epoch: int, digest: str) -> bool:
+        """Tell whether what was staged under an epoch has a digest."""
+        data = self.store.read(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"))
+        return data is not None and digest_bytes(data) == digest
+
+    def publish(self, ordinal: int, epoch: int, file: str) -> None:
+        """Put in place what was staged under an epoch and is recorded; nothing where that was done.
+
+        The store keeps a mark of the epoch until the file is replaced again, unless the file's name says it: from
+        these, a ledger that is older than the change is recognized.
+        """
+        own = name_lease(ordinal, epoch)
+        carries_epoch = file == f"{own}.parquet"
+        if epoch > 1:
+            for name in self._list(STAGED, ordinal):
+                if _epoch_of(name) < epoch:
+                    self.store.delete(self._key(STAGED, name))
+            if not carries_epoch and own not in self.store.list_names(self._key(MARKS)):
+                self.store.open_mark(self._key(MARKS, own)).close()
+        self.store.move(self._key(STAGED, f"{own}.parquet"), self._key(PUBLISHED, file))
+        if epoch == 1:  # nobody was here before
+            self.store.delete(self._key(MARKS, own))
+            return
+        for name in self._list(PUBLISHED, ordinal):
+            if name != file and _epoch_of(name) <= epoch:
+                self.store.delete(self._key(PUBLISHED, name))
+        for name in self._list(MARKS, ordinal):
+            if _epoch_of(name) < epoch or (carries_epoch and name == own):
+                self.store.delete(self._key(MARKS, name))
+
+    def read(self, ordinal: int, epoch: int, file: str, digest: str) -> bytes | None:
+        """Read the outcomes that the ledger has recorded for a lease.
+
+        Args:
+            ordinal: the lease.
+            epoch: under which they were recorded.
+            file: their name.
+            digest: of their bytes.
+
+        Returns:
+            None where the file is missing, damaged, or has been replaced since the ledger was asked.
+        """
+        staged = self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet")
+        for key in (self._key(PUBLISHED, file), staged, self._key(PUBLISHED, file)):  # moved between two looks
+            data = self.store.read(key)
+            if data is not None and digest_bytes(data) == digest:
+                return data
+        return None
+
+    def read_newest(self, ordinal: int) -> list[bytes]:
+        """Read every file that the store has of a lease, the newest first, whatever the ledger says."""
+        staged = [(_epoch_of(name), self._key(STAGED, name)) for name in self._list(STAGED, ordinal)]
+        placed = [(_epoch_of(name), self._key(PUBLISHED, name)) for name in self._list(PUBLISHED, ordinal)]
+        return [data for _, key in sorted(staged + placed, reverse=True) if (data := self.store.read(key)) is not None]
+
+    def list_staged(self) -> set[tuple[int, int]]:
+        """List what was staged and is not in place: ordinal and epoch."""
+        return self._parse(STAGED)
+
+    def list_published(self) -> set[tuple[int, int]]:
+        """List what is in place: ordinal and the epoch under which the lease was settled first."""
+        return self._parse(PUBLISHED)
+
+    def list_marks(self) -> set[tuple[int, int]]:
+        """List the marks of leases: ordinal and epoch."""
+        return self._parse(MARKS)
+
+    def read_mark(self, ordinal: int, epoch: int) -> int | None:
+        """Read how far a mark says that the journal was durable; None where this machine cannot know."""
+        return self.store.read_mark(self._key(MARKS, name_lease(ordinal, epoch)))
+
+    def erase(self, ordinal: int) -> None:
+        """Remove what an audit set aside of a lease, and what was staged for it."""
+        for folder in (DAMAGED, STAGED):
+            for name in self._list(folder, ordinal):
+                self.store.delete(self._key(folder, name))
+
+    def replace(self, file: str, data: bytes) -> None:
+        """Replace a file in place that no record names: of a lease that was opened again."""
+        self.store.write(self._key(STAGED, f"again-{file}"), data)
+        self.store.move(self._key(STAGED, f"again-{file}"), self._key(PUBLISHED, file))
+
+    def set_aside(self, file: str) -> str:
+        """Move a damaged file out of the way without losing it; returns where it is now."""
+        return self.store.set_aside(self._key(PUBLISHED, file))
+
+    def exists(self, file: str) -> bool:
+        """Tell whether a file is in place, whatever is in it."""
+        return self.store.read(self._key(PUBLISHED, file)) is not None
+
+    def _key(self, *parts: str) -> str:
+        return "/".join((self.run_folder, *parts))
+
+    def _list(self, folder: str, ordinal: int) -> list[str]:
+        names = self.store.list_names(self._key(folder), f"lease-{ordinal:05d}-")
+        return sorted(name for name in names if (found := parse_name(name)) is not None and found[0] == ordinal)
+
+    def _parse(self, folder: str) -> set[tuple[int, int]]:
+        names = self.store.list_names(self._key(folder))
+        return {found for name in names if (found := parse_name(name)) is not None}
+
+
+def _epoch_of(name: str) -> int:
+    found = parse_name(name)
+    assert found is not None  # noqa: S101 - of listed names
+    return found[1]

@@ -1,0 +1,249 @@
+"""Simulated runs whose ledger is backed up after every commit, and brought back from each of these backups.
+
+What lives on through a restore is the store and what the receiving side has accepted.
+"""
+
+import asyncio
+import copy
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from engine.ledger import leases, runs
+from engine.ledger.engines import _begin_sqlite
+from engine.ledger.journal import Outcome
+from engine.ledger.runs import OVER, Run
+from engine.ledger.schema import RunState
+from engine.run.frozen import FrozenRun
+from engine.run.marks import find_ahead
+from engine.run.open_lease import hold_open_intents
+from engine.run.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
+from engine.store.folder import Store
+from support.simulation import NAME, RECIPIENTS, START, FlakyLedger, Process, Simulation, Stage
+
+LONGEST_SECONDS = 3600.0
+IN_FLIGHT_SECONDS = 5.0  # after this, what a dead process had begun has happened or will never happen
+
+
+def _raw(engine: Engine) -> Any:
+    return engine.raw_connection().driver_connection
+
+
+def open_backup(data: bytes) -> Engine:
+    """Open a ledger in memory as a backup has it."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", _begin_sqlite)
+    _raw(engine).deserialize(data)
+    return engine
+
+
+class BackedUpLedger(FlakyLedger):
+    """A ledger of which there is a backup of every moment."""
+
+    def __init__(self, engine: Engine, dice: random.Random, loop: Any) -> None:
+        super().__init__(engine, dice, loop)
+        self.backups: list[bytes] = []
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with super().write() as tx:
+            yield tx
+        self.backups.append(_raw(self._engine).serialize())
+
+
+class _Everybody(frozenset[str]):
+    """All workers are gone."""
+
+    def __contains__(self, _worker: object) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run stands.
+
+    Attributes:
+        outcomes: row -> outcome; rows that are unsent are missing.
+        files: how often each row is in the Parquet files that anyone may read.
+    """
+
+    outcomes: Mapping[int, Outcome]
+    files: Mapping[int, int]
+
+    def of(self, *wanted: Outcome) -> set[int]:
+        return {row for row, outcome in self.outcomes.items() if outcome in wanted}
+
+
+@dataclass
+class RestoreStory:
+    """One run to wherever its seed lets it come, and all restores of it.
+
+    Attributes:
+        checked: how many restores were tried.
+        recognized: how many of them the ledger was found to be older.
+        held: recipients that were held in doubt, in all restores.
+    """
+
+    seed: int
+    stage: Stage
+    checked: int = 0
+    recognized: int = 0
+    held: int = 0
+    _dice: random.Random = field(init=False)
+    _sim: Simulation = field(init=False)
+    _skipped: set[int] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Live through the run, then restore every backup of it."""
+        self._dice = random.Random(self.seed)
+        self.stage.clean()
+        self._sim = Simulation(self.seed, self.stage)
+        ledger = BackedUpLedger(self.stage.engine, self._sim.dice, self._sim.loop)
+        ledger.backups.append(_raw(self.stage.engine).serialize())  # before the run was registered
+        self._sim.ledger = ledger
+        self._insert(self._sim)
+        frozen = self._freeze(self._sim)
+        with _looping(self._sim):
+            for _ in range(self._dice.randint(1, 3)):
+                seconds = self._dice.choice([self._dice.uniform(0.05, 1.0), LONGEST_SECONDS])
+                self._sim.loop.run_until_complete(self._work(self._sim, frozen, seconds))
+            if self._dice.random() < 0.7:
+                self._resolve(frozen)
+                if self._dice.random() < 0.5:
+                    self._sim.loop.run_until_complete(self._work(self._sim, frozen, LONGEST_SECONDS))
+        accepted = self._sim.receiver.accepted
+        assert max(accepted.values(), default=0) <= 1, f"seed {self.seed}: twice without any restore"
+        for number, backup in enumerate(ledger.backups):
+            self._restore(number, backup)
+
+    def _insert(self, sim: Simulation) -> None:
+        run = Run(
+            name=NAME,
+            state=RunState.PLANNED,
+            reason=None,
+            sandbox=False,
+            folder=f"runs/{NAME}",
+            manifest_digest="d",
+            rows_read=RECIPIENTS,
+            accepted=RECIPIENTS,
+            excluded={},
+            created_at=START,
+            started_at=None,
+            finished_at=None,
+        )
+        with sim.ledger.write() as tx:
+            runs.insert_run(tx, run, lease_rows=[lease.rows for lease in self.stage.leases])
+
+    def _freeze(self, sim: Simulation) -> FrozenRun:
+        with sim.ledger.read() as tx:
+            run = runs.find_run(tx, NAME)
+        assert run is not None
+        return FrozenRun(run, sim.stage.manifest, sim.stage.folder, sim.stage.store)
+
+    async def _work(self, sim: Simulation, frozen: FrozenRun, seconds: float) -> None:
+        """Send with one or two workers, until nothing is left or for so long; then they are killed."""
+        if self._freeze(sim).run.state in OVER:
+            return
+        processes = [Process(sim.loop) for _ in range(self._dice.randint(1, 2))]
+        tasks = [sim._start(frozen, process) for process in processes]
+        await asyncio.wait(tasks, timeout=seconds)
+        for process in processes:
+            process.dead = True
+        await asyncio.sleep(IN_FLIGHT_SECONDS)
+
+    def _resolve(self, frozen: FrozenRun) -> None:
+        """Settle what is in doubt by what the receiving side knows, and send some of the others again."""
+        gone = _Everybody()
+        doubt = list_doubt(self._sim.ledger, frozen, gone, self._sim.clock.now())
+        rows = sorted(doubt.recipients["row"])
+        arrived = [row for row in rows if self._sim.receiver.accepted[row]]
+        lost = [row for row in rows if not self._sim.receiver.accepted[row]]
+        again = [row for row in lost if self._dice.random() < 0.5]
+        skipped = sorted(set(lost) - set(again))
+        self._skipped |= set(skipped)
+        for verdict, chosen in ((Verdict.SENT, arrived), (Verdict.RESEND, again), (Verdict.SKIP, skipped)):
+            listed = pl.DataFrame(
+                {"row": chosen, "message_id": None, "address": None},
+                schema={"row": pl.UInt64, "message_id": pl.String, "address": pl.String},
+            )
+            if chosen:
+                settle_doubt(self._sim.ledger, frozen, verdict, chosen=listed, gone=gone, clock=self._sim.clock)
+
+    def _restore(self, number: int, backup: bytes) -> None:
+        """Bring a backup back, do what a person is told to do, send what is left, and check the accounts."""
+        told = f"seed {self.seed}, backup {number}"
+        with tempfile.TemporaryDirectory(dir=self.stage.store.root.parent) as folder:
+            stage = copy.copy(self.stage)
+            shutil.copytree(self.stage.store.root, Path(folder) / "store")
+            stage.store = Store(Path(folder) / "store")
+            stage.folder = stage.store.root / "runs" / NAME
+            stage.engine = open_backup(backup)
+            sim = Simulation(self.seed, stage)
+            sim.receiver.faults = 0.0
+            sim.receiver.accepted = copy.copy(self._sim.receiver.accepted)
+            self._insert(sim)  # as a launch does where the ledger does not know the run
+            frozen = self._freeze(sim)
+            with _looping(sim):
+                if find_ahead(sim.ledger, frozen.run, stage.store):
+                    self.recognized += 1
+                    self.held += hold_what_was_lost(sim.ledger, frozen, gone=_Everybody(), clock=sim.clock)
+                    assert not find_ahead(sim.ledger, frozen.run, stage.store), told
+                sim.loop.run_until_complete(self._work(sim, frozen, LONGEST_SECONDS))
+            self._check(sim, told)
+            stage.engine.dispose()
+        self.checked += 1
+
+    def _check(self, sim: Simulation, told: str) -> None:
+        ended, accepted = read_end(sim), sim.receiver.accepted
+        received = {row for row, count in accepted.items() if count}
+        assert max(accepted.values(), default=0) <= 1, f"{told}: somebody got it twice"
+        assert ended.of(Outcome.SENT) <= received, f"{told}: sent and never arrived"
+        known = ended.of(Outcome.SENT, Outcome.IN_DOUBT)
+        assert received <= known, f"{told}: arrived, and not accounted for"
+        assert max(ended.files.values(), default=0) <= 1, f"{told}: readers count somebody twice"
+        with sim.ledger.read() as tx:
+            run = runs.find_run(tx, NAME)
+        assert run is not None
+        if run.state is RunState.FINISHED:
+            assert len(ended.outcomes) == len(ended.files) == RECIPIENTS, f"{told}: somebody is lost"
+
+
+def read_end(sim: Simulation) -> Ended:
+    """Read a run's outcomes from its files and from the journals of open leases."""
+    folder, outcomes = sim.stage.folder / "outcomes", dict[int, Outcome]()
+    with sim.ledger.read() as tx:
+        for state in leases.list_leases(tx, NAME):
+            if state.settlement is None:
+                history = leases.replay_lease(tx, NAME, state.ordinal)
+                results = {**history.results, **hold_open_intents(history, 0.0)}
+                outcomes |= {row: result.outcome for row, result in results.items()}
+                continue
+            frame = pl.read_parquet(folder / state.settlement.outcomes_file)
+            outcomes |= {row: Outcome(name) for row, name in frame.select("row", "outcome").iter_rows()}
+    paths = sorted(folder.glob("*.parquet"))
+    read = pl.concat([pl.DataFrame(schema={"row": pl.UInt64}), *(pl.read_parquet(p, columns=["row"]) for p in paths)])
+    return Ended(outcomes, dict(read.group_by("row").len().iter_rows()))
+
+
+@contextmanager
+def _looping(sim: Simulation) -> Iterator[None]:
+    asyncio.set_event_loop(sim.loop)
+    try:
+        yield
+    finally:
+        while left := asyncio.all_tasks(sim.loop):  # of processes that are dead
+            for task in left:
+                task.cancel()
+            sim.loop.run_until_complete(asyncio.sleep(0))
+        asyncio.set_event_loop(None)
+        sim.loop.close()
