@@ -1,6 +1,7 @@
 """The operating system's limits of this process: memory and open files."""
 
 import errno
+import re
 import resource
 
 from engine.errors import PausedError
@@ -8,6 +9,7 @@ from engine.errors import PausedError
 FILES_FOR_OTHERS = 64  # descriptors for ledger, store, logs, audience
 FILES_WANTED = 4096  # enough for every connection that a process opens
 FEWEST_FILES = FILES_FOR_OTHERS + 32
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def raise_file_limit() -> int:
@@ -33,20 +35,31 @@ def describe_limit(error: BaseException) -> PausedError | None:
     """Make mailrun's own error of one that means that a limit was reached; None for any other."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, MemoryError) or "can't start new thread" in str(seen) or _is(seen, errno.ENOMEM):
+        number = find_os_error(seen)
+        if isinstance(seen, MemoryError) or "can't start new thread" in str(seen) or number == errno.ENOMEM:
             return PausedError(
                 "the process has reached its memory limit",
                 where="ulimit -v, or the memory limit of the container",
                 remedy="raise the limit, then run the same command again to resume",
             )
-        if _is(seen, errno.EMFILE) or _is(seen, errno.ENFILE):
+        if number in (errno.EMFILE, errno.ENFILE):
             return _too_few_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            return PausedError(f"a disk is full: {seen}", remedy="free some space, then run the same command again")
         seen = seen.__cause__ or seen.__context__
     return None
 
 
-def _is(error: BaseException, number: int) -> bool:
-    return isinstance(error, OSError) and error.errno == number
+def find_os_error(error: BaseException) -> int | None:
+    """Find the operating system's number of an error; libraries written in Rust, such as Polars, have it in the text.
+
+    >>> find_os_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
+    28
+    """
+    if isinstance(error, OSError):
+        return error.errno
+    found = _RUST_ERROR.search(str(error))
+    return int(found[1]) if found else None
 
 
 def _too_few_files(limit: int) -> PausedError:

@@ -93,7 +93,8 @@ def main() -> NoReturn:
     except click.UsageError as error:
         _report(CommandLineError(error), ExitCode.USAGE)
     except MailrunError as error:
-        _report(error, error.exit_code)
+        told = error if isinstance(error, PausedError) else describe_limit(error) or error
+        _report(told, told.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         stopped = PausedError(str(error) or "stopped", remedy="run the command again")
         _report(stopped, stopped.exit_code)

@@ -155,7 +155,7 @@ def run_worker(order: Order, telling: Connection) -> None:
             )
             asyncio.run(work(request))
     except Exception as raised:
-        error = raised if isinstance(raised, MailrunError) else describe_limit(raised)
+        error = describe_limit(raised) or (raised if isinstance(raised, MailrunError) else None)
         if error is None:
             raise
         note = f"a worker process ended: {error}"

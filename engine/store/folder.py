@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
+from engine.process_limits import find_os_error
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -418,6 +419,15 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise _translate(error, path) from error
+    except MailrunError:
+        raise
+    except Exception as error:
+        if (number := find_os_error(error)) not in _OF_THE_DISK:
+            raise
+        raise _translate(OSError(number, str(error)), path) from error
+
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def _translate(error: OSError, path: Path) -> MailrunError:

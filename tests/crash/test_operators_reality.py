@@ -5,11 +5,11 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.disks import fill_disk, small_disk
 from support.invariants import check_invariants, count_received
 from support.postgres import run_cluster
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
@@ -26,17 +26,6 @@ def strace(inject: str, path: str = "") -> list[str]:
     return ["strace", "-f", "-qqq", "-o", "/dev/null", *at, "-e", f"trace={calls}", "-e", f"inject={inject}"]
 
 
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A disk that fills up."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)  # noqa: S607 - the system's
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S607 - the system's
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes(tmp_path: Path):
     with small_disk(tmp_path / "disk", 12) as disk, open_world(tmp_path, max_send_rate=500.0) as world:
@@ -44,13 +33,7 @@ def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes
         world.write_people(1500)
         process = world.start_launch()
         world.wait_for_accepted(200, process)
-        ballast = disk / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            try:
-                while file.write(b"x" * 4096):
-                    pass
-            except OSError:
-                pass
+        ballast = fill_disk(disk)
         stopped = finish(process)
         assert stopped.code == 75
         assert "the disk with the" in stopped.stderr
