@@ -22,7 +22,7 @@ def run_sandbox(*options: str) -> Iterator[tuple[dict[str, str], subprocess.Pope
         command = [sys.executable, "-m", "engine", "sandbox", "--port", "0", "--json", "--workspace", folder, *options]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
-            told = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+            told = json.loads(process.stdout.readline())
             try:
                 yield os.environ | told["environment"], process, Path(told["record"])
             finally:

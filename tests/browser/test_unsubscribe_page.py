@@ -24,7 +24,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, st
         world.settings["MAILRUN_UNSUBSCRIBE_PAGE_PREFERENCES_URL"] = "https://acme.example/preferences"
         server = world.start("unsubscribe-server", "--port", "0", "--json")
         assert server.stdout is not None
-        url = json.loads("".join(server.stdout.readline() for _ in range(3)))["url"]
+        url = json.loads(server.stdout.readline())["url"]
         yield world, url
 
 
