@@ -383,3 +383,21 @@ async def test_at_the_end_of_the_quota_the_run_pauses_or_the_message_waits_as_th
     kept = await waiting.dispatch_all(transport, [8], wait_for_quota=True)
     assert (kept[8].outcome, waiting.stop.requested) == (Outcome.SENT, False)
     assert sum(waiting.stop.waits) >= 10
+
+
+async def test_dispatch_withdraws_intents_where_the_store_fails_before_the_call(ledger: Ledger, clock: VirtualClock):
+    """They are in the journal already, and nothing was handed over: unsent, and not in doubt."""
+
+    def fail(_lease: Lease, _sequence: int) -> None:
+        raise PausedError("the disk with the store is full", remedy="free some space")
+
+    recorder, transport = Recorder(ledger, durable=fail), ScriptedTransport(SENT)
+    lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="me", live={"me"}))
+    assert lease is not None
+    desk = Desk(ledger, recorder, clock, ClockedStop(clock), lease)
+    with pytest.raises(PausedError):
+        await desk.dispatch(transport)
+    await recorder.close()
+    assert transport.sent == []
+    assert desk.journal().open_intents == frozenset()
+    assert desk.journal().results == {}
