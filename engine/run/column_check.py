@@ -12,7 +12,10 @@ from engine.campaign.templates import LOCALE, Content, place_of
 from engine.campaign.time_zones import find_zone
 
 MOST_VALUES = 20  # different values of a column that are told one by one
+_MOST_KEPT = 1000  # different values that are counted one by one
+_MORE = "many others"
 _LONGEST = 60
+_FILES = "recipients-*.parquet"
 # How exports and programs write that there is nothing: nobody's data means these.
 NULL_TEXTS = frozenset(
     {
@@ -34,12 +37,11 @@ def check_columns(content: Content, folder: Path, columns: tuple[str, ...]) -> F
         folder: with plan/.
         columns: of the audience, as the plan carries them.
     """
-    rows = pl.scan_parquet(folder / "plan" / "recipients-*.parquet")
-    findings = Findings()
+    plan, findings = folder / "plan", Findings()
     for found, row, count in (
-        *_find_zones(content, rows, columns),
-        *_find_locales(content, rows, columns),
-        *_find_null_texts(content, rows, columns),
+        *_find_zones(content, plan, columns),
+        *_find_locales(content, plan, columns),
+        *_find_null_texts(content, pl.scan_parquet(plan / _FILES), columns),
     ):
         findings.add(found, row, times=count)
     return findings
@@ -48,43 +50,51 @@ def check_columns(content: Content, folder: Path, columns: tuple[str, ...]) -> F
 _Found = tuple[Finding, int, int]  # what, the first row, how many recipients
 
 
-def _find_zones(content: Content, rows: pl.LazyFrame, columns: tuple[str, ...]) -> Iterator[_Found]:
+def _find_zones(content: Content, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
     column = content.campaign.spec.window.column
     if column not in columns:
         return
     where = f"{content.campaign.folder / 'campaign.toml'}, [window] timezone"
     remedy = 'write IANA names, such as "Europe/Berlin"; these recipients fail'
-    for value, row, count in _list_wrong(rows, column, lambda value: find_zone(value) is None):
+    for value, row, count in _list_wrong(plan, column, lambda value: find_zone(value) is None):
         what = f"{column} is empty, and every recipient needs a time zone"
         if value is not None:
             what = f"{column} has {_quote(value)}, which is not a time zone"
         yield Finding(Severity.ERROR, "unknown_time_zone", what, remedy, where), row, count
 
 
-def _find_locales(content: Content, rows: pl.LazyFrame, columns: tuple[str, ...]) -> Iterator[_Found]:
+def _find_locales(content: Content, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
     column = content.campaign.spec.content.locale
     if column not in columns:
         return
     where = f"{content.campaign.folder / 'campaign.toml'}, [content] locale"
     remedy = f"write them as vi or vi-VN; these recipients get {content.campaign.spec.content.default_locale}"
-    for value, row, count in _list_wrong(rows, column, lambda value: value is not None and not read_locales(value)):
+    for value, row, count in _list_wrong(plan, column, lambda value: value is not None and not read_locales(value)):
         what = f"{column} has {_quote(value or '')}, which is not a known locale"
         yield Finding(Severity.WARNING, "unknown_locale", what, remedy, where), row, count
 
 
-def _list_wrong(
-    rows: pl.LazyFrame, column: str, is_wrong: Callable[[str | None], bool]
-) -> list[tuple[str | None, int, int]]:
-    """List the values of a column that are wrong, the most frequent first: value, first row, recipients."""
+def _list_wrong(plan: Path, column: str, is_wrong: Callable[[str | None], bool]) -> list[tuple[str | None, int, int]]:
+    """List the values of a column that are wrong, the most frequent first: value, first row, recipients.
+
+    File by file, and up to a number of values, so that memory stays flat where everybody has another.
+    """
     text = pl.col(stored_name(column)).cast(pl.String, strict=False).str.strip_chars()
     value = pl.when(text != "").then(text).alias("value")
-    found = rows.select(value, "row").group_by("value").agg(pl.col("row").min(), pl.len()).collect(engine="streaming")
-    wrong = [one for one in found.sort("len", "row", descending=[True, False]).iter_rows() if is_wrong(one[0])]
-    told, rest = wrong[:MOST_VALUES], wrong[MOST_VALUES:]
+    wrong: dict[str | None, tuple[int, int]] = {}
+    for file in sorted(plan.glob(_FILES)):
+        rows = pl.scan_parquet(file, glob=False).select(value, "row")
+        for found, row, count in rows.group_by("value").agg(pl.col("row").min(), pl.len()).collect().iter_rows():
+            if is_wrong(found):
+                name = found if found in wrong or len(wrong) < _MOST_KEPT else _MORE
+                first, before = wrong.get(name, (row, 0))
+                wrong[name] = min(first, row), before + count
+    ordered = sorted(wrong.items(), key=lambda one: (one[0] == _MORE, -one[1][1], one[1][0]))
+    told, rest = ordered[:MOST_VALUES], ordered[MOST_VALUES:]
     if rest:
-        values = f"{len(rest)} more values, such as {rest[0][0]}"
-        told.append((values, min(row for _, row, _ in rest), sum(count for *_, count in rest)))
-    return told
+        more = f"{len(rest)} more values, such as {rest[0][0]}"
+        told.append((more, (min(row for _, (row, _) in rest), sum(count for _, (_, count) in rest))))
+    return [(name, row, count) for name, (row, count) in told]
 
 
 def _find_null_texts(content: Content, rows: pl.LazyFrame, columns: tuple[str, ...]) -> Iterator[_Found]:

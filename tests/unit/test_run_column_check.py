@@ -100,6 +100,11 @@ def test_time_zones_are_told_up_to_a_bound(tmp_path: Path) -> None:
     assert "480 from row 21" in next(one for one in found if "480 more values" in one)
 
 
+def test_time_zones_are_kept_up_to_a_bound(tmp_path: Path) -> None:
+    found = check(tmp_path, {"tz": [f"zone {number}" for number in range(3000)]}, toml=ZONED)
+    assert sum(int(one.rpartition(": ")[2].partition(" ")[0]) for one in found) == 3000
+
+
 def test_locales_that_are_none_are_warnings(tmp_path: Path) -> None:
     locales = ["fr_FR.UTF-8", "english", "english", None, "fr,en;q=0.5", "US"]
     found = check(tmp_path, {"lang": locales}, content='locale = "lang"')
