@@ -16,7 +16,8 @@ from engine.errors import DataError, PausedError
 from engine.feedback.envelopes import Passed, Quarantined, open_body, split_documents
 from engine.feedback.files import read_file
 from engine.feedback.matching import make_frame
-from engine.feedback.unsubscribes import is_one_click
+from engine.feedback.unsubscribe_pages import ONE_CLICK
+from engine.feedback.unsubscribes import has_field
 from engine.ledger import feedback
 
 RUNS = (RUN, "news/2026-11-25")
@@ -205,6 +206,10 @@ def case_of(text: str) -> st.SearchStrategy[str]:
     return flags.map(
         lambda ups: "".join(letter.upper() if up else letter.lower() for letter, up in zip(text, ups, strict=True))
     )
+
+
+def is_one_click(content_type: str, body: bytes) -> bool:
+    return has_field(content_type, body, *ONE_CLICK)
 
 
 SPACES = st.sampled_from(["", "\r\n", "\n", " "])
