@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from engine.audience.list_entries import HASH, read_entries
-from engine.audience.list_reasons import REASON_NAMES, TIME_NAMES, plain_name
 from engine.audience.tables import Table, read_batches
 from engine.errors import DataError
+from engine.ledger.reasons import REASON_NAMES, TIME_NAMES, plain_name
 
 SAMPLE_ROWS = 10_000
 _EXACT = frozenset({"email", "emailaddress"})

@@ -7,9 +7,9 @@ import polars as pl
 
 from engine.audience.list_columns import ListColumns
 from engine.audience.list_entries import IS_BLANK, read_entries
-from engine.audience.list_reasons import TIME_NAMES, classify_reasons, plain_name
 from engine.audience.list_tables import ListTable
 from engine.audience.tables import Rows
+from engine.ledger.reasons import TIME_NAMES, classify_reason, plain_name
 
 _DEFUSED = r"^'([=+\-@])"  # as our own exports write what a spreadsheet would take for a formula
 _NOTHING = pl.lit(None, dtype=pl.String)
@@ -89,3 +89,14 @@ def _tell(cells: pl.DataFrame, columns: ListColumns) -> Iterator[pl.Series]:
     yield pl.select(pl.coalesce(pl.lit(reason), pl.lit(known))).to_series().alias("reason")
     yield named.alias("named")
     yield known.alias("known")
+
+
+def classify_reasons(texts: pl.Series) -> pl.Series:
+    """Classify a column of texts; null where one names no reason."""
+    distinct = texts.drop_nulls().unique().to_list()
+    found = {text: str(reason) for text in distinct if (reason := classify_reason(text))}
+    return texts.replace_strict(found, default=None, return_dtype=pl.String) if found else _nothing(texts)
+
+
+def _nothing(texts: pl.Series) -> pl.Series:
+    return pl.Series(texts.name, [None], dtype=pl.String).new_from_index(0, texts.len())

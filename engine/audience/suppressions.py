@@ -15,6 +15,7 @@ from engine.audience.sources import find_sources
 from engine.audience.spec import SuppressionSpec
 from engine.audience.tables import Batch, read_batches
 from engine.errors import DataError
+from engine.ledger.reasons import classify_reason
 from engine.ledger.suppressions import DOMAIN_MARK, OF_ALL_MAIL, CampaignKind, Suppression, list_keys
 
 _LEDGER = "the ledger"
@@ -123,7 +124,7 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
         columns = {
             "key": [item.key for item in block],
             "topic": [item.topic for item in block],
-            "known": [str(item.reason) for item in block],
+            "known": [classify_reason(item.reason) for item in block],
             "reason": [f"{item.reason}, {item.source}" for item in block],
         }
         entries = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
@@ -138,7 +139,7 @@ def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
         rows = read_list_rows(batch.load(), opened)
         if rows.malformed is not None:
             line, what = rows.malformed
-            remedy = "repair it: a suppression that cannot be read may not be passed over"
+            remedy = "fix the line: an entry that cannot be read must not be skipped"
             raise DataError(what, where=f"{name}, line {line}", remedy=remedy)
         return aside.divide(rows.entries, name), rows
 

@@ -14,13 +14,13 @@ import polars as pl
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.audience import suppression_lists
-from engine.audience.list_reasons import read_reason
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.errors import ExitCode, UsageError
 from engine.feedback.suppression_sync import Sync, Synced, Upload
 from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.reasons import read_reason
 from engine.ledger.suppressions import (
     DOMAIN_MARK,
     Reason,
@@ -275,9 +275,9 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
             }
         )
     else:
-        print_lines(*(f"PASSED OVER: {one.where}: {one.what}" for one in strange[:MOST_STRANGE]))
+        print_lines(*(f"SKIPPED: {one.where}: {one.what}" for one in strange[:MOST_STRANGE]))
         if len(strange) > MOST_STRANGE:
-            print_lines(f"PASSED OVER: {len(strange) - MOST_STRANGE:,} more")
+            print_lines(f"SKIPPED: {len(strange) - MOST_STRANGE:,} more")
         print_lines(*(f"note: {note}" for note in notes))
         already = entries - added - forgotten
         print_lines(f"{added:,} added, {already:,} on the list before", *_tell_forgotten(forgotten))

@@ -10,24 +10,34 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_unless_there
+from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.schema import soft_bounce_table, suppression_table
+
+__all__ = [
+    "DOMAIN_MARK",
+    "KEYS_AT_ONCE",
+    "OF_ALL_MAIL",
+    "CampaignKind",
+    "Reason",
+    "Scope",
+    "Suppression",
+    "add_many_suppressions",
+    "add_suppressions",
+    "count_suppressions",
+    "find_suppressions",
+    "iterate_suppressions",
+    "learn_suppressions",
+    "limit_topic",
+    "list_keys",
+    "remove_some_suppressions",
+    "remove_suppressions",
+]
 
 CampaignKind = Literal["marketing", "transactional"]
 
 _ROWS_AT_ONCE = 50_000
 KEYS_AT_ONCE = 500  # addresses that are asked for at once
 _PARAMETERS = 2000  # of one statement: an address is asked for with its domain, and those around
-
-
-class Reason(StrEnum):
-    """Why an address is suppressed, the weightiest first: of two that events gave, the weightier stays."""
-
-    COMPLAINT = "complaint"
-    BOUNCE = "bounce"  # permanent
-    SOFT_BOUNCES = "soft_bounces"  # several transient ones in some days
-    PROVIDER = "provider"  # SES itself suppresses it: its account, tenant or global list, or its validation
-    UNSUBSCRIBE = "unsubscribe"
-    MANUAL = "manual"  # a person's word
 
 
 class Scope(StrEnum):
@@ -68,7 +78,7 @@ class Suppression:
     @property
     def scope(self) -> Scope:
         """Which mail it keeps back."""
-        return Scope.TOPIC if self.topic and self.reason not in OF_ALL_MAIL else Scope.ALL
+        return Scope.TOPIC if self.topic and classify_reason(self.reason) not in OF_ALL_MAIL else Scope.ALL
 
     @property
     def is_of_a_domain(self) -> bool:
@@ -91,7 +101,7 @@ class Suppression:
 
 def limit_topic(topic: str, reason: str) -> str:
     """Return the topic of an entry with a reason: empty, for all mail, where no topic limits the reason."""
-    return "" if reason in OF_ALL_MAIL else topic
+    return "" if classify_reason(reason) in OF_ALL_MAIL else topic
 
 
 def list_keys(key: str) -> Iterator[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.audience.list_reasons import classify_reason
 from engine.audience.suppression_lists import ImportOptions, read_suppression_list
 from engine.errors import DataError
-from engine.ledger.suppressions import Reason, Scope, Suppression
+from engine.ledger.reasons import Reason, classify_reason
+from engine.ledger.suppressions import Scope, Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

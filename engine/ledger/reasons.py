@@ -10,10 +10,20 @@ unsubscribes), Brevo (blocked contacts) and SES (ListSuppressedDestinations); RF
 
 import re
 import unicodedata
+from enum import StrEnum
+from functools import lru_cache
 
-import polars as pl
 
-from engine.ledger.suppressions import Reason
+class Reason(StrEnum):
+    """Why an address is suppressed, the weightiest first: of two that events gave, the weightier stays."""
+
+    COMPLAINT = "complaint"
+    BOUNCE = "bounce"  # permanent
+    SOFT_BOUNCES = "soft_bounces"  # several transient ones in some days
+    PROVIDER = "provider"  # SES itself suppresses it: its account, tenant or global list, or its validation
+    UNSUBSCRIBE = "unsubscribe"
+    MANUAL = "manual"  # a person's word
+
 
 # Columns that may tell the reason, as `plain_name` has their names; the first that tells one wins.
 REASON_NAMES = (
@@ -67,6 +77,7 @@ def plain_name(text: str) -> str:
     return "".join(character for character in unicodedata.normalize("NFKC", text).casefold() if character.isalnum())
 
 
+@lru_cache(maxsize=4096)
 def classify_reason(text: str) -> Reason | None:
     """Return the reason that a cell names, in the words of any system, or None where it names none.
 
@@ -86,17 +97,6 @@ def _classify_reply(text: str) -> Reason | None:
         return Reason.SOFT_BOUNCES
     is_of_the_address = not _NOT_OF_THE_ADDRESS.fullmatch(f"{found['subject']}.{found['detail']}")
     return Reason.BOUNCE if is_of_the_address and found["code"] != "552" else Reason.SOFT_BOUNCES
-
-
-def classify_reasons(texts: pl.Series) -> pl.Series:
-    """Classify a column of texts; null where one names no reason."""
-    distinct = texts.drop_nulls().unique().to_list()
-    found = {text: str(reason) for text in distinct if (reason := classify_reason(text))}
-    return texts.replace_strict(found, default=None, return_dtype=pl.String) if found else _nothing(texts)
-
-
-def _nothing(texts: pl.Series) -> pl.Series:
-    return pl.Series(texts.name, [None], dtype=pl.String).new_from_index(0, texts.len())
 
 
 def read_reason(text: str) -> str:
