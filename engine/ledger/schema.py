@@ -93,8 +93,8 @@ worker_table = Table(
     Column("id", String(32), primary_key=True),
     Column("run", String(129), ForeignKey("run.name"), nullable=False, index=True),
     Column("account", Text, nullable=False),  # the endpoint whose rate is shared; empty while it has nothing to send
-    Column("host", Text, nullable=False),
-    Column("process", Text, nullable=False),  # pid and start: tells on this host whether the worker still lives
+    Column("host", Text, nullable=False),  # for people, as the next one: many machines may have one name
+    Column("process", Text, nullable=False),
     Column("heartbeat_at", Timestamp, nullable=False),  # for people; no clock of another machine decides anything
     Column("beats", Integer, nullable=False, server_default="0"),  # grows: who watches it sees that the worker lives
     Column("vitals", Text),  # JSON: what the worker tells of itself, for `status`

@@ -2,24 +2,23 @@
 
 Whether a worker lives is told without comparing clocks of different machines, or two readings of a clock that may
 jump: its row carries a counter that grows with every heartbeat, and whoever wants to know watches the counter by
-its own monotonic clock. A worker that was never seen before lives until it has been silent for long enough.
+its own monotonic clock. A worker that was never seen before lives until it has been silent for long enough. One whose
+process on this machine is gone is known at once by its lock (presence.py). A worker is its random id, and nothing else.
 """
 
 import asyncio
 import os
 import socket
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
 from engine.clock import Clock
 from engine.ledger.database import Ledger, insert_unless_there
+from engine.ledger.presence import is_gone, remove_presence
 from engine.ledger.schema import RunState, run_table, worker_table
 
 HEARTBEAT_SECONDS = 1.0
@@ -66,8 +65,8 @@ class Liveness:
             monotonic: this process's own clock, in seconds.
             account: only those that send for this account.
         """
-        table, host = worker_table.c, describe_host()
-        rows = tx.execute(select(table.id, table.account, table.host, table.process, table.beats)).all()
+        table = worker_table.c
+        rows = tx.execute(select(table.id, table.account, table.beats)).all()
         unheard = max(0.0, monotonic - self._looked_at - LONGEST_LOOK_SECONDS)
         self._looked_at = monotonic
         known = {row.id: (was[0], was[1] + unheard) if (was := self.seen.get(row.id)) else None for row in rows}
@@ -79,8 +78,8 @@ class Liveness:
             row.id
             for row in rows
             if monotonic - self.seen[row.id][1] < SILENCE_SECONDS
-            and (row.host != host or _is_running(row.process))
             and account in (None, row.account)
+            and not is_gone(row.id)
         }
 
 
@@ -108,7 +107,7 @@ def find_gone(ledger: Ledger, suspects: Collection[str], clock: Clock) -> frozen
 
 
 def register_worker(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> None:
-    """Add a worker; first remove those of this host whose process is gone, so that their leases are free at once."""
+    """Add a worker; first remove those of this machine whose process is gone."""
     _sweep(tx, now)
     _insert(tx, worker, run=run, account=account, now=now)
 
@@ -119,8 +118,8 @@ def _insert(tx: Connection, worker: str, *, run: str, account: str, now: datetim
             id=worker,
             run=run,
             account=account,
-            host=describe_host(),
-            process=describe_process(os.getpid()),
+            host=socket.gethostname(),
+            process=str(os.getpid()),
             heartbeat_at=now,
         )
     )
@@ -184,47 +183,18 @@ def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:
 def list_all_live_workers(tx: Connection, now: datetime) -> dict[str, set[str]]:
     """Read the workers of all runs that seem to live, for people to look at: run -> ids."""
     fresh = select(worker_table).where(worker_table.c.heartbeat_at > now - ALIVE)
-    host = describe_host()
     found: dict[str, set[str]] = {}
     for row in tx.execute(fresh):
-        if row.host != host or _is_running(row.process):
+        if not is_gone(row.id):
             found.setdefault(row.run, set()).add(row.id)
     return found
 
 
 def _sweep(tx: Connection, now: datetime) -> None:
     table = worker_table.c
-    here = select(table.id, table.process).where(table.host == describe_host())
-    dead = [row.id for row in tx.execute(here) if not _is_running(row.process)]
+    dead = [worker for worker in tx.execute(select(table.id)).scalars() if is_gone(worker)]
     if dead:
         tx.execute(delete(worker_table).where(table.id.in_(dead)))
+    for worker in dead:
+        remove_presence(worker)
     tx.execute(delete(worker_table).where(table.heartbeat_at < now - _LONG_GONE))
-
-
-def describe_host() -> str:
-    """Name the machine together with its space of process numbers: containers may share a host's name."""
-    with suppress(OSError):
-        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - no path but a number
-    return socket.gethostname()
-
-
-def describe_process(pid: int) -> str:
-    """Name a process so that its pid's next owner is not taken for it: `PID/START`.
-
-    START is the kernel's start time in ticks since boot, with the boot's id; empty where there is no /proc, and
-    such a worker is judged by its heartbeat alone.
-    """
-    with suppress(OSError):
-        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{pid}/{ticks}@{_read_boot()}"
-    return f"{pid}/"
-
-
-@cache
-def _read_boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _is_running(process: str) -> bool:
-    pid, _, start = process.partition("/")
-    return not start or describe_process(int(pid)) == process

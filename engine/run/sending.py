@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -63,6 +63,7 @@ class Sending:
         read_warmup: reads what the warm-up allows today; None where the campaign has none.
         count: told every final result.
         processes: further processes that send for the run.
+        worker_id: the worker's random identity.
     """
 
     ledger: Ledger
@@ -76,6 +77,7 @@ class Sending:
     clock: Clock
     count: Callable[[Result], None]
     processes: WorkerProcesses
+    worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> None:
@@ -84,7 +86,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
     Raises:
         MailrunError: ledger or store failed; what was in flight is in doubt or unsent, as the ledger says.
     """
-    worker_id = uuid.uuid4().hex
+    worker_id = sending.worker_id
     stop, clock = sending.stop, sending.clock
     marks, liveness = Marks(frozen.store, frozen.run.folder), Liveness()
     recorder = Recorder(

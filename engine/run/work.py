@@ -22,6 +22,7 @@ from engine.errors import PausedError, UnreachableError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
+from engine.ledger.presence import show_presence
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.run import preflight
@@ -183,7 +184,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
             count=request.count,
             processes=processes,
         )
-        with step("sending", is_shown=False):
+        with step("sending", is_shown=False), show_presence(sending.worker_id):
             await send_run(frozen, campaign.spec, sending)
     if not stop.requested:  # of events that came meanwhile, for leases that were still open
         run = [frozen.run.name]

@@ -1,6 +1,9 @@
 """What every ledger promises, whatever database holds it: each law is tried on SQLite and on PostgreSQL."""
 
-import os
+import socket
+import subprocess
+import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -19,7 +22,7 @@ from support.clock import START, VirtualClock
 from support.postgres import Cluster
 
 from engine.errors import ConfigurationError
-from engine.ledger import leases, migrate, runs, workers
+from engine.ledger import leases, migrate, presence, runs, workers
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Outcome
 from engine.ledger.leases import Lease, Settlement
@@ -555,9 +558,9 @@ def test_who_is_gone_is_told_by_beats_that_are_watched_whatever_the_wall_clocks_
         long_ago, ahead = START - timedelta(days=1), START + timedelta(days=1)
         add_worker(tx, "its clock is behind", long_ago)
         add_worker(tx, "dead, its clock is ahead", ahead)
-        add_worker(tx, "dead here", ahead, host=workers.describe_host(), process="1/0@another boot")
+        add_worker(tx, "dead, its machine has our name", ahead, host=socket.gethostname())
     beating = Beating(ledger, "its clock is behind")
-    known = {"its clock is behind", "dead, its clock is ahead", "dead here", "swept"}
+    known = {"its clock is behind", "dead, its clock is ahead", "dead, its machine has our name", "swept"}
     assert workers.find_gone(ledger, known, beating) == known - {"its clock is behind"}
     assert beating.monotonic() < 1000.0 + 2 * workers.SILENCE_SECONDS
     clock = Beating(ledger, "its clock is behind")
@@ -579,33 +582,49 @@ def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):
     assert beat(tx, "unknown").workers_on_account == 1
 
 
-@pytest.mark.parametrize(
-    ("here", "process", "lives"),
-    [
-        (True, workers.describe_process(os.getpid()), True),
-        (True, workers.describe_process(os.getpid()).replace("@", "1@"), False),
-        (True, f"{2**22 + 1}/5@boot", False),
-        (True, f"{os.getpid()}/", True),
-        (False, f"{2**22 + 1}/5@boot", True),
-    ],
-    ids=["it lives", "its pid has a new owner", "beyond every pid", "without /proc", "on another host"],
-)
-def test_a_worker_whose_process_is_gone_is_dead_at_once_on_this_host(
-    tx: Connection, *, here: bool, process: str, lives: bool
-):
+@pytest.fixture
+def worker_id() -> Iterator[str]:
+    worker = uuid.uuid4().hex
+    yield worker
+    presence.remove_presence(worker)
+
+
+def test_a_worker_whose_process_has_died_is_gone_at_once_on_its_machine(tx: Connection, worker_id: str):
+    code = (
+        "import sys; from engine.ledger.presence import show_presence\n"
+        f"with show_presence({worker_id!r}): print(flush=True); sys.stdin.read()"
+    )
     workers.register_worker(tx, "first", run=NAME, account="ses", now=START)
-    host = tx.execute(select(worker_table.c.host)).scalar_one() if here else "elsewhere"
-    add_worker(tx, "it", host=host, process=process)
-    assert workers.list_live_workers(tx, NAME, START) == ({"first", "it"} if lives else {"first"})
+    add_worker(tx, worker_id)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert workers.list_live_workers(tx, NAME, START) == {"first", worker_id}
+        process.kill()
+        process.wait()
+    assert workers.list_live_workers(tx, NAME, START) == {"first"}
+    assert workers.Liveness().list_live(tx, 0.0) == {"first"}
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
-    assert count_rows(tx, worker_table) == (3 if lives else 2)
+    assert count_rows(tx, worker_table) == 2
+    assert not presence.is_gone(worker_id)  # what it left is swept: nothing is known of it
 
 
-def test_a_process_is_named_by_its_pid_and_its_start():
-    pid, _, start = workers.describe_process(os.getpid()).partition("/")
-    assert int(pid) == os.getpid()
-    assert start == "" or start.partition("@")[0].isdecimal()
-    assert workers.describe_process(2**22 + 1) == f"{2**22 + 1}/"
+def test_no_worker_is_taken_for_dead_by_the_name_of_its_machine_or_process(tx: Connection, worker_id: str):
+    add_worker(tx, worker_id, host=socket.gethostname(), process=f"{2**22 + 1}/5@another boot")
+    workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
+    assert workers.list_live_workers(tx, NAME, START) == {"me", worker_id}
+    assert workers.Liveness().list_live(tx, 0.0) == {"me", worker_id}
+
+
+def test_presence_ends_with_its_worker_and_stays_after_an_error(worker_id: str):
+    with presence.show_presence(worker_id):
+        assert not presence.is_gone(worker_id)
+    assert not presence.is_gone(worker_id)
+    with pytest.raises(KeyError), presence.show_presence(worker_id):
+        raise KeyError("a bug")
+    assert presence.is_gone(worker_id)
+    assert not presence.is_gone("../etc/passwd")
 
 
 def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Connection):

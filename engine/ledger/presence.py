@@ -1,0 +1,77 @@
+"""Whether a worker's process on this machine is gone: a lock in memory, which the kernel gives up when it dies.
+
+No name tells: machines may have equal host names, process numbers and boot ids, and cloned disks equal files. A file in
+memory belongs to one running system alone, and is named by the worker's random id: who finds it, and may lock it, knows
+that its worker is dead. Of any other worker nothing is known here, and its heartbeat decides.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - names in it are random, and created exclusively
+
+
+@contextmanager
+def show_presence(worker: str) -> Iterator[None]:
+    """Hold the lock of a worker of this process; where there is no file system in memory, its heartbeat has to do.
+
+    Args:
+        worker: its random id.
+    """
+    path, lock = _path_of(worker), None
+    if path is not None:
+        with suppress(OSError):
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield
+        remove_presence(worker)
+    finally:  # after an error the file stays, so that the worker's leases are free at once
+        if lock is not None:
+            os.close(lock)
+
+
+def is_gone(worker: str) -> bool:
+    """Tell whether a worker was a process of this machine, and is dead; False where nothing is known of it."""
+    path = _path_of(worker)
+    if path is None:
+        return False
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        if os.fstat(file).st_uid != os.geteuid():
+            return False
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask do not take each other for the worker
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def remove_presence(worker: str) -> None:
+    """Remove what a worker that is gone left, if it is there."""
+    path = _path_of(worker)
+    if path is not None:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _path_of(worker: str) -> Path | None:
+    return _MEMORY / f"mailrun-{worker}" if worker.isalnum() and _is_in_memory() else None
+
+
+@cache
+def _is_in_memory() -> bool:
+    """Tell whether the folder is a file system in memory: one on a disk could be cloned."""
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return False
+    return any(mount[4] == str(_MEMORY) and mount[mount.index("-") + 1] == "tmpfs" for mount in mounts)
