@@ -52,6 +52,21 @@ def _check_encoding(name: str) -> str:
     return name
 
 
+def _check_change(text: str) -> str:
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,2})?%", text) or parse_percentage(text) == 0:
+        raise ValueError(f'"{text}" is not a percentage', 'write it as "30%"')
+    return text
+
+
+def parse_percentage(text: str) -> float:
+    """Return the fraction that a percentage means.
+
+    >>> parse_percentage("30%")
+    0.3
+    """
+    return float(text.removesuffix("%")) / 100
+
+
 def _check_order(text: str) -> str:
     for item in text.split(","):
         words = item.split()
@@ -168,6 +183,10 @@ class AudienceSpec(Section):
         default=Dedupe.ADDRESS, description='when two addresses are the same: "address" or "provider"'
     )
     hold_out: float = Field(default=0, ge=0, le=100, description="percentage that gets nothing, to compare with")
+    min_recipients: int = Field(default=1, ge=0, description="a plan with fewer recipients is refused")
+    max_change: Annotated[str, AfterValidator(_check_change)] | None = Field(
+        default=None, description='largest change of the recipients against the last run, such as "30%"'
+    )
     order_by: Annotated[str, AfterValidator(_check_order)] | None = Field(
         default=None, description="columns to send by, such as points desc; else a fair mixture"
     )

@@ -1,7 +1,7 @@
 """What is wrong with a campaign's content although it can be rendered: before anything is rendered, and after."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape, unescape
@@ -74,6 +74,11 @@ class Findings:
         self.counts[finding] = self.counts.get(finding, 0) + (times if row is not None else 0)
         if row is not None:
             self.rows.setdefault(finding, row)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Add findings about the campaign itself."""
+        for finding in findings:
+            self.add(finding)
 
     def merge(self, other: "Findings") -> None:
         """Take over what was found elsewhere."""

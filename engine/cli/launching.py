@@ -160,4 +160,4 @@ def _choose_exit_code(launched: Launched) -> ExitCode:
         return ExitCode.FINISHED_WITH_LOSSES  # nothing will go on: whoever started it must not start it again
     if accounts.state != RunState.FINISHED:
         return ExitCode.PAUSED
-    return ExitCode.FINISHED if accounts.lossless or not launched.sent_now else ExitCode.FINISHED_WITH_LOSSES
+    return ExitCode.FINISHED if accounts.lossless else ExitCode.FINISHED_WITH_LOSSES

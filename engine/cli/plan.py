@@ -21,31 +21,37 @@ from engine.quantities import format_count
     help="Write the excluded rows as CSV, for a spreadsheet.",
 )
 @common_options
-def plan(campaign: str, common: Common, *, explain: str | None, export_excluded: Path | None, **changes: Any) -> None:
+def plan(campaign: str, common: Common, *, explain: str | None, export_excluded: Path | None, **changes: Any) -> int:
     """Do the audience work of CAMPAIGN alone: who would get it, who would not, and why.
 
     Nothing is sent and no run is made. The plan is left as Parquet, to be looked at.
     """
     from engine.audience.explain import explain_address  # noqa: PLC0415 - keeps --help fast
     from engine.audience.export import export_excluded_rows  # noqa: PLC0415
+    from engine.campaign.lint import Findings  # noqa: PLC0415
     from engine.cli import output  # noqa: PLC0415
     from engine.cli.compose import find_campaign_folder, make_plan_request, open_place  # noqa: PLC0415
+    from engine.errors import ExitCode  # noqa: PLC0415
+    from engine.run.audience_size import find_size_problems  # noqa: PLC0415
     from engine.run.preview import describe_plan, replan  # noqa: PLC0415
 
     folder = find_campaign_folder(campaign, common)
     with open_place(common, folder) as place:
         request = make_plan_request(place, folder, **changes)
         manifest, where = replan(request, place.store, "plans")
+        findings = Findings()
+        findings.extend(find_size_problems(request, manifest))
     audience = request.campaign.spec.audience
     explained = explain_address(explain, where / "plan", manifest.leases, audience.dedupe) if explain else None
     exported = export_excluded_rows(where / "plan", export_excluded) if export_excluded else None
     accounts = describe_plan(manifest, where)
+    code = ExitCode.DATA if findings.counts else ExitCode.FINISHED
     if common.json:
-        more: dict[str, Any] = {"notes": list(manifest.notes)}
+        more: dict[str, Any] = {"notes": list(manifest.notes), "findings": findings.to_json()}
         more |= {"explained": explained.to_json()} if explained else {}
         more |= {"exported_rows": exported} if exported is not None else {}
         print_json(accounts.to_json() | more)
-        return
+        return code
     output.print_accounts(accounts)
     print_lines(
         *(f"note: {note}" for note in manifest.notes),
@@ -56,5 +62,8 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
             else ()
         ),
         f"who and why: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
-        f"next: {repeat_command('preview')}",
     )
+    output.print_findings(findings)
+    next_step = "correct what is wrong, then plan again" if findings.counts else repeat_command("preview")
+    print_lines(f"next: {next_step}")
+    return code

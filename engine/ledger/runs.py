@@ -88,6 +88,27 @@ def find_run(tx: Connection, name: str) -> Run | None:
     return None if row is None else _to_run(row)
 
 
+def find_last_run(tx: Connection, campaign: str, *, sandbox: bool, but: str) -> Run | None:
+    """Read a campaign's newest run on its whole audience, without those that were cancelled; None where there is none.
+
+    Args:
+        tx: any transaction.
+        campaign: its name.
+        sandbox: among the runs on the embedded sandbox, or among the others.
+        but: a run that does not count.
+    """
+    table = run_table.c
+    found = select(run_table).where(
+        table.name.startswith(f"{campaign}/", autoescape=True),
+        table.name != but,
+        table.sandbox.is_(sandbox),
+        table.limited.is_(False),
+        table.state != RunState.CANCELLED,
+    )
+    row = tx.execute(found.order_by(table.created_at.desc()).limit(1)).one_or_none()
+    return None if row is None else _to_run(row)
+
+
 def list_runs(tx: Connection) -> list[Run]:
     """Read all runs, the newest first."""
     return [_to_run(row) for row in tx.execute(select(run_table).order_by(run_table.c.created_at.desc()))]

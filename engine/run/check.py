@@ -11,6 +11,7 @@ from engine.campaign.mailbox import parse_mailbox
 from engine.errors import ExitCode, MailrunError
 from engine.progress import step
 from engine.run import preflight
+from engine.run.audience_size import find_size_problems
 from engine.run.content_check import check_sample, check_templates
 from engine.run.forecast import RunForecast, forecast_run
 from engine.run.manifest import Manifest
@@ -81,6 +82,7 @@ async def check_campaign(
     with step("rendering a sample"):
         sample = check_sample(job, manifest)
     findings.merge(sample.findings)
+    findings.extend(find_size_problems(request, manifest))
     checked = Checked(manifest, folder, sample, findings)
     await _check_account(checked, request, endpoint, settings)
     return checked

@@ -23,6 +23,7 @@ from engine.ledger.runs import Run
 from engine.progress import step
 from engine.run import content_check, control, planning, preflight, registration
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
+from engine.run.audience_size import refuse_wrong_size
 from engine.run.changes import find_changes
 from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
 from engine.run.manifest import Manifest
@@ -191,6 +192,7 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
     with request.store.stage(request.plan.name) as staging:
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
         staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
+        refuse_wrong_size(request.plan, staged.manifest)
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):
             await wait_unless_stopped(checked, stop, doing="the content was checked")

@@ -20,6 +20,7 @@ from engine.ledger.schema import RunState
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.gallery import Card, Summary, write_gallery
+from engine.run.audience_size import find_size_problems
 from engine.run.content_check import check_templates
 from engine.run.forecast import RunForecast, forecast_run
 from engine.run.manifest import Manifest
@@ -126,6 +127,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     renderer = LeaseRenderer(job)
     findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
     findings.merge(found.findings)
+    findings.extend(find_size_problems(request, manifest))
     findings.merge(find_unused_inline(renderer.envelope, found.cids))
     with step("writing samples"):
         cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked})

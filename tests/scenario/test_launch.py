@@ -69,24 +69,21 @@ def test_launching_a_finished_key_again_sends_nothing_and_says_so(world: World):
     assert len(world.accepted()) == 3
 
 
+def test_launching_a_finished_key_with_losses_again_exits_with_losses(world: World):
+    """A pod that is started again must not turn losses into success."""
+    world.write_people(3)
+    world.fault("reject", match="person1@")
+    assert [world.launch().code, world.launch().code, world.run("work", RUN, "--json").code] == [3, 3, 3]
+    assert world.run("status", RUN).code == 0  # it was asked, and has answered
+    assert check_invariants(world) == {Outcome.SENT: 2, Outcome.REFUSED: 1}
+
+
 def test_another_key_is_another_run(world: World):
     world.write_people(2)
     assert world.launch().code == 0
     assert world.run("launch", "hello", "--key", "other").code == 0
     assert len(world.accepted()) == 4
     assert check_invariants(world) == check_invariants(world, "hello/other") == {Outcome.SENT: 2}
-
-
-def test_an_audience_without_anybody_left_is_a_finished_run_of_zero(world: World):
-    world.write("audiences/people.csv", "email,first_name\nbroken,B\n")
-    launched = world.run("launch", "hello", "--key", "test")
-    assert launched.code == 0
-    assert "nobody was left to send to" in launched.stdout
-    world.write_people(0)
-    empty = world.run("launch", "hello", "--key", "empty", "--json")
-    assert empty.code == 0
-    assert (empty.json["state"], empty.json["rows_read"], empty.json["accepted"]) == ("finished", 0, 0)
-    assert world.accepted() == []
 
 
 def test_a_limit_keeps_so_many_and_holds_out_the_others(world: World):
