@@ -29,11 +29,13 @@ def forget(address: str, common: Common) -> int:
     with open_place(common) as place, step("erasing"):
         found = forget_address(address, place.ledger, place.store, place.clock)
     if common.json:
-        print_json({"runs": found.runs, "postponed": found.postponed, "removed": found.shelves, "events": found.events})
+        told = {"runs": found.runs, "postponed": found.postponed, "elsewhere": found.elsewhere}
+        print_json({**told, "removed": found.shelves, "events": found.events})
     else:
         print_lines(
             *(f"{name}: {format_count(rows, 'row')} erased" for name, rows in found.runs.items()),
             *(f"removed: {path}" for path in found.shelves),
+            *(f"{name} is in another store, {place}: forget there as well" for name, place in found.elsewhere.items()),
             *(f"{name} is being sent: forget again when it has ended" for name in found.postponed),
             *([f"{format_count(found.events, 'event')} erased"] if found.events else []),
             f"erased from {format_count(len(found.runs), 'run')}; suppressed from now on",

@@ -6,7 +6,7 @@ either the old state or the new one, and doing it again does the rest.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -21,7 +21,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.suppressions import remove_suppressions
 from engine.run.forgotten import add_forgotten
-from engine.run.frozen import FrozenRun, open_run
+from engine.run.frozen import FrozenRun, is_in_other_store, open_run
 from engine.run.leftovers import remove_with_person
 from engine.run.manifest import FILE, Manifest, encode_manifest
 from engine.run.preview import SHELVES
@@ -44,12 +44,14 @@ class Forgotten:
             ended.
         shelves: plans and previews of no run that were removed.
         events: events that no longer tell of the person.
+        elsewhere: runs whose files are in another store -> that store; forget there as well.
     """
 
     runs: dict[str, int]
     postponed: list[str]
     shelves: list[str]
     events: int
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> Forgotten:
@@ -78,7 +80,9 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     with ledger.read() as tx:  # once more: who has come since lives
         being_sent = {run for worker, run in workers.list_runs_of_workers(tx).items() if worker not in gone}
     for run in all_runs:
-        if run.name in being_sent:
+        if is_in_other_store(run, store):
+            found.elsewhere[run.name] = run.store_place or ""
+        elif run.name in being_sent:
             found.postponed.append(run.name)
         elif rows := _forget_in_run(open_run(run, store), key, ledger):
             found.runs[run.name] = rows
