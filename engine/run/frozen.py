@@ -11,7 +11,7 @@ from engine.ledger.decisions import whoami
 from engine.ledger.identity import read_identity
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, Manifest, find_damage, read_manifest
-from engine.store.folder import Store
+from engine.store.folder import Store, digest_bytes
 from engine.store.identity import read_store_identity
 
 BEGUN = "begun"
@@ -120,17 +120,32 @@ def mark_begun(frozen: FrozenRun, ledger: Ledger, now: datetime) -> None:
     Raises:
         DataError: another ledger was first.
     """
+    name, store = frozen.run.name, frozen.store
+    is_first = claim(name, store, ledger, now)
+    if not is_first:
+        refuse_other_ledger(name, store, ledger)
+    placed = store.read(frozen.key(FILE))
+    if placed is None or digest_bytes(placed) not in (frozen.run.manifest_digest, frozen.run.next_manifest_digest):
+        if is_first:  # of a run that is not this one any more
+            store.delete(frozen.key(BEGUN))
+        raise make_other_ledger_error(name, store, ledger, Begun())
+
+
+def claim(name: str, store: Store, ledger: Ledger, now: datetime) -> bool:
+    """Name this ledger as the one that may send a run; False where a ledger is named already."""
+    return store.create(f"runs/{name}/{BEGUN}", _encode_begun(ledger, now))
+
+
+def _encode_begun(ledger: Ledger, now: datetime) -> bytes:
     told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": whoami()}
-    if not frozen.store.create(frozen.key(BEGUN), json.dumps(told).encode()):
-        refuse_other_ledger(frozen.run.name, frozen.store, ledger)
+    return json.dumps(told).encode()
 
 
 def take_over(run: Run, store: Store, ledger: Ledger, now: datetime) -> None:
     """Let this ledger send a run that another one began, which is lost."""
     begun = read_begun(run.name, store)
     if begun is not None and begun.ledger != read_identity(ledger):
-        told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": whoami()}
-        store.write(f"{run.folder}/{BEGUN}", json.dumps(told).encode())
+        store.write(f"{run.folder}/{BEGUN}", _encode_begun(ledger, now))
 
 
 def read_begun(name: str, store: Store) -> Begun | None:

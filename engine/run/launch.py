@@ -113,11 +113,11 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         return Launched(read_accounts(request, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request)
-        registration.clear_place(request.plan.name, request.store, request.ledger)
+        registration.clear_place(request.plan.name, request.store, request.ledger, request.clock.now())
         campaign, frozen = request.plan.campaign, None
     else:
-        frozen = open_run(known, request.store)
         refuse_other_ledger(known.name, request.store, request.ledger)
+        frozen = open_run(known, request.store)
         campaign = load_frozen_campaign(frozen)
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:

@@ -15,7 +15,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
-from engine.run.frozen import Begun, FrozenRun, make_other_ledger_error, open_run, read_begun, take_over
+from engine.run.frozen import Begun, FrozenRun, claim, make_other_ledger_error, open_run, read_begun, take_over
 from engine.run.manifest import FILE, Manifest, read_manifest
 from engine.run.planning import StagedRun
 from engine.store.folder import Store, digest_bytes, digest_file
@@ -34,7 +34,6 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
         MailrunError: ledger or store failed; the next launch plans again, or opens what was registered.
     """
     name = staged.manifest.run
-    clear_place(name, store, ledger)
     digest = digest_file(staged.folder / FILE)
     store.seal(staged.folder, name, digest)
     run, is_new = _insert(_make_run(staged.manifest, digest, store), staged.manifest, ledger)
@@ -47,10 +46,10 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
         store.discard(name, digest)
         with ledger.write() as tx:
             runs.withdraw_run(tx, name, digest)
-        raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, placed) or Begun())
+        raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, placed))
     for abandoned in store.list_sealed(name) - {digest}:
         store.discard(name, abandoned)
-        log.warning("launch.abandoned", run=name, note="a launch that ended before it was registered: plan removed")
+        log.warning("launch.abandoned", run=name, note="the plan of a launch that the ledger does not know: removed")
     return open_run(run, store)
 
 
@@ -80,11 +79,11 @@ def _insert(run: Run, manifest: Manifest, ledger: Ledger) -> tuple[Run, bool]:
         return runs.find_run(tx, run.name) or run, is_new
 
 
-def clear_place(name: str, store: Store, ledger: Ledger) -> None:
-    """See that a run that the ledger does not know may be planned: set aside what no ledger registered.
+def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
+    """See that a run that the ledger does not know may be planned: set aside what nobody has sent anything of.
 
     Raises:
-        DataError: another ledger registered the run, or this one did and was restored from a backup since.
+        DataError: another ledger began the run, or this one did and was restored from a backup since.
     """
     if store.read(f"runs/{name}/{FILE}") is None:
         return
@@ -94,30 +93,30 @@ def clear_place(name: str, store: Store, ledger: Ledger) -> None:
     data = store.read(f"runs/{name}/{FILE}")
     if data is None:
         return  # another launch has set it aside
-    owner = _find_ledger(name, store, data)
-    if owner is not None or _has_traces(name, store):
-        raise make_other_ledger_error(name, store, ledger, owner or Begun())
+    # Whoever registered it and is about to begin is refused then.
+    if _has_traces(name, store) or not claim(name, store, ledger, now):
+        raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, data))
     aside = f"{ORPHANED}/{name}/{digest_bytes(data)}"
     store.move_folder(f"runs/{name}", aside)
     log.warning(
         "launch.orphaned",
         run=name,
         path=store.describe(aside),
-        note="a launch left these files and ended before it was registered: set aside, nothing of them was sent;"
+        note="files of a launch that ended before this ledger knew its run: set aside, nothing of them was sent;"
         " the audience is planned again",
     )
 
 
-def _find_ledger(name: str, store: Store, run_file: bytes | None) -> Begun | None:
-    """Find the ledger that registered or began the run of a folder; None where nobody did."""
+def _find_ledger(name: str, store: Store, run_file: bytes | None) -> Begun:
+    """Find the ledger that began or registered the run of a folder; an empty one where nobody can tell."""
     begun = read_begun(name, store)
     if begun is not None or run_file is None:
-        return begun
+        return begun or Begun()
     try:
         registrar = Manifest.model_validate_json(run_file).registrar
     except ValueError:
-        return Begun()  # damaged: nobody can tell
-    return None if registrar is None else Begun(registrar.ledger, registrar.place, registrar.who)
+        return Begun()  # damaged
+    return Begun() if registrar is None else Begun(registrar.ledger, registrar.place, registrar.who)
 
 
 def _has_traces(name: str, store: Store) -> bool:

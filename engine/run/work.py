@@ -133,8 +133,8 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
         )
     if known.state in runs.OVER or known.paused_by == runs.GUARD:
         return Launched(read_accounts(request, known.name), sent_now=False)
-    frozen = open_run(known, request.store)
     refuse_other_ledger(known.name, request.store, request.ledger)
+    frozen = open_run(known, request.store)
     refuse_if_ledger_is_behind(request.ledger, known, request.store)
     campaign = load_frozen_campaign(frozen)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, known.name) as outbound:
