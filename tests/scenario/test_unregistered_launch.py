@@ -48,6 +48,7 @@ def hold_ledger(url: str) -> Iterator[None]:
     try:
         with suppress(KeyError), ledger.write() as tx:
             if tx.dialect.name == "postgresql":
+                tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 tx.execute(text("LOCK TABLE run IN EXCLUSIVE MODE"))
             yield
             raise KeyError("roll back")
