@@ -201,4 +201,5 @@ def test_a_task_of_a_scheduler_as_the_docs_write_it_ends_its_launch(tmp_path: Pa
         assert stands < 3000
         assert check_invariants(world)[Outcome.IN_DOUBT] == 0
         assert world.accepted_count() == stands
+        world.change_sandbox(max_send_rate=10_000)
         assert world.launch().json["sent"] == 3000
