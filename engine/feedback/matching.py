@@ -19,6 +19,8 @@ from engine.feedback.places import FrozenPlan, Places
 from engine.feedback.volume import DAMAGED, EVENT_SCHEMA, blank_forgotten
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
+from engine.ledger.journal import Result
+from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 from engine.store.folder import Store
 
@@ -207,17 +209,27 @@ class Matcher:
         ]
 
     def _find_rows(self, run: Run, ids: pl.DataFrame) -> pl.DataFrame:
-        with self._ledger.read() as tx:
-            states = leases.list_leases(tx, run.name)
-            begun = [s.ordinal for s in states if s.settlement is None and s.epoch > 0]
-            results = [r for ordinal in begun for r in leases.replay_lease(tx, run.name, ordinal).results.values()]
         segments = MessageIds(self._store, run.folder, self._shelf / run.name / "ids")
-        found = segments.find(ids, [s for s in states if s.settlement is not None])
+        states, results = self._read_leases(run)
+        try:
+            found = segments.find(ids, [s for s in states if s.settlement is not None])
+        except DataError:
+            changed, results = self._read_leases(run)
+            if changed == states:
+                raise
+            found = segments.find(ids, [s for s in changed if s.settlement is not None])
         wanted = set(ids["message_id"])
         sent = [(r.message_id, r.row) for r in results if r.message_id in wanted]
         open_ids = pl.DataFrame(sent, schema={"message_id": pl.String, "row": pl.UInt64}, orient="row")
         here = open_ids.select(hash_ids(open_ids["message_id"]), "row")
         return pl.concat([found, here]).unique("hash", keep="first")
+
+    def _read_leases(self, run: Run) -> tuple[list[LeaseState], list[Result]]:
+        """Read a run's leases, and the results in the journals of those that are open."""
+        with self._ledger.read() as tx:
+            states = leases.list_leases(tx, run.name)
+            begun = [s.ordinal for s in states if s.settlement is None and s.epoch > 0]
+            return states, [r for o in begun for r in leases.replay_lease(tx, run.name, o).results.values()]
 
     def _blank(self, events: pl.DataFrame) -> pl.DataFrame:
         """Keep nothing of people who were forgotten."""

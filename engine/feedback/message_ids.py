@@ -57,7 +57,7 @@ class MessageIds:
             IDS_SCHEMA, those that are found.
 
         Raises:
-            DataError: an outcome file is damaged.
+            DataError: an outcomes file is missing or damaged, or was replaced since the ledger was asked.
         """
         if ids.is_empty():
             return pl.DataFrame(schema=IDS_SCHEMA)
@@ -82,7 +82,8 @@ class MessageIds:
             return segments
         full = [segment for segment in segments if len(segment["outcomes"]) >= LEASES_IN_A_SEGMENT]
         begun = [segment for segment in segments if len(segment["outcomes"]) < LEASES_IN_A_SEGMENT]
-        names = [name for segment in begun for name in segment["outcomes"]] + new
+        current = set(names)
+        names = [name for segment in begun for name in segment["outcomes"] if name in current] + new
         groups = [names[at : at + LEASES_IN_A_SEGMENT] for at in range(0, len(names), LEASES_IN_A_SEGMENT)]
         with translate_os_errors(self._shelf):
             self._shelf.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
@@ -100,8 +101,10 @@ class MessageIds:
             file, epoch, digest = name.split(" ")
             found = parse_name(file)
             data = None if found is None else files.read(found[0], int(epoch), file, digest)
-            if data is not None:  # else it was replaced meanwhile: the next look finds its successor
-                frames.append(_read_outcomes(data, files.describe(file)))
+            if data is None:
+                remedy = "run mailrun audit for its run"
+                raise DataError("is missing or damaged", where=files.describe(file), remedy=remedy)
+            frames.append(_read_outcomes(data, files.describe(file)))
         sent = pl.concat(frames).drop_nulls("message_id")
         entries = sent.select(hash_ids(sent["message_id"]), "row").sort("hash")
         file = f"{blake2b(' '.join(names).encode(), digest_size=16).hexdigest()}.arrow"
