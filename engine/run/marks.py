@@ -6,8 +6,11 @@ whose journal ends before that was restored from a backup. So was one that has a
 outcomes file, without all that the file tells.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
+from engine.clock import SystemClock
 from engine.errors import DataError
-from engine.ledger import leases, runs
+from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.runs import Run
@@ -64,8 +67,21 @@ def find_ahead(ledger: Ledger, run: Run, store: Store) -> dict[int, int]:
     ahead = {o: epoch for o, epoch in newest.items() if o in states and epoch > states[o].epoch}
     begun = [s for s in states.values() if s.settlement is None and s.epoch and s.ordinal not in ahead]
     far = {s.ordinal: files.read_mark(s.ordinal, s.epoch) for s in begun if (s.ordinal, s.epoch) in marks}
+    beating = _find_beating(ledger, {s.worker for s in begun if s.worker and far.get(s.ordinal, 0) is None})
+    begun = [s for s in begun if s.worker not in beating]
     is_written = {s.ordinal for s in begun if (s.ordinal, s.epoch) in written}
     return ahead | _find_short_journals(ledger, run, begun, far, is_written)
+
+
+def _find_beating(ledger: Ledger, owners: set[str]) -> set[str]:
+    """Find the owners that beat in this ledger now, so that it is the one that they send by, not a restored one.
+
+    They are watched in a thread: whoever asks may be inside an event loop.
+    """
+    if not owners:
+        return set()
+    with ThreadPoolExecutor(1) as thread:
+        return owners - thread.submit(workers.find_gone, ledger, owners, SystemClock()).result()
 
 
 def _find_short_journals(
