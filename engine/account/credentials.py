@@ -34,7 +34,7 @@ class SpacedCredentials:
         return frozen
 
     def _space_out(self, expires: Any) -> None:
-        """Let botocore ask again when half is over; new credentials, or a question that failed, begin anew."""
+        """Let botocore ask again when half is over; new credentials, or a question that failed, start again."""
         credentials = self._credentials
         left = max(0.0, credentials._seconds_remaining())  # noqa: SLF001 - botocore has no other word for it
         if expires != self._expires or left < credentials._advisory_refresh_timeout:  # noqa: SLF001 - as above

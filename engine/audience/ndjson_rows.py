@@ -142,9 +142,9 @@ def _read_line(text: str) -> tuple[str, str | None]:
     except orjson.JSONDecodeError as error:
         repaired = _without_nan(text) if "NaN" in text else None
         if repaired is None:
-            return text, f"it is no JSON: {str(error).split(': line')[0]}"
+            return text, f"it is not valid JSON: {str(error).split(': line')[0]}"
         text, found = repaired, orjson.loads(repaired)
-    return text, None if isinstance(found, dict) else "it is no JSON object"
+    return text, None if isinstance(found, dict) else "it is not a JSON object"
 
 
 def _without_nan(text: str) -> str | None:

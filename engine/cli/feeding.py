@@ -33,7 +33,7 @@ from engine.settings import EventsSettings
 _WHY = {
     "unknown_run": "of runs that this ledger does not know",
     "unknown_message": "of messages that no run sent",
-    "never_mailed": "of recipients that we never mailed; nobody is suppressed for them",
+    "never_mailed": "of recipients that we never mailed; no address is suppressed for them",
     "pruned": "of runs whose files were pruned",
     DAMAGED: "of runs whose files are damaged or not there",
 }

@@ -146,7 +146,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
             yield f"to send all the same, first: {write_command('resume', accounts.run)}"
         yield f"to resume: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
-        yield "nobody was left to send to: the audience is empty, or every row was excluded"
+        yield "there is nobody to send to: the audience is empty, or every row was excluded"
     yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"
     if (outbox := Path(accounts.store) / "outbox").exists():
         yield f"the messages: {outbox}"

@@ -21,7 +21,7 @@ class StopReason:
 
     cause: StopCause
     text: str
-    remedy: str = "launch again to go on"
+    remedy: str = "launch again to resume"
     error: BaseException | None = None
 
 

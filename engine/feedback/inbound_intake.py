@@ -30,7 +30,7 @@ class Tally:
         suppressed: entries that are new on the list.
         known: those that were on it.
         forged: tokens that we did not sign.
-        never_mailed: wishes and complaints of addresses that we never mailed; nobody is suppressed for them.
+        never_mailed: wishes and complaints of addresses that we never mailed; no address is suppressed for them.
         refused: messages of a queue that hold no mail, and why.
     """
 

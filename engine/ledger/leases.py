@@ -195,7 +195,7 @@ def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
         raise DataError(
             f"the journal of lease {ordinal} of {run} is damaged: {error}",
             where="the ledger",
-            remedy="set the ledger aside and restore a backup; nothing was begun again",
+            remedy="set the ledger aside and restore a backup; nothing was started again",
         ) from error
 
 

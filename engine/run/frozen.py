@@ -66,7 +66,7 @@ def open_run(run: Run, store: Store) -> FrozenRun:
         raise DataError(
             "what was frozen at launch is damaged: " + "; ".join(damage),
             where=str(folder),
-            remedy="restore the run's folder from a backup; nothing was begun again",
+            remedy="restore the run's folder from a backup; nothing was started again",
         )
     return FrozenRun(run, manifest, folder, store)
 

@@ -109,7 +109,7 @@ def read_manifest(folder: Path, digest: str | None = None, next_digest: str | No
         DataError: it is missing, damaged or not what was frozen.
     """
     path = folder / FILE
-    remedy = "restore the run's folder from a backup; nothing was begun again"
+    remedy = "restore the run's folder from a backup; nothing was started again"
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -242,7 +242,7 @@ def find_recipient(folder: Path, manifest: Manifest, address: str, *, key: str =
     excluded = pl.scan_parquet(folder / "plan" / "excluded-*.parquet").filter(wanted).head(1).collect()
     why = f": {excluded['reason'][0]}, {excluded['detail'][0]}" if excluded.height else ""
     raise UsageError(
-        f"{address} is no recipient of this plan{why}", where=key, remedy="give an address of the audience"
+        f"{address} is not a recipient of this plan{why}", where=key, remedy="give an address of the audience"
     )
 
 

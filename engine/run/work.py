@@ -118,7 +118,7 @@ async def until_stopped(request: Surroundings, body: Callable[[Stop], Awaitable[
             return await body(stop)
     except asyncio.CancelledError:
         raise PausedError(
-            "stopped at once: calls that were in flight are in doubt", remedy="launch again to go on; it tells which"
+            "stopped at once: calls that were in flight are in doubt", remedy="launch again to resume; it says which"
         ) from None
 
 

@@ -433,11 +433,11 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 def _translate(error: OSError, path: Path) -> MailrunError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PausedError(
-            "the disk with the store is full", where=str(path), remedy="free some space and launch again to go on"
+            "the disk with the store is full", where=str(path), remedy="free some space and launch again to resume"
         )
     if error.errno == errno.EIO:
         return PausedError(
-            "the disk with the store fails", where=str(path), remedy="look after the disk, then launch again to go on"
+            "the disk with the store fails", where=str(path), remedy="look after the disk, then launch again to resume"
         )
     return ConfigurationError(
         f"the store cannot be used: {error.strerror}",

@@ -119,7 +119,7 @@ def test_the_gallery_shows_who_was_asked_for_and_says_why_somebody_is_not_there(
     assert "asked for: PERSON7@example.com" in Path(told.json["gallery"]).read_text(encoding="utf-8")
     missing = letter.run("preview", "hello", "--to", "nobody@example.com")
     assert missing.code == 64
-    assert "nobody@example.com is no recipient of this plan" in missing.stderr
+    assert "nobody@example.com is not a recipient of this plan" in missing.stderr
 
 
 def test_errors_of_the_content_fail_a_dry_run_and_a_check_and_stop_a_launch(letter: World) -> None:

@@ -77,7 +77,7 @@ def test_a_text_for_nothing_does_not_make_numbers_text(spelling: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"), [("Infinity", "it is no JSON: unexpected character"), ("nan", "it is no JSON")]
+    ("value", "fault"), [("Infinity", "it is not valid JSON: unexpected character"), ("nan", "it is not valid JSON")]
 )
 def test_what_json_has_no_word_for_is_a_malformed_row(value: str, fault: str, tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").write_text(f'{{"email":"a@x.example","n":1}}\n{{"email":"b@x.example","n":{value}}}\n')

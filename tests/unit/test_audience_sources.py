@@ -239,9 +239,9 @@ def test_a_line_that_is_no_json_object_is_a_malformed_row(tmp_path: Path) -> Non
     write(tmp_path, a_jsonl='{"email":"a@x.example"}\n\nnonsense\n[1]\n{"n":5,"email":"b@x.example"}\n{"email":"c@x.e')
     assert plan(tmp_path, source="a.jsonl", lenient=True).excluded == {"malformed_row": 3}
     assert all_excluded(tmp_path).select("line", "detail").rows() == [
-        (3, "it is no JSON: invalid literal, expected 'null'"),
-        (4, "it is no JSON object"),
-        (6, "it is no JSON: unexpected end of data"),
+        (3, "it is not valid JSON: invalid literal, expected 'null'"),
+        (4, "it is not a JSON object"),
+        (6, "it is not valid JSON: unexpected end of data"),
     ]
     assert recipients(tmp_path).sort("row").select("line", "n").rows() == [(1, None), (5, 5)]
 

@@ -203,7 +203,7 @@ def test_a_folder_that_a_crash_left_without_a_run_is_taken_for_the_run(shop: Sho
 def test_a_run_whose_frozen_files_were_changed_is_not_sent(shop: Shop, name: str):
     with (shop.frozen.folder / name).open("ab") as file:
         file.write(b"\n ")
-    with pytest.raises(DataError, match="nothing was begun again"):
+    with pytest.raises(DataError, match="nothing was started again"):
         open_run(shop.frozen.run, shop.store)
 
 
