@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli import output
+from engine.cli.advice import advise_on_doubt, warn_of_another_key
 from engine.cli.asking import ask
 from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 from engine.cli.endpoints import open_endpoint
@@ -137,7 +138,12 @@ def _make_confirm(*, yes: bool) -> Confirm:
 def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
     if not launched.sent_now and accounts.state != RunState.PAUSED:
-        yield f"{accounts.run} was {accounts.state} before: nothing was sent now. To send again, give another --key."
+        yield f"{accounts.run} was {accounts.state} before: nothing was sent now."
+        if not (doubt := [*advise_on_doubt(accounts)]):
+            yield warn_of_another_key(accounts)
+        yield from doubt
+    else:
+        yield from advise_on_doubt(accounts)
     if accounts.state == RunState.PAUSED:
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield f"paused: {accounts.reason or 'no reason is recorded'}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.campaign.lint import Findings, Severity
+from engine.cli.advice import advise_on_doubt, advise_on_workers
 from engine.cli.printing import print_lines
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
@@ -34,6 +35,7 @@ def print_runs(all_accounts: Sequence[Accounts]) -> None:
         sent = f"{accounts.count(Outcome.SENT):,} of {accounts.accepted:,} sent"
         parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, losses, accounts.reason)
         print_lines("  ".join(part for part in parts if part))
+        print_lines(*(f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_doubt(accounts))))
 
 
 def print_preview(preview: Preview) -> None:

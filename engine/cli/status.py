@@ -14,6 +14,7 @@ from engine.cli.workspace_folder import list_campaigns
 def status(run: str | None, common: Common) -> None:
     """Show where RUN (CAMPAIGN/KEY) is; without RUN, all runs."""
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.advice import advise_on_doubt, advise_on_workers  # noqa: PLC0415
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.ledger.decisions import list_decisions  # noqa: PLC0415
     from engine.ledger.runs import OVER  # noqa: PLC0415
@@ -42,6 +43,8 @@ def status(run: str | None, common: Common) -> None:
                 output.print_accounts(accounts)
                 print_lines(
                     *([f"{accounts.reason}"] if accounts.reason else []),
+                    *advise_on_workers(accounts),
+                    *advise_on_doubt(accounts),
                     *([output.format_canary(canary)] if canary else []),
                     *(f"guard, {finding.level}: {finding.describe()}" for finding in findings),
                     *map(output.format_vitals, vitals),

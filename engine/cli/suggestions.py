@@ -63,8 +63,13 @@ def write_restart(run: str, *, sandbox: bool) -> str:
         run: CAMPAIGN/KEY.
         sandbox: the run belongs to the embedded sandbox, which runs inside its launch alone.
     """
+    return write_launch(run, sandbox=True) if sandbox else write_command("work", run)
+
+
+def write_launch(run: str, *, sandbox: bool) -> str:
+    """Write the command that launches a run again; arguments as write_restart."""
     campaign, _, key = run.rpartition("/")
-    return write_command(*(["launch", campaign, "--key", key, "--sandbox"] if sandbox else ["work", run]))
+    return write_command("launch", campaign, "--key", key, *(["--sandbox"] if sandbox else []))
 
 
 def repeat_command(command: str, *, key: str | None = None) -> str:

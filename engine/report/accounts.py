@@ -26,6 +26,7 @@ class Accounts:
         in_flight: of those in doubt, how many a live worker still expects an answer for.
         store: the run's folder, or its URL.
         workers: how many live.
+        sandbox: whether it goes to the embedded sandbox.
         feedback: what came back -> recipients, under the names of `engine.ledger.feedback.SHOWN`.
     """
 
@@ -42,6 +43,7 @@ class Accounts:
     store: Path | str
     workers: int = 0
     paused_by: str | None = None
+    sandbox: bool = False
     feedback: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, outcome: Outcome) -> int:

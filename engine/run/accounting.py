@@ -57,6 +57,7 @@ def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
         finished_at=run.finished_at,
         store=store.describe(run.folder),
         workers=len(live),
+        sandbox=run.sandbox,
         feedback=feedback.to_shown(came_back),
     )
 

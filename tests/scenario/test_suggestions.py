@@ -94,6 +94,42 @@ def test_suggestion_of_a_paused_run_resumes_it(world: World):
     assert check_invariants(world)[Outcome.SENT] == 5
 
 
+def test_suggestion_of_a_run_in_doubt_names_resolve(world: World):
+    """A run that was killed says so, how to resume it, and how to settle whom nobody knows about."""
+    world.write_people(60)
+    world.fault("no_answer", count=None, after=20)
+    launch = world.start_launch()
+    world.wait_for_accepted(21, launch)
+    launch.kill()
+    launch.communicate()
+    world.forget_workers()
+    world.clear_faults()
+    for left in (world.run("status", RUN), world.run("status")):
+        assert "no live worker; resume: " in left.stdout
+        assert [words[0] for words in suggested(left)] == ["launch", "resolve"]
+    assert world.run("status", RUN, "--json").json["workers"] == 0
+    resumed = next(words for words in suggested(left) if words[0] == "launch")
+    ended = world.run(*resumed)
+    held, sent = (world.run("status", RUN, "--json").json[name] for name in ("in_doubt", "sent"))
+    for told in (ended, world.run(*resumed), world.run("work", RUN), world.run("status", RUN), world.run("status")):
+        recipients = "1 recipient is" if held == 1 else f"{held} recipients are"
+        assert f"{recipients} in doubt. List and settle" in told.stdout
+        assert f"Another --key sends to everybody again, also to the {sent} who have it." in told.stdout
+        assert list(suggested(told)) == [["resolve", RUN]]
+    assert run_suggestions(world, ended) == ["resolve"]
+    assert check_invariants(world, in_doubt_at_most=held)[Outcome.IN_DOUBT] == held > 0
+
+
+def test_suggestion_after_a_cancelled_run_warns_of_another_key(world: World):
+    world.write_people(5)
+    world.change_sandbox(max_24_hour_send=3.0)
+    assert world.launch().code == 75
+    assert world.run("cancel", RUN).code == 0
+    again = world.run("launch", "hello", "--key", "test")
+    assert f"{RUN} was cancelled before: nothing was sent now.\n" in again.stdout
+    assert "Another --key sends to everybody again, also to the 3 who have it." in again.stdout
+
+
 def test_suggestion_after_init_launches_the_sample(world: World, tmp_path: Path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()

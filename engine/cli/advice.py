@@ -1,0 +1,36 @@
+"""What a person may have to do about a run: recipients in doubt, a run that nobody works on."""
+
+from collections.abc import Iterator
+
+from engine.cli.suggestions import write_command, write_launch
+from engine.ledger.journal import Outcome
+from engine.ledger.runs import OVER
+from engine.ledger.schema import RunState
+from engine.quantities import format_count
+from engine.report.accounts import Accounts
+
+
+def advise_on_doubt(accounts: Accounts) -> Iterator[str]:
+    """Say how to settle recipients in doubt; those that a live worker expects an answer for are not counted."""
+    held = accounts.count(Outcome.IN_DOUBT) - accounts.in_flight
+    if held <= 0:
+        return
+    are, them = ("is", "it") if held == 1 else ("are", "them")
+    command = write_command("resolve", accounts.run)
+    yield f"{format_count(held, 'recipient')} {are} in doubt. List and settle {them}: {command}"
+    if accounts.state in OVER:
+        yield warn_of_another_key(accounts)
+
+
+def warn_of_another_key(accounts: Accounts) -> str:
+    """Say what launching a run that is over under another key would do."""
+    sent = accounts.count(Outcome.SENT)
+    if not sent:
+        return "To send to everybody, use another --key."
+    return f"Another --key sends to everybody again, also to the {sent:,} who {'has' if sent == 1 else 'have'} it."
+
+
+def advise_on_workers(accounts: Accounts) -> Iterator[str]:
+    """Say how to resume a run that is to be sent and that no live worker sends."""
+    if accounts.state == RunState.SENDING and not accounts.workers:
+        yield f"no live worker; resume: {write_launch(accounts.run, sandbox=accounts.sandbox)}"
