@@ -44,14 +44,9 @@ def find_source(key: str, workspace: Path, options: Mapping[str, Any]) -> Source
     """
     if options.get(key) is not None:
         return Source("option", f"--{key}")
-    section, _, name = key.rpartition(".")
-    variables = [name_variable(key)]
-    whole = os.environ.get(name_variable(section), "") if section else ""
-    if f'"{name}"' in whole:  # MAILRUN_EVENTS='{"queue": …}'
-        variables.insert(0, name_variable(section))
-    for variable in variables:
-        if variable in os.environ:
-            return Source("variable", variable)
+    variable = name_variable(key)
+    if variable in os.environ:
+        return Source("variable", variable)
     path = workspace / SETTINGS_FILE
     read_settings_file(path)
     lines = locate_keys(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -238,9 +238,11 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         settings = Settings(workspace=workspace, **given)
     except ValidationError as error:
         raise _describe_mistake(error, workspace, given) from None
-    except SettingsError as error:
+    except SettingsError:  # pydantic reads mailrun_events as well
         raise ConfigurationError(
-            str(error), where="MAILRUN_* in the environment", remedy='write a list as JSON: \'["one", "two"]\''
+            "a section of settings cannot be one variable",
+            where="the environment",
+            remedy="set its keys one by one, such as MAILRUN_EVENTS_QUEUE",
         ) from None
     check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
     if settings.ledger:
@@ -262,8 +264,7 @@ def _describe_mistake(error: ValidationError, workspace: Path, given: Mapping[st
 
 def list_variables() -> list[str]:
     """List the names of the environment variables that are settings."""
-    sections = [key.partition(".")[0] for key in list_settings() if "." in key]
-    return [name_variable(key) for key in ("workspace", *list_settings(), *dict.fromkeys(sections))]
+    return [name_variable(key) for key in ("workspace", *list_settings())]
 
 
 def list_settings() -> list[str]:

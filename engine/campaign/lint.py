@@ -8,6 +8,7 @@ from html import escape, unescape
 from typing import Any
 
 from engine.campaign.column_names import may_hide_column
+from engine.campaign.files import resolve_file
 from engine.campaign.html_text import has_preheader
 from engine.campaign.message import Envelope, Message
 from engine.campaign.render import SES_PLACEHOLDER
@@ -126,6 +127,7 @@ def lint_templates(content: Content, columns: Collection[str], nulls: Mapping[st
         *_nulls(content, nulls),
         *_languages(content),
         *_ways_out(content),
+        *_empty_files(content.campaign),
     ):
         findings.add(found)
     return findings
@@ -185,6 +187,16 @@ def _ways_out(content: Content) -> Iterator[Finding]:
         what = "the only way out is by mail; Gmail and Yahoo want one-click unsubscribing from bulk senders (RFC 8058)"
         remedy = 'add url = "https://…/{{ token }}" to [unsubscribe]'
         yield Finding(Severity.WARNING, "no_one_click", what, remedy, _toml(content.campaign))
+
+
+def _empty_files(campaign: Campaign) -> Iterator[Finding]:
+    content = campaign.spec.content
+    for key, paths in (("attachments", content.attachments), ("inline", content.inline)):
+        for path in paths:
+            file = resolve_file(campaign.folder, path)
+            if file is not None and not file.stat().st_size:
+                what, remedy = f"the file {path} is empty", f"replace it, or remove it from {key}"
+                yield Finding(Severity.WARNING, "empty_attachment", what, remedy, str(file))
 
 
 def _toml(campaign: Campaign) -> str:

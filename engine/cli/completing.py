@@ -33,6 +33,11 @@ def complete_campaign(context: click.Context, _: click.Parameter, incomplete: st
     return found or [CompletionItem(incomplete, type="dir")]
 
 
+def complete_path(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete files and folders, for what may be an s3:// address or a glob as well."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 def complete_run(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the ledger's runs, the newest first."""
     try:

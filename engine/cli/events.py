@@ -2,7 +2,7 @@
 
 import click
 
-from engine.cli.options import Common, common_options, group_options
+from engine.cli.options import Common, common_options, complete_path, group_options
 
 _TOPIC = click.option(
     "--topic",
@@ -36,7 +36,7 @@ def pull(queue: str | None, topics: tuple[str, ...], common: Common, *, follow: 
 
 
 @events.command("import")
-@click.argument("place", metavar="PATH|s3://BUCKET/PREFIX/")
+@click.argument("place", metavar="PATH|s3://BUCKET/PREFIX/", shell_complete=complete_path)
 @_TOPIC
 @common_options
 def import_(place: str, topics: tuple[str, ...], common: Common) -> int:

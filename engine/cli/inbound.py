@@ -2,7 +2,7 @@
 
 import click
 
-from engine.cli.options import Common, common_options, group_options
+from engine.cli.options import Common, common_options, complete_path, group_options
 
 
 @click.group()
@@ -30,7 +30,7 @@ def pull(queue: str, topics: tuple[str, ...], common: Common, *, follow: bool) -
 
 
 @inbound.command("import")
-@click.argument("place", metavar="PATH|s3://BUCKET/PREFIX/")
+@click.argument("place", metavar="PATH|s3://BUCKET/PREFIX/", shell_complete=complete_path)
 @common_options
 def import_(place: str, common: Common) -> int:
     """Take mails out of a file (a mail, an mbox), a folder (a Maildir), or objects that a receipt rule has written.

@@ -25,6 +25,13 @@ class Common:
     verbose: bool
 
 
+def complete_path(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    """Let the shell complete a path, for a parameter that may be an s3:// address as well."""
+    from engine.cli import completing  # noqa: PLC0415 - only when a shell asks
+
+    return completing.complete_path(context, parameter, incomplete)
+
+
 def _make_common_options() -> list[Callable[[Command], Command]]:
     return [
         click.option(
@@ -36,6 +43,7 @@ def _make_common_options() -> list[Callable[[Command], Command]]:
         ),
         click.option(
             "--store",
+            shell_complete=complete_path,
             metavar="FOLDER",
             help="Folder or s3://BUCKET/PREFIX for runs and outcomes. Default: .mailrun in the workspace."
             " [env var: MAILRUN_STORE]",
@@ -121,7 +129,10 @@ def campaign_options(command: Command) -> Command:
     options = [
         click.argument("campaign", shell_complete=_complete_campaign),
         click.option(
-            "--audience", metavar="PATH", help="File, glob, folder or s3:// to send to, instead of the campaign's."
+            "--audience",
+            metavar="PATH",
+            shell_complete=complete_path,
+            help="File, glob, folder or s3:// to send to, instead of the campaign's.",
         ),
         click.option("--key", metavar="KEY", help="The run's key; the campaign says the default, such as the date."),
         click.option(

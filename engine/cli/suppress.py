@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import Common, alternative, common_options, group_options
+from engine.cli.options import Common, alternative, common_options, complete_path, group_options
 
 REASONS = ("complaint", "bounce", "soft_bounces", "provider", "unsubscribe", "manual")
 _TOPIC = click.option("--topic", default=None, metavar="TOPIC", help="Of this topic alone; without it, of all mail.")
@@ -73,7 +73,7 @@ def list_(common: Common, **filters: Any) -> int:
 
 
 @suppress.command("import")
-@click.argument("place", metavar="FILE|s3://...")
+@click.argument("place", metavar="FILE|s3://...", shell_complete=complete_path)
 @_TOPIC
 @click.option("--reason", default=None, help="Of all entries. Default: what the list says, or else manual.")
 @click.option("--source", default=None, help="Where the entries are from; the default is the file's name.")

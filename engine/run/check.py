@@ -8,6 +8,7 @@ from typing import Any
 from engine.account.client import Endpoint
 from engine.campaign.lint import Findings, Severity
 from engine.campaign.mailbox import parse_mailbox
+from engine.campaign.message import prepare_envelope
 from engine.errors import ExitCode, MailrunError
 from engine.progress import step
 from engine.run import preflight
@@ -76,6 +77,7 @@ async def check_campaign(
     Raises:
         DataError: audience or templates are so wrong that nothing can be planned.
     """
+    prepare_envelope(request.campaign)
     manifest, folder = replan(request, store, "checks")
     job = make_job(request, manifest, folder, read_keys)
     findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)

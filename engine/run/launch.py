@@ -25,6 +25,7 @@ from engine.run import content_check, control, planning, preflight, registration
 from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.run.audience_size import refuse_wrong_size
 from engine.run.changes import find_changes
+from engine.run.destinations import find_destination, name_destination
 from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
 from engine.run.manifest import Manifest
 from engine.run.marks import refuse_if_ledger_is_behind
@@ -154,7 +155,8 @@ def _find_run(request: LaunchRequest) -> Run | None:
     with request.ledger.read() as tx:
         known = runs.find_run(tx, request.plan.name)
     if known is not None and known.sandbox != request.plan.sandbox:
-        here, there = ("the sandbox", "the real SES") if request.plan.sandbox else ("the real SES", "the sandbox")
+        there = find_destination(known, request.store)
+        here = name_destination(request.plan.campaign.spec.delivery.transport, sandbox=request.plan.sandbox)
         raise UsageError(
             f"the run {known.name} belongs to {there}, and this launch goes to {here}",
             where="--key",
@@ -216,6 +218,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
     campaign, manifest = request.plan.campaign, staged.manifest
     job = RenderJob(
         folder=staged.folder,
+        source=campaign.folder,
         name=campaign.name,
         run_key=request.plan.key,
         columns=manifest.columns,

@@ -13,6 +13,7 @@ import polars as pl
 
 from engine.account.quota import Quota
 from engine.campaign.lint import Findings, Severity, find_unused_inline
+from engine.campaign.message import prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.render import RenderError
 from engine.errors import MailrunError, UsageError
@@ -115,6 +116,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         DataError: audience or templates are wrong.
         UsageError: one of `addresses` is no recipient of the plan.
     """
+    prepare_envelope(request.campaign)
     manifest, folder = replan(request, store, "previews")
     job = make_job(request, manifest, folder, read_keys)
     asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
@@ -164,6 +166,7 @@ def make_job(
     """Make the job of rendering what was planned into a folder."""
     return RenderJob(
         folder=folder,
+        source=request.campaign.folder,
         name=request.campaign.name,
         run_key=request.key,
         columns=manifest.columns,

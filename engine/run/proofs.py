@@ -7,7 +7,7 @@ from typing import Any
 from engine.account.client import Endpoint
 from engine.campaign.headers import OWN_TAGS, PROOF_TAG
 from engine.campaign.mailbox import check_address, parse_mailbox
-from engine.campaign.message import Message
+from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.render import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import Meaning
@@ -90,6 +90,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     clock = clock or SystemClock()
     for address in to:
         _check_reader(address)
+    prepare_envelope(request.campaign)
     manifest, folder = replan(request, store, "proofs")
     if not manifest.leases:
         raise DataError(

@@ -5,6 +5,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import MailrunError
 from engine.run.open_lease import Recipient, iterate_recipients
 from engine.store.folder import write_file
 
@@ -40,9 +42,11 @@ class RenderJob:
         run_key: the run's key.
         columns: the audience's columns that the plan carries.
         keys: sign the unsubscribe links.
+        source: the campaign's folder in the workspace, of which folder/campaign/ is a copy: errors name its files.
     """
 
     folder: Path
+    source: Path
     name: str
     run_key: str
     columns: tuple[str, ...]
@@ -52,6 +56,18 @@ class RenderJob:
         """Read the campaign as it was copied, under its own name."""
         loaded = load_campaign(self.folder / "campaign")
         return Campaign(name=self.name, folder=loaded.folder, spec=loaded.spec)
+
+    @contextmanager
+    def name_source(self) -> Iterator[None]:
+        """Name the file of the workspace in an error about a file of the copy: that is the one to correct."""
+        try:
+            yield
+        except MailrunError as error:
+            copy = str(self.folder / "campaign")
+            error.where = error.where.replace(copy, str(self.source))
+            error.args = (error.what.replace(copy, str(self.source)),)
+            error.what = error.args[0]
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +212,11 @@ class LeaseRenderer:
 
     def __init__(self, job: RenderJob) -> None:
         self._job = job
-        self.campaign = job.load()
-        self.envelope = prepare_envelope(self.campaign)
         signer = TokenSigner(job.keys) if job.keys else None
-        self.renderer = Renderer(compile_content(self.campaign), self.campaign, run_key=job.run_key, signer=signer)
+        with job.name_source():
+            self.campaign = job.load()
+            self.envelope = prepare_envelope(self.campaign)
+            self.renderer = Renderer(compile_content(self.campaign), self.campaign, run_key=job.run_key, signer=signer)
         self._locale = self.campaign.spec.content.locale
 
     def render(self, lease: LeaseRange, *, at_most: int | None = None) -> Rendered:

@@ -156,7 +156,11 @@ def test_a_damaged_ledger_is_named_and_never_begun_again(world: World):
 def test_a_run_of_the_sandbox_is_never_taken_for_one_of_the_real_ses(world: World):
     world.write_people(2)
     assert world.launch("--sandbox").code == 0
-    check_refused(world.launch(), 64, "belongs to the sandbox", "another --key")
+    check_refused(world.launch(), 64, "belongs to the sandbox, and this launch goes to SES", "another --key")
+    outbox = ("hello", "--key", "files")
+    assert world.run("launch", *outbox, "--transport", "outbox").code == 0
+    told = "belongs to outbox files, and this launch goes to the sandbox"
+    check_refused(world.run("launch", *outbox, "--sandbox"), 64, told, "another --key")
     assert world.accepted() == []
 
 

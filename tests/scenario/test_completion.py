@@ -1,12 +1,18 @@
 """The shell completes commands, campaigns and runs, and stays silent where there are none."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import BashComplete
 from support.world import World, open_world
+
+from engine.cli.main import cli
 
 BASH = """
 compopt() { :; }  # bash has it inside a completion alone
@@ -18,11 +24,11 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def complete(world: World, *words: str, folder: Path | None = None) -> list[str]:
+def complete(world: World, *words: str, folder: Path | None = None, script: str = BASH) -> list[str]:
     environment = world.environment()
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     completed = subprocess.run(
-        ["/bin/bash", "-c", BASH, "bash", "mailrun", *words],
+        ["/bin/bash", "-c", script, "bash", "mailrun", *words],
         cwd=folder or world.folder,
         env=environment,
         capture_output=True,
@@ -66,3 +72,43 @@ def test_completion_script_is_for_the_shell(world: World, shell: str, words: str
     assert (script.code, script.stderr) == (0, "")
     assert words in script.stdout
     assert "_MAILRUN_COMPLETE" in script.stdout
+
+
+def find_path_parameters(command: click.Command, *above: str) -> Iterator[tuple[list[str], click.Parameter]]:
+    """Yield every parameter that is a path, or an address that may be one, and the words before it."""
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from find_path_parameters(below, *above, name)
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
+    for parameter in command.params:
+        if re.search(r"PATH|FILE|FOLDER|DIR", parameter.metavar or "") and parameter.metavar != "s3://BUCKET/PREFIX":
+            if isinstance(parameter, click.Option):
+                yield [*above, parameter.opts[0]], parameter
+            else:
+                yield [*above, *["x"] * arguments.index(parameter)], parameter
+
+
+PATH_PARAMETERS = list(find_path_parameters(cli))
+
+
+@pytest.mark.parametrize("words", [words for words, _ in PATH_PARAMETERS], ids=" ".join)
+def test_completion_of_a_path_leaves_it_to_the_shell(words: list[str]):
+    completed = BashComplete(cli, {}, "mailrun", "_MAILRUN_COMPLETE").get_completions(words, "audiences/subs")
+    assert [(item.type, item.value) for item in completed] in (
+        [("file", "audiences/subs")],
+        [("dir", "audiences/subs")],
+    )
+
+
+def test_completion_of_a_path_is_known_for_the_newcomers_commands():
+    assert {("--audience",), ("suppress", "import"), ("events", "import")} <= {
+        tuple(words[-1:] if words[-1] == "--audience" else words) for words, _ in PATH_PARAMETERS
+    }
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "hello", "--audience", "audiences/subs"), ("suppress", "import", "audiences/subs")]
+)
+def test_completion_of_a_path_tells_bash_to_complete_files(world: World, words: tuple[str, ...]):
+    script = BASH.replace("compopt() { :; }", 'compopt() { echo "compopt $1 $2"; }')
+    assert complete(world, *words, script=script) == ["compopt -o default"]

@@ -7,6 +7,9 @@ import pytest
 from support.invariants import check_invariants
 from support.world import World, open_world
 
+from engine.errors import ConfigurationError
+from engine.run.rendering import LeaseRenderer, RenderJob
+
 MARKETING = """\
 from = "Acme <news@acme.example>"
 subject = "Hello {{ first_name }}"
@@ -42,6 +45,28 @@ def people(count: int, *, bad_every: int = 0) -> str:
         for i in range(count)
     ]
     return PEOPLE + "".join(rows)
+
+
+@pytest.mark.parametrize("command", [("preview",), ("check",), ("launch",), ("test", "--to", "ann@acme.example")])
+def test_missing_attachment_is_named_in_the_workspace(letter: World, command: tuple[str, ...]) -> None:
+    letter.write("audiences/people.csv", people(3))
+    attached = MARKETING.replace("[content]", '[content]\nattachments = ["missing.pdf"]')
+    letter.write("campaigns/hello/campaign.toml", attached)
+    refused = letter.run(*command, "hello")
+    assert refused.code == 65
+    assert "at: campaigns/hello/missing.pdf\n" in refused.stderr
+    assert ".mailrun" not in refused.stderr.partition("error:")[2]
+
+
+def test_an_error_of_the_copy_names_the_file_of_the_workspace(tmp_path: Path) -> None:
+    """Whatever goes wrong with the copy, the file to correct is the one that it is a copy of."""
+    copy, source = tmp_path / ".mailrun" / "previews" / "hello", tmp_path / "campaigns" / "hello"
+    (copy / "campaign").mkdir(parents=True)
+    job = RenderJob(folder=copy, source=source, name="hello", run_key="k", columns=(), keys=())
+    with pytest.raises(ConfigurationError) as raised:
+        LeaseRenderer(job)
+    assert str(source / "campaign.toml") in raised.value.where
+    assert ".mailrun" not in str(raised.value)
 
 
 def test_a_dry_run_reports_sizes_languages_defaults_domains_and_what_a_run_would_take(letter: World) -> None:

@@ -185,6 +185,13 @@ def test_languages_that_are_incomplete_or_never_chosen_are_told(tmp_path: Path) 
     assert "warning the language vi has no subject of its own: the default's is sent (welcome)" in told
 
 
+def test_lint_reports_an_empty_attachment(tmp_path: Path) -> None:
+    files = {"body.html.j2": "x", "empty.pdf": "", "full.pdf": "x"}
+    campaign = write_campaign(tmp_path, files, 'html = "body.html.j2"\nattachments = ["empty.pdf", "full.pdf"]')
+    found = lint_templates(compile_content(campaign), [], {}).of(Severity.WARNING)
+    assert [(one.code, one.where) for one in found] == [("empty_attachment", str(campaign.folder / "empty.pdf"))]
+
+
 def test_a_way_out_by_mail_alone_is_told(tmp_path: Path) -> None:
     toml = TOML.replace('kind = "transactional"', 'unsubscribe.mailto = "out@acme.example"')
     campaign = write_campaign(tmp_path, FILES, 'html = "body.html.j2"', toml=toml)

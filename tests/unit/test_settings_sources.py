@@ -95,6 +95,10 @@ def test_a_mistake_in_the_file_is_named_with_its_remedy(tmp_path: Path, text: st
     [
         ("MAILRUN_LEDGR", "postgresql://h/d", "MAILRUN_LEDGR is not a setting.*did you mean MAILRUN_LEDGER"),
         ("MAILRUN_EVENT_QUEUE", "x", "did you mean MAILRUN_EVENTS_QUEUE"),
+        ("MAILRUN_EVENTS", '{"queue": "https://q/3"}', "did you mean MAILRUN_EVENTS_"),
+        ("MAILRUN_SUPPRESSION", "{}", "did you mean MAILRUN_SUPPRESSION_"),
+        ("MAILRUN_UNSUBSCRIBE_PAGE", "x", "MAILRUN_UNSUBSCRIBE_PAGE is not a setting"),
+        ("mailrun_events", "x", "a section of settings cannot be one variable.*MAILRUN_EVENTS_QUEUE"),
         ("MAILRUN_", "x", "MAILRUN_ is not a setting"),
         ("MAILRUN_SMTP_PORT", "587", "MAILRUN_SMTP_PORT is not a setting"),
         ("MAILRUN_STORE", os.fsdecode(b"\xe9"), "the value of MAILRUN_STORE is not valid UTF-8"),
@@ -210,9 +214,6 @@ def test_source_of_a_setting_is_found_where_it_was_set(tmp_path: Path, monkeypat
     assert find_source("ledger", tmp_path, {}) == Source("default")
     monkeypatch.setenv("MAILRUN_EVENTS_QUEUE", "https://q/2")
     assert find_source("events.queue", tmp_path, {}) == Source("variable", "MAILRUN_EVENTS_QUEUE")
-    monkeypatch.setenv("MAILRUN_EVENTS", '{"queue": "https://q/3"}')
-    assert find_source("events.queue", tmp_path, {}) == Source("variable", "MAILRUN_EVENTS")
-    assert load_settings(tmp_path).events.queue == "https://q/3"
     assert find_source("store", tmp_path, {"store": "b"}) == Source("option", "--store")
 
 
@@ -247,3 +248,11 @@ def test_a_secret_is_never_shown(tmp_path: Path):
     with pytest.raises(ConfigurationError) as raised:
         load_settings(tmp_path)
     assert "hush" not in str(raised.value)
+
+
+def test_section_is_not_offered_as_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAILRUN_EVENT_QUEUE", "x")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(tmp_path)
+    offered = raised.value.remedy.partition("There are: ")[2].split(", ")
+    assert not {"MAILRUN_EVENTS", "MAILRUN_SUPPRESSION", "MAILRUN_UNSUBSCRIBE_PAGE"} & set(offered)
