@@ -12,8 +12,9 @@ from support.postgres import Cluster, run_cluster
 from support.totals import TOTALS
 from support.world import World, open_world
 
-# Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored.
+# Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored, nohup SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

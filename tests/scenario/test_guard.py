@@ -90,8 +90,8 @@ def test_an_account_that_comes_under_review_while_a_run_sends_pauses_it(tmp_path
 
 
 def test_who_is_suppressed_before_their_turn_is_not_mailed_and_the_outcome_says_why(tmp_path: Path, ledger_url: str):
-    with open_feedback_world(tmp_path, {}, ledger=ledger_url, max_send_rate=25.0) as world:
-        world.write_people(400)
+    with open_feedback_world(tmp_path, {}, ledger=ledger_url, max_send_rate=20.0) as world:
+        world.write_people(500)
         add_to_campaign(world, '\n[suppression]\ntopic = "news"\n[guard]\nmax_failure_rate = 0.0\n')
         process = world.start_launch()
         world.wait_for_accepted(20, process)
@@ -99,11 +99,11 @@ def test_who_is_suppressed_before_their_turn_is_not_mailed_and_the_outcome_says_
         assert world.run("suppress", "add", *late[:12]).code == 0
         world.run("suppress", "add", late[12], "--topic", "news", "--reason", "unsubscribe")  # of a transactional run
         world.run("suppress", "add", late[13], "--topic", "other", "--reason", "unsubscribe")
-        assert world.accepted_count() < 370, "their turn must not have come"
+        assert world.accepted_count() < 470, "their turn must not have come"
         world.change_sandbox(max_send_rate=10_000)
         process.communicate(timeout=120)
         assert process.returncode == 3
-        assert check_invariants(world) == {Outcome.SENT: 388, Outcome.FAILED: 12}
+        assert check_invariants(world) == {Outcome.SENT: 488, Outcome.FAILED: 12}
         outcomes = pl.read_parquet(world.run_folder / "outcomes").filter(pl.col("outcome") == "failed")
         assert set(outcomes["address"]) == set(late[:12])
         assert set(outcomes["error"]) == {"suppressed during the run: manual"}
