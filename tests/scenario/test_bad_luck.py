@@ -74,7 +74,7 @@ def test_the_way_to_go_on_names_the_same_store_and_options(world: World):
     world.fault("pause_account", after=10)
     paused = world.run("launch", "hello", "--store", "else where", "--limit", "40", "--yes")
     key = paused.stdout.partition("hello/")[2].partition(" ")[0]
-    again = f"to resume: python -m engine launch hello --store 'else where' --limit 40 --key {key}"
+    again = f"to resume: python -m engine launch hello --limit 40 --store 'else where' --key {key}"
     assert again in paused.stdout
 
 
