@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from engine.audience.list_entries import HASH, read_entries
+from engine.audience.list_entries import DEFUSED, HASH, read_entries
+from engine.audience.list_names import NameRank, names_actor, rank_name
 from engine.audience.tables import Table, read_batches
 from engine.errors import DataError
 from engine.ledger.reasons import REASON_NAMES, TIME_NAMES, plain_name
 
 SAMPLE_ROWS = 10_000
-_EXACT = frozenset({"email", "emailaddress"})
-_OTHERS = frozenset({"address", "addresses", "recipient", "recipients", "subscriber"})
-_DOMAINS = frozenset({"domain", "domains"})
 _REMEDY = "name the column of the addresses email"
 
 
@@ -28,6 +26,7 @@ class ListColumns:
         evidence: what tells the reason in the words and codes of an export.
         times: filled where the reason of the same place holds.
         unread: columns that hold addresses, too.
+        is_named: the column was chosen by its name, and not because no other holds addresses.
     """
 
     addresses: tuple[str, ...]
@@ -36,18 +35,36 @@ class ListColumns:
     evidence: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    is_named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the first rows of a column are: cells that are not blank, and addresses (or hashes of some) among them."""
+    """What the first rows of a column are.
+
+    Attributes:
+        filled: cells that are not blank.
+        ats: those with an @.
+        addresses: those that hold addresses, or hashes of some.
+        domains: those that hold domains alone; counted only where the name allows for them.
+    """
 
     filled: int
+    ats: int
     addresses: int
+    domains: int
+
+    @property
+    def entries(self) -> int:
+        return self.addresses + self.domains
 
     @property
     def is_of_addresses(self) -> bool:
         return self.addresses > 0 and 2 * self.addresses >= self.filled
+
+    @property
+    def is_of_entries(self) -> bool:
+        return self.entries > 0 and 2 * self.entries >= self.filled
 
 
 def find_columns(table: Table, *, has_header: bool) -> ListColumns:
@@ -56,15 +73,13 @@ def find_columns(table: Table, *, has_header: bool) -> ListColumns:
     Raises:
         DataError: it has no column of addresses, or several and none that is certainly meant.
     """
-    texts = [column for column, dtype in table.columns.items() if dtype == pl.String]
-    seen = _look_at(table, texts)
+    seen = _look_at(table, has_header=has_header)
     if not has_header:
         return ListColumns(_find_without_header(table, seen))
-    names = {column: plain_name(column) for column in table.columns}
-    address = _find_by_name(table, seen, {column: names[column] for column in texts})
+    address = _find_by_name(table, seen)
     if address in table.twice:
-        raise _is_unclear(table, [address, *(column for column in texts if column.startswith(f"{address} ("))], seen)
-    of_reason = {name: column for column, name in reversed(names.items()) if column != address}
+        raise _is_unclear(table, [address, *(column for column in seen if column.startswith(f"{address} ("))], seen)
+    of_reason = {plain_name(column): column for column in reversed(seen) if column != address}
     return ListColumns(
         (address,),
         of_reason.get("reason") or of_reason.get("suppressionreason"),
@@ -72,55 +87,85 @@ def find_columns(table: Table, *, has_header: bool) -> ListColumns:
         tuple(of_reason[name] for name in REASON_NAMES if name in of_reason),
         tuple(of_reason[name] for name in TIME_NAMES if name in of_reason),
         tuple(column for column, cells in seen.items() if cells.is_of_addresses and column != address),
+        rank_name(address) is not NameRank.OTHER or len(seen) == 1,
     )
 
 
-def _look_at(table: Table, texts: Sequence[str]) -> dict[str, _Seen]:
-    batch = next(read_batches([table], texts, table.columns), None) if texts else None
-    sample = batch.load().cells.head(SAMPLE_ROWS) if batch else pl.DataFrame(schema=dict.fromkeys(texts, pl.String))
-    return {cells.name: _count(cells) for cells in sample}
+def _look_at(table: Table, *, has_header: bool) -> dict[str, _Seen]:
+    columns = list(table.columns)
+    schema = dict.fromkeys(columns, pl.String())
+    batch = next(read_batches([table], columns, schema), None) if columns else None
+    sample = batch.load().cells.head(SAMPLE_ROWS) if batch else pl.DataFrame(schema=schema)
+    return {
+        cells.name: _count(cells, has_domains=has_header and rank_name(cells.name) is not NameRank.OTHER)
+        for cells in sample
+    }
 
 
-def _count(cells: pl.Series) -> _Seen:
-    filled = cells.filter(cells.str.strip_chars().str.len_bytes() > 0)
-    hashes = filled.str.strip_chars().str.contains(HASH)
-    found = read_entries(filled.filter(filled.str.contains("@", literal=True) & ~hashes))
-    return _Seen(filled.len(), found.drop_nulls("key").get_column("at").n_unique() + hashes.arg_true().len())
+def _count(cells: pl.Series, *, has_domains: bool) -> _Seen:
+    filled = cells.str.strip_chars().str.replace(DEFUSED, "${1}")
+    filled = filled.filter(filled.str.len_bytes() > 0)
+    hashes, ats = filled.str.contains(HASH), filled.str.contains("@", literal=True)
+    told = filled.filter((ats | has_domains) & ~hashes)
+    read = read_entries(told).drop_nulls("key").get_column("at").unique()
+    # In a column that is not named for it, x.example may be anything.
+    of_addresses = int(told.gather(read).str.contains("@", literal=True).sum())
+    return _Seen(filled.len(), int(ats.sum()), of_addresses + int(hashes.sum()), read.len() - of_addresses)
 
 
-def _find_by_name(table: Table, seen: Mapping[str, _Seen], names: Mapping[str, str]) -> str:
-    ranks = (
-        [column for column, name in names.items() if name in _EXACT],
-        [column for column, name in names.items() if "mail" in name],
-        [column for column, name in names.items() if name in _OTHERS],
-        list(names),
-    )
-    holders = [column for column, cells in seen.items() if cells.addresses]
-    most = max((cells.addresses for cells in seen.values()), default=0)
-    is_named = [column for column in ranks[0] if seen[column].filled]
-    if len(holders) == 1 and is_named in ([], holders):
+def _find_by_name(table: Table, seen: Mapping[str, _Seen]) -> str:
+    """Choose the column: what is named for it, never one that only is the sole one with addresses beside such a name.
+
+    A column that cannot be read is one that may hold the addresses.
+    """
+    ranks = {column: rank_name(column) for column in (*seen, *table.closed)}
+    named = {
+        column: rank
+        for column, rank in ranks.items()
+        if rank is NameRank.EXACT or (rank is not NameRank.OTHER and not names_actor(column))
+    }
+    best = min(named.values(), default=NameRank.OTHER)
+    if not named:
+        return _find_unnamed(table, seen)
+    first = [column for column, rank in named.items() if rank is best]
+    holders = [column for column, cells in seen.items() if cells.entries]
+    rivals = [
+        column
+        for column in holders
+        if column not in first and _is_rival(seen[column], ranks[column], best, is_named=column in named)
+    ]
+    in_doubt = list(dict.fromkeys([*first, *rivals, *holders]))
+    if len(first) > 1 or first[0] in table.closed:
+        if holders or first[0] in table.closed:
+            raise _is_unclear(table, in_doubt, seen)
+        raise _has_none(table)
+    address, others = seen[first[0]], [column for column in holders if column != first[0]]
+    if not others:
+        return first[0]
+    is_of_domains = best is NameRank.DOMAIN or not address.addresses
+    most = max(seen[column].entries for column in others)
+    is_sure = address.is_of_entries and (best is NameRank.EXACT or 2 * address.entries >= most)
+    if rivals or not is_sure or (is_of_domains and not all(names_actor(column) for column in others)):
+        raise _is_unclear(table, in_doubt, seen)
+    return first[0]
+
+
+def _is_rival(cells: _Seen, rank: NameRank, best: NameRank, *, is_named: bool) -> bool:
+    """Whether a column of addresses is named for them, too, if less clearly than the best."""
+    if best is NameRank.EXACT or not cells.addresses:
+        return False
+    return is_named or (best is not NameRank.EXACT_WITHIN and rank is not NameRank.OTHER)
+
+
+def _find_unnamed(table: Table, seen: Mapping[str, _Seen]) -> str:
+    """Choose the only column that holds an @, unless its name says that these are others' addresses."""
+    holders = [column for column, cells in seen.items() if cells.ats or cells.addresses]
+    is_sole = len(holders) == 1 and not table.closed and seen[holders[0]].addresses > 0
+    if is_sole and (len(seen) == 1 or not names_actor(holders[0])):
         return holders[0]
-    if holders and is_named and not set(holders) & set(is_named):
-        raise _is_unclear(table, [*is_named, *holders], seen)
-    for rank, columns in enumerate(ranks):
-        candidates = [column for column in columns if seen[column].is_of_addresses]
-        # Only the very name is believed against columns with more addresses.
-        if len(candidates) == 1 and (rank == 0 or 2 * seen[candidates[0]].addresses >= most):
-            return candidates[0]
-        if candidates:
-            raise _is_unclear(table, holders, seen)
     if holders:
-        raise _is_unclear(table, holders, seen)
-    # There is no address at all: an empty list, or one of domains, or of what cannot be read.
-    in_doubt = (*ranks[:3], [column for column, name in names.items() if name in _DOMAINS])
-    column = next((columns[0] for columns in in_doubt if len(columns) == 1), None)
-    if column is None:
-        raise DataError(
-            "the suppression file has no column of addresses",
-            where=table.source.name,
-            remedy=f"{_REMEDY}; there are: {', '.join(names) or 'no text columns'}",
-        )
-    return column
+        raise _is_unclear(table, [*holders, *table.closed], seen)
+    raise _has_none(table)
 
 
 def _find_without_header(table: Table, seen: Mapping[str, _Seen]) -> tuple[str, ...]:
@@ -131,8 +176,19 @@ def _find_without_header(table: Table, seen: Mapping[str, _Seen]) -> tuple[str, 
     raise _is_unclear(table, candidates or filled, seen)
 
 
+def _has_none(table: Table) -> DataError:
+    return DataError(
+        "the suppression file has no column of addresses",
+        where=table.source.name,
+        remedy=f"{_REMEDY}; there are: {', '.join((*table.columns, *table.closed)) or 'no columns'}",
+    )
+
+
 def _is_unclear(table: Table, columns: Sequence[str], seen: Mapping[str, _Seen]) -> DataError:
-    counted = ", ".join(f"{column} ({seen[column].addresses:,} of {seen[column].filled:,} cells)" for column in columns)
+    counted = ", ".join(
+        f"{column} ({seen[column].entries:,} of {seen[column].filled:,} cells)" if column in seen else column
+        for column in columns
+    )
     return DataError(
         f"it is not clear which column holds the suppressed addresses: {counted}",
         where=table.source.name,

@@ -16,7 +16,9 @@ HASH = (
 IS_AHASH = "it is a hash: mailrun compares addresses, and cannot tell whose hash it is"
 HAS_A_WILDCARD = "it has a wildcard inside: write an address, or *@d.example or *.d.example for a domain"
 IS_BLANK = "there is no address in it"
-_SEPARATOR = "\x1f"
+SEPARATOR = "\x1f"  # between the values of a list in one cell
+DEFUSED = r"^'([=+\-@])"  # as our own exports write what a spreadsheet would take for a formula
+_LINK = r"(?i)(^|<)\s*mailto:\s*([^%?<>\s]+@[^%?<>\s]+)(>|$)"  # escapes in it would be another address
 
 
 def read_entries(raw: pl.Series) -> pl.DataFrame:
@@ -46,7 +48,8 @@ def read_entries(raw: pl.Series) -> pl.DataFrame:
 def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:
     """Take cells apart that are no single address, and read their parts."""
     parts = frame.select("at", text=_split(pl.col("raw"))).explode("text", empty_as_null=True, keep_nulls=True)
-    parts = parts.with_columns(pl.col("text").str.strip_chars()).filter(pl.col("text") != "")
+    parts = parts.with_columns(pl.col("text").str.strip_chars().str.replace(_LINK, "${1}${2}${3}"))
+    parts = parts.filter(pl.col("text") != "")
     plain = pl.col("text").str.normalize("NFKC")
     parts = parts.with_columns(
         *judge_addresses(parts.get_column("text")).get_columns(),
@@ -78,9 +81,9 @@ def _split(text: pl.Expr) -> pl.Expr:
     What stands in a quoted name or in round brackets is none of them.
     """
     names_gone = text.str.replace_all(r'"[^"]*"\s*<', "<").str.replace_all(r"\s\([^()]*\)", "")
-    divided = names_gone.str.replace_all(r'[,;|\t\r\n"]+', _SEPARATOR)
+    divided = names_gone.str.replace_all(r'[,;|\t\r\n"]+', SEPARATOR)
     is_bare = ~text.str.contains("<", literal=True)
-    at_spaces = divided.str.replace_all(r"(@[^\s@]+)\s+", f"${{1}}{_SEPARATOR}")
-    parts = pl.when(is_bare).then(at_spaces).otherwise(divided).str.split(_SEPARATOR)
-    has_several = names_gone.str.count_matches("@", literal=True) > 1
+    at_spaces = divided.str.replace_all(r"(@[^\s@]+)\s+", f"${{1}}{SEPARATOR}")
+    parts = pl.when(is_bare).then(at_spaces).otherwise(divided).str.split(SEPARATOR)
+    has_several = (names_gone.str.count_matches("@", literal=True) > 1) | text.str.contains(SEPARATOR, literal=True)
     return pl.when(has_several).then(parts).otherwise(pl.concat_list(text))

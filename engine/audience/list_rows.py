@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from engine.audience.list_columns import ListColumns
-from engine.audience.list_entries import IS_BLANK, read_entries
+from engine.audience.list_entries import DEFUSED, IS_BLANK, read_entries
 from engine.audience.list_tables import ListTable
 from engine.audience.tables import Rows
 from engine.ledger.reasons import TIME_NAMES, classify_reason, plain_name
 
-_DEFUSED = r"^'([=+\-@])"  # as our own exports write what a spreadsheet would take for a formula
 _NOTHING = pl.lit(None, dtype=pl.String)
 
 
@@ -34,9 +33,8 @@ class ListRows:
 def list_wanted(opened: ListTable) -> list[str]:
     """Name the columns to read: of text all, as a row whose cells are all blank is no entry."""
     columns = opened.columns
-    if opened.table.source.is_untyped:
-        return list(opened.table.columns)
-    named = (*columns.addresses, columns.reason, columns.topic, *columns.evidence, *columns.times)
+    texts = [column for column, dtype in opened.table.columns.items() if dtype == pl.String]
+    named = (*columns.addresses, columns.reason, columns.topic, *columns.evidence, *columns.times, *texts)
     return [column for column in dict.fromkeys(named) if column]
 
 
@@ -62,7 +60,7 @@ def read_list_rows(rows: Rows, opened: ListTable) -> ListRows:
 
 
 def _read_column(frame: pl.DataFrame, raw: pl.Series, columns: ListColumns) -> pl.DataFrame:
-    entries = read_entries(raw.str.replace(_DEFUSED, "${1}"))
+    entries = read_entries(raw.str.replace(DEFUSED, "${1}"))
     read = pl.concat([frame.select(pl.all().gather(entries.get_column("at"))), entries], how="horizontal")
     is_missing = pl.all_horizontal(pl.col("key").is_null(), pl.col("fault").is_null(), ~pl.col("blank"))
     if len(columns.addresses) > 1:  # a line of addresses, some shorter than others

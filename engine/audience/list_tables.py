@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from engine.audience.address_lines import begins_with_address, open_lines
 from engine.audience.list_columns import ListColumns, find_columns
+from engine.audience.list_texts import with_text_columns
 from engine.audience.sources import Format, Source
 from engine.audience.tables import Reading, Table, open_table
 from engine.audience.workbooks import list_sheets
@@ -30,6 +31,8 @@ class ListTable:
         if self.columns.unread:
             unread = ", ".join(self.columns.unread)
             notes.append(f"{name}: the addresses in {addresses} were read, and not those in {unread}")
+        elif not self.columns.is_named:
+            notes.append(f"{name}: the addresses in {addresses} were read: the only column that holds some")
         if set(self.columns.addresses) & set(self.table.hidden):
             notes.append(f"{name}: the addresses in {addresses} were read, a column that the sheet does not show")
         return tuple(notes)
@@ -63,7 +66,7 @@ def open_lists(source: Source) -> Iterator[ListTable]:
 def _open(source: Source, sheet: str | None) -> ListTable:
     if source.format is Format.CSV and begins_with_address(source):
         return _open_without_header(source, sheet)
-    table = open_table(source, Reading(sheet=sheet))
+    table = with_text_columns(open_table(source, Reading(sheet=sheet)))
     is_entry = len(table.columns) == 1 and _IS_ENTRY.fullmatch(next(iter(table.columns))) is not None
     if source.is_untyped and (table.holds_address or is_entry):
         return _open_without_header(source, sheet)

@@ -71,7 +71,13 @@ def is_mailable(address: str) -> bool:
 
 @contextmanager
 def planned(
-    table: pl.DataFrame, suppressed: list[str], *, limit: int | None = None, as_csv: bool, **audience: Any
+    table: pl.DataFrame,
+    suppressed: list[str],
+    *,
+    limit: int | None = None,
+    as_csv: bool,
+    skip_invalid: bool = True,
+    **audience: Any,
 ) -> Iterator[tuple[Plan, Path]]:
     """A plan of the table, in a folder of its own."""
     with TemporaryDirectory() as name:
@@ -86,7 +92,7 @@ def planned(
             folder,
             source=source,
             suppressed=["gone.parquet"],
-            skip_invalid=True,
+            skip_invalid=skip_invalid,
             limit=limit,
             where="n IS NULL OR n < 90",
             required=["name"],
@@ -101,17 +107,37 @@ def planned(
     suppressed=st.lists(near_addresses, max_size=4),
     limit=st.none() | st.integers(0, 12),
     as_csv=st.booleans(),
+    skip_invalid=st.booleans(),
 )
 @example(
-    rows=[("a@b\u00e4r.example", "x", 1), ("A@xn--br-via.example", "y", 2)], suppressed=[], limit=None, as_csv=False
+    rows=[("a@b\u00e4r.example", "x", 1), ("A@xn--br-via.example", "y", 2)],
+    suppressed=[],
+    limit=None,
+    as_csv=False,
+    skip_invalid=False,
 )
+@example(rows=[], suppressed=["ann@example.com", "ann@@x"], limit=None, as_csv=False, skip_invalid=False)
 def test_every_row_of_any_table_is_a_recipient_or_excluded_for_one_reason(
-    rows: list[tuple[str | None, str | None, int | None]], suppressed: list[str], limit: int | None, *, as_csv: bool
+    rows: list[tuple[str | None, str | None, int | None]],
+    suppressed: list[str],
+    limit: int | None,
+    *,
+    as_csv: bool,
+    skip_invalid: bool,
 ) -> None:
+    """Or, by default, an entry of the suppression file that cannot match anybody stops the plan."""
     table = pl.DataFrame(rows, schema={"email": pl.String, "name": pl.String, "n": pl.Int64}, orient="row")
     if as_csv:  # NUL and a carriage return are other tests' matter
         table = table.with_columns(pl.col(pl.String).str.replace_all("[\0\r]", ""))
-    with planned(table, suppressed, limit=limit, as_csv=as_csv) as (found, folder):
+    entries = read_entries(pl.Series(suppressed, dtype=pl.String))
+    if entries["fault"].null_count() < entries.height and not skip_invalid:
+        with (
+            pytest.raises(DataError, match="cannot match anybody"),
+            planned(table, suppressed, limit=limit, as_csv=as_csv, skip_invalid=False),
+        ):
+            pass
+        return
+    with planned(table, suppressed, limit=limit, as_csv=as_csv, skip_invalid=skip_invalid) as (found, folder):
         kept, out = recipients(folder), all_excluded(folder)
         assert found.rows_read == len(rows)
         assert sorted([*kept["row"], *out["row"]]) == list(range(1, len(rows) + 1))
@@ -121,7 +147,7 @@ def test_every_row_of_any_table_is_a_recipient_or_excluded_for_one_reason(
         assert all(is_mailable(address) for address in kept["address"])
         assert kept["key"].to_list() == [address.lower() for address in kept["address"]]
         assert kept["key"].is_unique().all()
-        gone = set(read_entries(pl.Series(suppressed, dtype=pl.String))["key"].drop_nulls())
+        gone = set(entries["key"].drop_nulls())
         assert all(gone.isdisjoint(list_keys(key)) for key in kept["key"])
         assert all((name or "").strip() for name in kept["name"])
         assert limit is None or found.accepted <= limit
@@ -311,7 +337,7 @@ def test_the_plan_does_not_depend_on_how_the_audience_is_divided(
             patch.setattr("engine.audience.first_pass.SAMPLE_ONE_IN", 2)
             patch.setattr("engine.audience.excluded_rows._ROWS_ON_A_SHELF", rows_at_once)
             patch.setattr("engine.audience.plan.MEMORY_BYTES", partition_bytes)
-            options = {"hold_out": hold_out, "order_by": order_by}
+            options: dict[str, Any] = {"hold_out": hold_out, "order_by": order_by}
             with planned(table, suppressed, limit=limit, as_csv=False, **options) as (_, folder):
                 found.append((recipients(folder), all_excluded(folder)))
     assert found[0][0].equals(found[1][0])

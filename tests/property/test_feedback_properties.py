@@ -208,10 +208,6 @@ def case_of(text: str) -> st.SearchStrategy[str]:
     )
 
 
-def is_one_click(content_type: str, body: bytes) -> bool:
-    return has_field(content_type, body, *ONE_CLICK)
-
-
 SPACES = st.sampled_from(["", "\r\n", "\n", " "])
 
 

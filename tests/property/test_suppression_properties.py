@@ -83,6 +83,39 @@ def test_a_list_with_a_header_suppresses_its_column_of_addresses_alone(
     assert found == (wanted, 0)
 
 
+named = st.sampled_from(["email", "E-Mail-Adresse", "Contact e-mail", "Recipient", "user.email", "Kunden-Mail"])
+beside = st.sampled_from(["Added by", "owner", "mail_from", "sender", "user", "Bearbeiter", "colleague", "who"])
+unreadable = st.sampled_from(
+    ["", "a(at)x.example", "n/a", "mailto:a%2Bb@x.example", "YTFA", "ann", "call ann@x.example"]
+)
+
+
+@settings(max_examples=120)
+@given(
+    header=named,
+    other=beside,
+    rows=st.lists(
+        st.tuples(entries | domain_entries | unreadable.map(lambda text: (None, text)), st.sampled_from("st")),
+        min_size=1,
+        max_size=6,
+    ),
+    is_first=st.booleans(),
+)
+def test_a_column_beside_the_named_one_is_never_read_in_its_place(
+    header: str, other: str, rows: list[tuple[tuple[str | None, str], str]], *, is_first: bool
+) -> None:
+    text = io.StringIO()
+    records = [(header, other), *((cell, f"{staff}@acme.example") for (_, cell), staff in rows)]
+    csv.writer(text, lineterminator="\n").writerows(record if is_first else record[::-1] for record in records)
+    try:
+        found, strange = read(text.getvalue().encode())
+    except DataError as error:
+        event(error.what)
+        return
+    wanted = [whom for (whom, _), _ in rows if whom is not None]
+    assert (found, strange) == (keys_of(wanted), len(rows) - len(wanted))
+
+
 @settings(max_examples=60)
 @given(good=st.lists(addresses, min_size=1, max_size=5), bad=st.lists(garbage, min_size=1, max_size=4))
 def test_what_cannot_match_is_counted_and_hides_nobody(good: list[str], bad: list[str]) -> None:

@@ -105,7 +105,7 @@ def test_the_first_entry_of_an_address_that_applies_is_the_one_that_is_named(tmp
         ("email\nmd5:d41d8cd98f00b204e9800998ecf8427e\n", 2, "it is a hash"),
         ("email\nann*@x.example\n", 2, "it has a wildcard inside"),
         ("email\nann@*.x.example\n", 2, "it has a wildcard inside"),
-        ("email\nmailto:ann@x.example\n", 2, "a character that is not allowed"),
+        ("email\nmailto:a%2Bb@x.example\n", 2, "a character that is not allowed"),
         ("email\n*\n", 2, "there is no @"),
         ("a@x.example\nn/a\n", 2, "there is no @"),
     ],
@@ -177,6 +177,7 @@ def test_a_domain_suppresses_its_addresses_and_no_other(entry: str, suppressed: 
         ('email\n"b@x.example, Ann <a@x.example>"\n', {"a@x.example", "b@x.example"}),
         ('email\n"b@x.example (Bob), a@x.example (Ann)"\n', {"a@x.example", "b@x.example"}),
         ('email\na@x.example <a@x.example>\n"""eve@x.example"" <b@x.example>"\n', {"a@x.example", "b@x.example"}),
+        ("email\nmailto:a@x.example\nBob <MAILTO:b@x.example>\n", {"a@x.example", "b@x.example"}),
         ("@rival.example\nother.example\n", {"@rival.example", "@other.example"}),
     ],
 )
