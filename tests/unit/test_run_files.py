@@ -24,7 +24,7 @@ from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
 from engine.run.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
 from engine.run.planning import PlanRequest, stage_run
-from engine.run.registration import register_run
+from engine.run.registration import clear_place, register_run
 from engine.run.resolve import list_doubt, rewrite_lease
 from engine.store.folder import Store, digest_bytes
 
@@ -191,12 +191,20 @@ def test_of_two_launches_at_once_the_first_plan_is_the_run_and_both_go_on_with_i
         assert len(leases.list_leases(tx, NAME)) == 2
 
 
-def test_a_folder_that_a_crash_left_without_a_run_is_taken_for_the_run(shop: Shop):
+def test_a_folder_that_the_ledger_does_not_know_is_never_taken_for_the_run(shop: Shop):
+    """Such as one that a crash left: what it froze may be wrong by now."""
+    (shop.workspace / "people.csv").write_text("email,first_name\nright@b.example,R\n")
     fresh = open_ledger(f"sqlite:///{shop.workspace / 'fresh.db'}")
+    with pytest.raises(DataError, match="is not the one that"), shop.store.stage(NAME) as staging:
+        register_run(stage_run(request_in(shop.workspace), staging), shop.store, fresh)
+    with fresh.read() as tx:
+        assert runs.find_run(tx, NAME) is None
+    clear_place(NAME, shop.store, fresh, START)
     with shop.store.stage(NAME) as staging:
         frozen = register_run(stage_run(request_in(shop.workspace), staging), shop.store, fresh)
     fresh.close()
-    assert frozen.run.manifest_digest == shop.frozen.run.manifest_digest
+    plan = pl.read_parquet(frozen.folder / "plan" / "recipients-*.parquet")
+    assert plan["address"].to_list() == ["right@b.example"]
 
 
 @pytest.mark.parametrize("name", ["campaign/body.txt", "campaign/campaign.toml", FILE])
