@@ -284,3 +284,18 @@ async def test_a_commit_holds_a_bounded_number_of_intents_and_all_results(
         values = [decode_entries(value) for value in leases.read_journal(tx, NAME, lease.ordinal)]
     assert [sum(isinstance(entry, Intent) for entry in entries) for entries in values] == [1, 4, 4]
     assert any(isinstance(entry, Result) for entry in values[1])
+
+
+async def test_a_commit_holds_two_thousand_intents_at_most(recorder: Recorder, ledger: Ledger):
+    """The bound of what a kill on a slow disk leaves in doubt, whatever waits."""
+    lease = await take_lease(recorder)
+    async with held(recorder):
+        first = asyncio.create_task(recorder.record(lease, [Intent(0)]))
+        await let_tasks_begin()
+        calls = [[Intent(1 + 50 * call + item) for item in range(50)] for call in range(90)]
+        waiting = [asyncio.create_task(recorder.record(lease, call)) for call in calls]
+        await let_tasks_begin()
+    await asyncio.gather(first, *waiting)
+    with ledger.read() as tx:
+        values = [decode_entries(value) for value in leases.read_journal(tx, NAME, lease.ordinal)]
+    assert [len(entries) for entries in values] == [1, 2_000, 2_000, 500]
