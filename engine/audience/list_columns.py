@@ -158,14 +158,27 @@ def _is_rival(cells: _Seen, rank: NameRank, best: NameRank, *, is_named: bool) -
 
 
 def _find_unnamed(table: Table, seen: Mapping[str, _Seen]) -> str:
-    """Choose the only column that holds an @, unless its name says that these are others' addresses."""
+    """Choose the only column that holds an @ in any row, unless its name says that these are others' addresses."""
     holders = [column for column, cells in seen.items() if cells.ats or cells.addresses]
     is_sole = len(holders) == 1 and not table.closed and seen[holders[0]].addresses > 0
     if is_sole and (len(seen) == 1 or not names_actor(holders[0])):
-        return holders[0]
+        later = _find_ats(table, [column for column in seen if column != holders[0]])
+        if not later:
+            return holders[0]
+        holders += later
     if holders:
         raise _is_unclear(table, [*holders, *table.closed], seen)
     raise _has_none(table)
+
+
+def _find_ats(table: Table, columns: Sequence[str]) -> list[str]:
+    """Name the columns of text that hold an @ in any row."""
+    texts = [column for column in columns if table.columns[column] == pl.String]
+    for batch in read_batches([table], texts, dict.fromkeys(texts, pl.String())) if texts else ():
+        cells = batch.load().cells.select(pl.all().str.contains("@", literal=True).any())
+        if found := [column.name for column in cells if column.item()]:
+            return found
+    return []
 
 
 def _find_without_header(table: Table, seen: Mapping[str, _Seen]) -> tuple[str, ...]:

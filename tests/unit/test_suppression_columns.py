@@ -93,6 +93,7 @@ READ_NONE = {  # name of the columns that the error has
     ("email", "owner"): text("email,owner", [""] * 3),
     ("email", "name"): text("email,name", [""] * 3),
     ("email", "added_by"): text("email,added_by", [*[""] * LATE, *OPTED_OUT], STAFF[:1] * (LATE + 3)),
+    ("contact", "user"): text("contact,user", [*[""] * LATE, *OPTED_OUT], STAFF[:1] * (LATE + 3)),
     ("email_b64", "added_by"): text("email_b64,added_by", ["YTFA", "YTJA", "YTNA"]),
     ("address", "user"): text("address,user", ["1 Elm Street", "", ""]),
     ("Recipient", "user"): text("Recipient,user", ["Ann", "Bob", "Eve"]),
@@ -109,7 +110,7 @@ READ_NONE = {  # name of the columns that the error has
     ("email_id", "user"): parquet("email_id", pl.Series([1, 2, 3]), "user"),
     ("email", "user"): parquet("email", pl.Series([None] * 3, dtype=pl.Null), "user"),
     ("contact.email", "user"): parquet("contact", pl.Series([{"email": one} for one in ODD]), "user"),
-    ("contact", "user"): parquet("contact", pl.Series([[one] for one in OPTED_OUT]), "user"),
+    ("contact", "user", "3 of 3"): parquet("contact", pl.Series([[one] for one in OPTED_OUT]), "user"),
     ("colleague.email", "contact.email"): objects(
         lambda one, owner: {"colleague": {"email": owner}, "contact": {"email": one}}
     ),
