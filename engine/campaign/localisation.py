@@ -42,7 +42,11 @@ def is_right_to_left(tag: str | None) -> bool:
 
 
 class UnreadableTextError(ValueError):
-    """A column has text that is no date or no number; without the text, so that a million of them are told once."""
+    """A column has text that is no date or no number.
+
+    It has the text only where the campaign says how such text is written: then it is a slip in some rows. Elsewhere it
+    is all of the column, and a million of them are reported once.
+    """
 
 
 class _UnreadableError(ValueError):
@@ -51,11 +55,13 @@ class _UnreadableError(ValueError):
     Args:
         what: what happened, with the text.
         words: what the text is not, without it.
+        kind: what it should be.
+        key: the setting in `[audience]` that says how it is written; None where there is none.
     """
 
-    def __init__(self, what: str, words: str) -> None:
+    def __init__(self, what: str, words: str, kind: str, key: str | None = None) -> None:
         super().__init__(what)
-        self.words = words
+        self.words, self.kind, self.key = words, kind, key
 
 
 _NO_DATE = 'not a date such as 2026-11-24; say how it is written with date_format = "dd.mm.yyyy" in [audience]'
@@ -63,17 +69,25 @@ _NO_TIME = "not a time such as 09:30 or 2026-11-24T09:30:00Z"
 _NO_NUMBER = 'not a number such as 1234.5; say how it is written with decimal = "," in [audience]'
 
 
+Written = str | Mapping[str, str] | None
+
+
 class Formats:
     """Filters that write dates, numbers and currency as the recipient's locale does, or the one given as `locale`.
 
     Values of a CSV audience are text: dates are read as ISO 8601, numbers as JSON writes them.
+
+    Args:
+        default: the locale of recipients without one.
+        written: `date_format` and `decimal`, as `[audience]` has them.
 
     Attributes:
         locale: of the recipient whose message is being made.
         columns: of that recipient.
     """
 
-    def __init__(self, default: str = DEFAULT_LOCALE) -> None:
+    def __init__(self, default: str = DEFAULT_LOCALE, written: Mapping[str, Written] | None = None) -> None:
+        self._written = written or {}
         tags = read_locales(default)
         self.default = (parse_locale(str(tags[0])) if tags else None) or Locale(DEFAULT_LOCALE)
         self.locale = self.default
@@ -93,9 +107,18 @@ class Formats:
                 column = next((name for name, value in self.columns.items() if value is arguments[0]), None)
                 if column is None:
                     raise ValueError(*error.args[:1]) from None
-                raise UnreadableTextError(f"{column} is {error.words}") from None
+                raise UnreadableTextError(self._say_unreadable(column, arguments[0], error)) from None
 
         return filtered
+
+    def _say_unreadable(self, column: str, value: object, error: _UnreadableError) -> str:
+        setting = self._written.get(error.key) if error.key else None
+        written = setting.get(column) if isinstance(setting, Mapping) else setting
+        if written is None:
+            return f"{column} is {error.words}"
+        shown = _cut(str(value).strip())
+        what = f'{column} is "{shown}", which is not a {error.kind} written with {error.key} = "{written}"'
+        return f"{what}; correct it in the audience"
 
     def _format(self, method: str, _: Locale, *arguments: Any, **named: Any) -> str:
         """Write a value; the locale is among the arguments so that it is remembered with it."""
@@ -165,7 +188,7 @@ def _read_moment(value: Any) -> date | datetime:
         return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
     except ValueError:
         what = f"{_shorten(text)} is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"
-        raise _UnreadableError(what, _NO_DATE) from None
+        raise _UnreadableError(what, _NO_DATE, "date", "date_format") from None
 
 
 def _read_time(value: Any) -> time | datetime:
@@ -177,7 +200,7 @@ def _read_time(value: Any) -> time | datetime:
         try:
             return time.fromisoformat(text)
         except ValueError:
-            raise _UnreadableError(f"{_shorten(text)} is no time", _NO_TIME) from None
+            raise _UnreadableError(f"{_shorten(text)} is no time", _NO_TIME, "time") from None
     return _as_datetime(_read_moment(value))
 
 
@@ -196,11 +219,15 @@ def _read_number(value: Any) -> Decimal:
     try:
         number = Decimal(str(value).strip())
     except InvalidOperation:
-        raise _UnreadableError(f"{_shorten(str(value))} is no number", _NO_NUMBER) from None
+        raise _UnreadableError(f"{_shorten(str(value))} is no number", _NO_NUMBER, "number", "decimal") from None
     if not number.is_finite() or abs(number.adjusted()) > 100:
         raise ValueError(f"{_shorten(str(value))} is no number that can be written out")
     return number
 
 
 def _shorten(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:39]}…")
+    return repr(_cut(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -97,7 +97,9 @@ def compile_content(campaign: Campaign) -> Content:
     Raises:
         DataError: a template is missing, is not UTF-8, has a syntax error, or never ends.
     """
-    formats = Formats(campaign.spec.content.default_locale)
+    audience = campaign.spec.audience
+    written = {"date_format": audience.date_format, "decimal": audience.decimal}
+    formats = Formats(campaign.spec.content.default_locale, written)
     files = _find_variants(campaign)
     with _reported(campaign), Watchdog(COMPILE_SECONDS):
         compiled = [_Compilation(campaign, language, formats, files).compile() for language in _languages(files)]

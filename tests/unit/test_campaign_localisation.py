@@ -5,7 +5,7 @@ from datetime import time
 from pathlib import Path
 
 import pytest
-from support.campaigns import make_renderer, render, write_campaign
+from support.campaigns import TOML, make_renderer, render, write_campaign
 
 from engine.campaign.render import RenderError
 from engine.campaign.templates import check_names, compile_content
@@ -147,6 +147,29 @@ def test_values_that_cannot_be_formatted_are_told_once_for_their_column(
         told.add(str(caught.value))
     assert len(told) == 1
     assert re.search(reason, told.pop())
+
+
+@pytest.mark.parametrize(
+    ("settings", "template", "reason"),
+    [
+        ('decimal = ","', "{{ price|number }}", 'price is "abc", which is not a number written with decimal = ","'),
+        (
+            'date_format = "dd.mm.yyyy"',
+            "{{ since|date }}",
+            'since is "31.02.2026", which is not a date written with date_format = "dd.mm.yyyy"',
+        ),
+        ('decimal = ","', "{{ since|date }}", "since is not a date such as 2026-11-24; say how"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_setting_is_shown(
+    tmp_path: Path, settings: str, template: str, reason: str
+) -> None:
+    toml = TOML.replace("[content]", f"audience.{settings}\n[content]")
+    campaign = write_campaign(tmp_path, {"t.j2": template}, 'text = "t.j2"', toml=toml)
+    with pytest.raises(RenderError) as caught:
+        make_renderer(campaign).render({"since": "31.02.2026", "price": "abc"}, 1, "ann@example.com")
+    assert str(caught.value).startswith(f"t.j2:1: {reason}")
+    assert ("correct it in the audience" in str(caught.value)) is ("which" in reason)
 
 
 def test_a_time_of_day_is_written_as_the_locale_does(tmp_path: Path) -> None:
