@@ -35,7 +35,9 @@ class ListTable:
             notes.append(f"{name}: the addresses in {addresses} were read: the only column that holds some")
         if set(self.columns.addresses) & set(self.table.hidden):
             notes.append(f"{name}: the addresses in {addresses} were read, a column that the sheet does not show")
-        return tuple(notes)
+        own = self.columns
+        named = (*own.addresses, own.reason, own.topic, *own.evidence, *own.times)
+        return (*notes, *self.table.cell_notes([column for column in named if column]))
 
 
 def open_lists(source: Source) -> Iterator[ListTable]:

@@ -230,7 +230,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
         files=(*(file.name for file in written.files), *excluded_files),
         notes=(
             *_notes_of(opened),
-            *_hidden_notes(opened, _columns_to_read(rules)),
+            *_column_notes(opened, _columns_to_read(rules)),
             *suppressions.notes,
             *rules.checks.notes(),
         ),
@@ -339,8 +339,9 @@ def _notes_of(opened: Audience) -> list[str]:
     return [note for table in opened.tables for note in table.notes]
 
 
-def _hidden_notes(opened: Audience, used: Collection[str]) -> Iterator[str]:
+def _column_notes(opened: Audience, used: Collection[str]) -> Iterator[str]:
     for table in opened.tables:
+        yield from table.cell_notes(used)
         if hidden := [column for column in table.hidden if column in used]:
             yield f"{table.source.name}: the campaign uses columns that the sheet hides: {', '.join(hidden)}"
 

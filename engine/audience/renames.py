@@ -1,6 +1,6 @@
 """Columns under other names: those that people see, and those that `[audience.columns]` gives them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engine.audience.header_names import clean_name, name_each_once
@@ -68,7 +68,13 @@ def _rename(table: Table, new_of: Mapping[str, str]) -> Table:
     schema = {new: table.columns[old] for new, old in old_of.items()}
     twice, hidden = (tuple(new_of.get(column, column) for column in names) for names in (table.twice, table.hidden))
     closed = {new_of.get(column, column): what for column, what in table.closed.items()}
-    return replace(table, columns=schema, twice=twice, hidden=hidden, closed=closed, batches=batches)
+
+    def cell_notes(used: Collection[str]) -> Iterable[str]:
+        return table.cell_notes([old_of[column] for column in used if column in old_of])
+
+    return replace(
+        table, columns=schema, twice=twice, hidden=hidden, closed=closed, batches=batches, cell_notes=cell_notes
+    )
 
 
 def _with_names(rows: Rows, names: Mapping[str, str]) -> Rows:

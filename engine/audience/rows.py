@@ -1,6 +1,6 @@
 """What a file of rows is, whatever its format: its columns, its batches, its rows."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -78,6 +78,7 @@ class Table:
             the names; None where none has.
         hidden: columns that a sheet does not show.
         closed: columns that are there and cannot be read, with words that say why.
+        cell_notes: sentences for people about cells of some columns, those that are used.
     """
 
     source: Source
@@ -89,3 +90,4 @@ class Table:
     find_header: Callable[[str], int | None] = lambda _: None
     hidden: tuple[str, ...] = ()
     closed: Mapping[str, str] = field(default_factory=dict)
+    cell_notes: Callable[[Collection[str]], Iterable[str]] = lambda _: ()

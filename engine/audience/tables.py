@@ -200,7 +200,17 @@ def _open_excel(source: Source, reading: Reading) -> Table:
     is_row = reading.has_header and holds_address(dialect)
     notes = sheet.notes(source.name, dialect, skips_hidden=reading.skips_hidden)
     hidden = tuple(name for name, hides in zip(dialect.columns, sheet.hidden_columns(), strict=True) if hides)
-    return Table(source, schema, notes, dialect.twice, is_row, batches, sheet.find_header, hidden)
+    return Table(
+        source,
+        schema,
+        notes,
+        dialect.twice,
+        is_row,
+        batches,
+        sheet.find_header,
+        hidden,
+        cell_notes=lambda used: sheet.cell_notes(source.name, dialect, used),
+    )
 
 
 def _number(lines: pl.Expr, height: int) -> pl.DataFrame:

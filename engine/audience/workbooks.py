@@ -1,6 +1,6 @@
 """Reading workbooks: Excel and OpenDocument, as their programs show them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ class Sheet:
     Attributes:
         name: its name.
         others: the names of the other sheets that are shown.
+        hidden_others: the names of the other sheets that are not.
+        is_shown: Excel shows it.
         is_named: campaign.toml named it.
         table: its rows, the header among them, without the blank ones: `line` and a String column for each of its
             columns.
@@ -34,6 +36,8 @@ class Sheet:
 
     name: str
     others: tuple[str, ...]
+    hidden_others: tuple[str, ...]
+    is_shown: bool
     is_named: bool
     table: pl.DataFrame
     marks: SheetMarks | None
@@ -41,8 +45,10 @@ class Sheet:
     def notes(self, file: str, dialect: Dialect, *, skips_hidden: bool) -> tuple[str, ...]:
         """Tell what of the workbook is not read, and what is read though nobody sees it."""
         notes = []
-        if self.others and not self.is_named:
-            others = ", ".join(self.others)
+        if not self.is_shown:
+            notes.append(f"{file}: the sheet {self.name} was read, which is hidden")
+        if (self.others or self.hidden_others) and not self.is_named:
+            others = ", ".join((*self.others, *(f"{other} (hidden)" for other in self.hidden_others)))
             choose = 'choose with [audience] sheet = "…"'
             notes.append(f"{file}: the sheet {self.name} was read; there are also: {others} ({choose})")
         if self.marks is None:
@@ -53,19 +59,26 @@ class Sheet:
             rows, them = ("1 row", "it") if count == 1 else (f"{count:,} rows", "them")
             fate = f"excluded as filtered: unhide {them} to include {them}" if skips_hidden else "read all the same"
             notes.append(f"{file}: the sheet {self.name} hides {rows}; {fate}")
-        for cells, one, many, remedy in (
+        return tuple(notes)
+
+    def cell_notes(self, file: str, dialect: Dialect, used: Collection[str]) -> Iterator[str]:
+        """Tell which cells of the columns that a campaign uses have no value, though the workbook means one."""
+        if self.marks is None:
+            return
+        for found, one, many, remedy in (
             (self.marks.unsaved, "formula has no value", "formulas have no value", "open the workbook and save it"),
             (self.marks.errors, "cell has an error and is empty", "cells have errors and are empty", "correct them"),
         ):
+            cells = [cell for cell in found if self._name_column(cell[1], dialect) in used]
             if cells:
                 what = f"1 {one}" if len(cells) == 1 else f"{len(cells):,} {many}"
-                notes.append(f"{file}: {what}, the first in {self._say_where(*cells[0], dialect)}; {remedy}")
-        return tuple(notes)
+                row, column = cells[0]
+                where = f"row {row}, column {self._name_column(column, dialect)}"
+                yield f"{file}: {what}, the first in {where}; {remedy}"
 
-    def _say_where(self, row: int, column: int, dialect: Dialect) -> str:
+    def _name_column(self, column: int, dialect: Dialect) -> str | None:
         place = column - self._first
-        name = dialect.columns[place] if 0 <= place < len(dialect.columns) else str(column + 1)
-        return f"row {row}, column {name}"
+        return dialect.columns[place] if 0 <= place < len(dialect.columns) else None
 
     @property
     def _first(self) -> int:
@@ -147,7 +160,9 @@ def read_sheet(source: Source, wanted: str | None) -> Sheet:
     table = table.select(_write_dates(column) for column in table.with_columns(pl.col(pl.String).replace("", None)))
     numbered = table.with_row_index("line", offset=1).cast({"line": pl.UInt64})
     filled = numbered.filter(pl.any_horizontal(pl.exclude("line").is_not_null())) if table.width else numbered
-    return Sheet(name, tuple(other for other in shown if other != name), wanted is not None, filled, marks)
+    others = tuple(other for other in shown if other != name)
+    hidden = tuple(other for other in names if other != name and other not in shown)
+    return Sheet(name, others, hidden, name in shown, wanted is not None, filled, marks)
 
 
 def _choose_sheet(wanted: str | None, names: Sequence[str], shown: Sequence[str], source: Source) -> str:

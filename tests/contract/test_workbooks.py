@@ -14,6 +14,7 @@ import pytest
 import xlsxwriter
 from support.plans import all_excluded, plan, read_file, recipients
 
+from engine.audience.spec import AudienceSpec
 from engine.audience.xlsx_marks import read_xlsx
 from engine.errors import DataError
 
@@ -123,11 +124,15 @@ def test_every_format_is_read_as_it_is_shown(workbook: Path) -> None:
 
 def test_hidden_rows_and_columns_are_told(workbook: Path) -> None:
     found = plan(workbook.parent, source=workbook.name)
+    others = 'there are also: Lists (hidden) (choose with [audience] sheet = "…")'
     assert found.notes == (
+        f"{workbook.name}: the sheet Contacts was read; {others}",
         f"{workbook.name}: the sheet Contacts hides 1 row; excluded as filtered: unhide it to include it",
         f"{workbook.name}: the campaign uses columns that the sheet hides: notes",
     )
-    assert len(plan(workbook.parent, source=workbook.name, columns=frozenset(["zip"])).notes) == 1
+    assert len(plan(workbook.parent, source=workbook.name, columns=frozenset(["zip"])).notes) == 2
+    named = plan(workbook.parent, source=workbook.name, sheet="Contacts", columns=frozenset(["zip"]))
+    assert named.notes == found.notes[1:2]
 
 
 def test_a_hidden_row_meets_no_condition(workbook: Path) -> None:
@@ -168,7 +173,7 @@ def test_what_cannot_be_told_of_a_workbook_is_said(tmp_path: Path, monkeypatch: 
 
     write_xlsx(tmp_path / "a.xlsx")
     monkeypatch.setattr("engine.audience.xlsx_marks.read_xlsx", read_odd)
-    (note,) = plan(tmp_path, source="a.xlsx").notes
+    (_, note) = plan(tmp_path, source="a.xlsx").notes
     assert note == "a.xlsx: hidden rows and number formats are unknown for this format; save it as .xlsx"
     assert recipients(tmp_path).height == 3
 
@@ -209,6 +214,19 @@ def test_a_formula_without_a_value_is_told(tmp_path: Path) -> None:
     what = "2 formulas have no value, the first in row 2, column total"
     assert note == f"a.xlsx: {what}; open the workbook and save it"
     assert recipients(tmp_path)["total"].to_list() == [None, None]
+    assert plan(tmp_path, source="a.xlsx", columns=frozenset(["text"])).notes == ()
+    spec = AudienceSpec.model_validate({"source": "a.xlsx", "columns": {"sum": "total"}})
+    assert plan(tmp_path, spec=spec, columns=frozenset(["sum"])).notes == (note,)
+
+
+def test_a_hidden_sheet_that_is_named_is_read_with_a_note(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        for name, address in (("Readers", "ann@example.com"), ("Old", "bob@example.com")):
+            book.add_worksheet(name).write_column(0, 0, ["email", address])
+        book.get_worksheet_by_name("Old").hide()
+    found = plan(tmp_path, source="a.xlsx", sheet="Old")
+    assert found.notes == ("a.xlsx: the sheet Old was read, which is hidden",)
+    assert recipients(tmp_path)["address"].to_list() == ["bob@example.com"]
 
 
 @pytest.mark.parametrize("numbered", [True, False])
