@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar, cast
 
 import polars as pl
 
+from engine.audience.encoding_guess import guess_encoding
 from engine.errors import DataError
 
 if sys.version_info >= (3, 14):
@@ -41,15 +42,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NEEDS_MARK = ("utf-16", "utf-32")  # without one Python's codecs refuse to begin
-# What mailing lists are written in; the detector chooses among these alone.
-_MULTIBYTE = ("cp932", "gb18030", "big5", "cp949", "euc_jp")
-_PLAUSIBLE = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
-    *_MULTIBYTE,
-    *("koi8_r", "cp437", "cp850", "mac_roman"),
-)
-# Nobody can tell these apart by some names; the first is by far the most frequent.
-_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1258")
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
@@ -178,38 +170,18 @@ def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
         remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
         raise DataError(what, where=name, remedy=remedy)
     try:
-        return _guess(b"\n".join(lines)[:_DETECTION_BYTES], name)
+        return Encoding(*guess_encoding(_cut_lines(lines), name))
     except DataError:
         if lenient:
             return Encoding("utf-8")
         raise
 
 
-def _guess(sample: bytes, name: str) -> Encoding:
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - slow to import, and seldom needed
-
-    matches = from_bytes(sample, cp_isolation=list(_PLAUSIBLE), threshold=0.5)
-    best = min(matches, key=lambda match: _rank(match.encoding, match.chaos, match.coherence), default=None)
-    if best is None:
-        remedy = 'set encoding = "…" in [audience], such as windows-1252'
-        raise DataError("the file is not UTF-8, and in no encoding that can be told", where=name, remedy=remedy)
-    encoding = "cp1252" if best.encoding in _LATIN and _fits(sample, "cp1252") else best.encoding
-    told = encoding.replace("cp125", "windows-125").replace("_", "-")
-    note = f'{name}: read as {told}, as its bytes suggest; set encoding = "…" in [audience] if names look wrong'
-    return Encoding(encoding, note)
-
-
-def _rank(encoding: str, chaos: float, coherence: float) -> tuple[float, bool, float, int]:
-    """Where several fit alike: one whose bytes have a structure, which others seldom have by chance; then the usual."""
-    return round(chaos, 2), encoding not in _MULTIBYTE, -round(coherence, 1), _PLAUSIBLE.index(encoding)
-
-
-def _fits(sample: bytes, encoding: str) -> bool:
-    try:
-        sample.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _cut_lines(lines: list[bytes]) -> bytes:
+    """Whole lines, as many as are looked at."""
+    text = b"\n".join(lines)
+    end = text.rfind(b"\n", 0, _DETECTION_BYTES)
+    return text if len(text) <= _DETECTION_BYTES or end < 0 else text[:end]
 
 
 def read_text(  # noqa: PLR0913 - named one by one

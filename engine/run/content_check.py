@@ -1,9 +1,11 @@
 """The content part of `check` and `launch`: templates against the plan, and a fair sample of messages."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from engine.audience.encoding_guess import IF_WRONG
 from engine.audience.plan_files import count_nulls
-from engine.campaign.lint import Findings, Severity, lint_templates
+from engine.campaign.lint import Finding, Findings, Severity, lint_templates
 from engine.campaign.render import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import compile_content
@@ -31,7 +33,16 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
     content = compile_content(campaign)
     findings = lint_templates(content, available, count_nulls(folder / "plan", manifest.columns))
     findings.merge(check_columns(content, folder, manifest.columns))
+    findings.extend(_find_guesses(manifest))
     return findings
+
+
+def _find_guesses(manifest: Manifest) -> Iterator[Finding]:
+    """Find the files whose encoding is a guess: wrong letters would be sent."""
+    for note in manifest.notes:
+        what, _, remedy = note.rpartition("; ")
+        if remedy == IF_WRONG:
+            yield Finding(Severity.WARNING, "guessed_encoding", what, remedy)
 
 
 def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:

@@ -82,6 +82,21 @@ def test_a_guessed_encoding_is_said(world: World) -> None:
     people = "".join(f"p{n}@x.example,{name}\n" for n, name in enumerate(["Jürgen", "Françoise", "José", "Søren"] * 5))
     (world.folder / "audiences" / "people.csv").write_bytes(("email,first_name\n" + people).encode("windows-1252"))
     assert "note: audiences/people.csv: read as windows-1252" in world.run("plan", "hello").stdout
+    for command in ("preview", "check"):
+        told = world.run(command, "hello", "--json")
+        (found,) = [one for one in told.json["findings"] if one["code"] == "guessed_encoding"]
+        assert (told.code, found["severity"]) == (0, "warning")
+        assert 'read as windows-1252, as its bytes suggest ("Jürgen")' in found["what"]
+
+
+def test_an_encoding_that_cannot_be_told_is_refused(world: World) -> None:
+    unclear = "email;first_name\np0@x.example;Şahin\n".encode("windows-1254")
+    (world.folder / "audiences" / "people.csv").write_bytes(unclear)
+    (world.folder / "gone.csv").write_bytes(unclear)
+    for command in (("plan", "hello"), ("check", "hello"), ("suppress", "import", "gone.csv")):
+        told = world.run(*command)
+        assert (told.code, "Þahin" in told.stderr, "Şahin" in told.stderr) == (65, True, True)
+        assert '[audience] encoding = "windows-1252" or' in told.stderr
 
 
 @pytest.mark.parametrize(
