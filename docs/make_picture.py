@@ -43,9 +43,9 @@ def _launch() -> str:
     with tempfile.TemporaryDirectory() as folder:
         mailrun = [sys.executable, "-m", "engine"]
         subprocess.run([*mailrun, "init", folder], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
-        launch = [*mailrun, "launch", f"{folder}/campaigns/welcome", *COMMAND.split()[3:]]
-        shown = subprocess.run(launch, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ourselves
-    return shown.replace(folder + "/", "").replace("python -m engine", "mailrun")
+        launch = [*mailrun, *COMMAND.split()[1:]]
+        shown = subprocess.run(launch, check=True, capture_output=True, text=True, cwd=folder).stdout  # noqa: S603 - as above
+    return shown.replace(f"{Path(folder).resolve()}/", "").replace("python -m engine", "mailrun")
 
 
 def _draw(shown: str) -> str:

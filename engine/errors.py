@@ -4,6 +4,7 @@ The tree; catch the base to report anything that is not a bug:
 
 * MailrunError                what happened, where, what to do; carries the exit code
     - UsageError (64)         the command line asks for something that is not there
+        - CancelledError      a person said no to the question before a launch
     - DataError (65)          audience, template, plan or outcome files are wrong or damaged
     - ServiceError (69)       SES cannot be reached, or the account may not send
     - PausedError (75)        the work stopped half-way and goes on with the next launch
@@ -57,6 +58,13 @@ class UsageError(MailrunError):
     """The command line asks for something that is not there."""
 
     exit_code = ExitCode.USAGE
+
+
+class CancelledError(UsageError):
+    """A person said no to the question before a launch: nothing is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled: nothing was sent.", remedy="launch again when you are sure")
 
 
 class DataError(MailrunError):

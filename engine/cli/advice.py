@@ -30,6 +30,12 @@ def warn_of_another_key(accounts: Accounts) -> str:
     return f"Another --key sends to everybody again, also to the {sent:,} who {'has' if sent == 1 else 'have'} it."
 
 
+def describe_pause(accounts: Accounts) -> str:
+    """Say that a run is paused, or cancelled, and why; a reason that begins with the state is enough."""
+    reason = accounts.reason or "no reason is recorded"
+    return reason if reason.startswith(f"{accounts.state} by ") else f"{accounts.state}: {reason}"
+
+
 def advise_on_workers(accounts: Accounts) -> Iterator[str]:
     """Say how to resume a run that is to be sent and that no live worker sends."""
     if accounts.state == RunState.SENDING and not accounts.workers:

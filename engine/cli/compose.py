@@ -165,9 +165,9 @@ def read_signing_keys(place: Place) -> tuple[bytes, ...]:
         return configured
     key, made = read_key(place.store, UNSUBSCRIBE_KEY)
     if made:
-        structlog.get_logger().warning(
-            "unsubscribe.key_made",
-            path=place.store.describe(UNSUBSCRIBE_KEY),
-            note="keep it: links in sent mail are verified with it; MAILRUN_UNSUBSCRIBE_KEYS sets your own",
+        note = (
+            f"Created the key for unsubscribe links: {place.store.describe(UNSUBSCRIBE_KEY)}. Keep it; without it,"
+            " links in sent mail stop working. To use your own, set MAILRUN_UNSUBSCRIBE_KEYS."
         )
+        structlog.get_logger().warning("unsubscribe.key_made", note=note)
     return (key,)

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 
+import structlog
+
 from engine.account.client import translate_aws_errors
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
+from engine.cli.unsubscribing import find_verifying_keys, is_forgotten, read_verifying_keys
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.feedback.certificates import fetch_certificate
@@ -28,11 +30,13 @@ from engine.store.folder import Store, digest_bytes
 
 MAILS_AT_ONCE = 200
 
+log = structlog.get_logger()
+
 
 def import_mails(place_of_mails: str, common: Common) -> int:
     """Import; print what came; return the exit code."""
     with open_place(common) as place:
-        intake = _open_intake(place)
+        intake = _open_intake(place, find_verifying_keys(place))
         some: list[bytes] = []
         with step("importing mail", "mails") as importing:
             for _, raw in read_mails(place_of_mails):
@@ -48,7 +52,8 @@ def import_mails(place_of_mails: str, common: Common) -> int:
 def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
     """Pull; print what came; return the exit code."""
     with open_place(common) as place:
-        intake = _open_intake(place)
+        # A queue loses what was taken from it, so a token must be verifiable.
+        intake = _open_intake(place, read_verifying_keys(place))
         allowed = topics or place.settings.events.topics or own_account_topics(queue)
         verifier = SnsVerifier(allowed, fetch_certificate)
         asyncio.run(_pull(queue, partial(_take_bodies, intake, verifier, place.store), follow=follow))
@@ -90,10 +95,13 @@ def _fetch_object(bucket: str, key: str) -> bytes:
     return content
 
 
-def _open_intake(place: Place) -> InboundIntake:
+def _open_intake(place: Place, keys: tuple[bytes, ...]) -> InboundIntake:
+    if not keys:
+        note = "There are no unsubscribe keys: a mail with a token counts as forged. Import it again with the keys."
+        log.warning("inbound.no_keys", note=note)
     return InboundIntake(
         ledger=place.ledger,
-        signer=TokenSigner(read_verifying_keys(place)),
+        signer=TokenSigner(keys) if keys else None,
         was_mailed=partial(find_mailed, place.ledger, place.store),
         is_forgotten=partial(is_forgotten, place),
         clock=place.clock,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli import output
-from engine.cli.advice import advise_on_doubt, warn_of_another_key
+from engine.cli.advice import advise_on_doubt, describe_pause, warn_of_another_key
 from engine.cli.asking import ask
 from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 from engine.cli.endpoints import open_endpoint
@@ -146,7 +146,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
         yield from advise_on_doubt(accounts)
     if accounts.state == RunState.PAUSED:
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
-        yield f"paused: {accounts.reason or 'no reason is recorded'}"
+        yield describe_pause(accounts)
         if accounts.paused_by == GUARD:
             yield f"look at the figures: {write_command('status', accounts.run)}"
             yield f"to send all the same, first: {write_command('resume', accounts.run)}"

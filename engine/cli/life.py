@@ -36,6 +36,7 @@ def cancel(run: str, reason: str, common: Common) -> None:
 
 
 def _say(common: Common, name: str, what: str, reason: str) -> None:
+    from engine.cli.advice import describe_pause  # noqa: PLC0415 - keeps --help fast
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.ledger.schema import RunState  # noqa: PLC0415
     from engine.run import control  # noqa: PLC0415
@@ -55,6 +56,6 @@ def _say(common: Common, name: str, what: str, reason: str) -> None:
     if common.json:
         print_json(accounts.to_json())
         return
-    print_lines(f"{name} is {accounts.state}" + (f": {accounts.reason}" if accounts.reason else ""))
+    print_lines(f"{name} is {describe_pause(accounts) if accounts.reason else accounts.state}")
     if accounts.state == RunState.SENDING and not accounts.workers:
         print_lines("no worker is sending this run now", f"next: {restart}")

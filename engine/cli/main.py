@@ -39,7 +39,7 @@ from engine.cli.options import group_options
 from engine.cli.printing import is_output_all, print_json, print_lines
 from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.cli.suggestions import write_command
-from engine.errors import DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
+from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.process_limits import describe_limit
 
 
@@ -144,6 +144,9 @@ def _report(error: MailrunError, code: ExitCode, trace: str = "") -> NoReturn:
         line = {"event": "error", "level": "error", "at": at, "error": told}
         print_lines(json.dumps(line | ({"traceback": trace} if trace else {}), ensure_ascii=False), err=True)
         print_json({"error": told})
+        sys.exit(code)
+    if isinstance(error, CancelledError):
+        print_lines(error.what, err=True)
         sys.exit(code)
     if trace:
         print_lines(trace.rstrip(), err=True)

@@ -89,8 +89,8 @@ def print_findings(findings: Findings) -> None:
 
 
 def _describe_content(found: Rendered) -> Iterator[str]:
-    sizes = describe_sizes(found.html_kilobytes)
-    if sizes:
+    if found.html_bytes_largest:
+        sizes = describe_sizes(found.html_kilobytes)
         told = ", ".join(f"{name} {size // 1024:,}" for name, size in sizes.items())
         yield f"HTML in KB: {told}"
     if len(found.languages) > 1:
@@ -125,9 +125,12 @@ def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
     excluded = ", ".join(f"{rows:,} {reason.replace('_', ' ')}" for reason, rows in forecast.excluded.items())
     seconds = format_seconds(forecast.recipients / forecast.rate)
     yield f"Send {forecast.run} to {format_count(forecast.recipients, 'recipient')}?"
-    if forecast.region:
-        yield f"  account   {account or 'not of AWS'}, {forecast.region}"
-    yield f"  through   {forecast.endpoint}"
+    if forecast.region and not account:
+        yield f"  endpoint  {forecast.endpoint} (not AWS), region {forecast.region}"
+    else:
+        if forecast.region:
+            yield f"  account   {account}, region {forecast.region}"
+        yield f"  through   {forecast.endpoint}"
     yield f"  from      {forecast.sender}"
     yield f"  subject   {forecast.subject}"
     yield f"  excluded  {excluded or 'nobody'}, of {format_count(forecast.rows_read, 'row')} read"

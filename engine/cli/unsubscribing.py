@@ -58,17 +58,21 @@ def read_verifying_keys(place: Place) -> tuple[bytes, ...]:
     Raises:
         ConfigurationError: there is none.
     """
-    configured = place.settings.read_unsubscribe_keys()
-    own = None if configured else place.store.read(UNSUBSCRIBE_KEY)
-    if own is not None:
-        return (own.strip(),)
-    if not configured:
+    keys = find_verifying_keys(place)
+    if not keys:
         raise ConfigurationError(
             "there are no unsubscribe keys here: no link could be verified",
             where=place.store.describe(UNSUBSCRIBE_KEY),
             remedy="name the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
         )
-    return configured
+    return keys
+
+
+def find_verifying_keys(place: Place) -> tuple[bytes, ...]:
+    """Find the keys that the links of sent mail were signed with; empty where there are none."""
+    configured = place.settings.read_unsubscribe_keys()
+    own = None if configured else place.store.read(UNSUBSCRIBE_KEY)
+    return configured if own is None else (own.strip(),)
 
 
 class LedgerOptOuts:

@@ -24,17 +24,27 @@ class StopReason:
     remedy: str = "launch again to resume"
     error: BaseException | None = None
 
+    def to_sentences(self) -> str:
+        """Write what happened and what to do, as one text.
+
+        >>> StopReason(StopCause.PAUSED, "paused").to_sentences()
+        'paused; launch again to resume'
+        """
+        return f"{self.text}{'' if self.text.endswith('.') else ';'} {self.remedy}"
+
 
 class Stop:
     """Set once; the first reason stays.
 
     Attributes:
         reason: why; None while it is not requested.
+        is_sending: there may be calls in flight.
         at_once: a second signal came: calls in flight are not waited for.
     """
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
+        self.is_sending = False
         self.at_once = False
         self._event = asyncio.Event()
 

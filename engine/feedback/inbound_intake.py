@@ -60,14 +60,14 @@ class InboundIntake:
 
     Attributes:
         ledger: where suppressions go.
-        signer: verifies tokens.
+        signer: verifies tokens; None where there are no keys: every token counts as forged.
         was_mailed: says whom we have mailed.
         is_forgotten: says who was erased, and stays suppressed without a trace.
         clock: when.
     """
 
     ledger: Ledger
-    signer: TokenSigner
+    signer: TokenSigner | None
     was_mailed: WasMailed
     is_forgotten: Callable[[str], bool]
     clock: Clock

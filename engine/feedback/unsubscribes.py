@@ -160,9 +160,9 @@ def find_tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)[:MOST_TOKENS]
 
 
-def verify_token(token: str, signer: TokenSigner) -> tuple[str, str] | None:
-    """Return the address and topic of a token; None for everything that we did not sign."""
-    if _TOKEN.fullmatch(token) is None:
+def verify_token(token: str, signer: TokenSigner | None) -> tuple[str, str] | None:
+    """Return the address and topic of a token; None for everything that we did not sign, or have no keys for."""
+    if signer is None or _TOKEN.fullmatch(token) is None:
         return None
     whom = signer.verify(token)
     return whom if whom is not None and len(whom[0]) <= MAX_ADDRESS_BYTES else None

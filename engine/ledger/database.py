@@ -111,11 +111,11 @@ def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunE
     lower = text.lower()
     if "disk is full" in lower or "no space" in lower:
         return PausedError(
-            "the disk with the ledger is full", where=where, remedy="free some space and launch again to resume"
+            "the disk with the ledger is full", where=where, remedy="free some space and run the same command again"
         )
     if "disk i/o error" in lower or "input/output error" in lower:
         return PausedError(
-            "the disk with the ledger fails", where=where, remedy="look after the disk, then launch again to resume"
+            "the disk with the ledger fails", where=where, remedy="repair the disk, then run the same command again"
         )
     if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
         return DataError(
@@ -129,7 +129,7 @@ def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunE
         return PausedError(
             f"another process has held the ledger for {BUSY_TIMEOUT_SECONDS} s",
             where=where,
-            remedy="find it, then launch again to resume",
+            remedy="find it, then run the same command again",
         )
     return _unusable(text, where)
 
@@ -154,7 +154,7 @@ def _unreachable(text: str, where: str) -> UnreachableError:
     return UnreachableError(
         f"the ledger cannot be reached: {text}",
         where=where,
-        remedy="see that the database server is up and reachable, then launch again to resume",
+        remedy="see that the database server is up and reachable, then run the same command again",
     )
 
 

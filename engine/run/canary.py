@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
+from math import ceil
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from engine.delivery.stop import StopCause, StopReason
 from engine.ledger import evidence, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run
+from engine.quantities import format_count
 from engine.run.guarding import read_frozen, read_heard
 from engine.store.folder import Store
 
@@ -78,6 +80,11 @@ def read_state(tx: Connection, run: str, *, last: int = -1) -> State:
     )
 
 
+def count_known(heard: Heard) -> int:
+    """Count the recipients of whom it is known whether the message arrived."""
+    return heard.delivered + heard.bounced + heard.soft_bounced
+
+
 def find_doubts(heard: Heard, recipients: int, guard: GuardSpec) -> list[str]:
     """Say what keeps the gate closed after the wait; nothing where it opens.
 
@@ -86,13 +93,10 @@ def find_doubts(heard: Heard, recipients: int, guard: GuardSpec) -> list[str]:
         recipients: of the canary.
         guard: its limits. The gate is stricter than the guard: the observed share counts, not what is proven.
     """
-    known = heard.delivered + heard.bounced + heard.soft_bounced
+    known, needed = count_known(heard), ceil(recipients * ENOUGH)
     doubts = []
-    if known < recipients * ENOUGH:
-        doubts.append(
-            f"of {known:,} of its {recipients:,} recipients the end is known, and half are needed: are events pulled, "
-            "and does the event destination publish DELIVERY and BOUNCE?"
-        )
+    if known < needed:
+        doubts.append(f"events arrived for {known:,} of {format_count(recipients, 'recipient')}; {needed:,} are needed")
     bounces = max(1, heard.count_for_bounces(are_deliveries_told=True))
     complaints = max(1, heard.count_for_complaints(are_deliveries_told=True))
     for bad, judged, limit, words, key in (
@@ -167,8 +171,10 @@ class Canary:
         doubts = find_doubts(state.heard, self.recipients, self.guard)
         if not doubts:
             return None
-        remedy = "see what came back: mailrun status RUN; launch again to look again, or let the rest go: --approve"
-        return StopReason(StopCause.PAUSED, "canary: " + "; ".join(doubts), remedy)
+        is_short = count_known(state.heard) < ceil(self.recipients * ENOUGH)
+        first = "Run mailrun events pull" if is_short else "See what came back with mailrun status RUN"
+        remedy = f"{first}, then launch again; or send the rest with --approve."
+        return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(doubts)}.", remedy)
 
     def is_due(self, state: State, now: datetime) -> bool:
         """Tell whether the gate has to decide."""
@@ -219,7 +225,7 @@ def describe_canary(tx: Connection, run: Run, store: Store) -> dict[str, Any] | 
         "sent_at": None if state.sent_at is None else state.sent_at.isoformat(timespec="seconds"),
         "until": None if until is None else until.isoformat(timespec="seconds"),
         "opened_by": state.opened_by,
-        "heard": state.heard.delivered + state.heard.bounced + state.heard.soft_bounced,
+        "heard": count_known(state.heard),
         "bounced": state.heard.bounced,
         "complained": state.heard.complained,
     }

@@ -17,7 +17,7 @@ from engine.delivery.forecast import Opening, forecast_sending
 from engine.delivery.send_limits import describe_deadline
 from engine.delivery.stop import Stop
 from engine.delivery.window import find_deadline, parse_window
-from engine.errors import MailrunError, UsageError
+from engine.errors import CancelledError, MailrunError, UsageError
 from engine.ledger import runs
 from engine.ledger.runs import Run
 from engine.progress import step
@@ -61,7 +61,7 @@ class Forecast:
         text: the forecast in one sentence.
         region: of AWS; empty where messages do not go to SES.
         sender: as in From.
-        subject: the subject's template.
+        subject: the first recipient's; the template where there is none.
         rows_read: rows of the audience.
         excluded: reason -> rows.
         find_account: looks up the number of the AWS account; empty where there is none.
@@ -197,20 +197,20 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
         refuse_wrong_size(request.plan, staged.manifest)
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):
-            await wait_unless_stopped(checked, stop, doing="the content was checked")
+            subject = await wait_unless_stopped(checked, stop, doing="the content was checked")
         if outbound.client is not None:
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
-        forecast = _make_forecast(request, outbound, quota, staged.manifest)
+        forecast = _make_forecast(request, outbound, quota, staged.manifest, subject=subject)
         if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
-            raise UsageError("called off, nothing was sent", remedy="launch again when you are sure")
+            raise CancelledError
         with step("freezing the run"):
             return registration.register_run(staged, request.store, request.ledger)
 
 
-def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
-    """Stop at errors of the content; tell its warnings.
+def _check_content(request: LaunchRequest, staged: StagedRun) -> str:
+    """Stop at errors of the content; report its warnings; return the first recipient's subject.
 
     Raises:
         DataError: the content must not be sent.
@@ -233,9 +233,12 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> None:
     for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
         told = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
         log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **told)
+    return sample.subject or campaign.spec.subject
 
 
-def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest) -> Forecast:
+def _make_forecast(
+    request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest, *, subject: str
+) -> Forecast:
     delivery = outbound.spec.delivery
     shared = quota.max_send_rate * delivery.rate_share
     rate = min(shared, delivery.max_rate or shared)
@@ -264,7 +267,7 @@ def _make_forecast(request: LaunchRequest, outbound: Outbound, quota: Quota, man
         text=text,
         region="" if outbound.client is None else outbound.client.meta.region_name,
         sender=outbound.spec.sender,
-        subject=outbound.spec.subject,
+        subject=subject,
         rows_read=manifest.rows_read,
         excluded=manifest.excluded,
         find_account=partial(_find_account, outbound.client),
@@ -304,7 +307,8 @@ def _take_up(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> N
             remedy="give this launch another --key",
         )
     if changes := find_changes(frozen.manifest, request.plan.workspace, campaign=request.plan.campaign.folder):
-        note = "what was launched is sent, not what is there now: " + "; ".join(changes)
+        told = "; ".join(changes)
+        note = f"This run sends the campaign as launched. Changed since: {told}. To send the change, use another --key."
         log.warning("sources.changed", run=name, note=note)
     if request.plan.limit not in (None, frozen.manifest.limit) or request.plan.is_audience_given:
         log.warning("options.ignored", run=name, note="the plan is frozen: --audience and --limit change nothing")

@@ -90,6 +90,7 @@ class Rendered:
         html_kilobytes: size of the HTML part, rounded up to 1,024 bytes -> messages.
         message_kilobytes: the same of subject, HTML and text together.
         html_bytes_largest: the largest HTML part.
+        subject: of the first message that can be made.
         languages: variant -> messages; the default is "default".
         defaults: column -> recipients who read its default.
         domains: domain of the address -> recipients.
@@ -106,6 +107,7 @@ class Rendered:
     html_kilobytes: Counter[int] = field(default_factory=Counter)
     message_kilobytes: Counter[int] = field(default_factory=Counter)
     html_bytes_largest: int = 0
+    subject: str | None = None
     languages: Counter[str] = field(default_factory=Counter)
     defaults: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
@@ -132,6 +134,7 @@ class Rendered:
         _add_bounded(self.domains, other.domains, MOST_REASONS * 100)
         self.findings.merge(other.findings)
         self.cids |= other.cids
+        self.subject = other.subject if self.subject is None else self.subject
         self.html_bytes_largest = max(self.html_bytes_largest, other.html_bytes_largest)
         self._merge_picks(other)
 
@@ -252,6 +255,7 @@ class LeaseRenderer:
 
     def _count(self, found: Rendered, message: Message, pick: Pick, recipient: Recipient) -> None:
         found.rendered += 1
+        found.subject = message.subject if found.subject is None else found.subject
         html_bytes = len((message.html or "").encode())
         size = html_bytes + len((message.text or "").encode()) + len(message.subject)
         found.html_bytes_largest = max(found.html_bytes_largest, html_bytes)

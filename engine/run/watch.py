@@ -319,7 +319,7 @@ class Watch:
                     runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=OPENED_AGAIN)
                 elif reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
                     who = runs.GUARD if reason.cause is StopCause.GUARDED else None
-                    runs.pause_run(tx, self.run, f"{reason.text}; {reason.remedy}", paused_by=who)
+                    runs.pause_run(tx, self.run, reason.to_sentences(), paused_by=who)
                 elif reason.cause is not StopCause.OVER:
                     live = self.liveness.list_live(tx, monotonic)
                     runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=reason.text)

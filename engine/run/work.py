@@ -184,6 +184,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
             count=request.count,
             processes=processes,
         )
+        stop.is_sending = True
         with step("sending", is_shown=False), show_presence(sending.worker_id):
             await send_run(frozen, campaign.spec, sending)
     if not stop.requested:  # of events that came meanwhile, for leases that were still open

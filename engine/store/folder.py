@@ -433,11 +433,13 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 def _translate(error: OSError, path: Path) -> MailrunError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PausedError(
-            "the disk with the store is full", where=str(path), remedy="free some space and launch again to resume"
+            "the disk with the store is full", where=str(path), remedy="free some space and run the same command again"
         )
     if error.errno == errno.EIO:
         return PausedError(
-            "the disk with the store fails", where=str(path), remedy="look after the disk, then launch again to resume"
+            "the disk with the store fails",
+            where=str(path),
+            remedy="repair the disk, then run the same command again",
         )
     return ConfigurationError(
         f"the store cannot be used: {error.strerror}",

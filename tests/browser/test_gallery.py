@@ -250,6 +250,16 @@ def test_a_message_without_html_and_one_that_is_alone_are_shown(
     expect(page.get_by_role("status")).to_have_text("1 message")
 
 
+def test_phone_frame_does_not_scroll_sideways(browser: Browser, tmp_path: Path, requests: list[str]) -> None:
+    """A message of the phone's width that is longer than the screen scrolls down alone."""
+    html = '<html><body style="margin:0"><div id="wide" style="width:375px;height:4000px">x</div></body></html>'
+    page = open_page(browser, tmp_path, [card("ann@example.com", html=html)], requests)
+    root = page.frame_locator("iframe").nth(0).locator("html")
+    expect(root).to_be_visible()
+    assert root.evaluate("root => [root.clientWidth, root.scrollWidth]") == [375, 375]
+    assert root.evaluate("root => getComputedStyle(root).scrollbarWidth") == "none"  # headless bars take no width
+
+
 @pytest.mark.parametrize("width", [360, 1440])
 def test_gallery_list_stays_on_screen_while_the_message_scrolls(
     browser: Browser, tmp_path: Path, requests: list[str], width: int

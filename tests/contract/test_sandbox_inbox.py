@@ -156,6 +156,8 @@ def test_the_inbox_is_searched_by_address_and_subject_without_case(folder: Path,
     links = [link for link in Page(text).links() if link and link.startswith("/m")]
     assert links == ["/messages/1", "/messages/0"]
     _, text = get(sandbox, "/?q=absent")
+    assert "Search results" in text
+    assert '<span class="count">' not in text
     assert "absent” in an address or the subject" in text
 
 

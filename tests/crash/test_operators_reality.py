@@ -194,7 +194,7 @@ def test_a_process_that_is_stopped_with_the_ledger_locked_is_told_of_and_the_nex
             refused = world.run("launch", "hello", "--key", "second", "--json")
             assert refused.code == 75
             assert "another process has held the ledger" in refused.stderr
-            assert "launch again to resume" in refused.stderr
+            assert "run the same command again" in refused.stderr
             assert world.accepted() == []
             holder.execute("ROLLBACK")
         assert world.run("launch", "hello", "--key", "second", "--json").json["sent"] == 300

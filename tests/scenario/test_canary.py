@@ -55,8 +55,10 @@ def test_without_events_the_run_pauses_and_a_person_opens_the_gate(tmp_path: Pat
         prepare(world)
         paused = world.launch()
         assert (paused.code, paused.json["state"], paused.json["paused_by"]) == (75, "paused", None)
-        assert "canary: of 0 of its 100 recipients the end is known" in paused.json["reason"]
-        assert "--approve" in paused.json["reason"]
+        assert paused.json["reason"] == (
+            "Canary: events arrived for 0 of 100 recipients; 50 are needed."
+            " Run mailrun events pull, then launch again; or send the rest with --approve."
+        )
         check_that_only_the_first_were_mailed(world, 100)
         assert world.launch().json["sent"] == 100  # still nothing is known
         approved = world.launch("--approve")
@@ -85,7 +87,7 @@ def test_the_gate_is_stricter_than_the_guard(tmp_path: Path):
         with pulling(world):
             paused = world.launch()
         assert paused.code == 75
-        assert paused.json["reason"].startswith("canary: "), paused.json["reason"]
+        assert paused.json["reason"].startswith("Canary: "), paused.json["reason"]
         assert "and [guard] max_bounce_rate is 5.00%" in paused.json["reason"]
         check_that_only_the_first_were_mailed(world, 100)
         assert world.launch().json["sent"] == 100

@@ -79,13 +79,12 @@ def find_path_parameters(command: click.Command, *above: str) -> Iterator[tuple[
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             yield from find_path_parameters(below, *above, name)
-    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
+    number = 0  # of arguments before
     for parameter in command.params:
-        if re.search(r"PATH|FILE|FOLDER|DIR", parameter.metavar or "") and parameter.metavar != "s3://BUCKET/PREFIX":
-            if isinstance(parameter, click.Option):
-                yield [*above, parameter.opts[0]], parameter
-            else:
-                yield [*above, *["x"] * arguments.index(parameter)], parameter
+        is_argument = isinstance(parameter, click.Argument)
+        if re.search(r"PATH|FILE|FOLDER|DIR", parameter.metavar or ""):
+            yield [*above, *(["x"] * number if is_argument else parameter.opts[:1])], parameter
+        number += is_argument
 
 
 PATH_PARAMETERS = list(find_path_parameters(cli))
@@ -100,7 +99,7 @@ def test_completion_of_a_path_leaves_it_to_the_shell(words: list[str]):
     )
 
 
-def test_completion_of_a_path_is_known_for_the_newcomers_commands():
+def test_completion_of_a_path_covers_audience_and_imports():
     assert {("--audience",), ("suppress", "import"), ("events", "import")} <= {
         tuple(words[-1:] if words[-1] == "--audience" else words) for words, _ in PATH_PARAMETERS
     }

@@ -131,6 +131,6 @@ def test_a_run_frozen_at_launch_is_sent_as_it_was_when_the_campaign_changes(worl
     world.write_people(3000)
     resumed = world.launch()
     assert resumed.code == 0
-    assert "as launched is sent" in resumed.stderr
+    assert "This run sends the campaign as launched. Changed since: " in resumed.stderr
     assert {message["text"].partition(" ")[0] for message in world.accepted()} == {"Dear"}
     assert check_invariants(world) == {Outcome.SENT: 30}

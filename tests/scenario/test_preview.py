@@ -240,6 +240,6 @@ def test_what_was_launched_is_sent_when_a_shared_layout_changes(world: World) ->
     world.write("campaigns/_shared/foot.j2", "Second edition\n")
     resumed = world.launch()
     assert resumed.code == 0
-    assert "as launched is sent" in resumed.stderr
+    assert "This run sends the campaign as launched. Changed since: " in resumed.stderr
     assert {message["text"].split("\n")[1] for message in world.accepted()} == {"First edition"}
     check_invariants(world)

@@ -87,7 +87,7 @@ def test_suggestion_of_a_paused_run_resumes_it(world: World):
     assert paused.code == 75
     world.change_sandbox(max_24_hour_send=-1.0)
     held = world.run("pause", RUN, "--reason", "a look")
-    assert held.stdout.startswith(f"{RUN} is paused: paused by ")
+    assert held.stdout.startswith(f"{RUN} is paused by ")
     resumed = world.run("resume", RUN, "--workspace", "workspace", folder=elsewhere)
     assert "None" not in resumed.stdout
     assert run_suggestions(world, paused, elsewhere) == ["launch"]

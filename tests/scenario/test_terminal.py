@@ -79,9 +79,8 @@ def test_a_new_run_is_asked_about_with_recipients_rate_and_endpoint_and_no_calls
     assert "at 10 a second" in terminal.shown
     assert "1,000 left today" in terminal.shown
     for line in (
-        "account   not of AWS, us-east-1",
+        f"endpoint  {world.server.url} (not AWS), region us-east-1",
         "from      Acme <news@acme.example>",
-        "subject   Hello {{ first_name }}",
         "excluded  1 invalid address, 1 duplicate, of 27 rows read",
         "rate      at 10 a second at most, about 2 s",
     ):
@@ -89,7 +88,9 @@ def test_a_new_run_is_asked_about_with_recipients_rate_and_endpoint_and_no_calls
     assert re.search(r"done at about \d\d:\d\d UTC", terminal.shown)
     terminal.type("n\n")
     assert terminal.finish() == 64
-    assert "called off, nothing was sent" in terminal.shown
+    assert re.search(r"subject   Hello Name \d+\s", terminal.shown)
+    assert "\nCancelled: nothing was sent." in terminal.shown
+    assert "error:" not in terminal.shown
     assert world.accepted() == []
     assert world.run("status", "--json").json == {"runs": []}
 
@@ -112,6 +113,7 @@ def test_ctrl_c_at_the_question_calls_the_launch_off(world: World):
     terminal.process.send_signal(signal.SIGINT)  # what the terminal makes of Ctrl-C
     assert terminal.finish() == 75
     assert "nothing was sent" in terminal.shown
+    assert "in flight" not in terminal.shown
     assert world.accepted() == []
 
 

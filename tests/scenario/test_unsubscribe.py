@@ -315,3 +315,13 @@ def test_without_the_campaigns_keys_there_is_no_server_that_would_refuse_every_l
     finished = world.run("unsubscribe-server", "--port", "0", "--json")
     assert finished.code == 78
     assert "MAILRUN_UNSUBSCRIBE_KEYS" in finished.json["error"]["remedy"]
+
+
+def test_inbound_import_takes_reports_without_unsubscribe_keys(world: World) -> None:
+    """Reports need no keys; a mail with a token counts as forged, and is imported again once the keys are there."""
+    (world.folder / "mails").mkdir()
+    world.write("mails/1", "From: a@b.example\nSubject: unsubscribe\nMessage-ID: <1@b>\n\n\n")
+    told = world.run("inbound", "import", "mails", "--json")
+    assert (told.code, told.json["kinds"], told.json["never_mailed"]) == (0, {"unsubscribe": 1}, 1)
+    assert "There are no unsubscribe keys" in told.stderr
+    assert not (world.folder / ".mailrun" / "unsubscribe.key").exists()

@@ -44,6 +44,8 @@
     frame.width = pixels[width];
     // Links of a message lead nowhere here: they would open a window, which the sandbox does not allow.
     frame.srcdoc = `<!doctype html><base target="_blank"><meta name="color-scheme" content="${scheme}">`
+      // A phone's scroll bar lies over the page; one that takes width would make a message of 375 pixels scroll sideways.
+      + (width === "phone" ? "<style>html { scrollbar-width: none }</style>" : "")
       + inScheme(withImages(card.html), scheme);
     const screen = make("div", undefined, "screen");
     screen.append(frame);
