@@ -17,6 +17,8 @@ _MOST_ODD = 0.1  # share of words that the reading does not explain
 _LEAST_FOR = 0.1  # share of the words that two readings have differently, which speak for one
 _LEAST_RATIO = 4
 _LEAST_CHARACTERS, _LEAST_WEIGHT, _CLEAR_WEIGHT = 5, 0.3, 2.0
+# Scripts without capitals, in which most bytes are letters.
+_RARE, _LEAST_WORDS = ("cp1255", "cp1256", "cp874"), 6
 _MOST_SHOWN, _MOST_CANDIDATES = 40, 4
 
 
@@ -104,7 +106,9 @@ def _beats(one: _Reading, other: _Reading) -> bool:
 
 
 def _has_evidence(reading: _Reading) -> bool:
-    """Of a script with thousands of characters some bytes are valid by chance."""
+    """Whether there is so much text that it is not valid by chance."""
+    if reading.encoding in _RARE:
+        return len(reading.words) >= _LEAST_WORDS
     if reading.encoding not in SCRIPTS:
         return True
     characters = {letter for word in reading.words for letter in word or "" if not letter.isascii()}

@@ -19,7 +19,7 @@ NAMES = {
     "Italian": "Niccolò Noè Cantù Forlì Mosè Giosuè Città Salò D’Angelo",
     "Nordic": "Søren Kjær Bjørn Åse Århus Øystein Jørgensen Sjöberg Åkesson Þórunn Guðrún Sigurðsson Davíð Ægir Håkon",
     "Polish": "Łukasz Wałęsa Zieliński Zięba Michał Paweł Żaneta Wójcik Kępa Śliwa Małgorzata Świątek Woźniak Bąk Kość",
-    "Czech": "Jiří Dvořák Kučera Novotný Černý Růžička Tomáš Přemysl Zdeněk Němec Božena Šimůnek Řehoř Hlavička Luděk",
+    "Czech": "Jiří Dvořák Kučera Novotný Černý Růžička Tomáš Přemysl Zdeněk Němec Božena Šimůnek Řehoř Hlavička Krňák",
     "Hungarian": "Győző Erdős Szűcs László Jenő Petőfi Gábor Őri Béla Fűzesi",
     "Turkish": "Ayşe Erdoğan Yıldız Şahin İbrahim Aydın Çelik Gülşen Özgür Işık Doğan Ağaoğlu Kılıç Barış Tuğba",
     "Greek": "Γιώργος Νίκος Μαρία Ελένη Παπαδόπουλος Δημήτρης Κώστας Γιάννης Θανάσης Αλέξανδρος",
