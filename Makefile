@@ -65,7 +65,7 @@ bench: setup
 # The long forms of what `make test` tries in short: 200 kills of 20,000 recipients, every boundary, thousands of
 # simulated runs; with SQLite and with PostgreSQL. Hours; prints its totals.
 soak: setup
-	SOAK=1 SOAK_SEEDS=0-9999 $(BIN)/pytest tests/crash tests/simulation --timeout 14400 -p no:randomly
+	SOAK=1 SOAK_SEEDS=0-9999 SOAK_RESTORE_SEEDS=0-499 $(BIN)/pytest tests/crash tests/simulation --timeout 14400 -p no:randomly
 
 # Needs uv. The locks name no registry: the files come from wherever this machine takes them, and their hashes are checked.
 lock:

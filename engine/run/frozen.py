@@ -75,7 +75,7 @@ def fetch_run(run: Run, store: Store, *, frozen_only: bool = False) -> Path:
     """Return a local folder with a run's files; a launch that died on the way is finished.
 
     Raises:
-        DataError: it belongs to another store.
+        DataError: it belongs to another store, or its files are gone.
         UsageError: its files were pruned.
     """
     refuse_if_pruned(run)
@@ -83,6 +83,8 @@ def fetch_run(run: Run, store: Store, *, frozen_only: bool = False) -> Path:
         raise _make_other_store_error(run, store)
     if store.read(f"{run.folder}/{FILE}") is None:
         store.place(run.name, run.manifest_digest)
+        if store.read(f"{run.folder}/{FILE}") is None:
+            raise _make_missing_error(run, store)
     return store.fetch(run.folder, frozen_only=frozen_only)
 
 
@@ -111,6 +113,18 @@ def _make_other_store_error(run: Run, store: Store) -> DataError:
         where=f"store {store.address}",
         remedy="use that store (--store or MAILRUN_STORE): a bucket, or one folder that every machine mounts;"
         " or give this launch another --key",
+    )
+
+
+def _make_missing_error(run: Run, store: Store) -> DataError:
+    """Make the error of a store that is the run's by its identity, and does not have it: such as a copy of it."""
+    return DataError(
+        f"the files of the run {run.name} cannot be read: this store does not have them, though it has the identity of"
+        f" the store that the run was launched with ({run.store_place})",
+        where=f"store {store.address}, {run.folder}",
+        remedy="use the store with the run's files (--store or MAILRUN_STORE); two copies of a store are two stores:"
+        " send with one of them alone. If the files are lost, restore the folder from a backup; nothing was started"
+        " again",
     )
 
 

@@ -103,6 +103,23 @@ def test_one_ledger_with_two_stores_in_the_same_second_sends_to_all_once(tmp_pat
         assert (joined.code, "belongs to another store" in joined.stderr) == (0, False)  # it is finished
 
 
+def test_a_copied_store_with_one_ledger_in_the_same_second_is_refused_with_the_store_s_name(
+    tmp_path: Path, postgres: Cluster
+):
+    """A copy has the identity of what it was copied from, and not what is frozen there later."""
+    with open_world(tmp_path, ledger=postgres.make_database()) as world:
+        world.write_people(PEOPLE)
+        assert world.run("launch", "hello", "--key", "before", "--limit", "1", "--json").code == 0
+        other = make_other_machine(world)
+        shutil.copytree(world.folder / ".mailrun", other / ".mailrun")
+        sent, refused = launch_on_both(world, other)
+        folder = other if Path(sent.json["store"]).is_relative_to(world.folder) else world.folder
+        assert f"the files of the run {RUN} cannot be read: this store does not have them" in refused.stderr
+        assert f"{folder / '.mailrun'}, runs/{RUN}" in refused.stderr
+        assert "use the store with the run's files (--store or MAILRUN_STORE)" in refused.stderr
+        check_each_got_one(world, sent)
+
+
 def test_a_worker_that_cannot_see_the_store_is_refused_and_one_at_another_path_is_not(
     tmp_path: Path, postgres: Cluster
 ):

@@ -21,14 +21,14 @@ from sqlalchemy.pool import StaticPool
 from engine.ledger import leases, runs
 from engine.ledger.engines import _begin_sqlite
 from engine.ledger.journal import Outcome
-from engine.ledger.runs import OVER, Run
+from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
 from engine.run.marks import find_ahead
 from engine.run.open_lease import hold_open_intents
 from engine.run.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import Store
-from support.simulation import NAME, RECIPIENTS, START, FlakyLedger, Process, Simulation, Stage
+from support.simulation import NAME, RECIPIENTS, FlakyLedger, Process, Simulation, Stage
 
 LONGEST_SECONDS = 3600.0
 IN_FLIGHT_SECONDS = 5.0  # after this, what a dead process had begun has happened or will never happen
@@ -111,7 +111,7 @@ class RestoreStory:
         ledger = BackedUpLedger(self.stage.engine, self._sim.dice, self._sim.loop)
         ledger.backups.append(_raw(self.stage.engine).serialize())  # before the run was registered
         self._sim.ledger = ledger
-        self._insert(self._sim)
+        self._sim.register()
         frozen = self._freeze(self._sim)
         with _looping(self._sim):
             for _ in range(self._dice.randint(1, 3)):
@@ -125,24 +125,6 @@ class RestoreStory:
         assert max(accepted.values(), default=0) <= 1, f"seed {self.seed}: twice without any restore"
         for number, backup in enumerate(ledger.backups):
             self._restore(number, backup)
-
-    def _insert(self, sim: Simulation) -> None:
-        run = Run(
-            name=NAME,
-            state=RunState.PLANNED,
-            reason=None,
-            sandbox=False,
-            folder=f"runs/{NAME}",
-            manifest_digest="d",
-            rows_read=RECIPIENTS,
-            accepted=RECIPIENTS,
-            excluded={},
-            created_at=START,
-            started_at=None,
-            finished_at=None,
-        )
-        with sim.ledger.write() as tx:
-            runs.insert_run(tx, run, lease_rows=[lease.rows for lease in self.stage.leases])
 
     def _freeze(self, sim: Simulation) -> FrozenRun:
         with sim.ledger.read() as tx:
@@ -191,13 +173,17 @@ class RestoreStory:
             sim = Simulation(self.seed, stage)
             sim.receiver.faults = 0.0
             sim.receiver.accepted = copy.copy(self._sim.receiver.accepted)
-            self._insert(sim)  # as a launch does where the ledger does not know the run
+            sim.register()  # as a launch does where the ledger does not know the run
             frozen = self._freeze(sim)
             with _looping(sim):
                 if find_ahead(sim.ledger, frozen.run, stage.store):
                     self.recognized += 1
                     self.held += hold_what_was_lost(sim.ledger, frozen, gone=_Everybody(), clock=sim.clock)
                     assert not find_ahead(sim.ledger, frozen.run, stage.store), told
+                else:
+                    known = read_end(sim).of(Outcome.SENT, Outcome.IN_DOUBT)
+                    lost = {row for row, count in sim.receiver.accepted.items() if count} - known
+                    assert not lost, f"{told}: what was handed over is lost, and nothing tells"
                 sim.loop.run_until_complete(self._work(sim, frozen, LONGEST_SECONDS))
             self._check(sim, told)
             stage.engine.dispose()

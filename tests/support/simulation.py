@@ -304,6 +304,23 @@ class Simulation:
     def run(self) -> Told:
         random.seed(self.seed)  # the jitter of retries
         self.stage.clean()
+        run = self.register()
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(
+                self._drive(FrozenRun(run, self.stage.manifest, self.stage.folder, self.stage.store))
+            )
+        finally:
+            while left := asyncio.all_tasks(self.loop):  # of processes that are dead
+                for task in left:
+                    task.cancel()
+                self.loop.run_until_complete(asyncio.sleep(0))
+            asyncio.set_event_loop(None)
+            self.loop.close()
+        return self._check()
+
+    def register(self) -> Run:
+        """Let the ledger know the run, as a launch does; nothing changes where it knows it."""
         run = Run(
             name=NAME,
             state=RunState.PLANNED,
@@ -320,19 +337,7 @@ class Simulation:
         )
         with self.ledger.write() as tx:
             runs.insert_run(tx, run, lease_rows=[lease.rows for lease in self.stage.leases])
-        asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_until_complete(
-                self._drive(FrozenRun(run, self.stage.manifest, self.stage.folder, self.stage.store))
-            )
-        finally:
-            while left := asyncio.all_tasks(self.loop):  # of processes that are dead
-                for task in left:
-                    task.cancel()
-                self.loop.run_until_complete(asyncio.sleep(0))
-            asyncio.set_event_loop(None)
-            self.loop.close()
-        return self._check()
+        return run
 
     async def _drive(self, frozen: FrozenRun) -> None:
         workers, lives = self.dice.randint(1, 3), self.dice.randint(0, 6)
