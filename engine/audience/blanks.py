@@ -7,11 +7,22 @@ import polars as pl
 from engine.audience.spec import Value
 from engine.errors import DataError
 
+# A character that people see: no white space, no control character, and none that shows nothing (Unicode's
+# Default_Ignorable_Code_Point has the zero-width ones, fillers and soft hyphens), nor a blank or mark outside of these.
+_SEEN = r"[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\x{2800}\x{FFF9}-\x{FFFB}\x{13441}\x{13442}\x{1D159}]"
+
+
+def is_blank_text(text: pl.Expr) -> pl.Expr:
+    """Whether a text shows nothing: it is empty, or white space and invisible characters alone; null stays null."""
+    return ~text.str.contains(_SEEN)
+
 
 def is_blank(column: pl.Series) -> pl.Expr:
-    """Whether there is no value: null, or text of white space alone."""
+    """Whether there is no value: null, or text that shows nothing."""
     value = pl.col(column.name)
-    return value.is_null() | (value.str.strip_chars() == "") if column.dtype == pl.String else value.is_null()
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return value.is_null() | is_blank_text(value.cast(pl.String))
+    return value.is_null()
 
 
 def fill(column: pl.Series, default: Value) -> pl.Series:
@@ -54,10 +65,8 @@ def _null_nan(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
 
 
 def _null_blank(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
-    if dtype == pl.String:
-        return pl.when(value.str.strip_chars() != "").then(value)
-    if dtype in (pl.Categorical, pl.Enum):
-        return pl.when(value.cast(pl.String).str.strip_chars() != "").then(value)
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return pl.when(~is_blank_text(value.cast(pl.String))).then(value)
     return _null_nan(value, dtype)
 
 

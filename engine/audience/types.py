@@ -12,6 +12,8 @@ from threading import Lock
 
 import polars as pl
 
+from engine.audience.blanks import is_blank_text
+
 Schema = Mapping[str, pl.DataType]
 
 # Written so that reading as a number loses nothing: 01234 and +84 stay text.
@@ -108,4 +110,4 @@ def _without_words_for_nothing(text: pl.Series) -> pl.Series:
 
 
 def _without_blanks(text: pl.Series) -> pl.Series:
-    return text.set(text.str.strip_chars() == "", None)
+    return text.set(pl.select(is_blank_text(pl.lit(text))).to_series(), None)

@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
-from engine.audience.blanks import null_blanks
+from engine.audience.blanks import fill, is_blank, null_blanks
 from engine.audience.plan import content_of
+from engine.audience.types import type_of
 
 NAN = float("nan")
 
@@ -13,7 +14,7 @@ NAN = float("nan")
     ("cells", "dtype", "expected"),
     [
         (["Ann", "", "  ", "\t\u00a0\n", None, " x "], pl.String, ["Ann", None, None, None, None, " x "]),
-        (["Ann", " "], pl.Categorical, ["Ann", None]),
+        (["Ann", " ", "\u200b"], pl.Categorical, ["Ann", None, None]),
         ([1.5, NAN, None], pl.Float64, [1.5, None, None]),
         ([1, None], pl.Int64, [1, None]),
         ([["a", " "], None, []], pl.List(pl.String), [["a", None], None, []]),
@@ -31,3 +32,25 @@ def test_null_blanks_nulls_cells_without_value(cells: list[object], dtype: pl.Da
     assert column.to_frame().select(null_blanks(pl.col("x"), column.dtype)).to_series().to_list() == expected
     lease = pl.DataFrame({"row": pl.Series(range(len(cells))), "x": column})
     assert content_of(lease, ["x"])["x"].to_list() == expected
+
+
+# White space, zero-width and formatting characters, fillers, variation selectors, tags, controls.
+SHOWING_NOTHING = (
+    "\u00a0\u3000\t\u200b\u200c\u200d\u200e\u2060\ufeff\u00ad\u034f\u061c\u115f\u180e\u2800\u3164\uffa0"
+    "\ufe0f\U000e0020\x00\x1f\ufff9"
+)
+
+
+@pytest.mark.parametrize("text", [*SHOWING_NOTHING, SHOWING_NOTHING, " \u200b "])
+def test_text_that_shows_nothing_is_blank_everywhere(text: str) -> None:
+    column = pl.Series("x", [text, f"{text}a{text}"])
+    assert column.to_frame().select(is_blank(column)).to_series().to_list() == [True, False]
+    assert column.to_frame().select(null_blanks(pl.col("x"), column.dtype)).to_series().to_list() == [None, column[1]]
+    assert fill(column, "there").to_list() == ["there", column[1]]
+    assert type_of(pl.Series("n", ["1", text])) == pl.Int64
+
+
+@pytest.mark.parametrize("text", ["0", "-", "\u0301", "\u00b7", "\U0001f600", "\u0600", "\ufffd", "\u2588"])
+def test_text_that_shows_something_is_not_blank(text: str) -> None:
+    column = pl.Series("x", [text])
+    assert column.to_frame().select(is_blank(column)).to_series().to_list() == [False]
