@@ -167,7 +167,7 @@ def _take_method(environment: Any, value: Any, name: str) -> Any:
 def _take_modulo(context: Context, left: Any, right: Any, label: str) -> Any:
     """The operator %, which formats texts."""
     if isinstance(left, str):
-        refuse_unprintable_values(left, right, label)
+        right = refuse_unprintable_values(left, right, label)
     return cast("SandboxedEnvironment", context.environment).call_binop(context, "%", left, right)
 
 

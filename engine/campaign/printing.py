@@ -6,7 +6,7 @@ Data comes before methods: `order.copy` is the field `copy` of the data; a metho
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, pass_eval_context
@@ -22,6 +22,7 @@ _SCALARS = (str, int, Decimal, date, time, timedelta)
 _DATA = (*_SCALARS, float, bytes, dict, list, tuple, set, type(None))
 _NAMED = re.compile(r"%\((.*?)\)")
 _DEEPEST = 20
+_MOST_DIGITS = 400  # of a decimal number that is written out; a float has 309 before its point at most
 _MOST_FIELDS = 10  # that a message lists
 
 
@@ -83,6 +84,28 @@ def hide_method(owner: Any, name: str, value: Any) -> Any:
     return value
 
 
+class WrittenFloat(float):
+    """A float whose text is as people write numbers: 1200 and not 1200.0, all digits and not 1e+16."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        text = repr(float(self) + 0.0)  # -0.0 is 0
+        return (f"{Decimal(text):f}" if "e" in text else text).removesuffix(".0")
+
+
+class WrittenDecimal(Decimal):
+    """A decimal number whose text is written out: 0.00000000, and not 0E-8."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return super().__format__("f")
+
+    def __format__(self, spec: str, _: Context | None = None, /) -> str:
+        return super().__format__(spec or "f")
+
+
 def refuse_null(value: Any, label: str) -> Any:
     """Return a value that is not None.
 
@@ -123,25 +146,26 @@ def refuse_unprintable_parts(value: Any, label: str, depth: int = 0) -> Any:
     """Return a value whose parts, where it has parts, may all be printed: the values of a format or of a query."""
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
-            for key, part in value.items():
-                refuse_unprintable(key, f"a name in {label}")
-                refuse_unprintable_parts(part, f"{label}[{key!r}]", depth + 1)
-            return value
+            return {
+                refuse_unprintable(key, f"a name in {label}"): refuse_unprintable_parts(
+                    part, f"{label}[{key!r}]", depth + 1
+                )
+                for key, part in value.items()
+            }
         if isinstance(value, list | tuple):
-            for part in value:
-                refuse_unprintable_parts(part, f"an item of {label}", depth + 1)
-            return value
+            parts = [refuse_unprintable_parts(part, f"an item of {label}", depth + 1) for part in value]
+            return tuple(parts) if isinstance(value, tuple) else parts
     return refuse_unprintable(value, label)
 
 
-def refuse_unprintable_values(text: str, values: Any, label: str) -> None:
-    """Check what `text % values` would print."""
+def refuse_unprintable_values(text: str, values: Any, label: str) -> Any:
+    """Return the values of `text % values`, which may all be printed."""
     if isinstance(values, Mapping) and (names := _NAMED.findall(text)):
-        for name in names:
-            refuse_unprintable(values.get(name, ""), f"{label}.{name}")
-        return
-    for value in values if isinstance(values, tuple) else (values,):
-        refuse_unprintable(value, label)
+        checked = {name: refuse_unprintable(values[name], f"{label}.{name}") for name in names if name in values}
+        return {**values, **checked}
+    if isinstance(values, tuple):
+        return tuple(refuse_unprintable(value, label) for value in values)
+    return refuse_unprintable(values, label)
 
 
 def _judge(value: Any, label: str) -> Any:
@@ -151,12 +175,20 @@ def _judge(value: Any, label: str) -> Any:
             raise UnprintableError(f"{label} is NaN, not a number; correct what it is computed from")
         if value in (float("inf"), float("-inf")):
             raise UnprintableError(f"{label} is infinite; correct what it is computed from")
-        return value
+        return _write_out(value)
     if isinstance(value, MethodName):
         raise UnprintableError(value.describe(label))
     if isinstance(value, (*_SCALARS, Undefined)) or hasattr(value, "__html__"):
         return value  # a name that is not there says so itself
     raise UnprintableError(_describe(value, label))
+
+
+def _write_out(number: float | Decimal) -> float | Decimal:
+    """Return a number whose text has no exponent, up to some hundreds of digits."""
+    if isinstance(number, Decimal):
+        is_short = abs(number.adjusted()) < _MOST_DIGITS
+        return WrittenDecimal(number) if is_short and "E" in str(number) else number
+    return WrittenFloat(number) if number.is_integer() or "e" in repr(number) else number
 
 
 def _describe(value: Any, label: str) -> str:
@@ -198,8 +230,7 @@ def write_attributes(xmlattr: Callable[..., str]) -> Callable[..., str]:
 
     @pass_eval_context
     def filtered(eval_ctx: EvalContext, d: Mapping[str, Any], autospace: bool = True) -> str:  # noqa: FBT001, FBT002 - Jinja's
-        for name, value in d.items():
-            refuse_unprintable_argument(value, f"the attribute {name}")
-        return xmlattr(eval_ctx, d, autospace)
+        checked = {name: refuse_unprintable_argument(value, f"the attribute {name}") for name, value in d.items()}
+        return xmlattr(eval_ctx, checked, autospace)
 
     return filtered

@@ -179,3 +179,52 @@ def test_template_prints_text_numbers_dates_and_markup(tmp_path: Path) -> None:
     assert shown(tmp_path, "{{ name.x|default('none') if name is defined else 'no' }}", row) == "no"
     assert shown(tmp_path, "{{ ('-'|safe).join(tags|map('upper')) }}", row) == "X-Y"
     assert shown(tmp_path, "{{ order.copy is defined }}", row) == "False"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1e16, "10000000000000000"),
+        (1.2345678901234567e19, "12345678901234567000"),
+        (-1e22, "-10000000000000000000000"),
+        (1200.0, "1200"),
+        (-0.0, "0"),
+        (1e-7, "0.0000001"),
+        (0.1, "0.1"),
+        (Decimal("0.00000000"), "0.00000000"),
+        (Decimal("1E+4"), "10000"),
+    ],
+)
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ x }}",
+        "{{ x ~ '' }}",
+        "{{ x|string }}",
+        "{{ '%s' % x }}",
+        "{{ '%s' % (x,) }}",
+        "{{ '%(x)s' % {'x': x} }}",
+        "{{ '%s'|format(x) }}",
+        "{{ '{}'.format(x) }}",
+        "{{ '{a}'.format(a=x) }}",
+        "{{ [x]|join }}",
+        "{{ x|replace('q', 'r') }}",
+        "{{ x|default('none') }}",
+        "{% filter upper %}{{ x }}{% endfilter %}",
+        "{{ {'': x}|urlencode|replace('=', '') }}",
+    ],
+)
+def test_numbers_are_printed_without_an_exponent(
+    tmp_path: Path, template: str, value: float | Decimal, expected: str
+) -> None:
+    assert shown(tmp_path, template, {"x": value}) == expected
+
+
+def test_numbers_stay_numbers_when_a_template_formats_or_computes(tmp_path: Path) -> None:
+    row = {"large": 1e16, "whole": 3.0}
+    assert shown(tmp_path, "{{ '%.2f' % whole }} {{ '{:.1f}'.format(whole) }} {{ '%05.1f'|format(whole) }}", row) == (
+        "3.00 3.0 003.0"
+    )
+    assert shown(tmp_path, "{{ large / 2 }} {{ whole + 0.5 }} {{ whole|int }} {{ large|number }}", row) == (
+        "5000000000000000 3.5 3 10,000,000,000,000,000"
+    )
