@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from html.parser import HTMLParser
 
+from engine.campaign.media_rules import apply_screen_rules
+
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _NOT_SHOWN = frozenset(
     {"head", "style", "script", "title", "template", "datalist", "noframes", "object", "iframe", "svg"}
@@ -53,6 +55,8 @@ def _describe_shape(marked: str) -> str:
         tag, _, text = piece.partition(">")
         if tag.startswith("!--"):
             tag = "!----" if tag.endswith("--") else "!--"
+        elif tag[:5].lower() == "style":
+            tag += text
         elif "href" in tag or "src" in tag:
             tag = _DATA.sub("", tag)
         if text and not text.isspace():
@@ -64,7 +68,7 @@ def _describe_shape(marked: str) -> str:
 def is_link_seen(html: str, link: str) -> bool:
     """Tell whether a person sees a link, or its address as text."""
     reader = _Reader(link)
-    reader.feed(html)
+    reader.feed(apply_screen_rules(html))
     reader.close()
     return reader.found
 

@@ -28,6 +28,13 @@ HREF = 'href="https://acme.example/u/TOKEN?a=1&amp;b=2"'
         f'<div style="mso-hide:all">{A}</div>',
         f'<div style="background:url(x.png);color:#fff"><a {HREF} style="color:#fff">Leave</a></div>',
         f"<p hidden>x<br></p>{A}",
+        f"<style>@media screen and (max-width:400px){{.m{{display:none}}}}</style><p class=m>{A}</p>",
+        f"<style>@media print{{.m{{display:none}}}}</style><p class=m>{A}</p>",
+        f"<style>@media screen{{.x{{display:none}}}}</style><p class=m>{A}</p>",
+        f"<style>@media screen{{p{{color:red}} .m{{display:none}}}}</style><p class=m style='display:block'>{A}</p>",
+        f"<style>@media screen{{.m{{display:none}} .m{{display:block}}}}</style><p class=m>{A}</p>",
+        f"<style>/* @media screen{{.m{{display:none}}}} */</style><p class=m>{A}</p>",
+        f"<style>@media screen{{.m{{display:none}}</style><p>{A}</p>",
         f'<div style="max-height:0">{A}</div>',  # what does not fit is shown below it
         f"<A {HREF.upper().replace('HTTPS://ACME.EXAMPLE/U/TOKEN?A=1&AMP;B=2', LINK)}>Leave</A>",
     ],
@@ -69,6 +76,20 @@ def test_link_is_seen(html: str) -> None:
         f"<link {HREF}>",
         f'<img src="{LINK}">',
         f'<p title="{LINK}">x</p>',
+        *(
+            f"<style>{sheet}</style><p class=m>{A}</p>"
+            for sheet in (
+                "@media screen{.m{display:none}}",
+                "@media all{.m{display:none}}",
+                "@MEDIA ONLY SCREEN { p { color: red } .m { display: none !important } }",
+                "@media print, screen{.m{display:none}}",
+                "@media screen{@media all{.m{visibility:hidden}}}",
+                "@media{.m{display:none}}",
+                ".a{color:red}/* } */@media screen{/* { */.m{font-size:0}}",
+                "@media screen{.m{display:none}",
+            )
+        ),
+        f"<style>@media screen{{p{{display:none!important}}}}</style><p style='display:block'>{A}</p>",
     ],
 )  # fmt: skip
 def test_link_is_not_seen(html: str) -> None:
@@ -85,3 +106,9 @@ def test_messages_of_one_shape_are_judged_alike_whatever_their_data() -> None:
         assert not look.is_seen(
             shown.replace("<p", "<p hidden").replace("</p>", "").replace("Leave</a>", "x</a></p>"), link
         )
+
+
+def test_messages_with_different_style_sheets_are_judged_apart() -> None:
+    look, body = LinkLook(), f"<p class=m>{A}</p>"
+    assert look.is_seen(f"<style>@media screen{{.m{{color:red}}}}</style>{body}", LINK)
+    assert not look.is_seen(f"<style>@media screen{{.m{{display:none}}}}</style>{body}", LINK)
