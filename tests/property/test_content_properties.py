@@ -6,13 +6,14 @@ from email.policy import SMTP, default
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from babel.core import get_global
 from babel.localedata import locale_identifiers
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.campaigns import make_renderer, write_campaign
 
 from engine.campaign.html_text import derive_text
-from engine.campaign.locales import choose_language, read_locales
+from engine.campaign.locales import Tag, choose_language, read_locales
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
@@ -202,11 +203,71 @@ def test_text_derived_from_the_template_equals_text_derived_from_the_message(
     assert message.text == derive_text(str(message.html))
 
 
-@given(st.text(), st.lists(st.from_regex(r"[a-z]{2}(-[a-z]{2})?", fullmatch=True)))
-def test_any_text_chooses_one_of_the_languages_or_the_default(text: str, available: list[str]) -> None:
-    wanted = read_locales(text)
-    chosen = choose_language(wanted, available)
-    assert chosen is None or (chosen in available and wanted)
+def script_of(tag: Tag) -> str:
+    """Look the script up in CLDR's likely subtags, where the tag does not say it."""
+    likely = get_global("likely_subtags")
+    found = likely.get(f"{tag.language}_{tag.territory}") or likely.get(tag.language) or "__"
+    return tag.script or str(found.split("_")[1])
+
+
+def fits(wanted: Tag, variant: Tag) -> bool:
+    """Tell whether a variant is in a language and script that the recipient reads, or is the tag's bare language."""
+    norwegian = {"nb": "no"}  # two names of one written language
+    language = norwegian.get(variant.language, variant.language)
+    asked = norwegian.get(wanted.language, wanted.language)
+    if language == "no" and asked == "nn":  # CLDR's parent of Nynorsk
+        return script_of(variant) == script_of(Tag("no", None, wanted.territory))
+    return variant == Tag(wanted.language) or (language == asked and script_of(variant) == script_of(wanted))
+
+
+RANDOM_TAGS = st.from_regex(r"[a-z]{2}(-[a-z]{2})?", fullmatch=True)
+CLDR_TAGS = st.sampled_from(sorted({name.replace("_", "-").lower() for name in locale_identifiers()} - {"en-us-posix"}))
+RELATED_TAGS = st.sampled_from(
+    [
+        "en",
+        "en-gb",
+        "en-us",
+        "en-001",
+        "zh",
+        "zh-tw",
+        "zh-hant",
+        "zh-hans-hk",
+        "zh-hk",
+        "sr",
+        "sr-latn",
+        "sr-me",
+        "no",
+        "nb",
+        "nn",
+        "pt",
+        "pt-br",
+        "pt-pt",
+        "pa-pk",
+        "pa",
+    ]
+)
+VARIANTS = st.one_of(RANDOM_TAGS, CLDR_TAGS, RELATED_TAGS)
+
+
+@given(
+    st.one_of(*(st.lists(tags, max_size=3).map(",".join) for tags in (RELATED_TAGS, CLDR_TAGS)), st.text()),
+    st.one_of(*(st.lists(tags, unique_by=read_locales, max_size=8) for tags in (RELATED_TAGS, VARIANTS))),
+)
+def test_any_text_chooses_the_variant_of_the_first_language_that_has_one(text: str, available: list[str]) -> None:
+    preferences = read_locales(text)
+    tags = {variant: found[0] for variant in available if (found := read_locales(variant))}
+    chosen = choose_language(preferences, available)
+    wanted = next((one for one in preferences if any(fits(one, tag) for tag in tags.values())), None)
+    if wanted is None:
+        assert chosen is None
+        return
+    assert chosen is not None
+    assert fits(wanted, tags[chosen])
+    if wanted in tags.values():
+        assert tags[chosen] == wanted
+    same = [tag for tag in tags.values() if tag.language == wanted.language and fits(wanted, tag)]
+    if wanted.territory is not None and any(tag.territory == wanted.territory for tag in same):
+        assert tags[chosen].territory == wanted.territory
 
 
 @given(st.sampled_from(sorted(locale_identifiers())), st.sampled_from(["{}", " {} ", "{}.UTF-8", "tlh;q=0.1,{}"]))
