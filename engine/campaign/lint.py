@@ -184,7 +184,9 @@ def _languages(content: Content) -> Iterator[Finding]:
 def _ways_out(content: Content) -> Iterator[Finding]:
     spec = content.campaign.spec.unsubscribe
     if spec is not None and spec.url is None and spec.ses_contact_list is None:
-        what = "the only way out is by mail; Gmail and Yahoo want one-click unsubscribing from bulk senders (RFC 8058)"
+        what = (
+            "mailto: is the only unsubscribe link; Gmail and Yahoo require one-click links of bulk senders (RFC 8058)"
+        )
         remedy = 'add url = "https://…/{{ token }}" to [unsubscribe]'
         yield Finding(Severity.WARNING, "no_one_click", what, remedy, _toml(content.campaign))
 
@@ -328,7 +330,7 @@ def _check_address(kind: str, address: str) -> Iterator[Finding]:
     if not address:
         yield Finding(Severity.WARNING, "no_address", f"a {kind} without address", "give it one", "html")
     elif _LEFT_OVER.search(address):
-        what = f"{it} has a placeholder that nobody fills in"
+        what = f"{it} has a placeholder that is not filled in"
         yield Finding(Severity.ERROR, "placeholder_in_link", what, "write {{ name }} in the template", "html")
     elif scheme == "http":
         yield Finding(Severity.WARNING, "unencrypted", f"{it} is not encrypted", "write https://", "html")
@@ -372,15 +374,15 @@ _CLIPPED = Finding(
 _NO_WAY_OUT = Finding(
     Severity.ERROR,
     "no_unsubscribe_link",
-    "there is no unsubscribe link to be seen in a marketing message",
+    "there is no visible unsubscribe link in a marketing message",
     'write <a href="{{ unsubscribe_url }}">Unsubscribe</a>',
     "html",
 )
 _HIDDEN_WAY_OUT = Finding(
     Severity.ERROR,
     "no_unsubscribe_link",
-    "nobody sees the unsubscribe link: it is in a comment, hidden, empty, without size, or of the colour behind it",
-    'show <a href="{{ unsubscribe_url }}">Unsubscribe</a> to everybody',
+    "there is no visible unsubscribe link: it is in a comment, hidden, empty, without size, or of the colour behind it",
+    'show <a href="{{ unsubscribe_url }}">Unsubscribe</a> to every recipient',
     "html",
 )
 _NO_WAY_OUT_IN_TEXT = Finding(

@@ -40,7 +40,7 @@ class Tag(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def read_locales(text: str) -> tuple[Tag, ...]:
-    """Read a locale, or a list of preferences; the most wanted first, and nothing where it is no locale.
+    """Read a locale, or a list of preferences; the most wanted first, and nothing where it is not a locale.
 
     >>> [str(tag) for tag in read_locales("en;q=0.8, fr_CA.UTF-8")]
     ['fr-CA', 'en']

@@ -42,7 +42,7 @@ def is_right_to_left(tag: str | None) -> bool:
 
 
 class UnreadableTextError(ValueError):
-    """A column has text that is no date or no number.
+    """A column has text that is not a date or a number.
 
     It has the text only where the campaign says how such text is written: then it is a slip in some rows. Elsewhere it
     is all of the column, and a million of them are reported once.
@@ -50,7 +50,7 @@ class UnreadableTextError(ValueError):
 
 
 class _UnreadableError(ValueError):
-    """A text is no date or no number.
+    """A text is not a date or not a number.
 
     Args:
         what: what happened, with the text.
@@ -166,7 +166,7 @@ class Formats:
     def format_currency(self, value: Any, currency: str, form: str | None = None, locale: str | None = None) -> str:
         """`{{ price|currency("EUR") }}`; the code is ISO 4217's."""
         if not babel.numbers.is_currency(currency):
-            raise ValueError(f"{currency} is no ISO 4217 currency code")
+            raise ValueError(f"{currency} is not an ISO 4217 currency code")
         return babel.numbers.format_currency(_read_number(value), currency, form, locale=self._choose(locale))
 
 
@@ -187,7 +187,7 @@ def _read_moment(value: Any) -> date | datetime:
     try:
         return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
     except ValueError:
-        what = f"{_shorten(text)} is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"
+        what = f"{_shorten(text)} is not a date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"
         raise _UnreadableError(what, _NO_DATE, "date", "date_format") from None
 
 
@@ -200,7 +200,7 @@ def _read_time(value: Any) -> time | datetime:
         try:
             return time.fromisoformat(text)
         except ValueError:
-            raise _UnreadableError(f"{_shorten(text)} is no time", _NO_TIME, "time") from None
+            raise _UnreadableError(f"{_shorten(text)} is not a time", _NO_TIME, "time") from None
     return _as_datetime(_read_moment(value))
 
 
@@ -219,9 +219,9 @@ def _read_number(value: Any) -> Decimal:
     try:
         number = Decimal(str(value).strip())
     except InvalidOperation:
-        raise _UnreadableError(f"{_shorten(str(value))} is no number", _NO_NUMBER, "number", "decimal") from None
+        raise _UnreadableError(f"{_shorten(str(value))} is not a number", _NO_NUMBER, "number", "decimal") from None
     if not number.is_finite() or abs(number.adjusted()) > 100:
-        raise ValueError(f"{_shorten(str(value))} is no number that can be written out")
+        raise ValueError(f"{_shorten(str(value))} is not a number that can be printed")
     return number
 
 

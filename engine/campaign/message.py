@@ -124,7 +124,7 @@ def _read_inline(folder: Path, path: str) -> Attachment:
     found = _read_attachment(folder, path)
     if not found.content_type.startswith("image/"):
         raise DataError(
-            f"{path} is no image, and inline files are images",
+            f"{path} is not an image, and inline files must be images",
             where=str(folder / path),
             remedy="name it in attachments instead",
         )

@@ -29,7 +29,7 @@ from engine.errors import ConfigurationError
 
 LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
-_ROOM = min(LONGEST_VALUE, LONGEST_HEADER - len("List-Unsubscribe"))
+LONGEST_LINK = min(LONGEST_VALUE, LONGEST_HEADER - len("List-Unsubscribe"))
 LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs
 SES_PLACEHOLDER = "{{amazonSESUnsubscribeUrl}}"
 _MOST_CHOICES = 1000  # locales whose variant is remembered; there are some 800
@@ -325,14 +325,16 @@ class _WaysOut:
             return url, (self._list_id, ("List-Unsubscribe", _fit(f"<{url}>")))
         url = token.join(self._url)
         value = f"<{url}>, <{self._mailto}{token}>" if self._mailto else f"<{url}>"
-        if len(value) > _ROOM:
+        if len(value) > LONGEST_LINK:
             value = f"<{url}>"  # the link alone is a way out; both do not fit for addresses of some 200 characters
         return url, (self._list_id, ("List-Unsubscribe", _fit(value)), _ONE_CLICK)
 
 
 def _fit(value: str) -> str:
-    if len(value) > _ROOM:
-        raise RenderError("[unsubscribe] url", None, f"the link is longer than the {_ROOM} characters SES takes")
+    if len(value) > LONGEST_LINK:
+        raise RenderError(
+            "[unsubscribe] url", None, f"the link is longer than the {LONGEST_LINK} characters that SES accepts"
+        )
     return value
 
 

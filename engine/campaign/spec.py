@@ -205,9 +205,11 @@ class UnsubscribeSpec(Section):
     def _is_one_way(self) -> "UnsubscribeSpec":
         own = self.url is not None or self.mailto is not None
         if self.ses_contact_list is None and not own:
-            raise ValueError("no way out", 'add url = "https://…/{{ token }}"')
+            raise ValueError("no unsubscribe link", 'add url = "https://…/{{ token }}"')
         if self.ses_contact_list is not None and own:
-            raise ValueError("two ways out", "keep url and mailto, or ses_contact_list: SES replaces our headers")
+            raise ValueError(
+                "two kinds of unsubscribe links", "keep url and mailto, or ses_contact_list: SES replaces our headers"
+            )
         if self.ses_topic is not None and self.ses_contact_list is None:
             raise ValueError("a topic without its list", "name the ses_contact_list that has the topic")
         return self
@@ -216,7 +218,7 @@ class UnsubscribeSpec(Section):
 class DeliverySpec(Section):
     """`[delivery]`: how the messages leave."""
 
-    transport: Literal["ses", "smtp", "outbox"] = Field(default="ses", description="the way out")
+    transport: Literal["ses", "smtp", "outbox"] = Field(default="ses", description="the transport")
     call: Literal["single", "bulk"] = Field(default="single", description="one message a call, or up to 50")
     outbox: Literal["eml", "mbox", "maildir"] = Field(default="eml", description="what transport outbox writes")
     configuration_set: str | None = Field(
@@ -331,7 +333,9 @@ class CampaignSpec(Section):
     sender: MailboxText = Field(alias="from", description="mailbox in From")
     reply_to: Annotated[tuple[MailboxText, ...], Field(strict=False)] = Field(default=(), description="for replies")
     subject: str = Field(min_length=1, description="Jinja2 template of the subject")
-    kind: Literal["marketing", "transactional"] = Field(default="marketing", description="marketing needs a way out")
+    kind: Literal["marketing", "transactional"] = Field(
+        default="marketing", description="marketing needs an unsubscribe link"
+    )
     key: Annotated[str, _checked(_check_key_template)] = Field(default="{date}", description="the default run key")
     audience: AudienceSpec
     suppression: SuppressionSpec = SuppressionSpec()
@@ -363,12 +367,12 @@ class CampaignSpec(Section):
         kind = info.data.get("kind")
         if kind == "marketing" and unsubscribe is None:
             raise ValueError(
-                "a marketing campaign without a way out",
+                "a marketing campaign without [unsubscribe]",
                 'add [unsubscribe] with url = "https://…/{{ token }}", or set kind = "transactional" where it is that',
             )
         if kind == "transactional" and unsubscribe is not None:
             raise ValueError(
-                "a transactional campaign with a way out", 'remove [unsubscribe], or set kind = "marketing"'
+                "a transactional campaign with [unsubscribe]", 'remove [unsubscribe], or set kind = "marketing"'
             )
         return unsubscribe
 

@@ -24,7 +24,7 @@ from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run.launch import Confirm, Forecast, LaunchRequest
+from engine.run.launch import Forecast, LaunchRequest
 from engine.run.launch import launch as launch_run
 from engine.run.parent import watch_parent
 from engine.run.work import Launched, WorkRequest
@@ -44,6 +44,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
+    asks_person = not (yes or sandbox) and sys.stdin.isatty() and sys.stderr.isatty()
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         tune_interpreter()
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
@@ -63,7 +64,8 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
                         endpoint=endpoint,
                         read_keys=partial(read_signing_keys, place),
                         clock=place.clock,
-                        confirm=_make_confirm(yes=yes or sandbox),
+                        confirm=_ask_person if asks_person else _agree,
+                        asks_person=asks_person,
                         approve=approve,
                         begin=progress.begin,
                         count=progress.count,
@@ -126,13 +128,12 @@ def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -
         print_lines(*_suggest(launched, command, sandbox=sandbox))
 
 
-def _make_confirm(*, yes: bool) -> Confirm:
-    async def confirm(forecast: Forecast) -> bool:
-        if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
-            return True
-        return await ask("\n".join([*output.describe_launch(forecast, await forecast.find_account()), "Go on?"]))
+async def _ask_person(forecast: Forecast) -> bool:
+    return await ask("\n".join([*output.describe_launch(forecast, await forecast.find_account()), "Go on?"]))
 
-    return confirm
+
+async def _agree(_: Forecast) -> bool:
+    return True
 
 
 def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:

@@ -134,6 +134,8 @@ def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
     yield f"  from      {forecast.sender}"
     yield f"  subject   {forecast.subject}"
     yield f"  excluded  {excluded or 'nobody'}, of {format_count(forecast.rows_read, 'row')} read"
+    if forecast.failing:
+        yield f"  failing   {format_count(forecast.failing, 'recipient')}: the warnings above say why"
     yield f"  rate      at {format_number(forecast.rate)} a second at most, about {seconds}"
     yield f"  time      {forecast.text}"
 

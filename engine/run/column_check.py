@@ -5,12 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
+from engine.audience.blanks import is_blank_text
 from engine.audience.plan_files import stored_name
 from engine.campaign.lint import Finding, Findings, Severity
 from engine.campaign.locales import read_locales
 from engine.campaign.templates import LOCALE, Content, place_of
 from engine.campaign.time_zones import find_zone
 
+UNKNOWN_TIME_ZONE = "unknown_time_zone"  # the code of the finding
 MOST_VALUES = 20  # different values of a column that are told one by one
 _MOST_KEPT = 1000  # different values that are counted one by one
 _MORE = "many others"
@@ -60,7 +62,7 @@ def _find_zones(content: Content, plan: Path, columns: tuple[str, ...]) -> Itera
         what = f"{column} is empty, and every recipient needs a time zone"
         if value is not None:
             what = f"{column} has {_quote(value)}, which is not a time zone"
-        yield Finding(Severity.ERROR, "unknown_time_zone", what, remedy, where), row, count
+        yield Finding(Severity.ERROR, UNKNOWN_TIME_ZONE, what, remedy, where), row, count
 
 
 def _find_locales(content: Content, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
@@ -79,8 +81,8 @@ def _list_wrong(plan: Path, column: str, is_wrong: Callable[[str | None], bool])
 
     File by file, and up to a number of values, so that memory stays flat where everybody has another.
     """
-    text = pl.col(stored_name(column)).cast(pl.String, strict=False).str.strip_chars()
-    value = pl.when(text != "").then(text).alias("value")
+    text = pl.col(stored_name(column)).cast(pl.String, strict=False)
+    value = pl.when(~is_blank_text(text)).then(text.str.strip_chars()).alias("value")
     wrong: dict[str | None, tuple[int, int]] = {}
     for file in sorted(plan.glob(_FILES)):
         rows = pl.scan_parquet(file, glob=False).select(value, "row")

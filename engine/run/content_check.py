@@ -1,6 +1,7 @@
 """The content part of `check` and `launch`: templates against the plan, and a fair sample of messages."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.audience.encoding_guess import IF_WRONG
@@ -13,12 +14,14 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.guard import FEWEST_LOSSES
 from engine.errors import DataError
 from engine.quantities import format_count
-from engine.run.column_check import check_columns
+from engine.run.column_check import UNKNOWN_TIME_ZONE, check_columns
 from engine.run.manifest import Manifest
-from engine.run.preflight import check_ways_out
+from engine.run.preflight import LONG_LINK, check_link_lengths, check_ways_out
 from engine.run.rendering import LeaseRenderer, Rendered, RenderJob
 
 SAMPLE_ROWS = 500  # the plan's order is a fair sample
+_FATAL = frozenset({UNKNOWN_TIME_ZONE, LONG_LINK})  # findings whose recipients fail
+_MOST_REASONS = 5  # that an error lists
 
 
 def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> Findings:
@@ -49,10 +52,10 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
     """Render the first recipients of the plan, look at what comes out, and unsubscribe the first as a trial.
 
     Raises:
-        ConfigurationError: nobody could unsubscribe.
+        ConfigurationError: the campaign's unsubscribe links do not work.
     """
     found, renderer, left = Rendered(), LeaseRenderer(job), SAMPLE_ROWS
-    _check_ways_out(job, renderer, manifest)
+    found.findings.merge(_check_ways_out(job, renderer, manifest))
     for lease in manifest.leases:
         if left <= 0:
             break
@@ -61,18 +64,66 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
     return found
 
 
-def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> None:
-    """Hold the first recipient's link against what answers it; nothing is sent and nothing is written."""
+def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> Findings:
+    """Hold the links' lengths against their header, and the first recipient's link against what answers it.
+
+    Nothing is sent and nothing is written.
+    """
     if not job.keys or not manifest.leases:
-        return
+        return Findings()
+    offer, spec = renderer.renderer.list_unsubscribe, renderer.campaign.spec
+    findings = check_link_lengths(offer, job.folder / "plan", str(renderer.campaign.folder / "campaign.toml"))
     address = renderer.pick(manifest.leases[0], 0).address
     try:
-        offered = renderer.renderer.list_unsubscribe(address)
+        offered = offer(address)
     except RenderError:
-        return  # told as the recipient's own failure
+        return findings  # which count this recipient
     if offered is not None:
-        spec = renderer.campaign.spec
         check_ways_out(offered, TokenSigner(job.keys), address, spec.suppression.topic or renderer.campaign.name)
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailures:
+    """Recipients who will fail, as the whole plan shows before anything is sent.
+
+    Attributes:
+        recipients: how many.
+        reasons: what is wrong, and what to do about it.
+    """
+
+    recipients: int
+    reasons: tuple[str, ...]
+
+
+def find_known_failures(findings: Findings) -> KnownFailures:
+    """Sum up the findings that make every recipient they are about fail."""
+    fatal = [finding for finding in findings.of(Severity.ERROR) if finding.code in _FATAL]
+    reasons = tuple(f"{finding.what} ({format_count(findings.counts[finding], 'recipient')})" for finding in fatal)
+    return KnownFailures(sum(findings.counts[finding] for finding in fatal), reasons)
+
+
+def refuse_known_failures(known: KnownFailures, accepted: int, *, max_failure_rate: float, where: str) -> None:
+    """Stop a launch that nobody is asked about, and that would fail for more recipients than the guard allows.
+
+    Args:
+        known: of the plan.
+        accepted: the plan's recipients.
+        max_failure_rate: `[guard] max_failure_rate`, 0 to 1.
+        where: the campaign's folder.
+
+    Raises:
+        DataError: naming the reasons.
+    """
+    if known.recipients <= accepted * max_failure_rate:
+        return
+    bullets = "".join(f"\n  - {reason}" for reason in known.reasons[:_MOST_REASONS])
+    raise DataError(
+        f"{known.recipients:,} of {format_count(accepted, 'recipient')} would fail, and [guard] max_failure_rate allows"
+        f" {max_failure_rate:.4g}:{bullets}\n",
+        where=where,
+        remedy="correct these rows or the setting; mailrun preview shows every row",
+    )
 
 
 def refuse_errors(found: Rendered, *, max_failure_rate: float, where: str) -> None:

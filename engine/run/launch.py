@@ -64,6 +64,7 @@ class Forecast:
         subject: the first recipient's; the template where there is none.
         rows_read: rows of the audience.
         excluded: reason -> rows.
+        failing: recipients of whom the plan shows that they will fail.
         find_account: looks up the number of the AWS account; empty where there is none.
     """
 
@@ -78,6 +79,7 @@ class Forecast:
     subject: str
     rows_read: int
     excluded: Mapping[str, int]
+    failing: int
     find_account: Callable[[], Awaitable[str]]
 
 
@@ -88,11 +90,13 @@ class LaunchRequest(Surroundings):
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
         confirm: asked once, before a new run is frozen; False calls it off.
+        asks_person: `confirm` asks a person, who may send although the plan shows that many recipients will fail.
         approve: open the gate of the run's canary by hand.
     """
 
     plan: PlanRequest
     confirm: Confirm
+    asks_person: bool = False
     approve: bool = False
 
 
@@ -197,23 +201,31 @@ async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Qu
         refuse_wrong_size(request.plan, staged.manifest)
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):
-            subject = await wait_unless_stopped(checked, stop, doing="the content was checked")
+            content = await wait_unless_stopped(checked, stop, doing="the content was checked")
         if outbound.client is not None:
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
-        forecast = _make_forecast(request, outbound, quota, staged.manifest, subject=subject)
+        forecast = _make_forecast(request, outbound, quota, staged.manifest, content)
         if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
             raise CancelledError
         with step("freezing the run"):
             return registration.register_run(staged, request.store, request.ledger)
 
 
-def _check_content(request: LaunchRequest, staged: StagedRun) -> str:
-    """Stop at errors of the content; report its warnings; return the first recipient's subject.
+@dataclass(frozen=True, slots=True)
+class _CheckedContent:
+    """What the check of the content tells the person who confirms: the subject, and the recipients who will fail."""
+
+    subject: str
+    failing: int
+
+
+def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent:
+    """Stop at errors of the content; report its warnings.
 
     Raises:
-        DataError: the content must not be sent.
+        DataError: the content must not be sent, or too many recipients would fail and nobody is asked.
     """
     campaign, manifest = request.plan.campaign, staged.manifest
     job = RenderJob(
@@ -233,11 +245,19 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> str:
     for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
         told = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
         log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **told)
-    return sample.subject or campaign.spec.subject
+    known = content_check.find_known_failures(findings)
+    if not request.asks_person:
+        content_check.refuse_known_failures(
+            known,
+            manifest.accepted,
+            max_failure_rate=campaign.spec.guard.max_failure_rate,
+            where=str(campaign.folder),
+        )
+    return _CheckedContent(sample.subject or campaign.spec.subject, known.recipients)
 
 
 def _make_forecast(
-    request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest, *, subject: str
+    request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest, content: _CheckedContent
 ) -> Forecast:
     delivery = outbound.spec.delivery
     shared = quota.max_send_rate * delivery.rate_share
@@ -267,9 +287,10 @@ def _make_forecast(
         text=text,
         region="" if outbound.client is None else outbound.client.meta.region_name,
         sender=outbound.spec.sender,
-        subject=subject,
+        subject=content.subject,
         rows_read=manifest.rows_read,
         excluded=manifest.excluded,
+        failing=content.failing,
         find_account=partial(_find_account, outbound.client),
     )
 

@@ -1,6 +1,8 @@
 """Before anything is frozen or sent: may this account send this campaign to these people, and can they opt out?"""
 
 import re
+from bisect import bisect_left
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import structlog
 
 from engine.account.identities import SIMULATOR, list_verified, refuse_if_unverified
 from engine.account.quota import Quota, refuse_if_stopped
+from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.render import LONGEST_LINK, RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.transports.smtp_check import check_server
 from engine.errors import ConfigurationError, ServiceError
@@ -20,6 +24,9 @@ from engine.quantities import format_count
 from engine.run.outbound import Outbound
 
 log = structlog.get_logger()
+
+LONGEST_ADDRESS = 320  # bytes: 64 before the @ and 255 after it, RFC 5321 4.5.3.1
+LONG_LINK = "long_unsubscribe_link"  # the code of the finding
 
 
 async def check_account(outbound: Outbound, sender_address: str) -> Quota:
@@ -120,11 +127,63 @@ def check_ways_out(list_unsubscribe: str, signer: TokenSigner, address: str, top
         if (_mail_to if is_mail else _click)(url, signer) != [(address, topic)]:
             key = "mailto" if is_mail else "url"
             raise ConfigurationError(
-                f"nobody could unsubscribe: {'mailrun inbound' if is_mail else 'the unsubscribe server'} does not"
-                " recognise the campaign's own link",
+                f"the unsubscribe link does not work: {'mailrun inbound' if is_mail else 'the unsubscribe server'} does"
+                " not recognise the campaign's own link",
                 where=f"campaign.toml, [unsubscribe] {key}",
                 remedy=f"simplify the {key}: {{{{ token }}}} in the path or the query of the link is recognised",
             )
+
+
+def find_longest_address(offer: Callable[[str], object]) -> int:
+    """Find the longest address whose unsubscribe link fits into its header.
+
+    Args:
+        offer: makes the header's value for an address; raises RenderError where the link is too long.
+
+    Returns:
+        Bytes of UTF-8; 0 where no link fits.
+    """
+
+    def is_too_long(length: int) -> bool:
+        try:
+            offer("a" * length)
+        except RenderError:
+            return True
+        return False
+
+    return bisect_left(range(1, LONGEST_ADDRESS + 1), True, key=is_too_long)  # noqa: FBT003 - what is searched for
+
+
+def check_link_lengths(offer: Callable[[str], object], plan: Path, campaign_file: str) -> Findings:
+    """Check that unsubscribe links fit into their header.
+
+    Args:
+        offer: as in find_longest_address.
+        plan: the folder with recipients-*.parquet.
+        campaign_file: the campaign.toml, for the finding.
+
+    Returns:
+        A finding, counted once for each recipient whose link is too long.
+
+    Raises:
+        ConfigurationError: the link is too long for every recipient.
+    """
+    findings, longest = Findings(), find_longest_address(offer)
+    if longest >= LONGEST_ADDRESS:
+        return findings
+    is_too_long = pl.col("address").str.len_bytes() > longest
+    rows = pl.scan_parquet(plan / "recipients-*.parquet")
+    total, count, row = (
+        rows.select(pl.len(), is_too_long.sum(), pl.col("row").filter(is_too_long).min()).collect().row(0)
+    )
+    where = f"{campaign_file}, [unsubscribe]"
+    what = f"the unsubscribe link is longer than the {LONGEST_LINK} characters that SES accepts"
+    if count and count == total:
+        raise ConfigurationError(f"{what}, for every recipient", where=where, remedy="shorten url or mailto")
+    if count:
+        remedy = "shorten url or mailto; these recipients fail"
+        findings.add(Finding(Severity.ERROR, LONG_LINK, what, remedy, where), row, times=count)
+    return findings
 
 
 def _click(url: str, signer: TokenSigner) -> list[tuple[str, str]]:

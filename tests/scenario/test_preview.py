@@ -169,7 +169,7 @@ def test_a_marketing_message_without_a_way_out_to_be_seen_is_not_launched(letter
     letter.write("audiences/people.csv", people(20))
     for name in ("body.html.j2", "body.vi.html.j2"):
         letter.write(f"campaigns/hello/{name}", BODY.replace('<a href="{{ unsubscribe_url }}">Unsubscribe</a>', ""))
-    assert "there is no unsubscribe link to be seen" in letter.launch().json["error"]["what"]
+    assert "there is no visible unsubscribe link" in letter.launch().json["error"]["what"]
     assert letter.accepted() == []
 
 

@@ -1,6 +1,7 @@
 """What recipients read of their own data: fields before methods, nothing of Python, and zones as people write them."""
 
 import json
+from collections.abc import Sequence
 
 from support.invariants import check_invariants
 from support.world import CAMPAIGN, World
@@ -15,6 +16,12 @@ BODY = """\
 Dear {{ name|title }},
 {{ order.copy }}{% if order.items %} of {{ order.items }}{% endif %}{% if order.note %} ({{ order.note }}){% endif %}.
 """
+WINDOW = '[window]\nfrom = "00:00"\nto = "23:59"\ntimezone = "column:tz"\n'
+
+
+def write_zones(world: World, zones: Sequence[str]) -> None:
+    rows = "".join(f"p{n}@example.com,Ann,{zone}\n" for n, zone in enumerate(zones))
+    world.write("audiences/people.csv", "email,first_name,tz\n" + rows)
 
 
 def test_recipients_read_their_data_and_nothing_of_python(world: World):
@@ -44,10 +51,8 @@ def test_recipients_read_their_data_and_nothing_of_python(world: World):
 def test_zones_are_told_before_the_launch_and_fail_their_recipients_alone(world: World):
     zones = ["Europe/Berlin", "europe/berlin", " Asia/Tokyo ", "W. Europe Standard Time", "America/New York"] * 40
     zones[7] = "UTC+2"
-    rows = "".join(f"p{n}@example.com,Ann,{zone}\n" for n, zone in enumerate(zones))
-    world.write("audiences/people.csv", "email,first_name,tz\n" + rows)
-    window = '[window]\nfrom = "00:00"\nto = "23:59"\ntimezone = "column:tz"\n'
-    world.write("campaigns/hello/campaign.toml", CAMPAIGN + window)
+    write_zones(world, zones)
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN + WINDOW)
     for command in ("preview", "check"):
         told = world.run(command, "hello", "--json")
         assert told.code == 65
@@ -58,3 +63,36 @@ def test_zones_are_told_before_the_launch_and_fail_their_recipients_alone(world:
     assert (launched.code, launched.json["sent"], launched.json["failed"]) == (3, 199, 1)
     assert '"first_row": 8' in launched.stderr
     assert check_invariants(world) == {Outcome.SENT: 199, Outcome.FAILED: 1}
+
+
+def test_a_launch_with_many_unknown_zones_is_refused_before_its_key_is_used(world: World):
+    zones = ["Europe/Berlin", "Asia/Tokyo", "UTC+2", "Berlin", "", "CEST time", "+02:00", "local", "x", "UTC", "UTC"]
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN + WINDOW)
+    write_zones(world, zones)
+    refused = world.launch()
+    assert refused.code == 65
+    what = refused.json["error"]["what"]
+    assert what.startswith("7 of 11 recipients would fail, and [guard] max_failure_rate allows 0.02:")
+    assert 'tz has "UTC+2", which is not a time zone (1 recipient)' in what
+    assert world.run("status", "--json").json == {"runs": []}
+    assert world.accepted() == []
+
+    write_zones(world, [zone if "/" in zone else "UTC" for zone in zones])
+    assert world.launch().code == 0
+    assert check_invariants(world) == {Outcome.SENT: 11}
+
+
+def test_a_launch_whose_links_fit_no_header_is_refused_before_its_key_is_used(world: World):
+    url = f"https://acme.example/{'u' * 940}/{{{{ token }}}}"
+    toml = CAMPAIGN.replace('kind = "transactional"\n', "")
+    world.write("campaigns/hello/body.txt.j2", "Dear {{ first_name }}\n\n{{ unsubscribe_url }}\n")
+    world.write("campaigns/hello/campaign.toml", f'{toml}\n[unsubscribe]\nurl = "{url}"\n')
+    world.write_people(3)
+    for command in ("launch", "check"):
+        refused = world.run(command, "hello", *(["--key", "test"] if command == "launch" else []), "--json")
+        assert refused.code == 78
+        assert "the unsubscribe link is longer than the 980 characters that SES accepts" in refused.stderr
+    assert world.run("status", "--json").json == {"runs": []}
+    world.write("campaigns/hello/campaign.toml", f'{toml}\n[unsubscribe]\nurl = "{url.replace("u" * 940, "u")}"\n')
+    assert world.launch().code == 0
+    assert check_invariants(world) == {Outcome.SENT: 3}

@@ -11,7 +11,7 @@ import termios
 from pathlib import Path
 
 from support.invariants import check_invariants
-from support.world import RUN, World, open_world
+from support.world import CAMPAIGN, RUN, World, open_world
 
 from engine.ledger.journal import Outcome
 
@@ -93,6 +93,19 @@ def test_a_new_run_is_asked_about_with_recipients_rate_and_endpoint_and_no_calls
     assert "error:" not in terminal.shown
     assert world.accepted() == []
     assert world.run("status", "--json").json == {"runs": []}
+
+
+def test_the_question_shows_how_many_recipients_are_known_to_fail(world: World):
+    world.write("audiences/people.csv", "email,first_name,tz\na@b.example,A,UTC\nc@d.example,C,nowhere\n")
+    window = '[window]\nfrom = "00:00"\nto = "23:59"\ntimezone = "column:tz"\n'
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN + window)
+    terminal = Terminal(world, "launch", "hello", "--key", "test")
+    terminal.read_until("[y/N]")
+    assert "failing   1 recipient: the warnings above say why" in terminal.shown
+    assert 'tz has "nowhere", which is not a time zone' in terminal.shown
+    terminal.type("y\n")
+    assert terminal.finish() == 3
+    assert check_invariants(world) == {Outcome.SENT: 1, Outcome.FAILED: 1}
 
 
 def test_yes_sends_behind_a_bar_and_ends_with_the_accounts(world: World):

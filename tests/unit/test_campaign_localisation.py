@@ -102,11 +102,11 @@ def test_formats_follow_the_recipient_into_imported_macros(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("{{ 'soon'|date }}", "ValueError: 'soon' is no date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"),
-        ("{{ 'many'|number }}", "ValueError: 'many' is no number"),
-        ("{{ 'NaN'|number }}", "ValueError: 'NaN' is no number that can be written out"),
-        ("{{ '1e999999'|number }}", "ValueError: '1e999999' is no number that can be written out"),
-        ("{{ 1|currency('EURO') }}", "ValueError: EURO is no ISO 4217 currency code"),
+        ("{{ 'soon'|date }}", "ValueError: 'soon' is not a date; write it as 2026-11-24 or 2026-11-24T09:00:00Z"),
+        ("{{ 'many'|number }}", "ValueError: 'many' is not a number"),
+        ("{{ 'NaN'|number }}", "ValueError: 'NaN' is not a number that can be printed"),
+        ("{{ '1e999999'|number }}", "ValueError: '1e999999' is not a number that can be printed"),
+        ("{{ 1|currency('EURO') }}", "ValueError: EURO is not an ISO 4217 currency code"),
         ("{{ 1|number(locale='??') }}", "ValueError: '??' is not a known locale"),
         ("{{ nothing|date }}", "nothing is null; test it with {% if %}, or give it a value in [audience] defaults"),
     ],

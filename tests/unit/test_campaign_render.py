@@ -117,7 +117,7 @@ def test_the_longest_address_still_has_a_way_out_that_fits_a_header(tmp_path: Pa
 
 def test_a_link_that_fits_no_header_fails_its_message(tmp_path: Path) -> None:
     assert failure(tmp_path, None, "x", kind="marketing", topic="t" * 800) == (
-        "[unsubscribe] url: the link is longer than the 980 characters SES takes"
+        "[unsubscribe] url: the link is longer than the 980 characters that SES accepts"
     )
 
 

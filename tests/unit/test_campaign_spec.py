@@ -103,7 +103,7 @@ def test_the_defaults_are_the_cautious_ones() -> None:
 
 def test_a_campaign_of_no_stated_kind_is_marketing_and_so_needs_a_way_out() -> None:
     error = refusal(NOTICE.replace('kind = "transactional"\n', ""))
-    assert error.what == "this is a marketing campaign without a way out"
+    assert error.what == "this is a marketing campaign without [unsubscribe]"
     assert error.where == f"{FILE} [unsubscribe]"
     assert error.remedy.startswith('add [unsubscribe] with url = "https://…/{{ token }}"')
 
@@ -111,7 +111,7 @@ def test_a_campaign_of_no_stated_kind_is_marketing_and_so_needs_a_way_out() -> N
 def test_a_transactional_campaign_has_no_way_out() -> None:
     source = FULL.replace('kind = "marketing"', 'kind = "transactional"')
     error = refusal(source)
-    assert error.what == "this is a transactional campaign with a way out"
+    assert error.what == "this is a transactional campaign with [unsubscribe]"
     assert error.where == f"{FILE}:{line_of(source, '[unsubscribe]')} [unsubscribe]"
 
 

@@ -81,8 +81,8 @@ def test_ses_is_told_which_list_and_topic(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unsubscribe", "what"),
     [
-        ("", "no way out"),
-        ('mailto = "a@b.example", ses_contact_list = "x"', "two ways out"),
+        ("", "no unsubscribe link"),
+        ('mailto = "a@b.example", ses_contact_list = "x"', "two kinds of unsubscribe links"),
         ('mailto = "a@b.example", ses_topic = "x"', "a topic without its list"),
     ],
 )
