@@ -14,6 +14,7 @@ _INNER = re.compile(r"[@|_\[\]{}~^` \\\u3000]+")
 _NO_BREAK = "\u00a0"  # where it is byte A0; in other encodings letters have that place
 _MOST_WORDS = 5_000
 _MOST_ODD = 0.1  # share of words that the reading does not explain
+_MOST_RARE, _MANY_WORDS = 0.75, 8  # the same with rare characters, and how many words that needs
 _LEAST_FOR = 0.1  # share of the words that two readings have differently, which speak for one
 _LEAST_RATIO = 4
 _LEAST_CHARACTERS, _LEAST_WEIGHT, _CLEAR_WEIGHT = 5, 0.3, 2.0
@@ -51,9 +52,9 @@ def guess_encoding(sample: bytes, name: str) -> tuple[str, str]:
     """
     words = _find_words(sample)
     readings = [_read(encoding, words) for encoding in JUDGES] if words else []
-    likely = [reading for reading in readings if reading.odd <= _MOST_ODD]
+    likely = [reading for reading in readings if reading.odd <= _allow_odd(reading)]
     best = next((one for one in likely if all(_beats(one, other) for other in likely if other is not one)), None)
-    if best is None or not _has_evidence(best):
+    if best is None or not _has_evidence(best, readings):
         raise _refuse(sample, words, likely, name)
     told = name_encoding(best.encoding)
     shown = _show_cell(sample, words, best)
@@ -93,6 +94,11 @@ def _decode(word: bytes, encoding: str) -> str | None:
         return None
 
 
+def _allow_odd(reading: _Reading) -> float:
+    """Names of some languages have rare characters; a text of nothing else is chance."""
+    return _MOST_RARE if reading.encoding in SCRIPTS and len(reading.words) >= _MANY_WORDS else _MOST_ODD
+
+
 def _beats(one: _Reading, other: _Reading) -> bool:
     """Whether a reading is to be taken though there is another one."""
     places = [place for place, word in enumerate(one.words) if word != other.words[place]]
@@ -105,14 +111,16 @@ def _beats(one: _Reading, other: _Reading) -> bool:
     return speak_for >= max(1, len(places) * _LEAST_FOR) and speak_for >= against * _LEAST_RATIO
 
 
-def _has_evidence(reading: _Reading) -> bool:
+def _has_evidence(reading: _Reading, readings: list[_Reading]) -> bool:
     """Whether there is so much text that it is not valid by chance."""
     if reading.encoding in _RARE:
         return len(reading.words) >= _LEAST_WORDS
     if reading.encoding not in SCRIPTS:
         return True
     characters = {letter for word in reading.words for letter in word or "" if not letter.isascii()}
-    return len(characters) >= _LEAST_CHARACTERS and reading.weight >= _LEAST_WEIGHT
+    least = _LEAST_WEIGHT if len(reading.words) < _MANY_WORDS else _LEAST_WEIGHT / 2
+    is_clear = all(reading.weight > one.weight * _CLEAR_WEIGHT for one in readings if one is not reading)
+    return len(characters) >= _LEAST_CHARACTERS and reading.weight >= least and is_clear
 
 
 def _refuse(sample: bytes, words: list[bytes], likely: list[_Reading], name: str) -> DataError:

@@ -128,6 +128,7 @@ _GREEK_VOWELS = "αεηιουωάέήίόύώϊϋ"
 _GREEK_NEVER = f"ς.|σ$|[^{_GREEK_VOWELS}]{{4}}|[{_GREEK_VOWELS}]{{5}}|[άέήίόύώ].*[άέήίόύώ]"
 # What the most frequent characters of names and places are, by language.
 _CHINESE = (
+    "蔡潘戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段婷欣怡浩宇子涵轩嘉晨晓东峰珍俊思佳"
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕小大明伟芳娜敏静丽强"
     "磊军洋勇艳杰娟涛超秀霞平刚桂英华玉兰建国文红梅春海燕志雪北京上海广州深圳市省区路中天津成都武汉杭州南"
     "西东安山先生女士"
@@ -145,7 +146,8 @@ _KOREAN = (
     "김이박최정강조윤장임한오서신권황안송류전홍고문양손배백허유남심노하곽성차주우구민지수영현준진철희은경"
     "미선숙아연예도윤재혁동훈태상호시서울부산대구인천광주시길로님"
 )
-_KANA = "ぁ-んァ-ヶー・々〆ｦ-ﾟ"
+_WIDE_KANA = "ぁ-んァ-ヶー・々〆"
+_KANA = f"{_WIDE_KANA}ｦ-ﾟ"
 
 
 class Script:
@@ -160,7 +162,8 @@ class Script:
         self.frequent = frozenset(frequent)
         self._codec, self._leads = codec, leads
         self._extra = re.compile(f"[0-9０-９Ａ-Ｚａ-ｚ　-〟（），．－：；{extra}]")
-        self._is_kana = re.compile(f"[{extra}]") if extra else None
+        # Half-width kana are single bytes, and so of any text.
+        self._is_kana = re.compile(f"[{_WIDE_KANA}]") if extra else None
 
     def judge(self, word: str) -> bool:
         """Whether a word is of common characters, none of them beside an ASCII letter."""
@@ -185,7 +188,7 @@ SCRIPTS = {
     "gb18030": Script(_CHINESE, "gb2312", range(0xB0, 0xD8)),
     "big5": Script(_TRADITIONAL, "big5", range(0xA4, 0xC7)),
     "cp932": Script(_JAPANESE, "cp932", range(0x88, 0x99), _KANA),
-    "euc_jp": Script(_JAPANESE, "euc_jp", range(0xB0, 0xD0), _KANA.replace("ｦ-ﾟ", "")),
+    "euc_jp": Script(_JAPANESE, "euc_jp", range(0xB0, 0xD0), _WIDE_KANA),
     "cp949": Script(_KOREAN, "euc_kr", range(0xB0, 0xC9)),
 }
 # In the order of preference where several read the same.

@@ -81,6 +81,25 @@ def test_guess_reads_a_list_of_many_names(encoding: str, language: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("encoding", "families", "names"),
+    [
+        (
+            "gb18030",
+            "王李张刘陈杨赵黄周吴蔡潘戴夏钟",
+            "浩然 子涵 欣怡 晓东 海峰 淑珍 梓轩 昊天 琪 璐 瑶 翊 雨婷 俊熙 睿",
+        ),
+        ("big5", "陳林黃張李王吳劉蔡楊", "怡君 雅婷 冠宇 承恩 品妤 宥廷 柏翰 芷晴 鈺婷"),
+        ("cp932", "佐鈴高田伊渡櫻濱菅堀", "翔太 陽菜 結衣 葵 蓮 颯太 凛 悠真 莉子 優子"),
+        ("windows-1255", " ", "שלום דוד משה שרה יעקב רחל אברהם יצחק מרים נועה תמר"),
+        ("windows-1256", " ", "محمد أحمد فاطمة علي حسن خالد مريم يوسف إبراهيم سارة"),
+    ],
+)
+def test_guess_reads_many_names_with_rare_characters(encoding: str, families: str, names: str) -> None:
+    text = "\n".join(f"p@example.com;{family.strip()}{name}" for family in families for name in names.split())
+    assert guess_encoding(text.encode(encoding), "list.csv")[0] in (encoding, encoding.replace("windows-", "cp"))
+
+
+@pytest.mark.parametrize(
     "names", ["Jörg", "Hélène Léa", "Noël Jean", "Peña Luis", "Voß", "Schröder,Jürgen", "MÜLLER", "Straße12", "O’Brien"]
 )
 @pytest.mark.parametrize("rows", ["", ASCII_ROWS])
