@@ -13,12 +13,16 @@ from html import escape, unescape
 import css_inline
 from jinja2 import TemplateSyntaxError
 
+from engine.campaign.media_rules import is_for_screens
 from engine.campaign.tokens import Token, mask
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"""<([A-Za-z][\w:-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""")
 _STYLE = re.compile(r"""\sstyle\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _SHEET = re.compile(r"<style\b[^>]*>(.*?)</style\s*>", re.IGNORECASE | re.DOTALL)
+_SHEET_TAG = re.compile(r"<style\b([^>]*)>", re.IGNORECASE)
+_MEDIA_ATTRIBUTE = re.compile(r"""\smedia\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_IGNORED = '<style data-css-inline="ignore"'
 _NUMBERED = re.compile(r"""<[^>]*\bdata-mailrun="(\d+)"(?:"[^"]*"|'[^']*'|[^>"'])*>""")
 _PASSED_OVER = frozenset({"html", "head", "meta", "title", "style", "script", "link", "base", "mjml"})
 _IN_TABLES = {"tr": "table", "td": "table><tr", "th": "table><tr", "tbody": "table", "thead": "table", "tfoot": "table"}
@@ -60,7 +64,7 @@ def inline_css(document: Sequence[Token], sources: Mapping[str, str]) -> dict[st
         return {}
     numbered, places = _number(plain, document)
     try:
-        made = _INLINER.inline(numbered)
+        made = _INLINER.inline(_leave_out_conditional(numbered))
     except css_inline.InlineError as error:
         raise TemplateSyntaxError(f"the CSS cannot be inlined: {error}", lineno=1, name=document[0].file) from None
     styles = _read_styles(made)
@@ -69,6 +73,16 @@ def inline_css(document: Sequence[Token], sources: Mapping[str, str]) -> dict[st
             what = f"<{place.tag}> stands where HTML does not allow it, so that no style can be given to it"
             raise TemplateSyntaxError(what, lineno=place.line, name=place.file)
     return _write_styles(sources, places, styles)
+
+
+def _leave_out_conditional(html: str) -> str:
+    """Keep the rules of `<style media="print">` and the like out of the elements: css_inline takes no notice of it."""
+    return _SHEET_TAG.sub(lambda found: found[0] if _is_for_screens(found[0]) else f"{_IGNORED}{found[1]}>", html)
+
+
+def _is_for_screens(tag: str) -> bool:
+    media = _MEDIA_ATTRIBUTE.search(tag)
+    return media is None or is_for_screens(unescape(media[1] or media[2] or media[3] or ""))
 
 
 def _number(plain: str, document: Sequence[Token]) -> tuple[str, list[_Place]]:

@@ -31,6 +31,15 @@ def apply_screen_rules(html: str) -> str:
         return html  # a browser skips rules that it cannot read
 
 
+def is_for_screens(query: str) -> bool:
+    """Tell whether a media query (or list of them) applies to every screen.
+
+    >>> [is_for_screens(query) for query in ("", "screen, print", "print", "screen and (max-width: 9px)")]
+    [True, True, False, False]
+    """
+    return any(" ".join(part.lower().split()) in _ALWAYS for part in query.split(","))
+
+
 def unwrap_screen_rules(sheet: str) -> str:
     """Return a style sheet with the rules of its unconditional media queries outside of these.
 
@@ -44,7 +53,7 @@ def unwrap_screen_rules(sheet: str) -> str:
     start = 0
     while (found := _MEDIA.search(plain, start)) is not None:
         end = _find_end(plain, found.end())
-        is_applied = any(" ".join(query.lower().split()) in _ALWAYS for query in found[1].split(","))
+        is_applied = is_for_screens(found[1])
         inner = plain[found.end() : end - 1]
         kept += (plain[start : found.start()], unwrap_screen_rules(inner) if is_applied else plain[found.start() : end])
         start = end

@@ -119,6 +119,18 @@ def test_an_important_rule_prevails_over_the_elements_own_style(tmp_path: Path) 
     assert '<p style="color: red !important;color:blue;margin:1px">' in html
 
 
+@pytest.mark.parametrize("media", ['media="print"', "media='(max-width: 9px)'", "MEDIA=print"])
+def test_inlining_leaves_rules_out_that_are_not_for_every_screen(tmp_path: Path, media: str) -> None:
+    html = render_html(tmp_path, f"<style {media}>p{{display:none}}</style><style>p{{margin:0}}</style><p>x</p>")
+    assert '<p style="margin: 0;">x</p>' in html
+    assert f"<style {media}>p{{display:none}}</style>" in html
+
+
+@pytest.mark.parametrize("media", ['media="screen"', "media=all", 'media="print, screen"', ""])
+def test_inlining_reads_rules_that_are_for_every_screen(tmp_path: Path, media: str) -> None:
+    assert '<p style="margin: 0;">x</p>' in render_html(tmp_path, f"<style {media}>p{{margin:0}}</style><p>x</p>")
+
+
 def test_an_element_that_html_does_not_allow_there_is_named(tmp_path: Path) -> None:
     error = refusal(tmp_path, "<style>td{margin:0}</style>\n<div>\n<td>x</td></div>")
     assert error.where.endswith("body.html.j2:3")
