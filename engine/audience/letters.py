@@ -56,7 +56,7 @@ _NEVER = {
         )
     ),
 }
-_NEVER["dos"] = f"{_NEVER['western']}|^[íû]|[{_C}]ý|õ|ã"
+_NEVER["dos"] = f"{_NEVER['western']}|^[íû]|[{_C}]ý|[õãþð]"
 _TURKISH = ("çğıiöşüâî",)
 _PREFIXES = "o|d|l|n|m|t|c|j|s|qu|jusqu|lorsqu|puisqu|aujourd|dell|dall|nell|sant|all|un|mc|x|a|e|i|u"
 _SUFFIXES = "s|t|ll|re|ve|m|d|n"

@@ -100,7 +100,19 @@ def test_guess_reads_many_names_with_rare_characters(encoding: str, families: st
 
 
 @pytest.mark.parametrize(
-    "names", ["Jörg", "Hélène Léa", "Noël Jean", "Peña Luis", "Voß", "Schröder,Jürgen", "MÜLLER", "Straße12", "O’Brien"]
+    "names",
+    [
+        "Jörg",
+        "François",
+        "Hélène Léa",
+        "Noël Jean",
+        "Peña Luis",
+        "Voß",
+        "Schröder,Jürgen",
+        "MÜLLER",
+        "Straße12",
+        "O’Brien",
+    ],
 )
 @pytest.mark.parametrize("rows", ["", ASCII_ROWS])
 def test_plan_reads_few_western_names_and_shows_one(names: str, rows: str, tmp_path: Path) -> None:
