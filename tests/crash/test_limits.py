@@ -64,7 +64,7 @@ def test_a_memory_limit_that_is_reached_in_mid_run_ends_the_run(tmp_path: Path):
         code, told = finish_whatever(process)
         # Where Polars gets no memory, Rust ends the process: nobody can tell anything then.
         assert code in (75, -signal.SIGABRT), told
-        assert ("memory limit" if code == 75 else "memory allocation of") in told
+        assert ("memory limit" if code == 75 else "alloc") in told
         stands, received = world.run("status", RUN, "--json").json, count_received(world)
         assert stands["state"] == ("paused" if code == 75 else "sending"), stands
         assert sum(stands[str(outcome)] for outcome in Outcome) == 20_000

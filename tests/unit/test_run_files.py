@@ -1,7 +1,9 @@
 """run.json, the frozen files, a lease's outcomes, accounts and audit."""
 
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -9,8 +11,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sqlalchemy import event
 from support.clock import START, VirtualClock
 
+from engine.audience import recipients
 from engine.campaign.spec import load_campaign
 from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import leases, runs
@@ -94,19 +98,25 @@ def request_in(workspace: Path) -> PlanRequest:
     return PlanRequest(campaign=campaign, key="test", workspace=workspace, limit=None, sandbox=False, created_at=START)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    (tmp_path / "hello").mkdir()
-    (tmp_path / "hello" / "campaign.toml").write_text(CAMPAIGN)
-    (tmp_path / "hello" / "body.txt").write_text("Dear {{ first_name }}")
-    people = "".join(f"p{i}@b.example,N{i}\n" for i in range(PEOPLE))
-    (tmp_path / "people.csv").write_text("email,first_name\n" + people + "broken,N\n")
-    store = Store(tmp_path / "store")
+@contextmanager
+def open_shop(folder: Path, people: int = PEOPLE) -> Iterator[Shop]:
+    (folder / "hello").mkdir(parents=True)
+    (folder / "hello" / "campaign.toml").write_text(CAMPAIGN)
+    (folder / "hello" / "body.txt").write_text("Dear {{ first_name }}")
+    rows = "".join(f"p{i}@b.example,N{i}\n" for i in range(people))
+    (folder / "people.csv").write_text("email,first_name\n" + rows + "broken,N\n")
+    store = Store(folder / "store")
     ledger = open_ledger(f"sqlite:///{store.root / 'ledger.db'}")
     with store.stage(NAME) as staging:
-        frozen = register_run(stage_run(request_in(tmp_path), staging), store, ledger)
-    yield Shop(tmp_path, store, ledger, frozen)
+        frozen = register_run(stage_run(request_in(folder), staging), store, ledger)
+    yield Shop(folder, store, ledger, frozen)
     ledger.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with open_shop(tmp_path) as opened:
+        yield opened
 
 
 # -- run.json ----------------------------------------------------------------------------------------------------------
@@ -317,6 +327,44 @@ def test_an_audit_proves_a_run_at_every_stage(shop: Shop):
         assert audit.problems == []
         assert audit.accounts.count(Outcome.SENT) == settled
         assert audit.to_json()["balanced"] is True
+
+
+OPENED: list[str] = []
+sys.addaudithook(lambda event, args: OPENED.append(str(args[0])) if event == "open" else None)
+
+
+def count_reads(folder: Path, settled: int) -> tuple[int, int, int]:
+    """Count what `audit` and `status` do for a run of so many leases: files opened, queries, bytes read."""
+    with open_shop(folder, people=settled * 20) as shop:
+        assert len(shop.frozen.manifest.leases) == settled
+        shop.begin()
+        for _ in range(settled):
+            shop.settle()
+        shop.audit()  # what is made once is made now
+        queries: list[str] = []
+        event.listen(shop.ledger._engine, "before_cursor_execute", lambda *told: queries.append(told[2]))
+        OPENED.clear()
+        before = read_bytes_so_far()
+        assert shop.audit().problems == []
+        with shop.ledger.read() as tx:
+            require_accounts(tx, NAME, shop.store, START)
+        opened = sum(path.startswith(str(shop.store.root)) for path in OPENED)
+        return opened, len(queries), read_bytes_so_far() - before
+
+
+def read_bytes_so_far() -> int:
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_what_audit_and_status_read_grows_with_the_leases_and_no_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recipients, "MIN_LEASE_ROWS", 20)
+    monkeypatch.setattr(recipients, "LEASES_WANTED", 1_000)
+    counted = [count_reads(tmp_path / str(settled), settled) for settled in (20, 40, 80)]
+    assert len({queries for _, queries, _ in counted}) == 1, counted  # each looks at all leases
+    for few, more, most in zip(*counted, strict=True):
+        assert most - more <= 2 * (more - few) * 1.1, counted  # a tenth for what others read in this process
 
 
 def flip_a_bit(path: Path) -> None:
