@@ -12,6 +12,7 @@ from engine.audience.blanks import null_blanks
 from engine.audience.order import mix
 from engine.audience.pipeline import work_through
 from engine.errors import DataError
+from engine.process_limits import describe_limit
 from engine.store.folder import PRIVATE_FILE, translate_os_errors
 
 # The plan's own columns of recipients; the audience's columns follow.
@@ -165,7 +166,8 @@ def read_lease(folder: Path, lease: LeaseRange) -> pl.DataFrame:
     try:
         frame = pl.scan_parquet(path, glob=False).slice(lease.first_row, lease.rows).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise _damaged(f"the plan cannot be read: {str(error).splitlines()[0]}", path) from error
+        what = f"the plan cannot be read: {str(error).splitlines()[0]}"
+        raise describe_limit(error) or _damaged(what, path) from error
     if frame.height != lease.rows:
         raise _damaged(f"the plan has {frame.height} rows where lease {lease.ordinal} has {lease.rows}", path)
     return frame
@@ -205,7 +207,8 @@ def _read_rows(folder: Path, leases: list[LeaseRange]) -> list[tuple[LeaseRange,
     try:
         read = pl.scan_parquet(path, glob=False).select("row").slice(first, rows).collect()["row"]
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise _damaged(f"the plan cannot be read: {str(error).splitlines()[0]}", path) from error
+        what = f"the plan cannot be read: {str(error).splitlines()[0]}"
+        raise describe_limit(error) or _damaged(what, path) from error
     if read.len() != rows:
         raise _damaged(f"the plan ends before its lease {leases[-1].ordinal}", path)
     return [(lease, read.slice(lease.first_row - first, lease.rows)) for lease in leases]

@@ -23,6 +23,7 @@ from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.presence import show_presence
+from engine.process_limits import start_threads
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.run import preflight
@@ -114,6 +115,7 @@ async def until_stopped(request: Surroundings, body: Callable[[Stop], Awaitable[
     stop = Stop()
     try:
         with stop_on_signals(stop):
+            start_threads()
             request.also(stop)
             return await body(stop)
     except asyncio.CancelledError:
