@@ -8,6 +8,7 @@ import click
 
 from engine.cli.options import Common, common_options
 from engine.cli.printing import print_json, print_lines
+from engine.cli.streams import is_terminal
 from engine.errors import ExitCode
 from engine.progress import step
 from engine.quantities import format_count
@@ -86,7 +87,7 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     with open_place(common) as place:
         prunable = pruning.find_prunable(place.ledger, older_than=older_than, clock=place.clock)
         names = [run.name for run in prunable.runs]
-        if names and not yes and sys.stdin.isatty():
+        if names and not yes and is_terminal(sys.stdin):
             click.confirm(
                 f"Remove the files of {format_count(len(names), 'run')}, {names[0]} the oldest?", abort=True, err=True
             )

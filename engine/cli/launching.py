@@ -18,6 +18,7 @@ from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.progress import make_progress
 from engine.cli.spawning import Order, SpawnedWorker
+from engine.cli.streams import is_terminal
 from engine.cli.suggestions import repeat_command, write_command
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode
@@ -44,7 +45,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    asks_person = not (yes or sandbox) and sys.stdin.isatty() and sys.stderr.isatty()
+    asks_person = not (yes or sandbox) and is_terminal(sys.stdin) and is_terminal(sys.stderr)
     with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         tune_interpreter()
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from engine.cli.streams import is_terminal
 from engine.errors import escape_undecodable
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout: indented on a terminal, on one line anywhere else."""
-    print_lines(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    print_lines(json.dumps(document, ensure_ascii=False, indent=2 if is_terminal(sys.stdout) else None))
 
 
 def print_lines(*lines: str, err: bool = False) -> None:

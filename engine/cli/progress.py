@@ -10,6 +10,7 @@ from typing import Any, Self
 import structlog
 
 from engine.cli.output import format_outcomes
+from engine.cli.streams import is_terminal
 from engine.ledger.journal import Outcome, Result
 from engine.report.accounts import Accounts
 
@@ -139,4 +140,4 @@ class Bar(Progress):
 
 def make_progress(run: str) -> Progress:
     """Choose how to show progress."""
-    return Bar(run) if sys.stderr.isatty() else Lines(run)
+    return Bar(run) if is_terminal(sys.stderr) else Lines(run)

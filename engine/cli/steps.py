@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from engine.cli.streams import is_terminal
 from engine.progress import Step, listen
 from engine.quantities import format_number
 
@@ -137,7 +138,7 @@ class StepBar(StepReporter):
 @contextmanager
 def report_steps() -> Iterator[None]:
     """Show the steps of a command."""
-    reporter = StepBar() if sys.stderr.isatty() else StepReporter()
+    reporter = StepBar() if is_terminal(sys.stderr) else StepReporter()
     with listen(reporter):
         try:
             yield

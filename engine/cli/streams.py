@@ -1,4 +1,4 @@
-"""Output that never ends a command: a full disk under stdout, a terminal or a reader that has gone."""
+"""Standard streams that never end a command: closed ones, a full disk under stdout, a reader that has gone."""
 
 import errno
 import io
@@ -54,8 +54,26 @@ class LastingFile(io.RawIOBase):
 
 
 def make_output_lasting() -> None:
-    """Put streams that never raise in the place of stdout and stderr."""
+    """Put streams that never raise in the place of stdout and stderr, and empty ones in the place of closed ones."""
+    _open_closed()
     sys.stdout, sys.stderr = _make_lasting(sys.stdout), _make_lasting(sys.stderr)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a person is at a standard stream; nobody is at one that is closed."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _open_closed() -> None:
+    """Open /dev/null in the place of each standard stream that was closed before the command began.
+
+    Otherwise the next file that is opened has the number of that stream, and worker processes inherit it as theirs.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest free number: that of the stream
+            os.set_inheritable(descriptor, descriptor == number)
+            setattr(sys, name, open(descriptor, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - till exit
 
 
 def find_lost_output() -> OSError | None:
@@ -66,9 +84,7 @@ def find_lost_output() -> OSError | None:
     return None if failure is None or failure.errno == errno.EPIPE else failure
 
 
-def _make_lasting(stream: TextIO | None) -> TextIO:
-    if stream is None:  # it was closed before the command began
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - till exit
+def _make_lasting(stream: TextIO) -> TextIO:
     try:
         descriptor = stream.fileno()
     except io.UnsupportedOperation:  # of a program that calls main itself, and gathers what is printed

@@ -17,6 +17,7 @@ from engine.audience import suppression_lists
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
+from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
 from engine.feedback.suppression_sync import Sync, Synced, Upload
 from engine.ledger.decisions import Decision, record_decision, whoami
@@ -110,7 +111,7 @@ def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
     if not said_no or yes:
         return
     what = " and ".join(f"{count} by {reason}" for reason, count in sorted(said_no.items()))
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if is_terminal(sys.stdin) and is_terminal(sys.stderr):
         click.confirm(f"They are suppressed {what}. Do you have their new consent?", abort=True, err=True)
         return
     raise UsageError(
