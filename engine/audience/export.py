@@ -3,12 +3,14 @@
 import codecs
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
 from engine.audience.exclusions import EXCLUDED_SCHEMA
 from engine.errors import UsageError
+from engine.given_paths import shorten_path
 from engine.store.folder import PRIVATE_FILE
 
 # What a spreadsheet takes for a formula, in full width as well, and the characters that would hide one.
@@ -46,10 +48,11 @@ def export_excluded_rows(plan: Path, path: Path) -> int:
     except OSError as error:
         remedy = "name a file in a folder that you may write"
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}", where="--export-excluded", remedy=remedy
+            f"{shorten_path(path)} cannot be written: {error.strerror}", where="--export-excluded", remedy=remedy
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # it was renamed, or never made
+            aside.unlink()
     return rows
 
 

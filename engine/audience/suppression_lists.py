@@ -4,6 +4,7 @@ import codecs
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.audience.list_tables import ListTable, open_lists
 from engine.audience.sources import find_sources
 from engine.audience.tables import read_batches
 from engine.errors import DataError, UsageError
+from engine.given_paths import shorten_path
 from engine.ledger.suppressions import OF_ALL_MAIL, Reason, Suppression, limit_topic
 from engine.store.folder import PRIVATE_FILE
 
@@ -160,10 +162,13 @@ def export_suppressions(blocks: Iterable[Sequence[Suppression]], path: Path) -> 
         aside.rename(path)
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}", where="FILE", remedy="name a file in a folder you may write"
+            f"{shorten_path(path)} cannot be written: {error.strerror}",
+            where="FILE",
+            remedy="name a file in a folder you may write",
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # it was renamed, or never made
+            aside.unlink()
     return rows
 
 

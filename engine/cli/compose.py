@@ -2,6 +2,7 @@
 
 import gc
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import structlog
 
+from engine.audience.objects import REMOTE
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.options import Common
 from engine.cli.suggestions import remember_workspace
 from engine.cli.workspace_folder import find_workspace
 from engine.clock import SystemClock
 from engine.environment import check_environment
+from engine.given_paths import look_at
 from engine.ledger.database import Ledger, open_ledger
 from engine.places import mask_url
 from engine.process_limits import raise_file_limit
@@ -109,13 +112,22 @@ def read_settings(common: Common, around: Path | None = None) -> Settings:
 
 
 def find_campaign_folder(given: str, common: Common) -> Path:
-    """Find the folder that CAMPAIGN means: a path, or a name under `campaigns/` of the workspace."""
+    """Find the folder that CAMPAIGN means: a path, or a name under `campaigns/` of the workspace.
+
+    Raises:
+        UsageError: the path cannot be looked at, or there is no workspace.
+    """
     path = Path(given)
-    if path.is_dir():
+    if _is_folder(path, "CAMPAIGN"):
         return path.absolute()
     workspace = common.workspace or find_workspace(None)
     named = workspace / "campaigns" / given
-    return (named if named.is_dir() or "/" not in given else path).absolute()
+    return (named if _is_folder(named, "CAMPAIGN") or "/" not in given else path).absolute()
+
+
+def _is_folder(path: Path, option: str) -> bool:
+    state = look_at(path, option)
+    return state is not None and stat.S_ISDIR(state.st_mode)
 
 
 def make_plan_request(  # noqa: PLR0913 - one for each option
@@ -135,7 +147,8 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
     campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)
     if audience is not None:
         given = Path(audience)
-        source = str(given.absolute()) if given.exists() else audience  # a path as the shell completes it
+        exists = not audience.startswith(REMOTE) and look_at(given, "--audience") is not None
+        source = str(given.absolute()) if exists else audience  # a path as the shell completes it
         spec = campaign.spec.model_copy(
             update={"audience": campaign.spec.audience.model_copy(update={"source": (source,)})}
         )

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from engine.cli.suggestions import find_given
+from engine.given_paths import look_at
 
 Command = Callable[..., Any]
 
@@ -72,8 +73,11 @@ def common_options(command: Command) -> Command:
         from engine.cli.steps import report_steps  # noqa: PLC0415 - only when a command really runs
         from engine.telemetry import configure_logs  # noqa: PLC0415 - as above
 
+        workspace = find_given(context, "workspace") or workspace
+        if workspace is not None:
+            look_at(workspace, "--workspace")
         common = Common(
-            workspace=find_given(context, "workspace") or workspace,
+            workspace=workspace,
             store=find_given(context, "store"),
             ledger=find_given(context, "ledger"),
             json=bool(find_given(context, "as_json")),

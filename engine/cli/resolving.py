@@ -9,6 +9,7 @@ from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_restart
+from engine.given_paths import look_at
 from engine.run.accounting import require_accounts, require_run
 from engine.run.frozen import open_run
 from engine.run.proven import settle_proven, settle_silent
@@ -26,6 +27,8 @@ def resolve_run(  # noqa: PLR0913 - one for each option
     name: str, common: Common, *, verdict: str | None, file: Path | None, export: Path | None, after: timedelta
 ) -> None:
     """List or settle what is in doubt; print what is left."""
+    if export is not None:
+        look_at(export, "--export")  # before anything is settled
     with open_place(common) as place:
         if verdict == "after-restore":
             adopt_run(name, place.store, place.ledger, place.clock.now())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import engine
 from engine.errors import UsageError
+from engine.given_paths import look_at
 from engine.store.folder import translate_os_errors
 
 _NAMES = ("campaigns", "audiences")
@@ -21,7 +22,7 @@ def copy_samples(folder: Path) -> list[Path]:
         ConfigurationError: the folder cannot be written.
     """
     for name in _NAMES:
-        if (folder / name).exists():
+        if look_at(folder / name, "DIR") is not None:
             raise UsageError(
                 f"there is a workspace already: {folder / name} exists",
                 where=str(folder),

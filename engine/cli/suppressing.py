@@ -14,12 +14,14 @@ import polars as pl
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.audience import suppression_lists
+from engine.audience.objects import REMOTE
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
 from engine.feedback.suppression_sync import Sync, Synced, Upload
+from engine.given_paths import look_at
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.reasons import read_reason
 from engine.ledger.suppressions import (
@@ -247,7 +249,8 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
     given = None if reason is None else read_reason(reason)
     with open_place(common) as place:
         now, who = place.clock.now(), whoami()
-        here = str(Path(file).absolute()) if Path(file).exists() else file
+        exists = not file.startswith(REMOTE) and look_at(file, "FILE") is not None
+        here = str(Path(file).absolute()) if exists else file
         options = suppression_lists.ImportOptions(topic=topic or "", reason=given, source=source, at=now)
         with step("importing suppressions", "entries") as importing:
             for block in suppression_lists.read_suppression_list(here, place.settings.workspace, options):

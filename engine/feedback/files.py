@@ -16,6 +16,7 @@ from engine.errors import DataError
 from engine.feedback.envelopes import Opened, Quarantined, Verify, open_document, split_documents
 from engine.feedback.events import Event
 from engine.feedback.volume import EVENT_SCHEMA
+from engine.given_paths import look_at
 
 DOCUMENTS_AT_ONCE = 20_000
 _LONGEST_LINE = 160 * 2**20  # Firehose writes up to 128 MiB in one object, perhaps without a line end
@@ -55,8 +56,10 @@ def find_files(place: Path) -> list[Path]:
     """Find the files of a folder, at any depth, in order; hidden ones are not meant.
 
     Raises:
+        UsageError: the path cannot be looked at.
         DataError: there is none.
     """
+    look_at(place, "PATH")
     if place.is_file():
         return [place]
     inside = (path for path in sorted(place.rglob("*")) if path.is_file())

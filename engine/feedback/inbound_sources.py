@@ -16,6 +16,7 @@ from engine.audience.objects import REMOTE, fetch_objects
 from engine.errors import DataError
 from engine.feedback.envelopes import ForgedError, Verify, read_json
 from engine.feedback.inbound_mail import MOST_BYTES
+from engine.given_paths import look_at
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
 _GZIP = b"\x1f\x8b"
@@ -44,7 +45,7 @@ def read_mails(place: str) -> Iterator[tuple[str, bytes]]:
                 fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
         return
     path = Path(place)
-    if not path.exists():
+    if look_at(path, "PATH") is None:
         raise DataError("there is no such file or folder", where=place, remedy="name a file, a folder, or s3://")
     files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if _is_mail(one, path))
     for file in files:

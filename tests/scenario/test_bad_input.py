@@ -247,3 +247,35 @@ def test_outside_of_a_workspace_nothing_is_made_and_the_way_in_is_told(world: Wo
     elsewhere.mkdir()
     check_refused(world.run("status", folder=elsewhere), 64, "no workspace here", "mailrun init")
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("plan", "hello", "--audience", "LONG.csv"), "--audience"),
+        (("plan", "hello", "--audience", "DEEP.csv"), "--audience"),
+        (("plan", "LONG"), "CAMPAIGN"),
+        (("plan", "hello", "--workspace", "LONG"), "--workspace"),
+        (("plan", "hello", "--export-excluded", "LONG"), "--export-excluded"),
+        (("resolve", "hello/test", "--export", "LONG"), "--export"),
+        (("events", "import", "LONG"), "PATH"),
+        (("inbound", "import", "LONG"), "PATH"),
+        (("suppress", "import", "LONG"), "FILE"),
+        (("suppress", "export", "LONG"), "FILE"),
+        (("init", "LONG"), "DIR"),
+    ],
+)
+def test_a_path_that_is_too_long_is_refused_with_its_option(world: World, arguments: tuple[str, ...], option: str):
+    world.write_people(3)
+    refused = world.run(*(word.replace("LONG", "a" * 300).replace("DEEP", "abcd/" * 1000) for word in arguments))
+    check_refused(refused, 64, "File name too long", f"at: {option}")
+
+
+def test_a_loop_of_links_is_refused_with_its_option(world: World):
+    (world.folder / "loop").symlink_to("loop")
+    for arguments, option in (
+        (("plan", "hello", "--audience", "loop"), "--audience"),
+        (("plan", "loop"), "CAMPAIGN"),
+        (("events", "import", "loop"), "PATH"),
+    ):
+        check_refused(world.run(*arguments), 64, "symbolic links", f"at: {option}")
