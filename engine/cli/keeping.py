@@ -36,13 +36,19 @@ def forget(address: str, common: Common) -> int:
         print_lines(
             *(f"{name}: {format_count(rows, 'row')} erased" for name, rows in found.runs.items()),
             *(f"removed: {path}" for path in found.shelves),
-            *(f"{name} is in another store, {place}: forget there as well" for name, place in found.elsewhere.items()),
+            *(f"{_tell_elsewhere(name, at)}: forget there as well" for name, at in found.elsewhere.items()),
             *(f"{name} is being sent: forget again when it has ended" for name in found.postponed),
             *([f"{format_count(found.events, 'event')} erased"] if found.events else []),
             f"erased from {format_count(len(found.runs), 'run')}; suppressed from now on",
             "the audience's own files are yours to change",
         )
     return ExitCode.PAUSED if found.postponed else ExitCode.FINISHED
+
+
+def _tell_elsewhere(name: str, place: str) -> str:
+    if not place:
+        return f"the files of {name} are not in this store, or not those that this ledger launched"
+    return f"{name} belongs to another store or ledger, {place}"
 
 
 class Age(click.ParamType[timedelta]):
@@ -85,7 +91,7 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     from engine.run import prune as pruning  # noqa: PLC0415
 
     with open_place(common) as place:
-        prunable = pruning.find_prunable(place.ledger, older_than=older_than, clock=place.clock)
+        prunable = pruning.find_prunable(place.ledger, place.store, older_than=older_than, clock=place.clock)
         names = [run.name for run in prunable.runs]
         if names and not yes and is_terminal(sys.stdin):
             click.confirm(
@@ -96,9 +102,12 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     if common.json:
         days = {"events": pruned.events, "history": pruned.history}
         told = {name: [day.isoformat() for day in some] for name, some in days.items()}
-        print_json({"pruned": names, **told, "aside": pruned.aside, "removed": pruned.shelves})
+        print_json(
+            {"pruned": names, "elsewhere": prunable.elsewhere, **told, "aside": pruned.aside, "removed": pruned.shelves}
+        )
     else:
-        print_lines(*(f"pruned {name}" for name in names), f"{format_count(len(names), 'run')} pruned")
+        left = (f"{_tell_elsewhere(name, at)}: left alone" for name, at in prunable.elsewhere.items())
+        print_lines(*(f"pruned {name}" for name in names), *left, f"{format_count(len(names), 'run')} pruned")
         for what, some in (("events", pruned.events), ("history", pruned.history)):
             if some:
                 print_lines(f"{what} of {format_count(len(some), 'day')} removed, {some[0]} the oldest")

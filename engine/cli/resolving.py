@@ -12,6 +12,7 @@ from engine.cli.suggestions import write_restart
 from engine.given_paths import look_at
 from engine.run.accounting import require_accounts, require_run
 from engine.run.frozen import open_run
+from engine.run.ownership import refuse_other_owner
 from engine.run.proven import settle_proven, settle_silent
 from engine.run.receiver_lists import read_list
 from engine.run.registration import adopt_run
@@ -34,6 +35,7 @@ def resolve_run(  # noqa: PLR0913 - one for each option
             adopt_run(name, place.store, place.ledger, place.clock.now())
         with place.ledger.read() as tx:
             run = require_run(tx, name)
+        refuse_other_owner(run, place.store, place.ledger)
         frozen = open_run(run, place.store)
         settled, gone = None, find_gone_owners(place.ledger, name, place.clock)
         if verdict == "after-restore":

@@ -24,6 +24,7 @@ from engine.run.frozen import fetch_run
 from engine.run.manifest import Manifest, find_damage, read_manifest
 from engine.run.marks import describe_behind, find_ahead
 from engine.run.open_lease import hold_open_intents
+from engine.run.ownership import refuse_other_owner
 from engine.run.settling import finish_changes
 from engine.store.folder import Store
 from engine.store.outcomes import OutcomesFiles, parse_name
@@ -81,8 +82,9 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
     must have the digest that was recorded when it was written; each recipient of a settled lease exactly one outcome.
 
     Raises:
-        DataError: run.json is missing or damaged, so that nothing can be proved.
+        DataError: run.json is missing or damaged, or another ledger's, so that nothing can be proved.
     """
+    refuse_other_owner(run, store, ledger)
     folder = fetch_run(run, store, frozen_only=True)
     manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
     with step("hashing the plan"):

@@ -21,10 +21,12 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.suppressions import remove_suppressions
 from engine.run.forgotten import add_forgotten
-from engine.run.frozen import FrozenRun, is_in_other_store, open_run
+from engine.run.frozen import FrozenRun, open_run
 from engine.run.leftovers import remove_with_person
 from engine.run.manifest import FILE, Manifest, encode_manifest
+from engine.run.ownership import find_other_owner
 from engine.run.preview import SHELVES
+from engine.run.prune import finish_pruning
 from engine.run.settling import end_change, finish_changes, open_files, stage_data
 from engine.store.folder import Store, digest_bytes, digest_file
 from engine.store.history import erase_from_history
@@ -44,7 +46,7 @@ class Forgotten:
             ended.
         shelves: plans and previews of no run that were removed.
         events: events that no longer tell of the person.
-        elsewhere: runs whose files are in another store -> that store; forget there as well.
+        elsewhere: runs whose files belong to another store or ledger -> that one; forget there as well.
     """
 
     runs: dict[str, int]
@@ -70,8 +72,9 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     with ledger.write() as tx:
         remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
         add_forgotten(tx, key, secret, clock.now())
-    shelves, launching = remove_with_person(store, ledger, key, clock.now())
-    found = Forgotten({}, launching, _remove_shelves(store, key) + shelves, erase_from_events(store, key))
+    left = remove_with_person(store, ledger, key, clock.now())
+    removed = _remove_shelves(store, key) + left.removed + finish_pruning(ledger, store)
+    found = Forgotten({}, left.launching, removed, erase_from_events(store, key), left.elsewhere)
     erase_from_history(store, key)
     with ledger.read() as tx:
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
@@ -80,8 +83,9 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     with ledger.read() as tx:  # once more: who has come since lives
         being_sent = {run for worker, run in workers.list_runs_of_workers(tx).items() if worker not in gone}
     for run in all_runs:
-        if is_in_other_store(run, store):
-            found.elsewhere[run.name] = run.store_place or ""
+        other = find_other_owner(run, store, ledger)
+        if other is not None:
+            found.elsewhere[run.name] = other
         elif run.name in being_sent:
             found.postponed.append(run.name)
         elif rows := _forget_in_run(open_run(run, store), key, ledger):

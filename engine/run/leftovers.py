@@ -1,12 +1,17 @@
 """What killed processes left: temporary files, and plans that no ledger registered."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from engine.ledger import runs
 from engine.ledger.database import Ledger
+from engine.ledger.identity import read_identity
+from engine.run.frozen import Begun
+from engine.run.manifest import FILE
+from engine.run.ownership import find_registrar
 from engine.run.registration import ORPHANED
 from engine.store.folder import SEALED, Store
 
@@ -46,7 +51,29 @@ def holds_person(store: Store, folder: str, key: str) -> bool:
     return False
 
 
-def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) -> tuple[list[str], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What was done with plans of nobody that hold a person.
+
+    Attributes:
+        removed: where they were.
+        launching: those that a launch may be about to register: they have to be looked at later.
+        elsewhere: the runs of those that were sealed for another ledger -> that ledger; they are left alone.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    launching: list[str] = field(default_factory=list)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+
+
+def find_sealer(store: Store, ledger: Ledger, folder: str) -> str | None:
+    """Find the other ledger that a plan was sealed for, which may know it; what is orphaned nobody sends any more."""
+    data = store.read(f"{folder}/{FILE}") if folder.startswith(f"{SEALED}/") else None
+    registrar = Begun() if data is None else find_registrar(data)
+    return None if registrar.ledger in ("", read_identity(ledger)) else registrar.place
+
+
+def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) -> Leftovers:
     """Remove temporary files, and plans of nobody that hold a person.
 
     Args:
@@ -54,21 +81,22 @@ def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) ->
         ledger: which runs there are.
         key: the normalised address.
         now: when.
-
-    Returns:
-        What was removed, and the plans that a launch may be about to register: they have to be looked at later.
     """
     store.remove_temporary()
-    removed, launching = [], []
+    found = Leftovers()
     for folder in list(list_unregistered(store, ledger)):
         if not holds_person(store, folder, key):
             continue
         if folder.startswith(f"{SEALED}/") and not is_older(store, folder, now - LAUNCHING):
-            launching.append(folder)
+            found.launching.append(folder)
+            continue
+        sealer = find_sealer(store, ledger, folder)
+        if sealer is not None:
+            found.elsewhere[folder.removeprefix(f"{SEALED}/").rpartition("/")[0]] = sealer
             continue
         store.delete_folder(folder)
-        removed.append(store.describe(folder))
-    return removed, launching
+        found.removed.append(store.describe(folder))
+    return found
 
 
 def remove_old(store: Store, ledger: Ledger, before: datetime, now: datetime) -> list[str]:
@@ -76,6 +104,7 @@ def remove_old(store: Store, ledger: Ledger, before: datetime, now: datetime) ->
     store.remove_temporary()
     limit = min(before, now - LAUNCHING)
     old = [folder for folder in list_unregistered(store, ledger) if is_older(store, folder, limit)]
+    old = [folder for folder in old if find_sealer(store, ledger, folder) is None]
     for folder in old:
         store.delete_folder(folder)
     return [store.describe(folder) for folder in old]

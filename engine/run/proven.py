@@ -21,6 +21,7 @@ from engine.ledger.runs import Run
 from engine.run.frozen import FrozenRun, fetch_run, open_run
 from engine.run.manifest import read_manifest
 from engine.run.open_lease import PROVED
+from engine.run.ownership import find_other_owner
 from engine.run.resolve import Known, Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
 from engine.store.folder import Store
 
@@ -129,6 +130,9 @@ def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run
         silent = {str(lease.worker) for lease in begun} - live
         doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or silent
     if run is None or run.pruned_at is not None or not doubtful:
+        return None
+    if find_other_owner(run, store, ledger) is not None:
+        log.warning("doubt.left", run=name, what="its files belong to another ledger", note="that ledger settles it")
         return None
     folder = fetch_run(run, store, frozen_only=True)
     frozen = FrozenRun(run, read_manifest(folder, run.manifest_digest, run.next_manifest_digest), folder, store)

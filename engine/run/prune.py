@@ -3,7 +3,7 @@
 Of a run its counts stay for ever, and with them its key: it is never sent again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from engine.audience.spec import MOST_CAP_DAYS
@@ -16,7 +16,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.runs import Run
 from engine.run.leftovers import remove_old
-from engine.run.manifest import FILE
+from engine.run.ownership import find_other_owner, has_files
 from engine.run.preview import SHELVES
 from engine.store.folder import Store
 from engine.store.history import prune_history
@@ -24,10 +24,18 @@ from engine.store.history import prune_history
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
-    """Runs whose files may go, the oldest first, and the time before which all else may."""
+    """What may go.
+
+    Attributes:
+        runs: whose files may go, the oldest first.
+        before: the time before which all else may.
+        elsewhere: runs that ended as long ago, and whose files are not here or another ledger's -> the store or ledger
+            that they belong to, empty where it is not known; they are left alone.
+    """
 
     runs: tuple[Run, ...]
     before: datetime
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +55,22 @@ class Pruned:
     shelves: list[str]
 
 
-def find_prunable(ledger: Ledger, *, older_than: timedelta, clock: Clock) -> Prunable:
-    """Find runs that ended longer ago than that and still have their files."""
+def find_prunable(ledger: Ledger, store: Store, *, older_than: timedelta, clock: Clock) -> Prunable:
+    """Find runs that ended longer ago than that and still have their files, in this store."""
     limit = clock.now() - older_than
     with ledger.read() as tx:
         ended = [r for r in runs.list_runs(tx) if r.state in runs.OVER and r.pruned_at is None]
     old = [run for run in ended if (run.finished_at or run.created_at) < limit]
-    return Prunable(tuple(reversed(old)), limit)
+    mine, elsewhere = list[Run](), dict[str, str]()
+    for run in reversed(old):
+        other = find_other_owner(run, store, ledger)
+        if other is None:
+            store.place(run.name, run.manifest_digest)  # where its launch died before that
+        if other is None and has_files(run, store, ledger):
+            mine.append(run)
+        else:
+            elsewhere[run.name] = other or ""
+    return Prunable(tuple(mine), limit, elsewhere)
 
 
 def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pruned:
@@ -78,11 +95,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
             record_decision(tx, Decision(run.name, clock.now(), whoami(), "prune", {"accepted": run.accepted}))
         store.delete_folder(run.folder)
         remove_indexes(store, run.name)
-    with ledger.read() as tx:
-        pruned = [run for run in runs.list_runs(tx) if run.pruned_at is not None]
-    for run in pruned:
-        if store.read(f"{run.folder}/{FILE}") is not None:
-            store.delete_folder(run.folder)
+    finish_pruning(ledger, store)
     longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
     return Pruned(
         events=prune_events(store, prunable.before.date()),
@@ -90,6 +103,16 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
         aside=sum(_prune_files(store, folder, prunable.before) for folder in (QUARANTINE, REFUSED)),
         shelves=_prune_shelves(store, prunable.before) + remove_old(store, ledger, prunable.before, clock.now()),
     )
+
+
+def finish_pruning(ledger: Ledger, store: Store) -> list[str]:
+    """Remove the files of runs that an earlier prune left half-way, or in another store; returns which."""
+    with ledger.read() as tx:
+        pruned = [run for run in runs.list_runs(tx) if run.pruned_at is not None]
+    left = [run.folder for run in pruned if has_files(run, store, ledger)]
+    for folder in left:
+        store.delete_folder(folder)
+    return [store.describe(folder) for folder in left]
 
 
 def _prune_files(store: Store, folder: str, before: datetime) -> int:

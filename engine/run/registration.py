@@ -17,6 +17,7 @@ from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.run.frozen import Begun, FrozenRun, claim, make_other_ledger_error, open_run, read_begun, take_over
 from engine.run.manifest import FILE, Manifest, read_manifest
+from engine.run.ownership import find_registrar
 from engine.run.planning import StagedRun
 from engine.store.folder import Store, digest_bytes, digest_file
 from engine.store.identity import read_store_identity
@@ -112,11 +113,7 @@ def _find_ledger(name: str, store: Store, run_file: bytes | None) -> Begun:
     begun = read_begun(name, store)
     if begun is not None or run_file is None:
         return begun or Begun()
-    try:
-        registrar = Manifest.model_validate_json(run_file).registrar
-    except ValueError:
-        return Begun()  # damaged
-    return Begun() if registrar is None else Begun(registrar.ledger, registrar.place, registrar.who)
+    return find_registrar(run_file)
 
 
 def _has_traces(name: str, store: Store) -> bool:
