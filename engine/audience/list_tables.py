@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from engine.audience.address_lines import begins_with_address, open_lines
 from engine.audience.list_columns import ListColumns, find_columns
 from engine.audience.list_texts import with_text_columns
-from engine.audience.sources import Format, Source
+from engine.audience.sources import Format, Source, translate_read_errors
 from engine.audience.tables import Reading, Table, open_table
 from engine.audience.workbooks import list_sheets
 from engine.errors import DataError
@@ -66,6 +66,11 @@ def open_lists(source: Source) -> Iterator[ListTable]:
 
 
 def _open(source: Source, sheet: str | None) -> ListTable:
+    with translate_read_errors(source):
+        return _open_with_or_without_header(source, sheet)
+
+
+def _open_with_or_without_header(source: Source, sheet: str | None) -> ListTable:
     if source.format is Format.CSV and begins_with_address(source):
         return _open_without_header(source, sheet)
     table = with_text_columns(open_table(source, Reading(sheet=sheet)))

@@ -24,7 +24,7 @@ from engine.audience.recipients import rows_per_lease, write_recipients
 from engine.audience.renames import rename_columns
 from engine.audience.scratch import MEMORY_BYTES, Room, Scratch
 from engine.audience.second_pass import Place, SetRules, merge_counts
-from engine.audience.sources import Format, Source, refuse_unknown_column
+from engine.audience.sources import Format, Source, refuse_unknown_column, translate_read_errors
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
 from engine.audience.suppressions import set_aside_suppressions
 from engine.audience.tables import Table, open_table, read_batches, reading_of, unite
@@ -325,9 +325,14 @@ def _arrange(
 def _estimate_text(sources: Sequence[Source]) -> int:
     """About how much text the sources' rows are, in bytes."""
     return sum(
-        source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if is_compressed(source.path) else 1)
+        source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if _is_compressed(source) else 1)
         for source in sources
     )
+
+
+def _is_compressed(source: Source) -> bool:
+    with translate_read_errors(source):
+        return is_compressed(source.path)
 
 
 def _is_large(sources: Sequence[Source]) -> bool:

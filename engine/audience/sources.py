@@ -1,8 +1,11 @@
 """The audience's files: finding them, and telling what they are."""
 
+import errno
 import glob
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -13,6 +16,8 @@ from engine.audience.leftovers import is_leftover
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.audience.text import open_raw
 from engine.errors import DataError, nearest
+from engine.given_paths import shorten_path
+from engine.process_limits import describe_limit
 
 
 class Format(StrEnum):
@@ -33,6 +38,11 @@ SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), Format.EXCEL),
 }
 COMPRESSIONS = (".gz", ".gzip", ".zst", ".zstd")
+_REMEDIES = {
+    errno.EACCES: "make it, and the folders above it, readable for this user",
+    errno.ENAMETOOLONG: "check the path",
+    errno.ENOENT: "wait until what writes it is done, then try again",
+}
 _SUPPORTED = "CSV, TSV, NDJSON, Parquet, Arrow or Excel; text may be compressed with gzip or Zstandard"
 # A file is what it begins with, whatever it is called.
 _MAGIC = {
@@ -99,7 +109,13 @@ def find_sources(places: str | Sequence[str], workspace: Path, *, downloads: Pat
     """
     found: dict[str, Source] = {}
     for place in (places,) if isinstance(places, str) else places:
-        for source in _find(place, workspace, downloads):
+        try:
+            sources = tuple(_find(place, workspace, downloads))
+        except OSError as error:
+            if place.startswith(REMOTE) or describe_limit(error) is not None:
+                raise  # the disk with the copies; this process
+            raise _inaccessible(place, workspace, error) from error
+        for source in sources:
             found.setdefault(source.name, source)
     return tuple(found.values())
 
@@ -133,10 +149,41 @@ def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[Source]:
     return [_describe(path, workspace) for path in files]
 
 
+def _inaccessible(place: str, workspace: Path, error: OSError) -> DataError:
+    """The error that names the file or folder that the operating system does not let us look at or read."""
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else workspace / place
+    what = f"{shorten_path(place)} cannot be read: {error.strerror}"
+    return DataError(what, where=shorten_path(_name(path, workspace)), remedy=_choose_remedy(error))
+
+
+def _choose_remedy(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        return "check that it is complete"
+    return _REMEDIES.get(number, "check the file and its disk")
+
+
+def _name_kind(path: Path) -> str | None:
+    """Say what a path is that is neither a file nor a folder; None where nothing is there."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink():
+            return "a loop of symbolic links" if error.errno == errno.ELOOP else "a symbolic link to nothing"
+        return None
+    except ValueError:  # a NUL byte
+        return None
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
+
+
 def _no_such_file(path: Path, place: str) -> DataError:
     if "://" in place:
         remedy = "give the path of a file, relative to the workspace, or s3://BUCKET/KEY"
         return DataError(f"{place} is not a file", remedy=remedy)
+    if kind := _name_kind(path):
+        remedy = "write the rows to a file, and name that file"
+        return DataError(f"{place} is not a file, but {kind}", where=str(path.parent), remedy=remedy)
     if not path.parent.is_dir():
         return DataError(f"there is no folder {path.parent}", where=place, remedy="check the path")
     files = sorted(item.name for item in path.parent.iterdir() if _suffix_of(item.name) in SUFFIXES)
@@ -147,10 +194,14 @@ def _no_such_file(path: Path, place: str) -> DataError:
 
 
 def _describe(path: Path, workspace: Path) -> Source:
-    name = path.relative_to(workspace).as_posix() if path.is_relative_to(workspace) else str(path)
+    name = _name(path, workspace)
     state = path.stat()
     kind, is_tabbed = _tell_format(path, name)
     return Source(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)
+
+
+def _name(path: Path, workspace: Path) -> str:
+    return path.relative_to(workspace).as_posix() if path.is_relative_to(workspace) else str(path)
 
 
 def _fetch(place: str, downloads: Path) -> Iterable[Source]:
@@ -168,8 +219,14 @@ def _suffix_of(name: str) -> str:
 def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
     """Tell the format by the file's first bytes, for text by its suffix; and whether tabs divide its fields."""
     begin = b""
-    with suppress(OSError, EOFError), open_raw(path) as file:  # who reads the rows says what is wrong with it
-        begin = file.read(HEAD_BYTES)
+    try:
+        with open_raw(path) as file:
+            begin = file.read(HEAD_BYTES)
+    except EOFError:
+        pass  # who reads the rows says what is wrong with it
+    except OSError as error:
+        if error.errno is not None:  # otherwise its compression is damaged: as above
+            raise _make_unreadable(name, error) from error
     refuse_what_is_not_a_table(path, begin, name)
     suffix = _suffix_of(name)
     by_content = next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), None)
@@ -184,8 +241,22 @@ def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
 
 def unreadable(source: Source, error: BaseException) -> DataError:
     """The error that says that a file is damaged or not to be had."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"the file cannot be read: {reason}", where=source.name, remedy="check that it is complete")
+    return _make_unreadable(source.name, error)
+
+
+@contextmanager
+def translate_read_errors(source: Source) -> Iterator[None]:
+    """Turn the operating system's errors about a source into a DataError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(source, error) from error
+
+
+def _make_unreadable(name: str, error: BaseException) -> DataError:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    reason = said.splitlines()[0] if said else type(error).__name__
+    return DataError(f"the file cannot be read: {reason}", where=name, remedy=_choose_remedy(error))
 
 
 def refuse_unknown_column(column: str, *, columns: Sequence[str], key: str, hint: str = "") -> None:

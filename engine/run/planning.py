@@ -13,7 +13,7 @@ from engine.audience.checks import LookUp
 from engine.audience.exclusions import FindForgotten
 from engine.audience.objects import REMOTE
 from engine.audience.plan import Audience, Lists, Plan
-from engine.audience.sources import Source, find_sources
+from engine.audience.sources import Source, find_sources, translate_read_errors
 from engine.audience.spec import Action
 from engine.campaign.files import list_files
 from engine.campaign.spec import Campaign
@@ -251,11 +251,14 @@ def _find_suppressions(request: PlanRequest) -> Iterator[Source]:
 
 def _freeze_sources(sources: tuple[Source, ...]) -> tuple[FrozenSource, ...]:
     return tuple(
-        FrozenSource(
-            name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, digest=digest_file(s.path), version=s.version
-        )
+        FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, digest=_digest(s), version=s.version)
         for s in sources
     )
+
+
+def _digest(source: Source) -> str:
+    with translate_read_errors(source):
+        return digest_file(source.path)
 
 
 def stage_run(request: PlanRequest, staging: Path) -> StagedRun:

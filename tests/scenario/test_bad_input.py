@@ -279,3 +279,35 @@ def test_a_loop_of_links_is_refused_with_its_option(world: World):
         (("events", "import", "loop"), "PATH"),
     ):
         check_refused(world.run(*arguments), 64, "symbolic links", f"at: {option}")
+
+
+def test_a_read_error_names_the_file_and_not_the_store(world: World):
+    world.write_people(3)
+    (world.folder / "audiences" / "broken.csv").symlink_to("/proc/self/mem")  # its first byte cannot be read
+    for arguments in (
+        ("plan", "hello", "--audience", "audiences/broken.csv"),
+        ("plan", "hello", "--audience", "audiences/bro*.csv"),
+        ("suppress", "import", "audiences/broken.csv"),
+    ):
+        check_refused(world.run(*arguments), 65, "Input/output error", "at: audiences/broken.csv")
+    toml = (world.campaign / "campaign.toml").read_text()
+    suppressing = toml + '[suppression]\nfiles = ["audiences/broken.csv"]\n'
+    world.write("campaigns/hello/campaign.toml", suppressing)
+    check_refused(world.run("plan", "hello"), 65, "Input/output error", "at: audiences/broken.csv")
+    world.write("campaigns/hello/campaign.toml", toml.replace("people.csv", "a" * 300 + ".csv"))
+    check_refused(world.run("plan", "hello"), 65, "File name too long", "at: audiences/aaa")
+
+
+def test_an_audience_that_is_not_a_regular_file_is_named_as_what_it_is(world: World):
+    os.mkfifo(world.folder / "audiences" / "pipe.csv")
+    (world.folder / "audiences" / "gone.csv").symlink_to("nothing.csv")
+    for audience, kind in (
+        ("audiences/pipe.csv", "a named pipe"),
+        ("/dev/null", "a device"),
+        ("audiences/gone.csv", "a symbolic link to nothing"),
+    ):
+        check_refused(world.run("plan", "hello", "--audience", audience), 65, f"is not a file, but {kind}")
+    toml = (world.campaign / "campaign.toml").read_text()
+    (world.folder / "audiences" / "loop.csv").symlink_to("loop.csv")
+    world.write("campaigns/hello/campaign.toml", toml.replace("people.csv", "loop.csv"))
+    check_refused(world.run("plan", "hello"), 65, "is not a file, but a loop of symbolic links")
