@@ -102,8 +102,8 @@ def test_workers_that_join_share_the_work_and_each_recipient_gets_one_message(sl
     slow.run("pause", RUN)
     workers = [slow.start("work", RUN, "--json") for _ in range(2)]
     slow.wait_for_workers(3)
-    slow.run("resume", RUN)
     assert slow.run("status", RUN, "--json").json["workers"] == 3
+    slow.run("resume", RUN)
     ended = [finish(process) for process in (launch, *workers)]
     assert [process.code for process in ended] == [0, 0, 0]
     assert check_invariants(slow) == {Outcome.SENT: 800}

@@ -257,8 +257,8 @@ def test_the_whole_loop_from_the_sandbox_to_the_next_run(world: World) -> None:
 
 
 def test_a_mail_of_somebody_whom_the_embedded_sandbox_had_is_an_opt_out(newsletter: World, tmp_path: Path) -> None:
-    newsletter.write("audiences/people.csv", "email,first_name\nSandy@example.com,Sandy\n")
-    assert newsletter.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 1
+    newsletter.write("audiences/people.csv", "email,first_name\nSandy@example.com,Sandy\nkim@example.com,Kim\n")
+    assert newsletter.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 2
     for sender in ("sandy", "stranger"):
         (tmp_path / f"{sender}.eml").write_text(
             f"From: {sender}@example.com\nTo: unsubscribe@acme.example\nSubject: unsubscribe\n"
