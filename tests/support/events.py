@@ -61,9 +61,12 @@ def make_event(kind: str, mail: dict[str, Any], **told: Any) -> dict[str, Any]:
 
 
 def make_event_of(accepted: dict[str, Any], kind: str, **told: Any) -> dict[str, Any]:
-    """Make an event of an entry of the sandbox's record."""
-    mail = make_mail(accepted["message_id"], accepted["to"][0], accepted["tags"])
-    return make_event(kind, mail, **told)
+    """Make an event of an entry of the sandbox's record, of the moment of its acceptance."""
+    mail = make_mail(accepted["message_id"], accepted["to"][0], accepted["tags"], at=accepted["at"])
+    event = make_event(kind, mail, **told)
+    if event[OBJECTS[kind]].get("timestamp") == AT:
+        event[OBJECTS[kind]]["timestamp"] = accepted["at"]
+    return event
 
 
 def write_events(path: Path, events: Iterable[dict[str, Any]]) -> Path:
