@@ -2,7 +2,7 @@
 
 botocore asks for new ones whenever fewer than 15 minutes are left, at every look: a program that gives credentials for
 10 minutes (`credential_process`) would be started for every request. Here the next question comes when half of what is
-left is over, whoever issues them, and after one that failed as well.
+left is over, for every kind of issuer, and after one that failed as well.
 """
 
 from typing import Any

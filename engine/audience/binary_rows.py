@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from engine.audience.dtypes import as_instance
 from engine.audience.parquet_types import find_unknown_types
 from engine.audience.sources import Format, Source
 from engine.errors import DataError
@@ -46,13 +47,8 @@ def is_interval(dtype: pl.DataType) -> bool:
     """Whether a type is, or has in it, an INTERVAL, of which Polars knows the name and not the values."""
     if isinstance(dtype, pl.Struct):
         fields = {field.name: field.dtype for field in dtype.fields}
-        return fields.keys() == _INTERVAL or any(is_interval(_instance(inner)) for inner in fields.values())
-    return isinstance(dtype, pl.List | pl.Array) and is_interval(_instance(dtype.inner))
-
-
-def _instance(dtype: object) -> pl.DataType:
-    assert isinstance(dtype, pl.DataType)  # noqa: S101 - as it is in every schema
-    return dtype
+        return fields.keys() == _INTERVAL or any(is_interval(as_instance(inner)) for inner in fields.values())
+    return isinstance(dtype, pl.List | pl.Array) and is_interval(as_instance(dtype.inner))
 
 
 def plain_type(dtype: pl.DataType) -> pl.DataType:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from engine.audience.dtypes import as_instance
 from engine.audience.spec import Value
 from engine.errors import DataError
 
@@ -75,18 +76,12 @@ def _change(
 ) -> pl.Expr | None:
     """Change the values of some types, inside lists and structs too; None where a type has none of these."""
     if isinstance(dtype, pl.Struct):
-        found = [_change(pl.field(field.name), _of(field.dtype), change) for field in dtype.fields]
+        found = [_change(pl.field(field.name), as_instance(field.dtype), change) for field in dtype.fields]
         fields = [field for field in found if field is not None]
         return pl.when(value.is_not_null()).then(value.struct.with_fields(*fields)) if fields else None
     if isinstance(dtype, pl.List | pl.Array):
-        items = _change(pl.element(), _of(dtype.inner), change)
+        items = _change(pl.element(), as_instance(dtype.inner), change)
         if items is None:
             return None
         return value.list.eval(items) if isinstance(dtype, pl.List) else value.arr.eval(items)
     return change(value, dtype)
-
-
-def _of(dtype: object) -> pl.DataType:
-    """Polars' type hints allow a class where a schema has an instance."""
-    assert isinstance(dtype, pl.DataType)  # noqa: S101 - as it is in every schema
-    return dtype

@@ -218,7 +218,9 @@ def read_csv_block(block: TextBlock, dialect: Dialect, *, name: str, lenient: bo
     block = _without_header(block, dialect.skip_lines)
     rows = _read_plain(block, dialect) or _take_apart(block, dialect, name, lenient=lenient)
     if rows.places.is_empty() and block.data.strip():
-        raise DataError("there is text below the header, and no row can be told in it", where=name, remedy=CHECK_QUOTES)
+        raise DataError(
+            "there is text below the header, and no row can be read from it", where=name, remedy=CHECK_QUOTES
+        )
     return rows
 
 

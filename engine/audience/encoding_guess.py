@@ -129,7 +129,7 @@ def _refuse(sample: bytes, words: list[bytes], likely: list[_Reading], name: str
     for reading in likely:
         told.setdefault(_show_cell(sample, words, reading, likely), name_encoding(reading.encoding))
     if not told:
-        what = "the file is not UTF-8, and in no encoding that can be told"
+        what = "the file is not UTF-8, and its encoding cannot be determined"
         return DataError(what, where=name, remedy=remedy)
     pairs = list(told.items())[:_MOST_CANDIDATES]
     what = "the file is not UTF-8, and its text is too little to tell its encoding: " + ", ".join(

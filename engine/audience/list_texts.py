@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from engine.audience.dtypes import as_instance
 from engine.audience.header_names import name_each_once
 from engine.audience.list_entries import SEPARATOR
 from engine.audience.rows import Rows, Table
@@ -22,7 +23,7 @@ def with_text_columns(table: Table) -> Table:
     out; `Table.closed` still names them.
 
     Raises:
-        DataError: a name is an address, and so not a name, or cannot be told from a pattern.
+        DataError: a name is an address, and so not a name, or cannot be distinguished from a pattern.
     """
     if table.source.is_untyped:
         return table
@@ -55,11 +56,11 @@ def _find_fields(dtype: pl.DataType, values: pl.Expr) -> Iterator[tuple[tuple[st
     if isinstance(dtype, pl.Struct):
         for field in dtype.fields:
             within = values.struct.field(field.name) if _PATTERN.fullmatch(field.name) is None else pl.lit(None)
-            for path, own, inner in _find_fields(_instance(field.dtype), within):
+            for path, own, inner in _find_fields(as_instance(field.dtype), within):
                 yield (field.name, *path), own, inner
     elif isinstance(dtype, pl.List | pl.Array):
         several = values.arr.to_list() if isinstance(dtype, pl.Array) else values
-        for path, _, inner in _find_fields(_instance(dtype.inner), pl.element()):
+        for path, _, inner in _find_fields(as_instance(dtype.inner), pl.element()):
             yield path, pl.String(), several.list.eval(inner.cast(pl.String)).list.join(SEPARATOR)
     elif isinstance(dtype, pl.Binary):
         yield (), pl.String(), values.map_batches(_decode, return_dtype=pl.String())
@@ -88,14 +89,9 @@ def _decode_cell(cell: bytes | None) -> str | None:
         return cell.hex()
 
 
-def _instance(dtype: object) -> pl.DataType:
-    assert isinstance(dtype, pl.DataType)  # noqa: S101 - as it is in every schema
-    return dtype
-
-
 def _refuse_name(name: str, table: Table) -> None:
     if any(_PATTERN.fullmatch(part) for part in (name, *name.split("."))):
-        what = f"the column name {name} cannot be told from a pattern"
+        what = f"the column name {name} cannot be distinguished from a pattern"
         raise DataError(what, where=table.source.name, remedy="rename the column")
     if _ADDRESS.search(name):
         remedy = "write a row for each address, with the address as the value of email"

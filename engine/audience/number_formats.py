@@ -29,16 +29,15 @@ def _read_format(code: str) -> tuple[tuple[_Condition, tuple[str, ...] | None], 
 
 def _read_section(section: str) -> tuple[_Condition, tuple[str, ...] | None]:
     parts: list[str] = []
-    holds: _Condition = lambda value: value >= 0  # noqa: E731 - replaced by the section's own condition
+    compare, limit = _COMPARE[">="], 0.0  # where the section has no condition of its own
     is_plain = True
     for bracket, quoted, escaped, digit, literal, other in _PART.findall(section):
         if condition := _CONDITION.fullmatch(bracket.strip()):
             compare, limit = _COMPARE[condition[1]], float(condition[2])
-            holds = lambda value, compare=compare, limit=limit: compare(value, limit)  # type: ignore[misc] # noqa: E731
         parts += [part for part in (digit, quoted or escaped or literal) if part]
         is_plain &= not other
     digits = parts.count(_DIGIT)
-    return holds, tuple(parts) if is_plain and digits >= _LEAST_DIGITS else None
+    return lambda value: bool(compare(value, limit)), tuple(parts) if is_plain and digits >= _LEAST_DIGITS else None
 
 
 def pads(code: str) -> bool:

@@ -53,7 +53,7 @@ def open_table(source: Source, reading: Reading) -> Table:
     table = with_seen_names(table)
     for column in table.columns:
         if column == "*" or (column.startswith("^") and column.endswith("$")):
-            what = f"the column name {column} cannot be told from a pattern"
+            what = f"the column name {column} cannot be distinguished from a pattern"
             raise DataError(what, where=source.name, remedy="rename the column")
     return table
 

@@ -31,7 +31,7 @@ class Sheet:
         is_named: campaign.toml named it.
         table: its rows, the header among them, without the blank ones: `line` and a String column for each of its
             columns.
-        marks: what the workbook says about its cells; None where that cannot be told.
+        marks: what the workbook says about its cells; None where that is unknown.
     """
 
     name: str

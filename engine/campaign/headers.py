@@ -29,7 +29,7 @@ _REFUSED = {
     "feedback-id": "[delivery] feedback_id",
 }  # fmt: skip
 _REFUSED_BEGINNINGS = {
-    "content-": "mailrun", "x-ses-": "[delivery]", "resent-": "whoever resends a mail", "arc-": "mail servers",
+    "content-": "mailrun", "x-ses-": "[delivery]", "resent-": "anyone who resends a mail", "arc-": "mail servers",
 }  # fmt: skip
 
 

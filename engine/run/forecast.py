@@ -42,7 +42,7 @@ class RunForecast:
 
 
 async def ask_account(request: PlanRequest, settings: Settings, endpoint: Endpoint | None) -> Quota | MailrunError:
-    """Ask for the limits of where the campaign's messages would go; returns the error where they cannot be told."""
+    """Ask for the limits of where the campaign's messages would go; returns the error where they are unknown."""
     try:
         async with open_outbound(request.campaign.spec, settings, endpoint, request.name) as outbound:
             return await outbound.read_quota()

@@ -113,7 +113,7 @@ class RestoreStory:
         self._sim.ledger = ledger
         self._sim.register()
         frozen = self._freeze(self._sim)
-        with _looping(self._sim):
+        with self._sim.looping():
             for _ in range(self._dice.randint(1, 3)):
                 seconds = self._dice.choice([self._dice.uniform(0.05, 1.0), LONGEST_SECONDS])
                 self._sim.loop.run_until_complete(self._work(self._sim, frozen, seconds))
@@ -175,7 +175,7 @@ class RestoreStory:
             sim.receiver.accepted = copy.copy(self._sim.receiver.accepted)
             sim.register()  # as a launch does where the ledger does not know the run
             frozen = self._freeze(sim)
-            with _looping(sim):
+            with sim.looping():
                 if find_ahead(sim.ledger, frozen.run, stage.store):
                     self.recognized += 1
                     self.held += hold_what_was_lost(sim.ledger, frozen, gone=_Everybody(), clock=sim.clock)
@@ -219,17 +219,3 @@ def read_end(sim: Simulation) -> Ended:
     paths = sorted(folder.glob("*.parquet"))
     read = pl.concat([pl.DataFrame(schema={"row": pl.UInt64}), *(pl.read_parquet(p, columns=["row"]) for p in paths)])
     return Ended(outcomes, dict(read.group_by("row").len().iter_rows()))
-
-
-@contextmanager
-def _looping(sim: Simulation) -> Iterator[None]:
-    asyncio.set_event_loop(sim.loop)
-    try:
-        yield
-    finally:
-        while left := asyncio.all_tasks(sim.loop):  # of processes that are dead
-            for task in left:
-                task.cancel()
-            sim.loop.run_until_complete(asyncio.sleep(0))
-        asyncio.set_event_loop(None)
-        sim.loop.close()

@@ -305,19 +305,25 @@ class Simulation:
         random.seed(self.seed)  # the jitter of retries
         self.stage.clean()
         run = self.register()
-        asyncio.set_event_loop(self.loop)
-        try:
+        with self.looping():
             self.loop.run_until_complete(
                 self._drive(FrozenRun(run, self.stage.manifest, self.stage.folder, self.stage.store))
             )
+        return self._check()
+
+    @contextmanager
+    def looping(self) -> Iterator[None]:
+        """Make the virtual event loop the current one; at the end cancel what dead processes left, and close it."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            yield
         finally:
-            while left := asyncio.all_tasks(self.loop):  # of processes that are dead
+            while left := asyncio.all_tasks(self.loop):
                 for task in left:
                     task.cancel()
                 self.loop.run_until_complete(asyncio.sleep(0))
             asyncio.set_event_loop(None)
             self.loop.close()
-        return self._check()
 
     def register(self) -> Run:
         """Let the ledger know the run, as a launch does; nothing changes where it knows it."""

@@ -152,7 +152,7 @@ def test_a_file_that_lacks_the_address_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["*", "^e.*$"])
 def test_a_column_whose_name_means_many_columns_is_refused(name: str, tmp_path: Path) -> None:
     write(tmp_path, a_csv=f"email,{name}\n")
-    with pytest.raises(DataError, match="cannot be told from a pattern"):
+    with pytest.raises(DataError, match="cannot be distinguished from a pattern"):
         plan(tmp_path, source="a.csv")
 
 

@@ -40,7 +40,7 @@ async def read_credentials(credentials: Any) -> Any:
     """Read botocore's credentials, renewed by it where they are due.
 
     Raises:
-        NeverSentError: whoever issues them could not be reached, or did not answer in time.
+        NeverSentError: the issuer could not be reached, or did not answer in time.
         CredentialsError: they cannot be had.
     """
     try:
