@@ -154,7 +154,8 @@ async def open_lease(
     """Load a lease's rows and replay what earlier owners recorded.
 
     Rows with an intent and no result were in flight when their worker ended: they are in doubt, and held unless
-    the campaign says `in_doubt = "resend"`.
+    the campaign says `in_doubt = "resend"`. What is found out here is journaled under the new epoch: an outcomes file
+    never tells more than the journal does, or a crash between the two would look like a restore.
     """
     manifest = frozen.manifest
     recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
@@ -170,6 +171,9 @@ async def open_lease(
     opened = OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
     if lease.epoch > 1:  # somebody had it before: who was reached, as events prove, is not sent to again
         results |= await _read_proven(opened, frozen, recorder=recorder, now=now)
+    found_out = [result for row, result in results.items() if history.results.get(row) != result]
+    if found_out:
+        recorder.note(lease, found_out)
     return opened
 
 

@@ -4,6 +4,7 @@ Whoever reads `outcomes/*.parquet` counts nobody twice at any moment, the audit 
 command again does the rest. No step of the store's happens inside a transaction of the ledger.
 """
 
+import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,15 +26,17 @@ from engine.ledger import feedback, leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.feedback import Flag
 from engine.ledger.journal import Entry, Intent, Outcome, Result, encode_entries
+from engine.ledger.recorder import Recorder
 from engine.run.accounting import require_run
 from engine.run.audit import audit_run
 from engine.run.forget import forget_address
 from engine.run.frozen import FrozenRun, open_run
+from engine.run.open_lease import OpenLease, open_lease
 from engine.run.planning import PlanRequest, stage_run
 from engine.run.proven import settle_proven
 from engine.run.registration import register_run
 from engine.run.resolve import Verdict, hold_what_was_lost, settle_doubt
-from engine.run.settling import end_change, stage_outcomes
+from engine.run.settling import end_change, finish_changes, stage_outcomes
 from engine.store.folder import Store
 from engine.store.s3 import S3Store
 
@@ -255,6 +258,70 @@ def test_a_change_in_a_bucket_is_made_or_not_wherever_it_is_cut_off(
         return begin(folder, lambda: S3Store(url, folder / "store"), settled=True)
 
     try_every_step(command, make)
+
+
+def take_over(case: Case, fuse: Fuse | None = None) -> None:
+    """A worker takes the lease over and closes it, as worker.py does; nobody is sent to again."""
+    store, ledger = case.open_store(), case.ledger
+    frozen = case.frozen(store, ledger)
+
+    async def take() -> OpenLease | None:
+        recorder = Recorder(ledger, case.clock)
+        lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="other", live=set()))
+        opened = None
+        if lease is not None:
+            store.open_mark(frozen.key("open", f"lease-00000-{lease.epoch}")).close()
+            opened = await open_lease(lease, frozen, recorder=recorder, resend_in_doubt=False, clock=case.clock)
+        await recorder.close()
+        return opened
+
+    try:
+        opened = asyncio.run(take())
+        if fuse is not None:
+            fuse.arm(store, ledger)
+        if opened is not None:
+            assert opened.complete
+            settlement = stage_outcomes(frozen, opened.lease, opened.recipients, opened.results)
+            with ledger.write() as tx:
+                settled = leases.settle_lease(tx, opened.lease, settlement, case.clock.now())
+            end_change(frozen, opened.lease, settlement, recorded=settled)
+        finish_changes(ledger, NAME, store, frozen.run.folder)
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("known", ["in doubt", "proven", "forgotten"])
+def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restore(known: str, tmp_path: Path):
+    """What is found out when a lease is taken over is journaled before it stands in a file."""
+    (tmp_path / "begun").mkdir()
+    begun = begin(tmp_path / "begun", lambda: Store(tmp_path / "begun" / "store"), settled=False)
+    if known == "proven":
+        ledger = begun.ledger
+        with ledger.write() as tx:
+            feedback.set_flags(tx, NAME, {0: [(index, Flag.PROVEN) for index in range(DOUBTFUL)]}, {0: PEOPLE})
+        ledger.close()
+    if known == "forgotten":
+        ledger = begun.ledger
+        forget_address(f"p{PEOPLE - 1}@b.example", ledger, begun.open_store(), begun.clock)
+        ledger.close()
+    for at in count(1):
+        folder = tmp_path / str(at)
+        shutil.copytree(begun.folder, folder)
+        case = Case(folder, lambda folder=folder: Store(folder / "store"), begun.clock, begun.rows)
+        is_cut = False
+        try:
+            take_over(case, Fuse(at))
+        except Crash:
+            is_cut = True
+        told = f"cut off before step {at}"
+        assert case.audit()[0] == [], told
+        take_over(case)
+        problems, counts = case.audit()
+        assert (problems, counts.total()) == ([], PEOPLE), told
+        assert counts[Outcome.SENT] == (PEOPLE if known == "proven" else SENT), told
+        if not is_cut:
+            break
+    assert at > 2, "closing a lease has more steps"
 
 
 def try_every_step(command: str, make: Callable[[int], Case]) -> None:

@@ -66,7 +66,7 @@ def test_a_proof_that_ses_refuses_is_told(letter: World) -> None:
     [
         (("--to", "me"), 64, "--to has no address: me"),
         (("--to", "me@acme.example\nBcc: x@example.com"), 64, "--to has no address"),
-        (("--to", "me@acme.example", "--as", "nobody@example.com"), 64, "nobody@example.com is no recipient"),
+        (("--to", "me@acme.example", "--as", "nobody@example.com"), 64, "nobody@example.com is not a recipient"),
         ((), 64, "Missing option '--to'"),
     ],
 )

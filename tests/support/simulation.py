@@ -44,6 +44,7 @@ from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
 from engine.run.frozen import FrozenRun
 from engine.run.manifest import Manifest
+from engine.run.marks import find_ahead
 from engine.run.sending import Sending, send_run
 from engine.run.worker_processes import WorkerProcesses
 from engine.store.folder import Store
@@ -359,7 +360,7 @@ class Simulation:
                 living[self._start(frozen, process)] = process
             if troubles:
                 await asyncio.wait(living, timeout=max(0.0, heapq.heappop(troubles) - self.loop.seconds))
-                self._trouble(living)
+                self._trouble(frozen, living)
             else:
                 self.ledger.loses = 0.0
                 await asyncio.wait(living, timeout=5.0)
@@ -392,13 +393,14 @@ class Simulation:
 
         return self.loop.create_task(body())
 
-    def _trouble(self, living: dict[asyncio.Task[None], Process]) -> None:
+    def _trouble(self, frozen: FrozenRun, living: dict[asyncio.Task[None], Process]) -> None:
         kind = self.dice.random()
         task, process = self.dice.choice(list(living.items()))
         if kind < 0.5:
             process.dead = True
             self.kills += 1
             del living[task]
+            assert not find_ahead(self.ledger, frozen.run, self.stage.store), "a crash looks like a restore"
         elif kind < 0.75:
             self.stops += 1
             process.asleep_until = self.loop.seconds + self.dice.choice([2.0, 20.0, 60.0])
