@@ -1,16 +1,67 @@
-"""The files that make a campaign: its own folder, and what it shares with others."""
+"""The files that make a campaign: its own folder, and what it shares with others.
 
+A campaign folder may come from somebody who may not read what mailrun may. Therefore only regular files inside it, and
+inside `_shared` beside it, are read or copied. Links are followed where they stay inside, because a Kubernetes volume
+is made of them. Whatever else stands there (links that lead out, named pipes, sockets, devices) is refused by name.
+
+A file is opened under its real name, folder by folder, without following a link on the way, and what was opened is
+looked at through its descriptor: a link that is put there after the look leads nowhere.
+"""
+
+import errno
+import os
 import re
-from collections.abc import Iterator
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from engine.errors import DataError, escape_undecodable
 
 SHARED = "_shared"
+_PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 # What editors, office programs, file managers and synchronisation leave beside a file: copies, locks and notes.
 _LEFT_OVER = re.compile(
     r"~\$.*|#.*#|.*~|.*\.(?:bak|orig|rej|swp|swo|swx|tmp|temp|part|crdownload|pyc|lock)|4913"
     r"|.*___jb_(?:tmp|old)___|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|__pycache__|__macosx",
     re.IGNORECASE,
 )
+# Where the links of a Kubernetes volume lead: ..data, which is a link to ..2026_11_29_02_15_00.123456789.
+_OF_A_VOLUME = re.compile(r"\.\..+")
+_ATTEMPTS = 5  # a volume that is mounted again between two steps is looked at again
+_MOST_FOLDERS = 10_000  # links to folders multiply: ten folders with links to each other have millions of paths
+_MOST_NAMED = 10
+_REMEDY = (
+    f"put a copy of the file there, or remove it: a campaign is made of regular files in its own folder and in {SHARED}"
+)
+_FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+class _NotRegularError(Exception):
+    """Something is not a regular file inside; says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """What is in a campaign's folder, and in `_shared` beside it.
+
+    Attributes:
+        files: name in a run's copy -> the file.
+        refused: name in a run's copy -> what it is, such as `a named pipe`.
+    """
+
+    files: dict[str, Path]
+    refused: dict[str, str]
 
 
 def is_part(name: str) -> bool:
@@ -33,19 +84,52 @@ def resolve_file(folder: Path, name: str) -> Path | None:
         name: a path with `/`, without `..`.
 
     Returns:
-        None where there is no such file, or a link leads out of these folders.
+        None where there is no such file.
+
+    Raises:
+        DataError: what is there is not a regular file inside these folders.
     """
     path = PurePosixPath(name)
-    if path.is_absolute() or not path.parts or not is_part(name):
+    if path.is_absolute() or not path.parts or ".." in path.parts or not is_part(name):
         return None
-    own = folder / path
-    if own.is_file():
-        return own if own.resolve().is_relative_to(folder.resolve()) else None
-    if path.parts[0] != SHARED:
+    own, shared = folder / path, folder.parent / path
+    if _is_there(own):
+        found, roots = own, _list_roots(folder)
+    elif path.parts[0] == SHARED and _is_there(shared):
+        found, roots = shared, _list_shared_roots(folder)
+    else:
         return None
-    shared = folder.parent / path
-    inside = shared.resolve().is_relative_to((folder.parent / SHARED).resolve())
-    return shared if shared.is_file() and inside else None
+    with _refusing(name, found):
+        return None if _find_real(found, roots, folders=True).is_dir() else found
+
+
+def read_file(folder: Path, name: str) -> bytes | None:
+    """Read a file by the name that templates and campaign.toml use; None where there is none.
+
+    Raises:
+        DataError: what is there is not a regular file inside the campaign's folder or `_shared`, or it cannot be read.
+    """
+    path = resolve_file(folder, name)
+    if path is None:
+        return None
+    with open_file(folder, name, path) as file:
+        return file.read()
+
+
+def open_file(folder: Path, name: str, path: Path) -> BinaryIO:
+    """Open a file of a campaign to read it.
+
+    Args:
+        folder: the campaign's folder.
+        name: as `list_files` and `resolve_file` name it, for messages.
+        path: where they found it.
+
+    Raises:
+        DataError: it is not a regular file inside the campaign's folder or `_shared`, or it cannot be read.
+    """
+    is_own = path.is_relative_to(folder)
+    with _refusing(name, path):
+        return os.fdopen(_open(path, _list_roots(folder) if is_own else _list_shared_roots(folder)), "rb")
 
 
 def search_path(folder: Path) -> tuple[Path, ...]:
@@ -56,30 +140,171 @@ def search_path(folder: Path) -> tuple[Path, ...]:
 def list_files(folder: Path) -> dict[str, Path]:
     """List everything that has to be frozen for a campaign to be rendered again: name in the copy -> file now.
 
-    Links to folders are followed where they stay inside: a Kubernetes volume is made of them.
-
     Of `_shared` beside the campaign, the files that the campaign does not have under the same name.
+
+    Raises:
+        DataError: something is not a regular file inside these folders; it is named.
     """
-    files = dict(_walk(folder))
+    found = look_through(folder)
+    if not found.refused:
+        return found.files
+    told = [f"{escape_undecodable(name)} is {kind}" for name, kind in found.refused.items()]
+    more = f", and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+    raise DataError("; ".join(told[:_MOST_NAMED]) + more, where=str(folder), remedy=_REMEDY)
+
+
+def look_through(folder: Path) -> FoundFiles:
+    """List a campaign's files, and what is refused beside them; see `list_files`."""
+    found = FoundFiles({}, {})
+    _walk(folder, _list_roots(folder), "", found)
     shared = folder.parent / SHARED
-    if folder.name != SHARED:
-        for name, path in _walk(shared):
-            files.setdefault(f"{SHARED}/{name}", path)
-    return dict(sorted(files.items()))
+    if folder.name != SHARED and _is_there(shared):
+        roots = _list_shared_roots(folder)
+        if roots:
+            _walk(shared, roots, f"{SHARED}/", found)
+        else:
+            found.refused[SHARED] = "a symbolic link that leads out of the folder of the campaigns"
+    return FoundFiles(dict(sorted(found.files.items())), dict(sorted(found.refused.items())))
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files that are part of a campaign: name below the folder, and path."""
-    root, waiting = folder.resolve(), [(folder, frozenset[Path]())]
+def copy_files(folder: Path, target: Path) -> None:
+    """Copy a campaign's files, and what it shares with others: the copy renders by itself.
+
+    Raises:
+        DataError: something is not a regular file inside, or a name is not UTF-8: run.json could not list it.
+    """
+    for name, path in list_files(folder).items():
+        if escape_undecodable(name) != name:
+            what = f"the name {escape_undecodable(name)} is not valid UTF-8"
+            raise DataError(what, where=str(folder), remedy="rename the file, or move it elsewhere")
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        with open_file(folder, name, path) as source:
+            descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PRIVATE_FILE)
+            with os.fdopen(descriptor, "wb") as end:
+                shutil.copyfileobj(source, end, 1 << 20)
+
+
+def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles) -> None:
+    """Add what is below a folder; what is there already under the same name comes first."""
+    waiting, seen = [(folder, frozenset[Path]())], 0
     while waiting:
         place, around = waiting.pop()
+        seen += 1
+        if seen > _MOST_FOLDERS:
+            what = f"there are more than {_MOST_FOLDERS:,} folders, counting each way to them through symbolic links"
+            raise DataError(what, where=str(folder), remedy="remove links to folders")
         inside = around | {place.resolve()}
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             name = path.relative_to(folder).as_posix()
-            if not is_part(name):
+            if not is_part(name) or prefix + name in found.files:
                 continue
-            is_inside = path.resolve().is_relative_to(root)
-            if path.is_file() and (is_inside or name == "campaign.toml"):
-                yield name, path
-            elif path.is_dir() and is_inside and path.resolve() not in inside:
+            try:
+                real = _find_real(path, roots, folders=True)
+            except _NotRegularError as refused:
+                found.refused.setdefault(prefix + name, str(refused))
+                continue
+            except FileNotFoundError:
+                continue  # it was removed just now
+            if not real.is_dir():
+                found.files[prefix + name] = path
+            elif real not in inside:
                 waiting.append((path, inside))
+
+
+def _list_roots(folder: Path) -> tuple[Path, ...]:
+    """The real folders that a campaign's own files may be in."""
+    return (folder.resolve(), *_list_shared_roots(folder))
+
+
+def _list_shared_roots(folder: Path) -> tuple[Path, ...]:
+    """The real folder that is shared with other campaigns; none where it is a link out of the folder of them all."""
+    shared = (folder.parent / SHARED).resolve()
+    return (shared,) if shared.is_relative_to(folder.parent.resolve()) and shared != folder.resolve() else ()
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _find_real(path: Path, roots: Collection[Path], *, folders: bool = False) -> Path:
+    """Find the real name of a regular file, inside one of some real folders.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        _NotRegularError: it is something else, or elsewhere.
+    """
+    real = _follow(path)
+    root = next((root for root in roots if real.is_relative_to(root)), None)
+    if root is None:
+        raise _NotRegularError("a symbolic link that leads out of the campaign's folder")
+    parts = real.relative_to(root).parts
+    if any(part.startswith(".") and not _OF_A_VOLUME.fullmatch(part) for part in parts):
+        raise _NotRegularError("a symbolic link to a hidden file")
+    mode = real.lstat().st_mode
+    if not (stat.S_ISREG(mode) or (folders and stat.S_ISDIR(mode))):
+        raise _NotRegularError(_name_kind(mode))
+    return real
+
+
+def _follow(path: Path) -> Path:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return Path(os.path.realpath(path, strict=True))
+        except FileNotFoundError:
+            if not path.is_symlink():
+                raise
+            if attempt == _ATTEMPTS - 1:
+                raise _NotRegularError("a symbolic link to nothing") from None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _NotRegularError("a loop of symbolic links") from None
+            raise
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def _open(path: Path, roots: Collection[Path]) -> int:
+    """Open a regular file below one of the folders; a volume that is mounted again meanwhile is looked at again."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _open_once(path, roots)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                raise
+    return _open_once(path, roots)
+
+
+def _open_once(path: Path, roots: Collection[Path]) -> int:
+    real = _find_real(path, roots)
+    root = next(root for root in roots if real.is_relative_to(root))
+    *folders, name = real.relative_to(root).parts
+    place = os.open(root, _FOLDER_FLAGS)
+    try:
+        for folder in folders:
+            below = os.open(folder, _FOLDER_FLAGS, dir_fd=place)
+            os.close(place)
+            place = below
+        file = os.open(name, _FILE_FLAGS, dir_fd=place)
+    finally:
+        os.close(place)
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    raise _NotRegularError(_name_kind(mode))
+
+
+def _name_kind(mode: int) -> str:
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a device")
+
+
+@contextmanager
+def _refusing(name: str, path: Path) -> Iterator[None]:
+    """Turn what is wrong with one file into an error that names it."""
+    try:
+        yield
+    except _NotRegularError as error:
+        raise DataError(f"{escape_undecodable(name)} is {error}", where=str(path), remedy=_REMEDY) from None
+    except OSError as error:
+        what = f"{escape_undecodable(name)} cannot be read: {error.strerror}"
+        raise DataError(what, where=str(path), remedy="make it readable for this user") from error

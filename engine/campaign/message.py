@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from engine.campaign.file_types import find_content_type
-from engine.campaign.files import resolve_file
+from engine.campaign.files import read_file
 from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.spec import Campaign, UnsubscribeSpec
 from engine.errors import DataError
@@ -132,8 +132,8 @@ def _read_inline(folder: Path, path: str) -> Attachment:
 
 
 def _read_attachment(folder: Path, path: str) -> Attachment:
-    file, name = resolve_file(folder, path), PurePosixPath(path).name
-    if file is None:
+    content, name = read_file(folder, path), PurePosixPath(path).name
+    if content is None:
         raise DataError(
             f"the attachment {path} is missing",
             where=str(folder / path),
@@ -141,6 +141,7 @@ def _read_attachment(folder: Path, path: str) -> Attachment:
         )
     extension = PurePosixPath(path).suffix.removeprefix(".").lower()
     if extension in _REFUSED_EXTENSIONS:
-        raise DataError(f"SES refuses attachments of the kind .{extension}", where=str(file), remedy="link to the file")
-    content = file.read_bytes()
+        raise DataError(
+            f"SES refuses attachments of the kind .{extension}", where=str(folder / path), remedy="link to the file"
+        )
     return Attachment(name=name, content_type=find_content_type(name, content), content=content)

@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatt
 from markupsafe import Markup
 
 from engine.campaign import limits
-from engine.campaign.files import list_files, resolve_file
+from engine.campaign.files import list_files, read_file
 from engine.campaign.localisation import Formats
 from engine.campaign.print_checks import CHECK_FILTERS, weave_checks
 from engine.campaign.printing import (
@@ -64,11 +64,11 @@ class _CampaignLoader(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Any]:  # noqa: ARG002 - Jinja's signature
         if template in self.prepared:
             return self.prepared[template].source, template, None
-        file = resolve_file(self.folder, template)
-        if file is None:
+        content = read_file(self.folder, template)
+        if content is None:
             raise TemplateNotFound(template)
         try:
-            source = file.read_bytes().decode("utf-8-sig")
+            source = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             raise TemplateSyntaxError("the template is not UTF-8", lineno=line, name=template) from None

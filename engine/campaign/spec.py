@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
-from engine.campaign.files import is_part
+from engine.campaign.files import is_part, read_file
 from engine.campaign.headers import (
     FEEDBACK_TAGS,
     check_header_name,
@@ -35,9 +35,10 @@ from engine.campaign.localisation import DEFAULT_LOCALE
 from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.problems import describe_problems, read_toml, report_problems
 from engine.campaign.time_zones import find_zone, find_zone_name
-from engine.errors import ConfigurationError, UsageError, nearest
+from engine.errors import ConfigurationError, DataError, UsageError, nearest
 
 # Campaign names and run keys become folder names and SES tag values.
+_FILE = "campaign.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME_RULE = "1 to 64 letters, digits, - and _, the first a letter or digit"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -408,8 +409,7 @@ def load_campaign(folder: Path) -> Campaign:
         raise ConfigurationError(
             f'"{name}" cannot name a campaign', where=str(folder), remedy=f"rename the folder: {_NAME_RULE}"
         )
-    file = folder / "campaign.toml"
-    return Campaign(name=name, folder=folder, spec=parse_spec(_read_text(file), file=str(file)))
+    return Campaign(name=name, folder=folder, spec=parse_spec(_read_text(folder), file=str(folder / _FILE)))
 
 
 def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
@@ -445,18 +445,22 @@ def parse_spec(source: str, *, file: str) -> CampaignSpec:
     raise report_problems(problems, file=file)
 
 
-def _read_text(file: Path) -> str:
+def _read_text(folder: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+        content = read_file(folder, _FILE)
+    except DataError as error:
+        raise ConfigurationError(error.what, where=error.where, remedy=error.remedy) from error
+    if content is None:
         raise ConfigurationError(
             "the campaign folder has no campaign.toml",
-            where=str(file),
+            where=str(folder / _FILE),
             remedy="write one; from, subject, [audience] and [content] are required",
-        ) from None
+        )
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigurationError(
-            f"campaign.toml is not UTF-8 (byte {error.start})", where=str(file), remedy="save it as UTF-8"
+            f"campaign.toml is not UTF-8 (byte {error.start})", where=str(folder / _FILE), remedy="save it as UTF-8"
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
 from engine.campaign.column_names import find_near_column, hides_column, suggest_column, write_column
-from engine.campaign.files import is_part, list_files, resolve_file, search_path
+from engine.campaign.files import is_part, list_files, read_file, resolve_file, search_path
 from engine.campaign.headers import is_template
 from engine.campaign.html_text import derive_text_template
 from engine.campaign.locales import parse_locale
@@ -293,8 +293,7 @@ def _read_source(campaign: Campaign, template: str) -> str:
         return campaign.spec.content.preheader or ""
     if template.startswith(_HEADER):
         return campaign.spec.headers.get(template.removeprefix(_HEADER), "")
-    file = resolve_file(campaign.folder, template)
-    return "" if file is None else file.read_bytes().decode("utf-8-sig", errors="replace")
+    return (read_file(campaign.folder, template) or b"").decode("utf-8-sig", errors="replace")
 
 
 def _compile(environment: TemplateEnvironment, name: str) -> Template:
@@ -340,6 +339,5 @@ def place_of(campaign: Campaign, use: NameUse) -> str:
     if key is None:
         file = resolve_file(campaign.folder, use.template) or campaign.folder / use.template
         return f"{file}:{use.line}"
-    file = campaign.folder / "campaign.toml"
-    line = locate_keys(file.read_text(encoding="utf-8-sig")).get(key, 1)
-    return f"{file}:{line} {'.'.join(key)}"
+    source = (read_file(campaign.folder, "campaign.toml") or b"").decode("utf-8-sig")
+    return f"{campaign.folder / 'campaign.toml'}:{locate_keys(source).get(key, 1)} {'.'.join(key)}"

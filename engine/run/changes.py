@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from engine.campaign.files import is_part
+from engine.campaign.files import is_part, look_through
+from engine.errors import DataError
 from engine.ledger.runs import Run
-from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign
+from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign_file
 from engine.store.folder import Store, digest_file
 
 
@@ -41,12 +42,19 @@ def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
 
 def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:
     # Runs of earlier versions also froze files that are not part of a campaign.
-    now, then = digest_campaign(folder), {file: kept for file, kept in manifest.campaign_files.items() if is_part(file)}
+    then = {file: kept for file, kept in manifest.campaign_files.items() if is_part(file)}
+    found, now, unread = look_through(folder), dict[str, str](), dict[str, str]()
+    for file, path in found.files.items():
+        try:
+            now[file] = digest_campaign_file(folder, file, path)
+        except DataError as error:  # such as one that is not readable, or was replaced by a link just now
+            unread[file] = error.what
     name = manifest.campaign_from
     changed = [f"{name}/{file} was changed" for file in then if file in now and now[file] != then[file]]
-    gone = [f"{name}/{file} was removed" for file in then if file not in now]
+    gone = [f"{name}/{file} was removed" for file in then if file not in now | found.refused | unread]
     added = [f"{name}/{file} was added" for file in now if file not in then]
-    return [*changed, *gone, *added]
+    refused = [f"{name}/{file} is {kind}: it is not read" for file, kind in found.refused.items()]
+    return [*changed, *gone, *added, *refused, *(f"{name}/{what}" for what in unread.values())]
 
 
 def _compare(source: FrozenSource, workspace: Path) -> str | None:

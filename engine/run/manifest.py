@@ -1,12 +1,13 @@
 """run.json: what was frozen at launch."""
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.audience.plan import LeaseRange
-from engine.campaign.files import list_files
+from engine.campaign.files import list_files, open_file
 from engine.errors import DataError
 from engine.store.folder import digest_bytes, digest_file, write_file
 
@@ -131,8 +132,22 @@ def digest_tree(folder: Path) -> dict[str, str]:
 
 
 def digest_campaign(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that makes a campaign, by its path in a run's copy: as digest_tree of that."""
-    return {name: digest_file(path) for name, path in list_files(folder).items()}
+    """Return the SHA-256 of every file that makes a campaign, by its path in a run's copy: as digest_tree of that.
+
+    Raises:
+        DataError: something is not a regular file inside the campaign's folder.
+    """
+    return {name: digest_campaign_file(folder, name, path) for name, path in list_files(folder).items()}
+
+
+def digest_campaign_file(folder: Path, name: str, path: Path) -> str:
+    """Return the SHA-256 of one file of a campaign, as `look_through` found it.
+
+    Raises:
+        DataError: it is not a regular file inside any more, or cannot be read.
+    """
+    with open_file(folder, name, path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_damage(folder: Path, digests: dict[str, str]) -> list[str]:

@@ -15,10 +15,10 @@ from engine.audience.objects import REMOTE
 from engine.audience.plan import Audience, Lists, Plan
 from engine.audience.sources import Source, find_sources, translate_read_errors
 from engine.audience.spec import Action
-from engine.campaign.files import list_files
+from engine.campaign.files import copy_files
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import check_names, compile_content
-from engine.errors import DataError, escape_undecodable, nearest
+from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import whoami
 from engine.ledger.identity import read_identity
@@ -131,7 +131,7 @@ def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
     with translate_os_errors(folder), _open_lists(request) as lists:
         downloads.mkdir(mode=PRIVATE_FOLDER)
         columns, opened = check_content(request, downloads)
-        _copy_campaign(request.campaign.folder, folder / "campaign")
+        copy_files(request.campaign.folder, folder / "campaign")
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
         plan = audience_plan.plan_audience(
             audience=spec.audience,
@@ -154,20 +154,6 @@ def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
         manifest = _make_manifest(request, plan, opened, sources, folder)
     write_manifest(folder, manifest)
     return manifest
-
-
-def _copy_campaign(source: Path, target: Path) -> None:
-    """Copy the campaign's files, and what it shares with others: the copy renders by itself.
-
-    Raises:
-        DataError: a name is not UTF-8; run.json could not list it.
-    """
-    for name, file in list_files(source).items():
-        if escape_undecodable(name) != name:
-            what = f"the name {escape_undecodable(name)} is not valid UTF-8"
-            raise DataError(what, where=str(source), remedy="rename the file, or move it elsewhere")
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target / name)
 
 
 @contextmanager

@@ -116,10 +116,16 @@ def test_a_signal_right_after_the_start_ends_with_the_same_code_and_document(wor
     assert world.accepted() == []
 
 
-def test_what_is_no_file_in_a_campaign_folder_is_no_part_of_the_campaign(world: World):
+def test_what_is_no_file_in_a_campaign_folder_is_refused_unless_hidden(world: World):
     world.write_people(3)
-    os.mkfifo(world.campaign / "pipe")
     (world.campaign / ".#body.txt.j2").symlink_to("somebody@somewhere.1234")  # how editors lock files
+    (world.campaign / ".env").write_text("KEY=secret")
+    os.mkfifo(world.campaign / ".pipe")
+    os.mkfifo(world.campaign / "pipe")
+    for command in ("check", "preview", "test", "launch"):
+        found = world.run(command, "hello", *(["--to", "me@acme.example"] if command == "test" else []))
+        assert (found.code, "pipe is a named pipe" in found.stderr + found.stdout) == (65, True), command
+    (world.campaign / "pipe").unlink()
     assert world.launch().code == 0
     assert sorted(path.name for path in (world.run_folder / "campaign").iterdir()) == ["body.txt.j2", "campaign.toml"]
 

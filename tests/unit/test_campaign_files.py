@@ -1,15 +1,23 @@
 """Which files are part of a campaign."""
 
+import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from support.campaigns import TOML, render, write_campaign
 
-from engine.campaign.files import is_part, list_files, resolve_file
-from engine.campaign.spec import parse_spec
+from engine.campaign import files
+from engine.campaign.files import copy_files, is_part, list_files, read_file, resolve_file
+from engine.campaign.message import prepare_envelope
+from engine.campaign.spec import Campaign, load_campaign, parse_spec
 from engine.campaign.templates import compile_content
 from engine.errors import ConfigurationError, DataError
-from engine.run.manifest import digest_campaign
+from engine.run.changes import find_changes
+from engine.run.manifest import Manifest, digest_campaign, digest_tree
 
 FILES = {
     "campaign.toml": TOML + 'text = "body.txt.j2"\n',
@@ -61,6 +69,8 @@ def test_files_that_programs_leave_behind_are_not_part_of_a_campaign(tmp_path: P
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("left over", encoding="utf-8")
     assert digest_campaign(campaign.folder) == before
+    copy_files(campaign.folder, tmp_path / "copy")
+    assert sorted(digest_tree(tmp_path / "copy")) == ["b.j2", "campaign.toml"]
     assert not is_part(name)
     assert resolve_file(campaign.folder, name) is None
     with pytest.raises(ConfigurationError, match="hidden, backup or lock"):
@@ -70,14 +80,203 @@ def test_files_that_programs_leave_behind_are_not_part_of_a_campaign(tmp_path: P
         compile_content(campaign)
 
 
-def test_links_to_folders_are_followed_inside_the_campaign_alone(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret.txt").write_text("x", encoding="utf-8")
+def test_links_to_folders_are_followed_inside_the_campaign(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path, {"b.j2": "{% include 'two/a.j2' %}", "one/a.j2": "A"}, 'text = "b.j2"')
     (campaign.folder / "two").symlink_to("one")
     (campaign.folder / "one" / "around").symlink_to("..")
-    (campaign.folder / "out").symlink_to(outside)
-    (campaign.folder / "secret.txt").symlink_to(outside / "secret.txt")
     assert list(list_files(campaign.folder)) == ["b.j2", "campaign.toml", "one/a.j2", "two/a.j2"]
     assert render(campaign).text == "A"
+
+
+def make_odd(path: Path, kind: str) -> Iterator[str]:
+    """Put something at a path that is not a regular file inside; yields the words that name it."""
+    outside = path.parent.parent.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "secret.txt").write_text("a secret", encoding="utf-8")
+    with socket.socket(socket.AF_UNIX) as listener:
+        match kind:
+            case "out":
+                path.symlink_to(outside / "secret.txt")
+                yield "is a symbolic link that leads out of the campaign's folder"
+            case "environ":
+                path.symlink_to("/proc/self/environ")
+                yield "is a symbolic link that leads out of the campaign's folder"
+            case "folder":
+                path.symlink_to(outside)
+                yield "is a symbolic link that leads out of the campaign's folder"
+            case "device":
+                path.symlink_to("/dev/zero")
+                yield "is a symbolic link that leads out of the campaign's folder"
+            case "pipe":
+                os.mkfifo(path)
+                yield "is a named pipe"
+            case "socket":
+                listener.bind(os.path.relpath(path))  # its name may have 107 bytes
+                yield "is a socket"
+            case "nothing":
+                path.symlink_to("nowhere")
+                yield "is a symbolic link to nothing"
+            case "loop":
+                path.symlink_to(path.name)
+                yield "is a loop of symbolic links"
+            case "hidden":
+                (path.parent / ".env").write_text("KEY=a secret", encoding="utf-8")
+                path.symlink_to(".env")
+                yield "is a symbolic link to a hidden file"
+
+
+ODD = ["out", "environ", "folder", "device", "pipe", "socket", "nothing", "loop", "hidden"]
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("name", ["odd.txt", "_shared/odd.txt"])
+def test_what_is_not_a_regular_file_inside_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi", "_shared/x.j2": "x"}, 'text = "b.j2"')
+    odd = campaign.folder.parent / (name if "/" in name else f"welcome/{name}")
+    for words in make_odd(odd, kind):
+        refused = rf"{name}.* {words}"
+        for reads in (compile_content, prepare_nothing, lambda c: copy_files(c.folder, tmp_path / "copy")):
+            with pytest.raises(DataError, match=refused) as error:
+                reads(campaign)
+            assert "secret" not in str(error.value)
+    assert not (tmp_path / "copy").exists()
+
+
+def prepare_nothing(campaign: Campaign) -> None:
+    digest_campaign(campaign.folder)
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize(
+    ("texts", "content"),
+    [({"b.j2": "{% include 'odd.txt' %}"}, 'text = "b.j2"'), ({"x.j2": "Hi"}, 'text = "odd.txt"'),
+     ({"b.j2": "{% extends '_shared/odd.txt' %}", "_shared/x.j2": "x"}, 'text = "b.j2"'),
+     ({"b.j2": "{% import 'odd.txt' as x %}"}, 'text = "b.j2"'),
+     ({"b.j2": "Hi"}, 'text = "b.j2"\nattachments = ["odd.txt"]'),
+     ({"b.j2": "Hi"}, 'text = "b.j2"\ninline = ["odd.txt"]')],
+)  # fmt: skip
+def test_nothing_is_read_that_is_not_a_regular_file_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: dict[str, str], content: str, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    campaign = write_campaign(tmp_path, texts, content)
+    shared = "_shared/x.j2" in texts
+    odd = campaign.folder.parent / "_shared" / "odd.txt" if shared else campaign.folder / "odd.txt"
+    for words in make_odd(odd, kind):
+        with pytest.raises(DataError, match=rf"odd.txt {words}"):
+            prepare_envelope(campaign) if "[" in content else compile_content(campaign)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_campaign_toml_that_is_not_a_regular_file_inside_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
+    (campaign.folder / "campaign.toml").unlink()
+    for words in make_odd(campaign.folder / "campaign.toml", kind):
+        with pytest.raises(ConfigurationError, match=rf"campaign.toml {words}"):
+            load_campaign(campaign.folder)
+
+
+def test_a_shared_folder_outside_the_folder_of_the_campaigns_is_refused(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x.j2").write_text("a secret", encoding="utf-8")
+    (tmp_path / "campaigns" / "_shared").symlink_to(tmp_path / "outside")
+    with pytest.raises(DataError, match="_shared is a symbolic link that leads out"):
+        list_files(campaign.folder)
+    with pytest.raises(DataError, match=r"_shared/x\.j2 is a symbolic link that leads out"):
+        read_file(campaign.folder, "_shared/x.j2")
+
+
+def test_a_link_to_a_shared_file_is_read_and_frozen_as_a_file(tmp_path: Path) -> None:
+    texts = {"b.j2": "{% include 'part.j2' %}", "_shared/part.j2": "shared"}
+    campaign = write_campaign(tmp_path, texts, 'text = "b.j2"')
+    (campaign.folder / "part.j2").symlink_to("../_shared/part.j2")
+    assert render(campaign).text == "shared"
+    copy_files(campaign.folder, tmp_path / "copy")
+    assert not (tmp_path / "copy" / "part.j2").is_symlink()
+    assert digest_tree(tmp_path / "copy") == digest_campaign(campaign.folder)
+
+
+@pytest.mark.parametrize("swapped", ["part.txt", "img"])
+def test_a_link_that_is_put_there_after_the_look_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    """Between the look at the real name and the opening, a file or a folder on the way becomes a link out."""
+    campaign = write_campaign(tmp_path, {"part.txt": "own", "img/part.txt": "own"}, 'text = "part.txt"')
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "part.txt").write_text("a secret", encoding="utf-8")
+    name = "part.txt" if swapped == "part.txt" else "img/part.txt"
+    path, looks = list_files(campaign.folder)[name], []
+    find_real = files._find_real
+
+    def look_then_swap(*given: Any, **named: Any) -> Path:
+        real = find_real(*given, **named)
+        looks.append(real)
+        if len(looks) == 1:
+            (campaign.folder / swapped).rename(tmp_path / "aside")
+            (campaign.folder / swapped).symlink_to(outside / "part.txt" if swapped == "part.txt" else outside)
+        return real
+
+    monkeypatch.setattr(files, "_find_real", look_then_swap)
+    with pytest.raises(DataError, match="leads out of the campaign's folder"):
+        files.open_file(campaign.folder, name, path)
+    assert looks
+
+
+def test_a_volume_that_is_mounted_again_while_it_is_copied_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mount(tmp_path / "campaigns" / "welcome", "2026_11_28_01")
+    find_real, looks = files._find_real, []
+
+    def look_then_mount(*given: Any, **named: Any) -> Path:
+        real = find_real(*given, **named)
+        looks.append(real)
+        if len(looks) == 5:
+            mount(folder, "2026_11_29_02")
+        return real
+
+    monkeypatch.setattr(files, "_find_real", look_then_mount)
+    copy_files(folder, tmp_path / "copy")
+    assert len(looks) > 5
+    assert {name: (tmp_path / "copy" / name).read_text(encoding="utf-8") for name in FILES} == FILES
+
+
+def test_a_copy_is_private_and_overwrites_nothing(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
+    (campaign.folder / "b.j2").chmod(0o444)
+    copy_files(campaign.folder, tmp_path / "copy")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "copy").iterdir()} == {0o600}
+    with pytest.raises(FileExistsError):
+        copy_files(campaign.folder, tmp_path / "copy")
+
+
+def test_links_that_multiply_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_MOST_FOLDERS", 20)
+    campaign = write_campaign(tmp_path, {f"d{i}/x.txt": "x" for i in range(4)}, 'text = "d0/x.txt"')
+    for one in range(4):
+        for other in range(4):
+            (campaign.folder / f"d{one}" / f"to{other}").symlink_to(f"../d{other}")
+    with pytest.raises(DataError, match="more than 20 folders"):
+        list_files(campaign.folder)
+
+
+def test_changes_name_what_is_refused_and_go_on(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi", "c.j2": "x"}, 'text = "b.j2"')
+    manifest = SimpleNamespace(
+        campaign_from="campaigns/welcome", campaign_files=digest_campaign(campaign.folder), sources=()
+    )
+    (campaign.folder / "c.j2").unlink()
+    (campaign.folder / "c.j2").symlink_to("/proc/self/environ")
+    (campaign.folder / ".env").write_text("KEY=1", encoding="utf-8")
+    changes = find_changes(cast(Manifest, manifest), tmp_path)
+    assert changes == [
+        "campaigns/welcome/c.j2 is a symbolic link that leads out of the campaign's folder: it is not read"
+    ]

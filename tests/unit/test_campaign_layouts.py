@@ -70,12 +70,17 @@ def test_what_is_frozen_renders_without_the_shared_folder(tmp_path: Path) -> Non
     assert render(copy, {"colour": "navy"}) == render(campaign, {"colour": "navy"})
 
 
-@pytest.mark.parametrize("name", ["_shared/../secret.j2", "_shared/link.j2", "../_shared/layout.html.j2"])
-def test_shared_names_lead_nowhere_else(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("_shared/../secret.j2", "is missing"), ("_shared/link.j2", "is a symbolic link that leads out of"),
+     ("../_shared/layout.html.j2", "is missing")],
+)  # fmt: skip
+def test_shared_names_lead_nowhere_else(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / "campaigns" / "_shared").mkdir(parents=True)
     (tmp_path / "campaigns" / "secret.j2").write_text("secret", encoding="utf-8")
-    (tmp_path / "campaigns" / "_shared" / "link.j2").symlink_to(tmp_path / "campaigns" / "secret.j2")
-    assert "is missing" in refusal(tmp_path, f'{{% include "{name}" %}}').what
+    if "link" in name:
+        (tmp_path / "campaigns" / "_shared" / "link.j2").symlink_to(tmp_path / "campaigns" / "secret.j2")
+    assert what in refusal(tmp_path, f'{{% include "{name}" %}}').what
 
 
 def test_a_missing_partial_names_the_search_path(tmp_path: Path) -> None:

@@ -85,13 +85,19 @@ def test_an_attachment_that_ses_refuses_is_refused_first(tmp_path: Path, name: s
         prepare_envelope(campaign_of(tmp_path, name))
 
 
-@pytest.mark.parametrize("name", ["absent.pdf", "link.pdf"])
-def test_an_attachment_that_is_not_in_the_folder_is_missing(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("absent.pdf", "the attachment absent.pdf is missing"),
+        ("link.pdf", "link.pdf is a symbolic link that leads out"),
+    ],
+)
+def test_an_attachment_that_is_not_in_the_folder_is_refused(tmp_path: Path, name: str, what: str) -> None:
     folder = tmp_path / "welcome"
     folder.mkdir()
     (tmp_path / "secret.pdf").touch()
     (folder / "link.pdf").symlink_to(tmp_path / "secret.pdf")
-    with pytest.raises(DataError, match=f"the attachment {name} is missing"):
+    with pytest.raises(DataError, match=what):
         prepare_envelope(campaign_of(folder, name))
 
 

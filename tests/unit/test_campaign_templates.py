@@ -156,12 +156,15 @@ def test_a_missing_include_is_found_before_anything_is_rendered(tmp_path: Path) 
     assert refusal(tmp_path, "{% include 'foot.j2' %}").what == "the template foot.j2 is missing"
 
 
-@pytest.mark.parametrize("name", ["../secret.j2", "link.j2"])
-def test_templates_outside_the_campaign_folder_are_not_read(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "what"), [("../secret.j2", "is missing"), ("link.j2", "is a symbolic link that leads out of")]
+)
+def test_templates_outside_the_campaign_folder_are_not_read(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / "secret.j2").write_text("secret", encoding="utf-8")
     campaign = campaign_of(tmp_path, f"{{% include '{name}' %}}")
-    (campaign.folder / "link.j2").symlink_to(tmp_path / "secret.j2")
-    with pytest.raises(DataError, match="is missing"):
+    if name == "link.j2":
+        (campaign.folder / "link.j2").symlink_to(tmp_path / "secret.j2")
+    with pytest.raises(DataError, match=what):
         compile_content(campaign)
 
 
