@@ -18,8 +18,8 @@ from engine.errors import ExitCode
 from engine.feedback.certificates import fetch_certificate
 from engine.feedback.envelopes import ForgedError
 from engine.feedback.inbound_intake import REFUSED, InboundIntake, Tally
-from engine.feedback.inbound_mail import MOST_BYTES
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
+from engine.feedback.mail_parts import MOST_BYTES
 from engine.feedback.queue import open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.progress import step
@@ -37,15 +37,15 @@ def import_mails(place_of_mails: str, common: Common) -> int:
     """Import; print what came; return the exit code."""
     with open_place(common) as place:
         intake = _open_intake(place, find_verifying_keys(place))
-        some: list[bytes] = []
+        some: list[tuple[str, bytes]] = []
         with step("importing mail", "mails") as importing:
-            for _, raw in read_mails(place_of_mails):
-                some.append(raw)
+            for found in read_mails(place_of_mails):
+                some.append(found)
                 importing.advance()
                 if len(some) >= MAILS_AT_ONCE:
-                    intake.take(some)
+                    _take_files(intake, some)
                     some = []
-            intake.take(some)
+            _take_files(intake, some)
     return _print(intake.tally, common)
 
 
@@ -60,6 +60,12 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
     return _print(intake.tally, common)
 
 
+def _take_files(intake: InboundIntake, mails: Sequence[tuple[str, bytes]]) -> None:
+    """Take in mails of files; one that cannot be read stays where it is, and is named."""
+    for number, reason in intake.take([raw for _, raw in mails]).items():
+        log.warning("inbound.unreadable", mail=mails[number][0], reason=reason)
+
+
 async def _pull(queue: str, take_bodies: "partial[None]", *, follow: bool) -> None:
     async def take(bodies: Sequence[str]) -> None:
         await asyncio.to_thread(take_bodies, bodies)
@@ -72,16 +78,22 @@ async def _pull(queue: str, take_bodies: "partial[None]", *, follow: bool) -> No
 
 def _take_bodies(intake: InboundIntake, verifier: SnsVerifier, store: Store, bodies: Sequence[str]) -> None:
     """Take in what a queue gave; what holds no mail is kept aside, as the queue will have it no more."""
-    mails: list[bytes] = []
+    mails: list[tuple[str, bytes]] = []
     for body in bodies:
         try:
             found = open_notification(body, verifier, _fetch_object)
         except (NoMailError, ForgedError) as problem:
             intake.tally.refused[str(problem)] += 1
-            store.write(f"{REFUSED}/{digest_bytes(body.encode())}.json", body.encode())
+            _keep_aside(store, body)
         else:
-            mails += [found[1]] if found is not None else []
-    intake.take(mails)
+            mails += [(body, found[1])] if found is not None else []
+    for number in intake.take([raw for _, raw in mails]):
+        _keep_aside(store, mails[number][0])
+
+
+def _keep_aside(store: Store, body: str) -> None:
+    content = body.encode("utf-8", "replace")
+    store.write(f"{REFUSED}/{digest_bytes(content)}.json", content)
 
 
 def _fetch_object(bucket: str, key: str) -> bytes:

@@ -31,7 +31,7 @@ class Tally:
         known: those that were on it.
         forged: tokens that we did not sign.
         never_mailed: wishes and complaints of addresses that we never mailed; no address is suppressed for them.
-        refused: messages of a queue that hold no mail, and why.
+        refused: messages of a queue that hold no mail, and mails that cannot be read, by why.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -73,10 +73,16 @@ class InboundIntake:
     clock: Clock
     tally: Tally = field(default_factory=Tally)
 
-    def take(self, mails: Iterable[bytes]) -> None:
-        """Take some mails in; when it returns, their suppressions are durable."""
+    def take(self, mails: Iterable[bytes]) -> dict[int, str]:
+        """Take some mails in; when it returns, their suppressions are durable.
+
+        Returns:
+            Those that cannot be read, by their number from 0, and why: they are not tried again.
+        """
         read = [read_mail(raw) for raw in mails]
         self.tally.kinds.update(str(mail.kind) for mail in read)
+        broken = {number: mail.reason for number, mail in enumerate(read) if mail.kind is Kind.BROKEN}
+        self.tally.refused.update(broken.values())
         wanted = [mail for mail in read if mail.kind in (Kind.UNSUBSCRIBE, Kind.COMPLAINT)]
         found = self._by_token(wanted) + self._by_address([mail for mail in wanted if not mail.tokens])
         found.sort(key=lambda one: one.reason != Reason.COMPLAINT)  # of two of all mail the weightier stays
@@ -84,12 +90,12 @@ class InboundIntake:
         for one in found:
             if not self.is_forgotten(one.key):
                 entries.setdefault((one.key, one.topic), one)
-        if not entries:
-            return
-        with self.ledger.write() as tx:
-            added = add_suppressions(tx, entries.values())
-        self.tally.suppressed += added
-        self.tally.known += len(entries) - added
+        if entries:
+            with self.ledger.write() as tx:
+                added = add_suppressions(tx, entries.values())
+            self.tally.suppressed += added
+            self.tally.known += len(entries) - added
+        return broken
 
     def _by_token(self, mails: Iterable[Inbound]) -> list[Suppression]:
         found = []

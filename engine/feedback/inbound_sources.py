@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.errors import DataError
 from engine.feedback.envelopes import ForgedError, Verify, read_json
-from engine.feedback.inbound_mail import MOST_BYTES
+from engine.feedback.mail_parts import MOST_BYTES
 from engine.given_paths import look_at
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
