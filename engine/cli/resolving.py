@@ -12,6 +12,7 @@ from engine.cli.suggestions import write_restart
 from engine.given_paths import look_at
 from engine.run.accounting import require_accounts, require_run
 from engine.run.frozen import open_run
+from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.ownership import refuse_other_owner
 from engine.run.proven import settle_proven, settle_silent
 from engine.run.receiver_lists import read_list
@@ -36,6 +37,8 @@ def resolve_run(  # noqa: PLR0913 - one for each option
         with place.ledger.read() as tx:
             run = require_run(tx, name)
         refuse_other_owner(run, place.store, place.ledger)
+        if verdict != "after-restore":
+            refuse_if_ledger_is_behind(place.ledger, run, place.store)
         frozen = open_run(run, place.store)
         settled, gone = None, find_gone_owners(place.ledger, name, place.clock)
         if verdict == "after-restore":

@@ -18,7 +18,8 @@ from engine.delivery.send_limits import describe_deadline
 from engine.delivery.stop import Stop
 from engine.delivery.window import find_deadline, parse_window
 from engine.errors import CancelledError, MailrunError, UsageError
-from engine.ledger import runs
+from engine.ledger import leases, runs
+from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
 from engine.progress import step
 from engine.run import content_check, control, planning, preflight, registration
@@ -115,6 +116,7 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
     if request.approve:
         known = _approve(request, known)
     if known is not None and (known.state in runs.OVER or known.paused_by == runs.GUARD):
+        _refuse_if_doubt_was_settled(request, known)
         return Launched(read_accounts(request, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request)
@@ -137,6 +139,14 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         if not stop.requested:
             await send(request, frozen, quota, outbound, stop)
     return Launched(read_accounts(request, request.plan.name), sent_now=True)
+
+
+def _refuse_if_doubt_was_settled(request: LaunchRequest, run: Run) -> None:
+    """Check of a run with messages in doubt that the ledger was not restored to before somebody settled them."""
+    with request.ledger.read() as tx:
+        in_doubt = leases.sum_settled(tx, run.name)[Outcome.IN_DOUBT]
+    if in_doubt:
+        refuse_if_ledger_is_behind(request.ledger, run, request.store)
 
 
 def _approve(request: LaunchRequest, known: Run | None) -> Run:

@@ -207,3 +207,29 @@ def test_after_a_restore_only_what_the_ledger_cannot_know_is_in_doubt(tmp_path: 
         held = world.run("resolve", RUN, "--after-restore", "--json").json
         assert 0 < held["in_doubt"] <= 250
         assert held["unsent"] >= 1750 - MOST_WHERE_LATE
+
+
+def test_a_ledger_put_back_to_before_doubt_was_settled_is_named_by_every_command(tmp_path: Path):
+    with open_world(tmp_path) as world:
+        world.write_people(40)
+        world.fault("no_answer", count=None, after=30)
+        process = world.start_launch()
+        world.wait_for_accepted(31, process)
+        process.kill()
+        process.communicate()
+        world.clear_faults()
+        assert world.launch().code == 3
+        back_up(world, tmp_path / "backup.db")
+        assert world.run("resolve", RUN, "--skip").code == 0
+        restore(world, tmp_path / "backup.db")
+        received = count_received(world)
+        for command in (("launch", "hello", "--key", "test"), ("resolve", RUN), ("resolve", RUN, "--resend")):
+            refused = world.run(*command)
+            assert refused.code == 65, command
+            assert "older than what was sent" in refused.stderr
+            assert "--after-restore" in refused.stderr
+        assert world.run("resolve", RUN, "--after-restore").code == 0
+        audited = world.run("audit", RUN, "--json")
+        assert (audited.code, audited.json["in_doubt"]) == (0, 0)
+        assert audited.json["sent"] + audited.json["failed"] == 40
+        assert count_received(world) == received
