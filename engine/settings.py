@@ -120,8 +120,8 @@ class Settings(BaseSettings):
         workspace: the folder with `campaigns/` and `audiences/`.
         store: a folder, relative to the workspace, or `s3://BUCKET/PREFIX`.
         ledger: an SQLAlchemy URL, the path of an SQLite file relative to the workspace; empty for SQLite in the store.
-        unsubscribe_keys: signing keys for unsubscribe tokens, newest first: the first signs, all verify. In the
-            environment divided by commas or white space. Empty for the store's own key file.
+        unsubscribe_keys: keys for unsubscribe tokens, newest first: the first signs, all verify, and so does the
+            store's own. In the environment divided by commas or white space. Empty: the store's own signs.
         unsubscribe_keys_file: a secret file with such keys, one a line, instead.
         smtp_url: the SMTP server of `transport = "smtp"`; empty for SES's own in the account's region.
         smtp_username: to log in there; empty to hand over without.

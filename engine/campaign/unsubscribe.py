@@ -1,23 +1,40 @@
-"""Unsubscribe tokens: who wants out of what, signed, so that only our own links are honoured (RFC 8058 3.1)."""
+"""Unsubscribe tokens: who wants out of what, so that only our own links are honoured (RFC 8058 3.1).
+
+A token is encrypted with AES-SIV (RFC 5297), which hides the address and the topic and proves that we made it. Nobody
+without a key learns more than how long both are together. The same address and topic give the same token under the
+same key: a message can be rendered again without a change, and two links can be linked only where both are known.
+
+Tokens of version 1, of earlier releases, hold the address in base64 and a MAC. They stay valid, and are not made
+any more. A token of version 2 is 2 characters shorter: what fitted into a header still fits.
+"""
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from engine.errors import ConfigurationError
 from engine.keyed_hash import KeyedHash
 
-_VERSION = "1"
-_MAC_BYTES = 18  # 144 bits, and 24 characters of base64 without spare bits
+TOKEN_PATTERN = r"(?:2\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{22}|1\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{24})"  # noqa: S105 - no secret
+
+_SIGNED, _SEALED = "1.", "2."
+_MAC_BYTES = 18  # of version 1: 144 bits, and 24 characters of base64 without spare bits
+_TAG_BYTES = 16  # of version 2: AES-SIV's synthetic IV
 _SHORTEST_KEY = 16
 _DOMAIN = b"mailrun unsubscribe\0"  # the keys sign nothing else by accident
+_SEALING = b"mailrun unsubscribe token 2"  # HKDF's info: the key of version 2 is another than that of version 1
 
 
 class TokenSigner:
     """Makes and checks the tokens of unsubscribe links.
 
     Args:
-        keys: secrets of at least 16 bytes. The first signs, all of them verify, so that a key can be replaced
+        keys: secrets of at least 16 bytes. The first makes tokens, all of them verify, so that a key can be replaced
             while links that it signed are still in mailboxes.
 
     Raises:
@@ -32,29 +49,70 @@ class TokenSigner:
                 remedy="create one, for instance with: openssl rand -hex 32",
             )
         self._keys = tuple(map(KeyedHash, keys))
+        self._ciphers = tuple(map(_derive_cipher, keys))
 
     def sign(self, address: str, topic: str) -> str:
-        """Return the token, URL-safe ASCII: version, payload and MAC, separated by dots."""
-        payload = urlsafe_b64encode(f"{address}\0{topic}".encode()).rstrip(b"=")
-        signed = f"{_VERSION}.{payload.decode('ascii')}"
-        return f"{signed}.{_mac(self._keys[0], signed)}"
+        """Return the token, URL-safe ASCII: version, encrypted address and topic, and tag, separated by dots."""
+        sealed = self._ciphers[0].encrypt(f"{address}\0{topic}".encode(), None)
+        return f"{_SEALED}{_encode(sealed[_TAG_BYTES:])}.{_encode(sealed[:_TAG_BYTES])}"
 
     def verify(self, token: str) -> tuple[str, str] | None:
-        """Return the address and the topic of a token that one of the keys signed; None for anything else.
+        """Return the address and the topic of a token that one of the keys made; None for anything else.
 
-        The MAC covers the token as text, so that no other spelling of it passes; it is compared in constant time.
+        No other spelling of a token passes.
         """
-        signed, _, mac = token.rpartition(".")
+        if token.startswith(_SEALED):
+            payload = self._open(token)
+        elif token.startswith(_SIGNED):
+            payload = self._check(token)
+        else:
+            payload = None
+        if payload is None:
+            return None
+        address, _, topic = payload.decode().partition("\0")
+        return address, topic
+
+    def _open(self, token: str) -> bytes | None:
+        """Decrypt a token of version 2."""
+        text, _, tag = token.removeprefix(_SEALED).partition(".")
+        sealed, found = _decode(text), _decode(tag)
+        if not sealed or found is None or len(found) != _TAG_BYTES:
+            return None
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(found + sealed, None)
+            except InvalidTag:
+                continue
+        return None
+
+    def _check(self, token: str) -> bytes | None:
+        """Check the MAC of a token of version 1, which covers the token as text, in constant time."""
         if not token.isascii():
             return None
+        signed, _, mac = token.rpartition(".")
         matches = [hmac.compare_digest(_mac(key, signed), mac) for key in self._keys]
-        if not any(matches) or not signed.startswith(f"{_VERSION}."):
+        if not any(matches) or not signed.startswith(_SIGNED):
             return None
-        payload = signed.partition(".")[2]
-        address, _, topic = urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode().partition("\0")
-        return address, topic
+        payload = signed.removeprefix(_SIGNED)
+        return urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+
+
+def _derive_cipher(key: bytes) -> AESSIV:
+    return AESSIV(HKDF(SHA256(), length=64, salt=None, info=_SEALING).derive(key))
 
 
 def _mac(key: KeyedHash, signed: str) -> str:
-    digest = key.digest(_DOMAIN + signed.encode("ascii"))
-    return urlsafe_b64encode(digest[:_MAC_BYTES]).decode("ascii")
+    return _encode(key.digest(_DOMAIN + signed.encode("ascii"))[:_MAC_BYTES])
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def _decode(text: str) -> bytes | None:
+    """Decode base64 of its one spelling; None for any other."""
+    try:
+        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
+    return data if _encode(data) == text else None

@@ -6,8 +6,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,7 @@ from engine.cli.suggestions import remember_workspace
 from engine.cli.workspace_folder import find_workspace
 from engine.clock import SystemClock
 from engine.environment import check_environment
+from engine.errors import ConfigurationError
 from engine.given_paths import look_at
 from engine.ledger.database import Ledger, open_ledger
 from engine.places import mask_url
@@ -25,7 +27,7 @@ from engine.process_limits import raise_file_limit
 from engine.progress import step
 from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
-from engine.settings import Settings, list_variables, load_settings
+from engine.settings import KEY_BYTES_MINIMUM, Settings, list_variables, load_settings
 from engine.store.folder import Store
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 
@@ -38,6 +40,44 @@ class Place:
     store: Store
     ledger: Ledger
     clock: SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeKeys:
+    """The keys of unsubscribe tokens.
+
+    The store's key stays one of them when keys are set: links of earlier mail were signed with it. Delete its file to
+    make these links invalid.
+
+    Attributes:
+        configured: those of the settings, newest first.
+        stored: the store's own; None where it has none.
+        where: the place of the store's own, for people.
+    """
+
+    configured: tuple[bytes, ...] = field(repr=False)
+    stored: bytes | None = field(repr=False)
+    where: str
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """Every key that verifies; the first signs. Empty where there is none yet."""
+        return tuple(dict.fromkeys((*self.configured, *(() if self.stored is None else (self.stored,)))))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `unsubscribe_keys` of --json: how many are set, which signs, and whether the store has its own."""
+        signs = "settings" if self.configured else "store" if self.stored else None
+        return {"configured": len(self.configured), "signs": signs, "stored": self.stored is not None}
+
+    def describe(self) -> str:
+        """Say which key signs, and which only verify."""
+        if not self.configured:
+            own = f"the store's own ({self.where}) signs and verifies"
+            return own if self.stored else f"none yet; the first launch makes the store's own ({self.where})"
+        first = f"{len(self.configured)} in the settings, the first signs"
+        if self.stored is None:
+            return f"{first}; the store has none of its own"
+        return f"{first}; the store's own ({self.where}) still verifies"
 
 
 @contextmanager
@@ -171,16 +211,32 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
     )
 
 
+def find_unsubscribe_keys(place: Place) -> UnsubscribeKeys:
+    """Find every key that verifies unsubscribe links: those of the settings, and the store's own.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or the store's key is damaged.
+    """
+    own, where = place.store.read(UNSUBSCRIBE_KEY), place.store.describe(UNSUBSCRIBE_KEY)
+    if own is not None and len(own.strip()) < KEY_BYTES_MINIMUM:
+        raise ConfigurationError(
+            "the store's key for unsubscribe links is damaged",
+            where=where,
+            remedy="restore it from a backup: without it, links in sent mail stop working",
+        )
+    return UnsubscribeKeys(place.settings.read_unsubscribe_keys(), own.strip() if own is not None else None, where)
+
+
 def read_signing_keys(place: Place) -> tuple[bytes, ...]:
-    """Read the keys that sign unsubscribe tokens from the settings, or the store's own key; the newest first."""
-    configured = place.settings.read_unsubscribe_keys()
-    if configured:
-        return configured
+    """Read the keys of unsubscribe tokens; the first signs. The store's own is made where there is none at all."""
+    found = find_unsubscribe_keys(place)
+    if found.all:
+        return found.all
     key, made = read_key(place.store, UNSUBSCRIBE_KEY)
     if made:
         note = (
-            f"Created the key for unsubscribe links: {place.store.describe(UNSUBSCRIBE_KEY)}. Keep it; without it,"
-            " links in sent mail stop working. To use your own, set MAILRUN_UNSUBSCRIBE_KEYS."
+            f"Created the key for unsubscribe links: {found.where}. Keep it; without it, links in sent mail stop"
+            " working. To sign with your own from now on, set MAILRUN_UNSUBSCRIBE_KEYS."
         )
         structlog.get_logger().warning("unsubscribe.key_made", note=note)
     return (key,)

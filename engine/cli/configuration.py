@@ -14,6 +14,7 @@ from engine.cli.suggestions import find_given
 from engine.places import mask_url
 from engine.setting_sources import Source, find_source
 from engine.settings import Settings, list_settings
+from engine.store.keys import UNSUBSCRIBE_KEY
 
 MASK = "***"
 _URLS = ("ledger", "smtp_url", "events.queue", "store")
@@ -63,6 +64,7 @@ def list_shown(settings: Settings, common: Common) -> Iterator[Shown]:
     used = {
         "ledger": "" if settings.ledger else mask_url(settings.ledger_url),
         "store": "" if settings.in_bucket else str(settings.store_folder),
+        "unsubscribe_keys": _describe_keys(settings),
     }
     for key in list_settings():
         value: Any = settings
@@ -71,6 +73,13 @@ def list_shown(settings: Settings, common: Common) -> Iterator[Shown]:
         source = find_source(key, settings.workspace, {"store": common.store, "ledger": common.ledger})
         shown = _mask(key, value)
         yield Shown(key, shown, source, "" if used.get(key) == shown else used.get(key, ""))
+
+
+def _describe_keys(settings: Settings) -> str:
+    own = f"{UNSUBSCRIBE_KEY} of the store"
+    if settings.unsubscribe_keys or settings.unsubscribe_keys_file:
+        return f"the first key signs; {own}, if there is one, still verifies"
+    return f"{own} signs and verifies"
 
 
 def _mask(key: str, value: Any) -> Any:

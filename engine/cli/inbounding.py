@@ -9,10 +9,10 @@ import structlog
 
 from engine.account.client import translate_aws_errors
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, open_place
+from engine.cli.compose import Place, find_unsubscribe_keys, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.cli.unsubscribing import find_verifying_keys, is_forgotten, read_verifying_keys
+from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
 from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.feedback.certificates import fetch_certificate
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 def import_mails(place_of_mails: str, common: Common) -> int:
     """Import; print what came; return the exit code."""
     with open_place(common) as place:
-        intake = _open_intake(place, find_verifying_keys(place))
+        intake = _open_intake(place, find_unsubscribe_keys(place).all)
         some: list[tuple[str, bytes]] = []
         with step("importing mail", "mails") as importing:
             for found in read_mails(place_of_mails):
@@ -53,7 +53,7 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
     """Pull; print what came; return the exit code."""
     with open_place(common) as place:
         # A queue loses what was taken from it, so a token must be verifiable.
-        intake = _open_intake(place, read_verifying_keys(place))
+        intake = _open_intake(place, read_verifying_keys(place).all)
         allowed = topics or place.settings.events.topics or own_account_topics(queue)
         verifier = SnsVerifier(allowed, fetch_certificate)
         asyncio.run(_pull(queue, partial(_take_bodies, intake, verifier, place.store), follow=follow))

@@ -6,7 +6,13 @@ from functools import partial
 from typing import Any
 
 from engine.cli import output
-from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys
+from engine.cli.compose import (
+    find_campaign_folder,
+    find_unsubscribe_keys,
+    make_plan_request,
+    open_place,
+    read_signing_keys,
+)
 from engine.cli.endpoints import open_endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
@@ -48,10 +54,14 @@ def check_and_print(campaign: str, common: Common, *, sandbox: bool, **changes: 
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         read_keys = partial(read_signing_keys, place)
         checked = asyncio.run(check_campaign(request, place.store, read_keys, endpoint, place.settings))
+        keys = find_unsubscribe_keys(place)
     if common.json:
-        print_json(describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json())
+        told = describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json()
+        print_json(told | {"unsubscribe_keys": keys.to_json()})
     else:
         print_lines(*(f"note: {note}" for note in checked.manifest.notes))
+        if request.campaign.spec.signs_links:
+            print_lines(f"unsubscribe keys: {keys.describe()}")
         output.print_check(checked)
     return checked.exit_code
 

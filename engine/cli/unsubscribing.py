@@ -16,7 +16,7 @@ from aiohttp import web
 
 from engine.audience.addresses import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, open_place
+from engine.cli.compose import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError
@@ -52,27 +52,20 @@ MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come a
 log = structlog.get_logger()
 
 
-def read_verifying_keys(place: Place) -> tuple[bytes, ...]:
+def read_verifying_keys(place: Place) -> UnsubscribeKeys:
     """Read the keys that the links of sent mail were signed with; none is made: it could verify nothing.
 
     Raises:
         ConfigurationError: there is none.
     """
-    keys = find_verifying_keys(place)
-    if not keys:
+    keys = find_unsubscribe_keys(place)
+    if not keys.all:
         raise ConfigurationError(
             "there are no unsubscribe keys here: no link could be verified",
             where=place.store.describe(UNSUBSCRIBE_KEY),
             remedy="name the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
         )
     return keys
-
-
-def find_verifying_keys(place: Place) -> tuple[bytes, ...]:
-    """Find the keys that the links of sent mail were signed with; empty where there are none."""
-    configured = place.settings.read_unsubscribe_keys()
-    own = None if configured else place.store.read(UNSUBSCRIBE_KEY)
-    return configured if own is None else (own.strip(),)
 
 
 class LedgerOptOuts:
@@ -144,12 +137,12 @@ def serve(common: Common, *, host: str, port: int) -> None:
         ConfigurationError: it cannot listen there, or has no keys.
     """
     with open_place(common) as place:
-        signer = TokenSigner(read_verifying_keys(place))
-        server = _Server(signer, LedgerOptOuts(place), open_pages(place))
-        asyncio.run(_serve(server, host, port, as_json=common.json))
+        keys = read_verifying_keys(place)
+        server = _Server(TokenSigner(keys.all), LedgerOptOuts(place), open_pages(place))
+        asyncio.run(_serve(server, host, port, keys, as_json=common.json))
 
 
-async def _serve(server: "_Server", host: str, port: int, *, as_json: bool) -> None:
+async def _serve(server: "_Server", host: str, port: int, keys: UnsubscribeKeys, *, as_json: bool) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -169,7 +162,10 @@ async def _serve(server: "_Server", host: str, port: int, *, as_json: bool) -> N
             ) from problem
         bound = runner.addresses[0][1]
         url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
-        print_json({"url": url}) if as_json else print_lines(f"listening: {url}", "Ctrl-C stops it")
+        if as_json:
+            print_json({"url": url, "unsubscribe_keys": keys.to_json()})
+        else:
+            print_lines(f"listening: {url}", f"unsubscribe keys: {keys.describe()}", "Ctrl-C stops it")
         sys.stdout.flush()  # whoever started it reads the address now
         await stopped.wait()
     finally:
@@ -251,7 +247,7 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
     common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
     context = open_place(common)
     place = context.__enter__()  # never left: the process ends without a word
-    signer, opt_outs, pages = TokenSigner(read_verifying_keys(place)), LedgerOptOuts(place), open_pages(place)
+    signer, opt_outs, pages = TokenSigner(read_verifying_keys(place).all), LedgerOptOuts(place), open_pages(place)
 
     def handler(event: Mapping[str, object], _: object) -> dict[str, object]:
         return answer_event(event, signer, opt_outs, pages)

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from engine.audience.addresses import MAX_ADDRESS_BYTES
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
 from engine.errors import PausedError
 from engine.feedback.unsubscribe_pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
 
@@ -25,7 +25,7 @@ MOST_TARGET_CHARACTERS = 2048
 MOST_TOKENS = 8  # of a text that anybody may write
 RETRY_SECONDS = 30
 
-_TOKEN = re.compile(r"1\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{24}")
+_TOKEN = re.compile(TOKEN_PATTERN)
 _TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # what stands before a token may look like the beginning of one
 _BOUNDARY = re.compile(r'\bboundary\s*=\s*(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
 _PART_NAME = re.compile(rb'\bname\s*=\s*("?)([A-Za-z-]{1,40})\1\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)

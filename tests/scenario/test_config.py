@@ -35,6 +35,7 @@ def test_config_shows_every_setting_with_its_source_and_no_secret(world: World):
     }
     assert settings["suppression.soft_bounces"] == {"value": 3, "source": "default", "where": None}
     assert settings["unsubscribe_keys"]["value"] == ["***", "***"]
+    assert "unsubscribe.key of the store, if there is one, still verifies" in settings["unsubscribe_keys"]["used"]
     assert settings["smtp_password"]["value"] == "***"
     for_people = world.run("--store", "here", "config")
     assert SECRET not in for_people.stdout

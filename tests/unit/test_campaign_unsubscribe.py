@@ -10,18 +10,43 @@ from botocore.validate import ParamValidator
 from support.campaigns import TOML, render, write_campaign
 
 from engine.campaign.message import Message, prepare_envelope
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError
 
 OLD, NEW = b"an old key of 24 bytes..", b"a new key of 24 bytes..."
 
 
+# Taken from version 1's own code, which signed them with this key.
+OF_VERSION_1 = {
+    ("ann@example.com", "newsletter"): "1.YW5uQGV4YW1wbGUuY29tAG5ld3NsZXR0ZXI.C-TWgXQt5V6ZWuvxKRraGZ7z",
+    ("bjørn@bücher.example", "Grüße"): "1.YmrDuHJuQGLDvGNoZXIuZXhhbXBsZQBHcsO8w59l.GIw28fidVygzJrRlXYidcm8T",
+}
+KEY_OF_VERSION_1 = b"a signing key of the earlier form"
+
+
 def test_a_token_is_safe_in_a_link_and_names_address_and_topic() -> None:
     signer = TokenSigner([NEW])
     token = signer.sign("ann@example.com", "newsletter")
-    assert re.fullmatch(r"1\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{24}", token)
+    assert re.fullmatch(r"2\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{22}", token)
+    assert re.fullmatch(TOKEN_PATTERN, token)
     assert signer.verify(token) == ("ann@example.com", "newsletter")
+    assert signer.sign("ann@example.com", "newsletter") == token, "a message can be rendered again without a change"
+
+
+@pytest.mark.parametrize("keys", [(KEY_OF_VERSION_1,), (NEW, KEY_OF_VERSION_1)], ids=["same key", "replaced key"])
+@pytest.mark.parametrize(("whom", "token"), OF_VERSION_1.items())
+def test_tokens_of_version_1_stay_valid(keys: tuple[bytes, ...], whom: tuple[str, str], token: str) -> None:
+    assert re.fullmatch(TOKEN_PATTERN, token)
+    assert TokenSigner(keys).verify(token) == whom
+    assert TokenSigner([NEW]).verify(token) is None
+
+
+def test_a_token_of_one_version_is_none_of_the_other() -> None:
+    signer = TokenSigner([KEY_OF_VERSION_1])
+    for whom, token in OF_VERSION_1.items():
+        for forged in (f"2{token[1:]}", f"1{signer.sign(*whom)[1:]}", f"2{token[1:-2]}", f"3{signer.sign(*whom)[1:]}"):
+            assert signer.verify(forged) is None
 
 
 def test_after_a_key_change_old_links_still_work_and_new_links_use_the_new_key() -> None:
@@ -31,7 +56,25 @@ def test_after_a_key_change_old_links_still_work_and_new_links_use_the_new_key()
     assert TokenSigner([OLD]).verify(rotated.sign("a@b.example", "t")) is None
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "1", "1.YQ.", "ü.ü.ü", "1.YQ.AAAAAAAAAAAAAAAAAAAAAAAA", "\ud800"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "1",
+        "1.YQ.",
+        "ü.ü.ü",
+        "1.YQ.AAAAAAAAAAAAAAAAAAAAAAAA",
+        "\ud800",
+        "2.",
+        "2..",
+        "2.YQ.",
+        "2.YQ.AAAAAAAAAAAAAAAAAAAAAA",
+        "2.ü.ü",
+        "2.\ud800.x",
+    ],
+)
 def test_what_is_no_token_is_nobody(token: str) -> None:
     assert TokenSigner([NEW]).verify(token) is None
 
@@ -50,7 +93,7 @@ def message_of(folder: Path, unsubscribe: str, body: str = "{{ unsubscribe_url }
 def test_a_way_out_by_mail_alone_is_offered_in_header_and_content(tmp_path: Path) -> None:
     message = message_of(tmp_path, 'mailto = "out@acme.example"')
     assert dict(message.headers) == {"List-Id": "<welcome.acme.example>", "List-Unsubscribe": f"<{message.text}>"}
-    assert str(message.text).startswith("mailto:out@acme.example?subject=1.")
+    assert str(message.text).startswith("mailto:out@acme.example?subject=2.")
 
 
 def test_ses_puts_in_its_own_way_out(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_link_signed_by_an_earlier_key_is_honoured() -> None:
         "x",
         TOKEN[:-1],
         TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"),
-        TOKEN.replace("1.", "2.", 1),
+        TOKEN.replace("2.", "1.", 1),
         TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "news"),
         "%00" * 100,
         "é",
