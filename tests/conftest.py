@@ -1,5 +1,6 @@
 """Fixtures for every test."""
 
+import compileall
 import os
 import signal
 from collections.abc import Iterator
@@ -18,6 +19,15 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+ENGINE = Path(__file__).parent.parent / "engine"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the engine once: with PYTHONDONTWRITEBYTECODE each of the suite's 1,500 commands would do it itself."""
+    if not hasattr(config, "workerinput"):  # before pytest-xdist starts its workers
+        compileall.compile_dir(ENGINE, quiet=2)
 
 
 @pytest.fixture
