@@ -20,7 +20,7 @@ from engine.feedback.envelopes import Passed, Verify, open_body
 from engine.feedback.files import read_place
 from engine.feedback.intake import Intake, SoftRule, Tally
 from engine.feedback.matching import MATCHED, Matcher
-from engine.feedback.queue import LONG_POLL_SECONDS, open_sqs, pull
+from engine.feedback.queue import choose_poll, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.feedback.volume import DAMAGED, EVENTS, QUARANTINE
 from engine.progress import Step, step
@@ -109,7 +109,7 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
 
     stop = Stop()
     with stop_on_signals(stop):
-        poll_seconds = LONG_POLL_SECONDS if endpoint is None else 0  # nothing more comes to the embedded one
+        poll_seconds = choose_poll(follow=follow) if endpoint is None else 0  # nothing more comes to the embedded one
         async with open_sqs(url, endpoint) as client:
             pulled = await pull(client, url, take, follow=follow, stop=stop, poll_seconds=poll_seconds)
     return pulled.undeleted

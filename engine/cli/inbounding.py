@@ -20,7 +20,7 @@ from engine.feedback.envelopes import ForgedError
 from engine.feedback.inbound_intake import REFUSED, InboundIntake, Tally
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.feedback.mail_parts import MOST_BYTES
-from engine.feedback.queue import open_sqs, pull
+from engine.feedback.queue import choose_poll, open_sqs, pull
 from engine.feedback.signatures import SnsVerifier, own_account_topics
 from engine.progress import step
 from engine.quantities import format_count
@@ -73,7 +73,7 @@ async def _pull(queue: str, take_bodies: "partial[None]", *, follow: bool) -> No
     stop = Stop()
     with stop_on_signals(stop):
         async with open_sqs(queue) as client:
-            await pull(client, queue, take, follow=follow, stop=stop)
+            await pull(client, queue, take, follow=follow, stop=stop, poll_seconds=choose_poll(follow=follow))
 
 
 def _take_bodies(intake: InboundIntake, verifier: SnsVerifier, store: Store, bodies: Sequence[str]) -> None:

@@ -21,6 +21,8 @@ from engine.delivery.stop import Stop
 from engine.errors import ConfigurationError
 
 LONG_POLL_SECONDS = 20  # the longest that SQS waits
+# Any long poll asks all servers of a queue (SQS Developer Guide, "Short and long polling"): its empty answer is true.
+IDLE_POLL_SECONDS = 2
 VISIBILITY_SECONDS = 120  # a batch is durable, and deleted, in much less
 MESSAGES_AT_ONCE = 2000
 _CALLS_AT_ONCE = 10
@@ -50,6 +52,11 @@ class Pulled:
 
     messages: int
     undeleted: int
+
+
+def choose_poll(*, follow: bool) -> int:
+    """Choose how many seconds an empty queue is waited for: short where that is the end."""
+    return LONG_POLL_SECONDS if follow else IDLE_POLL_SECONDS
 
 
 @asynccontextmanager

@@ -5,16 +5,19 @@ command again does the rest. No step of the store's happens inside a transaction
 """
 
 import asyncio
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import boto3
 import polars as pl
 import pytest
 from sqlalchemy import Connection
@@ -250,14 +253,31 @@ def test_a_change_in_a_bucket_is_made_or_not_wherever_it_is_cut_off(
 ):
     for name, value in s3.environment(moto).items():
         monkeypatch.setenv(name, value)
+    session = boto3.Session()  # which reads the model of S3 once, where every store would by itself
+    monkeypatch.setattr(boto3, "Session", lambda: session)
+
+    def url(number: int) -> str:
+        return f"s3://{s3.BUCKET}/{tmp_path.name}-{number}"
+
+    (tmp_path / "begun").mkdir()
+    begun = begin(tmp_path / "begun", partial(S3Store, url(0), tmp_path / "begun" / "store"), settled=True)
 
     def make(number: int) -> Case:
         folder = tmp_path / str(number)
-        folder.mkdir()
-        url = f"s3://{s3.BUCKET}/{tmp_path.name}-{number}"
-        return begin(folder, lambda: S3Store(url, folder / "store"), settled=True)
+        shutil.copytree(begun.folder, folder)
+        copy_objects(moto, url(0), url(number))
+        return Case(folder, partial(S3Store, url(number), folder / "store"), begun.clock, begun.rows)
 
-    try_every_step(command, make)
+    try_every_step(command, make, stride=1 if os.environ.get("SOAK") else 3)
+
+
+def copy_objects(server: str, source: str, target: str) -> None:
+    """Copy what a store in a bucket has to another prefix."""
+    prefixes = [url.removeprefix(f"s3://{s3.BUCKET}/") + "/" for url in (source, target)]
+    with closing(s3.open_client(server)) as client:
+        for item in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefixes[0])["Contents"]:
+            key = prefixes[1] + item["Key"].removeprefix(prefixes[0])
+            client.copy_object(Bucket=s3.BUCKET, Key=key, CopySource={"Bucket": s3.BUCKET, "Key": item["Key"]})
 
 
 def take_over(case: Case, fuse: Fuse | None = None) -> None:
@@ -307,7 +327,7 @@ def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restor
     for at in count(1):
         folder = tmp_path / str(at)
         shutil.copytree(begun.folder, folder)
-        case = Case(folder, lambda folder=folder: Store(folder / "store"), begun.clock, begun.rows)
+        case = Case(folder, partial(Store, folder / "store"), begun.clock, begun.rows)
         is_cut = False
         try:
             take_over(case, Fuse(at))
@@ -324,10 +344,10 @@ def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restor
     assert at > 2, "closing a lease has more steps"
 
 
-def try_every_step(command: str, make: Callable[[int], Case]) -> None:
-    """Cut a command off before its first step, before its second, and so on until it comes to its end."""
+def try_every_step(command: str, make: Callable[[int], Case], *, stride: int = 1) -> None:
+    """Cut a command off before its first step, before its second (or `stride` later), until it comes to its end."""
     act, after = COMMANDS[command]
-    for at in count(1):
+    for at in count(1, stride):
         case = make(at)
         before = case.count_in_files()
         store, ledger, fuse = case.open_store(), case.ledger, Fuse(at)

@@ -16,7 +16,17 @@ from support.world import CAMPAIGN, RUN, World, finish
 from engine.delivery.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
-PEOPLE = 3000
+PEOPLE = 3000 if os.environ.get("SOAK") else 1800
+# What a run waits for when a machine is gone; in short, the silence of a worker and of a call are the shorter ones.
+CONSTANTS: dict[str, float] = (
+    {}
+    if os.environ.get("SOAK")
+    else {
+        "engine.ledger.workers.SILENCE_SECONDS": 6.0,
+        "engine.delivery.transports.connection.ANSWER_SECONDS": 8.0,
+        "engine.delivery.transports.callers.CALL_TIMEOUT_SECONDS": 9,
+    }
+)
 HUB = "10.231.7.1"  # inside namespaces that this test makes; nothing of it leaves the machine
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making network namespaces needs root")
@@ -90,12 +100,13 @@ def test_a_machine_that_is_cut_off_in_mid_run_is_replaced_and_nobody_gets_it_twi
         url = json.loads(server.stdout.readline())
         world = World(tmp_path / "workspace", Remote(url), record, ledger=cluster.make_database())  # type: ignore[arg-type] # as much of it as is used
         stack.callback(world.end)
+        world.constants = CONSTANTS
         world.write("campaigns/hello/campaign.toml", CAMPAIGN)
         world.write_people(PEOPLE)
         cut = world.start_under(("ip", "netns", "exec", left), "launch", "hello", "--key", "test", "--json")
         world.wait_for_accepted(100, cut)
         stays = world.start_under(("ip", "netns", "exec", right), "work", RUN, "--json")
-        world.wait_for_accepted(900, stays)
+        world.wait_for_accepted(600, stays)
         ip("-n", left, "link", "set", f"{left}0", "down")
         ended = finish(stays, seconds=200)
         assert ended.json["state"] == "finished", ended.stderr

@@ -17,7 +17,7 @@ from support.totals import add_total
 
 from engine.ledger.journal import Outcome
 
-FIRST, LAST = map(int, os.environ.get("SOAK_SEEDS", "0-199").split("-"))
+FIRST, LAST = map(int, os.environ.get("SOAK_SEEDS", "0-59").split("-"))
 _PROCESSES = 2
 
 

@@ -88,7 +88,7 @@ def test_who_was_suppressed_or_forgotten_while_a_message_waited_for_its_retry_is
 
 
 class NoonRun(WaitingRun):
-    """The recipients' window closes at noon, while the messages wait, and opens again half an hour later."""
+    """The recipients' window closes at noon, while the messages wait, and opens again twelve minutes later."""
 
     async def meanwhile(self) -> None:
         self.clock.jump = timedelta(hours=3)
@@ -102,7 +102,7 @@ class NoonRun(WaitingRun):
 
 @pytest.mark.parametrize("most_items", [1, 4])
 def test_who_waited_for_a_retry_until_the_window_of_their_time_zone_closed_is_sent_to_when_it_opens(most_items: int):
-    window = WindowSpec.model_validate({"from": "12:30", "to": "12:00", "timezone": "column:tz"})
+    window = WindowSpec.model_validate({"from": "12:12", "to": "12:00", "timezone": "column:tz"})
     with open_stage(columns={"tz": "Europe/London"}) as stage:
         stage.spec = stage.spec.model_copy(update={"window": window})
         told = NoonRun(stage, most_items=most_items).run()

@@ -35,6 +35,17 @@ source = "audiences/people.csv"
 text = "body.txt.j2"
 """
 
+_WITH_CONSTANTS = """
+import importlib, json, sys
+for name, value in json.loads(sys.argv.pop(1)).items():
+    module, _, constant = name.rpartition(".")
+    module = importlib.import_module(module)
+    assert type(getattr(module, constant)) is type(value), name
+    setattr(module, constant, value)
+from engine.cli.main import main
+main()
+"""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -67,6 +78,7 @@ class World:
         self.record_folder = record_folder
         self._ledger = ledger
         self.settings: dict[str, str] = {}  # of the environment of every command, such as MAILRUN_STORE
+        self.constants: dict[str, float] = {}  # of the engine, such as a timeout, which a story has shorter
         self.campaign = folder / "campaigns" / "hello"
         self.campaign.mkdir(parents=True)
         (folder / "audiences").mkdir()
@@ -107,7 +119,9 @@ class World:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "engine", *arguments]
+        if not self.constants:
+            return [sys.executable, "-m", "engine", *arguments]
+        return [sys.executable, "-c", _WITH_CONSTANTS, json.dumps(self.constants), *arguments]
 
     def start(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
         """Start a command; what `environment` says is set, or removed where it is None."""
