@@ -10,7 +10,9 @@ from typing import Any
 from engine.campaign.column_names import may_hide_column
 from engine.campaign.files import resolve_file
 from engine.campaign.html_text import has_preheader
+from engine.campaign.link_places import DATA_IN_SCRIPT, SAFE_DATA, UNESCAPED_DATA, UNQUOTED_DATA
 from engine.campaign.message import Envelope, Message
+from engine.campaign.names import NameUse
 from engine.campaign.render import SES_PLACEHOLDER
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import Content, place_of
@@ -128,6 +130,7 @@ def lint_templates(content: Content, columns: Collection[str], nulls: Mapping[st
         *_languages(content),
         *_ways_out(content),
         *_empty_files(content.campaign),
+        *_data_uses(content),
     ):
         findings.add(found)
     return findings
@@ -199,6 +202,15 @@ def _empty_files(campaign: Campaign) -> Iterator[Finding]:
             if file is not None and not file.stat().st_size:
                 what, remedy = f"the file {path} is empty", f"replace it, or remove it from {key}"
                 yield Finding(Severity.WARNING, "empty_attachment", what, remedy, str(file))
+
+
+def _data_uses(content: Content) -> Iterator[Finding]:
+    """Name what stands where escaping does not hold data: the values are judged for every recipient all the same."""
+    for use in content.data_uses():
+        if use.code:
+            severity, what, remedy = _DATA_USES[use.code]
+            where = place_of(content.campaign, NameUse("", use.template, use.line))
+            yield Finding(severity, use.code, f"{use.label} {what}", remedy, where)
 
 
 def _toml(campaign: Campaign) -> str:
@@ -362,6 +374,29 @@ def _shorten(text: str) -> str:
 _LONG_SUBJECT = Finding(
     Severity.WARNING, "long_subject", f"the subject has more than {LONG_SUBJECT} characters", "shorten it", "subject"
 )
+# Code of a DataUse -> what its finding says.
+_DATA_USES = {
+    DATA_IN_SCRIPT: (
+        Severity.ERROR,
+        "stands in a script, where escaping does not hold it",
+        "remove it; these messages fail",
+    ),
+    UNQUOTED_DATA: (
+        Severity.WARNING,
+        "stands in a tag without quotes around it: recipients fail whose value has a space or a quote",
+        'write quotes around it: href="{{ … }}"',
+    ),
+    UNESCAPED_DATA: (
+        Severity.WARNING,
+        "is not escaped ({% autoescape false %}): what it holds becomes part of the HTML",
+        "remove the autoescape block, unless the value is HTML that you wrote yourself",
+    ),
+    SAFE_DATA: (
+        Severity.WARNING,
+        "is not escaped (|safe): what it holds becomes part of the HTML",
+        "remove |safe, unless the value is HTML that you wrote yourself",
+    ),
+}
 _NO_TEXT = Finding(
     Severity.WARNING, "no_text", "the text part is missing or blank", "write one in [content] text", "text"
 )

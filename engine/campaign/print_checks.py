@@ -15,6 +15,8 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
 from engine.campaign import limits
+from engine.campaign.link_places import DataPlace, Key, is_data
+from engine.campaign.links import Kind, mark_safe, refuse_in_place, refuse_link
 from engine.campaign.localisation import FILTERS
 from engine.campaign.printing import (
     refuse_null,
@@ -34,6 +36,9 @@ _CHECK = "refuse_unprintable"
 _CHECK_NULL = "refuse_null"
 _CHECK_ARGUMENT = "refuse_unprintable_argument"
 _CHECK_PARTS = "refuse_unprintable_parts"
+_LINK = "refuse_link"
+_IN_PLACE = "refuse_in_place"
+_SAFE = "mark_safe"
 _METHOD = "take_method"
 _FUNCTION = "take_function"
 _MODULO = "modulo"
@@ -51,8 +56,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 class _PrintChecks(NodeTransformer):
     """Wraps every expression that becomes text, and tells calls of methods and functions from names of the data."""
 
-    def __init__(self, defined: frozenset[str]) -> None:
+    def __init__(self, defined: frozenset[str], *, is_html: bool) -> None:
         self._defined = defined
+        self._is_html = is_html
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802 - Jinja's visitor finds it by this name
         self.generic_visit(node)
@@ -68,7 +74,7 @@ class _PrintChecks(NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.right, nodes.Tuple):
             node.right.items = [_checked(item) for item in node.right.items]
-        label = nodes.Const(_label(node.right), lineno=node.lineno)
+        label = nodes.Const(write_label(node.right), lineno=node.lineno)
         return nodes.Filter(node.left, _MODULO, [node.right, label], [], None, None, lineno=node.lineno)
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:  # noqa: N802 - as above
@@ -83,7 +89,10 @@ class _PrintChecks(NodeTransformer):
         if node.node is None:  # {% filter %}, whose content is checked where it is put out
             return node
         if node.name in _TEXT_FILTERS:
+            marked = node.node
             node.node = _checked(node.node)
+            if self._is_html and node.name == "safe" and is_data(marked):
+                return nodes.Filter(node.node, _SAFE, [_write_label(marked)], [], None, None, lineno=node.lineno)
         elif node.name == "urlencode":
             node.node = _checked(node.node, _CHECK_PARTS)
         elif node.name == "join":
@@ -108,31 +117,34 @@ def _checked(node: nodes.Expr, check: str = _CHECK) -> nodes.Expr:
     harmless = isinstance(node, nodes.TemplateData) or (isinstance(node, nodes.Const) and node.value is not None)
     if harmless:
         return node
-    label = nodes.Const(_label(node), lineno=node.lineno)
-    return nodes.Filter(node, check, [label], [], None, None, lineno=node.lineno)
+    return nodes.Filter(node, check, [_write_label(node)], [], None, None, lineno=node.lineno)
+
+
+def _write_label(node: nodes.Node) -> nodes.Const:
+    return nodes.Const(write_label(node), lineno=node.lineno)
 
 
 def _check_joined(node: nodes.Filter) -> None:
     if isinstance(node.node, nodes.Tuple | nodes.List):
         node.node.items = [_checked(item) for item in node.node.items]
-    label = nodes.Const(_label(node.node), lineno=node.lineno)
+    label = nodes.Const(write_label(node.node), lineno=node.lineno)
     keyword = nodes.Keyword("label", label, lineno=node.lineno)
     node.kwargs = [*node.kwargs, keyword]  # type: ignore[list-item] # Jinja's parser puts Keyword there too
 
 
-def _label(node: nodes.Node | None) -> str:
+def write_label(node: nodes.Node | None) -> str:
     """Return what a person calls an expression: the name at its root where there is one."""
     match node:
         case nodes.Name():
             return node.name
         case nodes.Getattr():
-            return f"{_label(node.node)}.{node.attr}"
+            return f"{write_label(node.node)}.{node.attr}"
         case nodes.Getitem(arg=nodes.Const(value=value)):
-            return f"{_label(node.node)}[{value!r}]"
+            return f"{write_label(node.node)}[{value!r}]"
         case nodes.Call():
             return f"{_label_called(node.node)}()"
         case nodes.Filter():
-            return _label(node.node)
+            return write_label(node.node)
         case _:
             return "this expression"
 
@@ -141,11 +153,11 @@ def _label_called(node: nodes.Node) -> str:
     """Return what a person calls what is called, which visit_Call put filters around."""
     match node:
         case nodes.Filter(name="take_method", args=[nodes.Const(value=value)]):
-            return f"{_label(node.node)}.{value}"
+            return f"{write_label(node.node)}.{value}"
         case nodes.Filter(name="take_function", node=nodes.Const(value=value)):
             return str(value)
         case _:
-            return _label(node)
+            return write_label(node)
 
 
 def _find_defined(tree: nodes.Template) -> frozenset[str]:
@@ -176,10 +188,35 @@ def _take_function(_: Context, name: str) -> Any:
     return _FUNCTIONS[name]
 
 
-def weave_checks(tree: nodes.Template) -> nodes.Template:
-    """Return a tree with checks around everything that becomes text."""
-    woven: nodes.Template = _PrintChecks(_find_defined(tree)).visit(tree)
+def weave_checks(
+    tree: nodes.Template, places: Mapping[Key, DataPlace] | None = None, *, is_html: bool = False
+) -> nodes.Template:
+    """Return a tree with checks around everything that becomes text.
+
+    Args:
+        tree: of a template.
+        places: its expressions that stand in links and attributes.
+        is_html: what comes out is HTML.
+    """
+    outputs = {number: node for node, number in _list_outputs(tree)}
+    labels = {key: write_label(outputs[key[0]].nodes[key[1]]) for key in places or ()}
+    woven: nodes.Template = _PrintChecks(_find_defined(tree), is_html=is_html).visit(tree)
+    for (number, index), place in (places or {}).items():
+        children = outputs[number].nodes
+        children[index] = _judged(children[index], labels[number, index], place)
     return woven
+
+
+def _list_outputs(tree: nodes.Template) -> list[tuple[nodes.Output, int]]:
+    return [(node, number) for number, node in enumerate(tree.find_all(nodes.Output))]
+
+
+def _judged(node: nodes.Expr, label: str, place: DataPlace) -> nodes.Expr:
+    written = tuple(sorted(((str(one[0]), *one[1:]) for one in place.places), key=repr))
+    begins = all(one.kind == Kind.LINK and one.before == "" and one.quote and one.is_escaped for one in place.places)
+    check = _LINK if begins else _IN_PLACE
+    arguments = [nodes.Const(one, lineno=node.lineno) for one in (label, written)]
+    return nodes.Filter(node, check, arguments, [], None, None, lineno=node.lineno)
 
 
 CHECK_FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -191,4 +228,7 @@ CHECK_FILTERS: Mapping[str, Callable[..., Any]] = {
     _FUNCTION: _take_function,
     _MODULO: _take_modulo,
     _BOUND: limits.refuse_large,
+    _LINK: refuse_link,
+    _IN_PLACE: refuse_in_place,
+    _SAFE: mark_safe,
 }

@@ -15,6 +15,7 @@ from jinja2.nodes import EvalContext
 from jinja2.utils import missing
 from markupsafe import Markup
 
+from engine.campaign.links import refuse_attribute
 from engine.campaign.localisation import FILTERS
 
 _PLAIN = frozenset({str, Markup, int, bool, date, datetime, time, timedelta})
@@ -231,6 +232,8 @@ def write_attributes(xmlattr: Callable[..., str]) -> Callable[..., str]:
     @pass_eval_context
     def filtered(eval_ctx: EvalContext, d: Mapping[str, Any], autospace: bool = True) -> str:  # noqa: FBT001, FBT002 - Jinja's
         checked = {name: refuse_unprintable_argument(value, f"the attribute {name}") for name, value in d.items()}
+        for name, value in checked.items():
+            refuse_attribute(str(name), value)
         return xmlattr(eval_ctx, checked, autospace)
 
     return filtered

@@ -14,6 +14,7 @@ from jinja2.runtime import Context
 
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, NOT_IN_HEADERS, encode_header
 from engine.campaign.html_text import derive_text, tidy_text
+from engine.campaign.links import RefusedValueError
 from engine.campaign.locales import choose_language, parse_locale, read_locales
 from engine.campaign.localisation import UnreadableTextError, is_right_to_left
 from engine.campaign.mailbox import parse_mailbox
@@ -378,5 +379,7 @@ def locate_error(error: BaseException, template: Template) -> RenderError:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TemplateNotFound):
         return f"the template {error} is missing"
-    known = isinstance(error, TemplateError | NullValueError | UnprintableError | UnreadableTextError)
+    known = isinstance(
+        error, TemplateError | NullValueError | UnprintableError | UnreadableTextError | RefusedValueError
+    )
     return (str(error) if known else f"{type(error).__name__}: {error}").rstrip(".: ")

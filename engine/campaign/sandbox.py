@@ -5,7 +5,7 @@ is printing a function, a list or an object: nobody shall read "Hi None" or "<bu
 the checks into every template.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from engine.campaign import limits
 from engine.campaign.files import list_files, read_file
+from engine.campaign.link_places import DataPlace, Key, LinkPlaces, find_link_places
 from engine.campaign.localisation import Formats
 from engine.campaign.print_checks import CHECK_FILTERS, weave_checks
 from engine.campaign.printing import (
@@ -111,6 +112,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         del self.filters["pprint"]  # it shows what a value is in Python
         self.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}
         self.globals = {}
+        self.link_places: LinkPlaces | None = None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Do an operation that could make something large, unless it would."""
@@ -180,11 +182,31 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return name, line
         return prepared.origin(line)
 
+    def judge_links(self, name: str) -> LinkPlaces:
+        """Find where the expressions of an HTML template stand; what is compiled from now on judges their values.
+
+        Raises:
+            TemplateSyntaxError: a template that it refers to is wrong.
+        """
+        self.link_places = find_link_places(name, self._parse_plain)
+        return self.link_places
+
+    def _parse_plain(self, name: str) -> nodes.Template:
+        tree = super()._parse(self.read(name), name, name)
+        tree.set_environment(self)
+        return tree
+
+    def _find_places(self, known: LinkPlaces, name: str | None) -> Mapping[Key, DataPlace] | None:
+        if name is not None and name not in known.found:  # only rendering tells that it is included
+            known.merge(find_link_places(name, self._parse_plain))
+        return known.of(name or "")
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         """Weave in the checks: Jinja compiles and inspects what this returns."""
         try:
             parsed = super()._parse(source, name, filename)
-            tree = weave_checks(parsed)
+            places = None if self.link_places is None else self._find_places(self.link_places, name)
+            tree = weave_checks(parsed, places, is_html=bool(self.autoescape))
         except TemplateSyntaxError as error:
             error.name, error.lineno = self.locate(name or "", error.lineno)
             raise

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
 from engine.campaign.column_names import find_near_column, hides_column, suggest_column, write_column
+from engine.campaign.data_uses import DataUse, describe_data
 from engine.campaign.files import is_part, list_files, read_file, resolve_file, search_path
 from engine.campaign.headers import is_template
 from engine.campaign.html_text import derive_text_template
@@ -42,6 +43,7 @@ class Variant:
         text: the text part, if it has a template.
         derived: the text part's template as derived from the HTML's; None where there is a text part, or where it has
             to be derived from every message.
+        data_uses: the expressions of the HTML part whose values are judged, or that its author should know of.
     """
 
     language: str | None
@@ -49,6 +51,7 @@ class Variant:
     html: Template | None
     text: Template | None
     derived: Template | None
+    data_uses: tuple[DataUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,10 @@ class Content:
     headers: Mapping[str, Template]
     missing: Mapping[str, tuple[str, ...]]
     never_chosen: tuple[str, ...] = ()
+
+    def data_uses(self) -> tuple[DataUse, ...]:
+        """Return the expressions in links, attributes and markup, of all languages, each once."""
+        return tuple(dict.fromkeys(use for variant in self.variants.values() for use in variant.data_uses))
 
     def columns_used(self) -> frozenset[str] | None:
         """Return the columns that the templates read, without the engine's own names.
@@ -190,12 +197,14 @@ class _Compilation:
         parts = [(plain, subject), *([(rich, html)] if html else []), *([(plain, text)] if text else [])]
         names = [scan_names(environment, name, environment.read(name)) for environment, name in parts if name]
         derived = self._derive(plain, rich, html) if html is not None and text is None else None
+        links = rich.judge_links(html) if html is not None else None
         return Variant(
             language=self.language,
             subject=_compile(plain, subject or SUBJECT),
             html=_compile(rich, html) if html else None,
             text=_compile(plain, text) if text else None,
             derived=derived,
+            data_uses=() if links is None else tuple(describe_data(rich, links)),
         ), names
 
     def _environment(self, *, autoescape: bool) -> TemplateEnvironment:

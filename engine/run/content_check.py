@@ -15,12 +15,13 @@ from engine.delivery.guard import FEWEST_LOSSES
 from engine.errors import DataError
 from engine.quantities import format_count
 from engine.run.column_check import UNKNOWN_TIME_ZONE, check_columns
+from engine.run.link_check import REFUSED_VALUE, check_links
 from engine.run.manifest import Manifest
 from engine.run.preflight import LONG_LINK, check_link_lengths, check_ways_out
 from engine.run.rendering import LeaseRenderer, Rendered, RenderJob
 
 SAMPLE_ROWS = 500  # the plan's order is a fair sample
-_FATAL = frozenset({UNKNOWN_TIME_ZONE, LONG_LINK})  # findings whose recipients fail
+_FATAL = frozenset({UNKNOWN_TIME_ZONE, LONG_LINK, REFUSED_VALUE})  # findings whose recipients fail
 _MOST_REASONS = 5  # that an error lists
 
 
@@ -36,6 +37,7 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
     content = compile_content(campaign)
     findings = lint_templates(content, available, count_nulls(folder / "plan", manifest.columns))
     findings.merge(check_columns(content, folder, manifest.columns))
+    findings.merge(check_links(content, folder, manifest.leases, manifest.columns))
     findings.extend(_find_guesses(manifest))
     return findings
 

@@ -96,3 +96,21 @@ def test_a_launch_whose_links_fit_no_header_is_refused_before_its_key_is_used(wo
     world.write("campaigns/hello/campaign.toml", f'{toml}\n[unsubscribe]\nurl = "{url.replace("u" * 940, "u")}"\n')
     assert world.launch().code == 0
     assert check_invariants(world) == {Outcome.SENT: 3}
+
+
+def test_links_that_run_fail_their_recipients_alone_and_are_known_before(world: World):
+    link = "https://acme.example/"
+    toml = CAMPAIGN.replace('text = "body.txt.j2"', 'html = "body.html.j2"')
+    world.write("campaigns/hello/campaign.toml", toml)
+    world.write("campaigns/hello/body.html.j2", '<p>Dear {{ first_name }}, <a href="{{ link }}">read</a></p>')
+    rows = [f"p{n}@example.com,Ann,{'javascript:other()' if n == 97 else link}\n" for n in range(100)]
+    world.write("audiences/people.csv", "email,first_name,link\n" + "".join(rows))
+    checked = world.run("check", "hello", "--json")
+    assert checked.code == 65
+    (finding,) = [one for one in checked.json["findings"] if one["severity"] == "error"]
+    assert finding["what"] == "link is a javascript: link, which data must not be"
+    assert (finding["messages"], finding["first_row"]) == (1, 98)
+    assert finding["where"].endswith("body.html.j2:1")
+    launched = world.launch()
+    assert (launched.code, launched.json["sent"], launched.json["failed"]) == (3, 99, 1)
+    assert check_invariants(world) == {Outcome.SENT: 99, Outcome.FAILED: 1}

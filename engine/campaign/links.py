@@ -1,0 +1,305 @@
+"""What data may say where a mail program follows it: links of known schemes, and nothing that ends an attribute.
+
+Escaping keeps data inside its attribute; it does not keep a link from beginning with `javascript:`, nor an attribute
+without quotes from ending at a space. `link_places` finds once per campaign which expressions stand in such a place;
+here their values are judged, for each recipient. A value is read as browsers read it
+(https://url.spec.whatwg.org/#concept-basic-url-parser): control characters and spaces before it, and tabs and line
+breaks inside it, count for nothing, and case does not matter.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from html import escape, unescape
+from html.parser import HTMLParser
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from markupsafe import Markup
+
+# Data may name these. Others an author writes out in the template, as in href="myapp://open/{{ id }}".
+SCHEMES = frozenset({"https", "http", "mailto", "tel", "sms", "cid"})
+# Refused however they are disguised: they run code, show what they carry, or read files.
+_EXECUTING = ("javascript:", "vbscript:", "livescript:", "jscript:", "mocha:", "data:", "file:", "blob:", "about:")
+_WHOLE = "write a whole link, from https:// on"
+_URL_ATTRIBUTES = (
+    "action archive background cite classid code codebase dynsrc formaction href icon longdesc lowsrc manifest ping"
+    " poster profile src usemap xlink:href"
+)
+URL_ATTRIBUTES = frozenset(_URL_ATTRIBUTES.split())
+LIST_ATTRIBUTES = frozenset({"srcset", "imagesrcset"})
+# Attributes that are links in some elements alone.
+_OF_ELEMENTS = {
+    "data": frozenset({"object"}),
+    "value": frozenset({"param"}),
+    **dict.fromkeys(("to", "from", "by", "values"), frozenset({"animate", "set", "animatemotion", "animatetransform"})),
+}
+_REFUSED = "script iframe frame frameset object embed applet base form link meta style svg math template noscript"
+_REFUSED_ELEMENTS = frozenset(_REFUSED.split())
+_IGNORED = re.compile("[\t\n\r]")
+_LEADING = "".join(map(chr, range(0x21)))  # C0 controls and the space
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_SETTLED = re.compile("[/?#\\\\:]")  # whatever stands after one of these is not part of a scheme
+# What some mail programs leave out although browsers do not.
+_UNSEEN = re.compile("[\\s\x00-\x20\x7f-\xa0\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+")
+_ENDS_ATTRIBUTE = re.compile("[\\s\"'=<>`]")
+_NOT_IN_TAG = re.compile("[^A-Za-z0-9_-]")
+_CSS_LINK = re.compile(r"""url\(\s*["']?([^)]*)""", re.IGNORECASE)
+_CSS_ACTIVE = re.compile(
+    r"expression\s*\(|-moz-binding|behavior\s*:|@import|javascript:|vbscript:|</|\\", re.IGNORECASE
+)
+_REFRESH = re.compile(r"""url\s*=\s*["']?(.*)""", re.IGNORECASE | re.DOTALL)
+_LONGEST_SCHEME = 20  # characters of a scheme that a message names
+_MOST_READ = 200  # characters of a value in which a disguised scheme is looked for
+
+
+class RefusedValueError(Exception):
+    """A value stands in a place of the HTML in which it would do something, or would end an attribute."""
+
+
+class Kind(StrEnum):
+    """In what place of the HTML a value stands."""
+
+    LINK = "link"
+    LINKS = "links"  # a list of links: srcset
+    REFRESH = "refresh"  # `content` of a <meta>
+    STYLE = "style"  # a style attribute or element
+    BARE = "bare"  # an attribute without quotes
+    TAG = "tag"  # among the names of elements and attributes
+    QUOTED = "quoted"  # any other attribute, where markup from data may come
+    MARKUP = "markup"  # text that is not escaped
+    SCRIPT = "script"  # code, in which escaping does not help
+
+
+class Place(NamedTuple):
+    """Where a value stands.
+
+    Attributes:
+        kind: what stands there.
+        before: of the attribute, what the template writes before the value; None where other data stands there.
+        after: what the template writes after it, as far as that is known.
+        closed: `after` reaches to the attribute's end, or to other data.
+        quote: that ends the attribute; empty where there is none.
+        is_escaped: the value is escaped when it is put out.
+    """
+
+    kind: str
+    before: str | None = ""
+    after: str = ""
+    closed: bool = True
+    quote: str = '"'
+    is_escaped: bool = True
+
+
+def is_url_attribute(element: str, attribute: str) -> bool:
+    """Tell whether an attribute of an element holds a link; both in lower case."""
+    return attribute in URL_ATTRIBUTES or element in _OF_ELEMENTS.get(attribute, ())
+
+
+def settles_scheme(text: str) -> bool:
+    """Tell whether a link that begins like this has its scheme, or certainly has none."""
+    return _SETTLED.search(_IGNORED.sub("", text.lstrip(_LEADING))) is not None
+
+
+def find_refused_scheme(url: str) -> str | None:
+    r"""Return the scheme of a link, with its colon, where data must not name it; None where the link may stand.
+
+    >>> find_refused_scheme(" JAVA\tscript:alert(1)")
+    'javascript:'
+    >>> find_refused_scheme("mailto:ann@example.com") is None
+    True
+    """
+    found = _SCHEME.match(_IGNORED.sub("", url.lstrip(_LEADING)))
+    if found is not None:
+        scheme = found[1].lower()
+        return None if scheme in SCHEMES else f"{scheme[:_LONGEST_SCHEME]}:"
+    plain = url[:_MOST_READ]
+    for _ in range(2):  # what decodes once too often
+        plain = unquote(unescape(plain))
+    squeezed = _UNSEEN.sub("", plain).lower()
+    return next((scheme for scheme in _EXECUTING if squeezed.startswith(scheme)), None)
+
+
+Written = tuple[str, str | None, str, bool, str, bool]  # a Place as it stands in a compiled template
+
+
+def refuse_link(value: Any, label: str, places: tuple[Written, ...]) -> Any:
+    """Return a value that begins a link; as refuse_in_place, and faster where it is a usual one."""
+    if type(value) is str and value.startswith(("https://", "http://")):
+        return value
+    return refuse_in_place(value, label, places)
+
+
+def refuse_in_place(value: Any, label: str, places: tuple[Written, ...]) -> Any:
+    """Return a value that may stand in all of these places.
+
+    Raises:
+        RefusedValueError: it may not; the message names the expression, never the value.
+    """
+    for one in places:
+        _judge(value, label, Place(*one))
+    return value
+
+
+def refuse_active_markup(value: Any, label: str) -> Any:
+    """Return markup that data brings along (`|safe`), where nothing in it runs or leads to what runs.
+
+    Raises:
+        RefusedValueError: it has an element, an attribute or a link that does.
+    """
+    text = str(value)
+    if not hasattr(value, "__html__") and "<" in text:
+        reader = _MarkupReader(label)
+        reader.feed(text)
+        if "<" in reader.rawdata:
+            raise RefusedValueError(f"{label} has markup that does not end; correct the data")
+    return value
+
+
+def mark_safe(value: Any, label: str) -> Markup:
+    """`|safe`: data as markup, where nothing in it runs."""
+    return Markup(refuse_active_markup(value, label))  # noqa: S704 - what the template asks for, judged
+
+
+def refuse_attribute(name: str, value: Any) -> None:
+    """Judge an attribute that data names (`|xmlattr`).
+
+    Raises:
+        RefusedValueError: it is a script, or a link that data must not make.
+    """
+    name = name.lower()
+    label = f"the attribute {name}"
+    if name.startswith("on") or name == "srcdoc":
+        raise RefusedValueError(f"{label} is a script; remove it")
+    if value is None:
+        return
+    if is_url_attribute("", name):
+        _refuse_scheme(_read(value), label)
+    elif name in LIST_ATTRIBUTES:
+        _judge(value, label, Place(Kind.LINKS))
+    elif name == "style":
+        _judge(value, label, Place(Kind.STYLE, None))
+
+
+def _read(value: Any, *, is_escaped: bool = True) -> str:
+    """Return a value as the browser reads it: markup has its entities still."""
+    return str(value) if is_escaped and not hasattr(value, "__html__") else unescape(str(value))
+
+
+def _refuse_scheme(url: str, label: str) -> None:
+    scheme = find_refused_scheme(url)
+    if scheme is not None:
+        raise RefusedValueError(f"{label} is a {scheme} link, which data must not be; {_WHOLE}")
+
+
+def _refuse_quote(value: Any, label: str, place: Place) -> None:
+    if (not place.is_escaped or hasattr(value, "__html__")) and place.quote in str(value):
+        raise RefusedValueError(f"{label} has a quote that ends its attribute; leave out |safe")
+
+
+def _judge(value: Any, label: str, place: Place) -> None:
+    match place.kind:
+        case Kind.TAG:
+            _refuse_in_tag(value, label)
+        case Kind.SCRIPT:
+            raise RefusedValueError(f"{label} stands in a script; data must not, remove it")
+        case Kind.MARKUP:
+            refuse_active_markup(value, label)
+        case _:
+            _judge_attribute(value, label, place)
+
+
+def _judge_attribute(value: Any, label: str, place: Place) -> None:
+    if place.quote:
+        _refuse_quote(value, label, place)
+    else:
+        _refuse_bare(value, label)
+    text = _read(value, is_escaped=place.is_escaped)
+    match place.kind:
+        case Kind.LINK:
+            _refuse_joined(text, label, place)
+        case Kind.LINKS:
+            for url in _split_links(text):
+                _refuse_scheme(url, label)
+        case Kind.REFRESH:
+            if found := _REFRESH.search(f"{place.before or ''}{text}"):
+                _refuse_scheme(found[1], label)
+        case Kind.STYLE:
+            _refuse_style(text, label, place)
+
+
+def _refuse_joined(text: str, label: str, place: Place) -> None:
+    """Judge a link that template and data write together."""
+    if place.before is None:
+        found = _SETTLED.search(text + place.after)
+        if found is not None and found[0] == ":":
+            raise RefusedValueError(f"{label} decides on the scheme of a link that begins with other data; {_WHOLE}")
+        return
+    begun = place.before + text
+    _refuse_scheme(begun + place.after, label)
+    if text and not place.closed and not settles_scheme(begun + place.after):
+        raise RefusedValueError(f"{label} is not a whole link; {_WHOLE}")
+
+
+def _split_links(text: str) -> Iterator[str]:
+    return (one for one in re.split(r"[\s,]+", text) if one)
+
+
+def _refuse_style(text: str, label: str, place: Place) -> None:
+    squeezed = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    if "/*" in squeezed or _CSS_ACTIVE.search(squeezed):
+        raise RefusedValueError(f"{label} has CSS that runs or loads something; write plain values")
+    if place.before is not None:  # inside url(…)
+        _refuse_scheme(f"{place.before}{squeezed}{place.after}", label)
+    for found in _CSS_LINK.finditer(squeezed):
+        _refuse_scheme(found[1], label)
+
+
+def _refuse_bare(value: Any, label: str) -> None:
+    text = str(value)
+    if not text or _ENDS_ATTRIBUTE.search(text):
+        what = "has a space, a quote or another character that ends" if text else "is empty, which does not end"
+        raise RefusedValueError(f"{label} {what} an attribute without quotes; write quotes around it in the template")
+
+
+def _refuse_in_tag(value: Any, label: str) -> None:
+    text = str(value)
+    if hasattr(value, "__html__"):
+        return
+    if text[:2].lower() == "on" or is_url_attribute("", text.lower()):
+        raise RefusedValueError(f"{label} is the name of an attribute that data must not choose; write it out")
+    if _NOT_IN_TAG.search(text):
+        raise RefusedValueError(
+            f"{label} stands among the names of a tag and has more than letters, digits, - and _ in it;"
+            ' write it as a value: name="{{ … }}"'
+        )
+
+
+class _MarkupReader(HTMLParser):
+    """Refuses what runs in markup, or leads to what runs."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(convert_charrefs=False)
+        self._label = label
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag.rpartition(":")[2] in _REFUSED_ELEMENTS:
+            raise RefusedValueError(f"{self._label} has a <{tag}> element; remove it from the data")
+        for name, value in attrs:
+            text = value or ""
+            if name.startswith("on") or name == "srcdoc":
+                raise RefusedValueError(f"{self._label} has the attribute {name}; remove it from the data")
+            if is_url_attribute(tag, name):
+                _refuse_scheme(text, self._label)
+            elif name in LIST_ATTRIBUTES:
+                _judge(text, self._label, Place(Kind.LINKS))
+            elif name == "style":
+                _judge(text, self._label, Place(Kind.STYLE, None))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+
+def write_literal(value: Any) -> str:
+    """Return a constant of a template as it stands in the HTML."""
+    return str(value) if hasattr(value, "__html__") else escape(str(value))
