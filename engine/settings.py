@@ -64,6 +64,52 @@ class EventsSettings(BaseModel):
         return topics
 
 
+class InboundSettings(BaseModel):
+    """Whose word counts in inbound mail, and where it may be.
+
+    Attributes:
+        buckets: S3 buckets that a notification of received mail may name; in the environment divided by commas or white
+            space. None where it is not set: such messages stay in the queue. Empty for none: they are set aside.
+        authserv_id: the name that the receiving server writes into Authentication-Results (RFC 8601); empty for none.
+        feedback_sources: domains whose feedback reports count without a token of ours, if they signed them.
+        raw_delivery: the queue gets its notifications without SNS's signature, and nobody but the topic may write to
+            it: the verdicts in it count.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    buckets: tuple[str, ...] | None = None
+    authserv_id: str = ""
+    feedback_sources: tuple[str, ...] = ()
+    raw_delivery: bool = False
+
+    @field_validator("buckets", "feedback_sources", mode="before")
+    @classmethod
+    def _divide(cls, names: Any) -> Any:
+        return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) and names.strip() else names or ()
+
+    @field_validator("buckets")
+    @classmethod
+    def _are_buckets(cls, buckets: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if wrong := next((name for name in buckets or () if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name)), None):
+            raise ValueError(f"{wrong} is not the name of a bucket, such as acme-inbound")
+        return buckets
+
+    @field_validator("authserv_id")
+    @classmethod
+    def _is_one_word(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[^\s;\"()]+", name):
+            raise ValueError(f"{name} is not what stands first in Authentication-Results, such as mx.acme.example")
+        return name
+
+    @field_validator("feedback_sources")
+    @classmethod
+    def _are_domains(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((name for name in sources if not re.fullmatch(r"[^\s@.]+(\.[^\s@.]+)+", name)), None):
+            raise ValueError(f"{wrong} is not a domain, such as fbl.example.com")
+        return sources
+
+
 class SuppressionSettings(BaseModel):
     """When transient bounces suppress an address.
 
@@ -129,6 +175,7 @@ class Settings(BaseSettings):
         smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
         events: `[events]`; in the environment MAILRUN_EVENTS_QUEUE and so on.
         unsubscribe_page: `[unsubscribe_page]`; in the environment MAILRUN_UNSUBSCRIBE_PAGE_SENDER and so on.
+        inbound: `[inbound]`; in the environment MAILRUN_INBOUND_BUCKETS and so on.
         suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
     """
 
@@ -144,6 +191,7 @@ class Settings(BaseSettings):
     unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     unsubscribe_keys_file: Path | None = None
     events: EventsSettings = EventsSettings()
+    inbound: InboundSettings = InboundSettings()
     suppression: SuppressionSettings = SuppressionSettings()
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
 

@@ -165,7 +165,8 @@ def _read_complaint(mail: MailPart, message_id: str) -> Inbound:
     for part in mail.walk():
         if part.content_type == "message/feedback-report":
             fields = read_fields(part.read_content())[0]
-            if next(iter(fields.get("feedback-type", ())), "").strip().lower() == "not-spam":
+            kind = next(iter(fields.get("feedback-type", ())), "").strip().lower()
+            if kind in ("not-spam", "auth-failure"):  # RFC 6591: nobody complained
                 return Inbound(Kind.OTHER, message_id=message_id)
             address = address or next(iter(fields.get("original-rcpt-to", ())), "").strip("<> \t\r") or None
         if "List-Unsubscribe" in part:

@@ -7,7 +7,9 @@ the mail is small).
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -15,15 +17,13 @@ from typing import Any, BinaryIO
 from engine.audience.objects import REMOTE, fetch_objects
 from engine.errors import DataError
 from engine.feedback.envelopes import ForgedError, Verify, read_json
+from engine.feedback.inbound_authority import Receipt
 from engine.feedback.mail_parts import MOST_BYTES
 from engine.given_paths import look_at
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
 _GZIP = b"\x1f\x8b"
 _DEEPEST = 3
-
-FetchObject = Callable[[str, str], bytes]
-"""Reads an object, of bucket and key."""
 
 
 def read_mails(place: str) -> Iterator[tuple[str, bytes]]:
@@ -94,25 +94,60 @@ def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
     yield f"{name}, mail {number}", b"".join(lines)
 
 
+class Refusal(StrEnum):
+    """Why a message of the queue is set aside; the beginning of its file's name in the store."""
+
+    NO_MAIL = "no-mail"  # no notification of received mail, or one without a mail
+    FORGED = "forged"  # its SNS envelope
+    BROKEN = "broken"  # the mail cannot be read
+    BUCKET = "bucket"  # it names a bucket that the settings do not
+    UNREADABLE = "unreadable"  # the object is gone, too large, or S3 does not give it out
+
+
 class NoMailError(ValueError):
     """A message of the queue that holds no mail; the text says why."""
 
+    def __init__(self, text: str, refusal: Refusal = Refusal.NO_MAIL) -> None:
+        super().__init__(text)
+        self.refusal = refusal
 
-def open_notification(body: str | bytes, verify: Verify, fetch: FetchObject) -> tuple[str, bytes] | None:
-    """Return the id and the mail of a notification of received mail; None for a notice about a set-up.
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A notification of received mail.
+
+    Attributes:
+        name: the id that SES gave the mail.
+        receipt: SES's verdicts.
+        is_signed: SNS signed it. What is not signed may be of anybody who may write to the queue.
+        content: the mail, where the notification holds it.
+        place: bucket and key of the object that is the mail, where it does not.
+    """
+
+    name: str
+    receipt: Receipt
+    is_signed: bool
+    content: bytes | None
+    place: tuple[str, str] | None
+
+
+def open_notification(body: str | bytes, verify: Verify) -> Notification | None:
+    """Read a notification of received mail; None for a notice about a set-up.
 
     Raises:
         NoMailError: it is none, or names no mail.
         ForgedError: its SNS envelope is not right.
-        MailrunError: of `verify` and `fetch`: nothing can be said now, and the message must be kept.
+        MailrunError: of `verify`: nothing can be said now, and the message must be kept.
     """
     document: Any = body
+    is_signed = False
     for _ in range(_DEEPEST):
         document = _parse(document)
         if document is None:
             return None
         if document.get("Type") == "Notification" and isinstance(document.get("Message"), str):
             verify(document)
+            is_signed = True
             document = document["Message"]
             continue
         break
@@ -120,7 +155,7 @@ def open_notification(body: str | bytes, verify: Verify, fetch: FetchObject) -> 
         if isinstance(document, dict) and document.get("notificationType") == "AmazonSnsSubscriptionSucceeded":
             return None
         raise NoMailError("it is no notification of received mail")
-    return _find_mail(document, fetch)
+    return _find_mail(document, is_signed=is_signed)
 
 
 def _parse(text: Any) -> dict[str, Any] | None:
@@ -136,19 +171,29 @@ def _parse(text: Any) -> dict[str, Any] | None:
     return document
 
 
-def _find_mail(document: Mapping[str, Any], fetch: FetchObject) -> tuple[str, bytes]:
-    mail, receipt = document.get("mail"), document.get("receipt")
-    name = str(mail.get("messageId")) if isinstance(mail, dict) else "?"
-    content = document.get("content")
-    action = receipt.get("action") if isinstance(receipt, dict) else None
+def _find_mail(document: Mapping[str, Any], *, is_signed: bool) -> Notification:
+    mail, receipt = _as_object(document.get("mail")), _as_object(document.get("receipt"))
+    name, verdicts, content = str(mail.get("messageId")), _read_receipt(mail, receipt), document.get("content")
+    action = _as_object(receipt.get("action"))
     if isinstance(content, str):
-        is_encoded = isinstance(action, dict) and str(action.get("encoding")).upper() == "BASE64"
-        return name, _decode(content) if is_encoded else content.encode("utf-8", "replace")
-    if isinstance(action, dict) and action.get("type") == "S3":
-        bucket, key = action.get("bucketName"), action.get("objectKey")
-        if isinstance(bucket, str) and isinstance(key, str):
-            return name, fetch(bucket, key)
+        is_encoded = str(action.get("encoding")).upper() == "BASE64"
+        raw = _decode(content) if is_encoded else content.encode("utf-8", "replace")
+        return Notification(name, verdicts, is_signed, raw, None)
+    bucket, key = action.get("bucketName"), action.get("objectKey")
+    if action.get("type") == "S3" and isinstance(bucket, str) and isinstance(key, str):
+        return Notification(name, verdicts, is_signed, None, (bucket, key))
     raise NoMailError("it has neither the mail nor an object that holds it")
+
+
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _read_receipt(mail: Mapping[str, Any], receipt: Mapping[str, Any]) -> Receipt:
+    spf, dkim, dmarc = (
+        str(_as_object(receipt.get(f"{name}Verdict")).get("status", "")).lower() for name in ("spf", "dkim", "dmarc")
+    )
+    return Receipt(spf, dkim, dmarc, str(mail.get("source", "")))
 
 
 def _decode(content: str) -> bytes:
@@ -161,4 +206,4 @@ def _decode(content: str) -> bytes:
         raise NoMailError("its content is no base64") from None
 
 
-__all__ = ["FetchObject", "ForgedError", "NoMailError", "open_notification", "read_mails"]
+__all__ = ["ForgedError", "NoMailError", "Notification", "Refusal", "open_notification", "read_mails"]

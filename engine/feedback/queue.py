@@ -6,7 +6,7 @@ A queue delivers at least once and in no order. What is not deleted comes again,
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,8 @@ LONG_POLL_SECONDS = 20  # the longest that SQS waits
 IDLE_POLL_SECONDS = 2
 VISIBILITY_SECONDS = 120  # a batch is durable, and deleted, in much less
 MESSAGES_AT_ONCE = 2000
+MOST_MESSAGE_BYTES = 1024 * 1024  # SQS's limit
+MOST_HELD_BYTES = 128 * 1024 * 1024  # of bodies at one time
 _CALLS_AT_ONCE = 10
 _IN_A_CALL = 10  # SQS takes and gives no more
 _DELETE_ATTEMPTS = 3
@@ -37,8 +39,8 @@ _CONFIG = AioConfig(
 
 log = structlog.get_logger()
 
-Take = Callable[[Sequence[str]], Awaitable[None]]
-"""Takes the bodies of messages; when it returns, they are durable."""
+Take = Callable[[Sequence[str]], Awaitable[Collection[int] | None]]
+"""Takes the bodies of messages; when it returns, they are durable, but for those whose numbers it returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,12 @@ class Pulled:
     Attributes:
         messages: received.
         undeleted: of them, how many SQS did not delete: they will come again, and change nothing.
+        kept: of them, how many stay in the queue, as `take` could not take them.
     """
 
     messages: int
     undeleted: int
+    kept: int = 0
 
 
 def choose_poll(*, follow: bool) -> int:
@@ -97,7 +101,14 @@ async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterato
 
 
 async def pull(  # noqa: PLR0913 - from where, to whom, how long
-    client: Any, queue: str, take: Take, *, follow: bool, stop: Stop, poll_seconds: int = LONG_POLL_SECONDS
+    client: Any,
+    queue: str,
+    take: Take,
+    *,
+    follow: bool,
+    stop: Stop,
+    poll_seconds: int = LONG_POLL_SECONDS,
+    most_messages: int = MESSAGES_AT_ONCE,
 ) -> Pulled:
     """Take messages until the queue is idle, or for ever.
 
@@ -108,13 +119,14 @@ async def pull(  # noqa: PLR0913 - from where, to whom, how long
         follow: go on when the queue is idle.
         stop: ends it between two batches, or while it waits.
         poll_seconds: how long a queue without messages is waited for; then it is idle.
+        most_messages: about so many are taken at once; fewer where they have more than `MOST_HELD_BYTES` together.
 
     Raises:
         ConfigurationError: there is no such queue.
         ServiceError: SQS cannot be reached, or says no.
         MailrunError: of `take`; its messages are not deleted and come again.
     """
-    messages = undeleted = 0
+    messages = undeleted = kept_in_all = 0
     with translate_aws_errors("SQS"):
         while not stop.requested:
             batch = await _receive_unless_stopped(client, queue, poll_seconds, stop)
@@ -122,11 +134,13 @@ async def pull(  # noqa: PLR0913 - from where, to whom, how long
                 if follow:
                     continue
                 break
-            batch += await _receive_more(client, queue)
-            await take([message["Body"] for message in batch])
+            await _receive_more(client, queue, batch, most_messages)
+            kept = await take([message["Body"] for message in batch]) or ()
             messages += len(batch)
-            undeleted += await _delete(client, queue, [message["ReceiptHandle"] for message in batch])
-    return Pulled(messages, undeleted)
+            kept_in_all += len(kept)
+            handles = [message["ReceiptHandle"] for number, message in enumerate(batch) if number not in kept]
+            undeleted += await _delete(client, queue, handles)
+    return Pulled(messages, undeleted, kept_in_all)
 
 
 async def _receive_unless_stopped(client: Any, queue: str, wait_seconds: int, stop: Stop) -> list[dict[str, Any]]:
@@ -157,15 +171,15 @@ async def _receive(client: Any, queue: str, wait_seconds: int) -> list[dict[str,
     return list(answer.get("Messages", ()))
 
 
-async def _receive_more(client: Any, queue: str) -> list[dict[str, Any]]:
-    """Take what else is there, without waiting."""
-    more: list[dict[str, Any]] = []
-    while len(more) < MESSAGES_AT_ONCE:
-        found = await asyncio.gather(*(_receive(client, queue, 0) for _ in range(_CALLS_AT_ONCE)))
-        more += [message for some in found for message in some]
-        if not all(found):
-            break
-    return more
+async def _receive_more(client: Any, queue: str, batch: list[dict[str, Any]], most_messages: int) -> None:
+    """Add what else is there to a batch, without waiting: so many messages, and no more than may be held."""
+    while len(batch) < most_messages:
+        held = sum(len(message["Body"]) for message in batch)
+        calls = min(_CALLS_AT_ONCE, (MOST_HELD_BYTES - held) // (_IN_A_CALL * MOST_MESSAGE_BYTES))
+        found = await asyncio.gather(*(_receive(client, queue, 0) for _ in range(calls)))
+        batch += [message for some in found for message in some]
+        if not calls or not all(found):
+            return
 
 
 async def _delete(client: Any, queue: str, handles: Sequence[str]) -> int:

@@ -2,7 +2,8 @@
 
 From the account: what was changed there since the last time, page by page; each page is durable before the next is
 asked for, and an interrupted sync goes on with its page. To the account: bounces and complaints for all mail that it
-was not told yet, one call each, or by import jobs where there are many. Nothing is removed on either side:
+was not told yet, one call each, or by import jobs where there are many; but nothing that rests on a mail without our
+token, as it would keep back the mail of every sender of the account. Nothing is removed on either side:
 `suppress remove` does that, and the drift report names what differs.
 """
 
@@ -213,7 +214,7 @@ class Sync:
                 item
                 for block in iterate_suppressions(tx)
                 for item in block
-                if _is_for_the_account(item) and item.source != SOURCE and _digest(item) not in told
+                if _is_for_the_account(item) and item.is_certain and item.source != SOURCE and _digest(item) not in told
             ]
         return sorted(found, key=lambda item: (item.at, item.key))
 

@@ -191,6 +191,7 @@ suppression_table = Table(
     Column("at", Timestamp, nullable=False),
     Column("event", Text),  # the id of the event that caused it, in the store's events; null where none did
     Column("address", String(254)),  # as it was received: SES's own list is case-sensitive
+    Column("proof", String(16)),  # what proved an inbound mail's word (`Proof`); null where no mail is the reason
 )
 Index("ix_suppression_at", suppression_table.c.at)  # what was learnt since
 

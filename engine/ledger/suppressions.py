@@ -18,6 +18,7 @@ __all__ = [
     "KEYS_AT_ONCE",
     "OF_ALL_MAIL",
     "CampaignKind",
+    "Proof",
     "Reason",
     "Scope",
     "Suppression",
@@ -47,6 +48,15 @@ class Scope(StrEnum):
     TOPIC = "topic"
 
 
+class Proof(StrEnum):
+    """What proved an inbound mail's word."""
+
+    TOKEN = "token"  # noqa: S105 - no secret; a token of ours
+    SENDER = "sender"  # the receiving server: the mail is of the domain that it names as its sender's
+    SOURCE = "feedback_source"  # a signature of a configured source of feedback reports
+    UNKNOWN = "unknown"  # an earlier version took it in, and did not record it
+
+
 # Who cannot be reached, and who complained, gets no mail at all: a topic does not limit these.
 OF_ALL_MAIL = frozenset({Reason.COMPLAINT, Reason.BOUNCE, Reason.SOFT_BOUNCES, Reason.PROVIDER})
 DOMAIN_MARK = "@"  # begins the key of an entry for a whole domain: @d.example, or @*.d.example for what lies below it
@@ -65,6 +75,7 @@ class Suppression:
         at: when it was learnt; of an event, its time.
         event: the id of the event that caused it.
         address: as it was received, where that is known: SES's own list is case-sensitive.
+        proof: what proved an inbound mail's word (`Proof`); None where no mail is the reason.
     """
 
     key: str
@@ -74,6 +85,12 @@ class Suppression:
     at: datetime
     event: str | None = None
     address: str | None = None
+    proof: str | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it may be told to others: what a mail without a token says stays here."""
+        return self.proof in (None, Proof.TOKEN)
 
     @property
     def scope(self) -> Scope:
@@ -129,7 +146,8 @@ def learn_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequen
     For `again` nobody is added: the events were heard before, and who was removed by a person since stays so.
 
     In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
-    lowest event id. What no event caused (a person's word, an imported list) is not replaced.
+    lowest event id. What no event caused (a person's word, an imported list) is not replaced, but for the word of a
+    mail without a token by an event that weighs as much.
     """
     best: dict[tuple[str, str], Suppression] = {}
     for item in sorted([*new, *again], key=_rank):
@@ -141,7 +159,8 @@ def learn_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequen
     added = tx.execute(insert_unless_there(tx, suppression_table), missing).rowcount if missing else 0
     for there in find_suppressions(tx, keys, to_change=True):
         item = best.get(_place(there), there)
-        if there.event is not None and _rank(item) < _rank(there):
+        weighs_as_much = not there.is_certain and _rank(item)[0] <= _rank(there)[0]
+        if item is not there and (weighs_as_much or (there.event is not None and _rank(item) < _rank(there))):
             mine = (suppression_table.c.key == item.key, suppression_table.c.topic == item.topic)
             tx.execute(update(suppression_table).where(*mine).values(_to_row(item)))
     return added
@@ -216,8 +235,9 @@ def _to_row(item: Suppression) -> dict[str, Any]:
         "at": item.at,
         "event": item.event,
         "address": item.address,
+        "proof": item.proof,
     }
 
 
 def _from_row(row: Row[Any]) -> Suppression:
-    return Suppression(row.key, row.topic, row.reason, row.source, row.at, row.event, row.address)
+    return Suppression(row.key, row.topic, row.reason, row.source, row.at, row.event, row.address, row.proof)

@@ -33,6 +33,8 @@ mailto = "unsubscribe@acme.example"
 """
 CLICK = b"List-Unsubscribe=One-Click"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+SERVER = "mx.acme.example"
+RESULTS = f"Authentication-Results: {SERVER}; dmarc=pass header.from=example.com\n"  # the receiving server's
 
 
 @pytest.fixture
@@ -155,9 +157,11 @@ def test_a_link_with_many_parameters_is_answered_and_apples_mail_is_heard(
     mails.mkdir()
     for number, subject in enumerate([token, "unsubscribe"], 1):
         text = f"From: person{number}@example.com\nTo: unsubscribe@acme.example\nSubject: {subject}\n{apple}"
-        (mails / f"{number}.eml").write_text(text)
-    told = world.run("inbound", "import", str(mails), "--json").json
-    assert (told["kinds"], told["suppressed"]) == ({"unsubscribe": 2}, 2)
+        (mails / f"{number}.eml").write_text(text if subject == token else RESULTS + text)
+    (mails / "forged.eml").write_text(f"From: person3@example.com\nSubject: unsubscribe\n{apple}")
+    told = world.run("inbound", "import", str(mails), "--json", MAILRUN_INBOUND_AUTHSERV_ID=SERVER).json
+    assert (told["kinds"], told["suppressed"]) == ({"unsubscribe": 2, "other": 1}, 2)
+    assert told["unproven"] == {"no_results": 1}
     again = launch_again(world)
     assert (again["excluded"], again["sent"], again["balanced"]) == ({"suppressed": 3}, 1, True)
     assert sorted(message["to"][0] for message in world.accepted()).count("person3@example.com") == 2
@@ -211,8 +215,9 @@ def test_a_mail_to_the_mailto_link_does_too_and_an_automatic_answer_does_not(new
     (folder / "wish").write_text(f"{head}Subject: {token}\r\n\r\n")
     away = token_of(newsletter, "person1@example.com")
     (folder / "away").write_text(f"{head}Auto-Submitted: auto-replied\r\nSubject: Re: {away}\r\n\r\n{away}\r\n")
-    (folder / "stranger").write_text(f"{head.replace('p@', 'never-mailed@')}Subject: unsubscribe\r\n\r\n")
-    (folder / "known").write_text(f"{head.replace('p@', 'person2@')}Subject: unsubscribe\r\n\r\n")
+    (folder / "stranger").write_text(f"{RESULTS}{head.replace('p@', 'never-mailed@')}Subject: unsubscribe\r\n\r\n")
+    (folder / "known").write_text(f"{RESULTS}{head.replace('p@', 'person2@')}Subject: unsubscribe\r\n\r\n")
+    newsletter.settings["MAILRUN_INBOUND_AUTHSERV_ID"] = SERVER
     told = newsletter.run("inbound", "import", str(folder), "--json").json
     assert told["kinds"] == {"unsubscribe": 3, "automatic": 1}
     assert (told["suppressed"], told["never_mailed"]) == (2, 1)
@@ -228,8 +233,8 @@ def test_a_wish_is_heard_while_the_run_that_caused_it_is_under_way(tmp_path: Pat
         world.wait_for_accepted(20, process)
         (world.folder / "mails").mkdir()
         for number, sender in enumerate((world.accepted()[0]["to"][0], "stranger@example.com")):
-            world.write(f"mails/{number}", f"From: {sender}\nSubject: unsubscribe\nMessage-ID: <{number}@b>\n\n\n")
-        told = world.run("inbound", "import", "mails", "--json").json
+            world.write(f"mails/{number}", f"{RESULTS}From: {sender}\nSubject: unsubscribe\nMessage-ID: <{number}@b>\n\n")
+        told = world.run("inbound", "import", "mails", "--json", MAILRUN_INBOUND_AUTHSERV_ID=SERVER).json
         process.kill()
         process.communicate()
         assert (told["suppressed"], told["never_mailed"]) == (1, 1)
@@ -264,10 +269,10 @@ def test_a_mail_of_somebody_whom_the_embedded_sandbox_had_is_an_opt_out(newslett
     assert newsletter.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 2
     for sender in ("sandy", "stranger"):
         (tmp_path / f"{sender}.eml").write_text(
-            f"From: {sender}@example.com\nTo: unsubscribe@acme.example\nSubject: unsubscribe\n"
+            f"{RESULTS}From: {sender}@example.com\nTo: unsubscribe@acme.example\nSubject: unsubscribe\n"
             "Auto-Submitted: auto-replied\nX-Apple-Unsubscribe: true\n\nThe mail program was asked to leave.\n"
         )
-    told = newsletter.run("inbound", "import", str(tmp_path), "--json").json
+    told = newsletter.run("inbound", "import", str(tmp_path), "--json", MAILRUN_INBOUND_AUTHSERV_ID=SERVER).json
     assert (told["suppressed"], told["never_mailed"]) == (1, 1)
     assert launch_again(newsletter)["excluded"] == {"suppressed": 1}
 
@@ -310,7 +315,8 @@ def test_mails_are_pulled_out_of_a_queue_and_what_is_none_is_kept_aside(newslett
         assert pulled.code == 65, pulled.stderr
         assert (pulled.json["mails"], pulled.json["suppressed"]) == (1, 1)
         assert sum(pulled.json["refused"].values()) == 2
-        assert len(list((newsletter.folder / ".mailrun" / "inbound-refused").iterdir())) == 2
+        aside = [path.name for path in (newsletter.folder / ".mailrun" / "inbound-refused").iterdir()]
+        assert sorted(name.rpartition("-")[0] for name in aside) == ["forged", "no-mail"]
         assert not sqs.receive_message(QueueUrl=queue).get("Messages")
 
 
@@ -320,11 +326,16 @@ def test_without_the_campaigns_keys_there_is_no_server_that_would_refuse_every_l
     assert "MAILRUN_UNSUBSCRIBE_KEYS" in finished.json["error"]["remedy"]
 
 
-def test_inbound_import_takes_reports_without_unsubscribe_keys(world: World) -> None:
-    """Reports need no keys; a mail with a token counts as forged, and is imported again once the keys are there."""
+def test_inbound_import_takes_mails_without_unsubscribe_keys_and_says_what_proves_them(world: World) -> None:
+    """Verdicts need no keys; a mail with a token counts as forged, and is imported again once the keys are there."""
     (world.folder / "mails").mkdir()
-    world.write("mails/1", "From: a@b.example\nSubject: unsubscribe\nMessage-ID: <1@b>\n\n\n")
+    mail = "From: a@example.com\nSubject: unsubscribe\nMessage-ID: <1@b>\n\n\n"
+    world.write("mails/1", mail)
+    told = world.run("inbound", "import", "mails")
+    assert (told.code, "Set [inbound] authserv_id" in told.stdout) == (0, True)
+    assert "There are no unsubscribe keys" in told.stderr
+    world.write("mails/1", RESULTS + mail)
+    world.write("mailrun.toml", f'[inbound]\nauthserv_id = "{SERVER}"\n')
     told = world.run("inbound", "import", "mails", "--json")
     assert (told.code, told.json["kinds"], told.json["never_mailed"]) == (0, {"unsubscribe": 1}, 1)
-    assert "There are no unsubscribe keys" in told.stderr
     assert not (world.folder / ".mailrun" / "unsubscribe.key").exists()

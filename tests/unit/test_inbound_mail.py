@@ -12,7 +12,8 @@ from support.clock import VirtualClock
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.feedback.envelopes import ForgedError
-from engine.feedback.inbound_intake import InboundIntake
+from engine.feedback.inbound_authority import Receipt, Received, Trust
+from engine.feedback.inbound_intake import InboundIntake, judge
 from engine.feedback.inbound_mail import Kind, read_mail
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.ledger.database import open_ledger
@@ -131,7 +132,8 @@ def test_a_delivery_report_is_no_wish_even_with_our_mail_in_it() -> None:
 def test_a_feedback_report_is_a_complaint_of_whom_our_token_names() -> None:
     read = read_mail(report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS))
     assert (read.kind, read.tokens, read.address) == (Kind.COMPLAINT, (TOKEN,), "ann@b.example")
-    assert read_mail(report("feedback-report", ARF.format(kind="not-spam", to="a@b.example"), OURS)).kind is Kind.OTHER
+    for kind in ("not-spam", "auth-failure"):
+        assert read_mail(report("feedback-report", ARF.format(kind=kind, to="a@b.example"), OURS)).kind is Kind.OTHER
 
 
 def test_an_answer_that_quotes_our_mail_is_for_a_person_to_read() -> None:
@@ -191,6 +193,15 @@ def intake(folder: Path, clock: VirtualClock, mailed: set[str], forgotten: set[s
     return InboundIntake(ledger, SIGNER, lambda keys: set(keys) & mailed, lambda key: key in forgotten, clock)
 
 
+PROVEN = Receipt("pass", "pass", "pass", "bounces@elsewhere.example")
+
+
+def take(desk: InboundIntake, mails: list[bytes], receipt: Receipt | None = PROVEN) -> None:
+    """Take mails in as SES would have received them; `p.example` is a source of feedback reports."""
+    trust = Trust(feedback_sources=("p.example",))
+    desk.take(judge(Received(raw, receipt), trust) for raw in mails)
+
+
 def listed(desk: InboundIntake) -> set[tuple[str, str, str]]:
     with desk.ledger.read() as tx:
         found = {(one.key, one.topic, one.reason) for block in iterate_suppressions(tx) for one in block}
@@ -203,7 +214,8 @@ def test_wishes_and_complaints_become_suppressions_of_those_whom_we_mailed_alone
 ) -> None:
     desk = intake(tmp_path, clock, {"ann@b.example"})
     forged = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("eve@b.example", "news")
-    desk.take(
+    take(
+        desk,
         [
             mail(Subject=TOKEN),
             mail(Subject=TOKEN),
@@ -214,7 +226,7 @@ def test_wishes_and_complaints_become_suppressions_of_those_whom_we_mailed_alone
             report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS),
             b"\x00\x01",
             mail("hello", Subject="Hi"),
-        ]
+        ],
     )
     tally = desk.tally
     # A complaint and the wish without a topic are both of all mail, and the weightier reason stays.
@@ -226,7 +238,7 @@ def test_wishes_and_complaints_become_suppressions_of_those_whom_we_mailed_alone
 def test_a_complaint_is_for_all_mail_and_who_was_forgotten_leaves_no_trace(tmp_path: Path, clock: VirtualClock) -> None:
     desk = intake(tmp_path, clock, set(), {"gone@b.example"})
     gone = mail(Subject=SIGNER.sign("gone@b.example", "news"))
-    desk.take([report("feedback-report", ARF.format(kind="abuse", to="x@b.example"), OURS), gone])
+    take(desk, [report("feedback-report", ARF.format(kind="abuse", to="x@b.example"), OURS), gone])
     assert listed(desk) == {("ann@b.example", "", "complaint")}
 
 
@@ -252,24 +264,35 @@ def notification(**more: object) -> str:
     return orjson.dumps(document).decode()
 
 
-def test_a_notification_holds_the_mail_or_names_its_object() -> None:
-    def accept(_: object) -> None:
-        """Every envelope is right."""
+def accept(_: object) -> None:
+    """Every envelope is right."""
 
+
+def test_a_notification_holds_the_mail_or_names_its_object() -> None:
     def refuse(_: object) -> None:
         raise ForgedError("its signature is not that of its text")
 
-    def fetch(bucket: str, key: str) -> bytes:
-        return f"{bucket}/{key}".encode()
+    def read(body: str | bytes) -> tuple[str, bytes | None, tuple[str, str] | None, bool]:
+        found = open_notification(body, accept)
+        assert found is not None
+        return found.name, found.content, found.place, found.is_signed
 
-    assert open_notification(notification(content="Subject: x\n\n"), accept, fetch) == ("m1", b"Subject: x\n\n")
-    assert open_notification(notification(), accept, fetch) == ("m1", b"b/k")
+    assert read(notification(content="Subject: x\n\n")) == ("m1", b"Subject: x\n\n", None, False)
+    assert read(notification()) == ("m1", None, ("b", "k"), False)
     wrapped = orjson.dumps({"Type": "Notification", "Message": notification()})
-    assert open_notification(wrapped, accept, fetch) == ("m1", b"b/k")
+    assert read(wrapped) == ("m1", None, ("b", "k"), True)
     with pytest.raises(ForgedError):
-        open_notification(wrapped, refuse, fetch)
+        open_notification(wrapped, refuse)
     notice = "Successfully validated SNS topic for Amazon SES event publishing."
-    assert open_notification(notice, accept, fetch) is None
+    assert open_notification(notice, accept) is None
     for wrong in ("x", "[]", "{}", '{"notificationType":"Received","mail":3}', notification(receipt=None)):
         with pytest.raises(NoMailError):
-            open_notification(wrong, accept, fetch)
+            open_notification(wrong, accept)
+
+
+def test_a_notification_tells_the_verdicts_of_the_receipt() -> None:
+    verdicts = {f"{name}Verdict": {"status": status} for name, status in (("spf", "PASS"), ("dmarc", "FAIL"))}
+    receipt = {"action": {"type": "S3", "bucketName": "b", "objectKey": "k"}, "dkimVerdict": 3, **verdicts}
+    found = open_notification(notification(receipt=receipt, mail={"messageId": "m", "source": "b@c.example"}), accept)
+    assert found is not None
+    assert found.receipt == Receipt("pass", "", "fail", "b@c.example")
