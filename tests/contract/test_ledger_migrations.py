@@ -41,7 +41,7 @@ def make_previous(url: str, version: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008"])
 def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)
@@ -96,3 +96,22 @@ def test_reasons_that_lifted_a_topic_by_their_words_are_ours_now(ledger_url: str
         "unsubscribe",
     ]
     assert [one.applies_to("other", "transactional") for one in entries] == [True, False, True, True, False]
+
+
+def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
+    make_previous(ledger_url, "0008")
+    engine = make_engine(ledger_url)
+    with engine.begin() as connection:
+        for source in ("inbound mail", "run a/1"):
+            entry = (
+                "INSERT INTO suppression (key, topic, reason, source, at) VALUES (:key, '', 'complaint', :source, :at)"
+            )
+            connection.execute(text(entry), {"key": source[:3], "source": source, "at": AT})
+    engine.dispose()
+    ledger = open_ledger(ledger_url)
+    try:
+        with ledger.read() as tx:
+            found = {one.source: (one.proof, one.is_certain) for block in iterate_suppressions(tx) for one in block}
+    finally:
+        ledger.close()
+    assert found == {"inbound mail": ("unknown", False), "run a/1": (None, True)}

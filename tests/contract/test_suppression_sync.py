@@ -17,7 +17,7 @@ from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_cli
 from engine.account.suppression_list import SuppressionList
 from engine.feedback.suppression_sync import STATE_FILE, Sync
 from engine.ledger.database import Ledger, open_ledger
-from engine.ledger.suppressions import Suppression, add_suppressions, find_suppressions, iterate_suppressions
+from engine.ledger.suppressions import Proof, Suppression, add_suppressions, find_suppressions, iterate_suppressions
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 from engine.store.folder import Store
@@ -306,3 +306,23 @@ def test_what_the_account_told_us_is_found_by_key(ledger: Ledger) -> None:
     add(ledger, ("a@b.example", "", "bounce"))
     with ledger.read() as tx:
         assert len(find_suppressions(tx, ["a@b.example", "x@b.example"])) == 1
+
+
+async def test_the_account_is_told_nothing_that_a_mail_without_a_token_said(
+    ledger: Ledger, ses: Any, make: Any, clock: VirtualClock
+):
+    """Decided by the recorded proof: the source's text is the same."""
+    with ledger.write() as tx:
+        add_suppressions(
+            tx,
+            [
+                Suppression(
+                    f"{str(proof).lower()}@x.example", "", "complaint", "inbound mail", clock.now(), None, None, proof
+                )
+                for proof in (None, *Proof)
+            ],
+        )
+    synced = await make().run(pull=False, push=True, full=False)
+    listed = ses.list_suppressed_destinations()["SuppressedDestinationSummaries"]
+    assert {entry["EmailAddress"] for entry in listed} == {"none@x.example", "token@x.example"}
+    assert (synced.put, synced.waiting) == (2, 0)

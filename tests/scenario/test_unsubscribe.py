@@ -233,7 +233,9 @@ def test_a_wish_is_heard_while_the_run_that_caused_it_is_under_way(tmp_path: Pat
         world.wait_for_accepted(20, process)
         (world.folder / "mails").mkdir()
         for number, sender in enumerate((world.accepted()[0]["to"][0], "stranger@example.com")):
-            world.write(f"mails/{number}", f"{RESULTS}From: {sender}\nSubject: unsubscribe\nMessage-ID: <{number}@b>\n\n")
+            world.write(
+                f"mails/{number}", f"{RESULTS}From: {sender}\nSubject: unsubscribe\nMessage-ID: <{number}@b>\n\n"
+            )
         told = world.run("inbound", "import", "mails", "--json", MAILRUN_INBOUND_AUTHSERV_ID=SERVER).json
         process.kill()
         process.communicate()

@@ -15,6 +15,7 @@ from engine.ledger import suppressions
 from engine.ledger.database import open_ledger
 from engine.ledger.schema import metadata
 from engine.ledger.suppressions import (
+    Proof,
     Reason,
     Suppression,
     add_suppressions,
@@ -94,4 +95,19 @@ def test_an_event_does_not_replace_what_a_person_said(tmp_path: Path) -> None:
     with ledger.read() as tx:
         assert find_suppressions(tx, ["a@x.example", "b@x.example"]) == [manual]
         assert count_suppressions(tx) == 2
+    ledger.close()
+
+
+def test_an_event_replaces_what_a_mail_without_a_token_said_if_it_weighs_as_much(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    mails = [
+        Suppression(f"{proof}@x.example", "", Reason.COMPLAINT, "inbound mail", NOW, proof=proof)
+        for proof in (Proof.TOKEN, Proof.SOURCE)
+    ]
+    with ledger.write() as tx:
+        add_suppressions(tx, mails)
+        for reason in (Reason.BOUNCE, Reason.COMPLAINT):
+            learn_suppressions(tx, [Suppression(mail.key, "", reason, "hello/1", NOW, "e") for mail in mails])
+            found = {one.key.partition("@")[0]: one.is_certain for one in find_suppressions(tx, {m.key for m in mails})}
+            assert found == {"token": True, "feedback_source": reason is Reason.COMPLAINT}
     ledger.close()

@@ -1,0 +1,256 @@
+"""What becomes of a message of the queue, and how much of its mails is in memory, with an S3 that is made here."""
+
+import io
+from collections import Counter
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import botocore.exceptions
+import orjson
+import pytest
+from support.clock import VirtualClock
+
+from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import ConfigurationError, ExitCode
+from engine.feedback.inbound_authority import Trust
+from engine.feedback.inbound_intake import InboundIntake
+from engine.feedback.inbound_mail import MOST_BYTES
+from engine.feedback.inbound_objects import FAILURES_IN_A_ROW, ByteBudget, ObjectReader
+from engine.feedback.inbound_pull import InboundPull
+from engine.ledger.database import open_ledger
+from engine.ledger.suppressions import iterate_suppressions
+from engine.store.folder import Store
+
+SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
+WISH = b"From: ann@b.example\r\nSubject: unsubscribe\r\n\r\n"
+
+
+class Body(io.BytesIO):
+    """What GetObject answers; counts what is read of it."""
+
+    def __init__(self, s3: "FakeS3", content: bytes) -> None:
+        super().__init__(content)
+        self.s3 = s3
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        with self.s3.lock:
+            self.s3.bytes_read += len(found)
+        return found
+
+
+class FakeS3:
+    """Objects by bucket and key: bytes, a size without bytes, an error's code, or an exception."""
+
+    def __init__(self, objects: dict[tuple[str, str], Any], *, has_bucket: Any = True) -> None:
+        self.objects = objects
+        self.has_bucket = has_bucket
+        self.asked: Counter[str] = Counter()
+        self.bytes_read = 0
+        self.lock = Lock()
+
+    def get_object(self, **of: str) -> dict[str, Any]:
+        with self.lock:
+            self.asked[of["Bucket"]] += 1
+        found = self.objects.get((of["Bucket"], of["Key"]), "NoSuchKey")
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(found, str):
+            raise answer(found, 404 if found == "NoSuchKey" else 403)
+        if isinstance(found, int):
+            return {"ContentLength": found, "Body": Body(self, b"x")}
+        return {"ContentLength": len(found), "Body": Body(self, found)}
+
+    def head_bucket(self, **_: str) -> None:
+        if self.has_bucket is not True:
+            raise self.has_bucket
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def answer(code: str, status: int) -> Exception:
+    reply: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return botocore.exceptions.ClientError(reply, "GetObject")
+
+
+TIMEOUT = botocore.exceptions.ReadTimeoutError(endpoint_url="https://s3.example")
+
+
+class Pulling:
+    """A pull with everything that it needs."""
+
+    def __init__(self, folder: Path, clock: VirtualClock) -> None:
+        self.folder, self.clock = folder, clock
+        self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+
+    def open(self, s3: FakeS3, *, buckets: tuple[str, ...] | None = ("ours",), **more: Any) -> InboundPull:
+        intake = InboundIntake(self.ledger, SIGNER, set, lambda _: False, self.clock)
+        reader = ObjectReader(buckets, lambda: s3, more.pop("budget", ByteBudget()))
+        store = Store(self.folder / "store")
+        return InboundPull(intake, more.pop("trust", Trust()), lambda _: None, reader, store, **more)
+
+    def suppressed(self) -> set[str]:
+        with self.ledger.read() as tx:
+            return {one.key for block in iterate_suppressions(tx) for one in block}
+
+    def aside(self) -> list[str]:
+        return sorted(path.name.rpartition("-")[0] for path in (self.folder / "store").glob("inbound-refused/*"))
+
+
+@pytest.fixture
+def pulling(tmp_path: Path, clock: VirtualClock) -> Any:
+    made = Pulling(tmp_path, clock)
+    yield made
+    made.ledger.close()
+
+
+def notice(key: str = "k", bucket: str = "ours", *, is_signed: bool = True, **more: Any) -> str:
+    verdicts = {f"{name}Verdict": {"status": "PASS"} for name in ("spf", "dkim", "dmarc")}
+    receipt = verdicts | {"action": {"type": "S3", "bucketName": bucket, "objectKey": key}}
+    mail = {"messageId": "m", "source": "ann@b.example"}
+    document = {"notificationType": "Received", "mail": mail, "receipt": receipt, **more}
+    text = orjson.dumps(document).decode()
+    return orjson.dumps({"Type": "Notification", "Message": text}).decode() if is_signed else text
+
+
+def wish(number: int, size: int = 0) -> bytes:
+    return b"From: p%d@b.example\r\nSubject: unsubscribe\r\n\r\n" % number + b"x" * size
+
+
+def test_the_bytes_of_mails_in_memory_are_bounded_however_many_there_are(pulling: Pulling) -> None:
+    size, limit = 10_000, 25_000
+    held: Counter[int] = Counter()
+    for count in (20, 80):
+        budget = ByteBudget(limit)
+        s3 = FakeS3({("ours", str(number)): wish(number, size) for number in range(count)})
+        pull = pulling.open(s3, budget=budget)
+        assert pull.take([notice(str(number)) for number in range(count)]) == set()
+        assert s3.bytes_read > count * size
+        assert size <= budget.most_held <= limit
+        assert budget.held == 0
+        held[count] = budget.most_held
+        assert pull.intake.tally.kinds == {"unsubscribe": count}
+    assert len(pulling.suppressed()) == 80
+
+
+def test_the_content_of_notifications_counts_against_the_budget(pulling: Pulling) -> None:
+    budget = ByteBudget(25_000)
+    pull = pulling.open(FakeS3({}), budget=budget)
+    pull.take([notice(content=wish(number, 10_000).decode()) for number in range(20)])
+    assert 10_000 <= budget.most_held <= budget.limit
+    assert pull.intake.tally.kinds == {"unsubscribe": 20}
+
+
+def test_an_object_that_is_larger_than_a_mail_is_not_read_at_all(pulling: Pulling) -> None:
+    s3 = FakeS3({("ours", "large"): MOST_BYTES + 1, ("ours", "good"): WISH})
+    pull = pulling.open(s3)
+    assert pull.take([notice("large"), notice("good")]) == set()
+    assert s3.bytes_read == len(WISH)
+    assert (pulling.suppressed(), pulling.aside()) == ({"ann@b.example"}, ["unreadable"])
+
+
+def test_a_bucket_that_is_not_configured_is_set_aside_by_name_and_never_asked(pulling: Pulling) -> None:
+    s3 = FakeS3({("theirs", "k"): WISH, ("ours", "k"): WISH})
+    pull = pulling.open(s3)
+    assert pull.take([notice(bucket="theirs"), notice()]) == set()
+    assert s3.asked == {"ours": 1}
+    assert pulling.aside() == ["bucket"]
+    assert list(pull.intake.tally.refused) == ["the bucket theirs is not one of [inbound] buckets"]
+    assert pull.exit_code == ExitCode.FINISHED
+
+
+def test_without_the_setting_messages_with_a_bucket_stay_and_the_others_go_on(pulling: Pulling) -> None:
+    s3 = FakeS3({("ours", "k"): WISH})
+    pull = pulling.open(s3, buckets=None)
+    assert pull.take([notice(), notice(content=WISH.decode())]) == {0}
+    assert (s3.asked, pulling.aside(), pulling.suppressed()) == ({}, [], {"ann@b.example"})
+    assert pull.exit_code == ExitCode.CONFIGURATION
+    none = pulling.open(s3, buckets=())
+    assert none.take([notice()]) == set()
+    assert (s3.asked, pulling.aside()) == ({}, ["bucket"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "NoSuchKey",
+        "AccessDenied",
+        TIMEOUT,
+        answer("InvalidObjectState", 403),
+        answer("InternalError", 500),
+        botocore.exceptions.ParamValidationError(report="a key that boto does not take"),
+    ],
+)
+@pytest.mark.parametrize("others", [0, 3])
+def test_one_object_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
+    pulling: Pulling, wrong: Any, others: int
+) -> None:
+    """Alone in its batch too, where S3 says that the bucket is there."""
+    good = {("ours", str(number)): wish(number) for number in range(others)}
+    pull = pulling.open(FakeS3(good | {("ours", "bad"): wrong}))
+    assert pull.take([notice("bad"), *(notice(key) for _, key in good)]) == set()
+    assert (pulling.aside(), len(pulling.suppressed()), pull.is_stuck) == (["unreadable"], others, False)
+    (reason,) = pull.intake.tally.refused
+    assert reason.startswith("the object that it names")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1025, "\0", "\ud800"])
+def test_a_key_that_none_can_be_is_not_asked_for(pulling: Pulling, key: str) -> None:
+    s3 = FakeS3({})
+    body = notice("KEY", is_signed=False).replace(
+        '"KEY"', '"' + key.encode("unicode_escape").decode().replace("\\x00", "\\u0000") + '"'
+    )
+    pull = pulling.open(s3)
+    assert pull.take([body]) == set()
+    assert (s3.asked, pulling.aside()) == ({}, ["unreadable"])
+
+
+@pytest.mark.parametrize("wrong", ["AccessDenied", TIMEOUT])
+def test_where_nothing_of_a_bucket_can_be_read_all_stays_in_the_queue(pulling: Pulling, wrong: Any) -> None:
+    """And S3 is asked for some of the objects alone."""
+    count = 100
+    s3 = FakeS3({("ours", str(n)): wrong for n in range(count)} | {("second", "k"): WISH}, has_bucket=TIMEOUT)
+    pull = pulling.open(s3, buckets=("ours", "second"))
+    kept = pull.take([*(notice(str(number)) for number in range(count)), notice(bucket="second")])
+    assert kept == set(range(count))
+    assert (pulling.aside(), pulling.suppressed()) == ([], {"ann@b.example"})
+    assert (pull.is_stuck, pull.exit_code) == (True, ExitCode.UNAVAILABLE)
+    assert s3.asked["ours"] < FAILURES_IN_A_ROW + 10
+
+
+def test_a_bucket_that_once_gave_an_object_is_readable_in_later_batches(pulling: Pulling) -> None:
+    s3 = FakeS3({("ours", "good"): WISH, ("ours", "bad"): "AccessDenied"}, has_bucket=TIMEOUT)
+    pull = pulling.open(s3)
+    assert pull.take([notice("good")]) == set()
+    assert pull.take([notice("bad")]) == set()
+    assert pulling.aside() == ["unreadable"]
+
+
+def test_without_credentials_nothing_is_set_aside(pulling: Pulling) -> None:
+    pull = pulling.open(FakeS3({("ours", "k"): botocore.exceptions.NoCredentialsError()}))
+    with pytest.raises(ConfigurationError):
+        pull.take([notice()])
+    assert pulling.aside() == []
+
+
+def test_the_verdicts_of_a_notification_that_sns_did_not_sign_count_only_where_the_setting_says_so(
+    pulling: Pulling,
+) -> None:
+    forged = notice(
+        content=("Authentication-Results: mx.acme.example; dkim=pass header.d=b.example\r\n" + WISH.decode()),
+        is_signed=False,
+    )
+    pull = pulling.open(FakeS3({}), trust=Trust("mx.acme.example"))
+    assert pull.take([forged]) == set()
+    assert (pulling.suppressed(), pull.intake.tally.unproven) == (set(), {"unsigned_notification": 1})
+    pulling.open(FakeS3({}), believes_unsigned=True).take([forged])
+    assert pulling.suppressed() == {"ann@b.example"}
+
+
+def test_results_in_an_object_of_our_bucket_count_whoever_named_it(pulling: Pulling) -> None:
+    mail = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\n" + WISH
+    pull = pulling.open(FakeS3({("ours", "k"): mail}), trust=Trust("amazonses.com"))
+    pull.take([notice(is_signed=False)])
+    assert pulling.suppressed() == {"ann@b.example"}
