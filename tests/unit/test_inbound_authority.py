@@ -1,5 +1,6 @@
 """A mail without our token moves nobody but its proven sender, or whom a configured source of reports names."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, clock: VirtualClock) -> Desk:
+def desk(tmp_path: Path, clock: VirtualClock) -> Iterator[Desk]:
     made = Desk(tmp_path, clock)
-    yield made  # type: ignore[misc] # a fixture
+    yield made
     made.ledger.close()
 
 

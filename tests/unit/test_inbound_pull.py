@@ -72,7 +72,8 @@ class FakeS3:
 
 def answer(code: str, status: int) -> Exception:
     reply: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return botocore.exceptions.ClientError(reply, "GetObject")
+    error: Exception = botocore.exceptions.ClientError(reply, "GetObject")
+    return error
 
 
 TIMEOUT = botocore.exceptions.ReadTimeoutError(endpoint_url="https://s3.example")
