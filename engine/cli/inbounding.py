@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, open_place
+from engine.cli.compose import Place, find_unsubscribe_keys, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
@@ -99,9 +99,7 @@ async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
     with stop_on_signals(stop):
         async with open_sqs(queue) as client:
             poll = choose_poll(follow=follow)
-            await pull(
-                client, queue, take, follow=follow, stop=stop, poll_seconds=poll, most_messages=MESSAGES_AT_ONCE
-            )
+            await pull(client, queue, take, follow=follow, stop=stop, poll_seconds=poll, most_messages=MESSAGES_AT_ONCE)
 
 
 def _read_trust(settings: InboundSettings) -> Trust:

@@ -211,7 +211,7 @@ def _find_sole_address(fields: list[str]) -> str | None:
     if len(fields) != 1 or len(fields[0]) > MOST_FIELD_CHARACTERS:
         return None
     named = read_addresses(fields[0])
-    domain = named[0].rpartition("@")[2].lower() if len(named) == 1 else ""
+    domain = named[0].rpartition("@")[2].lower() if len(named) == 1 and "@" in named[0] else ""
     if not _clean(domain):
         return None
     others = (text.lower() for text in fields[0].split("@")[1:])

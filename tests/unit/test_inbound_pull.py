@@ -15,9 +15,9 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError, ExitCode
 from engine.feedback.inbound_authority import Trust
 from engine.feedback.inbound_intake import InboundIntake
-from engine.feedback.inbound_mail import MOST_BYTES
-from engine.feedback.inbound_objects import FAILURES_IN_A_ROW, ByteBudget, ObjectReader
+from engine.feedback.inbound_objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTES, ByteBudget, ObjectReader
 from engine.feedback.inbound_pull import InboundPull
+from engine.feedback.mail_parts import MOST_BYTES
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
 from engine.store.folder import Store
@@ -145,11 +145,26 @@ def test_the_content_of_notifications_counts_against_the_budget(pulling: Pulling
 
 
 def test_an_object_that_is_larger_than_a_mail_is_not_read_at_all(pulling: Pulling) -> None:
-    s3 = FakeS3({("ours", "large"): MOST_BYTES + 1, ("ours", "good"): WISH})
+    s3 = FakeS3({("ours", "large"): LARGEST_MAIL_BYTES + 1, ("ours", "good"): WISH})
     pull = pulling.open(s3)
     assert pull.take([notice("large"), notice("good")]) == set()
     assert s3.bytes_read == len(WISH)
     assert (pulling.suppressed(), pulling.aside()) == ({"ann@b.example"}, ["unreadable"])
+
+
+def test_of_a_large_mail_no_more_is_read_than_is_looked_at(pulling: Pulling) -> None:
+    s3 = FakeS3({("ours", "k"): wish(1, 2 * MOST_BYTES)})
+    pull = pulling.open(s3)
+    pull.take([notice()])
+    assert s3.bytes_read == pull.reader.budget.most_held == MOST_BYTES
+    assert pulling.suppressed() == {"p1@b.example"}
+
+
+def test_a_mail_that_cannot_be_read_is_set_aside_after_one_failure(pulling: Pulling) -> None:
+    pull = pulling.open(FakeS3({("ours", "k"): b"\x00\x01", ("ours", "good"): WISH}))
+    assert pull.take([notice(), notice("good")]) == set()
+    assert (pulling.aside(), pulling.suppressed()) == (["broken"], {"ann@b.example"})
+    assert sum(pull.intake.tally.refused.values()) == 1
 
 
 def test_a_bucket_that_is_not_configured_is_set_aside_by_name_and_never_asked(pulling: Pulling) -> None:
