@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 @contextmanager
-def sending(rate: int, messages: int, *, bulk: bool) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+def sending(rate: int, messages: int, *, bulk: bool) -> Iterator[tuple[subprocess.Popen[str], Mapping[str, str], Path]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         run_sandbox("--rate", str(rate)) as (environment, _, record),
@@ -48,16 +48,16 @@ def sending(rate: int, messages: int, *, bulk: bool) -> Iterator[tuple[subproces
         with subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            yield process, environment["AWS_ENDPOINT_URL_SESV2"], record
+            yield process, environment, record
 
 
 def measure_rate(rate: int, seconds: int, *, bulk: bool) -> tuple[float, int, int]:
     """Return the share used, the throttled calls and the largest second."""
     messages = int(rate * (WARM_SECONDS + seconds))
-    with sending(rate, messages, bulk=bulk) as (process, url, record):
+    with sending(rate, messages, bulk=bulk) as (process, sandbox, record):
         stdout, _ = process.communicate()
         assert json.loads(stdout)["sent"] == messages
-        state = control(url, "GET", "state")
+        state = control(sandbox, "GET", "state")
         times = read_times(record)
     steady = [at for at in times if at >= times[0] + WARM_SECONDS]
     return len(steady) / rate / (steady[-1] - steady[0] + 1 / rate), state["throttled"], state["largest_second"]
@@ -65,11 +65,11 @@ def measure_rate(rate: int, seconds: int, *, bulk: bool) -> tuple[float, int, in
 
 def measure_storm() -> float:
     """Return the seconds from the end of a storm of throttles to the first second at 95 % of the rate."""
-    with sending(STORM_RATE, STORM_RATE * 45, bulk=False) as (process, url, record):
+    with sending(STORM_RATE, STORM_RATE * 45, bulk=False) as (process, sandbox, record):
         wait_for(record, STORM_RATE * 5)
-        control(url, "POST", "faults", {"kind": "throttle", "count": None, "probability": 0.3})
+        control(sandbox, "POST", "faults", {"kind": "throttle", "count": None, "probability": 0.3})
         threading.Event().wait(STORM_SECONDS)
-        control(url, "DELETE", "faults")
+        control(sandbox, "DELETE", "faults")
         ended = time.time()
         process.communicate()
         times = [at - ended for at in read_times(record) if at >= ended]
@@ -89,10 +89,16 @@ def wait_for(record: Path, count: int) -> None:
         pause.wait(0.05)
 
 
-def control(url: str, method: str, name: str, document: Any = None) -> Any:
+def control(environment: Mapping[str, str], method: str, name: str, document: Any = None) -> Any:
     data = None if document is None else json.dumps(document).encode()
     request = urllib.request.Request(  # noqa: S310 - the sandbox, on loopback
-        f"{url}/_sandbox/{name}", data=data, method=method, headers={"Content-Type": "application/json"}
+        f"{environment['AWS_ENDPOINT_URL_SESV2']}/_sandbox/{name}",
+        data=data,
+        method=method,
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {environment['MAILRUN_SANDBOX_TOKEN']}",
+        },
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
         return json.loads(answer.read() or b"null")

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -159,6 +168,49 @@ class UnsubscribePageSettings(BaseModel):
         return url
 
 
+def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := next((name for name in names if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", name)), None):
+        raise ValueError(f"{wrong} is not the name of a host, without http:// and port")
+    return names
+
+
+def _divide_names(names: Any) -> Any:
+    return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) else names
+
+
+_HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterValidator(_check_host_names)]
+
+
+class SandboxAccessSettings(BaseModel):
+    """Who may use `mailrun sandbox`. What is empty is made at each start.
+
+    Attributes:
+        access_key: the access key id of its clients.
+        secret: its secret access key.
+        token: what opens the inbox and the control endpoint.
+        allow_hosts: names that it answers to beside those of loopback.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    access_key: str = ""
+    secret: SecretStr = SecretStr("")
+    token: SecretStr = SecretStr("")
+    allow_hosts: _HostNames = ()
+
+
+class UnsubscribeServerSettings(BaseModel):
+    """How `mailrun unsubscribe-server` is reached.
+
+    Attributes:
+        allow_hosts: names that it answers to beside its address: that of the links, where a proxy passes it on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allow_hosts: _HostNames = ()
+
+
 class Settings(BaseSettings):
     """What a command needs to know beside its arguments.
 
@@ -174,6 +226,8 @@ class Settings(BaseSettings):
         smtp_password: its secret.
         smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
         events: `[events]`; in the environment MAILRUN_EVENTS_QUEUE and so on.
+        sandbox: `[sandbox]`; in the environment MAILRUN_SANDBOX_ACCESS_KEY and so on.
+        unsubscribe_server: `[unsubscribe_server]`; in the environment MAILRUN_UNSUBSCRIBE_SERVER_ALLOW_HOSTS.
         unsubscribe_page: `[unsubscribe_page]`; in the environment MAILRUN_UNSUBSCRIBE_PAGE_SENDER and so on.
         inbound: `[inbound]`; in the environment MAILRUN_INBOUND_BUCKETS and so on.
         suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
@@ -194,6 +248,8 @@ class Settings(BaseSettings):
     inbound: InboundSettings = InboundSettings()
     suppression: SuppressionSettings = SuppressionSettings()
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
+    unsubscribe_server: UnsubscribeServerSettings = UnsubscribeServerSettings()
+    sandbox: SandboxAccessSettings = SandboxAccessSettings()
 
     @field_validator("store", "ledger", mode="before")
     @classmethod

@@ -29,12 +29,23 @@ from engine.cli.options import Common, common_options
     help="Write events there too, as Firehose does.",
 )
 @click.option("--gzip", is_flag=True, help="Compress these files.")
+@click.option("--access-key", metavar="ID", help="Access key id of its clients. Default: random at each start.")
+@click.option(
+    "--secret",
+    metavar="SECRET",
+    help="Its secret access key; better set MAILRUN_SANDBOX_SECRET: options are visible in the process list."
+    " Default: random at each start.",
+)
+@click.option(
+    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Answer to this Host too, beside 127.0.0.1."
+)
 @common_options
 def sandbox(common: Common, **settings: Any) -> None:
     """Run a local server that speaks the SES API and behaves like an account, with an inbox to look at.
 
     It shows what `launch --sandbox` sent, and takes calls of anything else that is pointed at it. What comes back
-    (deliveries, bounces, complaints …) waits in its SQS queue.
+    (deliveries, bounces, complaints …) waits in its SQS queue. Its credentials, and the token in the inbox's address,
+    are printed; they are new at each start unless they are given.
     """
     from engine.cli.sandboxing import serve  # noqa: PLC0415 - keeps --help fast
 

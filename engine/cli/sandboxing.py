@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.account.client import Endpoint
-from engine.cli.compose import open_store
+from engine.cli.compose import open_store, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError, docs_page
 from engine.proxies import exempt
+from engine.sandbox.access import make_access_key_id, make_secret, make_token
 from engine.sandbox.behaviour import BEHAVIOUR_FILE, Behaviour
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Sandbox, SandboxSettings
+from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 from engine.store.folder import Store
 
 UNLIMITED = -1.0
@@ -86,8 +88,12 @@ def serve(  # noqa: PLR0913 - one for each option
     envelope: str | None,
     firehose: Path | None,
     gzip: bool,
+    access_key: str | None,
+    secret: str | None,
+    allow_hosts: tuple[str, ...],
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
+    access = read_settings(common).sandbox
     folder = open_store(common).root / RECORD
     behaves = load_behaviour(folder, behaviour)
     settings = SandboxSettings(
@@ -102,6 +108,13 @@ def serve(  # noqa: PLR0913 - one for each option
         production_access=not no_production_access,
         identities=identities or None,
         latency_seconds=latency,
+        credentials={
+            access_key or access.access_key or make_access_key_id(): (
+                secret or access.secret.get_secret_value() or make_secret()
+            )
+        },
+        token=access.token.get_secret_value() or make_token(),
+        allowed_hosts=(*access.allow_hosts, *allow_hosts),
     )
     asyncio.run(_serve(settings, as_json=common.json))
 
@@ -111,18 +124,21 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with Sandbox(settings) as sandbox:
+        ((access_key_id, secret),) = settings.credentials.items()
         environment = {
             "AWS_ENDPOINT_URL_SESV2": sandbox.url,
             "AWS_ENDPOINT_URL_SQS": sandbox.url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": access_key_id,
+            "AWS_SECRET_ACCESS_KEY": secret,
             "AWS_DEFAULT_REGION": REGION,
+            "MAILRUN_SANDBOX_TOKEN": settings.token,
             **exempt(sandbox.url),
         }
         if as_json:
             print_json(
                 {
                     "url": sandbox.url,
+                    "inbox": sandbox.inbox_url,
                     "queue": sandbox.queue_url,
                     "record": str(settings.record_folder),
                     "environment": environment,
@@ -130,11 +146,11 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
             )
         else:
             print_lines(
-                f"inbox:  {sandbox.url}/",
+                f"inbox:  {sandbox.inbox_url}",
                 f"events: {sandbox.queue_url}",
                 f"record: {settings.record_folder}/accepted.jsonl",
                 "to send here instead of to SES:",
-                *(f"  export {name}={value}" for name, value in environment.items()),
+                *(f"  export {name}={shlex.quote(value)}" for name, value in environment.items()),
                 "Ctrl-C stops it",
             )
         sys.stdout.flush()  # whoever started it reads the address now

@@ -32,6 +32,7 @@ from engine.feedback.unsubscribes import (
     answer,
     answer_event,
 )
+from engine.http_guard import RequestGuard, make_server
 from engine.ledger.suppressions import (
     Reason,
     Suppression,
@@ -130,7 +131,7 @@ def is_forgotten(place: Place, key: str) -> bool:
     return find is not None and find(pl.Series("key", [key], pl.String)).height > 0
 
 
-def serve(common: Common, *, host: str, port: int) -> None:
+def serve(common: Common, *, host: str, port: int, allow_hosts: tuple[str, ...] = ()) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
@@ -139,15 +140,22 @@ def serve(common: Common, *, host: str, port: int) -> None:
     with open_place(common) as place:
         keys = read_verifying_keys(place)
         server = _Server(TokenSigner(keys.all), LedgerOptOuts(place), open_pages(place))
-        asyncio.run(_serve(server, host, port, keys, as_json=common.json))
+        names = (*place.settings.unsubscribe_server.allow_hosts, *allow_hosts)
+        # Its only authority is the token of each link, and webmail may post the click from a page of its own.
+        guard = RequestGuard(host, allowed_hosts=names, is_public=True)
+        asyncio.run(_serve(server, guard, (host, port), keys, as_json=common.json))
 
 
-async def _serve(server: "_Server", host: str, port: int, keys: UnsubscribeKeys, *, as_json: bool) -> None:
+async def _serve(
+    server: "_Server", guard: RequestGuard, where: tuple[str, int], keys: UnsubscribeKeys, *, as_json: bool
+) -> None:
+    host, port = where
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     runner = web.ServerRunner(
-        web.Server(server.handle, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS), shutdown_timeout=DRAIN_SECONDS
+        make_server(server.handle, guard, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS),
+        shutdown_timeout=DRAIN_SECONDS,
     )
     await runner.setup()
     try:

@@ -73,6 +73,11 @@ class Api:
             ("DELETE", suppressed + "/*"): self._delete_suppressed,
         }
 
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """Method and path of every operation; `*` in a path is a parameter."""
+        return (_SEND, _SEND_BULK, *self._operations)
+
     def answer(self, *, method: str, target: str, body: bytes, region: str) -> Reply:
         """Answer one call.
 

@@ -60,6 +60,11 @@ class Control:
             "enforcement_status": self._set_enforcement_status,
         }
 
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """Method and path of everything that it does."""
+        return tuple(self._acts)
+
     def answer(self, method: str, path: str, body: bytes) -> web.Response:
         """Answer one request: JSON, with `message` in it where the request is wrong."""
         act = self._acts.get((method, path))
@@ -151,6 +156,13 @@ class Control:
         if value not in ENFORCEMENT_STATUSES:
             raise ValueError(f"enforcement_status must be one of {', '.join(ENFORCEMENT_STATUSES)}")
         self._account.enforcement_status = value
+
+
+def refuse(message: str) -> web.Response:
+    """Return the answer to a request without the token."""
+    response = _json({"message": f"{message}; {docs_page('sandbox.md')} says where it is"}, status=401)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def _number(name: str, value: Any, *, least: float) -> float:

@@ -18,7 +18,13 @@ class EmbeddedSandbox:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     queue_url: str = ""
+    token: str = field(default="", repr=False)
     region: str = REGION
+
+    @property
+    def inbox_url(self) -> str:
+        """The address of the inbox, with its token."""
+        return f"{self.url}/{self.token}/"
 
 
 _Started = tuple[str, str, asyncio.AbstractEventLoop, asyncio.Event]
@@ -40,7 +46,7 @@ def run_in_thread(settings: SandboxSettings) -> Iterator[EmbeddedSandbox]:
     try:
         url, queue_url, _, _ = started.result()
         access_key_id, secret = next(iter(settings.credentials.items()))
-        yield EmbeddedSandbox(url, access_key_id, secret, queue_url)
+        yield EmbeddedSandbox(url, access_key_id, secret, queue_url, settings.token)
     finally:
         if started.exception() is None:
             _, _, loop, stop = started.result()

@@ -26,6 +26,8 @@ _MAIL_POLICY = (
     "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
+PAGE_METHODS = frozenset({"GET", "HEAD"})
+PRIVATE = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 ListEvents = Callable[[Mapping[str, Any], int], list[Event]]  # of a message and its offset in the record
 
 
@@ -35,28 +37,29 @@ class Inbox:
     Args:
         folder: the record's folder.
         list_events: tells what becomes of a message.
+        root: the path that all pages stand under, without a slash at its end.
     """
 
-    def __init__(self, folder: Path, list_events: ListEvents) -> None:
+    def __init__(self, folder: Path, list_events: ListEvents, *, root: str) -> None:
         self._list_events = list_events
+        self._root = root
         self._index = RecordIndex(folder)
         self._lock = asyncio.Lock()
         self._pages = Environment(
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._pages.filters["person"] = _person
+        self._pages.globals["root"] = root
 
-    async def answer(self, request: web.BaseRequest) -> web.Response | None:
-        """Return a page, None where the method is not that of a page."""
-        if request.method not in {"GET", "HEAD"}:
-            return None
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Return the page of a request for a path under the root."""
         page = self._page_for(request)
         async with self._lock:
             return await asyncio.to_thread(page)
 
     def _page_for(self, request: web.BaseRequest) -> Callable[[], web.Response]:
-        query = request.query
-        match request.path.strip("/").split("/"):
+        query, path = request.query, request.path.removeprefix(self._root)
+        match path.strip("/").split("/"):
             case [""]:
                 return lambda: self._list(query.get("q", ""), query.get("before", ""))
             case ["inbox.css"]:
@@ -67,7 +70,7 @@ class Inbox:
                 return lambda: self._message(int(line), _html_of)
             case ["messages", line, "source"] if line.isdecimal():
                 return lambda: self._message(int(line), _source_of)
-        return lambda: self._render("missing.html", status=404, line=None, path=request.path, total=0)
+        return lambda: self._render("missing.html", status=404, line=None, path=path, total=0)
 
     def _list(self, words: str, before: str) -> web.Response:
         total = self._index.refresh()
@@ -139,10 +142,5 @@ def _person(mailbox: str) -> str:
 
 
 def _respond(text: str, *, kind: str = "text/html", status: int = 200, policy: str = _PAGE_POLICY) -> web.Response:
-    headers = {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Security-Policy": policy, **PRIVATE}
     return web.Response(text=text, content_type=kind, charset="utf-8", status=status, headers=headers)

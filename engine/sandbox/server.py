@@ -5,25 +5,25 @@ import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Self
 
 from aiohttp import web
 
 from engine.clock import Clock, SystemClock
 from engine.errors import ConfigurationError
+from engine.http_guard import RequestGuard, is_loopback_name, make_server
+from engine.sandbox.access import check_access, is_bearer, is_token, make_credentials, make_token
 from engine.sandbox.account import Account
 from engine.sandbox.api import Api
 from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.configuration_sets import ConfigurationSets
-from engine.sandbox.control import Control, Latency
+from engine.sandbox.control import Control, Latency, refuse
 from engine.sandbox.envelopes import CERTIFICATE_PATH
 from engine.sandbox.faults import Faults
 from engine.sandbox.feedback import QUEUE_NAME, Feedback
-from engine.sandbox.guard import is_foreign, is_loopback_name
 from engine.sandbox.identities import Identities
 from engine.sandbox.import_jobs import ImportJobs, make_fetch
-from engine.sandbox.inbox import Inbox
+from engine.sandbox.inbox import PAGE_METHODS, PRIVATE, Inbox
 from engine.sandbox.limits import RateBucket, RollingQuota
 from engine.sandbox.record import Record
 from engine.sandbox.replies import ApiError, Reply
@@ -33,12 +33,15 @@ from engine.sandbox.simulator import is_simulator
 from engine.sandbox.sqs import TARGET, queue_url, sqs_error
 from engine.sandbox.wire import deliver, respond
 
-ACCESS_KEY_ID = "AKIDSANDBOX0000000000"
-SECRET_ACCESS_KEY = "sandbox-secret-access-key"  # noqa: S105 - well known; it opens this test server alone
 REGION = "us-east-1"
 MAX_REQUEST_BYTES = 84 * 1024 * 1024  # a 40 MB message, with room for the escapes of its JSON
 KEEPALIVE_SECONDS = 75.0
 BACKLOG = 1024  # connections that may wait to be accepted: a sender opens hundreds at once
+SIGNED = "AWS4-"  # what the Authorization header of a signed call starts with
+ASK_FOR_THE_ADDRESS = (
+    "The inbox has an address of its own, which contains a token. Open the address that mailrun sandbox printed when it"
+    " started.\n"
+)
 DRAIN_SECONDS = 1.0  # how long calls in flight may take to end once the server stops
 
 
@@ -56,7 +59,9 @@ class SandboxSettings:
         identities: verified addresses and domains; None means that all are verified.
         configuration_sets: those that exist; None means that every name exists.
         latency_seconds: how long each reply of the API is held back.
-        credentials: access key ids and their secrets.
+        credentials: access key ids and their secrets; random by default.
+        token: what the inbox and the control endpoint want to have; random by default.
+        allowed_hosts: names that the server answers to beside those of loopback, without a port.
         seed: fixes the dice of faults with a probability.
         behaviour: what becomes of accepted mail, and how its events travel.
         firehose_folder: where events go as the files of a Firehose stream; None for nowhere.
@@ -74,7 +79,9 @@ class SandboxSettings:
     identities: tuple[str, ...] | None = None
     configuration_sets: tuple[str, ...] | None = None
     latency_seconds: float = 0.0
-    credentials: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({ACCESS_KEY_ID: SECRET_ACCESS_KEY}))
+    credentials: Mapping[str, str] = field(default_factory=make_credentials, repr=False)
+    token: str = field(default_factory=make_token, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
     seed: int = 0
     behaviour: Behaviour = field(default_factory=Behaviour)
     firehose_folder: Path | None = None
@@ -115,14 +122,29 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The address of the API (an AWS endpoint URL) and of the inbox, once it is started."""
+        """The address of the API (an AWS endpoint URL) and of the control endpoint, once it is started."""
         return self._url
+
+    @property
+    def inbox_url(self) -> str:
+        """The address of the inbox, with its token, once it is started."""
+        return f"{self._url}/{self._settings.token}/"
+
+    @property
+    def routes(self) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """Method and path of every operation, by kind, once it is started; of SQS, POST and the operation's name."""
+        return {
+            "ses": self._api.routes if self._api else (),
+            "sqs": [("POST", name) for name in self._feedback.sqs.operations] if self._feedback else (),
+            "control": self._control.routes if self._control else (),
+        }
 
     async def start(self) -> None:
         """Open the record and listen.
 
         Raises:
-            ConfigurationError: the host is not loopback, the port is in use, or the record cannot be written.
+            ConfigurationError: the host is not loopback, the port is in use, the credentials or the token cannot be
+                used, or the record cannot be written.
         """
         settings = self._settings
         where = f"{settings.host}:{settings.port}"
@@ -130,6 +152,7 @@ class Sandbox:
             raise ConfigurationError(
                 "the sandbox is a test server and listens on loopback only", where=where, remedy="use host 127.0.0.1"
             )
+        check_access(settings.credentials, settings.token)
         self._record = Record(settings.record_folder)
         self._feedback = Feedback(
             settings.record_folder,
@@ -140,7 +163,7 @@ class Sandbox:
             compress=settings.firehose_gzip,
             url=lambda: self._url,
         )
-        self._inbox = Inbox(settings.record_folder, self._feedback.list_events)
+        self._inbox = Inbox(settings.record_folder, self._feedback.list_events, root=f"/{settings.token}")
         self._control = Control(
             account=self._account, faults=self._faults, latency=self._latency, feedback=self._feedback
         )
@@ -164,8 +187,9 @@ class Sandbox:
 
     async def _listen(self) -> str:
         """Listen, and return the URL."""
-        server = web.Server(
+        server = make_server(
             self._serve,
+            RequestGuard(self._settings.host, allowed_hosts=self._settings.allowed_hosts),
             request_factory=_make_request,
             access_log=None,
             handler_cancellation=True,
@@ -203,21 +227,31 @@ class Sandbox:
         await self.stop()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request: the API's under its own path and wherever a call is signed, else a page."""
+        """Answer one request that has passed the guard: a signed call, or one with the token."""
         path = request.raw_path
         if request.headers.get("X-Amz-Target", "").startswith(TARGET):
             return await self._serve_sqs(request)
-        if path.startswith("/v2/") or "Authorization" in request.headers:
+        if path.startswith("/v2/") or request.headers.get("Authorization", "").startswith(SIGNED):
             return await self._serve_api(request)
-        if is_foreign(request):
-            return web.Response(status=403, text="This server answers to this machine only.\n")
         if path.startswith("/_sandbox/"):
-            assert self._control is not None  # noqa: S101 - nothing is served before `start` has set it
-            return self._control.answer(request.method, path, await request.read())
+            return await self._serve_control(request)
         if path == CERTIFICATE_PATH and self._feedback is not None:
             return web.Response(body=self._feedback.certificate, content_type="application/x-pem-file")
+        return await self._serve_inbox(request)
+
+    async def _serve_control(self, request: web.BaseRequest) -> web.Response:
+        assert self._control is not None  # noqa: S101 - nothing is served before `start` has set it
+        if not is_bearer(request, self._settings.token):
+            return refuse("the header Authorization: Bearer TOKEN is missing, or the token is another")
+        return self._control.answer(request.method, request.raw_path, await request.read())
+
+    async def _serve_inbox(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._inbox is not None  # noqa: S101 - nothing is served before `start` has set it
-        return await self._inbox.answer(request) or await self._serve_api(request)
+        if request.method not in PAGE_METHODS:
+            return await self._serve_api(request)  # which wants a signature
+        if not is_token(request.path.strip("/").partition("/")[0], self._settings.token):
+            return web.Response(status=403, text=ASK_FOR_THE_ADDRESS, headers=PRIVATE)
+        return await self._inbox.answer(request)
 
     async def _serve_sqs(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._feedback is not None  # noqa: S101 - nothing is served before `start` has set it

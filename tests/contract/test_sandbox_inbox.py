@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.credentials import bearer
 
 from engine.errors import ConfigurationError
 from engine.sandbox import record_index
@@ -20,6 +21,8 @@ from engine.sandbox.record_index import RecordIndex
 from engine.sandbox.server import SandboxSettings
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TOKEN = "a-token-that-only-tests-use"
+ROOT = f"/{TOKEN}"  # of every page
 NASTY = "<script>alert(1)</script>\"'&{{7*7}}"
 
 
@@ -55,13 +58,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sandbox(folder: Path) -> Iterator[EmbeddedSandbox]:
-    with run_in_thread(SandboxSettings(record_folder=folder)) as running:
+    with run_in_thread(SandboxSettings(record_folder=folder, token=TOKEN)) as running:
         yield running
 
 
 def get(sandbox: EmbeddedSandbox, path: str) -> tuple[HTTPResponse, str]:
     with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
-        connection.request("GET", path)
+        connection.request("GET", ROOT + path)
         reply = connection.getresponse()
         return reply, reply.read().decode()
 
@@ -143,18 +146,18 @@ def test_the_inbox_shows_what_earlier_processes_recorded_newest_first(folder: Pa
     reply, text = get(sandbox, "/")
     page = Page(text)
     assert reply.status == 200
-    messages = [link for link in page.links() if link and link.startswith("/messages/")]
-    assert messages == [f"/messages/{line}" for line in range(59, 9, -1)]
-    assert "/?before=10" in page.links()
+    messages = [link for link in page.links() if link and link.startswith(f"{ROOT}/messages/")]
+    assert messages == [f"{ROOT}/messages/{line}" for line in range(59, 9, -1)]
+    assert f"{ROOT}/?before=10" in page.links()
     _, older = get(sandbox, "/?before=10")
-    assert next(link for link in Page(older).links() if link and link.startswith("/m")) == "/messages/9"
+    assert next(link for link in Page(older).links() if link and link.startswith(f"{ROOT}/m")) == f"{ROOT}/messages/9"
 
 
 def test_the_inbox_is_searched_by_address_and_subject_without_case(folder: Path, sandbox: EmbeddedSandbox) -> None:
     write(folder, draft("Offer"), draft("other", to="OFFER@b.example"), draft("none"))
     _, text = get(sandbox, "/?q=offer")
-    links = [link for link in Page(text).links() if link and link.startswith("/m")]
-    assert links == ["/messages/1", "/messages/0"]
+    links = [link for link in Page(text).links() if link and link.startswith(f"{ROOT}/m")]
+    assert links == [f"{ROOT}/messages/1", f"{ROOT}/messages/0"]
     _, text = get(sandbox, "/?q=absent")
     assert "Search results" in text
     assert '<span class="count">' not in text
@@ -195,7 +198,7 @@ def test_hostile_content_is_text_on_our_pages_and_alone_in_a_frame(folder: Path,
         assert "script-src" not in reply.headers["Content-Security-Policy"]
     [frame] = [attributes for tag, attributes in Page(get(sandbox, "/messages/0")[1]).elements if tag == "iframe"]
     assert frame["sandbox"] is None  # present, and allows nothing
-    assert frame["src"] == "/messages/0/html"
+    assert frame["src"] == f"{ROOT}/messages/0/html"
     reply, text = get(sandbox, "/messages/0/html")
     assert text == NASTY
     assert reply.headers["Content-Security-Policy"].startswith(
@@ -228,7 +231,7 @@ def test_inbox_shows_the_fate_that_the_events_show(folder: Path) -> None:
         "virus.example": "Rejected",
         "plain.example": "Delivered",
     }
-    with run_in_thread(SandboxSettings(record_folder=folder, behaviour=behaviour)) as sandbox:
+    with run_in_thread(SandboxSettings(record_folder=folder, token=TOKEN, behaviour=behaviour)) as sandbox:
         write(folder, *(draft(domain, to=f"ann@{domain}") for domain in wanted))
         _, text = get(sandbox, "/")
         rows = [row.split("</td>") for row in text.split("<tr")[2:]]
@@ -243,7 +246,8 @@ def test_inbox_shows_the_fate_by_the_behaviour_of_the_acceptance(folder: Path, s
     """A behaviour that is changed later says nothing of what was accepted before it."""
     write(folder, draft("before"))
     with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
-        connection.request("PUT", "/_sandbox/behaviour", '{"default": {"bounces": {"Permanent/General": 1}}}')
+        document = '{"default": {"bounces": {"Permanent/General": 1}}}'
+        connection.request("PUT", "/_sandbox/behaviour", document, bearer(sandbox))
         assert connection.getresponse().status == 200
     write(folder, draft("after"))
     assert 'class="fate delivered"' in get(sandbox, "/messages/0")[1]
@@ -256,7 +260,7 @@ def test_inbox_unknown_path_is_a_page(sandbox: EmbeddedSandbox, path: str) -> No
     assert reply.status == 404
     assert reply.headers.get_content_type() == "text/html"
     assert "There is no page" in text
-    assert "/" in Page(text).links()
+    assert f"{ROOT}/" in Page(text).links()
     assert "<b>" not in text
 
 

@@ -15,11 +15,12 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from support.credentials import ACCESS_KEY_ID, CREDENTIALS, SECRET_ACCESS_KEY
 
 from engine.errors import ConfigurationError
 from engine.sandbox.embedded import run_in_thread
 from engine.sandbox.record import FILE_NAME, read_record
-from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Sandbox, SandboxSettings
+from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10)
 TEXT = {"Data": "x"}
@@ -29,7 +30,9 @@ from pathlib import Path
 from engine.sandbox.server import Sandbox, SandboxSettings
 
 async def main():
-    async with Sandbox(SandboxSettings(record_folder=Path(sys.argv[1]), max_send_rate=1000)) as sandbox:
+    folder, *credentials = sys.argv[1:]
+    settings = SandboxSettings(Path(folder), max_send_rate=1000, credentials=dict([credentials]))
+    async with Sandbox(settings) as sandbox:
         print(sandbox.url, flush=True)
         await asyncio.Event().wait()
 
@@ -99,7 +102,9 @@ async def test_a_call_that_is_never_answered_does_not_hold_up_the_stop(tmp_path:
 
 def test_parallel_clients_get_every_message_on_record_once(tmp_path: Path) -> None:
     with (
-        run_in_thread(SandboxSettings(record_folder=tmp_path, max_send_rate=10_000)) as sandbox,
+        run_in_thread(
+            SandboxSettings(record_folder=tmp_path, max_send_rate=10_000, credentials=CREDENTIALS)
+        ) as sandbox,
         closing(client_of(sandbox.url)) as ses,
         ThreadPoolExecutor(8) as pool,
     ):
@@ -111,7 +116,11 @@ def test_parallel_clients_get_every_message_on_record_once(tmp_path: Path) -> No
 
 def test_what_was_acknowledged_survives_kill_9_and_several_servers_share_a_record(tmp_path: Path) -> None:
     servers = [
-        subprocess.Popen([sys.executable, "-c", SERVE, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(tmp_path), ACCESS_KEY_ID, SECRET_ACCESS_KEY],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
     ]
     ids = []
@@ -129,7 +138,7 @@ def test_what_was_acknowledged_survives_kill_9_and_several_servers_share_a_recor
 def test_what_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).symlink_to("/dev/full")
     with (
-        run_in_thread(SandboxSettings(record_folder=tmp_path)) as sandbox,
+        run_in_thread(SandboxSettings(record_folder=tmp_path, credentials=CREDENTIALS)) as sandbox,
         closing(client_of(sandbox.url)) as ses,
         pytest.raises(ClientError, match="cannot write its record") as caught,
     ):

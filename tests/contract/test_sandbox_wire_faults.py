@@ -15,6 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from support.credentials import bearer
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.record import read_record
@@ -50,7 +51,7 @@ def connection_of(sandbox: EmbeddedSandbox) -> dict[str, str]:
 
 def queue(sandbox: EmbeddedSandbox, **fault: Any) -> None:
     with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
-        connection.request("POST", "/_sandbox/faults", body=orjson.dumps(fault))
+        connection.request("POST", "/_sandbox/faults", body=orjson.dumps(fault), headers=bearer(sandbox))
         reply = connection.getresponse()
         assert reply.status == 201, reply.read()
         reply.read()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
+from support.credentials import bearer
 
 from engine.account.client import Endpoint, open_account
 from engine.campaign.message import Attachment, Envelope, Message
@@ -87,7 +88,9 @@ class SesWayOut:
 
     def spoil(self, fault: str) -> None:
         with closing(HTTPConnection(urlsplit(self._sandbox.url).netloc, timeout=10)) as connection:
-            connection.request("POST", "/_sandbox/faults", body=orjson.dumps({"kind": fault}))
+            connection.request(
+                "POST", "/_sandbox/faults", body=orjson.dumps({"kind": fault}), headers=bearer(self._sandbox)
+            )
             assert connection.getresponse().status == 201
 
     def accepted(self) -> list[str]:

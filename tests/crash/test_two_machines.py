@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from support.credentials import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from support.postgres import Cluster, run_cluster
 from support.totals import add_total
 from support.world import CAMPAIGN, RUN, World, finish
@@ -63,10 +64,10 @@ from engine.sandbox import server
 from pathlib import Path
 import asyncio, json
 # The sandbox serves loopback alone; here it serves machines that are namespaces of this one.
-server.is_loopback_name = server.is_foreign.__globals__["is_loopback_name"] = lambda _: True
+server.is_loopback_name = lambda _: True
 async def main():
     settings = server.SandboxSettings(record_folder=Path(sys.argv[1]), host=sys.argv[2], port=8025,
-        max_send_rate=150.0, max_24_hour_send=-1.0, latency_seconds=0.05)
+        max_send_rate=150.0, max_24_hour_send=-1.0, latency_seconds=0.05, credentials={sys.argv[3]: sys.argv[4]})
     async with server.Sandbox(settings) as sandbox:
         print(json.dumps(sandbox.url), flush=True)
         await asyncio.Event().wait()
@@ -78,7 +79,7 @@ class Remote:
     """What the world asks of a sandbox that runs elsewhere."""
 
     def __init__(self, url: str) -> None:
-        from engine.sandbox.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY  # noqa: PLC0415 - its constants
+        from engine.sandbox.server import REGION  # noqa: PLC0415 - its constant
 
         self.url, self.region = url, REGION
         self.access_key_id, self.secret_access_key = ACCESS_KEY_ID, SECRET_ACCESS_KEY
@@ -92,7 +93,9 @@ def test_a_machine_that_is_cut_off_in_mid_run_is_replaced_and_nobody_gets_it_twi
         record = tmp_path / "record"
         server = stack.enter_context(
             subprocess.Popen(
-                [*inside, sys.executable, "-c", _SERVE, str(record), HUB], stdout=subprocess.PIPE, text=True
+                [*inside, sys.executable, "-c", _SERVE, str(record), HUB, ACCESS_KEY_ID, SECRET_ACCESS_KEY],
+                stdout=subprocess.PIPE,
+                text=True,
             )
         )
         stack.callback(server.terminate)

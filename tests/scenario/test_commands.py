@@ -5,11 +5,13 @@ import email.policy
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, wait_until
 
@@ -174,15 +176,31 @@ def test_the_sandbox_serves_an_inbox_of_what_launches_sent_and_says_how_to_point
     process = world.start("sandbox", "--port", "0", "--json")
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
-    with urllib.request.urlopen(told["url"] + "/", timeout=10) as page:  # noqa: S310 - loopback
+    with urllib.request.urlopen(told["inbox"], timeout=10) as page:  # noqa: S310 - loopback
         html = page.read().decode()
     assert "person0@example.com" in html
     assert "Hello Name 0" in html
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(told["url"] + "/", timeout=10)  # noqa: S310 - loopback
     launched = world.run("launch", "hello", "--key", "via-environment", **told["environment"])
     assert launched.code == 0
     process.terminate()
     assert finish(process).code == 0
     assert world.accepted() == []
+
+
+def test_the_sandbox_keeps_the_credentials_that_it_is_given(world: World):
+    given = {"MAILRUN_SANDBOX_SECRET": "a secret".replace(" ", "-"), "MAILRUN_SANDBOX_TOKEN": "0123456789abcdef"}
+    process = world.start("sandbox", "--port", "0", "--access-key", "AKIDMINE", "--json", **given)
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    environment = told["environment"]
+    assert (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]) == ("AKIDMINE", "a-secret")
+    assert told["inbox"] == f"{told['url']}/0123456789abcdef/"
+    process.terminate()
+    assert finish(process).code == 0
+    refused = world.run("sandbox", "--port", "0", "--json", MAILRUN_SANDBOX_TOKEN="short")
+    assert (refused.code, refused.json["error"]["what"]) == (78, "the sandbox's token cannot be used")
 
 
 def test_every_outcome_of_a_sandbox_run_can_be_shown_in_words(world: World):

@@ -15,6 +15,7 @@ from support.sqs import open_sqs
 from support.world import World, open_world
 
 from engine.cli.unsubscribing import make_lambda_handler
+from engine.http_guard import WRONG_HOST
 from engine.store.keys import UNSUBSCRIBE_KEY
 
 CAMPAIGN = """\
@@ -58,22 +59,34 @@ def launch_again(world: World) -> dict[str, Any]:
     return world.run("launch", "hello", "--key", "next", "--json").json
 
 
-def call(url: str, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+def call(url: str, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
     with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
-        connection.request(method, target, body, FORM)
+        connection.request(method, target, body, FORM | headers)
         reply = connection.getresponse()
         return reply.status, reply.read()
 
 
 def test_one_click_on_the_link_of_a_mail_keeps_its_recipient_out_of_the_next_run(newsletter: World) -> None:
     """A key that is set later does not break links that the store's key signed."""
-    server = newsletter.start("unsubscribe-server", "--port", "0", "--json", MAILRUN_UNSUBSCRIBE_KEYS="k" * 40)
+    server = newsletter.start(
+        "unsubscribe-server",
+        "--port",
+        "0",
+        "--json",
+        "--allow-host",
+        "links.acme.example",
+        MAILRUN_UNSUBSCRIBE_KEYS="k" * 40,
+    )
     assert server.stdout is not None
     started = json.loads(server.stdout.readline())
     url = started["url"]
     assert started["unsubscribe_keys"] == {"configured": 1, "signs": "settings", "stored": True}
     token = token_of(newsletter, "person1@example.com")
-    assert call(url, "GET", f"/u/{token}")[0] == 200
+    for target in (f"/u/{token}", "/healthz", "/"):
+        for host in ("evil.example", "127.0.0.1.evil.example"):
+            assert call(url, "POST", target, CLICK, Host=host) == (403, WRONG_HOST.encode())
+    assert call(url, "GET", "/healthz", Host="localhost", Origin="https://webmail.example")[0] == 200
+    assert call(url, "GET", f"/u/{token}", Host="links.acme.example")[0] == 200
     status, page = call(url, "GET", f"/u/{token[:-1]}")
     assert (status, b"not complete" in page) == (404, True)
     told = newsletter.run("suppress", "list", "--json").json

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from engine.sandbox.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY  # one set for both servers
+from support.credentials import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from support.postgres import free_port
 
 BUCKET = "mailrun"

@@ -13,7 +13,8 @@ import boto3
 from botocore.config import Config
 
 from engine.sandbox.embedded import run_in_thread
-from engine.sandbox.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, SandboxSettings
+from engine.sandbox.server import SandboxSettings
+from support.credentials import ACCESS_KEY_ID, CREDENTIALS, SECRET_ACCESS_KEY
 from support.postgres import free_port
 
 
@@ -30,7 +31,7 @@ def open_sqs(url: str) -> Any:
 
 @contextmanager
 def run_sandbox_sqs(folder: Path) -> Iterator[str]:
-    with run_in_thread(SandboxSettings(record_folder=folder)) as server:
+    with run_in_thread(SandboxSettings(record_folder=folder, credentials=CREDENTIALS)) as server:
         yield server.url
 
 

@@ -20,6 +20,7 @@ from engine.ledger.schema import worker_table
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.record import read_record
 from engine.sandbox.server import SandboxSettings
+from support.credentials import CREDENTIALS
 
 RUN = "hello/test"
 
@@ -240,7 +241,10 @@ class World:
     def _control(self, method: str, path: str, document: object = None) -> Any:
         data = None if document is None else json.dumps(document).encode()
         request = urllib.request.Request(  # noqa: S310 - the sandbox, on loopback
-            self.server.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
+            self.server.url + path,
+            data=data,
+            method=method,
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.server.token}"},
         )
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
             return json.loads(answer.read() or b"null")
@@ -250,7 +254,12 @@ class World:
 def open_world(folder: Path, *, ledger: str | None = None, **settings: Any) -> Iterator[World]:
     """Open a world; `settings` are the sandbox's, `ledger` is another than SQLite in the store."""
     record = folder / "record"
-    given: dict[str, Any] = {"max_send_rate": 10_000.0, "max_24_hour_send": -1.0, **settings}
+    given: dict[str, Any] = {
+        "max_send_rate": 10_000.0,
+        "max_24_hour_send": -1.0,
+        "credentials": CREDENTIALS,
+        **settings,
+    }
     with run_in_thread(SandboxSettings(record_folder=record, **given)) as server:
         world = World(folder / "workspace", server, record, ledger=ledger)
         try:
