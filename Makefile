@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar o
 INSTALL := $(if $(UV),VIRTUAL_ENV=$(CURDIR)/.venv uv pip install,$(PIP))
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: setup run test check lint types docs bench soak lock clean
+.PHONY: setup run test check lint types docs bench soak lock licences sbom audit clean
 .DEFAULT_GOAL := check
 
 $(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
@@ -73,6 +73,18 @@ lock:
 	$(LOCK) --group build --group workshop --output-file requirements/workshop.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --output-file requirements/runtime.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --group pyproject.toml:build --output-file requirements/build.lock
+
+# docs/licences.md, from what the installed packages say of themselves; fails for a licence that is not allowed.
+licences: setup
+	$(BIN)/python -m requirements.licences
+
+# dist/mailrun-VERSION.cdx.json: the packages of runtime.lock with versions, hashes and licences, as CycloneDX.
+sbom: setup
+	$(BIN)/python -m requirements.sbom
+
+# Known vulnerabilities of runtime.lock and build.lock; says what was not audited where the data cannot be had.
+audit: setup
+	$(BIN)/python -m requirements.audit
 
 clean:
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

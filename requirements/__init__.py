@@ -1,0 +1,1 @@
+"""The locks, and what is known of the packages that they name: licences, SBOM, vulnerabilities."""
