@@ -1,84 +1,57 @@
 """`[audience] where`: an SQL condition on the audience's columns, judged row by row."""
 
-import re
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 import polars as pl
 
+from engine.audience.condition_grammar import FUNCTIONS, ConditionError, Fault, rewrite
 from engine.audience.sources import refuse_unknown_column
 from engine.audience.types import DECIMAL, ColumnTypes, Schema
-from engine.errors import DataError
+from engine.errors import DataError, nearest
 
 KEY = "[audience] where"
 WHERE = f"campaign.toml, {KEY}"
-_PLACE = re.compile(r"(?:sql parser error: )?(.*?),? at Line: (\d+), Column: (\d+)")
-# Names in Polars' expression trees.
-_BEYOND_A_ROW = frozenset(
-    ["Agg", "Len", "Over", "Window", "Rolling", "SubPlan", "Rank", "Quantile", "Correlation", "Shift", "Range"]
-)
-_LEAVES = frozenset(["Column", "Literal"])
+# A panic is no PolarsError: STRFTIME with a wrong format ends so.
+_WRONG = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 def parse_condition(where: str) -> pl.Expr:
     """Parse an SQL condition (Polars' dialect: comparisons, AND, OR, NOT, IN, LIKE, BETWEEN, CASE, CAST, functions).
 
+    Polars parses what `rewrite` writes, and never the text itself: it reads files while it parses a query.
+
     Raises:
-        DataError: it is not one SQL expression, or looks at more than one row at a time.
+        DataError: it is not one SQL expression, looks at more than one row at a time, or uses what is not allowed.
     """
     try:
-        # In brackets, or `a > 1 b` would be taken for an alias; the line break ends a comment.
-        parsed = pl.sql_expr(f"({where}\n)")
-    except pl.exceptions.PolarsError as error:
-        raise _point_at(where, str(error)) from error
-    if not isinstance(parsed, pl.Expr):
-        raise DataError(f"{KEY} is more than one condition: {where}", where=WHERE, remedy="join them with AND")
-    if _looks_beyond_its_row(orjson.loads(parsed.meta.serialize(format="json"))):
-        remedy = "compare each row's own columns; averages, counts, windows and queries cannot be asked for"
-        raise DataError(f"{KEY} looks at more than one row at a time: {where}", where=WHERE, remedy=remedy)
-    return parsed
+        written = rewrite(where)
+    except ConditionError as error:
+        raise _point_at(where, error) from None
+    try:
+        return pl.sql_expr(f"({written})")
+    except _WRONG as error:
+        what = f"{KEY} is not an SQL condition: {where}"
+        raise DataError(what, where=WHERE, remedy=_first_line(error)) from error
 
 
-def _looks_beyond_its_row(node: Any) -> bool:
-    """Search an expression's tree; the audience is never in memory as a whole, so an aggregate would be of a part."""
-    if isinstance(node, dict):
-        return any(
-            key in _BEYOND_A_ROW or (key not in _LEAVES and _looks_beyond_its_row(value)) for key, value in node.items()
-        )
-    if isinstance(node, list):
-        return any(_looks_beyond_its_row(item) for item in node)
-    return node in _BEYOND_A_ROW
-
-
-def _point_at(where: str, said: str) -> DataError:
-    """Show the place of a syntax error under the condition.
-
-    A whole query's parser knows the place; it counts one line more, and the bracket after the condition as its end.
-    """
-    found = _PLACE.search(_first_line(_parse_as_query(where) or ValueError(said)))
-    if found is None:
-        return DataError(f"{KEY} is not an SQL condition: {where}", where=WHERE, remedy=said.splitlines()[0])
+def _point_at(where: str, error: ConditionError) -> DataError:
+    """Show the place under the condition."""
     lines = where.split("\n")
-    line, column = int(found[2]) - 1, int(found[3])
-    if line > len(lines):
-        line, column = len(lines), len(lines[-1].rstrip()) + 1
+    before = where[: error.at].split("\n")
+    line, column = len(before), len(before[-1]) + 1
     pointed = "\n   ".join([*lines[:line], " " * (column - 1) + "^", *lines[line:]])
-    what = f"{KEY} is not an SQL condition:\n   {pointed}"
-    reason = found[1].replace("found: )", "found: its end") if line == len(lines) else found[1]
+    what = f"{KEY} {error.fault}:" + ("" if error.fault is Fault.SIZE else f"\n   {pointed}")
     return DataError(
-        what,
-        where=f"{WHERE}, line {line}, column {column} of the condition",
-        remedy=f"correct it at the mark: {reason}",
+        what, where=f"{WHERE}, line {line}, column {column} of the condition", remedy=_choose_remedy(error)
     )
 
 
-def _parse_as_query(where: str) -> Exception | None:
-    try:
-        pl.SQLContext(audience=pl.LazyFrame()).execute(f"SELECT * FROM audience WHERE (\n{where}\n)")  # noqa: S608 - there is no data
-    except pl.exceptions.PolarsError as error:
-        return error
-    return None
+def _choose_remedy(error: ConditionError) -> str:
+    if error.fault is Fault.ROWS:
+        return "compare each row's own columns; averages, counts, windows, queries and tables cannot be asked for"
+    if error.fault is Fault.FUNCTION:
+        return f"{error.reason}: {nearest(error.reason.lower(), sorted(FUNCTIONS))}"
+    return error.reason if error.fault is Fault.SIZE else f"correct it at the mark: {error.reason}"
 
 
 def columns_in(where: str, columns: Sequence[str]) -> frozenset[str]:
@@ -120,7 +93,7 @@ def rows_that_meet(where: str, cells: pl.DataFrame, types: ColumnTypes) -> pl.Se
         typed = cells
     try:
         return _judge(condition, typed, height, where)
-    except pl.exceptions.PolarsError as error:
+    except _WRONG as error:
         what = f"{KEY} does not fit the audience: {where}: {_first_line(error)}"
         remedy = f"compare like with like, or use CAST; {_describe(typed)}"
         raise DataError(what, where=WHERE, remedy=remedy) from error
@@ -130,7 +103,7 @@ def _fits(condition: pl.Expr, schema: Schema) -> bool:
     row = pl.DataFrame({name: [None] for name in schema}, schema=schema)
     try:
         row.select(condition)
-    except pl.exceptions.PolarsError:
+    except _WRONG:
         return False
     return True
 
@@ -146,16 +119,16 @@ def _judge(condition: pl.Expr, cells: pl.DataFrame, height: int, where: str) -> 
 
 
 def _describe(cells: pl.DataFrame) -> str:
-    """Words for an error: each column's type, and for text the first value that is not a number."""
+    """Words for an error: each column's type, and for text the first value that is not a number, nor an address."""
     return "; ".join(_describe_column(column) for column in cells) or "it uses no column"
 
 
 def _describe_column(column: pl.Series) -> str:
     if column.dtype != pl.String:
         return f"{column.name} is {column.dtype}"
-    other = column.filter((column.str.strip_chars() != "") & ~column.str.contains(DECIMAL))
+    other = column.filter((column.str.strip_chars() != "") & ~column.str.contains(f"@|{DECIMAL}"))
     return f"{column.name} is text" + (f", for example '{other[0]}'" if other.len() else "")
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

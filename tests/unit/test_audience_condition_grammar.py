@@ -1,0 +1,263 @@
+"""`[audience] where` is judged word by word before Polars sees it: nothing is opened, and nothing is executed."""
+
+import sys
+from pathlib import Path
+from types import FrameType
+
+import polars as pl
+import pytest
+
+from engine.audience import condition_grammar as grammar
+from engine.audience.condition_grammar import FUNCTIONS, FUNCTIONS_WITHOUT_ARGUMENTS, ConditionError, rewrite
+from engine.audience.conditions import columns_in, rows_that_meet
+from engine.audience.types import ColumnTypes
+from engine.errors import DataError
+
+ROWS = pl.DataFrame(
+    {
+        "n": [3, -1, None, 2],
+        "f": [0.5, 1.5, None, 0.25],
+        "t": ["ab", "B c", None, ""],
+        "d": ["2024-01-31", "2025-06-01", None, "2024-12-31"],
+        "l": [[1, 2], [3], None, []],
+        "ts": [["a", "b"], ["c"], None, []],
+        "b": [True, False, None, True],
+        "w": ["2024-01-31", "2025-06-01", None, "2024-12-31"],
+        "m": ["10:30:00", "23:59:59", None, "00:00:00"],
+    }
+).with_columns(pl.col("d").str.to_date(), at=pl.col("w").str.to_datetime())
+ARGUMENTS = [
+    *("n", "f", "t", "d", "b", "l", "ts", "at", "w", "m", "w, '%Y-%m-%d'", "n, 2", "t, 'a'", "ts, 'a'", "l, 1", "f, 2"),
+    *("t, 1", "b, b", "'year', d", "d, '%Y'", "'-', t, t", "t, 'a', 'b'", "t, 3, 'x'", "t, ' ', 1", "b, n, n"),
+]
+# Ways to a file or a URL: %s is one.
+HOSTILE = [
+    "n IN (SELECT n FROM read_csv('%s'))",
+    "n > (SELECT 1 FROM read_csv('%s'))",
+    "EXISTS (SELECT * FROM read_parquet('%s'))",
+    "exists(FROM '%s')",
+    "n in (fRoM read_ipc('%s'))",
+    "n IN (SELECT/**/n/* FROM */FROM/**/read_ndjson('%s'))",
+    "n IN -- (\n (SELECT n FROM read_json('%s'))",
+    "((((((n IN (((SELECT n FROM scan_csv('%s'))))))))))",
+    "n IN (WITH x AS (SELECT * FROM '%s') SELECT n FROM x)",
+    "n IN (TABLE '%s')",
+    "n IN (VALUES (1)) AND n IN (SELECT n FROM read_csv('%s'))",
+    "n = 1) UNION SELECT * FROM read_csv('%s') WHERE (1 = 1",
+    "n = 1) UNION ALL (SELECT * FROM '%s'",
+    "n = 1\n) OR n IN (SELECT n FROM read_csv('%s')\n",
+    "n = ANY (SELECT n FROM read_csv('%s'))",
+    "n <> ALL (SELECT n FROM read_csv('%s'))",
+    "read_csv('%s')",
+    "read_csv('%s').n = 1",
+    "\"read_csv\"('%s') = 1",
+    "`read_csv`('%s') = 1",
+    "lower(read_csv('%s')) = 'x'",
+    "CASE WHEN (SELECT 1 FROM read_csv('%s')) THEN 1 END = 1",
+    "CAST((SELECT n FROM read_csv('%s')) AS INTEGER) = 1",
+    "n BETWEEN (SELECT n FROM read_csv('%s')) AND 3",
+    "n IN (1, (SELECT n FROM read_csv('%s')))",
+    "l[(SELECT 1 FROM read_csv('%s'))] = 1",
+    "EXTRACT(YEAR FROM (SELECT d FROM read_csv('%s'))) = 1",
+    "SUBSTRING(t FROM (SELECT n FROM read_csv('%s'))) = 'x'",
+    "t = 'x\\' OR n IN (SELECT n FROM read_csv('%s')) --'",
+    "t = '''' OR n IN (SELECT n FROM read_csv('%s'))",
+    "t = e'\\'' OR n IN (SELECT n FROM read_csv('%s'))",
+    "t = $$x$$ OR n IN (SELECT n FROM read_csv('%s'))",
+    "n = 1; SELECT * FROM read_csv('%s')",
+    "ＳＥＬＥＣＴ * FROM read_csv('%s')",  # noqa: RUF001 - letters of full width
+    "(n) IN (SELECT n FROM read_csv('%s'))",
+    "lower(t) OVER (ORDER BY (SELECT n FROM read_csv('%s'))) = 'x'",
+    "lower(t) FILTER (WHERE EXISTS (SELECT * FROM read_csv('%s'))) = 'x'",
+    "COLUMNS('.*') IN (SELECT n FROM read_csv('%s'))",
+]
+PLACES = ["%s/secret.csv", "http://127.0.0.1:9/x.csv", "hf://datasets/x/y.csv", "file://%s/secret.csv", "s3://other/x"]
+
+
+@pytest.mark.parametrize("template", HOSTILE)
+def test_a_query_or_table_function_is_refused_unread(
+    template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Polars is not called at all, so nothing can be opened, and the answer is the same for what is there or not."""
+    called: list[str] = []
+    for name in ("sql_expr", "sql", "SQLContext", "select"):
+        monkeypatch.setattr(pl, name, lambda *args, **_: called.append(str(args)))
+    (tmp_path / "secret.csv").write_text("n,canary\n1,2\n")
+    for place in PLACES:
+        with pytest.raises(DataError) as caught:
+            columns_in(template.replace("%s", place.replace("%s", str(tmp_path))), ROWS.columns)
+        assert not called
+        assert "canary" not in str(caught.value)
+        assert ", line " in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("where", "line", "column", "what"),
+    [
+        ("n = 1 AND\n  n IN (SELECT 1)", 2, 9, "looks at more than one row"),
+        ("n = 1 OR read_csv('x')", 1, 10, "uses a function that a condition cannot use"),
+        ("n > SUM(n)", 1, 5, "looks at more than one row"),
+        ("lower(t) OVER () = 'x'", 1, 10, "looks at more than one row"),
+        ("n > ALL(l)", 1, 5, "looks at more than one row"),
+        ("t = \u2018x\u2019", 1, 5, "is not an SQL condition"),
+        ("t = 1 /* x", 1, 7, "is not an SQL condition"),
+        ("(n = 1", 1, 1, "is not an SQL condition"),
+        ("CASE WHEN n = 1 THEN 2", 1, 1, "is not an SQL condition"),
+        ("CAST(n AS SELECT) = 1", 1, 11, "looks at more than one row"),
+    ],
+)
+def test_what_is_refused_is_shown_with_its_place(where: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(DataError, match=what) as caught:
+        columns_in(where, ROWS.columns)
+    assert caught.value.where.endswith(f"line {line}, column {column} of the condition")
+    assert caught.value.what.split("\n")[line + 1] == "   " + " " * (column - 1) + "^"
+
+
+def test_a_function_that_is_not_allowed_is_named_with_the_nearest() -> None:
+    with pytest.raises(DataError, match="lowr: did you mean lower"):
+        columns_in("lowr(t) = 'x'", ROWS.columns)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "n = 1 AND NOT t = 'x' OR b",
+        "n != 1 AND n <> 2 AND n <= 3 AND n >= 4 AND n < 5 AND n > 6 AND n == 7 AND n <=> 8",
+        "t LIKE 'a%' AND t NOT LIKE '%''b' AND t ILIKE 'A_' AND t NOT ILIKE 'x'",
+        "t ~ 'a' AND t !~ 'b' AND t ~* 'c' AND t !~* 'd' AND t ~~ 'a%' AND t !~~ 'b' AND t ^@ 'a' AND t REGEXP 'a'",
+        "n BETWEEN 1 AND 3 AND n NOT BETWEEN -1 AND +2",
+        "n IN (1, 2) AND t NOT IN ('x', 'y''z') AND n IN (1, 2,) AND (n) IN (b, 3)",
+        "n IS NULL OR t IS NOT NULL OR b IS TRUE OR b IS NOT FALSE OR n IS DISTINCT FROM f OR n IS NOT DISTINCT FROM 1",
+        "CASE WHEN n = 1 THEN 'a' WHEN n = 2 THEN 'b' ELSE 'c' END = 'a'",
+        "CASE n WHEN 1 THEN 2 END = 2 AND CASE (n) WHEN 1 THEN TRUE ELSE FALSE END",
+        "CAST(n AS VARCHAR(10)) = '1' AND TRY_CAST(t AS DOUBLE PRECISION) > 1 AND CAST(t AS DECIMAL(10, 2)) < 1",
+        "n::int = 1 AND d::TIMESTAMP WITH TIME ZONE > d AND CAST(l AS INT[]) = l",
+        "EXTRACT(YEAR FROM d) = 2024 AND DATE_PART('month', d) = 1 AND year(d) = 2024",
+        "POSITION('a' IN t) > 1 AND STRPOS(t, 'a') = 1",
+        "SUBSTRING(t FROM 1 FOR 2) = 'x' AND SUBSTRING(t, 1, 2) = 'x' AND SUBSTR(t, 1) = 'x'",
+        "TRIM(t) = 'x' AND TRIM(BOTH 'x' FROM t) = 'a' AND TRIM('x' FROM t) = 'y'",
+        "d > DATE '2024-01-01' AND d < TIMESTAMP '2024-01-01 00:00:00' AND d - INTERVAL '1 day' > d",
+        "d > d - INTERVAL '30' DAY AND d > d - INTERVAL 1 WEEK",
+        "array_contains(l, 1) AND l[1] = 1 AND 1 = ANY(l) AND l = [1, 2] AND l = ARRAY[1]",
+        "t || 'x' = 'y' AND n + 1 - 2 * 3 / 4 % 5 // 6 = 1 AND n & 1 | 2 = 3",
+        "IF(b, 1, 2) = 1 AND COALESCE(n, 1) = 1 AND LEFT(t, 1) = 'x' AND xor(b, b) AND b XOR b",
+        '"n" = 1 AND `t` = \'x\' AND "a ""b""" = 1 AND s.x.y = 1',
+        "n = 1e3 OR n = .5 OR n = 1. OR x'ab' = t OR 0x1f = t",
+        "n = 1 -- a comment ' \n AND /* another /* inside */ \" */ t = 'x'",
+        'timestamp = 1 AND date = 2 AND order = 1 AND from = 2 AND "select" = 3 AND größe = 1 AND 名 = 2 AND a$b# = 1',
+        "lower(replace(replace(t, ' ', ''), '-', '')) = 'x'",
+    ],
+)
+def test_a_rewritten_condition_is_the_same_condition(where: str) -> None:
+    """What worked before works as before: Polars makes the same expression of what is written for it."""
+    assert str(pl.sql_expr(f"({rewrite(where)})")) == str(pl.sql_expr(f"({where}\n)"))
+
+
+def test_a_keyword_is_a_column_where_a_column_stands() -> None:
+    assert columns_in("interval = 1 AND user = 'x' AND with = 2", ["interval", "user", "with"]) == {
+        "interval",
+        "user",
+        "with",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_an_allowed_function_looks_at_its_row_alone(name: str) -> None:
+    """A row's result is the same whether it is judged with the others or alone: batches may have any size."""
+    judged = 0
+    for arguments in ARGUMENTS:
+        try:
+            call = pl.sql_expr(rewrite(f"{name}({arguments})"))
+            whole = ROWS.select(x=call)["x"].to_list()
+        except (ConditionError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            continue
+        alone = [value for row in range(ROWS.height) for value in ROWS[row].select(x=call)["x"].to_list()]
+        assert str(alone) == str(whole)  # NaN is like itself
+        judged += 1
+    assert judged, "no arguments fit it"
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS_WITHOUT_ARGUMENTS))
+def test_a_function_without_arguments_is_allowed(name: str) -> None:
+    assert not pl.sql_expr(rewrite(f"{name}()")).meta.root_names()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "n = 1" + " OR n = 1" * grammar.MOST_OPERATORS,
+        "(" * (grammar.MOST_DEPTH + 1) + "n = 1" + ")" * (grammar.MOST_DEPTH + 1),
+        "t = '" + "x" * grammar.MOST_CHARACTERS + "'",
+        "t" + " || t" * grammar.MOST_GROWTH + " = 'x'",
+        "lpad(t, 100000) = 'x'",
+        "rpad(t, n) = 'x'",
+        f"replace(replace(t, 'a', '{'a' * 100}'), 'a', '{'a' * 100}') = 'x'",
+        "replace(replace(t, 'a', t), 'a', t) = 'x'",
+        f"array_to_string(string_to_array(array_to_string(ts, '{'a' * 100}'), ''), '{'a' * 100}') = 'x'",
+        f"concat({', '.join(['t'] * (grammar.MOST_GROWTH + 1))}) = 'x'",
+    ],
+)
+def test_a_condition_that_would_need_too_much_is_refused(where: str) -> None:
+    with pytest.raises(DataError, match="where is too large"):
+        columns_in(where, ROWS.columns)
+
+
+def test_the_longest_chain_is_evaluated() -> None:
+    """Polars goes down a chain by recursion: at the limit its stack is far from its end."""
+    where = "n = 0" + " OR n = 1" * ((grammar.MOST_OPERATORS - 3) // 2) + " OR n = 2"
+    with pytest.raises(ConditionError):
+        rewrite(f"{where} OR n = 3")
+    types = ColumnTypes({"n"}, are_text=False)
+    assert rows_that_meet(where, ROWS, types).to_list() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "(",
+        "[",
+        "'a' ",
+        "''",
+        '"a" ',
+        "NOT ",
+        "n = 1 OR ",
+        "/* ",
+        "-- x\n",
+        "CASE ",
+        "a.",
+        "a, ",
+        "- ",
+        "/*/",
+        "a" * 20,
+        " ",
+    ],
+)
+def test_reading_a_condition_is_linear_in_its_length(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the text is at most 2.5 times the work, counted as calls, for what is refused as for what is not."""
+    for limit in ("MOST_OPERATORS", "MOST_DEPTH"):
+        monkeypatch.setattr(grammar, limit, 1_000_000)
+
+    def count(text: str) -> int:
+        calls = 0
+
+        def profile(_frame: FrameType, _event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        sys.setprofile(profile)
+        try:
+            rewrite(text)
+        except ConditionError:
+            pass
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    once, twice = count(unit * 500), count(unit * 1000)
+    assert twice <= 2.5 * once + 100
+
+
+def test_an_error_of_types_shows_no_address() -> None:
+    cells = pl.DataFrame({"email": ["ann@example.com", "bob"], "n": [1, 2]})
+    with pytest.raises(DataError, match="email is text, for example 'bob'"):
+        rows_that_meet("email > n", cells, ColumnTypes({"email", "n"}, are_text=False))
