@@ -27,6 +27,7 @@ class ListColumns:
         times: filled where the reason of the same place holds.
         unread: columns that hold addresses, too.
         is_named: the column was chosen by its name, and not because no other holds addresses.
+        proof: what proved the word of an inbound mail, in a list that mailrun exported.
     """
 
     addresses: tuple[str, ...]
@@ -36,6 +37,7 @@ class ListColumns:
     times: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     is_named: bool = True
+    proof: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def find_columns(table: Table, *, has_header: bool) -> ListColumns:
         tuple(of_reason[name] for name in TIME_NAMES if name in of_reason),
         tuple(column for column, cells in seen.items() if cells.is_of_addresses and column != address),
         rank_name(address) is not NameRank.OTHER or len(seen) == 1,
+        of_reason.get("proof"),
     )
 
 

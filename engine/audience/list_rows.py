@@ -20,7 +20,8 @@ class ListRows:
 
     Attributes:
         entries: `line`; `key` and `address` (null for a domain); `topic`; `reason`, as the list has it; `named`, the
-            reason of ours that its cell names as a whole; `known`, the reason that any column tells.
+            reason of ours that its cell names as a whole; `known`, the reason that any column tells;
+            `proof`.
         faults: `line` and `fault` of what cannot match anybody.
         malformed: line and words of the first row that cannot be read; None where all can.
     """
@@ -34,7 +35,15 @@ def list_wanted(opened: ListTable) -> list[str]:
     """Name the columns to read: of text all, as a row whose cells are all blank is no entry."""
     columns = opened.columns
     texts = [column for column, dtype in opened.table.columns.items() if dtype == pl.String]
-    named = (*columns.addresses, columns.reason, columns.topic, *columns.evidence, *columns.times, *texts)
+    named = (
+        *columns.addresses,
+        columns.reason,
+        columns.topic,
+        columns.proof,
+        *columns.evidence,
+        *columns.times,
+        *texts,
+    )
     return [column for column in dict.fromkeys(named) if column]
 
 
@@ -53,7 +62,7 @@ def read_list_rows(rows: Rows, opened: ListTable) -> ListRows:
     parts = [_read_column(frame, sound.get_column(column), opened.columns) for column in opened.columns.addresses]
     read = pl.concat(parts)
     return ListRows(
-        entries=read.drop_nulls("key").select("line", "key", "address", "topic", "reason", "named", "known"),
+        entries=read.drop_nulls("key").select("line", "key", "address", "topic", "reason", "named", "known", "proof"),
         faults=read.filter(pl.col("fault").is_not_null()).select("line", "fault").sort("line", maintain_order=True),
         malformed=malformed.select("line", "malformed").row(0) if malformed.height else None,
     )
@@ -69,7 +78,7 @@ def _read_column(frame: pl.DataFrame, raw: pl.Series, columns: ListColumns) -> p
 
 
 def _tell(cells: pl.DataFrame, columns: ListColumns) -> Iterator[pl.Series]:
-    """Tell topic and reason of each row."""
+    """Tell topic, proof and reason of each row."""
     nothing = cells.select(pl.repeat(None, pl.len(), dtype=pl.String)).to_series()
 
     def column(name: str | None) -> pl.Series:
@@ -84,6 +93,7 @@ def _tell(cells: pl.DataFrame, columns: ListColumns) -> Iterator[pl.Series]:
     known = pl.select(pl.coalesce(*(pl.lit(series) for series in told))).to_series()
     reason = column(columns.reason)
     yield column(columns.topic).alias("topic")
+    yield column(columns.proof).alias("proof")
     yield pl.select(pl.coalesce(pl.lit(reason), pl.lit(known))).to_series().alias("reason")
     yield named.alias("named")
     yield known.alias("known")

@@ -20,13 +20,13 @@ from engine.audience.sources import find_sources
 from engine.audience.tables import read_batches
 from engine.errors import DataError, UsageError
 from engine.given_paths import shorten_path
-from engine.ledger.suppressions import OF_ALL_MAIL, Reason, Suppression, limit_topic
+from engine.ledger.suppressions import OF_ALL_MAIL, Proof, Reason, Suppression, limit_topic
 from engine.store.folder import PRIVATE_FILE
 
 LONGEST_TOPIC = 128  # characters, as the ledger keeps them
 EXPORT_SCHEMA = {
     "email": pl.String, "topic": pl.String, "reason": pl.String, "source": pl.String, "at": pl.String,
-    "event": pl.String,
+    "event": pl.String, "proof": pl.String,
 }  # fmt: skip
 
 
@@ -103,9 +103,13 @@ def _read_table(opened: ListTable, options: ImportOptions) -> Iterator[Block]:
 
 def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -> list[Suppression]:
     told = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
+    source = options.source or name
+    # What a mail without a token said stays that where it is read again.
+    proven = pl.when(pl.col("proof").is_in([str(proof) for proof in Proof])).then("proof")
+    rows = entries.select("key", "address", "topic", told.alias("reason"), proven)
     return [
-        Suppression(key, limit_topic(topic, reason), reason, options.source or name, options.at, None, address)
-        for key, address, topic, reason in entries.select("key", "address", "topic", told.alias("reason")).iter_rows()
+        Suppression(key, limit_topic(topic, reason), reason, source, options.at, None, address, proof)
+        for key, address, topic, reason, proof in rows.iter_rows()
     ]
 
 
@@ -139,7 +143,7 @@ def _refuse_conflicts(entries: pl.DataFrame, name: str, options: ImportOptions) 
 
 def to_frame(entries: Iterable[Suppression]) -> pl.DataFrame:
     """Return entries as `EXPORT_SCHEMA`; the address as it was received, where that is known."""
-    rows = [(s.address or s.key, s.topic, s.reason, s.source, s.at.isoformat(), s.event) for s in entries]
+    rows = [(s.address or s.key, s.topic, s.reason, s.source, s.at.isoformat(), s.event, s.proof) for s in entries]
     return pl.DataFrame(rows, schema=EXPORT_SCHEMA, orient="row")
 
 

@@ -237,6 +237,7 @@ def _describe(one: Suppression) -> dict[str, Any]:
         "source": one.source,
         "at": one.at.isoformat(),
         "event": one.event,
+        "proof": one.proof,
     }
 
 

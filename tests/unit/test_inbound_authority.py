@@ -1,7 +1,10 @@
 """A mail without our token moves nobody but its proven sender, or whom a configured source of reports names."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -233,3 +236,42 @@ def test_whatever_a_mail_holds_judging_it_never_raises(raw: bytes, text: str, ve
     trust = Trust(SERVER, (text, "fbl.example"))
     for mail in (raw, f"{RESULTS}{text}\r\nFrom: {text}\r\n\r\n".encode("utf-8", "surrogatepass"), WISH.encode() + raw):
         judge(Received(mail, Receipt(verdict, verdict, verdict, text)), trust)
+
+
+def count_lines(call: Callable[[], object]) -> int:
+    """Count the lines of Python that a call runs through."""
+    lines = 0
+
+    def trace(_: FrameType, event: str, __: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+@pytest.mark.parametrize(
+    "piece", ["(", ")", '"', "\\", ";", "a=b ", " = ", "a@b.example,", "<a@b.example> ", "@", "é", "(;"]
+)
+@pytest.mark.parametrize("field", [RESULTS, "Authentication-Results: x;", "From: ", "X-Y: "])
+def test_twice_the_header_takes_at_most_two_and_a_half_times_the_work(field: str, piece: str) -> None:
+    def judge_one(size: int) -> int:
+        value = piece * (size // len(piece))
+        raw = f"{field}{value}\r\nFrom: a@b.example\r\n\r\n".encode()
+        return count_lines(lambda: identify_sender(Received(raw, PASSED), TRUST))
+
+    assert judge_one(6000) <= 2.5 * judge_one(3000)
+
+
+def test_of_a_header_of_any_length_a_bounded_part_is_read() -> None:
+    def judge_one(size: int) -> int:
+        received = Received((RESULTS + "a" * size).encode(), PASSED)
+        return count_lines(lambda: identify_sender(received, TRUST))
+
+    assert judge_one(10**6) <= judge_one(10**5) == judge_one(10**5 + 1000)

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.audience.suppression_lists import ImportOptions, read_suppression_list
+from engine.audience.suppression_lists import ImportOptions, export_suppressions, read_suppression_list
 from engine.errors import DataError
 from engine.ledger.reasons import Reason, classify_reason
-from engine.ledger.suppressions import Scope, Suppression
+from engine.ledger.suppressions import Proof, Scope, Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -142,3 +142,17 @@ def test_all_sheets_are_imported(tmp_path: Path) -> None:
     pl.DataFrame({"email": ["a@x.example"]}).write_excel(tmp_path / "one.xlsx")
     entries, _ = read(tmp_path / "one.xlsx")
     assert [one.source for one in entries] == ["one.xlsx"]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
+def test_an_exported_list_keeps_what_proved_a_mail_and_other_words_prove_nothing(tmp_path: Path, name: str) -> None:
+    proofs = [None, *Proof, "by hand"]
+    entries = [
+        Suppression(f"p{number}@x.example", "", Reason.COMPLAINT, "inbound mail", NOW, None, None, proof)
+        for number, proof in enumerate(proofs)
+    ]
+    export_suppressions([entries], tmp_path / name)
+    again, strange = read(tmp_path / name, reason="complaint")
+    assert strange == []
+    assert [one.proof for one in again] == [None, *Proof, None]
+    assert [one.is_certain for one in again] == [True, True, False, False, False, True]
