@@ -35,7 +35,8 @@ def pull(queue: str, topics: tuple[str, ...], common: Common, *, follow: bool) -
 def import_(place: str, common: Common) -> int:
     """Take mails out of a file (a mail, an mbox), a folder (a Maildir), or objects that a receipt rule has written.
 
-    The same mail may be imported again: it changes nothing.
+    Without a token of ours a mail counts only where your mail server's Authentication-Results prove its sender: name
+    the server in `[inbound] authserv_id`. The same mail may be imported again: it changes nothing.
     """
     from engine.cli.inbounding import import_mails  # noqa: PLC0415 - keeps --help fast
 
