@@ -1,6 +1,7 @@
 """How people write where store and ledger are, and what to say of a form that means something else."""
 
 import re
+from pathlib import Path
 
 from engine.errors import ConfigurationError
 
@@ -29,6 +30,19 @@ def check_store(store: str, where: str) -> None:
     raise ConfigurationError(f"a store is a folder or a bucket, not {mask_url(store)}", where=where, remedy=remedy)
 
 
+def expand_home(place: str, where: str) -> Path:
+    """Read a folder that may begin with `~`, the home folder.
+
+    Raises:
+        ConfigurationError: this user has no home folder, as in a container with a user id of its own.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        what = f"cannot use the path {place}: this user has no home folder (HOME is not set)"
+        raise ConfigurationError(what, where=where, remedy="write the whole path, or set HOME") from None
+
+
 def check_ledger(ledger: str, where: str) -> None:
     """Check that a ledger's URL names an SQLite file or a PostgreSQL database.
 
@@ -47,6 +61,12 @@ def check_ledger(ledger: str, where: str) -> None:
     elif kind := re.fullmatch(r"(?:pg|psql|postgres\w*)(?:\+\w+)?:/*(.*)", ledger, re.IGNORECASE):
         remedy = f"did you mean postgresql://{mask_url('x://' + kind[1]).removeprefix('x://')}? If not, {remedy}"
     raise ConfigurationError(f"invalid URL of a ledger: {mask_url(ledger)}", where=where, remedy=remedy)
+
+
+def find_ledger_file(url: str) -> Path | None:
+    """Return the file of a ledger in SQLite; None for another kind."""
+    found = _SQLITE.fullmatch(url)
+    return Path(found["path"]) if found else None
 
 
 def resolve_ledger(ledger: str, workspace: str) -> str:

@@ -28,7 +28,7 @@ from pydantic_settings import (
 
 from engine.environment import check_environment
 from engine.errors import ConfigurationError, nearest
-from engine.places import check_ledger, check_store, resolve_ledger
+from engine.places import check_ledger, check_store, expand_home, find_ledger_file, mask_url, resolve_ledger
 from engine.setting_sources import SETTINGS_FILE, find_source, name_variable, read_settings_file
 
 KEY_BYTES_MINIMUM = 16
@@ -217,6 +217,8 @@ class Settings(BaseSettings):
     Attributes:
         workspace: the folder with `campaigns/` and `audiences/`.
         store: a folder, relative to the workspace, or `s3://BUCKET/PREFIX`.
+        scratch: a folder of this machine alone, relative to the workspace: for copies of what is in a bucket, and for
+            temporary files. Empty for `.mailrun` in the workspace, and the machine's folder for temporary files.
         ledger: an SQLAlchemy URL, the path of an SQLite file relative to the workspace; empty for SQLite in the store.
         unsubscribe_keys: keys for unsubscribe tokens, newest first: the first signs, all verify, and so does the
             store's own. In the environment divided by commas or white space. Empty: the store's own signs.
@@ -237,6 +239,7 @@ class Settings(BaseSettings):
 
     workspace: Path
     store: str = Field(default=".mailrun", min_length=1)
+    scratch: str = ""
     ledger: str = ""
     smtp_url: str = ""
     smtp_username: str = ""
@@ -251,7 +254,7 @@ class Settings(BaseSettings):
     unsubscribe_server: UnsubscribeServerSettings = UnsubscribeServerSettings()
     sandbox: SandboxAccessSettings = SandboxAccessSettings()
 
-    @field_validator("store", "ledger", mode="before")
+    @field_validator("store", "scratch", "ledger", mode="before")
     @classmethod
     def _strip(cls, place: Any) -> Any:
         return place.strip() if isinstance(place, str) else place  # a line's end, as secrets are mounted
@@ -311,7 +314,14 @@ class Settings(BaseSettings):
     @property
     def store_folder(self) -> Path:
         """Where the store is; for a bucket, where its copies and what is of this machine alone are."""
-        return self.workspace / (".mailrun" if self.in_bucket else Path(self.store).expanduser())
+        if not self.in_bucket:
+            return self.workspace / expand_home(self.store, "store")
+        return self.scratch_folder or self.workspace / ".mailrun"
+
+    @property
+    def scratch_folder(self) -> Path | None:
+        """The folder that `scratch` names; None where it names none."""
+        return self.workspace / expand_home(self.scratch, "scratch") if self.scratch else None
 
     @property
     def in_bucket(self) -> bool:
@@ -323,7 +333,14 @@ class Settings(BaseSettings):
         """Where the ledger is."""
         if self.ledger:
             return resolve_ledger(self.ledger, str(self.workspace.absolute()))
-        return f"sqlite:///{self.store_folder.absolute() / 'ledger.db'}"
+        # Never in `scratch`, which may end with the pod: a ledger must last as long as the store.
+        folder = self.workspace / ".mailrun" if self.in_bucket else self.store_folder
+        return f"sqlite:///{folder.absolute() / 'ledger.db'}"
+
+    @property
+    def ledger_file(self) -> Path | None:
+        """The ledger's file where it is SQLite."""
+        return find_ledger_file(self.ledger_url)
 
 
 def load_settings(workspace: Path, **flags: Any) -> Settings:
@@ -349,6 +366,12 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
             remedy="set its keys one by one, such as MAILRUN_EVENTS_QUEUE",
         ) from None
     check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
+    if "://" in settings.scratch:
+        where = find_source("scratch", workspace, given).name_with_key("scratch")
+        what = f"scratch is a folder on this machine, not {mask_url(settings.scratch)}"
+        raise ConfigurationError(what, where=where, remedy="give a folder; a bucket is the store's")
+    for key, place in (("store", settings.store), ("scratch", settings.scratch)):
+        expand_home(place, find_source(key, workspace, given).name_with_key(key))
     if settings.ledger:
         check_ledger(settings.ledger, find_source("ledger", workspace, given).name_with_key("ledger"))
     return settings

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -22,6 +21,7 @@ from engine.errors import DataError, UsageError
 from engine.given_paths import shorten_path
 from engine.ledger.suppressions import OF_ALL_MAIL, Proof, Reason, Suppression, limit_topic
 from engine.store.folder import PRIVATE_FILE
+from engine.temporary import make_temporary_folder
 
 LONGEST_TOPIC = 128  # characters, as the ledger keeps them
 EXPORT_SCHEMA = {
@@ -75,8 +75,8 @@ def read_suppression_list(place: str, workspace: Path, options: ImportOptions) -
     Raises:
         DataError: a file is missing or damaged, has no column of addresses, or says what the options contradict.
     """
-    with TemporaryDirectory(prefix="mailrun-") as downloads:
-        for file in find_sources(place, workspace, downloads=Path(downloads)):
+    with make_temporary_folder() as downloads:
+        for file in find_sources(place, workspace, downloads=downloads):
             tables = list(open_lists(file))  # all of them, before an entry of the first is added
             for opened in tables:
                 yield Block([], [], opened.notes)

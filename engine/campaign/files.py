@@ -16,8 +16,8 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from engine.errors import DataError, escape_undecodable
 
@@ -116,7 +116,7 @@ def read_file(folder: Path, name: str) -> bytes | None:
         return file.read()
 
 
-def open_file(folder: Path, name: str, path: Path) -> BinaryIO:
+def open_file(folder: Path, name: str, path: Path) -> BufferedReader:
     """Open a file of a campaign to read it.
 
     Args:

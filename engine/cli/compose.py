@@ -27,9 +27,12 @@ from engine.process_limits import raise_file_limit
 from engine.progress import step
 from engine.run.forgotten import make_find_forgotten
 from engine.run.planning import PlanRequest
+from engine.setting_sources import SETTINGS_FILE
 from engine.settings import KEY_BYTES_MINIMUM, Settings, list_variables, load_settings
 from engine.store.folder import Store
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
+from engine.store.other_writers import describe_other_writers
+from engine.temporary import use_scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,22 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
     )
     with step("opening the store"):
         store = _open_store(settings)
+    warn_of_other_writers(settings)
     with step("opening the ledger"):
         ledger = open_ledger(settings.ledger_url)
     try:
         yield Place(settings, store, ledger, SystemClock())
     finally:
         ledger.close()
+
+
+def warn_of_other_writers(settings: Settings) -> None:
+    """Log what lets other users of this machine write the store, the ledger or mailrun.toml."""
+    places = [settings.store_folder, settings.workspace / SETTINGS_FILE]
+    if settings.ledger_file is not None:
+        places.append(settings.ledger_file)
+    for note in dict.fromkeys(note for place in places if place.exists() for note in describe_other_writers(place)):
+        structlog.get_logger().warning("store.others_can_write", note=note)
 
 
 def tune_interpreter() -> None:
@@ -148,7 +161,10 @@ def read_settings(common: Common, around: Path | None = None) -> Settings:
     check_environment(os.environ, list_variables())  # a misspelt MAILRUN_WORKSPACE, before one is looked for
     workspace = (common.workspace or find_workspace(around)).absolute()
     remember_workspace(workspace)
-    return load_settings(workspace, store=common.store, ledger=common.ledger)
+    settings = load_settings(workspace, store=common.store, ledger=common.ledger)
+    if settings.scratch_folder is not None:
+        use_scratch(settings.scratch_folder)
+    return settings
 
 
 def find_campaign_folder(given: str, common: Common) -> Path:

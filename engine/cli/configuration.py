@@ -65,6 +65,7 @@ def list_shown(settings: Settings, common: Common) -> Iterator[Shown]:
         "ledger": "" if settings.ledger else mask_url(settings.ledger_url),
         "store": "" if settings.in_bucket else str(settings.store_folder),
         "unsubscribe_keys": _describe_keys(settings),
+        "scratch": str(settings.store_folder) if settings.in_bucket else str(settings.scratch_folder or ""),
     }
     for key in list_settings():
         value: Any = settings

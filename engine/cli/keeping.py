@@ -85,7 +85,8 @@ class Wait(Age):
 def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     """Remove events, plans and previews, what was set aside, and the files of runs that ended, so long ago.
 
-    The runs' counts stay, and their keys are never sent again.
+    The runs' counts stay, and their keys are never sent again. What killed commands left is removed whatever its age,
+    once it is certain that nobody works with it any more.
     """
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.run import prune as pruning  # noqa: PLC0415
@@ -102,9 +103,8 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     if common.json:
         days = {"events": pruned.events, "history": pruned.history}
         told = {name: [day.isoformat() for day in some] for name, some in days.items()}
-        print_json(
-            {"pruned": names, "elsewhere": prunable.elsewhere, **told, "aside": pruned.aside, "removed": pruned.shelves}
-        )
+        beside = {"aside": pruned.aside, "removed": pruned.shelves, "unfinished": pruned.unfinished}
+        print_json({"pruned": names, "elsewhere": prunable.elsewhere, **told, **beside})
     else:
         left = (f"{_tell_elsewhere(name, at)}: left alone" for name, at in prunable.elsewhere.items())
         print_lines(*(f"pruned {name}" for name in names), *left, f"{format_count(len(names), 'run')} pruned")
@@ -113,3 +113,7 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
                 print_lines(f"{what} of {format_count(len(some), 'day')} removed, {some[0]} the oldest")
         print_lines(*([f"{format_count(pruned.aside, 'quarantined file')} removed"] if pruned.aside else []))
         print_lines(*(f"removed: {path}" for path in pruned.shelves))
+        if pruned.unfinished:
+            print_lines(
+                f"{format_count(pruned.unfinished, 'file or folder', 'files and folders')} of killed commands removed"
+            )

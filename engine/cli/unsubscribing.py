@@ -1,14 +1,15 @@
 """What the unsubscribe server and its Lambda handler put together: keys, ledger, and the answers to requests."""
 
 import asyncio
+import atexit
 import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from tempfile import gettempdir
 
 import polars as pl
 import structlog
@@ -16,7 +17,7 @@ from aiohttp import web
 
 from engine.audience.addresses import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place
+from engine.cli.compose import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError
@@ -41,7 +42,9 @@ from engine.ledger.suppressions import (
     remove_some_suppressions,
 )
 from engine.run.forgotten import make_find_forgotten
+from engine.settings import Settings
 from engine.store.keys import UNSUBSCRIBE_KEY
+from engine.temporary import make_temporary_folder
 
 SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
@@ -233,7 +236,23 @@ async def _read_body(request: web.BaseRequest) -> bytes:
     return body[: MOST_BODY_BYTES + 1]
 
 
+_stack = ExitStack()  # what a function's process keeps until it ends
+atexit.register(_stack.close)
 LambdaHandler = Callable[[Mapping[str, object], object], dict[str, object]]
+
+
+def _refuse_passing_ledger(settings: Settings) -> None:
+    """Check that opt-outs are not written to a file that ends with the function.
+
+    Raises:
+        ConfigurationError: they would be.
+    """
+    if settings.ledger_file is not None and settings.ledger_file.is_relative_to(settings.workspace):
+        raise ConfigurationError(
+            "opt-outs would be lost: the ledger would be a file that ends with the function",
+            where="MAILRUN_LEDGER",
+            remedy="set MAILRUN_LEDGER to the ledger of the campaigns, such as postgresql://user@host/database",
+        )
 
 
 def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
@@ -244,16 +263,20 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
     MAILRUN_UNSUBSCRIBE_KEYS.
 
     Args:
-        workspace: where a mailrun.toml may be. Where neither this nor MAILRUN_WORKSPACE names one, a temporary folder:
-            a function's own folder cannot be written.
+        workspace: where a mailrun.toml may be. Where neither this nor MAILRUN_WORKSPACE names one, no mailrun.toml is
+            read: the workspace is a new private folder among the temporary ones, because a function's own folder
+            cannot be written.
 
     Raises:
         ConfigurationError: no keys, no ledger, or a store that cannot be used.
     """
     named = workspace or os.environ.get("MAILRUN_WORKSPACE")
-    folder = Path(named) if named else Path(gettempdir()) / "mailrun"
+    # Never a folder with a known name in /tmp: another user could put a mailrun.toml there before.
+    folder = Path(named) if named else _stack.enter_context(make_temporary_folder())
     common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
     context = open_place(common)
+    if not named:
+        _refuse_passing_ledger(read_settings(common))
     place = context.__enter__()  # never left: the process ends without a word
     signer, opt_outs, pages = TokenSigner(read_verifying_keys(place).all), LedgerOptOuts(place), open_pages(place)
 

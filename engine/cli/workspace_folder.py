@@ -1,5 +1,6 @@
 """Where the workspace is, and which campaigns it has. Imports nothing heavy: shell completion asks this too."""
 
+import stat
 from pathlib import Path
 
 from engine.errors import UsageError
@@ -14,13 +15,20 @@ def find_workspace(campaign: Path | None) -> Path:
         campaign: a campaign folder; None where none is named.
 
     Raises:
-        UsageError: there is none. No store is created in a folder that is not a workspace.
+        UsageError: there is none, or it is in a folder above this one that everybody can write, such as /tmp. No store
+            is created in a folder that is not a workspace.
     """
     if campaign is not None and campaign.parent.name == CAMPAIGNS:
         return campaign.parent.parent
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / CAMPAIGNS).is_dir():
+            if folder != here and folder.stat().st_mode & stat.S_IWOTH:
+                raise UsageError(
+                    f"the nearest campaigns/ is in {folder}, where everybody on this machine can put files",
+                    where=str(here),
+                    remedy=f"if it is yours, name it: --workspace {folder}",
+                )
             return folder
     raise UsageError(
         "there is no workspace here: neither this folder nor any folder above it has campaigns/",

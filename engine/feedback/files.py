@@ -5,7 +5,6 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO
 
 import orjson
@@ -17,6 +16,7 @@ from engine.feedback.envelopes import Opened, Quarantined, Verify, open_document
 from engine.feedback.events import Event
 from engine.feedback.volume import EVENT_SCHEMA
 from engine.given_paths import look_at
+from engine.temporary import make_temporary_folder
 
 DOCUMENTS_AT_ONCE = 20_000
 _LONGEST_LINE = 160 * 2**20  # Firehose writes up to 128 MiB in one object, perhaps without a line end
@@ -45,8 +45,8 @@ def read_place(place: str, verify: Verify) -> Iterator[tuple[str, list[Opened]]]
             for some in read_file(path, str(path), verify):
                 yield str(path), some
         return
-    with TemporaryDirectory(prefix="mailrun-events-") as folder:
-        for fetched in fetch_objects(place, Path(folder)):
+    with make_temporary_folder() as folder:
+        for fetched in fetch_objects(place, folder):
             for some in read_file(fetched.path, fetched.name, verify):
                 yield fetched.name, some
             fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from engine.audience.objects import REMOTE, fetch_objects
@@ -20,6 +19,7 @@ from engine.feedback.envelopes import ForgedError, Verify, read_json
 from engine.feedback.inbound_authority import Receipt
 from engine.feedback.mail_parts import MOST_BYTES
 from engine.given_paths import look_at
+from engine.temporary import make_temporary_folder
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
 _GZIP = b"\x1f\x8b"
@@ -38,8 +38,8 @@ def read_mails(place: str) -> Iterator[tuple[str, bytes]]:
         ServiceError: S3 cannot be reached.
     """
     if place.startswith(REMOTE):
-        with TemporaryDirectory(prefix="mailrun-inbound-") as folder:
-            for fetched in fetch_objects(place, Path(folder)):
+        with make_temporary_folder() as folder:
+            for fetched in fetch_objects(place, folder):
                 if not fetched.name.endswith(_SETUP):
                     yield from _read_file(fetched.path, fetched.name)
                 fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more

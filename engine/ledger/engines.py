@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from engine.errors import ConfigurationError
 from engine.places import LEDGER_EXAMPLES, mask_url
+from engine.temporary import find_temporary_folder
 
 BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is for a stalled disk
 
@@ -95,7 +96,10 @@ def _create_private_file(path: Path) -> None:
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
+    if find_temporary_folder() is None:
+        pragmas.append("temp_store=MEMORY")  # else what sorts much data fails with "disk I/O error"
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -11,9 +11,12 @@ from engine.ledger.database import Ledger
 from engine.ledger.identity import read_identity
 from engine.run.frozen import Begun
 from engine.run.manifest import FILE
-from engine.run.ownership import find_registrar
+from engine.run.ownership import find_registrar, has_files
 from engine.run.registration import ORPHANED
+from engine.run.settling import finish_changes
 from engine.store.folder import SEALED, Store
+from engine.store.outcomes import STAGED, OutcomesFiles
+from engine.temporary import remove_abandoned
 
 LAUNCHING = timedelta(hours=1)  # a launch registers what it has sealed within seconds
 
@@ -23,11 +26,16 @@ def list_unregistered(store: Store, ledger: Ledger) -> Iterator[str]:
     for shelf in (SEALED, ORPHANED):
         for campaign in sorted(store.list_folders(shelf)):
             for key in sorted(store.list_folders(f"{shelf}/{campaign}")):
-                with ledger.read() as tx:
-                    run = runs.find_run(tx, f"{campaign}/{key}")
-                own = run.manifest_digest if run is not None and shelf == SEALED else None
+                own = _find_registered(ledger, f"{campaign}/{key}") if shelf == SEALED else None
                 for digest in sorted(store.list_folders(f"{shelf}/{campaign}/{key}") - {own}):
                     yield f"{shelf}/{campaign}/{key}/{digest}"
+
+
+def _find_registered(ledger: Ledger, name: str) -> str | None:
+    """Return the digest of the plan that the ledger registered for a run."""
+    with ledger.read() as tx:
+        run = runs.find_run(tx, name)
+    return None if run is None else run.manifest_digest
 
 
 def is_older(store: Store, folder: str, before: datetime) -> bool:
@@ -83,6 +91,7 @@ def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) ->
         now: when.
     """
     store.remove_temporary()
+    remove_abandoned()
     found = Leftovers()
     for folder in list(list_unregistered(store, ledger)):
         if not holds_person(store, folder, key):
@@ -100,11 +109,38 @@ def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) ->
 
 
 def remove_old(store: Store, ledger: Ledger, before: datetime, now: datetime) -> list[str]:
-    """Remove temporary files, and plans of nobody that were written before a time; returns which plans."""
-    store.remove_temporary()
+    """Remove plans of nobody: those whose launch was killed, and those that were written before a time.
+
+    Returns:
+        Where they were.
+    """
     limit = min(before, now - LAUNCHING)
-    old = [folder for folder in list_unregistered(store, ledger) if is_older(store, folder, limit)]
-    old = [folder for folder in old if find_sealer(store, ledger, folder) is None]
+    old = [
+        folder
+        for folder in list_unregistered(store, ledger)
+        if find_sealer(store, ledger, folder) is None
+        and (is_of_killed_launch(store, ledger, folder) or is_older(store, folder, limit))
+    ]
     for folder in old:
         store.delete_folder(folder)
     return [store.describe(folder) for folder in old]
+
+
+def is_of_killed_launch(store: Store, ledger: Ledger, folder: str) -> bool:
+    """Tell whether a plan was sealed by a launch that has certainly ended, and did not register it before."""
+    if not folder.startswith(f"{SEALED}/") or not store.is_abandoned(folder):
+        return False
+    name, _, digest = folder.removeprefix(f"{SEALED}/").rpartition("/")
+    return _find_registered(ledger, name) != digest  # asked after the look at the lock: nobody registers it any more
+
+
+def finish_or_remove_staged(store: Store, ledger: Ledger, now: datetime) -> int:
+    """Put outcomes in place that were recorded, and remove what never can be, of all runs here; returns how many."""
+    with ledger.read() as tx:
+        here = [run for run in runs.list_runs(tx) if run.pruned_at is None]
+    done = 0
+    for run in here:
+        files = OutcomesFiles(store, run.folder)
+        if store.list_names(f"{run.folder}/{STAGED}") and has_files(run, store, ledger):
+            done += finish_changes(ledger, run.name, store, run.folder) + files.remove_unfinished(now - LAUNCHING)
+    return done

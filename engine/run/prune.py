@@ -15,11 +15,12 @@ from engine.ledger import feedback, leases, runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.runs import Run
-from engine.run.leftovers import remove_old
+from engine.run.leftovers import finish_or_remove_staged, remove_old
 from engine.run.ownership import find_other_owner, has_files
 from engine.run.preview import SHELVES
 from engine.store.folder import Store
 from engine.store.history import prune_history
+from engine.temporary import remove_abandoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ class Pruned:
         history: the days of which it is no longer known who got a message.
         aside: how many files of what was set aside.
         shelves: plans and previews of no run.
+        unfinished: how many files and folders of killed commands: half-written, temporary, staged.
     """
 
     events: list[date]
     history: list[date]
     aside: int
     shelves: list[str]
+    unfinished: int
 
 
 def find_prunable(ledger: Ledger, store: Store, *, older_than: timedelta, clock: Clock) -> Prunable:
@@ -96,12 +99,14 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
         store.delete_folder(run.folder)
         remove_indexes(store, run.name)
     finish_pruning(ledger, store)
+    unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_temporary() + remove_abandoned()
     longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
     return Pruned(
         events=prune_events(store, prunable.before.date()),
         history=prune_history(store, min(prunable.before, longest).date()),
         aside=sum(_prune_files(store, folder, prunable.before) for folder in (QUARANTINE, REFUSED)),
         shelves=_prune_shelves(store, prunable.before) + remove_old(store, ledger, prunable.before, clock.now()),
+        unfinished=unfinished,
     )
 
 

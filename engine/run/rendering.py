@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import polars as pl
+import structlog
 
 from engine.audience.plan import LeaseRange, read_lease, stored_name
 from engine.audience.spec import Value
@@ -21,6 +22,7 @@ from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import MailrunError
+from engine.process_limits import describe_limit
 from engine.run.open_lease import Recipient, iterate_recipients
 from engine.store.folder import write_file
 
@@ -30,6 +32,8 @@ MOST_REASONS = 1000
 MOST_LOCALES = 1000
 KILOBYTE = 1024
 OTHER = "other"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,13 +169,12 @@ def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int)
         DataError: the plan is damaged.
         ConfigurationError: the campaign needs a key and has none.
     """
-    if processes == 1:
+    opened = _open_pool(job, processes) if processes > 1 else None
+    if opened is None:
         renderer = LeaseRenderer(job)
         yield from map(renderer.render, leases)
         return
-    # Polars has threads of its own, so a process must not be forked off one that has used it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_process, initargs=(job,)) as pool:
+    with opened as pool:
         waiting: deque[Future[Rendered]] = deque()
         remaining = iter(leases)
         try:
@@ -184,6 +187,20 @@ def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int)
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _open_pool(job: RenderJob, processes: int) -> ProcessPoolExecutor | None:
+    """Open a pool of processes; None where this machine has no room for their locks, which are files in /dev/shm."""
+    # Polars has threads of its own, so a process must not be forked off one that has used it.
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(processes, mp_context=context, initializer=_start_process, initargs=(job,))
+    except OSError as error:
+        if describe_limit(error) is not None:
+            raise  # this process may not open more files
+        note = "one process renders all messages: further ones need a /dev/shm that can be written"
+        log.warning("render.one_process", note=note, error=error.strerror)
+        return None
 
 
 def choose_processes(rows: int) -> int:

@@ -46,7 +46,7 @@ def end_change(frozen: FrozenRun, lease: Lease, settlement: Settlement, *, recor
         files.discard(lease.ordinal, lease.epoch)
 
 
-def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> None:
+def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> int:
     """Put in place what an earlier command recorded and did not come to; remove what can never be recorded any more.
 
     Args:
@@ -54,11 +54,14 @@ def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> None
         name: the run's.
         store: where its files are.
         folder: its folder in the store.
+
+    Returns:
+        How many files are not staged any more.
     """
     files = OutcomesFiles(store, folder)
     staged = files.list_staged()
     if not staged:
-        return
+        return 0
     with ledger.read() as tx:
         states = {state.ordinal: state for state in leases.list_leases(tx, name)}
     for ordinal, epoch in sorted(staged):
@@ -69,3 +72,4 @@ def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> None
             files.discard(ordinal, epoch)
         elif state.settlement is not None and files.is_staged(ordinal, epoch, state.settlement.outcomes_digest):
             files.publish(ordinal, epoch, state.settlement.outcomes_file)
+    return len(staged - files.list_staged())

@@ -164,6 +164,20 @@ class Store:
                 removed += sum(_remove_leftover(Path(parent, name)) for name in files if _TEMPORARY.fullmatch(name))
         return removed
 
+    def is_abandoned(self, folder: str) -> bool | None:
+        """Tell whether the process that staged or sealed a folder has ended; None where nobody can know.
+
+        Its lock goes with the folder when that is sealed, and ends with the process.
+        """
+        try:
+            lock = _lock(self.root / folder, fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):
+            return False
+        except OSError:
+            return None  # some network file systems have no locks
+        os.close(lock)
+        return True
+
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - a bucket's copies cost time
         """Return a local folder that holds what the store's folder holds now.
 

@@ -8,10 +8,12 @@ crash after it leaves the new state, and the next command moves the file.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from engine.store.folder import Store, digest_bytes
 
 PUBLISHED, STAGED, MARKS, DAMAGED = "outcomes", "staged", "open", "damaged"
+_AGAIN = "again-"  # before the name of a file that is written again in place
 _NAME = re.compile(r"lease-(\d+)-(\d+)(?:\.parquet)?")
 
 
@@ -122,6 +124,14 @@ class OutcomesFiles:
         """List what was staged and is not in place: ordinal and epoch."""
         return self._parse(STAGED)
 
+    def remove_unfinished(self, before: datetime) -> int:
+        """Remove what `replace` was writing before a time, when it was killed; returns how many files."""
+        folder = self._key(STAGED)
+        old = {name for name in self.store.list_older(folder, before) if name.startswith(_AGAIN)}
+        for name in old:
+            self.store.delete(f"{folder}/{name}")
+        return len(old)
+
     def list_published(self) -> set[tuple[int, int]]:
         """List what is in place: ordinal and the epoch under which the lease was settled first."""
         return self._parse(PUBLISHED)
@@ -142,8 +152,8 @@ class OutcomesFiles:
 
     def replace(self, file: str, data: bytes) -> None:
         """Replace a file in place that no record names: of a lease that was opened again."""
-        self.store.write(self._key(STAGED, f"again-{file}"), data)
-        self.store.move(self._key(STAGED, f"again-{file}"), self._key(PUBLISHED, file))
+        self.store.write(self._key(STAGED, f"{_AGAIN}{file}"), data)
+        self.store.move(self._key(STAGED, f"{_AGAIN}{file}"), self._key(PUBLISHED, file))
 
     def set_aside(self, file: str) -> str:
         """Move a damaged file out of the way without losing it; returns where it is now."""

@@ -94,7 +94,7 @@ def test_what_is_no_address_is_refused(world: World):
 def test_pruned_runs_lose_their_files_and_keep_their_counts_and_their_key(world: World):
     world.write_people(300)
     sent = world.launch().json
-    nothing = {"pruned": [], "elsewhere": {}, "events": [], "history": [], "aside": 0, "removed": []}
+    nothing = {"pruned": [], "elsewhere": {}, "events": [], "history": [], "aside": 0, "removed": [], "unfinished": 0}
     assert world.run("prune", "--older-than", "90d", "--yes", "--json").json == nothing
     pruned = world.run("prune", "--older-than", "0d", "--yes", "--json")
     assert pruned.json == nothing | {"pruned": [RUN]}, pruned.stderr

@@ -208,6 +208,7 @@ def test_the_lambda_handler_starts_where_its_own_folder_cannot_be_written(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MAILRUN_WORKSPACE", raising=False)
+    (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     monkeypatch.chdir("/")
     event = {

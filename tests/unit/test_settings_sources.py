@@ -30,6 +30,43 @@ def test_without_anything_said_all_is_in_the_workspace(tmp_path: Path):
     assert settings.unsubscribe_keys == ()
 
 
+def test_scratch_holds_the_copies_of_a_bucket_and_never_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A pod's scratch may end with the pod, and a ledger must not."""
+    monkeypatch.setenv("MAILRUN_STORE", "s3://bucket/mailrun")
+    settings = load_settings(tmp_path)
+    assert (settings.store_folder, settings.scratch_folder) == (tmp_path / ".mailrun", None)
+    monkeypatch.setenv("MAILRUN_SCRATCH", "/scratch\n")
+    settings = load_settings(tmp_path)
+    assert (settings.store_folder, settings.scratch_folder) == (Path("/scratch"), Path("/scratch"))
+    assert settings.ledger_url == f"sqlite:///{tmp_path}/.mailrun/ledger.db"
+    monkeypatch.delenv("MAILRUN_SCRATCH")
+    write(tmp_path, 'scratch = "local"\n')
+    assert load_settings(tmp_path).store_folder == tmp_path / "local"
+    settings = load_settings(tmp_path, store="folder")
+    assert (settings.store_folder, settings.scratch_folder) == (tmp_path / "folder", tmp_path / "local")
+    assert settings.ledger_url == f"sqlite:///{tmp_path}/folder/ledger.db"
+
+
+def test_scratch_is_a_folder_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAILRUN_SCRATCH", "s3://bucket/scratch")
+    with pytest.raises(ConfigurationError, match="scratch is a folder on this machine, not s3://bucket/scratch") as e:
+        load_settings(tmp_path)
+    assert e.value.where == "MAILRUN_SCRATCH"
+
+
+@pytest.mark.parametrize("key", ["store", "scratch"])
+def test_a_home_folder_that_a_user_does_not_have_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+):
+    """A container's user id may have no entry in the machine's list of users, and no HOME."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4242_4242)
+    write(tmp_path, f'{key} = "~/mailrun"\n')
+    with pytest.raises(ConfigurationError, match="this user has no home folder") as error:
+        load_settings(tmp_path)
+    assert error.value.where == f"{tmp_path}/mailrun.toml:1, {key}"
+
+
 def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path, 'store = "from-file"\nledger = "sqlite:////from-file"\n')
     assert load_settings(tmp_path).store == "from-file"

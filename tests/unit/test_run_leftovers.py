@@ -1,0 +1,99 @@
+"""What killed commands leave: removed once it is certain that nobody works with it, and kept until then."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.ledger.database import Ledger, open_ledger
+from engine.run import leftovers
+from engine.run.leftovers import remove_old
+from engine.store.folder import SEALED, Store, digest_bytes
+from engine.store.outcomes import STAGED, OutcomesFiles
+
+NOW = datetime.now(UTC)  # the files of the test are as old as the test
+LONG_AGO = NOW - timedelta(days=90)
+RUN = "hello/test"
+DIGEST = digest_bytes(b"{}")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.close()
+
+
+def seal(store: Store, staging: Path) -> Path:
+    for part in ("campaign", "plan"):
+        (staging / part).mkdir()
+        (staging / part / "file").write_bytes(b"x")
+    (staging / "run.json").write_bytes(b"{}")
+    store.seal(staging, RUN, DIGEST)
+    return store.root / SEALED / RUN / DIGEST
+
+
+def test_a_sealed_plan_goes_with_the_launch_that_made_it_and_not_before(store: Store, ledger: Ledger) -> None:
+    with store.stage(RUN) as staging:
+        sealed = seal(store, staging)
+        assert remove_old(store, ledger, LONG_AGO, NOW) == []
+        assert sealed.exists()
+    assert remove_old(store, ledger, LONG_AGO, NOW) == [str(sealed)]
+    assert not sealed.exists()
+
+
+def test_a_launch_that_registers_at_the_last_moment_keeps_its_plan(
+    store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may register its run and end between the list of plans and the look at its lock."""
+    with store.stage(RUN) as staging:
+        sealed = seal(store, staging)
+    answers = iter([None, DIGEST])
+    monkeypatch.setattr(leftovers, "_find_registered", lambda *_: next(answers))
+    assert remove_old(store, ledger, LONG_AGO, NOW) == []
+    assert sealed.exists()
+
+
+def test_where_nobody_can_know_a_sealed_plan_stays_until_it_is_old(
+    store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.stage(RUN) as staging:
+        sealed = seal(store, staging)
+    monkeypatch.setattr(store, "is_abandoned", lambda _: None)
+    assert remove_old(store, ledger, LONG_AGO, NOW) == []
+    later = NOW + timedelta(hours=2)
+    assert remove_old(store, ledger, later, later) == [str(sealed)]
+
+
+def test_a_staged_folder_of_a_killed_planning_is_removed_and_a_live_one_stays(store: Store) -> None:
+    left = store.root / "runs" / "hello" / f".other.{'a' * 32}"
+    (left / "plan").mkdir(parents=True)
+    (left / "plan" / ".rows.scratch").write_bytes(b"x")
+    with store.stage(RUN) as staging:
+        assert store.remove_temporary() == 1
+        assert staging.exists()
+    assert not left.exists()
+
+
+def test_outcomes_that_were_written_again_and_never_moved_are_removed_once_old(store: Store) -> None:
+    files = OutcomesFiles(store, f"runs/{RUN}")
+    move = store.move
+
+    def die(*_: Any) -> bool:
+        raise InterruptedError
+
+    store.move = die  # type: ignore[method-assign] # the moment before a file is in place
+    with suppress(InterruptedError):
+        files.replace("lease-00000-1.parquet", b"x")
+    store.move = move  # type: ignore[method-assign]
+    assert files.remove_unfinished(NOW - timedelta(hours=1)) == 0
+    assert files.remove_unfinished(NOW + timedelta(hours=1)) == 1
+    assert not list((store.root / "runs" / RUN / STAGED).iterdir())
