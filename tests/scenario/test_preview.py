@@ -1,5 +1,6 @@
 """The dry run tells the truth: every row, every finding, and what a run would take."""
 
+import errno
 from pathlib import Path
 
 import polars as pl
@@ -112,6 +113,11 @@ def test_every_row_that_fails_is_in_a_file_with_its_reason(letter: World) -> Non
     assert found["rendered"] + failed.height == found["accepted"] == 300
 
 
+def refuse_lock(*_: object, **__: object) -> None:
+    """What a container says whose /dev/shm cannot be written."""
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
 def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from support.clock import START  # noqa: PLC0415
 
@@ -134,6 +140,11 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
         for of_lease in render_plan(job, manifest.leases, processes=processes):
             found.merge(of_lease)
     assert alone == together
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse_lock)
+    without_locks = Rendered()
+    for of_lease in render_plan(job, manifest.leases, processes=2):
+        without_locks.merge(of_lease)
+    assert alone == without_locks
     assert alone.rendered == 1960
     assert alone.failures.total() == 40
 
