@@ -83,17 +83,17 @@ def test_a_staged_folder_of_a_killed_planning_is_removed_and_a_live_one_stays(st
     assert not left.exists()
 
 
-def test_outcomes_that_were_written_again_and_never_moved_are_removed_once_old(store: Store) -> None:
+def test_outcomes_that_were_written_again_and_never_moved_are_removed_once_old(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = OutcomesFiles(store, f"runs/{RUN}")
-    move = store.move
 
     def die(*_: Any) -> bool:
         raise InterruptedError
 
-    store.move = die  # type: ignore[method-assign] # the moment before a file is in place
-    with suppress(InterruptedError):
+    with monkeypatch.context() as patched, suppress(InterruptedError):
+        patched.setattr(store, "move", die)  # the moment before a file is in place
         files.replace("lease-00000-1.parquet", b"x")
-    store.move = move  # type: ignore[method-assign]
     assert files.remove_unfinished(NOW - timedelta(hours=1)) == 0
     assert files.remove_unfinished(NOW + timedelta(hours=1)) == 1
     assert not list((store.root / "runs" / RUN / STAGED).iterdir())
