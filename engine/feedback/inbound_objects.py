@@ -4,6 +4,7 @@ One object that cannot be read is that object's; a bucket of which nothing can b
 queue. What tells them apart: an object of the bucket that was read, or S3's answer to HeadBucket.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ LARGEST_MAIL_BYTES = 40 * 1024 * 1024  # SES takes in no larger one
 MOST_HELD_BYTES = 64 * 1024 * 1024  # of mails at one time, however many there are
 FAILURES_IN_A_ROW = 10  # of a bucket that gave nothing yet; then it is not asked for more in this batch
 _MOST_KEY_BYTES = 1024  # S3's limit
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")  # what is printed on a terminal
 _NO_OBJECT = 404
 
 
@@ -108,7 +110,8 @@ class ObjectReader:
         if self._buckets is None:
             raise BucketNotSetError(bucket)
         if bucket not in self._buckets:
-            raise NoMailError(f"the bucket {bucket[:255]} is not one of [inbound] buckets", Refusal.BUCKET)
+            named = f"the bucket {bucket}" if _BUCKET_NAME.fullmatch(bucket) else "a bucket without a valid name"
+            raise NoMailError(f"it names {named}, which is not one of [inbound] buckets", Refusal.BUCKET)
         if not 0 < len(key.encode("utf-8", "replace")) <= _MOST_KEY_BYTES or "\0" in key or not _is_text(key):
             raise NoMailError("the object that it names has no valid key", Refusal.UNREADABLE)
         if self._is_given_up(bucket):

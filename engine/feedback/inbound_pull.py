@@ -15,6 +15,8 @@ from engine.feedback.inbound_sources import NoMailError, Notification, Refusal, 
 from engine.store.folder import Store, digest_bytes
 
 MESSAGES_AT_ONCE = 200  # mails of the largest kind are read in less than SQS hides them
+MOST_REASONS = 100  # that are counted by their words: whoever writes the messages chooses the names in them
+_OTHER_REASONS = "of more reasons, which the log has"
 _READERS = 8  # objects read at one time: S3 takes tens of milliseconds for each
 
 log = structlog.get_logger()
@@ -107,7 +109,8 @@ class InboundPull:
         )
 
     def _refuse(self, body: str, why: str, refusal: Refusal) -> None:
-        self.intake.tally.refused[why] += 1
+        refused = self.intake.tally.refused
+        refused[why if why in refused or len(refused) < MOST_REASONS else _OTHER_REASONS] += 1
         self._set_aside(body, why, refusal)
 
     def _set_aside(self, body: str, why: str, refusal: Refusal) -> None:

@@ -16,7 +16,7 @@ from engine.errors import ConfigurationError, ExitCode
 from engine.feedback.inbound_authority import Trust
 from engine.feedback.inbound_intake import InboundIntake
 from engine.feedback.inbound_objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTES, ByteBudget, ObjectReader
-from engine.feedback.inbound_pull import InboundPull
+from engine.feedback.inbound_pull import MOST_REASONS, InboundPull
 from engine.feedback.mail_parts import MOST_BYTES
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
@@ -173,8 +173,23 @@ def test_a_bucket_that_is_not_configured_is_set_aside_by_name_and_never_asked(pu
     assert pull.take([notice(bucket="theirs"), notice()]) == set()
     assert s3.asked == {"ours": 1}
     assert pulling.aside() == ["bucket"]
-    assert list(pull.intake.tally.refused) == ["the bucket theirs is not one of [inbound] buckets"]
+    assert list(pull.intake.tally.refused) == ["it names the bucket theirs, which is not one of [inbound] buckets"]
     assert pull.exit_code == ExitCode.FINISHED
+
+
+def test_the_reasons_that_a_sender_of_messages_chooses_are_bounded_and_have_no_control_characters(
+    pulling: Pulling,
+) -> None:
+    pull = pulling.open(FakeS3({}))
+    pull.take([notice(bucket=f"b{number:03}") for number in range(MOST_REASONS + 20)] + [notice(bucket="a\x1b[2J")])
+    refused = pull.intake.tally.refused
+    assert (len(refused), refused.total()) == (MOST_REASONS + 1, MOST_REASONS + 21)
+    assert all(reason.isprintable() for reason in refused)
+    pull = pulling.open(FakeS3({}))
+    pull.take([notice(bucket="a\x1b[2J")])
+    assert list(pull.intake.tally.refused) == [
+        "it names a bucket without a valid name, which is not one of [inbound] buckets"
+    ]
 
 
 def test_without_the_setting_messages_with_a_bucket_stay_and_the_others_go_on(pulling: Pulling) -> None:
