@@ -72,3 +72,13 @@ def test_what_a_killed_command_wrote_is_erased_by_the_next_forget(world: World):
         assert "person7@example.com" not in (frame["address"].to_list() if "address" in frame.columns else [])
     assert set(count_in_files(world).values()) == {1}
     assert world.run("audit", RUN).code == 0
+
+
+def test_what_a_killed_planning_left_is_removed_by_the_next_prune(world: World):
+    world.write_people(PEOPLE)
+    assert run_killed_at(world, "fsync", 1, "preview", "hello")
+    staged = world.run_folder.parent
+    assert [path.name[0] for path in staged.iterdir()] == ["."]
+    pruned = world.run("prune", "--older-than", "90d")
+    assert (pruned.code, "of killed commands removed" in pruned.stdout) == (0, True), pruned.stderr
+    assert list(staged.iterdir()) == []

@@ -122,9 +122,8 @@ def test_what_is_no_file_in_a_campaign_folder_is_refused_unless_hidden(world: Wo
     (world.campaign / ".env").write_text("KEY=secret")
     os.mkfifo(world.campaign / ".pipe")
     os.mkfifo(world.campaign / "pipe")
-    for command in ("check", "preview", "test", "launch"):
-        found = world.run(command, "hello", *(["--to", "me@acme.example"] if command == "test" else []))
-        assert (found.code, "pipe is a named pipe" in found.stderr + found.stdout) == (65, True), command
+    refused = world.launch()
+    assert (refused.code, "pipe is a named pipe" in refused.stderr) == (65, True)
     (world.campaign / "pipe").unlink()
     assert world.launch().code == 0
     assert sorted(path.name for path in (world.run_folder / "campaign").iterdir()) == ["body.txt.j2", "campaign.toml"]

@@ -1,5 +1,6 @@
 """run.json, the frozen files, a lease's outcomes, accounts and audit."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -25,9 +26,11 @@ from engine.ledger.recorder import Recorder
 from engine.run.accounting import list_accounts, require_accounts, require_run
 from engine.run.audit import Audit, audit_run
 from engine.run.frozen import FrozenRun, open_run
+from engine.run.leftovers import finish_or_remove_staged
 from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
 from engine.run.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
 from engine.run.planning import PlanRequest, stage_run
+from engine.run.preview import SHELVES, replan
 from engine.run.registration import clear_place, register_run
 from engine.run.resolve import list_doubt, rewrite_lease
 from engine.store.folder import Store, digest_bytes
@@ -189,6 +192,20 @@ def test_damage_is_a_sentence_for_each_file_that_differs_or_is_missing(tmp_path:
     ]
 
 
+def test_prune_places_what_a_killed_worker_recorded_and_removes_what_it_cannot(shop: Shop):
+    shop.begin()
+    settled = shop.settle()
+    staged = shop.frozen.folder / "staged"
+    staged.mkdir()
+    settled.rename(staged / settled.name)  # as before the move that the kill cut off
+    shop.take()
+    (staged / "lease-00001-0.parquet").write_bytes(b"of an owner whose lease was taken over")
+    assert finish_or_remove_staged(shop.store, shop.ledger, START) == 2
+    assert settled.exists()
+    assert list(staged.iterdir()) == []
+    assert finish_or_remove_staged(shop.store, shop.ledger, START) == 0
+
+
 # -- planning ----------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +216,17 @@ def test_of_two_launches_at_once_the_first_plan_is_the_run_and_both_go_on_with_i
     assert second == shop.frozen
     with shop.ledger.read() as tx:
         assert len(leases.list_leases(tx, NAME)) == 2
+
+
+@pytest.mark.parametrize("shelf", SHELVES)
+def test_plan_check_preview_and_test_refuse_what_is_not_a_regular_file(shop: Shop, shelf: str):
+    os.mkfifo(shop.workspace / "hello" / "pipe")
+    os.mkfifo(shop.workspace / "hello" / ".pipe")
+    with pytest.raises(DataError, match=r"^pipe is a named pipe"):
+        replan(request_in(shop.workspace), shop.store, shelf)
+    (shop.workspace / "hello" / "pipe").unlink()
+    _, folder = replan(request_in(shop.workspace), shop.store, shelf)
+    assert sorted(digest_tree(folder / "campaign")) == ["body.txt", "campaign.toml"]
 
 
 def test_a_folder_that_the_ledger_does_not_know_is_never_taken_for_the_run(shop: Shop):

@@ -7,9 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
+from engine.cli.compose import warn_of_other_writers
 from engine.cli.workspace_folder import find_workspace
 from engine.errors import UsageError
+from engine.settings import load_settings
 from engine.store.other_writers import describe_other_writers
 
 
@@ -103,6 +106,19 @@ def test_another_users_store_is_named(store: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, "stat", lambda path, **given: seen if path == store else look(path, **given))
     monkeypatch.setattr(pwd, "getpwuid", lambda number: SimpleNamespace(pw_name="ann" if number == 4242 else "me"))
     assert describe(store) == [f"{store} belongs to the user ann; if that is not meant, give it to this one with chown"]
+
+
+def test_store_ledger_and_settings_file_are_looked_at_when_a_workspace_is_opened(store: Path) -> None:
+    (store.parent / "mailrun.toml").write_text(f'store = "{store}"\nledger = "sqlite:///ledger.db"\n', encoding="utf-8")
+    (store.parent / "ledger.db").touch()
+    written = [store, store.parent / "mailrun.toml", store.parent / "ledger.db"]
+    for path in written:
+        path.chmod(0o666)
+    with capture_logs() as logs:
+        warn_of_other_writers(load_settings(store.parent))
+    assert [log["note"].rpartition(" ")[2] for log in logs if log["event"] == "store.others_can_write"] == [
+        str(path) for path in written
+    ]
 
 
 def test_a_pod_has_no_other_users(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
