@@ -13,7 +13,7 @@ from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
 from engine.delivery.stop import Stop, StopCause, StopReason
-from engine.errors import ExitCode, docs_page
+from engine.errors import DataError, ExitCode, docs_page
 from engine.feedback.certificates import fetch_certificate
 from engine.feedback.inbound_authority import Lack, Received, Trust
 from engine.feedback.inbound_intake import REFUSED, InboundIntake, Judged, Tally, judge
@@ -51,12 +51,16 @@ def import_mails(place_of_mails: str, common: Common) -> int:
         intake, trust = _open_intake(place, find_unsubscribe_keys(place).all), _read_trust(place.settings.inbound)
         some: list[tuple[str, Judged]] = []
         with step("importing mail", "mails") as importing:
-            for name, raw in read_mails(place_of_mails):
-                some.append((name, judge(Received(raw), trust)))  # what is kept of a mail is small
-                importing.advance()
-                if len(some) >= MAILS_AT_ONCE:
-                    _take_files(intake, some)
-                    some = []
+            try:
+                for name, raw in read_mails(place_of_mails, partial(_refuse_file, intake)):
+                    some.append((name, judge(Received(raw), trust)))  # what is kept of a mail is small
+                    importing.advance()
+                    if len(some) >= MAILS_AT_ONCE:
+                        _take_files(intake, some)
+                        some = []
+            except DataError:  # what was read before a damaged end counts
+                _take_files(intake, some)
+                raise
             _take_files(intake, some)
     return _print(intake.tally, common, aside="left where they are; the log names them")
 
@@ -85,6 +89,11 @@ def _take_files(intake: InboundIntake, mails: Sequence[tuple[str, Judged]]) -> N
     """Take in mails of files; one that cannot be read stays where it is, and is named."""
     for number, reason in intake.take(judged for _, judged in mails).items():
         log.warning("inbound.unreadable", mail=mails[number][0], reason=reason)
+
+
+def _refuse_file(intake: InboundIntake, error: DataError) -> None:
+    intake.tally.refused[error.what] += 1
+    log.warning("inbound.unreadable", mail=error.where, reason=error.what)
 
 
 async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:

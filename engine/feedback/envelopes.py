@@ -8,9 +8,10 @@
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ from engine.feedback.events import Event, MalformedError, read_record
 
 _DEEPEST = 4  # an SNS notification of an EventBridge event that was quarantined
 _DECODER = json.JSONDecoder()
+_BETWEEN = " \t\r\n,"  # documents
+_STRUCTURE = re.compile(r'["\\{}\[\]\n]')
 
 Verify = Callable[[Mapping[str, Any]], None]
 """Checks an SNS notification; raises ForgedError where it is not what it says."""
@@ -143,16 +146,83 @@ def split_documents(text: str) -> Iterator[tuple[Any, str]]:
     """
     at, end = 0, len(text)
     while True:
-        while at < end and text[at] in " \t\r\n,":
+        while at < end and text[at] in _BETWEEN:
             at += 1
         if at >= end:
             return
         try:
             document, after = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
-            after = text.find("\n", at + 1)
-            after = end if after < 0 else after
-            yield None, text[at:after]
-        else:
-            yield document, text[at:after]
+            # Not tried again at the next line: each failure would cost a look at all of the text, for its line number.
+            yield from _split_damaged(text[at:])
+            return
+        yield document, text[at:after]
         at = after
+
+
+class _Cut(IntEnum):
+    """Where damaged text is cut, tried in this order."""
+
+    BRACKETS = 0
+    NEW_DOCUMENTS = 1  # also where a line begins with a bracket: what is cut never closes its own
+    LINES = 2
+
+
+def _split_damaged(text: str, cut: _Cut = _Cut.BRACKETS) -> Iterator[tuple[Any, str]]:
+    """Split text that is not JSON from its beginning on; what is no document is cut once more, in the next way.
+
+    So every character is read as many times at most as there are ways, however much of the text is damaged.
+    """
+    pieces = text.split("\n") if cut is _Cut.LINES else _find_pieces(text, cut)
+    for piece in (stripped for piece in pieces if (stripped := piece.strip(_BETWEEN))):
+        try:
+            document = read_json(piece)
+        except ValueError:
+            if cut is not _Cut.LINES and "\n" in piece:
+                yield from _split_damaged(piece, _Cut(cut + 1))
+            else:
+                yield None, piece
+        else:
+            yield document, piece
+
+
+def _find_pieces(text: str, cut: _Cut) -> Iterator[str]:
+    """Yield what stands within outer brackets; what begins with anything else ends with its line."""
+    begun, depth, is_garbage = 0, 0, False
+    for at, mark in _find_marks(text):
+        end = at
+        if mark == "\n":
+            is_garbage = False
+            if cut is _Cut.NEW_DOCUMENTS and text.startswith(("{", "["), at + 1):
+                depth = 0
+        elif is_garbage:
+            continue
+        elif mark in "{[":
+            is_garbage = depth == 0 and bool(text[begun:at].strip(_BETWEEN))
+            depth += not is_garbage
+        else:
+            is_garbage = depth == 0
+            depth = max(0, depth - 1)
+            end = at + 1
+        if depth == 0 and not is_garbage:
+            yield text[begun:end]
+            begun = end
+    yield text[begun:]
+
+
+def _find_marks(text: str) -> Iterator[tuple[int, str]]:
+    """Yield brackets outside of strings, and line ends: no string of JSON has one in it."""
+    quoted, skipped = False, -1
+    for found in _STRUCTURE.finditer(text):
+        at, mark = found.start(), found[0]
+        if mark == "\n":
+            quoted = False
+            yield at, mark
+        elif at == skipped:
+            continue
+        elif mark == '"':
+            quoted = not quoted
+        elif quoted:
+            skipped = at + 1 if mark == "\\" else skipped
+        elif mark != "\\":
+            yield at, mark

@@ -14,11 +14,12 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 _LONGEST_ID = 255
+_LONGEST_NAME = 100  # of a type or subtype: they are in every recipient's event
+_MOST_TOPICS = 100  # opted out of at once: a contact list of SES has 20
 _LONGEST_TEXT = 1000  # of a diagnostic or a link: they are for people
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200  # far from where calendars and Parquet end
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what campaigns and run keys are made of
 _ROW = re.compile(r"[0-9]{1,15}")
-_TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -106,7 +107,7 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
     """
     kind = record.get("eventType") or record.get("notificationType")
     mail = record.get("mail")
-    if not isinstance(kind, str) or not isinstance(mail, dict):
+    if not isinstance(kind, str) or not isinstance(mail, dict) or len(kind) > _LONGEST_NAME:
         raise MalformedError("it has no type or no mail")
     kind = _clean(kind.replace(" ", ""))  # Rendering Failure is written with a space
     message_id = mail.get("messageId")
@@ -184,7 +185,7 @@ def _read_subtype(kind: str, told: Mapping[str, Any], *, opted_out: bool) -> str
             parts = ("OptOut" if opted_out else "OptIn", told.get("source"))
         case _:
             return ""
-    return "/".join(_clean(part)[:100] for part in parts if isinstance(part, str) and part)
+    return "/".join(_clean(part[:_LONGEST_NAME]) for part in parts if isinstance(part, str) and part)
 
 
 def _tell_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
@@ -204,13 +205,16 @@ def _read_topics(told: Mapping[str, Any]) -> str | None:
         return "*"
     statuses = preferences.get("topicSubscriptionStatus")
     named = [
-        _clean(item["topicName"])[:128]
+        _clean(item["topicName"][:128])
         for item in (statuses if isinstance(statuses, list) else ())
         if isinstance(item, dict)
         and item.get("subscriptionStatus") == "OptOut"
         and isinstance(item.get("topicName"), str)
     ]
-    return ",".join(sorted(name for name in named if name and "," not in name)) or None
+    topics = sorted({name for name in named if name and "," not in name})
+    if len(topics) > _MOST_TOPICS:
+        raise MalformedError(f"it opts out of more than {_MOST_TOPICS} topics")
+    return ",".join(topics) or None
 
 
 def _read_recipients(entries: Any, mail: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -222,7 +226,7 @@ def _read_recipients(entries: Any, mail: Mapping[str, Any]) -> Iterator[tuple[st
         address = details.get("emailAddress") if details else entry
         if isinstance(address, str) and address and address.lower() not in seen:
             seen.add(address.lower())
-            yield _clean(address)[:_LONGEST_TEXT], details
+            yield _clean(address[:_LONGEST_TEXT]), details
     if not seen:
         raise MalformedError("it names no recipient")
 
@@ -239,7 +243,7 @@ def _read_only_destination(mail: Mapping[str, Any], named: list[str]) -> str | N
 
 
 def _text(value: Any) -> str | None:
-    return _clean(value)[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+    return _clean(value[:_LONGEST_TEXT]) if isinstance(value, str) and value else None
 
 
 def _clean(text: str) -> str:

@@ -7,7 +7,7 @@ the mail is small).
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,9 +25,16 @@ _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
 _GZIP = b"\x1f\x8b"
 _DEEPEST = 3
 
+Refuse = Callable[[DataError], None]
+"""Reports what cannot be read; the error says where it is."""
 
-def read_mails(place: str) -> Iterator[tuple[str, bytes]]:
+
+def read_mails(place: str, refuse: Refuse) -> Iterator[tuple[str, bytes]]:
     """Read raw mails of a file (one mail, or an mbox), of a folder (a Maildir too), or of objects of S3.
+
+    Args:
+        place: a path, or s3://.
+        refuse: is called for a file or object that cannot be read among others, which are read all the same.
 
     Yields:
         Where a mail is from, and the mail.
@@ -41,15 +48,24 @@ def read_mails(place: str) -> Iterator[tuple[str, bytes]]:
         with make_temporary_folder() as folder:
             for fetched in fetch_objects(place, folder):
                 if not fetched.name.endswith(_SETUP):
-                    yield from _read_file(fetched.path, fetched.name)
+                    yield from _read_one_of_many(fetched.path, fetched.name, refuse)
                 fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
         return
     path = Path(place)
     if look_at(path, "PATH") is None:
         raise DataError("there is no such file or folder", where=place, remedy="name a file, a folder, or s3://")
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if _is_mail(one, path))
-    for file in files:
-        yield from _read_file(file, str(file))
+    if path.is_file():
+        yield from _read_file(path, str(path))
+        return
+    for file in sorted(one for one in path.rglob("*") if _is_mail(one, path)):
+        yield from _read_one_of_many(file, str(file), refuse)
+
+
+def _read_one_of_many(path: Path, name: str, refuse: Refuse) -> Iterator[tuple[str, bytes]]:
+    try:
+        yield from _read_file(path, name)
+    except DataError as error:
+        refuse(error)
 
 
 def _is_mail(file: Path, folder: Path) -> bool:

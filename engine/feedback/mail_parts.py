@@ -59,7 +59,7 @@ _CHARSETS = frozenset(
         "windows-1256",
         "windows-1257",
         "windows-1258",
-        "windows-874",
+        "tis-620",
         "cp1250",
         "cp1251",
         "cp1252",
@@ -168,7 +168,7 @@ def _read_part(raw: bytes, left: list[int], depth: int) -> MailPart:
     content_type, parameters = read_content_type(unfold(fields.get("content-type", [""])[0]))
     inner: Sequence[bytes] = ()
     if content_type.startswith("multipart/"):
-        inner = _split(content, parameters.get("boundary", ""))
+        inner = split_multipart(content, parameters.get("boundary", ""))
     elif content_type in _MESSAGES:
         inner = (content,)
     parts = tuple(_read_part(one, left, depth - 1) for one in inner)
@@ -208,7 +208,7 @@ def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
     return fields, raw[at:]
 
 
-def _split(content: bytes, boundary: str) -> list[bytes]:
+def split_multipart(content: bytes, boundary: str) -> list[bytes]:
     """Split the content of a multipart at its boundary; nothing where there is none."""
     mark = b"--" + boundary.encode("utf-8", "replace")
     if not 2 < len(mark) <= _LONGEST_BOUNDARY + 2:

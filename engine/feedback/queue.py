@@ -30,6 +30,7 @@ MOST_HELD_BYTES = 128 * 1024 * 1024  # of bodies at one time
 _CALLS_AT_ONCE = 10
 _IN_A_CALL = 10  # SQS takes and gives no more
 _DELETE_ATTEMPTS = 3
+_QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com")
 _CONFIG = AioConfig(
     connect_timeout=5,
     read_timeout=LONG_POLL_SECONDS + 15,  # a long poll that finds nothing is no timeout
@@ -74,7 +75,7 @@ async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterato
     Raises:
         ConfigurationError: no region, no credentials.
     """
-    region = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com", queue)
+    region = _QUEUE.match(queue)
     given, config = {"region_name": region[1]} if region else {}, _CONFIG
     if endpoint is not None:
         given = {

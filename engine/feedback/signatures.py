@@ -22,11 +22,11 @@ FetchCertificate = Callable[[str], bytes]
 """Fetches a certificate (PEM) from a URL that was found to be SNS's; raises ForgedError where there is
 none, ServiceError where it cannot be had now."""
 
-_HOST = re.compile(r"sns\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.amazonaws\.com(?:\.cn)?")
 _PATH = re.compile(r"/SimpleNotificationService-[0-9a-zA-Z]{1,64}\.pem")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):([0-9]{12}):[A-Za-z0-9_-]{1,256}")
 _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")  # in this order, those that are there
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {"1": hashes.SHA1, "2": hashes.SHA256}
+_QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([0-9]{12})/[^/]+")
 _CERTIFICATES_KEPT = 16
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by the region's beginning; all others are aws
 
@@ -93,15 +93,16 @@ def _check_url(url: Any, region: str) -> str:
     Raises:
         ForgedError: it is not.
     """
+    hosts = (f"sns.{region}.amazonaws.com", f"sns.{region}.amazonaws.com.cn")
     try:
         parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
-        host = None if parts is None else _HOST.fullmatch(parts.netloc)  # netloc: no port, no user before an @
     except ValueError:
-        parts = host = None
-    if parts is None or host is None or parts.scheme != "https" or parts.query or parts.fragment:
-        raise ForgedError("its certificate is not on a host of SNS")
-    if host[1] != region or not _PATH.fullmatch(parts.path):
-        raise ForgedError("its certificate is not where SNS keeps those of its region")
+        parts = None
+    # netloc: no port, no user before an @
+    if parts is None or parts.netloc not in hosts or parts.scheme != "https" or parts.query or parts.fragment:
+        raise ForgedError("its certificate is not on a host of SNS in its topic's region")
+    if not _PATH.fullmatch(parts.path):
+        raise ForgedError("its certificate is not where SNS keeps them")
     return str(url)
 
 
@@ -120,7 +121,7 @@ def own_account_topics(queue: str) -> tuple[str, ...]:
     >>> own_account_topics("http://127.0.0.1:4566/000000000000/events")
     ()
     """
-    found = re.fullmatch(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([0-9]{12})/[^/]+", queue)
+    found = _QUEUE.fullmatch(queue)
     if found is None:
         return ()
     partition = next((name for start, name in _PARTITIONS.items() if found[1].startswith(start)), "aws")

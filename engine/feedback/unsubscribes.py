@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote
 from engine.audience.addresses import MAX_ADDRESS_BYTES
 from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
 from engine.errors import PausedError
+from engine.feedback.mail_parts import UnreadableMailError, read_content_type, read_fields, split_multipart, unfold
 from engine.feedback.unsubscribe_pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
 
 MOST_BODY_BYTES = 8 * 1024
@@ -27,8 +28,6 @@ RETRY_SECONDS = 30
 
 _TOKEN = re.compile(TOKEN_PATTERN)
 _TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # what stands before a token may look like the beginning of one
-_BOUNDARY = re.compile(r'\bboundary\s*=\s*(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
-_PART_NAME = re.compile(rb'\bname\s*=\s*("?)([A-Za-z-]{1,40})\1\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -173,10 +172,10 @@ def has_field(content_type: str, body: bytes, name: str, value: str) -> bool:
 
     Capitals, quotation marks and line ends around do not matter: the token says whose wish it is, and it is a wish.
     """
-    kind, _, parameters = content_type.partition(";")
-    if kind.strip().lower() == "multipart/form-data":
-        return _has_part(parameters, body, name, value)
-    if kind.strip().lower() not in ("application/x-www-form-urlencoded", ""):
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return _has_part(content_type, body, name, value)
+    if kind not in ("application/x-www-form-urlencoded", ""):
         return False
     try:
         fields = parse_qsl(body.decode("ascii").lower(), max_num_fields=20)
@@ -185,20 +184,18 @@ def has_field(content_type: str, body: bytes, name: str, value: str) -> bool:
     return {given.strip() for key, given in fields if key.strip() == name.lower()} == {value.lower()}
 
 
-def _has_part(parameters: str, body: bytes, name: str, value: str) -> bool:
-    found = _BOUNDARY.search(parameters)
-    if found is None:
+def _has_part(content_type: str, body: bytes, name: str, value: str) -> bool:
+    boundary = read_content_type(content_type)[1].get("boundary", "")
+    return any(_is_part(part, name, value) for part in split_multipart(body, boundary))
+
+
+def _is_part(part: bytes, name: str, value: str) -> bool:
+    try:
+        fields, content = read_fields(part)
+    except UnreadableMailError:
         return False
-    parts = body.split(b"--" + (found[1] or found[2]).encode("ascii", "replace"))
-    return any(
-        _names_part(head, name) and content.strip().lower() == value.lower().encode()
-        for head, _, content in (part.replace(b"\r\n", b"\n").partition(b"\n\n") for part in parts)
-    )
-
-
-def _names_part(head: bytes, name: str) -> bool:
-    found = _PART_NAME.search(head)
-    return found is not None and found[2].lower() == name.lower().encode()
+    given = read_content_type(unfold(fields.get("content-disposition", [""])[0]))[1].get("name", "")
+    return given.lower() == name.lower() and content.strip().lower() == value.lower().encode()
 
 
 def answer_event(
@@ -234,7 +231,7 @@ def read_event(event: Mapping[str, object]) -> Request:
     headers = event.get("headers")
     known = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
     text = event.get("body")
-    body = text.encode() if isinstance(text, str) else b""
+    body = text.encode("utf-8", "replace") if isinstance(text, str) else b""
     if event.get("isBase64Encoded"):
         try:
             body = base64.b64decode(body, validate=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.clock import VirtualClock
 
 from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import DataError
 from engine.feedback.envelopes import ForgedError
 from engine.feedback.inbound_authority import Receipt, Received, Trust
 from engine.feedback.inbound_intake import InboundIntake, judge
@@ -242,6 +243,10 @@ def test_a_complaint_is_for_all_mail_and_who_was_forgotten_leaves_no_trace(tmp_p
     assert listed(desk) == {("ann@b.example", "", "complaint")}
 
 
+def refuse(error: DataError) -> None:
+    raise AssertionError(error)
+
+
 def test_mails_are_read_of_files_mboxes_maildirs_and_folders(tmp_path: Path) -> None:
     box = mailbox.mbox(tmp_path / "box")
     for number in range(3):
@@ -252,10 +257,10 @@ def test_mails_are_read_of_files_mboxes_maildirs_and_folders(tmp_path: Path) -> 
     directory.close()
     (tmp_path / "dir" / "tmp" / "half").write_bytes(b"not yet")
     (tmp_path / "dir" / "AMAZON_SES_SETUP_NOTIFICATION").write_bytes(b"x")
-    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path / "box"))] == [Kind.OTHER] * 3
-    bodies = [raw for _, raw in read_mails(str(tmp_path / "box"))]
+    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path / "box"), refuse)] == [Kind.OTHER] * 3
+    bodies = [raw for _, raw in read_mails(str(tmp_path / "box"), refuse)]
     assert all(b"\nFrom here on" in raw for raw in bodies)
-    assert len(list(read_mails(str(tmp_path / "dir")))) == 1
+    assert len(list(read_mails(str(tmp_path / "dir"), refuse))) == 1
 
 
 def notification(**more: object) -> str:
