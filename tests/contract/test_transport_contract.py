@@ -17,7 +17,7 @@ from engine.account.client import Endpoint, open_account
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.transport import Item, Transport
-from engine.delivery.transports import callers, carrier
+from engine.delivery.transports import callers, connection
 from engine.delivery.transports.callers import BotocoreCaller, open_caller
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
@@ -157,7 +157,7 @@ async def way_out(
         yield InMemoryWayOut()
         return
     monkeypatch.setattr(callers, "CALL_TIMEOUT_SECONDS", 1.5)  # what never answers is given up soon
-    monkeypatch.setattr(carrier, "ANSWER_SECONDS", 1.5)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.5)
     sandbox = request.getfixturevalue("sandbox")
     async with open_ses(endpoint_of(sandbox), lean=request.param == "lean") as transport:
         yield SesWayOut(sandbox, transport, tmp_path)
