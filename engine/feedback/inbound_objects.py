@@ -130,7 +130,7 @@ class ObjectReader:
         if bucket in self._readable:
             return True
         try:
-            self._open().head_bucket(Bucket=bucket)
+            self._open_client().head_bucket(Bucket=bucket)
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
             return False
         finally:
@@ -145,7 +145,7 @@ class ObjectReader:
     def _is_given_up(self, bucket: str) -> bool:
         return bucket not in self._readable and self._failures[bucket] >= FAILURES_IN_A_ROW
 
-    def _open(self) -> Any:
+    def _open_client(self) -> Any:
         with self._lock:
             if self._client is None:
                 with translate_aws_errors("S3"):
@@ -154,7 +154,7 @@ class ObjectReader:
 
     def _ask(self, bucket: str, key: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._open().get_object(Bucket=bucket, Key=key)
+            answer: dict[str, Any] = self._open_client().get_object(Bucket=bucket, Key=key)
         except botocore.exceptions.ClientError as error:
             code = str(error.response["Error"].get("Code", ""))
             status = error.response["ResponseMetadata"].get("HTTPStatusCode")

@@ -33,6 +33,7 @@ SERVICES = {"sesv2": "ses", "sqs": "sqs", "s3": "s3", "sts": "sts"}
 # API operation -> the IAM actions that it needs, where they are not named alike (Service Authorization Reference).
 ACTIONS = {
     ("s3", "ListObjectsV2"): {"s3:ListBucket"},
+    ("s3", "HeadBucket"): {"s3:ListBucket"},
     ("s3", "HeadObject"): {"s3:GetObject"},
     ("s3", "CopyObject"): {"s3:GetObject", "s3:PutObject"},
     ("s3", "CreateMultipartUpload"): {"s3:PutObject"},
@@ -124,7 +125,12 @@ def find_operations() -> set[tuple[str, str]]:
 
 def test_table_has_every_action_of_the_code_and_no_other():
     operations = find_operations()
-    assert {("sqs", "ReceiveMessage"), ("sesv2", "GetAccount"), ("s3", "UploadPartCopy")} <= operations
+    assert {
+        ("s3", "HeadBucket"),
+        ("sqs", "ReceiveMessage"),
+        ("sesv2", "GetAccount"),
+        ("s3", "UploadPartCopy"),
+    } <= operations
     called = {action for operation in operations for action in actions_of(*operation)}
     others = {action for role, action in NOT_RECORDED if role in ("smtp", "every")}
     assert {row.action for row in read_rows()} - others == called - others
@@ -190,7 +196,7 @@ def name_objects(action: str, parameters: dict[str, Any]) -> Iterator[tuple[str,
     if action == "s3:GetObject" and "CopySource" in parameters:
         bucket, key = parameters["CopySource"]["Bucket"], parameters["CopySource"]["Key"]
     yield action, f"arn:aws:s3:::{bucket}/{key}", None
-    if action == "s3:GetObject" and bucket == STORE:  # else S3 refuses a missing object, instead of saying so
+    if action == "s3:GetObject" and bucket in (STORE, MAILS):  # else S3 refuses a missing object, instead of saying so
         yield "s3:ListBucket", f"arn:aws:s3:::{bucket}", None
 
 
