@@ -190,8 +190,8 @@ def test_the_sandbox_serves_an_inbox_of_what_launches_sent_and_says_how_to_point
 
 
 def test_the_sandbox_keeps_the_credentials_that_it_is_given(world: World):
-    given = {"MAILRUN_SANDBOX_SECRET": "a secret".replace(" ", "-"), "MAILRUN_SANDBOX_TOKEN": "0123456789abcdef"}
-    process = world.start("sandbox", "--port", "0", "--access-key", "AKIDMINE", "--json", **given)
+    world.settings |= {"MAILRUN_SANDBOX_SECRET": "a-secret", "MAILRUN_SANDBOX_TOKEN": "0123456789abcdef"}
+    process = world.start("sandbox", "--port", "0", "--access-key", "AKIDMINE", "--json")
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
     environment = told["environment"]

@@ -10,7 +10,6 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 import engine
-from engine import http_guard
 from engine.http_guard import OTHER_PAGE, WRONG_HOST, RequestGuard, make_server
 
 LOCAL = RequestGuard("127.0.0.1")
@@ -132,7 +131,7 @@ async def test_a_refused_request_reaches_nothing_of_the_server(monkeypatch: pyte
         return web.Response()
 
     made: list[Any] = []
-    monkeypatch.setattr(http_guard.web, "Server", lambda answer, **_: made.append(answer))
+    monkeypatch.setattr("aiohttp.web.Server", lambda answer, **_: made.append(answer))
     make_server(handle, LOCAL)
     for name, status in (("evil.example", 403), ("localhost", 200)):
         request = cast("web.BaseRequest", SimpleNamespace(headers=headers_of(("Host", name))))
