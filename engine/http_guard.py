@@ -16,6 +16,8 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from engine.http_connections import BoundedServer, ConnectionBounds
+
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 WRONG_HOST = (
@@ -68,12 +70,15 @@ class RequestGuard:
         return is_ours or (not self._is_local and _is_address(name))
 
 
-def make_server(handle: Handle, guard: RequestGuard, **options: Any) -> web.Server:
+def make_server(
+    handle: Handle, guard: RequestGuard, *, bounds: ConnectionBounds | None = None, **options: Any
+) -> web.Server:
     """Return a server whose every request has passed the guard before anything else looks at it.
 
     Args:
         handle: answers a request.
         guard: decides which requests reach it.
+        bounds: of its connections; None for a server that this machine alone reaches.
         **options: of aiohttp's server.
     """
 
@@ -86,7 +91,7 @@ def make_server(handle: Handle, guard: RequestGuard, **options: Any) -> web.Serv
         response.force_close()  # its body is not read
         return response
 
-    return web.Server(answer, **options)
+    return web.Server(answer, **options) if bounds is None else BoundedServer(answer, bounds, **options)
 
 
 @lru_cache(maxsize=256)

@@ -33,6 +33,7 @@ from engine.feedback.unsubscribes import (
     answer,
     answer_event,
 )
+from engine.http_connections import ConnectionBounds
 from engine.http_guard import RequestGuard, make_server
 from engine.ledger.suppressions import (
     Reason,
@@ -48,7 +49,6 @@ from engine.temporary import make_temporary_folder
 
 SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
-KEEPALIVE_SECONDS = 15.0
 DRAIN_SECONDS = 10.0  # how long requests may take to end once the server stops
 UNDO_WITHIN = timedelta(hours=1)  # a page that was left open longer takes nothing back
 MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come again
@@ -157,7 +157,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     runner = web.ServerRunner(
-        make_server(server.handle, guard, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS),
+        make_server(server.handle, guard, bounds=ConnectionBounds(retry_seconds=RETRY_SECONDS), access_log=None),
         shutdown_timeout=DRAIN_SECONDS,
     )
     await runner.setup()

@@ -71,17 +71,18 @@ _ANY = frozenset(range(0x180))
 _ZERO_WIDTH = ("AT", "ASSERT", "ASSERT_NOT")
 
 
-def find_ambiguity(pattern: str | bytes, flags: int = 0) -> str | None:
+def find_ambiguity(pattern: str | bytes, flags: int = 0, *, is_anchored: bool = False) -> str | None:
     """Say why a pattern may take more than linear time; None where it cannot, by construction.
 
     It cannot where every repetition ends at a character that it does not contain itself, so that nothing is ever tried
     a second time, and where every long repetition comes after a character that it does not contain either, so that what
-    two attempts of a search read does not overlap.
+    two attempts of a search read does not overlap. A pattern that is anchored has one attempt.
     """
     try:
         items = list(_PARSER.parse(pattern, flags))
         _check(items, frozenset(), is_end=True)
-        _check_starts(items, [], is_alone=len(items) == 1)
+        if not is_anchored:
+            _check_starts(items, [], is_alone=len(items) == 1)
     except ValueError as error:
         return str(error)
     return None

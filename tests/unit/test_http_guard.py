@@ -142,7 +142,7 @@ async def test_a_refused_request_reaches_nothing_of_the_server(monkeypatch: pyte
 def test_every_server_of_ours_is_made_with_the_guard() -> None:
     """Nothing else in the package makes an HTTP server or listens: `make_server` is the one way."""
     makers = {"Server", "Application", "start_server", "start_unix_server", "create_server", "create_unix_server"}
-    makers |= {"HTTPServer", "ThreadingHTTPServer", "TCPServer", "run_app"}
+    makers |= {"BoundedServer", "HTTPServer", "ThreadingHTTPServer", "TCPServer", "run_app"}
     root = Path(engine.__file__).parent
     found = set()
     for path in root.rglob("*.py"):
@@ -151,4 +151,4 @@ def test_every_server_of_ours_is_made_with_the_guard() -> None:
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 if name in makers:
                     found.add((str(path.relative_to(root)), name))
-    assert found == {("http_guard.py", "Server")}
+    assert found == {("http_guard.py", "Server"), ("http_guard.py", "BoundedServer")}

@@ -1,5 +1,6 @@
 """What inbound mail is taken for: in the order of reports, complaints, automatic answers, and people."""
 
+import gzip
 import mailbox
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,10 +13,11 @@ from support.clock import VirtualClock
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError
+from engine.feedback import inbound_mail
 from engine.feedback.envelopes import ForgedError
 from engine.feedback.inbound_authority import Receipt, Received, Trust
 from engine.feedback.inbound_intake import InboundIntake, judge
-from engine.feedback.inbound_mail import Kind, read_mail
+from engine.feedback.inbound_mail import Inbound, Kind, read_mail
 from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
@@ -241,6 +243,24 @@ def test_a_complaint_is_for_all_mail_and_who_was_forgotten_leaves_no_trace(tmp_p
     gone = mail(Subject=SIGNER.sign("gone@b.example", "news"))
     take(desk, [report("feedback-report", ARF.format(kind="abuse", to="x@b.example"), OURS), gone])
     assert listed(desk) == {("ann@b.example", "", "complaint")}
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path) -> None:
+    (tmp_path / "1.gz").write_bytes(gzip.compress(mail(Subject="cut"))[:-9])
+    (tmp_path / "2").write_bytes(mail(Subject="unsubscribe"))
+    refused: list[DataError] = []
+    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path), refused.append)] == [Kind.UNSUBSCRIBE]
+    assert [Path(error.where).name for error in refused] == ["1.gz"]
+    with pytest.raises(DataError):
+        list(read_mails(str(tmp_path / "1.gz"), refused.append))
+
+
+def test_a_mail_whose_reading_fails_is_broken_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> bool:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(inbound_mail, "is_automatic", fail)
+    assert read_mail(mail(Subject="x")) == Inbound(Kind.BROKEN, reason="reading it fails: KeyError")
 
 
 def refuse(error: DataError) -> None:

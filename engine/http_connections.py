@@ -1,0 +1,91 @@
+"""How many connections a server on the open network keeps, and for how long: whoever connects may never go away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionBounds:
+    """What one server keeps open.
+
+    Attributes:
+        connections: at one time; more are answered 503 and closed, before anything of them is read.
+        idle_seconds: that a connection may take for the header of a request, its first one or the next.
+        old_seconds: after which a connection is closed with its next answer.
+        total_seconds: after which it ends, whatever it is doing: longer than `old_seconds` and one request take.
+        line_bytes: of a request line.
+        field_bytes: of one header field.
+        fields: header fields of a request.
+        retry_seconds: after which those that find the server full may come again.
+    """
+
+    connections: int = 256  # with a file each, far below the 1,024 that a process may have open
+    idle_seconds: float = 15.0
+    old_seconds: float = 60.0
+    total_seconds: float = 120.0
+    line_bytes: int = 4096
+    field_bytes: int = 8190  # what servers commonly take; cookies of a domain are the largest
+    fields: int = 64  # browsers send twenty, proxies add a few
+    retry_seconds: int = 30
+
+
+class BoundedServer(web.Server):
+    """An HTTP server within bounds.
+
+    Args:
+        handle: answers a request.
+        bounds: of its connections.
+        **options: of aiohttp's server.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        bounds: ConnectionBounds,
+        **options: Any,
+    ) -> None:
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            response = await handle(request)
+            if request.protocol in self._old:
+                response.force_close()
+            return response
+
+        super().__init__(
+            answer,
+            keepalive_timeout=bounds.idle_seconds,
+            max_line_size=bounds.line_bytes,
+            max_field_size=bounds.field_bytes,
+            max_headers=bounds.fields,
+            auto_decompress=False,  # a few bytes could become any number
+            **options,
+        )
+        self._bounds = bounds
+        self._old: set[RequestHandler] = set()
+        self._timers: dict[RequestHandler, tuple[asyncio.TimerHandle, ...]] = {}
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection, or refuse it where there are too many."""
+        super().connection_made(handler, transport)
+        if len(self._timers) >= self._bounds.connections:
+            transport.write(_FULL % self._bounds.retry_seconds)
+            transport.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._timers[handler] = (
+            loop.call_later(self._bounds.old_seconds, self._old.add, handler),
+            loop.call_later(self._bounds.total_seconds, transport.abort),
+        )
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        for timer in self._timers.pop(handler, ()):
+            timer.cancel()
+        self._old.discard(handler)
+        super().connection_lost(handler, exc)
