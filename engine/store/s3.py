@@ -186,8 +186,8 @@ class S3Store(Store):
         wanted = {
             name: etag
             for key, etag in self._list(folder).items()
-            if not ((name := key.removeprefix(f"{folder}/")).startswith(("outcomes/", "open/", "damaged/", "staged/")))
-            or not frozen_only
+            if _stays_inside(name := key.removeprefix(f"{folder}/"))
+            and not (frozen_only and name.startswith(("outcomes/", "open/", "damaged/", "staged/")))
         }
         missing = [name for name, etag in wanted.items() if known.get(name) != etag or not (local / name).is_file()]
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
@@ -380,6 +380,15 @@ def _no_second_create(url: str) -> ConfigurationError:
         where=url,
         remedy="use a store that refuses it, such as Amazon S3 or a current SeaweedFS or MinIO, or a folder",
     )
+
+
+def _stays_inside(name: str) -> bool:
+    """Tell whether an object's name is a path below a folder: a key may have any characters, such as `../`.
+
+    >>> [_stays_inside(name) for name in ("plan/a.parquet", "../a", "/a", "plan/..")]
+    [True, False, False, False]
+    """
+    return not name.startswith("/") and ".." not in name.split("/")
 
 
 def _read_etags(local: Path) -> dict[str, str]:

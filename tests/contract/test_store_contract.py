@@ -108,6 +108,17 @@ def test_place_by_many_processes_makes_one_whole_run(store: Store):
     assert (local / "run.json").read_bytes() == b'{"of": "%s"}' % body
 
 
+def test_an_object_whose_name_leads_out_is_not_copied(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    set_environment(monkeypatch, moto)
+    store = S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
+    for name in ("plan/a", "../../../../out", "plan/../../out", "/out"):
+        store.write(f"runs/a/1/{name}", b"x")
+    assert len(store._list("runs/a/1")) == 4
+    copy = store.fetch("runs/a/1")
+    assert (copy / "plan" / "a").read_bytes() == b"x"
+    assert not list(tmp_path.rglob("out"))
+
+
 def test_place_that_a_crash_cut_is_finished_by_the_next_fetch(in_bucket: S3Store, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as crash:
         crash.setattr(S3Store, "_finish_placing", lambda *_: None)
