@@ -18,6 +18,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
 
+from engine.masking import mask_text
+
 
 class ExitCode(IntEnum):
     """What a command's exit code says."""
@@ -35,6 +37,8 @@ class ExitCode(IntEnum):
 class MailrunError(Exception):
     """Something that a person can mend.
 
+    Its texts go to terminals, logs and the ledger: what they quote of addresses, tokens and secrets is masked.
+
     Args:
         what: what happened, one sentence without a full stop.
         where: the file, key and line, or the address of a service; empty where there is none.
@@ -44,10 +48,8 @@ class MailrunError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, what: str, *, where: str = "", remedy: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.remedy = remedy
+        self.what, self.where, self.remedy = mask_text(what), mask_text(where), mask_text(remedy)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         place = f" ({self.where})" if self.where else ""

@@ -17,6 +17,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from engine.http_connections import BoundedServer, ConnectionBounds
+from engine.server_log import make_server_logger
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -91,7 +92,10 @@ def make_server(
         response.force_close()  # its body is not read
         return response
 
-    return web.Server(answer, **options) if bounds is None else BoundedServer(answer, bounds, **options)
+    quiet: dict[str, Any] = {"access_log": None, "logger": make_server_logger()}  # paths hold tokens
+    return (
+        web.Server(answer, **quiet, **options) if bounds is None else BoundedServer(answer, bounds, **quiet, **options)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from engine.errors import ConfigurationError
+from engine.masking import mask_url
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|s3/{2}", re.IGNORECASE)
 _BUCKET = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/[^?#]*)?")
@@ -75,15 +76,3 @@ def resolve_ledger(ledger: str, workspace: str) -> str:
     if found is None or found["path"].startswith("/"):
         return ledger
     return f"{ledger[: found.start('path')]}{workspace}/{ledger[found.start('path') :]}"
-
-
-def mask_url(url: str) -> str:
-    """Hide the password of a URL, and secrets in its query.
-
-    >>> mask_url("postgresql://ann:hush@host/db?sslmode=require&password=hush")
-    'postgresql://ann:***@host/db?sslmode=require&password=***'
-    """
-    url = re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", url)
-    address, divider, query = url.partition("?")
-    user, at, rest = address.rpartition("@")
-    return re.sub(r"^((?>(?:[\w+.-]+:/+)?)[^:/]*):.+", r"\1:***", user) + at + rest + divider + query

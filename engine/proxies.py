@@ -6,13 +6,15 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 from botocore.utils import get_environ_proxies
 
+from engine.masking import mask_url
+
 
 def find_proxy(url: str) -> str:
     """Return the proxy that requests to a URL go through, without its secrets; empty for none."""
     parts = urlsplit(url)
     if not parts.hostname:
         return ""
-    return _hide_secrets(str(get_environ_proxies(url).get(parts.scheme, "")))
+    return mask_url(str(get_environ_proxies(url).get(parts.scheme, "")))
 
 
 def exempt(url: str) -> dict[str, str]:
@@ -34,13 +36,8 @@ def explain_proxy(error: Exception, remedy: str) -> str:
     url = str(told.get("endpoint_url") or "")
     proxy = find_proxy(url)
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
-        proxy = proxy or _hide_secrets(str(told.get("proxy_url", "")))
+        proxy = proxy or mask_url(str(told.get("proxy_url", "")))
     if not proxy:
         return remedy
     host = urlsplit(url).hostname or "the endpoint's host"
     return f"requests go through the proxy {proxy} (HTTP_PROXY, HTTPS_PROXY): correct it, or add {host} to NO_PROXY"
-
-
-def _hide_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -28,7 +28,8 @@ from pydantic_settings import (
 
 from engine.environment import check_environment
 from engine.errors import ConfigurationError, nearest
-from engine.places import check_ledger, check_store, expand_home, find_ledger_file, mask_url, resolve_ledger
+from engine.masking import mask_url, remember_secrets
+from engine.places import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
 from engine.setting_sources import SETTINGS_FILE, find_source, name_variable, read_settings_file
 
 KEY_BYTES_MINIMUM = 16
@@ -309,6 +310,7 @@ class Settings(BaseSettings):
         if not lines or min(map(len, lines)) < KEY_BYTES_MINIMUM:
             what = f"an unsubscribe key has at least {KEY_BYTES_MINIMUM} characters" if lines else "the file has no key"
             raise ConfigurationError(what, where=where, remedy="create one, for instance with: openssl rand -hex 32")
+        remember_secrets(line.decode("utf-8", "replace") for line in lines)
         return tuple(lines)
 
     @property
@@ -365,6 +367,8 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
             where="the environment",
             remedy="set its keys one by one, such as MAILRUN_EVENTS_QUEUE",
         ) from None
+    secrets = (settings.smtp_password, *settings.unsubscribe_keys)
+    remember_secrets(secret.get_secret_value() for secret in secrets)
     check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
     if "://" in settings.scratch:
         where = find_source("scratch", workspace, given).name_with_key("scratch")

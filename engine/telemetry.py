@@ -1,4 +1,4 @@
-"""Logs: plain lines on a terminal, JSON lines anywhere else; always on stderr."""
+"""Logs: plain lines on a terminal, JSON lines anywhere else; always on stderr, and always masked."""
 
 import contextlib
 import logging
@@ -6,6 +6,7 @@ import sys
 
 import structlog
 
+from engine.masking import mask_value, remember_secrets_of_environment
 from engine.quantities import format_number
 
 
@@ -13,8 +14,10 @@ def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
     """Set up logging for a command; `only_warnings` for a process that another one speaks for.
 
     On a terminal only warnings are told beside the progress bar, unless `verbose`; elsewhere every event is a JSON
-    line. Events carry no whole addresses and no secrets.
+    line. What libraries log is told from warnings on, also with `verbose`: the debug logs of botocore and aiohttp hold
+    whole requests. Addresses, tokens and secrets are masked in every event, whoever wrote it.
     """
+    remember_secrets_of_environment()
     terminal = sys.stderr.isatty()
     level = logging.DEBUG if verbose else logging.WARNING if terminal or only_warnings else logging.INFO
     shown = _write_sentence if terminal else structlog.processors.JSONRenderer()
@@ -23,20 +26,47 @@ def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
+            _mask_event,
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Printer,
     )
+    root = logging.getLogger()
+    if not root.handlers:  # of a program that calls mailrun, and has its own
+        root.addHandler(_LibraryEvents())
+    logging.captureWarnings(capture=True)
+
+
+def _mask_event(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    masked: structlog.typing.EventDict = mask_value(event)
+    return masked
 
 
 def _write_sentence(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
-    """Write an event for a person: its note where it has one, then the rest in brackets."""
+    """Write an event for a person: its note where it has one, then the rest in brackets, and a traceback below."""
     level, name, _ = event.pop("level"), event.pop("event"), event.pop("at")
+    trace = event.pop("exception", "")
     said = event.pop("note", name)
     told = {key: format_number(value) if isinstance(value, float) else value for key, value in event.items()}
     rest = ", ".join(f"{key} {value}" for key, value in told.items() if value is not None)
-    return f"{level}: {said}" + (f" ({rest})" if rest else "")
+    return f"{level}: {said}" + (f" ({rest})" if rest else "") + (f"\n{trace}" if trace else "")
+
+
+class _LibraryEvents(logging.Handler):
+    """Turns what libraries log, asyncio and Python's warnings among them, into events of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record."""
+        try:
+            note = record.getMessage()
+        except (TypeError, ValueError):  # a message that does not fit its arguments
+            note = str(record.msg)
+        details = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger().log(record.levelno, f"library.{record.name}", note=note, **details)
 
 
 class _Printer:

@@ -22,7 +22,7 @@ from engine.environment import check_environment
 from engine.errors import ConfigurationError
 from engine.given_paths import look_at
 from engine.ledger.database import Ledger, open_ledger
-from engine.places import mask_url
+from engine.masking import mask_url
 from engine.process_limits import raise_file_limit
 from engine.progress import step
 from engine.run.forgotten import make_find_forgotten

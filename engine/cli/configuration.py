@@ -11,12 +11,11 @@ from engine.cli.compose import read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import find_given
-from engine.places import mask_url
+from engine.masking import MASK, mask_secrets, mask_url
 from engine.setting_sources import Source, find_source
 from engine.settings import Settings, list_settings
 from engine.store.keys import UNSUBSCRIBE_KEY
 
-MASK = "***"
 _URLS = ("ledger", "smtp_url", "events.queue", "store")
 
 
@@ -90,7 +89,7 @@ def _mask(key: str, value: Any) -> Any:
         return [_mask(key, one) for one in value]
     if value is None or isinstance(value, int | float | bool):
         return value
-    return (mask_url(str(value)) if key in _URLS else str(value)) or None
+    return (mask_url(str(value)) if key in _URLS else mask_secrets(str(value))) or None
 
 
 def _find_workspace_source(common: Common) -> Source:

@@ -6,7 +6,6 @@ Command modules import nothing heavy at their top: `mailrun --help` answers in a
 import gc
 import json
 import sys
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -42,6 +41,7 @@ from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.cli.suggestions import write_command
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.process_limits import describe_limit
+from engine.unhandled import catch_unhandled, describe_exception
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -86,6 +86,7 @@ def main() -> NoReturn:
     gc.set_threshold(100_000, 20, 100)  # imports make 130,000 objects that stay: less looking for cycles
     make_output_lasting()
     INTERRUPTION.install()
+    catch_unhandled()
     try:
         _refuse_undecodable(sys.argv[1:])
         code = cli.main(standalone_mode=False)
@@ -107,7 +108,7 @@ def main() -> NoReturn:
             what = f"the name {escape_undecodable(name)} is not valid UTF-8"
             _report(DataError(what, remedy="rename the file or folder"), ExitCode.DATA)
         bug = MailrunError("this is a bug in mailrun", remedy="report it with the traceback")
-        _report(bug, ExitCode.BUG, traceback.format_exc())
+        _report(bug, ExitCode.BUG, describe_exception(type(error), error, error.__traceback__))
     sys.exit(_check_output(code or ExitCode.FINISHED))
 
 

@@ -10,6 +10,7 @@ from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_restart
 from engine.given_paths import look_at
+from engine.masking import ADDRESS_COLUMN, mask_text
 from engine.run.accounting import require_accounts, require_run
 from engine.run.frozen import open_run
 from engine.run.marks import refuse_if_ledger_is_behind
@@ -83,9 +84,10 @@ def _print(  # noqa: PLR0913 - what was done and what is left
 
 
 def mask(recipients: pl.DataFrame) -> pl.DataFrame:
-    """Show of an address its first letter and its domain."""
-    masked = pl.col("address").str.replace(r"^(.)[^@]*@", "${1}***@").fill_null("(forgotten)")
-    return recipients.with_columns(masked)
+    """Show of an address its first letter and its domain, in what the server answered as well."""
+    masked = pl.col("address").str.replace(*ADDRESS_COLUMN).fill_null("(forgotten)")
+    errors = [None if error is None else mask_text(error) for error in recipients["error"]]
+    return recipients.with_columns(masked, pl.Series("error", errors, pl.String))
 
 
 def _to_csv(recipients: pl.DataFrame) -> bytes:

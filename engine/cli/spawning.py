@@ -29,8 +29,10 @@ from engine.run.signals import NUMBERS
 from engine.run.work import WorkRequest, work
 from engine.run.worker_processes import stop_with_parent
 from engine.telemetry import configure_logs
+from engine.unhandled import catch_unhandled
 
 TELL_SECONDS = 0.5
+_BUG = "a worker process ended: this is a bug in mailrun; report it with the traceback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def run_worker(order: Order, telling: Connection) -> None:
     """Be a worker: what a new process runs."""
     make_output_lasting()
     configure_logs(verbose=False, only_warnings=True)
+    catch_unhandled()
     try:
         tune_interpreter()
         with _Teller(telling) as teller, open_place(order.common) as place:
@@ -154,10 +157,11 @@ def run_worker(order: Order, telling: Connection) -> None:
                 also=partial(_obey_launch, telling),
             )
             asyncio.run(work(request))
-    except Exception as raised:
+    except Exception as raised:  # noqa: BLE001 - logged, masked
         error = describe_limit(raised) or (raised if isinstance(raised, MailrunError) else None)
-        if error is None:
-            raise
+        if error is None:  # multiprocessing would print the traceback as it is
+            structlog.get_logger().critical("worker.failed", pid=os.getpid(), exc_info=raised, note=_BUG)
+            sys.exit(ExitCode.BUG)
         note = f"a worker process ended: {error}"
         structlog.get_logger().error(
             "worker.failed", pid=os.getpid(), what=error.what, where=error.where, do=error.remedy, note=note

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from engine.cli.workspace_folder import find_workspace
 from engine.errors import UsageError
+from engine.masking import mask_url
 
 _PLACE = ("workspace", "store", "ledger")
 _ONCE = ("as_json", "yes", "approve")  # answers to one call, which another call must ask for again
@@ -108,7 +109,7 @@ def _write_option(option: click.Option, value: Any) -> Iterator[str]:
         yield flag
         return
     values: Sequence[Any] = value if isinstance(value, tuple) else (value,)
-    for one in map(str, values):
+    for one in map(mask_url if option.name in _PLACE else str, map(str, values)):
         yield from [f"{flag}={one}"] if one.startswith("-") else [flag, one]
 
 
@@ -118,7 +119,7 @@ def _write_place(context: click.Context) -> Iterator[str]:
         given["workspace"] = _find_elsewhere(context)
     for name, value in given.items():
         if value is not None:
-            yield from (f"--{name}", str(value))
+            yield from (f"--{name}", mask_url(str(value)))
 
 
 def _find_elsewhere(context: click.Context) -> str | None:

@@ -3,11 +3,12 @@
 import asyncio
 import atexit
 import errno
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.compose import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, MailrunError, PausedError
 from engine.feedback.unsubscribe_pages import Theme, UnsubscribePages
 from engine.feedback.unsubscribes import (
     HEADERS,
@@ -31,7 +32,9 @@ from engine.feedback.unsubscribes import (
     OptOuts,
     Request,
     answer,
-    answer_event,
+    answer_later,
+    read_event,
+    write_response,
 )
 from engine.http_connections import ConnectionBounds
 from engine.http_guard import RequestGuard, make_server
@@ -45,6 +48,7 @@ from engine.ledger.suppressions import (
 from engine.run.forgotten import make_find_forgotten
 from engine.settings import Settings
 from engine.store.keys import UNSUBSCRIBE_KEY
+from engine.telemetry import configure_logs
 from engine.temporary import make_temporary_folder
 
 SOURCE = "unsubscribe link"
@@ -52,6 +56,8 @@ BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
 DRAIN_SECONDS = 10.0  # how long requests may take to end once the server stops
 UNDO_WITHIN = timedelta(hours=1)  # a page that was left open longer takes nothing back
 MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come again
+
+_BUG = "a request could not be answered: this is a bug in mailrun; report it with the traceback"
 
 log = structlog.get_logger()
 
@@ -157,7 +163,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     runner = web.ServerRunner(
-        make_server(server.handle, guard, bounds=ConnectionBounds(retry_seconds=RETRY_SECONDS), access_log=None),
+        make_server(server.handle, guard, bounds=ConnectionBounds(retry_seconds=RETRY_SECONDS)),
         shutdown_timeout=DRAIN_SECONDS,
     )
     await runner.setup()
@@ -183,6 +189,13 @@ async def _serve(
         await runner.cleanup()
 
 
+def _log_answer(method: str, reply: Answer) -> None:
+    known = method if method in ("GET", "HEAD", "POST") else "other"
+    log.info("unsubscribe.request", method=known, status=reply.status, meaning=str(reply.meaning))
+    if reply.problem:
+        log.warning("unsubscribe.refused", what=reply.problem, note=f"answered 503, to come again: {reply.problem}")
+
+
 class _Server:
     """Answers HTTP requests; the ledger's work is done by threads."""
 
@@ -194,8 +207,12 @@ class _Server:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, and log what it was: never its path, which holds the token."""
-        reply = await self._answer(request)
-        log.info("unsubscribe.request", method=request.method[:10], status=reply.status, meaning=str(reply.meaning))
+        try:
+            reply = await self._answer(request)
+        except Exception as error:  # a person asks for something, and can ask again
+            log.exception("unsubscribe.failed", kind=type(error).__name__, note=_BUG)
+            reply = answer_later(self._pages, problem="")
+        _log_answer(request.method, reply)
         response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         if reply.status in (408, 413):
             response.force_close()
@@ -212,7 +229,7 @@ class _Server:
         except ConnectionError:
             return Answer(400, Meaning.NOT_ONE_CLICK, b"")
         if self._under_way >= MOST_AT_ONCE:
-            return Answer(503, Meaning.LATER, b"", {**HEADERS, "Retry-After": str(RETRY_SECONDS)})
+            return answer_later(self._pages, problem="")
         self._under_way += 1
         try:
             given = request.headers
@@ -267,20 +284,60 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
             read: the workspace is a new private folder among the temporary ones, because a function's own folder
             cannot be written.
 
+    A ledger that is away when the function starts is opened by a later request; until then it answers 503.
+
     Raises:
-        ConfigurationError: no keys, no ledger, or a store that cannot be used.
+        ConfigurationError: no keys, or a ledger or store that cannot be used.
     """
+    logging.getLogger().handlers.clear()  # the runtime's own, which would print what libraries log unmasked
+    configure_logs(verbose=False)
     named = workspace or os.environ.get("MAILRUN_WORKSPACE")
     # Never a folder with a known name in /tmp: another user could put a mailrun.toml there before.
     folder = Path(named) if named else _stack.enter_context(make_temporary_folder())
     common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
-    context = open_place(common)
     if not named:
         _refuse_passing_ledger(read_settings(common))
-    place = context.__enter__()  # never left: the process ends without a word
-    signer, opt_outs, pages = TokenSigner(read_verifying_keys(place).all), LedgerOptOuts(place), open_pages(place)
+    desk = _LambdaDesk(common)
+    with suppress(PausedError):
+        desk.open()
 
     def handler(event: Mapping[str, object], _: object) -> dict[str, object]:
-        return answer_event(event, signer, opt_outs, pages)
+        request = read_event(event)
+        try:
+            reply = desk.answer(request)
+        except Exception as error:  # the runtime would print it, and answer 502
+            log.exception("unsubscribe.failed", kind=type(error).__name__, note=_BUG)
+            reply = answer_later(UnsubscribePages(), problem="", languages=request.languages)
+        _log_answer(request.method, reply)
+        return write_response(reply)
 
     return handler
+
+
+class _LambdaDesk:
+    """What a function keeps between two requests: opened once, and never closed, for the process ends without a word.
+
+    Args:
+        common: where workspace, store and ledger are.
+    """
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._context: AbstractContextManager[Place] | None = None
+        self._opened: tuple[TokenSigner, LedgerOptOuts, UnsubscribePages] | None = None
+
+    def open(self) -> tuple[TokenSigner, LedgerOptOuts, UnsubscribePages]:
+        """Open store and ledger, once; raises as `open_place`."""
+        if self._opened is None:
+            self._context = open_place(self._common)  # kept: it would close what it has opened
+            place = self._context.__enter__()
+            self._opened = TokenSigner(read_verifying_keys(place).all), LedgerOptOuts(place), open_pages(place)
+        return self._opened
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request; one that comes while the ledger cannot be opened is asked to come again."""
+        try:
+            opened = self.open()
+        except MailrunError as error:
+            return answer_later(UnsubscribePages(), problem=str(error), languages=request.languages)
+        return answer(request, *opened)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from engine.masking import mask_secrets, remember_sender
+
 
 class Meaning(StrEnum):
     """What a reply means for the message and for the run."""
@@ -44,15 +46,20 @@ class Reply(NamedTuple):
 
 
 LONGEST_DETAIL = 2048  # bytes: it is kept for each recipient, and a server may say anything
+_LONGEST_MASKED = 64 * 1024  # characters
 _CUT = " [...]"
 
 
 def bound_detail(text: str) -> str:
-    """Cut an error text of a server to LONGEST_DETAIL bytes of UTF-8.
+    """Cut an error text of a server to LONGEST_DETAIL bytes of UTF-8, and mask the secrets that it quotes.
+
+    SES answers a wrong signature with the whole request, session token and all. Addresses stay: outcome files hold
+    them anyway, and who reads the text elsewhere masks them, see StopReason.
 
     >>> bound_detail("554 rejected")
     '554 rejected'
     """
+    text = mask_secrets(text[:_LONGEST_MASKED])
     if len(text) <= LONGEST_DETAIL // 4:  # no character has more than 4 bytes
         return text
     data = text.encode("utf-8", "replace")
@@ -212,4 +219,5 @@ def is_unverified_sender(lower: str, sender: str) -> bool:
     if _UNVERIFIED not in lower:
         return False
     named = lower.partition(_UNVERIFIED)[2].replace(":", " ").split()
+    remember_sender(sender)
     return sender.lower() in [word.strip(" ,.<>()\"'") for word in named]

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.masking import mask_text
+
 
 class StopCause(StrEnum):
     """Why a worker stops before its run is finished."""
@@ -17,12 +19,20 @@ class StopCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopReason:
-    """A cause, in words for people, with the exception where there is one."""
+    """A cause, in words for people, with the exception where there is one.
+
+    The words become the run's reason in the ledger, and log lines: what a server quotes in them is masked.
+    """
 
     cause: StopCause
     text: str
     remedy: str = "launch again to resume"
     error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        """Mask addresses and secrets."""
+        object.__setattr__(self, "text", mask_text(self.text))
+        object.__setattr__(self, "remedy", mask_text(self.remedy))
 
     def to_sentences(self) -> str:
         """Write what happened and what to do, as one text.

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 
 from engine.audience.addresses import MAX_ADDRESS_BYTES
 from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
-from engine.errors import PausedError
+from engine.errors import MailrunError
 from engine.feedback.mail_parts import UnreadableMailError, read_content_type, read_fields, split_multipart, unfold
 from engine.feedback.unsubscribe_pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
 
@@ -74,16 +74,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered; `meaning` is for the log."""
+    """What is answered; `meaning` is for the log, and so is `problem`: why the ledger could not be written."""
 
     status: int
     meaning: Meaning
     body: bytes
     headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
+    problem: str = ""
 
 
 class OptOuts(Protocol):
-    """Writes down what a person asks for. PausedError where it cannot now."""
+    """Writes down what a person asks for. MailrunError where it cannot now."""
 
     def opt_out(self, address: str, topic: str) -> None:
         """Suppress an address for a topic, durably; done again, it changes nothing."""
@@ -113,11 +114,22 @@ def answer(request: Request, signer: TokenSigner, opt_outs: OptOuts, pages: Unsu
         return Answer(404, Meaning.NO_TOKEN, render(PageKind.CUT), headers)
     try:
         status, meaning, kind = _act(request, found, opt_outs)
-    except PausedError:
-        headers["Retry-After"] = str(RETRY_SECONDS)
-        status, meaning, kind = 503, Meaning.LATER, PageKind.LATER
+    except MailrunError as error:  # away, locked, read-only, full: nothing was recorded, and the next try may be
+        return answer_later(pages, problem=str(error), languages=request.languages)
     body = b"" if request.method == "HEAD" else render(kind, topic=found.topic, token=found.token)
     return Answer(status, meaning, body, headers)
+
+
+def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") -> Answer:
+    """Ask to come again: nothing was recorded.
+
+    Args:
+        pages: what a person sees.
+        problem: why, for the log; the page does not say it.
+        languages: Accept-Language.
+    """
+    headers = {**HEADERS, "Content-Security-Policy": pages.policy, "Retry-After": str(RETRY_SECONDS)}
+    return Answer(503, Meaning.LATER, pages.render(PageKind.LATER, accept=languages), headers, problem)
 
 
 def _act(request: Request, found: "FoundToken", opt_outs: OptOuts) -> tuple[int, Meaning, PageKind]:
@@ -214,7 +226,11 @@ def answer_event(
     Returns:
         The response: `statusCode`, `headers`, `body`, `isBase64Encoded`.
     """
-    reply = answer(read_event(event), signer, opt_outs, pages)
+    return write_response(answer(read_event(event), signer, opt_outs, pages))
+
+
+def write_response(reply: Answer) -> dict[str, object]:
+    """Write an answer as such a function returns it."""
     return {
         "statusCode": reply.status,
         "headers": {name.lower(): value for name, value in reply.headers.items()},

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError, docs_page
 from engine.ledger import migrate, places
 from engine.ledger.engines import BUSY_TIMEOUT_SECONDS, make_engine
-from engine.places import mask_url
+from engine.masking import mask_url
 
 # PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
 # recovers or is a standby that was not promoted yet, too many connections, or two transactions in each other's way.
@@ -135,7 +135,7 @@ def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunE
 
 
 def _translate_postgres(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunError:
-    text = " ".join(str(error.orig).split())
+    text = " ".join(_read_sentence(error.orig).split())
     if "statement pooling mode" in text:
         return ConfigurationError(
             "the ledger is behind PgBouncer in statement mode, which takes no transactions",
@@ -148,6 +148,12 @@ def _translate_postgres(error: exc.DBAPIError, where: str, *, was_open: bool) ->
     if (away and (was_open or not wrong)) or (code is not None and code.startswith(_PASSING)):
         return _unreachable(text, where)
     return _unusable(text, where)
+
+
+def _read_sentence(error: BaseException | None) -> str:
+    """Return what PostgreSQL says, without the DETAIL that quotes rows; what the driver says for itself is whole."""
+    diagnosis = getattr(error, "diag", None)
+    return str(getattr(diagnosis, "message_primary", None) or error)
 
 
 def _unreachable(text: str, where: str) -> UnreachableError:

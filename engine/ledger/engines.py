@@ -5,13 +5,15 @@ a write transaction sees no half of another, a read is one consistent view.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
 
 from engine.errors import ConfigurationError
-from engine.places import LEDGER_EXAMPLES, mask_url
+from engine.masking import mask_url, remember_secrets
+from engine.places import LEDGER_EXAMPLES
 from engine.temporary import find_temporary_folder
 
 BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is for a stalled disk
@@ -46,12 +48,17 @@ def make_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter where the port is not a number; it quotes the URL
         raise ConfigurationError(f"the ledger's URL cannot be read: {mask_url(url)}", remedy=LEDGER_EXAMPLES) from None
     kind = parsed.get_backend_name()
     if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return _make_sqlite_engine(parsed)
     if kind in ("postgresql", "postgres"):
+        if "@" in f"{parsed.host}{parsed.database}":  # a driver would take a part of the password for the host's name
+            raise ConfigurationError(
+                f"the ledger's URL has more than one @: {mask_url(url)}",
+                remedy="write an @ of the user or the password as %40, a / as %2F, a : as %3A",
+            )
         return _make_postgres_engine(parsed)
     raise ConfigurationError(
         f"a ledger is kept in SQLite or PostgreSQL, not in {kind}",
@@ -62,16 +69,18 @@ def make_engine(url: str) -> Engine:
 
 def _make_sqlite_engine(url: URL) -> Engine:
     _create_private_file(Path(str(url.database)))
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _make_postgres_engine(url: URL) -> Engine:
+    remember_secrets(_list_secrets(url))
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args=_POSTGRES_CONNECTION,
+        hide_parameters=True,  # errors of statements would quote addresses
         isolation_level="READ COMMITTED",  # whatever the server's default is: ownership is checked under row locks
         pool_size=2,
         pool_pre_ping=True,  # a connection that was dropped while it was idle fails nobody's request
@@ -79,6 +88,14 @@ def _make_postgres_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _set_up_postgres)
     event.listen(engine, "begin", _begin_postgres)
     return engine
+
+
+def _list_secrets(url: URL) -> Iterator[str]:
+    """List the passwords of a URL; libpq's own names for them are `password` and `sslpassword`."""
+    yield str(url.password or "")
+    for name, value in url.query.items():
+        if "password" in name.lower():
+            yield from (value,) if isinstance(value, str) else value
 
 
 def _create_private_file(path: Path) -> None:
@@ -128,7 +145,7 @@ def _begin_postgres(connection: Connection) -> None:
     if durability in _NOT_DURABLE:
         raise ConfigurationError(
             f"the ledger's server does not wait for its disk: synchronous_commit is {durability} inside a transaction",
-            where=connection.engine.url.render_as_string(hide_password=True),
+            where=mask_url(connection.engine.url.render_as_string(hide_password=False)),
             remedy="let the server, or the pooler before it, accept SET synchronous_commit",
         )
 

@@ -11,6 +11,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
 from engine.ledger.evidence import describe_seen
 from engine.ledger.runs import Run
+from engine.masking import mask_text
 from engine.run.accounting import require_run
 from engine.run.canary import APPROVED
 from engine.run.guarding import RECENT
@@ -25,7 +26,7 @@ def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
     Raises:
         UsageError: there is no such run, or it is over.
     """
-    who = whoami()
+    who, reason = whoami(), mask_text(reason)
     said = f"paused by {who}" + (f": {reason}" if reason else "")
     return _decide(ledger, name, "pause", clock, lambda tx: runs.hold_run(tx, name, who=who, reason=said), reason)
 
@@ -54,6 +55,7 @@ def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 
 def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
     """End a run for good: what is in flight ends, everybody else stays unsent; raises as pause."""
+    reason = mask_text(reason)
     said = f"cancelled by {whoami()}" + (f": {reason}" if reason else "")
     now = clock.now()
     return _decide(ledger, name, "cancel", clock, lambda tx: runs.cancel_run(tx, name, reason=said, now=now), reason)

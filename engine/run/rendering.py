@@ -25,6 +25,8 @@ from engine.errors import MailrunError
 from engine.process_limits import describe_limit
 from engine.run.open_lease import Recipient, iterate_recipients
 from engine.store.folder import write_file
+from engine.telemetry import configure_logs
+from engine.unhandled import catch_unhandled
 
 ONE_PROCESS_ROWS = 20_000  # up to here, starting more processes takes longer than it saves
 EXAMPLES = 20  # failed rows that are told one by one; all are in the files
@@ -219,6 +221,8 @@ _renderer: "LeaseRenderer | None" = None
 
 def _start_process(job: RenderJob) -> None:
     global _renderer  # noqa: PLW0603 - what a process of the pool keeps between two leases
+    configure_logs(verbose=False, only_warnings=True)
+    catch_unhandled()
     _renderer = LeaseRenderer(job)
 
 

@@ -191,7 +191,6 @@ class Sandbox:
             self._serve,
             RequestGuard(self._settings.host, allowed_hosts=self._settings.allowed_hosts),
             request_factory=_make_request,
-            access_log=None,
             handler_cancellation=True,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )

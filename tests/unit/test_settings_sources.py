@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigurationError
-from engine.places import mask_url
+from engine.masking import mask_url
 from engine.setting_sources import Source, find_source
 from engine.settings import load_settings
 

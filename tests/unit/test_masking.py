@@ -1,0 +1,301 @@
+"""What is masked in every log line, error and reason: addresses, tokens and secrets, in time that grows linearly."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import structlog
+from sqlalchemy import insert
+
+from engine import masking
+from engine.campaign.unsubscribe import TokenSigner
+from engine.delivery.replies import read_error
+from engine.delivery.stop import StopCause, StopReason
+from engine.delivery.transports.ses import read_exception
+from engine.errors import ConfigurationError, MailrunError, ServiceError
+from engine.ledger.database import open_ledger
+from engine.ledger.schema import run_table
+from engine.masking import mask_secrets, mask_text, mask_url, mask_value
+from engine.settings import load_settings
+from engine.unhandled import describe_exception
+
+TOKEN = TokenSigner([b"a-key-of-more-than-16-bytes"]).sign("canary@b.example", "news")
+SESSION = "IQoJb3JpZ2luX2VjE" + "Canary/+x" * 20
+SIGNATURE = f"""The request signature we calculated does not match the signature you provided.
+
+The Canonical String for this request should have been
+'POST
+/v2/email/outbound-emails
+
+host:email.eu-west-1.amazonaws.com
+x-amz-date:20261129T010203Z
+x-amz-security-token:{SESSION}
+
+host;x-amz-date;x-amz-security-token
+0123456789abcdef'
+
+The String-to-Sign should have been
+'AWS4-HMAC-SHA256'
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("to ann.lee@b.example, now", "to a***@b.example, now"),
+        ("<Ann+news@mail.b.example>.", "<A***@mail.b.example>."),
+        ("RCPT TO:<o'neil@b.example>", "RCPT TO:<o***@b.example>"),
+        ("bounce+ann=b.example@acme.example", "b***@acme.example"),
+        ("/u?to=ann%40b.example", "/u***%40b.example"),
+        ("ann%2540b.example", "a***%2540b.example"),
+        ("müller@straße.example", "m***@straße.example"),
+        ('"ann lee"@b.example', '"***"@b.example'),
+        ("mailto:ann@b.example", "mailto:a***@b.example"),
+        ("{'EmailAddress': 'ann@b.example'}", "{'EmailAddress': 'a***@b.example'}"),
+        ("paused by ops@host", "paused by ops@host"),
+        ("/home/ann@corp/mailrun", "/home/ann@corp/mailrun"),
+        ("write it as user@example.com", "write it as user@example.com"),
+        ("mailrun@127.0.0.1:5432", "mailrun@127.0.0.1:5432"),
+        ("40 % of 40", "40 % of 40"),
+    ],
+)
+def test_of_an_address_the_first_letter_and_the_domain_stay(text: str, masked: str):
+    assert mask_text(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"GET /u/{TOKEN} HTTP/1.1", "GET /u/*** HTTP/1.1"),
+        ("AKIAIOSFODNN7EXAMPLE is wrong", "AKIA*** is wrong"),
+        (f"x-amz-security-token:{SESSION}\nhost:x", "x-amz-security-token:***\nhost:x"),
+        ("{'Authorization': b'AWS4-HMAC-SHA256 Credential=A/b'}", "{'Authorization': ***"),
+        ('{"SecretAccessKey": "abc", "a": 1}', '{"SecretAccessKey": ***, "a": 1}'),
+        (f"given {SESSION}", "given ***"),
+        (
+            "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:x&Token=2336412f37",
+            "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:x&Token=***",
+        ),
+        ("no postgresql://ann:hush@db.example/m here", "no postgresql://ann:***@db.example/m here"),
+        ("through http://ann:hush@proxy:3128", "through http://***@proxy:3128"),
+        ("s3://id:hush@bucket/x", "s3://id:***@bucket/x"),
+        ("host=db password='hu sh' user=ann", "host=db password=*** user=ann"),
+        ("DETAIL:  Key (address, topic)=(ann, news) already exists.", "DETAIL:  Key (***"),
+        ("DETAIL:  Failing row contains (7, Ann Lee, null).", "DETAIL:  Failing row contains (***"),
+        (
+            "ExpiredTokenException: The security token is expired",
+            "ExpiredTokenException: The security token is expired",
+        ),
+        ("SignatureDoesNotMatch: see", "SignatureDoesNotMatch: see"),
+        ("MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD", "MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD"),
+        ("0100018f3c1a-21e57d9a-1234-416c-bbe1-8ebaAexample-000000", None),
+        ("a" * 64, None),
+        ("/store/" + "a-long-name/" * 30 + "campaign.toml", None),
+    ],
+)
+def test_tokens_and_secrets_are_masked_and_ids_are_not(text: str, masked: str | None):
+    assert mask_secrets(text) == mask_text(text) == (text if masked is None else masked)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:canary@host/db",
+        "postgresql://ann:canary@host:port/db",
+        "postgresql://ann:can/canary@host/db",
+        "postgresql://ann:1/canary@host/db",
+        "postgresql://ann:can?canary@host/db",
+        "postgresql://ann:can#canary@host/db",
+        "postgresql://ann:can@canary@host/db",
+        "postgresql://ann:can@h/canary@host/db",
+        "postgresql://ann:can:canary@host/db",
+        "postgresql://ann:canary@[host/db",
+        "postgresql://host/db?user=ann&password=canary",
+        "postgresql://host/db?sslpassword=canary%26x&sslmode=require",
+        "postgresql://ann:x@host:1/db?password=can@canary",
+        "postgresql:ann:canary@host/db",
+        "postgresql//ann:canary@host/db",
+        "postgres:/ann:canary@host/db",
+        "pg://ann:canary@host/db",
+        "mysql://ann:canary@host/db",
+        "ann:canary@host/db",
+        "host=db user=ann password=canary",
+        "host=db password = 'x canary'",
+        "sqlite://ann:canary@host/db",
+        "https://ann:canary@host/db",
+    ],
+)
+def test_the_password_of_a_ledger_is_in_no_error(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch):
+    """Also of a URL that cannot be read, whatever part of it another parser takes for the password."""
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "1")
+    here = url.replace("@host", "@127.0.0.1:9").replace("//host", "//127.0.0.1:9")
+    for given in (url, here):
+        assert "canary" not in mask_url(given)
+        with pytest.raises(MailrunError) as raised:
+            open_ledger(load_settings(tmp_path, ledger=given).ledger_url)
+        assert "canary" not in f"{raised.value} {raised.value.args}"
+        whole = describe_exception(type(raised.value), raised.value, raised.value.__traceback__)
+        assert "canary" not in whole, "not in what it comes from either"
+
+
+def test_a_store_or_queue_with_credentials_is_in_no_error(tmp_path: Path):
+    for given in ({"store": "s3://id:canary@bucket/x"}, {"events": {"queue": "sqs://id:canary@host"}}):
+        with pytest.raises(ConfigurationError) as raised:
+            load_settings(tmp_path, **given)
+        assert "canary" not in str(raised.value)
+
+
+def test_every_error_of_mailrun_is_masked_wherever_it_goes():
+    error = ServiceError("no ann@b.example", where="postgresql://a:canary@h/d", remedy=f"drop {TOKEN}")
+    assert str(error) == "no a***@b.example (postgresql://a:***@h/d); drop ***"
+    assert (error.what, error.args) == ("no a***@b.example", ("no a***@b.example",))
+
+
+def test_a_sender_is_named_for_people_must_correct_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masking, "_senders", set())
+    masking.remember_sender("News@acme.example")
+    assert mask_text("news@acme.example, <news@acme.example> 'ann@b.example'") == (
+        "news@acme.example, <news@acme.example> 'a***@b.example'"
+    )
+
+
+def test_the_reason_of_a_pause_has_neither_the_request_that_ses_quotes_nor_the_recipient():
+    """SES answers a wrong signature with the canonical request, and the session token in it."""
+    reply = read_error(status=403, code="SignatureDoesNotMatch", message=SIGNATURE, sender="news@acme.example")
+    assert "Canary" not in reply.detail
+    assert "x-amz" not in reply.detail
+    assert reply.detail.startswith("SignatureDoesNotMatch: The request signature we calculated does not match")
+    told = read_exception(OSError("no ann@b.example through http://u:canary@proxy:1"))
+    assert told.detail == "OSError: no ann@b.example through http://***@proxy:1", "the outcome names its recipient"
+    reason = StopReason(StopCause.PAUSED, told.detail).to_sentences()
+    assert reason == "OSError: no a***@b.example through http://***@proxy:1; launch again to resume"
+
+
+def test_what_a_broken_constraint_says_of_a_row_is_in_no_error(ledger_url: str):
+    """PostgreSQL quotes the row, SQLAlchemy the parameters: both name people."""
+    ledger = open_ledger(ledger_url)
+    row = dict.fromkeys((column.name for column in run_table.c), None) | {"name": "canary@b.example"}
+    try:
+        with pytest.raises(MailrunError) as raised, ledger.write() as tx:
+            tx.execute(insert(run_table).values(row))
+        assert "canary" not in str(raised.value)
+        assert "canary" not in describe_exception(type(raised.value), raised.value, raised.value.__traceback__)
+        assert "constraint" in str(raised.value).lower()
+    finally:
+        ledger.close()
+
+
+def test_values_that_the_environment_holds_are_masked_wherever_they_turn_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masking, "_known_secrets", set())
+    monkeypatch.setattr(masking, "_known", None)
+    environment = {"AWS_SECRET_ACCESS_KEY": "Canary/Key+1", "MAILRUN_UNSUBSCRIBE_KEYS": "canary-key-1, canary-key-2"}
+    masking.remember_secrets_of_environment(environment | {"PGPASSWORD": "short"})
+    assert mask_text("a (Canary/Key+1) canary-key-2 canary-key-1. short") == "a (***) *** ***. short"
+
+
+def test_values_of_every_shape_are_masked():
+    event = {"ann@b.example": ["x@b.example", {"n": (1, None, True, 2.5)}], "path": Path("/a/b@b.example")}
+    assert mask_value(event) == {
+        "a***@b.example": ["x***@b.example", {"n": [1, None, True, 2.5]}],
+        "path": "/a/b***@b.example",
+    }
+
+
+PATTERNS = [name for name, value in vars(masking).items() if isinstance(value, re.Pattern)]
+
+
+def list_repeats(tree: object) -> list[str]:
+    """List the kinds of repeats without a bound in a parsed pattern."""
+    found: list[str] = []
+    parts = list(getattr(tree, "data", tree if isinstance(tree, list | tuple) else ()))
+    for part in parts:
+        if isinstance(part, tuple) and len(part) == 2 and str(part[0]).endswith("REPEAT"):
+            _, most, inner = part[1]
+            found += [str(part[0])] if most > 5000 else []
+            found += list_repeats(inner)
+        elif isinstance(part, list | tuple) or hasattr(part, "data"):
+            found += list_repeats(part)
+    return found
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_pattern_gives_back_what_it_has_read(name: str):
+    """A repeat without a bound that may give back makes a pattern look at the same characters again and again."""
+    parser: ModuleType = re._parser  # type: ignore[attr-defined] # the standard library's own
+    pattern = vars(masking)[name]
+    assert set(list_repeats(parser.parse(pattern.pattern, pattern.flags))) <= {"POSSESSIVE_REPEAT"}
+
+
+@pytest.mark.parametrize("name", ["_ADDRESS", "_URL", "_TOKEN", "_SESSION_TOKEN", "_ACCESS_KEY"])
+def test_a_pattern_that_begins_anywhere_looks_behind_first(name: str):
+    """Of a long run of characters only the beginning may be tried: else it is read once for each of them."""
+    assert vars(masking)[name].pattern.startswith("(?<![")
+
+
+SCRIPT = """\
+import asyncio, logging, os, sys, threading, warnings
+from engine.telemetry import configure_logs
+from engine.unhandled import catch_unhandled
+
+secret, address = os.environ["AWS_SECRET_ACCESS_KEY"], "canary.person@b.example"
+configure_logs(verbose=True)
+catch_unhandled()
+logging.getLogger("botocore.auth").debug("request %s", secret)
+logging.getLogger("aiobotocore").info("request %s", secret)
+logging.getLogger("aiohttp.server").error("bad request of %s: %s", address, secret)
+warnings.warn(f"about {address}", UserWarning)
+
+class Person:
+    def __del__(self):
+        raise ValueError(address)
+
+def fail():
+    raise ValueError(f"{address} {secret}")
+
+async def forget():
+    task = asyncio.get_running_loop().create_task(asyncio.to_thread(fail))
+    await asyncio.sleep(0.05)
+    del task
+
+asyncio.run(forget())
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+person = Person()
+del person
+fail()
+"""
+
+
+def test_what_libraries_threads_tasks_and_bugs_say_is_masked_too():
+    """At -v as well: what is never retrieved, what nobody catches, warnings, and the logs of libraries."""
+    environment = dict(os.environ) | {"AWS_SECRET_ACCESS_KEY": "canary/Secret+Key/0123456789"}
+    ended = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "canary" not in ended.stdout + ended.stderr
+    events = [json.loads(line) for line in ended.stderr.splitlines()]
+    names = [event["event"] for event in events]
+    assert names[:3] == ["library.aiohttp.server", "library.py.warnings", "library.asyncio"], names
+    assert names[3:] == ["unhandled"] * 3, names
+    assert events[0]["note"] == "bad request of c***@b.example: ***"
+
+
+def test_logging_twice_adds_one_handler(monkeypatch: pytest.MonkeyPatch):
+    from engine.telemetry import configure_logs  # noqa: PLC0415 - it changes what the process logs
+
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    before = structlog.get_config()
+    try:
+        configure_logs(verbose=False)
+        configure_logs(verbose=True)
+        assert len(root.handlers) == 1
+    finally:
+        structlog.configure(**before)
+        logging.captureWarnings(capture=False)
