@@ -20,6 +20,7 @@ import pytest
 from support.world import RUN, World
 
 from engine.campaign.unsubscribe import TokenSigner
+from engine.cli.main import cli
 from engine.cli.unsubscribing import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY
 
@@ -112,8 +113,28 @@ def read_texts(path: Path) -> str:
     return path.read_bytes().decode("latin-1")
 
 
-def test_what_ses_quotes_of_a_request_is_nowhere_and_addresses_only_where_the_docs_say(world: World):
-    """A launch that SES refuses, at the default level and at -vv; then everything that tells of it, and every file."""
+COMMANDS = (
+    ("status", RUN, "--json"),
+    ("status", RUN),
+    ("audit", RUN, "-v"),
+    ("resolve", RUN, "--json"),
+    ("resolve", RUN),
+    ("config", "--json"),
+    ("events", "import", "confirm.json", "-v"),
+)
+
+
+def run_here(capfd: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command in this process, and return all that it prints."""
+    cli.main([*words], standalone_mode=False)
+    printed = capfd.readouterr()
+    return printed.out + printed.err
+
+
+def test_what_ses_quotes_of_a_request_is_nowhere_and_addresses_only_where_the_docs_say(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """A launch that SES refuses, as loud as it can be; then everything that tells of it, and every file."""
     world.write("campaigns/hello/campaign.toml", CAMPAIGN)
     world.write("campaigns/hello/body.txt.j2", "Dear reader\n\n{{ unsubscribe_url }}\n")
     world.write("audiences/people.csv", f"email\n{PERSON}\nother@example.com\nkestrel.person@@example..com\n")
@@ -126,27 +147,21 @@ def test_what_ses_quotes_of_a_request_is_nowhere_and_addresses_only_where_the_do
     }
     world.write("confirm.json", json.dumps(confirmation))
     with run_rude_ses() as url:
-        endpoint = SECRETS | {"AWS_ENDPOINT_URL_SESV2": url}
-        ended = [world.run("launch", "hello", "--key", "test", "--json", *flag, **endpoint) for flag in ((), ("-vv",))]
-        ended += [
-            world.run(*words, **endpoint)
-            for words in (
-                ("status", RUN, "--json"),
-                ("audit", RUN),
-                ("resolve", RUN, "--json"),
-                ("config", "--json"),
-                ("events", "import", "confirm.json", "-v"),
-            )
-        ]
-    assert [one.code for one in ended[:3]] == [75, 75, 0], ended[0].stderr
-    status = ended[2].json
+        launched = world.run("launch", "hello", "--key", "test", "--json", "-vv", AWS_ENDPOINT_URL_SESV2=url, **SECRETS)
+    assert launched.code == 75, launched.stderr
+    assert find_canaries(launched.stdout + launched.stderr) == []
+    for name, value in (world.environment() | SECRETS).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(world.folder)
+    told = {words: run_here(capfd, *words) for words in COMMANDS}
+    for words, text in told.items():
+        assert find_canaries(text) == [], words
+    status = json.loads(told[COMMANDS[0]].partition("\n")[0])
     assert status["reason"].startswith("SignatureDoesNotMatch: The request signature"), status["reason"]
     assert (status["sent"], status["refused"], status["excluded"]) == (0, 1, {"invalid_address": 1})
-    for one in ended:
-        assert find_canaries(one.stdout + one.stderr) == []
-    told = [path for path in (world.folder / ".mailrun").rglob("*") if path.is_file()]
-    assert len(told) > 5
-    for path in told:
+    files = [path for path in (world.folder / ".mailrun").rglob("*") if path.is_file()]
+    assert len(files) > 5
+    for path in files:
         name = path.relative_to(world.folder / ".mailrun").as_posix()
         text = (
             read_texts(path).replace("kestrel.person@", "c***@") if HOLD_ADDRESSES.fullmatch(name) else read_texts(path)
