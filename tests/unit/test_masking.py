@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import psycopg
 import pytest
 import structlog
 from sqlalchemy import insert
@@ -132,16 +133,18 @@ def test_tokens_and_secrets_are_masked_and_ids_are_not(text: str, masked: str | 
     ],
 )
 def test_the_password_of_a_ledger_is_in_no_error(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch):
-    """Also of a URL that cannot be read, whatever part of it another parser takes for the password."""
-    monkeypatch.setenv("PGCONNECT_TIMEOUT", "1")
-    here = url.replace("@host", "@127.0.0.1:9").replace("//host", "//127.0.0.1:9")
-    for given in (url, here):
-        assert "canary" not in mask_url(given)
-        with pytest.raises(MailrunError) as raised:
-            open_ledger(load_settings(tmp_path, ledger=given).ledger_url)
-        assert "canary" not in f"{raised.value} {raised.value.args}"
-        whole = describe_exception(type(raised.value), raised.value, raised.value.__traceback__)
-        assert "canary" not in whole, "not in what it comes from either"
+    """Also of a URL that cannot be read, whatever part of it the driver takes for the host or the database."""
+
+    def refuse(**given: object) -> None:
+        raise psycopg.OperationalError(" ".join(str(given.get(name)) for name in ("user", "host", "port", "dbname")))
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    assert "canary" not in mask_url(url)
+    with pytest.raises(MailrunError) as raised:
+        open_ledger(load_settings(tmp_path, ledger=url).ledger_url)
+    assert "canary" not in f"{raised.value} {raised.value.args}"
+    whole = describe_exception(type(raised.value), raised.value, raised.value.__traceback__)
+    assert "canary" not in whole, "not in what it comes from either"
 
 
 def test_a_store_or_queue_with_credentials_is_in_no_error(tmp_path: Path):
