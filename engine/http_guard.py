@@ -40,15 +40,15 @@ class RequestGuard:
         host: the address or name that the server listens on. On loopback it answers to the names of loopback, on
             any other address to that address and to all IP addresses, which no foreign page can make its own.
         allowed_hosts: names that it answers to as well, such as the one that a proxy passes on. Without a port.
-        is_public: the server has no other authority than what each request brings, so that it does not matter which
-            page a request comes from; where it listens beyond loopback and no names are given, it answers to every
-            name.
+        is_public: the server has no other authority than what each request brings, so that it matters neither which
+            page a request comes from nor, where no names are given, what name the server has there: a Host that a
+            proxy passes on must never cost an opt-out.
     """
 
     def __init__(self, host: str, *, allowed_hosts: Collection[str] = (), is_public: bool = False) -> None:
         self._is_public = is_public
         self._is_local = is_loopback_name(host)
-        self._every_name = is_public and not self._is_local and not allowed_hosts
+        self._every_name = is_public and not allowed_hosts
         self._names = {host.lower(), *(name.lower() for name in allowed_hosts)}
 
     def find_refusal(self, headers: CIMultiDictProxy[str]) -> str:

@@ -204,7 +204,7 @@ class UnsubscribeServerSettings(BaseModel):
     """How `mailrun unsubscribe-server` is reached.
 
     Attributes:
-        allow_hosts: names that it answers to beside its address: that of the links, where a proxy passes it on.
+        allow_hosts: the only names that it answers to, beside its address; none for every name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -11,14 +11,13 @@ from engine.cli.options import Common, common_options
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8026, show_default=True, help="0 chooses a free one.")
 @click.option(
-    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Answer to this Host too: that of the links."
+    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Answer only to this Host: that of the links."
 )
 @common_options
 def unsubscribe_server(common: Common, *, host: str, port: int, allow_hosts: tuple[str, ...]) -> None:
     """Answer the unsubscribe links of sent mail: a GET shows a page, a POST with one click unsubscribes (RFC 8058).
 
-    On loopback it answers requests whose Host is a name of loopback, and --allow-host adds the one that a proxy passes
-    on. On another address it answers every name, or only those of --allow-host.
+    It answers every Host, or with --allow-host only that one, names of loopback and, beyond loopback, IP addresses.
 
     SIGTERM and Ctrl-C let the requests that are there end.
     """

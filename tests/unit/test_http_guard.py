@@ -15,6 +15,7 @@ from engine.http_guard import OTHER_PAGE, WRONG_HOST, RequestGuard, make_server
 LOCAL = RequestGuard("127.0.0.1")
 NAMED = RequestGuard("127.0.0.1", allowed_hosts=("Box.example", "10.0.0.5"))
 PUBLIC_LOCAL = RequestGuard("localhost", is_public=True)
+PUBLIC_LOCAL_NAMED = RequestGuard("localhost", allowed_hosts=("links.acme.example",), is_public=True)
 PUBLIC = RequestGuard("0.0.0.0", is_public=True)  # noqa: S104 - not listened on
 PUBLIC_NAMED = RequestGuard("0.0.0.0", allowed_hosts=("links.acme.example",), is_public=True)  # noqa: S104 - as above
 WITHIN = RequestGuard("10.0.0.5")
@@ -57,7 +58,7 @@ def test_a_server_on_loopback_answers_to_the_names_of_loopback(guard: RequestGua
     assert guard.find_refusal(headers_of(("Host", host))) == ""
 
 
-@pytest.mark.parametrize("guard", [LOCAL, NAMED, PUBLIC_LOCAL], ids=["local", "named", "public"])
+@pytest.mark.parametrize("guard", [LOCAL, NAMED, PUBLIC_LOCAL_NAMED], ids=["local", "named", "public"])
 @pytest.mark.parametrize("host", FOREIGN_NAMES)
 def test_a_server_on_loopback_refuses_every_other_name(guard: RequestGuard, host: str) -> None:
     assert guard.find_refusal(headers_of(("Host", host))) == WRONG_HOST
@@ -66,7 +67,7 @@ def test_a_server_on_loopback_refuses_every_other_name(guard: RequestGuard, host
 def test_no_host_and_two_hosts_are_refused() -> None:
     assert LOCAL.find_refusal(headers_of()) == WRONG_HOST
     assert LOCAL.find_refusal(headers_of(("Host", "localhost"), ("Host", "localhost"))) == WRONG_HOST
-    assert PUBLIC_LOCAL.find_refusal(headers_of(("Host", "localhost"), ("Host", "evil.example"))) == WRONG_HOST
+    assert PUBLIC_LOCAL_NAMED.find_refusal(headers_of(("Host", "localhost"), ("Host", "evil.example"))) == WRONG_HOST
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,9 @@ def test_no_host_and_two_hosts_are_refused() -> None:
         (WITHIN, "10.0.0.6", True),  # no page elsewhere can have an address as its name
         (WITHIN, "evil.example", False),
         (PUBLIC, "any.example", True),
+        (PUBLIC_LOCAL, "any.example", True),  # a proxy on this machine passes the name of the links on
+        (PUBLIC_LOCAL_NAMED, "links.acme.example", True),
+        (PUBLIC_LOCAL_NAMED, "localhost:8026", True),
         (PUBLIC_NAMED, "links.acme.example", True),
         (PUBLIC_NAMED, "10.0.0.6:8026", True),
         (PUBLIC_NAMED, "any.example", False),
