@@ -289,11 +289,13 @@ async def test_an_opened_lease_has_what_earlier_owners_recorded_and_holds_what_w
     with shop.ledger.write() as tx:
         entries = encode_entries([Intent(done), sent(done), Intent(open_)])
         assert leases.append_journal(tx, lease, sequence=1, entries=entries)
+    with shop.ledger.read() as tx:
+        begun = leases.replay_lease(tx, NAME, 0).begun  # by the ledger's clock
     recorder = Recorder(shop.ledger)
     opened = await open_lease(shop.take(), shop.frozen, recorder=recorder, resend_in_doubt=resend, clock=clock)
     await recorder.close()
     with shop.ledger.read() as tx:
-        begun = leases.replay_lease(tx, NAME, 0).begun  # by the ledger's clock
+        assert leases.replay_lease(tx, NAME, 0).results == opened.results, "what is found out is journaled"
     held = {open_: Result(open_, Outcome.IN_DOUBT, None, CRASH_DETAIL, begun[open_], 1)}
     assert opened.results == {done: sent(done)} | ({} if resend else held)
     left = [recipient.row for recipient in opened.left()]
