@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from engine.cli.options import Common, common_options
+from engine.cli.options import Common, address_argument, common_options
 from engine.cli.printing import print_json, print_lines
 from engine.cli.streams import is_terminal
 from engine.errors import ExitCode
@@ -17,12 +17,13 @@ _UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
 
 
 @click.command()
-@click.argument("address")
+@address_argument("address")
 @common_options
 def forget(address: str, common: Common) -> int:
     """Erase ADDRESS from the plans and outcomes of all runs and from previews; the accounts stay balanced.
 
     It stays suppressed, as a keyed hash. Runs that are being sent now are left out, exit code 75: forget again later.
+    With - in place of ADDRESS it is read from standard input.
     """
     from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.run.forget import forget_address  # noqa: PLC0415

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -167,6 +168,29 @@ def parent_option(command: Command) -> Command:
         is_flag=True,
         help="Stop in order when the process that started this one ends, as a scheduler's task does.",
     )(command)
+
+
+def address_argument(name: str, **given: Any) -> Callable[[Command], Command]:
+    """Give a command ADDRESS, or ADDRESS...; `-` stands for the lines of standard input.
+
+    Every user of a machine sees the arguments of its processes (`ps`), and a shell keeps them in its history.
+
+    Args:
+        name: of the parameter.
+        **given: of click's argument; `nargs=-1` for several addresses.
+    """
+
+    def read(_context: click.Context, _argument: click.Parameter, value: Any) -> Any:
+        if value not in ("-", ("-",)):
+            return value
+        lines = tuple(line.strip() for line in sys.stdin if line.strip())
+        if isinstance(value, tuple) and lines:
+            return lines
+        if len(lines) != 1:
+            raise click.UsageError(f"standard input has {len(lines)} addresses, one a line: write one")
+        return lines[0]
+
+    return click.argument(name, callback=read, **given)
 
 
 def run_argument(*, required: bool = True) -> Callable[[Command], Command]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import Common, alternative, common_options, complete_path, group_options
+from engine.cli.options import Common, address_argument, alternative, common_options, complete_path, group_options
 
 REASONS = ("complaint", "bounce", "soft_bounces", "provider", "unsubscribe", "manual")
 _TOPIC = click.option("--topic", default=None, metavar="TOPIC", help="Of this topic alone; without it, of all mail.")
@@ -18,19 +18,22 @@ def suppress() -> None:
 
 
 @suppress.command()
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@address_argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 @_TOPIC
 @click.option("--reason", type=click.Choice(REASONS), default="manual", show_default=True)
 @common_options
 def add(addresses: tuple[str, ...], common: Common, *, topic: str | None, reason: str) -> int:
-    """Suppress ADDRESS, or a domain as @DOMAIN; who did it, and when, is recorded."""
+    """Suppress ADDRESS, or a domain as @DOMAIN; who did it, and when, is recorded.
+
+    With - in place of ADDRESS they are read from standard input, one a line.
+    """
     from engine.cli.suppressing import add_addresses  # noqa: PLC0415 - keeps --help fast
 
     return add_addresses(addresses, common, topic=topic or "", reason=reason)
 
 
 @suppress.command()
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@address_argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 @_TOPIC
 @click.option("--account", is_flag=True, help="Take it off the SES account's own list, too.")
 @click.option("--yes", is_flag=True, help="Also where the person complained or unsubscribed.")
@@ -46,7 +49,7 @@ def remove(addresses: tuple[str, ...], common: Common, *, topic: str | None, acc
 
 
 @suppress.command()
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@address_argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 @click.option("--account", is_flag=True, help="Ask the SES account's own list, too.")
 @common_options
 def check(addresses: tuple[str, ...], common: Common, *, account: bool) -> int:

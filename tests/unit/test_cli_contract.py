@@ -366,3 +366,25 @@ def test_debug_lines_are_told_only_when_asked_for(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["level"] for line in lines] == told
     assert all(line["at"].endswith("Z") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code"),
+    [
+        (("suppress", "check", "-", "--json"), "ann@b.example\n\nbea@b.example\n", 0),
+        (("suppress", "check", "-"), "\n", 2),
+        (("forget", "-"), "ann@b.example\nbea@b.example\n", 2),
+    ],
+)
+def test_addresses_are_read_from_standard_input(
+    tmp_path: Path, arguments: tuple[str, ...], given: str, code: int
+) -> None:
+    """Arguments are seen by every user of the machine."""
+    (tmp_path / "campaigns").mkdir()
+    ended = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path)], input=given)
+    assert ended.exit_code == code, ended.output
+    if code == 0:
+        checked = json.loads(ended.stdout.splitlines()[-1])["addresses"]
+        assert [one["address"] for one in checked] == ["ann@b.example", "bea@b.example"]
+    else:
+        assert "one a line" in ended.output
