@@ -30,6 +30,7 @@ from engine.environment import check_environment
 from engine.errors import ConfigurationError, nearest
 from engine.masking import mask_url, remember_secrets
 from engine.places import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
+from engine.read_limits import ReadLimits
 from engine.setting_sources import SETTINGS_FILE, find_source, name_variable, read_settings_file
 
 KEY_BYTES_MINIMUM = 16
@@ -234,6 +235,7 @@ class Settings(BaseSettings):
         unsubscribe_page: `[unsubscribe_page]`; in the environment MAILRUN_UNSUBSCRIBE_PAGE_SENDER and so on.
         inbound: `[inbound]`; in the environment MAILRUN_INBOUND_BUCKETS and so on.
         suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
+        limits: `[limits]`; in the environment MAILRUN_LIMITS_CELLS and so on.
     """
 
     model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
@@ -251,6 +253,7 @@ class Settings(BaseSettings):
     events: EventsSettings = EventsSettings()
     inbound: InboundSettings = InboundSettings()
     suppression: SuppressionSettings = SuppressionSettings()
+    limits: ReadLimits = ReadLimits()
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
     unsubscribe_server: UnsubscribeServerSettings = UnsubscribeServerSettings()
     sandbox: SandboxAccessSettings = SandboxAccessSettings()

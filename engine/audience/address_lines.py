@@ -19,8 +19,8 @@ _FIELDS = '[,;|\t"]+'
 
 def begins_with_address(source: Source) -> bool:
     """Tell whether the first line of a text file that is not blank holds an @, and so is an entry and not a header."""
-    encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False)
-    for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False):
+    encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
+    for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False, limits=source.limits):
         for line in block.data.split(b"\n", 100):
             if line.strip() and re.match(_SEPARATOR_LINE.encode(), line.strip()) is None:
                 return b"@" in line
@@ -35,10 +35,12 @@ def open_lines(source: Source) -> Table:
     Raises:
         DataError: of what it is not clear which of the addresses in a line is meant; when it is loaded.
     """
-    encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False)
+    encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
 
     def batches(_: Sequence[str]) -> Iterator[partial[Rows]]:
-        for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False):
+        for block in read_text(
+            source.path, encoding, name=source.name, quoted=False, lenient=False, limits=source.limits
+        ):
             yield partial(_load, block.data, block.first_line, source.name)
 
     notes = (encoding.note,) if encoding.note else ()

@@ -1,12 +1,15 @@
 """Reading Parquet and Arrow."""
 
+import struct
 from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from engine.audience.arrow_sizes import read_batch_sizes
 from engine.audience.dtypes import as_instance
+from engine.audience.parquet_sizes import count_columns, read_group_sizes
 from engine.audience.parquet_types import find_unknown_types
-from engine.audience.sources import Format, Source
+from engine.audience.sources import Format, Source, unreadable
 from engine.errors import DataError
 
 # Polars panics on an INTERVAL unless it may take it for a struct; the columns beside it can then be read.
@@ -14,6 +17,7 @@ from engine.errors import DataError
 pl.Config.load('{"environment": {"POLARS_IMPORT_INTERVAL_AS_STRUCT": "1"}}')
 _INTERVAL = {"months", "days", "nanoseconds"}
 UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_DAMAGED = (LookupError, RecursionError, TypeError, ValueError, struct.error)
 BATCH_ROWS = 200_000
 _ARROW_FILE = b"ARROW1"
 
@@ -35,12 +39,72 @@ def scan(source: Source) -> pl.LazyFrame:
                 remedy = "write the file without it, or write it as text: CAST(… AS VARCHAR)"
                 raise DataError(what, where=source.name, remedy=remedy) from None
             raise
+        check_parquet(source)
         return frame
+    _check_arrow(source)
     with source.path.open("rb") as file:
         is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
     if not is_file:
         return pl.read_ipc_stream(source.path).lazy()
     return pl.scan_ipc(source.path, glob=False, hive_partitioning=False)
+
+
+def check_parquet(source: Source) -> None:
+    """Check what a Parquet file unpacks to, by what it says.
+
+    Raises:
+        DataError: it is more than is allowed, or the file is damaged.
+    """
+    limits, total = source.limits, 0
+    try:
+        limits.check_columns(count_columns(source.path), source.name)
+        for group in read_group_sizes(source.path):
+            limits.check_batch(group.memory, source.name)
+            total += max(group.unpacked, group.values)
+            limits.check_unpacked(total, source.size_bytes, source.name)
+    except _DAMAGED as error:
+        raise unreadable(source, error) from error
+
+
+def _check_arrow(source: Source) -> None:
+    limits, total = source.limits, 0
+    with source.path.open("rb") as file:
+        is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
+    try:
+        for batch in read_batch_sizes(source.path):
+            total += batch.memory
+            limits.check_batch(batch.memory if is_file else total, source.name)
+            limits.check_unpacked(total, source.size_bytes, source.name)
+    except _DAMAGED as error:
+        raise unreadable(source, error) from error
+
+
+def check_texts(cells: pl.DataFrame, source: Source) -> None:
+    """Check how long the texts of some rows are: many cells may refer to one and the same text of a file.
+
+    Raises:
+        DataError: a text is longer, or all are larger, than is allowed.
+    """
+    limits, total = source.limits, 0
+    for column in cells:
+        for texts in _find_texts(column):
+            sizes = (texts.str.len_bytes() if texts.dtype == pl.String else texts.bin.size()).cast(pl.UInt64)
+            if (sizes.max() or 0) > limits.line_bytes:  # type: ignore[operator] # a number
+                limits.refuse_line(f"{source.name}, column {column.name}")
+            total += int(sizes.sum())
+    limits.check_batch(total, source.name)
+
+
+def _find_texts(column: pl.Series) -> Iterator[pl.Series]:
+    """The texts and bytes in a column, those in lists and structs too."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.String | pl.Binary):
+        yield column
+    elif isinstance(dtype, pl.List | pl.Array):
+        yield from _find_texts(column.explode())
+    elif isinstance(dtype, pl.Struct):
+        for field in dtype.fields:
+            yield from _find_texts(column.struct.field(field.name))
 
 
 def is_interval(dtype: pl.DataType) -> bool:

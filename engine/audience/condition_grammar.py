@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import NoReturn
 
 MOST_CHARACTERS = 1_000_000  # an IN list of 50,000 addresses
-# Polars visits operators and brackets by recursion: from some 10,000 operators its stack ends, and with it the process.
-# Its parser refuses 50 levels itself.
-MOST_OPERATORS = 1_000
+# Polars 2.1 visits operators and brackets by recursion, and where the stack ends so does the process: 8 MB end with a
+# chain of 500 ||, and of some thousands of other operators. Its parser refuses 50 levels of brackets itself.
+MOST_OPERATORS = 500
+MOST_JOINED = 100
 MOST_DEPTH = 40
 # How many times larger than the cells a text may become, by REPLACE within REPLACE or by a chain of ||.
 MOST_GROWTH = 1_000
@@ -319,6 +320,8 @@ class _Reader:
 
     def _grow(self, growth: int, token: Token, joined: int = 0) -> None:
         self._growth, self._joined = max(self._growth, growth), self._joined + joined
+        if self._joined > MOST_JOINED:
+            raise ConditionError(Fault.SIZE, token.at, f"at most {MOST_JOINED} texts are joined by || and CONCAT")
         if self._growth * self._joined > MOST_GROWTH:
             what = f"it may make a text more than {MOST_GROWTH:,} times as long as it is"
             raise ConditionError(Fault.SIZE, token.at, what)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from engine.audience.zip_directory import open_zip
 from engine.errors import DataError
 
 HEAD_BYTES = 1024
@@ -76,7 +77,7 @@ def _tell_markup(begin: bytes) -> tuple[str, str] | None:
 
 def _tell_archive(path: Path) -> tuple[str, str] | None:
     names: Iterable[str] = ()
-    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as file:
+    with suppress(zipfile.BadZipFile, OSError), open_zip(path) as file:
         names = [item.filename for item in file.infolist() if not item.is_dir()]
     if not names or any(name.startswith(_WORKBOOK_PARTS) for name in names):
         return None

@@ -8,18 +8,22 @@ import polars as pl
 
 from engine.audience.text import TextBlock, mark_damage
 from engine.errors import DataError
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 Schema = Mapping[str, pl.DataType]
+_NAME_BYTES = 5  # the least that a name and its value take, such as "a":1,
 
 
-def infer_schema(blocks: Iterable[TextBlock], name: str) -> tuple[Schema, dict[str, str]]:
+def infer_schema(
+    blocks: Iterable[TextBlock], name: str, limits: ReadLimits = DEFAULT_LIMITS
+) -> tuple[Schema, dict[str, str]]:
     """Read a whole file for the columns that its objects have, and the types that fit all their values.
 
     Returns:
         The columns; and those of them whose values have nothing in common, with words that say so: they cannot be read.
 
     Raises:
-        DataError: no line is an object.
+        DataError: no line is an object, or there are too many columns.
     """
     united: dict[str, pl.DataType] = {}
     mixed: dict[str, str] = {}
@@ -27,7 +31,9 @@ def infer_schema(blocks: Iterable[TextBlock], name: str) -> tuple[Schema, dict[s
     for block in blocks:
         lines = _lines(block).filter(pl.col("malformed").is_null())
         objects += lines.height
+        _check_names(lines, name, limits)
         schema = _infer_block(lines, mixed)
+        limits.check_columns(len(united.keys() | schema.keys()), name)
         for column, dtype in schema.items():
             both = _unite(united.get(column, dtype), dtype)
             if both is None:
@@ -37,6 +43,13 @@ def infer_schema(blocks: Iterable[TextBlock], name: str) -> tuple[Schema, dict[s
         remedy = "write one JSON object a line (for an array: jq -c '.[]')"
         raise DataError("the file has no JSON objects, one a line", where=name, remedy=remedy)
     return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}, mixed
+
+
+def _check_names(lines: pl.DataFrame, name: str, limits: ReadLimits) -> None:
+    """Check the number of names before types are inferred: most lines have no room for as many as are allowed."""
+    long = lines.filter(pl.col("text").str.len_bytes() > _NAME_BYTES * limits.columns).get_column("text")
+    for text in long:
+        limits.check_columns(len(orjson.loads(text)), name)
 
 
 def _unite(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:

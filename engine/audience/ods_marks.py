@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from engine.audience.workbook_marks import SheetMarks
+from engine.audience.zip_directory import open_zip
 
 _CONTENT = "content.xml"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
@@ -19,7 +20,7 @@ def read_ods(path: Path, sheet: str) -> SheetMarks | None:
     """Read what a sheet says about its cells; None where the file is not an OpenDocument spreadsheet."""
     if not zipfile.is_zipfile(path):
         return None
-    with zipfile.ZipFile(path) as file:
+    with open_zip(path) as file:
         if _CONTENT not in file.namelist():
             return None
         reader = _SheetReader(sheet)
@@ -35,7 +36,7 @@ class _SheetReader:
         self._sheet = sheet
         self._is_ours = False
         self._closed_groups = 0
-        self._row = self._column = 0
+        self._row = self._column = self._last_row = 0
         self._next_row = self._columns = 0
 
     def read(self, event: str, item: ET.Element) -> None:
@@ -68,13 +69,15 @@ class _SheetReader:
     def _read_row(self, event: str, item: ET.Element) -> None:
         if event == "start":
             self._row, self._column = self._next_row + 1, 0
+            self._last_row = self._next_row + int(item.get(f"{_TABLE}number-rows-repeated", "1"))
             return
         count = int(item.get(f"{_TABLE}number-rows-repeated", "1"))
         if self._is_hidden(item):
             self.marks.hidden_rows.update(range(self._row, min(self._row + count, _LAST_ROW + 1)))
         for shown in self.marks.texts.values():
             if count > 1 and self._row in shown:
-                shown.update(dict.fromkeys(range(self._row, self._row + count), shown[self._row]))
+                last = min(self._row + count, _LAST_ROW + 1)
+                shown.update(dict.fromkeys(range(self._row, last), shown[self._row]))
         self._next_row += count
         item.clear()
 
@@ -83,7 +86,8 @@ class _SheetReader:
         kind, shown = item.get(f"{_OFFICE}value-type"), "".join(item.itertext()).strip()
         text = None
         if kind is not None or shown:
-            self.marks.has_value(self._column)
+            self.marks.has_value(self._column, self._row)
+            self.marks.has_value(self._column + count - 1, self._last_row)
         if kind == "float" and _ZEROS.fullmatch(shown) and float(item.get(f"{_OFFICE}value", "nan")) == int(shown):
             text = shown
         elif kind == "time" and (time := _TIME.fullmatch(item.get(f"{_OFFICE}time-value", ""))):
@@ -91,6 +95,6 @@ class _SheetReader:
         elif kind is None and not shown and item.get(f"{_TABLE}formula"):
             self.marks.unsaved.append((self._row, self._column))
         if text is not None:
-            for column in range(self._column, self._column + count):
+            for column in range(self._column, min(self._column + count, _LAST_COLUMN)):
                 self.marks.show(self._row, column, text)
         self._column += count

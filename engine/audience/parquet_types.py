@@ -13,6 +13,8 @@ _KNOWN_LOGICAL = 15  # the last member of LogicalType that Polars 2.1 knows: FLO
 _TYPES = {16: "VARIANT", 17: "GEOMETRY", 18: "GEOGRAPHY"}
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12
 _LONG_LIST = 15
+_LONGEST_NUMBER = 70  # bits
+_MOST_FOOTER = 64 << 20  # bytes: of some 500,000 chunks of columns
 
 
 def find_unknown_types(path: Path) -> dict[str, str]:
@@ -21,7 +23,7 @@ def find_unknown_types(path: Path) -> dict[str, str]:
     Nothing where the footer cannot be read.
     """
     try:
-        elements = _read_footer(path)[_SCHEMA]
+        elements = read_footer(path)[_SCHEMA]
         found: dict[str, str] = {}
         place, count = 1, elements[0].get(_CHILDREN, 0)  # the first is the whole row
         for _ in range(count):
@@ -31,7 +33,7 @@ def find_unknown_types(path: Path) -> dict[str, str]:
             if unknown:
                 found[elements[place][_NAME].decode()] = _TYPES.get(min(unknown), "of a newer kind")
             place = end
-    except (OSError, LookupError, ValueError, struct.error):
+    except (OSError, LookupError, ValueError, RecursionError, struct.error):
         return {}
     return found
 
@@ -45,7 +47,12 @@ def _end_of(elements: list[dict[int, Any]], place: int) -> int:
     return place
 
 
-def _read_footer(path: Path) -> dict[int, Any]:
+def read_footer(path: Path) -> dict[int, Any]:
+    """Read a file's FileMetaData, its members by number.
+
+    Raises:
+        ValueError, LookupError, struct.error: it is damaged.
+    """
     with path.open("rb") as file:
         end = file.seek(0, 2)
         file.seek(max(end - _TAIL_BYTES, 0))
@@ -53,17 +60,29 @@ def _read_footer(path: Path) -> dict[int, Any]:
         if not tail.endswith(_MAGIC):
             raise ValueError("no Parquet file")
         (length,) = struct.unpack("<I", tail[:4])
+        if length > _MOST_FOOTER:
+            raise ValueError("its footer is too large: it has too many row groups and columns")
         file.seek(end - _TAIL_BYTES - length)
-        return _Reader(file.read(length)).read_struct()
+        return ThriftReader(file.read(length)).read_struct()
 
 
-class _Reader:
+class ThriftReader:
     """Reads values of Thrift's compact protocol; a struct is its members by number."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
+    @property
+    def at(self) -> int:
+        """How many bytes were read."""
+        return self._at
+
     def read_struct(self) -> dict[int, Any]:
+        """Read a struct.
+
+        Raises:
+            ValueError, LookupError: the data is damaged.
+        """
         members: dict[int, Any] = {}
         number = 0
         while (head := self._byte()) & 15 != _STOP:
@@ -77,12 +96,13 @@ class _Reader:
 
     def _varint(self) -> int:
         value = shift = 0
-        while True:
+        while shift < _LONGEST_NUMBER:
             byte = self._byte()
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
             shift += 7
+        raise ValueError("a number that is too long")
 
     def _value(self, kind: int) -> Any:
         if kind in (_TRUE, _FALSE):

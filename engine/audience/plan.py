@@ -34,6 +34,7 @@ from engine.audience.written_forms import WrittenForms
 from engine.errors import DataError, nearest
 from engine.ledger.suppressions import CampaignKind, Suppression
 from engine.progress import Step, step
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.folder import translate_os_errors
 
 __all__ = [
@@ -115,6 +116,7 @@ class Lists:
         store: the store's folder, whose history the cap looks at.
         now: the time that the cap counts back from.
         look_up: looks up domains, for the check `mx`.
+        limits: how large a suppression file may be.
     """
 
     suppressions: Iterable[Sequence[Suppression]] = ()
@@ -123,6 +125,7 @@ class Lists:
     store: Path | None = None
     now: datetime | None = None
     look_up: LookUp | None = None
+    limits: ReadLimits = DEFAULT_LIMITS
 
 
 def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient: bool = False) -> Audience:
@@ -201,6 +204,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
                 partitions=partitions,
                 shelves=scratch.make("suppressions"),
                 kind=kind,
+                limits=lists.limits,
             )
         excluded = ExcludedRows(scratch.make("excluded"))
         rows: Scratch[Place] = scratch.make("rows")

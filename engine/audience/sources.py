@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ from engine.audience.text import open_raw
 from engine.errors import DataError, nearest
 from engine.given_paths import shorten_path
 from engine.process_limits import describe_limit
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 
 class Format(StrEnum):
@@ -65,6 +66,7 @@ class Source:
         format: what it is.
         version: what tells another state of an object from this one; None for files.
         is_tabbed: its name says that tabs divide its fields.
+        limits: how large it may be.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class Source:
     format: Format
     version: str | None = None
     is_tabbed: bool = False
+    limits: ReadLimits = DEFAULT_LIMITS
 
     @property
     def is_untyped(self) -> bool:
@@ -95,13 +98,20 @@ class Source:
             raise DataError(what, where=self.name, remedy="wait until it is complete, then try again")
 
 
-def find_sources(places: str | Sequence[str], workspace: Path, *, downloads: Path | None = None) -> tuple[Source, ...]:
+def find_sources(
+    places: str | Sequence[str],
+    workspace: Path,
+    *,
+    downloads: Path | None = None,
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> tuple[Source, ...]:
     """Find files: a path, the files of a glob pattern or of a folder (sorted by name), an s3:// address; or several.
 
     Args:
         places: each relative to the workspace, absolute, or s3://.
         workspace: the workspace's folder.
         downloads: an existing folder for copies of objects; None where there are to be none.
+        limits: how large a file may be.
 
     Raises:
         DataError: there is no such file, nothing matches, or the format is not supported.
@@ -110,7 +120,7 @@ def find_sources(places: str | Sequence[str], workspace: Path, *, downloads: Pat
     found: dict[str, Source] = {}
     for place in (places,) if isinstance(places, str) else places:
         try:
-            sources = tuple(_find(place, workspace, downloads))
+            sources = tuple(replace(source, limits=limits) for source in _find(place, workspace, downloads))
         except OSError as error:
             if place.startswith(REMOTE) or describe_limit(error) is not None:
                 raise  # the disk with the copies; this process

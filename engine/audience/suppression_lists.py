@@ -20,6 +20,7 @@ from engine.audience.tables import read_batches
 from engine.errors import DataError, UsageError
 from engine.given_paths import shorten_path
 from engine.ledger.suppressions import OF_ALL_MAIL, Proof, Reason, Suppression, limit_topic
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.folder import PRIVATE_FILE
 from engine.temporary import make_temporary_folder
 
@@ -56,12 +57,14 @@ class ImportOptions:
         reason: of all entries; None for what the list says, or else `manual`.
         source: where the entries are from; None for the file's name.
         at: when they are learnt.
+        limits: how large a file may be.
     """
 
     topic: str
     reason: str | None
     source: str | None
     at: datetime
+    limits: ReadLimits = DEFAULT_LIMITS
 
 
 def read_suppression_list(place: str, workspace: Path, options: ImportOptions) -> Iterator[Block]:
@@ -76,7 +79,7 @@ def read_suppression_list(place: str, workspace: Path, options: ImportOptions) -
         DataError: a file is missing or damaged, has no column of addresses, or says what the options contradict.
     """
     with make_temporary_folder() as downloads:
-        for file in find_sources(place, workspace, downloads=downloads):
+        for file in find_sources(place, workspace, downloads=downloads, limits=options.limits):
             tables = list(open_lists(file))  # all of them, before an entry of the first is added
             for opened in tables:
                 yield Block([], [], opened.notes)

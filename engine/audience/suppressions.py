@@ -17,6 +17,7 @@ from engine.audience.tables import Batch, read_batches
 from engine.errors import DataError
 from engine.ledger.reasons import classify_reason
 from engine.ledger.suppressions import DOMAIN_MARK, OF_ALL_MAIL, CampaignKind, Suppression, list_keys
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 _LEDGER = "the ledger"
 _NAMED = 5  # domains in a note
@@ -96,6 +97,7 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
     partitions: Partitions,
     shelves: Scratch[str],
     kind: CampaignKind,
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Suppressions:
     """Read all suppression files of a campaign, and the ledger's list.
 
@@ -112,12 +114,13 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
         partitions: how the audience is divided.
         shelves: where to put the entries.
         kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
+        limits: how large a file may be.
 
     Raises:
         DataError: a file is missing or damaged, has no column of addresses, or an entry that cannot match anybody.
     """
     aside = _Aside(partitions, shelves, suppression.topic, kind, suppression.skip_invalid)
-    sources = find_sources(suppression.files, workspace, downloads=downloads) if suppression.files else ()
+    sources = find_sources(suppression.files, workspace, downloads=downloads, limits=limits)
     tables = [opened for source in sources for opened in open_lists(source)]
     notes = [note for opened in tables for note in _set_aside_table(opened, aside)]
     for block in listed:

@@ -50,6 +50,7 @@ def open_table(source: Source, reading: Reading) -> Table:
         table = opener(source, reading)
     except binary_rows.UNREADABLE as error:
         raise unreadable(source, error) from error
+    source.limits.check_columns(len(table.columns), source.name)
     table = with_seen_names(table)
     for column in table.columns:
         if column == "*" or (column.startswith("^") and column.endswith("$")):
@@ -90,7 +91,7 @@ def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, sour
 
 
 def _open_csv(source: Source, reading: Reading) -> Table:
-    encoding = detect_encoding(source.path, name=source.name, declared=reading.encoding, lenient=reading.lenient)
+    encoding = _detect_encoding(source, reading)
     delimiter = reading.delimiter or ("\t" if source.is_tabbed else None)
     head = _read_head(source, encoding, reading)
     dialect = read_dialect(
@@ -118,6 +119,16 @@ def _open_csv(source: Source, reading: Reading) -> Table:
     return Table(source, schema, tuple(notes), dialect.twice, is_row, batches, lambda column: find_header(head, column))
 
 
+def _detect_encoding(source: Source, reading: Reading) -> Encoding:
+    return detect_encoding(
+        source.path,
+        name=source.name,
+        declared=reading.encoding,
+        lenient=reading.lenient,
+        limits=source.limits,
+    )
+
+
 def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted: bool) -> Iterator[TextBlock]:
     return read_text(
         source.path,
@@ -126,12 +137,19 @@ def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted
         quoted=quoted,
         lenient=reading.lenient,
         block_bytes=reading.block_bytes,
+        limits=source.limits,
     )
 
 
 def _read_head(source: Source, encoding: Encoding, reading: Reading) -> bytes:
     blocks = read_text(
-        source.path, encoding, name=source.name, quoted=False, lenient=reading.lenient, block_bytes=HEADER_BYTES
+        source.path,
+        encoding,
+        name=source.name,
+        quoted=False,
+        lenient=reading.lenient,
+        block_bytes=HEADER_BYTES,
+        limits=source.limits,
     )
     head = b""
     for block in blocks:
@@ -147,8 +165,10 @@ def _load_csv(block: TextBlock, dialect: Dialect, source: Source, reading: Readi
 
 
 def _open_ndjson(source: Source, reading: Reading) -> Table:
-    encoding = detect_encoding(source.path, name=source.name, declared=reading.encoding, lenient=reading.lenient)
-    schema, mixed = ndjson_rows.infer_schema(_read_blocks(source, encoding, reading, quoted=False), source.name)
+    encoding = _detect_encoding(source, reading)
+    schema, mixed = ndjson_rows.infer_schema(
+        _read_blocks(source, encoding, reading, quoted=False), source.name, source.limits
+    )
 
     def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
         wanted = {column: schema[column] for column in columns}
@@ -173,6 +193,7 @@ def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - l
         for cells in binary_rows.read_batches(scan, columns):
             lines = pl.int_range(first, first + cells.height, dtype=pl.UInt64)
             first += cells.height
+            binary_rows.check_texts(cells, source)
             yield lambda lines=lines, cells=cells: Rows(_number(lines, cells.height), cells)  # type: ignore[misc]
 
     closed = {

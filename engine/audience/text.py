@@ -6,6 +6,7 @@ it is malformed.
 
 import codecs
 import gzip
+import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import polars as pl
 
 from engine.audience.encoding_guess import guess_encoding
 from engine.errors import DataError
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -110,6 +112,48 @@ def open_raw(path: Path) -> Iterator[BinaryIO]:
             yield file
 
 
+@contextmanager
+def open_limited(path: Path, name: str, limits: ReadLimits) -> Iterator[BinaryIO]:
+    """Open a file as `open_raw` does, and stop where it unpacks to more than is allowed.
+
+    Raises:
+        DataError: it does; raised by what reads.
+    """
+    with open_raw(path) as file:
+        is_packed = not isinstance(file, io.BufferedReader)
+        yield cast("BinaryIO", CountedFile(file, path.stat().st_size, name, limits)) if is_packed else file
+
+
+class CountedFile:
+    """A compressed file that counts what it unpacks."""
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile, packed: int, name: str, limits: ReadLimits) -> None:
+        self._file, self._packed, self._name, self._limits = file, packed, name, limits
+        self._unpacked = 0
+
+    def _count(self, size: int) -> None:
+        self._unpacked += size
+        self._limits.check_unpacked(self._unpacked, self._packed, self._name)
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes at most."""
+        data = self._file.read(size)
+        self._count(len(data))
+        return data
+
+    def readinto1(self, free: memoryview) -> int:
+        """Fill memory with what one read gives."""
+        count = int(self._file.readinto1(free))  # type: ignore[union-attr] # both kinds have it
+        self._count(count)
+        return count
+
+    def readline(self, size: int) -> bytes:
+        """Read a line, so many bytes at most."""
+        line = self._file.readline(size)
+        self._count(len(line))
+        return line
+
+
 def is_compressed(path: Path) -> bool:
     """Tell by the file's first bytes."""
     with path.open("rb") as file:
@@ -117,7 +161,9 @@ def is_compressed(path: Path) -> bool:
     return magic.startswith(_GZIP) or magic == _ZSTD
 
 
-def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: bool) -> Encoding:
+def detect_encoding(
+    path: Path, *, name: str, declared: str | None, lenient: bool, limits: ReadLimits = DEFAULT_LIMITS
+) -> Encoding:
     """Tell a text file's encoding: declared, by its mark, UTF-8 where its bytes are that, or guessed.
 
     Reads as far as the first bytes that are not ASCII.
@@ -126,7 +172,7 @@ def detect_encoding(path: Path, *, name: str, declared: str | None, lenient: boo
         DataError: it mixes encodings, or nothing fits; not if `lenient`: then it is UTF-8 with damaged rows.
         OSError: the file cannot be read.
     """
-    with open_raw(path) as file:
+    with open_limited(path, name, limits) as file:
         head = _read(file, BLOCK_BYTES, name, lenient=lenient)
         for mark, encoding in _MARKS:
             if head.startswith(mark):
@@ -185,7 +231,14 @@ def _cut_lines(lines: list[bytes]) -> bytes:
 
 
 def read_text(  # noqa: PLR0913 - named one by one
-    path: Path, encoding: Encoding, *, name: str, quoted: bool, lenient: bool, block_bytes: int | None = None
+    path: Path,
+    encoding: Encoding,
+    *,
+    name: str,
+    quoted: bool,
+    lenient: bool,
+    block_bytes: int | None = None,
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Iterator[TextBlock]:
     """Read a file as blocks of whole lines.
 
@@ -197,19 +250,22 @@ def read_text(  # noqa: PLR0913 - named one by one
             if there is such a place in it.
         lenient: whether a compressed file that was cut is read as far as it goes.
         block_bytes: about how much at once.
+        limits: how much it may unpack to, and how long a line may be.
 
     Raises:
-        DataError: the file is damaged.
+        DataError: the file is damaged, or larger than is allowed.
         OSError: it cannot be read.
     """
     buffer = _Buffer(block_bytes or BLOCK_BYTES)
     line, is_last = 1, False
-    with open_raw(path) as file:
+    with open_limited(path, name, limits) as file:
         fill = _fill_with_text(file, encoding, buffer, name, lenient=lenient)
         while not is_last:
             is_last = not next(fill, False)
             cut = buffer.filled if is_last else _find_cut(buffer, quoted=quoted)
             if not cut and not is_last:
+                if buffer.filled > limits.line_bytes:
+                    limits.refuse_line(f"{name}, line {line}")
                 buffer.grow()  # not one whole line yet
                 continue
             block = buffer.cut(cut)

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 # What parsers raise about a file that calamine could read, and which is odd all the same.
-_ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
+ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
         TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
 Marks = Callable[[Path, str], "SheetMarks | None"]
 
@@ -26,6 +26,7 @@ class SheetMarks:
         unsaved: cells with a formula whose value was not saved: row and column.
         errors: cells with an error such as #REF!: row and column; #N/A is not an error: it says that there is no value.
         first_column: the first that has a value; None where none has.
+        last_row, last_column: the last that have one, as far as they are known: the columns of an .xlsx beyond Z.
     """
 
     hidden_rows: set[int] = field(default_factory=set)
@@ -34,15 +35,22 @@ class SheetMarks:
     unsaved: list[tuple[int, int]] = field(default_factory=list)
     errors: list[tuple[int, int]] = field(default_factory=list)
     first_column: int | None = None
+    last_row: int = 0
+    last_column: int = 0
 
     def show(self, row: int, column: int, text: str) -> None:
         """Say what a cell shows."""
         self.texts.setdefault(column, {})[row] = text
 
-    def has_value(self, column: int) -> None:
-        """Say that a column has a value."""
+    def has_value(self, column: int, row: int) -> None:
+        """Say that a column has a value, and a row."""
         if self.first_column is None or column < self.first_column:
             self.first_column = column
+        self.last_row, self.last_column = max(self.last_row, row), max(self.last_column, column)
+
+    def count_cells(self) -> int:
+        """Count the cells up to the last one, which all take memory once the sheet is read."""
+        return self.last_row * (self.last_column + 1)
 
     def put_texts(self, table: pl.DataFrame) -> pl.DataFrame:
         """Put the texts that are shown in the place of values.
@@ -74,5 +82,5 @@ def read_marks(path: Path, sheet: str) -> SheetMarks | None:
     readers: tuple[Marks, ...] = (read_xlsx, read_ods, read_xls)
     try:
         return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
-    except _ODD:
+    except ODD:
         return None

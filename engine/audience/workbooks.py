@@ -7,16 +7,13 @@ from typing import Any
 import polars as pl
 
 from engine.audience.csv_rows import Dialect, name_columns, read_header
-from engine.audience.header_names import clean_name, guess_header, is_same_name
-from engine.audience.sources import Source, unreadable
-from engine.audience.workbook_marks import SheetMarks, read_marks
+from engine.audience.header_names import guess_header, is_same_name
+from engine.audience.sources import Source
+from engine.audience.workbook_marks import SheetMarks
+from engine.audience.workbook_process import ask_reader
 from engine.errors import DataError, nearest
 
 _MOST_TITLE_ROWS = 50
-# How calamine writes a moment, with a blank or a T; of a time of day, the day that stands before the first.
-_MOMENT = r"^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.0+)?$"
-_AFTER_MIDNIGHT = r"^\d{4}-\d{2}-\d{2} (?:0[1-9]|1|2|00:0[1-9]|00:[1-5]|00:00:0[1-9]|00:00:[1-5])"
-_DAY_ZERO = "^(?:1899-12-3[01]|1904-01-01) "
 
 
 @dataclass(frozen=True)
@@ -141,23 +138,13 @@ def read_sheet(source: Source, wanted: str | None) -> Sheet:
     """Read a sheet of a workbook, all at once: a sheet has a million rows at most.
 
     Raises:
-        DataError: the workbook is damaged or encrypted, or has no such sheet.
+        DataError: the workbook is damaged, encrypted or too large, or has no such sheet.
     """
-    import fastexcel  # noqa: PLC0415 - needed for workbooks alone
-
-    try:
-        workbook = fastexcel.read_excel(source.path)
-        names = workbook.sheet_names
-        shown = [name for name in names if workbook.load_sheet(name, header_row=None, n_rows=0).visible == "visible"]
-        name = _choose_sheet(wanted, names, shown, source)
-        read: Any = workbook.load_sheet(name, header_row=None, dtypes="string", skip_rows=0)
-        table = pl.DataFrame(read)
-    except fastexcel.FastExcelError as error:
-        raise unreadable(source, error) from error
-    marks = read_marks(source.path, name)
-    if marks is not None:
-        table = marks.put_texts(table)
-    table = table.select(_write_dates(column) for column in table.with_columns(pl.col(pl.String).replace("", None)))
+    answer, table = ask_reader(source, "sheet", wanted)
+    names, shown, name = answer["names"], answer["shown"], answer["name"]
+    if name is None or table is None:
+        raise _no_sheet(wanted, names, source)
+    marks = _read_marks(answer["marks"])
     numbered = table.with_row_index("line", offset=1).cast({"line": pl.UInt64})
     filled = numbered.filter(pl.any_horizontal(pl.exclude("line").is_not_null())) if table.width else numbered
     others = tuple(other for other in shown if other != name)
@@ -165,41 +152,31 @@ def read_sheet(source: Source, wanted: str | None) -> Sheet:
     return Sheet(name, others, hidden, name in shown, wanted is not None, filled, marks)
 
 
-def _choose_sheet(wanted: str | None, names: Sequence[str], shown: Sequence[str], source: Source) -> str:
-    """The sheet that is named, else the first that is shown."""
+def _read_marks(said: dict[str, Any] | None) -> SheetMarks | None:
+    if said is None:
+        return None
+    return SheetMarks(
+        hidden_rows=set(said["hidden_rows"]),
+        hidden_columns=set(said["hidden_columns"]),
+        unsaved=[(row, column) for row, column in said["unsaved"]],
+        errors=[(row, column) for row, column in said["errors"]],
+        first_column=said["first_column"],
+    )
+
+
+def _no_sheet(wanted: str | None, names: Sequence[str], source: Source) -> DataError:
     if wanted is not None:
-        name = next((name for name in names if wanted in (name, clean_name(name))), None)
-        if name is None:
-            what = f"[audience] sheet names {wanted}, which the workbook does not have"
-            raise DataError(what, where=source.name, remedy=nearest(wanted, list(names)))
-        return name
-    if not shown:
-        what = f"all sheets are hidden: {', '.join(names)}"
-        raise DataError(what, where=source.name, remedy='unhide one, or name it with [audience] sheet = "…"')
-    return shown[0]
-
-
-def _write_dates(column: pl.Series) -> pl.Series:
-    """Write dates as every format does: 2026-11-24 in a column of dates, 2026-11-24 09:30:00 in one of moments."""
-    if not column.str.contains(_MOMENT).any():
-        return column
-    moments = column.str.replace(_MOMENT, "${1} ${2}").str.replace(_DAY_ZERO, "")
-    if moments.str.contains(_MOMENT).any() and not moments.str.contains(_AFTER_MIDNIGHT).any():
-        return moments.str.replace(_MOMENT, "${1}")
-    return moments
+        what = f"[audience] sheet names {wanted}, which the workbook does not have"
+        return DataError(what, where=source.name, remedy=nearest(wanted, list(names)))
+    what = f"all sheets are hidden: {', '.join(names)}"
+    return DataError(what, where=source.name, remedy='unhide one, or name it with [audience] sheet = "…"')
 
 
 def list_sheets(source: Source) -> list[tuple[str, bool]]:
     """Name the sheets of a workbook that have any cell, and whether Excel shows them.
 
     Raises:
-        DataError: the workbook is damaged or encrypted.
+        DataError: the workbook is damaged, encrypted or too large.
     """
-    import fastexcel  # noqa: PLC0415 - needed for workbooks alone
-
-    try:
-        workbook = fastexcel.read_excel(source.path)
-        sheets = [workbook.load_sheet(name, header_row=None, dtypes="string") for name in workbook.sheet_names]
-    except fastexcel.FastExcelError as error:
-        raise unreadable(source, error) from error
-    return [(sheet.name, sheet.visible == "visible") for sheet in sheets if sheet.total_height]
+    answer, _ = ask_reader(source, "list")
+    return [(name, is_shown) for name, is_shown in answer["sheets"]]

@@ -28,7 +28,7 @@ def read_xls(path: Path, sheet: str) -> SheetMarks | None:
         for column in range(table.ncols):
             if table.cell_type(row, column) in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
                 continue
-            marks.has_value(column)
+            marks.has_value(column, row + 1)
             if table.cell_type(row, column) == xlrd.XL_CELL_ERROR and table.cell_value(row, column) != _NOT_AVAILABLE:
                 marks.errors.append((row + 1, column))
             code = padding.get(table.cell_xf_index(row, column))

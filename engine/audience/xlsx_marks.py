@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 from engine.audience.number_formats import pad, pads
 from engine.audience.workbook_marks import SheetMarks
+from engine.audience.zip_directory import open_zip
 
 _WORKBOOK, _STYLES = "xl/workbook.xml", "xl/styles.xml"
 _RELATIONS = "xl/_rels/workbook.xml.rels"
@@ -28,8 +29,10 @@ _ERROR = re.compile(
 )
 _NOT_AVAILABLE = b"#N/A"
 _FIRST_CELL = re.compile(
-    rb'<(?:\w+:)?row\b[^>]*>\s*(?:<(?:\w+:)?c\b[^>]*/>\s*)*<(?:\w+:)?c\b[^>]*?\br="([A-Z]+)\d+"[^>]*>'
+    rb'<(?:\w+:)?row\b[^>]*>\s*(?:<(?:\w+:)?c\b[^>]*/>\s*)*<(?:\w+:)?c\b[^>]*?\br="([A-Z]+)(\d+)"[^>]*>'
 )
+# A cell with a value in a column beyond Z: few sheets have them, so that the search costs little.
+_WIDE_CELL = re.compile(rb'\br="([A-Z]{2,})(\d+)"[^>]*(?<!/)>')
 _COLUMN = re.compile(rb"<(?:\w+:)?col\b([^>]*)>")
 _ATTRIBUTE = re.compile(rb'(\w+)\s*=\s*"([^"]*)"')
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)</")
@@ -43,7 +46,7 @@ def read_xlsx(path: Path, sheet: str) -> SheetMarks | None:
     """Read what a sheet says about its cells; None where the file is not an .xlsx."""
     if not zipfile.is_zipfile(path):
         return None
-    with zipfile.ZipFile(path) as file:
+    with open_zip(path) as file:
         part = _find_sheet(file, sheet)
         if part is None:
             return None
@@ -52,6 +55,21 @@ def read_xlsx(path: Path, sheet: str) -> SheetMarks | None:
             for chunk in _chunks(iter(lambda: opened.read(_CHUNK), b"")):
                 reader.read(chunk)
     return reader.marks
+
+
+def find_hidden(path: Path) -> set[str] | None:
+    """Name the sheets that are hidden, without reading any; None where the file is not an .xlsx."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with open_zip(path) as file:
+        if _WORKBOOK not in file.namelist():
+            return None
+        items = ET.fromstring(file.read(_WORKBOOK)).iter()  # noqa: S314 - expat refuses what multiplies
+        return {
+            item.get("name", "")
+            for item in items
+            if _local(item.tag) == "sheet" and item.get("state", "visible") != "visible"
+        }
 
 
 def _find_sheet(file: zipfile.ZipFile, sheet: str) -> str | None:
@@ -141,8 +159,7 @@ class _SheetReader:
 
     def _search(self, chunk: bytes) -> None:
         """Find what there is to say in rows whose cells say where they are."""
-        for letters in set(_FIRST_CELL.findall(chunk)):
-            self.marks.has_value(_column_number(letters))
+        self._find_ends(chunk)
         if self._hides_rows or b"hidden=" in chunk or b'ht="0"' in chunk:
             for attributes in _ROW.findall(chunk):
                 self._begin_row(attributes)
@@ -156,6 +173,13 @@ class _SheetReader:
             shown = pad(self._padding[style], float(value))
             if shown is not None:
                 self.marks.show(int(row), _column_number(letters), shown)
+
+    def _find_ends(self, chunk: bytes) -> None:
+        for pattern in (_FIRST_CELL, _WIDE_CELL):
+            cells = pattern.findall(chunk)
+            row = max((int(row) for _, row in cells), default=0)
+            for letters in {letters for letters, _ in cells}:
+                self.marks.has_value(_column_number(letters), row)
 
     def _read_head(self, chunk: bytes) -> None:
         """Read what stands before the rows: hidden columns, and whether rows are hidden too."""
@@ -182,7 +206,7 @@ class _SheetReader:
         self._column = _column_number(place) if place else self._column + 1
         value = _VALUE.search(inside)
         if value is not None or _TEXT.search(inside):
-            self.marks.has_value(self._column)
+            self.marks.has_value(self._column, self._row)
         if value is None:
             if _FORMULA.search(inside) and cell.get(b"t") != b"str":
                 self.marks.unsaved.append((self._row, self._column))

@@ -224,6 +224,7 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         ledger=place.ledger,
         store=place.store,
         transport=transport,
+        limits=place.settings.limits,
     )
 
 

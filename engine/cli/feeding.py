@@ -119,7 +119,7 @@ def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ..
     """Import; print what came; return the exit code."""
     with open_place(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
         with step("importing events", "documents") as importing:
-            for source, opened in read_place(place_of_events, desk.verify):
+            for source, opened in read_place(place_of_events, desk.verify, place.settings.limits):
                 desk.intake.take(opened, source)
                 importing.advance(len(opened))
         with step("settling recipients in doubt"):

@@ -252,7 +252,8 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
         now, who = place.clock.now(), whoami()
         exists = not file.startswith(REMOTE) and look_at(file, "FILE") is not None
         here = str(Path(file).absolute()) if exists else file
-        options = suppression_lists.ImportOptions(topic=topic or "", reason=given, source=source, at=now)
+        limits = place.settings.limits
+        options = suppression_lists.ImportOptions(topic=topic or "", reason=given, source=source, at=now, limits=limits)
         with step("importing suppressions", "entries") as importing:
             for block in suppression_lists.read_suppression_list(here, place.settings.workspace, options):
                 kept = _leave_out_forgotten(place, block.entries)

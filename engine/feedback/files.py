@@ -10,12 +10,16 @@ from typing import IO
 import orjson
 import polars as pl
 
+from engine.audience.binary_rows import check_parquet
 from engine.audience.objects import REMOTE, fetch_objects
+from engine.audience.sources import Format, Source
+from engine.audience.text import CountedFile
 from engine.errors import DataError
 from engine.feedback.envelopes import Opened, Quarantined, Verify, open_document, split_documents
 from engine.feedback.events import Event
 from engine.feedback.volume import EVENT_SCHEMA
 from engine.given_paths import look_at
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.temporary import make_temporary_folder
 
 DOCUMENTS_AT_ONCE = 20_000
@@ -25,12 +29,13 @@ _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 
 
-def read_place(place: str, verify: Verify) -> Iterator[tuple[str, list[Opened]]]:
+def read_place(place: str, verify: Verify, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[tuple[str, list[Opened]]]:
     """Read events of a file, of all files in a folder, or of an object or the objects below a prefix of S3.
 
     Args:
         place: a path, or `s3://BUCKET/KEY`, with a slash at its end for a prefix.
         verify: checks SNS notifications.
+        limits: how much a file may unpack to.
 
     Yields:
         Where they are from, and some documents.
@@ -42,12 +47,12 @@ def read_place(place: str, verify: Verify) -> Iterator[tuple[str, list[Opened]]]
     """
     if not place.startswith(REMOTE):
         for path in find_files(Path(place)):
-            for some in read_file(path, str(path), verify):
+            for some in read_file(path, str(path), verify, limits):
                 yield str(path), some
         return
     with make_temporary_folder() as folder:
         for fetched in fetch_objects(place, folder):
-            for some in read_file(fetched.path, fetched.name, verify):
+            for some in read_file(fetched.path, fetched.name, verify, limits):
                 yield fetched.name, some
             fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
 
@@ -70,20 +75,20 @@ def find_files(place: Path) -> list[Path]:
     return files
 
 
-def read_file(path: Path, name: str, verify: Verify) -> Iterator[list[Opened]]:
+def read_file(path: Path, name: str, verify: Verify, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[list[Opened]]:
     """Read one file, some documents at a time.
 
     Raises:
-        DataError: it cannot be read, or its compression is cut.
+        DataError: it cannot be read, its compression is cut, or it unpacks to more than is allowed.
     """
     some: list[Opened] = []
     try:
         with path.open("rb") as raw:
             if raw.peek(4)[:4] == _PARQUET:
-                yield [_read_own(path, name)]
+                yield [_read_own(path, name, limits)]
                 return
             is_gzip = raw.peek(2)[:2] == _GZIP
-            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment] # reads bytes
+            file = CountedFile(gzip.GzipFile(fileobj=raw), path.stat().st_size, name, limits) if is_gzip else raw
             for opened in _read_documents(file, name, verify):
                 some.append(opened)
                 if len(some) >= DOCUMENTS_AT_ONCE:
@@ -99,8 +104,10 @@ def read_file(path: Path, name: str, verify: Verify) -> Iterator[list[Opened]]:
         yield some
 
 
-def _read_own(path: Path, name: str) -> list[Event]:
+def _read_own(path: Path, name: str, limits: ReadLimits) -> list[Event]:
     """Read a file of the store's own events again: a ledger that was restored from a backup learns what it missed."""
+    state = path.stat()
+    check_parquet(Source(path, name, state.st_size, state.st_mtime_ns, Format.PARQUET, limits=limits))
     try:
         frame = pl.read_parquet(path, hive_partitioning=False).select(*EVENT_SCHEMA)
     except pl.exceptions.PolarsError as error:
@@ -116,7 +123,7 @@ def _read_own(path: Path, name: str) -> list[Event]:
     return [Event(*values) for values in events.select(*Event._fields).iter_rows()]
 
 
-def _read_documents(file: IO[bytes], name: str, verify: Verify) -> Iterator[Opened]:
+def _read_documents(file: IO[bytes] | CountedFile, name: str, verify: Verify) -> Iterator[Opened]:
     may_stretch = True  # over lines, as a person's editor writes JSON
     while line := file.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):

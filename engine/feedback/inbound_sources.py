@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.audience.objects import REMOTE, fetch_objects
+from engine.audience.text import CountedFile
 from engine.errors import DataError
 from engine.feedback.envelopes import ForgedError, Verify, read_json
 from engine.feedback.inbound_authority import Receipt
 from engine.feedback.mail_parts import MOST_BYTES
 from engine.given_paths import look_at
+from engine.read_limits import DEFAULT_LIMITS
 from engine.temporary import make_temporary_folder
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
@@ -83,7 +85,8 @@ def _read_file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
     try:
         with path.open("rb") as raw:
             is_gzip = raw.peek(2)[:2] == _GZIP
-            file: BinaryIO = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment] # reads bytes
+            packed = path.stat().st_size
+            file = CountedFile(gzip.GzipFile(fileobj=raw), packed, name, DEFAULT_LIMITS) if is_gzip else raw
             first = file.readline(1000)
             if first.startswith(b"From "):
                 yield from _read_mbox(file, name)
@@ -94,7 +97,7 @@ def _read_file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"the mail cannot be read: {said}", where=name, remedy="make it readable, and whole") from error
 
 
-def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
+def _read_mbox(file: BinaryIO | CountedFile, name: str) -> Iterator[tuple[str, bytes]]:
     """Yield the mails of an mbox whose first line was read: each begins with a line `From `, after an empty one."""
     number, size, is_empty = 1, 0, False
     lines: list[bytes] = []

@@ -24,6 +24,7 @@ from engine.ledger.decisions import whoami
 from engine.ledger.identity import read_identity
 from engine.ledger.suppressions import Suppression, iterate_suppressions
 from engine.progress import step
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
 from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
 from engine.store.history import HISTORY
@@ -47,6 +48,7 @@ class PlanRequest:
         ledger: whose suppression list applies; None for none.
         store: for history and caches; None for none.
         find_forgotten: tells which addresses belong to people who were forgotten.
+        limits: how large a file may be.
     """
 
     campaign: Campaign
@@ -62,6 +64,7 @@ class PlanRequest:
     ledger: Ledger | None = None
     store: Store | None = None
     find_forgotten: FindForgotten | None = None
+    limits: ReadLimits = DEFAULT_LIMITS
 
     @property
     def name(self) -> str:
@@ -92,7 +95,7 @@ def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str]
     """
     content = compile_content(request.campaign)
     audience = request.campaign.spec.audience
-    sources = find_sources(audience.source, request.workspace, downloads=downloads)
+    sources = find_sources(audience.source, request.workspace, downloads=downloads, limits=request.limits)
     opened = audience_plan.open_audience(sources, audience, lenient=request.lenient)
     columns = tuple(opened.columns)
     check_names(content, columns)
@@ -171,6 +174,7 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
             store=_fetch_history(request),
             now=request.created_at,
             look_up=look_up,
+            limits=request.limits,
         )
 
 

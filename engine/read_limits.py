@@ -1,0 +1,106 @@
+"""How large what is read may be: a small file can unpack to more than any disk, or name a cell that no memory reaches.
+
+They are the operator's (`[limits]` of mailrun.toml, or the environment), not a campaign's, whose author may have
+chosen the file as well.
+"""
+
+from typing import NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.errors import DataError
+
+MEGABYTE, GIGABYTE = 10**6, 10**9
+# Below it a file may unpack to any multiple of its size: it takes seconds, and lists with many equal columns do so.
+RATIO_FLOOR = GIGABYTE
+
+
+class ReadLimits(BaseModel):
+    """`[limits]`: how large a file from outside may be.
+
+    Attributes:
+        unpacked_gb: GB that one compressed file, workbook, Parquet or Arrow file unpacks to. 100 GB are 100 million
+            rows of a kilobyte.
+        ratio: how many times its own size it unpacks to, beyond 1 GB. Lists of addresses reach 10 to 50 times; gzip
+            1,032 times at most, Zstandard 30,000.
+        line_mb: MB of one line or cell: as much as the largest message that SES takes.
+        columns: of one file, as many as Excel has.
+        batch_mb: MB that one row group of a Parquet file or batch of an Arrow file takes in memory, where it is decoded
+            as a whole; a stream of Arrow is one batch.
+        cells: of one sheet, between its first and its last: all rows that Excel has, of 38 columns.
+        workbook_mb: MB of memory for the process that reads a workbook.
+        workbook_seconds: CPU time of that process.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unpacked_gb: int = Field(default=100, ge=1, le=1_000_000)
+    ratio: int = Field(default=500, ge=10, le=1_000_000)
+    line_mb: int = Field(default=40, ge=10, le=1_000)
+    columns: int = Field(default=16_384, ge=1, le=1_000_000)
+    batch_mb: int = Field(default=8_000, ge=100, le=1_000_000)
+    cells: int = Field(default=40_000_000, ge=1_000, le=10**11)
+    # fastexcel 0.21 takes 88 bytes a cell of 8 letters (300,000 rows of 8 columns: 211 MB), so 40 million are 3.5 GB.
+    workbook_mb: int = Field(default=4_000, ge=200, le=1_000_000)
+    workbook_seconds: int = Field(default=900, ge=1, le=86_400)
+
+    @property
+    def line_bytes(self) -> int:
+        """The longest line or cell."""
+        return self.line_mb * MEGABYTE
+
+    def check_unpacked(self, unpacked: int, packed: int, name: str) -> None:
+        """Check what a file unpacks to, or has unpacked to so far.
+
+        Args:
+            unpacked: bytes; of columns of equal values, which take next to none, at least one a value.
+            packed: the file's own bytes.
+            name: as errors show it.
+
+        Raises:
+            DataError: it is more than is allowed.
+        """
+        if unpacked > self.unpacked_gb * GIGABYTE:
+            refuse(f"the file unpacks to more than {self.unpacked_gb:,} GB", name, "unpacked_gb")
+        if unpacked > RATIO_FLOOR and unpacked > self.ratio * packed:
+            refuse(f"the file unpacks to more than {self.ratio:,} times its size", name, "ratio")
+
+    def check_columns(self, count: int, name: str) -> None:
+        """Check the number of columns.
+
+        Raises:
+            DataError: there are more than are allowed.
+        """
+        if count > self.columns:
+            refuse(f"the file has more than {self.columns:,} columns", name, "columns")
+
+    def check_batch(self, size_bytes: int, name: str) -> None:
+        """Check what is decoded at once.
+
+        Raises:
+            DataError: it is more than is allowed.
+        """
+        if size_bytes > self.batch_mb * MEGABYTE:
+            what = f"one row group or batch of the file takes more than {self.batch_mb:,} MB of memory"
+            refuse(what, name, "batch_mb", "write the file with smaller row groups, or ")
+
+    def refuse_line(self, name: str) -> NoReturn:
+        """Say that a line or cell is too long.
+
+        Raises:
+            DataError: always.
+        """
+        refuse(f"a line or cell is longer than {self.line_mb:,} MB", name, "line_mb")
+
+
+def refuse(what: str, name: str, key: str, instead: str = "") -> NoReturn:
+    """Say which limit was reached, and which setting raises it.
+
+    Raises:
+        DataError: always.
+    """
+    setting = f"[limits] {key} in mailrun.toml, or MAILRUN_LIMITS_{key.upper()},"
+    raise DataError(what, where=name, remedy=f"check where the file is from; {instead}{setting} raises the limit")
+
+
+DEFAULT_LIMITS = ReadLimits()
