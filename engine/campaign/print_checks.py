@@ -5,11 +5,11 @@ text of it before. The checks are filters around the expressions that become tex
 these.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from jinja2 import nodes, pass_context, pass_environment
-from jinja2.runtime import Context
+from jinja2 import nodes, pass_context, pass_environment, pass_eval_context
+from jinja2.runtime import Context, markup_join, str_join
 from jinja2.sandbox import SandboxedEnvironment, safe_range
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
@@ -43,6 +43,7 @@ _METHOD = "take_method"
 _FUNCTION = "take_function"
 _MODULO = "modulo"
 _BOUND = "refuse_large"
+_CONCAT = "concat"
 # What templates can call. These are no names: a column of such a name is not hidden by them.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "range": safe_range,
@@ -67,13 +68,35 @@ class _PrintChecks(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802 - as above
         self.generic_visit(node)
-        node.nodes = [_checked(child) for child in node.nodes]
-        return nodes.Filter(node, _BOUND, [], [], None, None, lineno=node.lineno)
+        parts = nodes.List([_checked(child) for child in node.nodes], lineno=node.lineno)
+        return nodes.Filter(parts, _CONCAT, [], [], None, None, lineno=node.lineno)
+
+    def visit_List(self, node: nodes.List) -> nodes.Expr:  # noqa: N802 - as above
+        self.generic_visit(node)
+        return _bounded(node, node.items)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Expr:  # noqa: N802 - as above
+        self.generic_visit(node)
+        return _bounded(node, node.items) if node.ctx == "load" else node
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Expr:  # noqa: N802 - as above
+        self.generic_visit(node)
+        return _bounded(node, [part for pair in node.items for part in (pair.key, pair.value)])
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Expr:  # noqa: N802 - as above
+        self.generic_visit(node)
+        return _bounded(node, [node.node]) if isinstance(node.arg, nodes.Slice) else node
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.AssignBlock:  # noqa: N802 - as above
+        self.generic_visit(node)
+        node.filter = nodes.Filter(node.filter, _BOUND, [], [], None, None, lineno=node.lineno)
+        return node
 
     def visit_Mod(self, node: nodes.Mod) -> nodes.Filter:  # noqa: N802 - as above
         self.generic_visit(node)
-        if isinstance(node.right, nodes.Tuple):
-            node.right.items = [_checked(item) for item in node.right.items]
+        right = _inside(node.right)
+        if isinstance(right, nodes.Tuple):
+            right.items = [_checked(item) for item in right.items]
         label = nodes.Const(write_label(node.right), lineno=node.lineno)
         return nodes.Filter(node.left, _MODULO, [node.right, label], [], None, None, lineno=node.lineno)
 
@@ -113,6 +136,18 @@ class _PrintChecks(NodeTransformer):
         return node
 
 
+def _bounded(node: nodes.Expr, parts: Iterable[nodes.Expr]) -> nodes.Expr:
+    """Bound what a literal makes of its parts, unless they are constants: these are as long as the template."""
+    if all(isinstance(part, nodes.Const) for part in parts):
+        return node
+    return nodes.Filter(node, _BOUND, [], [], None, None, lineno=node.lineno)
+
+
+def _inside(node: nodes.Node | None) -> nodes.Node | None:
+    """Return the literal that is bounded here, or the node itself."""
+    return node.node if isinstance(node, nodes.Filter) and node.name == _BOUND else node
+
+
 def _checked(node: nodes.Expr, check: str = _CHECK) -> nodes.Expr:
     harmless = isinstance(node, nodes.TemplateData) or (isinstance(node, nodes.Const) and node.value is not None)
     if harmless:
@@ -125,8 +160,9 @@ def _write_label(node: nodes.Node) -> nodes.Const:
 
 
 def _check_joined(node: nodes.Filter) -> None:
-    if isinstance(node.node, nodes.Tuple | nodes.List):
-        node.node.items = [_checked(item) for item in node.node.items]
+    joined = _inside(node.node)
+    if isinstance(joined, nodes.Tuple | nodes.List):
+        joined.items = [_checked(item) for item in joined.items]
     label = nodes.Const(write_label(node.node), lineno=node.lineno)
     keyword = nodes.Keyword("label", label, lineno=node.lineno)
     node.kwargs = [*node.kwargs, keyword]  # type: ignore[list-item] # Jinja's parser puts Keyword there too
@@ -188,6 +224,14 @@ def _take_function(_: Context, name: str) -> Any:
     return _FUNCTIONS[name]
 
 
+@pass_eval_context
+def _concat(eval_ctx: nodes.EvalContext, parts: list[Any]) -> str:
+    """The operator ~, of texts that are not too long together."""
+    limits.refuse_long_sum(parts)
+    joined: str = limits.refuse_large(markup_join(parts) if eval_ctx.autoescape else str_join(parts))
+    return joined
+
+
 def weave_checks(
     tree: nodes.Template, places: Mapping[Key, DataPlace] | None = None, *, is_html: bool = False
 ) -> nodes.Template:
@@ -228,6 +272,7 @@ CHECK_FILTERS: Mapping[str, Callable[..., Any]] = {
     _FUNCTION: _take_function,
     _MODULO: _take_modulo,
     _BOUND: limits.refuse_large,
+    _CONCAT: _concat,
     _LINK: refuse_link,
     _IN_PLACE: refuse_in_place,
     _SAFE: mark_safe,

@@ -15,6 +15,7 @@ from jinja2.nodes import EvalContext
 from jinja2.utils import missing
 from markupsafe import Markup
 
+from engine.campaign import limits
 from engine.campaign.links import refuse_attribute
 from engine.campaign.localisation import FILTERS
 
@@ -222,6 +223,7 @@ def join_printable(
     if attribute is not None:
         value = environment.call_filter("map", value, kwargs={"attribute": attribute}, eval_ctx=eval_ctx)
     items = [refuse_unprintable(item, f"an item of {label}") for item in value]
+    limits.refuse_long_sum(items)
     joined: str = JINJA_FILTERS["join"](eval_ctx, items, refuse_unprintable(d, "the separator of join"))
     return joined
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -12,6 +13,7 @@ from babel import Locale
 from jinja2 import Template, TemplateError, TemplateNotFound
 from jinja2.runtime import Context
 
+from engine.campaign import limits
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, NOT_IN_HEADERS, encode_header
 from engine.campaign.html_text import derive_text, tidy_text
 from engine.campaign.links import RefusedValueError
@@ -31,6 +33,7 @@ from engine.errors import ConfigurationError
 LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
 LONGEST_LINK = min(LONGEST_VALUE, LONGEST_HEADER - len("List-Unsubscribe"))
+LARGEST_MEMORY = 512 * 1024**2  # bytes that one message may take where a child process makes it
 LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs
 SES_PLACEHOLDER = "{{amazonSESUnsubscribeUrl}}"
 _MOST_CHOICES = 1000  # locales whose variant is remembered; there are some 800
@@ -100,20 +103,30 @@ class Renderer:
         campaign: the campaign.
         run_key: the run's key.
         signer: signs the unsubscribe links; a marketing campaign needs one.
+        seconds: of processor time that one message may take; None for the usual ones.
 
     Raises:
         ConfigurationError: the campaign has unsubscribe links, and there is no signer.
     """
 
-    def __init__(self, content: Content, campaign: Campaign, *, run_key: str, signer: TokenSigner | None) -> None:
+    def __init__(
+        self,
+        content: Content,
+        campaign: Campaign,
+        *,
+        run_key: str,
+        signer: TokenSigner | None,
+        seconds: float | None = None,
+    ) -> None:
         check_key(run_key)
+        self.seconds = LONGEST_SECONDS if seconds is None else seconds
         self._formats = content.formats
         self._locale_column = campaign.spec.content.locale
         self._zone_column = campaign.spec.window.column
         self._default_locale = campaign.spec.content.default_locale
         self._variants = {language: _Parts(variant) for language, variant in content.variants.items()}
         self._choices: dict[Any, tuple[_Parts, Locale]] = {}
-        self._watchdog = Watchdog(LONGEST_SECONDS)
+        self._watchdog = Watchdog(self.seconds)
         self._ways_out = _make_ways_out(campaign, signer)
         self._tags = (("mailrun-campaign", campaign.name), ("mailrun-key", run_key))
         self._own_tags = campaign.spec.delivery.message_tags
@@ -138,16 +151,28 @@ class Renderer:
         """
         parts, self._formats.locale = self._choose(recipient)
         self._formats.columns = recipient
+        limits.begin_message()
         try:
             with self._watchdog:
                 return self._make(parts, recipient, row=row, address=address, reader=reader or address)
         except TimeUpError as error:
-            raise parts.locate(error) from error
+            raise parts.locate(error, self.seconds) from error
 
     def list_unsubscribe(self, address: str) -> str | None:
         """Return the List-Unsubscribe header of the message to an address; None where the campaign makes none."""
         headers = () if self._ways_out is None else self._ways_out.offer(address)[1]
         return next((value for name, value in headers if name == "List-Unsubscribe"), None)
+
+    def locate(self, template: str, line: int) -> tuple[str, int]:
+        """Return the file and line that an author knows, for a line of a compiled template."""
+        parts = [part for parts in self._variants.values() for part in parts.list_parts()]
+        for part in sorted(parts, key=lambda part: part.name != template):  # it, or else what may include it
+            environment = part.template.environment
+            with suppress(TemplateError):
+                compiled = part.template if part.name == template else environment.get_template(template)
+                if isinstance(environment, TemplateEnvironment):
+                    return environment.locate(template, compiled.get_corresponding_lineno(line))
+        return template, line
 
     def _choose(self, recipient: Mapping[str, Any]) -> "tuple[_Parts, Locale]":
         """Choose the variant and the locale of a recipient."""
@@ -203,28 +228,32 @@ class _Part:
         try:
             # As Template.new_context, without the globals, which the context has already.
             pieces = self._root(Context(self._environment, context, self.name, self._blocks))
-            text = "".join(islice(pieces, _PIECES))
-            if piece := next(pieces, None):
-                text = self._join_all([text, piece], pieces)
+            begun = list(islice(pieces, _PIECES))
+            size = sum(map(len, begun))
+            if len(begun) == _PIECES and size <= LARGEST_PART:
+                size = _take_all(begun, size, pieces)
+            text = "".join(begun) if size <= LARGEST_PART else ""
         except Exception as error:  # a template may raise anything, and it fails this one recipient
             raise locate_error(error, self.template) from error
+        if size > LARGEST_PART:
+            raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
         if not may_be_blank and (not text or text.isspace()):
             raise RenderError(self.name, None, "there is nothing in it")
-        if len(text) > LARGEST_PART:
-            raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
         if not text.isascii() and not _is_encodable(text):
             raise RenderError(self.name, None, "it has half a character (a lone surrogate)")
         return text
 
-    def _join_all(self, begun: list[str], pieces: Iterator[str]) -> str:
-        """Go on with a part of many pieces, such as one with a long loop; stop where it grows beyond all bounds."""
-        size = sum(map(len, begun))
-        while chunk := list(islice(pieces, _PIECES)):
-            begun += chunk
-            size += sum(map(len, chunk))
-            if size > LARGEST_PART:
-                break  # render names the fault
-        return "".join(begun)
+
+def _take_all(begun: list[str], size: int, pieces: Iterator[str]) -> int:
+    """Take the rest of a part of many pieces, such as one with a long loop, until it grows beyond all bounds.
+
+    Returns:
+        The characters of all pieces, or of so many that they are too many.
+    """
+    while size <= LARGEST_PART and (chunk := list(islice(pieces, _PIECES))):
+        size += sum(map(len, chunk))
+        begun += chunk
+    return size
 
 
 class _Headers:
@@ -271,11 +300,15 @@ class _Parts:
             return tidy_text(self._derived.render(context, may_be_blank=True))
         return None if html is None else derive_text(html)
 
-    def locate(self, error: TimeUpError) -> RenderError:
+    def locate(self, error: TimeUpError, seconds: float) -> RenderError:
         """Say where the time was spent."""
         part = self.html or self._text or self.subject
         found = locate_error(error, part.template)
-        return RenderError(found.template, found.line, f"it does not end within {LONGEST_SECONDS:.0f} seconds")
+        return RenderError(found.template, found.line, f"it does not end within {seconds:g} seconds")
+
+    def list_parts(self) -> "list[_Part]":
+        """List the parts that have a template."""
+        return [part for part in (self.html, self._text, self._derived, self.subject) if part is not None]
 
 
 def _make_ways_out(campaign: Campaign, signer: TokenSigner | None) -> "_WaysOut | _SesWaysOut | None":
@@ -379,6 +412,8 @@ def locate_error(error: BaseException, template: Template) -> RenderError:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TemplateNotFound):
         return f"the template {error} is missing"
+    if isinstance(error, MemoryError):
+        return f"it takes more than {LARGEST_MEMORY // 1024**2} MB of memory"
     known = isinstance(
         error, TemplateError | NullValueError | UnprintableError | UnreadableTextError | RefusedValueError
     )

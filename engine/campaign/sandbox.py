@@ -5,7 +5,7 @@ is printing a function, a list or an object: nobody shall read "Hi None" or "<bu
 the checks into every template.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """
 
     intercepted_binops = limits.INTERCEPTED
+    concat = staticmethod(limits.join_bounded)
 
     def __init__(self, folder: Path, *, autoescape: bool, formats: Formats | None = None) -> None:
         self._files = _CampaignLoader(folder)
@@ -121,9 +122,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - Jinja's signature
         """Call something from a template, unless it would make something large."""
+        if isinstance(getattr(__obj, "__self__", None), str | bytes):
+            args = limits.take_items(args)
         limits.check_call(__obj, args, kwargs)
         if isinstance(getattr(__obj, "__self__", None), Markup):  # its methods make text of anything
-            args = tuple(list(value) if isinstance(value, Iterator) else value for value in args)
             refuse_unprintable_given((*args, *kwargs.values()), f"what {__obj.__name__} is given")
         return limits.refuse_large(super().call(__context, __obj, *args, **kwargs))
 

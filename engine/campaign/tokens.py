@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jinja2 import Environment, TemplateSyntaxError
+
 from engine.campaign.sandbox import Prepared, TemplateEnvironment
 
-_STRING = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
+_STRING = r'"(?:\\.|[^"\\])*+"|' + r"'(?:\\.|[^'\\])*+'"
 _TAG = re.compile(
     rf"""(?P<comment>\{{\#.*?\#\}})
     |(?P<raw>\{{%[-+]?\s*raw\s*[-+]?%\}}.*?\{{%[-+]?\s*endraw\s*[-+]?%\}})
-    |(?P<output>\{{\{{(?:{_STRING}|.)*?\}}\}})
-    |(?P<statement>\{{%(?:{_STRING}|.)*?%\}})""",
+    |(?P<output>\{{\{{(?:(?!\}}\}})(?:{_STRING}|.))*+\}}\}})
+    |(?P<statement>\{{%(?:(?!%\}})(?:{_STRING}|.))*+%\}})""",
     re.DOTALL | re.VERBOSE,
 )
+_LEXER = Environment()  # noqa: S701 - it renders nothing
 _OPENING = re.compile(r"\{[{%][-+]?")
 _WORDS = re.compile(r"\{%[-+]?\s*(\w+)\s*(\w*)")
 _REFERENCE = re.compile(
@@ -69,7 +72,17 @@ class Token:
 
 
 def split(source: str, file: str) -> list[Token]:
-    """Divide a template into tokens; their texts together are the template."""
+    """Divide a template into tokens; their texts together are the template.
+
+    Raises:
+        TemplateSyntaxError: a tag is not closed, or cannot be read.
+    """
+    try:
+        for _ in _LEXER.lex(source, name=file):
+            pass  # what it refuses could take the pattern below long
+    except TemplateSyntaxError as error:
+        error.name = file
+        raise
     tokens: list[Token] = []
     end, line = 0, 1
 

@@ -10,9 +10,11 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 LOOK_SECONDS = 0.25
+_FEW_STEPS = 100  # an exception that is on its way comes within a few
 IDLE_LOOKS = 20  # the thread ends after so many looks at no work, and begins again with the next
 
 
@@ -55,18 +57,30 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._end()
-        except TimeUpError:  # it came while the end was being told; the next one is LOOK_SECONDS away
-            self._end()
-            raise
+        came = None
+        while True:
+            try:
+                self._end()
+                break
+            except TimeUpError as time_up:  # it came while the end was being recorded; so may another one
+                came = time_up
+        if came is not None:
+            raise came
 
     def _end(self) -> None:
-        """Tell that the work has ended; an interruption that is still on its way is called back."""
+        """Record that the work has ended; an interruption that is still on its way is taken here.
+
+        It is not called back with None: CPython 3.11 then leaves its flag set, so that every later bytecode is slower,
+        and none is ever passed while a profiler looks on (`sys.setprofile`).
+        """
         with self._lock:
             self._working = 0
-            if self._interrupted:
-                _raise_in(self._target, None)
+            interrupted, self._interrupted = self._interrupted, False
+        if interrupted:
+            with suppress(TimeUpError):
+                _raise_in(self._target, TimeUpError)  # in place of one that is on its way
+                for _ in range(_FEW_STEPS):
+                    pass
 
     def _look(self, thread: int, clock: Callable[[], float | None]) -> None:
         seen, since, idle = 0, 0.0, 0
@@ -101,10 +115,9 @@ class Watchdog:
                 _raise_in(self._target, TimeUpError)
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an exception in a thread at its next bytecode; None calls back one that was not raised yet."""
-    raised = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Raise an exception in a thread at its next bytecode."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 def _processor_clock(thread: int) -> Callable[[], float | None]:

@@ -6,12 +6,14 @@ counted. Everybody else costs nothing here.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 from polars.datatypes import DataTypeClass
 
 from engine.audience.plan import LeaseRange, read_lease, stored_name
+from engine.bounded_process import Steps
 from engine.campaign.data_uses import DataUse, Suspects
 from engine.campaign.links import SCHEMES, RefusedValueError
 from engine.campaign.lint import Finding, Findings, Severity
@@ -19,7 +21,8 @@ from engine.campaign.names import NameUse
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.templates import Content, place_of
 from engine.campaign.unsubscribe import TokenSigner
-from engine.run.open_lease import iterate_recipients
+from engine.run.open_lease import Recipient, iterate_recipients
+from engine.run.rendering import run_rendering
 
 REFUSED_VALUE = "refused_value"  # the code of the finding
 _PATTERNS = {
@@ -48,13 +51,23 @@ def check_links(content: Content, folder: Path, leases: Sequence[LeaseRange], co
     signer = TokenSigner([_NO_KEY]) if campaign.spec.signs_links else None
     renderer = Renderer(content, campaign, run_key="check", signer=signer)
     for frame in _find_suspects(uses, folder / "plan", leases, columns):
-        for recipient in iterate_recipients(frame, columns):
-            try:
-                renderer.render(recipient.content, recipient.row, recipient.address)
-            except RenderError as error:
-                if isinstance(error.__cause__, RefusedValueError):
-                    findings.add(_describe(content, error), recipient.row)
+        recipients = list(iterate_recipients(frame, columns))
+        work = partial(_find_refused, renderer, recipients)
+        for error, row in run_rendering(work, renderer, recipients, source=campaign.folder):
+            findings.add(_describe(content, error), row)
     return findings
+
+
+def _find_refused(renderer: Renderer, recipients: Sequence[Recipient], steps: Steps) -> list[tuple[RenderError, int]]:
+    found = []
+    for index, one in enumerate(recipients):
+        steps.begin(index)
+        try:
+            renderer.render(one.content, one.row, one.address)
+        except RenderError as error:
+            if isinstance(error.__cause__, RefusedValueError):
+                found.append((error, one.row))
+    return found
 
 
 def _describe(content: Content, error: RenderError) -> Finding:

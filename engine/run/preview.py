@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -132,8 +131,9 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     findings.extend(find_size_problems(request, manifest))
     findings.merge(find_unused_inline(renderer.envelope, found.cids))
     with step("writing samples"):
-        cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked})
-        samples = _write_samples(renderer, manifest, folder, list(asked.values()))
+        failed = frozenset(row for row, _ in found.examples)
+        cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked}, failed)
+        samples = _write_samples(renderer, manifest, folder, list(asked.values()), failed)
         summary = _summarise(manifest, found, findings)
         gallery = write_gallery(folder / GALLERY, cards, renderer.envelope, summary, title=manifest.run)
     return Preview(
@@ -186,35 +186,32 @@ def _choose(found: Rendered, manifest: Manifest) -> dict[str, Pick]:
     return dict(list(picks.items())[:_MOST_CARDS])
 
 
-def _make_cards(renderer: LeaseRenderer, manifest: Manifest, picks: dict[str, Pick]) -> list[Card]:
+def _make_cards(
+    renderer: LeaseRenderer, manifest: Manifest, picks: dict[str, Pick], failed: frozenset[int]
+) -> list[Card]:
     """Render the chosen recipients again; one who was chosen twice is shown once, with both reasons."""
-    cards: dict[tuple[int, int], Card] = {}
+    reasons: dict[tuple[int, int], list[str]] = {}
     for reason, pick in picks.items():
-        place = (pick.lease, pick.index)
-        if place in cards:
-            cards[place].reasons.append(reason)
-            continue
-        recipient = renderer.pick(manifest.leases[pick.lease], pick.index)
-        try:
-            message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
-        except RenderError:
-            continue  # it is among the failed rows
-        cards[place] = Card(message, [reason])
-    return list(cards.values())
+        reasons.setdefault((pick.lease, pick.index), []).append(reason)
+    recipients = [renderer.pick(manifest.leases[lease], index) for lease, index in reasons]
+    shown = [pair for pair in zip(recipients, reasons.values(), strict=True) if pair[0].row not in failed]
+    messages = renderer.make([recipient for recipient, _ in shown])
+    pairs = zip(messages, shown, strict=True)
+    return [Card(message, why) for message, (_, why) in pairs if not isinstance(message, RenderError)]
 
 
 def _write_samples(
-    renderer: LeaseRenderer, manifest: Manifest, folder: Path, asked: Sequence[Pick]
+    renderer: LeaseRenderer, manifest: Manifest, folder: Path, asked: Sequence[Pick], failed: frozenset[int]
 ) -> tuple[Path, ...]:
     """Write the first messages of the plan, and those that were asked for, as mail programs open them."""
     composer = Composer(renderer.envelope)
     first = (islice(renderer.recipients(lease), SAMPLES) for lease in manifest.leases[:1])
     chosen = [("", one) for one in chain.from_iterable(first)]
     chosen += [("to-", renderer.pick(manifest.leases[pick.lease], pick.index)) for pick in dict.fromkeys(asked)]
+    chosen = [pair for pair in chosen if pair[1].row not in failed]
     paths: list[Path] = []
-    for prefix, recipient in chosen:
-        with suppress(RenderError):
-            message = renderer.renderer.render(recipient.content, recipient.row, recipient.address)
+    for (prefix, _), message in zip(chosen, renderer.make([one for _, one in chosen]), strict=True):
+        if not isinstance(message, RenderError):
             path = folder / "samples" / f"{prefix}{len(paths) + 1:02d}-row-{message.row}.eml"
             write_file(path, composer.compose(message))
             paths.append(path)

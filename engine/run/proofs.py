@@ -109,13 +109,10 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
         for number, address in enumerate(to):
             if number:
                 await clock.sleep(1 / max(quota.max_send_rate, 1.0))
-            try:
-                made = renderer.renderer.render(recipient.content, recipient.row, recipient.address, reader=address)
-            except RenderError as error:
+            (made,) = renderer.make([recipient], reader=address)
+            if isinstance(made, RenderError):
                 where = f"row {recipient.row} of the audience"
-                raise DataError(
-                    str(error), where=where, remedy="correct the template, or choose another --as"
-                ) from error
+                raise DataError(str(made), where=where, remedy="correct the template, or choose another --as") from made
             message = _mark(made, address, request.campaign.name)
             (reply,) = await transport.send([transport.prepare(message)])
             proofs.append(Proof(address, message.subject, reply.meaning, reply.message_id, reply.detail))

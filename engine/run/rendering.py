@@ -2,26 +2,29 @@
 
 import multiprocessing
 import os
+import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import structlog
 
 from engine.audience.plan import LeaseRange, read_lease, stored_name
 from engine.audience.spec import Value
+from engine.bounded_process import ProcessEndedError, Steps, run_bounded
 from engine.campaign.lint import Findings, MessageLint
 from engine.campaign.message import Message, prepare_envelope
-from engine.campaign.render import Renderer, RenderError
+from engine.campaign.render import LARGEST_MEMORY, Renderer, RenderError
 from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
-from engine.errors import MailrunError
+from engine.errors import DataError, MailrunError
 from engine.process_limits import describe_limit
 from engine.run.open_lease import Recipient, iterate_recipients
 from engine.store.folder import write_file
@@ -34,6 +37,8 @@ MOST_REASONS = 1000
 MOST_LOCALES = 1000
 KILOBYTE = 1024
 OTHER = "other"
+_FRAME = re.compile(r'File "([^"]*)", line (\d+) in (?:root|block_|macro)')
+_T = TypeVar("_T")
 
 log = structlog.get_logger()
 
@@ -49,6 +54,7 @@ class RenderJob:
         columns: the audience's columns that the plan carries.
         keys: sign the unsubscribe links.
         source: the campaign's folder in the workspace, of which folder/campaign/ is a copy: errors name its files.
+        seconds: of processor time that one message may take; None for the usual ones.
     """
 
     folder: Path
@@ -57,6 +63,7 @@ class RenderJob:
     run_key: str
     columns: tuple[str, ...]
     keys: tuple[bytes, ...]
+    seconds: float | None = None
 
     def load(self) -> Campaign:
         """Read the campaign as it was copied, under its own name."""
@@ -240,7 +247,8 @@ class LeaseRenderer:
         with job.name_source():
             self.campaign = job.load()
             self.envelope = prepare_envelope(self.campaign)
-            self.renderer = Renderer(compile_content(self.campaign), self.campaign, run_key=job.run_key, signer=signer)
+            content = compile_content(self.campaign)
+            self.renderer = Renderer(content, self.campaign, run_key=job.run_key, signer=signer, seconds=job.seconds)
         self._locale = self.campaign.spec.content.locale
 
     def render(self, lease: LeaseRange, *, at_most: int | None = None) -> Rendered:
@@ -250,9 +258,21 @@ class LeaseRenderer:
         `reason` String of each.
         """
         frame = read_lease(self._job.folder / "plan", lease).head(lease.rows if at_most is None else at_most)
+        recipients = list(iterate_recipients(frame, self._job.columns))
+        found, failed = self.run_bounded(lambda steps: self._render(recipients, lease, steps), recipients)
+        found.domains.update(_count_domains(frame))
+        self._find_defaults(found, frame, lease)
+        self._keep_failed(found, frame, lease, failed)
+        return found
+
+    def _render(
+        self, recipients: Sequence[Recipient], lease: LeaseRange, steps: Steps
+    ) -> tuple[Rendered, list[tuple[int, str]]]:
+        """Render recipients of a lease; returns what was found, and the places and reasons of the failed ones."""
         found, lint = Rendered(), MessageLint(self.campaign, self.envelope)
         failed: list[tuple[int, str]] = []
-        for index, recipient in enumerate(iterate_recipients(frame, self._job.columns)):
+        for index, recipient in enumerate(recipients):
+            steps.begin(index)
             try:
                 message = self.renderer.render(recipient.content, recipient.row, recipient.address)
             except RenderError as error:
@@ -261,10 +281,38 @@ class LeaseRenderer:
                 self._count(found, message, Pick(lease.ordinal, index, recipient.row), recipient)
                 found.flawed += lint.check(message)
         found.findings, found.cids = lint.findings, lint.cids
-        found.domains.update(_count_domains(frame))
-        self._find_defaults(found, frame, lease)
-        self._keep_failed(found, frame, lease, failed)
-        return found
+        return found, failed
+
+    def make(self, recipients: Sequence[Recipient], *, reader: str | None = None) -> list[Message | RenderError]:
+        """Make the messages to some recipients, or say why they cannot be made.
+
+        Args:
+            recipients: to whom.
+            reader: whose way out they carry, where proofs of them go to somebody else.
+
+        Raises:
+            DataError: a template takes too much memory or time in one step.
+        """
+
+        def work(steps: Steps) -> list[Message | RenderError]:
+            made: list[Message | RenderError] = []
+            for index, one in enumerate(recipients):
+                steps.begin(index)
+                try:
+                    made.append(self.renderer.render(one.content, one.row, one.address, reader=reader))
+                except RenderError as error:
+                    made.append(error)
+            return made
+
+        return self.run_bounded(work, recipients)
+
+    def run_bounded(self, work: Callable[[Steps], _T], recipients: Sequence[Recipient]) -> _T:
+        """Render in a child process, where no template takes all memory, or more time than it may.
+
+        Raises:
+            DataError: the system ended it; naming file, line and row.
+        """
+        return run_rendering(work, self.renderer, recipients, source=self._job.source)
 
     def pick(self, lease: LeaseRange, index: int) -> Recipient:
         """Read one recipient of a lease."""
@@ -314,6 +362,35 @@ class LeaseRenderer:
         rows = rows.with_columns(pl.Series("reason", [reason for _, reason in failed], pl.String))
         buffer = _to_parquet(rows)
         write_file(self._job.folder / "failed" / f"lease-{lease.ordinal:05d}.parquet", buffer)
+
+
+def run_rendering(
+    work: Callable[[Steps], _T], renderer: Renderer, recipients: Sequence[Recipient], *, source: Path
+) -> _T:
+    """Render in a child process with limits.
+
+    Args:
+        work: renders recipients; it begins a step for each, with the place in `recipients`.
+        renderer: what it renders with.
+        recipients: whom it renders.
+        source: the campaign's folder, for the error.
+
+    Raises:
+        DataError: the system ended it, as one step of a template takes more than it may.
+    """
+    try:
+        return run_bounded(work, memory=LARGEST_MEMORY, seconds=renderer.seconds)
+    except ProcessEndedError as error:
+        row = "" if error.number is None else f" (row {recipients[error.number].row} of the audience)"
+        if error.took_too_long:
+            what = f"one step of the template takes more than {renderer.seconds:g} seconds of processor time{row}"
+        else:
+            what = f"the template ended the process that renders it, with signal {error.signal}{row}"
+        where = str(source)
+        if found := _FRAME.search(error.trace):
+            template, line = renderer.locate(found[1], int(found[2]))
+            where = f"{source / template}:{line}"
+        raise DataError(what, where=where, remedy="make the values and loops of this line smaller") from error
 
 
 def _to_parquet(frame: pl.DataFrame) -> bytes:

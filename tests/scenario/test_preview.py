@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from support.invariants import check_invariants
-from support.world import World, open_world
+from support.world import World
 
 from engine.errors import ConfigurationError
 from engine.run.rendering import LeaseRenderer, RenderJob
@@ -226,18 +226,6 @@ def test_without_an_account_a_dry_run_says_that_it_cannot_tell_the_duration(lett
     told = letter.run("preview", "hello", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert told.code == 0
     assert "duration: unknown, the account could not be asked: no AWS credentials" in told.stdout
-
-
-def test_templates_that_never_end_are_told_row_by_row(tmp_path: Path) -> None:
-    with open_world(tmp_path) as world:
-        world.write_people(2)
-        world.write(
-            "campaigns/hello/body.txt.j2",
-            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        )
-        told = world.run("preview", "hello", "--json")
-    assert told.code == 65
-    assert told.json["render_failures"] == {"body.txt.j2:1: it does not end within 2 seconds": 2}
 
 
 def test_what_was_launched_is_sent_when_a_shared_layout_changes(world: World) -> None:

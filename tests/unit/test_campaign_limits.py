@@ -6,6 +6,7 @@ from time import thread_time
 
 import pytest
 
+from engine.campaign import limits
 from engine.campaign import render as render_module
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, parse_spec
@@ -45,6 +46,24 @@ LARGE = [
     "{{ 'x'.translate({120: 'y' * 9000000}) }}",
     "{% set ns = namespace(s='x') %}{% for _ in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}",
     "{% set ns = namespace(s='x') %}{% for _ in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}",
+    "{{ (['x' * 9000] * 9000)|join }}",
+    "{{ ''.join(['x' * 9000] * 9000) }}",
+    "{{ ''.join([1] * 9|map('default', 'x' * 9000000, true)) }}",
+    "{% set s = 'x' * 9000000 %}{{ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s }}",
+    "{% set s = 'x' * 9000000 %}{% macro m() %}" + "{{ s }}" * 30 + "{% endmacro %}{{ m() }}",
+    "{% set s = 'x' * 9000000 %}{% set t %}{{ s }}{{ s }}{% endset %}",
+    "{% set s = 'x' * 9000000 %}" + "{% set t = s[1:] %}" * 12,
+    "{{ ('x\n' * 9000)|indent(9000) }}",
+    "{{ ('%9999s' * 2000) % ((1,) * 2000) }}",
+    "{{ ('{0:9999}' * 2000).format(1) }}",
+    "{{ (1).to_bytes(10**8, 'big') }}",
+    "{{ ([[1] * 1000] * 1000)|sum(start=[]) }}",
+    "{{ ('<' * 9000000)|e }}",
+    "{{ ('x' * 9000000)|list }}",
+    "{% set ns = namespace(s=[1]) %}{% for _ in range(20) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s == 1 }}",
+    "{% set ns = namespace(s=(1,)) %}{% for _ in range(20) %}{% set ns.s = (ns.s, ns.s) %}{% endfor %}{{ ns.s == 1 }}",
+    "{% set ns = namespace(s={}) %}{% for _ in range(20) %}{% set ns.s = {1: ns.s, 2: ns.s} %}{% endfor %}{{ ns.s }}",
+    "{% set ns = namespace(s=[1]) %}{% for _ in range(9) %}{% set ns.s = [1]|batch(9, ns.s)|list %}{% endfor %}x",
     "{% set ns = namespace(s=[1]) %}{% for _ in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}",
 ]
 ENDLESS = [
@@ -59,6 +78,36 @@ def renderer_of(folder: Path, text: str) -> Renderer:
     (folder / "t.j2").write_text(text, encoding="utf-8")
     campaign = Campaign("welcome", folder, parse_spec(TOML, file="campaign.toml"))
     return Renderer(compile_content(campaign), campaign, run_key="k", signer=None)
+
+
+def test_a_part_is_not_put_together_where_it_is_too_long(tmp_path: Path) -> None:
+    renderer = renderer_of(tmp_path, "{% set s = 'x' * 9000000 %}" + "{{ s }}" * 30)
+    tracemalloc.start()
+    with pytest.raises(RenderError, match=r"^t\.j2: it is longer than 10,000,000 characters"):
+        renderer.render({}, 1, "a@b.example")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000_000
+
+
+def test_all_steps_of_a_message_together_are_bounded_and_counted_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LARGEST_SUM", 50_000)
+    renderer = renderer_of(tmp_path, "{% for n in range(times) %}{% set s = 'x' * 1000 %}{% endfor %}x")
+    for _ in range(3):
+        renderer.render({"times": 40}, 1, "a@b.example")
+        with pytest.raises(RenderError, match="more than 50,000 characters and items in all steps of one message"):
+            renderer.render({"times": 60}, 1, "a@b.example")
+
+
+@pytest.mark.parametrize("text", ["{{ name " + 'a="b" ' * 25, "{% if " + "a='b' " * 25, "{# a", "{{ 'a" * 99])
+def test_a_tag_that_is_not_closed_is_an_error_at_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.j2").write_text(text, encoding="utf-8")
+    campaign = Campaign("welcome", tmp_path, parse_spec(TOML.replace("text", "html"), file="campaign.toml"))
+    with pytest.raises(DataError) as raised:
+        compile_content(campaign)
+    assert raised.value.where.endswith("t.j2:1")
 
 
 @pytest.mark.parametrize("text", LARGE)
@@ -112,6 +161,9 @@ def test_html_that_includes_itself_is_refused_when_it_is_compiled(tmp_path: Path
             "{{ 'x'|center(80) }}",
             "{{ 1 + 1 }}",
         ),
+        "{{ [1, 2]|first ~ {'a': 'b'}.a ~ (1, 2)[0:1]|length }}",
+        "{% set t %}a{{ 1 }}{% endset %}{{ t[0:1] ~ 'b' ~ none|default('c', true) }}",
+        "{{ ['a', 'b']|sort|join('-') }}{{ '%s-%5s' % ('a', 'b') }}{{ 'a'|e }}",
         *(
             "{{ 'a-b'.replace('-', '+') }}",
             "{{ ', '.join(['a', 'b']) }}",

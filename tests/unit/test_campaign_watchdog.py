@@ -1,5 +1,6 @@
 """The time limit that interrupts."""
 
+import sys
 import threading
 from contextlib import suppress
 from time import thread_time
@@ -94,6 +95,24 @@ def test_an_interruption_that_is_swallowed_comes_again() -> None:
 
     with pytest.raises(TimeUpError), Watchdog(0.1):
         work_and_swallow_one()
+
+
+def test_code_after_an_interruption_is_not_slowed_down() -> None:
+    """CPython 3.11 passes no bytecode under a profiler where an interruption was called back with None."""
+    watchdog, calls = Watchdog(0.05), 0
+
+    def count(_frame: object, _event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    with pytest.raises(TimeUpError), watchdog:
+        work_for(30)
+    sys.setprofile(count)
+    try:
+        work_for(0)
+    finally:
+        sys.setprofile(None)
+    assert calls > 0
 
 
 def test_work_that_ends_while_it_is_interrupted_leaves_nothing_behind() -> None:

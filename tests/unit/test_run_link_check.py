@@ -9,8 +9,8 @@ from support.campaigns import TOML, write_campaign
 
 from engine.audience.plan import LeaseRange
 from engine.audience.plan_files import recipients_file, stored_name
-from engine.campaign import render
 from engine.campaign.templates import compile_content
+from engine.run import link_check
 from engine.run.link_check import check_links
 
 GOOD = "https://acme.example/a"
@@ -78,13 +78,13 @@ def test_values_of_every_kind_are_looked_at(tmp_path: Path, column: list[Any], b
 
 def test_recipients_with_usual_values_are_not_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered: list[int] = []
-    made = render.Renderer.render
+    iterate = link_check.iterate_recipients
 
-    def count(self: render.Renderer, recipient: Any, row: int, address: str) -> Any:
-        rendered.append(row)
-        return made(self, recipient, row, address)
+    def count(frame: pl.DataFrame, columns: Any) -> Any:
+        rendered.extend(frame["row"])
+        return iterate(frame, columns)
 
-    monkeypatch.setattr(render.Renderer, "render", count)
+    monkeypatch.setattr(link_check, "iterate_recipients", count)
     cells = {"url": [GOOD, "/x", "mailto:a@b.example", BAD] * 5, "text": ["a: b"] * 20}
     found = check(tmp_path, cells, '<a title="{{ text }}" href="{{ url }}">{{ text }}</a>')
     assert len(found) == 1

@@ -1,0 +1,185 @@
+"""Work in a child process with limits of memory and processor time that the operating system keeps.
+
+A thread cannot interrupt one long call into C, and Python has no limit of memory: a child process has both. It is
+forked, so it begins within milliseconds and has everything that its parent has. It never touches Polars, whose threads
+a fork does not copy, nor ledger, store or network: what it works on is in memory before it begins. Elsewhere than on
+Linux the work is done in the calling process.
+"""
+
+import ctypes
+import faulthandler
+import gc
+import mmap
+import os
+import pickle
+import resource
+import signal
+import struct
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar
+
+_T = TypeVar("_T")
+IS_BOUNDED = sys.platform == "linux"
+_NUMBER = struct.Struct("q")
+_CHUNK = 1 << 20
+_PR_SET_PDEATHSIG = 1  # prctl(2): a child does not outlive its parent
+_GRACE = 0.5  # seconds in which the work may still end by itself
+_LONGEST_TRACE = 100_000  # bytes
+
+
+class ProcessEndedError(Exception):
+    """The child was ended before its work was done.
+
+    Attributes:
+        number: of the piece of work that was under way; None before the first.
+        signal: that ended it; None where it ended by itself.
+        trace: where it was, as faulthandler writes it; empty where nobody could tell.
+    """
+
+    def __init__(self, number: int | None, ended_by: int | None, trace: str) -> None:
+        super().__init__(number, ended_by, trace)
+        self.number = number
+        self.signal = ended_by
+        self.trace = trace
+
+    @property
+    def took_too_long(self) -> bool:
+        """Tell whether it used more processor time than it may."""
+        return self.signal in (signal.SIGXCPU, signal.SIGKILL) and "most recent call first" in self.trace
+
+
+class Steps:
+    """Counts the pieces of work: each has processor time of its own.
+
+    Args:
+        seconds: of processor time that one piece may use.
+        progress: shared with the parent; None where the work is not bounded.
+    """
+
+    def __init__(self, seconds: float, progress: mmap.mmap | None = None) -> None:
+        self._seconds = seconds
+        self._progress = progress
+        self._limit = 0
+
+    def begin(self, number: int) -> None:
+        """Begin the piece with a number, 0 or more."""
+        if self._progress is None:
+            return
+        _NUMBER.pack_into(self._progress, 0, number)
+        now = time.process_time()
+        if now + self._seconds + _GRACE > self._limit:
+            self._limit = int(now + self._seconds + _GRACE) + 1  # the system counts whole seconds
+            _limit(resource.RLIMIT_CPU, self._limit)
+
+
+def run_bounded(work: Callable[[Steps], _T], *, memory: int, seconds: float) -> _T:
+    """Do some work in a child process, and return what it returns; what it raises is raised here.
+
+    Args:
+        work: what to do; its result is pickled.
+        memory: bytes that it may use beyond what this process has.
+        seconds: of processor time that each piece of it may use, and up to two more.
+
+    Raises:
+        ProcessEndedError: the system ended it.
+    """
+    if not IS_BOUNDED:
+        return work(Steps(seconds))
+    progress = mmap.mmap(-1, _NUMBER.size)
+    _NUMBER.pack_into(progress, 0, -1)
+    trace = os.memfd_create("trace")
+    reading, writing = os.pipe()
+    try:
+        process = _fork()
+        if process == 0:
+            _be_child(work, Steps(seconds, progress), memory, writing, trace)
+        os.close(writing)
+        writing = -1
+        value: _T = _wait(process, reading, progress, trace)
+        return value
+    finally:
+        for descriptor in (reading, writing, trace):
+            if descriptor >= 0:
+                os.close(descriptor)
+        progress.close()
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child uses nothing that they hold
+        return os.fork()
+
+
+def _wait(process: int, reading: int, progress: mmap.mmap, trace: int) -> Any:
+    pieces, status = [], None
+    try:
+        while piece := os.read(reading, _CHUNK):
+            pieces.append(piece)
+        status = os.waitpid(process, 0)[1]
+    finally:
+        if status is None:  # interrupted
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+    if status == 0:
+        is_done, value = pickle.loads(b"".join(pieces))  # noqa: S301 - our own child's
+        if is_done:
+            return value
+        raise value
+    (number,) = _NUMBER.unpack_from(progress, 0)
+    text = os.pread(trace, _LONGEST_TRACE, 0).decode(errors="replace")
+    ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    raise ProcessEndedError(None if number < 0 else number, ended_by, text)
+
+
+def _be_child(work: Callable[[Steps], Any], steps: Steps, memory: int, writing: int, trace: int) -> NoReturn:
+    try:
+        _leave_parent(memory, trace)
+        steps.begin(-1)
+        sent = _do(work, steps)
+        view = memoryview(sent)
+        while view:
+            view = view[os.write(writing, view) :]
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _leave_parent(memory: int, trace: int) -> None:
+    """Take the parent's handlers off, and the limits on."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    gc.freeze()  # what the parent has is not looked at again, so its pages stay shared
+    threading.excepthook = lambda _: None
+    faulthandler.enable(trace)
+    faulthandler.register(signal.SIGXCPU, file=trace, all_threads=True, chain=True)
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a file of the system
+        _limit(resource.RLIMIT_AS, int(file.read().split()[0]) * resource.getpagesize() + memory)
+    _limit(resource.RLIMIT_CORE, 0)
+
+
+def _limit(kind: int, wanted: int) -> None:
+    """Lower a limit, or raise it as far as it may be."""
+    hard = resource.getrlimit(kind)[1]
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def _do(work: Callable[[Steps], Any], steps: Steps) -> bytes:
+    try:
+        return pickle.dumps((True, work(steps)))
+    except BaseException as error:  # noqa: BLE001 - raised in the parent
+        with suppress(Exception):
+            sent = pickle.dumps((False, error))
+            pickle.loads(sent)  # noqa: S301 - our own
+            return sent
+        return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))))
