@@ -14,11 +14,14 @@ The tree; catch the base to report anything that is not a bug:
 Exit codes follow sysexits.h, as the command line's contract fixes them.
 """
 
+import re
 from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
 
 from engine.masking import mask_text
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class ExitCode(IntEnum):
@@ -48,7 +51,7 @@ class MailrunError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, what: str, *, where: str = "", remedy: str) -> None:
-        self.what, self.where, self.remedy = mask_text(what), mask_text(where), mask_text(remedy)
+        self.what, self.where, self.remedy = mask_text(what), escape_controls(mask_text(where)), mask_text(remedy)
         super().__init__(self.what)
 
     def __str__(self) -> str:
@@ -119,6 +122,17 @@ def nearest(word: str, candidates: list[str]) -> str:
     listed = "there are: " + ", ".join(sorted(candidates)) if candidates else "there are none"
     close = get_close_matches(word, candidates, n=1)
     return f"did you mean {close[0]}? T{listed[1:]}" if close else listed
+
+
+def escape_controls(text: str) -> str:
+    r"""Write line ends, other control characters and changes of the writing direction as escapes.
+
+    A file name may have them, and would begin a line of its own in a terminal.
+
+    >>> print(escape_controls("body\nerror: x"))
+    body\x0aerror: x
+    """
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def escape_undecodable(text: str) -> str:

@@ -79,7 +79,10 @@ def _make_locked(around: Path) -> tuple[Path, int]:
     while True:
         folder = around / f".mailrun.{uuid.uuid4().hex}"
         folder.mkdir(mode=_PRIVATE_FOLDER)
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # it was treated as a leftover before it was opened
         with suppress(OSError):  # some network file systems have no locks; nothing is removed there
             fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():

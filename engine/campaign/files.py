@@ -11,7 +11,6 @@ looked at through its descriptor: a link that is put there after the look leads 
 import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
-from engine.errors import DataError, escape_undecodable
+from engine.errors import DataError, escape_controls, escape_undecodable
 
 SHARED = "_shared"
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -33,6 +32,11 @@ _LEFT_OVER = re.compile(
 _OF_A_VOLUME = re.compile(r"\.\..+")
 _ATTEMPTS = 5  # a volume that is mounted again between two steps is looked at again
 _MOST_FOLDERS = 10_000  # links to folders multiply: ten folders with links to each other have millions of paths
+_MOST_BYTES = 1 << 30  # of all files together: a file with holes may say that it is larger than the disk
+_TOO_LARGE = f"the files of a campaign and of {SHARED} may have {_MOST_BYTES >> 20:,} MB together"
+_MOST_BYTES_READ = 64 << 20  # of one file that goes into messages, of which SES takes 40 MB
+_LONGEST_NAME = 1000  # bytes; S3 takes names of 1024, and Linux paths of 4096
+_LONGEST_SHOWN = 255
 _MOST_NAMED = 10
 _REMEDY = (
     f"put a copy of the file there, or remove it: a campaign is made of regular files in its own folder and in {SHARED}"
@@ -113,7 +117,11 @@ def read_file(folder: Path, name: str) -> bytes | None:
     if path is None:
         return None
     with open_file(folder, name, path) as file:
-        return file.read()
+        content = file.read(_MOST_BYTES_READ + 1)
+    if len(content) > _MOST_BYTES_READ:
+        what = f"{_show(name)} is larger than {_MOST_BYTES_READ >> 20} MB, and no message is"
+        raise DataError(what, where=str(path), remedy="link to large files")
+    return content
 
 
 def open_file(folder: Path, name: str, path: Path) -> BufferedReader:
@@ -148,7 +156,7 @@ def list_files(folder: Path) -> dict[str, Path]:
     found = look_through(folder)
     if not found.refused:
         return found.files
-    told = [f"{escape_undecodable(name)} is {kind}" for name, kind in found.refused.items()]
+    told = [f"{_show(name)} is {kind}" for name, kind in found.refused.items()]
     more = f", and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
     raise DataError("; ".join(told[:_MOST_NAMED]) + more, where=str(folder), remedy=_REMEDY)
 
@@ -164,25 +172,51 @@ def look_through(folder: Path) -> FoundFiles:
             _walk(shared, roots, f"{SHARED}/", found)
         else:
             found.refused[SHARED] = "a symbolic link that leads out of the folder of the campaigns"
+    _refuse_large(found)
     return FoundFiles(dict(sorted(found.files.items())), dict(sorted(found.refused.items())))
+
+
+def _refuse_large(found: FoundFiles) -> None:
+    """Refuse the largest files as long as all together are too large."""
+    sizes = {name: _size_of(path) for name, path in found.files.items()}
+    total = sum(sizes.values())
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if total <= _MOST_BYTES:
+            return
+        total -= sizes[name]
+        del found.files[name]
+        found.refused[name] = f"too large: {sizes[name] >> 20:,} MB, and {_TOO_LARGE}"
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # it is gone, or becomes an error where it is opened
 
 
 def copy_files(folder: Path, target: Path) -> None:
     """Copy a campaign's files, and what it shares with others: the copy renders by itself.
 
     Raises:
-        DataError: something is not a regular file inside, or a name is not UTF-8: run.json could not list it.
+        DataError: something is not a regular file inside, they are too large together, or a name is not UTF-8:
+            run.json could not list it.
     """
+    left = _MOST_BYTES
     for name, path in list_files(folder).items():
         if escape_undecodable(name) != name:
-            what = f"the name {escape_undecodable(name)} is not valid UTF-8"
+            what = f"the name {_show(name)} is not valid UTF-8"
             raise DataError(what, where=str(folder), remedy="rename the file, or move it elsewhere")
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         with open_file(folder, name, path) as source:
             descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PRIVATE_FILE)
             with os.fdopen(descriptor, "wb") as end:
-                shutil.copyfileobj(source, end, 1 << 20)
+                while left >= 0 and (some := source.read(1 << 20)):
+                    left -= len(some)
+                    end.write(some)
+        if left < 0:
+            raise DataError(f"{_show(name)} grows: {_TOO_LARGE}", where=str(path), remedy=_REMEDY)
 
 
 def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles) -> None:
@@ -195,11 +229,17 @@ def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles)
             what = f"there are more than {_MOST_FOLDERS:,} folders, counting each way to them through symbolic links"
             raise DataError(what, where=str(folder), remedy="remove links to folders")
         inside = around | {place.resolve()}
-        for path in sorted(place.iterdir()) if place.is_dir() else ():
+        try:
+            paths = _list_folder(place)
+        except _NotRegularError as refused:
+            found.refused.setdefault(prefix + place.relative_to(folder).as_posix(), str(refused))
+            continue
+        for path in paths:
             name = path.relative_to(folder).as_posix()
             if not is_part(name) or prefix + name in found.files:
                 continue
             try:
+                _check_length(prefix + name)
                 real = _find_real(path, roots, folders=True)
             except _NotRegularError as refused:
                 found.refused.setdefault(prefix + name, str(refused))
@@ -210,6 +250,18 @@ def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles)
                 found.files[prefix + name] = path
             elif real not in inside:
                 waiting.append((path, inside))
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise _NotRegularError(f"a folder that cannot be read: {error.strerror}") from None
+
+
+def _check_length(name: str) -> None:
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise _NotRegularError(f"a path of more than {_LONGEST_NAME:,} bytes")
 
 
 def _list_roots(folder: Path) -> tuple[Path, ...]:
@@ -294,6 +346,12 @@ def _open_once(path: Path, roots: Collection[Path]) -> int:
     raise _NotRegularError(_name_kind(mode))
 
 
+def _show(name: str) -> str:
+    """Write a name so that it is one line of a terminal, whatever is in it."""
+    shown = escape_controls(escape_undecodable(name))
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+
+
 def _name_kind(mode: int) -> str:
     return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a device")
 
@@ -304,7 +362,7 @@ def _refusing(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except _NotRegularError as error:
-        raise DataError(f"{escape_undecodable(name)} is {error}", where=str(path), remedy=_REMEDY) from None
+        raise DataError(f"{_show(name)} is {error}", where=str(path), remedy=_REMEDY) from None
     except OSError as error:
-        what = f"{escape_undecodable(name)} cannot be read: {error.strerror}"
+        what = f"{_show(name)} cannot be read: {error.strerror}"
         raise DataError(what, where=str(path), remedy="make it readable for this user") from error

@@ -159,7 +159,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
     if (outbox := Path(accounts.store) / "outbox").exists():
         yield f"the messages: {outbox}"
     elif sandbox:
-        yield f"see the messages: {write_command('sandbox')}, then open http://127.0.0.1:8025/"
+        yield f"see the messages: {write_command('sandbox')}, then open the address it prints"
 
 
 def _choose_exit_code(launched: Launched) -> ExitCode:

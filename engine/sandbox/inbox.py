@@ -17,6 +17,7 @@ from engine.sandbox.fates import FATES, describe_event, name_fate
 from engine.sandbox.record_index import RecordIndex
 
 PAGE_SIZE = 50
+_MOST_DIGITS = 18  # of a message's number; Python reads no number of more than 4,300
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -60,6 +61,8 @@ class Inbox:
     def _page_for(self, request: web.BaseRequest) -> Callable[[], web.Response]:
         query, path = request.query, request.path.removeprefix(self._root)
         match path.strip("/").split("/"):
+            case ["messages", line, *_] if len(line) > _MOST_DIGITS:
+                pass
             case [""]:
                 return lambda: self._list(query.get("q", ""), query.get("before", ""))
             case ["inbox.css"]:
@@ -74,7 +77,7 @@ class Inbox:
 
     def _list(self, words: str, before: str) -> web.Response:
         total = self._index.refresh()
-        start = min(int(before), total) if before.isdecimal() else total
+        start = min(int(before), total) if before.isdecimal() and len(before) <= _MOST_DIGITS else total
         found = self._index.newest(before=start, limit=PAGE_SIZE, words=words.strip())
         return self._render(
             "inbox.html",

@@ -254,7 +254,11 @@ def test_inbox_shows_the_fate_by_the_behaviour_of_the_acceptance(folder: Path, s
     assert 'class="fate bounced"' in get(sandbox, "/messages/1")[1]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/messages", "/messages/x", "/messages/0/x", "/a/../b", "/%3Cb%3E"])
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere", "/messages", "/messages/x", "/messages/0/x", "/a/../b", "/%3Cb%3E", f"/messages/{'9' * 5000}",
+     f"/messages/{'9' * 5000}/html"],
+)  # fmt: skip
 def test_inbox_unknown_path_is_a_page(sandbox: EmbeddedSandbox, path: str) -> None:
     reply, text = get(sandbox, path)
     assert reply.status == 404
@@ -262,6 +266,11 @@ def test_inbox_unknown_path_is_a_page(sandbox: EmbeddedSandbox, path: str) -> No
     assert "There is no page" in text
     assert f"{ROOT}/" in Page(text).links()
     assert "<b>" not in text
+
+
+def test_a_number_of_no_message_shows_the_newest(folder: Path, sandbox: EmbeddedSandbox) -> None:
+    write(folder, draft("Hello"))
+    assert get(sandbox, f"/?before={'9' * 5000}")[1] == get(sandbox, "/")[1]
 
 
 def test_a_message_that_is_not_there_is_not_found(sandbox: EmbeddedSandbox) -> None:

@@ -268,6 +268,75 @@ def test_links_that_multiply_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         list_files(campaign.folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nerror: forged.txt", r"a\x0aerror: forged.txt"), ("a\u202etxt.exe", r"a\x202etxt.exe"),
+     ("a\x1b[2J", r"a\x1b[2J")],
+)  # fmt: skip
+def test_a_name_with_control_characters_is_one_line_of_an_error(tmp_path: Path, name: str, shown: str) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
+    os.mkfifo(campaign.folder / name)
+    for reads in (lambda: list_files(campaign.folder), lambda: read_file(campaign.folder, name)):
+        with pytest.raises(DataError) as error:
+            reads()
+        assert error.value.what == f"{shown} is a named pipe"
+        assert error.value.where.isprintable()
+
+
+def test_a_path_that_is_too_long_is_refused_and_not_followed(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
+    (campaign.folder / "/".join(["folder in a folder"] * 100)).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"^folder in a folder/.*… is a path of more than 1,000 bytes") as error:
+        copy_files(campaign.folder, tmp_path / "copy")
+    assert len(error.value.what) < 400
+
+
+def test_files_that_are_too_large_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi", "_shared/x.j2": "x"}, 'text = "b.j2"')
+    with (campaign.folder / "holes.psd").open("wb") as file:
+        file.truncate(2 << 40)  # takes no room
+    monkeypatch.setattr(files, "open_file", lambda *_: pytest.fail("it was opened"))
+    for reads in (list_files, digest_campaign, lambda folder: copy_files(folder, tmp_path / "copy")):
+        with pytest.raises(
+            DataError, match=r"^holes\.psd is too large: 2,097,152 MB, and .* may have 1,024 MB together"
+        ):
+            reads(campaign.folder)
+    assert list(files.look_through(campaign.folder).files) == ["_shared/x.j2", "b.j2", "campaign.toml"]
+
+
+def test_a_file_that_grows_while_it_is_copied_ends_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi", "grows.txt": "x"}, 'text = "b.j2"')
+    found = list_files(campaign.folder)
+    monkeypatch.setattr(files, "list_files", lambda _: found)
+    monkeypatch.setattr(files, "_MOST_BYTES", 3 << 20)
+    with (campaign.folder / "grows.txt").open("wb") as file:
+        file.truncate(64 << 20)
+    with pytest.raises(DataError, match=r"grows\.txt grows"):
+        copy_files(campaign.folder, tmp_path / "copy")
+    assert (tmp_path / "copy" / "grows.txt").stat().st_size <= 4 << 20
+
+
+def test_a_file_that_no_message_can_hold_is_not_kept_in_memory(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
+    with (campaign.folder / "large.pdf").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(DataError, match=r"large\.pdf is larger than 64 MB"):
+        read_file(campaign.folder, "large.pdf")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path, {"b.j2": "Hi", "img/x.png": "x"}, 'text = "b.j2"')
+    (campaign.folder / "img").chmod(0)
+    try:
+        with pytest.raises(DataError, match="img is a folder that cannot be read: Permission denied"):
+            list_files(campaign.folder)
+    finally:
+        (campaign.folder / "img").chmod(0o700)
+
+
 def test_changes_name_what_is_refused_and_go_on(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path, {"b.j2": "Hi", "c.j2": "x"}, 'text = "b.j2"')
     manifest = SimpleNamespace(

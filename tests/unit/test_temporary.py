@@ -40,6 +40,22 @@ def test_a_temporary_folder_is_private_and_goes(own_temporary_folder: Path) -> N
     assert not list(own_temporary_folder.iterdir())
 
 
+def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(
+    own_temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = Path.mkdir, list[Path]()
+
+    def make_then_prune(self: Path, mode: int = 0o777) -> None:
+        make(self, mode)
+        made.append(self)
+        if len(made) == 1:
+            assert temporary.remove_abandoned() == 1
+
+    monkeypatch.setattr(Path, "mkdir", make_then_prune)
+    with temporary.make_temporary_folder() as folder:
+        assert [folder] == made[1:] == list(own_temporary_folder.iterdir())
+
+
 def test_without_a_temporary_folder_the_error_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     make_unusable(monkeypatch)
     with pytest.raises(ConfigurationError, match="MAILRUN_SCRATCH") as error, temporary.make_temporary_folder():
