@@ -17,6 +17,7 @@ from engine.feedback.mail_parts import read_addresses
 MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are looked at
 MOST_FIELD_CHARACTERS = 8 * 1024
 MOST_DOMAIN_CHARACTERS = 253
+SES_AUTHSERV_ID = "amazonses.com"
 _PASS = "pass"  # noqa: S105 - a verdict
 
 
@@ -185,15 +186,19 @@ def _clean(domain: str) -> str:
 def _read_fields(raw: bytes) -> dict[str, list[str]]:
     """Return the values of the two fields that matter, unfolded, in their order.
 
-    A line that some reader might take for such a field counts as one: what is read two ways proves nobody.
+    A line that some reader might take for such a field counts as one: what is read two ways proves nobody. For the same
+    reason only an empty line after a line feed ends the header: some read `CR CR LF` as one end of a line, others as two.
     """
     found: dict[str, list[list[bytes]]] = {"from": [], "authentication-results": []}
     values: list[bytes] = []
     is_whole = False
-    for line in raw[:MOST_HEAD_BYTES].splitlines():
-        if not line:
+    is_after_feed = True
+    for ended in raw[:MOST_HEAD_BYTES].splitlines(keepends=True):
+        line = ended.rstrip(b"\r\n")
+        if not line and is_after_feed and ended != b"\r":
             is_whole = True
             break
+        is_after_feed = ended.endswith(b"\n")
         if line[:1] in (b" ", b"\t"):
             values.append(line)
             continue

@@ -159,14 +159,18 @@ class InboundIntake:
 
     @staticmethod
     def _find_lack(judged: Judged) -> Lack | None:
-        """Say what a mail without a valid token lacks to be acted upon; None for nothing."""
+        """Say what a mail without a valid token lacks to be acted upon; None for nothing.
+
+        A source names the recipient itself: its report counts, also where the reported mail's token is of another key.
+        """
+        sender = judged.sender
+        if judged.mail.kind is Kind.COMPLAINT and sender.lack is None and sender.is_of_a_source:
+            return None
         if judged.mail.tokens:
             return Lack.FORGED_TOKEN
-        if judged.sender.lack is not None:
-            return judged.sender.lack
-        if judged.mail.kind is Kind.COMPLAINT and not judged.sender.is_of_a_source:
+        if sender.lack is None and judged.mail.kind is Kind.COMPLAINT:
             return Lack.NOT_A_SOURCE
-        return None
+        return sender.lack
 
     def _by_address(self, named: Sequence[tuple[Inbound, str, Proof]]) -> list[Suppression]:
         """Take what only an address speaks for: only of people whom we have mailed."""

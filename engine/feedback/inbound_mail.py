@@ -19,6 +19,7 @@ from engine.feedback.mail_parts import (
     read_addresses,
     read_fields,
     read_parts,
+    unfold,
 )
 from engine.feedback.unsubscribes import MOST_TOKENS, find_tokens
 
@@ -52,6 +53,7 @@ _WORDS = ("unsubscribe", "abmelden", "optout", "opt out", "opt-out", "stop")
 _WISHES = frozenset(map("".join, product(("", "please "), _WORDS, ("", " me"), ("", " "), ("", ".", "!"))))
 _LONGEST_WISH = max(map(len, _WISHES))
 _QUOTED = (">", "|", "From:", "_" * 10)
+_FORWARDS = ("Original", "Forwarded")  # in other languages such a line ends as it begins: `---Message d'origine---`
 
 
 class Kind(StrEnum):
@@ -168,7 +170,9 @@ def _read_complaint(mail: MailPart, message_id: str) -> Inbound:
             kind = next(iter(fields.get("feedback-type", ())), "").strip().lower()
             if kind in ("not-spam", "auth-failure"):  # RFC 6591: nobody complained
                 return Inbound(Kind.OTHER, message_id=message_id)
-            address = address or next(iter(fields.get("original-rcpt-to", ())), "").strip("<> \t\r") or None
+            listed = read_addresses(unfold(next(iter(fields.get("original-rcpt-to", ())), "")))
+            named = [one for one in listed if "@" in one]
+            address = address or (named[0] if len(named) == 1 else None)
         if "List-Unsubscribe" in part:
             tokens += find_tokens(part.joined("List-Unsubscribe"))
         elif part.content_type == "text/rfc822-headers":
@@ -196,7 +200,7 @@ def _read_wish(mail: MailPart, message_id: str, *, is_certain: bool = False) -> 
 
 def _own_lines(mail: MailPart) -> Iterator[str]:
     """Yield the lines of the first plain part, up to what is quoted from another mail."""
-    part = next((part for part in mail.walk() if part.content_type == "text/plain"), None)
+    part = next((part for part in mail.walk_own() if part.content_type == "text/plain"), None)
     for line in part.read_text().splitlines() if part is not None else ():
         text = line.strip()
         if _is_quotation(text):
@@ -210,7 +214,8 @@ def _is_quotation(line: str) -> bool:
         return True
     if line.startswith("On "):
         return " wrote:" in line[8:210]
-    return line.startswith("--") and line.lstrip("-").lstrip().startswith(("Original", "Forwarded"))
+    text = line.strip("-").lstrip() if line.startswith("--") else ""
+    return bool(text) and (line.endswith("--") or text.startswith(_FORWARDS))
 
 
 def _address(mail: MailPart, name: str) -> str | None:

@@ -8,7 +8,7 @@ import structlog
 
 from engine.errors import ExitCode
 from engine.feedback.envelopes import ForgedError, Verify
-from engine.feedback.inbound_authority import Received, Trust
+from engine.feedback.inbound_authority import SES_AUTHSERV_ID, Received, Trust
 from engine.feedback.inbound_intake import REFUSED, InboundIntake, Judged, judge
 from engine.feedback.inbound_objects import BucketNotSetError, ObjectReader, UnreadableError
 from engine.feedback.inbound_sources import NoMailError, Notification, Refusal, open_notification
@@ -99,12 +99,16 @@ class InboundPull:
             return problem
 
     def _receive(self, notification: Notification, raw: bytes) -> Received:
-        """Say what of a notification counts: what SNS did not sign is anybody's, but for an object of our bucket."""
+        """Say what of a notification counts: what SNS did not sign is anybody's, but for an object of our bucket.
+
+        SES received each of these mails. Fields of another server have passed through it as the sender wrote them.
+        """
         counts = notification.is_signed or self.believes_unsigned
+        is_of_ses = self.trust.authserv_id.lower() == SES_AUTHSERV_ID
         return Received(
             raw,
             notification.receipt if counts else None,
-            has_own_fields=counts or notification.place is not None,
+            has_own_fields=is_of_ses and (counts or notification.place is not None),
             is_unsigned=not counts,
         )
 

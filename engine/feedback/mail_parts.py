@@ -128,6 +128,14 @@ class MailPart:
             yield part
             waiting += part.parts
 
+    def walk_own(self) -> Iterator["MailPart"]:
+        """Yield the same without mails that are attached, and what they have in them: those are somebody else's."""
+        waiting: list[MailPart] = [self]
+        for part in waiting:
+            if part.content_type not in _MESSAGES:
+                yield part
+                waiting += part.parts
+
     def read_content(self) -> bytes:
         """Return the content, as far as `MOST_TEXT_BYTES`, decoded as its Content-Transfer-Encoding says."""
         content = self.content[:MOST_TEXT_BYTES]

@@ -165,6 +165,7 @@ def test_results_that_the_sender_wrote_or_of_others_prove_nobody(desk: Desk, hea
         "ann@b.example <evil@b.example.e.example>",
         "ann@b.example\r\nfrom : evil@e.example",
         "ann@b.example\r\nSubject: x\rFrom: evil@e.example",
+        "ann@b.example\r\nSubject: x\r\r\nFrom: evil@e.example",
         "undisclosed",
         "",
     ],
@@ -202,6 +203,15 @@ def test_a_report_of_a_configured_source_is_a_complaint(
 ) -> None:
     text = (f"{head}\r\n" if head else "") + REPORT.format(source=source, more="")
     assert desk.take(text, receipt) == {"bob@b.example": "feedback_source"}
+
+
+def test_a_report_of_a_configured_source_counts_also_with_a_token_of_a_key_that_is_gone(desk: Desk) -> None:
+    gone = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "")
+    text = REPORT.format(source="fbl.example", more=f"List-Unsubscribe: <https://a.example/{gone}>\r\n")
+    assert desk.take(text.replace("reports@fbl", "reports@e"), PASSED) == {}
+    assert desk.intake.tally.unproven == {Lack.FORGED_TOKEN: 1}
+    assert desk.take(text, PASSED) == {"bob@b.example": "feedback_source"}
+    assert desk.intake.tally.forged == 2
 
 
 @pytest.mark.parametrize(

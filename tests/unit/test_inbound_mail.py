@@ -146,6 +146,44 @@ def test_an_answer_that_quotes_our_mail_is_for_a_person_to_read() -> None:
     assert read_mail(mail(link, Subject="Re: Hello")).kind is Kind.OTHER
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-----Original Message-----",
+        "---------- Forwarded message ---------",
+        "-----Ursprüngliche Nachricht-----",
+        "-----Message d'origine-----",
+        "-------- Weitergeleitete Nachricht --------",
+        "________________________________",
+    ],
+)
+def test_below_a_line_that_begins_a_forwarded_mail_nothing_is_a_wish(line: str) -> None:
+    assert read_mail(mail(f"Look at this\n\n{line}\nHello\n{TOKEN}\n", Subject="Fwd: News")).kind is Kind.OTHER
+    assert read_mail(mail(f"Bye\n-----\n{TOKEN}\n", Subject="Fwd: News")).tokens == (TOKEN,)
+
+
+@pytest.mark.parametrize("text", [TOKEN, "unsubscribe"])
+def test_what_an_attached_mail_says_is_no_wish_of_who_forwards_it(text: str) -> None:
+    attached = f"Content-Type: message/rfc822\r\n\r\nSubject: News\r\n\r\n{text}\r\n"
+    whole = f"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n{attached}--x--\r\n"
+    for raw in (whole, f"From: a@b.example\r\n{attached}"):
+        assert read_mail(raw.encode()).kind is Kind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("named", "address"),
+    [
+        ("<bob@b.example>", "bob@b.example"),
+        ("\r\n bob@b.example (Bob)", "bob@b.example"),
+        ("rfc822;bob@b.example", "bob@b.example"),
+        ("bob@b.example, cid@b.example", None),
+        ("redacted", None),
+    ],
+)
+def test_the_recipient_that_a_report_names_is_one_address(named: str, address: str | None) -> None:
+    assert read_mail(report("feedback-report", ARF.format(kind="abuse", to=named))).address == address
+
+
 def test_the_bare_word_is_a_wish_of_its_sender() -> None:
     read = read_mail(mail(Subject="Re: Unsubscribe"))
     assert (read.kind, read.tokens, read.address) == (Kind.UNSUBSCRIBE, (), "ann@b.example")

@@ -270,10 +270,10 @@ def test_the_verdicts_of_a_notification_that_sns_did_not_sign_count_only_where_t
     pulling: Pulling,
 ) -> None:
     forged = notice(
-        content=("Authentication-Results: mx.acme.example; dkim=pass header.d=b.example\r\n" + WISH.decode()),
+        content=("Authentication-Results: amazonses.com; dkim=pass header.d=b.example\r\n" + WISH.decode()),
         is_signed=False,
     )
-    pull = pulling.open(FakeS3({}), trust=Trust("mx.acme.example"))
+    pull = pulling.open(FakeS3({}), trust=Trust("amazonses.com"))
     assert pull.take([forged]) == set()
     assert (pulling.suppressed(), pull.intake.tally.unproven) == (set(), {"unsigned_notification": 1})
     pulling.open(FakeS3({}), believes_unsigned=True).take([forged])
@@ -285,3 +285,15 @@ def test_results_in_an_object_of_our_bucket_count_whoever_named_it(pulling: Pull
     pull = pulling.open(FakeS3({("ours", "k"): mail}), trust=Trust("amazonses.com"))
     pull.take([notice(is_signed=False)])
     assert pulling.suppressed() == {"ann@b.example"}
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_results_of_another_server_in_what_ses_received_are_the_senders_own_words(
+    pulling: Pulling, is_signed: bool
+) -> None:
+    forged = b"Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example\r\n" + WISH
+    pull = pulling.open(FakeS3({("ours", "k"): forged}), trust=Trust("mx.acme.example"))
+    receipt = {"dmarcVerdict": {"status": "GRAY"}, "action": {"type": "S3", "bucketName": "ours", "objectKey": "k"}}
+    pull.take([notice(is_signed=is_signed, receipt=receipt, **more) for more in ({}, {"content": forged.decode()})])
+    assert pulling.suppressed() == set()
+    assert pull.intake.tally.kinds == {"other": 2}
