@@ -187,7 +187,7 @@ def _read_fields(raw: bytes) -> dict[str, list[str]]:
     """Return the values of the two fields that matter, unfolded, in their order.
 
     A line that some reader might take for such a field counts as one: what is read two ways proves nobody. For the same
-    reason only an empty line after a line feed ends the header: some read `CR CR LF` as one end of a line, others as two.
+    reason only an empty line after a line feed ends the header: `CR CR LF` is one end of a line to some, two to others.
     """
     found: dict[str, list[list[bytes]]] = {"from": [], "authentication-results": []}
     values: list[bytes] = []

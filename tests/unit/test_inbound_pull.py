@@ -289,7 +289,7 @@ def test_results_in_an_object_of_our_bucket_count_whoever_named_it(pulling: Pull
 
 @pytest.mark.parametrize("is_signed", [True, False])
 def test_results_of_another_server_in_what_ses_received_are_the_senders_own_words(
-    pulling: Pulling, is_signed: bool
+    pulling: Pulling, *, is_signed: bool
 ) -> None:
     forged = b"Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example\r\n" + WISH
     pull = pulling.open(FakeS3({("ours", "k"): forged}), trust=Trust("mx.acme.example"))
