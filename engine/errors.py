@@ -17,7 +17,7 @@ Exit codes follow sysexits.h, as the command line's contract fixes them.
 import re
 from enum import IntEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from engine.masking import mask_text
 
@@ -57,6 +57,17 @@ class MailrunError(Exception):
     def __str__(self) -> str:
         place = f" ({self.where})" if self.where else ""
         return f"{self.what}{place}; {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the error whole: it may come from another process."""
+        return _restore, (type(self), self.args, dict(self.__dict__))
+
+
+def _restore(kind: type[MailrunError], arguments: tuple[Any, ...], fields: dict[str, Any]) -> MailrunError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(MailrunError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.bounded_process import ProcessEndedError, Steps, run_bounded
+from engine.errors import CancelledError, DataError, MailrunError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a child")
 MEMORY = 64 * 1024**2
@@ -27,6 +28,16 @@ def test_memory_is_bounded_beyond_what_the_parent_has() -> None:
     with pytest.raises(MemoryError):
         run_bounded(lambda _: len(bytes(2 * MEMORY)), memory=MEMORY, seconds=1)
     assert run_bounded(lambda _: len(bytes(MEMORY // 4)), memory=MEMORY, seconds=1) == MEMORY // 4
+
+
+@pytest.mark.parametrize("error", [DataError("a", where="b", remedy="c"), CancelledError()])
+def test_an_error_for_people_comes_out_of_another_process_whole(error: MailrunError) -> None:
+    def fail(_: Steps) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        run_bounded(fail, memory=MEMORY, seconds=1)
+    assert (str(raised.value), raised.value.where) == (str(error), error.where)
 
 
 def compare_for_ever(steps: Steps) -> bool:
