@@ -21,7 +21,7 @@ def test_a_child_returns_and_raises_what_its_work_does() -> None:
         "x" * 200_000,
     )
     with pytest.raises(KeyError, match="a name"):
-        run_bounded(lambda _: {}["a name"], memory=MEMORY, seconds=1)
+        run_bounded(lambda _: dict[str, int]()["a name"], memory=MEMORY, seconds=1)
 
 
 def test_memory_is_bounded_beyond_what_the_parent_has() -> None:

@@ -10,7 +10,7 @@ from support.campaigns import TOML, write_campaign
 from engine.audience.plan import LeaseRange
 from engine.audience.plan_files import recipients_file, stored_name
 from engine.campaign.templates import compile_content
-from engine.run import link_check
+from engine.run import link_check, open_lease
 from engine.run.link_check import check_links
 
 GOOD = "https://acme.example/a"
@@ -78,7 +78,7 @@ def test_values_of_every_kind_are_looked_at(tmp_path: Path, column: list[Any], b
 
 def test_recipients_with_usual_values_are_not_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered: list[int] = []
-    iterate = link_check.iterate_recipients
+    iterate = open_lease.iterate_recipients
 
     def count(frame: pl.DataFrame, columns: Any) -> Any:
         rendered.extend(frame["row"])
