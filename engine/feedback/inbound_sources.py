@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from io import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from engine.temporary import make_temporary_folder
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
 _GZIP = b"\x1f\x8b"
 _DEEPEST = 3
+_MOST_DIGITS = 15  # of a Content-Length
 
 Refuse = Callable[[DataError], None]
 """Reports what cannot be read; the error says where it is."""
@@ -89,7 +91,7 @@ def _read_file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
             file = CountedFile(gzip.GzipFile(fileobj=raw), packed, name, DEFAULT_LIMITS) if is_gzip else raw
             first = file.readline(1000)
             if first.startswith(b"From "):
-                yield from _read_mbox(file, name)
+                yield from _read_packed_mbox(file, name) if isinstance(file, CountedFile) else _read_mbox(file, name)
             else:
                 yield name, first + file.read(MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
@@ -97,20 +99,73 @@ def _read_file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"the mail cannot be read: {said}", where=name, remedy="make it readable, and whole") from error
 
 
-def _read_mbox(file: BinaryIO | CountedFile, name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the mails of an mbox whose first line was read: each begins with a line `From `, after an empty one."""
-    number, size, is_empty = 1, 0, False
+def _read_packed_mbox(packed: CountedFile, name: str) -> Iterator[tuple[str, bytes]]:
+    """Unpack an mbox whose first line was read, to look ahead in it; whole mails before a damage are yielded first."""
+    damage: Exception | None = None
+    waiting: tuple[str, bytes] | None = None
+    with make_temporary_folder() as folder, (folder / "mbox").open("w+b") as file:
+        try:
+            while line := packed.readline(MOST_BYTES):
+                file.write(line)
+        except (DataError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            damage = error
+        file.seek(0)
+        for mail in _read_mbox(file, name):
+            if waiting is not None:
+                yield waiting
+            waiting = mail
+    if damage is not None:
+        raise damage
+    if waiting is not None:
+        yield waiting
+
+
+def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the mails of an mbox whose first line was read: each begins with a line `From `, after an empty one.
+
+    Some writers (Dovecot) leave such lines in a mail's text as they are, and write a Content-Length instead: without
+    it a sender could put a second mail into the first, with results in its header as if our server had written them.
+    """
+    number, size, is_empty, in_header, length = 1, 0, False, True, b""
     lines: list[bytes] = []
-    while line := file.readline(1024 * 1024):
+    while line := file.readline(MOST_BYTES):
         if is_empty and line.startswith(b"From "):
             yield f"{name}, mail {number}", b"".join(lines)
-            number, size, lines = number + 1, 0, []
+            number, size, lines, in_header, length = number + 1, 0, [], True, b""
         elif size < MOST_BYTES:
             text = line[1:] if line.startswith(b">") and line.lstrip(b">").startswith(b"From ") else line
             lines.append(text)
             size += len(text)
         is_empty = line in (b"\n", b"\r\n")
+        if in_header and line[:15].lower() == b"content-length:":
+            length = line[15:].strip()  # the last one is the writer's
+        if in_header and is_empty:
+            in_header = False
+            end = _find_end(file, length)
+            if end is not None:
+                lines.append(file.read(min(end - file.tell(), MOST_BYTES)))
+                size += len(lines[-1])
+                file.seek(end)
     yield f"{name}, mail {number}", b"".join(lines)
+
+
+def _find_end(file: BinaryIO, length: bytes) -> int | None:
+    """Return where the mail ends whose text begins here, by its Content-Length; None where no mail ends there.
+
+    Anybody may write that field: it counts only where the file ends, or an empty line and the next mail follow.
+    """
+    if not 0 < len(length) <= _MOST_DIGITS or not length.isdigit():
+        return None
+    begun = file.tell()
+    end = begun + int(length)
+    whole = file.seek(0, SEEK_END)
+    file.seek(end - 4)  # the header before it is longer
+    before, after = file.read(4), file.read(9)
+    file.seek(begun)
+    rest = after.lstrip(b"\r\n")
+    ends = (before + after[: len(after) - len(rest)]).replace(b"\r", b"")
+    is_end = rest.startswith(b"From ") and ends.endswith(b"\n\n") if rest else end <= whole <= end + 4
+    return end if is_end else None
 
 
 class Refusal(StrEnum):

@@ -53,7 +53,20 @@ PIECES = (
     *("On \n", "--", "-- \n", "=?", "=?x?q?", "=?utf-8?q?a?= ", "=?utf-8?b?YQ==?=", "=41", "=\r\n", "QUJD"),
     *("QUJD\r\n", "=?idna?q?a?=", "?=", "1.", "1.a.", "1.a", f"1.a.{'b' * 24}", "https://a.example/?q=", "a/../"),
     *("%41", "%zz", "a=b&", "q=0.1,", "en;q=1,", "--x\r\n", "--x--\r\n", "--x\r\n\r\n", "boundary=", "boundary=x;"),
-    *('name="a";', "X-Field: a\r\n", "From x\n", ">From ", '{"a":', '{"a":[', "{}", "{}\n", "[1,\n", "[\n", "]\n"),
+    *(
+        'name="a";',
+        "X-Field: a\r\n",
+        "From x\n",
+        ">From ",
+        "From x\nContent-Length: 1\n\n\n\n",
+        '{"a":',
+        '{"a":[',
+        "{}",
+        "{}\n",
+        "[1,\n",
+        "[\n",
+        "]\n",
+    ),
     *('{"a":1}{', '"\n', "1,", "1e9", "null ", "\\u0041"),
 )
 

@@ -2,6 +2,7 @@
 
 import gzip
 import mailbox
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -319,6 +320,42 @@ def test_mails_are_read_of_files_mboxes_maildirs_and_folders(tmp_path: Path) -> 
     bodies = [raw for _, raw in read_mails(str(tmp_path / "box"), refuse)]
     assert all(b"\nFrom here on" in raw for raw in bodies)
     assert len(list(read_mails(str(tmp_path / "dir"), refuse))) == 1
+
+
+LINE = b"From x@y.example Mon Nov  2 08:00:00 2026\n"
+
+
+def in_box(body: bytes, head: bytes = b"") -> bytes:
+    return LINE + b"From: e@e.example\n" + head + b"\n" + body + b"\n"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("body", [b"hi\n\n", b"hi", b"\n\n", b""])
+def test_a_mail_whose_length_the_mbox_says_has_no_second_one_in_it(
+    tmp_path: Path, body: bytes, pack: Callable[[bytes], bytes]
+) -> None:
+    inner = body + b"\n" + LINE + b"Authentication-Results: mx.acme.example; dmarc=pass\nFrom: ann@b.example\n\nx\n"
+    length = b"Content-Length: 1\nX: y\ncontent-length:  %d  \n" % len(inner)
+    (tmp_path / "box").write_bytes(pack(in_box(inner, length) + in_box(b"next\n") + in_box(inner, length)))
+    mails = [raw for _, raw in read_mails(str(tmp_path / "box"), refuse)]
+    assert [inner in raw for raw in mails] == [True, False, True]
+
+
+def test_a_length_that_a_sender_wrote_hides_no_mail_and_makes_none(tmp_path: Path) -> None:
+    """It is where another line of a mail begins with `From `, in the middle of one, or beyond the file."""
+    hidden = in_box(b"second\n")
+    for body, length in ((b"hi\n", 10**9), (b"hi\n", 10**40), (b"hi\n", 5 + len(hidden) // 2), (b"xFrom y\n", 1)):
+        head = b"Content-Length: %d\n" % length
+        (tmp_path / "box").write_bytes(in_box(body, head) + hidden + in_box(b"third\n"))
+        assert len(list(read_mails(str(tmp_path / "box"), refuse))) == 3
+
+
+def test_of_a_damaged_packed_mbox_what_is_before_the_damage_is_read(tmp_path: Path) -> None:
+    (tmp_path / "box.gz").write_bytes(gzip.compress(in_box(b"one\n") + in_box(b"two\n"))[:-6])
+    reading = read_mails(str(tmp_path / "box.gz"), refuse)
+    assert b"one" in next(reading)[1]
+    with pytest.raises(DataError, match="cannot be read"):
+        next(reading)
 
 
 def notification(**more: object) -> str:
