@@ -18,6 +18,7 @@ import polars as pl
 from engine.audience.header_names import guess_header, is_same_name, name_each_once
 from engine.audience.text import DAMAGE, TextBlock, is_utf_8, mark_damage
 from engine.errors import DataError
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 # A header that is not complete within this many bytes belongs to no table.
 HEADER_BYTES = 1 << 20
@@ -73,6 +74,7 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
     has_header: bool = True,
     header_row: int | None = None,
     columns: Sequence[str] = (),
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Dialect:
     """Tell how a CSV file is written from its first lines.
 
@@ -83,6 +85,7 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
         has_header: whether the first record names the columns.
         header_row: the line (from 1) of the record that does, where lines stand above it.
         columns: their names where it does not; empty for `column_1` and so on.
+        limits: how many columns there may be.
 
     Raises:
         DataError: no header, or one that cannot be read; or not as many columns as `columns` names.
@@ -98,6 +101,7 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
         delimiter = separator[1].decode() if separator else _tell_delimiter(text)
     where = f"{name}, line {line + skipped}"
     names = _split(text, delimiter, where)
+    limits.check_columns(len(names), where)
     if other := _OTHER_LINE_ENDS.findall(text):
         what = f"the header has a line separator (U+{ord(other[0]):04X}) that no CSV file uses"
         raise DataError(what, where=where, remedy="write the file with LF or CR LF at the end of each line")

@@ -101,6 +101,7 @@ def _open_csv(source: Source, reading: Reading) -> Table:
         has_header=reading.has_header,
         header_row=reading.header_row,
         columns=reading.columns,
+        limits=source.limits,
     )
 
     def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:

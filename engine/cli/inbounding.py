@@ -52,7 +52,7 @@ def import_mails(place_of_mails: str, common: Common) -> int:
         some: list[tuple[str, Judged]] = []
         with step("importing mail", "mails") as importing:
             try:
-                for name, raw in read_mails(place_of_mails, partial(_refuse_file, intake)):
+                for name, raw in read_mails(place_of_mails, partial(_refuse_file, intake), place.settings.limits):
                     some.append((name, judge(Received(raw), trust)))  # what is kept of a mail is small
                     importing.advance()
                     if len(some) >= MAILS_AT_ONCE:

@@ -21,7 +21,7 @@ from engine.feedback.envelopes import ForgedError, Verify, read_json
 from engine.feedback.inbound_authority import Receipt
 from engine.feedback.mail_parts import MOST_BYTES
 from engine.given_paths import look_at
-from engine.read_limits import DEFAULT_LIMITS
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.temporary import make_temporary_folder
 
 _SETUP = "AMAZON_SES_SETUP_NOTIFICATION"
@@ -33,12 +33,13 @@ Refuse = Callable[[DataError], None]
 """Reports what cannot be read; the error says where it is."""
 
 
-def read_mails(place: str, refuse: Refuse) -> Iterator[tuple[str, bytes]]:
+def read_mails(place: str, refuse: Refuse, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[tuple[str, bytes]]:
     """Read raw mails of a file (one mail, or an mbox), of a folder (a Maildir too), or of objects of S3.
 
     Args:
         place: a path, or s3://.
         refuse: is called for a file or object that cannot be read among others, which are read all the same.
+        limits: how much a file may unpack to.
 
     Yields:
         Where a mail is from, and the mail.
@@ -52,22 +53,22 @@ def read_mails(place: str, refuse: Refuse) -> Iterator[tuple[str, bytes]]:
         with make_temporary_folder() as folder:
             for fetched in fetch_objects(place, folder):
                 if not fetched.name.endswith(_SETUP):
-                    yield from _read_one_of_many(fetched.path, fetched.name, refuse)
+                    yield from _read_one_of_many(fetched.path, fetched.name, refuse, limits)
                 fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
         return
     path = Path(place)
     if look_at(path, "PATH") is None:
         raise DataError("there is no such file or folder", where=place, remedy="name a file, a folder, or s3://")
     if path.is_file():
-        yield from _read_file(path, str(path))
+        yield from _read_file(path, str(path), limits)
         return
     for file in sorted(one for one in path.rglob("*") if _is_mail(one, path)):
-        yield from _read_one_of_many(file, str(file), refuse)
+        yield from _read_one_of_many(file, str(file), refuse, limits)
 
 
-def _read_one_of_many(path: Path, name: str, refuse: Refuse) -> Iterator[tuple[str, bytes]]:
+def _read_one_of_many(path: Path, name: str, refuse: Refuse, limits: ReadLimits) -> Iterator[tuple[str, bytes]]:
     try:
-        yield from _read_file(path, name)
+        yield from _read_file(path, name, limits)
     except DataError as error:
         refuse(error)
 
@@ -83,12 +84,12 @@ def _is_mail(file: Path, folder: Path) -> bool:
     )
 
 
-def _read_file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+def _read_file(path: Path, name: str, limits: ReadLimits) -> Iterator[tuple[str, bytes]]:
     try:
         with path.open("rb") as raw:
             is_gzip = raw.peek(2)[:2] == _GZIP
             packed = path.stat().st_size
-            file = CountedFile(gzip.GzipFile(fileobj=raw), packed, name, DEFAULT_LIMITS) if is_gzip else raw
+            file = CountedFile(gzip.GzipFile(fileobj=raw), packed, name, limits) if is_gzip else raw
             first = file.readline(1000)
             if first.startswith(b"From "):
                 yield from _read_packed_mbox(file, name) if isinstance(file, CountedFile) else _read_mbox(file, name)

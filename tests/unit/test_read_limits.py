@@ -89,6 +89,14 @@ def test_the_number_of_columns_is_limited(name: str, tmp_path: Path) -> None:
     refused(tmp_path, name, ReadLimits(columns=200), "columns")
 
 
+def test_names_of_a_header_are_counted_before_they_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.audience.csv_rows.read_header", None)
+    (tmp_path / "list.csv").write_text("email" + ",a" * 200 + "\n")
+    refused(tmp_path, "list.csv", ReadLimits(columns=200), "columns")
+
+
 def test_names_of_an_object_are_counted_before_types_are_inferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
