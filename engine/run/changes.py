@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.campaign.files import is_part, look_through
-from engine.errors import DataError
+from engine.errors import DataError, escape_controls
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign_file
 from engine.store.folder import Store, digest_file
@@ -27,7 +27,8 @@ def find_changes(manifest: Manifest, workspace: Path, *, campaign: Path | None =
     folder = campaign or workspace / manifest.campaign_from
     if not manifest.campaign_from or not folder.is_dir():
         return []
-    return [*_compare_campaign(manifest, folder), *filter(None, (_compare(s, workspace) for s in manifest.sources))]
+    found = [*_compare_campaign(manifest, folder), *filter(None, (_compare(s, workspace) for s in manifest.sources))]
+    return list(map(escape_controls, found))
 
 
 def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
@@ -43,13 +44,16 @@ def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
 def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:
     # Runs of earlier versions also froze files that are not part of a campaign.
     then = {file: kept for file, kept in manifest.campaign_files.items() if is_part(file)}
-    found, now, unread = look_through(folder), dict[str, str](), dict[str, str]()
+    name, now, unread = manifest.campaign_from, dict[str, str](), dict[str, str]()
+    try:
+        found = look_through(folder)
+    except DataError as error:  # too many folders to look at
+        return [f"{name} is not read: {error.what}"]
     for file, path in found.files.items():
         try:
             now[file] = digest_campaign_file(folder, file, path)
         except DataError as error:  # such as one that is not readable, or was replaced by a link just now
             unread[file] = error.what
-    name = manifest.campaign_from
     changed = [f"{name}/{file} was changed" for file in then if file in now and now[file] != then[file]]
     gone = [f"{name}/{file} was removed" for file in then if file not in now | found.refused | unread]
     added = [f"{name}/{file} was added" for file in now if file not in then]

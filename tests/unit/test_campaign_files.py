@@ -337,15 +337,21 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         (campaign.folder / "img").chmod(0o700)
 
 
-def test_changes_name_what_is_refused_and_go_on(tmp_path: Path) -> None:
+def test_changes_name_what_is_refused_and_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = write_campaign(tmp_path, {"b.j2": "Hi", "c.j2": "x"}, 'text = "b.j2"')
     manifest = SimpleNamespace(
         campaign_from="campaigns/welcome", campaign_files=digest_campaign(campaign.folder), sources=()
     )
     (campaign.folder / "c.j2").unlink()
     (campaign.folder / "c.j2").symlink_to("/proc/self/environ")
+    os.mkfifo(campaign.folder / "d\nerror: forged")
     (campaign.folder / ".env").write_text("KEY=1", encoding="utf-8")
     changes = find_changes(cast(Manifest, manifest), tmp_path)
     assert changes == [
-        "campaigns/welcome/c.j2 is a symbolic link that leads out of the campaign's folder: it is not read"
+        "campaigns/welcome/c.j2 is a symbolic link that leads out of the campaign's folder: it is not read",
+        r"campaigns/welcome/d\x0aerror: forged is a named pipe: it is not read",
+    ]
+    monkeypatch.setattr(files, "_MOST_FOLDERS", 0)
+    assert find_changes(cast(Manifest, manifest), tmp_path) == [
+        "campaigns/welcome is not read: there are more than 0 folders, counting each way to them through symbolic links"
     ]
