@@ -10,8 +10,9 @@ Sources: RFC 5322 2.2 (header fields), RFC 2045 5.1 (parameters), RFC 2046 5.1 (
 """
 
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 MOST_BYTES = 1024 * 1024  # of a mail that are looked at: what says what it is stands before large attachments
 MOST_HEAD_BYTES = 256 * 1024  # of header fields of one part: mail servers take 100 KiB (Postfix) to 256 KiB (Exchange)
@@ -159,28 +160,32 @@ def read_parts(raw: bytes) -> MailPart:
         UnreadableMailError: it has no header, or more of something than its bounds.
     """
     left = [MOST_PARTS]
-    mail = _read_part(raw[:MOST_BYTES], left, MOST_DEPTH)
+    raw = raw[:MOST_BYTES]
+    mail = _read_part(raw, 0, len(raw), left, MOST_DEPTH)
     if not mail.fields:
         raise UnreadableMailError("it has no header fields")
     return mail
 
 
-def _read_part(raw: bytes, left: list[int], depth: int) -> MailPart:
-    """Read a part; `left` has the number of parts that may still come."""
+def _read_part(raw: bytes, begun: int, end: int, left: list[int], depth: int) -> MailPart:
+    """Read the part between two places of a mail; `left` has the number of parts that may still come.
+
+    Only what has no parts in it is copied: nested parts would be copied once for each level.
+    """
     if left[0] <= 0:
         raise UnreadableMailError(f"it has more than {MOST_PARTS} parts")
     if depth <= 0:
         raise UnreadableMailError(f"its parts are nested more than {MOST_DEPTH} deep")
     left[0] -= 1
-    fields, content = read_fields(raw)
+    fields, begun = _read_head(raw, begun, end)
     content_type, parameters = read_content_type(unfold(fields.get("content-type", [""])[0]))
-    inner: Sequence[bytes] = ()
+    inner: Sequence[tuple[int, int]] = ()
     if content_type.startswith("multipart/"):
-        inner = split_multipart(content, parameters.get("boundary", ""))
+        inner = _find_parts(raw, begun, end, parameters.get("boundary", ""))
     elif content_type in _MESSAGES:
-        inner = (content,)
-    parts = tuple(_read_part(one, left, depth - 1) for one in inner)
-    return MailPart(fields, content_type, parameters, b"" if parts else content, parts)
+        inner = ((begun, end),)
+    parts = tuple(_read_part(raw, *one, left, depth - 1) for one in inner)
+    return MailPart(fields, content_type, parameters, b"" if parts else raw[begun:end], parts)
 
 
 def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
@@ -189,10 +194,16 @@ def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
     Raises:
         UnreadableMailError: there are more than `MOST_FIELDS`, or than `MOST_HEAD_BYTES` of them.
     """
+    fields, at = _read_head(raw, 0, len(raw))
+    return fields, raw[at:]
+
+
+def _read_head(raw: bytes, begun: int, stop: int) -> tuple[dict[str, list[str]], int]:
+    """Read the header fields that stand between two places, and return where the content after them begins."""
     found: list[tuple[str, list[bytes]]] = []
-    at = 0
-    while at < len(raw):
-        end = raw.find(b"\n", at) + 1 or len(raw)
+    at = begun
+    while at < stop:
+        end = raw.find(b"\n", at, stop) + 1 or stop
         line = raw[at:end].rstrip(b"\r\n")
         if not line:
             at = end
@@ -206,37 +217,47 @@ def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
         elif found or not line.startswith(b"From "):  # of an mbox
             break  # not a header field: the content begins without an empty line
         at = end
-        if at > MOST_HEAD_BYTES:
+        if at - begun > MOST_HEAD_BYTES:
             raise UnreadableMailError(f"its header is larger than {MOST_HEAD_BYTES // 1024} KiB")
         if len(found) > MOST_FIELDS:
             raise UnreadableMailError(f"its header has more than {MOST_FIELDS} fields")
     fields: dict[str, list[str]] = {}
     for field_name, lines in found:
         fields.setdefault(field_name, []).append(_decode_raw(b"\n".join(lines)))
-    return fields, raw[at:]
+    return fields, at
 
 
 def split_multipart(content: bytes, boundary: str) -> list[bytes]:
     """Split the content of a multipart at its boundary; nothing where there is none."""
+    return [content[begun:end] for begun, end in _find_parts(content, 0, len(content), boundary)]
+
+
+def _find_parts(raw: bytes, at: int, stop: int, boundary: str) -> list[tuple[int, int]]:
+    """Find where the parts of a multipart begin and end, whose content stands between two places."""
     mark = b"--" + boundary.encode("utf-8", "replace")
     if not 2 < len(mark) <= _LONGEST_BOUNDARY + 2:
         return []
-    parts: list[bytes] = []
+    parts: list[tuple[int, int]] = []
     begun = None
-    at = 0 if content.startswith(mark) else content.find(b"\n" + mark) + 1
-    while content.startswith(mark, at):
-        end = content.find(b"\n", at) + 1 or len(content)
-        rest = content[at + len(mark) : end].strip()
+    at = at if raw.startswith(mark, at, stop) else _find_line(raw, mark, at, stop)
+    while at >= 0:
+        end = raw.find(b"\n", at, stop) + 1 or stop
+        rest = raw[at + len(mark) : end].strip()
         if rest in (b"", b"--"):
             if begun is not None:
-                parts.append(content[begun:at].removesuffix(b"\n").removesuffix(b"\r"))
+                tail = raw[max(begun, at - 2) : at]
+                parts.append((begun, at - len(tail) + len(tail.removesuffix(b"\n").removesuffix(b"\r"))))
             if rest or len(parts) > MOST_PARTS:
                 return parts
             begun = end
-        at = content.find(b"\n" + mark, end - 1) + 1
-        if not at:
-            break
-    return parts if begun is None else [*parts, content[begun:]]
+        at = _find_line(raw, mark, end - 1, stop)
+    return parts if begun is None else [*parts, (begun, stop)]
+
+
+def _find_line(raw: bytes, mark: bytes, at: int, stop: int) -> int:
+    """Return where the next line that begins with a mark does so; -1 for none."""
+    found = raw.find(b"\n" + mark, at, stop)
+    return found + 1 if found >= 0 else found
 
 
 def read_content_type(value: str) -> tuple[str, dict[str, str]]:
@@ -287,9 +308,13 @@ def read_addresses(text: str) -> list[str]:
     ['ann@b.example', 'cid@d.example', '']
     """
     try:
-        marked = [*_mark_syntax(text), (",", True)]
+        return _read_entries(chain(_mark_syntax(text), ((",", True),)))
     except UnreadableMailError:
         return []
+
+
+def _read_entries(marked: Iterable[tuple[str, bool]]) -> list[str]:
+    """Read an address list whose characters are marked (`_mark_syntax`), up to a comma at its end."""
     found: list[str] = []
     plain: list[str] = []  # outside of angle brackets
     inside: list[str] | None = None

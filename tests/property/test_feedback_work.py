@@ -6,6 +6,7 @@ import json
 import pkgutil
 import re
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -275,6 +276,20 @@ def test_of_a_large_mail_its_beginning_is_read() -> None:
     reading = [count_lines(partial(read_mail, make(size))) for size in (MOST_BYTES, 4 * MOST_BYTES)]
     assert reading[0] == reading[1]
     assert read_mail(make(4 * MOST_BYTES)).kind is Kind.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize(
+    "level", [b"Content-Type: message/rfc822\r\n\r\n", b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n"]
+)
+def test_parts_within_parts_take_no_more_memory_than_one_part(level: bytes) -> None:
+    levels = [level % ((number,) * level.count(b"%d")) for number in range(MOST_DEPTH - 1)]
+    raw = b"".join(levels) + b"Subject: x\r\n\r\n" + b"x" * 200_000
+    read_parts(raw[:1000])  # what is made once is made now
+    tracemalloc.start()
+    read_parts(raw)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 2 * len(raw)
 
 
 def test_the_measure_finds_what_grows_with_the_square_of_its_input() -> None:
