@@ -69,7 +69,7 @@ _TOKEN = re.compile(
 # PostgreSQL's DETAIL: `Key (address)=(x) already exists.`, `Failing row contains (x, …).`
 _ROW = re.compile(r"(?P<name>\bKey \(|Failing row contains \(|\bParameters: |\bparameters: )[^\n]++")
 
-_senders = {"user@example.com"}  # of remedies: how an address is written
+_shown = {"user@example.com"}  # of remedies: how an address is written
 _known_secrets: set[str] = set()
 _known: re.Pattern[str] | None = None
 
@@ -89,7 +89,7 @@ def mask_text(text: str) -> str:
 
 def _mask_address(found: re.Match[str]) -> str:
     whole = f"{found[0]}{found['domain']}".lstrip("'").lower()
-    return found[0] if whole in _senders else f"{found['first']}{MASK}{found['at']}"
+    return found[0] if whole in _shown else f"{found['first']}{MASK}{found['at']}"
 
 
 def mask_secrets(text: str) -> str:
@@ -149,9 +149,12 @@ def mask_value(value: Any) -> Any:
     return mask_text(str(value))
 
 
-def remember_sender(address: str) -> None:
-    """Leave an address that mail is sent from as it is: every recipient reads it, and people correct it by its name."""
-    _senders.add(address.lower())
+def show_address(address: str) -> None:
+    """Leave an address as it is: one that mail is sent from, which every recipient reads, or that a person has typed.
+
+    People correct both by their names. Nothing that data or a server names belongs here.
+    """
+    _shown.add(address.lower())
 
 
 def remember_secrets(values: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ import structlog
 from engine.account.client import translate_aws_errors
 from engine.account.unknown_operation import UnknownOperationError, find_variable, is_unknown_operation
 from engine.errors import ServiceError
-from engine.masking import remember_sender
+from engine.masking import show_address
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
     Raises:
         ServiceError: neither the address nor one of its domains is a verified identity.
     """
-    remember_sender(address)
+    show_address(address)
     for identity in covering_identities(address):
         try:
             with translate_aws_errors("SES"):

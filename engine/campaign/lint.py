@@ -17,6 +17,7 @@ from engine.campaign.render import SES_PLACEHOLDER
 from engine.campaign.spec import Campaign
 from engine.campaign.templates import Content, place_of
 from engine.campaign.visible import LinkLook
+from engine.masking import mask_text
 from engine.quantities import format_count
 
 LONG_SUBJECT = 78  # characters; RFC 5322 2.1.1's line, and more than any list of messages shows
@@ -98,9 +99,9 @@ class Findings:
             {
                 "severity": one.severity,
                 "code": one.code,
-                "what": one.what,
-                "where": one.where,
-                "remedy": one.remedy,
+                "what": mask_text(one.what),
+                "where": mask_text(one.where),
+                "remedy": mask_text(one.remedy),
                 "messages": self.counts[one],
                 "first_row": self.rows.get(one),
             }

@@ -29,6 +29,7 @@ from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe import TokenSigner
 from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import ConfigurationError
+from engine.masking import mask_text
 
 LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
@@ -51,6 +52,7 @@ class RenderError(Exception):
     """
 
     def __init__(self, template: str, line: int | None, reason: str) -> None:
+        reason = mask_text(reason)  # it quotes values, and reports count it
         super().__init__(template, line, reason)
         self.template = template
         self.line = line

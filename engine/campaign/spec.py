@@ -36,6 +36,7 @@ from engine.campaign.mailbox import check_address, parse_mailbox
 from engine.campaign.problems import describe_problems, read_toml, report_problems
 from engine.campaign.time_zones import find_zone, find_zone_name
 from engine.errors import ConfigurationError, DataError, UsageError, nearest
+from engine.masking import show_address
 
 # Campaign names and run keys become folder names and SES tag values.
 _FILE = "campaign.toml"
@@ -409,7 +410,12 @@ def load_campaign(folder: Path) -> Campaign:
         raise ConfigurationError(
             f'"{name}" cannot name a campaign', where=str(folder), remedy=f"rename the folder: {_NAME_RULE}"
         )
-    return Campaign(name=name, folder=folder, spec=parse_spec(_read_text(folder), file=str(folder / _FILE)))
+    spec = parse_spec(_read_text(folder), file=str(folder / _FILE))
+    for mailbox in (spec.sender, *spec.reply_to):
+        show_address(parse_mailbox(mailbox).address)
+    if spec.unsubscribe is not None and spec.unsubscribe.mailto is not None:
+        show_address(spec.unsubscribe.mailto)
+    return Campaign(name=name, folder=folder, spec=spec)
 
 
 def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:

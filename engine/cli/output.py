@@ -10,6 +10,7 @@ from engine.cli.printing import print_lines
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.ledger.journal import Outcome
+from engine.masking import mask_text
 from engine.quantities import format_count, format_number
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
@@ -79,13 +80,14 @@ def print_check(checked: Checked) -> None:
 def print_findings(findings: Findings) -> None:
     """Print what lint found, errors first."""
     for finding in findings:
+        what, remedy = mask_text(finding.what), mask_text(finding.remedy)
         if finding.severity is Severity.NOTE:
-            print_lines(f"  note: {finding.what}")
+            print_lines(f"  note: {what}")
             continue
         count, row = findings.counts[finding], findings.rows.get(finding)
         messages = f" in {count:,} messages, first in row {row}" if count > 1 else f" in row {row}" if count else ""
-        where = f" ({finding.where})" if finding.where else ""
-        print_lines(f"  {finding.severity.upper()}: {finding.what}{messages}{where}", f"        {finding.remedy}")
+        where = f" ({mask_text(finding.where)})" if finding.where else ""
+        print_lines(f"  {finding.severity.upper()}: {what}{messages}{where}", f"        {remedy}")
 
 
 def _describe_content(found: Rendered) -> Iterator[str]:

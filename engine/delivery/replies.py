@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from engine.masking import mask_secrets, remember_sender
+from engine.masking import mask_secrets, show_address
 
 
 class Meaning(StrEnum):
@@ -219,5 +219,5 @@ def is_unverified_sender(lower: str, sender: str) -> bool:
     if _UNVERIFIED not in lower:
         return False
     named = lower.partition(_UNVERIFIED)[2].replace(":", " ").split()
-    remember_sender(sender)
+    show_address(sender)
     return sender.lower() in [word.strip(" ,.<>()\"'") for word in named]

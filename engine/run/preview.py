@@ -17,6 +17,7 @@ from engine.campaign.mime import Composer
 from engine.campaign.render import RenderError
 from engine.errors import MailrunError, UsageError
 from engine.ledger.schema import RunState
+from engine.masking import show_address
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.gallery import Card, Summary, write_gallery
@@ -241,6 +242,7 @@ def find_recipient(folder: Path, manifest: Manifest, address: str, *, key: str =
             return Pick(lease.ordinal, place - lease.first_row, row)
     excluded = pl.scan_parquet(folder / "plan" / "excluded-*.parquet").filter(wanted).head(1).collect()
     why = f": {excluded['reason'][0]}, {excluded['detail'][0]}" if excluded.height else ""
+    show_address(address)  # as it was typed
     raise UsageError(
         f"{address} is not a recipient of this plan{why}", where=key, remedy="give an address of the audience"
     )

@@ -23,7 +23,7 @@ from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.presence import show_presence
-from engine.masking import remember_sender
+from engine.masking import show_address
 from engine.process_limits import start_threads
 from engine.progress import step
 from engine.report.accounts import Accounts
@@ -225,7 +225,7 @@ def load_frozen_campaign(frozen: FrozenRun) -> Campaign:
 def read_sender(campaign: Campaign) -> str:
     """Return the bare address of `from`."""
     address = parse_mailbox(campaign.spec.sender).address
-    remember_sender(address)
+    show_address(address)
     return address
 
 

@@ -15,6 +15,8 @@ import structlog
 from sqlalchemy import insert
 
 from engine import masking
+from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.render import RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.replies import read_error
 from engine.delivery.stop import StopCause, StopReason
@@ -161,8 +163,8 @@ def test_every_error_of_mailrun_is_masked_wherever_it_goes():
 
 
 def test_a_sender_is_named_for_people_must_correct_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(masking, "_senders", set())
-    masking.remember_sender("News@acme.example")
+    monkeypatch.setattr(masking, "_shown", set())
+    masking.show_address("News@acme.example")
     assert mask_text("news@acme.example, <news@acme.example> 'ann@b.example'") == (
         "news@acme.example, <news@acme.example> 'a***@b.example'"
     )
@@ -302,3 +304,11 @@ def test_logging_twice_adds_one_handler(monkeypatch: pytest.MonkeyPatch):
     finally:
         structlog.configure(**before)
         logging.captureWarnings(capture=False)
+
+
+def test_a_report_of_content_names_no_recipient():
+    """Values end in the reasons of messages that cannot be rendered, and in findings about links."""
+    assert RenderError("body.txt", 3, "'ann@b.example' is not a date").reason == "'a***@b.example' is not a date"
+    findings = Findings()
+    findings.add(Finding(Severity.ERROR, "link", "javascript:to('ann@b.example')", "drop it", "href"), row=1)
+    assert "ann@" not in json.dumps(findings.to_json())
