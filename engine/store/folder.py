@@ -160,7 +160,9 @@ class Store:
             for parent, folders, files in os.walk(self.root):
                 for name in [name for name in folders if _TEMPORARY.fullmatch(name)]:
                     folders.remove(name)
-                    removed += _remove_if_abandoned(Path(parent, name))
+                    # A new folder is locked, or not yet made: see `stage`. Another prune may remove all of it.
+                    with suppress(FileNotFoundError), locked(Path(parent)):
+                        removed += _remove_if_abandoned(Path(parent, name))
                 removed += sum(_remove_leftover(Path(parent, name)) for name in files if _TEMPORARY.fullmatch(name))
         return removed
 

@@ -1,8 +1,10 @@
 """What killed commands leave: removed once it is certain that nobody works with it, and kept until then."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from engine.ledger.database import Ledger, open_ledger
 from engine.run import leftovers
 from engine.run.leftovers import remove_old
-from engine.store.folder import SEALED, Store, digest_bytes
+from engine.store import folder
+from engine.store.folder import SEALED, Store, digest_bytes, locked
 from engine.store.outcomes import STAGED, OutcomesFiles
 
 NOW = datetime.now(UTC)  # the files of the test are as old as the test
@@ -81,6 +84,31 @@ def test_a_staged_folder_of_a_killed_planning_is_removed_and_a_live_one_stays(st
         assert store.remove_temporary() == 1
         assert staging.exists()
     assert not left.exists()
+
+
+def test_prune_waits_while_a_folder_is_made_and_not_yet_locked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, pruned = folder._lock, list[int]()
+    pruning = threading.Thread(target=lambda: pruned.append(store.remove_temporary()))
+
+    def prune_then_lock(path: Path, flags: int = 0) -> int:
+        if path.name.startswith(".test.") and not flags and not pruning.is_alive() and not pruned:
+            waits = threading.Event()
+            monkeypatch.setattr(folder, "locked", partial(note, waits))
+            pruning.start()
+            assert waits.wait(20)  # prune has come to the folder around the new one
+            assert path.exists()
+        return lock(path, flags)
+
+    @contextmanager
+    def note(waits: threading.Event, path: Path) -> Iterator[None]:
+        waits.set()
+        with locked(path):
+            yield
+
+    monkeypatch.setattr(folder, "_lock", prune_then_lock)
+    with store.stage(RUN) as staging:
+        pruning.join(60)
+        assert (pruned, staging.exists()) == ([0], True)
 
 
 def test_outcomes_that_were_written_again_and_never_moved_are_removed_once_old(
