@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import orjson
 import polars as pl
@@ -11,6 +12,7 @@ from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 Schema = Mapping[str, pl.DataType]
+_DEEPEST = 64  # levels of a value: Polars goes down them by recursion
 _NAME_BYTES = 5  # the least that a name and its value take, such as "a":1,
 
 
@@ -157,7 +159,19 @@ def _read_line(text: str) -> tuple[str, str | None]:
         if repaired is None:
             return text, f"it is not valid JSON: {str(error).split(': line')[0]}"
         text, found = repaired, orjson.loads(repaired)
-    return text, None if isinstance(found, dict) else "it is not a JSON object"
+    if not isinstance(found, dict):
+        return text, "it is not a JSON object"
+    is_deep = text.count("{") + text.count("[") > _DEEPEST and _is_deep(found)
+    return text, f"it is nested more than {_DEEPEST} levels deep" if is_deep else None
+
+
+def _is_deep(found: Any) -> bool:
+    """Whether a value has more levels than are read; level by level, so that none of ours is needed for each."""
+    level = [found]
+    for _ in range(_DEEPEST):
+        inside = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+        level = [item for item in inside if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def _without_nan(text: str) -> str | None:

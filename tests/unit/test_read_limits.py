@@ -97,6 +97,14 @@ def test_names_of_a_header_are_counted_before_they_are_compared(
     refused(tmp_path, "list.csv", ReadLimits(columns=200), "columns")
 
 
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+def test_a_value_that_is_nested_too_deeply_is_a_malformed_row(opening: str, closing: str, tmp_path: Path) -> None:
+    deep = [f'{{"email":"ann@example.com","x":{opening * n}1{closing * n}}}' for n in (63, 64, 900)]
+    (tmp_path / "list.ndjson").write_text("\n".join(deep) + "\n")
+    found = plan(tmp_path, source="list.ndjson", columns=frozenset())
+    assert (found.accepted, found.excluded) == (1, {"malformed_row": 2})
+
+
 def test_names_of_an_object_are_counted_before_types_are_inferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
