@@ -98,6 +98,7 @@ def _refuse_file(intake: InboundIntake, error: DataError) -> None:
 
 async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
     stop = Stop()
+    pulled.is_ending = lambda: stop.requested
 
     async def take(bodies: Sequence[str]) -> set[int]:
         kept = await asyncio.to_thread(pulled.take, bodies)

@@ -1,6 +1,6 @@
 """Messages of a queue of received mail: each is taken in, set aside with its reason, or left in the queue."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -21,7 +21,13 @@ _READERS = 8  # objects read at one time: S3 takes tens of milliseconds for each
 
 log = structlog.get_logger()
 
-_Result = Judged | NoMailError | UnreadableError | BucketNotSetError | None
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A message that was not looked at, as the pull is to end."""
+
+
+_Result = Judged | NoMailError | UnreadableError | BucketNotSetError | _Unread | None
 
 
 @dataclass(slots=True)
@@ -35,6 +41,7 @@ class InboundPull:
         reader: reads objects.
         store: has what is set aside.
         believes_unsigned: verdicts count without SNS's signature.
+        is_ending: asked before each message; once it is True, those that were not looked at stay in the queue.
         exit_code: what is wrong with this machine's settings or with S3; FINISHED for nothing.
         is_stuck: a bucket gives out nothing: to go on would only make the queue try in vain.
     """
@@ -45,6 +52,7 @@ class InboundPull:
     reader: ObjectReader
     store: Store
     believes_unsigned: bool = False
+    is_ending: Callable[[], bool] = lambda: False
     exit_code: ExitCode = field(default=ExitCode.FINISHED, init=False)
     is_stuck: bool = field(default=False, init=False)
 
@@ -75,6 +83,8 @@ class InboundPull:
                     kept.add(number)
                     self._keep(f"nothing of the bucket {result.bucket} can be read: {result.why}", ExitCode.UNAVAILABLE)
                     self.is_stuck |= result.bucket not in readable
+                case _Unread():
+                    kept.add(number)
                 case BucketNotSetError():
                     kept.add(number)
                     self._keep("it names a bucket, and [inbound] buckets is not set", ExitCode.CONFIGURATION)
@@ -83,6 +93,8 @@ class InboundPull:
         return kept
 
     def _judge(self, body: str) -> _Result:
+        if self.is_ending():
+            return _Unread()
         try:
             notification = open_notification(body, self.verify)
             if notification is None:

@@ -1,6 +1,7 @@
 """What becomes of a message of the queue, and how much of its mails is in memory, with an S3 that is made here."""
 
 import io
+import itertools
 from collections import Counter
 from pathlib import Path
 from threading import Lock
@@ -165,6 +166,15 @@ def test_a_mail_that_cannot_be_read_is_set_aside_after_one_failure(pulling: Pull
     assert pull.take([notice(), notice("good")]) == set()
     assert (pulling.aside(), pulling.suppressed()) == (["broken"], {"ann@b.example"})
     assert sum(pull.intake.tally.refused.values()) == 1
+
+
+def test_a_pull_that_is_to_end_leaves_in_the_queue_what_it_has_not_looked_at(pulling: Pulling) -> None:
+    asked = itertools.count()
+    s3 = FakeS3({("ours", str(number)): wish(number) for number in range(20)})
+    pull = pulling.open(s3, is_ending=lambda: next(asked) >= 3)
+    kept = pull.take([notice(str(number)) for number in range(20)])
+    assert (len(pulling.suppressed()), s3.asked["ours"], len(kept)) == (3, 3, 17)
+    assert (pulling.aside(), pull.exit_code, pull.intake.tally.kinds.total()) == ([], ExitCode.FINISHED, 3)
 
 
 def test_a_bucket_that_is_not_configured_is_set_aside_by_name_and_never_asked(pulling: Pulling) -> None:
