@@ -135,8 +135,12 @@ def identify_sender(received: Received, trust: Trust) -> Sender:
     if has_failed or not is_aligned:
         return Sender(address, Lack.NOT_ALIGNED)
     sources = {_clean(source) for source in trust.feedback_sources}
-    is_of_a_source = any(_is_within(signer, source) for signer in signers for source in sources)
-    return Sender(address, None, is_of_a_source and any(_is_within(domain, source) for source in sources))
+    names_a_source = any(_is_within(domain, source) for source in sources)
+    # Signed by the source, or by a domain above it: so DMARC aligns it too, and SES's receipt tells no more than that.
+    has_signed = any(speaks_for(signer, domain) for signer in signers) or any(
+        _is_within(signer, source) for signer in signers for source in sources
+    )
+    return Sender(address, None, names_a_source and has_signed)
 
 
 def speaks_for(proven: str, domain: str) -> bool:

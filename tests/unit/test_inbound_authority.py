@@ -22,7 +22,7 @@ MAILED = {"ann@b.example", "bob@b.example"}
 PASSED = Receipt("pass", "pass", "pass", "ann@b.example")
 FAILED = Receipt("fail", "fail", "fail", "evil@e.example")
 SERVER = "mx.acme.example"
-TRUST = Trust(SERVER, ("fbl.example",))
+TRUST = Trust(SERVER, ("fbl.example", "arf.y.example"))
 WISH = "From: Ann <ann@b.example>\r\nSubject: unsubscribe\r\n\r\n"
 RESULTS = f"Authentication-Results: {SERVER}; "
 REPORT = (
@@ -195,6 +195,7 @@ def test_what_sns_did_not_sign_proves_nobody_and_without_the_setting_no_results_
         ("fbl.example", "", Receipt("pass", "pass", "pass", "")),
         ("eu.fbl.example", "", Receipt("pass", "pass", "pass", "")),
         ("fbl.example", f"{RESULTS}dkim=pass header.d=fbl.example", None),
+        ("arf.y.example", f"{RESULTS}dkim=pass header.d=y.example", None),
         ("eu.fbl.example", f"{RESULTS}dkim=pass header.i=@eu.fbl.example; dmarc=pass header.from=eu.fbl.example", None),
     ],
 )
@@ -225,6 +226,9 @@ def test_a_report_of_a_configured_source_counts_also_with_a_token_of_a_key_that_
         ("e.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),
         ("e.example", f"{RESULTS}dkim=pass header.d=fbl.example", None, Lack.NOT_ALIGNED),
         ("notfbl.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),
+        ("y.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),  # where people have mailboxes
+        ("y.example", f"{RESULTS}dkim=pass header.d=y.example", None, Lack.NOT_A_SOURCE),
+        ("arf.y.example", f"{RESULTS}spf=pass smtp.mailfrom=y.example", None, Lack.NOT_A_SOURCE),
     ],
 )
 def test_a_forged_report_is_other_and_suppresses_nobody(
