@@ -47,7 +47,7 @@ class Store:
                 ignore.write_text("*\n", encoding="ascii")
             probe = root / f".probe-{uuid.uuid4().hex}"
             probe.touch(mode=PRIVATE_FILE)
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # a prune at the same moment removes it as well
 
     def run_folder(self, name: str) -> Path:
         """Return where a run `CAMPAIGN/KEY` lives."""

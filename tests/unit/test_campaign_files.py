@@ -56,6 +56,21 @@ def test_volume_of_kubernetes_mounted_again_is_the_same_campaign(tmp_path: Path)
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith("..")) == ["..2026_11_29_02", "..data"]
 
 
+def test_a_volume_may_hold_all_campaigns_and_what_they_share(tmp_path: Path) -> None:
+    """A ConfigMap with items such as `{key: a, path: welcome/campaign.toml}`: the campaign's folder is a link."""
+    campaigns = tmp_path / "campaigns"
+    real = campaigns / "..2026_11_28_01"
+    texts = {"campaign.toml": TOML + 'text = "b.j2"\n', "b.j2": "{% include '_shared/x.j2' %}"}
+    for name, text in {"_shared/x.j2": "shared", **{f"welcome/{name}": text for name, text in texts.items()}}.items():
+        (real / name).parent.mkdir(parents=True, exist_ok=True)
+        (real / name).write_text(text, encoding="utf-8")
+    (campaigns / "..data").symlink_to(real.name)
+    for name in ("welcome", "_shared"):
+        (campaigns / name).symlink_to(f"..data/{name}")
+    assert render(load_campaign(campaigns / "welcome")).text == "shared"
+    assert list(list_files(campaigns / "welcome")) == ["_shared/x.j2", "b.j2", "campaign.toml"]
+
+
 @pytest.mark.parametrize(
     "name",
     [".env", ".git/config", "..data/body.j2", "body.j2~", "#body.j2#", ".#body.j2", ".body.j2.swp", "body.j2.bak",

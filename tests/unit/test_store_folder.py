@@ -65,6 +65,18 @@ def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_stays(st
     assert store.remove_temporary() == 1
 
 
+def test_a_store_opens_while_another_process_prunes(store: Store, monkeypatch: pytest.MonkeyPatch):
+    touch, removed = Path.touch, list[int]()
+
+    def touch_then_prune(self: Path, mode: int = 0o666) -> None:
+        touch(self, mode)
+        removed.append(store.remove_temporary())
+
+    monkeypatch.setattr(Path, "touch", touch_then_prune)
+    Store(store.root)
+    assert removed == [1]
+
+
 def test_a_writer_begins_again_where_its_file_was_taken_for_a_leftover(store: Store, monkeypatch: pytest.MonkeyPatch):
     lock, taken = fcntl.flock, list[Path]()
 
