@@ -93,13 +93,14 @@ def _check_url(url: Any, region: str) -> str:
     Raises:
         ForgedError: it is not.
     """
-    hosts = (f"sns.{region}.amazonaws.com", f"sns.{region}.amazonaws.com.cn")
+    # One host alone: one that does not exist, such as the other form, fails for ever and keeps the whole queue waiting.
+    host = f"sns.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
     try:
         parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
     except ValueError:
         parts = None
     # netloc: no port, no user before an @
-    if parts is None or parts.netloc not in hosts or parts.scheme != "https" or parts.query or parts.fragment:
+    if parts is None or parts.netloc != host or parts.scheme != "https" or parts.query or parts.fragment:
         raise ForgedError("its certificate is not on a host of SNS in its topic's region")
     if not _PATH.fullmatch(parts.path):
         raise ForgedError("its certificate is not where SNS keeps them")
