@@ -306,7 +306,7 @@ def test_old_events_are_pruned_and_their_counts_stay(sent: World):
 
 
 def test_events_that_come_while_the_run_is_under_way_are_taken_in(tmp_path: Path):
-    with open_world(tmp_path, max_send_rate=40.0) as world:
+    with open_world(tmp_path, max_send_rate=20.0) as world:
         world.write_people(150)
         toml = (world.campaign / "campaign.toml").read_text()
         world.write("campaigns/hello/campaign.toml", toml + "\n[guard]\nmax_complaint_rate = 1.0\n")
