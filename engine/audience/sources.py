@@ -39,6 +39,7 @@ SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), Format.EXCEL),
 }
 COMPRESSIONS = (".gz", ".gzip", ".zst", ".zstd")
+_OF_THE_KERNEL = (("proc",), ("sys",))  # an environment with its secrets must not become rows, or names of columns
 _REMEDIES = {
     errno.EACCES: "make it, and the folders above it, readable for this user",
     errno.ENAMETOOLONG: "check the path",
@@ -205,6 +206,9 @@ def _no_such_file(path: Path, place: str) -> DataError:
 
 def _describe(path: Path, workspace: Path) -> Source:
     name = _name(path, workspace)
+    if path.resolve().parts[1:2] in _OF_THE_KERNEL:
+        what = f"{name} is not data, but what the system says of its processes and devices"
+        raise DataError(what, where=str(path.parent), remedy="write the rows to a file, and name that file")
     state = path.stat()
     kind, is_tabbed = _tell_format(path, name)
     return Source(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)

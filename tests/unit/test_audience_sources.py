@@ -268,3 +268,13 @@ def test_blank_rows_of_a_sheet_are_no_rows_and_count_as_lines(tmp_path: Path) ->
     plan(tmp_path, source="list.xlsx")
     assert recipients(tmp_path)["line"].to_list() == [5]
     assert all_excluded(tmp_path)["line"].to_list() == [7]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc here")
+@pytest.mark.parametrize("place", ["/proc/self/environ", "link.csv", "lin*.csv", "folder", "folder/../link.csv"])
+def test_what_the_kernel_says_of_a_process_is_no_audience(tmp_path: Path, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    for link in (tmp_path / "link.csv", tmp_path / "folder" / "link.csv"):
+        link.symlink_to("/proc/self/environ")
+    with pytest.raises(DataError, match="not data, but what the system says"):
+        find_sources(place, tmp_path)
