@@ -162,7 +162,18 @@ def list_files(folder: Path) -> dict[str, Path]:
 
 
 def look_through(folder: Path) -> FoundFiles:
-    """List a campaign's files, and what is refused beside them; see `list_files`."""
+    """List a campaign's files, and what is refused beside them; see `list_files`.
+
+    Where a volume of all campaigns is mounted again meanwhile, what was inside before is looked at again.
+    """
+    for _ in range(_ATTEMPTS):
+        roots, found = _list_roots(folder), _look_through(folder)
+        if roots == _list_roots(folder):
+            break
+    return found
+
+
+def _look_through(folder: Path) -> FoundFiles:
     found = FoundFiles({}, {})
     _walk(folder, _list_roots(folder), "", found)
     shared = folder.parent / SHARED

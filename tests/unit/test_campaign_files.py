@@ -57,19 +57,36 @@ def test_volume_of_kubernetes_mounted_again_is_the_same_campaign(tmp_path: Path)
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith("..")) == ["..2026_11_29_02", "..data"]
 
 
-def test_a_volume_may_hold_all_campaigns_and_what_they_share(tmp_path: Path) -> None:
-    """A ConfigMap with items such as `{key: a, path: welcome/campaign.toml}`: the campaign's folder is a link."""
-    campaigns = tmp_path / "campaigns"
-    real = campaigns / "..2026_11_28_01"
+def mount_all(campaigns: Path, stamp: str) -> Path:
+    """Mount a ConfigMap with items such as `{key: a, path: welcome/campaign.toml}`: a campaign's folder is a link."""
     texts = {"campaign.toml": TOML + 'text = "b.j2"\n', "b.j2": "{% include '_shared/x.j2' %}"}
     for name, text in {"_shared/x.j2": "shared", **{f"welcome/{name}": text for name, text in texts.items()}}.items():
-        (real / name).parent.mkdir(parents=True, exist_ok=True)
-        (real / name).write_text(text, encoding="utf-8")
-    (campaigns / "..data").symlink_to(real.name)
+        (campaigns / stamp / name).parent.mkdir(parents=True, exist_ok=True)
+        (campaigns / stamp / name).write_text(text, encoding="utf-8")
+    (campaigns / "..data_tmp").symlink_to(stamp)
+    (campaigns / "..data_tmp").rename(campaigns / "..data")
     for name in ("welcome", "_shared"):
-        (campaigns / name).symlink_to(f"..data/{name}")
-    assert render(load_campaign(campaigns / "welcome")).text == "shared"
-    assert list(list_files(campaigns / "welcome")) == ["_shared/x.j2", "b.j2", "campaign.toml"]
+        if not (campaigns / name).is_symlink():
+            (campaigns / name).symlink_to(f"..data/{name}")
+    return campaigns / "welcome"
+
+
+def test_a_volume_may_hold_all_campaigns_and_what_they_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = mount_all(tmp_path / "campaigns", "..2026_11_28_01")
+    assert render(load_campaign(folder)).text == "shared"
+    listed = ["_shared/x.j2", "b.j2", "campaign.toml"]
+    assert list(list_files(folder)) == listed
+    find_real, looks = files._find_real, []
+
+    def look_then_mount(*given: Any, **named: Any) -> Path:
+        looks.append(given)
+        if len(looks) == 1:
+            mount_all(tmp_path / "campaigns", "..2026_11_29_02")
+        return find_real(*given, **named)
+
+    monkeypatch.setattr(files, "_find_real", look_then_mount)
+    assert list(list_files(folder)) == listed
+    assert len(looks) > len(listed)
 
 
 @pytest.mark.parametrize(
