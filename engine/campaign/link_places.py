@@ -404,7 +404,8 @@ class _Walk:
             if code == DATA_IN_SCRIPT:
                 places.add(Place(Kind.SCRIPT))
             elif (place := _find_place(state, after, is_ended=is_ended)) is not None:
-                places.add(place)
+                is_own = place.kind == Kind.TAG and _is_markup(child)
+                places.add(place._replace(kind=Kind.OWN_TAG) if is_own else place)
         if places:
             self.places.add(key, DataPlace(self._file, line, child, frozenset(places), columns))
 

@@ -66,6 +66,7 @@ class Kind(StrEnum):
     STYLE = "style"  # a style attribute or element
     BARE = "bare"  # an attribute without quotes
     TAG = "tag"  # among the names of elements and attributes
+    OWN_TAG = "own_tag"  # the same, of an expression whose markup is the template's own: a macro, xmlattr
     QUOTED = "quoted"  # any other attribute, where markup from data may come
     MARKUP = "markup"  # text that is not escaped
     SCRIPT = "script"  # code, in which escaping does not help
@@ -149,11 +150,15 @@ def refuse_active_markup(value: Any, label: str) -> Any:
     """
     text = str(value)
     if not hasattr(value, "__html__") and "<" in text:
-        reader = _MarkupReader(label)
-        reader.feed(text)
-        if "<" in reader.rawdata:
-            raise RefusedValueError(f"{label} has markup that does not end; correct the data")
+        _read_markup(text, label)
     return value
+
+
+def _read_markup(text: str, label: str) -> None:
+    reader = _MarkupReader(label)
+    reader.feed(text)
+    if "<" in reader.rawdata:
+        raise RefusedValueError(f"{label} has markup that does not end; correct the data")
 
 
 def mark_safe(value: Any, label: str) -> Markup:
@@ -199,7 +204,10 @@ def _refuse_quote(value: Any, label: str, place: Place) -> None:
 
 def _judge(value: Any, label: str, place: Place) -> None:
     match place.kind:
-        case Kind.TAG:
+        case Kind.TAG | Kind.OWN_TAG if hasattr(value, "__html__"):
+            if place.kind == Kind.TAG:
+                _read_markup(f"<x {value}>", label)
+        case Kind.TAG | Kind.OWN_TAG:
             _refuse_in_tag(value, label)
         case Kind.SCRIPT:
             raise RefusedValueError(f"{label} stands in a script; data must not, remove it")
@@ -264,14 +272,14 @@ def _refuse_bare(value: Any, label: str) -> None:
 
 def _refuse_in_tag(value: Any, label: str) -> None:
     text = str(value)
-    if hasattr(value, "__html__"):
-        return
-    if text[:2].lower() == "on" or is_url_attribute("", text.lower()):
-        raise RefusedValueError(f"{label} is the name of an attribute that data must not choose; write it out")
+    if text[:2].lower() == "on" or is_url_attribute("", text.lower()) or text.lower() in _REFUSED_ELEMENTS:
+        raise RefusedValueError(
+            f"{label} is the name of an attribute or element that data must not choose; write it out"
+        )
     if _NOT_IN_TAG.search(text):
         raise RefusedValueError(
             f"{label} stands among the names of a tag and has more than letters, digits, - and _ in it;"
-            ' write it as a value: name="{{ … }}"'
+            ' write it as a value: name="{{ … }}", and in Markdown [text]({{ … }})'
         )
 
 

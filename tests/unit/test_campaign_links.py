@@ -184,8 +184,14 @@ def test_data_does_not_end_an_attribute_without_quotes(tmp_path: Path, html: str
         ("<a {{ it }}>x</a>", "onclick"),
         ("<a {{ it }}='y'>x</a>", "href"),
         ("<{{ it }}>x", "p onclick=other"),
+        ("<{{ it }} src='https://other.example'>", "Script"),
         ("<a data-{{ it }}=y>x</a>", "a onclick=other"),
         ("<a{{ {it: 'y'}|xmlattr }}>x</a>", "onclick"),
+        ("<a {{ it|safe }}>x</a>", 'onclick="other()"'),
+        ("<a {{ it|safe }}>x</a>", 'href="java&#115;cript:other()"'),
+        ("<a {{ it|safe }}>x</a>", 'title="other'),
+        ("{% set own = it|safe %}<a class=x {{ own }}>x</a>", "href=javascript:other()"),
+        ("<{{ it|safe }}>x", "p onclick=other()"),
         ('<p title="{{ it|safe }}">x</p>', 'y" onclick="other'),
         ("{% autoescape false %}<p title='{{ it }}'>x</p>{% endautoescape %}", "y' onclick='other"),
         ('<p style="color: {{ it }}">x</p>', "red; background: url( 'javascript:other')"),
@@ -207,6 +213,15 @@ def test_data_adds_no_attribute_and_no_element_that_runs(tmp_path: Path, html: s
 def test_markup_of_ones_own_data_that_runs_nothing_is_kept(tmp_path: Path) -> None:
     markup = '<p style="color:red">A <a href="https://acme.example/">link</a><br/><img src="cid:a.png"></p>'
     assert markup in write_html(tmp_path, "{{ it|safe }}")({"it": markup})
+
+
+def test_attributes_of_ones_own_data_and_template_are_kept(tmp_path: Path) -> None:
+    own = "{% macro go() %}href='myapp://open'{% endmacro %}"
+    html = f"{own}<a {{{{ it|safe }}}}>x</a><a {{{{ go() }}}}>x</a><a {{{{ 'class=\"y\"'|safe }}}}>x</a>"
+    made = write_html(tmp_path, html)({"it": 'class="y" href="https://acme.example/?a=1&amp;b=2"'})
+    assert '<a class="y" href="https://acme.example/?a=1&amp;b=2">' in made
+    assert "<a href='myapp://open'>" in made
+    assert '<a class="y">' in made
 
 
 def test_layouts_and_blocks_are_followed(tmp_path: Path) -> None:
