@@ -1,5 +1,6 @@
 """`[audience] where`: an SQL condition on the audience's columns, judged row by row."""
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -11,6 +12,12 @@ from engine.errors import DataError, nearest
 
 KEY = "[audience] where"
 WHERE = f"campaign.toml, {KEY}"
+# Polars 2 casts no text to dates: its DATE() reads them.
+_OF_DATES = re.compile(r"\b(?:date|datetime)\b")
+_DATES = (
+    "text such as '2026-11-24' is compared as it is: joined >= '2026-11-24'; as a date write DATE(joined), "
+    "or DATE(NULLIF(joined, '')) where cells are blank"
+)
 # A panic is no PolarsError: STRFTIME with a wrong format ends so.
 _WRONG = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
@@ -95,7 +102,8 @@ def rows_that_meet(where: str, cells: pl.DataFrame, types: ColumnTypes) -> pl.Se
         return _judge(condition, typed, height, where)
     except _WRONG as error:
         what = f"{KEY} does not fit the audience: {where}: {_first_line(error)}"
-        remedy = f"compare like with like, or use CAST; {_describe(typed)}"
+        is_of_dates = _OF_DATES.search(_first_line(error)) is not None
+        remedy = f"{_DATES if is_of_dates else 'compare like with like, or use CAST'}; {_describe(typed)}"
         raise DataError(what, where=WHERE, remedy=remedy) from error
 
 

@@ -96,6 +96,22 @@ def test_one_cell_that_is_no_number_is_named_when_numbers_are_asked_for() -> Non
         meet("mixed > 2", CSV)
 
 
+@pytest.mark.parametrize(
+    "where", ["CAST(day AS DATE) > CURRENT_DATE", "day::date > CURRENT_DATE", "day > CURRENT_DATE"]
+)
+def test_how_to_read_a_date_is_said_and_works(where: str) -> None:
+    cells = pl.DataFrame({"day": ["2024-01-01", "2024-12-31", ""]})
+    with pytest.raises(DataError) as raised:
+        meet(where, cells)
+    assert "DATE(NULLIF(joined, ''))" in str(raised.value.remedy)
+    assert meet("DATE(NULLIF(day, '')) > DATE '2024-06-30' - INTERVAL '30 days'", cells).to_list() == [
+        False,
+        True,
+        False,
+    ]
+    assert meet("day >= '2024-06-30'", cells).to_list() == [False, True, False]
+
+
 def test_a_number_too_large_for_an_integer_is_a_decimal() -> None:
     assert meet("huge > 3", CSV).to_list() == [False, True, False, True]
 
