@@ -111,11 +111,16 @@ def open_place(common: Common, around: Path | None = None) -> Iterator[Place]:
 
 def warn_of_other_writers(settings: Settings) -> None:
     """Log what lets other users of this machine write the store, the ledger or mailrun.toml."""
+    for note in list_other_writers(settings):
+        structlog.get_logger().warning("store.others_can_write", note=note)
+
+
+def list_other_writers(settings: Settings) -> list[str]:
+    """Say what lets other users of this machine write the store, the ledger or mailrun.toml, and what to do."""
     places = [settings.store_folder, settings.workspace / SETTINGS_FILE]
     if settings.ledger_file is not None:
         places.append(settings.ledger_file)
-    for note in dict.fromkeys(note for place in places if place.exists() for note in describe_other_writers(place)):
-        structlog.get_logger().warning("store.others_can_write", note=note)
+    return list(dict.fromkeys(n for place in places if place.exists() for n in describe_other_writers(place)))
 
 
 def tune_interpreter() -> None:

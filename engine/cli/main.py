@@ -18,6 +18,7 @@ from engine.cli import (
     check,
     completion,
     config,
+    doctor,
     events,
     inbound,
     init,
@@ -75,6 +76,7 @@ for _command in (
     keeping.forget,
     keeping.prune,
     config.config,
+    doctor.doctor,
     completion.completion,
     sandbox.sandbox,
 ):

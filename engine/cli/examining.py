@@ -1,0 +1,119 @@
+"""What `mailrun doctor` looks at: each part of a workspace and of this machine, one line for each."""
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from engine import __version__
+from engine.cli.compose import Place, find_unsubscribe_keys, list_other_writers, open_place, read_settings
+from engine.cli.options import Common
+from engine.cli.printing import print_json, print_lines
+from engine.errors import ExitCode, MailrunError
+from engine.ledger.migrate import HEAD
+from engine.masking import mask_url
+from engine.process_limits import FILES_WANTED, raise_file_limit
+from engine.settings import Settings
+from engine.temporary import make_temporary_folder
+
+
+class Health(StrEnum):
+    """How a part is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"  # it would keep a launch from running
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part.
+
+    Attributes:
+        part: its name.
+        health: how it is.
+        text: what there is, or what is wrong, without secrets.
+        remedy: what to do; empty where it is in order.
+    """
+
+    part: str
+    health: Health
+    text: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return an element of `findings` in --json."""
+        return {"part": self.part, "health": self.health, "text": self.text, "remedy": self.remedy or None}
+
+    def to_lines(self) -> Iterator[str]:
+        """Write it for people."""
+        yield f"{self.health:<8} {self.part:<17} {self.text}"
+        if self.remedy:
+            yield f"{'':<26} do: {self.remedy}"
+
+
+def examine(common: Common) -> None:
+    """Print what is found of every part; exit with 78 where one keeps a launch from running."""
+    findings = list(_find_all(common))
+    if common.json:
+        print_json({"findings": [finding.to_json() for finding in findings]})
+    else:
+        print_lines(*(line for finding in findings for line in finding.to_lines()))
+    if any(finding.health is Health.ERROR for finding in findings):
+        sys.exit(ExitCode.CONFIGURATION)
+
+
+def _find_all(common: Common) -> Iterator[Finding]:
+    python = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield Finding("versions", Health.OK, f"mailrun {__version__}, ledger schema {HEAD}, {python}")
+    settings = read_settings(common)
+    yield Finding("workspace", Health.OK, str(settings.workspace))
+    yield _find("temporary files", _look_at_temporary_folder)
+    yield _find("open files", _look_at_open_files)
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(open_place(common))
+        except MailrunError as error:
+            yield _describe("store and ledger", error)
+        else:
+            yield Finding("store", Health.OK, place.store.describe(""))
+            yield Finding("ledger", Health.OK, mask_url(settings.ledger_url))
+            yield _find("unsubscribe keys", lambda: _look_at_keys(place))
+    yield from _list_writers(settings)
+
+
+def _find(part: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, Health.OK, look())
+    except MailrunError as error:
+        return _describe(part, error)
+
+
+def _describe(part: str, error: MailrunError) -> Finding:
+    where = f" ({error.where})" if error.where else ""
+    return Finding(part, Health.ERROR, f"{error.what}{where}", error.remedy)
+
+
+def _look_at_temporary_folder() -> str:
+    with make_temporary_folder() as folder:
+        return str(folder.parent)
+
+
+def _look_at_open_files() -> str:
+    return f"{raise_file_limit():,} may be open; a fast run wants up to {FILES_WANTED:,}"
+
+
+def _look_at_keys(place: Place) -> str:
+    return find_unsubscribe_keys(place).describe()
+
+
+def _list_writers(settings: Settings) -> Iterator[Finding]:
+    notes = list_other_writers(settings)
+    for note in notes:
+        text, _, remedy = note.partition("; ")
+        yield Finding("other writers", Health.WARNING, text, remedy)
+    if not notes:
+        yield Finding("other writers", Health.OK, "none of store, ledger and mailrun.toml")
