@@ -88,8 +88,11 @@ def mask_text(text: str) -> str:
 
 
 def _mask_address(found: re.Match[str]) -> str:
-    whole = f"{found[0]}{found['domain']}".lstrip("'").lower()
-    return found[0] if whole in _shown else f"{found['first']}{MASK}{found['at']}"
+    return found[0] if _write_whole(found) in _shown else f"{found['first']}{MASK}{found['at']}"
+
+
+def _write_whole(found: re.Match[str]) -> str:
+    return f"{found[0]}{found['domain']}".lstrip("'").lower()
 
 
 def mask_secrets(text: str) -> str:
@@ -153,8 +156,12 @@ def show_address(address: str) -> None:
     """Leave an address as it is: one that mail is sent from, which every recipient reads, or that a person has typed.
 
     People correct both by their names. Nothing that data or a server names belongs here.
+
+    Args:
+        address: or a text with addresses in it.
     """
-    _shown.add(address.lower())
+    for found in _ADDRESS.finditer(address):
+        _shown.add(_write_whole(found))
 
 
 def remember_secrets(values: Iterable[str]) -> None:

@@ -41,6 +41,7 @@ from engine.cli.printing import is_output_all, print_json, print_lines
 from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.cli.suggestions import write_command
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
+from engine.masking import show_address
 from engine.process_limits import describe_limit
 from engine.unhandled import catch_unhandled, describe_exception
 
@@ -175,6 +176,7 @@ def _refuse_undecodable(arguments: list[str]) -> None:
     """
     for argument in arguments:
         if escape_undecodable(argument) != argument:
+            show_address(escape_undecodable(argument))  # as it was typed
             raise UsageError(
                 f"the argument {escape_undecodable(argument)} is not valid UTF-8",
                 where="the command line",
