@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 from botocore.utils import get_environ_proxies
 
-from engine.masking import mask_url
+from engine.masking import MASK, mask_url
 
 
 def find_proxy(url: str) -> str:
@@ -14,7 +14,7 @@ def find_proxy(url: str) -> str:
     parts = urlsplit(url)
     if not parts.hostname:
         return ""
-    return mask_url(str(get_environ_proxies(url).get(parts.scheme, "")))
+    return _leave_out_login(str(get_environ_proxies(url).get(parts.scheme, "")))
 
 
 def exempt(url: str) -> dict[str, str]:
@@ -36,8 +36,12 @@ def explain_proxy(error: Exception, remedy: str) -> str:
     url = str(told.get("endpoint_url") or "")
     proxy = find_proxy(url)
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
-        proxy = proxy or mask_url(str(told.get("proxy_url", "")))
+        proxy = proxy or _leave_out_login(str(told.get("proxy_url", "")))
     if not proxy:
         return remedy
     host = urlsplit(url).hostname or "the endpoint's host"
     return f"requests go through the proxy {proxy} (HTTP_PROXY, HTTPS_PROXY): correct it, or add {host} to NO_PROXY"
+
+
+def _leave_out_login(url: str) -> str:
+    return mask_url(url).replace(f"{MASK}@", "")
