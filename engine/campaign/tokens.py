@@ -10,14 +10,14 @@ from jinja2 import Environment, TemplateSyntaxError
 
 from engine.campaign.sandbox import Prepared, TemplateEnvironment
 
-_STRING = r'"(?:\\.|[^"\\])*+"|' + r"'(?:\\.|[^'\\])*+'"
-_TAG = re.compile(
-    rf"""(?P<comment>\{{\#.*?\#\}})
-    |(?P<raw>\{{%[-+]?\s*raw\s*[-+]?%\}}.*?\{{%[-+]?\s*endraw\s*[-+]?%\}})
-    |(?P<output>\{{\{{(?:(?!\}}\}})(?:{_STRING}|.))*+\}}\}})
-    |(?P<statement>\{{%(?:(?!%\}})(?:{_STRING}|.))*+%\}})""",
-    re.DOTALL | re.VERBOSE,
+_BEGIN = re.compile(
+    r"(?P<comment>\{#)|(?P<raw>\{%[-+]?\s*raw\s*-?%\})|(?P<output>\{\{)|(?P<statement>\{%)",
 )
+# Inside a tag only these tell where it ends: brackets, and strings, which may hold any of them.
+_INSIDE = re.compile(
+    r""""(?:\\.|[^"\\])*+"|'(?:\\.|[^'\\])*+'|(?P<open>[\[({])|(?P<end>\}\}|%\})|(?P<close>[\])}])""", re.DOTALL
+)
+_ENDS = {"comment": re.compile(r"#\}"), "raw": re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")}
 _LEXER = Environment()  # noqa: S701 - it renders nothing
 _OPENING = re.compile(r"\{[{%][-+]?")
 _WORDS = re.compile(r"\{%[-+]?\s*(\w+)\s*(\w*)")
@@ -72,14 +72,14 @@ class Token:
 
 
 def split(source: str, file: str) -> list[Token]:
-    """Divide a template into tokens; their texts together are the template.
+    """Divide a template into tokens, as Jinja does; their texts together are the template.
 
     Raises:
         TemplateSyntaxError: a tag is not closed, or cannot be read.
     """
     try:
         for _ in _LEXER.lex(source, name=file):
-            pass  # what it refuses could take the pattern below long
+            pass  # it refuses brackets that do not match
     except TemplateSyntaxError as error:
         error.name = file
         raise
@@ -92,12 +92,33 @@ def split(source: str, file: str) -> list[Token]:
             tokens.append(Token(kind, text, file, line, start))
             line += text.count("\n")
 
-    for found in _TAG.finditer(source):
+    while found := _BEGIN.search(source, end):
         add(Kind.TEXT, source[end : found.start()], end)
-        add(Kind(str(found.lastgroup)), found[0], found.start())
-        end = found.end()
+        kind = Kind(str(found.lastgroup))
+        if (tag_end := _find_end(source, kind, found.end())) is None:
+            raise TemplateSyntaxError(f"unexpected end of template, {found[0]} is not closed", line, file)
+        add(kind, source[found.start() : tag_end], found.start())
+        end = tag_end
     add(Kind.TEXT, source[end:], end)
     return tokens
+
+
+def _find_end(source: str, kind: Kind, start: int) -> int | None:
+    """Find where a tag ends whose beginning ends at `start`: `}}` may also close two brackets of an expression."""
+    if kind in _ENDS:
+        return found.end() if (found := _ENDS[kind].search(source, start)) else None
+    depth, place = 0, start
+    while found := _INSIDE.search(source, place):
+        place = found.end()
+        if found["open"]:
+            depth += 1
+        elif found["close"]:
+            depth -= 1
+        elif found["end"] and depth:
+            depth, place = depth - 1, found.start() + found[0].index("}") + 1
+        elif found["end"]:
+            return place
+    return None
 
 
 def mask(tokens: Sequence[Token]) -> str:

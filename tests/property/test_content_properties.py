@@ -6,10 +6,12 @@ from email.policy import SMTP, default
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from babel.core import get_global
 from babel.localedata import locale_identifiers
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from jinja2 import Environment, TemplateSyntaxError
 from support.campaigns import make_renderer, write_campaign
 
 from engine.campaign.html_text import derive_text
@@ -135,17 +137,55 @@ TAGS = (
     "{{ x }}",
     "{{ '}}' }}",
     '{{ "%}" ~ y }}',
+    "{{ {'a': {'b': 1}}['a'] }}",
+    "{% set y = {1: {2: 3}} %}",
     "{% if x %}",
-    "{% endif %}",
-    "{# note #}",
+    "{% endif -%}",
+    "{# note {{ #}",
     "{% raw %}{{ {% endraw %}",
 )
-TEXTS = ("<p class='a'>", "</p>", "text ", "\n", "{", "}}", "é", "<!-- c -->")
-PIECES = st.lists(st.sampled_from((*TAGS, *TEXTS))).map("".join)
+TEXTS = ("<p class='a'>", "</p>", "text ", "\n", "{}}", "}}", "%}", "#}", "é", "<!-- c -->")
+UNFINISHED = ("{", "{{", "{%", "{#", "{% raw %}", "'", '"', "[", "-", "\\")
+TEMPLATES = st.lists(st.sampled_from((*TAGS, *TEXTS))).map("".join)
+PIECES = st.lists(st.sampled_from((*TAGS, *TEXTS, *UNFINISHED))).map("".join)
+LEXER = Environment(keep_trailing_newline=True)  # noqa: S701 - it renders nothing
+KINDS = {"variable": Kind.OUTPUT, "block": Kind.STATEMENT, "comment": Kind.COMMENT, "raw": Kind.RAW}
 
 
-@given(st.one_of(PIECES, st.text()))
+def lex(source: str) -> list[tuple[Kind, str]] | None:
+    """The tags as Jinja's own lexer divides them, without white space; None where it cannot, or one is not closed."""
+    tags: list[tuple[Kind, str]] = []
+    is_open = False
+    try:
+        for _, name, text in LEXER.lex(source):
+            word, _, edge = name.partition("_")
+            if edge == "begin":
+                tags.append((KINDS[word], ""))
+                is_open = True
+            if is_open:
+                tags[-1] = (tags[-1][0], tags[-1][1] + "".join(text.split()))
+            is_open &= edge != "end"
+    except TemplateSyntaxError:
+        return None
+    return None if is_open else tags
+
+
+@given(st.one_of(TEMPLATES, PIECES, st.text()))
+@example("{{ {'a': {'b': 1}}['a'] }}")
+@example("Hello {#")
+def test_a_template_is_divided_where_jinja_divides_it(source: str) -> None:
+    expected = lex(source)
+    if expected is None:
+        with pytest.raises(TemplateSyntaxError):
+            split(source, "t")
+        return
+    tokens = split(source, "t")
+    assert [(t.kind, "".join(t.text.split())) for t in tokens if t.kind is not Kind.TEXT] == expected
+
+
+@given(st.one_of(TEMPLATES, PIECES, st.text()))
 def test_tokens_together_are_the_template_and_know_their_lines(source: str) -> None:
+    assume(lex(source) is not None)
     tokens = split(source, "t")
     assert "".join(token.text for token in tokens) == source
     assert all(token.line == source.count("\n", 0, token.start) + 1 for token in tokens)
@@ -155,7 +195,7 @@ def test_tokens_together_are_the_template_and_know_their_lines(source: str) -> N
     assert [i for i, mark in enumerate(masked) if mark == "\n"] == [i for i, mark in enumerate(source) if mark == "\n"]
 
 
-@given(PIECES)
+@given(TEMPLATES)
 def test_placeholders_give_every_tag_back_and_lead_to_its_line(source: str) -> None:
     tokens = split(source, "t")
     places = Placeholders(tokens)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.world import Finished, World, open_world
+from support.world import Finished, World, finish, open_world
 
 BAD = os.fsdecode(b"ren\xe9@example.com")  # as a shell passes it on in another encoding
 
@@ -283,17 +283,22 @@ def test_a_loop_of_links_is_refused_with_its_option(world: World):
 
 def test_a_read_error_names_the_file_and_not_the_store(world: World):
     world.write_people(3)
-    (world.folder / "audiences" / "broken.csv").symlink_to("/proc/self/mem")  # its first byte cannot be read
+    toml = (world.campaign / "campaign.toml").read_text()
+    broken = world.folder / "audiences" / "broken.csv"
+    broken.write_text("email,first_name\nann@example.com,Ann\n")
+    inject = ["-e", "trace=read,pread64", "-e", "inject=read,pread64:error=EIO"]
+    strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-P", str(broken), *inject]  # a failing disk below the file
     for arguments in (
         ("plan", "hello", "--audience", "audiences/broken.csv"),
         ("plan", "hello", "--audience", "audiences/bro*.csv"),
         ("suppress", "import", "audiences/broken.csv"),
     ):
-        check_refused(world.run(*arguments), 65, "Input/output error", "at: audiences/broken.csv")
-    toml = (world.campaign / "campaign.toml").read_text()
+        refused = finish(world.start_under(strace, *arguments))
+        check_refused(refused, 65, "Input/output error", "at: audiences/broken.csv")
     suppressing = toml + '[suppression]\nfiles = ["audiences/broken.csv"]\n'
     world.write("campaigns/hello/campaign.toml", suppressing)
-    check_refused(world.run("plan", "hello"), 65, "Input/output error", "at: audiences/broken.csv")
+    refused = finish(world.start_under(strace, "plan", "hello"))
+    check_refused(refused, 65, "Input/output error", "at: audiences/broken.csv")
     world.write("campaigns/hello/campaign.toml", toml.replace("people.csv", "a" * 300 + ".csv"))
     check_refused(world.run("plan", "hello"), 65, "File name too long", "at: audiences/aaa")
 
