@@ -20,9 +20,11 @@ from engine.ledger.schema import worker_table
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.record import read_record
 from engine.sandbox.server import SandboxSettings
+from support.commands import run_command
 from support.credentials import CREDENTIALS
 
 RUN = "hello/test"
+LONGEST_SECONDS = 90.0  # of any command of a story
 
 CAMPAIGN = """\
 from = "Acme <news@acme.example>"
@@ -163,7 +165,13 @@ class World:
         return process
 
     def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
-        return finish(self.start(*arguments, folder=folder, **environment))
+        """Run a command to its end; with a fresh interpreter where a setting may concern the interpreter itself."""
+        changed = self.environment() | environment
+        new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
+        if self.constants or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
+            return finish(self.start(*arguments, folder=folder, **environment))
+        settings = {name: value for name, value in changed.items() if value is not None}
+        return check(Finished(*run_command(arguments, folder or self.folder, settings, LONGEST_SECONDS)))
 
     def launch(self, *arguments: str) -> Finished:
         return self.run("launch", "hello", "--key", "test", "--json", *arguments)
@@ -268,11 +276,16 @@ def open_world(folder: Path, *, ledger: str | None = None, **settings: Any) -> I
             world.end()
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 90) -> Finished:
+def finish(process: subprocess.Popen[str], seconds: float = LONGEST_SECONDS) -> Finished:
     """Wait for a command's end."""
     stdout, stderr = process.communicate(timeout=seconds)
-    assert "Traceback" not in stderr, stderr
-    return Finished(process.returncode, stdout, stderr)
+    return check(Finished(process.returncode, stdout, stderr))
+
+
+def check(finished: Finished) -> Finished:
+    """Check of a command that it did not end by a bug."""
+    assert "Traceback" not in finished.stderr, finished.stderr
+    return finished
 
 
 def wait_for_line(process: subprocess.Popen[str], word: str) -> None:
