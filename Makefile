@@ -43,9 +43,9 @@ run: $(RUNTIME)
 	$(BIN)/mailrun launch campaigns/welcome --sandbox --key demo-$(shell date -u +%Y-%m-%dT%H%M%S)
 
 # Each process takes a row of neighbours, which share servers, and helps the others out at the end.
-# Two workers a core: many tests wait for timeouts and other processes.
+# Three workers for two cores: many tests wait for timeouts and other processes.
 test: setup
-	$(BIN)/pytest --numprocesses $(shell expr 2 \* $$(nproc 2>/dev/null || echo 2)) --dist worksteal
+	$(BIN)/pytest --numprocesses $(shell expr 3 \* $$(nproc 2>/dev/null || echo 2) / 2) --dist worksteal
 
 check: lint types test
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from sqlalchemy import Connection, Engine, event, update
 from support.clock import VirtualClock
@@ -330,6 +331,10 @@ def test_a_ledger_that_was_restored_learns_from_the_store_what_it_missed(tmp_pat
                     restored.intake.take(opened, path.name)
             assert restored.read_state() == expected
         assert sorted((desk.store.root / "events").rglob("*.parquet")) == files
-    (tmp_path / "other.parquet").write_bytes(b"PAR1 and nothing more")
+    other = tmp_path / "other.parquet"
+    other.write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(DataError, match="cannot be read"):
+        list(read_file(other, "other", lambda _: None))
+    pl.DataFrame({"a": [1]}).write_parquet(other)
     with pytest.raises(DataError, match="none of mailrun's events"):
-        list(read_file(tmp_path / "other.parquet", "other", lambda _: None))
+        list(read_file(other, "other", lambda _: None))

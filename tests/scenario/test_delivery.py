@@ -120,7 +120,7 @@ def test_when_the_launch_is_killed_its_processes_stop_in_order(tmp_path: Path):
 
 
 def test_a_process_that_dies_leaves_its_leases_to_the_others(tmp_path: Path):
-    with open_world(tmp_path, max_send_rate=400.0) as world:
+    with open_world(tmp_path, max_send_rate=200.0) as world:  # long enough for the second process to come up
         world.write_people(3_000)
         process = world.start_launch("--workers", "2")
         world.wait_for_workers(2)

@@ -1,6 +1,7 @@
 """A server in front of another: it forwards every request, and has bad manners about connections and answers."""
 
 import gzip
+import select
 import socket
 import ssl
 import threading
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+_MOST_WAITS = 50  # for the rest of a message
 
 Manners = Callable[["Conversation", bytes], bool]
 """Sends an answer its own way; tells whether the connection is served further."""
@@ -163,19 +166,29 @@ class RudeProxy:
                         break
 
 
+def _receive(source: socket.socket, *, is_begun: bool) -> bytes:
+    """Receive some bytes; time out only where nothing of a message has come: a slow thread must not lose what has."""
+    for _ in range(_MOST_WAITS):
+        with suppress(TimeoutError):
+            return source.recv(65536)
+        if not is_begun and not select.select([source], [], [], 0)[0]:
+            break
+    raise TimeoutError
+
+
 def _read_message(source: socket.socket) -> bytes:
     """Read head and body; empty where the stream ends or the time is over before."""
     data = b""
     with suppress(OSError, ssl.SSLError):
         while b"\r\n\r\n" not in data:
-            if not (part := source.recv(65536)):
+            if not (part := _receive(source, is_begun=bool(data))):
                 return b""
             data += part
         head, _, body = data.partition(b"\r\n\r\n")
         lines = head.lower().split(b"\r\n")
         lengths = [line.partition(b":")[2] for line in lines if line.startswith(b"content-length:")]
         while len(body) < int(lengths[0] if lengths else 0):
-            if not (part := source.recv(65536)):
+            if not (part := _receive(source, is_begun=True)):
                 return b""
             body += part
         return head + b"\r\n\r\n" + body
