@@ -1,15 +1,13 @@
 """A mail without our token moves nobody but its proven sender, or whom a configured source of reports names."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
+from support.work import count_lines
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.feedback.inbound_authority import Lack, Receipt, Received, Trust, identify_sender
@@ -250,24 +248,6 @@ def test_whatever_a_mail_holds_judging_it_never_raises(raw: bytes, text: str, ve
     trust = Trust(SERVER, (text, "fbl.example"))
     for mail in (raw, f"{RESULTS}{text}\r\nFrom: {text}\r\n\r\n".encode("utf-8", "surrogatepass"), WISH.encode() + raw):
         judge(Received(mail, Receipt(verdict, verdict, verdict, text)), trust)
-
-
-def count_lines(call: Callable[[], object]) -> int:
-    """Count the lines of Python that a call runs through."""
-    lines = 0
-
-    def trace(_: FrameType, event: str, __: object) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return lines
 
 
 @pytest.mark.parametrize(
