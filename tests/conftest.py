@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 from support.clock import VirtualClock
 from support.postgres import Cluster, run_cluster
@@ -28,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile the engine once: with PYTHONDONTWRITEBYTECODE each of the suite's 1,500 commands would do it itself."""
     if not hasattr(config, "workerinput"):  # before pytest-xdist starts its workers
         compileall.compile_dir(ENGINE, quiet=2)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_begin() -> Iterator[None]:
+    """A command that a test runs in this process sets up its logs; the next test begins without them."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -262,23 +262,27 @@ def _read_plain(block: TextBlock, dialect: Dialect) -> CsvRows | None:
 
 
 def _take_apart(block: TextBlock, dialect: Dialect, name: str, *, lenient: bool) -> CsvRows:
+    if not is_utf_8(block.data):
+        block = replace(block, data=mark_damage(block.data), damaged=True)
     records = _records(_lines(block, name, lenient=lenient))
     width = len(dialect.columns)
-    judged = _judge(records, dialect.delimiter, width=width)
+    judged = _judge(records, dialect.delimiter, width=width, damaged=block.damaged)
     uncertain = (pl.col("quotes") % 2 == 1) | (pl.col("loose") & (pl.col("last") > pl.col("line")))
     if not lenient:
         _refuse_unclosed_quotes(judged.filter(uncertain), name)
         if block.is_last and not block.data.endswith(b"\n"):
             _refuse_a_cut_end(judged, name, width=width)
     elif judged.select(uncertain.any()).item():
-        judged = _judge_line_by_line(judged, uncertain, dialect.delimiter, width)
+        judged = _judge_line_by_line(judged, uncertain, dialect.delimiter, width, damaged=block.damaged)
     places = judged.select("line", "malformed")
     sound = judged.filter(pl.col("malformed").is_null()).get_column("text")
     cells = _parse(sound, dialect.columns, name, dialect.delimiter)
     return CsvRows(places, _align(cells, places.get_column("malformed").is_null()))
 
 
-def _judge_line_by_line(judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str, width: int) -> pl.DataFrame:
+def _judge_line_by_line(
+    judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str, width: int, *, damaged: bool
+) -> pl.DataFrame:
     """Let records whose quotes do not close fall apart into their lines, each of which is then judged alone."""
     apart = (
         judged.filter(uncertain)
@@ -289,7 +293,7 @@ def _judge_line_by_line(judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str
     apart = apart.filter(pl.col("text").str.strip_chars(" ") != "").with_columns(
         last=pl.col("line"), quotes=_count_quotes()
     )
-    again = _judge(apart, delimiter, width=width)
+    again = _judge(apart, delimiter, width=width, damaged=damaged)
     unclosed = (
         pl.when(pl.col("quotes") % 2 == 1).then(pl.lit("a quote is opened and not closed")).otherwise("malformed")
     )
@@ -307,8 +311,7 @@ def _lines(block: TextBlock, name: str, *, lenient: bool) -> pl.DataFrame:
         line = block.first_line + block.data.count(b"\n", 0, nul)
         remedy = f"remove them, {LENIENT}; if the file is UTF-16, set encoding in [audience]"
         raise DataError("the file contains NUL characters", where=f"{name}, line {line}", remedy=remedy)
-    data = block.data if is_utf_8(block.data) else mark_damage(block.data)
-    lines = pl.read_lines(data, name="text") if data else pl.DataFrame(schema={"text": pl.String})
+    lines = pl.read_lines(block.data, name="text") if block.data else pl.DataFrame(schema={"text": pl.String})
     return lines.with_columns(line=pl.int_range(block.first_line, block.first_line + pl.len(), dtype=pl.UInt64))
 
 
@@ -341,7 +344,7 @@ def _join_open_lines(lines: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([single, joined.select(single.columns)]).sort("line")
 
 
-def _judge(records: pl.DataFrame, delimiter: str, *, width: int) -> pl.DataFrame:
+def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) -> pl.DataFrame:
     """Add `fields` (their number), `loose` (a quotation mark in an unquoted field) and `malformed` (why, or null).
 
     Quoted fields are reduced to one quotation mark each, so the delimiters that are left are real ones, and a mark
@@ -361,7 +364,7 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int) -> pl.DataFrame
     malformed = (
         pl.when("loose")
         .then(pl.lit("a quotation mark stands in a field that is not quoted as a whole"))
-        .when(pl.col("text").str.contains(DAMAGE, literal=True))
+        .when(pl.col("text").str.contains(DAMAGE, literal=True) if damaged else pl.lit(value=False))
         .then(pl.lit("it has a byte that is no character in the file's encoding"))
         .when(pl.col("text").str.contains("\0", literal=True))
         .then(pl.lit("it has a NUL character"))

@@ -179,6 +179,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
     line_end=st.sampled_from(["\n", "\r\n"]),
     quote_all=st.booleans(),
 )
+@example(table=[['"', "\ufdd0"]], line_end="\n", quote_all=False)
 def test_what_pythons_csv_writes_is_read_back(table: list[list[str]], line_end: str, *, quote_all: bool) -> None:
     text = io.StringIO()
     quoting: Literal[0, 1] = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
