@@ -29,8 +29,8 @@ def work():
 """
 PLAN = """
 from pathlib import Path
-from engine.audience.plan import open_audience, plan_audience
-from engine.audience.sources import find_sources
+from engine.audience.planning.plan import open_audience, plan_audience
+from engine.audience.reading.sources import find_sources
 from engine.audience.spec import AudienceSpec, SuppressionSpec
 def work():
     audience, folder = AudienceSpec(source="{csv}", required=("first_name",)), Path("{out}") / "plan"

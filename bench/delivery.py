@@ -17,7 +17,7 @@ from bench.launch import Measured, make_workspace, measure, write_audience
 from bench.servers import run_sink
 from engine.ledger import leases
 from engine.ledger.database import open_ledger
-from engine.run.content_check import SAMPLE_ROWS
+from engine.run.prepare.content_check import SAMPLE_ROWS
 
 REGION_LATENCY_SECONDS = 0.04
 PLAIN_CONCURRENCY = 128

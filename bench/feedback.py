@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from engine.audience.plan import LeaseRange
+from engine.audience.planning.plan import LeaseRange
 from engine.clock import SystemClock
-from engine.feedback.envelopes import Verify
-from engine.feedback.files import read_place
-from engine.feedback.intake import Intake, SoftRule, Tally
-from engine.feedback.matching import Matcher
-from engine.feedback.places import FrozenPlan
+from engine.feedback.events.envelopes import Verify
+from engine.feedback.events.files import read_place
+from engine.feedback.events.intake import Intake, SoftRule, Tally
+from engine.feedback.events.matching import Matcher
+from engine.feedback.events.row_index import FrozenPlan
 from engine.ledger import runs
 from engine.ledger.database import open_ledger
 from engine.ledger.runs import Run

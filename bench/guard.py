@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from statistics import median, quantiles
 
-from engine.delivery.guard import Heard, Level, Rate, judge, measure_events, measure_run
+from engine.run.guard.judge import Heard, Level, Rate, judge, measure_events, measure_run
 
 RUNS = 40
 BOUNCE_LIMIT = 0.05

@@ -20,7 +20,7 @@ from unittest import mock
 from bench.delivery import make_environment
 from bench.launch import make_workspace, write_audience
 from bench.servers import run_sink
-from engine.delivery.concurrency import LagMeter
+from engine.delivery.pacing.concurrency import LagMeter
 
 MESSAGES = 100_000
 COMMAND = ("launch", "welcome", "--key", "k", "--json", "--workers", "1", "--workspace")
@@ -58,7 +58,7 @@ def main() -> None:
 
 def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
     from engine.cli.main import cli  # noqa: PLC0415 - after the environment
-    from engine.run import sending  # noqa: PLC0415 - as above
+    from engine.run.send import wiring as sending  # noqa: PLC0415 - as above
 
     holds, send = Holds(selectors.EpollSelector.select), sending.send_run
 
@@ -75,7 +75,7 @@ def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
         run_sink(0.0) as url,
         mock.patch.dict(os.environ, make_environment(url)),
         mock.patch.object(selectors.EpollSelector, "select", lambda *given: holds.look(*given)),  # noqa: PLW0108 - binds the selector
-        mock.patch("engine.run.work.send_run", send_run),
+        mock.patch("engine.run.send.work.send_run", send_run),
         mock.patch.object(LagMeter, "add", lambda _, seconds: holds.late.append(seconds)),
         redirect_stdout(told),
     ):

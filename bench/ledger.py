@@ -19,8 +19,8 @@ from pathlib import Path
 import polars as pl
 
 from bench.servers import ROOT, run_sandbox
-from engine.audience.plan_files import RecipientsFile, divide, recipients_file
-from engine.delivery.concurrency import MOST_WHERE_LATE  # what a worker has in flight at full speed
+from engine.audience.planning.plan_files import RecipientsFile, divide, recipients_file
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE  # what a worker has in flight at full speed
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Intent, Outcome, Result

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from engine.campaign.spec import Campaign, load_campaign
 from engine.run.manifest import read_manifest
-from engine.run.planning import PlanRequest
-from engine.run.preview import make_job, replan
-from engine.run.rendering import Rendered, render_plan
+from engine.run.prepare.planning import PlanRequest
+from engine.run.prepare.preview import make_job, replan
+from engine.run.prepare.rendering import Rendered, render_plan
 from engine.store.folder import Store
 
 CAMPAIGN = Path(__file__).parent.parent / "campaigns" / "welcome"

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Envelope, Message, prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
-from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 
 MESSAGES = 5_000

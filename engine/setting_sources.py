@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.environment import PREFIX
 from engine.errors import ConfigurationError
+from engine.system.environment import PREFIX
 from engine.toml_lines import locate_keys
 
 SETTINGS_FILE = "mailrun.toml"

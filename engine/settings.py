@@ -26,12 +26,12 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from engine.environment import check_environment
 from engine.errors import ConfigurationError, nearest
+from engine.locations import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
 from engine.masking import mask_url, remember_secrets
-from engine.places import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
 from engine.read_limits import ReadLimits
 from engine.setting_sources import SETTINGS_FILE, find_source, name_variable, read_settings_file
+from engine.system.environment import check_environment
 
 KEY_BYTES_MINIMUM = 16
 _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"

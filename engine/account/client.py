@@ -14,7 +14,7 @@ from aiobotocore.session import AioSession
 
 from engine.account.credentials import SpacedCredentials
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
-from engine.proxies import explain_proxy
+from engine.system.proxies import explain_proxy
 
 CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
 CONNECT_TIMEOUT_SECONDS = 5

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from engine.audience.addresses import judge_addresses
+from engine.addresses.parse import judge_addresses
 from engine.audience.exclusions import RULES, ExclusionReason
-from engine.audience.plan_files import LeaseRange
+from engine.audience.planning.plan_files import LeaseRange
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
 

@@ -10,8 +10,8 @@ import polars as pl
 
 from engine.audience.exclusions import EXCLUDED_SCHEMA
 from engine.errors import UsageError
-from engine.given_paths import shorten_path
 from engine.store.folder import PRIVATE_FILE
+from engine.system.given_paths import shorten_path
 
 # What a spreadsheet takes for a formula, in full width as well, and the characters that would hide one.
 _FORMULA = r"^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"

@@ -14,7 +14,7 @@ import dns.resolver
 import polars as pl
 import structlog
 
-from engine.audience.plan_files import write_plan_file
+from engine.audience.planning.plan_files import write_plan_file
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
-from engine.audience.date_formats import read_date_format
-from engine.audience.header_names import clean_name
+from engine.audience.reading.date_formats import read_date_format
+from engine.audience.reading.header_names import clean_name
 
 _CONDITION_PARTS = re.compile(r"""'(?:[^']|'')*'?|"[^"]+"|"|[^'"]+""")
 MOST_CAP_DAYS = 366  # history is kept for so long

@@ -7,16 +7,16 @@ from enum import StrEnum
 from html import escape, unescape
 from typing import Any
 
-from engine.campaign.column_names import may_hide_column
+from engine.campaign.content.column_names import may_hide_column
+from engine.campaign.content.html_text import has_preheader
+from engine.campaign.content.names import NameUse
+from engine.campaign.content.printing.link_places import DATA_IN_SCRIPT, SAFE_DATA, UNESCAPED_DATA, UNQUOTED_DATA
+from engine.campaign.content.templates import Content, place_of
+from engine.campaign.content.visible import LinkLook
 from engine.campaign.files import resolve_file
-from engine.campaign.html_text import has_preheader
-from engine.campaign.link_places import DATA_IN_SCRIPT, SAFE_DATA, UNESCAPED_DATA, UNQUOTED_DATA
 from engine.campaign.message import Envelope, Message
-from engine.campaign.names import NameUse
 from engine.campaign.render import SES_PLACEHOLDER
 from engine.campaign.spec import Campaign
-from engine.campaign.templates import Content, place_of
-from engine.campaign.visible import LinkLook
 from engine.masking import mask_text
 from engine.quantities import format_count
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.file_types import find_content_type
 from engine.campaign.files import read_file
-from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.spec import Campaign, UnsubscribeSpec
 from engine.errors import DataError
 

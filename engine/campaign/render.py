@@ -13,21 +13,21 @@ from babel import Locale
 from jinja2 import Template, TemplateError, TemplateNotFound
 from jinja2.runtime import Context
 
-from engine.campaign import limits
+from engine.addresses.mailbox import parse_mailbox
+from engine.campaign.content import bounds as limits
+from engine.campaign.content.environment import TemplateEnvironment
+from engine.campaign.content.html_text import derive_text, tidy_text
+from engine.campaign.content.localisation import UnreadableTextError, is_right_to_left
+from engine.campaign.content.printing.links import RefusedValueError
+from engine.campaign.content.printing.printed_values import NullValueError, UnprintableError
+from engine.campaign.content.templates import SUBJECT, Content, Variant
+from engine.campaign.content.watchdog import TimeUpError, Watchdog
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, NOT_IN_HEADERS, encode_header
-from engine.campaign.html_text import derive_text, tidy_text
-from engine.campaign.links import RefusedValueError
 from engine.campaign.locales import choose_language, parse_locale, read_locales
-from engine.campaign.localisation import UnreadableTextError, is_right_to_left
-from engine.campaign.mailbox import parse_mailbox
 from engine.campaign.message import Message
-from engine.campaign.printing import NullValueError, UnprintableError
-from engine.campaign.sandbox import TemplateEnvironment
 from engine.campaign.spec import TOKEN_PLACEHOLDER, Campaign, UnsubscribeSpec, check_key
-from engine.campaign.templates import SUBJECT, Content, Variant
 from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe import TokenSigner
-from engine.campaign.watchdog import TimeUpError, Watchdog
 from engine.errors import ConfigurationError
 from engine.masking import mask_text
 

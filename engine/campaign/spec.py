@@ -19,7 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from engine.addresses.mailbox import check_address, parse_mailbox
 from engine.audience.spec import AudienceSpec, CapSpec, Section, SuppressionSpec
+from engine.campaign.content.localisation import DEFAULT_LOCALE
 from engine.campaign.files import is_part, read_file
 from engine.campaign.headers import (
     FEEDBACK_TAGS,
@@ -31,9 +33,7 @@ from engine.campaign.headers import (
     check_tags,
 )
 from engine.campaign.locales import read_locales
-from engine.campaign.localisation import DEFAULT_LOCALE
-from engine.campaign.mailbox import check_address, parse_mailbox
-from engine.campaign.problems import describe_problems, read_toml, report_problems
+from engine.campaign.spec_errors import describe_problems, read_toml, report_problems
 from engine.campaign.time_zones import find_zone, find_zone_name
 from engine.errors import ConfigurationError, DataError, UsageError, nearest
 from engine.masking import show_address

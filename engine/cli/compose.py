@@ -12,27 +12,27 @@ from typing import Any
 
 import structlog
 
-from engine.audience.objects import REMOTE
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.options import Common
 from engine.cli.suggestions import remember_workspace
 from engine.cli.workspace_folder import find_workspace
 from engine.clock import SystemClock
-from engine.environment import check_environment
 from engine.errors import ConfigurationError
-from engine.given_paths import look_at
 from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.forgotten import make_find_forgotten
 from engine.masking import mask_url
-from engine.process_limits import raise_file_limit
 from engine.progress import step
-from engine.run.forgotten import make_find_forgotten
-from engine.run.planning import PlanRequest
+from engine.run.prepare.planning import PlanRequest
 from engine.setting_sources import SETTINGS_FILE
 from engine.settings import KEY_BYTES_MINIMUM, Settings, list_variables, load_settings
 from engine.store.folder import Store
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
+from engine.store.objects import REMOTE
 from engine.store.other_writers import describe_other_writers
-from engine.temporary import use_scratch
+from engine.system.environment import check_environment
+from engine.system.given_paths import look_at
+from engine.system.process_limits import raise_file_limit
+from engine.system.temporary import use_scratch
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.migrate import HEAD
 from engine.masking import mask_url
-from engine.process_limits import FILES_WANTED, raise_file_limit
 from engine.settings import Settings
-from engine.temporary import make_temporary_folder
+from engine.system.process_limits import FILES_WANTED, raise_file_limit
+from engine.system.temporary import make_temporary_folder
 
 
 class Health(StrEnum):

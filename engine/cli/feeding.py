@@ -13,22 +13,22 @@ from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_command
-from engine.delivery.stop import Stop
 from engine.errors import ExitCode, UsageError
-from engine.feedback.certificates import fetch_certificate
-from engine.feedback.envelopes import Passed, Verify, open_body
-from engine.feedback.files import read_place
-from engine.feedback.intake import Intake, SoftRule, Tally
-from engine.feedback.matching import MATCHED, Matcher
-from engine.feedback.queue import choose_poll, open_sqs, pull
-from engine.feedback.signatures import SnsVerifier, own_account_topics
-from engine.feedback.volume import DAMAGED, EVENTS, QUARANTINE
+from engine.feedback.events.certificates import fetch_certificate
+from engine.feedback.events.envelopes import Passed, Verify, open_body
+from engine.feedback.events.event_files import DAMAGED, EVENTS, QUARANTINE
+from engine.feedback.events.files import read_place
+from engine.feedback.events.intake import Intake, SoftRule, Tally
+from engine.feedback.events.matching import MATCHED, Matcher
+from engine.feedback.events.queue import choose_poll, open_sqs, pull
+from engine.feedback.events.signatures import SnsVerifier, own_account_topics
+from engine.ledger.forgotten import make_find_forgotten
 from engine.progress import Step, step
 from engine.quantities import format_count
-from engine.run.forgotten import make_find_forgotten
-from engine.run.proven import make_open_plan, settle_all_proven
-from engine.run.signals import stop_on_signals
+from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.settings import EventsSettings
+from engine.stopping.signals import stop_on_signals
+from engine.stopping.stop import Stop
 
 _WHY = {
     "unknown_run": "of runs that this ledger does not know",

@@ -12,21 +12,21 @@ from engine.cli.compose import Place, find_unsubscribe_keys, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
-from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import DataError, ExitCode, docs_page
-from engine.feedback.certificates import fetch_certificate
-from engine.feedback.inbound_authority import Lack, Received, Trust
-from engine.feedback.inbound_intake import REFUSED, InboundIntake, Judged, Tally, judge
-from engine.feedback.inbound_objects import ByteBudget, ObjectReader, open_s3
-from engine.feedback.inbound_pull import MESSAGES_AT_ONCE, InboundPull
-from engine.feedback.inbound_sources import read_mails
-from engine.feedback.queue import choose_poll, open_sqs, pull
-from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.feedback.events.certificates import fetch_certificate
+from engine.feedback.events.queue import choose_poll, open_sqs, pull
+from engine.feedback.events.signatures import SnsVerifier, own_account_topics
+from engine.feedback.inbound.authority import Lack, Received, Trust
+from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, Tally, judge
+from engine.feedback.inbound.objects import ByteBudget, ObjectReader, open_s3
+from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
+from engine.feedback.inbound.sources import read_mails
 from engine.progress import step
 from engine.quantities import format_count
 from engine.run.history import find_mailed
-from engine.run.signals import stop_on_signals
 from engine.settings import InboundSettings
+from engine.stopping.signals import stop_on_signals
+from engine.stopping.stop import Stop, StopCause, StopReason
 
 MAILS_AT_ONCE = 200
 

@@ -26,7 +26,7 @@ def forget(address: str, common: Common) -> int:
     With - in place of ADDRESS it is read from standard input.
     """
     from engine.cli.compose import open_place  # noqa: PLC0415
-    from engine.run.forget import forget_address  # noqa: PLC0415
+    from engine.run.retain.forget import forget_address  # noqa: PLC0415
 
     with open_place(common) as place, step("erasing"):
         found = forget_address(address, place.ledger, place.store, place.clock)
@@ -90,7 +90,7 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     once it is certain that nobody works with it any more.
     """
     from engine.cli.compose import open_place  # noqa: PLC0415
-    from engine.run import prune as pruning  # noqa: PLC0415
+    from engine.run.retain import prune as pruning  # noqa: PLC0415
 
     with open_place(common) as place:
         prunable = pruning.find_prunable(place.ledger, place.store, older_than=older_than, clock=place.clock)

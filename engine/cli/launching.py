@@ -20,16 +20,16 @@ from engine.cli.progress import make_progress
 from engine.cli.spawning import Order, SpawnedWorker
 from engine.cli.streams import is_terminal
 from engine.cli.suggestions import repeat_command, write_command
-from engine.delivery.stop import Stop
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
-from engine.run.launch import Forecast, LaunchRequest
-from engine.run.launch import launch as launch_run
-from engine.run.parent import watch_parent
-from engine.run.work import Launched, WorkRequest
-from engine.run.work import work as work_run
+from engine.run.send.launch import Forecast, LaunchRequest
+from engine.run.send.launch import launch as launch_run
+from engine.run.send.work import Launched, WorkRequest
+from engine.run.send.work import work as work_run
+from engine.stopping.parent import watch_parent
+from engine.stopping.stop import Stop
 
 
 def launch_campaign(  # noqa: PLR0913 - one for each option

@@ -42,8 +42,8 @@ from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.cli.suggestions import write_command
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.masking import show_address
-from engine.process_limits import describe_limit
-from engine.unhandled import catch_unhandled, describe_exception
+from engine.system.process_limits import describe_limit
+from engine.system.unhandled import catch_unhandled, describe_exception
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from engine.cli.suggestions import find_given
-from engine.given_paths import look_at
+from engine.system.given_paths import look_at
 
 Command = Callable[..., Any]
 
@@ -72,7 +72,7 @@ def common_options(command: Command) -> Command:
         for name in ("store", "ledger", "as_json", "verbose"):
             rest.pop(name)
         from engine.cli.steps import report_steps  # noqa: PLC0415 - only when a command really runs
-        from engine.telemetry import configure_logs  # noqa: PLC0415 - as above
+        from engine.logs import configure_logs  # noqa: PLC0415 - as above
 
         workspace = find_given(context, "workspace") or workspace
         if workspace is not None:

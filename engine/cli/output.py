@@ -14,11 +14,11 @@ from engine.masking import mask_text
 from engine.quantities import format_count, format_number
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
-from engine.run.check import Checked
-from engine.run.forecast import RunForecast
-from engine.run.launch import Forecast
-from engine.run.preview import Preview, describe_sizes
-from engine.run.rendering import Rendered
+from engine.run.prepare.ask_account import RunForecast
+from engine.run.prepare.check import Checked
+from engine.run.prepare.preview import Preview, describe_sizes
+from engine.run.prepare.rendering import Rendered
+from engine.run.send.launch import Forecast
 
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
 

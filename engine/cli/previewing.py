@@ -17,10 +17,10 @@ from engine.cli.endpoints import open_endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode
-from engine.run.check import check_campaign
-from engine.run.forecast import ask_account
-from engine.run.preview import describe_plan, preview_run
-from engine.run.proofs import Proof, send_proofs
+from engine.run.prepare.ask_account import ask_account
+from engine.run.prepare.check import check_campaign
+from engine.run.prepare.preview import describe_plan, preview_run
+from engine.run.prepare.proofs import Proof, send_proofs
 
 
 def preview_campaign(

@@ -9,17 +9,17 @@ from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_restart
-from engine.given_paths import look_at
 from engine.masking import ADDRESS_COLUMN, mask_text
-from engine.run.accounting import require_accounts, require_run
+from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import open_run
-from engine.run.marks import refuse_if_ledger_is_behind
 from engine.run.ownership import refuse_other_owner
-from engine.run.proven import settle_proven, settle_silent
-from engine.run.receiver_lists import read_list
-from engine.run.registration import adopt_run
-from engine.run.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
+from engine.run.send.marks import refuse_if_ledger_is_behind
+from engine.run.send.registration import adopt_run
+from engine.run.settle.event_proof import settle_proven, settle_silent
+from engine.run.settle.receiver_lists import read_list
+from engine.run.settle.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import write_file
+from engine.system.given_paths import look_at
 
 _SHOWN = 20
 _WORDS = {"after-restore": "held in doubt after the restore", "from-events": "settled by events, or sent again"}

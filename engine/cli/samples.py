@@ -5,8 +5,8 @@ from pathlib import Path
 
 import engine
 from engine.errors import UsageError
-from engine.given_paths import look_at
 from engine.store.folder import translate_os_errors
+from engine.system.given_paths import look_at
 
 _NAMES = ("campaigns", "audiences")
 

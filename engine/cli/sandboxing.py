@@ -15,12 +15,12 @@ from engine.cli.compose import open_store, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError, docs_page
-from engine.proxies import exempt
-from engine.sandbox.access import make_access_key_id, make_secret, make_token
-from engine.sandbox.behaviour import BEHAVIOUR_FILE, Behaviour
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
+from engine.sandbox.events.behaviour import BEHAVIOUR_FILE, Behaviour
+from engine.sandbox.http.access import make_access_key_id, make_secret, make_token
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 from engine.store.folder import Store
+from engine.system.proxies import exempt
 
 UNLIMITED = -1.0
 FIREHOSE_SECONDS = 10.0

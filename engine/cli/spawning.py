@@ -20,16 +20,16 @@ from engine.account.client import Endpoint
 from engine.cli.compose import open_place, read_signing_keys, tune_interpreter
 from engine.cli.options import Common
 from engine.cli.streams import make_output_lasting
-from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
-from engine.process_limits import describe_limit
+from engine.logs import configure_logs
 from engine.report.accounts import Accounts
-from engine.run.signals import NUMBERS
-from engine.run.work import WorkRequest, work
-from engine.run.worker_processes import stop_with_parent
-from engine.telemetry import configure_logs
-from engine.unhandled import catch_unhandled
+from engine.run.send.processes import stop_with_parent
+from engine.run.send.work import WorkRequest, work
+from engine.stopping.signals import NUMBERS
+from engine.stopping.stop import Stop, StopCause, StopReason
+from engine.system.process_limits import describe_limit
+from engine.system.unhandled import catch_unhandled
 
 TELL_SECONDS = 0.5
 _BUG = "a worker process ended: this is a bug in mailrun; report it with the traceback"

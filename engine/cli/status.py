@@ -19,10 +19,10 @@ def status(run: str | None, common: Common) -> None:
     from engine.ledger.decisions import list_decisions  # noqa: PLC0415
     from engine.ledger.runs import OVER  # noqa: PLC0415
     from engine.ledger.workers import read_vitals  # noqa: PLC0415
-    from engine.run.accounting import list_accounts, require_accounts, require_run  # noqa: PLC0415
-    from engine.run.canary import describe_canary  # noqa: PLC0415
-    from engine.run.changes import list_changes  # noqa: PLC0415
-    from engine.run.guarding import judge_now  # noqa: PLC0415
+    from engine.report.run_accounts import list_accounts, require_accounts, require_run  # noqa: PLC0415
+    from engine.run.guard.canary import describe_canary  # noqa: PLC0415
+    from engine.run.guard.evidence import judge_now  # noqa: PLC0415
+    from engine.run.prepare.changes import list_changes  # noqa: PLC0415
 
     mark_output_as_all()
     with open_place(common) as place, place.ledger.read() as tx:

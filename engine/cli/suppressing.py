@@ -13,16 +13,13 @@ import polars as pl
 
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
-from engine.audience import suppression_lists
-from engine.audience.objects import REMOTE
 from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
-from engine.feedback.suppression_sync import Sync, Synced, Upload
-from engine.given_paths import look_at
 from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.forgotten import make_find_forgotten
 from engine.ledger.reasons import read_reason
 from engine.ledger.suppressions import (
     DOMAIN_MARK,
@@ -38,7 +35,10 @@ from engine.ledger.suppressions import (
 )
 from engine.progress import step
 from engine.quantities import format_count
-from engine.run.forgotten import make_find_forgotten
+from engine.store.objects import REMOTE
+from engine.suppression import lists as suppression_lists
+from engine.suppression.sync import Sync, Synced, Upload
+from engine.system.given_paths import look_at
 
 MOST_STRANGE = 20  # entries that are told one by one
 _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)

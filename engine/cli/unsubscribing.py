@@ -16,14 +16,14 @@ import polars as pl
 import structlog
 from aiohttp import web
 
-from engine.audience.addresses import judge_addresses
+from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.compose import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError, MailrunError, PausedError
-from engine.feedback.unsubscribe_pages import Theme, UnsubscribePages
-from engine.feedback.unsubscribes import (
+from engine.feedback.unsubscribe.pages import Theme, UnsubscribePages
+from engine.feedback.unsubscribe.requests import (
     HEADERS,
     MOST_BODY_BYTES,
     RETRY_SECONDS,
@@ -36,8 +36,9 @@ from engine.feedback.unsubscribes import (
     read_event,
     write_response,
 )
-from engine.http_connections import ConnectionBounds
-from engine.http_guard import RequestGuard, make_server
+from engine.http.connections import ConnectionBounds
+from engine.http.guard import RequestGuard, make_server
+from engine.ledger.forgotten import make_find_forgotten
 from engine.ledger.suppressions import (
     Reason,
     Suppression,
@@ -45,11 +46,10 @@ from engine.ledger.suppressions import (
     find_suppressions,
     remove_some_suppressions,
 )
-from engine.run.forgotten import make_find_forgotten
+from engine.logs import configure_logs
 from engine.settings import Settings
 from engine.store.keys import UNSUBSCRIBE_KEY
-from engine.telemetry import configure_logs
-from engine.temporary import make_temporary_folder
+from engine.system.temporary import make_temporary_folder
 
 SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none

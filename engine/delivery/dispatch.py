@@ -8,16 +8,16 @@ from typing import TypeAlias
 import structlog
 
 from engine.clock import Clock
-from engine.delivery.concurrency import Turns
-from engine.delivery.gate import Gate
+from engine.delivery.pacing.concurrency import Turns
+from engine.delivery.pacing.gate import Gate
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES, RetryPolicy
-from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.delivery.transport import Item, Transport
 from engine.errors import UnreachableError
 from engine.ledger.journal import Intent, Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
+from engine.stopping.stop import Stop, StopCause, StopReason
 
 log = structlog.get_logger()
 

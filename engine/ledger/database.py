@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, Table, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError, docs_page
-from engine.ledger import migrate, places
-from engine.ledger.engines import BUSY_TIMEOUT_SECONDS, make_engine
+from engine.ledger import migrate, restore_check
+from engine.ledger.connect import BUSY_TIMEOUT_SECONDS, make_engine
 from engine.masking import mask_url
 
 # PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
@@ -77,7 +77,7 @@ def open_ledger(url: str) -> Ledger:
     try:
         with translate_database_errors(ledger.url):
             migrate.migrate(engine, ledger.url)
-            places.notice_another_place(engine)
+            restore_check.notice_another_place(engine)
     except MailrunError:
         ledger.close()
         raise

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.ledger.feedback import SHOWN
+from engine.ledger.event_flags import SHOWN
 from engine.ledger.journal import Outcome
 
 
@@ -27,7 +27,7 @@ class Accounts:
         store: the run's folder, or its URL.
         workers: how many live.
         sandbox: whether it goes to the embedded sandbox.
-        feedback: what came back -> recipients, under the names of `engine.ledger.feedback.SHOWN`.
+        feedback: what came back -> recipients, under the names of `engine.ledger.event_flags.SHOWN`.
     """
 
     run: str

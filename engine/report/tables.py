@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.ledger.feedback import SHOWN
+from engine.ledger.event_flags import SHOWN
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 

@@ -9,12 +9,12 @@ from engine.errors import UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision, whoami
-from engine.ledger.evidence import describe_seen
+from engine.ledger.event_counts import describe_seen
 from engine.ledger.runs import Run
 from engine.masking import mask_text
-from engine.run.accounting import require_run
-from engine.run.canary import APPROVED
-from engine.run.guarding import RECENT
+from engine.report.run_accounts import require_run
+from engine.run.guard.canary import APPROVED
+from engine.run.guard.evidence import RECENT
 
 
 def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:

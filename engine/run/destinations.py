@@ -3,7 +3,7 @@
 import json
 
 from engine.ledger.runs import Run
-from engine.run.guarding import read_frozen
+from engine.run.guard.evidence import read_frozen
 from engine.run.manifest import FILE
 from engine.store.folder import Store
 

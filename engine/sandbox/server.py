@@ -11,27 +11,27 @@ from aiohttp import web
 
 from engine.clock import Clock, SystemClock
 from engine.errors import ConfigurationError
-from engine.http_guard import RequestGuard, is_loopback_name, make_server
-from engine.sandbox.access import check_access, is_bearer, is_token, make_credentials, make_token
-from engine.sandbox.account import Account
-from engine.sandbox.api import Api
-from engine.sandbox.behaviour import Behaviour
-from engine.sandbox.configuration_sets import ConfigurationSets
-from engine.sandbox.control import Control, Latency, refuse
-from engine.sandbox.envelopes import CERTIFICATE_PATH
-from engine.sandbox.faults import Faults
-from engine.sandbox.feedback import QUEUE_NAME, Feedback
-from engine.sandbox.identities import Identities
-from engine.sandbox.import_jobs import ImportJobs, make_fetch
-from engine.sandbox.inbox import PAGE_METHODS, PRIVATE, Inbox
-from engine.sandbox.limits import RateBucket, RollingQuota
-from engine.sandbox.record import Record
-from engine.sandbox.replies import ApiError, Reply
-from engine.sandbox.sending import Sending
-from engine.sandbox.signature import Verifier
-from engine.sandbox.simulator import is_simulator
-from engine.sandbox.sqs import TARGET, queue_url, sqs_error
-from engine.sandbox.wire import deliver, respond
+from engine.http.guard import RequestGuard, is_loopback_name, make_server
+from engine.sandbox.events.behaviour import Behaviour
+from engine.sandbox.events.envelopes import CERTIFICATE_PATH
+from engine.sandbox.events.feedback import QUEUE_NAME, Feedback
+from engine.sandbox.http.access import check_access, is_bearer, is_token, make_credentials, make_token
+from engine.sandbox.http.control import Control, Latency, refuse
+from engine.sandbox.http.faults import Faults
+from engine.sandbox.http.inbox import PAGE_METHODS, PRIVATE, Inbox
+from engine.sandbox.http.record import Record
+from engine.sandbox.http.replies import ApiError, Reply
+from engine.sandbox.http.signature import Verifier
+from engine.sandbox.http.wire import deliver, respond
+from engine.sandbox.ses.account import Account
+from engine.sandbox.ses.api import Api
+from engine.sandbox.ses.configuration_sets import ConfigurationSets
+from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.import_jobs import ImportJobs, make_fetch
+from engine.sandbox.ses.limits import RateBucket, RollingQuota
+from engine.sandbox.ses.sending import Sending
+from engine.sandbox.ses.simulator import is_simulator
+from engine.sandbox.sqs.sqs import TARGET, queue_url, sqs_error
 
 REGION = "us-east-1"
 MAX_REQUEST_BYTES = 84 * 1024 * 1024  # a 40 MB message, with room for the escapes of its JSON

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
-from engine.process_limits import find_os_error
+from engine.system.process_limits import find_os_error
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700

@@ -27,8 +27,8 @@ import botocore.exceptions
 from botocore.config import Config
 
 from engine.errors import ConfigurationError, MailrunError, PausedError, UnreachableError
-from engine.proxies import explain_proxy
 from engine.store.folder import SEALED, FileMark, Mark, Store, translate_os_errors, write_file
+from engine.system.proxies import explain_proxy
 
 RUN_FILE = "run.json"
 _ASIDE = "staged"  # metadata of run.json: where the launch that made it put the files

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from support.foreign import Case, is_fetched, read_cases
 
-from engine.audience.addresses import judge_addresses
+from engine.addresses.parse import judge_addresses
 
 TABLE = Path(__file__).parents[2] / "docs" / "audience-addresses.md"
 SUITES = {

@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from support.plans import plan
 
-from engine.audience.sources import find_sources
+from engine.audience.reading.sources import find_sources
 from engine.errors import ConfigurationError, DataError, ServiceError
 
 
@@ -118,7 +118,7 @@ def test_what_is_not_there_is_said(place: str, error: type[Exception], words: st
 
 def test_an_object_that_changes_meanwhile_is_refused(s3: Any, downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3, a_csv="email\nann@x.example\n")
-    from engine.audience import objects  # noqa: PLC0415 - to change it between listing and copying
+    from engine.store import objects  # noqa: PLC0415 - to change it between listing and copying
 
     listed = objects._list
 

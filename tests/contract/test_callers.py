@@ -20,8 +20,7 @@ from support.world import World
 from engine.account.client import Endpoint, OpenAccount, open_account, translate_aws_errors
 from engine.account.credentials import SpacedCredentials
 from engine.account.quota import read_quota
-from engine.account.resolved import NotLeanError, resolve_sends
-from engine.audience.objects import fetch_objects
+from engine.account.send_endpoint import NotLeanError, resolve_sends
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.delivery.replies import Meaning
 from engine.delivery.transports import callers
@@ -30,10 +29,11 @@ from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError, MailrunError
-from engine.feedback.queue import open_sqs
-from engine.proxies import exempt
+from engine.feedback.events.queue import open_sqs
 from engine.store import s3 as s3_module
+from engine.store.objects import fetch_objects
 from engine.store.s3 import S3Store
+from engine.system.proxies import exempt
 
 MESSAGE = Message(1, "ann@example.com", "Hé", "<p>é</p>", "text", (("X-A", "b"),), (("mailrun-row", "1"),))
 ENVELOPE = Envelope("Acme <news@acme.example>", (), (Attachment("a.txt", "text/plain", b"\x00\xff"),), None)

@@ -18,12 +18,12 @@ from support.postgres import Cluster
 
 from engine.clock import Clock
 from engine.errors import DataError
-from engine.feedback.files import read_file
-from engine.feedback.intake import Intake, SoftRule, find_last_straw
-from engine.feedback.volume import find_message_ids, scan_events
-from engine.ledger import feedback
+from engine.feedback.events.event_files import find_message_ids, scan_events
+from engine.feedback.events.files import read_file
+from engine.feedback.events.intake import Intake, SoftRule, find_last_straw
+from engine.ledger import event_flags
 from engine.ledger.database import open_ledger
-from engine.ledger.feedback import Flag, SoftBounce
+from engine.ledger.event_flags import Flag, SoftBounce
 from engine.ledger.schema import run_table
 from engine.ledger.suppressions import (
     Scope,
@@ -125,12 +125,12 @@ def test_flags_stand_where_their_rows_stand_in_the_plan(desk: Desk):
 def test_large_receivers_are_counted_by_themselves_and_all_others_together(
     tmp_path: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("engine.feedback.places.LARGE_DOMAIN_RECIPIENTS", 10)
-    monkeypatch.setattr("engine.feedback.places.LARGE_DOMAINS", 1)
+    monkeypatch.setattr("engine.feedback.events.row_index.LARGE_DOMAIN_RECIPIENTS", 10)
+    monkeypatch.setattr("engine.feedback.events.row_index.LARGE_DOMAINS", 1)
     with open_desk(tmp_path / "desk", ledger_url) as desk:
         desk.take([make("Delivery", row) for row in range(1, 8)] + [make("Bounce", 9)])
         with desk.ledger.read() as tx:
-            domains = feedback.read_domains(tx, RUN)
+            domains = event_flags.read_domains(tx, RUN)
     assert {name: (c[Flag.PROVEN], c[Flag.DELIVERED], c[Flag.BOUNCED]) for name, c in domains.items()} == {
         "big.example": (5, 4, 1),
         "": (3, 3, 0),

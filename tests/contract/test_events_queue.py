@@ -12,10 +12,10 @@ from support import s3
 from support.events import make_event_of
 from support.world import RUN, World, finish, wait_until
 
-from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import ConfigurationError, PausedError
-from engine.feedback import queue as feedback_queue
-from engine.feedback.queue import Pulled, open_sqs, pull
+from engine.feedback.events import queue as feedback_queue
+from engine.feedback.events.queue import Pulled, open_sqs, pull
+from engine.stopping.stop import Stop, StopCause, StopReason
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.unsubscribing import _Server
-from engine.feedback.unsubscribe_pages import UnsubscribePages
-from engine.feedback.unsubscribes import MOST_BODY_BYTES
-from engine.http_connections import ConnectionBounds
-from engine.http_guard import RequestGuard, make_server
+from engine.feedback.unsubscribe.pages import UnsubscribePages
+from engine.feedback.unsubscribe.requests import MOST_BODY_BYTES
+from engine.http.connections import ConnectionBounds
+from engine.http.guard import RequestGuard, make_server
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ROOMY = ConnectionBounds()

@@ -11,13 +11,13 @@ import pytest
 from support import s3
 from support.clock import VirtualClock
 
-from engine.delivery.stop import Stop
-from engine.feedback.inbound_authority import Trust
-from engine.feedback.inbound_intake import InboundIntake
-from engine.feedback.inbound_objects import ByteBudget, ObjectReader, open_s3
-from engine.feedback.inbound_pull import InboundPull
-from engine.feedback.queue import Pulled, open_sqs, pull
+from engine.feedback.events.queue import Pulled, open_sqs, pull
+from engine.feedback.inbound.authority import Trust
+from engine.feedback.inbound.intake import InboundIntake
+from engine.feedback.inbound.objects import ByteBudget, ObjectReader, open_s3
+from engine.feedback.inbound.pull import InboundPull
 from engine.ledger.database import open_ledger
+from engine.stopping.stop import Stop
 from engine.store.folder import Store
 
 MAIL = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\nFrom: p%d@b.example\r\n"
@@ -75,8 +75,8 @@ async def test_mails_are_read_of_the_configured_bucket_and_one_that_is_gone_is_s
 async def test_what_must_stay_is_not_deleted_and_bodies_are_bounded(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in (s3.environment(moto) | {"AWS_ENDPOINT_URL_SQS": moto}).items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("engine.feedback.queue.MOST_MESSAGE_BYTES", 1000)
-    monkeypatch.setattr("engine.feedback.queue.MOST_HELD_BYTES", 25_000)
+    monkeypatch.setattr("engine.feedback.events.queue.MOST_MESSAGE_BYTES", 1000)
+    monkeypatch.setattr("engine.feedback.events.queue.MOST_HELD_BYTES", 25_000)
     taken: list[list[str]] = []
 
     async def take(bodies: Any) -> set[int]:

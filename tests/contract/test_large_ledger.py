@@ -11,7 +11,7 @@ from support.totals import add_total
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.report.accounts import Accounts
-from engine.run.accounting import list_accounts, require_accounts
+from engine.report.run_accounts import list_accounts, require_accounts
 from engine.store.folder import Store
 
 MEGABYTES, SECONDS = 200, 3.0

@@ -8,8 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from engine.ledger import leases, runs
+from engine.ledger.connect import make_engine
 from engine.ledger.database import open_ledger
-from engine.ledger.engines import make_engine
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.schema import RunState, metadata
 from engine.ledger.suppressions import iterate_suppressions

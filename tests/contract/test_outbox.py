@@ -10,7 +10,7 @@ from support.clock import VirtualClock
 
 from engine.campaign.message import Envelope, Message
 from engine.delivery.replies import Meaning
-from engine.delivery.transports.mime import make_identity
+from engine.delivery.transports.message_identity import make_identity
 from engine.delivery.transports.outbox import Outbox
 from engine.errors import ConfigurationError
 

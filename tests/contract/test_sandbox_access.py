@@ -13,12 +13,12 @@ from botocore.credentials import Credentials
 from support.credentials import ACCESS_KEY_ID, CREDENTIALS, SECRET_ACCESS_KEY
 
 from engine.errors import ConfigurationError
-from engine.http_guard import OTHER_PAGE, WRONG_HOST
-from engine.sandbox.access import make_access_key_id, make_secret, make_token
-from engine.sandbox.envelopes import CERTIFICATE_PATH
-from engine.sandbox.record import read_record
+from engine.http.guard import OTHER_PAGE, WRONG_HOST
+from engine.sandbox.events.envelopes import CERTIFICATE_PATH
+from engine.sandbox.http.access import make_access_key_id, make_secret, make_token
+from engine.sandbox.http.record import read_record
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
-from engine.sandbox.sqs import TARGET
+from engine.sandbox.sqs.sqs import TARGET
 
 TOKEN = "a-token-that-only-tests-use"
 WORD = "ann@secret.example"

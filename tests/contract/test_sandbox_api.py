@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.record import read_record
+from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10)

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from engine.sandbox.embedded import run_in_thread
-from engine.sandbox.record import read_record
+from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10)

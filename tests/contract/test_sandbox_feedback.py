@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from support.credentials import CREDENTIALS, bearer
 from support.sqs import open_sqs
 
-from engine.sandbox.behaviour import Behaviour
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
+from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.server import SandboxSettings
 
 TEXT = {"Data": "x"}

@@ -12,13 +12,13 @@ import pytest
 from support.credentials import bearer
 
 from engine.errors import ConfigurationError
-from engine.sandbox import record_index
-from engine.sandbox.behaviour import Behaviour
-from engine.sandbox.draft import Content, Draft
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.record import FILE_NAME, Record, read_record
-from engine.sandbox.record_index import RecordIndex
+from engine.sandbox.events.behaviour import Behaviour
+from engine.sandbox.http import record_index
+from engine.sandbox.http.record import FILE_NAME, Record, read_record
+from engine.sandbox.http.record_index import RecordIndex
 from engine.sandbox.server import SandboxSettings
+from engine.sandbox.ses.draft import Content, Draft
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOKEN = "a-token-that-only-tests-use"

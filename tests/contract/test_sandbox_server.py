@@ -19,7 +19,7 @@ from support.credentials import ACCESS_KEY_ID, CREDENTIALS, SECRET_ACCESS_KEY
 
 from engine.errors import ConfigurationError
 from engine.sandbox.embedded import run_in_thread
-from engine.sandbox.record import FILE_NAME, read_record
+from engine.sandbox.http.record import FILE_NAME, read_record
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10)

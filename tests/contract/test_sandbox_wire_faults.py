@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 from support.credentials import bearer
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.record import read_record
+from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 
 RETRIES = {"total_max_attempts": 1, "mode": "standard"}

@@ -17,7 +17,7 @@ from engine.account.client import open_account
 from engine.campaign.message import Envelope, Message
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.transports import smtp as smtp_module
-from engine.delivery.transports.mime import to_seven_bit
+from engine.delivery.transports.message_identity import to_seven_bit
 from engine.delivery.transports.smtp import SmtpTransport
 from engine.delivery.transports.smtp_server import SmtpServer, derive_password, find_ses_server, parse_server
 from engine.errors import ConfigurationError

@@ -15,12 +15,12 @@ from support.s3 import open_client as open_s3
 
 from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
-from engine.feedback.suppression_sync import STATE_FILE, Sync
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.suppressions import Proof, Suppression, add_suppressions, find_suppressions, iterate_suppressions
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 from engine.store.folder import Store
+from engine.suppression.sync import STATE_FILE, Sync
 
 
 @pytest.fixture

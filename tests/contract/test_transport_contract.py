@@ -22,8 +22,8 @@ from engine.delivery.transports.callers import BotocoreCaller, open_caller
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.faults import KINDS
-from engine.sandbox.record import read_record
+from engine.sandbox.http.faults import KINDS
+from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 
 SENDER = "news@acme.example"

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from engine.audience import workbook_process
-from engine.audience.sources import Format, Source, find_sources
-from engine.audience.workbook_reader import _has_document_type
-from engine.audience.workbooks import list_sheets, read_sheet
+from engine.audience.reading.sources import Format, Source, find_sources
+from engine.audience.reading.workbooks import workbook_process
+from engine.audience.reading.workbooks.workbook_reader import _has_document_type
+from engine.audience.reading.workbooks.workbooks import list_sheets, read_sheet
 from engine.errors import DataError
 from engine.read_limits import ReadLimits
 
@@ -156,7 +156,7 @@ def test_the_reader_sees_no_secret_and_ends_when_a_stop_is_requested(
 def test_the_reader_ends_with_its_parent() -> None:
     """The pipe ends when the last process that holds it has ended: its parent was killed, so the reader is gone too."""
     reader = (
-        "import os, sys; from engine.audience.workbook_reader import _limit;"
+        "import os, sys; from engine.audience.reading.workbooks.workbook_reader import _limit;"
         "_limit(10**9, 60, int(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
     )
     parent = "import os, subprocess, sys;subprocess.run([sys.executable, '-c', sys.argv[1], str(os.getpid())])"

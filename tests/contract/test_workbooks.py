@@ -14,8 +14,8 @@ import pytest
 import xlsxwriter
 from support.plans import all_excluded, plan, read_file, recipients
 
+from engine.audience.reading.workbooks.xlsx_marks import read_xlsx
 from engine.audience.spec import AudienceSpec
-from engine.audience.xlsx_marks import read_xlsx
 from engine.errors import DataError
 
 at = partial(dt.datetime, tzinfo=None)  # a workbook has no time zones
@@ -294,7 +294,7 @@ def test_a_large_sheet_is_searched_in_pieces(hidden_by: str, tmp_path: Path, mon
     assert whole is not None
     assert whole.hidden_rows == {7, 400}
     assert whole.texts == {1: {n + 2: f"{n:05}" for n in range(500)}}
-    monkeypatch.setattr("engine.audience.xlsx_marks._CHUNK", 512)
+    monkeypatch.setattr("engine.audience.reading.workbooks.xlsx_marks._CHUNK", 512)
     assert read_xlsx(tmp_path / "a.xlsx", "S") == whole
 
 

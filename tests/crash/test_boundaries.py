@@ -16,7 +16,7 @@ from support.postgres import Cluster
 from support.totals import add_total
 from support.world import World, open_world
 
-from engine.delivery.concurrency import MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 SOAK = bool(os.environ.get("SOAK"))

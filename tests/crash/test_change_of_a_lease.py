@@ -25,21 +25,21 @@ from support import s3
 from support.clock import VirtualClock
 
 from engine.campaign.spec import load_campaign
-from engine.ledger import feedback, leases, runs
+from engine.ledger import event_flags, leases, runs
 from engine.ledger.database import Ledger, open_ledger
-from engine.ledger.feedback import Flag
+from engine.ledger.event_flags import Flag
 from engine.ledger.journal import Entry, Intent, Outcome, Result, encode_entries
 from engine.ledger.recorder import Recorder
-from engine.run.accounting import require_run
-from engine.run.audit import audit_run
-from engine.run.forget import forget_address
+from engine.report.run_accounts import require_run
 from engine.run.frozen import FrozenRun, open_run
-from engine.run.open_lease import OpenLease, open_lease
-from engine.run.planning import PlanRequest, stage_run
-from engine.run.proven import settle_proven
-from engine.run.registration import register_run
-from engine.run.resolve import Verdict, hold_what_was_lost, settle_doubt
-from engine.run.settling import end_change, finish_changes, stage_outcomes
+from engine.run.outcomes import end_change, finish_changes, stage_outcomes
+from engine.run.prepare.planning import PlanRequest, stage_run
+from engine.run.retain.forget import forget_address
+from engine.run.send.open_lease import OpenLease, open_lease
+from engine.run.send.registration import register_run
+from engine.run.settle.audit import audit_run
+from engine.run.settle.event_proof import settle_proven
+from engine.run.settle.resolve import Verdict, hold_what_was_lost, settle_doubt
 from engine.store.folder import Store
 from engine.store.s3 import S3Store
 
@@ -209,7 +209,7 @@ def hear(case: Case, store: Store, ledger: Ledger) -> None:
     other = case.ledger
     with other.write() as tx:
         heard = [(index, Flag.PROVEN) for index in range(DOUBTFUL)]
-        feedback.set_flags(tx, NAME, {0: heard}, {0: PEOPLE})
+        event_flags.set_flags(tx, NAME, {0: heard}, {0: PEOPLE})
     other.close()
     settle_proven(ledger, case.frozen(store, ledger), gone=GONE, clock=case.clock)
 
@@ -318,7 +318,7 @@ def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restor
     if known == "proven":
         ledger = begun.ledger
         with ledger.write() as tx:
-            feedback.set_flags(tx, NAME, {0: [(index, Flag.PROVEN) for index in range(DOUBTFUL)]}, {0: PEOPLE})
+            event_flags.set_flags(tx, NAME, {0: [(index, Flag.PROVEN) for index in range(DOUBTFUL)]}, {0: PEOPLE})
         ledger.close()
     if known == "forgotten":
         ledger = begun.ledger

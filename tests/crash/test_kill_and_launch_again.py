@@ -8,7 +8,7 @@ import pytest
 from support.invariants import check_invariants, count_received
 from support.world import World, finish, open_world
 
-from engine.delivery.concurrency import FEWEST, MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import FEWEST, MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 RECIPIENTS = 1500

@@ -8,7 +8,7 @@ import pytest
 from support.invariants import check_invariants, count_received
 from support.world import RUN, World
 
-from engine.delivery.concurrency import FEWEST
+from engine.delivery.pacing.concurrency import FEWEST
 from engine.ledger.journal import Outcome
 
 PEOPLE = 60

@@ -14,7 +14,7 @@ from support.invariants import check_invariants, count_received
 from support.postgres import run_cluster
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
-from engine.delivery.concurrency import MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"

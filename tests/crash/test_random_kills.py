@@ -9,7 +9,7 @@ from support.invariants import check_invariants
 from support.totals import add_total
 from support.world import open_world
 
-from engine.delivery.concurrency import MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 SOAK = bool(os.environ.get("SOAK"))

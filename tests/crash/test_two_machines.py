@@ -14,7 +14,7 @@ from support.postgres import Cluster, run_cluster
 from support.totals import add_total
 from support.world import CAMPAIGN, RUN, World, finish
 
-from engine.delivery.concurrency import MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 PEOPLE = 3000 if os.environ.get("SOAK") else 1800
@@ -129,7 +129,7 @@ def _check(world: World, hub: str) -> dict[Outcome, int]:
         "import json, sys; from pathlib import Path; from types import SimpleNamespace\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from support.invariants import read_outcomes, count_received\n"
-        "from engine.sandbox.record import read_record\n"
+        "from engine.sandbox.http.record import read_record\n"
         "record = Path(sys.argv[4])\n"
         "world = SimpleNamespace(folder=Path(sys.argv[2]), ledger_url=sys.argv[3],"
         " accepted=lambda: list(read_record(record)))\n"

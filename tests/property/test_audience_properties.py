@@ -19,9 +19,9 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from support.plans import all_excluded, plan, read_file, recipients
 
-from engine.audience.addresses import judge_addresses
-from engine.audience.list_entries import read_entries
-from engine.audience.plan import Plan, read_lease
+from engine.addresses.parse import judge_addresses
+from engine.audience.lists.list_entries import read_entries
+from engine.audience.planning.plan import Plan, read_lease
 from engine.errors import DataError
 from engine.ledger.suppressions import list_keys
 
@@ -250,7 +250,7 @@ def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_i
         body = body[:place] + inserted + body[place + length :]
     body = body[:-cut] if cut else body
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
+        patch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
         folder = Path(name)
         (folder / "list.csv").write_bytes(b"email,name\n" + body)
         strictly: pl.DataFrame | None = None
@@ -303,7 +303,7 @@ def test_every_row_is_read_whatever_ends_the_lines(
     ends = [*(row_ends * len(rows))[: len(rows) - 1], last]
     text = "email,name" + header_end + "".join(row + end for row, end in zip(rows, ends, strict=True))
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
+        patch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
         (Path(name) / "list.csv").write_bytes(text.encode(encoding))
         declared = "windows-1252" if encoding == "windows-1252" else None
         places, found = read_file(Path(name) / "list.csv", delimiter=",", encoding=declared, lenient=lenient)
@@ -333,11 +333,11 @@ def test_the_plan_does_not_depend_on_how_the_audience_is_divided(
     found = []
     for rows_at_once, partition_bytes in ((10**6, 1 << 30), (5, 64)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("engine.audience.binary_rows.BATCH_ROWS", rows_at_once)
-            patch.setattr("engine.audience.partitions._PARTITION_BYTES", partition_bytes)
-            patch.setattr("engine.audience.first_pass.SAMPLE_ONE_IN", 2)
-            patch.setattr("engine.audience.excluded_rows._ROWS_ON_A_SHELF", rows_at_once)
-            patch.setattr("engine.audience.plan.MEMORY_BYTES", partition_bytes)
+            patch.setattr("engine.audience.reading.binary.binary_rows.BATCH_ROWS", rows_at_once)
+            patch.setattr("engine.audience.planning.partitions._PARTITION_BYTES", partition_bytes)
+            patch.setattr("engine.audience.planning.first_pass.SAMPLE_ONE_IN", 2)
+            patch.setattr("engine.audience.planning.excluded_rows._ROWS_ON_A_SHELF", rows_at_once)
+            patch.setattr("engine.audience.planning.plan.MEMORY_BYTES", partition_bytes)
             options: dict[str, Any] = {"hold_out": hold_out, "order_by": order_by}
             with planned(table, suppressed, limit=limit, as_csv=False, **options) as (_, folder):
                 found.append((recipients(folder), all_excluded(folder)))
@@ -348,7 +348,8 @@ def test_the_plan_does_not_depend_on_how_the_audience_is_divided(
 PLAN_IN_A_PROCESS = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[3])
-from engine.audience import partitions, text
+from engine.audience.planning import partitions
+from engine.audience.reading import text
 from support.plans import plan
 text.BLOCK_BYTES, partitions._PARTITION_BYTES = 1 << 16, 1 << 18
 workspace, folder = map(pathlib.Path, sys.argv[1:3])

@@ -13,13 +13,13 @@ from unicodedata import category
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.campaign.html_text import derive_text
-from engine.campaign.mailbox import Mailbox, parse_mailbox
+from engine.addresses.mailbox import Mailbox, parse_mailbox
+from engine.campaign.content.html_text import derive_text
+from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, parse_spec
-from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 from engine.toml_lines import locate_keys
 

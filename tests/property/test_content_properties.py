@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError
 from support.campaigns import make_renderer, write_campaign
 
-from engine.campaign.html_text import derive_text
+from engine.campaign.content.html_text import derive_text
+from engine.campaign.content.templates import compile_content
+from engine.campaign.content.tokens import Kind, Placeholders, Token, mask, split
 from engine.campaign.locales import Tag, choose_language, read_locales
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
-from engine.campaign.templates import compile_content
-from engine.campaign.tokens import Kind, Placeholders, Token, mask, split
 
 SUBJECTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=300).filter(
     lambda text: not text.isspace()

@@ -13,12 +13,11 @@ from support.events import OBJECTS
 from support.feedback import RUN, Desk, make, make_soft, open_desk
 
 from engine.errors import DataError, PausedError
-from engine.feedback.envelopes import Passed, Quarantined, open_body, split_documents
-from engine.feedback.files import read_file
-from engine.feedback.matching import make_frame
-from engine.feedback.unsubscribe_pages import ONE_CLICK
-from engine.feedback.unsubscribes import has_field
-from engine.ledger import feedback
+from engine.feedback.events.envelopes import Passed, Quarantined, open_body, split_documents
+from engine.feedback.events.files import read_file
+from engine.feedback.events.matching import make_frame
+from engine.feedback.unsubscribe.pages import ONE_CLICK
+from engine.feedback.unsubscribe.requests import has_field
 
 RUNS = (RUN, "news/2026-11-25")
 rows = st.integers(1, 4)  # few, so that events meet
@@ -111,8 +110,8 @@ def test_the_counts_are_what_the_flags_add_up_to(tmp_path: Path):
             desk.take([make(dice.choice(kinds), dice.randint(1, 20)) for _ in range(15)])
         state = desk.read_state()
     bits = [value for (run, _), values in state["flags"].items() if run == RUN for value in values]
-    assert state["sums"][RUN] == {flag: sum(1 for value in bits if value & flag) for flag in feedback.COUNTED}
-    for flag in feedback.OF_DOMAINS:
+    assert state["sums"][RUN] == {flag: sum(1 for value in bits if value & flag) for flag in event_flags.COUNTED}
+    for flag in event_flags.OF_DOMAINS:
         assert sum(counts[flag] for counts in state["domains"][RUN].values()) == state["sums"][RUN][flag]
 
 
@@ -171,7 +170,7 @@ def test_wrecked_records_do_not_break_the_intake(wrecks: list[tuple[str, int, An
             desk.intake.take(opened, "a file")
         desk.take(wrecked)
         desk.take([make("Delivery", 2)])
-        assert desk.read_state()["sums"][RUN][feedback.Flag.DELIVERED] >= 1
+        assert desk.read_state()["sums"][RUN][event_flags.Flag.DELIVERED] >= 1
 
 
 @settings(max_examples=100)
@@ -259,7 +258,7 @@ def test_half_an_emoji_anywhere_loses_no_bounce(tmp_path: Path, place: str, half
     in_sns = {"Type": "Notification", "Message": json.dumps(record)}
     with open_desk(tmp_path) as desk:
         desk.intake.take([open_body(json.dumps(in_sns), lambda _: None), Quarantined(half, half)], half)
-        assert desk.read_state()["sums"][RUN][feedback.Flag.BOUNCED] == 1
+        assert desk.read_state()["sums"][RUN][event_flags.Flag.BOUNCED] == 1
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z"])

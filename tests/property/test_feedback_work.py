@@ -22,14 +22,15 @@ import engine.cli.unsubscribing
 import engine.feedback
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError
-from engine.feedback.envelopes import ForgedError, open_body, split_documents
-from engine.feedback.files import read_file
-from engine.feedback.inbound_authority import Receipt, Received, Trust
-from engine.feedback.inbound_intake import judge
-from engine.feedback.inbound_mail import Kind, read_mail
-from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
-from engine.feedback.mail_parts import _CHARSETS as CHARSETS
-from engine.feedback.mail_parts import (
+from engine.feedback.events.envelopes import ForgedError, open_body, split_documents
+from engine.feedback.events.files import read_file
+from engine.feedback.events.matching import make_frame
+from engine.feedback.events.signatures import SnsVerifier
+from engine.feedback.inbound.authority import Receipt, Received, Trust
+from engine.feedback.inbound.intake import judge
+from engine.feedback.inbound.mail import Kind, read_mail
+from engine.feedback.inbound.mail_parts import _CHARSETS as CHARSETS
+from engine.feedback.inbound.mail_parts import (
     MOST_BYTES,
     MOST_DEPTH,
     MOST_FIELDS,
@@ -38,10 +39,9 @@ from engine.feedback.mail_parts import (
     decode_charset,
     read_parts,
 )
-from engine.feedback.matching import make_frame
-from engine.feedback.signatures import SnsVerifier
-from engine.feedback.unsubscribe_pages import UnsubscribePages
-from engine.feedback.unsubscribes import answer_event, find_token, find_tokens, has_field, verify_token
+from engine.feedback.inbound.sources import NoMailError, open_notification, read_mails
+from engine.feedback.unsubscribe.pages import UnsubscribePages
+from engine.feedback.unsubscribe.requests import answer_event, find_token, find_tokens, has_field, verify_token
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 PAGES = UnsubscribePages()
@@ -350,7 +350,7 @@ def test_every_module_says_whether_it_reads_what_outsiders_send() -> None:
 
 
 FEEDBACK = tuple(f"engine.feedback.{name}" for name in list_modules())
-BESIDE = ("engine.cli.inbounding", "engine.cli.unsubscribing", "engine.campaign.unsubscribe", "engine.http_guard")
+BESIDE = ("engine.cli.inbounding", "engine.cli.unsubscribing", "engine.campaign.unsubscribe", "engine.http.guard")
 
 
 @pytest.mark.parametrize("name", FEEDBACK + BESIDE)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
 
-from engine.delivery.pacer import BURST_SECONDS, LastSecond, Pacer
-from engine.sandbox.limits import RateBucket
+from engine.delivery.pacing.pacer import BURST_SECONDS, LastSecond, Pacer
+from engine.sandbox.ses.limits import RateBucket
 
 RATES = st.floats(0.2, 2_000.0)
 LATE = st.lists(st.floats(0.0, 0.02), min_size=1, max_size=20)  # how late a sleeper wakes, in seconds

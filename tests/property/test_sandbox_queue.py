@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
 
-from engine.sandbox.queues import Queue
+from engine.sandbox.sqs.queues import Queue
 
 ACTIONS = st.lists(
     st.one_of(

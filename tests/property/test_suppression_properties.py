@@ -10,9 +10,9 @@ import polars as pl
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from engine.audience.list_entries import read_entries
-from engine.audience.suppression_lists import ImportOptions, read_suppression_list
+from engine.audience.lists.list_entries import read_entries
 from engine.errors import DataError
+from engine.suppression.lists import ImportOptions, read_suppression_list
 
 OPTIONS = ImportOptions(topic="", reason=None, source=None, at=datetime(2026, 11, 24, tzinfo=UTC))
 names = st.sampled_from(["ann", "Bob", "c.d", "e+f", "o'neil", "7"])

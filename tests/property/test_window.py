@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.delivery.window import Window, find_moment
+from engine.delivery.pacing.window import Window, find_moment
 
 ZONES = sorted(available_timezones())
 TIMES = st.integers(0, 24 * 60 - 1).map(lambda minutes: time(minutes // 60, minutes % 60))

@@ -25,7 +25,7 @@ from support.sqs import open_sqs
 from support.world import World, open_world
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.sandbox.behaviour import Behaviour
+from engine.sandbox.events.behaviour import Behaviour
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "iam.md").read_text(encoding="utf-8")

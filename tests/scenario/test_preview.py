@@ -9,7 +9,7 @@ from support.invariants import check_invariants
 from support.world import World
 
 from engine.errors import ConfigurationError
-from engine.run.rendering import LeaseRenderer, RenderJob
+from engine.run.prepare.rendering import LeaseRenderer, RenderJob
 
 MARKETING = """\
 from = "Acme <news@acme.example>"
@@ -122,9 +122,9 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
     from support.clock import START  # noqa: PLC0415
 
     from engine.campaign.spec import load_campaign  # noqa: PLC0415 - this story alone calls inside
-    from engine.run.planning import PlanRequest  # noqa: PLC0415
-    from engine.run.preview import make_job, replan  # noqa: PLC0415
-    from engine.run.rendering import Rendered, render_plan  # noqa: PLC0415
+    from engine.run.prepare.planning import PlanRequest  # noqa: PLC0415
+    from engine.run.prepare.preview import make_job, replan  # noqa: PLC0415
+    from engine.run.prepare.rendering import Rendered, render_plan  # noqa: PLC0415
     from engine.store.folder import Store  # noqa: PLC0415
 
     monkeypatch.chdir(letter.folder)

@@ -12,7 +12,7 @@ from support.invariants import check_invariants, count_received
 from support.postgres import Cluster
 from support.world import CAMPAIGN, RUN, World, finish, open_world
 
-from engine.delivery.concurrency import MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 pytestmark = pytest.mark.timeout(300)

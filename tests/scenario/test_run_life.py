@@ -8,7 +8,7 @@ import pytest
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
-from engine.delivery.concurrency import MOST_WHERE_LATE
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 TAKES_EFFECT_SECONDS = 2.0

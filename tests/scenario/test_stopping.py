@@ -11,9 +11,9 @@ import pytest
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_for_seconds, wait_until
 
-from engine.delivery.concurrency import FEWEST, MOST
+from engine.delivery.pacing.concurrency import FEWEST, MOST
 from engine.ledger.journal import Outcome
-from engine.run.signals import SAME_SECONDS
+from engine.stopping.signals import SAME_SECONDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

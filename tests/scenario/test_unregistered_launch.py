@@ -108,7 +108,7 @@ def test_a_launch_killed_before_it_was_registered_is_planned_again(
 
 def test_a_launch_that_gave_up_on_a_locked_ledger_is_planned_again(world: World):
     world.write_people(OLD)
-    world.constants = {"engine.ledger.engines.BUSY_TIMEOUT_SECONDS": 3}
+    world.constants = {"engine.ledger.connect.BUSY_TIMEOUT_SECONDS": 3}
     with hold_ledger(world.ledger_url):
         stopped = world.launch()
     world.constants = {}

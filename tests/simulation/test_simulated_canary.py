@@ -9,8 +9,8 @@ from support.simulation import NAME, RECIPIENTS, Simulation, open_stage
 from engine.campaign.spec import CanarySpec
 from engine.errors import UnreachableError
 from engine.ledger.decisions import Decision, record_decision
-from engine.run.canary import APPROVED
 from engine.run.frozen import FrozenRun
+from engine.run.guard.canary import APPROVED
 
 CANARY = 10  # a lease and a part of the next
 SEEDS = range(60 if os.environ.get("SOAK") else 8)

@@ -11,11 +11,11 @@ from engine.campaign.spec import WindowSpec
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.transport import Item
 from engine.ledger import leases
+from engine.ledger.forgotten import add_forgotten
 from engine.ledger.journal import Outcome
 from engine.ledger.suppressions import Suppression, add_suppressions
-from engine.run.forgotten import add_forgotten
 from engine.run.frozen import FrozenRun
-from engine.run.suppressed import FRESH_SECONDS
+from engine.run.send.recheck import FRESH_SECONDS
 from engine.store.keys import FORGET_KEY, read_key
 
 KEY = "k"  # of every address of the simulation's plan

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Message
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, load_campaign
-from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 
 SIGNER = TokenSigner([b"a key that only tests use"])

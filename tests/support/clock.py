@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from engine.delivery.stop import Stop
+from engine.stopping.stop import Stop
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

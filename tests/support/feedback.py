@@ -13,13 +13,13 @@ from typing import Any
 
 import polars as pl
 
-from engine.audience.plan import LeaseRange
-from engine.feedback.envelopes import open_body
-from engine.feedback.intake import Intake, SoftRule
-from engine.feedback.matching import Matcher
-from engine.feedback.places import FrozenPlan
-from engine.feedback.volume import scan_events
-from engine.ledger import feedback, runs
+from engine.audience.planning.plan import LeaseRange
+from engine.feedback.events.envelopes import open_body
+from engine.feedback.events.event_files import scan_events
+from engine.feedback.events.intake import Intake, SoftRule
+from engine.feedback.events.matching import Matcher
+from engine.feedback.events.row_index import FrozenPlan
+from engine.ledger import event_flags, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
@@ -95,11 +95,11 @@ class Desk:
             names = [run.name for run in runs.list_runs(tx)]
             return {
                 "flags": {
-                    (name, lease): list(feedback.read_flags(tx, name, lease)) for name in names for lease in range(3)
+                    (name, lease): list(event_flags.read_flags(tx, name, lease)) for name in names for lease in range(3)
                 },
-                "sums": feedback.sum_all_feedback(tx),
-                "domains": {name: feedback.read_domains(tx, name) for name in names},
-                "soft": feedback.find_soft_bounces(tx, PEOPLE),
+                "sums": event_flags.sum_all_feedback(tx),
+                "domains": {name: event_flags.read_domains(tx, name) for name in names},
+                "soft": event_flags.find_soft_bounces(tx, PEOPLE),
                 "suppressed": [item for block in iterate_suppressions(tx) for item in block],
                 "volume": scan_events(self.store).collect().sort("id").rows(),
             }

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from engine.audience.plan import Lists, Plan, open_audience, plan_audience
-from engine.audience.sources import find_sources
+from engine.audience.planning.plan import Lists, Plan, open_audience, plan_audience
+from engine.audience.reading.sources import find_sources
+from engine.audience.reading.tables import Reading, open_table, read_batches
 from engine.audience.spec import AudienceSpec, SuppressionSpec
-from engine.audience.tables import Reading, open_table, read_batches
 
 
 def plan(

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.sandbox.behaviour import Behaviour
+from engine.sandbox.events.behaviour import Behaviour
 from support.world import World, open_world
 
 

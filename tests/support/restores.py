@@ -19,14 +19,14 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from engine.ledger import leases, runs
-from engine.ledger.engines import _begin_sqlite
+from engine.ledger.connect import _begin_sqlite
 from engine.ledger.journal import Outcome
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
-from engine.run.marks import find_ahead
-from engine.run.open_lease import hold_open_intents
-from engine.run.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
+from engine.run.send.marks import find_ahead
+from engine.run.send.open_lease import hold_open_intents
+from engine.run.settle.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import Store
 from support.simulation import NAME, RECIPIENTS, FlakyLedger, Process, Simulation, Stage
 

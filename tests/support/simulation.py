@@ -29,24 +29,24 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from engine.account.quota import Quota
-from engine.audience.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
+from engine.audience.planning.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
 from engine.campaign.message import Message
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.replies import Meaning, Reply
-from engine.delivery.stop import Stop
 from engine.delivery.transport import Item
 from engine.errors import UnreachableError
 from engine.ledger import leases, runs
+from engine.ledger.connect import _begin_sqlite
 from engine.ledger.database import Ledger
-from engine.ledger.engines import _begin_sqlite
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
 from engine.run.frozen import FrozenRun
 from engine.run.manifest import Manifest
-from engine.run.marks import find_ahead
-from engine.run.sending import Sending, send_run
-from engine.run.worker_processes import WorkerProcesses
+from engine.run.send.marks import find_ahead
+from engine.run.send.processes import WorkerProcesses
+from engine.run.send.wiring import Sending, send_run
+from engine.stopping.stop import Stop
 from engine.store.folder import Store
 
 NAME = "sim/1"

@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select
 from engine.ledger.database import open_ledger
 from engine.ledger.schema import worker_table
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.record import read_record
+from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 from support.commands import run_command
 from support.credentials import CREDENTIALS

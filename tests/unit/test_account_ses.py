@@ -15,7 +15,7 @@ from engine.account.client import SENDS, Endpoint, open_client, translate_aws_er
 from engine.account.identities import covering_identities, list_verified, refuse_if_unverified
 from engine.account.quota import Quota, read_quota, refuse_if_stopped
 from engine.errors import ConfigurationError, MailrunError, ServiceError
-from engine.run.preflight import check_recipients, count_unverified
+from engine.run.prepare.preflight import check_recipients, count_unverified
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 

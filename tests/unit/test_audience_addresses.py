@@ -4,7 +4,7 @@
 import polars as pl
 import pytest
 
-from engine.audience.addresses import judge_addresses
+from engine.addresses.parse import judge_addresses
 
 
 def judge(address: str | None) -> tuple[str | None, str | None, str | None]:

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from engine.audience.blanks import fill, is_blank, null_blanks
-from engine.audience.plan import content_of
-from engine.audience.types import type_of
+from engine.audience.planning.plan import content_of
+from engine.audience.reading.blanks import fill, is_blank, null_blanks
+from engine.audience.reading.types import type_of
 
 NAN = float("nan")
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from support.plans import plan, recipients
 
-from engine.audience.boolean_texts import BooleanText, iterate_rows
-from engine.audience.plan_files import content_of
+from engine.audience.planning.plan_files import content_of
+from engine.audience.reading.boolean_texts import BooleanText, iterate_rows
 
 FRAME = pl.DataFrame({"email": ["a@x.example", "b@x.example", "c@x.example"], "vip": [True, False, None]})
 AS_TEXT = "email,vip\na@x.example,TRUE\nb@x.example,FALSE\nc@x.example,\n"

@@ -5,8 +5,8 @@ from datetime import date
 import polars as pl
 import pytest
 
-from engine.audience.conditions import columns_in, rows_that_meet
-from engine.audience.types import ColumnTypes
+from engine.audience.reading.conditions import columns_in, rows_that_meet
+from engine.audience.reading.types import ColumnTypes
 from engine.errors import DataError
 
 CSV = pl.DataFrame(

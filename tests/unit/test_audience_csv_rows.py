@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from support.plans import read_file
 
-from engine.audience.csv_rows import HEADER_BYTES, holds_address, read_dialect
+from engine.audience.reading.csv_rows import HEADER_BYTES, holds_address, read_dialect
 from engine.errors import DataError
 
 Row = tuple[str | None, ...]
@@ -228,7 +228,7 @@ PLAIN = "a,b,c\n" + "".join(f"{n},x{n},{'' if n % 7 == 0 else n}\n" for n in ran
 def test_rows_do_not_depend_on_where_blocks_end(odd: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PLAIN + odd + PLAIN.removeprefix("a,b,c\n")
     whole = read(text)
-    monkeypatch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
     assert read(text) == whole
     assert len(whole[0]) == 800 + (odd not in ("", "\n"))
 
@@ -259,6 +259,6 @@ def test_a_file_that_begins_with_an_address_has_no_header() -> None:
 
 def test_cells_are_the_same_whether_a_block_is_plain_or_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = read(PLAIN)
-    monkeypatch.setattr("engine.audience.csv_rows._read_plain", lambda *_: None)
+    monkeypatch.setattr("engine.audience.reading.csv_rows._read_plain", lambda *_: None)
     assert read(PLAIN) == plain
     assert pl.Series([cell for row in plain[1] for cell in row]).null_count() == 58

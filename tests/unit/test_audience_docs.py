@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.audience.exclusions import ExclusionReason
-from engine.audience.sources import SUFFIXES
+from engine.audience.reading.sources import SUFFIXES
 from engine.audience.spec import AudienceSpec, CapSpec, ChecksSpec, SuppressionSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audience.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 import xlsxwriter
 from support.plans import plan, read_file, recipients
 
-from engine.audience.header_names import clean_name, name_each_once
+from engine.audience.reading.header_names import clean_name, name_each_once
 from engine.audience.spec import AudienceSpec
 from engine.errors import DataError
 

@@ -5,7 +5,7 @@ from random import Random
 
 import polars as pl
 
-from engine.audience.order import hash_keys
+from engine.addresses.hashing import hash_keys
 
 MASK = 2**64 - 1
 

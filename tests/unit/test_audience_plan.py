@@ -9,8 +9,8 @@ import pytest
 from support.plans import excluded, plan, recipients
 
 from engine.audience.exclusions import ExclusionReason
-from engine.audience.plan import LeaseRange, content_of, read_lease, rows_per_lease, stored_name
-from engine.audience.plan_files import excluded_file, prove_balance, recipients_file, write_plan_file
+from engine.audience.planning.plan import LeaseRange, content_of, read_lease, rows_per_lease, stored_name
+from engine.audience.planning.plan_files import excluded_file, prove_balance, recipients_file, write_plan_file
 from engine.errors import ConfigurationError, DataError
 
 

@@ -10,10 +10,10 @@ import pytest
 import xlsxwriter
 from support.plans import excluded, plan
 
-from engine.audience.partitions import Partitions
-from engine.audience.scratch import Scratch
+from engine.audience.planning.partitions import Partitions
+from engine.audience.planning.scratch import Scratch
+from engine.audience.planning.suppressed_rows import applies, set_aside_suppressions
 from engine.audience.spec import Dedupe, SuppressionSpec
-from engine.audience.suppressions import applies, set_aside_suppressions
 from engine.errors import DataError
 from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.suppressions import Suppression

@@ -12,7 +12,7 @@ from support.plans import all_excluded, excluded, plan, recipients
 
 from engine.audience.explain import explain_address
 from engine.audience.export import export_excluded_rows
-from engine.audience.plan import Lists, Plan
+from engine.audience.planning.plan import Lists, Plan
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import AudienceSpec, CapSpec, Dedupe
 from engine.errors import DataError, PausedError, UsageError
@@ -100,7 +100,7 @@ def test_the_held_out_are_a_fair_share_of_the_limited(tmp_path: Path) -> None:
 def test_a_limit_keeps_the_first_by_their_hash_whatever_the_order(
     partition_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.partitions._PARTITION_BYTES", partition_bytes)
+    monkeypatch.setattr("engine.audience.planning.partitions._PARTITION_BYTES", partition_bytes)
     write_many(tmp_path, 2000)
     plan(tmp_path)
     fair = recipients(tmp_path)["key"].head(300).to_list()
@@ -117,8 +117,8 @@ def test_a_limit_keeps_the_first_by_their_hash_whatever_the_order(
 def test_the_plan_is_in_the_order_asked_for_with_blanks_last(
     order_by: str, partition_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.partitions._PARTITION_BYTES", partition_bytes)
-    monkeypatch.setattr("engine.audience.first_pass.SAMPLE_ONE_IN", 16)
+    monkeypatch.setattr("engine.audience.planning.partitions._PARTITION_BYTES", partition_bytes)
+    monkeypatch.setattr("engine.audience.planning.first_pass.SAMPLE_ONE_IN", 16)
     write_many(tmp_path, 3000)
     found = plan(tmp_path, order_by=order_by)
     rows = recipients(tmp_path).cast({"points": pl.Int64, "opens": pl.Int64})
@@ -132,7 +132,7 @@ def test_the_plan_is_in_the_order_asked_for_with_blanks_last(
 def test_values_that_are_blank_in_the_first_rows_are_ordered_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.text.BLOCK_BYTES", 256)
+    monkeypatch.setattr("engine.audience.reading.text.BLOCK_BYTES", 256)
     rows = [f"user{n}@x.example,{'' if n < 40 else n}" for n in range(80)]
     (tmp_path / "list.csv").write_text("email,n\n" + "\n".join(rows) + "\n")
     plan(tmp_path, order_by="n desc")
@@ -171,7 +171,7 @@ def test_a_header_that_has_a_used_name_twice_is_refused(tmp_path: Path) -> None:
 def test_types_are_those_of_all_rows_however_they_are_divided(
     block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.text.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
     rows = [f"user{n}@x.example,{n}" for n in range(50)]
     (tmp_path / "list.csv").write_text("email,n\n" + "\n".join(rows) + "\n")
     assert plan(tmp_path, where="n > 9").accepted == 40
@@ -281,8 +281,8 @@ def test_a_full_disk_pauses_with_the_place_and_leaves_no_scratch(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     write_many(tmp_path, 500)
-    monkeypatch.setattr("engine.audience.plan.MEMORY_BYTES", 0)
-    monkeypatch.setattr("engine.audience.scratch.os.pwrite", refuse)
+    monkeypatch.setattr("engine.audience.planning.plan.MEMORY_BYTES", 0)
+    monkeypatch.setattr("engine.audience.planning.scratch.os.pwrite", refuse)
     with pytest.raises(PausedError, match="the disk with the store is full"):
         plan(tmp_path)
     assert [path.name for path in tmp_path.parent.rglob("*.scratch")] == []

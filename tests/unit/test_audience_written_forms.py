@@ -8,7 +8,7 @@ import pytest
 import xlsxwriter
 from support.plans import all_excluded, plan, recipients
 
-from engine.audience.date_formats import read_date_format
+from engine.audience.reading.date_formats import read_date_format
 from engine.errors import DataError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.bounded_process import ProcessEndedError, Steps, run_bounded
 from engine.errors import CancelledError, DataError, MailrunError
+from engine.system.bounded_process import ProcessEndedError, Steps, run_bounded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a child")
 MEMORY = 64 * 1024**2

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.campaigns import render, write_campaign
 
+from engine.campaign.content.templates import check_names, compile_content
 from engine.campaign.lint import lint_templates
-from engine.campaign.templates import check_names, compile_content
 from engine.errors import DataError
 
 COLUMNS = ["email", "First name", "e-mail", "postal.code", "Größe (cm)", "2nd", "class", "city"]

@@ -12,13 +12,13 @@ import pytest
 from support.campaigns import TOML, render, write_campaign
 
 from engine.campaign import files
+from engine.campaign.content.templates import compile_content
 from engine.campaign.files import copy_files, is_part, list_files, read_file, resolve_file
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign, load_campaign, parse_spec
-from engine.campaign.templates import compile_content
 from engine.errors import ConfigurationError, DataError
-from engine.run.changes import find_changes
 from engine.run.manifest import Manifest, digest_campaign, digest_tree
+from engine.run.prepare.changes import find_changes
 
 FILES = {
     "campaign.toml": TOML + 'text = "body.txt.j2"\n',

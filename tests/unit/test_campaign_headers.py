@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.campaigns import TOML, make_renderer, write_campaign
 
+from engine.campaign.content.templates import check_names, compile_content
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, encode_header
 from engine.campaign.render import RenderError
 from engine.campaign.spec import CampaignSpec, parse_spec
-from engine.campaign.templates import check_names, compile_content
 from engine.errors import ConfigurationError, DataError
-from engine.run.proofs import _mark
+from engine.run.prepare.proofs import _mark
 
 MARKETING = TOML.replace("transactional", "marketing") + (
     'text = "b"\n[unsubscribe]\nurl = "https://acme.example/{{ token }}"\n'

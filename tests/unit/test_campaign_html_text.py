@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.campaigns import render, write_campaign
 
-from engine.campaign.html_text import derive_text
-from engine.campaign.templates import compile_content
+from engine.campaign.content.html_text import derive_text
+from engine.campaign.content.templates import compile_content
 
 
 @pytest.mark.parametrize(

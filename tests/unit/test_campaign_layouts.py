@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.campaigns import make_renderer, render, write_campaign
 
+from engine.campaign.content.templates import compile_content
 from engine.campaign.files import list_files
 from engine.campaign.render import RenderError
-from engine.campaign.templates import compile_content
 from engine.errors import DataError
 
 LAYOUT = """\

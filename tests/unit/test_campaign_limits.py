@@ -6,11 +6,11 @@ from time import thread_time
 
 import pytest
 
-from engine.campaign import limits
 from engine.campaign import render as render_module
+from engine.campaign.content import bounds as limits
+from engine.campaign.content.templates import compile_content
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, parse_spec
-from engine.campaign.templates import compile_content
 from engine.errors import DataError
 
 # Hypothesis looks at every garbage collection with a function of its own. An interruption inside it is dropped

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support.campaigns import make_renderer, render, write_campaign
 
-from engine.campaign.link_places import find_link_places
-from engine.campaign.links import find_refused_scheme
+from engine.campaign.content.environment import TemplateEnvironment
+from engine.campaign.content.printing.link_places import find_link_places
+from engine.campaign.content.printing.links import find_refused_scheme
 from engine.campaign.render import RenderError
-from engine.campaign.sandbox import TemplateEnvironment
 
 RUNNING = [
     "javascript:other()",
@@ -306,7 +306,7 @@ def test_data_that_stands_in_no_link_costs_nothing(tmp_path: Path, monkeypatch: 
     make = write_html(tmp_path, html)
     make({"name": "Ann"})
     judged = count_calls(lambda: make({"name": "Ann"}))
-    monkeypatch.setattr("engine.campaign.sandbox.TemplateEnvironment.judge_links", lambda *_: None)
+    monkeypatch.setattr("engine.campaign.content.environment.TemplateEnvironment.judge_links", lambda *_: None)
     make = write_html(tmp_path, html)
     make({"name": "Ann"})
     assert judged == count_calls(lambda: make({"name": "Ann"}))

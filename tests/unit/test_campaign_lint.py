@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from support.campaigns import TOML, write_campaign
 
+from engine.campaign.content.templates import compile_content
 from engine.campaign.lint import Findings, MessageLint, Severity, find_unused_inline, lint_templates
 from engine.campaign.message import Envelope, Message, prepare_envelope
 from engine.campaign.spec import Campaign
-from engine.campaign.templates import compile_content
 
 MARKETING = TOML.replace('kind = "transactional"', 'unsubscribe.url = "https://acme.example/{{ token }}"')
 WAY_OUT = "https://acme.example/TOKEN?a=1&b=2"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.campaigns import TOML, make_renderer, render, write_campaign
 
+from engine.campaign.content.templates import check_names, compile_content
 from engine.campaign.render import RenderError
-from engine.campaign.templates import check_names, compile_content
 from engine.errors import ConfigurationError, DataError
 
 FILES = {

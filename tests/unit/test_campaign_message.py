@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.campaign.mailbox import parse_mailbox
+from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.message import Attachment, Envelope, Message, prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.spec import Campaign, parse_spec

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Message
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.spec import Campaign, parse_spec
-from engine.campaign.templates import compile_content
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError, UsageError
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from engine.campaign.content.templates import check_names, compile_content
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
-from engine.campaign.templates import check_names, compile_content
 from engine.campaign.unsubscribe import TokenSigner
 
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.campaign.content.templates import Content, check_names, compile_content
 from engine.campaign.spec import Campaign, load_campaign
-from engine.campaign.templates import Content, check_names, compile_content
 from engine.errors import DataError
 
 TOML = """\

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.campaign.visible import LinkLook, is_link_seen
+from engine.campaign.content.visible import LinkLook, is_link_seen
 
 LINK = "https://acme.example/u/TOKEN?a=1&b=2"
 A = '<a href="https://acme.example/u/TOKEN?a=1&amp;b=2">Unsubscribe</a>'

@@ -7,8 +7,8 @@ from time import thread_time
 
 import pytest
 
-from engine.campaign import watchdog as module
-from engine.campaign.watchdog import TimeUpError, Watchdog
+from engine.campaign.content import watchdog as module
+from engine.campaign.content.watchdog import TimeUpError, Watchdog
 
 # Hypothesis looks at every garbage collection with a function of its own. An interruption inside it is dropped
 # by Python with this warning, and comes again: that is how the watchdog is made.

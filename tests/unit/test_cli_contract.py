@@ -29,9 +29,9 @@ from engine.errors import (
     nearest,
 )
 from engine.ledger.journal import Outcome, Result
+from engine.logs import configure_logs
 from engine.report.accounts import Accounts
-from engine.run.forecast import RunForecast
-from engine.telemetry import configure_logs
+from engine.run.prepare.ask_account import RunForecast
 
 COMMANDS = sorted(cli.commands)
 HEAVY = (

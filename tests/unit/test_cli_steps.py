@@ -9,8 +9,8 @@ import structlog
 from rich.console import Console
 
 from engine.cli.steps import LINE_SECONDS, StepBar, StepReporter, report_steps
+from engine.logs import configure_logs
 from engine.progress import listen, step
-from engine.telemetry import configure_logs
 
 Lines = pytest.CaptureFixture[str]
 

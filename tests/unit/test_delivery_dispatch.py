@@ -10,12 +10,11 @@ from support.clock import START, ClockedStop, VirtualClock
 
 from engine.campaign.message import Message
 from engine.delivery.dispatch import Call, Dispatcher
-from engine.delivery.gate import Gate
-from engine.delivery.pacer import Pacer
+from engine.delivery.pacing.budgets import Budget
+from engine.delivery.pacing.gate import Gate
+from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.retry import POLICIES
-from engine.delivery.send_limits import Budget
-from engine.delivery.stop import StopCause, StopReason
 from engine.delivery.transport import Item
 from engine.errors import PausedError
 from engine.ledger import leases, runs
@@ -25,6 +24,7 @@ from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.stopping.stop import StopCause, StopReason
 
 NAME = "welcome/1"
 RUN = Run(NAME, RunState.SENDING, None, False, "f", "d", 9, 9, {}, START, None, None)  # noqa: FBT003 - a row, in order

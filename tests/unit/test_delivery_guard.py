@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.delivery.guard import (
+from engine.run.guard.binomial import find_tail, is_above
+from engine.run.guard.judge import (
     ACCOUNT_BOUNCE_RATE,
     CONFIDENCE,
     FEWEST,
@@ -19,7 +20,6 @@ from engine.delivery.guard import (
     measure_events,
     measure_run,
 )
-from engine.delivery.rates import find_tail, is_above
 
 LIMITS: dict[str, Any] = {"bounce_limit": 0.05, "complaint_limit": 0.001}
 

@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.delivery.interleaving import DomainCap, Interleaving
-from engine.run.open_lease import spread_domains
+from engine.delivery.pacing.interleaving import DomainCap, Interleaving
+from engine.run.send.open_lease import spread_domains
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.delivery.pacer import BURST_SECONDS, FLOOR, Pacer
+from engine.delivery.pacing.pacer import BURST_SECONDS, FLOOR, Pacer
 
 RATES = st.floats(0.5, 10_000)
 

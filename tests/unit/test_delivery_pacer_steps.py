@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.delivery.pacer import DECREASE, FLOOR, Pacer
+from engine.delivery.pacing.pacer import DECREASE, FLOOR, Pacer
 
 
 def drain(pacer: Pacer, now: float) -> int:

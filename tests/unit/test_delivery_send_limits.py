@@ -13,16 +13,16 @@ from support.clock import START, ClockedStop, VirtualClock
 from engine.account.quota import Quota
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.campaign.time_zones import find_zone
-from engine.delivery.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
-from engine.delivery.forecast import Opening, forecast_sending
-from engine.delivery.gate import Gate
-from engine.delivery.others import OtherSenders
-from engine.delivery.pacer import Pacer
-from engine.delivery.send_limits import Budget, Hours
-from engine.delivery.stop import Stop, StopCause, StopReason
-from engine.delivery.window import Window, ZonedWindows, find_deadline
-from engine.run.limits import Limits
-from engine.run.worker_processes import LOOK_SECONDS, Load, WorkerProcesses, needs_worker
+from engine.delivery.pacing.budgets import Budget, Hours
+from engine.delivery.pacing.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
+from engine.delivery.pacing.forecast import Opening, forecast_sending
+from engine.delivery.pacing.gate import Gate
+from engine.delivery.pacing.other_senders import OtherSenders
+from engine.delivery.pacing.pacer import Pacer
+from engine.delivery.pacing.rate_share import Limits
+from engine.delivery.pacing.window import Window, ZonedWindows, find_deadline
+from engine.run.send.processes import LOOK_SECONDS, Load, WorkerProcesses, needs_worker
+from engine.stopping.stop import Stop, StopCause, StopReason
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ENDED = StopReason(StopCause.PAUSED, "used up", "later")

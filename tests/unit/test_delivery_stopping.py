@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.clock import ClockedStop, VirtualClock
 
-from engine.delivery.gate import Gate
-from engine.delivery.pacer import Pacer
+from engine.delivery.pacing.budgets import Budget, Hours
+from engine.delivery.pacing.gate import Gate
+from engine.delivery.pacing.pacer import Pacer
+from engine.delivery.pacing.window import Window
 from engine.delivery.replies import Meaning
 from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
-from engine.delivery.send_limits import Budget, Hours
-from engine.delivery.stop import Stop, StopCause, StopReason
-from engine.delivery.window import Window
-from engine.run.sending import QUOTA_USED_UP
+from engine.run.send.wiring import QUOTA_USED_UP
+from engine.stopping.stop import Stop, StopCause, StopReason
 
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 POLICY = RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from engine.delivery.concurrency import TURNS_SECONDS, Turns
+from engine.delivery.pacing.concurrency import TURNS_SECONDS, Turns
 
 
 async def compute(turns: Turns, done: list[int], number: int) -> None:

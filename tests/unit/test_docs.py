@@ -10,8 +10,8 @@ from engine.audience.exclusions import ExclusionReason
 from engine.campaign.spec import CampaignSpec
 from engine.cli.main import cli
 from engine.errors import ExitCode
-from engine.feedback.rules import RULES, Action
-from engine.ledger.feedback import Flag
+from engine.feedback.events.rules import RULES, Action
+from engine.ledger.event_flags import Flag
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.settings import Settings

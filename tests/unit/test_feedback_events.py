@@ -13,12 +13,12 @@ from support.foreign import is_fetched
 from support.foreign_events import read_records, read_signed
 
 from engine.errors import DataError
-from engine.feedback.envelopes import ForgedError, Opened, Passed, Quarantined, open_body
-from engine.feedback.events import Event, Kind, MalformedError, read_record
-from engine.feedback.files import find_files, read_file
-from engine.feedback.rules import RULES, Action, find_rule
-from engine.feedback.signatures import SnsVerifier
-from engine.ledger.feedback import Flag
+from engine.feedback.events.envelopes import ForgedError, Opened, Passed, Quarantined, open_body
+from engine.feedback.events.files import find_files, read_file
+from engine.feedback.events.records import Event, Kind, MalformedError, read_record
+from engine.feedback.events.rules import RULES, Action, find_rule
+from engine.feedback.events.signatures import SnsVerifier
+from engine.ledger.event_flags import Flag
 from engine.ledger.suppressions import Reason
 
 TAGS = {"mailrun-campaign": "hello", "mailrun-key": "test", "mailrun-row": "17"}

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from engine.errors import ServiceError
-from engine.feedback.certificates import fetch_certificate
-from engine.feedback.envelopes import ForgedError, Quarantined, open_body
-from engine.feedback.signatures import SnsVerifier, own_account_topics
+from engine.feedback.events.certificates import fetch_certificate
+from engine.feedback.events.envelopes import ForgedError, Quarantined, open_body
+from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses-events"
 URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"

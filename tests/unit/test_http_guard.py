@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 import engine
-from engine.http_guard import OTHER_PAGE, WRONG_HOST, RequestGuard, make_server
+from engine.http.guard import OTHER_PAGE, WRONG_HOST, RequestGuard, make_server
 
 LOCAL = RequestGuard("127.0.0.1")
 NAMED = RequestGuard("127.0.0.1", allowed_hosts=("Box.example", "10.0.0.5"))

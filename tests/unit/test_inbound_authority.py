@@ -10,8 +10,8 @@ from support.clock import VirtualClock
 from support.work import count_lines
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.feedback.inbound_authority import Lack, Receipt, Received, Trust, identify_sender
-from engine.feedback.inbound_intake import InboundIntake, judge
+from engine.feedback.inbound.authority import Lack, Receipt, Received, Trust, identify_sender
+from engine.feedback.inbound.intake import InboundIntake, judge
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
 

@@ -14,12 +14,12 @@ from support.clock import VirtualClock
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError
-from engine.feedback import inbound_mail
-from engine.feedback.envelopes import ForgedError
-from engine.feedback.inbound_authority import Receipt, Received, Trust
-from engine.feedback.inbound_intake import InboundIntake, judge
-from engine.feedback.inbound_mail import Inbound, Kind, read_mail
-from engine.feedback.inbound_sources import NoMailError, open_notification, read_mails
+from engine.feedback.events.envelopes import ForgedError
+from engine.feedback.inbound import mail as inbound_mail
+from engine.feedback.inbound.authority import Receipt, Received, Trust
+from engine.feedback.inbound.intake import InboundIntake, judge
+from engine.feedback.inbound.mail import Inbound, Kind, read_mail
+from engine.feedback.inbound.sources import NoMailError, open_notification, read_mails
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
 

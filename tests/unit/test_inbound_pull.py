@@ -14,11 +14,11 @@ from support.clock import VirtualClock
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError, ExitCode
-from engine.feedback.inbound_authority import Trust
-from engine.feedback.inbound_intake import InboundIntake
-from engine.feedback.inbound_objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTES, ByteBudget, ObjectReader
-from engine.feedback.inbound_pull import MOST_REASONS, InboundPull
-from engine.feedback.mail_parts import MOST_BYTES
+from engine.feedback.inbound.authority import Trust
+from engine.feedback.inbound.intake import InboundIntake
+from engine.feedback.inbound.mail_parts import MOST_BYTES
+from engine.feedback.inbound.objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTES, ByteBudget, ObjectReader
+from engine.feedback.inbound.pull import MOST_REASONS, InboundPull
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
 from engine.store.folder import Store

@@ -19,14 +19,14 @@ from engine.campaign.lint import Finding, Findings, Severity
 from engine.campaign.render import RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.replies import read_error
-from engine.delivery.stop import StopCause, StopReason
 from engine.delivery.transports.ses import read_exception
 from engine.errors import ConfigurationError, MailrunError, ServiceError
 from engine.ledger.database import open_ledger
 from engine.ledger.schema import run_table
 from engine.masking import mask_secrets, mask_text, mask_url, mask_value
 from engine.settings import load_settings
-from engine.unhandled import describe_exception
+from engine.stopping.stop import StopCause, StopReason
+from engine.system.unhandled import describe_exception
 
 TOKEN = TokenSigner([b"a-key-of-more-than-16-bytes"]).sign("canary@b.example", "news")
 SESSION = "IQoJb3JpZ2luX2VjE" + "Canary/+x" * 20
@@ -245,8 +245,8 @@ def test_a_pattern_that_begins_anywhere_looks_behind_first(name: str):
 
 SCRIPT = """\
 import asyncio, logging, os, sys, threading, warnings
-from engine.telemetry import configure_logs
-from engine.unhandled import catch_unhandled
+from engine.logs import configure_logs
+from engine.system.unhandled import catch_unhandled
 
 secret, address = os.environ["AWS_SECRET_ACCESS_KEY"], "canary.person@b.example"
 configure_logs(verbose=True)
@@ -292,7 +292,7 @@ def test_what_libraries_threads_tasks_and_bugs_say_is_masked_too():
 
 
 def test_logging_twice_adds_one_handler(monkeypatch: pytest.MonkeyPatch):
-    from engine.telemetry import configure_logs  # noqa: PLC0415 - it changes what the process logs
+    from engine.logs import configure_logs  # noqa: PLC0415 - it changes what the process logs
 
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.audience.plan_files import (
+from engine.audience.planning.plan_files import (
     RecipientsFile,
     divide,
     iterate_lease_rows,

@@ -13,14 +13,14 @@ from backports import zstd
 from support.plans import plan
 
 from engine import read_limits
-from engine.audience import zip_directory
-from engine.audience.arrow_sizes import read_batch_sizes
-from engine.audience.parquet_sizes import read_group_sizes
-from engine.audience.sources import find_sources
+from engine.audience.reading.binary.arrow_sizes import read_batch_sizes
+from engine.audience.reading.binary.parquet_sizes import read_group_sizes
+from engine.audience.reading.sources import find_sources
+from engine.audience.reading.tables import Reading, open_table, read_batches
+from engine.audience.reading.workbooks import zip_directory
 from engine.audience.spec import AudienceSpec
-from engine.audience.tables import Reading, open_table, read_batches
 from engine.errors import DataError
-from engine.feedback.files import read_file
+from engine.feedback.events.files import read_file
 from engine.read_limits import ReadLimits
 from engine.settings import load_settings
 
@@ -92,7 +92,7 @@ def test_the_number_of_columns_is_limited(name: str, tmp_path: Path) -> None:
 def test_names_of_a_header_are_counted_before_they_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.csv_rows.read_header", None)
+    monkeypatch.setattr("engine.audience.reading.csv_rows.read_header", None)
     (tmp_path / "list.csv").write_text("email" + ",a" * 200 + "\n")
     refused(tmp_path, "list.csv", ReadLimits(columns=200), "columns")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.clock import START
 
-from engine.ledger.feedback import SHOWN
+from engine.ledger.event_flags import SHOWN
 from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts

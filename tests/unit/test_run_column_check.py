@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from support.campaigns import TOML, write_campaign
 
-from engine.audience.plan_files import recipients_file, stored_name
-from engine.campaign.templates import compile_content
-from engine.run.column_check import check_columns
+from engine.audience.planning.plan_files import recipients_file, stored_name
+from engine.campaign.content.templates import compile_content
+from engine.run.prepare.column_check import check_columns
 
 
 def check(

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event
 from support.clock import START, VirtualClock
 
-from engine.audience import recipients
+from engine.audience.planning import recipients
 from engine.campaign.spec import load_campaign
 from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import leases, runs
@@ -23,16 +23,16 @@ from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Intent, Outcome, Result, encode_entries
 from engine.ledger.leases import Settlement
 from engine.ledger.recorder import Recorder
-from engine.run.accounting import list_accounts, require_accounts, require_run
-from engine.run.audit import Audit, audit_run
+from engine.report.run_accounts import list_accounts, require_accounts, require_run
 from engine.run.frozen import FrozenRun, open_run
-from engine.run.leftovers import finish_or_remove_staged
 from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
-from engine.run.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
-from engine.run.planning import PlanRequest, stage_run
-from engine.run.preview import SHELVES, replan
-from engine.run.registration import clear_place, register_run
-from engine.run.resolve import list_doubt, rewrite_lease
+from engine.run.prepare.planning import PlanRequest, stage_run
+from engine.run.prepare.preview import SHELVES, replan
+from engine.run.retain.leftovers import finish_or_remove_staged
+from engine.run.send.open_lease import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes, open_lease
+from engine.run.send.registration import clear_place, register_run
+from engine.run.settle.audit import Audit, audit_run
+from engine.run.settle.resolve import list_doubt, rewrite_lease
 from engine.store.folder import Store, digest_bytes
 
 NAME = "hello/test"

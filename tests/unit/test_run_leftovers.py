@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from engine.ledger.database import Ledger, open_ledger
-from engine.run import leftovers
-from engine.run.leftovers import remove_old
+from engine.run.retain import leftovers
+from engine.run.retain.leftovers import remove_old
 from engine.store import folder
 from engine.store.folder import SEALED, Store, digest_bytes, locked
 from engine.store.outcomes import STAGED, OutcomesFiles

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from support.campaigns import TOML, write_campaign
 
-from engine.audience.plan import LeaseRange
-from engine.audience.plan_files import recipients_file, stored_name
-from engine.campaign.templates import compile_content
-from engine.run import link_check, open_lease
-from engine.run.link_check import check_links
+from engine.audience.planning.plan import LeaseRange
+from engine.audience.planning.plan_files import recipients_file, stored_name
+from engine.campaign.content.templates import compile_content
+from engine.run.prepare import link_check
+from engine.run.prepare.link_check import check_links
+from engine.run.send import open_lease
 
 GOOD = "https://acme.example/a"
 BAD = "javascript:other()"

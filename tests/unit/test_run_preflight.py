@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.audience.plan_files import recipients_file
+from engine.audience.planning.plan_files import recipients_file
 from engine.campaign.render import LONGEST_LINK, RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError
-from engine.run.preflight import check_link_lengths, check_ways_out, find_longest_address
+from engine.run.prepare.preflight import check_link_lengths, check_ways_out, find_longest_address
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 ADDRESS, TOPIC = "Ann@b.example", "news"

@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 from support.campaigns import write_campaign
 
-from engine.audience.plan import LeaseRange
-from engine.audience.plan_files import recipients_file, stored_name
-from engine.campaign import limits, render
+from engine.audience.planning.plan import LeaseRange
+from engine.audience.planning.plan_files import recipients_file, stored_name
+from engine.campaign import render
+from engine.campaign.content import bounds as limits
 from engine.campaign.render import RenderError
 from engine.errors import DataError
-from engine.run import rendering
-from engine.run.rendering import LeaseRenderer, RenderJob, render_plan
+from engine.run.prepare import rendering
+from engine.run.prepare.rendering import LeaseRenderer, RenderJob, render_plan
 
 LEASE = LeaseRange(0, recipients_file(0), 0, 3)
 bounded = pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a child")

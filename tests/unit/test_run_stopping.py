@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import pytest
 
-from engine.delivery.stop import Stop, StopCause, StopReason
 from engine.errors import DataError, PausedError
-from engine.run.abandonable import run_in_daemon_thread, wait_unless_stopped
-from engine.run.parent import watch_parent
-from engine.run.signals import NUMBERS, SAME_SECONDS, stop_on_signals
+from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
+from engine.stopping.parent import watch_parent
+from engine.stopping.signals import NUMBERS, SAME_SECONDS, stop_on_signals
+from engine.stopping.stop import Stop, StopCause, StopReason
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from engine.ledger.journal import Outcome
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
-from engine.run.warmup import WarmupDay, read_warmup
+from engine.run.send.warmup import WarmupDay, read_warmup
 from engine.store.folder import Store
 
 CAMPAIGN = (

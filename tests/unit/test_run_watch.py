@@ -12,16 +12,16 @@ from support.clock import ClockedStop, VirtualClock
 
 from engine.account.quota import Quota
 from engine.campaign.spec import parse_spec
-from engine.delivery.concurrency import Concurrency, LagMeter
-from engine.delivery.gate import Gate
-from engine.delivery.guard import FailureGuard
-from engine.delivery.pacer import Pacer
-from engine.delivery.send_limits import Budget
+from engine.delivery.pacing.budgets import Budget
+from engine.delivery.pacing.concurrency import Concurrency, LagMeter
+from engine.delivery.pacing.gate import Gate
+from engine.delivery.pacing.pacer import Pacer
+from engine.delivery.pacing.rate_share import Limits
 from engine.ledger.workers import Liveness
-from engine.run.guarding import EventGuard
-from engine.run.limits import Limits
-from engine.run.warmup import WarmupDay
-from engine.run.watch import Watch
+from engine.run.guard.evidence import EventGuard
+from engine.run.guard.judge import FailureGuard
+from engine.run.send.heartbeat import Watch
+from engine.run.send.warmup import WarmupDay
 
 QUOTA = Quota(1_000.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 SPEC = parse_spec(

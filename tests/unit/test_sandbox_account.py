@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from engine.sandbox.account import Account
-from engine.sandbox.configuration_sets import ConfigurationSets
-from engine.sandbox.identities import Identities
-from engine.sandbox.limits import RateBucket, RollingQuota
-from engine.sandbox.replies import ApiError
-from engine.sandbox.simulator import fate_of
-from engine.sandbox.suppression import SuppressionList
+from engine.sandbox.http.replies import ApiError
+from engine.sandbox.ses.account import Account
+from engine.sandbox.ses.configuration_sets import ConfigurationSets
+from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.limits import RateBucket, RollingQuota
+from engine.sandbox.ses.simulator import fate_of
+from engine.sandbox.ses.suppression import SuppressionList
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

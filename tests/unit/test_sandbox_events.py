@@ -10,12 +10,12 @@ import orjson
 import pytest
 from support.clock import START, VirtualClock
 
-from engine.sandbox.behaviour import Behaviour
-from engine.sandbox.draft import Content, Draft
-from engine.sandbox.emitter import Emitter
-from engine.sandbox.feedback import Feedback
-from engine.sandbox.record import Record
-from engine.sandbox.replies import ApiError
+from engine.sandbox.events.behaviour import Behaviour
+from engine.sandbox.events.emitter import Emitter
+from engine.sandbox.events.feedback import Feedback
+from engine.sandbox.http.record import Record
+from engine.sandbox.http.replies import ApiError
+from engine.sandbox.ses.draft import Content, Draft
 
 AT = START
 OPEN: list[Emitter] = []
@@ -282,7 +282,7 @@ def test_a_behaviour_is_told_as_it_was_given() -> None:
 def test_a_queue_with_too_many_messages_in_flight_refuses_more(
     tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.sandbox.queues.MOST_IN_FLIGHT", 10)
+    monkeypatch.setattr("engine.sandbox.sqs.queues.MOST_IN_FLIGHT", 10)
     accept(tmp_path, *(f"p{number}@{number}.example" for number in range(40)))
     feedback = make_feedback(tmp_path, clock)
     for number in range(40):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.sandbox.faults import AFTER, BEFORE, Fault, Faults
+from engine.sandbox.http.faults import AFTER, BEFORE, Fault, Faults
 
 
 def faults(*documents: dict[str, Any], seed: int = 0) -> Faults:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sandbox.limits import BURST_SECONDS, DAY_SECONDS, RateBucket, RollingQuota, SlidingSecond
+from engine.sandbox.ses.limits import BURST_SECONDS, DAY_SECONDS, RateBucket, RollingQuota, SlidingSecond
 
 
 class VirtualClock:

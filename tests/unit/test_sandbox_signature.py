@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from engine.sandbox.replies import ApiError
-from engine.sandbox.signature import MAX_DERIVED_KEYS, Verifier
+from engine.sandbox.http.replies import ApiError
+from engine.sandbox.http.signature import MAX_DERIVED_KEYS, Verifier
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 HOST = "http://127.0.0.1:8025"

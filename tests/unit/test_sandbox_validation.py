@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sandbox.addresses import read_address
-from engine.sandbox.draft import Draft
-from engine.sandbox.rendering import check_template, render
-from engine.sandbox.replies import ApiError
-from engine.sandbox.validation import read_bulk_envelope, read_send_email
+from engine.sandbox.http.replies import ApiError
+from engine.sandbox.ses.addresses import read_address
+from engine.sandbox.ses.draft import Draft
+from engine.sandbox.ses.rendering import check_template, render
+from engine.sandbox.ses.validation import read_bulk_envelope, read_send_email
 
 SIMPLE: dict[str, Any] = {
     "FromEmailAddress": "Acme News <news@acme.example>",

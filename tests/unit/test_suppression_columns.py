@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from support.plans import excluded, plan
 
-from engine.audience.suppression_lists import ImportOptions, read_suppression_list
 from engine.errors import DataError
 from engine.ledger.suppressions import list_keys
+from engine.suppression.lists import ImportOptions, read_suppression_list
 
 OPTED_OUT = ["a1@x.example", "a2@x.example", "a3@x.example"]
 STAFF = ["s1@acme.example", "s2@acme.example"]

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.audience.suppression_lists import ImportOptions, export_suppressions, read_suppression_list
 from engine.errors import DataError
 from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.suppressions import Proof, Scope, Suppression
+from engine.suppression.lists import ImportOptions, export_suppressions, read_suppression_list
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

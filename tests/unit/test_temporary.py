@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import temporary
 from engine.errors import ConfigurationError
 from engine.ledger.database import open_ledger
+from engine.system import temporary
 
 NOTHING = Path("/proc/nothing")  # not even root can make a file there
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import engine.feedback.unsubscribe_pages as module
+import engine.feedback.unsubscribe.pages as module
 from engine.errors import ConfigurationError
-from engine.feedback.unsubscribe_pages import PageKind, Theme, UnsubscribePages, choose_page_language
+from engine.feedback.unsubscribe.pages import PageKind, Theme, UnsubscribePages, choose_page_language
 
 WORDS = tomllib.loads((Path(module.__file__).parent / "pages" / "unsubscribe.toml").read_text("utf-8"))
 

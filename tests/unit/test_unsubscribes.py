@@ -7,8 +7,16 @@ import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import PausedError
-from engine.feedback.unsubscribe_pages import ONE_CLICK, UnsubscribePages
-from engine.feedback.unsubscribes import MOST_BODY_BYTES, Answer, Meaning, Request, answer, answer_event, has_field
+from engine.feedback.unsubscribe.pages import ONE_CLICK, UnsubscribePages
+from engine.feedback.unsubscribe.requests import (
+    MOST_BODY_BYTES,
+    Answer,
+    Meaning,
+    Request,
+    answer,
+    answer_event,
+    has_field,
+)
 
 OLD, NEW = b"an-older-key-of-32-characters-xx", b"the-newer-key-of-32-characters-x"
 SIGNER = TokenSigner([NEW, OLD])

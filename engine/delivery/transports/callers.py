@@ -14,8 +14,8 @@ import orjson
 import structlog
 
 from engine.account.client import OpenAccount
-from engine.account.resolved import NotLeanError, Resolved, resolve_sends
-from engine.delivery.concurrency import find_most
+from engine.account.send_endpoint import NotLeanError, Resolved, resolve_sends
+from engine.delivery.pacing.concurrency import find_most
 from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import NeverSentError
 from engine.delivery.transports.http_answer import Answer

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engine.delivery.concurrency import MOST
+from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import Answer
 from engine.delivery.transports.socket_state import EndedUnread

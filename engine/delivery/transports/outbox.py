@@ -18,7 +18,7 @@ from engine.campaign.mime import Composer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import Meaning, Reply
 from engine.delivery.transport import Item
-from engine.delivery.transports.mime import make_identity
+from engine.delivery.transports.message_identity import make_identity
 from engine.errors import ConfigurationError
 from engine.store.folder import PRIVATE_FILE, PRIVATE_FOLDER
 

@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from engine.campaign.message import Message
-from engine.delivery.concurrency import MOST
+from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.replies import Meaning, Reply, bound_detail, read_bulk_entry, read_error
 from engine.delivery.transport import Item
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
@@ -24,7 +24,7 @@ from engine.delivery.transports.ses_documents import (
     parts_of,
     write_data,
 )
-from engine.proxies import explain_proxy
+from engine.system.proxies import explain_proxy
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from engine.clock import Clock, SystemClock
 from engine.delivery.replies import Meaning, Reply, bound_detail
 from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
 from engine.delivery.transport import Item
-from engine.delivery.transports.mime import make_identity, to_seven_bit
+from engine.delivery.transports.message_identity import make_identity, to_seven_bit
 from engine.delivery.transports.smtp_server import SmtpServer, make_tls_context, open_client
 from engine.delivery.transports.socket_state import is_quiet
 

@@ -1,0 +1,1 @@
+"""Suppression lists of other systems: which column holds what, and what each entry is."""

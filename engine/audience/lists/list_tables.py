@@ -1,0 +1,86 @@
+"""Opening suppression lists: every sheet and every line of them, or an error that names what would stay unread."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from engine.audience.lists.address_lines import begins_with_address, open_lines
+from engine.audience.lists.list_columns import ListColumns, find_columns
+from engine.audience.lists.list_texts import with_text_columns
+from engine.audience.reading.sources import Format, Source, translate_read_errors
+from engine.audience.reading.tables import Reading, Table, open_table
+from engine.audience.reading.workbooks.workbooks import list_sheets
+from engine.errors import DataError
+
+# A name of the only column that is an entry itself: a domain or a hash. `user.email` is a column's name.
+_IS_ENTRY = re.compile(r"(?:\*?\.)?(?!.*mail)[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}|[0-9a-f]{32,128}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ListTable:
+    """A table of a suppression list, and where it has what."""
+
+    table: Table
+    columns: ListColumns
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people: about the file, and about columns that could be meant."""
+        name, addresses = self.table.source.name, ", ".join(self.columns.addresses)
+        notes = list(self.table.notes)
+        if self.columns.unread:
+            unread = ", ".join(self.columns.unread)
+            notes.append(f"{name}: the addresses in {addresses} were read, and not those in {unread}")
+        elif not self.columns.is_named:
+            notes.append(f"{name}: the addresses in {addresses} were read: the only column that holds some")
+        if set(self.columns.addresses) & set(self.table.hidden):
+            notes.append(f"{name}: the addresses in {addresses} were read, a column that the sheet does not show")
+        own = self.columns
+        named = (*own.addresses, own.reason, own.topic, *own.evidence, *own.times)
+        return (*notes, *self.table.cell_notes([column for column in named if column]))
+
+
+def open_lists(source: Source) -> Iterator[ListTable]:
+    """Open a suppression list; a workbook has a table for each of its sheets.
+
+    Raises:
+        DataError: it cannot be read, it is not clear which column holds the addresses, or a sheet that Excel does not
+            show has cells.
+    """
+    if source.format is not Format.EXCEL:
+        yield _open(source, None)
+        return
+    sheets = list_sheets(source)
+    hidden = [name for name, is_visible in sheets if not is_visible]
+    if hidden:
+        raise DataError(
+            f"the workbook has hidden sheets with cells: {', '.join(hidden)}",
+            where=source.name,
+            remedy="show them (their entries are then read, too), or delete them",
+        )
+    if not sheets:
+        yield _open(source, None)  # who reads it says that it is empty
+    for name, _ in sheets:
+        shown = source if len(sheets) == 1 else replace(source, name=f"{source.name}, sheet {name}")
+        yield _open(shown, name)
+
+
+def _open(source: Source, sheet: str | None) -> ListTable:
+    with translate_read_errors(source):
+        return _open_with_or_without_header(source, sheet)
+
+
+def _open_with_or_without_header(source: Source, sheet: str | None) -> ListTable:
+    if source.format is Format.CSV and begins_with_address(source):
+        return _open_without_header(source, sheet)
+    table = with_text_columns(open_table(source, Reading(sheet=sheet)))
+    is_entry = len(table.columns) == 1 and _IS_ENTRY.fullmatch(next(iter(table.columns))) is not None
+    if source.is_untyped and (table.holds_address or is_entry):
+        return _open_without_header(source, sheet)
+    return ListTable(table, find_columns(table, has_header=True))
+
+
+def _open_without_header(source: Source, sheet: str | None) -> ListTable:
+    is_text = source.format is Format.CSV
+    table = open_lines(source) if is_text else open_table(source, Reading(has_header=False, sheet=sheet))
+    return ListTable(table, find_columns(table, has_header=False))

@@ -1,0 +1,1 @@
+"""From an audience's rows to a frozen plan."""

@@ -1,0 +1,77 @@
+"""`[audience] order_by`: the plan in the order of some columns, whatever its size.
+
+The hash divides the rows by address; this order has to divide them anew. Where the borders of the parts lie is told by
+a sample of the rows, so that the parts are about equal; each is then sorted by itself, and they follow one another.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from engine.audience.planning.first_pass import order_name
+from engine.audience.planning.partitions import HASH
+from engine.audience.planning.scratch import Scratch, pack
+
+_BORDER = "plan.border"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBy:
+    """A column to order by."""
+
+    column: str
+    descending: bool
+
+
+def parse_order(text: str | None) -> tuple[OrderBy, ...]:
+    """Read `points desc, since`; nothing where there is no order.
+
+    >>> parse_order("points desc, since")
+    (OrderBy(column='points', descending=True), OrderBy(column='since', descending=False))
+    """
+    items = [item.split() for item in text.split(",")] if text else []
+    return tuple(OrderBy(words[0], words[-1].lower() == "desc" and len(words) > 1) for words in items)
+
+
+class Arrangement:
+    """Rows on their way into another order.
+
+    Args:
+        orders: the columns to order by; their values are in the columns named by `order_name`.
+        sample: of the rows: these values and `HASH`.
+        parts: how many parts to make.
+        shelves: where the parts are set aside.
+    """
+
+    def __init__(self, orders: Sequence[OrderBy], sample: pl.DataFrame, parts: int, shelves: Scratch[None]) -> None:
+        self._keys = [*(order_name(number) for number in range(len(orders))), HASH]
+        self._descending = [*(order.descending for order in orders), False]
+        self._shelves = shelves
+        ordered = self.sort(sample.select(self._keys))
+        at = pl.int_range(1, parts, eager=True) * ordered.height // parts
+        self._borders = ordered.select(pl.all().gather(at)).unique(maintain_order=True) if ordered.height else ordered
+        self.parts = self._borders.height + 1
+
+    def sort(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Sort rows: blank values last, and equal ones by the hash of the address."""
+        return rows.sort(self._keys, descending=self._descending, nulls_last=True, maintain_order=True)
+
+    def divide(self, rows: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
+        """Divide rows by the borders: each part's number, and it packed."""
+        marked = rows.with_columns(pl.lit(value=False).alias(_BORDER))
+        borders = self._borders.with_columns(pl.lit(value=True).alias(_BORDER))
+        # A border comes before the rows that are equal to it.
+        mixed = self.sort(pl.concat([borders, marked], how="diagonal_relaxed"))
+        numbered = mixed.with_columns(part=pl.col(_BORDER).cum_sum()).filter(~pl.col(_BORDER)).drop(_BORDER)
+        for (part,), own in numbered.partition_by("part", as_dict=True, include_key=False).items():
+            yield int(part), pack(own.select(rows.columns))
+
+    def put(self, part: int, packed: bytes) -> None:
+        """Set aside a part of some rows."""
+        self._shelves.put(part, packed, None)
+
+    def take(self, part: int) -> pl.DataFrame | None:
+        """Read a part, sorted; None where it is empty."""
+        frames = [frame for _, frame in self._shelves.take(part)]
+        return self.sort(pl.concat(frames, how="vertical_relaxed")) if frames else None

@@ -1,0 +1,80 @@
+"""`[cap]`: who has had enough messages, from the history in the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from engine.audience.planning.partitions import HASH, Partitions
+from engine.audience.planning.scratch import Scratch, Set
+from engine.audience.planning.threads import work_through
+from engine.audience.spec import CapSpec
+from engine.errors import DataError
+from engine.store.history import HISTORY_SCHEMA, find_history
+
+_SCHEMA = {HASH: pl.UInt64, "key": pl.String, "run": pl.String}
+# Lease files are small; so many together are a part that is worth a thread's while.
+_FILES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A frequency cap, and what it counts.
+
+    Attributes:
+        spec: how many messages in how many days.
+        shelves: the messages of that time, by partition.
+        partitions: how they are divided.
+    """
+
+    spec: CapSpec
+    shelves: Scratch[None]
+    partitions: Partitions
+
+    def take(self, partition: int) -> pl.DataFrame:
+        """Read who of a partition has had enough: `HASH`, `same` (whom the address reaches), `detail`."""
+        parts = [messages for _, messages in self.shelves.take(partition)]
+        messages = pl.concat([pl.DataFrame(schema=_SCHEMA), *parts])
+        same = self.partitions.identify(messages.get_column("key")).alias("same")
+        # A message may be in two files, see find_history; a run has one for each address.
+        counted = messages.with_columns(same).unique(["key", "run"]).group_by(HASH, "same").len("messages")
+        enough = counted.filter(pl.col("messages") >= self.spec.messages)
+        words = f"{{}} messages in the last {self.spec.days:g} days, and the cap is {self.spec.messages}"
+        return enough.select(HASH, "same", detail=pl.format(words, "messages"))
+
+
+def set_aside_history(
+    spec: CapSpec, store: Path, now: datetime, *, partitions: Partitions, shelves: Scratch[None]
+) -> Cap:
+    """Read the history that a cap looks at.
+
+    Args:
+        spec: the cap.
+        store: the store's folder.
+        now: the time that its days are counted back from, aware.
+        partitions: how the audience is divided.
+        shelves: where to put the messages.
+
+    Raises:
+        DataError: a file of the history is damaged.
+    """
+    since = now - timedelta(days=spec.days)
+    files = find_history(store, since)
+    groups = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
+    for parts in work_through(groups, lambda group: _divide(group, since, partitions)):
+        for part, packed in parts:
+            shelves.put(part, packed, None)
+    return Cap(spec, shelves, partitions)
+
+
+def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, Set]]:
+    try:
+        found = pl.read_parquet(list(files), glob=False, hive_partitioning=False).select(*HISTORY_SCHEMA)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        what = f"the history cannot be read: {str(error).splitlines()[0]}"
+        remedy = "restore the file, or remove [cap] from campaign.toml"
+        raise DataError(what, where=str(files[0].parent), remedy=remedy) from error
+    recent = found.filter(pl.col("at") > since)
+    return list(partitions.split(recent.with_columns(partitions.hash(recent.get_column("key"))).select(*_SCHEMA)))

@@ -1,0 +1,177 @@
+"""The first pass: every row is read and judged by itself, then set aside by the hash of its address."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from engine.addresses.parse import judge_addresses
+from engine.audience.checks import AddressChecks
+from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, first_that_holds, say_where
+from engine.audience.planning.partitions import HASH, Partitions
+from engine.audience.planning.plan_files import SCRATCH_PREFIX, stored_name
+from engine.audience.planning.scratch import Room, Set, pack
+from engine.audience.reading.blanks import fill, is_blank
+from engine.audience.reading.conditions import rows_that_meet
+from engine.audience.reading.tables import Batch
+from engine.audience.reading.types import ColumnTypes
+from engine.audience.spec import AudienceSpec
+
+AT = f"{SCRATCH_PREFIX}at"
+LINE = f"{SCRATCH_PREFIX}line"
+ADDRESS = f"{SCRATCH_PREFIX}address"
+MISSING = f"{SCRATCH_PREFIX}missing"
+# One row in so many, by its hash, tells how the values to order by are spread.
+SAMPLE_ONE_IN = 256
+
+
+def order_name(number: int) -> str:
+    """Name the column in scratch that holds the nth value to order by."""
+    return f"{SCRATCH_PREFIX}order{number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """What a row is judged by, and what is kept of it.
+
+    Attributes:
+        audience: `[audience]`; the columns that it names are there.
+        files: the names of the tables' files.
+        content: the columns that recipients carry.
+        order_by: the columns to order by.
+        types: of the columns of `where` and `order_by`.
+        checks: of addresses.
+        partitions: how the rows are divided.
+        room: memory for rows that are set aside.
+    """
+
+    audience: AudienceSpec
+    files: Sequence[str]
+    content: Sequence[str]
+    order_by: Sequence[str]
+    types: ColumnTypes
+    checks: AddressChecks
+    partitions: Partitions
+    room: Room
+
+
+@dataclass(slots=True)
+class JudgedBatch:
+    """What became of a batch.
+
+    Attributes:
+        table: the number of its table.
+        height: its rows.
+        parts: those that are left, for scratch: partition and rows. They have `AT` (the row in the batch,
+            from 1), `LINE`, `ADDRESS`, `HASH`, `MISSING` where data is required, the values to order by, and the
+            content under its stored names.
+        excluded: the others, as `EXCLUDED_SCHEMA`, with the row in the batch; None where there are none.
+        counts: reason -> rows.
+        has_capitals: whether an address of those that are left has any.
+        sample: `HASH` and the values to order by of some rows.
+    """
+
+    table: int
+    height: int
+    parts: list[tuple[int, Set]]
+    excluded: bytes | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    has_capitals: bool = False
+    sample: pl.DataFrame | None = None
+
+
+def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
+    """Judge the rows of a batch by everything that needs no other row.
+
+    Raises:
+        DataError: the file is damaged, or the condition does not fit it.
+    """
+    rows = batch.load()
+    raw = rows.cells.get_column(rules.audience.address)
+    judged = judge_addresses(raw)
+    if rules.checks.are_on:
+        objections = rules.checks.judge(judged.get_column("key"))
+        judged = judged.with_columns(fault=pl.coalesce("fault", objections))
+    hidden = rows.places.get_column("hidden") if "hidden" in rows.places.columns else None
+    frame = pl.concat([rows.places, judged, raw.alias("raw").to_frame()], how="horizontal")
+    is_left = judged.get_column("fault").is_null() & judged.get_column("address").is_not_null()
+    if hidden is not None:
+        is_left &= ~hidden
+    met = None
+    typed = rules.types.give_types(rows.cells) if rules.order_by else pl.DataFrame()
+    if rules.audience.where:
+        met = rows_that_meet(rules.audience.where, rows.cells, rules.types)
+        is_left &= met
+    found = JudgedBatch(batch.table, rows.places.height, [])
+    if not is_left.all():
+        _exclude(found, frame, ~is_left, met, rules)
+    kept = _keep(frame, rows.cells, typed, is_left, rules)
+    found.has_capitals = bool((judged.get_column("address") != judged.get_column("key")).any())
+    found.parts = list(rules.partitions.split(kept, rules.room))
+    if rules.order_by:
+        chosen = [HASH, *(order_name(number) for number in range(len(rules.order_by)))]
+        found.sample = kept.filter(pl.col(HASH) % SAMPLE_ONE_IN == 0).select(chosen)
+    return found
+
+
+def _exclude(
+    found: JudgedBatch, frame: pl.DataFrame, is_out: pl.Series, met: pl.Series | None, rules: RowRules
+) -> None:
+    if met is not None:
+        frame = frame.with_columns(met.alias("met"))
+    out = frame.with_row_index("row", offset=1).filter(is_out)
+    is_missing = pl.col("address").is_null() & pl.col("fault").is_null()
+    audience = rules.audience
+    reason, detail = first_that_holds(
+        {
+            ExclusionReason.MALFORMED_ROW: pl.col("malformed"),
+            ExclusionReason.MISSING_ADDRESS: say_where(is_missing, f"the column {audience.address} is empty"),
+            ExclusionReason.INVALID_ADDRESS: pl.col("fault"),
+            ExclusionReason.FILTERED: _say_filtered(frame.columns, audience.where),
+        }
+    )
+    file = pl.lit(rules.files[found.table], dtype=pl.String)
+    described = out.select(
+        pl.col("row").cast(pl.UInt64), file.alias("file"), "line", pl.col("raw").alias("address"), reason, detail
+    ).select(*EXCLUDED_SCHEMA)
+    found.excluded = pack(described)
+    found.counts = dict(described.group_by("reason").len().iter_rows())
+
+
+def _say_filtered(columns: Sequence[str], where: str | None) -> pl.Expr | None:
+    says = [say_where(pl.col("hidden"), "the sheet hides this row")] if "hidden" in columns else []
+    says += [say_where(~pl.col("met"), f"it does not meet: {where}")] if "met" in columns else []
+    return pl.coalesce(says) if says else None
+
+
+def _keep(
+    frame: pl.DataFrame, cells: pl.DataFrame, typed: pl.DataFrame, is_left: pl.Series, rules: RowRules
+) -> pl.DataFrame:
+    """The rows that are left, with what is kept of them."""
+    ours = frame.select(
+        pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias(AT),
+        pl.col("line").alias(LINE),
+        pl.col("address").alias(ADDRESS),
+        "key",
+    )
+    required = [column for column in dict.fromkeys(rules.audience.required) if column not in rules.audience.defaults]
+    if required:
+        ours = ours.with_columns(_missing(cells, required).alias(MISSING))
+    orders = {order_name(number): typed.get_column(column) for number, column in enumerate(rules.order_by)}
+    defaults = rules.audience.defaults
+    content = [
+        (fill(cells.get_column(column), defaults[column]) if column in defaults else cells.get_column(column)).alias(
+            stored_name(column)
+        )
+        for column in rules.content
+    ]
+    whole = pl.DataFrame([*ours, *(series.alias(name) for name, series in orders.items()), *content])
+    kept = whole if is_left.all() else whole.filter(is_left)
+    return kept.with_columns(rules.partitions.hash(kept.get_column("key"))).drop("key")
+
+
+def _missing(cells: pl.DataFrame, required: Sequence[str]) -> pl.Series:
+    """Words for the required columns that are blank, or null where none is."""
+    names = [pl.when(is_blank(cells.get_column(column))).then(pl.lit(column)).alias(column) for column in required]
+    listed = pl.concat_str(names, separator=", ", ignore_nulls=True)
+    return cells.select(missing=pl.when(listed != "").then(pl.format("there is no value for: {}", listed))).to_series()

@@ -1,0 +1,232 @@
+"""The second pass: each partition is deduplicated, held against the lists of addresses, and put in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from engine.addresses.hashing import mix, seed_of
+from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, FindForgotten
+from engine.audience.planning.caps import Cap
+from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
+from engine.audience.planning.partitions import HASH, Partitions
+from engine.audience.planning.scratch import Scratch
+from engine.audience.planning.suppressed_rows import Suppressions
+
+_NOTHING = {"row": pl.UInt64, "file": pl.String, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
+_PERCENT_STEPS = 2**64 / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a batch's rows belong.
+
+    Attributes:
+        table: the number of its table.
+        row_before: how many rows there are before it.
+        has_capitals: whether an address of theirs has any, so that its key is another text.
+    """
+
+    table: int
+    row_before: int
+    has_capitals: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRules:
+    """What rows are judged by beside other rows, and beside lists.
+
+    Attributes:
+        files: the names of the tables' files.
+        rows: what the first pass left, by partition.
+        suppressions: who must not be mailed.
+        find_forgotten: who must not be mailed because they were forgotten; None where nobody was.
+        cap: who has had enough; None without a cap.
+        hold_out: percentage that gets nothing.
+        partitions: how everything is divided.
+    """
+
+    files: Sequence[str]
+    rows: Scratch[Place]
+    suppressions: Suppressions
+    find_forgotten: FindForgotten | None
+    cap: Cap | None
+    hold_out: float
+    partitions: Partitions
+
+
+@dataclass(slots=True)
+class Settled:
+    """A partition whose rows are decided.
+
+    Attributes:
+        frame: its rows as they were set aside: `row`, `file`, `line`, `address`, `HASH`, and what the first pass kept.
+        order: the plan's order: places in the frame, sorted by the hash, and where it is the same as the sources are.
+        left: which rows of the frame are accepted.
+        has_capitals: whether an address has any.
+        taken: their exclusions, as `EXCLUDED_SCHEMA`.
+        counts: reason -> rows.
+    """
+
+    frame: pl.DataFrame
+    order: pl.Series
+    left: pl.Series
+    has_capitals: bool
+    taken: list[pl.DataFrame] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> pl.DataFrame:
+        """The accepted rows in the plan's order, with their `key`."""
+        rows = self.frame.select(pl.all().gather(self._accepted_order))
+        key = pl.col("address").str.to_lowercase() if self.has_capitals else pl.col("address")
+        return rows.with_columns(key.alias("key"))
+
+    @property
+    def _accepted_order(self) -> pl.Series:
+        return self.order if self.left.all() else self.order.filter(self.left.gather(self.order))
+
+    def exclude(self, reason: ExclusionReason, details: pl.DataFrame) -> None:
+        """Take out the rows of `details`: `at` (their place in the frame) and `detail`, unless they are out already."""
+        details = details.filter(self.left.gather(details.get_column("at")))
+        if details.is_empty():
+            return
+        at = details.get_column("at")
+        self.left = self.left.scatter(at, values=False)
+        self.counts[reason.value] = self.counts.get(reason.value, 0) + details.height
+        described = self.frame.select(pl.col("row", "file", "line", "address").gather(at)).with_columns(
+            details.get_column("detail"), reason=pl.lit(reason.value)
+        )
+        self.taken.append(described.select(*EXCLUDED_SCHEMA))
+
+    def keep_first(self, rows: int, limit: int) -> None:
+        """Hold out the accepted rows after the first so many."""
+        beyond = self._accepted_order.slice(rows)
+        words = pl.lit(f"it is beyond the limit of {limit} recipients")
+        self.exclude(ExclusionReason.HELD_OUT, pl.select(at=beyond, detail=words))
+
+
+def settle_partition(number: int, rules: SetRules) -> Settled:
+    """Decide the rows of a partition."""
+    parts = rules.rows.take(number)
+    frame = _number_rows(parts, rules.files)
+    at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
+    order = frame.select(HASH, at).sort(HASH, maintain_order=True)
+    everything = pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True)
+    has_capitals = any(place.has_capitals for place, _ in parts)
+    settled = Settled(frame, order.get_column("at"), everything, has_capitals)
+    if frame.is_empty():
+        return settled
+    settled.exclude(ExclusionReason.DUPLICATE, _find_duplicates(frame, order, rules.partitions))
+    suppressed = rules.suppressions.take(number)
+    settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(frame, suppressed, rules.partitions))
+    if rules.suppressions.domains:
+        settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed_domains(frame, rules.suppressions))
+    if rules.find_forgotten is not None:
+        settled.exclude(ExclusionReason.SUPPRESSED, _find_forgotten(frame, rules.find_forgotten))
+    if MISSING in frame.columns:
+        missing = frame.select(at, detail=MISSING).drop_nulls("detail")
+        settled.exclude(ExclusionReason.MISSING_DATA, missing)
+    if rules.cap is not None:
+        settled.exclude(ExclusionReason.CAPPED, _find_listed(frame, rules.cap.take(number), rules.partitions))
+    if rules.hold_out:
+        settled.exclude(ExclusionReason.HELD_OUT, _find_held_out(frame, rules))
+    return settled
+
+
+def _number_rows(parts: Sequence[tuple[Place, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
+    """A partition's rows in the sources' order."""
+    if not parts:
+        return pl.DataFrame(schema=_NOTHING)
+    # Relaxed: a batch whose values to order by are all blank knows no type for them.
+    rows = pl.concat([part for _, part in parts], how="vertical_relaxed", rechunk=True)
+    before = pl.Series([place.row_before for place, _ in parts], dtype=pl.UInt64)
+    table = pl.Series([place.table for place, _ in parts], dtype=pl.UInt32)
+    heights = pl.Series([part.height for _, part in parts], dtype=pl.UInt32)
+    part = (
+        pl.select(pl.int_range(len(parts), dtype=pl.UInt32).repeat_by(heights))
+        .to_series()
+        .explode(empty_as_null=True, keep_nulls=True)
+    )
+    names = pl.Series(files, dtype=pl.String)
+    is_one_file = len(files) == 1
+    return rows.select(
+        (pl.col(AT) + before.gather(part)).alias("row"),
+        (pl.lit(names.item()) if is_one_file else pl.lit(names.gather(table.gather(part)))).alias("file"),
+        pl.col(LINE).alias("line"),
+        pl.col(ADDRESS).alias("address"),
+        pl.exclude(AT, LINE, ADDRESS),
+    )
+
+
+def _identify(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.Series:
+    """Whom the addresses at some places reach."""
+    keys = frame.get_column("address").gather(at).str.to_lowercase()
+    return partitions.identify(keys).alias("same")
+
+
+def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+    """Of the rows that reach the same the first is kept; the others name it.
+
+    Equal addresses have equal hashes and so are neighbours; the few neighbours with equal hashes are compared.
+    """
+    hashes = order.get_column(HASH)
+    is_next = (hashes == hashes.shift(1)).fill_null(value=False)
+    is_alike = is_next | is_next.shift(-1, fill_value=False)
+    at = order.get_column("at").filter(is_alike)
+    found = frame.select(pl.col("file", "line").gather(at)).with_columns(at, _identify(frame, at, partitions))
+    is_first = found.get_column("same").is_first_distinct()
+    firsts = found.filter(is_first).select(
+        "same", detail=pl.format("the same address as in {} line {}", "file", "line")
+    )
+    return found.filter(~is_first).join(firsts, on="same", how="left", maintain_order="left").select("at", "detail")
+
+
+def _find_suppressed(frame: pl.DataFrame, entries: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+    """The rows whom an entry names, with the first that does."""
+    entries = entries.with_columns(partitions.identify(entries.get_column("key")).alias("same"))
+    listed = entries.unique("same", keep="first", maintain_order=True)
+    return _find_listed(frame, listed.select(HASH, "same", detail=pl.format("suppressed by {}", "source")), partitions)
+
+
+def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) -> pl.DataFrame:
+    """The rows whose domain an entry names."""
+    at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
+    domains = frame.select(at, domain=pl.col("address").str.extract("@(.*)$").str.to_lowercase())
+    found = suppressions.find_domains(domains.get_column("domain"))
+    found = found.select("domain", detail=pl.format("suppressed by {}", "source"))
+    return domains.join(found, on="domain", how="inner", maintain_order="left").select("at", "detail")
+
+
+def _find_forgotten(frame: pl.DataFrame, find: FindForgotten) -> pl.DataFrame:
+    """The rows of people who were forgotten: they are known by hashes of their keys alone."""
+    keys = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), key=pl.col("address").str.to_lowercase())
+    found = find(keys.get_column("key")).select("key", detail=pl.format("suppressed by {}", "source"))
+    return keys.join(found, on="key", how="inner", maintain_order="left").select("at", "detail")
+
+
+def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+    """The rows whom a list (`HASH`, `same`, `detail`) names; hashes are compared first, for they are small."""
+    if listed.is_empty():
+        return pl.DataFrame(schema={"at": pl.UInt32, "detail": pl.String})
+    numbered = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), HASH)
+    near = numbered.join(listed.select(HASH).unique(), on=HASH, how="semi", maintain_order="left")
+    near = near.with_columns(_identify(frame, near.get_column("at"), partitions))
+    return near.join(listed.select("same", "detail"), on="same", how="inner", maintain_order="left").select(
+        "at", "detail"
+    )
+
+
+def _find_held_out(frame: pl.DataFrame, rules: SetRules) -> pl.DataFrame:
+    """Who gets nothing is decided by a second hash: the same addresses in every run, whatever the others."""
+    seed = pl.Series([seed_of(f"hold out {rules.partitions.order_key}")], dtype=pl.UInt64)
+    below = min(int(rules.hold_out * _PERCENT_STEPS), 2**64 - 1)
+    drawn = mix(frame.get_column(HASH) ^ seed)
+    at = (drawn <= pl.Series([below], dtype=pl.UInt64)).arg_true()
+    return pl.select(at=at, detail=pl.lit(f"it is among the {rules.hold_out:g} % that are held out"))
+
+
+def merge_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    """Add up counts, in order of precedence, without zeros."""
+    added = {reason.value: counts.get(reason, 0) + more.get(reason, 0) for reason in ExclusionReason}
+    return {reason: count for reason, count in added.items() if count}

@@ -1,0 +1,186 @@
+"""Who must not be mailed: suppression files and the ledger's own list, set aside by partition."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from engine.audience.lists.list_rows import ListRows, list_wanted, read_list_rows
+from engine.audience.lists.list_tables import ListTable, open_lists
+from engine.audience.planning.partitions import HASH, Partitions
+from engine.audience.planning.scratch import Scratch, Set
+from engine.audience.planning.threads import work_through
+from engine.audience.reading.sources import find_sources
+from engine.audience.reading.tables import Batch, read_batches
+from engine.audience.spec import SuppressionSpec
+from engine.errors import DataError
+from engine.ledger.reasons import classify_reason
+from engine.ledger.suppressions import DOMAIN_MARK, OF_ALL_MAIL, CampaignKind, Suppression, list_keys
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
+
+_LEDGER = "the ledger"
+_NAMED = 5  # domains in a note
+ENTRIES_SCHEMA = {HASH: pl.UInt64, "key": pl.String, "line": pl.UInt64, "reason": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressions:
+    """What keeps addresses from being mailed.
+
+    Attributes:
+        shelves: `ENTRIES_SCHEMA` by partition, of addresses; the labels are the names of their sources.
+        domains: keys of entries for whole domains -> where they are from, and their reasons.
+        notes: sentences for people.
+    """
+
+    shelves: Scratch[str]
+    domains: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    def take(self, partition: int) -> pl.DataFrame:
+        """Read the entries of a partition: `HASH`, `key`, and `source` (where it is from, and its reason)."""
+        parts = [entries.select(HASH, "key", source=_in_words(name)) for name, entries in self.shelves.take(partition)]
+        nothing = pl.DataFrame(schema={HASH: pl.UInt64, "key": pl.String, "source": pl.String})
+        return pl.concat([nothing, *parts])
+
+    def find_domains(self, domains: pl.Series) -> pl.DataFrame:
+        """Find the suppressed ones among some domains, in lower case: `domain` and `source`."""
+        found = {
+            domain: next(self.domains[key] for key in keys if key in self.domains)
+            for domain in (domains.unique().to_list() if self.domains else ())
+            if not self.domains.keys().isdisjoint(keys := list(list_keys(f"{DOMAIN_MARK}{domain}")))
+        }
+        return pl.DataFrame(list(found.items()), schema={"domain": pl.String, "source": pl.String}, orient="row")
+
+
+@dataclass(slots=True)
+class _Aside:
+    """Where entries go, and of which campaign."""
+
+    partitions: Partitions
+    shelves: Scratch[str]
+    topic: str | None
+    kind: CampaignKind
+    skip_invalid: bool
+    domains: dict[str, str] = field(default_factory=dict)
+
+    def divide(self, entries: pl.DataFrame, name: str) -> "_Divided":
+        """Divide the entries (`key`, `topic`, `known`, `reason`, `line`) that apply."""
+        applying = entries.filter(applies(self.topic, self.kind))
+        is_of_a_domain = applying.get_column("key").str.starts_with(DOMAIN_MARK)
+        of_domains = applying.filter(is_of_a_domain).select("key", source=_in_words(name))
+        addresses = applying.filter(~is_of_a_domain)
+        hashes = self.partitions.hash(addresses.get_column("key"))
+        parts = list(self.partitions.split(addresses.with_columns(hashes).select(*ENTRIES_SCHEMA)))
+        return _Divided(parts, dict(reversed(of_domains.rows())))
+
+    def put(self, divided: "_Divided", name: str) -> None:
+        """Set entries aside; of two for a domain the first stays."""
+        for part, packed in divided.parts:
+            self.shelves.put(part, packed, name)
+        self.domains = divided.domains | self.domains
+
+
+@dataclass(frozen=True, slots=True)
+class _Divided:
+    parts: list[tuple[int, Set]]
+    domains: dict[str, str]
+
+
+def set_aside_suppressions(  # noqa: PLR0913 - named one by one
+    suppression: SuppressionSpec,
+    listed: Iterable[Sequence[Suppression]],
+    *,
+    workspace: Path,
+    downloads: Path | None,
+    partitions: Partitions,
+    shelves: Scratch[str],
+    kind: CampaignKind,
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> Suppressions:
+    """Read all suppression files of a campaign, and the ledger's list.
+
+    What cannot be read stops the plan, and so does an entry that cannot match anybody, so that nobody is mailed by
+    mistake. `open_lists` says what a file may be, `read_entries` what an entry may be, and `Suppression.applies_to`
+    to which campaigns it applies.
+
+    Args:
+        suppression: the files (as in `[audience] source`), the campaign's topic, and whether entries that cannot match
+            anybody are left out.
+        listed: the ledger's list, block by block.
+        workspace: where the paths begin.
+        downloads: where copies of objects go.
+        partitions: how the audience is divided.
+        shelves: where to put the entries.
+        kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
+        limits: how large a file may be.
+
+    Raises:
+        DataError: a file is missing or damaged, has no column of addresses, or an entry that cannot match anybody.
+    """
+    aside = _Aside(partitions, shelves, suppression.topic, kind, suppression.skip_invalid)
+    sources = find_sources(suppression.files, workspace, downloads=downloads, limits=limits)
+    tables = [opened for source in sources for opened in open_lists(source)]
+    notes = [note for opened in tables for note in _set_aside_table(opened, aside)]
+    for block in listed:
+        columns = {
+            "key": [item.key for item in block],
+            "topic": [item.topic for item in block],
+            "known": [classify_reason(item.reason) for item in block],
+            "reason": [f"{item.reason}, {item.source}" for item in block],
+        }
+        entries = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        aside.put(aside.divide(entries.with_columns(line=pl.lit(0, dtype=pl.UInt64)), _LEDGER), _LEDGER)
+    return Suppressions(shelves, aside.domains, tuple(notes))
+
+
+def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
+    table, name = opened.table, opened.table.source.name
+
+    def work(batch: Batch) -> tuple[_Divided, ListRows]:
+        rows = read_list_rows(batch.load(), opened)
+        if rows.malformed is not None:
+            line, what = rows.malformed
+            remedy = "fix the line: an entry that cannot be read must not be skipped"
+            raise DataError(what, where=f"{name}, line {line}", remedy=remedy)
+        return aside.divide(rows.entries, name), rows
+
+    domains: dict[str, None] = {}
+    count, faults, first = 0, 0, None
+    wanted = list_wanted(opened)
+    for divided, rows in work_through(read_batches([table], wanted, dict.fromkeys(wanted, pl.String())), work):
+        aside.put(divided, name)
+        domains |= dict.fromkeys(divided.domains)
+        count, faults = count + rows.entries.height + rows.faults.height, faults + rows.faults.height
+        first = first or next(rows.faults.iter_rows(), None)
+    yield from opened.notes
+    if first is not None:
+        line, fault = first
+        if not aside.skip_invalid:
+            raise DataError(
+                f"{faults:,} of {count:,} entries cannot match anybody; the first: {fault}",
+                where=f"{name}, line {line}",
+                remedy="correct or remove them; to leave such entries out, set skip_invalid = true in [suppression]",
+            )
+        skipped = f"{faults:,} of {count:,} entries cannot match anybody and were skipped"
+        yield f"{name}: {skipped}, the first in line {line}: {fault}"
+    if domains:
+        shown = ", ".join(key.removeprefix(DOMAIN_MARK) for key in list(domains)[:_NAMED])
+        more = f" and {len(domains) - _NAMED:,} more" if len(domains) > _NAMED else ""
+        yield f"{name}: suppresses whole domains: {shown}{more}"
+
+
+def applies(topic: str | None, kind: CampaignKind) -> pl.Expr:
+    """Tell of entries (`topic`, and the reason as `known`) whether they apply; as `Suppression.applies_to` does."""
+    to_all = (pl.col("topic").fill_null("") == "") | pl.col("known").is_in([str(one) for one in OF_ALL_MAIL])
+    to_all = to_all.fill_null(value=False)
+    if kind == "transactional" or topic is None:
+        return to_all
+    return to_all | (pl.col("topic").str.to_lowercase() == topic.strip().lower())
+
+
+def _in_words(name: str) -> pl.Expr:
+    place = pl.lit(name) if name == _LEDGER else pl.format("{} line {}", pl.lit(name), "line")
+    reason = pl.when(pl.col("reason").fill_null("") != "").then(pl.format(": {}", "reason")).otherwise(pl.lit(""))
+    return pl.concat_str(place, reason)

@@ -1,0 +1,1 @@
+"""Files of people as tables, whatever their format."""

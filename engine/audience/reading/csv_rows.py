@@ -1,0 +1,416 @@
+"""Reading CSV strictly: every record of the file is a row, or a refusal that names its line.
+
+Polars alone reads damage silently (a short row is filled up, NUL-ridden UTF-16 is text, duplicate headers are
+renamed). A block of lines without quotation marks is sound when no row is too long (Polars says so) and none too short
+(the last column has no null, or the block has exactly as many delimiters as it must). Any other block is taken apart:
+its records are found line by line and their fields counted, and only the sound ones are parsed; the parser has to find
+exactly as many.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from engine.audience.reading.header_names import guess_header, is_same_name, name_each_once
+from engine.audience.reading.text import DAMAGE, TextBlock, is_utf_8, mark_damage
+from engine.errors import DataError
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
+
+# A header that is not complete within this many bytes belongs to no table.
+HEADER_BYTES = 1 << 20
+# One joined text of this many records stays far below the 4 GiB that a Polars string may have.
+RECORDS_AT_ONCE = 200_000
+DELIMITERS = (",", ";", "\t", "|")
+CHECK_QUOTES = "check the quotation marks, or write the file as Parquet"
+LENIENT = "or give --lenient to leave out the rows that it touches"
+_OTHER_LINE_ENDS = re.compile("[\x1c-\x1e\x85\u2028\u2029]")
+_MOST_TITLE_LINES = 50
+_SEPARATOR_LINE = re.compile(rb"sep=(.)\n", re.IGNORECASE)  # what Excel writes above a header
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a CSV file is written.
+
+    Attributes:
+        columns: the columns' names, in the file's order, each once.
+        delimiter: one character.
+        skip_lines: how many physical lines stand before the first row.
+        twice: names that the header has more than once; the later ones were renamed.
+        nameless: names that were made up for columns without one.
+    """
+
+    columns: tuple[str, ...]
+    delimiter: str
+    skip_lines: int
+    twice: tuple[str, ...] = ()
+    nameless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """The rows of a block of a CSV file.
+
+    Attributes:
+        places: a row each: `line` UInt64, the physical line (from 1) where the row begins; `malformed` String, what
+            is wrong with it, or null.
+        cells: the same rows, one String column for each column of the header; all null where the row is malformed.
+            A line break inside a quoted field is a line feed here.
+    """
+
+    places: pl.DataFrame
+    cells: pl.DataFrame
+
+
+def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
+    head: bytes,
+    *,
+    name: str,
+    delimiter: str | None = None,
+    has_header: bool = True,
+    header_row: int | None = None,
+    columns: Sequence[str] = (),
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> Dialect:
+    """Tell how a CSV file is written from its first lines.
+
+    Args:
+        head: UTF-8: the file's first `HEADER_BYTES` bytes, or all of them.
+        name: the file as errors show it.
+        delimiter: one character, or None to tell it from the first record.
+        has_header: whether the first record names the columns.
+        header_row: the line (from 1) of the record that does, where lines stand above it.
+        columns: their names where it does not; empty for `column_1` and so on.
+        limits: how many columns there may be.
+
+    Raises:
+        DataError: no header, or one that cannot be read; or not as many columns as `columns` names.
+    """
+    head = mark_damage(head)
+    separator = _SEPARATOR_LINE.match(head)
+    body, skipped = (head[separator.end() :], 1) if separator else (head, 0)
+    if header_row is not None:
+        body, skipped = _from_line(head, header_row, name), header_row - 1
+    record, line, lines = _first_record(body, name)
+    text = record.decode()
+    if delimiter is None:
+        delimiter = separator[1].decode() if separator else _tell_delimiter(text)
+    where = f"{name}, line {line + skipped}"
+    names = _split(text, delimiter, where)
+    limits.check_columns(len(names), where)
+    if other := _OTHER_LINE_ENDS.findall(text):
+        what = f"the header has a line separator (U+{ord(other[0]):04X}) that no CSV file uses"
+        raise DataError(what, where=where, remedy="write the file with LF or CR LF at the end of each line")
+    if any("\n" in cell and "@" in cell for cell in names):
+        what = "the header has a field of several lines with an address in it: a quote is not closed where it should be"
+        raise DataError(what, where=where, remedy="close its quotes")
+    if not has_header:
+        return name_columns(len(names), columns, delimiter, skipped, where)
+    return read_header(names, delimiter, skipped + lines)
+
+
+def _from_line(head: bytes, line: int, name: str) -> bytes:
+    """What begins with a line; it has to hold something."""
+    lines = head.split(b"\n", line - 1)
+    if len(lines) < line or not lines[-1].partition(b"\n")[0].strip():
+        what = f"[audience] header_row = {line}, and there is nothing in that line"
+        raise DataError(what, where=name, remedy="give the number of the line that has the column names")
+    return lines[-1]
+
+
+def find_header(head: bytes, column: str) -> int | None:
+    """The line, not the first one, that has the names of the columns: below a title, for example.
+
+    Args:
+        head: UTF-8: the file's first lines.
+        column: a name that is among them, in any case; empty to guess by how many fields are filled.
+    """
+    lines = head.decode(errors="replace").split("\n", _MOST_TITLE_LINES)[:_MOST_TITLE_LINES]
+    delimiter = max(DELIMITERS, key=lambda mark: max(line.count(mark) for line in lines))
+    rows = [
+        (number, [field.strip().strip('"') for field in line.split(delimiter)]) for number, line in enumerate(lines, 1)
+    ]
+    if not column:
+        return guess_header(rows)
+    return next((line for line, cells in rows[1:] if any(is_same_name(cell, column) for cell in cells)), None)
+
+
+def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
+    """The first record that is not blank, the line where it begins, and the lines up to its end."""
+    begin = line = end = 0
+    while begin < len(body):
+        line += 1
+        end, last = _record_end(body, begin)
+        record = body[begin:end].removesuffix(b"\n")
+        if record.strip():
+            if not last and len(body) >= HEADER_BYTES:
+                raise DataError(
+                    "the first line does not end", where=f"{name}, line {line}", remedy="check that it is a CSV file"
+                )
+            return record, line, line + body.count(b"\n", begin, max(end - 1, begin))
+        begin = end
+    raise DataError("the file is empty", where=name, remedy="give it at least a header line with the column names")
+
+
+def _record_end(body: bytes, begin: int) -> tuple[int, bool]:
+    """Where the record that begins there ends, and whether that is a line's end."""
+    end = begin
+    while True:
+        feed = body.find(b"\n", end)
+        if feed < 0:
+            return len(body), False
+        end = feed + 1
+        if body.count(b'"', begin, end) % 2 == 0:
+            return end, True
+
+
+def _tell_delimiter(record: str) -> str:
+    """The most frequent of the usual delimiters, outside quotes; a comma when there is none."""
+    return max(DELIMITERS, key=re.sub('"[^"]*"', "", record).count)
+
+
+def _split(record: str, delimiter: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise DataError(f"the header cannot be read: {error}", where=where, remedy="close its quotes") from None
+
+
+def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: int, where: str) -> Dialect:
+    """Name the columns of a file without a header.
+
+    Raises:
+        DataError: there are not as many columns as names.
+    """
+    if columns and len(columns) != width:
+        what = f"[audience] columns names {len(columns)} columns, and the first row has {width} fields"
+        raise DataError(what, where=where, remedy="name every column of the file")
+    names = tuple(columns) or tuple(f"column_{number}" for number in range(1, width + 1))
+    return Dialect(names, delimiter, skipped)
+
+
+def read_header(names: Sequence[str], delimiter: str, skip_lines: int, hidden: Sequence[bool] = ()) -> Dialect:
+    """Give every column a name of its own; see `name_each_once`."""
+    named = name_each_once(names, hidden)
+    return Dialect(named.columns, delimiter, skip_lines, named.twice, named.nameless)
+
+
+def holds_address(dialect: Dialect) -> bool:
+    """Tell whether the header holds an address and so is a row."""
+    return any("@" in column for column in dialect.columns)
+
+
+def read_csv_block(block: TextBlock, dialect: Dialect, *, name: str, lenient: bool = False) -> CsvRows:
+    """Read a block of a CSV file (RFC 4180).
+
+    Blank lines are no rows. A record with too many or too few fields, with a quotation mark inside an unquoted field
+    or with a byte that is no character is a malformed row, and the rest goes on.
+
+    Args:
+        block: whole lines; the file's header is passed over where the block has it.
+        dialect: how the file is written.
+        name: the file as errors show it.
+        lenient: whether what would make rows uncertain is malformed as well, line by line, and not refused.
+
+    Raises:
+        DataError: what makes rows uncertain: NUL, an unclosed quote, a file cut in the middle of its last row.
+    """
+    block = _without_header(block, dialect.skip_lines)
+    rows = _read_plain(block, dialect) or _take_apart(block, dialect, name, lenient=lenient)
+    if rows.places.is_empty() and block.data.strip():
+        raise DataError(
+            "there is text below the header, and no row can be read from it", where=name, remedy=CHECK_QUOTES
+        )
+    return rows
+
+
+def _without_header(block: TextBlock, skip_lines: int) -> TextBlock:
+    if block.first_line > skip_lines:
+        return block
+    end = 0
+    for _ in range(skip_lines):
+        feed = block.data.find(b"\n", end)
+        if feed < 0:
+            return TextBlock(b"", block.first_line + block.lines, 0, block.damaged, block.is_last)
+        end = feed + 1
+    return TextBlock(block.data[end:], skip_lines + 1, block.lines - skip_lines, block.damaged, block.is_last)
+
+
+def _read_plain(block: TextBlock, dialect: Dialect) -> CsvRows | None:
+    """Read a block in which every line is a sound row; None where it is not one."""
+    data, width = block.data, len(dialect.columns)
+    is_plain = width > 1 and not block.damaged and data.endswith(b"\n")
+    if not is_plain or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
+        return None
+    schema = dict.fromkeys(dialect.columns, pl.String)
+    try:
+        cells = pl.read_csv(data, has_header=False, schema=schema, separator=dialect.delimiter, quote_char=None)
+    except pl.exceptions.PolarsError:
+        return None  # taken apart, the block tells which of its rows it was
+    if cells.height != block.lines:
+        return None
+    if cells.get_column(dialect.columns[-1]).null_count() and data.count(dialect.delimiter.encode()) != block.lines * (
+        width - 1
+    ):
+        return None
+    line = pl.int_range(block.first_line, block.first_line + block.lines, dtype=pl.UInt64)
+    return CsvRows(pl.select(line=line, malformed=pl.repeat(None, block.lines, dtype=pl.String)), cells)
+
+
+def _take_apart(block: TextBlock, dialect: Dialect, name: str, *, lenient: bool) -> CsvRows:
+    if not is_utf_8(block.data):
+        block = replace(block, data=mark_damage(block.data), damaged=True)
+    records = _records(_lines(block, name, lenient=lenient))
+    width = len(dialect.columns)
+    judged = _judge(records, dialect.delimiter, width=width, damaged=block.damaged)
+    uncertain = (pl.col("quotes") % 2 == 1) | (pl.col("loose") & (pl.col("last") > pl.col("line")))
+    if not lenient:
+        _refuse_unclosed_quotes(judged.filter(uncertain), name)
+        if block.is_last and not block.data.endswith(b"\n"):
+            _refuse_a_cut_end(judged, name, width=width)
+    elif judged.select(uncertain.any()).item():
+        judged = _judge_line_by_line(judged, uncertain, dialect.delimiter, width, damaged=block.damaged)
+    places = judged.select("line", "malformed")
+    sound = judged.filter(pl.col("malformed").is_null()).get_column("text")
+    cells = _parse(sound, dialect.columns, name, dialect.delimiter)
+    return CsvRows(places, _align(cells, places.get_column("malformed").is_null()))
+
+
+def _judge_line_by_line(
+    judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str, width: int, *, damaged: bool
+) -> pl.DataFrame:
+    """Let records whose quotes do not close fall apart into their lines, each of which is then judged alone."""
+    apart = (
+        judged.filter(uncertain)
+        .select(pl.col("line"), text=pl.col("text").str.split("\n"))
+        .explode("text", empty_as_null=True, keep_nulls=True)
+    )
+    apart = apart.with_columns(line=pl.col("line") + pl.int_range(pl.len(), dtype=pl.UInt64).over("line"))
+    apart = apart.filter(pl.col("text").str.strip_chars(" ") != "").with_columns(
+        last=pl.col("line"), quotes=_count_quotes()
+    )
+    again = _judge(apart, delimiter, width=width, damaged=damaged)
+    unclosed = (
+        pl.when(pl.col("quotes") % 2 == 1).then(pl.lit("a quote is opened and not closed")).otherwise("malformed")
+    )
+    again = again.with_columns(malformed=unclosed)
+    return pl.concat([judged.filter(~uncertain), again.select(judged.columns)]).sort("line")
+
+
+def _count_quotes() -> pl.Expr:
+    return pl.col("text").str.count_matches('"', literal=True).cast(pl.UInt64)
+
+
+def _lines(block: TextBlock, name: str, *, lenient: bool) -> pl.DataFrame:
+    """The physical lines: `line` UInt64, `text` String without its line end."""
+    if not lenient and (nul := block.data.find(b"\0")) >= 0:
+        line = block.first_line + block.data.count(b"\n", 0, nul)
+        remedy = f"remove them, {LENIENT}; if the file is UTF-16, set encoding in [audience]"
+        raise DataError("the file contains NUL characters", where=f"{name}, line {line}", remedy=remedy)
+    lines = pl.read_lines(block.data, name="text") if block.data else pl.DataFrame(schema={"text": pl.String})
+    return lines.with_columns(line=pl.int_range(block.first_line, block.first_line + pl.len(), dtype=pl.UInt64))
+
+
+def _records(lines: pl.DataFrame) -> pl.DataFrame:
+    """Join the lines that a quoted line break divides, and leave out blank ones.
+
+    A record is open at the end of a line when the quotation marks so far are odd in number.
+
+    Returns:
+        `line` where the record begins, `last` where it ends, `text`, `quotes` (their number).
+    """
+    lines = lines.with_columns(quotes=_count_quotes(), last=pl.col("line"))
+    if lines.get_column("quotes").sum():
+        lines = _join_open_lines(lines)
+    blank = (pl.col("line") == pl.col("last")) & (pl.col("text").str.strip_chars(" ") == "")
+    return lines.filter(~blank)
+
+
+def _join_open_lines(lines: pl.DataFrame) -> pl.DataFrame:
+    begins = (pl.col("quotes").cum_sum() - pl.col("quotes")) % 2 == 0
+    lines = lines.with_columns(begins=begins)
+    if lines.get_column("begins").all():
+        return lines.drop("begins")
+    lines = lines.with_columns(alone=pl.col("begins") & pl.col("begins").shift(-1, fill_value=True))
+    parts = lines.filter(~pl.col("alone")).with_columns(record=pl.col("begins").cum_sum())
+    joined = parts.group_by("record", maintain_order=True).agg(
+        pl.col("text").str.join("\n"), pl.col("line").first(), pl.col("quotes").sum(), pl.col("last").last()
+    )
+    single = lines.filter("alone").select("text", "line", "quotes", "last")
+    return pl.concat([single, joined.select(single.columns)]).sort("line")
+
+
+def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) -> pl.DataFrame:
+    """Add `fields` (their number), `loose` (a quotation mark in an unquoted field) and `malformed` (why, or null).
+
+    Quoted fields are reduced to one quotation mark each, so the delimiters that are left are real ones, and a mark
+    with anything but a delimiter at its side is loose.
+    """
+    quoted = pl.col("text").str.replace_all('(?:"[^"]*")+', '"')
+    any_quotes = bool(records.get_column("quotes").sum())
+    bare = pl.when(pl.col("quotes") > 0).then(quoted).otherwise("text") if any_quotes else pl.col("text")
+    records = records.with_columns(bare=bare).with_columns(
+        fields=pl.col("bare").str.count_matches(delimiter, literal=True) + 1,
+        loose=(pl.col("quotes") > 0) & pl.col("bare").str.contains(f'[^{delimiter}]"|"[^{delimiter}]'),
+    )
+    spans = (
+        pl.when(pl.col("last") > pl.col("line")).then(pl.format(" (it ends in line {})", "last")).otherwise(pl.lit(""))
+    )
+    counted = pl.format(f"the row has {{}} fields, the header has {width}{{}}", "fields", spans)
+    malformed = (
+        pl.when("loose")
+        .then(pl.lit("a quotation mark stands in a field that is not quoted as a whole"))
+        .when(pl.col("text").str.contains(DAMAGE, literal=True) if damaged else pl.lit(value=False))
+        .then(pl.lit("it has a byte that is no character in the file's encoding"))
+        .when(pl.col("text").str.contains("\0", literal=True))
+        .then(pl.lit("it has a NUL character"))
+        .when(pl.col("fields") != width)
+        .then(counted)
+    )
+    return records.with_columns(malformed=malformed).drop("bare")
+
+
+def _refuse_unclosed_quotes(unclosed: pl.DataFrame, name: str) -> None:
+    """A mark that does not close swallows line ends, and nobody can tell how many were rows."""
+    if unclosed.height:
+        line = unclosed.item(0, "line")
+        remedy = f'close the quote; a quotation mark inside a quoted field is written twice (""); {LENIENT}'
+        raise DataError("a quote is opened and not closed", where=f"{name}, line {line}", remedy=remedy)
+
+
+def _refuse_a_cut_end(records: pl.DataFrame, name: str, *, width: int) -> None:
+    end = records.tail(1)
+    if not end.is_empty() and end.item(0, "fields") < width:
+        what = "the file ends in the middle of a row, without a line break: it looks cut"
+        remedy = f"fetch it again, or, if it is complete, end it with a line break, {LENIENT}"
+        raise DataError(what, where=f"{name}, line {end.item(0, 'line')}", remedy=remedy)
+
+
+def _parse(texts: pl.Series, header: tuple[str, ...], name: str, delimiter: str) -> pl.DataFrame:
+    schema = dict.fromkeys(header, pl.String)
+    blocks = [pl.DataFrame(schema=schema)]
+    for start in range(0, texts.len(), RECORDS_AT_ONCE):
+        block = texts.slice(start, RECORDS_AT_ONCE)
+        data = block.str.join("\n").item().encode()
+        try:
+            blocks.append(pl.read_csv(data, has_header=False, schema=schema, separator=delimiter))
+        except pl.exceptions.ComputeError as error:
+            what = f"the rows cannot be parsed: {str(error).splitlines()[0]}"
+            raise DataError(what, where=name, remedy=CHECK_QUOTES) from error
+        if blocks[-1].height != block.len():
+            what = f"the parser found {blocks[-1].height} rows where there are {block.len()}"
+            raise DataError(what, where=name, remedy=CHECK_QUOTES)
+    # An empty field is null, quoted or not.
+    return pl.concat(blocks).select(pl.when(pl.col(name) != "").then(name).alias(name) for name in header)
+
+
+def _align(cells: pl.DataFrame, sound: pl.Series) -> pl.DataFrame:
+    """Put rows of nulls where the malformed ones were."""
+    if cells.height == sound.len():
+        return cells
+    position = pl.select(pl.when(sound).then(sound.cum_sum().cast(pl.Int64) - 1)).to_series()
+    return cells.select(pl.all().gather(position))

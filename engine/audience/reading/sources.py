@@ -1,0 +1,290 @@
+"""The audience's files: finding them, and telling what they are."""
+
+import errno
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from engine.audience.reading.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_not_a_table
+from engine.audience.reading.text import open_raw
+from engine.errors import DataError, nearest
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
+from engine.store.objects import REMOTE, fetch_objects
+from engine.store.stray_files import is_leftover
+from engine.system.given_paths import shorten_path
+from engine.system.process_limits import describe_limit
+
+
+class Format(StrEnum):
+    """What a file is."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    EXCEL = "excel"
+
+
+SUFFIXES = {
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".txt"), Format.CSV),
+    **dict.fromkeys((".ndjson", ".jsonl", ".json"), Format.NDJSON),
+    **dict.fromkeys((".parquet", ".pq"), Format.PARQUET),
+    **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), Format.ARROW),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), Format.EXCEL),
+}
+COMPRESSIONS = (".gz", ".gzip", ".zst", ".zstd")
+_OF_THE_KERNEL = (("proc",), ("sys",))  # an environment with its secrets must not become rows, or names of columns
+_REMEDIES = {
+    errno.EACCES: "make it, and the folders above it, readable for this user",
+    errno.ENAMETOOLONG: "check the path",
+    errno.ENOENT: "wait until what writes it is done, then try again",
+}
+_SUPPORTED = "CSV, TSV, NDJSON, Parquet, Arrow or Excel; text may be compressed with gzip or Zstandard"
+# A file is what it begins with, whatever it is called.
+_MAGIC = {
+    b"PAR1": Format.PARQUET,
+    b"ARROW1": Format.ARROW,
+    ZIP: Format.EXCEL,
+    OLE: Format.EXCEL,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the audience, as it was when it was found.
+
+    Attributes:
+        path: where it is.
+        name: as it is shown: relative to the workspace where it lies inside it, or its s3:// address.
+        size_bytes: its size.
+        mtime_ns: when it was last changed, in nanoseconds since 1970.
+        format: what it is.
+        version: what tells another state of an object from this one; None for files.
+        is_tabbed: its name says that tabs divide its fields.
+        limits: how large it may be.
+    """
+
+    path: Path
+    name: str
+    size_bytes: int
+    mtime_ns: int
+    format: Format
+    version: str | None = None
+    is_tabbed: bool = False
+    limits: ReadLimits = DEFAULT_LIMITS
+
+    @property
+    def is_untyped(self) -> bool:
+        """Whether its cells are text without types."""
+        return self.format in (Format.CSV, Format.EXCEL)
+
+    def refuse_if_changed(self) -> None:
+        """Check that the file is what it was when it was found.
+
+        Raises:
+            DataError: it is not.
+        """
+        try:
+            state = self.path.stat()
+        except OSError as error:
+            raise unreadable(self, error) from error
+        if self.version is None and (state.st_size, state.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
+            what = "the file was changed while the audience was planned"
+            raise DataError(what, where=self.name, remedy="wait until it is complete, then try again")
+
+
+def find_sources(
+    places: str | Sequence[str],
+    workspace: Path,
+    *,
+    downloads: Path | None = None,
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> tuple[Source, ...]:
+    """Find files: a path, the files of a glob pattern or of a folder (sorted by name), an s3:// address; or several.
+
+    Args:
+        places: each relative to the workspace, absolute, or s3://.
+        workspace: the workspace's folder.
+        downloads: an existing folder for copies of objects; None where there are to be none.
+        limits: how large a file may be.
+
+    Raises:
+        DataError: there is no such file, nothing matches, or the format is not supported.
+        ConfigurationError: S3 cannot be reached, or does not let us in.
+    """
+    found: dict[str, Source] = {}
+    for place in (places,) if isinstance(places, str) else places:
+        try:
+            sources = tuple(replace(source, limits=limits) for source in _find(place, workspace, downloads))
+        except OSError as error:
+            if place.startswith(REMOTE) or describe_limit(error) is not None:
+                raise  # the disk with the copies; this process
+            raise _inaccessible(place, workspace, error) from error
+        for source in sources:
+            found.setdefault(source.name, source)
+    return tuple(found.values())
+
+
+def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Source]:
+    if place.startswith(REMOTE) and downloads is not None:
+        return _fetch(place, downloads)
+    path = workspace / place
+    if path.is_file():
+        if is_leftover(path.name):
+            what = f"{place} is not data: another program left it there"
+            raise DataError(what, where=str(path.parent), remedy="name the file itself")
+        return (_describe(path, workspace),)
+    if path.is_dir():
+        return _find_in_folder(path, place, workspace)
+    if not glob.has_magic(place):
+        raise _no_such_file(path, place)
+    matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
+    found = sorted(match for match in matches if match.is_file() and not is_leftover(match.name))
+    if not found:
+        raise DataError(f"no file matches {place}", where=str(workspace), remedy="check the pattern")
+    return (_describe(path, workspace) for path in found)
+
+
+def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[Source]:
+    """Everything in a folder and below, but for marks of other programs and what they left there."""
+    inside = (path for path in folder.rglob("*") if path.is_file() and not is_leftover(path.name))
+    files = sorted(path for path in inside if not any(part[0] in "._" for part in path.relative_to(folder).parts))
+    if not files:
+        raise DataError(f"the folder {place} has no files", where=str(folder), remedy="check the path")
+    return [_describe(path, workspace) for path in files]
+
+
+def _inaccessible(place: str, workspace: Path, error: OSError) -> DataError:
+    """The error that names the file or folder that the operating system does not let us look at or read."""
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else workspace / place
+    what = f"{shorten_path(place)} cannot be read: {error.strerror}"
+    return DataError(what, where=shorten_path(_name(path, workspace)), remedy=_choose_remedy(error))
+
+
+def _choose_remedy(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        return "check that it is complete"
+    return _REMEDIES.get(number, "check the file and its disk")
+
+
+def _name_kind(path: Path) -> str | None:
+    """Say what a path is that is neither a file nor a folder; None where nothing is there."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink():
+            return "a loop of symbolic links" if error.errno == errno.ELOOP else "a symbolic link to nothing"
+        return None
+    except ValueError:  # a NUL byte
+        return None
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
+
+
+def _no_such_file(path: Path, place: str) -> DataError:
+    if "://" in place:
+        remedy = "give the path of a file, relative to the workspace, or s3://BUCKET/KEY"
+        return DataError(f"{place} is not a file", remedy=remedy)
+    if kind := _name_kind(path):
+        remedy = "write the rows to a file, and name that file"
+        return DataError(f"{place} is not a file, but {kind}", where=str(path.parent), remedy=remedy)
+    if not path.parent.is_dir():
+        return DataError(f"there is no folder {path.parent}", where=place, remedy="check the path")
+    files = sorted(item.name for item in path.parent.iterdir() if _suffix_of(item.name) in SUFFIXES)
+    what = f"there is no file {place}"
+    close = get_close_matches(path.name, files, n=1) or files[:10]
+    remedy = f"in that folder there is: {', '.join(close)}" if close else "that folder has no file of an audience"
+    return DataError(what, where=str(path.parent), remedy=remedy)
+
+
+def _describe(path: Path, workspace: Path) -> Source:
+    name = _name(path, workspace)
+    if path.resolve().parts[1:2] in _OF_THE_KERNEL:
+        what = f"{name} is not data, but what the system says of its processes and devices"
+        raise DataError(what, where=str(path.parent), remedy="write the rows to a file, and name that file")
+    state = path.stat()
+    kind, is_tabbed = _tell_format(path, name)
+    return Source(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)
+
+
+def _name(path: Path, workspace: Path) -> str:
+    return path.relative_to(workspace).as_posix() if path.is_relative_to(workspace) else str(path)
+
+
+def _fetch(place: str, downloads: Path) -> Iterable[Source]:
+    for fetched in fetch_objects(place, downloads):
+        kind, is_tabbed = _tell_format(fetched.path, fetched.name)
+        yield Source(fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed)
+
+
+def _suffix_of(name: str) -> str:
+    """The suffix that tells the format, in lower case: that before a compression's."""
+    path = PurePosixPath(name.lower())
+    return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
+
+
+def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
+    """Tell the format by the file's first bytes, for text by its suffix; and whether tabs divide its fields."""
+    begin = b""
+    try:
+        with open_raw(path) as file:
+            begin = file.read(HEAD_BYTES)
+    except EOFError:
+        pass  # who reads the rows says what is wrong with it
+    except OSError as error:
+        if error.errno is not None:  # otherwise its compression is damaged: as above
+            raise _make_unreadable(name, error) from error
+    refuse_what_is_not_a_table(path, begin, name)
+    suffix = _suffix_of(name)
+    by_content = next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), None)
+    by_name = SUFFIXES.get(suffix)
+    if by_name is Format.EXCEL and begin and b"\0" not in begin:
+        by_name = Format.CSV  # text that a program gave the name of a workbook, as many do
+    if by_name is None and by_content is None:
+        what = f"the format {suffix or 'of a file without suffix'} is not supported"
+        raise DataError(what, where=name, remedy=f"write it as one of: {_SUPPORTED}")
+    return by_content or by_name or Format.CSV, suffix in (".tsv", ".tab")
+
+
+def unreadable(source: Source, error: BaseException) -> DataError:
+    """The error that says that a file is damaged or not to be had."""
+    return _make_unreadable(source.name, error)
+
+
+@contextmanager
+def translate_read_errors(source: Source) -> Iterator[None]:
+    """Turn the operating system's errors about a source into a DataError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(source, error) from error
+
+
+def _make_unreadable(name: str, error: BaseException) -> DataError:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    reason = said.splitlines()[0] if said else type(error).__name__
+    return DataError(f"the file cannot be read: {reason}", where=name, remedy=_choose_remedy(error))
+
+
+def refuse_unknown_column(column: str, *, columns: Sequence[str], key: str, hint: str = "") -> None:
+    """Check that a column named in campaign.toml is there.
+
+    Args:
+        column: the name to look for.
+        columns: those that the audience has.
+        key: the place in campaign.toml that names it, such as `[audience] required`.
+        hint: words to put before the remedy.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if column not in columns:
+        what = f"{key} names the column {column}, which the audience does not have"
+        raise DataError(what, where=f"campaign.toml, {key}", remedy=hint + nearest(column, list(columns)))

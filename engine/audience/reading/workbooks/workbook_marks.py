@@ -1,0 +1,86 @@
+"""What a workbook says about its cells beside their values: what is hidden, and how numbers are shown."""
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+# What parsers raise about a file that calamine could read, and which is odd all the same.
+ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
+        TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
+Marks = Callable[[Path, str], "SheetMarks | None"]
+
+
+@dataclass(slots=True)
+class SheetMarks:
+    """What a sheet says about its cells. Rows count from 1, columns from 0.
+
+    Attributes:
+        hidden_rows: rows that are not shown: hidden, filtered, or of no height.
+        hidden_columns: columns that are not shown.
+        texts: column -> row -> the text that is shown where the value says less: 01234, and a time of day.
+        unsaved: cells with a formula whose value was not saved: row and column.
+        errors: cells with an error such as #REF!: row and column; #N/A is not an error: it says that there is no value.
+        first_column: the first that has a value; None where none has.
+        last_row, last_column: the last that have one, as far as they are known: the columns of an .xlsx beyond Z.
+    """
+
+    hidden_rows: set[int] = field(default_factory=set)
+    hidden_columns: set[int] = field(default_factory=set)
+    texts: dict[int, dict[int, str]] = field(default_factory=dict)
+    unsaved: list[tuple[int, int]] = field(default_factory=list)
+    errors: list[tuple[int, int]] = field(default_factory=list)
+    first_column: int | None = None
+    last_row: int = 0
+    last_column: int = 0
+
+    def show(self, row: int, column: int, text: str) -> None:
+        """Say what a cell shows."""
+        self.texts.setdefault(column, {})[row] = text
+
+    def has_value(self, column: int, row: int) -> None:
+        """Say that a column has a value, and a row."""
+        if self.first_column is None or column < self.first_column:
+            self.first_column = column
+        self.last_row, self.last_column = max(self.last_row, row), max(self.last_column, column)
+
+    def count_cells(self) -> int:
+        """Count the cells up to the last one, which all take memory once the sheet is read."""
+        return self.last_row * (self.last_column + 1)
+
+    def put_texts(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Put the texts that are shown in the place of values.
+
+        Args:
+            table: all of the sheet's rows, from its first column that has a value.
+        """
+        columns = []
+        for number, column in enumerate(table, start=self.first_column or 0):
+            shown = {row - 1: text for row, text in self.texts.get(number, {}).items() if row <= table.height}
+            if shown:
+                columns.append(column.scatter(list(shown), pl.Series(list(shown.values()), dtype=pl.String)))
+        return table.with_columns(columns)
+
+
+def read_marks(path: Path, sheet: str) -> SheetMarks | None:
+    """Read what a workbook says about a sheet's cells.
+
+    None where it does not say so: for .xlsb, and for a file with an unusual structure.
+
+    Args:
+        path: the workbook; it could be read.
+        sheet: the sheet's name.
+    """
+    from engine.audience.reading.workbooks.ods_marks import read_ods  # noqa: PLC0415 - needed for workbooks alone
+    from engine.audience.reading.workbooks.xls_marks import read_xls  # noqa: PLC0415
+    from engine.audience.reading.workbooks.xlsx_marks import read_xlsx  # noqa: PLC0415
+
+    readers: tuple[Marks, ...] = (read_xlsx, read_ods, read_xls)
+    try:
+        return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
+    except ODD:
+        return None

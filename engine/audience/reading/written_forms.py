@@ -1,0 +1,148 @@
+"""Dates and numbers as people write them, read as `[audience] date_format` and `decimal` say."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from engine.audience.reading.date_formats import read_date_format
+from engine.audience.reading.rows import Rows, Table
+from engine.audience.reading.sources import Format, refuse_unknown_column
+from engine.audience.reading.types import DECIMAL, WORDS_FOR_NOTHING
+from engine.errors import DataError
+
+LENIENT = "correct the file or the setting, or give --lenient to leave out the rows"
+_ISO = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}.*)?$"
+_GROUPS = {",": ".", ".": ","}
+_SPACES = " \u00a0\u202f'\u2019"
+_FIRST_YEAR = 1000  # before it the year has been cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenForms:
+    """How an audience writes dates and numbers.
+
+    Attributes:
+        date_format: as campaign.toml has it: of all columns, or column -> its own; None for ISO 8601 alone.
+        decimal: the mark before the decimals: of all columns, or column -> its own; None for a point.
+    """
+
+    date_format: str | Mapping[str, str] | None = None
+    decimal: str | Mapping[str, str] | None = None
+
+    def read(self, tables: Sequence[Table], *, lenient: bool) -> tuple[Table, ...]:
+        """Return the tables with dates as ISO 8601, and numbers as JSON writes them.
+
+        In a column that a setting names, a text that is not written like that is an error, or leniently a malformed
+        row; where a setting is for all columns other texts stay as they are.
+
+        Raises:
+            DataError: a setting names a column that is not there; a batch raises it when it is loaded.
+        """
+        available = [column for table in tables for column in table.columns]
+        for key, setting in (("date_format", self.date_format), ("decimal", self.decimal)):
+            for column in setting if isinstance(setting, Mapping) else ():
+                refuse_unknown_column(column, columns=available, key=f"[audience.{key}]")
+        if not self.date_format and not self.decimal:
+            return tuple(tables)
+        return tuple(self._read_table(table, lenient=lenient) for table in tables)
+
+    def _read_table(self, table: Table, *, lenient: bool) -> Table:
+        def batches(columns: Sequence[str]) -> Iterator[Callable[[], Rows]]:
+            for load in table.batches(columns):
+                yield lambda load=load: self._read_rows(load(), table, lenient=lenient)  # type: ignore[misc]
+
+        return replace(table, batches=batches)
+
+    def _read_rows(self, rows: Rows, table: Table, *, lenient: bool) -> Rows:
+        read_numbers = _read_cell_numbers if table.source.format is Format.EXCEL else _read_numbers
+        for column in rows.cells:
+            if column.dtype != pl.String:
+                continue
+            forms = (
+                _Form("date_format", *_choose(self.date_format, column.name), _read_dates),
+                _Form("decimal", *_choose(self.decimal, column.name), read_numbers),
+            )
+            for form in forms:
+                if form.written is not None:
+                    rows = form.apply(rows, column.name, table, lenient=lenient)
+        return rows
+
+
+def _choose(setting: str | Mapping[str, str] | None, column: str) -> tuple[str | None, bool]:
+    """How a column is written, and whether that is said of it alone."""
+    if isinstance(setting, Mapping):
+        return setting.get(column), True
+    return setting, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A setting, as it is for one column.
+
+    Attributes:
+        key: in `[audience]`.
+        written: its value.
+        is_own: it is for that column alone.
+        read: reads texts without blanks around them: as they are to be passed on, null where they are not written so.
+    """
+
+    key: str
+    written: str | None
+    is_own: bool
+    read: Callable[[pl.Series, str, bool], pl.Series]
+
+    def apply(self, rows: Rows, name: str, table: Table, *, lenient: bool) -> Rows:
+        """Read a column."""
+        assert self.written is not None  # noqa: S101 - for the type checker
+        column = rows.cells.get_column(name)
+        texts = column.str.strip_chars()
+        found = self.read(texts, self.written, self.is_own)
+        if not self.is_own:
+            return replace(rows, cells=rows.cells.with_columns(found.fill_null(column).alias(name)))
+        is_text = (texts != "") & ~texts.str.to_lowercase().is_in(WORDS_FOR_NOTHING)
+        is_other = (is_text & found.is_null()).fill_null(value=False)
+        what = f'the column {name} is not written as {self.key} = "{self.written}" says'
+        if is_other.any() and not lenient:
+            first = is_other.arg_max() or 0
+            line, text = rows.places["line"][first], texts[first]
+            count = f"{is_other.sum():,} values are not, the first one is {text[:40]!r}"
+            where = f"{table.source.name}, line {line}; campaign.toml, [audience] {self.key}"
+            raise DataError(f"{what}: {count}", where=where, remedy=LENIENT)
+        cells = rows.cells.with_columns(found.fill_null(column).alias(name))
+        if not is_other.any():
+            return replace(rows, cells=cells)
+        malformed = pl.when(is_other).then(pl.coalesce("malformed", pl.lit(what))).otherwise("malformed")
+        places = rows.places.with_columns(malformed.alias("malformed"))
+        return replace(rows, places=places, cells=cells.select(pl.when(~is_other).then(pl.all())))
+
+
+def _read_dates(texts: pl.Series, written: str, _: bool) -> pl.Series:  # noqa: FBT001 - as _read_numbers
+    strptime_format = read_date_format(written)
+    if re.search("%[HI]", strptime_format):
+        moments = texts.str.to_datetime(strptime_format, strict=False, time_unit="us")
+        iso = moments.dt.strftime("%Y-%m-%d %H:%M:%S")
+    else:
+        moments = texts.str.to_date(strptime_format, strict=False)
+        iso = moments.dt.strftime("%Y-%m-%d")
+    iso = iso.set(moments.dt.year() < _FIRST_YEAR, None)
+    return iso.fill_null(texts.set(~texts.str.contains(_ISO), None))
+
+
+def _read_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # noqa: FBT001 - as _Form calls it
+    group, escaped = re.escape(_GROUPS[mark]), re.escape(mark)
+    decimals = rf"(?:{escaped}\d+)?"
+    if is_own:
+        pattern = rf"^[+-]?(?:\d+|[1-9]\d{{0,2}}(?:[{group}{_SPACES}]\d{{3}})+){decimals}$"
+    else:  # +84 90 123 456 is a telephone number
+        grouped = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+"
+        pattern = rf"^-?(?:(?:\d+|{grouped}){decimals}|[1-9]\d{{0,2}}(?:[{_SPACES}]\d{{3}})+{escaped}\d+)$"
+    plain = texts.str.replace_all(f"[{group}{_SPACES}+]", "").str.replace(mark, ".", literal=True)
+    return plain.set(~texts.str.contains(pattern), None)
+
+
+def _read_cell_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # noqa: FBT001 - as _Form calls it
+    """In a workbook numbers have a type of their own, and a point in their text."""
+    numbers = texts.set(~texts.str.contains(DECIMAL), None)
+    return numbers.fill_null(_read_numbers(texts, mark, is_own))

@@ -1,0 +1,1 @@
+"""A campaign's content: templates, prepared once and compiled."""

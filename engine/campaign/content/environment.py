@@ -1,0 +1,216 @@
+"""Jinja2 as this engine uses it: sandboxed, bounded, strict about names, and strict about what is printed.
+
+A null column is None in a template, so `{% if last_name %}` and `last_name is none` work. Printing it is an error, as
+is printing a function, a list or an object: nobody shall read "Hi None" or "<built-in method …>". print_checks weaves
+the checks into every template.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
+from markupsafe import Markup
+
+from engine.campaign.content import bounds as limits
+from engine.campaign.content.localisation import Formats
+from engine.campaign.content.printing.link_places import DataPlace, Key, LinkPlaces, find_link_places
+from engine.campaign.content.printing.print_checks import CHECK_FILTERS, weave_checks
+from engine.campaign.content.printing.printed_values import (
+    UndefinedName,
+    hide_method,
+    join_printable,
+    refuse_unprintable,
+    refuse_unprintable_given,
+    write_attributes,
+)
+from engine.campaign.files import list_files, read_file
+
+
+class _CheckedFields(SandboxedFormatter):
+    """Fills in what may be printed alone."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[Any, str]:
+        value, first = super().get_field(field_name, args, kwargs)
+        return refuse_unprintable(value, f"the field {{{field_name}}} of a format"), first
+
+
+class _CheckedMarkupFields(_CheckedFields, SandboxedEscapeFormatter):
+    """The same for markup, which escapes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A template as it is compiled, where that differs from its file.
+
+    Attributes:
+        source: what is compiled.
+        origin: line of `source` -> file and line that an author knows; None where both have the same lines.
+    """
+
+    source: str
+    origin: Callable[[int], tuple[str, int]] | None = None
+
+
+class _CampaignLoader(BaseLoader):
+    """Reads the files of a campaign, and prefers what was prepared of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.prepared: dict[str, Prepared] = {}
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Any]:  # noqa: ARG002 - Jinja's signature
+        if template in self.prepared:
+            return self.prepared[template].source, template, None
+        content = read_file(self.folder, template)
+        if content is None:
+            raise TemplateNotFound(template)
+        try:
+            source = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise TemplateSyntaxError("the template is not UTF-8", lineno=line, name=template) from None
+        return source.replace("\r\n", "\n").replace("\r", "\n"), template, None
+
+    def list_templates(self) -> list[str]:
+        return sorted({*list_files(self.folder), *self.prepared})
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    """The sandbox that every template of a campaign runs in.
+
+    A block tag that stands alone on its line leaves no line behind (trim_blocks, lstrip_blocks): in a text part every
+    line counts.
+
+    Args:
+        folder: the campaign's folder, where includes, imports and parents are read from; and `_shared` beside it.
+        autoescape: escape values for HTML.
+        formats: how dates, numbers and currency are written; its locale changes with every recipient.
+    """
+
+    intercepted_binops = limits.INTERCEPTED
+    concat = staticmethod(limits.join_bounded)
+
+    def __init__(self, folder: Path, *, autoescape: bool, formats: Formats | None = None) -> None:
+        self._files = _CampaignLoader(folder)
+        super().__init__(
+            loader=self._files,
+            autoescape=autoescape,
+            undefined=UndefinedName,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self.filters["join"] = join_printable
+        self.filters["xmlattr"] = write_attributes(self.filters["xmlattr"])
+        limits.guard_filters(self.filters)
+        self.filters.update((formats or Formats()).filters())
+        self.filters |= CHECK_FILTERS
+        del self.filters["pprint"]  # it shows what a value is in Python
+        self.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}
+        self.globals = {}
+        self.link_places: LinkPlaces | None = None
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Do an operation that could make something large, unless it would."""
+        limits.check_operation(operator, left, right)
+        return limits.refuse_large(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - Jinja's signature
+        """Call something from a template, unless it would make something large."""
+        if isinstance(getattr(__obj, "__self__", None), str | bytes):
+            args = limits.take_items(args)
+        limits.check_call(__obj, args, kwargs)
+        if isinstance(getattr(__obj, "__self__", None), Markup):  # its methods make text of anything
+            refuse_unprintable_given((*args, *kwargs.values()), f"what {__obj.__name__} is given")
+        return limits.refuse_large(super().call(__context, __obj, *args, **kwargs))
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return what `obj.attribute` is: a field of the data before anything that Python has under that name."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return hide_method(obj, attribute, super().getattr(obj, attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return what `obj[argument]` is."""
+        return hide_method(obj, argument, super().getitem(obj, argument))
+
+    def find_method(self, obj: Any, name: str) -> Any:
+        """Return what `obj.name(…)` calls."""
+        return super().getattr(obj, name)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Take the `format` of a text in hand, unless it would make something large."""
+        if super().wrap_str_format(value) is None:
+            return None
+        text: str = value.__self__
+        limits.check_format(str(text))
+        fields = _CheckedMarkupFields(self, escape=text.escape) if isinstance(text, Markup) else _CheckedFields(self)
+
+        def fill(*args: Any, **named: Any) -> str:
+            return type(text)(fields.vformat(text, args, named))
+
+        def fill_map(values: Any) -> str:
+            return type(text)(fields.vformat(text, (), values))
+
+        return fill_map if value.__name__ == "format_map" else fill
+
+    def put(self, name: str, prepared: Prepared) -> None:
+        """Give a template another source than its file has."""
+        self._files.prepared[name] = prepared
+
+    def replace(self, name: str, source: str) -> None:
+        """Give a template another source with the same lines."""
+        before = self._files.prepared.get(name)
+        self.put(name, Prepared(source, before.origin if before else None))
+
+    def read(self, name: str) -> str:
+        """Return the source of a template of the folder.
+
+        Raises:
+            TemplateNotFound: it is not there, or not in the folder.
+            TemplateSyntaxError: it is not UTF-8.
+        """
+        return self._files.get_source(self, name)[0]
+
+    def locate(self, name: str, line: int) -> tuple[str, int]:
+        """Return the file and line that an author knows, for a line of what was compiled."""
+        prepared = self._files.prepared.get(name)
+        if prepared is None or prepared.origin is None:
+            return name, line
+        return prepared.origin(line)
+
+    def judge_links(self, name: str) -> LinkPlaces:
+        """Find where the expressions of an HTML template stand; what is compiled from now on judges their values.
+
+        Raises:
+            TemplateSyntaxError: a template that it refers to is wrong.
+        """
+        self.link_places = find_link_places(name, self._parse_plain)
+        return self.link_places
+
+    def _parse_plain(self, name: str) -> nodes.Template:
+        tree = super()._parse(self.read(name), name, name)
+        tree.set_environment(self)
+        return tree
+
+    def _find_places(self, known: LinkPlaces, name: str | None) -> Mapping[Key, DataPlace] | None:
+        if name is not None and name not in known.found:  # only rendering tells that it is included
+            known.merge(find_link_places(name, self._parse_plain))
+        return known.of(name or "")
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        """Weave in the checks: Jinja compiles and inspects what this returns."""
+        try:
+            parsed = super()._parse(source, name, filename)
+            places = None if self.link_places is None else self._find_places(self.link_places, name)
+            tree = weave_checks(parsed, places, is_html=bool(self.autoescape))
+        except TemplateSyntaxError as error:
+            error.name, error.lineno = self.locate(name or "", error.lineno)
+            raise
+        tree.set_environment(self)
+        return tree

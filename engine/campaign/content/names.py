@@ -1,0 +1,230 @@
+"""The names that templates read: which columns the plan must carry, and which names are nobody's."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from jinja2 import TemplateAssertionError, meta, nodes
+
+from engine.campaign.content.environment import TemplateEnvironment
+
+# What content sees beside the audience's columns, and the fields that these have.
+ENGINE_FIELDS: Mapping[str, frozenset[str]] = {
+    "campaign": frozenset({"name", "kind", "language", "dir"}),
+    "run": frozenset({"name", "key"}),
+    "recipient": frozenset({"address"}),
+    "unsubscribe_url": frozenset(),
+}
+ENGINE_NAMES = frozenset(ENGINE_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class NameUse:
+    """A template reads a name.
+
+    `optional`: it may be missing: the template asks whether it is there (`is defined`, `|default`), or another file
+    of the same part may set it.
+    `guarded`: it may be null: the template asks for it (`{% if city %}`), or gives a default for nulls.
+    `hidden`: it stands in a file that is imported without the context, where no column is visible.
+    `of_recipient`: it is read as recipient.city or recipient["city"], which the engine's own names cannot hide.
+    `field`: of the name, where one is read by a constant name, such as `name` of `campaign.name`.
+    """
+
+    name: str
+    template: str
+    line: int
+    optional: bool = False
+    hidden: bool = False
+    guarded: bool = False
+    of_recipient: bool = False
+    field: str | None = None
+
+    @property
+    def is_column(self) -> bool:
+        """Tell whether it can only be a column."""
+        return self.of_recipient or self.name not in ENGINE_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """All the names that a part reads; `all_columns` where it uses more than can be listed beforehand."""
+
+    uses: tuple[NameUse, ...]
+    all_columns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """An include, import or extends; `names` is None where they are known at rendering alone."""
+
+    names: tuple[str, ...] | None
+    with_context: bool
+    may_be_missing: bool
+
+
+def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Names:
+    """Read the names of a template and of all the templates that it refers to by constant names.
+
+    Raises:
+        TemplateSyntaxError: one of them cannot be parsed.
+        TemplateNotFound: one of them is not there.
+    """
+    trees = {(name, False): environment.parse(source, name)}
+    waiting, all_columns = [(name, False)], False
+    while waiting:
+        key = waiting.pop()
+        for reference in _references(trees[key]):
+            all_columns |= reference.names is None
+            hidden = key[1] or not reference.with_context
+            for other in _existing(environment, reference):
+                if (other, hidden) not in trees:
+                    trees[other, hidden] = environment.parse(environment.read(other), other)
+                    waiting.append((other, hidden))
+    uses = [use for (template, hidden), tree in trees.items() for use in _uses(tree, template, hidden=hidden)]
+    uses = [_as_authored(environment, use) for use in uses]
+    whole = any(_uses_whole_recipient(tree) for tree in trees.values())
+    return Names(tuple(_without_foreign(uses, trees)), all_columns or whole)
+
+
+def _without_foreign(uses: list[NameUse], trees: Mapping[tuple[str, bool], nodes.Template]) -> Iterator[NameUse]:
+    """Let names pass that another file of the same part may set, such as the title that a page sets for its layout."""
+    stored = [(template, _stored(tree)) for (template, _), tree in trees.items()]
+    for use in uses:
+        foreign = any(use.name in names for template, names in stored if template != use.template)
+        yield replace(use, optional=True, hidden=False) if foreign else use
+
+
+def _as_authored(environment: TemplateEnvironment, use: NameUse) -> NameUse:
+    template, line = environment.locate(use.template, use.line)
+    return replace(use, template=template, line=line)
+
+
+def _existing(environment: TemplateEnvironment, reference: _Reference) -> list[str]:
+    """Return the templates that a reference can mean; of alternatives, those that are there."""
+    names = list(reference.names or ())
+    if reference.may_be_missing or len(names) > 1:
+        there = set(environment.list_templates())
+        return [name for name in names if name in there]
+    return names
+
+
+def _references(tree: nodes.Template) -> Iterator[_Reference]:
+    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        yield _Reference(
+            names=_constant_names(node.template),  # type: ignore[attr-defined] # find_all names no common base
+            with_context=getattr(node, "with_context", True),
+            may_be_missing=getattr(node, "ignore_missing", False),
+        )
+
+
+def _constant_names(node: nodes.Expr) -> tuple[str, ...] | None:
+    try:
+        value = node.as_const()
+    except nodes.Impossible:
+        return None
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[NameUse]:
+    try:
+        free = meta.find_undeclared_variables(tree)
+    except TemplateAssertionError as error:  # an unknown filter or test; Jinja does not know the file here
+        error.name = template
+        raise
+    asked, guarded, fields = list(_asked_for(tree)), _guarded(tree), _fields(tree)
+    optional = {node.name for node in asked if isinstance(node, nodes.Name)}
+    for node in tree.find_all(nodes.Name):
+        if node.ctx == "load" and node.name in free:
+            yield NameUse(
+                node.name,
+                template,
+                node.lineno,
+                optional=node.name in optional,
+                hidden=hidden,
+                guarded=node.name in guarded,
+                field=fields.get(id(node)),
+            )
+    optional_columns = {_column(node) for node in asked if _is_of_recipient(node)}
+    for column, line in _recipient_columns(tree):
+        yield NameUse(
+            column, template, line, optional=column in optional_columns, guarded=column in guarded, of_recipient=True
+        )
+
+
+def _fields(tree: nodes.Template) -> dict[int, str]:
+    """Return which field of a name is read: id of the name's node -> field."""
+    accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
+    return {id(node.node): field for node in accesses if (field := _column(node)) is not None}  # type: ignore[attr-defined] # find_all names no common base
+
+
+def _asked_for(tree: nodes.Template) -> Iterator[nodes.Node]:
+    """Yield the expressions that the template tests for being there."""
+    for test in tree.find_all(nodes.Test):
+        if test.name in ("defined", "undefined"):
+            yield test.node
+    for used in tree.find_all(nodes.Filter):
+        if used.name in ("default", "d") and used.node is not None:
+            yield used.node
+
+
+def _guarded(tree: nodes.Template) -> frozenset[str]:
+    """Return the columns that the template asks for before it uses them, or gives a default for nulls."""
+    asked: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]  # type: ignore[attr-defined] # find_all names no common base
+    asked += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
+    asked += [
+        node
+        for node in tree.find_all(nodes.Filter)
+        if node.name in ("default", "d") and len(node.args) + len(node.kwargs) > 1
+    ]
+    columns = set()
+    for node in asked:
+        names = [*node.find_all(nodes.Name), *([node] if isinstance(node, nodes.Name) else [])]
+        columns |= {name.name for name in names}
+        accesses = [*node.find_all((nodes.Getattr, nodes.Getitem)), node]
+        columns |= {column for access in accesses if (column := _column(access)) is not None}
+    return frozenset(columns)
+
+
+def _recipient_columns(tree: nodes.Template) -> Iterator[tuple[str, int]]:
+    """Yield the columns read as recipient.city or recipient["city"]."""
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        if not _is_recipient(node.node):  # type: ignore[attr-defined] # find_all names no common base
+            continue
+        column = _column(node)
+        if column is not None and column != "address":
+            yield column, node.lineno
+
+
+def _column(node: nodes.Node) -> str | None:
+    match node:
+        case nodes.Getattr():
+            return node.attr
+        case nodes.Getitem(arg=nodes.Const(value=str(name))):
+            return name
+        case _:
+            return None
+
+
+def _is_of_recipient(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Getattr | nodes.Getitem) and _is_recipient(node.node)
+
+
+def _is_recipient(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "recipient" and node.ctx == "load"
+
+
+def _uses_whole_recipient(tree: nodes.Template) -> bool:
+    """Tell whether `recipient` stands anywhere but before a constant column name."""
+    everywhere = sum(_is_recipient(node) for node in tree.find_all(nodes.Name))
+    accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
+    named = sum(_is_recipient(node.node) and _column(node) is not None for node in accesses)  # type: ignore[attr-defined] # as above
+    return everywhere > named
+
+
+def _stored(tree: nodes.Template) -> frozenset[str]:
+    """Return the names that a template sets, imports or defines."""
+    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    names |= {macro.name for macro in tree.find_all(nodes.Macro)}
+    names |= {imported.target for imported in tree.find_all(nodes.Import)}
+    for imported in tree.find_all(nodes.FromImport):
+        names |= {name if isinstance(name, str) else name[1] for name in imported.names}
+    return frozenset(names)

@@ -1,0 +1,1 @@
+"""What data may be printed into a message, and where."""

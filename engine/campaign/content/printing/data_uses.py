@@ -1,0 +1,86 @@
+"""The expressions of a campaign that stand in links, attributes and markup, as its author knows them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jinja2 import nodes
+
+from engine.campaign.content.environment import TemplateEnvironment
+from engine.campaign.content.printing.link_places import SAFE_DATA, DataPlace, Hazard, LinkPlaces
+from engine.campaign.content.printing.links import SCHEMES, Kind
+from engine.campaign.content.printing.print_checks import write_label
+
+
+class Suspects(StrEnum):
+    """Which values of its columns an expression may have to refuse; what is none of these is surely right."""
+
+    LINKS = "links"  # texts with a sign that ends a scheme, or may hide one
+    MARKUP = "markup"  # texts with a tag
+    SIGNS = "signs"  # texts with other signs than those of a word, and none at all
+    ALL = "all"  # only rendering tells
+
+
+@dataclass(frozen=True, slots=True)
+class DataUse:
+    """An expression whose value is judged, or of which its author should know.
+
+    Attributes:
+        label: what a person calls it.
+        template: the file.
+        line: in it.
+        columns: that it reads; None where these are not known.
+        suspects: which of their values it may have to refuse; None for an expression that no value makes right.
+        code: of the finding about the expression itself; empty where only its values can be wrong.
+    """
+
+    label: str
+    template: str
+    line: int
+    columns: frozenset[str] | None
+    suspects: Suspects | None
+    code: str = ""
+
+
+def describe_data(environment: TemplateEnvironment, links: LinkPlaces) -> Iterator[DataUse]:
+    """Describe what was found in the templates of an HTML part."""
+    for hazard in links.hazards:
+        suspects = Suspects.MARKUP if hazard.code == SAFE_DATA else None
+        yield _describe(environment, hazard, suspects, hazard.code)
+    for places in links.found.values():
+        for place in places.values():
+            if not any(one.kind is Kind.SCRIPT for one in place.places):  # whose finding says it all
+                yield _describe(environment, place, _find_suspects(place))
+
+
+def _describe(
+    environment: TemplateEnvironment, found: DataPlace | Hazard, suspects: Suspects | None, code: str = ""
+) -> DataUse:
+    template, line = environment.locate(found.template, found.line)
+    return DataUse(write_label(found.node), template, line, found.columns, suspects, code)
+
+
+def _find_suspects(place: DataPlace) -> Suspects:
+    if _makes_scheme(place.node):
+        return Suspects.ALL
+    found = set()
+    for one in place.places:
+        match one.kind:
+            case Kind.LINK if ":" in one.after and not one.after.startswith(("/", "?", "#")):
+                return Suspects.ALL
+            case Kind.LINK if one.before is None or one.before or not one.closed:
+                found.add(Suspects.SIGNS)
+            case Kind.LINK | Kind.LINKS if one.quote:
+                found.add(Suspects.LINKS)
+            case Kind.MARKUP:
+                found.add(Suspects.MARKUP)
+            case _:
+                found.add(Suspects.SIGNS)
+    return found.pop() if len(found) == 1 else Suspects.SIGNS
+
+
+def _makes_scheme(node: nodes.Expr) -> bool:
+    """Tell whether an expression has text of its own that may make a scheme of data."""
+    texts = [one.value for one in (node, *node.find_all(nodes.Const)) if isinstance(one, nodes.Const)]
+    starts = tuple(f"{scheme}:" for scheme in SCHEMES)
+    return any(isinstance(text, str) and ":" in text and not text.startswith(starts) for text in texts)

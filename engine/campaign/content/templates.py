@@ -1,0 +1,352 @@
+"""The content of a campaign: its templates, compiled once and checked against the audience's columns."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+
+from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
+
+from engine.campaign.content.column_names import find_near_column, hides_column, suggest_column, write_column
+from engine.campaign.content.environment import Prepared, TemplateEnvironment
+from engine.campaign.content.html_text import derive_text_template
+from engine.campaign.content.localisation import Formats, normalise_tag
+from engine.campaign.content.names import ENGINE_NAMES, Names, NameUse, scan_names
+from engine.campaign.content.prepare import PREHEADER, prepare_html
+from engine.campaign.content.printing.data_uses import DataUse, describe_data
+from engine.campaign.content.tokens import assemble
+from engine.campaign.content.watchdog import TimeUpError, Watchdog
+from engine.campaign.files import is_part, list_files, read_file, resolve_file, search_path
+from engine.campaign.headers import is_template
+from engine.campaign.locales import parse_locale
+from engine.campaign.spec import Campaign
+from engine.errors import DataError
+from engine.toml_lines import locate_keys
+
+SUBJECT = "subject"
+LOCALE = "locale"
+_HEADER = "[headers] "  # before a header's name: how its template is called
+COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large ones take one
+# What stands in campaign.toml, not in a file of its own.
+_KEYS = {SUBJECT: ("subject",), PREHEADER: ("content", "preheader"), LOCALE: ("content", "locale")}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The compiled templates of one language.
+
+    Attributes:
+        language: its tag, as `vi`; None for the default.
+        subject: the subject.
+        html: the HTML part, if there is one; its environment holds what it includes.
+        text: the text part, if it has a template.
+        derived: the text part's template as derived from the HTML's; None where there is a text part, or where it has
+            to be derived from every message.
+        data_uses: the expressions of the HTML part whose values are judged, or that its author should know of.
+    """
+
+    language: str | None
+    subject: Template
+    html: Template | None
+    text: Template | None
+    derived: Template | None
+    data_uses: tuple[DataUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Compiled templates, and the names that they read.
+
+    Attributes:
+        campaign: whose content it is.
+        variants: by language; None is the default.
+        uses: the names that the templates read, in all languages.
+        all_columns: they use more than can be listed beforehand.
+        formats: how dates and numbers are written; the renderer sets the locale.
+        headers: the campaign's own headers whose values are templates.
+        missing: language -> parts that it has no template for, so that the default's stands in.
+        never_chosen: templates of languages, where no column tells the recipient's.
+    """
+
+    campaign: Campaign
+    variants: Mapping[str | None, Variant]
+    uses: tuple[NameUse, ...]
+    all_columns: bool
+    formats: Formats
+    headers: Mapping[str, Template]
+    missing: Mapping[str, tuple[str, ...]]
+    never_chosen: tuple[str, ...] = ()
+
+    def data_uses(self) -> tuple[DataUse, ...]:
+        """Return the expressions in links, attributes and markup, of all languages, each once."""
+        return tuple(dict.fromkeys(use for variant in self.variants.values() for use in variant.data_uses))
+
+    def columns_used(self) -> frozenset[str] | None:
+        """Return the columns that the templates read, without the engine's own names.
+
+        Among them may be columns that the audience lacks, where a template asks `is defined` first.
+
+        Returns:
+            None if a template uses `recipient`, or names another template, in a way that only rendering can follow:
+            then it needs all the columns.
+        """
+        if self.all_columns:
+            return None
+        return frozenset(use.name for use in self.uses if use.is_column)
+
+
+def compile_content(campaign: Campaign) -> Content:
+    """Read and compile the templates of a campaign, in all its languages.
+
+    Values are escaped in the HTML part alone; what an HTML template includes is part of the HTML.
+
+    Raises:
+        DataError: a template is missing, is not UTF-8, has a syntax error, or never ends.
+    """
+    audience = campaign.spec.audience
+    written = {"date_format": audience.date_format, "decimal": audience.decimal}
+    formats = Formats(campaign.spec.content.default_locale, written)
+    files = _find_variants(campaign)
+    with _reported(campaign), Watchdog(COMPILE_SECONDS):
+        compiled = [_Compilation(campaign, language, formats, files).compile() for language in _languages(files)]
+        headers, of_headers = _compile_headers(campaign, formats)
+    names = [*of_headers, *(found for _, of_variant in compiled for found in of_variant)]
+    uses = [use for found in names for use in found.uses]
+    if campaign.spec.content.locale is not None:
+        uses.append(NameUse(campaign.spec.content.locale, LOCALE, 1, guarded=True))
+    return Content(
+        campaign=campaign,
+        variants={variant.language: variant for variant, _ in compiled},
+        uses=tuple(dict.fromkeys(uses)),
+        all_columns=any(found.all_columns for found in names),
+        formats=formats,
+        headers=headers,
+        missing=_find_missing(files),
+        never_chosen=_find_never_chosen(campaign),
+    )
+
+
+# Part -> language -> template.
+Variants = Mapping[str, Mapping[str | None, str]]
+
+
+def _find_variants(campaign: Campaign) -> Variants:
+    """Find `body.vi.html.j2` beside `body.html.j2`, and `subject.vi.j2`; the default stands under None."""
+    spec = campaign.spec.content
+    parts = {SUBJECT: SUBJECT, PREHEADER: spec.preheader and PREHEADER, "html": spec.html, "text": spec.text}
+    there = list_files(campaign.folder) if spec.locale is not None else {}
+    return {part: {None: name, **_variants_of(name, there)} for part, name in parts.items() if name is not None}
+
+
+def _find_never_chosen(campaign: Campaign) -> tuple[str, ...]:
+    spec = campaign.spec.content
+    if spec.locale is not None:
+        return ()
+    there = list_files(campaign.folder)
+    names = (spec.html, spec.text, SUBJECT, PREHEADER)
+    return tuple(sorted(found for name in names if name for found in _variants_of(name, there).values()))
+
+
+def _variants_of(name: str, there: Collection[str]) -> dict[str | None, str]:
+    path = PurePosixPath(name)
+    stem, dot, ending = path.name.partition(".")
+    endings = f".{ending}" if dot else ".j2"
+    found: dict[str | None, str] = {}
+    for other in map(PurePosixPath, there):
+        middle = other.name.removeprefix(f"{stem}.").removesuffix(endings)
+        if other.parent == path.parent and other.name == f"{stem}.{middle}{endings}":
+            tag = normalise_tag(middle)
+            if tag is not None and parse_locale(tag) is not None:
+                found[tag] = str(other)
+    return found
+
+
+def _languages(files: Variants) -> list[str | None]:
+    found = {language for names in files.values() for language in names if language is not None}
+    return [None, *sorted(found)]
+
+
+def _find_missing(files: Variants) -> dict[str, tuple[str, ...]]:
+    every = {
+        language: tuple(p for p, names in files.items() if language not in names) for language in _languages(files)
+    }
+    return {language: parts for language, parts in every.items() if language is not None and parts}
+
+
+@dataclass(frozen=True, slots=True)
+class _Compilation:
+    """Compiles the templates of one language."""
+
+    campaign: Campaign
+    language: str | None
+    formats: Formats
+    files: Variants
+
+    def compile(self) -> tuple[Variant, list[Names]]:
+        plain, rich = (self._environment(autoescape=escaped) for escaped in (False, True))
+        subject, text, html = (self._choose(part) for part in (SUBJECT, "text", "html"))
+        preheader = self._choose(PREHEADER)
+        if subject == SUBJECT:
+            plain.put(SUBJECT, Prepared(self.campaign.spec.subject))
+        if preheader is not None:
+            source = self.campaign.spec.content.preheader if preheader == PREHEADER else rich.read(preheader)
+            rich.put(PREHEADER, Prepared(source or "", None if preheader == PREHEADER else lambda n: (preheader, n)))
+        if html is not None:
+            prepare_html(rich, html, language=self.language, preheader=preheader is not None)
+        parts = [(plain, subject), *([(rich, html)] if html else []), *([(plain, text)] if text else [])]
+        names = [scan_names(environment, name, environment.read(name)) for environment, name in parts if name]
+        derived = self._derive(plain, rich, html) if html is not None and text is None else None
+        links = rich.judge_links(html) if html is not None else None
+        return Variant(
+            language=self.language,
+            subject=_compile(plain, subject or SUBJECT),
+            html=_compile(rich, html) if html else None,
+            text=_compile(plain, text) if text else None,
+            derived=derived,
+            data_uses=() if links is None else tuple(describe_data(rich, links)),
+        ), names
+
+    def _environment(self, *, autoescape: bool) -> TemplateEnvironment:
+        return TemplateEnvironment(self.campaign.folder, autoescape=autoescape, formats=self.formats)
+
+    def _choose(self, part: str) -> str | None:
+        """Choose the template of a part: the language's own, else its parent's, else the default."""
+        names, language = self.files.get(part, {}), self.language
+        while language is not None and language not in names:
+            language = language.rpartition("-")[0] or None
+        return names.get(language)
+
+    def _derive(self, plain: TemplateEnvironment, rich: TemplateEnvironment, html: str) -> Template | None:
+        tokens = assemble(rich, html)
+        source = "".join(token.text for token in tokens)
+        try:
+            made = derive_text_template(tokens, rich.parse(source, html))
+        except TemplateSyntaxError:  # laid out as one, the files are no template any more
+            return None
+        if made is None:
+            return None
+        name = f"text of {html}"
+        plain.put(name, made)
+        return _compile(plain, name)
+
+
+def _compile_headers(campaign: Campaign, formats: Formats) -> tuple[dict[str, Template], list[Names]]:
+    """Compile the campaign's own headers whose values have something to fill in."""
+    plain = TemplateEnvironment(campaign.folder, autoescape=False, formats=formats)
+    headers, names = {}, []
+    for header, source in campaign.spec.headers.items():
+        if is_template(source):
+            name = f"{_HEADER}{header}"
+            plain.put(name, Prepared(source))
+            names.append(scan_names(plain, name, source))
+            headers[header] = _compile(plain, name)
+    return headers, names
+
+
+def check_names(content: Content, columns: Collection[str]) -> None:
+    """Check that every name that the templates read is a column or the engine's.
+
+    Args:
+        content: the compiled templates.
+        columns: the columns of the audience.
+
+    Raises:
+        DataError: naming all the names that nobody defines, with file and line.
+    """
+    known = ENGINE_NAMES - (frozenset() if content.campaign.spec.unsubscribe else {"unsubscribe_url"})
+
+    def is_right(use: NameUse) -> bool:
+        there = use.name in columns if use.is_column else use.name in known
+        return not use.hidden and (use.optional or there) and not hides_column(use, columns)
+
+    wrong = [use for use in content.uses if not is_right(use)]
+    if not wrong:
+        return
+    there = "columns: " + ", ".join(sorted(columns)) if columns else "the audience has no columns"
+    if len(wrong) == 1:
+        what, where = _complaint(content.campaign, wrong[0], columns), place_of(content.campaign, wrong[0])
+        raise DataError(what, where=where, remedy=there)
+    bullets = "".join(
+        f"\n  - {place_of(content.campaign, use)}: {_complaint(content.campaign, use, columns)}" for use in wrong
+    )
+    raise DataError(
+        f"{len(wrong)} names in templates are not defined:{bullets}\n",
+        where=str(content.campaign.folder),
+        remedy=f"correct each of them; {there}",
+    )
+
+
+def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> str:
+    if use.hidden:
+        return f'{use.name} is not visible in an imported file: write {{% import "{use.template}" as … with context %}}'
+    if use.name == "unsubscribe_url" and not use.of_recipient:
+        column = '; for the column of that name write recipient["unsubscribe_url"]' if use.name in columns else ""
+        return f"unsubscribe_url is there in marketing campaigns alone{column}"
+    if hides_column(use, columns):
+        meaning = f'mailrun\'s own {use.name}; for the column of that name write recipient["{use.name}"]'
+        return f"{use.name} is {meaning}"
+    complaint = f"{use.name} is not a column of the audience"
+    odd = [column for column in columns if use.name.casefold() in column.casefold()]
+    if odd and (remedy := suggest_column(_read_source(campaign, use.template), use.line, odd)):
+        return f"{complaint}: {remedy}"
+    close = find_near_column(use.name, columns) or next(iter(get_close_matches(use.name, list(columns), n=1)), None)
+    return complaint + (f", did you mean {write_column(close)}?" if close else "")
+
+
+def _read_source(campaign: Campaign, template: str) -> str:
+    """Return a template as its author wrote it; empty where it cannot be read."""
+    if template == SUBJECT:
+        return campaign.spec.subject
+    if template == PREHEADER:
+        return campaign.spec.content.preheader or ""
+    if template.startswith(_HEADER):
+        return campaign.spec.headers.get(template.removeprefix(_HEADER), "")
+    return (read_file(campaign.folder, template) or b"").decode("utf-8-sig", errors="replace")
+
+
+def _compile(environment: TemplateEnvironment, name: str) -> Template:
+    code = environment.compile(environment.read(name), name=name, filename=name)
+    return Template.from_code(environment, code, environment.make_globals(None))
+
+
+@contextmanager
+def _reported(campaign: Campaign) -> Iterator[None]:
+    """Turn what Jinja raises while it reads and compiles into errors for people."""
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        name = error.name or SUBJECT
+        place = place_of(campaign, NameUse("", name, error.lineno))
+        remedy = suggest_column(_read_source(campaign, name), error.lineno) or "correct the template"
+        raise DataError(error.message or "syntax error", where=place, remedy=remedy) from None
+    except TemplateNotFound as error:
+        raise _missing(campaign, str(error.name)) from None
+    except TimeUpError:
+        what = f"the templates are not compiled after {COMPILE_SECONDS:.0f} seconds"
+        raise DataError(what, where=str(campaign.folder), remedy="make their constants and loops smaller") from None
+
+
+def _missing(campaign: Campaign, name: str) -> DataError:
+    own, shared = search_path(campaign.folder)
+    files = sorted(name for name in list_files(campaign.folder) if name != "campaign.toml")
+    there = ", ".join(files) if files else "nothing but campaign.toml"
+    looked = f" (looked for in {own} and, as _shared/…, in {shared})" if "/" in name else ""
+    todo = "create it" if is_part(name) else "rename it: hidden, backup and lock files are not part of a campaign"
+    return DataError(
+        f"the template {name} is missing{looked}",
+        where=str(campaign.folder / name),
+        remedy=f"{todo}, or name another file; in the folder: {there}",
+    )
+
+
+def place_of(campaign: Campaign, use: NameUse) -> str:
+    """Return file and line of a name; the subject, for one, stands in campaign.toml."""
+    key = _KEYS.get(use.template)
+    if use.template.startswith(_HEADER):
+        key = ("headers", use.template.removeprefix(_HEADER))
+    if key is None:
+        file = resolve_file(campaign.folder, use.template) or campaign.folder / use.template
+        return f"{file}:{use.line}"
+    source = (read_file(campaign.folder, "campaign.toml") or b"").decode("utf-8-sig")
+    return f"{campaign.folder / 'campaign.toml'}:{locate_keys(source).get(key, 1)} {'.'.join(key)}"

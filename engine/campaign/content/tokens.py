@@ -1,0 +1,269 @@
+"""Templates as text and Jinja tags, so that HTML, Markdown and MJML tools can work between the tags."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jinja2 import Environment, TemplateSyntaxError
+
+from engine.campaign.content.environment import Prepared, TemplateEnvironment
+
+_BEGIN = re.compile(
+    r"(?P<comment>\{#)|(?P<raw>\{%[-+]?\s*raw\s*-?%\})|(?P<output>\{\{)|(?P<statement>\{%)",
+)
+# Inside a tag only these tell where it ends: brackets, and strings, which may hold any of them.
+_INSIDE = re.compile(
+    r""""(?:\\.|[^"\\])*+"|'(?:\\.|[^'\\])*+'|(?P<open>[\[({])|(?P<end>\}\}|%\})|(?P<close>[\])}])""", re.DOTALL
+)
+_ENDS = {"comment": re.compile(r"#\}"), "raw": re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")}
+_LEXER = Environment()  # noqa: S701 - it renders nothing
+_OPENING = re.compile(r"\{[{%][-+]?")
+_WORDS = re.compile(r"\{%[-+]?\s*(\w+)\s*(\w*)")
+_REFERENCE = re.compile(
+    r"""\{%[-+]?\s*(?:include|extends)\s*(?:"([^"]*)"|'([^']*)')\s*(?:with(?:out)?\s+context\s*)?[-+]?%\}"""
+)
+_DEEPEST = 50
+
+
+class Kind(StrEnum):
+    """What a token is."""
+
+    TEXT = "text"
+    COMMENT = "comment"
+    RAW = "raw"
+    OUTPUT = "output"
+    STATEMENT = "statement"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a template.
+
+    Attributes:
+        kind: what it is.
+        text: as it stands in the template.
+        file: the template.
+        line: where it begins.
+        start: how many characters stand before it.
+    """
+
+    kind: Kind
+    text: str
+    file: str
+    line: int
+    start: int
+
+    @property
+    def word(self) -> str:
+        """The first word of a statement, such as `include`."""
+        return (found[1] if (found := _WORDS.match(self.text)) else "") if self.kind is Kind.STATEMENT else ""
+
+    @property
+    def block(self) -> str | None:
+        """The name of the block that begins here."""
+        return found[2] if self.word == "block" and (found := _WORDS.match(self.text)) else None
+
+    @property
+    def reference(self) -> str:
+        """The template that is included or extended here, where that is a constant name; else empty."""
+        return found[1] or found[2] if (found := _REFERENCE.fullmatch(self.text)) else ""
+
+
+def split(source: str, file: str) -> list[Token]:
+    """Divide a template into tokens, as Jinja does; their texts together are the template.
+
+    Raises:
+        TemplateSyntaxError: a tag is not closed, or cannot be read.
+    """
+    try:
+        for _ in _LEXER.lex(source, name=file):
+            pass  # it refuses brackets that do not match
+    except TemplateSyntaxError as error:
+        error.name = file
+        raise
+    tokens: list[Token] = []
+    end, line = 0, 1
+
+    def add(kind: Kind, text: str, start: int) -> None:
+        nonlocal line
+        if text:
+            tokens.append(Token(kind, text, file, line, start))
+            line += text.count("\n")
+
+    while found := _BEGIN.search(source, end):
+        add(Kind.TEXT, source[end : found.start()], end)
+        kind = Kind(str(found.lastgroup))
+        if (tag_end := _find_end(source, kind, found.end())) is None:
+            raise TemplateSyntaxError(f"unexpected end of template, {found[0]} is not closed", line, file)
+        add(kind, source[found.start() : tag_end], found.start())
+        end = tag_end
+    add(Kind.TEXT, source[end:], end)
+    return tokens
+
+
+def _find_end(source: str, kind: Kind, start: int) -> int | None:
+    """Find where a tag ends whose beginning ends at `start`: `}}` may also close two brackets of an expression."""
+    if kind in _ENDS:
+        return found.end() if (found := _ENDS[kind].search(source, start)) else None
+    depth, place = 0, start
+    while found := _INSIDE.search(source, place):
+        place = found.end()
+        if found["open"]:
+            depth += 1
+        elif found["close"]:
+            depth -= 1
+        elif found["end"] and depth:
+            depth, place = depth - 1, found.start() + found[0].index("}") + 1
+        elif found["end"]:
+            return place
+    return None
+
+
+def mask(tokens: Sequence[Token]) -> str:
+    """Return a template of the same length in which tags are spaces, or letters where they put something out.
+
+    What is left is as near to plain HTML as can be, and every character stands where it stood.
+    """
+    return "".join(token.text if token.kind is Kind.TEXT else _filler(token) for token in tokens)
+
+
+def _filler(token: Token) -> str:
+    filler = "J" if token.kind is Kind.OUTPUT else " "
+    return re.sub(r"[^\n]", filler, token.text)
+
+
+def assemble(
+    environment: TemplateEnvironment, name: str, *, follow: Callable[[str], bool] = lambda _: True
+) -> list[Token]:
+    """Lay a template out as one document: parents around it, includes in their places.
+
+    Only constant names are followed. Everything that is not followed stays as it is.
+
+    Args:
+        environment: reads the templates.
+        name: of the template.
+        follow: which other templates to lay in.
+
+    Raises:
+        TemplateNotFound: one is missing.
+        TemplateSyntaxError: one is not UTF-8.
+        RecursionError: templates include each other.
+    """
+    return list(_Assembly(environment, follow).lay(name, {}, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    environment: TemplateEnvironment
+    follow: Callable[[str], bool]
+
+    def lay(self, name: str, blocks: Mapping[str | None, list[Token]], depth: int) -> Iterator[Token]:
+        if depth > _DEEPEST:
+            raise RecursionError(f"{name} includes or extends itself")
+        tokens = split(self.environment.read(name), name)
+        parent = next((t for t in tokens if t.word == "extends" and t.reference and self.follow(t.reference)), None)
+        if parent is None:
+            yield from self._fill(tokens, blocks, depth)
+            return
+        own = _blocks(tokens)
+        yield from (t for t in _outside_blocks(tokens) if t.word in ("import", "from", "set", "macro", "endmacro"))
+        yield from self.lay(parent.reference, {**own, **blocks}, depth + 1)
+
+    def _fill(self, tokens: Sequence[Token], blocks: Mapping[str | None, list[Token]], depth: int) -> Iterator[Token]:
+        place = 0
+        while place < len(tokens):
+            token = tokens[place]
+            if token.word == "include" and token.reference and self.follow(token.reference):
+                yield from self.lay(token.reference, {}, depth + 1)
+            elif token.block in blocks:
+                end = _end_of_block(tokens, place)
+                yield from self._fill(blocks[token.block], {**blocks, token.block: []}, depth + 1)
+                place = end
+            elif token.word not in ("block", "endblock"):
+                yield token
+            place += 1
+
+
+def _end_of_block(tokens: Sequence[Token], start: int) -> int:
+    depth = 0
+    for place in range(start, len(tokens)):
+        depth += {"block": 1, "endblock": -1}.get(tokens[place].word, 0)
+        if depth == 0:
+            return place
+    return len(tokens) - 1
+
+
+def _blocks(tokens: Sequence[Token]) -> dict[str | None, list[Token]]:
+    return {
+        token.block: list(tokens[place + 1 : _end_of_block(tokens, place)])
+        for place, token in enumerate(tokens)
+        if token.block is not None
+    }
+
+
+def _outside_blocks(tokens: Sequence[Token]) -> Iterator[Token]:
+    depth = 0
+    for token in tokens:
+        depth += {"block": 1, "endblock": -1}.get(token.word, 0)
+        if depth == 0 and token.word != "endblock":
+            yield token
+
+
+class Placeholders:
+    """Words that stand for tags while a tool that knows no Jinja works on a template."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._mark = "jx"
+        whole = "".join(token.text for token in tokens)
+        while self._mark in whole:
+            self._mark += "x"
+        self._tokens: list[Token] = []
+        self.pattern = re.compile(rf"{self._mark}(\d+)z")
+
+    def stand_for(self, token: Token, *, again: bool = False) -> str:
+        """Return the word for a tag; the same one for the same text where `again`."""
+        if again:
+            for number, known in enumerate(self._tokens):
+                if known.text == token.text:
+                    return f"{self._mark}{number}z"
+        self._tokens.append(token)
+        return f"{self._mark}{len(self._tokens) - 1}z"
+
+    def token(self, number: str) -> Token:
+        """Return the tag that a word stands for."""
+        return self._tokens[int(number)]
+
+    def restore(self, made: str) -> Prepared:
+        """Put the tags back. Each of them stands on a line of its own making, so that its line leads back to it."""
+        pieces: list[str] = []
+        starts: list[tuple[int, Token]] = []  # line in what is made, tag
+        line, end = 1, 0
+        for found in self.pattern.finditer(made):
+            token = self.token(found[1])
+            before = made[end : found.start()]
+            opening = match[0] if (match := _OPENING.match(token.text)) and token.kind is not Kind.RAW else ""
+            tag = f"{opening}\n{token.text[len(opening) :]}" if opening else token.text
+            line += before.count("\n")
+            starts.append((line + bool(opening), token))
+            line += tag.count("\n")
+            pieces += (before, tag)
+            end = found.end()
+        return Prepared("".join([*pieces, made[end:]]), _Origins(starts, self._tokens[0] if self._tokens else None))
+
+
+class _Origins:
+    """Leads from a line of what was made to the file and line of the tag that stands there."""
+
+    def __init__(self, starts: Sequence[tuple[int, Token]], first: Token | None) -> None:
+        self._lines = [line for line, _ in starts]
+        self._tags = [token for _, token in starts]
+        self._first = first
+
+    def __call__(self, line: int) -> tuple[str, int]:
+        place = bisect_right(self._lines, line) - 1
+        if place < 0:
+            return (self._first.file, self._first.line) if self._first else ("", 1)
+        tag = self._tags[place]
+        return tag.file, tag.line + min(line - self._lines[place], tag.text.count("\n"))

@@ -1,0 +1,201 @@
+"""The way out of a run: its transport, and the account whose limits hold for it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
+from engine.account.quota import Quota, read_quota
+from engine.account.unknown_operation import UnknownOperationError
+from engine.campaign.message import Envelope
+from engine.campaign.spec import CampaignSpec
+from engine.delivery.pacing.concurrency import MOST
+from engine.delivery.transport import Transport
+from engine.delivery.transports.callers import open_caller
+from engine.delivery.transports.outbox import Outbox
+from engine.delivery.transports.ses import SesTransport
+from engine.delivery.transports.ses_documents import Documents
+from engine.delivery.transports.smtp import SmtpTransport
+from engine.delivery.transports.smtp_server import SmtpServer, find_ses_server, parse_server
+from engine.errors import ConfigurationError, UsageError
+from engine.settings import Settings
+
+log = structlog.get_logger()
+
+UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process makes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """An open way out.
+
+    Attributes:
+        spec: the campaign's.
+        endpoint: where messages go, for people.
+        account: names the account whose rate is shared.
+        ses: the SES account; None where messages go elsewhere.
+        server: the SMTP server; None for other transports.
+        said: what is said once.
+    """
+
+    spec: CampaignSpec
+    endpoint: str
+    account: str
+    ses: OpenAccount | None
+    server: SmtpServer | None = None
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> Any:
+        """The SES client for questions; None where messages go elsewhere."""
+        return None if self.ses is None else self.ses.questions
+
+    async def read_quota(self) -> Quota:
+        """Read what the account allows; without an account, the campaign's own `max_rate` is all there is.
+
+        Raises:
+            ServiceError: SES cannot be reached or refuses the credentials.
+            ConfigurationError: there are no credentials.
+        """
+        if self.ses is not None:
+            try:
+                return await read_quota(self.ses.questions)
+            except UnknownOperationError as error:
+                return self._assume_quota(error)
+        rate = self.spec.delivery.max_rate or UNBOUNDED_RATE
+        return Quota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+
+    def _assume_quota(self, error: UnknownOperationError) -> Quota:
+        """Take `max_rate` for the limit of a server that speaks only a part of SES's API.
+
+        Raises:
+            UnknownOperationError: the campaign has none.
+        """
+        rate = self.spec.delivery.max_rate
+        if rate is None:
+            raise error
+        if not self.said:
+            self.said.append(error.what)
+            note = f"{error.what}; the limit is max_rate, {rate:g} recipients a second"
+            log.warning("quota.unknown", note=note, where=error.where)
+        return Quota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+
+    @asynccontextmanager
+    async def open_transport(
+        self, envelope: Envelope, *, sender_address: str, folder: Path, worker: str
+    ) -> AsyncIterator[Transport]:
+        """Open the transport.
+
+        Args:
+            envelope: what is the same in every message.
+            sender_address: the bare address of `from`.
+            folder: the run's, where an outbox is written.
+            worker: names this process's own files there.
+
+        Raises:
+            ConfigurationError: credentials, CA bundle or folder cannot be used.
+        """
+        delivery = self.spec.delivery
+        if self.server is not None:
+            smtp = SmtpTransport(self.server, envelope, sender_address=sender_address)
+            try:
+                yield smtp
+            finally:
+                await smtp.close()
+        elif self.ses is None:
+            outbox = Outbox(folder / "outbox", delivery.outbox, envelope, worker=worker)
+            try:
+                yield outbox
+            finally:
+                outbox.close()
+        else:
+            caller = await open_caller(self.ses)
+            try:
+                documents = Documents(envelope)
+                yield SesTransport(
+                    caller.caller,
+                    documents,
+                    sender_address=sender_address,
+                    bulk=delivery.call == "bulk",
+                    most_calls=MOST if caller.lean else CONNECTIONS,
+                )
+            finally:
+                caller.close()
+
+
+@asynccontextmanager
+async def open_outbound(
+    spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str
+) -> AsyncIterator[Outbound]:
+    """Open the way out that a campaign names.
+
+    Args:
+        spec: the campaign's.
+        settings: with the SMTP server, where one is named.
+        endpoint: the embedded sandbox; None for what botocore resolves.
+        run: its name.
+
+    Raises:
+        ConfigurationError: no region, no credentials, or none that SMTP takes.
+        UsageError: the sandbox speaks no SMTP, the outbox needs a folder, or SES's subscription management is asked for
+            elsewhere.
+    """
+    transport = spec.delivery.transport
+    if transport != "ses" and spec.unsubscribe is not None and spec.unsubscribe.ses_contact_list is not None:
+        raise UsageError(
+            f"SES's own subscription management does not go by {transport}",
+            where="campaign.toml: [unsubscribe] ses_contact_list",
+            remedy='use transport "ses", or an unsubscribe url of your own',
+        )
+    if transport == "outbox" and settings.in_bucket:
+        raise UsageError(
+            "the outbox writes files, and this store is a bucket", where="transport", remedy="use a store in a folder"
+        )
+    if transport == "outbox":
+        yield Outbound(spec=spec, endpoint="files of the run's folder", account=f"outbox {run}", ses=None)
+        return
+    if transport == "smtp" and endpoint is not None:
+        raise UsageError(
+            "the sandbox speaks the SES API and no SMTP", where="--sandbox", remedy='use transport "ses" or "outbox"'
+        )
+    if transport == "smtp" and settings.smtp_url:
+        server = parse_server(settings)
+        if spec.delivery.max_rate is None:
+            raise ConfigurationError(
+                f"nobody tells how fast {server.host} may be sent to",
+                where="campaign.toml: [delivery] max_rate",
+                remedy="set max_rate, in recipients a second",
+            )
+        yield Outbound(spec=spec, endpoint=server.url, account=server.url, ses=None, server=server)
+        return
+    async with _open_account(endpoint, transport) as account:
+        url = account.client.meta.endpoint_url
+        server_of_ses = await find_ses_server(account) if transport == "smtp" else None
+        shown = url if server_of_ses is None else server_of_ses.url
+        yield Outbound(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)
+
+
+@asynccontextmanager
+async def _open_account(endpoint: Endpoint | None, transport: str) -> AsyncIterator[OpenAccount]:
+    """Open the SES account.
+
+    Raises:
+        ConfigurationError: no region or credentials; for SMTP with the settings of a server of one's own.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            account = await stack.enter_async_context(open_account(endpoint))
+        except ConfigurationError as error:
+            if transport != "smtp":
+                raise
+            raise ConfigurationError(
+                f"no SMTP server is set, and SES's own cannot be found ({error.what})",
+                where="MAILRUN_SMTP_URL",
+                remedy="set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD; for SES's server set"
+                " AWS_DEFAULT_REGION and AWS credentials",
+            ) from error
+        yield account

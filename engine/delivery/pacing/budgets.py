@@ -1,0 +1,141 @@
+"""What bars the way beside the rate: budgets that run out, windows that close."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from engine.clock import Clock
+from engine.delivery.pacing.window import Window
+from engine.stopping.stop import Stop, StopCause, StopReason
+
+LOOK_AGAIN_SECONDS = 30.0  # how often a budget that is waited for is read again: GetAccount takes one call a second
+LONGEST_SLEEP_SECONDS = 60.0  # of waiting for a window; the wall clock may jump
+
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Budget:
+    """So many recipients may still pass: the 24-hour quota, or a day's cap while a domain warms up.
+
+    Attributes:
+        name: for logs.
+        left: this worker's part; None is unlimited.
+        reread: reads it again and sets `left`.
+        at_end: why the run pauses where nothing is left; None where it waits instead.
+        stop: is requested then.
+        clock: monotonic time.
+    """
+
+    name: str
+    left: float | None
+    reread: Callable[[], Awaitable[None]]
+    at_end: Callable[[], StopReason] | None
+    stop: Stop
+    clock: Clock
+    _read_at: float = float("-inf")
+    rests: ClassVar[bool] = False  # every worker has a part of its own, and the others' end about when this one's does
+
+    def is_open(self, recipients: int) -> bool:
+        """Tell whether so many are left."""
+        return self.left is None or self.left >= recipients
+
+    async def wait(self, recipients: int) -> None:
+        """Read it again; where nothing is left even then, pause the run, or wait until some is."""
+        if self.clock.monotonic() - self._read_at < LOOK_AGAIN_SECONDS and self.at_end is None:
+            await self.stop.wait(LOOK_AGAIN_SECONDS)
+        await self.reread()
+        self._read_at = self.clock.monotonic()
+        if self.is_open(recipients):
+            return
+        if self.at_end is not None:
+            self.stop.request(self.at_end())
+            return
+        log.info("delivery.waiting", budget=self.name, note=f"{self.name} is used up: waiting until part of it is free")
+
+    def take(self, recipients: int) -> None:
+        """Count recipients that pass."""
+        if self.left is not None:
+            self.left -= recipients
+
+    def give_back(self, recipients: int) -> None:
+        """Count recipients that were not accepted."""
+        if self.left is not None:
+            self.left += recipients
+
+
+@dataclass(slots=True)
+class Hours:
+    """The campaign's sending window and deadline.
+
+    Attributes:
+        window: None where it is always open.
+        zone: whose times of day.
+        deadline: nothing leaves from then on; None for no end.
+        pauses: `outside = "pause"`, else waits.
+        stop: is requested at the deadline, or where it pauses.
+        clock: the wall clock.
+    """
+
+    window: Window | None
+    zone: ZoneInfo
+    deadline: datetime | None
+    pauses: bool
+    stop: Stop
+    clock: Clock
+    _open_from: datetime = _LAST
+    _open_until: datetime = _FIRST
+    left: ClassVar[None] = None
+    rests: ClassVar[bool] = True
+
+    def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a SendLimit's signature
+        """Tell whether messages may leave now."""
+        now = self.clock.now()
+        if self._open_from <= now < self._open_until:
+            return True
+        if self.deadline is not None and now >= self.deadline:
+            return False
+        if self.window is None:
+            self._open_from = now
+            self._open_until = self.deadline or _LAST
+            return True
+        begin, end = self.window.find_span(now, self.zone)
+        if now < begin:
+            return False
+        self._open_from, self._open_until = begin, end if self.deadline is None else min(end, self.deadline)
+        return True
+
+    async def wait(self, recipients: int) -> None:  # noqa: ARG002 - as above
+        """Wait for the window, or pause the run."""
+        now = self.clock.now()
+        if self.deadline is not None and now >= self.deadline:
+            remedy = "whoever is left stays unsent; launch under another --key to send to them all the same"
+            self.stop.request(StopReason(StopCause.PAUSED, describe_deadline(self.deadline, self.zone), remedy))
+            return
+        assert self.window is not None  # noqa: S101 - without a window only the deadline closes
+        begin, _ = self.window.find_span(now, self.zone)
+        text = f"outside the sending window, which opens at {begin.astimezone(self.zone):%Y-%m-%d %H:%M %Z}"
+        if self.pauses:
+            self.stop.request(StopReason(StopCause.PAUSED, text, "launch again then"))
+            return
+        log.info("delivery.waiting", until=begin.isoformat(), note=text)
+        while (seconds := (begin - self.clock.now()).total_seconds()) > 0:
+            if await self.stop.wait(min(seconds, LONGEST_SLEEP_SECONDS)):
+                return
+
+    def take(self, recipients: int) -> None:
+        """Hours do not count."""
+
+    def give_back(self, recipients: int) -> None:
+        """Hours do not count."""
+
+
+def describe_deadline(deadline: datetime, zone: ZoneInfo) -> str:
+    """Say that it is too late."""
+    return f"not_after has passed: {deadline.astimezone(zone):%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,1 @@
+"""SES events: read, verified, matched to their recipients, recorded."""

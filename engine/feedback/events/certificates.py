@@ -1,0 +1,42 @@
+"""Fetching SNS's certificates: the one request to the outside that verifying makes."""
+
+import http.client
+import urllib.error
+import urllib.request
+
+from engine.errors import ServiceError
+from engine.feedback.events.envelopes import ForgedError
+
+_TIMEOUT_SECONDS = 10
+_LARGEST = 64 * 1024
+_LASTING = range(300, 500)  # replies that asking again does not change,
+_PASSING = (407, 408, 429)  # but for these: a proxy's, or "later"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Whoever redirects is not SNS."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
+def fetch_certificate(url: str) -> bytes:
+    """Fetch a certificate; the caller has seen that the URL is SNS's own.
+
+    Raises:
+        ForgedError: there is none.
+        ServiceError: it cannot be had now.
+    """
+    try:
+        opener = urllib.request.build_opener(_NoRedirect)
+        with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
+            data: bytes = answer.read(_LARGEST)
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError) and error.code in _LASTING and error.code not in _PASSING:
+            raise ForgedError(f"its certificate is not there: HTTP {error.code}") from None
+        raise ServiceError(
+            f"the certificate of SNS cannot be fetched: {error}",
+            where=url,
+            remedy="check the network; nothing was deleted from the queue, pull again",
+        ) from error
+    return data

@@ -1,0 +1,228 @@
+"""What events arrive in: SNS notifications, EventBridge, Firehose files, or nothing around them. Pure.
+
+* SNS to SQS: `{"Type": "Notification", "TopicArn", "Message": "<the record as text>", "Signature", …}`; with raw
+  message delivery the record itself.
+* EventBridge: `{"detail-type", "source": "aws.ses", "detail": {record}}`.
+* Firehose: one record after the other, with or without line ends between them.
+* what mailrun itself set aside before: `{"quarantined": "<why>", "body": "<as it came>"}`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import orjson
+
+from engine.feedback.events.records import Event, MalformedError, read_record
+
+_DEEPEST = 4  # an SNS notification of an EventBridge event that was quarantined
+_DECODER = json.JSONDecoder()
+_BETWEEN = " \t\r\n,"  # documents
+_STRUCTURE = re.compile(r'["\\{}\[\]\n]')
+
+Verify = Callable[[Mapping[str, Any]], None]
+"""Checks an SNS notification; raises ForgedError where it is not what it says."""
+
+
+class ForgedError(ValueError):
+    """An SNS notification whose signature, certificate or topic is not right."""
+
+
+class Passed(StrEnum):
+    """What is read and needs nothing."""
+
+    NOTICE = "notice"  # SES's or SNS's word about a set-up
+    INBOUND = "inbound"  # a notification of received mail
+
+
+_PASSED = {"AmazonSnsSubscriptionSucceeded": Passed.NOTICE, "Received": Passed.INBOUND}
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What is no event: why, as it came, and from where if that is known already."""
+
+    reason: str
+    body: str
+    is_forged: bool = False
+    source: str | None = None
+
+
+Opened = list[Event] | Passed | Quarantined
+
+
+def read_json(text: str | bytes) -> Any:
+    """Read JSON; also with halves of surrogate pairs in it, as a text has that was cut in the middle of an emoji.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # orjson refuses those halves
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+
+def open_body(body: str | bytes, verify: Verify) -> Opened:
+    """Read one message of a queue, or one document of a file.
+
+    Args:
+        body: as it came.
+        verify: checks SNS notifications.
+
+    Raises:
+        MailrunError: of `verify`: nothing can be said now, and the message must be kept.
+    """
+    try:
+        document = read_json(body)
+    except ValueError:
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+        # SES says so in plain words when a topic is set up.
+        is_notice = text.strip().startswith("Successfully validated SNS topic")
+        return Passed.NOTICE if is_notice else Quarantined("it is not JSON", text)
+    return open_document(document, body, verify)
+
+
+def open_document(document: Any, body: str | bytes, verify: Verify) -> Opened:
+    """As open_body, of JSON that is read already; `body` is what is kept where it is no event."""
+    if isinstance(document, dict) and isinstance(document.get("quarantined"), str):
+        again = open_body(str(document.get("body")), verify)
+        source = document.get("source")
+        return replace(again, source=str(source)) if source and isinstance(again, Quarantined) else again
+    try:
+        return _open(document, verify, 0)
+    except (MalformedError, ForgedError) as error:
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+        return Quarantined(str(error), text.strip(), isinstance(error, ForgedError))
+
+
+def _open(document: Any, verify: Verify, depth: int) -> Opened:
+    if not isinstance(document, dict):
+        raise MalformedError("it is JSON, and no object")
+    if depth > _DEEPEST:
+        raise MalformedError("it has too many envelopes")
+    if document.get("Type") == "Notification" and isinstance(document.get("Message"), str):
+        verify(document)
+        return _open_text(document["Message"], verify, depth)
+    if document.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
+        return Passed.NOTICE  # nothing is fetched: whoever subscribes a queue needs no confirmation
+    if isinstance(document.get("detail-type"), str) and isinstance(document.get("detail"), dict):
+        return _open_detail(document, verify, depth)
+    kind = document.get("eventType") or document.get("notificationType")
+    passed = _PASSED.get(kind) if isinstance(kind, str) else None
+    return passed or read_record(document)
+
+
+def _open_text(text: str, verify: Verify, depth: int) -> Opened:
+    try:
+        document = read_json(text)
+    except ValueError:
+        if text.strip().startswith("Successfully validated SNS topic"):
+            return Passed.NOTICE
+        raise MalformedError("what is inside its envelope is not JSON") from None
+    return _open(document, verify, depth + 1)
+
+
+def _open_detail(document: Mapping[str, Any], verify: Verify, depth: int) -> Opened:
+    detail = document["detail"]
+    if "mail" in detail:
+        return _open(detail, verify, depth + 1)
+    if document.get("source") == "aws.ses":
+        return Passed.NOTICE  # an advisor's recommendation, a sending status
+    raise MalformedError("it is an EventBridge event, and none of SES")
+
+
+def split_documents(text: str) -> Iterator[tuple[Any, str]]:
+    """Take JSON documents out of text, whatever stands or does not stand between them.
+
+    Yields:
+        The document and its text; for what is no JSON a None, and the text up to where the next may begin.
+    """
+    at, end = 0, len(text)
+    while True:
+        while at < end and text[at] in _BETWEEN:
+            at += 1
+        if at >= end:
+            return
+        try:
+            document, after = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            # Not tried again at the next line: each failure would cost a look at all of the text, for its line number.
+            yield from _split_damaged(text[at:])
+            return
+        yield document, text[at:after]
+        at = after
+
+
+class _Cut(IntEnum):
+    """Where damaged text is cut, tried in this order."""
+
+    BRACKETS = 0
+    NEW_DOCUMENTS = 1  # also where a line begins with a bracket: what is cut never closes its own
+    LINES = 2
+
+
+def _split_damaged(text: str, cut: _Cut = _Cut.BRACKETS) -> Iterator[tuple[Any, str]]:
+    """Split text that is not JSON from its beginning on; what is no document is cut once more, in the next way.
+
+    So every character is read as many times at most as there are ways, however much of the text is damaged.
+    """
+    pieces = text.split("\n") if cut is _Cut.LINES else _find_pieces(text, cut)
+    for piece in (stripped for piece in pieces if (stripped := piece.strip(_BETWEEN))):
+        try:
+            document = read_json(piece)
+        except ValueError:
+            if cut is not _Cut.LINES and "\n" in piece:
+                yield from _split_damaged(piece, _Cut(cut + 1))
+            else:
+                yield None, piece
+        else:
+            yield document, piece
+
+
+def _find_pieces(text: str, cut: _Cut) -> Iterator[str]:
+    """Yield what stands within outer brackets; what begins with anything else ends with its line."""
+    begun, depth, is_garbage = 0, 0, False
+    for at, mark in _find_marks(text):
+        end = at
+        if mark == "\n":
+            is_garbage = False
+            if cut is _Cut.NEW_DOCUMENTS and text.startswith(("{", "["), at + 1):
+                depth = 0
+        elif is_garbage:
+            continue
+        elif mark in "{[":
+            is_garbage = depth == 0 and bool(text[begun:at].strip(_BETWEEN))
+            depth += not is_garbage
+        else:
+            is_garbage = depth == 0
+            depth = max(0, depth - 1)
+            end = at + 1
+        if depth == 0 and not is_garbage:
+            yield text[begun:end]
+            begun = end
+    yield text[begun:]
+
+
+def _find_marks(text: str) -> Iterator[tuple[int, str]]:
+    """Yield brackets outside of strings, and line ends: no string of JSON has one in it."""
+    quoted, skipped = False, -1
+    for found in _STRUCTURE.finditer(text):
+        at, mark = found.start(), found[0]
+        if mark == "\n":
+            quoted = False
+            yield at, mark
+        elif at == skipped:
+            continue
+        elif mark == '"':
+            quoted = not quoted
+        elif quoted:
+            skipped = at + 1 if mark == "\\" else skipped
+        elif mark != "\\":
+            yield at, mark

@@ -1,0 +1,170 @@
+"""The events as Parquet in the store, by day, and what was set aside: volume, for people and for later questions.
+
+A file is named after the ids of the events in it: the same batch again is the same file. An event may still be in two
+files (a batch that was read again after a crash, together with others): its `id` tells, `scan_events` takes it once.
+"""
+
+import io
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from engine.feedback.events.envelopes import Quarantined
+from engine.store.folder import Store
+
+EVENTS = "events"
+QUARANTINE = "events/quarantine"
+_DAY = "day="
+DAMAGED = "run_damaged"  # how an event is matched whose run cannot be read now; it keeps the run that its tags name
+EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "id": pl.String,  # the same for every copy of an event
+    "kind": pl.String,
+    "subtype": pl.String,
+    "at": pl.Datetime("ms", "UTC"),
+    "sent_at": pl.Datetime("ms", "UTC"),  # when SES took the message
+    "message_id": pl.String,
+    "address": pl.String,  # as the event has it; null where the person was forgotten
+    "key": pl.String,  # normalised; null where it is no address
+    "run": pl.String,  # null where the event belongs to none of ours
+    "row": pl.UInt64,
+    "match": pl.String,  # `tag` or `message_id`: how it was matched; else why it was not
+    "feedback_id": pl.String,
+    "status": pl.String,
+    "detail": pl.String,
+    "link": pl.String,
+    "topics": pl.String,
+    "sent_to": pl.String,  # whom the message went to, where the event names another: `key` is then of this one
+}
+
+
+def write_events(store: Store, events: pl.DataFrame) -> None:
+    """Write events durably, a file for each day.
+
+    Args:
+        store: where.
+        events: EVENT_SCHEMA, each id once.
+
+    Raises:
+        PausedError: the disk is full or failing.
+        UnreachableError: the bucket does not answer.
+    """
+    by_day = events.with_columns(pl.col("at").dt.date().alias("_day")).partition_by("_day", include_key=True)
+    for part in by_day:
+        ordered = part.drop("_day").sort("id")
+        name = blake2b("".join(ordered["id"]).encode(), digest_size=16).hexdigest()
+        buffer = io.BytesIO()
+        ordered.select(*EVENT_SCHEMA).write_parquet(buffer, compression="zstd", compression_level=1)
+        store.write(f"{EVENTS}/{_DAY}{part['_day'].item(0).isoformat()}/{name}.parquet", buffer.getvalue())
+
+
+def list_days(store: Store) -> list[date]:
+    """List the days that have events, in order."""
+    names = (name.removeprefix(_DAY) for name in store.list_folders(EVENTS) if name.startswith(_DAY))
+    return sorted(date.fromisoformat(name) for name in names)
+
+
+def scan_events(store: Store, days: Iterable[date] | None = None) -> pl.LazyFrame:
+    """Read the events of some days, or of all: EVENT_SCHEMA, each event once."""
+    frames = [_scan_day(store, day) for day in (list_days(store) if days is None else days)]
+    # Of an event that was read too early, and again, the matched one is taken.
+    is_later = pl.col("run").is_null() | (pl.col("match") == DAMAGED)
+    events = pl.concat([pl.LazyFrame(schema=EVENT_SCHEMA), *frames])
+    return events.sort(is_later, maintain_order=True).unique("id", keep="first", maintain_order=True)
+
+
+def _scan_day(store: Store, day: date) -> pl.LazyFrame:
+    files = sorted(store.fetch(f"{EVENTS}/{_DAY}{day.isoformat()}").glob("*.parquet"))
+    if not files:
+        return pl.LazyFrame(schema=EVENT_SCHEMA)
+    return _scan(files)
+
+
+def _scan(files: list[Path]) -> pl.LazyFrame:
+    """Read files of events; older ones have fewer columns."""
+    return pl.scan_parquet(
+        files,
+        schema=EVENT_SCHEMA,
+        missing_columns="insert",
+        extra_columns="ignore",
+        glob=False,
+        hive_partitioning=False,
+    )
+
+
+def find_message_ids(store: Store, run: str, rows: Collection[int], since: datetime) -> dict[int, str]:
+    """Find SES's ids of messages that events of a run tell of: row -> the id of its first message.
+
+    Args:
+        store: where.
+        run: its name.
+        rows: which.
+        since: no event of the run is older.
+    """
+    found = pl.DataFrame(schema={"row": pl.UInt64, "message_id": pl.String, "sent_at": EVENT_SCHEMA["sent_at"]})
+    wanted = pl.Series(list(rows), dtype=pl.UInt64)
+    first = since.astimezone(UTC).date()
+    for day in (day for day in list_days(store) if day >= first):  # a day at a time: memory stays flat
+        mine = _scan_day(store, day).filter(
+            pl.col("run") == run, pl.col("match") != DAMAGED, pl.col("row").is_in(wanted.implode())
+        )
+        found = pl.concat([found, mine.select(found.columns).collect()])
+    earliest = found.sort("sent_at", "message_id").unique("row", keep="first")
+    return dict(earliest.select("row", "message_id").iter_rows())
+
+
+def write_quarantine(store: Store, items: list[Quarantined], source: str) -> None:
+    """Keep what is no event, whole: `mailrun events import` reads it again when its cause is mended."""
+    if items:
+        told = [{"quarantined": i.reason, "source": i.source or source, "body": i.body} for i in items]
+        lines = [orjson.dumps({name: _fit(text) for name, text in one.items()}) for one in told]
+        data = b"\n".join(lines) + b"\n"
+        store.write(f"{QUARANTINE}/{blake2b(data, digest_size=16).hexdigest()}.jsonl", data)
+
+
+def _fit(text: str) -> str:
+    """Replace halves of surrogate pairs, which no UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def erase_from_events(store: Store, key: str) -> int:
+    """Take a person's address and what was said about them out of all events; returns how many.
+
+    What remains is the bare event, so that counts stay.
+    """
+    erased = 0
+    for day in list_days(store):
+        name = f"{EVENTS}/{_DAY}{day.isoformat()}"
+        for path in sorted(store.fetch(name).glob("*.parquet")):
+            events = _scan([path]).collect()
+            theirs = (events["key"] == key) | (events["sent_to"].str.to_lowercase() == key)
+            if hits := int(theirs.fill_null(value=False).sum()):
+                buffer = io.BytesIO()
+                blank_forgotten(events, theirs).write_parquet(buffer, compression="zstd")
+                store.write(f"{name}/{path.name}", buffer.getvalue())
+                erased += hits
+    for file in sorted(store.list_names(QUARANTINE)):
+        data = store.read(f"{QUARANTINE}/{file}") or b""
+        lines = data.splitlines(keepends=True)
+        others = [line for line in lines if key.encode() not in line.lower()]
+        if len(others) < len(lines):
+            store.write(f"{QUARANTINE}/{file}", b"".join(others))
+            erased += len(lines) - len(others)
+    return erased
+
+
+def blank_forgotten(events: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
+    """Take out of events (EVENT_SCHEMA) what tells of a person, where `theirs` is true."""
+    told = ("address", "key", "detail", "link", "sent_to")
+    return events.with_columns(pl.when(~theirs.fill_null(value=False)).then(pl.col(name)).alias(name) for name in told)
+
+
+def prune_events(store: Store, before: date) -> list[date]:
+    """Remove the events of days before a day; returns which."""
+    old = [day for day in list_days(store) if day < before]
+    for day in old:
+        store.delete_folder(f"{EVENTS}/{_DAY}{day.isoformat()}")
+    return old

@@ -1,0 +1,205 @@
+"""Events out of an SQS queue: long polling, and nothing is deleted before it is durable here.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+A queue delivers at least once and in no order. What is not deleted comes again, and changes nothing then.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.exceptions
+import structlog
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+from engine.account.client import NO_PROXIES, Endpoint, translate_aws_errors
+from engine.errors import ConfigurationError
+from engine.stopping.stop import Stop
+
+LONG_POLL_SECONDS = 20  # the longest that SQS waits
+# Any long poll asks all servers of a queue (SQS Developer Guide, "Short and long polling"): its empty answer is true.
+IDLE_POLL_SECONDS = 2
+VISIBILITY_SECONDS = 120  # a batch is durable, and deleted, in much less
+MESSAGES_AT_ONCE = 2000
+MOST_MESSAGE_BYTES = 1024 * 1024  # SQS's limit
+MOST_HELD_BYTES = 128 * 1024 * 1024  # of bodies at one time
+_CALLS_AT_ONCE = 10
+_IN_A_CALL = 10  # SQS takes and gives no more
+_DELETE_ATTEMPTS = 3
+_QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com")
+_CONFIG = AioConfig(
+    connect_timeout=5,
+    read_timeout=LONG_POLL_SECONDS + 15,  # a long poll that finds nothing is no timeout
+    max_pool_connections=_CALLS_AT_ONCE + 1,
+    retries={"total_max_attempts": 4, "mode": "standard"},
+)
+
+log = structlog.get_logger()
+
+Take = Callable[[Sequence[str]], Awaitable[Collection[int] | None]]
+"""Takes the bodies of messages; when it returns, they are durable, but for those whose numbers it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """How a pull went.
+
+    Attributes:
+        messages: received.
+        undeleted: of them, how many SQS did not delete: they will come again, and change nothing.
+        kept: of them, how many stay in the queue, as `take` could not take them.
+    """
+
+    messages: int
+    undeleted: int
+    kept: int = 0
+
+
+def choose_poll(*, follow: bool) -> int:
+    """Choose how many seconds an empty queue is waited for: short where that is the end."""
+    return LONG_POLL_SECONDS if follow else IDLE_POLL_SECONDS
+
+
+@asynccontextmanager
+async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
+    """Open an SQS client for the queue's region; credentials and `AWS_ENDPOINT_URL_SQS` as botocore resolves them.
+
+    Args:
+        queue: its URL.
+        endpoint: the embedded sandbox instead.
+
+    Raises:
+        ConfigurationError: no region, no credentials.
+    """
+    region = _QUEUE.match(queue)
+    given, config = {"region_name": region[1]} if region else {}, _CONFIG
+    if endpoint is not None:
+        given = {
+            "endpoint_url": endpoint.url,
+            "region_name": endpoint.region,
+            "aws_access_key_id": endpoint.access_key_id,
+            "aws_secret_access_key": endpoint.secret_access_key,
+        }
+        config = _CONFIG.merge(NO_PROXIES)
+    with translate_aws_errors("SQS"):
+        context = AioSession().create_client("sqs", config=config, **given)
+        try:
+            client = await context.__aenter__()
+        except ValueError as error:  # botocore's word for an endpoint that is no URL
+            raise ConfigurationError(
+                f"the AWS configuration is wrong: {error}",
+                where="AWS_ENDPOINT_URL_SQS, or the profile",
+                remedy="write the endpoint as https://host or http://host:port",
+            ) from error
+    try:
+        yield client
+    finally:
+        await context.__aexit__(None, None, None)
+
+
+async def pull(  # noqa: PLR0913 - from where, to whom, how long
+    client: Any,
+    queue: str,
+    take: Take,
+    *,
+    follow: bool,
+    stop: Stop,
+    poll_seconds: int = LONG_POLL_SECONDS,
+    most_messages: int = MESSAGES_AT_ONCE,
+) -> Pulled:
+    """Take messages until the queue is idle, or for ever.
+
+    Args:
+        client: of SQS.
+        queue: its URL.
+        take: takes a batch of bodies.
+        follow: go on when the queue is idle.
+        stop: ends it between two batches, or while it waits.
+        poll_seconds: how long a queue without messages is waited for; then it is idle.
+        most_messages: about so many are taken at once; fewer where they have more than `MOST_HELD_BYTES` together.
+
+    Raises:
+        ConfigurationError: there is no such queue.
+        ServiceError: SQS cannot be reached, or says no.
+        MailrunError: of `take`; its messages are not deleted and come again.
+    """
+    messages = undeleted = kept_in_all = 0
+    with translate_aws_errors("SQS"):
+        while not stop.requested:
+            batch = await _receive_unless_stopped(client, queue, poll_seconds, stop)
+            if not batch:
+                if follow:
+                    continue
+                break
+            await _receive_more(client, queue, batch, most_messages)
+            kept = await take([message["Body"] for message in batch]) or ()
+            messages += len(batch)
+            kept_in_all += len(kept)
+            handles = [message["ReceiptHandle"] for number, message in enumerate(batch) if number not in kept]
+            undeleted += await _delete(client, queue, handles)
+    return Pulled(messages, undeleted, kept_in_all)
+
+
+async def _receive_unless_stopped(client: Any, queue: str, wait_seconds: int, stop: Stop) -> list[dict[str, Any]]:
+    receiving = asyncio.ensure_future(_receive(client, queue, wait_seconds))
+    stopping = asyncio.ensure_future(stop.wait(wait_seconds + _CONFIG.read_timeout))
+    await asyncio.wait([receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not receiving.done():
+        receiving.cancel()  # what SQS was about to give comes again
+        return []
+    return receiving.result()
+
+
+async def _receive(client: Any, queue: str, wait_seconds: int) -> list[dict[str, Any]]:
+    try:
+        answer = await client.receive_message(
+            QueueUrl=queue,
+            MaxNumberOfMessages=_IN_A_CALL,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=VISIBILITY_SECONDS,
+        )
+    except botocore.exceptions.ClientError as error:
+        if "NonExistentQueue" in error.response["Error"].get("Code", "") or "QueueDoesNotExist" in str(error):
+            raise ConfigurationError(
+                "there is no such queue", where=queue, remedy="check --queue, or [events] queue in mailrun.toml"
+            ) from error
+        raise
+    return list(answer.get("Messages", ()))
+
+
+async def _receive_more(client: Any, queue: str, batch: list[dict[str, Any]], most_messages: int) -> None:
+    """Add what else is there to a batch, without waiting: so many messages, and no more than may be held."""
+    while len(batch) < most_messages:
+        held = sum(len(message["Body"]) for message in batch)
+        calls = min(_CALLS_AT_ONCE, (MOST_HELD_BYTES - held) // (_IN_A_CALL * MOST_MESSAGE_BYTES))
+        found = await asyncio.gather(*(_receive(client, queue, 0) for _ in range(calls)))
+        batch += [message for some in found for message in some]
+        if not calls or not all(found):
+            return
+
+
+async def _delete(client: Any, queue: str, handles: Sequence[str]) -> int:
+    """Delete messages in batches; returns how many SQS did not delete."""
+    batches = [handles[at : at + _IN_A_CALL] for at in range(0, len(handles), _IN_A_CALL)]
+    left = 0
+    for at in range(0, len(batches), _CALLS_AT_ONCE):
+        some = batches[at : at + _CALLS_AT_ONCE]
+        left += sum(await asyncio.gather(*(_delete_batch(client, queue, batch) for batch in some)))
+    if left:
+        log.warning("events.undeleted", messages=left, note="they come again, and change nothing then")
+    return left
+
+
+async def _delete_batch(client: Any, queue: str, handles: Sequence[str]) -> int:
+    for _ in range(_DELETE_ATTEMPTS):
+        entries = [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(handles)]
+        answer = await client.delete_message_batch(QueueUrl=queue, Entries=entries)
+        handles = [handles[int(failed["Id"])] for failed in answer.get("Failed", ())]
+        if not handles:
+            return 0
+    return len(handles)

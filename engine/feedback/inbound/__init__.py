@@ -1,0 +1,1 @@
+"""Received mail: unsubscribe requests and complaints that people send by mail."""

@@ -1,0 +1,287 @@
+"""Whose word an inbound mail is: what the server that received it found out about its sender.
+
+Anybody can write any From, and any report. What proves a sender is what the receiving server says: the verdicts of an
+SES receipt, or an Authentication-Results field of a server that the settings name (RFC 8601). Of these fields the
+topmost with that server's name counts: a server adds its own above what the sender wrote.
+
+Sources: SES developer guide, "Contents of notifications for Amazon SES email receiving" (the verdicts); RFC 8601, 2.2
+(the field's form), 5 (a border server removes fields that bear its name); RFC 7489, 3.1 (alignment).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.feedback.inbound.mail_parts import read_addresses
+
+MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are looked at
+MOST_FIELD_CHARACTERS = 8 * 1024
+MOST_DOMAIN_CHARACTERS = 253
+SES_AUTHSERV_ID = "amazonses.com"
+_PASS = "pass"  # noqa: S105 - a verdict
+
+
+class Lack(StrEnum):
+    """Why nothing is done for a mail that has no token of ours."""
+
+    FORGED_TOKEN = "forged_token"  # noqa: S105 - no secret; it has a token, and we did not sign it
+    NO_RESULTS = "no_results"  # no receipt, and no results of a server that the settings name
+    UNSIGNED = "unsigned_notification"  # anybody who may write to the queue may have written its verdicts
+    SENDER_UNCLEAR = "sender_unclear"  # not exactly one From with one address
+    NOT_ALIGNED = "sender_not_aligned"  # nobody proved that the mail is of the domain in From
+    NOT_A_SOURCE = "not_a_feedback_source"  # a report without a DKIM signature of a configured domain
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The verdicts of an SES receipt, in lower case (`pass`, `fail`, `gray`, `processing_failed`).
+
+    Attributes:
+        spf: whether the sending host may use the domain of `mail_from`.
+        dkim: whether a signature is right; of which domain, it does not say.
+        dmarc: whether SPF or DKIM passed for the domain in From.
+        mail_from: the envelope's sender, an address.
+    """
+
+    spf: str
+    dkim: str
+    dmarc: str
+    mail_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A mail, and what is known of how it came.
+
+    Attributes:
+        raw: the mail, RFC 5322.
+        receipt: of SES; None where there is none that counts.
+        has_own_fields: its header was written by a receiving server and not changed since: an Authentication-Results
+            field may count.
+        is_unsigned: it came in a notification that SNS did not sign.
+    """
+
+    raw: bytes
+    receipt: Receipt | None = None
+    has_own_fields: bool = True
+    is_unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word counts.
+
+    Attributes:
+        authserv_id: the name that the receiving server writes into Authentication-Results; empty for none.
+        feedback_sources: domains whose feedback reports count without a token.
+    """
+
+    authserv_id: str = ""
+    feedback_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a mail.
+
+    Attributes:
+        address: the only one in From; None where that is unclear.
+        lack: why the mail is not proven to be of the domain in From; None where it is.
+        is_of_a_source: a configured feedback source has signed it.
+    """
+
+    address: str | None
+    lack: Lack | None
+    is_of_a_source: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    method: str
+    result: str
+    properties: dict[str, str]
+
+
+def identify_sender(received: Received, trust: Trust) -> Sender:
+    """Find out who sent a mail, and whether that is proven; never raises.
+
+    A DMARC failure outweighs everything else. Otherwise one of these proves the domain in From: DMARC passed; SPF
+    passed for an aligned envelope sender; in Authentication-Results, a DKIM signature of an aligned domain passed.
+    """
+    fields = _read_fields(received.raw)
+    address = _find_sole_address(fields["from"])
+    results = _find_results(fields["authentication-results"], trust.authserv_id) if received.has_own_fields else None
+    if address is None:
+        return Sender(None, Lack.SENDER_UNCLEAR)
+    if received.receipt is None and results is None:
+        return Sender(address, Lack.UNSIGNED if received.is_unsigned else Lack.NO_RESULTS)
+    domain = _domain_of(address)
+    has_failed = is_aligned = False
+    signers: set[str] = set()
+    if (receipt := received.receipt) is not None:
+        has_failed = receipt.dmarc == "fail"
+        is_aligned = receipt.dmarc == _PASS
+        is_aligned |= receipt.spf == _PASS and speaks_for(_domain_of(receipt.mail_from), domain)
+        # SES does not say who signed: that DMARC passed too ties it to the domain in From.
+        signers |= {domain} if receipt.dkim == receipt.dmarc == _PASS else set()
+    for one in results or ():
+        if one.method == "dmarc":
+            is_of_domain = _clean(one.properties.get("header.from", "")) == domain
+            has_failed |= one.result != "none" and not (one.result == _PASS and is_of_domain)
+        if one.result == _PASS:
+            proven = _find_proven_domain(one)
+            is_aligned |= bool(proven) and speaks_for(proven, domain)
+            signers |= {proven} if one.method == "dkim" else set()
+    if has_failed or not is_aligned:
+        return Sender(address, Lack.NOT_ALIGNED)
+    sources = {_clean(source) for source in trust.feedback_sources}
+    names_a_source = any(_is_within(domain, source) for source in sources)
+    # Signed by the source, or by a domain above it: so DMARC aligns it too, and SES's receipt tells no more than that.
+    has_signed = any(speaks_for(signer, domain) for signer in signers) or any(
+        _is_within(signer, source) for signer in signers for source in sources
+    )
+    return Sender(address, None, names_a_source and has_signed)
+
+
+def speaks_for(proven: str, domain: str) -> bool:
+    """Tell whether a domain that was proven may speak for the domain in From: the same, or one that it is below.
+
+    Stricter than DMARC's relaxed alignment, which needs the list of public suffixes: `mail.acme.example` does not speak
+    for `acme.example`. The server that checks DMARC has that list.
+
+    >>> speaks_for("acme.example", "news.acme.example"), speaks_for("news.acme.example", "acme.example")
+    (True, False)
+    """
+    return "." in proven and _is_within(domain, proven)
+
+
+def _is_within(domain: str, of: str) -> bool:
+    return bool(of) and (domain == of or domain.endswith("." + of))
+
+
+def _find_proven_domain(result: _Result) -> str:
+    """Return the domain that a method which passed has proven; empty for none."""
+    properties = result.properties
+    match result.method:
+        case "dmarc":
+            return _clean(properties.get("header.from", ""))
+        case "dkim":
+            return _clean(properties.get("header.d") or properties.get("header.i", "").rpartition("@")[2])
+        case "spf":
+            return _clean(properties.get("smtp.mailfrom", "").rpartition("@")[2])
+    return ""
+
+
+def _domain_of(address: str) -> str:
+    return _clean(address.strip("<> ").rpartition("@")[2])
+
+
+def _clean(domain: str) -> str:
+    """Return a domain as it is compared: lower case, in ASCII; empty where it is none."""
+    domain = domain.strip("<>. \t").lower()
+    if len(domain) > MOST_DOMAIN_CHARACTERS:
+        return ""
+    try:
+        return domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+
+
+def _read_fields(raw: bytes) -> dict[str, list[str]]:
+    """Return the values of the two fields that matter, unfolded, in their order.
+
+    A line that some reader might take for such a field counts as one: what is read two ways proves nobody. For the same
+    reason only an empty line after a line feed ends the header: `CR CR LF` is one end of a line to some, two to others.
+    """
+    found: dict[str, list[list[bytes]]] = {"from": [], "authentication-results": []}
+    values: list[bytes] = []
+    is_whole = False
+    is_after_feed = True
+    for ended in raw[:MOST_HEAD_BYTES].splitlines(keepends=True):
+        line = ended.rstrip(b"\r\n")
+        if not line and is_after_feed and ended != b"\r":
+            is_whole = True
+            break
+        is_after_feed = ended.endswith(b"\n")
+        if line[:1] in (b" ", b"\t"):
+            values.append(line)
+            continue
+        name, _, value = line.partition(b":")
+        values = [value]
+        if (kept := found.get(name.strip().lower().decode("latin-1"))) is not None:
+            kept.append(values)
+    if not is_whole and len(raw) > MOST_HEAD_BYTES:
+        return {name: [] for name in found}
+    return {name: [b"".join(parts).decode("utf-8", "replace") for parts in fields] for name, fields in found.items()}
+
+
+def _find_sole_address(fields: list[str]) -> str | None:
+    """Return the address of the only From; None where it has another domain beside it, in whatever place."""
+    if len(fields) != 1 or len(fields[0]) > MOST_FIELD_CHARACTERS:
+        return None
+    named = read_addresses(fields[0])
+    domain = named[0].rpartition("@")[2].lower() if len(named) == 1 and "@" in named[0] else ""
+    if not _clean(domain):
+        return None
+    others = (text.lower() for text in fields[0].split("@")[1:])
+    is_alone = all(text.startswith(domain) and not _goes_on(text[len(domain) :]) for text in others)
+    return named[0] if is_alone else None
+
+
+def _goes_on(rest: str) -> bool:
+    return rest[:1].isalnum() or rest[:1] in ("-", "_", ".") or (rest[:1] != "" and ord(rest[0]) > 127)
+
+
+def _find_results(fields: list[str], authserv_id: str) -> list[_Result] | None:
+    """Return the results of the topmost field that bears a server's name; None where there is none."""
+    if not authserv_id:
+        return None
+    for field in fields:
+        statements = list(_divide(field[:MOST_FIELD_CHARACTERS]))
+        name = statements[0].split()[:1] if statements else []
+        if name and name[0].lower() == authserv_id.lower():
+            if len(field) > MOST_FIELD_CHARACTERS:
+                return []
+            return [_parse_result(words) for text in statements[1:] if (words := _split_words(text))]
+    return None
+
+
+def _divide(value: str) -> Iterator[str]:
+    """Yield the statements of a field, without comments and without what stands in quotation marks."""
+    kept: list[str] = []
+    depth, is_quoted, is_escaped = 0, False, False
+    for character in value:
+        if is_escaped:
+            is_escaped = False
+        elif character == "\\" and (depth or is_quoted):
+            is_escaped = True
+        elif is_quoted:
+            is_quoted = character != '"'
+        elif character in "()":
+            depth = max(depth + (1 if character == "(" else -1), 0)
+            kept.append(" ")
+        elif depth:
+            continue
+        elif character == '"':
+            is_quoted = True
+            kept.append('"')  # what was quoted equals nothing that is looked for
+        elif character == ";":
+            yield "".join(kept)
+            kept = []
+        else:
+            kept.append(character)
+    if not is_quoted and not depth:  # what is cut in the middle says nothing
+        yield "".join(kept)
+
+
+def _split_words(statement: str) -> list[str]:
+    return " ".join(statement.lower().split()).replace(" = ", "=").replace(" =", "=").replace("= ", "=").split()
+
+
+def _parse_result(words: list[str]) -> _Result:
+    method, _, result = words[0].partition("=")
+    properties: dict[str, str] = {}
+    for word in words[1:]:
+        name, _, value = word.partition("=")
+        properties[name] = "" if name in properties else value  # one that is there twice says nothing
+    return _Result(method.partition("/")[0], result, properties)

@@ -1,0 +1,190 @@
+"""Inbound mail becomes suppressions, of people whom we have mailed alone, and on nobody's word but their own.
+
+A token of ours proves whom a mail is about. Without one a mail is its sender's word, where the receiving server says
+who that is, or that of a configured source of feedback reports; anybody else's is a mail for a person to read.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from engine.addresses.parse import judge_addresses
+from engine.campaign.unsubscribe import TokenSigner
+from engine.clock import Clock
+from engine.feedback.inbound.authority import Lack, Received, Sender, Trust, identify_sender
+from engine.feedback.inbound.mail import Inbound, Kind, read_mail
+from engine.feedback.unsubscribe.requests import verify_token
+from engine.ledger.database import Ledger
+from engine.ledger.suppressions import Proof, Reason, Suppression, add_suppressions
+
+SOURCE = "inbound mail"
+REFUSED = "inbound-refused"  # the store's folder of what holds no mail
+WasMailed = Callable[[Collection[str]], set[str]]
+"""Those of some keys to whom a run has handed over a message."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read.
+
+    Attributes:
+        kinds: mails by kind.
+        suppressed: entries that are new on the list.
+        known: those that were on it.
+        forged: tokens that we did not sign.
+        never_mailed: wishes and complaints of addresses that we never mailed; no address is suppressed for them.
+        unproven: requests and complaints without a token that counts, by what they lack (`Lack`); they are `other`.
+        refused: messages of a queue that are set aside, and mails that cannot be read, by why.
+        kept: messages that stay in the queue, and why.
+    """
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    suppressed: int = 0
+    known: int = 0
+    forged: int = 0
+    never_mailed: int = 0
+    unproven: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a document."""
+        return {
+            "mails": self.kinds.total(),
+            "kinds": dict(self.kinds),
+            "suppressed": self.suppressed,
+            "known": self.known,
+            "forged": self.forged,
+            "never_mailed": self.never_mailed,
+            "unproven": dict(self.unproven),
+            "refused": dict(self.refused),
+            "kept": dict(self.kept),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was read of a mail, and who sent it; small, whatever the size of the mail."""
+
+    mail: Inbound
+    sender: Sender
+
+
+def judge(received: Received, trust: Trust) -> Judged:
+    """Read a mail and find out who sent it; never raises: one mail that fails must not keep others waiting."""
+    mail, sender = read_mail(received.raw), Sender(None, Lack.NO_RESULTS)
+    try:
+        if mail.kind in (Kind.UNSUBSCRIBE, Kind.COMPLAINT):
+            sender = identify_sender(received, trust)
+    except Exception as error:  # noqa: BLE001 - as in `read_mail`
+        mail = Inbound(Kind.BROKEN, reason=f"finding its sender fails: {type(error).__name__}")
+    return Judged(mail, sender)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundIntake:
+    """Takes mails in.
+
+    Attributes:
+        ledger: where suppressions go.
+        signer: verifies tokens; None where there are no keys: every token counts as forged.
+        was_mailed: says whom we have mailed.
+        is_forgotten: says who was erased, and stays suppressed without a trace.
+        clock: when.
+    """
+
+    ledger: Ledger
+    signer: TokenSigner | None
+    was_mailed: WasMailed
+    is_forgotten: Callable[[str], bool]
+    clock: Clock
+    tally: Tally = field(default_factory=Tally)
+
+    def take(self, mails: Iterable[Judged]) -> dict[int, str]:
+        """Take some mails in; when it returns, their suppressions are durable.
+
+        Returns:
+            Those that cannot be read, by their number from 0, and why: they are not tried again.
+        """
+        found: list[Suppression] = []
+        by_sender: list[tuple[Inbound, str, Proof]] = []
+        broken: dict[int, str] = {}
+        for number, judged in enumerate(mails):
+            mail = judged.mail
+            kind = mail.kind
+            if kind is Kind.BROKEN:
+                broken[number] = mail.reason
+            if kind in (Kind.UNSUBSCRIBE, Kind.COMPLAINT):
+                by_token = self._by_token(mail)
+                found += by_token
+                lack = None if by_token else self._find_lack(judged)
+                if lack is not None:
+                    self.tally.unproven[lack] += 1
+                    kind = Kind.OTHER
+                elif not by_token:
+                    is_complaint = kind is Kind.COMPLAINT
+                    address = mail.address if is_complaint else judged.sender.address
+                    proof = Proof.SOURCE if is_complaint else Proof.SENDER
+                    by_sender += [(mail, address, proof)] if address else []
+            self.tally.kinds[str(kind)] += 1
+        found += self._by_address(by_sender)
+        found.sort(key=lambda one: one.reason != Reason.COMPLAINT)  # of two of all mail the weightier stays
+        self._write(found)
+        self.tally.refused.update(broken.values())
+        return broken
+
+    def _write(self, found: Iterable[Suppression]) -> None:
+        entries: dict[tuple[str, str], Suppression] = {}
+        for one in found:
+            if not self.is_forgotten(one.key):
+                entries.setdefault((one.key, one.topic), one)
+        if not entries:
+            return
+        with self.ledger.write() as tx:
+            added = add_suppressions(tx, entries.values())
+        self.tally.suppressed += added
+        self.tally.known += len(entries) - added
+
+    def _by_token(self, mail: Inbound) -> list[Suppression]:
+        whom = [valid for token in mail.tokens if (valid := verify_token(token, self.signer))]
+        self.tally.forged += bool(mail.tokens) and not whom
+        found = []
+        for address, topic in whom:
+            key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+            found += [self._suppress(mail, key, address, topic, Proof.TOKEN)] if key is not None else []
+        return found
+
+    @staticmethod
+    def _find_lack(judged: Judged) -> Lack | None:
+        """Say what a mail without a valid token lacks to be acted upon; None for nothing.
+
+        A source names the recipient itself: its report counts, also where the reported mail's token is of another key.
+        """
+        sender = judged.sender
+        if judged.mail.kind is Kind.COMPLAINT and sender.lack is None and sender.is_of_a_source:
+            return None
+        if judged.mail.tokens:
+            return Lack.FORGED_TOKEN
+        if sender.lack is None and judged.mail.kind is Kind.COMPLAINT:
+            return Lack.NOT_A_SOURCE
+        return sender.lack
+
+    def _by_address(self, named: Sequence[tuple[Inbound, str, Proof]]) -> list[Suppression]:
+        """Take what only an address speaks for: only of people whom we have mailed."""
+        keys = judge_addresses(pl.Series([address for _, address, _ in named], dtype=pl.String)).get_column("key")
+        mailed = self.was_mailed(set(keys.drop_nulls())) if named else set()
+        self.tally.never_mailed += sum(key not in mailed for key in keys)
+        return [
+            self._suppress(mail, key, address, "", proof)
+            for (mail, address, proof), key in zip(named, keys, strict=True)
+            if key in mailed
+        ]
+
+    def _suppress(self, mail: Inbound, key: str, address: str, topic: str, proof: Proof) -> Suppression:
+        is_complaint = mail.kind is Kind.COMPLAINT
+        reason = Reason.COMPLAINT if is_complaint else Reason.UNSUBSCRIBE
+        given = "" if is_complaint else topic
+        return Suppression(key, given, reason, SOURCE, self.clock.now(), None, address, proof)

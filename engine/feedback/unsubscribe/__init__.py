@@ -1,0 +1,1 @@
+"""Unsubscribe links: requests, pages and the server that answers them."""

@@ -1,0 +1,177 @@
+"""One engine for each kind of database: how it is connected, and how its transactions begin.
+
+Everything else of the ledger is one code path. What the two kinds promise alike: a commit that returned is on the disk,
+a write transaction sees no half of another, a read is one consistent view.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
+
+from engine.errors import ConfigurationError
+from engine.locations import LEDGER_EXAMPLES
+from engine.masking import mask_url, remember_secrets
+from engine.system.temporary import find_temporary_folder
+
+BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is for a stalled disk
+
+# A worker that is stopped or cut off in the middle of a transaction holds locks on its leases. The server ends such a
+# transaction before others would wait for it longer than for a worker that died.
+_IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
+_NOT_DURABLE = ("off", "local")  # a server may be set so; a record of the ledger must never be lost
+_READ_SETTINGS = f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MILLISECONDS}"
+_WRITE_SETTINGS = f"""\
+SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN {_NOT_DURABLE}
+ THEN 'on' ELSE current_setting('synchronous_commit') END, true),
+ set_config('idle_in_transaction_session_timeout', '{_IDLE_IN_TRANSACTION_MILLISECONDS}', true),
+ set_config('lock_timeout', '{BUSY_TIMEOUT_SECONDS * 1000}', true)"""
+# A cut network is noticed within this time instead of the kernel's quarter of an hour (libpq, "tcp_user_timeout").
+_SILENT_NETWORK_MILLISECONDS = 10_000
+_POSTGRES_CONNECTION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": _SILENT_NETWORK_MILLISECONDS,
+    "application_name": "mailrun",
+}
+
+
+def make_engine(url: str) -> Engine:
+    """Make the engine for a ledger's URL; nothing is connected yet.
+
+    Raises:
+        ConfigurationError: not a usable URL, or the folder of an SQLite file cannot be written.
+    """
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError):  # the latter where the port is not a number; it quotes the URL
+        raise ConfigurationError(f"the ledger's URL cannot be read: {mask_url(url)}", remedy=LEDGER_EXAMPLES) from None
+    kind = parsed.get_backend_name()
+    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return _make_sqlite_engine(parsed)
+    if kind in ("postgresql", "postgres"):
+        if "@" in f"{parsed.host}{parsed.database}":  # a driver would take a part of the password for the host's name
+            raise ConfigurationError(
+                f"the ledger's URL has more than one @: {mask_url(url)}",
+                remedy="write an @ of the user or the password as %40, a / as %2F, a : as %3A",
+            )
+        return _make_postgres_engine(parsed)
+    raise ConfigurationError(
+        f"a ledger is kept in SQLite or PostgreSQL, not in {kind}",
+        where=mask_url(url),
+        remedy=LEDGER_EXAMPLES,
+    )
+
+
+def _make_sqlite_engine(url: URL) -> Engine:
+    _create_private_file(Path(str(url.database)))
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_postgres_engine(url: URL) -> Engine:
+    remember_secrets(_list_secrets(url))
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args=_POSTGRES_CONNECTION,
+        hide_parameters=True,  # errors of statements would quote addresses
+        isolation_level="READ COMMITTED",  # whatever the server's default is: ownership is checked under row locks
+        pool_size=2,
+        pool_pre_ping=True,  # a connection that was dropped while it was idle fails nobody's request
+    )
+    event.listen(engine, "connect", _set_up_postgres)
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _list_secrets(url: URL) -> Iterator[str]:
+    """List the passwords of a URL; libpq's own names for them are `password` and `sslpassword`."""
+    yield str(url.password or "")
+    for name, value in url.query.items():
+        if "password" in name.lower():
+            yield from (value,) if isinstance(value, str) else value
+
+
+def _create_private_file(path: Path) -> None:
+    """The ledger names people: only its owner may read it. SQLite gives its side files the same mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the ledger cannot be written: {error.strerror}",
+            where=str(path),
+            remedy="give this user write access to the folder, or choose another with --store or --ledger",
+        ) from None
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
+    if find_temporary_folder() is None:
+        pragmas.append("temp_store=MEMORY")  # else what sorts much data fails with "disk I/O error"
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE takes the write lock at once: a transaction that reads first can then not fail half-way.
+    connection.exec_driver_sql("BEGIN" if is_reading(connection) else "BEGIN IMMEDIATE")
+
+
+def _set_up_postgres(connection: Any, _record: object) -> None:
+    """Prepare no statements where a pooler such as PgBouncer may give each transaction another server connection.
+
+    A pooler is known by the process id that it tells at the login: it is not the server's.
+    """
+    (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    if server != connection.info.backend_pid:
+        connection.prepare_threshold = None
+
+
+def _begin_postgres(connection: Connection) -> None:
+    """Set what a transaction needs for this transaction alone: behind a pooler nothing else of a session is ours."""
+    if is_reading(connection):
+        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {_READ_SETTINGS}")
+        return
+    durability = connection.exec_driver_sql(_WRITE_SETTINGS).scalar_one()
+    if durability in _NOT_DURABLE:
+        raise ConfigurationError(
+            f"the ledger's server does not wait for its disk: synchronous_commit is {durability} inside a transaction",
+            where=mask_url(connection.engine.url.render_as_string(hide_password=False)),
+            remedy="let the server, or the pooler before it, accept SET synchronous_commit",
+        )
+
+
+def is_reading(connection: Connection) -> bool:
+    """Tell whether a connection was opened for reading alone."""
+    return bool(connection.get_execution_options().get("mailrun_read"))
+
+
+def read_place(connection: Connection) -> str | None:
+    """Name the place where the ledger's data lives: another one means that it was restored or has failed over.
+
+    PostgreSQL: the cluster's identity, the database's number and the timeline, which a restore into another database
+    or the promotion of a standby changes. SQLite has nothing of the kind: None.
+    """
+    if connection.dialect.name != "postgresql":
+        return None
+    parts = text(
+        "SELECT (SELECT system_identifier FROM pg_control_system()),"
+        " (SELECT oid FROM pg_database WHERE datname = current_database()),"
+        " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+    )
+    system, database, timeline = connection.execute(parts).one()
+    return f"{system}/{database}/{timeline}"
+
+
+def read_transaction(connection: Connection) -> str:
+    """Read the number of PostgreSQL's transaction, as rows that it writes carry it in `xmin`."""
+    return str(connection.execute(text("SELECT mod(txid_current(), 4294967296)")).scalar_one())

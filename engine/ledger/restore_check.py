@@ -1,0 +1,37 @@
+"""Noticing that the ledger was restored, or that its server has failed over: it may be older than what was sent."""
+
+from sqlalchemy import Connection, Engine, Text, cast, literal_column, select, update
+from sqlalchemy.dialects import postgresql
+
+from engine.ledger.connect import read_place, read_transaction
+from engine.ledger.schema import RunState, place_table, run_table
+
+
+def notice_another_place(engine: Engine) -> None:
+    """Compare the place where the data lives with the one that the data names; mark the runs under way if it differs.
+
+    The data names as well the transaction that wrote the name. A restore writes every row anew, so that its number is
+    another even where a backup comes back into the tables that it was made from.
+
+    A run that is marked is not worked on before `mailrun resolve RUN --after-restore`.
+    """
+    with engine.connect().execution_options(mailrun_read=True) as connection:
+        here = read_place(connection)
+        if here is None or _names(connection, here):
+            return
+    with engine.begin() as connection:
+        known = connection.execute(select(place_table.c.place).with_for_update()).scalar_one_or_none()
+        place = f"{here}/{read_transaction(connection)}"
+        if known is None:
+            connection.execute(postgresql.insert(place_table).values(id=1, place=place).on_conflict_do_nothing())
+        elif not _names(connection, here):  # another process may have noticed it first
+            connection.execute(update(place_table).values(place=place))
+            under_way = run_table.c.state.in_([RunState.SENDING, RunState.PAUSED])
+            connection.execute(update(run_table).where(under_way).values(suspect=True))
+
+
+def _names(connection: Connection, here: str) -> bool:
+    """Tell whether the data names this place, and was written where it stands."""
+    written_by = cast(literal_column("place.xmin"), Text)
+    row = connection.execute(select(place_table.c.place, written_by)).one_or_none()
+    return row is not None and row[0] == f"{here}/{row[1]}"

@@ -1,0 +1,1 @@
+"""The guard and the canary: whether what comes back allows sending on."""

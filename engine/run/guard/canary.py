@@ -1,0 +1,231 @@
+"""The canary: the first part of a run goes out, its events are awaited, and a gate decides whether the rest follows.
+
+The plan's order is a fair sample, so the canary is its first recipients, whichever workers send to them. All that has
+to outlive a worker is in the ledger: which recipients have their outcome, and two decisions, that the canary was sent
+and that the gate was opened, by its figures or by a person.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import accumulate
+from math import ceil
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from engine.audience.planning.plan import LeaseRange
+from engine.campaign.spec import CanarySpec, GuardSpec
+from engine.ledger import event_counts, leases
+from engine.ledger.decisions import Decision, list_decisions, record_decision
+from engine.ledger.runs import Run
+from engine.quantities import format_count
+from engine.run.guard.evidence import read_frozen, read_heard
+from engine.run.guard.judge import Heard
+from engine.stopping.stop import StopCause, StopReason
+from engine.store.folder import Store
+
+SENT, PASSED, APPROVED = "canary sent", "canary passed", "approve"  # decisions
+ENOUGH = 0.5  # of the canary: of so many the end must be known
+FEWEST = 3  # bad ones: of fewer the share says nothing
+BY_ITSELF = "mailrun"
+
+log = structlog.get_logger()
+
+
+class Stage(StrEnum):
+    """Where a canary is."""
+
+    SENDING = "sending"
+    WAITING = "waiting"  # for events
+    OPEN = "open"  # the rest follows
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the ledger knows of a canary.
+
+    Attributes:
+        sent_at: when the last of it had its outcome; None before.
+        opened_by: who opened the gate; None while it is closed.
+        settled: ordinals of its leases that are settled.
+        heard: what came back.
+    """
+
+    sent_at: datetime | None
+    opened_by: str | None
+    settled: frozenset[int]
+    heard: Heard
+
+    @property
+    def stage(self) -> Stage:
+        """Tell where it is."""
+        if self.opened_by is not None:
+            return Stage.OPEN
+        return Stage.SENDING if self.sent_at is None else Stage.WAITING
+
+
+def read_state(tx: Connection, run: str, *, last: int = -1) -> State:
+    """Read where a run's canary is; the leases up to ordinal `last` are its own."""
+    decisions = {d.what: d for d in reversed(list_decisions(tx, run))}  # the first of each kind
+    opened = decisions.get(APPROVED) or decisions.get(PASSED)
+    sent = decisions.get(SENT)
+    return State(
+        sent_at=None if sent is None else sent.at,
+        opened_by=None if opened is None else opened.who,
+        settled=leases.list_settled_until(tx, run, last),
+        heard=read_heard(tx, run),
+    )
+
+
+def count_known(heard: Heard) -> int:
+    """Count the recipients of whom it is known whether the message arrived."""
+    return heard.delivered + heard.bounced + heard.soft_bounced
+
+
+def find_doubts(heard: Heard, recipients: int, guard: GuardSpec) -> list[str]:
+    """Say what keeps the gate closed after the wait; nothing where it opens.
+
+    Args:
+        heard: what came back for the run.
+        recipients: of the canary.
+        guard: its limits. The gate is stricter than the guard: the observed share counts, not what is proven.
+    """
+    known, needed = count_known(heard), ceil(recipients * ENOUGH)
+    doubts = []
+    if known < needed:
+        doubts.append(f"events arrived for {known:,} of {format_count(recipients, 'recipient')}; {needed:,} are needed")
+    bounces = max(1, heard.count_for_bounces(are_deliveries_told=True))
+    complaints = max(1, heard.count_for_complaints(are_deliveries_told=True))
+    for bad, judged, limit, words, key in (
+        (heard.bounced, bounces, guard.max_bounce_rate, "bounced", "max_bounce_rate"),
+        (heard.complained, complaints, guard.max_complaint_rate, "complained", "max_complaint_rate"),
+    ):
+        if bad >= FEWEST and bad > limit * judged:
+            doubts.append(f"{bad:,} of {judged:,} {words}: {bad / judged:.2%}, and [guard] {key} is {limit:.2%}")
+    return doubts
+
+
+@dataclass(slots=True, kw_only=True)
+class Canary:
+    """A run's canary, as one worker knows it.
+
+    Attributes:
+        recipients: how many are its own.
+        plan: the run's leases.
+        is_open: the rest may follow.
+    """
+
+    run: str
+    wait: timedelta
+    recipients: int
+    guard: GuardSpec
+    plan: Sequence[LeaseRange]
+    is_open: bool = False
+    _parts: Mapping[int, int] = field(init=False)
+    _done: set[int] = field(default_factory=set)
+    _told: Stage | None = None
+
+    def __post_init__(self) -> None:
+        """Find its part of each lease."""
+        starts = accumulate((lease.rows for lease in self.plan), initial=0)
+        parts = ((lease.ordinal, self.recipients - start) for lease, start in zip(self.plan, starts, strict=False))
+        self._parts = {ordinal: part for ordinal, part in parts if part > 0}
+
+    @property
+    def last(self) -> int | None:
+        """The last lease that may be taken; None where all may."""
+        return None if self.is_open else max(self._parts)
+
+    @property
+    def exhausted(self) -> frozenset[int]:
+        """The leases of which nothing more may be sent now."""
+        return frozenset() if self.is_open else frozenset(self._done)
+
+    def find_part(self, ordinal: int) -> int | None:
+        """Return how many of a lease's first rows may be sent to now; None for all."""
+        return None if self.is_open else self._parts.get(ordinal, 0)
+
+    def note_done(self, ordinal: int) -> None:
+        """Take note that all of its rows in a lease have their outcome."""
+        self._done.add(ordinal)
+
+    def read(self, tx: Connection, now: datetime) -> State | None:
+        """Read where it is, and record when it has gone out; None where the rest may follow already."""
+        if self.is_open:
+            return None
+        state = read_state(tx, self.run, last=max(self._parts))
+        if state.stage is Stage.SENDING and self._parts.keys() <= state.settled | self._done:
+            record_decision(tx, Decision(self.run, now, BY_ITSELF, SENT, {"recipients": self.recipients}))
+            return read_state(tx, self.run, last=max(self._parts))
+        return state
+
+    def decide(self, state: State, now: datetime) -> StopReason | None:
+        """Open the gate where it was opened; the reason to pause where the wait is over and there are doubts."""
+        self.is_open = state.stage is Stage.OPEN
+        self._tell(state)
+        if not self.is_due(state, now):
+            return None
+        doubts = find_doubts(state.heard, self.recipients, self.guard)
+        if not doubts:
+            return None
+        is_short = count_known(state.heard) < ceil(self.recipients * ENOUGH)
+        first = "Run mailrun events pull" if is_short else "See what came back with mailrun status RUN"
+        remedy = f"{first}, then launch again; or send the rest with --approve."
+        return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(doubts)}.", remedy)
+
+    def is_due(self, state: State, now: datetime) -> bool:
+        """Tell whether the gate has to decide."""
+        return state.stage is Stage.WAITING and state.sent_at is not None and now >= state.sent_at + self.wait
+
+    def record_passed(self, tx: Connection, now: datetime) -> None:
+        """Open the gate by its figures, unless somebody has."""
+        state = read_state(tx, self.run)
+        if state.opened_by is None:
+            heard = state.heard
+            figures = {name: getattr(heard, name) for name in event_counts.HEARD}
+            record_decision(tx, Decision(self.run, now, BY_ITSELF, PASSED, {"recipients": self.recipients} | figures))
+
+    def _tell(self, state: State) -> None:
+        if state.stage is self._told:
+            return
+        self._told = state.stage
+        if state.stage is Stage.WAITING and state.sent_at is not None:
+            until = (state.sent_at + self.wait).isoformat(timespec="seconds")
+            note = f"the first {self.recipients:,} have gone out; events are awaited until {until}"
+            log.info("canary.waiting", run=self.run, note=note)
+        if state.stage is Stage.OPEN:
+            log.info("canary.open", run=self.run, by=state.opened_by, note="the rest follows")
+
+
+def make_canary(
+    run: str, spec: CanarySpec | None, guard: GuardSpec, plan: Sequence[LeaseRange], *, accepted: int
+) -> Canary | None:
+    """Make a run's canary; None where it has none, or nobody is left after it."""
+    if spec is None or accepted <= spec.recipients:
+        return None
+    return Canary(run=run, wait=spec.wait_time, recipients=spec.recipients, guard=guard, plan=plan)
+
+
+def describe_canary(tx: Connection, run: Run, store: Store) -> dict[str, Any] | None:
+    """Describe a run's canary for `status`; None where it has none."""
+    try:
+        spec = CanarySpec.model_validate(read_frozen(run, store)["canary"])
+    except (KeyError, ValueError):
+        return None
+    if run.accepted <= spec.recipients:
+        return None
+    state = read_state(tx, run.name)
+    until = None if state.sent_at is None else state.sent_at + spec.wait_time
+    return {
+        "recipients": spec.recipients,
+        "stage": str(state.stage),
+        "sent_at": None if state.sent_at is None else state.sent_at.isoformat(timespec="seconds"),
+        "until": None if until is None else until.isoformat(timespec="seconds"),
+        "opened_by": state.opened_by,
+        "heard": count_known(state.heard),
+        "bounced": state.heard.bounced,
+        "complained": state.heard.complained,
+    }

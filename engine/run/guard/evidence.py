@@ -1,0 +1,203 @@
+"""The guard over what comes back: every worker, and `status`, read the same counts from the ledger and judge alike."""
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from engine.campaign.spec import GuardSpec
+from engine.ledger import event_counts
+from engine.ledger.event_counts import Counts
+from engine.ledger.runs import Run
+from engine.run.guard.judge import (
+    ACCOUNT_BOUNCE_RATE,
+    ACCOUNT_COMPLAINT_RATE,
+    HEARD,
+    THE_ACCOUNT,
+    Finding,
+    Heard,
+    Level,
+    Measure,
+    Rate,
+    judge,
+    measure_events,
+    measure_run,
+)
+from engine.stopping.stop import StopCause, StopReason
+from engine.store.folder import Store
+
+RECENT = timedelta(days=7)  # of the account's runs: SES looks at a "representative volume" and names no time
+ACCOUNT_SECONDS = 10.0  # between two looks at all recent runs; at this one there is a look with every heartbeat
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was heard since a person last let things pass.
+
+    Attributes:
+        run: of the run.
+        receivers: domain -> of its recipients, for the large ones.
+        account: of all recent runs; None for a run that goes to the embedded sandbox.
+        are_deliveries_told: somebody told of deliveries at all.
+    """
+
+    run: Heard
+    receivers: Mapping[str, Heard]
+    account: Heard | None
+    are_deliveries_told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """All recent runs together."""
+
+    heard: Heard | None
+    are_deliveries_told: bool
+
+
+def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> Account:
+    """Read what was heard of all recent runs."""
+    since = now - RECENT
+    names = [run] if sandbox else event_counts.list_recent(tx, since)
+    counts, seen = event_counts.sum_runs(tx, names), event_counts.read_seen(tx, run, since).runs
+    told = any(count["delivered"] for count in counts.values())
+    if sandbox:
+        return Account(None, told)
+    return Account(_add_up(_to_heard(c).without(_to_heard(seen.get(name, {}))) for name, c in counts.items()), told)
+
+
+def read_evidence(tx: Connection, run: str, now: datetime, account: Account, *, not_yet: int = 0) -> Evidence:
+    """Read what was heard of a run.
+
+    Args:
+        tx: any transaction.
+        run: its name.
+        now: the time.
+        account: as it was read last.
+        not_yet: recipients of open leases that were certainly not handed over yet.
+    """
+    receivers = event_counts.read_receivers(tx, run)
+    seen = event_counts.read_seen(tx, run, now - RECENT)
+    told = account.are_deliveries_told or any(count["delivered"] for count in receivers.values())
+    sent = 0 if told else max(0, event_counts.count_handed_over(tx, run) - not_yet)
+    whole = _add_up([Heard(sent=sent), *map(_to_heard, receivers.values())])
+    large = {domain: _to_heard(c) for domain, c in receivers.items() if domain}
+    return Evidence(
+        run=whole.without(_to_heard(seen.runs.get(run, {}))),
+        receivers={domain: h.without(_to_heard(seen.receivers.get(domain, {}))) for domain, h in large.items()},
+        account=account.heard,
+        are_deliveries_told=told,
+    )
+
+
+def _to_heard(counts: Counts) -> Heard:
+    return Heard(**{name: counts.get(name, 0) for name in HEARD})
+
+
+def _add_up(parts: Iterable[Heard]) -> Heard:
+    all_parts = list(parts)
+    return Heard(**{name: sum(getattr(part, name) for part in all_parts) for name in HEARD})
+
+
+def list_measures(found: Evidence, spec: GuardSpec) -> list[Measure]:
+    """Hold evidence against a campaign's limits, and the account's own."""
+    told = found.are_deliveries_told
+    bounce, complaint = spec.max_bounce_rate, spec.max_complaint_rate
+
+    def measure(heard: Heard, scope: str, *limits: float) -> list[Measure]:
+        return measure_events(
+            heard, bounce_limit=limits[0], complaint_limit=limits[1], are_deliveries_told=told, scope=scope
+        )
+
+    measures = measure_events(found.run, bounce_limit=bounce, complaint_limit=complaint, are_deliveries_told=told)
+    if told and found.account is not None:
+        measures += measure(found.account, THE_ACCOUNT, ACCOUNT_BOUNCE_RATE, ACCOUNT_COMPLAINT_RATE)
+    for domain, heard in found.receivers.items() if told else ():
+        measures += measure(heard, domain, bounce, complaint)
+    return measures
+
+
+def judge_now(
+    tx: Connection, run: Run, store: Store, now: datetime, vitals: Sequence[Mapping[str, float]]
+) -> list[Finding]:
+    """Judge a run as its workers do, for `status`; what they could not send is what the live ones told last."""
+    spec = read_limits(run, store)
+    account = read_account(tx, run.name, now, sandbox=run.sandbox)
+    measures = list_measures(read_evidence(tx, run.name, now, account), spec)
+    done, lost, refused = (int(sum(each.get(name, 0) for each in vitals)) for name in ("done", "lost", "refused"))
+    measures.append(measure_run(Rate.FAILURE, lost, done, spec.max_failure_rate))
+    if spec.max_refusal_rate is not None:
+        measures.append(measure_run(Rate.REFUSAL, refused, done, spec.max_refusal_rate))
+    return judge(measures)
+
+
+def read_limits(run: Run, store: Store) -> GuardSpec:
+    """Read `[guard]` of a run as it was frozen; what holds without one, where that cannot be read any more."""
+    try:
+        return GuardSpec.model_validate(read_frozen(run, store).get("guard", {}))
+    except ValueError:  # not as it was frozen: the audit says so
+        return GuardSpec()
+
+
+def read_frozen(run: Run, store: Store) -> dict[str, Any]:
+    """Read campaign.toml of a run as it was frozen, unchecked; empty where it cannot be read any more."""
+    data = store.read(f"{run.folder}/campaign/campaign.toml")
+    try:
+        return tomllib.loads((data or b"").decode())
+    except ValueError:
+        return {}
+
+
+def read_heard(tx: Connection, run: str) -> Heard:
+    """Read all that was heard of a run, whoever has seen it."""
+    return _add_up(map(_to_heard, event_counts.read_receivers(tx, run).values()))
+
+
+@dataclass(slots=True, kw_only=True)
+class EventGuard:
+    """Judges one run with every heartbeat of one worker.
+
+    Attributes:
+        not_yet: tells how many recipients of this worker's open leases were not handed over yet.
+    """
+
+    run: str
+    sandbox: bool
+    spec: GuardSpec
+    not_yet: Callable[[], int] = lambda: 0
+    _account: Account | None = None
+    _account_at: float = float("-inf")
+    _warned: set[tuple[Rate, str]] = field(default_factory=set)
+
+    def read(self, tx: Connection, now: datetime, monotonic: float) -> Evidence:
+        """Read the counts."""
+        if self._account is None or monotonic - self._account_at >= ACCOUNT_SECONDS:
+            self._account, self._account_at = read_account(tx, self.run, now, sandbox=self.sandbox), monotonic
+        return read_evidence(tx, self.run, now, self._account, not_yet=self.not_yet())
+
+    def judge(self, found: Evidence) -> StopReason | None:
+        """Judge them; warn where that is due, once for each rate; the reason to stop where there is one."""
+        findings = judge(list_measures(found, self.spec))
+        warn(self.run, findings, self._warned)
+        worst = findings[0] if findings else None
+        return make_stop(worst) if worst is not None and worst.level is Level.PAUSE else None
+
+
+def warn(run: str, findings: Iterable[Finding], warned: set[tuple[Rate, str]]) -> None:
+    """Log what is too high or on its way there, each rate of each scope once."""
+    for finding in findings:
+        name = (finding.measure.rate, finding.measure.scope)
+        if name not in warned:
+            warned.add(name)
+            log.warning("guard.warning", run=run, note=finding.describe(), do=finding.remedy)
+
+
+def make_stop(finding: Finding, text: str | None = None) -> StopReason:
+    """Make the reason to stop of a finding that pauses."""
+    return StopReason(StopCause.GUARDED, text or finding.describe(), finding.remedy)

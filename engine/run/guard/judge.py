@@ -1,0 +1,286 @@
+"""The guard: a run that goes wrong stops itself before it goes wrong for everybody.
+
+Pure: counts in, findings out. A rate is judged by what the counts prove: the exact lower bound at CONFIDENCE. Above a
+limit it pauses the run, above half of it the run is warned of.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from engine.quantities import format_count
+from engine.run.guard.binomial import find_lower_bound, is_above
+
+# One look in a thousand at a rate that is exactly at its limit pauses wrongly. The guard looks again and again: at half
+# the limit, all looks of a run of any length together pause wrongly in less than 1 of 5,000 runs (docs/guard.md).
+CONFIDENCE = 0.999
+WARN_AT = 0.5  # of the limit
+DOMAIN_LIMIT = 2.0  # of the run's: receivers differ by nature, and of a few of them some are above the mean
+# SES reviews an account at these, and may pause it at 10 % and 0.5 % (AWS, "Amazon SES sending review process FAQs").
+ACCOUNT_BOUNCE_RATE = 0.05
+ACCOUNT_COMPLAINT_RATE = 0.001
+ERRORS_KEPT = 100  # different ones; some name the recipient, and memory must not grow with them
+
+
+class Rate(StrEnum):
+    """What is judged."""
+
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    REFUSAL = "refusal"
+    FAILURE = "failure"
+
+
+class Level(StrEnum):
+    """What a finding does."""
+
+    WARNING = "warning"
+    PAUSE = "pause"
+
+
+# Below these a high rate is no evidence yet: a few bad events may have one cause, such as a server that is down.
+FEWEST: Mapping[Rate, int] = {Rate.BOUNCE: 10, Rate.COMPLAINT: 5, Rate.REFUSAL: 10, Rate.FAILURE: 10}
+FEWEST_LOSSES = FEWEST[Rate.FAILURE]
+BEYOND_THE_RUN = 2  # times as many, for receivers and the account
+
+_WORDS = {
+    Rate.BOUNCE: "bounced",
+    Rate.COMPLAINT: "complained",
+    Rate.REFUSAL: "were refused",
+    Rate.FAILURE: "were refused, failed or left in doubt",
+}
+_REMEDIES = {
+    Rate.BOUNCE: "find out where these addresses are from, and clean the audience",
+    Rate.COMPLAINT: "find out whether these people asked for this mail, and from whom they have it",
+    Rate.REFUSAL: "mend the account or the content; a mended template or audience needs a launch under another key",
+    Rate.FAILURE: "mend the account; a mended template or audience needs a launch under another key",
+}
+THE_RUN, THE_ACCOUNT = "the run", "the account"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Counts that are held against a limit.
+
+    Attributes:
+        scope: THE_RUN, THE_ACCOUNT, or a receiver's domain.
+        bad: how many bounced, complained and so on.
+        judged: of how many.
+        limit: the rate that pauses, 0 to 1.
+        fewest: of bad ones, for any finding.
+        setting: the key of the limit, for people.
+    """
+
+    rate: Rate
+    scope: str
+    bad: int
+    judged: int
+    limit: float
+    fewest: int
+    setting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rate that is too high, or on its way there.
+
+    Attributes:
+        measure: the counts.
+        level: whether it pauses.
+        at_least: what the counts prove of the rate, with CONFIDENCE.
+        more: what else there is to say.
+    """
+
+    measure: Measure
+    level: Level
+    at_least: float
+    more: str = ""
+
+    def describe(self) -> str:
+        """Say what was seen, for the run's reason."""
+        m = self.measure
+        where = "" if m.scope == THE_RUN else f" ({m.scope})" if m.scope == THE_ACCOUNT else f" at {m.scope}"
+        return (
+            f"{m.bad:,} of {format_count(m.judged, 'message')}{where} {_WORDS[m.rate]}:"
+            f" {_percent(m.bad / max(1, m.judged))}, certainly more than {_percent(self.at_least)},"
+            f" and {m.setting} is {_percent(m.limit)}{self.more}"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        return f"{_REMEDIES[self.measure.rate]}; to go on all the same: mailrun resume RUN, then launch again"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `guard` in `--json`."""
+        m = self.measure
+        return {
+            "level": str(self.level),
+            "rate": str(m.rate),
+            "scope": m.scope,
+            "bad": m.bad,
+            "judged": m.judged,
+            "share": round(m.bad / max(1, m.judged), 6),
+            "at_least": round(self.at_least, 6),
+            "limit": m.limit,
+        }
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.01 else f"{share:.2%}"
+
+
+def judge(measures: Iterable[Measure]) -> list[Finding]:
+    """Hold counts against their limits; returns what is too high, those that pause first."""
+    findings = [finding for measure in measures if (finding := _judge(measure)) is not None]
+    return sorted(findings, key=lambda finding: finding.level is not Level.PAUSE)
+
+
+def _judge(m: Measure) -> Finding | None:
+    if m.bad < m.fewest or not is_above(m.bad, m.judged, limit=m.limit * WARN_AT, confidence=CONFIDENCE):
+        return None
+    pauses = is_above(m.bad, m.judged, limit=m.limit, confidence=CONFIDENCE)
+    level = Level.PAUSE if pauses else Level.WARNING
+    return Finding(m, level, find_lower_bound(m.bad, m.judged, CONFIDENCE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """How many recipients events told what of, and how many were sent to.
+
+    Events are late, and not those of one kind as those of another. What the rate is judged against must neither lag
+    behind (all that was sent: the rate of an hour ago) nor run ahead (bounces told before the deliveries of the same
+    minute). So it is those of whom the end is known; and where these are less than half of those whom SES is known to
+    have taken, half of these: whatever comes first, no rate is ever taken for more than twice what it is.
+
+    Attributes:
+        proven: SES took the message, as any event says.
+        sent: handed over, as the ledger says; at least `proven` where that is known.
+    """
+
+    proven: int = 0
+    delivered: int = 0
+    bounced: int = 0
+    soft_bounced: int = 0
+    complained: int = 0
+    sent: int = 0
+
+    def count_for_bounces(self, *, are_deliveries_told: bool) -> int:
+        """Count the recipients that the bounces are a part of.
+
+        Args:
+            are_deliveries_told: an event destination publishes DELIVERY; else all that was sent is all that is known.
+        """
+        if not are_deliveries_told:
+            return max(self.proven, self.sent, self.bounced)
+        return max(self.delivered + self.bounced + self.soft_bounced, (self.proven + 1) // 2)
+
+    def count_for_complaints(self, *, are_deliveries_told: bool) -> int:
+        """Count the recipients that the complaints are a part of: those who got it."""
+        if not are_deliveries_told:
+            return max(self.proven, self.sent, self.complained)
+        return max(self.delivered, (self.proven + 1) // 2, self.complained)
+
+    def without(self, seen: "Heard") -> "Heard":
+        """Return what was heard since."""
+        return Heard(**{name: max(0, getattr(self, name) - getattr(seen, name)) for name in HEARD})
+
+
+HEARD = ("proven", "delivered", "bounced", "soft_bounced", "complained", "sent")
+
+
+@dataclass(slots=True)
+class FailureGuard:
+    """Watches the share of messages that this worker could not send: refused, failed or left in doubt.
+
+    Args:
+        max_failure_rate: `[guard] max_failure_rate`, 0 to 1: of all of them.
+        max_refusal_rate: `[guard] max_refusal_rate`: of those that were refused; None: no limit of their own.
+    """
+
+    max_failure_rate: float
+    max_refusal_rate: float | None = None
+    done: int = 0
+    lost: int = 0
+    refused: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    finding: Finding | None = None
+
+    def count(self, error: str | None, *, is_refused: bool = False) -> None:
+        """Count one message that got its outcome; `error` says why it was lost, None that it was sent."""
+        self.done += 1
+        if error is None:
+            return
+        self.lost += 1
+        self.refused += is_refused
+        if error in self.errors or len(self.errors) < ERRORS_KEPT:
+            self.errors[error] += 1
+        if not self.tripped:
+            found = judge(self._measure())
+            self.finding = found[0] if found else self.finding
+
+    def _measure(self) -> Iterable[Measure]:
+        rates = [(Rate.FAILURE, self.lost, self.max_failure_rate), (Rate.REFUSAL, self.refused, self.max_refusal_rate)]
+        for rate, bad, limit in rates:
+            if limit is not None:
+                yield measure_run(rate, bad, self.done, limit)
+
+    @property
+    def tripped(self) -> bool:
+        """Tell whether too many were lost."""
+        return self.finding is not None and self.finding.level is Level.PAUSE
+
+    def describe(self) -> str:
+        """Say what was seen, for the run's reason."""
+        assert self.finding is not None  # noqa: S101 - asked where there is one
+        return f"{self.finding.describe()}; most often: {self.errors.most_common(1)[0][0]}"
+
+
+def measure_run(rate: Rate, bad: int, judged: int, limit: float) -> Measure:
+    """Make a measure of a run's own rate."""
+    return Measure(
+        rate=rate,
+        scope=THE_RUN,
+        bad=bad,
+        judged=judged,
+        limit=limit,
+        fewest=FEWEST[rate],
+        setting=f"[guard] max_{rate}_rate",
+    )
+
+
+def measure_events(
+    heard: Heard, *, bounce_limit: float, complaint_limit: float, are_deliveries_told: bool, scope: str = THE_RUN
+) -> list[Measure]:
+    """Make the measures of what events told of a run, of one receiver, or of the account.
+
+    Args:
+        heard: since a person last said that the run may go on.
+        bounce_limit: of the run; a receiver's is DOMAIN_LIMIT times that.
+        complaint_limit: the same of complaints.
+        are_deliveries_told: see Heard.
+        scope: whose they are.
+    """
+    told = are_deliveries_told
+    counts = [
+        (Rate.BOUNCE, heard.bounced, heard.count_for_bounces(are_deliveries_told=told), bounce_limit),
+        (Rate.COMPLAINT, heard.complained, heard.count_for_complaints(are_deliveries_told=told), complaint_limit),
+    ]
+    if scope == THE_RUN:
+        return [measure_run(*each) for each in counts]
+    times = 1.0 if scope == THE_ACCOUNT else DOMAIN_LIMIT
+    setting = "the limit of the account" if scope == THE_ACCOUNT else "the limit of one receiver"
+    return [
+        Measure(
+            rate=rate,
+            scope=scope,
+            bad=bad,
+            judged=judged,
+            limit=min(1.0, limit * times),
+            fewest=FEWEST[rate] * BEYOND_THE_RUN,
+            setting=setting,
+        )
+        for rate, bad, judged, limit in counts
+    ]

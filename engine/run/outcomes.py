@@ -1,0 +1,75 @@
+"""The end of a lease: its outcomes are written aside, recorded in the ledger, then put in place in one step."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import polars as pl
+
+from engine.ledger import leases
+from engine.ledger.database import Ledger
+from engine.ledger.journal import Outcome, Result
+from engine.ledger.leases import Lease, Settlement
+from engine.run.frozen import FrozenRun
+from engine.run.send.open_lease import encode_outcomes
+from engine.store.folder import Store
+from engine.store.outcomes import OutcomesFiles, name_lease
+
+
+def open_files(frozen: FrozenRun) -> OutcomesFiles:
+    """Open a run's outcomes files."""
+    return OutcomesFiles(frozen.store, frozen.run.folder)
+
+
+def stage_outcomes(
+    frozen: FrozenRun, lease: Lease, recipients: pl.DataFrame, results: Mapping[int, Result]
+) -> Settlement:
+    """Write a lease's outcomes aside, durably; returns what the ledger is then told."""
+    counts = Counter(result.outcome for result in results.values())
+    return stage_data(frozen, lease, encode_outcomes(recipients, results), counts)
+
+
+def stage_data(frozen: FrozenRun, lease: Lease, data: bytes, counts: Mapping[Outcome, int]) -> Settlement:
+    """As stage_outcomes, for a file that is made already."""
+    files = open_files(frozen)
+    own = f"{name_lease(lease.ordinal, lease.epoch)}.parquet"
+    file = own if lease.epoch == 1 else files.find_file(lease.ordinal) or own
+    digest = files.stage(lease.ordinal, lease.epoch, data)
+    return Settlement(dict(counts), file, digest)
+
+
+def end_change(frozen: FrozenRun, lease: Lease, settlement: Settlement, *, recorded: bool) -> None:
+    """Put in place what was recorded; remove what was not, because the lease has a newer owner."""
+    files = open_files(frozen)
+    if recorded:
+        files.publish(lease.ordinal, lease.epoch, settlement.outcomes_file)
+    else:
+        files.discard(lease.ordinal, lease.epoch)
+
+
+def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> int:
+    """Put in place what an earlier command recorded and did not come to; remove what can never be recorded any more.
+
+    Args:
+        ledger: where the run is.
+        name: the run's.
+        store: where its files are.
+        folder: its folder in the store.
+
+    Returns:
+        How many files are not staged any more.
+    """
+    files = OutcomesFiles(store, folder)
+    staged = files.list_staged()
+    if not staged:
+        return 0
+    with ledger.read() as tx:
+        states = {state.ordinal: state for state in leases.list_leases(tx, name)}
+    for ordinal, epoch in sorted(staged):
+        state = states.get(ordinal)
+        if state is None or epoch > state.epoch:
+            continue  # the ledger is older than the store: see marks.py
+        if epoch < state.epoch:
+            files.discard(ordinal, epoch)
+        elif state.settlement is not None and files.is_staged(ordinal, epoch, state.settlement.outcomes_digest):
+            files.publish(ordinal, epoch, state.settlement.outcomes_file)
+    return len(staged - files.list_staged())

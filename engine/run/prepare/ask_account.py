@@ -1,0 +1,67 @@
+"""How long a run would take, and how much of the 24-hour quota."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.account.client import Endpoint
+from engine.account.quota import Quota
+from engine.campaign.spec import DeliverySpec
+from engine.delivery.outbound import open_outbound
+from engine.errors import MailrunError
+from engine.run.prepare.planning import PlanRequest
+from engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunForecast:
+    """What sending to so many recipients would take.
+
+    Attributes:
+        rate: recipients a second at most; None where nothing tells it.
+        seconds: at that rate.
+        left_24_hours: what the 24-hour quota still allows; None is unlimited or unknown.
+        quota_share: of the whole 24-hour quota; None as above.
+        unknown: why the account could not be asked; empty where it was.
+    """
+
+    rate: float | None
+    seconds: float | None
+    left_24_hours: float | None
+    quota_share: float | None
+    unknown: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `forecast` in --json."""
+        return {
+            "rate": self.rate,
+            "seconds": self.seconds,
+            "left_24_hours": self.left_24_hours,
+            "quota_share": self.quota_share,
+            "unknown": self.unknown or None,
+        }
+
+
+async def ask_account(request: PlanRequest, settings: Settings, endpoint: Endpoint | None) -> Quota | MailrunError:
+    """Ask for the limits of where the campaign's messages would go; returns the error where they are unknown."""
+    try:
+        async with open_outbound(request.campaign.spec, settings, endpoint, request.name) as outbound:
+            return await outbound.read_quota()
+    except MailrunError as error:
+        return error
+
+
+def forecast_run(recipients: int, delivery: DeliverySpec, answer: Quota | MailrunError) -> RunForecast:
+    """Work out duration and share of the quota.
+
+    Args:
+        recipients: how many.
+        delivery: the campaign's own limits.
+        answer: the account's, or why there is none.
+    """
+    if isinstance(answer, MailrunError):
+        rate = delivery.max_rate
+        return RunForecast(rate, rate and recipients / rate, None, None, unknown=answer.what)
+    shared = answer.max_send_rate * delivery.rate_share
+    rate = min(shared, delivery.max_rate or shared)
+    share = None if answer.max_24_hours is None else recipients / max(answer.max_24_hours, 1.0)
+    return RunForecast(rate, recipients / rate if rate else None, answer.left_24_hours, share)

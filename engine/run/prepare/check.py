@@ -1,0 +1,114 @@
+"""`mailrun check`: may this campaign be launched? Its content against its audience, and the account."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.account.client import Endpoint
+from engine.addresses.mailbox import parse_mailbox
+from engine.campaign.lint import Findings, Severity
+from engine.campaign.message import prepare_envelope
+from engine.delivery.outbound import open_outbound
+from engine.errors import ExitCode, MailrunError
+from engine.progress import step
+from engine.run.manifest import Manifest
+from engine.run.prepare import preflight
+from engine.run.prepare.ask_account import RunForecast, forecast_run
+from engine.run.prepare.audience_size import find_size_problems
+from engine.run.prepare.content_check import check_sample, check_templates
+from engine.run.prepare.planning import PlanRequest
+from engine.run.prepare.preview import make_job, replan
+from engine.run.prepare.rendering import Rendered
+from engine.settings import Settings
+from engine.store.folder import Store
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a check found.
+
+    Attributes:
+        manifest: the plan's counts.
+        folder: where the plan is.
+        sample: what rendering the first recipients found.
+        findings: what lint found.
+        forecast: what a run would take.
+        account_errors: why the account may not send this.
+    """
+
+    manifest: Manifest
+    folder: Path
+    sample: Rendered
+    findings: Findings
+    forecast: RunForecast | None = None
+    account_errors: list[MailrunError] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Content first: that is the author's; then what the account's first error says."""
+        if self.findings.of(Severity.ERROR) or self.sample.failures:
+            return ExitCode.DATA
+        return self.account_errors[0].exit_code if self.account_errors else ExitCode.FINISHED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that `check --json` adds to the accounts."""
+        return {
+            "passes": self.exit_code is ExitCode.FINISHED,
+            "looked_at": self.sample.rendered + self.sample.failures.total(),
+            "render_failures": dict(self.sample.failures.most_common()),
+            "findings": self.findings.to_json(),
+            "account_errors": [
+                {"what": error.what, "where": error.where, "remedy": error.remedy} for error in self.account_errors
+            ],
+            "forecast": self.forecast.to_json() if self.forecast else None,
+        }
+
+
+async def check_campaign(
+    request: PlanRequest,
+    store: Store,
+    read_keys: Callable[[], tuple[bytes, ...]],
+    endpoint: Endpoint | None,
+    settings: Settings,
+) -> Checked:
+    """Plan, look at the content and a fair sample of messages, and ask the account, where messages go through one.
+
+    Raises:
+        DataError: audience or templates are so wrong that nothing can be planned.
+    """
+    prepare_envelope(request.campaign)
+    manifest, folder = replan(request, store, "checks")
+    job = make_job(request, manifest, folder, read_keys)
+    findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
+    with step("rendering a sample"):
+        sample = check_sample(job, manifest)
+    findings.merge(sample.findings)
+    findings.extend(find_size_problems(request, manifest))
+    checked = Checked(manifest, folder, sample, findings)
+    await _check_account(checked, request, endpoint, settings)
+    return checked
+
+
+async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpoint | None, settings: Settings) -> None:
+    spec = request.campaign.spec
+    sender = parse_mailbox(spec.sender).address
+
+    async def keep_error(question: Awaitable[Any]) -> Any:
+        try:
+            return await question
+        except MailrunError as error:
+            checked.account_errors.append(error)
+            return None
+
+    try:
+        async with open_outbound(spec, settings, endpoint, request.name) as outbound:
+            quota = await keep_error(preflight.check_account(outbound, sender))
+            if quota is None and outbound.client is None:  # a server of one's own: max_rate is known all the same
+                quota = await outbound.read_quota()
+            if quota is not None:
+                if outbound.client is not None:
+                    await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
+                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
+    except MailrunError as error:
+        checked.account_errors.append(error)

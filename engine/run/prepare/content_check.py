@@ -1,0 +1,153 @@
+"""The content part of `check` and `launch`: templates against the plan, and a fair sample of messages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.audience.planning.plan_files import count_nulls
+from engine.audience.reading.encoding_guess import IF_WRONG
+from engine.campaign.content.templates import compile_content
+from engine.campaign.lint import Finding, Findings, Severity, lint_templates
+from engine.campaign.render import RenderError
+from engine.campaign.spec import Campaign
+from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import DataError
+from engine.quantities import format_count
+from engine.run.guard.judge import FEWEST_LOSSES
+from engine.run.manifest import Manifest
+from engine.run.prepare.column_check import UNKNOWN_TIME_ZONE, check_columns
+from engine.run.prepare.link_check import REFUSED_VALUE, check_links
+from engine.run.prepare.preflight import LONG_LINK, check_link_lengths, check_ways_out
+from engine.run.prepare.rendering import LeaseRenderer, Rendered, RenderJob
+
+SAMPLE_ROWS = 500  # the plan's order is a fair sample
+_FATAL = frozenset({UNKNOWN_TIME_ZONE, LONG_LINK, REFUSED_VALUE})  # findings whose recipients fail
+_MOST_REASONS = 5  # that an error lists
+
+
+def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> Findings:
+    """Hold the templates' names against the plan, and look at the values that they and sending need.
+
+    Args:
+        campaign: as it is checked.
+        folder: with plan/.
+        manifest: of the plan.
+        available: the audience's columns.
+    """
+    content = compile_content(campaign)
+    findings = lint_templates(content, available, count_nulls(folder / "plan", manifest.columns))
+    findings.merge(check_columns(content, folder, manifest.columns))
+    findings.merge(check_links(content, folder, manifest.leases, manifest.columns))
+    findings.extend(_find_guesses(manifest))
+    return findings
+
+
+def _find_guesses(manifest: Manifest) -> Iterator[Finding]:
+    """Find the files whose encoding is a guess: wrong letters would be sent."""
+    for note in manifest.notes:
+        what, _, remedy = note.rpartition("; ")
+        if remedy == IF_WRONG:
+            yield Finding(Severity.WARNING, "guessed_encoding", what, remedy)
+
+
+def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
+    """Render the first recipients of the plan, look at what comes out, and unsubscribe the first as a trial.
+
+    Raises:
+        ConfigurationError: the campaign's unsubscribe links do not work.
+    """
+    found, renderer, left = Rendered(), LeaseRenderer(job), SAMPLE_ROWS
+    found.findings.merge(_check_ways_out(job, renderer, manifest))
+    for lease in manifest.leases:
+        if left <= 0:
+            break
+        found.merge(renderer.render(lease, at_most=left))
+        left -= lease.rows
+    return found
+
+
+def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> Findings:
+    """Hold the links' lengths against their header, and the first recipient's link against what answers it.
+
+    Nothing is sent and nothing is written.
+    """
+    if not job.keys or not manifest.leases:
+        return Findings()
+    offer, spec = renderer.renderer.list_unsubscribe, renderer.campaign.spec
+    findings = check_link_lengths(offer, job.folder / "plan", str(renderer.campaign.folder / "campaign.toml"))
+    address = renderer.pick(manifest.leases[0], 0).address
+    try:
+        offered = offer(address)
+    except RenderError:
+        return findings  # which count this recipient
+    if offered is not None:
+        check_ways_out(offered, TokenSigner(job.keys), address, spec.suppression.topic or renderer.campaign.name)
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailures:
+    """Recipients who will fail, as the whole plan shows before anything is sent.
+
+    Attributes:
+        recipients: how many.
+        reasons: what is wrong, and what to do about it.
+    """
+
+    recipients: int
+    reasons: tuple[str, ...]
+
+
+def find_known_failures(findings: Findings) -> KnownFailures:
+    """Sum up the findings that make every recipient they are about fail."""
+    fatal = [finding for finding in findings.of(Severity.ERROR) if finding.code in _FATAL]
+    reasons = tuple(f"{finding.what} ({format_count(findings.counts[finding], 'recipient')})" for finding in fatal)
+    return KnownFailures(sum(findings.counts[finding] for finding in fatal), reasons)
+
+
+def refuse_known_failures(known: KnownFailures, accepted: int, *, max_failure_rate: float, where: str) -> None:
+    """Stop a launch that nobody is asked about, and that would fail for more recipients than the guard allows.
+
+    Args:
+        known: of the plan.
+        accepted: the plan's recipients.
+        max_failure_rate: `[guard] max_failure_rate`, 0 to 1.
+        where: the campaign's folder.
+
+    Raises:
+        DataError: naming the reasons.
+    """
+    if known.recipients <= accepted * max_failure_rate:
+        return
+    bullets = "".join(f"\n  - {reason}" for reason in known.reasons[:_MOST_REASONS])
+    raise DataError(
+        f"{known.recipients:,} of {format_count(accepted, 'recipient')} would fail, and [guard] max_failure_rate allows"
+        f" {max_failure_rate:.4g}:{bullets}\n",
+        where=where,
+        remedy="correct these rows or the setting; mailrun preview shows every row",
+    )
+
+
+def refuse_errors(found: Rendered, *, max_failure_rate: float, where: str) -> None:
+    """Stop a launch whose content must not be sent.
+
+    A few faulty messages are outcomes of the run: it is their recipients' data that makes them so. Beyond
+    `[guard] max_failure_rate` it is the content.
+
+    Raises:
+        DataError: naming the errors.
+    """
+    looked_at = found.rendered + found.failures.total()
+    lost, allowed = found.failures.total(), looked_at * max_failure_rate
+    if found.flawed <= allowed and (lost < FEWEST_LOSSES or lost <= allowed):
+        return
+    errors = [f"{finding.what} ({finding.remedy})" for finding in found.findings.of(Severity.ERROR)]
+    errors += [
+        f"{reason} ({rows:,} of {format_count(looked_at, 'row')})" for reason, rows in found.failures.most_common(5)
+    ]
+    bullets = "".join(f"\n  - {error}" for error in errors)
+    raise DataError(
+        f"{found.flawed + lost:,} of the first {format_count(looked_at, 'message')} must not be sent:{bullets}\n",
+        where=where,
+        remedy="correct the content; mailrun preview shows every row",
+    )

@@ -1,0 +1,256 @@
+"""From a campaign's folder to a staged run: audience work, a copy of the campaign, run.json."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import engine
+from engine.audience.checks import LookUp
+from engine.audience.exclusions import FindForgotten
+from engine.audience.planning import plan as audience_plan
+from engine.audience.planning.plan import Audience, Lists, Plan
+from engine.audience.reading.sources import Source, find_sources, translate_read_errors
+from engine.audience.spec import Action
+from engine.campaign.content.templates import check_names, compile_content
+from engine.campaign.files import copy_files
+from engine.campaign.spec import Campaign
+from engine.errors import DataError, nearest
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import whoami
+from engine.ledger.identity import read_identity
+from engine.ledger.suppressions import Suppression, iterate_suppressions
+from engine.progress import step
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
+from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
+from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
+from engine.store.history import HISTORY
+from engine.store.objects import REMOTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What to plan.
+
+    Attributes:
+        campaign: as it is now.
+        key: the run's.
+        workspace: where its audience is looked for.
+        limit: keep so many recipients; None keeps all.
+        sandbox: the run goes to the embedded sandbox.
+        transport: `--transport`; None for the campaign's own, which the campaign says already.
+        created_at: now.
+        is_key_given: the key was named by a person, and not made from the campaign's template.
+        is_audience_given: so was the audience.
+        lenient: leave out damaged rows where the file would be refused.
+        ledger: whose suppression list applies; None for none.
+        store: for history and caches; None for none.
+        find_forgotten: tells which addresses belong to people who were forgotten.
+        limits: how large a file may be.
+    """
+
+    campaign: Campaign
+    key: str
+    workspace: Path
+    limit: int | None
+    sandbox: bool
+    created_at: datetime
+    is_key_given: bool = True
+    is_audience_given: bool = False
+    transport: str | None = None
+    lenient: bool = False
+    ledger: Ledger | None = None
+    store: Store | None = None
+    find_forgotten: FindForgotten | None = None
+    limits: ReadLimits = DEFAULT_LIMITS
+
+    @property
+    def name(self) -> str:
+        """The run's name, CAMPAIGN/KEY."""
+        return f"{self.campaign.name}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRun:
+    """A planned run that nobody knows yet."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str] | None, Audience]:
+    """Compile the templates and hold their names against the audience's columns, before any audience work.
+
+    Args:
+        request: what to plan.
+        downloads: an existing folder for copies of objects.
+
+    Returns:
+        The audience's columns that the content uses (None: all), and the audience's files.
+
+    Raises:
+        DataError: a template or audience file is missing or wrong, or a template reads a name that is not there.
+    """
+    content = compile_content(request.campaign)
+    audience = request.campaign.spec.audience
+    sources = find_sources(audience.source, request.workspace, downloads=downloads, limits=request.limits)
+    opened = audience_plan.open_audience(sources, audience, lenient=request.lenient)
+    columns = tuple(opened.columns)
+    check_names(content, columns)
+    used, zones = content.columns_used(), _zone_column(request.campaign, columns)
+    return None if used is None else (used & set(columns)) | zones, opened
+
+
+def _zone_column(campaign: Campaign, columns: Sequence[str]) -> set[str]:
+    """Name the column with recipients' time zones, which sending needs even where no template does."""
+    column = campaign.spec.window.column
+    if column is None:
+        return set()
+    if column not in columns:
+        raise DataError(
+            f"there is no column {column} for the time zones",
+            where=f"{campaign.folder / 'campaign.toml'}, [window] timezone",
+            remedy=nearest(column, list(columns)),
+        )
+    return {column}
+
+
+def write_plan(request: PlanRequest, folder: Path) -> Manifest:
+    """Plan into a folder: campaign/, plan/ and, last, run.json.
+
+    Raises:
+        DataError: audience or templates are wrong.
+        PausedError: the disk is full.
+    """
+    with step("planning"):
+        return _write_plan(request, folder)
+
+
+def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
+    spec = request.campaign.spec
+    downloads, plan_folder = folder / ".downloads", folder / "plan"
+    with translate_os_errors(folder), _open_lists(request) as lists:
+        downloads.mkdir(mode=PRIVATE_FOLDER)
+        columns, opened = check_content(request, downloads)
+        copy_files(request.campaign.folder, folder / "campaign")
+        plan_folder.mkdir(mode=PRIVATE_FOLDER)
+        plan = audience_plan.plan_audience(
+            audience=spec.audience,
+            # The unsubscribe links of a campaign without a topic name the campaign.
+            suppression=spec.suppression.model_copy(update={"topic": spec.suppression.topic or request.campaign.name}),
+            workspace=request.workspace,
+            opened=opened,
+            columns=columns,
+            folder=plan_folder,
+            order_key=request.campaign.name,
+            limit=request.limit,
+            kind=spec.kind,
+            lists=lists,
+            downloads=downloads,
+        )
+        with step("hashing the audience"):
+            sources = _freeze_sources((*opened.sources, *_find_suppressions(request)))
+        shutil.rmtree(downloads)
+    with step("hashing the plan"):
+        manifest = _make_manifest(request, plan, opened, sources, folder)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+@contextmanager
+def _open_lists(request: PlanRequest) -> Iterator[Lists]:
+    """Open what rows are held against beside the campaign's own files."""
+    spec = request.campaign.spec
+    with ExitStack() as stack:
+        look_up: LookUp | None = None
+        if spec.audience.checks.mx is not Action.OFF:
+            look_up = _open_mail_hosts(request, stack)
+        yield Lists(
+            suppressions=_list_suppressions(request.ledger),
+            find_forgotten=request.find_forgotten,
+            cap=spec.cap,
+            store=_fetch_history(request),
+            now=request.created_at,
+            look_up=look_up,
+            limits=request.limits,
+        )
+
+
+def _fetch_history(request: PlanRequest) -> Path | None:
+    """Return the folder around the store's history, where the campaign has a cap that looks at it."""
+    return None if request.store is None or request.campaign.spec.cap is None else request.store.fetch(HISTORY).parent
+
+
+def _list_suppressions(ledger: Ledger | None) -> Iterator[list[Suppression]]:
+    """The ledger's list; its transaction lasts as long as the reading."""
+    if ledger is not None:
+        with ledger.read() as tx:
+            yield from iterate_suppressions(tx)
+
+
+def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
+    from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and asked on request
+
+    cache = None if request.store is None else request.store.root / "cache" / "mx.parquet"
+    hosts = MailHosts(cache, request.created_at)
+    stack.callback(hosts.remember)
+    return hosts.look_up
+
+
+def _make_manifest(
+    request: PlanRequest, plan: Plan, opened: Audience, sources: tuple[FrozenSource, ...], folder: Path
+) -> Manifest:
+    return Manifest(
+        run=request.name,
+        mailrun=engine.__version__,
+        created_at=request.created_at,
+        registrar=_find_registrar(request.ledger),
+        sandbox=request.sandbox,
+        limit=request.limit,
+        transport=request.transport,
+        campaign_from=_name_folder(request.campaign.folder, request.workspace),
+        lenient=request.lenient,
+        sources=sources,
+        columns=plan.columns,
+        audience_columns=tuple(opened.columns),
+        rows_read=plan.rows_read,
+        accepted=plan.accepted,
+        excluded=plan.excluded,
+        campaign_files=digest_tree(folder / "campaign"),
+        plan_files=digest_tree(folder / "plan"),
+        leases=plan.leases,
+        notes=plan.notes,
+    )
+
+
+def _find_registrar(ledger: Ledger | None) -> Registrar | None:
+    return None if ledger is None else Registrar(ledger=read_identity(ledger), place=ledger.url, who=whoami())
+
+
+def _name_folder(folder: Path, workspace: Path) -> str:
+    return folder.relative_to(workspace).as_posix() if folder.is_relative_to(workspace) else str(folder)
+
+
+def _find_suppressions(request: PlanRequest) -> Iterator[Source]:
+    """The files on this machine: of an object nobody could say later that it has not changed without asking for it."""
+    local = [place for place in request.campaign.spec.suppression.files if not place.startswith(REMOTE)]
+    yield from find_sources(local, request.workspace)
+
+
+def _freeze_sources(sources: tuple[Source, ...]) -> tuple[FrozenSource, ...]:
+    return tuple(
+        FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, digest=_digest(s), version=s.version)
+        for s in sources
+    )
+
+
+def _digest(source: Source) -> str:
+    with translate_read_errors(source):
+        return digest_file(source.path)
+
+
+def stage_run(request: PlanRequest, staging: Path) -> StagedRun:
+    """Plan into a staging folder of the store."""
+    return StagedRun(staging, write_plan(request, staging))

@@ -1,0 +1,314 @@
+"""`mailrun preview`: the dry run. Everything that a launch does, on the whole audience, up to the hand-over to SES."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from engine.account.quota import Quota
+from engine.campaign.lint import Findings, Severity, find_unused_inline
+from engine.campaign.message import prepare_envelope
+from engine.campaign.mime import Composer
+from engine.campaign.render import RenderError
+from engine.errors import MailrunError, UsageError
+from engine.ledger.schema import RunState
+from engine.masking import show_address
+from engine.progress import step
+from engine.report.accounts import Accounts
+from engine.report.gallery import Card, Summary, write_gallery
+from engine.run.manifest import Manifest
+from engine.run.prepare.ask_account import RunForecast, forecast_run
+from engine.run.prepare.audience_size import find_size_problems
+from engine.run.prepare.content_check import check_templates
+from engine.run.prepare.planning import PlanRequest, write_plan
+from engine.run.prepare.rendering import (
+    KILOBYTE,
+    LeaseRenderer,
+    Pick,
+    Rendered,
+    RenderJob,
+    choose_processes,
+    render_plan,
+)
+from engine.store.folder import Store, locked, translate_os_errors, write_file
+
+SHELVES = ("plans", "previews", "checks", "proofs")  # folders of the store, of this machine alone
+SAMPLES = 10
+RANDOM_PICKS = 3
+GALLERY = "gallery.html"
+_MOST_CARDS = 60  # a page that a person looks through
+_DOMAINS_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a dry run found.
+
+    Attributes:
+        manifest: the plan's counts.
+        folder: where plan, samples, failed rows and the gallery are.
+        found: what rendering found.
+        findings: what lint found, in the templates and in the messages.
+        forecast: what a run would take.
+        samples: the .eml files written.
+        gallery: the page to look at.
+        processes: how many rendered.
+    """
+
+    manifest: Manifest
+    folder: Path
+    found: Rendered
+    findings: Findings
+    forecast: RunForecast
+    samples: tuple[Path, ...]
+    gallery: Path
+    processes: int
+
+    @property
+    def failed(self) -> int:
+        """Count the messages that can not be made."""
+        return self.found.failures.total()
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether every message can be made, and none has an error."""
+        return not self.failed and not self.findings.of(Severity.ERROR)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that `preview --json` adds to the accounts."""
+        found = self.found
+        return {
+            "rendered": found.rendered,
+            "render_failures": dict(found.failures.most_common()),
+            "failed_rows": [{"row": row, "reason": reason} for row, reason in found.examples],
+            "failed_files": str(self.folder / "failed") if self.failed else None,
+            "samples": [str(path) for path in self.samples],
+            "gallery": str(self.gallery),
+            "html_bytes_largest": found.html_bytes_largest,
+            "html_sizes": describe_sizes(found.html_kilobytes),
+            "message_sizes": describe_sizes(found.message_kilobytes),
+            "languages": dict(found.languages.most_common()),
+            "defaults_used": dict(found.defaults),
+            "domains": dict(found.domains.most_common(_DOMAINS_TOLD)),
+            "forecast": self.forecast.to_json(),
+            "findings": self.findings.to_json(),
+            "notes": list(self.manifest.notes),
+        }
+
+
+def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
+    request: PlanRequest,
+    store: Store,
+    read_keys: Callable[[], tuple[bytes, ...]],
+    *,
+    account: Quota | MailrunError,
+    addresses: Sequence[str] = (),
+    processes: int | None = None,
+) -> Preview:
+    """Plan, render every recipient, look at every message, and write samples and a gallery.
+
+    Args:
+        request: what to plan.
+        store: where.
+        read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
+        account: its limits, or why they are not known.
+        addresses: recipients to show in the gallery as well.
+        processes: how many render; None chooses.
+
+    Raises:
+        DataError: audience or templates are wrong.
+        UsageError: one of `addresses` is no recipient of the plan.
+    """
+    prepare_envelope(request.campaign)
+    manifest, folder = replan(request, store, "previews")
+    job = make_job(request, manifest, folder, read_keys)
+    asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
+    processes = processes or choose_processes(manifest.accepted)
+    found = Rendered()
+    with step("rendering", "messages", manifest.accepted) as rendering:
+        for of_lease in render_plan(job, manifest.leases, processes=processes):
+            found.merge(of_lease)
+            rendering.done = found.rendered + found.failures.total()
+    renderer = LeaseRenderer(job)
+    findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
+    findings.merge(found.findings)
+    findings.extend(find_size_problems(request, manifest))
+    findings.merge(find_unused_inline(renderer.envelope, found.cids))
+    with step("writing samples"):
+        failed = frozenset(row for row, _ in found.examples)
+        cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked}, failed)
+        samples = _write_samples(renderer, manifest, folder, list(asked.values()), failed)
+        summary = _summarise(manifest, found, findings)
+        gallery = write_gallery(folder / GALLERY, cards, renderer.envelope, summary, title=manifest.run)
+    return Preview(
+        manifest=manifest,
+        folder=folder,
+        found=found,
+        findings=findings,
+        forecast=forecast_run(manifest.accepted, request.campaign.spec.delivery, account),
+        samples=samples,
+        gallery=gallery,
+        processes=processes,
+    )
+
+
+def _summarise(manifest: Manifest, found: Rendered, findings: Findings) -> Summary:
+    return Summary(
+        rows_read=manifest.rows_read,
+        accepted=manifest.accepted,
+        excluded=manifest.excluded,
+        rendered=found.rendered,
+        failures=dict(found.failures.most_common()),
+        failed_rows=found.examples,
+        findings=findings,
+    )
+
+
+def make_job(
+    request: PlanRequest, manifest: Manifest, folder: Path, read_keys: Callable[[], tuple[bytes, ...]]
+) -> RenderJob:
+    """Make the job of rendering what was planned into a folder."""
+    return RenderJob(
+        folder=folder,
+        source=request.campaign.folder,
+        name=request.campaign.name,
+        run_key=request.key,
+        columns=manifest.columns,
+        keys=read_keys() if request.campaign.spec.signs_links else (),
+    )
+
+
+def _choose(found: Rendered, manifest: Manifest) -> dict[str, Pick]:
+    """Choose who is shown: what rendering picked, and some from anywhere in the plan (its order is random)."""
+    ordered = ["first", *sorted(name for name in found.picks if name != "first")]
+    picks = {name: found.picks[name] for name in ordered if name in found.picks}
+    for number in range(RANDOM_PICKS):
+        if manifest.leases:
+            lease = manifest.leases[(number + 1) * len(manifest.leases) // (RANDOM_PICKS + 1)]
+            index = (number + 1) * lease.rows // (RANDOM_PICKS + 1)
+            picks[f"random {number + 1}"] = Pick(lease.ordinal, index, 0)
+    return dict(list(picks.items())[:_MOST_CARDS])
+
+
+def _make_cards(
+    renderer: LeaseRenderer, manifest: Manifest, picks: dict[str, Pick], failed: frozenset[int]
+) -> list[Card]:
+    """Render the chosen recipients again; one who was chosen twice is shown once, with both reasons."""
+    reasons: dict[tuple[int, int], list[str]] = {}
+    for reason, pick in picks.items():
+        reasons.setdefault((pick.lease, pick.index), []).append(reason)
+    recipients = [renderer.pick(manifest.leases[lease], index) for lease, index in reasons]
+    shown = [pair for pair in zip(recipients, reasons.values(), strict=True) if pair[0].row not in failed]
+    messages = renderer.make([recipient for recipient, _ in shown])
+    pairs = zip(messages, shown, strict=True)
+    return [Card(message, why) for message, (_, why) in pairs if not isinstance(message, RenderError)]
+
+
+def _write_samples(
+    renderer: LeaseRenderer, manifest: Manifest, folder: Path, asked: Sequence[Pick], failed: frozenset[int]
+) -> tuple[Path, ...]:
+    """Write the first messages of the plan, and those that were asked for, as mail programs open them."""
+    composer = Composer(renderer.envelope)
+    first = (islice(renderer.recipients(lease), SAMPLES) for lease in manifest.leases[:1])
+    chosen = [("", one) for one in chain.from_iterable(first)]
+    chosen += [("to-", renderer.pick(manifest.leases[pick.lease], pick.index)) for pick in dict.fromkeys(asked)]
+    chosen = [pair for pair in chosen if pair[1].row not in failed]
+    paths: list[Path] = []
+    for (prefix, _), message in zip(chosen, renderer.make([one for _, one in chosen]), strict=True):
+        if not isinstance(message, RenderError):
+            path = folder / "samples" / f"{prefix}{len(paths) + 1:02d}-row-{message.row}.eml"
+            write_file(path, composer.compose(message))
+            paths.append(path)
+    return tuple(paths)
+
+
+def find_recipient(folder: Path, manifest: Manifest, address: str, *, key: str = "--to") -> Pick:
+    """Find a recipient of a plan by its address.
+
+    Args:
+        folder: with plan/.
+        manifest: of the plan.
+        address: in any case.
+        key: the option that names it, for the message.
+
+    Raises:
+        UsageError: it is none; the message says why it was excluded, where it was.
+    """
+    wanted = pl.col("address").str.to_lowercase() == address.strip().lower()
+    for file in dict.fromkeys(lease.file for lease in manifest.leases):
+        rows = pl.scan_parquet(folder / "plan" / file, glob=False).select("row", "address").with_row_index("place")
+        found = rows.filter(wanted).head(1).collect()
+        if found.height:
+            place, row = found["place"][0], found["row"][0]
+            of_file = [lease for lease in manifest.leases if lease.file == file]
+            lease = next(one for one in of_file if one.first_row <= place < one.first_row + one.rows)
+            return Pick(lease.ordinal, place - lease.first_row, row)
+    excluded = pl.scan_parquet(folder / "plan" / "excluded-*.parquet").filter(wanted).head(1).collect()
+    why = f": {excluded['reason'][0]}, {excluded['detail'][0]}" if excluded.height else ""
+    show_address(address)  # as it was typed
+    raise UsageError(
+        f"{address} is not a recipient of this plan{why}", where=key, remedy="give an address of the audience"
+    )
+
+
+def describe_sizes(kilobytes: Counter[int]) -> dict[str, int]:
+    """Describe a distribution of sizes: bytes at its quantiles, rounded up to 1,024.
+
+    >>> describe_sizes(Counter({4: 98, 9: 2}))
+    {'smallest': 4096, 'median': 4096, 'p95': 4096, 'p99': 9216, 'largest': 9216}
+    """
+    total = kilobytes.total()
+    if not total:
+        return {}
+    quantiles = {"smallest": 0.0, "median": 0.5, "p95": 0.95, "p99": 0.99, "largest": 1.0}
+    return {name: _quantile(kilobytes, share * (total - 1)) * KILOBYTE for name, share in quantiles.items()}
+
+
+def _quantile(kilobytes: Counter[int], place: float) -> int:
+    seen = 0
+    for size in sorted(kilobytes):
+        seen += kilobytes[size]
+        if seen > place:
+            return size
+    return max(kilobytes)
+
+
+def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
+    """Make the accounts of a plan that is no run: nothing is sent."""
+    return Accounts(
+        run=manifest.run,
+        state=RunState.PLANNED,
+        reason=None,
+        rows_read=manifest.rows_read,
+        accepted=manifest.accepted,
+        excluded=manifest.excluded,
+        outcomes={},
+        store=str(folder),
+    )
+
+
+def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
+    """Plan into a folder of the store that holds the latest such plan of a campaign and no run.
+
+    Args:
+        request: what to plan.
+        store: where.
+        shelf: one of SHELVES.
+
+    Returns:
+        The manifest, and the folder.
+    """
+    folder = store.root / shelf / request.campaign.name
+    with store.stage(request.name) as staging:
+        manifest = write_plan(request, staging)
+        with translate_os_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with locked(folder.parent):
+                shutil.rmtree(folder, ignore_errors=True)
+                staging.rename(folder)
+    return manifest, folder

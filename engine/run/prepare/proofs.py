@@ -1,0 +1,132 @@
+"""`mailrun test`: proofs of a campaign to its makers, through the real transport. No run knows of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.account.client import Endpoint
+from engine.addresses.mailbox import check_address, parse_mailbox
+from engine.campaign.headers import OWN_TAGS, PROOF_TAG
+from engine.campaign.message import Message, prepare_envelope
+from engine.campaign.render import RenderError
+from engine.clock import Clock, SystemClock
+from engine.delivery.outbound import open_outbound
+from engine.delivery.replies import Meaning
+from engine.errors import DataError, UsageError
+from engine.run.prepare.planning import PlanRequest
+from engine.run.prepare.preview import find_recipient, make_job, replan
+from engine.run.prepare.rendering import LeaseRenderer, Pick
+from engine.run.send.work import check_account
+from engine.settings import Settings
+from engine.store.folder import Store
+
+MARK = "[TEST] "
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of one proof.
+
+    Attributes:
+        to: where it went.
+        subject: as it was sent.
+        outcome: what SES's answer means.
+        message_id: SES's, where it was sent.
+        detail: code and text of an error.
+    """
+
+    to: str
+    subject: str
+    outcome: Meaning
+    message_id: str | None
+    detail: str
+
+    @property
+    def sent(self) -> bool:
+        """Tell whether SES took it."""
+        return self.outcome is Meaning.SENT
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its keys in --json."""
+        return {
+            "to": self.to,
+            "subject": self.subject,
+            "outcome": self.outcome,
+            "message_id": self.message_id,
+            "detail": self.detail or None,
+        }
+
+
+async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
+    request: PlanRequest,
+    store: Store,
+    read_keys: Callable[[], tuple[bytes, ...]],
+    endpoint: Endpoint | None,
+    settings: Settings,
+    *,
+    to: Sequence[str],
+    as_address: str | None,
+    clock: Clock | None = None,
+) -> list[Proof]:
+    """Send what one recipient would get to other people, marked as a test.
+
+    The way out in it is the reader's own: who tries the link does not unsubscribe the recipient.
+
+    Args:
+        request: what to plan; nothing of it becomes a run.
+        store: where.
+        read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
+        endpoint: the embedded sandbox; None for what botocore resolves.
+        settings: with the SMTP server, where one is named.
+        to: where the proofs go.
+        as_address: the recipient whose message it is; None for the first of the plan.
+        clock: waits between two proofs, so that they stay within the account's rate.
+
+    Raises:
+        UsageError: an address is none, or `as_address` is no recipient.
+        DataError: audience or templates are wrong, or this recipient's message cannot be made.
+        ServiceError: the account may not send.
+    """
+    clock = clock or SystemClock()
+    for address in to:
+        _check_reader(address)
+    prepare_envelope(request.campaign)
+    manifest, folder = replan(request, store, "proofs")
+    if not manifest.leases:
+        raise DataError(
+            "nobody is in the plan, so there is no message to prove", where=str(folder), remedy="see mailrun plan"
+        )
+    pick = find_recipient(folder, manifest, as_address, key="--as") if as_address else Pick(0, 0, 0)
+    renderer = LeaseRenderer(make_job(request, manifest, folder, read_keys))
+    recipient = renderer.pick(manifest.leases[pick.lease], pick.index)
+    proofs = []
+    spec, sender = request.campaign.spec, parse_mailbox(request.campaign.spec.sender).address
+    async with (
+        open_outbound(spec, settings, endpoint, f"{request.name} proofs") as outbound,
+        outbound.open_transport(renderer.envelope, sender_address=sender, folder=folder, worker="proof") as transport,
+    ):
+        quota = await check_account(outbound, request.campaign)
+        for number, address in enumerate(to):
+            if number:
+                await clock.sleep(1 / max(quota.max_send_rate, 1.0))
+            (made,) = renderer.make([recipient], reader=address)
+            if isinstance(made, RenderError):
+                where = f"row {recipient.row} of the audience"
+                raise DataError(str(made), where=where, remedy="correct the template, or choose another --as") from made
+            message = _mark(made, address, request.campaign.name)
+            (reply,) = await transport.send([transport.prepare(message)])
+            proofs.append(Proof(address, message.subject, reply.meaning, reply.message_id, reply.detail))
+    return proofs
+
+
+def _mark(message: Message, to: str, campaign: str) -> Message:
+    tags = [tag for tag in message.tags if tag[0] not in OWN_TAGS]
+    return message._replace(address=to, subject=f"{MARK}{message.subject}", tags=((PROOF_TAG, campaign), *tags))
+
+
+def _check_reader(address: str) -> None:
+    try:
+        check_address(address)
+    except ValueError as error:
+        what, remedy = error.args
+        raise UsageError(f"--to has {what}: {address}", where="--to", remedy=remedy) from None

@@ -1,0 +1,410 @@
+"""Rendering a whole plan as a run would, in several processes, lease by lease, in the same memory for any audience."""
+
+import multiprocessing
+import os
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+import structlog
+
+from engine.audience.planning.plan import LeaseRange, read_lease, stored_name
+from engine.audience.spec import Value
+from engine.campaign.content.templates import compile_content
+from engine.campaign.lint import Findings, MessageLint
+from engine.campaign.message import Message, prepare_envelope
+from engine.campaign.render import LARGEST_MEMORY, Renderer, RenderError
+from engine.campaign.spec import Campaign, load_campaign
+from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import DataError, MailrunError
+from engine.logs import configure_logs
+from engine.run.send.open_lease import Recipient, iterate_recipients
+from engine.store.folder import write_file
+from engine.system.bounded_process import ProcessEndedError, Steps, run_bounded
+from engine.system.process_limits import describe_limit
+from engine.system.unhandled import catch_unhandled
+
+ONE_PROCESS_ROWS = 20_000  # up to here, starting more processes takes longer than it saves
+EXAMPLES = 20  # failed rows that are told one by one; all are in the files
+MOST_REASONS = 1000
+MOST_LOCALES = 1000
+KILOBYTE = 1024
+OTHER = "other"
+_FRAME = re.compile(r'File "([^"]*)", line (\d+) in (?:root|block_|macro)')
+_T = TypeVar("_T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderJob:
+    """What a process needs to render a plan.
+
+    Attributes:
+        folder: with campaign/ and plan/, as planning writes it; failed rows are written to failed/ in it.
+        name: the campaign's.
+        run_key: the run's key.
+        columns: the audience's columns that the plan carries.
+        keys: sign the unsubscribe links.
+        source: the campaign's folder in the workspace, of which folder/campaign/ is a copy: errors name its files.
+        seconds: of processor time that one message may take; None for the usual ones.
+    """
+
+    folder: Path
+    source: Path
+    name: str
+    run_key: str
+    columns: tuple[str, ...]
+    keys: tuple[bytes, ...]
+    seconds: float | None = None
+
+    def load(self) -> Campaign:
+        """Read the campaign as it was copied, under its own name."""
+        loaded = load_campaign(self.folder / "campaign")
+        return Campaign(name=self.name, folder=loaded.folder, spec=loaded.spec)
+
+    @contextmanager
+    def name_source(self) -> Iterator[None]:
+        """Name the file of the workspace in an error about a file of the copy: that is the one to correct."""
+        try:
+            yield
+        except MailrunError as error:
+            copy = str(self.folder / "campaign")
+            error.where = error.where.replace(copy, str(self.source))
+            error.args = (error.what.replace(copy, str(self.source)),)
+            error.what = error.args[0]
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A recipient worth looking at: where it stands in the plan."""
+
+    lease: int
+    index: int
+    row: int
+
+
+@dataclass(slots=True)
+class Rendered:
+    """What rendering found, of one lease or of many.
+
+    Attributes:
+        rendered: messages that can be made.
+        failures: reason -> rows that can not.
+        examples: some failed rows, and the reason.
+        html_kilobytes: size of the HTML part, rounded up to 1,024 bytes -> messages.
+        message_kilobytes: the same of subject, HTML and text together.
+        html_bytes_largest: the largest HTML part.
+        subject: of the first message that can be made.
+        languages: variant -> messages; the default is "default".
+        defaults: column -> recipients who read its default.
+        domains: domain of the address -> recipients.
+        findings: what lint found.
+        flawed: messages with an error among these.
+        cids: inline images that messages show.
+        picks: why it is worth looking at -> recipient.
+        longest, shortest: the size of these picks.
+    """
+
+    rendered: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[int, str]] = field(default_factory=list)
+    html_kilobytes: Counter[int] = field(default_factory=Counter)
+    message_kilobytes: Counter[int] = field(default_factory=Counter)
+    html_bytes_largest: int = 0
+    subject: str | None = None
+    languages: Counter[str] = field(default_factory=Counter)
+    defaults: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = field(default_factory=Counter)
+    findings: Findings = field(default_factory=Findings)
+    flawed: int = 0
+    cids: set[str] = field(default_factory=set)
+    picks: dict[str, Pick] = field(default_factory=dict)
+    longest: int = -1
+    shortest: int | None = None
+
+    def merge(self, other: "Rendered") -> None:
+        """Take over what was found in a later lease."""
+        self.rendered += other.rendered
+        self.flawed += other.flawed
+        _add_bounded(self.failures, other.failures, MOST_REASONS)
+        self.examples += other.examples[: EXAMPLES - len(self.examples)]
+        for mine, theirs in (
+            (self.html_kilobytes, other.html_kilobytes),
+            (self.message_kilobytes, other.message_kilobytes),
+        ):
+            mine.update(theirs)
+        self.languages.update(other.languages)
+        self.defaults.update(other.defaults)
+        _add_bounded(self.domains, other.domains, MOST_REASONS * 100)
+        self.findings.merge(other.findings)
+        self.cids |= other.cids
+        self.subject = other.subject if self.subject is None else self.subject
+        self.html_bytes_largest = max(self.html_bytes_largest, other.html_bytes_largest)
+        self._merge_picks(other)
+
+    def _merge_picks(self, other: "Rendered") -> None:
+        if other.longest > self.longest and "longest" in other.picks:
+            self.longest, self.picks["longest"] = other.longest, other.picks["longest"]
+        if other.shortest is not None and (self.shortest is None or other.shortest < self.shortest):
+            self.shortest, self.picks["shortest"] = other.shortest, other.picks["shortest"]
+        for reason, pick in other.picks.items():
+            self.picks.setdefault(reason, pick)
+
+
+def _add_bounded(mine: Counter[str], theirs: Mapping[str, int], most: int) -> None:
+    """Add counts; names beyond a number of them are counted together, so that memory stays flat."""
+    for name, count in theirs.items():
+        mine[name if name in mine or len(mine) < most else OTHER] += count
+
+
+def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int) -> Iterator[Rendered]:
+    """Render leases, each by the process that is free; yields what was found in the plan's order.
+
+    Args:
+        job: what to render.
+        leases: which.
+        processes: how many; 1 renders in this one.
+
+    Raises:
+        DataError: the plan is damaged.
+        ConfigurationError: the campaign needs a key and has none.
+    """
+    opened = _open_pool(job, processes) if processes > 1 else None
+    if opened is None:
+        renderer = LeaseRenderer(job)
+        yield from map(renderer.render, leases)
+        return
+    with opened as pool:
+        waiting: deque[Future[Rendered]] = deque()
+        remaining = iter(leases)
+        try:
+            for lease in islice(remaining, 2 * processes):
+                waiting.append(pool.submit(_render_in_process, lease))
+            while waiting:
+                yield waiting.popleft().result()
+                for lease in islice(remaining, 1):
+                    waiting.append(pool.submit(_render_in_process, lease))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _open_pool(job: RenderJob, processes: int) -> ProcessPoolExecutor | None:
+    """Open a pool of processes; None where this machine has no room for their locks, which are files in /dev/shm."""
+    # Polars has threads of its own, so a process must not be forked off one that has used it.
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(processes, mp_context=context, initializer=_start_process, initargs=(job,))
+    except OSError as error:
+        if describe_limit(error) is not None:
+            raise  # this process may not open more files
+        note = "one process renders all messages: further ones need a /dev/shm that can be written"
+        log.warning("render.one_process", note=note, error=error.strerror)
+        return None
+
+
+def choose_processes(rows: int) -> int:
+    """Choose how many processes render so many rows."""
+    return (
+        1
+        if rows <= ONE_PROCESS_ROWS
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+
+
+_renderer: "LeaseRenderer | None" = None
+
+
+def _start_process(job: RenderJob) -> None:
+    global _renderer  # noqa: PLW0603 - what a process of the pool keeps between two leases
+    configure_logs(verbose=False, only_warnings=True)
+    catch_unhandled()
+    _renderer = LeaseRenderer(job)
+
+
+def _render_in_process(lease: LeaseRange) -> Rendered:
+    assert _renderer is not None, "the pool starts its processes with _start_process"  # noqa: S101 - for the type checker
+    return _renderer.render(lease)
+
+
+class LeaseRenderer:
+    """Renders leases of one plan, in one process."""
+
+    def __init__(self, job: RenderJob) -> None:
+        self._job = job
+        signer = TokenSigner(job.keys) if job.keys else None
+        with job.name_source():
+            self.campaign = job.load()
+            self.envelope = prepare_envelope(self.campaign)
+            content = compile_content(self.campaign)
+            self.renderer = Renderer(content, self.campaign, run_key=job.run_key, signer=signer, seconds=job.seconds)
+        self._locale = self.campaign.spec.content.locale
+
+    def render(self, lease: LeaseRange, *, at_most: int | None = None) -> Rendered:
+        """Render a lease and look at every message.
+
+        Where rows fail, failed/lease-NNNNN.parquet has `row` UInt64, `file` String, `line` UInt64, `address` String and
+        `reason` String of each.
+        """
+        frame = read_lease(self._job.folder / "plan", lease).head(lease.rows if at_most is None else at_most)
+        recipients = list(iterate_recipients(frame, self._job.columns))
+        found, failed = self.run_bounded(lambda steps: self._render(recipients, lease, steps), recipients)
+        found.domains.update(_count_domains(frame))
+        self._find_defaults(found, frame, lease)
+        self._keep_failed(found, frame, lease, failed)
+        return found
+
+    def _render(
+        self, recipients: Sequence[Recipient], lease: LeaseRange, steps: Steps
+    ) -> tuple[Rendered, list[tuple[int, str]]]:
+        """Render recipients of a lease; returns what was found, and the places and reasons of the failed ones."""
+        found, lint = Rendered(), MessageLint(self.campaign, self.envelope)
+        failed: list[tuple[int, str]] = []
+        for index, recipient in enumerate(recipients):
+            steps.begin(index)
+            try:
+                message = self.renderer.render(recipient.content, recipient.row, recipient.address)
+            except RenderError as error:
+                failed.append((index, str(error)))
+            else:
+                self._count(found, message, Pick(lease.ordinal, index, recipient.row), recipient)
+                found.flawed += lint.check(message)
+        found.findings, found.cids = lint.findings, lint.cids
+        return found, failed
+
+    def make(self, recipients: Sequence[Recipient], *, reader: str | None = None) -> list[Message | RenderError]:
+        """Make the messages to some recipients, or say why they cannot be made.
+
+        Args:
+            recipients: to whom.
+            reader: whose way out they carry, where proofs of them go to somebody else.
+
+        Raises:
+            DataError: a template takes too much memory or time in one step.
+        """
+
+        def work(steps: Steps) -> list[Message | RenderError]:
+            made: list[Message | RenderError] = []
+            for index, one in enumerate(recipients):
+                steps.begin(index)
+                try:
+                    made.append(self.renderer.render(one.content, one.row, one.address, reader=reader))
+                except RenderError as error:
+                    made.append(error)
+            return made
+
+        return self.run_bounded(work, recipients)
+
+    def run_bounded(self, work: Callable[[Steps], _T], recipients: Sequence[Recipient]) -> _T:
+        """Render in a child process, where no template takes all memory, or more time than it may.
+
+        Raises:
+            DataError: the system ended it; naming file, line and row.
+        """
+        return run_rendering(work, self.renderer, recipients, source=self._job.source)
+
+    def pick(self, lease: LeaseRange, index: int) -> Recipient:
+        """Read one recipient of a lease."""
+        return next(islice(self.recipients(lease), index, None))
+
+    def recipients(self, lease: LeaseRange) -> Iterator[Recipient]:
+        """Read the recipients of a lease."""
+        return iterate_recipients(read_lease(self._job.folder / "plan", lease), self._job.columns)
+
+    def _count(self, found: Rendered, message: Message, pick: Pick, recipient: Recipient) -> None:
+        found.rendered += 1
+        found.subject = message.subject if found.subject is None else found.subject
+        html_bytes = len((message.html or "").encode())
+        size = html_bytes + len((message.text or "").encode()) + len(message.subject)
+        found.html_bytes_largest = max(found.html_bytes_largest, html_bytes)
+        found.html_kilobytes[-(-html_bytes // KILOBYTE)] += 1
+        found.message_kilobytes[-(-size // KILOBYTE)] += 1
+        found.languages[message.language or "default"] += 1
+        picks = found.picks
+        if size > found.longest:
+            found.longest, picks["longest"] = size, pick
+        if found.shortest is None or size < found.shortest:
+            found.shortest, picks["shortest"] = size, pick
+        picks.setdefault("first", pick)
+        if self._locale is not None and len(picks) < MOST_LOCALES:
+            picks.setdefault(f"locale {recipient.content.get(self._locale) or 'none'}", pick)
+
+    def _find_defaults(self, found: Rendered, frame: pl.DataFrame, lease: LeaseRange) -> None:
+        """Count the recipients whose value is the default; one who really has it is among them."""
+        for column, default in self.campaign.spec.audience.defaults.items():
+            if column not in self._job.columns:
+                continue
+            is_default = frame.get_column(stored_name(column)).cast(pl.String) == _as_text(default)
+            if count := int(is_default.sum()):
+                found.defaults[column] += count
+                index = int(is_default.arg_true()[0])
+                found.picks.setdefault(f"default {column}", Pick(lease.ordinal, index, frame["row"][index]))
+
+    def _keep_failed(
+        self, found: Rendered, frame: pl.DataFrame, lease: LeaseRange, failed: list[tuple[int, str]]
+    ) -> None:
+        if not failed:
+            return
+        _add_bounded(found.failures, Counter(reason for _, reason in failed), MOST_REASONS)
+        found.examples = [(frame["row"][index], reason) for index, reason in failed[:EXAMPLES]]
+        rows = frame[[index for index, _ in failed]].select("row", "file", "line", "address")
+        rows = rows.with_columns(pl.Series("reason", [reason for _, reason in failed], pl.String))
+        buffer = _to_parquet(rows)
+        write_file(self._job.folder / "failed" / f"lease-{lease.ordinal:05d}.parquet", buffer)
+
+
+def run_rendering(
+    work: Callable[[Steps], _T], renderer: Renderer, recipients: Sequence[Recipient], *, source: Path
+) -> _T:
+    """Render in a child process with limits.
+
+    Args:
+        work: renders recipients; it begins a step for each, with the place in `recipients`.
+        renderer: what it renders with.
+        recipients: whom it renders.
+        source: the campaign's folder, for the error.
+
+    Raises:
+        DataError: the system ended it, as one step of a template takes more than it may.
+    """
+    try:
+        return run_bounded(work, memory=LARGEST_MEMORY, seconds=renderer.seconds)
+    except ProcessEndedError as error:
+        row = "" if error.number is None else f" (row {recipients[error.number].row} of the audience)"
+        if error.took_too_long:
+            what = f"one step of the template takes more than {renderer.seconds:g} seconds of processor time{row}"
+        else:
+            what = f"the template ended the process that renders it, with signal {error.signal}{row}"
+        where = str(source)
+        if found := _FRAME.search(error.trace):
+            template, line = renderer.locate(found[1], int(found[2]))
+            where = f"{source / template}:{line}"
+        raise DataError(what, where=where, remedy="make the values and loops of this line smaller") from error
+
+
+def _to_parquet(frame: pl.DataFrame) -> bytes:
+    import io  # noqa: PLC0415 - only where rows fail
+
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _count_domains(frame: pl.DataFrame) -> dict[str, int]:
+    domains = frame.select(pl.col("address").str.split("@").list.last().str.to_lowercase().alias("domain"))
+    return dict(domains.group_by("domain").len().iter_rows())
+
+
+def _as_text(default: Value) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)

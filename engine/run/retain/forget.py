@@ -1,0 +1,240 @@
+"""`mailrun forget`: one person erased from everything that is kept, while the accounts stay balanced.
+
+A row stays where it was, without address, key, file, line and columns: it is counted as before. New files stand under
+new names beside the old ones until run.json and the ledger name them; then the old ones go. A crash on the way leaves
+either the old state or the new one, and doing it again does the rest.
+"""
+
+import io
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from engine.addresses.parse import judge_addresses
+from engine.audience.planning.plan import read_lease
+from engine.clock import Clock
+from engine.errors import DataError, PausedError, UsageError
+from engine.feedback.events.event_files import erase_from_events
+from engine.feedback.events.matching import remove_indexes
+from engine.ledger import leases, runs, workers
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.forgotten import add_forgotten
+from engine.ledger.suppressions import remove_suppressions
+from engine.run.frozen import FrozenRun, open_run
+from engine.run.manifest import FILE, Manifest, encode_manifest
+from engine.run.outcomes import end_change, finish_changes, open_files, stage_data
+from engine.run.ownership import find_other_owner
+from engine.run.prepare.preview import SHELVES
+from engine.run.retain.leftovers import remove_with_person
+from engine.run.retain.prune import finish_pruning
+from engine.store.folder import Store, digest_bytes, digest_file
+from engine.store.history import erase_from_history
+from engine.store.keys import FORGET_KEY, read_key
+from engine.store.outcomes import PUBLISHED
+
+_KEPT = ("row", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was erased.
+
+    Attributes:
+        runs: run -> rows erased.
+        postponed: runs that workers are sending now, and plans that are being launched; forget again when they have
+            ended.
+        shelves: plans and previews of no run that were removed.
+        events: events that no longer tell of the person.
+        elsewhere: runs whose files belong to another store or ledger -> that one; forget there as well.
+    """
+
+    runs: dict[str, int]
+    postponed: list[str]
+    shelves: list[str]
+    events: int
+    elsewhere: dict[str, str] = field(default_factory=dict)
+
+
+def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> Forgotten:
+    """Erase an address from runs, history, events, plans and previews, and suppress it for good as a keyed hash.
+
+    The audience's own files are not ours to change.
+
+    Raises:
+        UsageError: it is no address.
+        DataError: a run's files are damaged.
+    """
+    key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+    if key is None:
+        raise UsageError("this is no address that mail could be sent to", where="ADDRESS", remedy="check its spelling")
+    secret, _ = read_key(store, FORGET_KEY)
+    with ledger.write() as tx:
+        remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
+        add_forgotten(tx, key, secret, clock.now())
+    left = remove_with_person(store, ledger, key, clock.now())
+    removed = _remove_shelves(store, key) + left.removed + finish_pruning(ledger, store)
+    found = Forgotten({}, left.launching, removed, erase_from_events(store, key), left.elsewhere)
+    erase_from_history(store, key)
+    with ledger.read() as tx:
+        all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
+        known = workers.list_runs_of_workers(tx)
+    gone = workers.find_gone(ledger, known.keys(), clock)
+    with ledger.read() as tx:  # once more: who has come since lives
+        being_sent = {run for worker, run in workers.list_runs_of_workers(tx).items() if worker not in gone}
+    for run in all_runs:
+        other = find_other_owner(run, store, ledger)
+        if other is not None:
+            found.elsewhere[run.name] = other
+        elif run.name in being_sent:
+            found.postponed.append(run.name)
+        elif rows := _forget_in_run(open_run(run, store), key, ledger):
+            found.runs[run.name] = rows
+    with ledger.write() as tx:
+        detail = {"runs": found.runs, "postponed": found.postponed}
+        record_decision(tx, Decision(None, clock.now(), whoami(), "forget", detail))
+    return found
+
+
+def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
+    erased, files = 0, {}
+    rows: list[int] = []
+    finish_changes(ledger, frozen.run.name, frozen.store, frozen.run.folder)
+    for half_written in (frozen.folder / "plan").glob(".*.parquet"):  # of one that was killed
+        half_written.unlink(missing_ok=True)
+    for name in frozen.manifest.plan_files:
+        path = frozen.folder / "plan" / name
+        hit = _rows_of(path, key)
+        if hit:
+            files[name] = _erase_from_plan(frozen, name, hit)
+            rows += hit if name.startswith("recipients-") else []
+            erased += len(hit)
+    for ordinal in _leases_with(frozen, rows):
+        _erase_from_outcomes(frozen, ordinal, rows, ledger)
+    if files:
+        _switch(frozen, files, ledger)
+        remove_indexes(frozen.store, frozen.run.name)
+    for name in frozen.store.list_names(frozen.key("plan")) - _named(frozen, files):
+        frozen.store.delete(frozen.key("plan", name))
+    return erased
+
+
+def _rows_of(path: object, key: str) -> list[int]:
+    frame = pl.scan_parquet(str(path), glob=False)
+    if "key" in frame.collect_schema().names():
+        return frame.filter(pl.col("key") == key).select("row").collect()["row"].to_list()
+    raw = frame.select("row", "address").collect()
+    return raw.filter(judge_addresses(raw["address"])["key"] == key)["row"].to_list()
+
+
+def _new_name(name: str) -> str:
+    """Name a file's successor: recipients-0000.parquet, recipients-0000-1.parquet, recipients-0000-2.parquet.
+
+    >>> _new_name("recipients-0000.parquet"), _new_name("recipients-0000-1.parquet")
+    ('recipients-0000-1.parquet', 'recipients-0000-2.parquet')
+    """
+    kind, number, *version = name.removesuffix(".parquet").split("-")
+    return f"{kind}-{number}-{int(version[0]) + 1 if version else 1}.parquet"
+
+
+def _erase_from_plan(frozen: FrozenRun, name: str, rows: list[int]) -> tuple[str, str]:
+    """Write a plan file anew without somebody; returns its name and digest."""
+    path, new = frozen.folder / "plan" / name, _new_name(name)
+    target = frozen.folder / "plan" / f".{new}"
+    frame = pl.scan_parquet(path, glob=False)
+    columns = [column for column in frame.collect_schema().names() if column not in _KEPT]
+    theirs = pl.col("row").is_in(rows)
+    blanked = frame.with_columns(pl.when(~theirs).then(pl.col(column)).alias(column) for column in columns)
+    group = max((lease.rows for lease in frozen.manifest.leases), default=1)
+    blanked.sink_parquet(target, compression="zstd", row_group_size=group)
+    digest = digest_file(target)
+    frozen.store.write(frozen.key("plan", new), target.read_bytes())
+    target.unlink()
+    return new, digest
+
+
+def _leases_with(frozen: FrozenRun, rows: list[int]) -> list[int]:
+    if not rows:
+        return []
+    wanted = set(rows)
+    return [
+        lease.ordinal
+        for lease in frozen.manifest.leases
+        if not wanted.isdisjoint(read_lease(frozen.folder / "plan", lease)["row"])
+    ]
+
+
+def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledger: Ledger) -> None:
+    """Erase rows from what the store has of a lease's outcomes.
+
+    Raises:
+        PausedError: somebody changed the lease at this moment; doing it again does the rest.
+    """
+    name, files = frozen.run.name, open_files(frozen)
+    with ledger.read() as tx:
+        state = leases.find_lease(tx, name, ordinal)
+    with ledger.write() as tx:  # whoever has staged something for the lease cannot record it any more
+        lease = leases.raise_epoch(tx, name, state, epoch=state.epoch + 1) if state.epoch else None
+    if lease is None and state.epoch:
+        raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
+    settlement = state.settlement
+    if lease is not None and settlement is not None:
+        file, digest = settlement.outcomes_file, settlement.outcomes_digest
+        data = files.read(ordinal, state.epoch, file, digest)
+        if data is None:
+            raise DataError("is missing or damaged", where=files.describe(file), remedy="run mailrun audit")
+        erased = stage_data(frozen, lease, _blank(data, rows), settlement.counts)
+        with ledger.write() as tx:
+            recorded = leases.replace_settlement(tx, lease, erased)
+        end_change(frozen, lease, erased, recorded=recorded)
+        if not recorded:
+            raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
+    elif (old := files.find_file(ordinal)) is not None:  # of before the lease was opened again
+        files.replace(old, _blank(frozen.store.read(frozen.key(PUBLISHED, old)) or b"", rows))
+    files.erase(ordinal)
+
+
+def _blank(data: bytes, rows: list[int]) -> bytes:
+    frame, theirs = pl.read_parquet(data), pl.col("row").is_in(rows)
+    blank = (pl.when(~theirs).then(pl.col(column)).alias(column) for column in ("address", "error"))
+    buffer = io.BytesIO()
+    frame.with_columns(*blank).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _switch(frozen: FrozenRun, files: dict[str, tuple[str, str]], ledger: Ledger) -> None:
+    """Name the new files in run.json, and run.json's new digest in the ledger."""
+    old = frozen.manifest
+    plan_files = {files[n][0] if n in files else n: files[n][1] if n in files else d for n, d in old.plan_files.items()}
+    named = {name: new for name, (new, _) in files.items()}
+    new = old.model_copy(
+        update={
+            "plan_files": plan_files,
+            "leases": tuple(
+                type(lease)(lease.ordinal, named.get(lease.file, lease.file), lease.first_row, lease.rows)
+                for lease in old.leases
+            ),
+        }
+    )
+    data, name = encode_manifest(Manifest.model_validate(new.model_dump())), frozen.run.name
+    with ledger.write() as tx:
+        runs.set_next_manifest(tx, name, digest_bytes(data))
+    frozen.store.write(frozen.key(FILE), data)
+    with ledger.write() as tx:
+        runs.set_manifest(tx, name, digest_bytes(data))
+
+
+def _named(frozen: FrozenRun, files: dict[str, tuple[str, str]]) -> set[str]:
+    return {files[name][0] if name in files else name for name in frozen.manifest.plan_files}
+
+
+def _remove_shelves(store: Store, key: str) -> list[str]:
+    """Plans and previews are made again at will: those that hold the person are removed whole."""
+    removed = []
+    for shelf in SHELVES:
+        for folder in sorted((store.root / shelf).glob("*")):
+            plan = folder / "plan"
+            if any(_rows_of(path, key) for path in sorted(plan.glob("*.parquet"))):
+                Store.delete_folder(store, f"{shelf}/{folder.name}")
+                removed.append(str(folder))
+    return removed

@@ -1,0 +1,141 @@
+"""`mailrun prune`: what is kept longer than it has to be is removed.
+
+Of a run its counts stay for ever, and with them its key: it is never sent again.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from engine.audience.spec import MOST_CAP_DAYS
+from engine.clock import Clock
+from engine.feedback.events.event_files import QUARANTINE, prune_events
+from engine.feedback.events.matching import remove_indexes
+from engine.feedback.inbound.intake import REFUSED
+from engine.ledger import event_flags, leases, runs
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.runs import Run
+from engine.run.ownership import find_other_owner, has_files
+from engine.run.prepare.preview import SHELVES
+from engine.run.retain.leftovers import finish_or_remove_staged, remove_old
+from engine.store.folder import Store
+from engine.store.history import prune_history
+from engine.system.temporary import remove_abandoned
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """What may go.
+
+    Attributes:
+        runs: whose files may go, the oldest first.
+        before: the time before which all else may.
+        elsewhere: runs that ended as long ago, and whose files are not here or another ledger's -> the store or ledger
+            that they belong to, empty where it is not known; they are left alone.
+    """
+
+    runs: tuple[Run, ...]
+    before: datetime
+    elsewhere: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed beside the files of runs.
+
+    Attributes:
+        events: the days whose events were removed.
+        history: the days of which it is no longer known who got a message.
+        aside: how many files of what was set aside.
+        shelves: plans and previews of no run.
+        unfinished: how many files and folders of killed commands: half-written, temporary, staged.
+    """
+
+    events: list[date]
+    history: list[date]
+    aside: int
+    shelves: list[str]
+    unfinished: int
+
+
+def find_prunable(ledger: Ledger, store: Store, *, older_than: timedelta, clock: Clock) -> Prunable:
+    """Find runs that ended longer ago than that and still have their files, in this store."""
+    limit = clock.now() - older_than
+    with ledger.read() as tx:
+        ended = [r for r in runs.list_runs(tx) if r.state in runs.OVER and r.pruned_at is None]
+    old = [run for run in ended if (run.finished_at or run.created_at) < limit]
+    mine, elsewhere = list[Run](), dict[str, str]()
+    for run in reversed(old):
+        other = find_other_owner(run, store, ledger)
+        if other is None:
+            store.place(run.name, run.manifest_digest)  # where its launch died before that
+        if other is None and has_files(run, store, ledger):
+            mine.append(run)
+        else:
+            elsewhere[run.name] = other or ""
+    return Prunable(tuple(mine), limit, elsewhere)
+
+
+def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pruned:
+    """Remove the runs' folders and their leases in the ledger; finishes what an earlier prune left half-way.
+
+    Who got a message is kept for as long as any cap may look back, and so that who asks for no more is known.
+
+    Args:
+        prunable: what may go.
+        ledger: where the runs are.
+        store: where everything is.
+        clock: when.
+
+    Raises:
+        MailrunError: ledger or store could not be written; doing it again does the rest.
+    """
+    for run in prunable.runs:
+        with ledger.write() as tx:
+            leases.collapse_leases(tx, run.name, run.finished_at or clock.now())
+            event_flags.collapse_feedback(tx, run.name)
+            runs.mark_pruned(tx, run.name, clock.now())
+            record_decision(tx, Decision(run.name, clock.now(), whoami(), "prune", {"accepted": run.accepted}))
+        store.delete_folder(run.folder)
+        remove_indexes(store, run.name)
+    finish_pruning(ledger, store)
+    unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_temporary() + remove_abandoned()
+    longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
+    return Pruned(
+        events=prune_events(store, prunable.before.date()),
+        history=prune_history(store, min(prunable.before, longest).date()),
+        aside=sum(_prune_files(store, folder, prunable.before) for folder in (QUARANTINE, REFUSED)),
+        shelves=_prune_shelves(store, prunable.before) + remove_old(store, ledger, prunable.before, clock.now()),
+        unfinished=unfinished,
+    )
+
+
+def finish_pruning(ledger: Ledger, store: Store) -> list[str]:
+    """Remove the files of runs that an earlier prune left half-way, or in another store; returns which."""
+    with ledger.read() as tx:
+        pruned = [run for run in runs.list_runs(tx) if run.pruned_at is not None]
+    left = [run.folder for run in pruned if has_files(run, store, ledger)]
+    for folder in left:
+        store.delete_folder(folder)
+    return [store.describe(folder) for folder in left]
+
+
+def _prune_files(store: Store, folder: str, before: datetime) -> int:
+    old = store.list_older(folder, before)
+    for name in old:
+        store.delete(f"{folder}/{name}")
+    return len(old)
+
+
+def _prune_shelves(store: Store, before: datetime) -> list[str]:
+    """Remove plans and previews, which are made again at will; they are on this machine, also with a bucket."""
+    removed = []
+    for folder in sorted(folder for shelf in SHELVES for folder in (store.root / shelf).glob("*/")):
+        try:
+            written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except FileNotFoundError:  # it is being made anew
+            continue
+        if written < before.timestamp():
+            Store.delete_folder(store, folder.relative_to(store.root).as_posix())
+            removed.append(str(folder))
+    return removed

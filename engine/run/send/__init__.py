@@ -1,0 +1,1 @@
+"""Sending a run: launch, workers and what watches over them."""

@@ -1,0 +1,347 @@
+"""`mailrun launch`: take up a run or plan it, check the account, send, tell the accounts."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import structlog
+
+from engine.account.client import find_account_id
+from engine.account.quota import Quota
+from engine.campaign.lint import Severity
+from engine.campaign.message import prepare_envelope
+from engine.campaign.spec import Campaign
+from engine.delivery.outbound import Outbound, open_outbound
+from engine.delivery.pacing.budgets import describe_deadline
+from engine.delivery.pacing.forecast import Opening, forecast_sending
+from engine.delivery.pacing.window import find_deadline, parse_window
+from engine.errors import CancelledError, MailrunError, UsageError
+from engine.ledger import leases, runs
+from engine.ledger.journal import Outcome
+from engine.ledger.runs import Run
+from engine.progress import step
+from engine.run import control
+from engine.run.destinations import find_destination, name_destination
+from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
+from engine.run.manifest import Manifest
+from engine.run.prepare import content_check, planning, preflight
+from engine.run.prepare.audience_size import refuse_wrong_size
+from engine.run.prepare.changes import find_changes
+from engine.run.prepare.planning import PlanRequest, StagedRun
+from engine.run.prepare.rendering import RenderJob
+from engine.run.send import registration
+from engine.run.send.marks import refuse_if_ledger_is_behind
+from engine.run.send.warmup import read_warmup
+from engine.run.send.work import (
+    Launched,
+    Surroundings,
+    check_account,
+    load_frozen_campaign,
+    read_accounts,
+    send,
+    until_stopped,
+)
+from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
+from engine.stopping.stop import Stop
+
+log = structlog.get_logger()
+
+Confirm = Callable[["Forecast"], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is about to happen, for the person who confirms it.
+
+    Attributes:
+        run: its name.
+        recipients: how many.
+        rate: recipients a second at most.
+        left_24_hours: what the 24-hour quota still allows; None is unlimited.
+        endpoint: where messages go.
+        text: the forecast in one sentence.
+        region: of AWS; empty where messages do not go to SES.
+        sender: as in From.
+        subject: the first recipient's; the template where there is none.
+        rows_read: rows of the audience.
+        excluded: reason -> rows.
+        failing: recipients of whom the plan shows that they will fail.
+        find_account: looks up the number of the AWS account; empty where there is none.
+    """
+
+    run: str
+    recipients: int
+    rate: float
+    left_24_hours: float | None
+    endpoint: str
+    text: str
+    region: str
+    sender: str
+    subject: str
+    rows_read: int
+    excluded: Mapping[str, int]
+    failing: int
+    find_account: Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest(Surroundings):
+    """What to launch and with what.
+
+    Attributes:
+        plan: campaign, key, workspace, limit, sandbox.
+        confirm: asked once, before a new run is frozen; False calls it off.
+        asks_person: `confirm` asks a person, who may send although the plan shows that many recipients will fail.
+        approve: open the gate of the run's canary by hand.
+    """
+
+    plan: PlanRequest
+    confirm: Confirm
+    asks_person: bool = False
+    approve: bool = False
+
+
+async def launch(request: LaunchRequest) -> Launched:
+    """Bring a run to its end, or as far as it goes.
+
+    Raises:
+        PausedError: a second signal stopped it at once.
+        MailrunError: nothing was begun, or ledger or store failed on the way.
+    """
+    return await until_stopped(request, partial(_launch, request))
+
+
+async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
+    known = _find_run(request)
+    if request.approve:
+        known = _approve(request, known)
+    if known is not None and (known.state in runs.OVER or known.paused_by == runs.GUARD):
+        _refuse_if_doubt_was_settled(request, known)
+        return Launched(read_accounts(request, known.name), sent_now=False)
+    if known is None:
+        _refuse_second_run(request)
+        registration.clear_place(request.plan.name, request.store, request.ledger, request.clock.now())
+        campaign, frozen = request.plan.campaign, None
+    else:
+        refuse_other_ledger(known.name, request.store, request.ledger)
+        frozen = open_run(known, request.store)
+        campaign = load_frozen_campaign(frozen)
+    _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
+    async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
+        checked = check_account(outbound, campaign)
+        with step("checking the account"):
+            quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
+        if frozen is None:
+            frozen = await _plan_and_freeze(request, outbound, quota, stop)
+        else:
+            _take_up(request, frozen, outbound)
+        refuse_if_ledger_is_behind(request.ledger, frozen.run, request.store)
+        if not stop.requested:
+            await send(request, frozen, quota, outbound, stop)
+    return Launched(read_accounts(request, request.plan.name), sent_now=True)
+
+
+def _refuse_if_doubt_was_settled(request: LaunchRequest, run: Run) -> None:
+    """Check of a run with messages in doubt that the ledger was not restored to before somebody settled them."""
+    with request.ledger.read() as tx:
+        in_doubt = leases.sum_settled(tx, run.name)[Outcome.IN_DOUBT]
+    if in_doubt:
+        refuse_if_ledger_is_behind(request.ledger, run, request.store)
+
+
+def _approve(request: LaunchRequest, known: Run | None) -> Run:
+    """Open the gate by hand.
+
+    Raises:
+        UsageError: there is no gate to open.
+    """
+    if known is None:
+        what, remedy = f"there is no run {request.plan.name}: nothing to approve", "launch it without --approve"
+        raise UsageError(what, where="--approve", remedy=remedy)
+    campaign = load_frozen_campaign(open_run(known, request.store))
+    if campaign.spec.canary is None and known.paused_by != runs.GUARD:
+        what = f"the run {known.name} has no [canary], and the guard has not paused it: nothing to approve"
+        raise UsageError(what, where="--approve", remedy="launch it without --approve")
+    return control.approve(request.ledger, known.name, clock=request.clock)
+
+
+def _find_run(request: LaunchRequest) -> Run | None:
+    with request.ledger.read() as tx:
+        known = runs.find_run(tx, request.plan.name)
+    if known is not None and known.sandbox != request.plan.sandbox:
+        there = find_destination(known, request.store)
+        here = name_destination(request.plan.campaign.spec.delivery.transport, sandbox=request.plan.sandbox)
+        raise UsageError(
+            f"the run {known.name} belongs to {there}, and this launch goes to {here}",
+            where="--key",
+            remedy="give this launch another --key",
+        )
+    return known
+
+
+def _refuse_second_run(request: LaunchRequest) -> None:
+    """Refuse to begin a run under a key that the clock made while an earlier one is unfinished.
+
+    A pod that is started again after midnight goes on with what it began: it never begins the next day's run instead.
+
+    Raises:
+        UsageError: naming the unfinished run.
+    """
+    if request.plan.is_key_given:
+        return
+    with request.ledger.read() as tx:
+        unfinished = [run for run in runs.list_runs(tx) if run.state not in runs.OVER]
+    campaign = request.plan.campaign.name
+    for run in unfinished:
+        if run.name.partition("/")[0] == campaign and run.sandbox == request.plan.sandbox:
+            key = run.name.rpartition("/")[2]
+            raise UsageError(
+                f"{run.name} is unfinished ({run.state}), and this launch would begin {request.plan.name}",
+                where="the default key, made from the time",
+                remedy=f"finish it with --key {key}; or begin the new run by naming it: --key {request.plan.key}",
+            )
+
+
+async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Quota, stop: Stop) -> FrozenRun:
+    """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
+    prepare_envelope(request.plan.campaign)
+    with request.store.stage(request.plan.name) as staging:
+        work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
+        staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
+        refuse_wrong_size(request.plan, staged.manifest)
+        checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
+        with step("checking the content"):
+            content = await wait_unless_stopped(checked, stop, doing="the content was checked")
+        if outbound.client is not None:
+            await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
+        for note in staged.manifest.notes:
+            log.warning("plan.note", note=note)
+        forecast = _make_forecast(request, outbound, quota, staged.manifest, content)
+        if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
+            raise CancelledError
+        with step("freezing the run"):
+            return registration.register_run(staged, request.store, request.ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class _CheckedContent:
+    """What the check of the content tells the person who confirms: the subject, and the recipients who will fail."""
+
+    subject: str
+    failing: int
+
+
+def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent:
+    """Stop at errors of the content; report its warnings.
+
+    Raises:
+        DataError: the content must not be sent, or too many recipients would fail and nobody is asked.
+    """
+    campaign, manifest = request.plan.campaign, staged.manifest
+    job = RenderJob(
+        folder=staged.folder,
+        source=campaign.folder,
+        name=campaign.name,
+        run_key=request.plan.key,
+        columns=manifest.columns,
+        keys=request.read_keys() if campaign.spec.signs_links else (),
+    )
+    findings = content_check.check_templates(campaign, staged.folder, manifest, manifest.columns)
+    sample = content_check.check_sample(job, manifest)
+    findings.merge(sample.findings)
+    content_check.refuse_errors(
+        sample, max_failure_rate=campaign.spec.guard.max_failure_rate, where=str(campaign.folder)
+    )
+    for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
+        told = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
+        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **told)
+    known = content_check.find_known_failures(findings)
+    if not request.asks_person:
+        content_check.refuse_known_failures(
+            known,
+            manifest.accepted,
+            max_failure_rate=campaign.spec.guard.max_failure_rate,
+            where=str(campaign.folder),
+        )
+    return _CheckedContent(sample.subject or campaign.spec.subject, known.recipients)
+
+
+def _make_forecast(
+    request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest, content: _CheckedContent
+) -> Forecast:
+    delivery = outbound.spec.delivery
+    shared = quota.max_send_rate * delivery.rate_share
+    rate = min(shared, delivery.max_rate or shared)
+    now, window = request.clock.now(), outbound.spec.window
+    hours = None if window.column else parse_window(window.opens, window.closes)
+    warmup_left = None
+    if outbound.spec.warmup is not None:
+        with request.ledger.read() as tx:
+            warmup_left = read_warmup(tx, request.store, outbound.spec, now, run=request.plan.name).left
+    text = forecast_sending(
+        recipients=manifest.accepted,
+        rate=rate,
+        left_24_hours=quota.left_24_hours,
+        waits=delivery.at_quota == "wait",
+        now=now.astimezone(),
+        warmup_left=warmup_left,
+        opening=Opening(hours, window.zone, window.outside == "pause"),
+    )
+    log.info("run.forecast", run=request.plan.name, rate=rate, note=text)
+    return Forecast(
+        run=request.plan.name,
+        recipients=manifest.accepted,
+        rate=rate,
+        left_24_hours=quota.left_24_hours,
+        endpoint=outbound.endpoint,
+        text=text,
+        region="" if outbound.client is None else outbound.client.meta.region_name,
+        sender=outbound.spec.sender,
+        subject=content.subject,
+        rows_read=manifest.rows_read,
+        excluded=manifest.excluded,
+        failing=content.failing,
+        find_account=partial(_find_account, outbound.client),
+    )
+
+
+async def _find_account(client: Any) -> str:
+    """Look up the account's number; not knowing it does not stop a launch."""
+    if client is None:
+        return ""
+    try:
+        return await find_account_id(client)
+    except MailrunError as error:
+        return f"unknown ({error.what})"
+
+
+def _refuse_if_late(campaign: Campaign, planned_at: datetime, request: LaunchRequest) -> None:
+    """A start that comes too late, such as a cron job's on a machine that was down, sends nothing."""
+    window = campaign.spec.window
+    now = request.clock.now()
+    deadline = find_deadline(campaign.spec, planned_at=planned_at, now=now)
+    if deadline is not None and now >= deadline:
+        raise UsageError(
+            f"this launch comes too late: {describe_deadline(deadline, window.zone)}",
+            where=f"{campaign.folder / 'campaign.toml'}, [window] not_after",
+            remedy="nothing was sent; launch in time, or change not_after and launch under a new --key",
+        )
+
+
+def _take_up(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
+    """Go on with a run that was begun: what is sent is what was frozen, and a change since then is said."""
+    name, asked, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
+    if asked not in (None, transport):
+        raise UsageError(
+            f"the run {name} goes by {transport}, and this launch asks for {asked}",
+            where="--transport",
+            remedy="give this launch another --key",
+        )
+    if changes := find_changes(frozen.manifest, request.plan.workspace, campaign=request.plan.campaign.folder):
+        told = "; ".join(changes)
+        note = f"This run sends the campaign as launched. Changed since: {told}. To send the change, use another --key."
+        log.warning("sources.changed", run=name, note=note)
+    if request.plan.limit not in (None, frozen.manifest.limit) or request.plan.is_audience_given:
+        log.warning("options.ignored", run=name, note="the plan is frozen: --audience and --limit change nothing")

@@ -1,0 +1,228 @@
+"""One lease under one worker: its rows, what earlier owners recorded, and its outcomes as Parquet."""
+
+import asyncio
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from engine.audience.planning.plan import content_of, read_lease
+from engine.audience.reading.boolean_texts import iterate_rows
+from engine.clock import Clock
+from engine.feedback.events.event_files import find_message_ids
+from engine.ledger import leases
+from engine.ledger.event_flags import Flag, read_flags
+from engine.ledger.journal import Outcome, Replay, Result
+from engine.ledger.leases import Lease
+from engine.ledger.recorder import Recorder
+from engine.run.frozen import FrozenRun
+
+FORGOTTEN_DETAIL = "forgotten before it was sent to"
+PROVED = "an event proves it"
+CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"
+
+OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt64,
+    "address": pl.String,
+    "outcome": pl.String,
+    "message_id": pl.String,
+    "error": pl.String,
+    "at": pl.Datetime("ms", "UTC"),
+    "attempts": pl.UInt32,
+}
+
+_KINDS = {**OUTCOME_SCHEMA, "at": pl.Float64}  # as a result has it
+
+
+class Recipient(NamedTuple):
+    """One row of the plan, as rendering needs it."""
+
+    row: int
+    address: str
+    content: Mapping[str, Any]
+
+
+def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[Recipient]:
+    """Yield the recipients of a lease's frame."""
+    content = iterate_rows(content_of(lease, columns)) if columns else repeat({}, lease.height)
+    return map(Recipient, lease["row"], lease["address"], content)
+
+
+@dataclass(slots=True, eq=False)
+class OpenLease:
+    """A lease that this worker owns, in memory while it is open.
+
+    Attributes:
+        lease: its key in the ledger.
+        recipients: its rows of the plan.
+        columns: the audience's columns that the content uses.
+        results: row -> final result.
+        attempts: row -> dispatches by earlier owners.
+        doubtful: rows to be sent again although one of those may have been accepted.
+        in_flight: tasks that work on its rows.
+        lost: it has a newer owner.
+        looked_at: row -> monotonic time at which the suppression list was asked for it last.
+        suppressed: row -> why it is on that list.
+        part: so many of its first rows are sent to, and no others yet; None for all.
+    """
+
+    lease: Lease
+    recipients: pl.DataFrame
+    columns: Sequence[str]
+    results: dict[int, Result]
+    attempts: Mapping[int, int]
+    doubtful: frozenset[int]
+    in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    lost: bool = False
+    looked_at: dict[int, float] = field(default_factory=dict)
+    suppressed: dict[int, str] = field(default_factory=dict)
+    part: int | None = None
+    _spread: pl.DataFrame | None = None
+    _places: dict[int, int] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every row has its outcome."""
+        return len(self.results) == self.recipients.height
+
+    @property
+    def part_complete(self) -> bool:
+        """Tell whether every row of its part has its outcome."""
+        return all(row in self.results for row in self._part_rows["row"])
+
+    @property
+    def _part_rows(self) -> pl.DataFrame:
+        return self.recipients if self.part is None else self.recipients.head(self.part)
+
+    def left(self) -> Iterator[Recipient]:
+        """Yield the recipients without an outcome, in the plan's order but for receiver domains, which are spread."""
+        return (
+            recipient
+            for recipient in iterate_recipients(self._turns_of_part, self.columns)
+            if recipient.row not in self.results
+        )
+
+    def list_next(self, row: int, count: int) -> dict[int, str]:
+        """List a row and those that follow it in their turn and have no outcome: row -> key of the address.
+
+        Args:
+            row: of this lease.
+            count: how many rows at most are looked at.
+        """
+        if self._places is None:
+            self._places = dict(zip(self._in_turn["row"], range(self._in_turn.height), strict=True))
+        place = self._places[row]
+        some = self._in_turn.select("row", "key").slice(place, count)
+        return {each: key for each, key in some.iter_rows() if each not in self.results and key is not None}
+
+    @property
+    def _turns_of_part(self) -> pl.DataFrame:
+        return self._in_turn if self.part is None else spread_domains(self._part_rows)
+
+    @property
+    def _in_turn(self) -> pl.DataFrame:
+        if self._spread is None:
+            self._spread = spread_domains(self.recipients)
+        return self._spread
+
+
+def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:
+    """Spread each receiver domain evenly over a lease, so that no provider is hit in a burst.
+
+    The plan's hashed order does so in the mean; a campaign's own order may not at all. Where a domain has n rows, they
+    come at every n-th part of the lease, beginning where its first row stands; a domain of one row stays where it is.
+
+    Args:
+        recipients: with `address`; in the plan's order.
+
+    Returns:
+        The same rows.
+    """
+    domain = pl.col("address").str.extract(r"@([^@]*)$").str.to_lowercase()
+    place = pl.int_range(pl.len()) / pl.len()
+    count, number = pl.len().over(domain), pl.int_range(pl.len()).over(domain)
+    offset = (place.first().over(domain) * count) % 1.0
+    return recipients.sort((number + offset) / count, maintain_order=True)
+
+
+async def open_lease(
+    lease: Lease, frozen: FrozenRun, *, recorder: Recorder, resend_in_doubt: bool, clock: Clock
+) -> OpenLease:
+    """Load a lease's rows and replay what earlier owners recorded.
+
+    Rows with an intent and no result were in flight when their worker ended: they are in doubt, and held unless
+    the campaign says `in_doubt = "resend"`. What is found out here is journaled under the new epoch: an outcomes file
+    never tells more than the journal does, or a crash between the two would look like a restore.
+    """
+    manifest = frozen.manifest
+    recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
+    history = await recorder.transact(lambda tx: leases.replay_lease(tx, lease.run, lease.ordinal))
+    results = dict(history.results)
+    now = clock.now().timestamp()
+    forgotten = set(recipients.filter(pl.col("address").is_null())["row"])
+    held = hold_open_intents(history, now)  # nothing is sent again to who was forgotten: that doubt stays
+    results.update({row: result for row, result in held.items() if not resend_in_doubt or row in forgotten})
+    for row in forgotten - results.keys():
+        results[row] = Result(row, Outcome.FAILED, None, FORGOTTEN_DETAIL, now, history.attempts.get(row, 0))
+    doubtful = history.open_intents - results.keys()
+    opened = OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
+    if lease.epoch > 1:  # somebody had it before: who was reached, as events prove, is not sent to again
+        results |= await _read_proven(opened, frozen, recorder=recorder, now=now)
+    found_out = [result for row, result in results.items() if history.results.get(row) != result]
+    if found_out:
+        recorder.note(lease, found_out)
+    return opened
+
+
+async def _read_proven(opened: OpenLease, frozen: FrozenRun, *, recorder: Recorder, now: float) -> dict[int, Result]:
+    """Make results of rows that SES took, as events say, and of which nothing else is certain."""
+    lease, known = opened.lease, opened.results
+    flags = await recorder.transact(lambda tx: read_flags(tx, lease.run, lease.ordinal))
+    rows = [row for row, bits in zip(opened.recipients["row"], flags, strict=False) if bits & Flag.PROVEN]
+    proven = [row for row in rows if row not in known or known[row].outcome is Outcome.IN_DOUBT]
+    if not proven:
+        return {}
+    since, run = frozen.run.created_at, lease.run
+    ids = await asyncio.to_thread(find_message_ids, frozen.store, run, proven, since)
+    return {row: Result(row, Outcome.SENT, ids.get(row), PROVED, now, opened.attempts.get(row, 0)) for row in proven}
+
+
+def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
+    """Make results of intents that nobody will answer any more, as of when the call began.
+
+    Args:
+        history: of the lease.
+        now: stands for a time that the journal does not know.
+    """
+    return {
+        row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, history.begun.get(row, now), history.attempts[row])
+        for row in history.open_intents
+    }
+
+
+def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> bytes:
+    """Write a lease's outcomes as Parquet, in the plan's order, with OUTCOME_SCHEMA.
+
+    Column by column: a row at a time in Python holds the interpreter's lock six times as long, and the loop waits.
+    """
+    columns = zip(*(results[row] for row in recipients["row"]), strict=True)
+    told = pl.DataFrame(
+        [pl.Series(name, values, _KINDS[name]) for name, values in zip(Result._fields, columns, strict=True)]
+    )
+    microseconds = (pl.col("at") * 1_000_000).round().cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+    frame = told.with_columns(recipients["address"], microseconds.cast(OUTCOME_SCHEMA["at"]))
+    buffer = io.BytesIO()
+    frame.select(*OUTCOME_SCHEMA).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def decode_outcomes(frame: pl.DataFrame) -> dict[int, Result]:
+    """Read a lease's outcomes back: row -> result."""
+    columns = frame.select("row", "outcome", "message_id", "error", "at", "attempts").iter_rows()
+    return {
+        row: Result(row, Outcome(outcome), message_id, error, at.timestamp(), attempts)
+        for row, outcome, message_id, error, at, attempts in columns
+    }

@@ -1,0 +1,88 @@
+"""Who was suppressed while a run was under way: looked up shortly before their turn.
+
+The plan leaves out who was on the ledger's list when it was made. Who came onto it since (by an event, an opt-out, a
+person), or was forgotten, is found here: each recipient's key is looked up at most FRESH_SECONDS before the message
+leaves, together with those whose turn comes next. That is one small statement for some hundred recipients, needs no
+order of insertions and no clock of another machine, and holds for any number of workers.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from engine.campaign.spec import CampaignSpec
+from engine.clock import Clock
+from engine.ledger.forgotten import find_forgotten_keys
+from engine.ledger.recorder import Recorder
+from engine.ledger.suppressions import KEYS_AT_ONCE, CampaignKind, find_suppressions, list_keys
+from engine.run.send.open_lease import OpenLease
+
+FRESH_SECONDS = 2.0
+_FEWEST_KEYS = 20
+_FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """Tells who must not be mailed any more.
+
+    Attributes:
+        recorder: reads the ledger, and bears its absence.
+        clock: monotonic time.
+        topic: the campaign's, whose opt-outs apply.
+        kind: the campaign's.
+        rate: tells the recipients a second of this worker.
+        read_secret: reads the store's key of forgotten people.
+    """
+
+    recorder: Recorder
+    clock: Clock
+    topic: str
+    kind: CampaignKind
+    rate: Callable[[], float]
+    read_secret: Callable[[], bytes]
+
+    async def find_reason(self, opened: OpenLease, row: int) -> str | None:
+        """Return why a recipient must not be mailed; None where it may."""
+        if not self._is_fresh(opened, row):
+            await self._look_up(opened, row)
+        return opened.suppressed.get(row)
+
+    async def find_reasons(self, opened: OpenLease, rows: Iterable[int]) -> dict[int, str]:
+        """Return which of some recipients must not be mailed, and why, after they have waited: row -> reason."""
+        found = [(row, await self.find_reason(opened, row)) for row in rows]
+        return {row: reason for row, reason in found if reason is not None}
+
+    def _is_fresh(self, opened: OpenLease, row: int) -> bool:
+        looked_at = opened.looked_at.get(row)
+        return looked_at is not None and self.clock.monotonic() - looked_at <= FRESH_SECONDS
+
+    async def _look_up(self, opened: OpenLease, row: int) -> None:
+        """Look up a recipient, and as many after it as have their turn within FRESH_SECONDS."""
+        count = min(KEYS_AT_ONCE, max(_FEWEST_KEYS, int(self.rate() * FRESH_SECONDS)))
+        keys, now = opened.list_next(row, count), self.clock.monotonic()
+        reasons = await self.recorder.transact(lambda tx: self._read_reasons(tx, set(keys.values())))
+        for each, key in keys.items():
+            opened.looked_at[each] = now
+            if key in reasons:
+                opened.suppressed[each] = reasons[key]
+            else:
+                opened.suppressed.pop(each, None)
+
+    def _read_reasons(self, tx: Connection, keys: set[str]) -> dict[str, str]:
+        wanted = {key: list(list_keys(key)) for key in keys}
+        entries = find_suppressions(tx, {each for group in wanted.values() for each in group})
+        reasons = {item.key: str(item.reason) for item in entries if item.applies_to(self.topic, self.kind)}
+        found = {key: reasons[each] for key, group in wanted.items() for each in reversed(group) if each in reasons}
+        return found | dict.fromkeys(find_forgotten_keys(tx, keys, self.read_secret), _FORGOTTEN)
+
+
+def find_topic(spec: CampaignSpec, run: str) -> str:
+    """Return the topic whose opt-outs keep a campaign's mail back: without one it is the campaign's name.
+
+    Args:
+        spec: of the campaign.
+        run: the run's name, CAMPAIGN/KEY.
+    """
+    return spec.suppression.topic or run.partition("/")[0]

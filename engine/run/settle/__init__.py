@@ -1,0 +1,1 @@
+"""After sending: audit, and recipients in doubt."""

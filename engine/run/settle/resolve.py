@@ -1,0 +1,428 @@
+"""`mailrun resolve`: what is in doubt, listed, and settled by a person."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import polars as pl
+from sqlalchemy import Connection
+
+from engine.audience.planning.plan import read_lease
+from engine.clock import Clock
+from engine.errors import DataError, PausedError, UsageError
+from engine.ledger import leases, runs, workers
+from engine.ledger.database import Ledger
+from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.journal import Outcome, Replay, Result, encode_entries
+from engine.ledger.leases import Lease, LeaseState
+from engine.ledger.schema import RunState
+from engine.run.frozen import FrozenRun
+from engine.run.history import write_lease_history
+from engine.run.outcomes import end_change, open_files, stage_outcomes
+from engine.run.send.marks import find_ahead
+from engine.run.send.open_lease import decode_outcomes, hold_open_intents
+
+DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt64,
+    "address": pl.String,
+    "at": pl.Datetime("ms", "UTC"),
+    "error": pl.String,
+}
+RESTORED_DETAIL = "the ledger was restored from a backup: it may have been handed over"
+
+
+class Verdict(StrEnum):
+    """What a person decides about a recipient in doubt."""
+
+    SENT = "sent"  # it arrived
+    RESEND = "resend"  # it is to be sent again, at the risk of a second copy
+    SKIP = "skip"  # it counts as failed, and is never sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is in doubt.
+
+    Attributes:
+        recipients: DOUBT_SCHEMA, in the plan's order, with whole addresses.
+        in_flight: how many more a live worker still expects an answer for, or has not settled yet.
+        leases: the leases that hold the recipients.
+    """
+
+    recipients: pl.DataFrame
+    in_flight: int
+    leases: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a lease: row -> result, in doubt where an intent has no answer."""
+
+    state: LeaseState
+    recipients: pl.DataFrame
+    results: dict[int, Result]
+
+
+def find_gone_owners(ledger: Ledger, run: str, clock: Clock) -> frozenset[str]:
+    """Find the workers that own leases of a run and are gone; one that lives is seen to within a second or two."""
+    with ledger.read() as tx:
+        begun = leases.list_begun(tx, run).get(run, ())
+    return workers.find_gone(ledger, {lease.worker for lease in begun if lease.worker is not None}, clock)
+
+
+def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: datetime) -> Doubt:
+    """Find every recipient that is in doubt.
+
+    Args:
+        ledger: where.
+        frozen: the run.
+        gone: owners of leases that are certainly gone (`find_gone_owners`); any other may still get its answers.
+        now: stands for the time of calls of which the ledger does not know it.
+    """
+    frames, in_flight, ordinals = [pl.DataFrame(schema=DOUBT_SCHEMA)], 0, []
+    with ledger.read() as tx:
+        states = leases.list_leases(tx, frozen.run.name)
+    for ordinal in [state.ordinal for state in states if _may_hold_doubt(state)]:
+        snapshot = _take_snapshot(ledger, frozen, ordinal)
+        if not _may_hold_doubt(snapshot.state):
+            continue  # it was settled meanwhile
+        known = _load(frozen, snapshot, now)
+        doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT]
+        if not _is_left(snapshot.state, gone):
+            in_flight += len(doubtful)
+        elif doubtful:
+            ordinals.append(ordinal)
+            frames.append(_describe(doubtful, known.recipients))
+    return Doubt(pl.concat(frames), in_flight, tuple(ordinals))
+
+
+def _may_hold_doubt(state: LeaseState) -> bool:
+    if state.settlement is None:
+        return state.epoch > 0
+    return state.settlement.counts[Outcome.IN_DOUBT] > 0
+
+
+def _is_left(state: LeaseState, gone: Collection[str]) -> bool:
+    """Tell whether a lease is settled, given back, or of a worker that is gone."""
+    return state.settlement is not None or state.worker is None or state.worker in gone
+
+
+def _describe(doubtful: list[Result], recipients: pl.DataFrame) -> pl.DataFrame:
+    found = {result.row: result for result in doubtful}
+    rows = recipients.filter(pl.col("row").is_in(list(found))).select("row", "address")
+    at = pl.Series("at", [int(found[row].at * 1000) for row in rows["row"]], dtype=pl.Int64)
+    errors = pl.Series("error", [found[row].error for row in rows["row"]], dtype=pl.String)
+    return rows.with_columns(at.cast(pl.Datetime("ms", "UTC")), errors).select(
+        pl.col(name).cast(kind) for name, kind in DOUBT_SCHEMA.items()
+    )
+
+
+def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners, when
+    ledger: Ledger,
+    frozen: FrozenRun,
+    verdict: Verdict,
+    *,
+    chosen: pl.DataFrame | None,
+    gone: Collection[str],
+    clock: Clock,
+) -> int:
+    """Settle recipients in doubt.
+
+    Args:
+        ledger: where.
+        frozen: the run.
+        verdict: the decision.
+        chosen: a receiver's list (see receiver_lists) that names them by row or address; None takes all.
+        gone: owners of leases that are certainly gone.
+        clock: when.
+
+    Returns:
+        How many were settled.
+
+    Raises:
+        UsageError: they were to be sent again, and the run is cancelled.
+        DataError: the list names nobody by row or address.
+        PausedError: somebody else changed a lease at the same moment.
+    """
+    if verdict is Verdict.RESEND and frozen.run.state is RunState.CANCELLED:
+        raise UsageError(
+            f"the run {frozen.run.name} is cancelled: nobody is sent to again",
+            where="--resend",
+            remedy="settle them with --sent or --skip",
+        )
+    doubt = list_doubt(ledger, frozen, gone, clock.now())
+    rows = _choose(doubt.recipients, chosen)
+    known_ids = None if chosen is None else chosen.drop_nulls(["row", "message_id"]).select("row", "message_id")
+    ids = {} if known_ids is None else dict(known_ids.iter_rows())
+    who, settled = whoami(), 0
+    note = f"settled as {verdict} by {who}"
+
+    def decide(known: Known) -> list[Result]:
+        doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT and r.row in rows]
+        return [_rule(result, verdict, note, ids.get(result.row)) for result in doubtful]
+
+    for ordinal in doubt.leases:
+        settled += rewrite_lease(ledger, frozen, ordinal, decide, what=f"resolve --{verdict}", gone=gone, clock=clock)
+    return settled
+
+
+def _choose(recipients: pl.DataFrame, chosen: pl.DataFrame | None) -> set[int]:
+    if chosen is None:
+        return set(recipients["row"])
+    by_row = recipients.filter(pl.col("row").is_in(chosen["row"].drop_nulls().implode()))
+    addresses = chosen["address"].drop_nulls().str.to_lowercase()
+    by_address = recipients.filter(pl.col("address").str.to_lowercase().is_in(addresses.implode()))
+    if chosen.height and not chosen["row"].count() and not chosen["address"].count():
+        raise DataError(
+            "the list has neither rows nor addresses: recipients in doubt have no message id to be known by",
+            where="--file",
+            remedy="give a column row or address, or SES events with our tags",
+        )
+    return set(by_row["row"]) | set(by_address["row"])
+
+
+def _rule(result: Result, verdict: Verdict, note: str, message_id: str | None) -> Result:
+    match verdict:
+        case Verdict.SENT:
+            return result._replace(outcome=Outcome.SENT, message_id=message_id, error=note)
+        case Verdict.RESEND:
+            return result._replace(outcome=Outcome.UNSENT, error=note)
+        case Verdict.SKIP:
+            return result._replace(outcome=Outcome.FAILED, error=f"{note}; it was in doubt: {result.error}")
+
+
+def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], clock: Clock) -> int:
+    """After a restore: learn from the store what the ledger does not know, and hold in doubt what nobody knows.
+
+    Of a lease whose outcomes the store has, they are taken over. Of any other that was worked on after the backup,
+    every recipient without an outcome is in doubt: the lost journal alone knew who had been handed over.
+
+    Returns:
+        How many recipients are in doubt for it.
+    """
+    held = 0
+
+    def decide(known: Known) -> list[Result]:
+        nonlocal held
+        now = clock.now().timestamp()
+        written = _read_written(frozen, known)
+        unknown = [row for row in known.recipients["row"] if row not in known.results and row not in written]
+        held += len(unknown)
+        return [*written.values(), *(Result(row, Outcome.IN_DOUBT, None, RESTORED_DETAIL, now, 1) for row in unknown)]
+
+    what = "resolve --after-restore"
+    for ordinal, epoch in sorted(find_ahead(ledger, frozen.run, frozen.store).items()):
+        rewrite_lease(ledger, frozen, ordinal, decide, what=what, gone=gone, clock=clock, above=epoch)
+    with ledger.write() as tx:
+        runs.clear_suspicion(tx, frozen.run.name)
+        runs.lock_run(tx, frozen.run.name)
+        if leases.count_unsettled(tx, frozen.run.name):
+            runs.reopen_run(tx, frozen.run.name, f"{what}: launch again to resume")
+    return held
+
+
+def _read_written(frozen: FrozenRun, known: Known) -> dict[int, Result]:
+    """Read what the newest readable outcomes file says of a lease, where the ledger is not more definite."""
+    for data in open_files(frozen).read_newest(known.state.ordinal):
+        try:
+            frame = pl.read_parquet(data)
+        except pl.exceptions.PolarsError:
+            continue  # damaged: the journal is all there is
+        if frame["row"].sort().equals(known.recipients["row"].sort()):
+            return {
+                row: result
+                for row, result in decode_outcomes(frame).items()
+                if result.outcome is not Outcome.IN_DOUBT or row not in known.results
+            }
+    return {}
+
+
+def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
+    ledger: Ledger,
+    frozen: FrozenRun,
+    ordinal: int,
+    decide: Callable[[Known], list[Result]],
+    *,
+    what: str,
+    gone: Collection[str],
+    clock: Clock,
+    above: int = 0,
+) -> int:
+    """Record decisions beside what is known of a lease.
+
+    What is known is read first, and the decision is written if the lease is still what it was. An open lease gets it
+    in its journal, in one transaction. So does a settled one of which something is to be sent again: it is open then.
+    For any other settled lease the new file is written aside, recorded, and put in place of the old one in one step. A
+    crash leaves the lease as it was, or as it is to be.
+
+    Args:
+        ledger: where.
+        frozen: the run.
+        ordinal: the lease.
+        decide: says what becomes of rows; others keep what they have.
+        what: the command, for the record.
+        gone: owners of leases that are certainly gone.
+        clock: when.
+        above: an epoch that the new one must be greater than.
+
+    Returns:
+        How many rows were decided.
+
+    Raises:
+        PausedError: somebody else changed the lease at the same moment, or works on it; nothing was recorded.
+    """
+    snapshot = _take_snapshot(ledger, frozen, ordinal)
+    state = snapshot.state
+    known = _load(frozen, snapshot, clock.now(), is_restored=above > 0)
+    decided = decide(known)
+    if not decided and not above:
+        return 0
+    if not _is_left(state, gone):
+        raise _changed(state, frozen)
+    change = _Change(ledger, frozen, what, clock.now(), max(state.epoch, above) + 1)
+    final = known.results | {result.row: result for result in decided}
+    is_complete = all(
+        row in final and final[row].outcome is not Outcome.UNSENT for row in known.recipients["row"].to_list()
+    )
+    if state.settlement is not None and is_complete:
+        change.replace(state, known.recipients, final, decided)
+    elif state.settlement is not None:
+        change.reopen(state, list(final.values()), decided)
+    else:
+        entries = list(final.values()) if is_complete else decided
+        lease = change.reopen(state, entries, decided, sequences=snapshot.sequences)
+        if is_complete:
+            change.settle(lease, known.recipients, final)
+    return len(decided)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One change of a lease.
+
+    Attributes:
+        what: the command, for the record.
+        now: when.
+        epoch: under which it is made.
+    """
+
+    ledger: Ledger
+    frozen: FrozenRun
+    what: str
+    now: datetime
+    epoch: int
+
+    def reopen(
+        self,
+        state: LeaseState,
+        entries: list[Result],
+        decided: list[Result],
+        *,
+        sequences: Mapping[int, int] | None = None,
+    ) -> Lease:
+        """Journal results under the new epoch, of a lease that is open then.
+
+        Args:
+            state: the lease as it was read.
+            entries: what the journal has to say more, all of it where the lease was settled.
+            decided: those of them that this command decided.
+            sequences: how far its journal was when it was read; None where it was settled.
+        """
+        name = self.frozen.run.name
+        with self.ledger.write() as tx:
+            runs.lock_run(tx, name)
+            lease = leases.reopen_lease(tx, name, state, epoch=self.epoch)
+            if lease is None or (sequences is not None and _read_sequences(tx, name, state.ordinal) != sequences):
+                raise _changed(state, self.frozen)  # which undoes the transaction
+            leases.append_journal(tx, lease, sequence=1, entries=encode_entries(entries))
+            self._record(tx, state, decided)
+            runs.reopen_run(tx, name, f"{self.what}: launch again to resume")
+        return lease
+
+    def settle(self, lease: Lease, recipients: pl.DataFrame, results: Mapping[int, Result]) -> None:
+        """Settle an open lease that is complete, as its worker would have."""
+        settlement = stage_outcomes(self.frozen, lease, recipients, results)
+        if not self.frozen.run.sandbox:
+            write_lease_history(self.frozen, lease.ordinal, recipients, results, self.now.date())
+        with self.ledger.write() as tx:
+            settled = leases.settle_lease(tx, lease, settlement, self.now)
+        end_change(self.frozen, lease, settlement, recorded=settled)
+
+    def replace(
+        self, state: LeaseState, recipients: pl.DataFrame, results: Mapping[int, Result], decided: list[Result]
+    ) -> None:
+        """Put other outcomes in place of a settled lease's."""
+        name = self.frozen.run.name
+        with self.ledger.write() as tx:
+            lease = leases.raise_epoch(tx, name, state, epoch=self.epoch)
+        if lease is None:
+            raise _changed(state, self.frozen)
+        settlement = stage_outcomes(self.frozen, lease, recipients, results)
+        with self.ledger.write() as tx:
+            recorded = leases.replace_settlement(tx, lease, settlement, self.now)
+            if recorded:
+                self._record(tx, state, decided)
+        end_change(self.frozen, lease, settlement, recorded=recorded)
+        if not recorded:
+            raise _changed(state, self.frozen)
+
+    def _record(self, tx: Connection, state: LeaseState, decided: list[Result]) -> None:
+        detail = {"lease": state.ordinal, "rows": [result.row for result in decided]}
+        record_decision(tx, Decision(self.frozen.run.name, self.now, whoami(), self.what, detail))
+
+
+def _changed(state: LeaseState, frozen: FrozenRun) -> PausedError:
+    return PausedError(f"lease {state.ordinal} of {frozen.run.name} changed at this moment", remedy="try again")
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A lease as the ledger has it; `replay` is of its journal where it is open, `sequences` how far that is."""
+
+    state: LeaseState
+    replay: Replay
+    sequences: Mapping[int, int]
+
+
+def _take_snapshot(ledger: Ledger, frozen: FrozenRun, ordinal: int) -> _Snapshot:
+    name = frozen.run.name
+    with ledger.read() as tx:
+        state = leases.find_lease(tx, name, ordinal)
+        return _Snapshot(state, leases.replay_lease(tx, name, ordinal), _read_sequences(tx, name, ordinal))
+
+
+def _read_sequences(tx: Connection, run: str, ordinal: int) -> dict[int, int]:
+    """Read how far a lease's journal is: epoch -> last sequence."""
+    last = leases.list_last_sequences(tx, run, ordinal=ordinal)
+    return {epoch: sequence for (_, epoch), sequence in last.items()}
+
+
+def _load(frozen: FrozenRun, snapshot: _Snapshot, now: datetime, *, is_restored: bool = False) -> Known:
+    """Read what is known of a lease, from its file or from its journal.
+
+    Args:
+        frozen: the run.
+        snapshot: the lease.
+        now: stands for a time that the journal does not know.
+        is_restored: the file may be another than this ledger knows.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    state = snapshot.state
+    recipients = read_lease(frozen.folder / "plan", frozen.manifest.leases[state.ordinal])
+    if state.settlement is None:
+        held: Mapping[int, Result] = hold_open_intents(snapshot.replay, now.timestamp())
+        return Known(state, recipients, {**snapshot.replay.results, **held})
+    file, digest = state.settlement.outcomes_file, state.settlement.outcomes_digest
+    data = open_files(frozen).read(state.ordinal, state.epoch, file, digest)
+    if data is None and is_restored:
+        return Known(state, recipients, {})
+    if data is None:
+        raise DataError(
+            "is missing or damaged",
+            where=open_files(frozen).describe(file),
+            remedy="run mailrun audit, restore the file",
+        )
+    return Known(state, recipients, decode_outcomes(pl.read_parquet(data)))

@@ -1,0 +1,1 @@
+"""What becomes of accepted mail, and the events that tell of it."""

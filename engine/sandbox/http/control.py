@@ -1,0 +1,188 @@
+"""The control endpoint: look at the account, change it and queue faults while the sandbox runs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from engine.errors import docs_page
+from engine.sandbox.events.behaviour import Behaviour
+from engine.sandbox.events.feedback import Feedback
+from engine.sandbox.http.faults import Fault, Faults
+from engine.sandbox.ses.account import ENFORCEMENT_STATUSES, Account
+
+STATE_PATH = "/_sandbox/state"
+FAULTS_PATH = "/_sandbox/faults"
+BEHAVIOUR_PATH = "/_sandbox/behaviour"
+FIREHOSE_PATH = "/_sandbox/firehose"
+
+
+@dataclass(slots=True)
+class Latency:
+    """The seconds that the sandbox waits before each reply of the API."""
+
+    seconds: float
+
+
+class Control:
+    """Answers the control endpoint.
+
+    Args:
+        account: what is looked at and changed.
+        faults: where faults are queued.
+        latency: changed too.
+        feedback: whose behaviour is looked at and changed, and whose files are asked for.
+    """
+
+    def __init__(self, *, account: Account, faults: Faults, latency: Latency, feedback: Feedback) -> None:
+        self._account = account
+        self._faults = faults
+        self._latency = latency
+        self._feedback = feedback
+        self._acts: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
+            ("GET", STATE_PATH): lambda _: self.state(),
+            ("PATCH", STATE_PATH): self._change_state,
+            ("POST", FAULTS_PATH): self._add_fault,
+            ("DELETE", FAULTS_PATH): self._clear_faults,
+            ("GET", BEHAVIOUR_PATH): lambda _: self._feedback.behaviour.document(),
+            ("PUT", BEHAVIOUR_PATH): self._change_behaviour,
+            ("POST", FIREHOSE_PATH): self._write_files,
+        }
+        self._setters: dict[str, Callable[[Any], None]] = {
+            "max_send_rate": self._set_rate,
+            "max_24_hour_send": self._set_quota,
+            "latency_seconds": self._set_latency,
+            "production_access": self._set_production_access,
+            "sending_enabled": self._set_sending_enabled,
+            "enforcement_status": self._set_enforcement_status,
+        }
+
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """Method and path of everything that it does."""
+        return tuple(self._acts)
+
+    def answer(self, method: str, path: str, body: bytes) -> web.Response:
+        """Answer one request: JSON, with `message` in it where the request is wrong."""
+        act = self._acts.get((method, path))
+        if act is None:
+            return _json(
+                {"message": f"there is no {method} {path}; {docs_page('sandbox.md')} lists what there is"}, status=404
+            )
+        try:
+            return _json(act(body), status=201 if (method, path) == ("POST", FAULTS_PATH) else 200)
+        except ValueError as problem:
+            return _json({"message": str(problem)}, status=400)
+
+    def _change_state(self, body: bytes) -> dict[str, Any]:
+        self.change(_parse(body))
+        return self.state()
+
+    def _add_fault(self, body: bytes) -> dict[str, Any]:
+        self._faults.add(Fault.from_document(_parse(body)))
+        return {"faults": self._faults.documents()}
+
+    def _clear_faults(self, _: bytes) -> dict[str, Any]:
+        self._faults.clear()
+        return {"faults": []}
+
+    def _change_behaviour(self, body: bytes) -> dict[str, Any]:
+        self._feedback.change(Behaviour.from_document(_parse(body)))
+        return self._feedback.behaviour.document()
+
+    def _write_files(self, _: bytes) -> dict[str, Any]:
+        return {"files": [str(file) for file in self._feedback.write_files()]}
+
+    def state(self) -> dict[str, Any]:
+        """Return the account's settings, what it has done since the start, and the faults that wait."""
+        account = self._account
+        return {
+            "max_send_rate": account.bucket.rate,
+            "max_24_hour_send": account.quota.maximum,
+            "sent_last_24_hours": account.quota.sent,
+            "latency_seconds": self._latency.seconds,
+            "production_access": account.production_access,
+            "sending_enabled": account.sending_enabled,
+            "enforcement_status": account.enforcement_status,
+            "accepted_messages": account.accepted_messages,
+            "accepted_recipients": account.accepted_recipients,
+            "throttled": account.throttled_calls,
+            "quota_refused": account.quota_refusals,
+            "largest_second": account.sliding_second.largest,
+            "faults": self._faults.documents(),
+        }
+
+    def change(self, document: Any) -> None:
+        """Change the members that a document names: all of them, or none if one is wrong.
+
+        Raises:
+            ValueError: a member is unknown or has a wrong value.
+        """
+        if not isinstance(document, dict):
+            raise ValueError("the body must be a JSON object")  # noqa: TRY004 - one kind of error for a bad document
+        unknown = sorted(set(document) - set(self._setters))
+        if unknown:
+            raise ValueError(f"{unknown[0]} cannot be changed; {', '.join(self._setters)} can")
+        before = {name: self.state()[name] for name in document}
+        try:
+            self._set(document)
+        except ValueError:
+            self._set(before)
+            raise
+
+    def _set(self, document: dict[str, Any]) -> None:
+        for name, value in document.items():
+            self._setters[name](value)
+
+    def _set_rate(self, value: Any) -> None:
+        self._account.bucket.set_rate(_number("max_send_rate", value, least=0.0))
+
+    def _set_quota(self, value: Any) -> None:
+        self._account.quota.maximum = _number("max_24_hour_send", value, least=-1.0)
+
+    def _set_latency(self, value: Any) -> None:
+        self._latency.seconds = _number("latency_seconds", value, least=0.0)
+
+    def _set_production_access(self, value: Any) -> None:
+        self._account.production_access = _flag("production_access", value)
+
+    def _set_sending_enabled(self, value: Any) -> None:
+        self._account.sending_enabled = _flag("sending_enabled", value)
+
+    def _set_enforcement_status(self, value: Any) -> None:
+        if value not in ENFORCEMENT_STATUSES:
+            raise ValueError(f"enforcement_status must be one of {', '.join(ENFORCEMENT_STATUSES)}")
+        self._account.enforcement_status = value
+
+
+def refuse(message: str) -> web.Response:
+    """Return the answer to a request without the token."""
+    response = _json({"message": f"{message}; {docs_page('sandbox.md')} says where it is"}, status=401)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _number(name: str, value: Any, *, least: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
+        raise ValueError(f"{name} must be a number from {least:g}")
+    return float(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false")  # noqa: TRY004 - one kind of error for a bad document
+    return value
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ValueError("the body must be a JSON object") from None
+
+
+def _json(document: dict[str, Any], *, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")

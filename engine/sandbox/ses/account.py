@@ -1,0 +1,128 @@
+"""An SES account: what it may send, to whom, and how much of it is used."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.clock import Clock
+from engine.sandbox.http.replies import ApiError, message_rejected, quota_exceeded, rate_exceeded
+from engine.sandbox.ses.configuration_sets import ConfigurationSets
+from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.limits import RateBucket, RollingQuota, SlidingSecond
+from engine.sandbox.ses.simulator import fate_of, is_simulator
+from engine.sandbox.ses.suppression import SuppressionList
+
+ENFORCEMENT_STATUSES = ("HEALTHY", "PROBATION", "SHUTDOWN")
+MAX_NAMED_IDENTITIES = 3  # of those that are not verified; the real text also ends in "..." after some
+
+
+class Account:
+    """The state of an account, and its decisions about what to accept.
+
+    Args:
+        bucket: the send rate.
+        quota: the 24-hour quota.
+        identities: what may be sent from and, in sandbox mode, to.
+        configuration_sets: what may be sent through.
+        production_access: False puts the account into sandbox mode.
+        clock: time, for the statistics.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only, one per part of an account
+        self,
+        *,
+        bucket: RateBucket,
+        quota: RollingQuota,
+        identities: Identities,
+        configuration_sets: ConfigurationSets,
+        production_access: bool,
+        clock: Clock,
+    ) -> None:
+        self.bucket = bucket
+        self.quota = quota
+        self.identities = identities
+        self.configuration_sets = configuration_sets
+        self.suppression = SuppressionList()
+        self.production_access = production_access
+        self.sending_enabled = True
+        self.enforcement_status = "HEALTHY"
+        self.accepted_messages = 0
+        self.accepted_recipients = 0
+        self.throttled_calls = 0
+        self.quota_refusals = 0
+        self.sliding_second = SlidingSecond(clock)
+
+    def check_may_send(self, sender: str, *, configuration_set: str | None, region: str) -> None:
+        """Refuse a call for what the account, the sender or the configuration set is.
+
+        Raises:
+            ApiError: AccountSuspendedException, SendingPausedException, NotFoundException or MessageRejected.
+        """
+        if self.enforcement_status == "SHUTDOWN":
+            raise ApiError("AccountSuspendedException", "Sending is permanently restricted for this account.")
+        if not self.sending_enabled:
+            raise ApiError("SendingPausedException", "Email sending is disabled for this account.")
+        self.configuration_sets.check_may_send(configuration_set)
+        if not self.identities.covers(sender):
+            raise not_verified([sender], region)
+
+    def check_recipients(self, recipients: Sequence[str], *, region: str) -> None:
+        """Refuse recipients that an account in sandbox mode may not send to."""
+        if self.production_access:
+            return
+        foreign = [address for address in recipients if not (is_simulator(address) or self.identities.covers(address))]
+        if foreign:
+            raise not_verified(foreign, region)
+
+    def take(self, recipients: Sequence[str]) -> str:
+        """Count a message against quota and rate.
+
+        Returns:
+            The fate of the message.
+
+        Raises:
+            ApiError: LimitExceededException or TooManyRequestsException; then nothing was counted.
+        """
+        real = sum(not is_simulator(address) for address in recipients)
+        if not self.quota.has_room(real):
+            self.quota_refusals += 1
+            raise quota_exceeded()
+        if not self.bucket.has_tokens():
+            raise self.throttle()
+        self.bucket.take(len(recipients))
+        self.quota.add(real)
+        return fate_of(recipients, suppressed=self.suppression.lowered)
+
+    def throttle(self) -> ApiError:
+        """Count a throttled call and return its error."""
+        self.throttled_calls += 1
+        return rate_exceeded()
+
+    def count_accepted(self, recipients: int) -> None:
+        """Count a message that is on record."""
+        self.accepted_messages += 1
+        self.accepted_recipients += recipients
+        self.sliding_second.add(recipients)
+
+    def document(self) -> dict[str, Any]:
+        """Return the document of GetAccount."""
+        return {
+            "DedicatedIpAutoWarmupEnabled": False,
+            "EnforcementStatus": self.enforcement_status,
+            "ProductionAccessEnabled": self.production_access,
+            "SendQuota": {
+                "Max24HourSend": float(self.quota.maximum),
+                "MaxSendRate": float(self.bucket.rate),
+                "SentLast24Hours": float(self.quota.sent),
+            },
+            "SendingEnabled": self.sending_enabled and self.enforcement_status != "SHUTDOWN",
+            "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]},
+            "VdmAttributes": {"VdmEnabled": "DISABLED"},
+        }
+
+
+def not_verified(addresses: Sequence[str], region: str) -> ApiError:
+    """Return the error for addresses that no verified identity covers."""
+    named = ", ".join(addresses[:MAX_NAMED_IDENTITIES]) + (", ..." if len(addresses) > MAX_NAMED_IDENTITIES else "")
+    return message_rejected(
+        f"Email address is not verified. The following identities failed the check in region {region.upper()}: {named}"
+    )

@@ -1,0 +1,248 @@
+"""The operations of the SES API v2 that the sandbox knows, by method and path."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from operator import attrgetter
+from urllib.parse import parse_qs, unquote
+
+from engine.clock import Clock
+from engine.sandbox.http.replies import ApiError, Reply, bad_request, result
+from engine.sandbox.ses.account import Account
+from engine.sandbox.ses.addresses import read_address
+from engine.sandbox.ses.identities import kind_of
+from engine.sandbox.ses.import_jobs import ImportJobs
+from engine.sandbox.ses.members import optional, required
+from engine.sandbox.ses.paging import page_of, read_page_request
+from engine.sandbox.ses.sending import Sending, parse_request
+from engine.sandbox.ses.suppression import REASONS
+
+Query = dict[str, list[str]]
+Operation = Callable[[str, Query, bytes], Reply]  # of the path's parameter, the query and the body
+
+_SEND = ("POST", "/v2/email/outbound-emails")
+_SEND_BULK = ("POST", "/v2/email/outbound-bulk-emails")
+_WITH_NAME = re.compile(
+    r"(/v2/email/(?:identities|configuration-sets|suppression/addresses|import-jobs))/([^/]+)"
+    r"(/sending|/event-destinations)?(?:(?<=/event-destinations)/([^/]+))?"
+)
+
+
+class Api:
+    """Answers calls whose signature is verified.
+
+    Args:
+        account: the account.
+        sending: its send operations.
+        clock: the wall clock of suppressions.
+        jobs: import jobs of the suppression list.
+    """
+
+    def __init__(self, *, account: Account, sending: Sending, clock: Clock, jobs: ImportJobs) -> None:
+        self._account = account
+        self._sending = sending
+        self._clock = clock
+        self._jobs = jobs
+        identity, cset = "/v2/email/identities", "/v2/email/configuration-sets"
+        suppressed = "/v2/email/suppression/addresses"
+        # Older botocore lists by GET, newer by POST to a path of its own.
+        self._operations: dict[tuple[str, str], Operation] = {
+            ("GET", "/v2/email/account"): self._get_account,
+            ("PUT", "/v2/email/account/sending"): self._put_account_sending,
+            ("POST", identity): self._create_identity,
+            ("GET", identity): self._list_identities,
+            ("POST", "/v2/email/list-identities"): self._list_identities,
+            ("GET", identity + "/*"): self._get_identity,
+            ("DELETE", identity + "/*"): self._delete_identity,
+            ("POST", cset): self._create_configuration_set,
+            ("GET", cset): self._list_configuration_sets,
+            ("POST", "/v2/email/list-configuration-sets"): self._list_configuration_sets,
+            ("GET", cset + "/*"): self._get_configuration_set,
+            ("DELETE", cset + "/*"): self._delete_configuration_set,
+            ("PUT", cset + "/*/sending"): self._put_configuration_set_sending,
+            ("POST", cset + "/*/event-destinations"): self._create_event_destination,
+            ("GET", cset + "/*/event-destinations"): self._list_event_destinations,
+            ("PUT", cset + "/*/event-destinations/*"): self._update_event_destination,
+            ("DELETE", cset + "/*/event-destinations/*"): self._delete_event_destination,
+            ("POST", "/v2/email/import-jobs"): self._create_import_job,
+            ("POST", "/v2/email/import-jobs/*"): self._list_import_jobs,
+            ("GET", "/v2/email/import-jobs/*"): self._get_import_job,
+            ("PUT", suppressed): self._put_suppressed,
+            ("GET", suppressed): self._list_suppressed,
+            ("GET", suppressed + "/*"): self._get_suppressed,
+            ("DELETE", suppressed + "/*"): self._delete_suppressed,
+        }
+
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """Method and path of every operation; `*` in a path is a parameter."""
+        return (_SEND, _SEND_BULK, *self._operations)
+
+    def answer(self, *, method: str, target: str, body: bytes, region: str) -> Reply:
+        """Answer one call.
+
+        Args:
+            method: the HTTP method.
+            target: path and query as they stand in the request line.
+            body: the whole body.
+            region: what the call is signed for.
+
+        Raises:
+            ApiError: the call is refused.
+        """
+        if (method, target) == _SEND:
+            return self._sending.send_email(body, region)
+        if (method, target) == _SEND_BULK:
+            return self._sending.send_bulk_email(body, region)
+        path, _, query = target.partition("?")
+        pattern, parameter = _generalise(path.rstrip("/"))
+        operation = self._operations.get((method, pattern))
+        if operation is None:
+            raise ApiError("UnknownOperationException", f"{method} {path} is not an operation.", status=404)
+        return operation(parameter, parse_qs(query), body)
+
+    def _get_account(self, _: str, __: Query, ___: bytes) -> Reply:
+        return result(self._account.document())
+
+    def _put_account_sending(self, _: str, __: Query, body: bytes) -> Reply:
+        self._account.sending_enabled = bool(optional(parse_request(body), "SendingEnabled", bool))
+        return result({})
+
+    def _create_identity(self, _: str, __: Query, body: bytes) -> Reply:
+        return result(self._account.identities.create(required(parse_request(body), "EmailIdentity", str)))
+
+    def _list_identities(self, _: str, query: Query, body: bytes) -> Reply:
+        request = read_page_request(query, parse_request(body))
+        page, more = page_of(self._account.identities.names(), key=str, request=request)
+        listed = [
+            {
+                "IdentityType": kind_of(name),
+                "IdentityName": name,
+                "SendingEnabled": True,
+                "VerificationStatus": "SUCCESS",
+            }
+            for name in page
+        ]
+        return result({"EmailIdentities": listed, **more})
+
+    def _get_identity(self, name: str, _: Query, __: bytes) -> Reply:
+        return result(self._account.identities.get(name))
+
+    def _delete_identity(self, name: str, _: Query, __: bytes) -> Reply:
+        self._account.identities.delete(name)
+        return result({})
+
+    def _create_configuration_set(self, _: str, __: Query, body: bytes) -> Reply:
+        self._account.configuration_sets.create(parse_request(body))
+        return result({})
+
+    def _list_configuration_sets(self, _: str, query: Query, body: bytes) -> Reply:
+        request = read_page_request(query, parse_request(body))
+        page, more = page_of(self._account.configuration_sets.names(), key=str, request=request)
+        return result({"ConfigurationSets": page, **more})
+
+    def _get_configuration_set(self, name: str, _: Query, __: bytes) -> Reply:
+        return result(self._account.configuration_sets.get(name))
+
+    def _delete_configuration_set(self, name: str, _: Query, __: bytes) -> Reply:
+        self._account.configuration_sets.delete(name)
+        return result({})
+
+    def _put_configuration_set_sending(self, name: str, _: Query, body: bytes) -> Reply:
+        enabled = bool(optional(parse_request(body), "SendingEnabled", bool))
+        self._account.configuration_sets.set_sending(name, enabled=enabled)
+        return result({})
+
+    def _create_event_destination(self, name: str, _: Query, body: bytes) -> Reply:
+        self._account.configuration_sets.put_destination(name, parse_request(body))
+        return result({})
+
+    def _list_event_destinations(self, name: str, _: Query, __: bytes) -> Reply:
+        return result({"EventDestinations": self._account.configuration_sets.destinations(name)})
+
+    def _update_event_destination(self, names: str, _: Query, body: bytes) -> Reply:
+        name, __, destination = names.partition("/")
+        self._account.configuration_sets.put_destination(name, parse_request(body), destination)
+        return result({})
+
+    def _delete_event_destination(self, names: str, _: Query, __: bytes) -> Reply:
+        name, ___, destination = names.partition("/")
+        self._account.configuration_sets.delete_destination(name, destination)
+        return result({})
+
+    def _create_import_job(self, _: str, __: Query, body: bytes) -> Reply:
+        return result({"JobId": self._jobs.create(parse_request(body), at=self._clock.now())})
+
+    def _list_import_jobs(self, _: str, __: Query, ___: bytes) -> Reply:
+        return result({"ImportJobs": self._jobs.documents()})
+
+    def _get_import_job(self, job: str, _: Query, __: bytes) -> Reply:
+        return result(self._jobs.get(job, at=self._clock.now()))
+
+    def _put_suppressed(self, _: str, __: Query, body: bytes) -> Reply:
+        request = parse_request(body)
+        if not self._account.production_access:
+            raise bad_request("The suppression list cannot be changed while the account is in the sandbox.")
+        address = required(request, "EmailAddress", str)
+        read_address(address)
+        self._account.suppression.put(address, required(request, "Reason", str), at=self._clock.now())
+        return result({})
+
+    def _list_suppressed(self, _: str, query: Query, __: bytes) -> Reply:
+        reasons = query.get("Reason", REASONS)
+        start, end = _date_in(query, "StartDate"), _date_in(query, "EndDate")
+        entries = [
+            entry
+            for entry in self._account.suppression.entries()
+            if entry.reason in reasons
+            and (start is None or entry.updated_at >= start)
+            and (end is None or entry.updated_at <= end)
+        ]
+        request = read_page_request(query, {}, invalid_next_code="InvalidNextTokenException")
+        page, more = page_of(entries, key=attrgetter("address"), request=request)
+        listed = [
+            {"EmailAddress": entry.address, "Reason": entry.reason, "LastUpdateTime": entry.updated_at.timestamp()}
+            for entry in page
+        ]
+        return result({"SuppressedDestinationSummaries": listed, **more})
+
+    def _get_suppressed(self, address: str, _: Query, __: bytes) -> Reply:
+        entry = self._account.suppression.get(address)
+        document = {
+            "EmailAddress": entry.address,
+            "Reason": entry.reason,
+            "LastUpdateTime": entry.updated_at.timestamp(),
+            "Attributes": {},
+        }
+        return result({"SuppressedDestination": document})
+
+    def _delete_suppressed(self, address: str, _: Query, __: bytes) -> Reply:
+        self._account.suppression.delete(address)
+        return result({})
+
+
+def _generalise(path: str) -> tuple[str, str]:
+    """Return a path with `*` in place of the names in it, and the names, with a slash between two.
+
+    >>> _generalise("/v2/email/identities/a%40b.example")
+    ('/v2/email/identities/*', 'a@b.example')
+    """
+    match = _WITH_NAME.fullmatch(path)
+    if match is None:
+        return path, ""
+    pattern = f"{match[1]}/*{match[3] or ''}"
+    if match[4] is None:
+        return pattern, unquote(match[2])
+    return f"{pattern}/*", f"{unquote(match[2])}/{unquote(match[4])}"
+
+
+def _date_in(query: Query, member: str) -> datetime | None:
+    """Return a date of the query, None when it is absent."""
+    if member not in query:
+        return None
+    text = query[member][0]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_request(f"{member} <{text}> is not a date.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

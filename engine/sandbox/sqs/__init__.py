@@ -1,0 +1,1 @@
+"""The sandbox's queues, in the protocol of SQS."""

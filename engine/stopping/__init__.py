@@ -1,0 +1,1 @@
+"""Stopping: why, on which signal, and what a stop may abandon."""

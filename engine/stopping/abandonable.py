@@ -1,0 +1,60 @@
+"""Work that a stop may abandon: audience planning in a thread, a question to a person."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+from engine.errors import PausedError
+from engine.stopping.stop import Stop
+
+T = TypeVar("T")
+
+
+async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str) -> T:
+    """Wait for something, but not once the stop is requested; then it is cancelled.
+
+    Args:
+        work: must leave nothing behind that matters when it is abandoned.
+        stop: requested by signals.
+        doing: what is abandoned, for the message.
+
+    Raises:
+        PausedError: the stop was requested first.
+    """
+    done = asyncio.ensure_future(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            return done.result()
+        raise PausedError(f"stopped while {doing}, nothing was sent", remedy="launch again")
+    finally:
+        done.cancel()
+        stopping.cancel()
+
+
+def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
+    """Run blocking work in a thread of its own, which does not hold up the end of the process when it is abandoned."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return  # abandoned
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", value))
+
+    def run() -> None:
+        value, error = None, None
+        try:
+            value = work()
+        except BaseException as raised:  # noqa: BLE001 - handed to whoever waits
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=run, daemon=True, name=name).start()
+    return done

@@ -1,0 +1,212 @@
+"""Suppression lists as files: read into entries, and written for people and for other systems."""
+
+import codecs
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from engine.audience.export import defuse
+from engine.audience.lists.list_entries import read_entries
+from engine.audience.lists.list_rows import list_wanted, read_list_rows
+from engine.audience.lists.list_tables import ListTable, open_lists
+from engine.audience.reading.sources import find_sources
+from engine.audience.reading.tables import read_batches
+from engine.errors import DataError, UsageError
+from engine.ledger.suppressions import OF_ALL_MAIL, Proof, Reason, Suppression, limit_topic
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
+from engine.store.folder import PRIVATE_FILE
+from engine.system.given_paths import shorten_path
+from engine.system.temporary import make_temporary_folder
+
+LONGEST_TOPIC = 128  # characters, as the ledger keeps them
+EXPORT_SCHEMA = {
+    "email": pl.String, "topic": pl.String, "reason": pl.String, "source": pl.String, "at": pl.String,
+    "event": pl.String, "proof": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """An entry that cannot match anybody, or whose topic is too long."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some entries of a list."""
+
+    entries: list[Suppression]
+    strange: list[Strange]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What is said of a list from outside; it wins over what the list says.
+
+    Attributes:
+        topic: of entries that name none; empty for all mail.
+        reason: of all entries; None for what the list says, or else `manual`.
+        source: where the entries are from; None for the file's name.
+        at: when they are learnt.
+        limits: how large a file may be.
+    """
+
+    topic: str
+    reason: str | None
+    source: str | None
+    at: datetime
+    limits: ReadLimits = DEFAULT_LIMITS
+
+
+def read_suppression_list(place: str, workspace: Path, options: ImportOptions) -> Iterator[Block]:
+    """Read a list of any format that an audience may have; see `open_lists` and `read_entries`.
+
+    Args:
+        place: a path, a glob pattern or s3://.
+        workspace: where a relative path begins.
+        options: what is said of it.
+
+    Raises:
+        DataError: a file is missing or damaged, has no column of addresses, or says what the options contradict.
+    """
+    with make_temporary_folder() as downloads:
+        for file in find_sources(place, workspace, downloads=downloads, limits=options.limits):
+            tables = list(open_lists(file))  # all of them, before an entry of the first is added
+            for opened in tables:
+                yield Block([], [], opened.notes)
+                yield from _read_table(opened, options)
+
+
+def _read_table(opened: ListTable, options: ImportOptions) -> Iterator[Block]:
+    name, wanted = opened.table.source.name, list_wanted(opened)
+    for batch in read_batches([opened.table], wanted, dict.fromkeys(wanted, pl.String())):
+        loaded = batch.load()
+        rows = read_list_rows(loaded, opened)
+        malformed = loaded.places.filter(pl.col("malformed").is_not_null()).select("line", fault="malformed")
+        topic = pl.coalesce("topic", pl.lit(options.topic))
+        entries = rows.entries.with_columns(given="topic", topic=topic)
+        _refuse_conflicts(entries, name, options)
+        too_long = entries.get_column("topic").str.len_chars() > LONGEST_TOPIC
+        words = pl.lit(f"the topic has more than {LONGEST_TOPIC} characters")
+        strange = pl.concat([malformed, rows.faults, entries.filter(too_long).select("line", fault=words)])
+        yield Block(
+            _to_suppressions(entries.filter(~too_long), name, options),
+            [Strange(f"{name}, line {line}", fault) for line, fault in strange.sort("line").iter_rows()],
+        )
+
+
+def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -> list[Suppression]:
+    told = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
+    source = options.source or name
+    # What a mail without a token said stays that where it is read again.
+    proven = pl.when(pl.col("proof").is_in([str(proof) for proof in Proof])).then("proof")
+    rows = entries.select("key", "address", "topic", told.alias("reason"), proven)
+    return [
+        Suppression(key, limit_topic(topic, reason), reason, source, options.at, None, address, proof)
+        for key, address, topic, reason, proof in rows.iter_rows()
+    ]
+
+
+def _refuse_conflicts(entries: pl.DataFrame, name: str, options: ImportOptions) -> None:
+    """Check that the options do not change for which mail an entry is, where the list says so itself.
+
+    Raises:
+        DataError: an entry is of another topic than the option's, or its reason is for all mail and the option's is
+            not, or the other way around.
+    """
+    if options.topic:
+        other = entries.filter(pl.col("given").str.to_lowercase() != options.topic.lower())
+        if other.height:
+            raise DataError(
+                f"the entry is of the topic {other['given'].item(0)}, and --topic says {options.topic}",
+                where=f"{name}, line {other['line'].item(0)}",
+                remedy="leave --topic out: the list names its topics; or remove the list's column topic",
+            )
+    if options.reason:
+        is_of_all_mail = pl.col("named").is_in([str(reason) for reason in OF_ALL_MAIL])
+        conflict = is_of_all_mail != (options.reason in OF_ALL_MAIL)
+        other = entries.filter((pl.col("topic") != "") & pl.col("named").is_not_null() & conflict)
+        if other.height:
+            named = other["named"].item(0)
+            raise DataError(
+                f"the entry's reason is {named}, and --reason says {options.reason}: only one is limited to a topic",
+                where=f"{name}, line {other['line'].item(0)}",
+                remedy="leave --reason out: the list names its reasons; or divide the list by reason",
+            )
+
+
+def to_frame(entries: Iterable[Suppression]) -> pl.DataFrame:
+    """Return entries as `EXPORT_SCHEMA`; the address as it was received, where that is known."""
+    rows = [(s.address or s.key, s.topic, s.reason, s.source, s.at.isoformat(), s.event, s.proof) for s in entries]
+    return pl.DataFrame(rows, schema=EXPORT_SCHEMA, orient="row")
+
+
+def export_suppressions(blocks: Iterable[Sequence[Suppression]], path: Path) -> int:
+    """Write a list as Parquet where the name says so, else as CSV in UTF-8 with a mark, formulas defused.
+
+    The file is readable by its owner alone, and there whole or not at all; one that was there is replaced.
+
+    Returns:
+        How many entries it has.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        with os.fdopen(descriptor, "wb") as file:
+            rows = (_write_parquet if path.suffix in (".parquet", ".pq") else _write_csv)(blocks, file)
+        aside.rename(path)
+    except OSError as error:
+        raise UsageError(
+            f"{shorten_path(path)} cannot be written: {error.strerror}",
+            where="FILE",
+            remedy="name a file in a folder you may write",
+        ) from error
+    finally:
+        with suppress(OSError):  # it was renamed, or never made
+            aside.unlink()
+    return rows
+
+
+def _write_csv(blocks: Iterable[Sequence[Suppression]], file: object) -> int:
+    file.write(codecs.BOM_UTF8)  # type: ignore[attr-defined] # a binary file
+    pl.DataFrame(schema=EXPORT_SCHEMA).write_csv(file)  # type: ignore[call-overload] # as above
+    rows = 0
+    for block in blocks:
+        frame = to_frame(block)
+        safe = frame.select(defuse(column) for column in frame)
+        safe.write_csv(file, include_header=False)  # type: ignore[call-overload] # as above
+        rows += frame.height
+    return rows
+
+
+def _write_parquet(blocks: Iterable[Sequence[Suppression]], file: object) -> int:
+    frames = [pl.DataFrame(schema=EXPORT_SCHEMA), *(to_frame(block) for block in blocks)]
+    whole = pl.concat(frames)
+    whole.write_parquet(file)  # type: ignore[arg-type] # a binary file
+    return whole.height
+
+
+def read_one_entry(text: str, where: str = "ADDRESS") -> tuple[str, str | None]:
+    """Return the key and the address (None for a domain) of what a person typed.
+
+    Raises:
+        DataError: it is neither an address nor a domain, or several.
+    """
+    read = read_entries(pl.Series([text], dtype=pl.String))
+    key, address, fault = read.select("key", "address", "fault").row(0)
+    if key is None or read.height > 1:
+        why = fault or ("it holds several" if read.height > 1 else "it is empty")
+        raise DataError(f"{text!r} is not an address: {why}", where=where, remedy="check its spelling")
+    return key, address

@@ -1,0 +1,336 @@
+"""The ledger's suppressions and the account's own list, brought together in both directions.
+
+From the account: what was changed there since the last time, page by page; each page is durable before the next is
+asked for, and an interrupted sync goes on with its page. To the account: bounces and complaints for all mail that it
+was not told yet, one call each, or by import jobs where there are many; but nothing that rests on a mail without our
+token, as it would keep back the mail of every sender of the account. Nothing is removed on either side:
+`suppress remove` does that, and the drift report names what differs.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+import polars as pl
+
+from engine.account.suppression_list import ExpiredTokenError, Listed, RefusedAddressError, SuppressionList
+from engine.addresses.parse import judge_addresses
+from engine.audience.exclusions import FindForgotten
+from engine.clock import Clock
+from engine.errors import PausedError
+from engine.ledger.database import Ledger
+from engine.ledger.suppressions import Reason, Scope, Suppression, add_many_suppressions, iterate_suppressions
+from engine.store.folder import Store
+
+STATE_FILE = "suppression-sync.json"
+SOURCE = "account"  # of what the account's list told us: it is not told back
+OVERLAP = timedelta(minutes=10)  # looked at again: clocks differ, and an entry may become visible late
+JOB_ADDRESSES = 100_000  # in one object: the developer guide's limit
+TOLD_AT_ONCE = 100  # addresses between two records of what was told
+JOB_POLL_SECONDS = 10.0
+MOST_EXAMPLES = 20
+_REASONS = {"BOUNCE": Reason.BOUNCE, "COMPLAINT": Reason.COMPLAINT}
+_LISTED = {Reason.BOUNCE: "BOUNCE", Reason.COMPLAINT: "COMPLAINT"}
+
+Upload = Callable[[str, bytes], str]
+"""Puts an object (name, content) where SES can read it; returns its s3:// address."""
+
+
+@dataclass(slots=True)
+class State:
+    """How far the syncs with one account have come.
+
+    Attributes:
+        pulled: everything that was changed there before is here.
+        pull_began, token: of a pull under way.
+        jobs: import jobs under way.
+    """
+
+    pulled: str | None = None
+    pull_began: str | None = None
+    token: str | None = None
+    jobs: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a sync did.
+
+    Attributes:
+        listed: entries of the account's list that were read.
+        added: of them, new to the ledger.
+        strange: of them, addresses that we could never mail; some of them in `examples`.
+        forgotten: of them, people who were erased: they are suppressed already, and their address is not kept.
+        put: told to the account, one by one.
+        refused: of those that were to be told, what SES does not take for addresses; they are not told again. Some of
+            them in `refused_examples`.
+        imported, import_failed: told to it by import jobs, and refused there; the latter wait to be told one by one.
+        waiting: still to be told; give a bucket, or sync again.
+        only_here, only_there: after a full listing, how many differ; None without one.
+        drift: examples of these, with the side that has them.
+        calls: made to SES.
+    """
+
+    listed: int = 0
+    added: int = 0
+    strange: int = 0
+    forgotten: int = 0
+    put: int = 0
+    refused: int = 0
+    imported: int = 0
+    import_failed: int = 0
+    waiting: int = 0
+    only_here: int | None = None
+    only_there: int | None = None
+    examples: list[str] = field(default_factory=list)
+    refused_examples: list[str] = field(default_factory=list)
+    drift: list[dict[str, str]] = field(default_factory=list)
+    calls: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members as a document."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One sync.
+
+    Attributes:
+        account: names the account and region whose list it is: a state is kept for each.
+        most_calls: at most so many addresses are told one by one; more wait for import jobs, or for the next sync.
+        upload: for import jobs; None where there is no bucket.
+        find_forgotten: tells who was forgotten; None where nobody was.
+    """
+
+    ledger: Ledger
+    store: Store
+    listing: SuppressionList
+    clock: Clock
+    account: str
+    most_calls: int
+    upload: Upload | None = None
+    find_forgotten: FindForgotten | None = None
+
+    async def run(self, *, pull: bool, push: bool, full: bool) -> Synced:
+        """Bring both together.
+
+        Args:
+            pull: from the account.
+            push: to the account.
+            full: list everything, whenever it was changed, and report what differs.
+
+        Raises:
+            ServiceError: SES cannot be reached or refuses; the next sync goes on from there.
+        """
+        synced, state = Synced(), self._load()
+        there: list[pl.DataFrame] = []
+        if pull or full:
+            await self._pull(state, synced, there if full else None)
+        if push:
+            await self._push(state, synced)
+        if full:
+            self._report_drift(synced, there)
+        synced.calls = self.listing.calls
+        return synced
+
+    async def _pull(self, state: State, synced: Synced, there: list[pl.DataFrame] | None) -> None:
+        if there is not None or state.pull_began is None:
+            state.pull_began, state.token = self.clock.now().isoformat(), None
+        while True:
+            start = None if there is not None or state.pulled is None else _moment(state.pulled) - OVERLAP
+            try:
+                page = await self.listing.list_page(start=start, token=state.token)
+            except ExpiredTokenError:
+                state.token = None
+                continue
+            frame = self._take(page.entries, synced)
+            if there is not None:
+                there.append(frame)
+            state.token = page.next_token
+            if page.next_token is None:
+                state.pulled, state.pull_began = state.pull_began, None
+                self._save(state)
+                return
+            if there is None:  # a full listing is needed whole: an interrupted one begins again
+                self._save(state)
+
+    def _take(self, entries: list[Listed], synced: Synced) -> pl.DataFrame:
+        """Add a page to the ledger, durably; return its keys and addresses, without those of forgotten people."""
+        frame = judge_addresses(pl.Series([entry.address for entry in entries], dtype=pl.String))
+        keys = frame.get_column("key").drop_nulls()
+        forgotten = set() if self.find_forgotten is None else set(self.find_forgotten(keys).get_column("key"))
+        suppressions = []
+        for entry, key in zip(entries, frame.get_column("key"), strict=True):
+            synced.listed += 1
+            if key is None:
+                synced.strange += 1
+                synced.examples += [entry.address] if len(synced.examples) < MOST_EXAMPLES else []
+                continue
+            if key in forgotten:
+                synced.forgotten += 1
+                continue
+            reason = _REASONS.get(entry.reason, Reason.PROVIDER)
+            suppressions.append(Suppression(key, "", reason, SOURCE, entry.at.astimezone(UTC), None, entry.address))
+        with self.ledger.write() as tx:
+            synced.added += add_many_suppressions(tx, suppressions)
+        raw = pl.Series("raw", [entry.address for entry in entries], pl.String)
+        named = frame.select("key").with_columns(raw).drop_nulls("key")
+        return named.filter(~pl.col("key").is_in(list(forgotten)))
+
+    async def _push(self, state: State, synced: Synced) -> None:
+        await self._wait_for_jobs(state, synced)
+        told = self._load_told()
+        waiting = self._find_untold(told)
+        try:
+            if self.upload is not None and len(waiting) > self.most_calls:
+                imported = await self._import(waiting, state, synced)
+                told.update(map(_digest, imported))
+                synced.waiting = len(waiting) - len(imported)
+                return
+            for number, item in enumerate(waiting[: self.most_calls], 1):
+                address = _as_told(item)
+                try:
+                    await self.listing.put(address, _LISTED[Reason(item.reason)])
+                    synced.put += 1
+                except RefusedAddressError:  # one of them must not keep back all that were learnt later
+                    synced.refused += 1
+                    synced.refused_examples += [address] if len(synced.refused_examples) < MOST_EXAMPLES else []
+                told.add(_digest(item))
+                if number % TOLD_AT_ONCE == 0:
+                    self._save_told(told)
+            synced.waiting = max(len(waiting) - self.most_calls, 0)
+        finally:
+            self._save_told(told)
+
+    def _find_untold(self, told: set[int]) -> list[Suppression]:
+        """Bounces and complaints for all mail that the account neither was told nor has told us, by time."""
+        with self.ledger.read() as tx:
+            found = [
+                item
+                for block in iterate_suppressions(tx)
+                for item in block
+                if _is_for_the_account(item) and item.is_certain and item.source != SOURCE and _digest(item) not in told
+            ]
+        return sorted(found, key=lambda item: (item.at, item.key))
+
+    async def _import(self, waiting: list[Suppression], state: State, synced: Synced) -> list[Suppression]:
+        """Tell by import jobs; return what the account has now."""
+        assert self.upload is not None  # noqa: S101 - for the type checker
+        began, failed_before = self.clock.now(), synced.import_failed
+        stamp = began.strftime("%Y%m%dT%H%M%SZ")
+        for number, part in enumerate(_divide(waiting, JOB_ADDRESSES)):
+            lines = "".join(f"{_as_told(item)},{_LISTED[Reason(item.reason)]}\n" for item in part)
+            url = self.upload(f"mailrun-suppressions-{stamp}-{number:04d}.csv", lines.encode())
+            state.jobs.append(await self.listing.create_import_job(url))
+            self._save(state)
+        await self._wait_for_jobs(state, synced)
+        if synced.import_failed == failed_before:
+            return waiting
+        listed = await self._list_since(began - OVERLAP)  # a job tells how many failed, and not which
+        return [item for item in waiting if _as_told(item) in listed]
+
+    async def _list_since(self, start: datetime) -> set[str]:
+        listed: set[str] = set()
+        token: str | None = None
+        while True:
+            try:
+                page = await self.listing.list_page(start=start, token=token)
+            except ExpiredTokenError:
+                token = None
+                continue
+            listed.update(entry.address for entry in page.entries)
+            token = page.next_token
+            if token is None:
+                return listed
+
+    async def _wait_for_jobs(self, state: State, synced: Synced) -> None:
+        while state.jobs:
+            job = await self.listing.get_import_job(state.jobs[0])
+            status = job.get("JobStatus")
+            if status in ("CREATED", "PROCESSING"):
+                await self.clock.sleep(JOB_POLL_SECONDS)
+                continue
+            failed = job.get("FailedRecordsCount", 0)
+            synced.imported += job.get("ProcessedRecordsCount", 0) - failed
+            synced.import_failed += failed
+            done = state.jobs.pop(0)
+            self._save(state)
+            if status != "COMPLETED":
+                why = job.get("FailureInfo", {}).get("ErrorMessage", "SES does not say why")
+                raise PausedError(
+                    f"SES's import job {done} ended as {status}: {why}",
+                    where="CreateImportJob",
+                    remedy="see that SES may read the bucket (same region, bucket policy), then sync again",
+                )
+
+    def _report_drift(self, synced: Synced, there: list[pl.DataFrame]) -> None:
+        account = pl.concat([pl.DataFrame(schema={"key": pl.String, "raw": pl.String}), *there]).unique("key")
+        with self.ledger.read() as tx:
+            keys = [item.key for block in iterate_suppressions(tx) for item in block if _is_for_the_account(item)]
+        here = pl.DataFrame({"key": pl.Series(keys, dtype=pl.String)}).unique("key")
+        missing_there, missing_here = here.join(account, on="key", how="anti"), account.join(here, on="key", how="anti")
+        synced.only_here, synced.only_there = missing_there.height, missing_here.height
+        for side, keys_of in (("here", missing_there), ("account", missing_here)):
+            shown = keys_of.sort("key").get_column("key").head(MOST_EXAMPLES)
+            synced.drift += [{"address": key, "only": side} for key in shown]
+
+    def _load(self) -> State:
+        try:
+            states = orjson.loads(self.store.read(STATE_FILE) or b"{}")
+            return State(**states.get(self.account, {}))
+        except (orjson.JSONDecodeError, TypeError, AttributeError):
+            return State()  # a damaged state costs time, nothing else: both sides are told everything again
+
+    def _load_told(self) -> set[int]:
+        """Read what the account was told: a number for each entry."""
+        data = self.store.read(self._told_file)
+        try:
+            return set() if data is None else set(pl.read_parquet(data).get_column("entry").to_list())
+        except pl.exceptions.PolarsError:
+            return set()  # as above
+
+    def _save_told(self, told: set[int]) -> None:
+        buffer = io.BytesIO()
+        pl.DataFrame({"entry": pl.Series(sorted(told), dtype=pl.UInt64)}).write_parquet(buffer)
+        self.store.write(self._told_file, buffer.getvalue())
+
+    @property
+    def _told_file(self) -> str:
+        return f"suppression-told-{blake2b(self.account.encode(), digest_size=8).hexdigest()}.parquet"
+
+    def _save(self, state: State) -> None:
+        try:
+            states = orjson.loads(self.store.read(STATE_FILE) or b"{}")
+        except orjson.JSONDecodeError:
+            states = {}
+        self.store.write(STATE_FILE, orjson.dumps({**states, self.account: asdict(state)}))
+
+
+def _is_for_the_account(item: Suppression) -> bool:
+    """Whether SES's own list can have it: a bounce or a complaint, which are of all mail, of an address."""
+    return item.reason in _LISTED and item.scope is Scope.ALL and not item.is_of_a_domain
+
+
+def _as_told(item: Suppression) -> str:
+    """Return the address as SES takes it: as it was received, but for a domain that is not in ASCII."""
+    return item.address if item.address and item.address.isascii() else item.key
+
+
+def _digest(item: Suppression) -> int:
+    """Stand for an entry as it was learnt: one that was removed and added again is another."""
+    text = f"{item.key}\0{item.reason}\0{item.at.isoformat()}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _divide(items: list[Suppression], size: int) -> Iterator[Iterable[Suppression]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
