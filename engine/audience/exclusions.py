@@ -1,6 +1,6 @@
 """Why a row is not accepted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 
 import polars as pl
@@ -19,8 +19,6 @@ class ExclusionReason(StrEnum):
     CAPPED = "capped"
     HELD_OUT = "held_out"
 
-
-FindForgotten = Callable[[pl.Series], pl.DataFrame]  # keys -> `key` and `source`, as suppressions have them
 
 # Who decides, for people: the place where the rule is set.
 RULES: Mapping[ExclusionReason, str] = {

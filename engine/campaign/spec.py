@@ -378,6 +378,11 @@ class CampaignSpec(Section):
             )
         return unsubscribe
 
+    @property
+    def sender_address(self) -> str:
+        """The bare address of `from`."""
+        return parse_mailbox(self.sender).address
+
 
 @dataclass(frozen=True)
 class Campaign:

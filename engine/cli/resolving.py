@@ -13,7 +13,7 @@ from engine.masking import ADDRESS_COLUMN, mask_text
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import open_run
 from engine.run.ownership import refuse_other_owner
-from engine.run.send.marks import refuse_if_ledger_is_behind
+from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.registration import adopt_run
 from engine.run.settle.event_proof import settle_proven, settle_silent
 from engine.run.settle.receiver_lists import read_list

@@ -8,11 +8,12 @@ import polars as pl
 from sqlalchemy import Connection, select
 
 from engine.addresses.hashing import hash_keys
-from engine.audience.exclusions import FindForgotten
 from engine.ledger.database import Ledger, insert_unless_there
 from engine.ledger.schema import forgotten_table
 from engine.store.folder import Store
 from engine.store.keys import FORGET_KEY, read_key
+
+FindForgotten = Callable[[pl.Series], pl.DataFrame]  # keys -> `key` and `source`, as suppressions have them
 
 _BUCKETS = 2**62  # fits an SQL integer
 _SOURCE = "mailrun forget"

@@ -19,10 +19,10 @@ import polars as pl
 
 from engine.account.suppression_list import ExpiredTokenError, Listed, RefusedAddressError, SuppressionList
 from engine.addresses.parse import judge_addresses
-from engine.audience.exclusions import FindForgotten
 from engine.clock import Clock
 from engine.errors import PausedError
 from engine.ledger.database import Ledger
+from engine.ledger.forgotten import FindForgotten
 from engine.ledger.suppressions import Reason, Scope, Suppression, add_many_suppressions, iterate_suppressions
 from engine.store.folder import Store
 

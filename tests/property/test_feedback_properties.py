@@ -18,6 +18,7 @@ from engine.feedback.events.files import read_file
 from engine.feedback.events.matching import make_frame
 from engine.feedback.unsubscribe.pages import ONE_CLICK
 from engine.feedback.unsubscribe.requests import has_field
+from engine.ledger import event_flags
 
 RUNS = (RUN, "news/2026-11-25")
 rows = st.integers(1, 4)  # few, so that events meet

@@ -24,8 +24,8 @@ from engine.ledger.journal import Outcome
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
-from engine.run.send.marks import find_ahead
-from engine.run.send.open_lease import hold_open_intents
+from engine.run.outcomes import hold_open_intents
+from engine.run.restored import find_ahead
 from engine.run.settle.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import Store
 from support.simulation import NAME, RECIPIENTS, FlakyLedger, Process, Simulation, Stage

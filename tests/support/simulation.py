@@ -43,7 +43,7 @@ from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
 from engine.run.frozen import FrozenRun
 from engine.run.manifest import Manifest
-from engine.run.send.marks import find_ahead
+from engine.run.restored import find_ahead
 from engine.run.send.processes import WorkerProcesses
 from engine.run.send.wiring import Sending, send_run
 from engine.stopping.stop import Stop

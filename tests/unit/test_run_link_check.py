@@ -10,9 +10,9 @@ from support.campaigns import TOML, write_campaign
 from engine.audience.planning.plan import LeaseRange
 from engine.audience.planning.plan_files import recipients_file, stored_name
 from engine.campaign.content.templates import compile_content
+from engine.run import recipients as run_recipients
 from engine.run.prepare import link_check
 from engine.run.prepare.link_check import check_links
-from engine.run.send import open_lease
 
 GOOD = "https://acme.example/a"
 BAD = "javascript:other()"
@@ -79,7 +79,7 @@ def test_values_of_every_kind_are_looked_at(tmp_path: Path, column: list[Any], b
 
 def test_recipients_with_usual_values_are_not_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered: list[int] = []
-    iterate = open_lease.iterate_recipients
+    iterate = run_recipients.iterate_recipients
 
     def count(frame: pl.DataFrame, columns: Any) -> Any:
         rendered.extend(frame["row"])

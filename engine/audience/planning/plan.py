@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 
 from engine.audience.checks import AddressChecks, LookUp
-from engine.audience.exclusions import FindForgotten
 from engine.audience.planning.arrangement import Arrangement, parse_order
 from engine.audience.planning.caps import Cap, set_aside_history
 from engine.audience.planning.excluded_rows import ExcludedRows
@@ -32,6 +31,7 @@ from engine.audience.reading.types import ColumnTypes
 from engine.audience.reading.written_forms import WrittenForms
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
 from engine.errors import DataError, nearest
+from engine.ledger.forgotten import FindForgotten
 from engine.ledger.suppressions import CampaignKind, Suppression
 from engine.progress import Step, step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits

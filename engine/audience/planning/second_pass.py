@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from engine.addresses.hashing import mix, seed_of
-from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, FindForgotten
+from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason
 from engine.audience.planning.caps import Cap
 from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import Suppressions
+from engine.ledger.forgotten import FindForgotten
 
 _NOTHING = {"row": pl.UInt64, "file": pl.String, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
 _PERCENT_STEPS = 2**64 / 100

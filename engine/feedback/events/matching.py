@@ -11,7 +11,6 @@ import polars as pl
 import structlog
 
 from engine.addresses.parse import judge_addresses
-from engine.audience.exclusions import FindForgotten
 from engine.errors import DataError
 from engine.feedback.events.event_files import DAMAGED, EVENT_SCHEMA, blank_forgotten
 from engine.feedback.events.message_ids import MessageIds, hash_ids
@@ -19,6 +18,7 @@ from engine.feedback.events.records import Event
 from engine.feedback.events.row_index import FrozenPlan, Places
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
+from engine.ledger.forgotten import FindForgotten
 from engine.ledger.journal import Result
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run

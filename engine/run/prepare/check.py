@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.lint import Findings, Severity
 from engine.campaign.message import prepare_envelope
 from engine.delivery.outbound import open_outbound
@@ -92,7 +91,6 @@ async def check_campaign(
 
 async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpoint | None, settings: Settings) -> None:
     spec = request.campaign.spec
-    sender = parse_mailbox(spec.sender).address
 
     async def keep_error(question: Awaitable[Any]) -> Any:
         try:
@@ -103,7 +101,7 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
 
     try:
         async with open_outbound(spec, settings, endpoint, request.name) as outbound:
-            quota = await keep_error(preflight.check_account(outbound, sender))
+            quota = await keep_error(preflight.check_account(outbound, spec.sender_address))
             if quota is None and outbound.client is None:  # a server of one's own: max_rate is known all the same
                 quota = await outbound.read_quota()
             if quota is not None:

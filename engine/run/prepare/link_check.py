@@ -21,7 +21,7 @@ from engine.campaign.lint import Finding, Findings, Severity
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.run.prepare.rendering import run_rendering
-from engine.run.send.open_lease import Recipient, iterate_recipients
+from engine.run.recipients import Recipient, iterate_recipients
 from engine.system.bounded_process import Steps
 
 REFUSED_VALUE = "refused_value"  # the code of the finding

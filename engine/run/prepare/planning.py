@@ -9,7 +9,6 @@ from pathlib import Path
 
 import engine
 from engine.audience.checks import LookUp
-from engine.audience.exclusions import FindForgotten
 from engine.audience.planning import plan as audience_plan
 from engine.audience.planning.plan import Audience, Lists, Plan
 from engine.audience.reading.sources import Source, find_sources, translate_read_errors
@@ -20,6 +19,7 @@ from engine.campaign.spec import Campaign
 from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import whoami
+from engine.ledger.forgotten import FindForgotten
 from engine.ledger.identity import read_identity
 from engine.ledger.suppressions import Suppression, iterate_suppressions
 from engine.progress import step

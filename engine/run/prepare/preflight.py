@@ -18,7 +18,7 @@ from engine.campaign.render import LONGEST_LINK, RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.outbound import Outbound
 from engine.delivery.transports.smtp_check import check_server
-from engine.errors import ConfigurationError, ServiceError
+from engine.errors import ConfigurationError, ServiceError, UnreachableError
 from engine.feedback.inbound.mail import read_mail
 from engine.feedback.unsubscribe.requests import find_token, verify_token
 from engine.quantities import format_count
@@ -48,6 +48,15 @@ async def check_account(outbound: Outbound, sender_address: str) -> Quota:
     if outbound.server is not None:
         await check_server(outbound.server, sender_address)
     return quota
+
+
+async def check_account_or_wait(outbound: Outbound, sender_address: str) -> Quota:
+    """Check as `check_account` does, but an SMTP server that is busy now is not an error: sending waits for it."""
+    try:
+        return await check_account(outbound, sender_address)
+    except UnreachableError as error:
+        log.warning("server.busy", note=f"{error.what}; trying again while sending")
+        return await outbound.read_quota()
 
 
 async def _check_sender(outbound: Outbound, address: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.addresses.mailbox import check_address, parse_mailbox
+from engine.addresses.mailbox import check_address
 from engine.campaign.headers import OWN_TAGS, PROOF_TAG
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.render import RenderError
@@ -14,9 +14,9 @@ from engine.delivery.outbound import open_outbound
 from engine.delivery.replies import Meaning
 from engine.errors import DataError, UsageError
 from engine.run.prepare.planning import PlanRequest
+from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.prepare.preview import find_recipient, make_job, replan
 from engine.run.prepare.rendering import LeaseRenderer, Pick
-from engine.run.send.work import check_account
 from engine.settings import Settings
 from engine.store.folder import Store
 
@@ -100,12 +100,12 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     renderer = LeaseRenderer(make_job(request, manifest, folder, read_keys))
     recipient = renderer.pick(manifest.leases[pick.lease], pick.index)
     proofs = []
-    spec, sender = request.campaign.spec, parse_mailbox(request.campaign.spec.sender).address
+    spec, sender = request.campaign.spec, request.campaign.spec.sender_address
     async with (
         open_outbound(spec, settings, endpoint, f"{request.name} proofs") as outbound,
         outbound.open_transport(renderer.envelope, sender_address=sender, folder=folder, worker="proof") as transport,
     ):
-        quota = await check_account(outbound, request.campaign)
+        quota = await check_account_or_wait(outbound, sender)
         for number, address in enumerate(to):
             if number:
                 await clock.sleep(1 / max(quota.max_send_rate, 1.0))

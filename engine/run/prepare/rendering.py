@@ -25,7 +25,7 @@ from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError, MailrunError
 from engine.logs import configure_logs
-from engine.run.send.open_lease import Recipient, iterate_recipients
+from engine.run.recipients import Recipient, iterate_recipients
 from engine.store.folder import write_file
 from engine.system.bounded_process import ProcessEndedError, Steps, run_bounded
 from engine.system.process_limits import describe_limit

@@ -30,19 +30,12 @@ from engine.run.prepare import content_check, planning, preflight
 from engine.run.prepare.audience_size import refuse_wrong_size
 from engine.run.prepare.changes import find_changes
 from engine.run.prepare.planning import PlanRequest, StagedRun
+from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.prepare.rendering import RenderJob
+from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send import registration
-from engine.run.send.marks import refuse_if_ledger_is_behind
 from engine.run.send.warmup import read_warmup
-from engine.run.send.work import (
-    Launched,
-    Surroundings,
-    check_account,
-    load_frozen_campaign,
-    read_accounts,
-    send,
-    until_stopped,
-)
+from engine.run.send.work import Launched, Surroundings, load_frozen_campaign, read_accounts, send, until_stopped
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.stopping.stop import Stop
 
@@ -130,7 +123,7 @@ async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
         campaign = load_frozen_campaign(frozen)
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
-        checked = check_account(outbound, campaign)
+        checked = check_account_or_wait(outbound, campaign.spec.sender_address)
         with step("checking the account"):
             quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
         if frozen is None:

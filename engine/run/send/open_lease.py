@@ -1,54 +1,24 @@
 """One lease under one worker: its rows, what earlier owners recorded, and its outcomes as Parquet."""
 
 import asyncio
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
-from typing import Any, NamedTuple
 
 import polars as pl
 
-from engine.audience.planning.plan import content_of, read_lease
-from engine.audience.reading.boolean_texts import iterate_rows
+from engine.audience.planning.plan import read_lease
 from engine.clock import Clock
 from engine.feedback.events.event_files import find_message_ids
 from engine.ledger import leases
 from engine.ledger.event_flags import Flag, read_flags
-from engine.ledger.journal import Outcome, Replay, Result
+from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
 from engine.run.frozen import FrozenRun
+from engine.run.outcomes import PROVED, hold_open_intents
+from engine.run.recipients import Recipient, iterate_recipients
 
 FORGOTTEN_DETAIL = "forgotten before it was sent to"
-PROVED = "an event proves it"
-CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"
-
-OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
-    "row": pl.UInt64,
-    "address": pl.String,
-    "outcome": pl.String,
-    "message_id": pl.String,
-    "error": pl.String,
-    "at": pl.Datetime("ms", "UTC"),
-    "attempts": pl.UInt32,
-}
-
-_KINDS = {**OUTCOME_SCHEMA, "at": pl.Float64}  # as a result has it
-
-
-class Recipient(NamedTuple):
-    """One row of the plan, as rendering needs it."""
-
-    row: int
-    address: str
-    content: Mapping[str, Any]
-
-
-def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[Recipient]:
-    """Yield the recipients of a lease's frame."""
-    content = iterate_rows(content_of(lease, columns)) if columns else repeat({}, lease.height)
-    return map(Recipient, lease["row"], lease["address"], content)
 
 
 @dataclass(slots=True, eq=False)
@@ -188,41 +158,3 @@ async def _read_proven(opened: OpenLease, frozen: FrozenRun, *, recorder: Record
     since, run = frozen.run.created_at, lease.run
     ids = await asyncio.to_thread(find_message_ids, frozen.store, run, proven, since)
     return {row: Result(row, Outcome.SENT, ids.get(row), PROVED, now, opened.attempts.get(row, 0)) for row in proven}
-
-
-def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
-    """Make results of intents that nobody will answer any more, as of when the call began.
-
-    Args:
-        history: of the lease.
-        now: stands for a time that the journal does not know.
-    """
-    return {
-        row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, history.begun.get(row, now), history.attempts[row])
-        for row in history.open_intents
-    }
-
-
-def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> bytes:
-    """Write a lease's outcomes as Parquet, in the plan's order, with OUTCOME_SCHEMA.
-
-    Column by column: a row at a time in Python holds the interpreter's lock six times as long, and the loop waits.
-    """
-    columns = zip(*(results[row] for row in recipients["row"]), strict=True)
-    told = pl.DataFrame(
-        [pl.Series(name, values, _KINDS[name]) for name, values in zip(Result._fields, columns, strict=True)]
-    )
-    microseconds = (pl.col("at") * 1_000_000).round().cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
-    frame = told.with_columns(recipients["address"], microseconds.cast(OUTCOME_SCHEMA["at"]))
-    buffer = io.BytesIO()
-    frame.select(*OUTCOME_SCHEMA).write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def decode_outcomes(frame: pl.DataFrame) -> dict[int, Result]:
-    """Read a lease's outcomes back: row -> result."""
-    columns = frame.select("row", "outcome", "message_id", "error", "at", "attempts").iter_rows()
-    return {
-        row: Result(row, Outcome(outcome), message_id, error, at.timestamp(), attempts)
-        for row, outcome, message_id, error, at, attempts in columns
-    }

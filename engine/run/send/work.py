@@ -10,7 +10,6 @@ import structlog
 
 from engine.account.client import Endpoint
 from engine.account.quota import Quota
-from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.content.templates import compile_content
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
@@ -18,18 +17,17 @@ from engine.campaign.spec import Campaign, change_transport, load_campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.clock import Clock
 from engine.delivery.outbound import Outbound, open_outbound
-from engine.errors import PausedError, UnreachableError, UsageError
+from engine.errors import PausedError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.presence import show_presence
-from engine.masking import show_address
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
-from engine.run.prepare import preflight
-from engine.run.send.marks import refuse_if_ledger_is_behind
+from engine.run.prepare.preflight import check_account_or_wait
+from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.processes import StartWorker, WorkerProcesses
 from engine.run.send.warmup import WarmupDay, read_warmup
 from engine.run.send.wiring import Sending, send_run
@@ -141,7 +139,7 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
     refuse_if_ledger_is_behind(request.ledger, known, request.store)
     campaign = load_frozen_campaign(frozen)
     async with open_outbound(campaign.spec, request.settings, request.endpoint, known.name) as outbound:
-        checked = check_account(outbound, campaign)
+        checked = check_account_or_wait(outbound, campaign.spec.sender_address)
         quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
         if not stop.requested:
             await send(request, frozen, quota, outbound, stop)
@@ -166,7 +164,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
     signer = TokenSigner(request.read_keys()) if campaign.spec.signs_links else None
     transport = outbound.open_transport(
         prepare_envelope(campaign),
-        sender_address=read_sender(campaign),
+        sender_address=campaign.spec.sender_address,
         folder=frozen.folder,
         worker=str(os.getpid()),
     )
@@ -195,15 +193,6 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
         await asyncio.to_thread(settle_all_proven, request.ledger, request.store, run, clock=request.clock)
 
 
-async def check_account(outbound: Outbound, campaign: Campaign) -> Quota:
-    """Check that the account may send, and from this sender; see preflight.check_account."""
-    try:
-        return await preflight.check_account(outbound, read_sender(campaign))
-    except UnreachableError as error:  # an SMTP server that has enough to do now: sending waits for it
-        log.warning("server.busy", note=f"{error.what}; trying again while sending")
-        return await outbound.read_quota()
-
-
 def _make_warmup_reader(request: Surroundings, campaign: Campaign, run: str) -> Callable[[], WarmupDay] | None:
     if campaign.spec.warmup is None:
         return None
@@ -220,13 +209,6 @@ def load_frozen_campaign(frozen: FrozenRun) -> Campaign:
     loaded = load_campaign(frozen.folder / "campaign")
     spec = change_transport(loaded.spec, frozen.manifest.transport)
     return Campaign(name=frozen.run.name.partition("/")[0], folder=loaded.folder, spec=spec)
-
-
-def read_sender(campaign: Campaign) -> str:
-    """Return the bare address of `from`."""
-    address = parse_mailbox(campaign.spec.sender).address
-    show_address(address)
-    return address
 
 
 def read_accounts(request: Surroundings, name: str) -> Accounts:

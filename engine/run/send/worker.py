@@ -33,8 +33,9 @@ from engine.run.guard.evidence import make_stop
 from engine.run.guard.judge import FailureGuard
 from engine.run.history import write_lease_history
 from engine.run.outcomes import end_change, stage_outcomes
+from engine.run.recipients import Recipient
 from engine.run.send.marks import Marks
-from engine.run.send.open_lease import OpenLease, Recipient, open_lease
+from engine.run.send.open_lease import OpenLease, open_lease
 from engine.run.send.recheck import Watchlist
 from engine.stopping.stop import Stop, StopCause, StopReason
 

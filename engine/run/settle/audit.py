@@ -21,10 +21,9 @@ from engine.quantities import format_count
 from engine.report.accounts import Accounts
 from engine.run.frozen import fetch_run
 from engine.run.manifest import Manifest, find_damage, read_manifest
-from engine.run.outcomes import finish_changes
+from engine.run.outcomes import finish_changes, hold_open_intents
 from engine.run.ownership import refuse_other_owner
-from engine.run.send.marks import describe_behind, find_ahead
-from engine.run.send.open_lease import hold_open_intents
+from engine.run.restored import describe_behind, find_ahead
 from engine.run.settle.comparison import COMPARED_SCHEMA, Comparison, compare
 from engine.store.folder import Store
 from engine.store.outcomes import OutcomesFiles, parse_name

@@ -20,8 +20,8 @@ from engine.ledger.journal import Outcome, Result
 from engine.ledger.runs import Run
 from engine.run.frozen import FrozenRun, fetch_run, open_run
 from engine.run.manifest import read_manifest
+from engine.run.outcomes import PROVED
 from engine.run.ownership import find_other_owner
-from engine.run.send.open_lease import PROVED
 from engine.run.settle.resolve import Known, Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
 from engine.store.folder import Store
 

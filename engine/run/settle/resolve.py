@@ -19,9 +19,8 @@ from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
 from engine.run.history import write_lease_history
-from engine.run.outcomes import end_change, open_files, stage_outcomes
-from engine.run.send.marks import find_ahead
-from engine.run.send.open_lease import decode_outcomes, hold_open_intents
+from engine.run.outcomes import decode_outcomes, end_change, hold_open_intents, open_files, stage_outcomes
+from engine.run.restored import find_ahead
 
 DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt64,
