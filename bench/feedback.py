@@ -15,7 +15,7 @@ from engine.audience.planning.plan import LeaseRange
 from engine.clock import SystemClock
 from engine.feedback.events.envelopes import Verify
 from engine.feedback.events.files import read_place
-from engine.feedback.events.intake import Intake, SoftRule, Tally
+from engine.feedback.events.intake import EventTally, Intake, SoftRule
 from engine.feedback.events.matching import Matcher
 from engine.feedback.events.row_index import FrozenPlan
 from engine.ledger import runs
@@ -57,7 +57,7 @@ def main() -> None:
         print(f"ledger {(folder / 'ledger.db').stat().st_size / 2**20:.1f} MiB for {RECIPIENTS:,} recipients")
 
 
-def _print(what: str, tally: Tally, *, cpu: float) -> None:
+def _print(what: str, tally: EventTally, *, cpu: float) -> None:
     rate = tally.events / cpu
     verdict = "≥ 20,000" if rate >= 20_000 else "BELOW 20,000"
     print(

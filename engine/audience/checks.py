@@ -9,7 +9,7 @@ from threading import Lock
 import polars as pl
 
 from engine.audience.providers import OTHER_PROVIDERS, PROVIDER_DOMAINS, is_national
-from engine.audience.spec import Action, ChecksSpec
+from engine.audience.spec import CheckAction, ChecksSpec
 from engine.quantities import format_count
 
 
@@ -52,7 +52,7 @@ class AddressChecks:
     """
 
     def __init__(self, spec: ChecksSpec, look_up: LookUp | None = None) -> None:
-        self._actions: Mapping[Check, Action] = {check: getattr(spec, check.value) for check in Check}
+        self._actions: Mapping[Check, CheckAction] = {check: getattr(spec, check.value) for check in Check}
         self._allowed = frozenset(item.lower() for item in spec.allow)
         self._look_up = look_up
         self._lock = Lock()
@@ -63,7 +63,7 @@ class AddressChecks:
     @property
     def are_on(self) -> bool:
         """Whether anything is asked for."""
-        return any(action is not Action.OFF for action in self._actions.values())
+        return any(action is not CheckAction.OFF for action in self._actions.values())
 
     def judge(self, keys: pl.Series) -> pl.Series:
         """Check addresses.
@@ -87,9 +87,9 @@ class AddressChecks:
         found = found.with_columns(role.then(pl.format(_WORDS[Check.ROLE], "local")).alias(Check.ROLE.value))
         faults = []
         for check, action in self._actions.items():
-            if action is Action.EXCLUDE:
+            if action is CheckAction.EXCLUDE:
                 faults.append(pl.col(check.value))
-            elif action is Action.WARN:
+            elif action is CheckAction.WARN:
                 self._count(check, found.get_column(check.value).drop_nulls())
         return found.select(fault=pl.coalesce(*faults, pl.lit(None, dtype=pl.String))).to_series()
 
@@ -132,7 +132,7 @@ class AddressChecks:
     def _look_into(self, domains: list[str]) -> Iterable[dict[Check, str]]:
         asked = [domain for domain in domains if domain not in self._allowed]
         dead: Collection[str] = ()
-        if self._look_up and self._actions[Check.MX] is not Action.OFF and asked:
+        if self._look_up and self._actions[Check.MX] is not CheckAction.OFF and asked:
             dead, unknown = self._look_up(asked)
             self._unknown += len(unknown)
         return [self._look_at(domain, is_dead=domain in dead) for domain in domains]
@@ -143,9 +143,9 @@ class AddressChecks:
             return found
         if is_dead:
             found[Check.MX] = _TAKES_NO_MAIL.format(domain)
-        if self._actions[Check.DISPOSABLE] is not Action.OFF and is_disposable(domain, self._allowed):
+        if self._actions[Check.DISPOSABLE] is not CheckAction.OFF and is_disposable(domain, self._allowed):
             found[Check.DISPOSABLE] = _WORDS[Check.DISPOSABLE].format(domain)
-        if self._actions[Check.TYPO] is not Action.OFF and (meant := find_typo(domain)):
+        if self._actions[Check.TYPO] is not CheckAction.OFF and (meant := find_typo(domain)):
             found[Check.TYPO] = f"the domain {domain} looks mistyped: did they mean {meant}?"
         return found
 

@@ -27,7 +27,7 @@ Strings = Annotated[tuple[str, ...], Strict(strict=False)]
 Value = str | int | float | bool
 
 
-class Action(StrEnum):
+class CheckAction(StrEnum):
     """What a check of addresses does with what it finds."""
 
     OFF = "off"
@@ -136,16 +136,20 @@ Places = Annotated[
     Field(min_length=1),
 ]
 # Strict models take no plain text for an enum, and TOML has nothing else.
-LenientAction = Annotated[Action, Strict(strict=False)]
+LenientAction = Annotated[CheckAction, Strict(strict=False)]
 
 
 class ChecksSpec(Section):
     """`[audience.checks]`: what is looked at beside the grammar of addresses; nothing unless asked for."""
 
-    mx: LenientAction = Field(default=Action.OFF, description="domains that take no mail, by DNS")
-    disposable: LenientAction = Field(default=Action.OFF, description="domains of throw-away addresses")
-    role: LenientAction = Field(default=Action.OFF, description="addresses of a role, such as info@ and postmaster@")
-    typo: LenientAction = Field(default=Action.OFF, description="domains that look like a mistyped provider: gmial.com")
+    mx: LenientAction = Field(default=CheckAction.OFF, description="domains that take no mail, by DNS")
+    disposable: LenientAction = Field(default=CheckAction.OFF, description="domains of throw-away addresses")
+    role: LenientAction = Field(
+        default=CheckAction.OFF, description="addresses of a role, such as info@ and postmaster@"
+    )
+    typo: LenientAction = Field(
+        default=CheckAction.OFF, description="domains that look like a mistyped provider: gmial.com"
+    )
     allow: Strings = Field(default=(), description="domains (or local parts of roles) that no check objects to")
 
 

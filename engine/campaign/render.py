@@ -20,7 +20,7 @@ from engine.campaign.content.html_text import derive_text, tidy_text
 from engine.campaign.content.localisation import UnreadableTextError, is_right_to_left
 from engine.campaign.content.printing.links import RefusedValueError
 from engine.campaign.content.printing.printed_values import NullValueError, UnprintableError
-from engine.campaign.content.templates import SUBJECT, Content, Variant
+from engine.campaign.content.templates import SUBJECT, CampaignContent, Variant
 from engine.campaign.content.watchdog import TimeUpError, Watchdog
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, NOT_IN_HEADERS, encode_header
 from engine.campaign.locales import choose_language, parse_locale, read_locales
@@ -113,7 +113,7 @@ class Renderer:
 
     def __init__(
         self,
-        content: Content,
+        content: CampaignContent,
         campaign: Campaign,
         *,
         run_key: str,
@@ -261,7 +261,7 @@ def _take_all(begun: list[str], size: int, pieces: Iterator[str]) -> int:
 class _Headers:
     """Makes the campaign's own headers: those that are the same in all messages once."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: CampaignContent) -> None:
         given = content.campaign.spec.headers.items()
         self._parts = {name: _Part(template) for name, template in content.headers.items()}
         self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)

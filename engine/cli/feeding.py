@@ -18,7 +18,7 @@ from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.envelopes import Passed, Verify, open_body
 from engine.feedback.events.event_files import DAMAGED, EVENTS, QUARANTINE
 from engine.feedback.events.files import read_place
-from engine.feedback.events.intake import Intake, SoftRule, Tally
+from engine.feedback.events.intake import EventTally, Intake, SoftRule
 from engine.feedback.events.matching import MATCHED, Matcher
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
@@ -173,7 +173,7 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
     return ExitCode.DATA if aside or damaged else ExitCode.FINISHED
 
 
-def _describe(tally: Tally) -> Iterator[str]:
+def _describe(tally: EventTally) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.kinds.most_common())
     yield f"{tally.documents:,} read, {format_count(tally.events, 'event')}" + (f": {kinds}" if kinds else "")
     matched = sum(tally.matches[how] for how in MATCHED)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.campaign.lint import Findings, Severity
+from engine.campaign.lint import LintFindings, Severity
 from engine.cli.advice import advise_on_doubt, advise_on_workers
 from engine.cli.printing import print_lines
 from engine.cli.suggestions import repeat_command
@@ -77,7 +77,7 @@ def print_check(checked: Checked) -> None:
     print_lines("passed" if passes else "NOT PASSED", f"next: {repeat_command('launch' if passes else 'preview')}")
 
 
-def print_findings(findings: Findings) -> None:
+def print_findings(findings: LintFindings) -> None:
     """Print what lint found, errors first."""
     for finding in findings:
         what, remedy = mask_text(finding.what), mask_text(finding.remedy)

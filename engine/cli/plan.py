@@ -28,7 +28,7 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
     """
     from engine.audience.explain import explain_address  # noqa: PLC0415 - keeps --help fast
     from engine.audience.export import export_excluded_rows  # noqa: PLC0415
-    from engine.campaign.lint import Findings  # noqa: PLC0415
+    from engine.campaign.lint import LintFindings  # noqa: PLC0415
     from engine.cli import output  # noqa: PLC0415
     from engine.cli.compose import find_campaign_folder, make_plan_request, open_place  # noqa: PLC0415
     from engine.errors import ExitCode  # noqa: PLC0415
@@ -39,7 +39,7 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
     with open_place(common, folder) as place:
         request = make_plan_request(place, folder, **changes)
         manifest, where = replan(request, place.store, "plans")
-        findings = Findings()
+        findings = LintFindings()
         findings.extend(find_size_problems(request, manifest))
     audience = request.campaign.spec.audience
     explained = explain_address(explain, where / "plan", manifest.leases, audience.dedupe) if explain else None

@@ -18,10 +18,10 @@ __all__ = [
     "KEYS_AT_ONCE",
     "OF_ALL_MAIL",
     "CampaignKind",
-    "Proof",
     "Reason",
     "Scope",
     "Suppression",
+    "SuppressionProof",
     "add_many_suppressions",
     "add_suppressions",
     "count_suppressions",
@@ -48,7 +48,7 @@ class Scope(StrEnum):
     TOPIC = "topic"
 
 
-class Proof(StrEnum):
+class SuppressionProof(StrEnum):
     """What proved an inbound mail's word."""
 
     TOKEN = "token"  # noqa: S105 - no secret; a token of ours
@@ -75,7 +75,7 @@ class Suppression:
         at: when it was learnt; of an event, its time.
         event: the id of the event that caused it.
         address: as it was received, where that is known: SES's own list is case-sensitive.
-        proof: what proved an inbound mail's word (`Proof`); None where no mail is the reason.
+        proof: what proved an inbound mail's word (`SuppressionProof`); None where no mail is the reason.
     """
 
     key: str
@@ -90,7 +90,7 @@ class Suppression:
     @property
     def is_certain(self) -> bool:
         """Whether it may be told to others: what a mail without a token says stays here."""
-        return self.proof in (None, Proof.TOKEN)
+        return self.proof in (None, SuppressionProof.TOKEN)
 
     @property
     def scope(self) -> Scope:

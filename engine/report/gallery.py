@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from engine.campaign.lint import Findings, Severity
+from engine.campaign.lint import LintFindings, Severity
 from engine.campaign.message import Envelope, Message
 from engine.report.snippet import make_snippet
 from engine.store.folder import write_file
@@ -54,7 +54,7 @@ class Summary:
     rendered: int
     failures: Mapping[str, int]
     failed_rows: Sequence[tuple[int, str]]
-    findings: Findings
+    findings: LintFindings
 
 
 def write_gallery(path: Path, cards: Sequence[Card], envelope: Envelope, summary: Summary, *, title: str) -> Path:

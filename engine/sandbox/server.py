@@ -17,19 +17,19 @@ from engine.sandbox.events.envelopes import CERTIFICATE_PATH
 from engine.sandbox.events.feedback import QUEUE_NAME, Feedback
 from engine.sandbox.http.access import check_access, is_bearer, is_token, make_credentials, make_token
 from engine.sandbox.http.control import Control, Latency, refuse
-from engine.sandbox.http.faults import Faults
+from engine.sandbox.http.faults import SandboxFaults
 from engine.sandbox.http.inbox import PAGE_METHODS, PRIVATE, Inbox
 from engine.sandbox.http.record import Record
-from engine.sandbox.http.replies import ApiError, Reply
+from engine.sandbox.http.replies import ApiError, SandboxReply
 from engine.sandbox.http.signature import Verifier
 from engine.sandbox.http.wire import deliver, respond
-from engine.sandbox.ses.account import Account
+from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.api import Api
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
 from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
-from engine.sandbox.ses.sending import Sending
+from engine.sandbox.ses.sending import SandboxSending
 from engine.sandbox.ses.simulator import is_simulator
 from engine.sandbox.sqs.sqs import TARGET, queue_url, sqs_error
 
@@ -103,7 +103,7 @@ class Sandbox:
         self._clock = clock or SystemClock()
         self._verifier = Verifier(settings.credentials, self._clock)
         self._account = _account_of(settings, self._clock)
-        self._faults = Faults(settings.seed)
+        self._faults = SandboxFaults(settings.seed)
         self._latency = Latency(settings.latency_seconds)
         self._stopping = asyncio.Event()
         self._feedback: Feedback | None = None
@@ -167,7 +167,7 @@ class Sandbox:
         self._control = Control(
             account=self._account, faults=self._faults, latency=self._latency, feedback=self._feedback
         )
-        sending = Sending(
+        sending = SandboxSending(
             account=self._account,
             record=self._record,
             faults=self._faults,
@@ -304,7 +304,7 @@ class Sandbox:
             await self._clock.sleep(self._latency.seconds)
         return await deliver(request, reply, stopping=self._stopping)
 
-    def _answer(self, request: web.BaseRequest, body: bytes) -> Reply:
+    def _answer(self, request: web.BaseRequest, body: bytes) -> SandboxReply:
         """Return the reply of one call of the API. It does not wait, so no two calls are decided at once."""
         assert self._api is not None  # noqa: S101 - nothing is served before `start` has set it
         method, target = request.method, request.raw_path
@@ -318,8 +318,8 @@ class Sandbox:
             return ApiError("InternalFailure", f"The sandbox cannot write its record: {problem}", status=500).reply()
 
 
-def _account_of(settings: SandboxSettings, clock: Clock) -> Account:
-    return Account(
+def _account_of(settings: SandboxSettings, clock: Clock) -> SandboxAccount:
+    return SandboxAccount(
         bucket=RateBucket(settings.max_send_rate, clock),
         quota=RollingQuota(settings.max_24_hour_send, clock),
         identities=Identities(settings.identities),

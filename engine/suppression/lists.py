@@ -18,7 +18,7 @@ from engine.audience.lists.list_tables import ListTable, open_lists
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import read_batches
 from engine.errors import DataError, UsageError
-from engine.ledger.suppressions import OF_ALL_MAIL, Proof, Reason, Suppression, limit_topic
+from engine.ledger.suppressions import OF_ALL_MAIL, Reason, Suppression, SuppressionProof, limit_topic
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.folder import PRIVATE_FILE
 from engine.system.given_paths import shorten_path
@@ -108,7 +108,7 @@ def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -
     told = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
     source = options.source or name
     # What a mail without a token said stays that where it is read again.
-    proven = pl.when(pl.col("proof").is_in([str(proof) for proof in Proof])).then("proof")
+    proven = pl.when(pl.col("proof").is_in([str(proof) for proof in SuppressionProof])).then("proof")
     rows = entries.select("key", "address", "topic", told.alias("reason"), proven)
     return [
         Suppression(key, limit_topic(topic, reason), reason, source, options.at, None, address, proof)

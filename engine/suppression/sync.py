@@ -41,7 +41,7 @@ Upload = Callable[[str, bytes], str]
 
 
 @dataclass(slots=True)
-class State:
+class SyncState:
     """How far the syncs with one account have come.
 
     Attributes:
@@ -138,7 +138,7 @@ class Sync:
         synced.calls = self.listing.calls
         return synced
 
-    async def _pull(self, state: State, synced: Synced, there: list[pl.DataFrame] | None) -> None:
+    async def _pull(self, state: SyncState, synced: Synced, there: list[pl.DataFrame] | None) -> None:
         if there is not None or state.pull_began is None:
             state.pull_began, state.token = self.clock.now().isoformat(), None
         while True:
@@ -182,7 +182,7 @@ class Sync:
         named = frame.select("key").with_columns(raw).drop_nulls("key")
         return named.filter(~pl.col("key").is_in(list(forgotten)))
 
-    async def _push(self, state: State, synced: Synced) -> None:
+    async def _push(self, state: SyncState, synced: Synced) -> None:
         await self._wait_for_jobs(state, synced)
         told = self._load_told()
         waiting = self._find_untold(told)
@@ -218,7 +218,7 @@ class Sync:
             ]
         return sorted(found, key=lambda item: (item.at, item.key))
 
-    async def _import(self, waiting: list[Suppression], state: State, synced: Synced) -> list[Suppression]:
+    async def _import(self, waiting: list[Suppression], state: SyncState, synced: Synced) -> list[Suppression]:
         """Tell by import jobs; return what the account has now."""
         assert self.upload is not None  # noqa: S101 - for the type checker
         began, failed_before = self.clock.now(), synced.import_failed
@@ -248,7 +248,7 @@ class Sync:
             if token is None:
                 return listed
 
-    async def _wait_for_jobs(self, state: State, synced: Synced) -> None:
+    async def _wait_for_jobs(self, state: SyncState, synced: Synced) -> None:
         while state.jobs:
             job = await self.listing.get_import_job(state.jobs[0])
             status = job.get("JobStatus")
@@ -279,12 +279,12 @@ class Sync:
             shown = keys_of.sort("key").get_column("key").head(MOST_EXAMPLES)
             synced.drift += [{"address": key, "only": side} for key in shown]
 
-    def _load(self) -> State:
+    def _load(self) -> SyncState:
         try:
             states = orjson.loads(self.store.read(STATE_FILE) or b"{}")
-            return State(**states.get(self.account, {}))
+            return SyncState(**states.get(self.account, {}))
         except (orjson.JSONDecodeError, TypeError, AttributeError):
-            return State()  # a damaged state costs time, nothing else: both sides are told everything again
+            return SyncState()  # a damaged state costs time, nothing else: both sides are told everything again
 
     def _load_told(self) -> set[int]:
         """Read what the account was told: a number for each entry."""
@@ -303,7 +303,7 @@ class Sync:
     def _told_file(self) -> str:
         return f"suppression-told-{blake2b(self.account.encode(), digest_size=8).hexdigest()}.parquet"
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: SyncState) -> None:
         try:
             states = orjson.loads(self.store.read(STATE_FILE) or b"{}")
         except orjson.JSONDecodeError:

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.lint import LintFinding, LintFindings, Severity
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.report.gallery import Card, Summary, write_gallery
 
@@ -74,7 +74,7 @@ SUMMARY = Summary(
     rendered=1784,
     failures={},
     failed_rows=(),
-    findings=Findings(),
+    findings=LintFindings(),
 )
 
 
@@ -290,8 +290,8 @@ def test_gallery_lists_messages_as_an_inbox_does(browser: Browser, tmp_path: Pat
 def test_gallery_summary_shows_counts_findings_and_failed_rows(
     browser: Browser, tmp_path: Path, requests: list[str]
 ) -> None:
-    findings = Findings()
-    finding = Finding(Severity.WARNING, "no_preheader", "there is no preheader", "set preheader", "campaign.toml")
+    findings = LintFindings()
+    finding = LintFinding(Severity.WARNING, "no_preheader", "there is no preheader", "set preheader", "campaign.toml")
     findings.add(finding, row=4, times=1782)
     summary = Summary(
         rows_read=2038,
@@ -323,7 +323,7 @@ def test_gallery_is_made_where_no_message_can_be_made(browser: Browser, tmp_path
         rendered=0,
         failures={"no": 2},
         failed_rows=((0, "no"),),
-        findings=Findings(),
+        findings=LintFindings(),
     )
     page = open_page(browser, tmp_path, [], requests, summary=summary)
     expect(page.get_by_role("heading", level=2)).to_have_text("Summary")

@@ -18,7 +18,7 @@ from engine.sandbox.http import record_index
 from engine.sandbox.http.record import FILE_NAME, Record, read_record
 from engine.sandbox.http.record_index import RecordIndex
 from engine.sandbox.server import SandboxSettings
-from engine.sandbox.ses.draft import Content, Draft
+from engine.sandbox.ses.draft import Draft, DraftContent
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOKEN = "a-token-that-only-tests-use"
@@ -35,7 +35,7 @@ def draft(subject: str | None = "Hello", *, to: str = "ann@b.example", html: str
         reply_to=["r@acme.example"],
         tags={"msg": "01J"},
         configuration_set="marketing",
-        content=Content(
+        content=DraftContent(
             subject=subject,
             html=html,
             text="Hi\nthere",
@@ -194,14 +194,14 @@ def test_hostile_content_is_text_on_our_pages_and_alone_in_a_frame(folder: Path,
         reply, text = get(sandbox, path)
         page = Page(text)
         assert "script" not in {tag for tag, _ in page.elements}
-        assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
-        assert "script-src" not in reply.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in reply.headers["DraftContent-Security-Policy"]
+        assert "script-src" not in reply.headers["DraftContent-Security-Policy"]
     [frame] = [attributes for tag, attributes in Page(get(sandbox, "/messages/0")[1]).elements if tag == "iframe"]
     assert frame["sandbox"] is None  # present, and allows nothing
     assert frame["src"] == f"{ROOT}/messages/0/html"
     reply, text = get(sandbox, "/messages/0/html")
     assert text == NASTY
-    assert reply.headers["Content-Security-Policy"].startswith(
+    assert reply.headers["DraftContent-Security-Policy"].startswith(
         "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline';"
     )
 

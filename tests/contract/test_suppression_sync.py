@@ -16,7 +16,13 @@ from support.s3 import open_client as open_s3
 from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.ledger.database import Ledger, open_ledger
-from engine.ledger.suppressions import Proof, Suppression, add_suppressions, find_suppressions, iterate_suppressions
+from engine.ledger.suppressions import (
+    Suppression,
+    SuppressionProof,
+    add_suppressions,
+    find_suppressions,
+    iterate_suppressions,
+)
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 from engine.store.folder import Store
@@ -319,7 +325,7 @@ async def test_the_account_is_told_nothing_that_a_mail_without_a_token_said(
                 Suppression(
                     f"{str(proof).lower()}@x.example", "", "complaint", "inbound mail", clock.now(), None, None, proof
                 )
-                for proof in (None, *Proof)
+                for proof in (None, *SuppressionProof)
             ],
         )
     synced = await make().run(pull=False, push=True, full=False)

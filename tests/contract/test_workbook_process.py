@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from engine.audience.reading.sources import Format, Source, find_sources
+from engine.audience.reading.sources import AudienceSource, Format, find_sources
 from engine.audience.reading.workbooks import workbook_process
 from engine.audience.reading.workbooks.workbook_reader import _has_document_type
 from engine.audience.reading.workbooks.workbooks import list_sheets, read_sheet
@@ -37,7 +37,7 @@ def change(path: Path, part: str, old: bytes, new: bytes) -> None:
             file.writestr(name, data)
 
 
-def find(path: Path, limits: ReadLimits | None = None) -> Source:
+def find(path: Path, limits: ReadLimits | None = None) -> AudienceSource:
     (source,) = find_sources(path.name, path.parent, limits=limits or ReadLimits())
     return source
 
@@ -93,7 +93,7 @@ def test_a_reader_that_reaches_its_memory_limit_is_an_error(tmp_path: Path) -> N
 
 
 def test_a_reader_that_takes_too_long_is_an_error() -> None:
-    source = Source(Path("a.xlsx"), "a.xlsx", 1, 1, Format.EXCEL)
+    source = AudienceSource(Path("a.xlsx"), "a.xlsx", 1, 1, Format.EXCEL)
     with pytest.raises(DataError, match=r"more than 900 seconds of CPU time .*\[limits\] workbook_seconds"):
         workbook_process._explain_end(source, -signal.SIGXCPU, "")
     with pytest.raises(DataError, match=r"its reader ended with signal 11"):

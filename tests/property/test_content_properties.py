@@ -16,7 +16,7 @@ from support.campaigns import make_renderer, write_campaign
 
 from engine.campaign.content.html_text import derive_text
 from engine.campaign.content.templates import compile_content
-from engine.campaign.content.tokens import Kind, Placeholders, Token, mask, split
+from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind, mask, split
 from engine.campaign.locales import Tag, choose_language, read_locales
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer
@@ -149,12 +149,12 @@ UNFINISHED = ("{", "{{", "{%", "{#", "{% raw %}", "'", '"', "[", "-", "\\")
 TEMPLATES = st.lists(st.sampled_from((*TAGS, *TEXTS))).map("".join)
 PIECES = st.lists(st.sampled_from((*TAGS, *TEXTS, *UNFINISHED))).map("".join)
 LEXER = Environment(keep_trailing_newline=True)  # noqa: S701 - it renders nothing
-KINDS = {"variable": Kind.OUTPUT, "block": Kind.STATEMENT, "comment": Kind.COMMENT, "raw": Kind.RAW}
+KINDS = {"variable": TokenKind.OUTPUT, "block": TokenKind.STATEMENT, "comment": TokenKind.COMMENT, "raw": TokenKind.RAW}
 
 
-def lex(source: str) -> list[tuple[Kind, str]] | None:
+def lex(source: str) -> list[tuple[TokenKind, str]] | None:
     """The tags as Jinja's own lexer divides them, without white space; None where it cannot, or one is not closed."""
-    tags: list[tuple[Kind, str]] = []
+    tags: list[tuple[TokenKind, str]] = []
     is_open = False
     try:
         for _, name, text in LEXER.lex(source):
@@ -180,7 +180,7 @@ def test_a_template_is_divided_where_jinja_divides_it(source: str) -> None:
             split(source, "t")
         return
     tokens = split(source, "t")
-    assert [(t.kind, "".join(t.text.split())) for t in tokens if t.kind is not Kind.TEXT] == expected
+    assert [(t.kind, "".join(t.text.split())) for t in tokens if t.kind is not TokenKind.TEXT] == expected
 
 
 @given(st.one_of(TEMPLATES, PIECES, st.text()))
@@ -199,10 +199,10 @@ def test_tokens_together_are_the_template_and_know_their_lines(source: str) -> N
 def test_placeholders_give_every_tag_back_and_lead_to_its_line(source: str) -> None:
     tokens = split(source, "t")
     places = Placeholders(tokens)
-    words = "".join(token.text if token.kind is Kind.TEXT else places.stand_for(token) for token in tokens)
+    words = "".join(token.text if token.kind is TokenKind.TEXT else places.stand_for(token) for token in tokens)
     restored = places.restore(words)
-    again = [token for token in split(restored.source, "t") if token.kind in (Kind.OUTPUT, Kind.STATEMENT)]
-    tags = [token for token in tokens if token.kind in (Kind.OUTPUT, Kind.STATEMENT)]
+    again = [token for token in split(restored.source, "t") if token.kind in (TokenKind.OUTPUT, TokenKind.STATEMENT)]
+    tags = [token for token in tokens if token.kind in (TokenKind.OUTPUT, TokenKind.STATEMENT)]
     assert ["".join(token.text.split()) for token in again] == ["".join(token.text.split()) for token in tags]
     assert restored.origin is not None
     assert [restored.origin(token.line + 1) for token in again] == [("t", token.line) for token in tags]
@@ -323,4 +323,4 @@ def test_every_locale_of_cldr_is_read_in_any_spelling(name: str, form: str) -> N
 def test_a_token_knows_what_it_refers_to() -> None:
     (token,) = split('{%- include "a.j2" -%}', "t")
     assert (token.word, token.reference, token.block) == ("include", "a.j2", None)
-    assert Token(Kind.STATEMENT, '{% include "a" if x else "b" %}', "t", 1, 0).reference == ""
+    assert TemplateToken(TokenKind.STATEMENT, '{% include "a" if x else "b" %}', "t", 1, 0).reference == ""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
 
-from engine.sandbox.sqs.queues import Queue
+from engine.sandbox.sqs.queues import SandboxQueue
 
 ACTIONS = st.lists(
     st.one_of(
@@ -21,7 +21,7 @@ ACTIONS = st.lists(
 @given(ACTIONS)
 def test_every_message_is_there_until_it_is_deleted_and_never_after(actions: list[tuple[str, int]]) -> None:
     clock = VirtualClock()
-    queue = Queue("q", clock, clock.now())
+    queue = SandboxQueue("q", clock, clock.now())
     sent: set[bytes] = set()
     deleted: set[bytes] = set()
     held: dict[bytes, tuple[str, float]] = {}  # the latest handle, and until when it is hidden

@@ -6,7 +6,7 @@ import pytest
 from support.campaigns import TOML, write_campaign
 
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint import Findings, MessageLint, Severity, find_unused_inline, lint_templates
+from engine.campaign.lint import LintFindings, MessageLint, Severity, find_unused_inline, lint_templates
 from engine.campaign.message import Envelope, Message, prepare_envelope
 from engine.campaign.spec import Campaign
 
@@ -123,7 +123,7 @@ def test_findings_count_their_messages_and_know_the_first(tmp_path: Path) -> Non
     lint = MessageLint(campaign_of(tmp_path), Envelope("a@b.example", (), (), None))
     for row in (3, 5, 9):
         lint.check(with_body("<a href='/x'>x</a>")._replace(row=row))
-    other = Findings()
+    other = LintFindings()
     other.merge(lint.findings)
     other.merge(lint.findings)
     (relative,) = other.of(Severity.ERROR)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.campaign.content.templates import Content, check_names, compile_content
+from engine.campaign.content.templates import CampaignContent, check_names, compile_content
 from engine.campaign.spec import Campaign, load_campaign
 from engine.errors import DataError
 
@@ -36,7 +36,7 @@ def campaign_of(folder: Path, html: str | None, *, subject: str = "Hi", **files:
     return load_campaign(folder)
 
 
-def content_of(folder: Path, html: str, **parts: str) -> Content:
+def content_of(folder: Path, html: str, **parts: str) -> CampaignContent:
     return compile_content(campaign_of(folder, html, **parts))
 
 

@@ -10,7 +10,7 @@ from engine.audience.exclusions import ExclusionReason
 from engine.campaign.spec import CampaignSpec
 from engine.cli.main import cli
 from engine.errors import ExitCode
-from engine.feedback.events.rules import RULES, Action
+from engine.feedback.events.rules import RULES, EventAction
 from engine.ledger.event_flags import Flag
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
@@ -77,7 +77,7 @@ def test_the_rules_of_feedback_are_in_their_page_as_they_are():
     for rule in RULES:
         shown = [f"`{str(flag.name).lower()}`" for flag in Flag if flag in rule.flags and flag not in hidden]
         subtype = f"`{rule.subtype}`" if rule.subtype else "any other"
-        action = "—" if rule.action is Action.NOTHING else rule.action
+        action = "—" if rule.action is EventAction.NOTHING else rule.action
         reason = f"`{rule.reason}`" if rule.reason else "—"
         told = (rule.kind or "any other", subtype, ", ".join(shown) or "—", action, reason, rule.note)
         assert f"| {' | '.join(told)} |" in page

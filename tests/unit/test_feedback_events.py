@@ -15,8 +15,8 @@ from support.foreign_events import read_records, read_signed
 from engine.errors import DataError
 from engine.feedback.events.envelopes import ForgedError, Opened, Passed, Quarantined, open_body
 from engine.feedback.events.files import find_files, read_file
-from engine.feedback.events.records import Event, Kind, MalformedError, read_record
-from engine.feedback.events.rules import RULES, Action, find_rule
+from engine.feedback.events.records import EventKind, FeedbackEvent, MalformedError, read_record
+from engine.feedback.events.rules import RULES, EventAction, find_rule
 from engine.feedback.events.signatures import SnsVerifier
 from engine.ledger.event_flags import Flag
 from engine.ledger.suppressions import Reason
@@ -33,7 +33,7 @@ def open_one(document: Any, verify: Any = trust) -> Opened:
     return open_body(orjson.dumps(document), verify)
 
 
-def read_one(record: dict[str, Any]) -> Event:
+def read_one(record: dict[str, Any]) -> FeedbackEvent:
     (event,) = read_record(record)
     return event
 
@@ -42,7 +42,7 @@ def read_one(record: dict[str, Any]) -> Event:
 def test_every_type_is_read_with_our_tags(kind: str):
     event = read_one(make_event(kind, MAIL))
     assert event.kind == kind.replace(" ", "")
-    assert event.kind in set(Kind)
+    assert event.kind in set(EventKind)
     assert (event.message_id, event.address, event.campaign, event.run_key, event.row) == (
         "0100-a",
         "Ann@example.com",
@@ -142,56 +142,62 @@ RECIPIENT = [{"emailAddress": "ann@example.com", "status": "4.2.2", "diagnosticC
 @pytest.mark.parametrize(
     ("kind", "told", "action", "reason", "flag"),
     [
-        ("Bounce", {}, Action.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
-        ("Bounce", {"bounceSubType": "NoEmail"}, Action.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
-        ("Bounce", {"bounceSubType": "Suppressed"}, Action.SUPPRESS, Reason.PROVIDER, Flag.BOUNCED),
+        ("Bounce", {}, EventAction.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
+        ("Bounce", {"bounceSubType": "NoEmail"}, EventAction.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
+        ("Bounce", {"bounceSubType": "Suppressed"}, EventAction.SUPPRESS, Reason.PROVIDER, Flag.BOUNCED),
         *(
-            ("Bounce", {"bounceSubType": subtype}, Action.SUPPRESS, Reason.PROVIDER, Flag.PROVIDER_SUPPRESSED)
+            ("Bounce", {"bounceSubType": subtype}, EventAction.SUPPRESS, Reason.PROVIDER, Flag.PROVIDER_SUPPRESSED)
             for subtype in ("OnAccountSuppressionList", "OnTenantSuppressionList", "EmailValidationSuppressed")
         ),
-        ("Bounce", {"bounceSubType": "UnsubscribedRecipient"}, Action.OPT_OUT, Reason.UNSUBSCRIBE, Flag.UNSUBSCRIBED),
+        (
+            "Bounce",
+            {"bounceSubType": "UnsubscribedRecipient"},
+            EventAction.OPT_OUT,
+            Reason.UNSUBSCRIBE,
+            Flag.UNSUBSCRIBED,
+        ),
         *(
             ("Bounce", {"bounceType": "Transient", "bounceSubType": s, "bouncedRecipients": RECIPIENT}, *rest)
             for s, *rest in (
-                ("General", Action.COUNT, Reason.SOFT_BOUNCES, Flag.STRIKE),
-                ("MailboxFull", Action.COUNT, Reason.SOFT_BOUNCES, Flag.STRIKE),
-                ("CustomTimeoutExceeded", Action.COUNT, Reason.SOFT_BOUNCES, Flag.SOFT_BOUNCED),
-                ("MessageTooLarge", Action.NOTHING, None, Flag.SOFT_BOUNCED),
-                ("ContentRejected", Action.NOTHING, None, Flag.SOFT_BOUNCED),
-                ("AttachmentRejected", Action.NOTHING, None, Flag.SOFT_BOUNCED),
+                ("General", EventAction.COUNT, Reason.SOFT_BOUNCES, Flag.STRIKE),
+                ("MailboxFull", EventAction.COUNT, Reason.SOFT_BOUNCES, Flag.STRIKE),
+                ("CustomTimeoutExceeded", EventAction.COUNT, Reason.SOFT_BOUNCES, Flag.SOFT_BOUNCED),
+                ("MessageTooLarge", EventAction.NOTHING, None, Flag.SOFT_BOUNCED),
+                ("ContentRejected", EventAction.NOTHING, None, Flag.SOFT_BOUNCED),
+                ("AttachmentRejected", EventAction.NOTHING, None, Flag.SOFT_BOUNCED),
             )
         ),
         (
             "Bounce",
             {"bounceType": "Transient", "bouncedRecipients": [{"emailAddress": "ann@example.com"}]},
-            Action.NOTHING,  # an out-of-office reply
+            EventAction.NOTHING,  # an out-of-office reply
             None,
             Flag.PROVEN,
         ),
         (
             "Bounce",
             {"bounceType": "Undetermined", "bounceSubType": "Undetermined"},
-            Action.COUNT,
+            EventAction.COUNT,
             Reason.SOFT_BOUNCES,
             Flag.SOFT_BOUNCED,
         ),
-        ("Complaint", {}, Action.SUPPRESS, Reason.COMPLAINT, Flag.COMPLAINED),
+        ("Complaint", {}, EventAction.SUPPRESS, Reason.COMPLAINT, Flag.COMPLAINED),
         *(
-            ("Complaint", {"complaintFeedbackType": kind}, Action.SUPPRESS, Reason.COMPLAINT, Flag.COMPLAINED)
+            ("Complaint", {"complaintFeedbackType": kind}, EventAction.SUPPRESS, Reason.COMPLAINT, Flag.COMPLAINED)
             for kind in ("abuse", "auth-failure", "fraud", "other", "virus", "brand-new")
         ),
-        ("Complaint", {"complaintFeedbackType": "not-spam"}, Action.NOTHING, None, Flag.PROVEN),
+        ("Complaint", {"complaintFeedbackType": "not-spam"}, EventAction.NOTHING, None, Flag.PROVEN),
         *(
-            ("Complaint", {"complaintSubType": kind}, Action.SUPPRESS, Reason.PROVIDER, Flag.PROVIDER_SUPPRESSED)
+            ("Complaint", {"complaintSubType": kind}, EventAction.SUPPRESS, Reason.PROVIDER, Flag.PROVIDER_SUPPRESSED)
             for kind in ("OnAccountSuppressionList", "OnTenantSuppressionList")
         ),
-        ("Subscription", {}, Action.OPT_OUT, Reason.UNSUBSCRIBE, Flag.UNSUBSCRIBED),
-        ("Subscription", {"newTopicPreferences": {"unsubscribeAll": False}}, Action.NOTHING, None, Flag.PROVEN),
-        ("Reject", {}, Action.NOTHING, None, Flag.REJECTED),
-        ("Rendering Failure", {}, Action.NOTHING, None, Flag.REJECTED),
+        ("Subscription", {}, EventAction.OPT_OUT, Reason.UNSUBSCRIBE, Flag.UNSUBSCRIBED),
+        ("Subscription", {"newTopicPreferences": {"unsubscribeAll": False}}, EventAction.NOTHING, None, Flag.PROVEN),
+        ("Reject", {}, EventAction.NOTHING, None, Flag.REJECTED),
+        ("Rendering Failure", {}, EventAction.NOTHING, None, Flag.REJECTED),
     ],
 )
-def test_what_an_event_means(kind: str, told: dict[str, Any], action: Action, reason: Reason | None, flag: Flag):
+def test_what_an_event_means(kind: str, told: dict[str, Any], action: EventAction, reason: Reason | None, flag: Flag):
     event = read_one(make_event(kind, MAIL, **told))
     rule = find_rule(event.kind, event.subtype)
     assert (rule.action, rule.reason) == (action, reason)
@@ -350,7 +356,7 @@ def test_the_samples_of_django_ses_are_read():
         assert all(event.message_id.startswith("0000013786") and event.at for event in events)
         assert all(find_rule(event.kind, event.subtype).kind == event.kind for event in events)
     softly = [e for record in records for e in read_record(record) if e.subtype.startswith("Transient")]
-    assert all(find_rule(e.kind, e.subtype).action is Action.NOTHING for e in softly if not e.status)
+    assert all(find_rule(e.kind, e.subtype).action is EventAction.NOTHING for e in softly if not e.status)
 
 
 @pytest.mark.usefixtures("foreign")

@@ -15,9 +15,9 @@ from engine.ledger import suppressions
 from engine.ledger.database import open_ledger
 from engine.ledger.schema import metadata
 from engine.ledger.suppressions import (
-    Proof,
     Reason,
     Suppression,
+    SuppressionProof,
     add_suppressions,
     count_suppressions,
     find_suppressions,
@@ -102,7 +102,7 @@ def test_an_event_replaces_what_a_mail_without_a_token_said_if_it_weighs_as_much
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     mails = [
         Suppression(f"{proof}@x.example", "", Reason.COMPLAINT, "inbound mail", NOW, proof=proof)
-        for proof in (Proof.TOKEN, Proof.SOURCE)
+        for proof in (SuppressionProof.TOKEN, SuppressionProof.SOURCE)
     ]
     with ledger.write() as tx:
         add_suppressions(tx, mails)

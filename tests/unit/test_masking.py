@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import insert
 
 from engine import masking
-from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.lint import LintFinding, LintFindings, Severity
 from engine.campaign.render import RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.replies import read_error
@@ -309,6 +309,6 @@ def test_logging_twice_adds_one_handler(monkeypatch: pytest.MonkeyPatch):
 def test_a_report_of_content_names_no_recipient():
     """Values end in the reasons of messages that cannot be rendered, and in findings about links."""
     assert RenderError("body.txt", 3, "'ann@b.example' is not a date").reason == "'a***@b.example' is not a date"
-    findings = Findings()
-    findings.add(Finding(Severity.ERROR, "link", "javascript:to('ann@b.example')", "drop it", "href"), row=1)
+    findings = LintFindings()
+    findings.add(LintFinding(Severity.ERROR, "link", "javascript:to('ann@b.example')", "drop it", "href"), row=1)
     assert "ann@" not in json.dumps(findings.to_json())

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from engine.sandbox.http.replies import ApiError
-from engine.sandbox.ses.account import Account
+from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
 from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
 from engine.sandbox.ses.simulator import fate_of
-from engine.sandbox.ses.suppression import SuppressionList
+from engine.sandbox.ses.suppression import SandboxSuppressionList
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ class StoppedClock:
         raise AssertionError(seconds)
 
 
-def account_with(**changes: Any) -> Account:
+def account_with(**changes: Any) -> SandboxAccount:
     clock = StoppedClock()
     parts: dict[str, Any] = {
         "bucket": RateBucket(changes.pop("rate", 100), clock),
@@ -37,7 +37,7 @@ def account_with(**changes: Any) -> Account:
         "production_access": True,
         "clock": clock,
     }
-    return Account(**(parts | changes))
+    return SandboxAccount(**(parts | changes))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_suppressed_recipient_is_accepted_counted_and_compared_without_case() 
 
 
 def test_the_suppression_list_itself_is_case_sensitive() -> None:
-    listed = SuppressionList()
+    listed = SandboxSuppressionList()
     listed.put("Ann@b.example", "BOUNCE", at=AT)
     listed.put("ann@b.example", "COMPLAINT", at=AT)
     listed.delete("Ann@b.example")

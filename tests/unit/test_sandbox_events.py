@@ -15,7 +15,7 @@ from engine.sandbox.events.emitter import Emitter
 from engine.sandbox.events.feedback import Feedback
 from engine.sandbox.http.record import Record
 from engine.sandbox.http.replies import ApiError
-from engine.sandbox.ses.draft import Content, Draft
+from engine.sandbox.ses.draft import Draft, DraftContent
 
 AT = START
 OPEN: list[Emitter] = []
@@ -30,7 +30,7 @@ def accept(folder: Path, *addresses: str, number: int = 0, at: Any = AT, **chang
         "reply_to": [],
         "tags": {"mailrun-run": "r1"},
         "configuration_set": "marketing",
-        "content": Content(subject="Hello", html='<a href="https://acme.example/x">x</a>', text="x"),
+        "content": DraftContent(subject="Hello", html='<a href="https://acme.example/x">x</a>', text="x"),
     }
     on_list = changes.pop("on_list", None)
     draft = Draft(**(parts | changes))
@@ -134,7 +134,7 @@ def test_recipients_of_one_message_with_one_fate_share_their_events(tmp_path: Pa
 def test_a_template_that_cannot_be_rendered_makes_that_event_alone_without_headers(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
-    accept(tmp_path, "a@b.example", content=Content(failure="Attribute 'x' is not present."))
+    accept(tmp_path, "a@b.example", content=DraftContent(failure="Attribute 'x' is not present."))
     (event,) = emitter(tmp_path, clock).take(10)
     assert event.record["eventType"] == "Rendering Failure"
     assert event.record["failure"]["errorMessage"] == "Attribute 'x' is not present."

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from engine.sandbox.http.faults import AFTER, BEFORE, Fault, Faults
+from engine.sandbox.http.faults import AFTER, BEFORE, SandboxFault, SandboxFaults
 
 
-def faults(*documents: dict[str, Any], seed: int = 0) -> Faults:
-    queue = Faults(seed)
+def faults(*documents: dict[str, Any], seed: int = 0) -> SandboxFaults:
+    queue = SandboxFaults(seed)
     for document in documents:
-        queue.add(Fault.from_document(document))
+        queue.add(SandboxFault.from_document(document))
     return queue
 
 
-def struck(queue: Faults, *recipients: str) -> str:
+def struck(queue: SandboxFaults, *recipients: str) -> str:
     fault = queue.take(BEFORE + AFTER, recipients or ("a@b.example",))
     return fault.kind if fault else ""
 
@@ -73,4 +73,4 @@ def test_the_dice_are_fixed_by_the_seed() -> None:
 )
 def test_a_document_that_describes_no_fault_is_refused(document: Any, part: str) -> None:
     with pytest.raises(ValueError, match=part):
-        Fault.from_document(document)
+        SandboxFault.from_document(document)

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import DataError
 from engine.ledger.reasons import Reason, classify_reason
-from engine.ledger.suppressions import Proof, Scope, Suppression
+from engine.ledger.suppressions import Scope, Suppression, SuppressionProof
 from engine.suppression.lists import ImportOptions, export_suppressions, read_suppression_list
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -146,7 +146,7 @@ def test_all_sheets_are_imported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
 def test_an_exported_list_keeps_what_proved_a_mail_and_other_words_prove_nothing(tmp_path: Path, name: str) -> None:
-    proofs = [None, *Proof, "by hand"]
+    proofs = [None, *SuppressionProof, "by hand"]
     entries = [
         Suppression(f"p{number}@x.example", "", Reason.COMPLAINT, "inbound mail", NOW, None, None, proof)
         for number, proof in enumerate(proofs)
@@ -154,5 +154,5 @@ def test_an_exported_list_keeps_what_proved_a_mail_and_other_words_prove_nothing
     export_suppressions([entries], tmp_path / name)
     again, strange = read(tmp_path / name, reason="complaint")
     assert strange == []
-    assert [one.proof for one in again] == [None, *Proof, None]
+    assert [one.proof for one in again] == [None, *SuppressionProof, None]
     assert [one.is_certain for one in again] == [True, True, False, False, False, True]

@@ -7,7 +7,7 @@ from functools import partial
 import polars as pl
 
 from engine.audience.lists.list_entries import read_entries
-from engine.audience.reading.sources import Source
+from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.tables import Rows, Table
 from engine.audience.reading.text import detect_encoding, is_utf_8, read_text
 from engine.errors import DataError
@@ -17,7 +17,7 @@ _SEPARATOR_LINE = "(?i)^sep=.$"  # what Excel writes above the first row
 _FIELDS = '[,;|\t"]+'
 
 
-def begins_with_address(source: Source) -> bool:
+def begins_with_address(source: AudienceSource) -> bool:
     """Tell whether the first line of a text file that is not blank holds an @, and so is an entry and not a header."""
     encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
     for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False, limits=source.limits):
@@ -27,7 +27,7 @@ def begins_with_address(source: Source) -> bool:
     return False
 
 
-def open_lines(source: Source) -> Table:
+def open_lines(source: AudienceSource) -> Table:
     """Open a text file without a header: what stands in a line is one cell, as `read_entries` takes it apart.
 
     Beside one address a line may have other fields, such as a number or a date, which are not read.

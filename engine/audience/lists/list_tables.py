@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from engine.audience.lists.address_lines import begins_with_address, open_lines
 from engine.audience.lists.list_columns import ListColumns, find_columns
 from engine.audience.lists.list_texts import with_text_columns
-from engine.audience.reading.sources import Format, Source, translate_read_errors
+from engine.audience.reading.sources import AudienceSource, Format, translate_read_errors
 from engine.audience.reading.tables import Reading, Table, open_table
 from engine.audience.reading.workbooks.workbooks import list_sheets
 from engine.errors import DataError
@@ -40,7 +40,7 @@ class ListTable:
         return (*notes, *self.table.cell_notes([column for column in named if column]))
 
 
-def open_lists(source: Source) -> Iterator[ListTable]:
+def open_lists(source: AudienceSource) -> Iterator[ListTable]:
     """Open a suppression list; a workbook has a table for each of its sheets.
 
     Raises:
@@ -65,12 +65,12 @@ def open_lists(source: Source) -> Iterator[ListTable]:
         yield _open(shown, name)
 
 
-def _open(source: Source, sheet: str | None) -> ListTable:
+def _open(source: AudienceSource, sheet: str | None) -> ListTable:
     with translate_read_errors(source):
         return _open_with_or_without_header(source, sheet)
 
 
-def _open_with_or_without_header(source: Source, sheet: str | None) -> ListTable:
+def _open_with_or_without_header(source: AudienceSource, sheet: str | None) -> ListTable:
     if source.format is Format.CSV and begins_with_address(source):
         return _open_without_header(source, sheet)
     table = with_text_columns(open_table(source, Reading(sheet=sheet)))
@@ -80,7 +80,7 @@ def _open_with_or_without_header(source: Source, sheet: str | None) -> ListTable
     return ListTable(table, find_columns(table, has_header=True))
 
 
-def _open_without_header(source: Source, sheet: str | None) -> ListTable:
+def _open_without_header(source: AudienceSource, sheet: str | None) -> ListTable:
     is_text = source.format is Format.CSV
     table = open_lines(source) if is_text else open_table(source, Reading(has_header=False, sheet=sheet))
     return ListTable(table, find_columns(table, has_header=False))

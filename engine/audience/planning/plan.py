@@ -18,13 +18,13 @@ from engine.audience.planning.partitions import Partitions, choose_bits
 from engine.audience.planning.plan_files import LeaseRange, content_of, divide, prove_balance, read_lease, stored_name
 from engine.audience.planning.recipients import rows_per_lease, write_recipients
 from engine.audience.planning.scratch import MEMORY_BYTES, Room, Scratch
-from engine.audience.planning.second_pass import Place, SetRules, merge_counts
+from engine.audience.planning.second_pass import BatchPosition, SetRules, merge_counts
 from engine.audience.planning.suppressed_rows import set_aside_suppressions
 from engine.audience.planning.threads import work_through
 from engine.audience.reading.conditions import columns_in
 from engine.audience.reading.header_names import is_same_name
 from engine.audience.reading.renames import rename_columns
-from engine.audience.reading.sources import Format, Source, refuse_unknown_column, translate_read_errors
+from engine.audience.reading.sources import AudienceSource, Format, refuse_unknown_column, translate_read_errors
 from engine.audience.reading.tables import Table, open_table, read_batches, reading_of, unite
 from engine.audience.reading.text import is_compressed
 from engine.audience.reading.types import ColumnTypes
@@ -100,7 +100,7 @@ class Audience:
     mixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[AudienceSource, ...]:
         """The files."""
         return tuple(table.source for table in self.tables)
 
@@ -128,7 +128,7 @@ class Lists:
     limits: ReadLimits = DEFAULT_LIMITS
 
 
-def open_audience(sources: Sequence[Source], audience: AudienceSpec, *, lenient: bool = False) -> Audience:
+def open_audience(sources: Sequence[AudienceSource], audience: AudienceSpec, *, lenient: bool = False) -> Audience:
     """Tell the sources' columns, without their rows.
 
     Raises:
@@ -207,7 +207,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
                 limits=lists.limits,
             )
         excluded = ExcludedRows(scratch.make("excluded"))
-        rows: Scratch[Place] = scratch.make("rows")
+        rows: Scratch[BatchPosition] = scratch.make("rows")
         with step("reading the audience", "rows") as reading:
             read = _read_rows(opened, rules, rows, excluded, reading)
         sets = SetRules(
@@ -264,14 +264,16 @@ class _Read:
     sample: list[pl.DataFrame] = field(default_factory=list)
 
 
-def _read_rows(opened: Audience, rules: RowRules, rows: Scratch[Place], excluded: ExcludedRows, reading: Step) -> _Read:
+def _read_rows(
+    opened: Audience, rules: RowRules, rows: Scratch[BatchPosition], excluded: ExcludedRows, reading: Step
+) -> _Read:
     """Read all rows; once more where the types that the first ones had turned out not to fit all."""
     while True:
         read = _Read()
         batches = read_batches(opened.tables, _columns_to_read(rules), opened.columns)
         for judged in work_through(batches, lambda batch: judge_batch(batch, rules)):
             excluded.begin_batch(read.rows)
-            place = Place(judged.table, read.rows, judged.has_capitals)
+            place = BatchPosition(judged.table, read.rows, judged.has_capitals)
             for partition, part in judged.parts:
                 rows.put(partition, part, place)
             if judged.excluded:
@@ -326,7 +328,7 @@ def _arrange(
     return Arrangement(orders, pl.concat(sample, how="vertical_relaxed"), partitions.count, scratch.make("arrangement"))
 
 
-def _estimate_text(sources: Sequence[Source]) -> int:
+def _estimate_text(sources: Sequence[AudienceSource]) -> int:
     """About how much text the sources' rows are, in bytes."""
     return sum(
         source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if _is_compressed(source) else 1)
@@ -334,12 +336,12 @@ def _estimate_text(sources: Sequence[Source]) -> int:
     )
 
 
-def _is_compressed(source: Source) -> bool:
+def _is_compressed(source: AudienceSource) -> bool:
     with translate_read_errors(source):
         return is_compressed(source.path)
 
 
-def _is_large(sources: Sequence[Source]) -> bool:
+def _is_large(sources: Sequence[AudienceSource]) -> bool:
     """Whether next to nothing of the rows would find room in memory."""
     return _estimate_text(sources) > _LARGE_BYTES
 

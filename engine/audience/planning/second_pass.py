@@ -19,7 +19,7 @@ _PERCENT_STEPS = 2**64 / 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BatchPosition:
     """Where a batch's rows belong.
 
     Attributes:
@@ -48,7 +48,7 @@ class SetRules:
     """
 
     files: Sequence[str]
-    rows: Scratch[Place]
+    rows: Scratch[BatchPosition]
     suppressions: Suppressions
     find_forgotten: FindForgotten | None
     cap: Cap | None
@@ -135,7 +135,7 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
     return settled
 
 
-def _number_rows(parts: Sequence[tuple[Place, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
+def _number_rows(parts: Sequence[tuple[BatchPosition, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
     """A partition's rows in the sources' order."""
     if not parts:
         return pl.DataFrame(schema=_NOTHING)

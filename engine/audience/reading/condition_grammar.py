@@ -23,7 +23,7 @@ MOST_GROWTH = 1_000
 _ANY_GROWTH = MOST_GROWTH  # of a replacement that is not a literal
 
 
-class Kind(StrEnum):
+class ConditionKind(StrEnum):
     """What a token is."""
 
     WORD = "word"
@@ -36,20 +36,20 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class ConditionToken:
     """A token: what it is, how it is written (quoted names and texts without their marks), and its first character."""
 
-    kind: Kind
+    kind: ConditionKind
     text: str
     at: int
 
     @property
     def word(self) -> str:
         """A word in capitals; empty for anything else."""
-        return self.text.upper() if self.kind is Kind.WORD else ""
+        return self.text.upper() if self.kind is ConditionKind.WORD else ""
 
 
-class Fault(StrEnum):
+class ConditionFault(StrEnum):
     """What is wrong with a condition."""
 
     SYNTAX = "is not an SQL condition"
@@ -67,7 +67,7 @@ class ConditionError(ValueError):
         reason: words about the place.
     """
 
-    def __init__(self, fault: Fault, at: int, reason: str) -> None:
+    def __init__(self, fault: ConditionFault, at: int, reason: str) -> None:
         super().__init__(reason)
         self.fault, self.at, self.reason = fault, at, reason
 
@@ -89,35 +89,37 @@ _TOKEN = re.compile(
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
-def divide(text: str) -> list[Token]:
+def divide(text: str) -> list[ConditionToken]:
     """Divide a condition into tokens; comments and spaces are none. The last one is the end.
 
     Raises:
         ConditionError: it is too long, or has a character or an open quotation mark that no token has.
     """
     if len(text) > MOST_CHARACTERS:
-        raise ConditionError(Fault.SIZE, MOST_CHARACTERS, f"a condition has at most {MOST_CHARACTERS:,} characters")
-    tokens: list[Token] = []
+        raise ConditionError(
+            ConditionFault.SIZE, MOST_CHARACTERS, f"a condition has at most {MOST_CHARACTERS:,} characters"
+        )
+    tokens: list[ConditionToken] = []
     at = 0
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
-            raise ConditionError(Fault.SYNTAX, at, _say_unknown(text[at]))
+            raise ConditionError(ConditionFault.SYNTAX, at, _say_unknown(text[at]))
         name = str(found.lastgroup)
         if name == "comment":
             at = _end_of_comment(text, at)
             continue
         if name != "space":
-            tokens.append(_make_token(Kind(name), found[0], at))
+            tokens.append(_make_token(ConditionKind(name), found[0], at))
         at = found.end()
-    return [*tokens, Token(Kind.END, "", len(text.rstrip()))]
+    return [*tokens, ConditionToken(ConditionKind.END, "", len(text.rstrip()))]
 
 
-def _make_token(kind: Kind, text: str, at: int) -> Token:
-    if kind in (Kind.TEXT, Kind.QUOTED):
+def _make_token(kind: ConditionKind, text: str, at: int) -> ConditionToken:
+    if kind in (ConditionKind.TEXT, ConditionKind.QUOTED):
         mark = text[0]
         text = text[1:-1].replace(mark * 2, mark)
-    return Token(kind, text, at)
+    return ConditionToken(kind, text, at)
 
 
 def _say_unknown(character: str) -> str:
@@ -134,7 +136,7 @@ def _end_of_comment(text: str, begin: int) -> int:
         depth += 1 if mark[0] == "/*" else -1
         if not depth:
             return mark.end()
-    raise ConditionError(Fault.SYNTAX, begin, "the comment is not closed")
+    raise ConditionError(ConditionFault.SYNTAX, begin, "the comment is not closed")
 
 
 _COMPARISONS = frozenset(["=", "==", "<>", "!=", "<", "<=", ">", ">=", "<=>"])
@@ -213,9 +215,9 @@ class _Context(StrEnum):
 @dataclass(slots=True)
 class _Open:
     context: _Context
-    token: Token
+    token: ConditionToken
     name: str = ""
-    arguments: list[list[Token]] = field(default_factory=lambda: [[]])
+    arguments: list[list[ConditionToken]] = field(default_factory=lambda: [[]])
     growth: int = 1
 
 
@@ -239,7 +241,7 @@ def rewrite(text: str) -> str:
 class _Reader:
     """Reads tokens: an operand, then an operator or an end, and so on; brackets are kept on a stack."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[ConditionToken]) -> None:
         self._tokens = tokens
         self._place = 0
         self._written: list[str] = []
@@ -251,19 +253,19 @@ class _Reader:
     def read(self) -> list[str]:
         state: Callable[[], bool] = self._operand  # whether an operand is complete
         while True:
-            if state == self._operator and self._now.kind is Kind.END:
+            if state == self._operator and self._now.kind is ConditionKind.END:
                 break
             state = self._operator if state() else self._operand
         if self._open:
             opened = self._open[-1]
             what = "CASE needs its END" if opened.context is _Context.CASE else "the bracket is not closed"
-            raise ConditionError(Fault.SYNTAX, opened.token.at, what)
+            raise ConditionError(ConditionFault.SYNTAX, opened.token.at, what)
         return self._written
 
     # Tokens.
 
     @property
-    def _now(self) -> Token:
+    def _now(self) -> ConditionToken:
         return self._tokens[self._place]
 
     @property
@@ -271,10 +273,10 @@ class _Reader:
         return self._tokens[self._place - 1].text if self._place else ""
 
     @property
-    def _next(self) -> Token:
+    def _next(self) -> ConditionToken:
         return self._tokens[min(self._place + 1, len(self._tokens) - 1)]
 
-    def _take(self, written: str | None = None) -> Token:
+    def _take(self, written: str | None = None) -> ConditionToken:
         token = self._now
         self._written.append(token.text.upper() if written is None else written)
         self._place += 1
@@ -282,7 +284,7 @@ class _Reader:
 
     def _is(self, *texts: str) -> bool:
         token = self._now
-        return token.word in texts or (token.kind is Kind.SYMBOL and token.text in texts)
+        return token.word in texts or (token.kind is ConditionKind.SYMBOL and token.text in texts)
 
     def _want(self, *texts: str) -> None:
         if not self._is(*texts):
@@ -291,18 +293,18 @@ class _Reader:
 
     def _refuse(self, expected: str) -> NoReturn:
         token = self._now
-        if token.kind is Kind.END:
-            raise ConditionError(Fault.SYNTAX, token.at, f"{expected}, found its end")
+        if token.kind is ConditionKind.END:
+            raise ConditionError(ConditionFault.SYNTAX, token.at, f"{expected}, found its end")
         if token.word in _QUERIES or (token.word.lower() in _OF_SEVERAL_ROWS and self._next.text == "("):
-            raise ConditionError(Fault.ROWS, token.at, f"unexpected {token.text}")
-        raise ConditionError(Fault.SYNTAX, token.at, f"{expected}, found {token.text}")
+            raise ConditionError(ConditionFault.ROWS, token.at, f"unexpected {token.text}")
+        raise ConditionError(ConditionFault.SYNTAX, token.at, f"{expected}, found {token.text}")
 
     # Brackets.
 
     def _push(self, context: _Context, name: str = "") -> None:
         if len(self._open) >= MOST_DEPTH:
             what = f"brackets and CASE are nested at most {MOST_DEPTH} deep"
-            raise ConditionError(Fault.SIZE, self._now.at, what)
+            raise ConditionError(ConditionFault.SIZE, self._now.at, what)
         self._note_argument()
         self._open.append(_Open(context, self._now, name))
 
@@ -311,20 +313,22 @@ class _Reader:
         growth = opened.growth * _factor(opened)
         if growth > MOST_GROWTH:
             what = f"it may make a text more than {MOST_GROWTH:,} times as long as it is"
-            raise ConditionError(Fault.SIZE, opened.token.at, what)
+            raise ConditionError(ConditionFault.SIZE, opened.token.at, what)
         if self._open:
             self._open[-1].growth = max(self._open[-1].growth, growth)
         self._grow(growth, opened.token)
         self._take()
         return True
 
-    def _grow(self, growth: int, token: Token, joined: int = 0) -> None:
+    def _grow(self, growth: int, token: ConditionToken, joined: int = 0) -> None:
         self._growth, self._joined = max(self._growth, growth), self._joined + joined
         if self._joined > MOST_JOINED:
-            raise ConditionError(Fault.SIZE, token.at, f"at most {MOST_JOINED} texts are joined by || and CONCAT")
+            raise ConditionError(
+                ConditionFault.SIZE, token.at, f"at most {MOST_JOINED} texts are joined by || and CONCAT"
+            )
         if self._growth * self._joined > MOST_GROWTH:
             what = f"it may make a text more than {MOST_GROWTH:,} times as long as it is"
-            raise ConditionError(Fault.SIZE, token.at, what)
+            raise ConditionError(ConditionFault.SIZE, token.at, what)
 
     def _note_argument(self) -> None:
         """Remember the tokens of an argument, as far as it is a single literal."""
@@ -335,21 +339,23 @@ class _Reader:
 
     def _operand(self) -> bool:
         kind = self._now.kind
-        if kind is Kind.END:
+        if kind is ConditionKind.END:
             self._refuse("expected a column or a value")
-        if kind is Kind.SYMBOL:
+        if kind is ConditionKind.SYMBOL:
             return self._operand_symbol()
-        if kind in (Kind.WORD, Kind.QUOTED):
+        if kind in (ConditionKind.WORD, ConditionKind.QUOTED):
             return self._word()
         return self._literal()
 
     def _word(self) -> bool:
-        token, is_call = self._now, self._next.kind is Kind.SYMBOL and self._next.text == "("
+        token, is_call = self._now, self._next.kind is ConditionKind.SYMBOL and self._next.text == "("
         if token.word == "NOT":
             self._count_operator()
             self._take()
             return False
-        if token.word == "CASE" and (is_call or self._next.kind is not Kind.SYMBOL or self._next.text in "+-["):
+        if token.word == "CASE" and (
+            is_call or self._next.kind is not ConditionKind.SYMBOL or self._next.text in "+-["
+        ):
             self._push(_Context.CASE)
             self._take()
             if self._is("WHEN"):
@@ -369,10 +375,10 @@ class _Reader:
             self._note_argument()
             self._take()
             return True
-        if token.word in _TYPED_LITERALS and self._next.kind is Kind.TEXT:
+        if token.word in _TYPED_LITERALS and self._next.kind is ConditionKind.TEXT:
             self._take()
             return self._literal()
-        if token.word == "INTERVAL" and self._next.kind in (Kind.TEXT, Kind.NUMBER):
+        if token.word == "INTERVAL" and self._next.kind in (ConditionKind.TEXT, ConditionKind.NUMBER):
             self._take()
             self._literal()
             if self._now.word in _UNITS:
@@ -384,15 +390,17 @@ class _Reader:
         token = self._now
         self._note_argument()
         quoted = "'" + token.text.replace("'", "''") + "'"
-        self._take(quoted if token.kind is Kind.TEXT else token.text)
+        self._take(quoted if token.kind is ConditionKind.TEXT else token.text)
         return True
 
     def _column(self) -> bool:
         token = self._now
         if token.word in _RESERVED:
             self._refuse("expected a column or a value (a column of this name is written in double quotes)")
-        if token.word in _QUERIES and not (self._next.kind in (Kind.SYMBOL, Kind.END) or self._next.word in _RESERVED):
-            raise ConditionError(Fault.ROWS, token.at, f"unexpected {token.text}")
+        if token.word in _QUERIES and not (
+            self._next.kind in (ConditionKind.SYMBOL, ConditionKind.END) or self._next.word in _RESERVED
+        ):
+            raise ConditionError(ConditionFault.ROWS, token.at, f"unexpected {token.text}")
         return self._name()
 
     def _name(self) -> bool:
@@ -426,11 +434,11 @@ class _Reader:
             self._take()
             return False
         if name in _OF_SEVERAL_ROWS or token.word in _QUERIES or token.word in ("ANY", "SOME", "ALL"):
-            raise ConditionError(Fault.ROWS, token.at, f"unexpected {token.text}")
+            raise ConditionError(ConditionFault.ROWS, token.at, f"unexpected {token.text}")
         context = _FORMS.get(name.upper(), _Context.CALL)
         is_extract = name == "extract"
         if context is _Context.CALL and not is_extract and name not in FUNCTIONS | FUNCTIONS_WITHOUT_ARGUMENTS:
-            raise ConditionError(Fault.FUNCTION, token.at, token.text)
+            raise ConditionError(ConditionFault.FUNCTION, token.at, token.text)
         self._push(context, name)
         self._take(name)
         self._take()
@@ -445,7 +453,9 @@ class _Reader:
         return False
 
     def _extract(self) -> None:
-        if self._now.word not in _FIELDS and not (self._now.kind is Kind.TEXT and self._now.text.upper() in _FIELDS):
+        if self._now.word not in _FIELDS and not (
+            self._now.kind is ConditionKind.TEXT and self._now.text.upper() in _FIELDS
+        ):
             self._refuse("expected a part of a date, such as YEAR")
         self._take()
         self._want("FROM")
@@ -453,7 +463,7 @@ class _Reader:
     def _operator(self) -> bool:
         token = self._now
         top = self._open[-1] if self._open else None
-        if token.kind is Kind.SYMBOL:
+        if token.kind is ConditionKind.SYMBOL:
             return self._operator_symbol(top)
         if top is not None and (done := self._part_of(top)) is not None:
             return done
@@ -537,7 +547,7 @@ class _Reader:
         if self._take().text == "::":
             self._count_operator()
             self._type()
-        elif self._now.kind in (Kind.WORD, Kind.QUOTED):
+        elif self._now.kind in (ConditionKind.WORD, ConditionKind.QUOTED):
             self._name()
         else:
             self._refuse("expected the name of a field")
@@ -550,7 +560,7 @@ class _Reader:
         self._operators += 1
         if self._operators > MOST_OPERATORS:
             what = f"a condition has at most {MOST_OPERATORS:,} operators; write IN ('a', 'b', …) for a chain of OR"
-            raise ConditionError(Fault.SIZE, self._now.at, what)
+            raise ConditionError(ConditionFault.SIZE, self._now.at, what)
 
     def _type(self) -> None:
         if self._now.word not in _TYPES:
@@ -573,7 +583,7 @@ class _Reader:
             self._take()
 
     def _whole_number(self) -> None:
-        if self._now.kind is not Kind.NUMBER or not self._now.text.isdigit():
+        if self._now.kind is not ConditionKind.NUMBER or not self._now.text.isdigit():
             self._refuse("expected a whole number")
         self._take()
 
@@ -583,7 +593,7 @@ def _factor(opened: _Open) -> int:
     literals = [argument[0] if len(argument) == 1 else None for argument in opened.arguments]
     if opened.name in ("lpad", "rpad"):
         size = literals[1] if len(literals) > 1 else None
-        is_known = size is not None and size.kind is Kind.NUMBER and size.text.isdigit()
+        is_known = size is not None and size.kind is ConditionKind.NUMBER and size.text.isdigit()
         return int(size.text) if size is not None and is_known else _ANY_GROWTH + 1
     if opened.name == "array_to_string":
         return _length(literals, 1) + 1
@@ -591,13 +601,13 @@ def _factor(opened: _Open) -> int:
         return _length(literals, 2) + 1  # an expression may match between all letters
     if opened.name == "replace":
         replaced, replacement = _length(literals, 1), _length(literals, 2)
-        is_known = len(literals) > 1 and literals[1] is not None and literals[1].kind is Kind.TEXT
+        is_known = len(literals) > 1 and literals[1] is not None and literals[1].kind is ConditionKind.TEXT
         if not is_known or not replaced:
             return min(replacement + 1, _ANY_GROWTH)
         return max(1, -(-replacement // replaced))
     return 1
 
 
-def _length(literals: list[Token | None], place: int) -> int:
+def _length(literals: list[ConditionToken | None], place: int) -> int:
     token = literals[place] if place < len(literals) else None
-    return len(token.text) if token is not None and token.kind is Kind.TEXT else _ANY_GROWTH - 1
+    return len(token.text) if token is not None and token.kind is ConditionKind.TEXT else _ANY_GROWTH - 1

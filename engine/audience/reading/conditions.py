@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from engine.audience.reading.condition_grammar import FUNCTIONS, ConditionError, Fault, rewrite
+from engine.audience.reading.condition_grammar import FUNCTIONS, ConditionError, ConditionFault, rewrite
 from engine.audience.reading.sources import refuse_unknown_column
 from engine.audience.reading.types import DECIMAL, ColumnTypes, Schema
 from engine.errors import DataError, nearest
@@ -47,18 +47,18 @@ def _point_at(where: str, error: ConditionError) -> DataError:
     before = where[: error.at].split("\n")
     line, column = len(before), len(before[-1]) + 1
     pointed = "\n   ".join([*lines[:line], " " * (column - 1) + "^", *lines[line:]])
-    what = f"{KEY} {error.fault}:" + ("" if error.fault is Fault.SIZE else f"\n   {pointed}")
+    what = f"{KEY} {error.fault}:" + ("" if error.fault is ConditionFault.SIZE else f"\n   {pointed}")
     return DataError(
         what, where=f"{WHERE}, line {line}, column {column} of the condition", remedy=_choose_remedy(error)
     )
 
 
 def _choose_remedy(error: ConditionError) -> str:
-    if error.fault is Fault.ROWS:
+    if error.fault is ConditionFault.ROWS:
         return "compare each row's own columns; averages, counts, windows, queries and tables cannot be asked for"
-    if error.fault is Fault.FUNCTION:
+    if error.fault is ConditionFault.FUNCTION:
         return f"{error.reason}: {nearest(error.reason.lower(), sorted(FUNCTIONS))}"
-    return error.reason if error.fault is Fault.SIZE else f"correct it at the mark: {error.reason}"
+    return error.reason if error.fault is ConditionFault.SIZE else f"correct it at the mark: {error.reason}"
 
 
 def columns_in(where: str, columns: Sequence[str]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from engine.audience.reading.sources import Source
+from engine.audience.reading.sources import AudienceSource
 
 Schema = Mapping[str, pl.DataType]
 
@@ -81,7 +81,7 @@ class Table:
         cell_notes: sentences for people about cells of some columns, those that are used.
     """
 
-    source: Source
+    source: AudienceSource
     columns: Schema
     notes: tuple[str, ...]
     twice: tuple[str, ...]

@@ -56,7 +56,7 @@ _MAGIC = {
 
 
 @dataclass(frozen=True)
-class Source:
+class AudienceSource:
     """One file of the audience, as it was when it was found.
 
     Attributes:
@@ -105,7 +105,7 @@ def find_sources(
     *,
     downloads: Path | None = None,
     limits: ReadLimits = DEFAULT_LIMITS,
-) -> tuple[Source, ...]:
+) -> tuple[AudienceSource, ...]:
     """Find files: a path, the files of a glob pattern or of a folder (sorted by name), an s3:// address; or several.
 
     Args:
@@ -118,7 +118,7 @@ def find_sources(
         DataError: there is no such file, nothing matches, or the format is not supported.
         ConfigurationError: S3 cannot be reached, or does not let us in.
     """
-    found: dict[str, Source] = {}
+    found: dict[str, AudienceSource] = {}
     for place in (places,) if isinstance(places, str) else places:
         try:
             sources = tuple(replace(source, limits=limits) for source in _find(place, workspace, downloads))
@@ -131,7 +131,7 @@ def find_sources(
     return tuple(found.values())
 
 
-def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Source]:
+def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[AudienceSource]:
     if place.startswith(REMOTE) and downloads is not None:
         return _fetch(place, downloads)
     path = workspace / place
@@ -151,7 +151,7 @@ def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Sourc
     return (_describe(path, workspace) for path in found)
 
 
-def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[Source]:
+def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[AudienceSource]:
     """Everything in a folder and below, but for marks of other programs and what they left there."""
     inside = (path for path in folder.rglob("*") if path.is_file() and not is_leftover(path.name))
     files = sorted(path for path in inside if not any(part[0] in "._" for part in path.relative_to(folder).parts))
@@ -204,24 +204,26 @@ def _no_such_file(path: Path, place: str) -> DataError:
     return DataError(what, where=str(path.parent), remedy=remedy)
 
 
-def _describe(path: Path, workspace: Path) -> Source:
+def _describe(path: Path, workspace: Path) -> AudienceSource:
     name = _name(path, workspace)
     if path.resolve().parts[1:2] in _OF_THE_KERNEL:
         what = f"{name} is not data, but what the system says of its processes and devices"
         raise DataError(what, where=str(path.parent), remedy="write the rows to a file, and name that file")
     state = path.stat()
     kind, is_tabbed = _tell_format(path, name)
-    return Source(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)
+    return AudienceSource(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)
 
 
 def _name(path: Path, workspace: Path) -> str:
     return path.relative_to(workspace).as_posix() if path.is_relative_to(workspace) else str(path)
 
 
-def _fetch(place: str, downloads: Path) -> Iterable[Source]:
+def _fetch(place: str, downloads: Path) -> Iterable[AudienceSource]:
     for fetched in fetch_objects(place, downloads):
         kind, is_tabbed = _tell_format(fetched.path, fetched.name)
-        yield Source(fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed)
+        yield AudienceSource(
+            fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed
+        )
 
 
 def _suffix_of(name: str) -> str:
@@ -253,13 +255,13 @@ def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
     return by_content or by_name or Format.CSV, suffix in (".tsv", ".tab")
 
 
-def unreadable(source: Source, error: BaseException) -> DataError:
+def unreadable(source: AudienceSource, error: BaseException) -> DataError:
     """The error that says that a file is damaged or not to be had."""
     return _make_unreadable(source.name, error)
 
 
 @contextmanager
-def translate_read_errors(source: Source) -> Iterator[None]:
+def translate_read_errors(source: AudienceSource) -> Iterator[None]:
     """Turn the operating system's errors about a source into a DataError that names it."""
     try:
         yield

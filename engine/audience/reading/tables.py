@@ -18,7 +18,7 @@ from engine.audience.reading.csv_rows import (
 )
 from engine.audience.reading.renames import with_seen_names
 from engine.audience.reading.rows import Batch, Reading, Rows, Schema, Table
-from engine.audience.reading.sources import Format, Source, unreadable
+from engine.audience.reading.sources import AudienceSource, Format, unreadable
 from engine.audience.reading.text import Encoding, TextBlock, detect_encoding, read_text
 from engine.audience.reading.workbooks import workbooks
 from engine.audience.spec import AudienceSpec
@@ -42,7 +42,7 @@ def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None
     )
 
 
-def open_table(source: Source, reading: Reading) -> Table:
+def open_table(source: AudienceSource, reading: Reading) -> Table:
     """Tell a source's columns.
 
     Raises:
@@ -84,7 +84,9 @@ def read_batches(tables: Sequence[Table], columns: Sequence[str], types: Schema)
         table.source.refuse_if_changed()
 
 
-def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, source: Source) -> Callable[[], Rows]:
+def _typed(
+    load: Callable[[], Rows], columns: Sequence[str], types: Schema, source: AudienceSource
+) -> Callable[[], Rows]:
     def load_typed() -> Rows:
         try:
             rows = load()
@@ -99,7 +101,7 @@ def _typed(load: Callable[[], Rows], columns: Sequence[str], types: Schema, sour
     return load_typed
 
 
-def _open_csv(source: Source, reading: Reading) -> Table:
+def _open_csv(source: AudienceSource, reading: Reading) -> Table:
     encoding = _detect_encoding(source, reading)
     delimiter = reading.delimiter or ("\t" if source.is_tabbed else None)
     head = _read_head(source, encoding, reading)
@@ -129,7 +131,7 @@ def _open_csv(source: Source, reading: Reading) -> Table:
     return Table(source, schema, tuple(notes), dialect.twice, is_row, batches, lambda column: find_header(head, column))
 
 
-def _detect_encoding(source: Source, reading: Reading) -> Encoding:
+def _detect_encoding(source: AudienceSource, reading: Reading) -> Encoding:
     return detect_encoding(
         source.path,
         name=source.name,
@@ -139,7 +141,7 @@ def _detect_encoding(source: Source, reading: Reading) -> Encoding:
     )
 
 
-def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted: bool) -> Iterator[TextBlock]:
+def _read_blocks(source: AudienceSource, encoding: Encoding, reading: Reading, *, quoted: bool) -> Iterator[TextBlock]:
     return read_text(
         source.path,
         encoding,
@@ -151,7 +153,7 @@ def _read_blocks(source: Source, encoding: Encoding, reading: Reading, *, quoted
     )
 
 
-def _read_head(source: Source, encoding: Encoding, reading: Reading) -> bytes:
+def _read_head(source: AudienceSource, encoding: Encoding, reading: Reading) -> bytes:
     blocks = read_text(
         source.path,
         encoding,
@@ -169,12 +171,14 @@ def _read_head(source: Source, encoding: Encoding, reading: Reading) -> bytes:
     return head[:HEADER_BYTES]
 
 
-def _load_csv(block: TextBlock, dialect: Dialect, source: Source, reading: Reading, columns: Sequence[str]) -> Rows:
+def _load_csv(
+    block: TextBlock, dialect: Dialect, source: AudienceSource, reading: Reading, columns: Sequence[str]
+) -> Rows:
     rows = read_csv_block(block, dialect, name=source.name, lenient=reading.lenient)
     return Rows(rows.places, rows.cells.select(columns))
 
 
-def _open_ndjson(source: Source, reading: Reading) -> Table:
+def _open_ndjson(source: AudienceSource, reading: Reading) -> Table:
     encoding = _detect_encoding(source, reading)
     schema, mixed = ndjson_rows.infer_schema(
         _read_blocks(source, encoding, reading, quoted=False), source.name, source.limits
@@ -190,11 +194,11 @@ def _open_ndjson(source: Source, reading: Reading) -> Table:
     return Table(source, schema, tuple(notes), (), holds_address=False, batches=batches, closed=mixed)
 
 
-def _load_ndjson(block: TextBlock, wanted: Schema, source: Source, reading: Reading) -> Rows:
+def _load_ndjson(block: TextBlock, wanted: Schema, source: AudienceSource, reading: Reading) -> Rows:
     return Rows(*ndjson_rows.read_block(block, wanted, name=source.name, lenient=reading.lenient))
 
 
-def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - like the others
+def _open_binary(source: AudienceSource, reading: Reading) -> Table:  # noqa: ARG001 - like the others
     scan = binary_rows.scan(source)
     schema = {column: binary_rows.plain_type(dtype) for column, dtype in scan.collect_schema().items()}
 
@@ -215,7 +219,7 @@ def _open_binary(source: Source, reading: Reading) -> Table:  # noqa: ARG001 - l
     return Table(source, schema, tuple(notes), (), holds_address=False, batches=batches, closed=closed)
 
 
-def _open_excel(source: Source, reading: Reading) -> Table:
+def _open_excel(source: AudienceSource, reading: Reading) -> Table:
     sheet = workbooks.read_sheet(source, reading.sheet)
     dialect = sheet.name_columns(
         source.name, has_header=reading.has_header, header_row=reading.header_row, columns=reading.columns

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from jinja2 import nodes
 
 from engine.campaign.content.environment import Prepared
-from engine.campaign.content.tokens import Kind, Placeholders, Token
+from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind
 
 _SKIPPED = frozenset({"head", "style", "script", "title", "template", "svg"})
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
@@ -41,7 +41,7 @@ def derive_text(html: str) -> str:
     return tidy_text("".join(reader.parts))
 
 
-def derive_text_template(tokens: Sequence[Token], tree: nodes.Template) -> Prepared | None:
+def derive_text_template(tokens: Sequence[TemplateToken], tree: nodes.Template) -> Prepared | None:
     """Derive the template of a text part from an HTML template.
 
     Args:
@@ -61,13 +61,13 @@ def derive_text_template(tokens: Sequence[Token], tree: nodes.Template) -> Prepa
         return None
     places, reader = Placeholders(tokens), _TextReader()
     for token in tokens:
-        if token.kind is Kind.TEXT:
+        if token.kind is TokenKind.TEXT:
             reader.feed(token.text)
-        elif token.kind is Kind.OUTPUT or reader.rawdata:
+        elif token.kind is TokenKind.OUTPUT or reader.rawdata:
             reader.feed(places.stand_for(token, again=True))
-        elif token.kind is Kind.STATEMENT and not reader.is_numbering:
+        elif token.kind is TokenKind.STATEMENT and not reader.is_numbering:
             reader.feed(f'<{_STATEMENT} n="{places.stand_for(token)}">')
-        elif token.kind is not Kind.COMMENT:
+        elif token.kind is not TokenKind.COMMENT:
             return None  # how many items a list will have is not known here
     reader.close()
     made = "".join(reader.parts)

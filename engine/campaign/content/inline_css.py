@@ -14,7 +14,7 @@ import css_inline
 from jinja2 import TemplateSyntaxError
 
 from engine.campaign.content.media_rules import is_for_screens
-from engine.campaign.content.tokens import Token, mask
+from engine.campaign.content.tokens import TemplateToken, mask
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"""<([A-Za-z][\w:-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""")
@@ -44,7 +44,7 @@ class _Place:
     style: str | None
 
 
-def inline_css(document: Sequence[Token], sources: Mapping[str, str]) -> dict[str, str]:
+def inline_css(document: Sequence[TemplateToken], sources: Mapping[str, str]) -> dict[str, str]:
     """Write the rules of a document's <style> elements into its elements.
 
     Args:
@@ -85,7 +85,7 @@ def _is_for_screens(tag: str) -> bool:
     return media is None or is_for_screens(unescape(media[1] or media[2] or media[3] or ""))
 
 
-def _number(plain: str, document: Sequence[Token]) -> tuple[str, list[_Place]]:
+def _number(plain: str, document: Sequence[TemplateToken]) -> tuple[str, list[_Place]]:
     """Give every element a number, and take its own style away: what is found are the rules' alone."""
     hidden = _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), plain)
     origins = _Origins(document)
@@ -116,12 +116,12 @@ def _number(plain: str, document: Sequence[Token]) -> tuple[str, list[_Place]]:
 class _Origins:
     """Leads from a place in a document to the token that holds it."""
 
-    def __init__(self, document: Sequence[Token]) -> None:
+    def __init__(self, document: Sequence[TemplateToken]) -> None:
         self._document = document
         self._index = 0
         self._before = 0
 
-    def find(self, place: int) -> tuple[Token, int]:
+    def find(self, place: int) -> tuple[TemplateToken, int]:
         """Return the token, and how far into it the place is; places have to come in order."""
         while place >= self._before + len(self._document[self._index].text) and self._index + 1 < len(self._document):
             self._before += len(self._document[self._index].text)

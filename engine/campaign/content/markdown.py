@@ -5,7 +5,7 @@ import re
 from markdown_it import MarkdownIt
 
 from engine.campaign.content.environment import Prepared
-from engine.campaign.content.tokens import Kind, Placeholders, Token
+from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _HERE = "<!--here-->"
@@ -44,7 +44,7 @@ Helvetica, Arial, sans-serif; color: #24292f; text-align: start; }
 """
 
 
-def convert_markdown(tokens: list[Token]) -> Prepared:
+def convert_markdown(tokens: list[TemplateToken]) -> Prepared:
     """Make an HTML template of a Markdown template.
 
     CommonMark with tables and strikethrough. A tag that stands alone on its line stands between blocks. Without
@@ -53,9 +53,9 @@ def convert_markdown(tokens: list[Token]) -> Prepared:
     """
     places = Placeholders(tokens)
     source = "".join(
-        token.text if token.kind is Kind.TEXT else _stand_in(places, token)
+        token.text if token.kind is TokenKind.TEXT else _stand_in(places, token)
         for token in tokens
-        if token.kind is not Kind.COMMENT
+        if token.kind is not TokenKind.COMMENT
     )
     mark = places.pattern.pattern
     alone = re.compile(rf"^[ \t]*<!--({mark})-->[ \t]*$", re.MULTILINE)
@@ -66,9 +66,9 @@ def convert_markdown(tokens: list[Token]) -> Prepared:
     return places.restore(html if extends else _LETTER.replace(_HERE, html))
 
 
-def _stand_in(places: Placeholders, token: Token) -> str:
+def _stand_in(places: Placeholders, token: TemplateToken) -> str:
     word = places.stand_for(token)
-    return word if token.kind is Kind.OUTPUT else f"<!--{word}-->"
+    return word if token.kind is TokenKind.OUTPUT else f"<!--{word}-->"
 
 
 def _loop_inside_lists(html: str, places: Placeholders) -> str:

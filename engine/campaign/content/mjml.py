@@ -6,14 +6,14 @@ from html.parser import HTMLParser
 from jinja2 import TemplateSyntaxError
 
 from engine.campaign.content.environment import Prepared
-from engine.campaign.content.tokens import Kind, Placeholders, Token
+from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind
 
 # Elements whose children are MJML elements; a tag between those becomes raw content.
 _CONTAINERS = frozenset({"mj-body", "mj-section", "mj-column", "mj-group", "mj-wrapper", "mj-hero"})
 _VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "wbr"})
 
 
-def convert_mjml(tokens: list[Token]) -> Prepared:
+def convert_mjml(tokens: list[TemplateToken]) -> Prepared:
     """Make an HTML template of an MJML template.
 
     A tag may stand in text, in attributes, and between the elements of a body, section, column, group, wrapper or hero.
@@ -25,14 +25,14 @@ def convert_mjml(tokens: list[Token]) -> Prepared:
     front, inside = _divide(tokens)
     reader = _Structure()
     pieces: list[str] = []
-    shown: dict[str, Token] = {}
+    shown: dict[str, TemplateToken] = {}
     for token in inside:
-        if token.kind is Kind.TEXT:
+        if token.kind is TokenKind.TEXT:
             reader.feed(token.text)
             pieces.append(token.text)
-        elif token.kind is not Kind.COMMENT:
+        elif token.kind is not TokenKind.COMMENT:
             word = places.stand_for(token)
-            raw = token.kind is Kind.STATEMENT and reader.is_between_elements
+            raw = token.kind is TokenKind.STATEMENT and reader.is_between_elements
             if not reader.rawdata:
                 shown[word] = token
             pieces.append(f"<mj-raw>{word}</mj-raw>" if raw else word)
@@ -45,15 +45,15 @@ def convert_mjml(tokens: list[Token]) -> Prepared:
     return places.restore(before + made)
 
 
-def _divide(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+def _divide(tokens: list[TemplateToken]) -> tuple[list[TemplateToken], list[TemplateToken]]:
     """Divide into the statements before <mjml>, such as imports, and the rest."""
-    begin = next((i for i, t in enumerate(tokens) if t.kind is Kind.TEXT and "<mjml" in t.text), None)
+    begin = next((i for i, t in enumerate(tokens) if t.kind is TokenKind.TEXT and "<mjml" in t.text), None)
     if begin is None:
         raise TemplateSyntaxError("there is no <mjml> element in it", lineno=1, name=tokens[0].file if tokens else "")
-    return [t for t in tokens[:begin] if t.kind is Kind.STATEMENT], tokens[begin:]
+    return [t for t in tokens[:begin] if t.kind is TokenKind.STATEMENT], tokens[begin:]
 
 
-def _compile(source: str, tokens: list[Token]) -> str:
+def _compile(source: str, tokens: list[TemplateToken]) -> str:
     from mjml import mjml_to_html  # noqa: PLC0415 - a fifth of a second, for MJML alone
 
     if found := re.search(r"<mj-include\b", source):
@@ -68,9 +68,9 @@ def _compile(source: str, tokens: list[Token]) -> str:
         raise _wrong(f"the MJML cannot be compiled: {detail}", tokens, "<mj-body") from error
 
 
-def _wrong(what: str, tokens: list[Token], element: str) -> TemplateSyntaxError:
+def _wrong(what: str, tokens: list[TemplateToken], element: str) -> TemplateSyntaxError:
     for token in tokens:
-        if token.kind is Kind.TEXT and element in token.text:
+        if token.kind is TokenKind.TEXT and element in token.text:
             line = token.line + token.text[: token.text.index(element)].count("\n")
             return TemplateSyntaxError(what, lineno=line, name=token.file)
     return TemplateSyntaxError(what, lineno=1, name=tokens[0].file)

@@ -10,7 +10,7 @@ from engine.campaign.content.inline_css import inline_css
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.content.markdown import convert_markdown
 from engine.campaign.content.mjml import convert_mjml
-from engine.campaign.content.tokens import Token, assemble, split
+from engine.campaign.content.tokens import TemplateToken, assemble, split
 
 PREHEADER = "preheader"
 _HTML_TAG = re.compile(r"<html\b(?P<attributes>[^>]*)>", re.IGNORECASE)
@@ -64,7 +64,7 @@ def _convert(environment: TemplateEnvironment, name: str) -> None:
         environment.put(name, convert_markdown(split(environment.read(name), name)))
 
 
-def _assemble_mjml(environment: TemplateEnvironment, name: str) -> list[Token]:
+def _assemble_mjml(environment: TemplateEnvironment, name: str) -> list[TemplateToken]:
     """Lay MJML out as one document, with the MJML that it includes: it is compiled as a whole."""
     try:
         return assemble(environment, name, follow=lambda other: ".mjml" in PurePosixPath(other).suffixes)

@@ -55,7 +55,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class CampaignContent:
     """Compiled templates, and the names that they read.
 
     Attributes:
@@ -96,7 +96,7 @@ class Content:
         return frozenset(use.name for use in self.uses if use.is_column)
 
 
-def compile_content(campaign: Campaign) -> Content:
+def compile_content(campaign: Campaign) -> CampaignContent:
     """Read and compile the templates of a campaign, in all its languages.
 
     Values are escaped in the HTML part alone; what an HTML template includes is part of the HTML.
@@ -115,7 +115,7 @@ def compile_content(campaign: Campaign) -> Content:
     uses = [use for found in names for use in found.uses]
     if campaign.spec.content.locale is not None:
         uses.append(NameUse(campaign.spec.content.locale, LOCALE, 1, guarded=True))
-    return Content(
+    return CampaignContent(
         campaign=campaign,
         variants={variant.language: variant for variant, _ in compiled},
         uses=tuple(dict.fromkeys(uses)),
@@ -244,7 +244,7 @@ def _compile_headers(campaign: Campaign, formats: Formats) -> tuple[dict[str, Te
     return headers, names
 
 
-def check_names(content: Content, columns: Collection[str]) -> None:
+def check_names(content: CampaignContent, columns: Collection[str]) -> None:
     """Check that every name that the templates read is a column or the engine's.
 
     Args:

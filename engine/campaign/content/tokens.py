@@ -27,7 +27,7 @@ _REFERENCE = re.compile(
 _DEEPEST = 50
 
 
-class Kind(StrEnum):
+class TokenKind(StrEnum):
     """What a token is."""
 
     TEXT = "text"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TemplateToken:
     """A piece of a template.
 
     Attributes:
@@ -49,7 +49,7 @@ class Token:
         start: how many characters stand before it.
     """
 
-    kind: Kind
+    kind: TokenKind
     text: str
     file: str
     line: int
@@ -58,7 +58,7 @@ class Token:
     @property
     def word(self) -> str:
         """The first word of a statement, such as `include`."""
-        return (found[1] if (found := _WORDS.match(self.text)) else "") if self.kind is Kind.STATEMENT else ""
+        return (found[1] if (found := _WORDS.match(self.text)) else "") if self.kind is TokenKind.STATEMENT else ""
 
     @property
     def block(self) -> str | None:
@@ -71,7 +71,7 @@ class Token:
         return found[1] or found[2] if (found := _REFERENCE.fullmatch(self.text)) else ""
 
 
-def split(source: str, file: str) -> list[Token]:
+def split(source: str, file: str) -> list[TemplateToken]:
     """Divide a template into tokens, as Jinja does; their texts together are the template.
 
     Raises:
@@ -83,27 +83,27 @@ def split(source: str, file: str) -> list[Token]:
     except TemplateSyntaxError as error:
         error.name = file
         raise
-    tokens: list[Token] = []
+    tokens: list[TemplateToken] = []
     end, line = 0, 1
 
-    def add(kind: Kind, text: str, start: int) -> None:
+    def add(kind: TokenKind, text: str, start: int) -> None:
         nonlocal line
         if text:
-            tokens.append(Token(kind, text, file, line, start))
+            tokens.append(TemplateToken(kind, text, file, line, start))
             line += text.count("\n")
 
     while found := _BEGIN.search(source, end):
-        add(Kind.TEXT, source[end : found.start()], end)
-        kind = Kind(str(found.lastgroup))
+        add(TokenKind.TEXT, source[end : found.start()], end)
+        kind = TokenKind(str(found.lastgroup))
         if (tag_end := _find_end(source, kind, found.end())) is None:
             raise TemplateSyntaxError(f"unexpected end of template, {found[0]} is not closed", line, file)
         add(kind, source[found.start() : tag_end], found.start())
         end = tag_end
-    add(Kind.TEXT, source[end:], end)
+    add(TokenKind.TEXT, source[end:], end)
     return tokens
 
 
-def _find_end(source: str, kind: Kind, start: int) -> int | None:
+def _find_end(source: str, kind: TokenKind, start: int) -> int | None:
     """Find where a tag ends whose beginning ends at `start`: `}}` may also close two brackets of an expression."""
     if kind in _ENDS:
         return found.end() if (found := _ENDS[kind].search(source, start)) else None
@@ -121,22 +121,22 @@ def _find_end(source: str, kind: Kind, start: int) -> int | None:
     return None
 
 
-def mask(tokens: Sequence[Token]) -> str:
+def mask(tokens: Sequence[TemplateToken]) -> str:
     """Return a template of the same length in which tags are spaces, or letters where they put something out.
 
     What is left is as near to plain HTML as can be, and every character stands where it stood.
     """
-    return "".join(token.text if token.kind is Kind.TEXT else _filler(token) for token in tokens)
+    return "".join(token.text if token.kind is TokenKind.TEXT else _filler(token) for token in tokens)
 
 
-def _filler(token: Token) -> str:
-    filler = "J" if token.kind is Kind.OUTPUT else " "
+def _filler(token: TemplateToken) -> str:
+    filler = "J" if token.kind is TokenKind.OUTPUT else " "
     return re.sub(r"[^\n]", filler, token.text)
 
 
 def assemble(
     environment: TemplateEnvironment, name: str, *, follow: Callable[[str], bool] = lambda _: True
-) -> list[Token]:
+) -> list[TemplateToken]:
     """Lay a template out as one document: parents around it, includes in their places.
 
     Only constant names are followed. Everything that is not followed stays as it is.
@@ -159,7 +159,7 @@ class _Assembly:
     environment: TemplateEnvironment
     follow: Callable[[str], bool]
 
-    def lay(self, name: str, blocks: Mapping[str | None, list[Token]], depth: int) -> Iterator[Token]:
+    def lay(self, name: str, blocks: Mapping[str | None, list[TemplateToken]], depth: int) -> Iterator[TemplateToken]:
         if depth > _DEEPEST:
             raise RecursionError(f"{name} includes or extends itself")
         tokens = split(self.environment.read(name), name)
@@ -171,7 +171,9 @@ class _Assembly:
         yield from (t for t in _outside_blocks(tokens) if t.word in ("import", "from", "set", "macro", "endmacro"))
         yield from self.lay(parent.reference, {**own, **blocks}, depth + 1)
 
-    def _fill(self, tokens: Sequence[Token], blocks: Mapping[str | None, list[Token]], depth: int) -> Iterator[Token]:
+    def _fill(
+        self, tokens: Sequence[TemplateToken], blocks: Mapping[str | None, list[TemplateToken]], depth: int
+    ) -> Iterator[TemplateToken]:
         place = 0
         while place < len(tokens):
             token = tokens[place]
@@ -186,7 +188,7 @@ class _Assembly:
             place += 1
 
 
-def _end_of_block(tokens: Sequence[Token], start: int) -> int:
+def _end_of_block(tokens: Sequence[TemplateToken], start: int) -> int:
     depth = 0
     for place in range(start, len(tokens)):
         depth += {"block": 1, "endblock": -1}.get(tokens[place].word, 0)
@@ -195,7 +197,7 @@ def _end_of_block(tokens: Sequence[Token], start: int) -> int:
     return len(tokens) - 1
 
 
-def _blocks(tokens: Sequence[Token]) -> dict[str | None, list[Token]]:
+def _blocks(tokens: Sequence[TemplateToken]) -> dict[str | None, list[TemplateToken]]:
     return {
         token.block: list(tokens[place + 1 : _end_of_block(tokens, place)])
         for place, token in enumerate(tokens)
@@ -203,7 +205,7 @@ def _blocks(tokens: Sequence[Token]) -> dict[str | None, list[Token]]:
     }
 
 
-def _outside_blocks(tokens: Sequence[Token]) -> Iterator[Token]:
+def _outside_blocks(tokens: Sequence[TemplateToken]) -> Iterator[TemplateToken]:
     depth = 0
     for token in tokens:
         depth += {"block": 1, "endblock": -1}.get(token.word, 0)
@@ -214,15 +216,15 @@ def _outside_blocks(tokens: Sequence[Token]) -> Iterator[Token]:
 class Placeholders:
     """Words that stand for tags while a tool that knows no Jinja works on a template."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, tokens: Sequence[TemplateToken]) -> None:
         self._mark = "jx"
         whole = "".join(token.text for token in tokens)
         while self._mark in whole:
             self._mark += "x"
-        self._tokens: list[Token] = []
+        self._tokens: list[TemplateToken] = []
         self.pattern = re.compile(rf"{self._mark}(\d+)z")
 
-    def stand_for(self, token: Token, *, again: bool = False) -> str:
+    def stand_for(self, token: TemplateToken, *, again: bool = False) -> str:
         """Return the word for a tag; the same one for the same text where `again`."""
         if again:
             for number, known in enumerate(self._tokens):
@@ -231,19 +233,19 @@ class Placeholders:
         self._tokens.append(token)
         return f"{self._mark}{len(self._tokens) - 1}z"
 
-    def token(self, number: str) -> Token:
+    def token(self, number: str) -> TemplateToken:
         """Return the tag that a word stands for."""
         return self._tokens[int(number)]
 
     def restore(self, made: str) -> Prepared:
         """Put the tags back. Each of them stands on a line of its own making, so that its line leads back to it."""
         pieces: list[str] = []
-        starts: list[tuple[int, Token]] = []  # line in what is made, tag
+        starts: list[tuple[int, TemplateToken]] = []  # line in what is made, tag
         line, end = 1, 0
         for found in self.pattern.finditer(made):
             token = self.token(found[1])
             before = made[end : found.start()]
-            opening = match[0] if (match := _OPENING.match(token.text)) and token.kind is not Kind.RAW else ""
+            opening = match[0] if (match := _OPENING.match(token.text)) and token.kind is not TokenKind.RAW else ""
             tag = f"{opening}\n{token.text[len(opening) :]}" if opening else token.text
             line += before.count("\n")
             starts.append((line + bool(opening), token))
@@ -256,7 +258,7 @@ class Placeholders:
 class _Origins:
     """Leads from a line of what was made to the file and line of the tag that stands there."""
 
-    def __init__(self, starts: Sequence[tuple[int, Token]], first: Token | None) -> None:
+    def __init__(self, starts: Sequence[tuple[int, TemplateToken]], first: TemplateToken | None) -> None:
         self._lines = [line for line, _ in starts]
         self._tags = [token for _, token in starts]
         self._first = first

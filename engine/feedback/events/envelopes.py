@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from engine.feedback.events.records import Event, MalformedError, read_record
+from engine.feedback.events.records import FeedbackEvent, MalformedError, read_record
 
 _DEEPEST = 4  # an SNS notification of an EventBridge event that was quarantined
 _DECODER = json.JSONDecoder()
@@ -51,7 +51,7 @@ class Quarantined:
     source: str | None = None
 
 
-Opened = list[Event] | Passed | Quarantined
+Opened = list[FeedbackEvent] | Passed | Quarantined
 
 
 def read_json(text: str | bytes) -> Any:

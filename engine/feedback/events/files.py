@@ -11,12 +11,12 @@ import orjson
 import polars as pl
 
 from engine.audience.reading.binary.binary_rows import check_parquet
-from engine.audience.reading.sources import Format, Source
+from engine.audience.reading.sources import AudienceSource, Format
 from engine.audience.reading.text import CountedFile
 from engine.errors import DataError
 from engine.feedback.events.envelopes import Opened, Quarantined, Verify, open_document, split_documents
 from engine.feedback.events.event_files import EVENT_SCHEMA
-from engine.feedback.events.records import Event
+from engine.feedback.events.records import FeedbackEvent
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.objects import REMOTE, fetch_objects
 from engine.system.given_paths import look_at
@@ -104,10 +104,10 @@ def read_file(path: Path, name: str, verify: Verify, limits: ReadLimits = DEFAUL
         yield some
 
 
-def _read_own(path: Path, name: str, limits: ReadLimits) -> list[Event]:
+def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
     """Read a file of the store's own events again: a ledger that was restored from a backup learns what it missed."""
     state = path.stat()
-    check_parquet(Source(path, name, state.st_size, state.st_mtime_ns, Format.PARQUET, limits=limits))
+    check_parquet(AudienceSource(path, name, state.st_size, state.st_mtime_ns, Format.PARQUET, limits=limits))
     try:
         frame = pl.read_parquet(path, hive_partitioning=False).select(*EVENT_SCHEMA)
     except pl.exceptions.PolarsError as error:
@@ -120,7 +120,7 @@ def _read_own(path: Path, name: str, limits: ReadLimits) -> list[Event]:
         pl.col("at", "sent_at").cast(pl.Int64),
         pl.col("address").fill_null(""),
     )
-    return [Event(*values) for values in events.select(*Event._fields).iter_rows()]
+    return [FeedbackEvent(*values) for values in events.select(*FeedbackEvent._fields).iter_rows()]
 
 
 def _read_documents(file: IO[bytes] | CountedFile, name: str, verify: Verify) -> Iterator[Opened]:

@@ -18,8 +18,8 @@ from engine.clock import Clock
 from engine.feedback.events.envelopes import Opened, Passed, Quarantined
 from engine.feedback.events.event_files import EVENT_SCHEMA, write_events, write_quarantine
 from engine.feedback.events.matching import MATCHED, Matcher, make_frame
-from engine.feedback.events.records import Event
-from engine.feedback.events.rules import Action, Rule, find_rule
+from engine.feedback.events.records import FeedbackEvent
+from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
 from engine.ledger.database import Ledger
 from engine.ledger.event_flags import Flag, NewFlags, SoftBounce
@@ -38,7 +38,7 @@ class SoftRule:
 
 
 @dataclass(slots=True)
-class Tally:
+class EventTally:
     """What was read, and what it changed.
 
     Attributes:
@@ -116,7 +116,7 @@ class Intake:
         self._matcher = matcher
         self._soft_rule = soft_rule
         self._clock = clock
-        self.tally = Tally()
+        self.tally = EventTally()
 
     def take(self, opened: Iterable[Opened], source: str) -> None:
         """Take a batch in; when this returns, all of it is durable.
@@ -128,7 +128,7 @@ class Intake:
         Raises:
             MailrunError: store or ledger could not be written: the batch must come again.
         """
-        events: list[Event] = []
+        events: list[FeedbackEvent] = []
         aside: list[Quarantined] = []
         for item in opened:
             self.tally.documents += 1
@@ -149,7 +149,7 @@ class Intake:
         self.tally.malformed += len(aside) - forged
         self.tally.reasons.update(item.reason for item in aside)
 
-    def _take_events(self, events: list[Event]) -> None:
+    def _take_events(self, events: list[FeedbackEvent]) -> None:
         matched = self._matcher.match(make_frame(events))
         write_events(self._store, matched.select(*EVENT_SCHEMA))
         ours = matched.filter(pl.col("match").is_in(MATCHED))
@@ -194,8 +194,8 @@ class Intake:
         for event in acting.iter_rows(named=True):
             rule = _find_rule(event["kind"], event["subtype"])
             # One flag stands for the opt-outs of all topics: each counts, lest one be lost.
-            is_new = rule.action is Action.OPT_OUT or bool((event["new"] or 0) & rule.flags & ~Flag.PROVEN)
-            if rule.action is Action.COUNT:
+            is_new = rule.action is EventAction.OPT_OUT or bool((event["new"] or 0) & rule.flags & ~Flag.PROVEN)
+            if rule.action is EventAction.COUNT:
                 is_new = bool((event["new"] or 0) & Flag.STRIKE)
                 strike = SoftBounce(event["key"], run, event["row"], event["at"], event["id"])
                 (heard.strikes if is_new else heard.strikes_again).append(strike)
@@ -207,10 +207,10 @@ class Intake:
         more_now, more_again = self._count_strikes(tx, heard.strikes, heard.strikes_again)
         return learn_suppressions(tx, [*heard.now, *more_now], [*heard.again, *more_again])
 
-    def _make_suppressions(self, run: str, event: dict[str, Any], rule: Rule) -> list[Suppression]:
+    def _make_suppressions(self, run: str, event: dict[str, Any], rule: EventRule) -> list[Suppression]:
         plan = self._matcher.plan(run)
         topics = [""]
-        if rule.action is Action.OPT_OUT and event["topics"] != "*":
+        if rule.action is EventAction.OPT_OUT and event["topics"] != "*":
             named = event["topics"].split(",") if event["topics"] else [plan.topic]
             topics = [plan.topic if topic == plan.ses_topic and plan.topic else topic for topic in named]
         assert rule.reason is not None  # noqa: S101 - every rule that acts has one
@@ -269,14 +269,14 @@ def _to_frame(new: list[NewFlags]) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=1000)
-def _find_rule(kind: str, subtype: str) -> Rule:
+def _find_rule(kind: str, subtype: str) -> EventRule:
     return find_rule(kind, subtype)
 
 
 def _add_rules(events: pl.DataFrame) -> pl.DataFrame:
     """Add `flags` and `acts` (the address may be suppressed for it)."""
     told = [(*pair, _find_rule(*pair)) for pair in events.select("kind", "subtype").unique().iter_rows()]
-    rows = [(kind, subtype, int(rule.flags), rule.action is not Action.NOTHING) for kind, subtype, rule in told]
+    rows = [(kind, subtype, int(rule.flags), rule.action is not EventAction.NOTHING) for kind, subtype, rule in told]
     schema = {"kind": pl.String, "subtype": pl.String, "flags": pl.UInt16, "acts": pl.Boolean}
     rules = pl.DataFrame(rows, schema=schema, orient="row")
     return events.join(rules, on=["kind", "subtype"], how="left", maintain_order="left")

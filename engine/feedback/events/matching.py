@@ -14,7 +14,7 @@ from engine.addresses.parse import judge_addresses
 from engine.errors import DataError
 from engine.feedback.events.event_files import DAMAGED, EVENT_SCHEMA, blank_forgotten
 from engine.feedback.events.message_ids import MessageIds, hash_ids
-from engine.feedback.events.records import Event
+from engine.feedback.events.records import FeedbackEvent
 from engine.feedback.events.row_index import FrozenPlan, Places
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
@@ -56,7 +56,7 @@ _RAW_SCHEMA = {
 }
 
 
-def make_frame(events: list[Event]) -> pl.DataFrame:
+def make_frame(events: list[FeedbackEvent]) -> pl.DataFrame:
     """Put events into a frame, each id once."""
     columns = zip(*events, strict=True) if events else ((),) * len(_RAW_SCHEMA)
     series = [pl.Series(n, c, dtype=t) for (n, t), c in zip(_RAW_SCHEMA.items(), columns, strict=True)]

@@ -23,7 +23,7 @@ _ROW = re.compile(r"[0-9]{1,15}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """The types of event that mailrun acts upon."""
 
     SEND = "Send"
@@ -40,27 +40,27 @@ class Kind(StrEnum):
 
 # The object of each type, and where in it the recipients are; else they are the mail's destination.
 _OBJECTS: dict[str, tuple[str, str | None]] = {
-    Kind.SEND: ("send", None),
-    Kind.DELIVERY: ("delivery", "recipients"),
-    Kind.BOUNCE: ("bounce", "bouncedRecipients"),
-    Kind.COMPLAINT: ("complaint", "complainedRecipients"),
-    Kind.OPEN: ("open", None),
-    Kind.CLICK: ("click", None),
-    Kind.DELIVERY_DELAY: ("deliveryDelay", "delayedRecipients"),
-    Kind.SUBSCRIPTION: ("subscription", None),
-    Kind.REJECT: ("reject", None),
-    Kind.RENDERING_FAILURE: ("failure", None),
+    EventKind.SEND: ("send", None),
+    EventKind.DELIVERY: ("delivery", "recipients"),
+    EventKind.BOUNCE: ("bounce", "bouncedRecipients"),
+    EventKind.COMPLAINT: ("complaint", "complainedRecipients"),
+    EventKind.OPEN: ("open", None),
+    EventKind.CLICK: ("click", None),
+    EventKind.DELIVERY_DELAY: ("deliveryDelay", "delayedRecipients"),
+    EventKind.SUBSCRIPTION: ("subscription", None),
+    EventKind.REJECT: ("reject", None),
+    EventKind.RENDERING_FAILURE: ("failure", None),
 }
-_NEEDS_OBJECT = frozenset({Kind.BOUNCE, Kind.COMPLAINT})
+_NEEDS_OBJECT = frozenset({EventKind.BOUNCE, EventKind.COMPLAINT})
 
 
-class Event(NamedTuple):
+class FeedbackEvent(NamedTuple):
     """One event of one recipient.
 
     Attributes:
         id: the same for every copy of the event: of message id, type and subtype, recipient, feedback id or time, link
             and topics.
-        kind: a `Kind`, or what SES says where that is newer than this.
+        kind: a `EventKind`, or what SES says where that is newer than this.
         subtype: as `Type` or `Type/Subtype` where rules need them told apart; see rules.py.
         at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure when the mail was taken.
         sent_at: when SES took the mail, in milliseconds since 1970.
@@ -99,7 +99,7 @@ class MalformedError(ValueError):
     """A record is not what SES writes; the message says what is wrong with it."""
 
 
-def read_record(record: Mapping[str, Any]) -> list[Event]:
+def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
     """Read a record.
 
     Raises:
@@ -123,7 +123,7 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
     at = _read_time(told["timestamp"], f"{name}.timestamp") if told.get("timestamp") else sent_at
     campaign, run_key, row = _read_tags(mail.get("tags"))
     feedback_id, link = _text(told.get("feedbackId")), _text(told.get("link"))
-    topics = _read_topics(told) if kind == Kind.SUBSCRIPTION else None
+    topics = _read_topics(told) if kind == EventKind.SUBSCRIPTION else None
     subtype = _read_subtype(kind, told, opted_out=topics is not None)
     shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n{topics or ''}"
     message_id = _clean(message_id)
@@ -138,7 +138,7 @@ def read_record(record: Mapping[str, Any]) -> list[Event]:
         identity = f"{shared}\n{exact}\n{address.lower()}".encode("utf-8", "replace")
         digest = blake2b(identity, digest_size=16).hexdigest()
         events.append(
-            Event(
+            FeedbackEvent(
                 digest, kind, exact, at, sent_at, message_id, address, campaign, run_key, row, feedback_id, status,
                 detail, link, topics, sent_to,
             )
@@ -175,13 +175,13 @@ def _first(values: Any) -> str | None:
 
 def _read_subtype(kind: str, told: Mapping[str, Any], *, opted_out: bool) -> str:
     match kind:
-        case Kind.BOUNCE:
+        case EventKind.BOUNCE:
             parts = (told.get("bounceType"), told.get("bounceSubType"))
-        case Kind.COMPLAINT:
+        case EventKind.COMPLAINT:
             parts = (told.get("complaintFeedbackType"), told.get("complaintSubType"))
-        case Kind.DELIVERY_DELAY:
+        case EventKind.DELIVERY_DELAY:
             parts = (told.get("delayType"), None)
-        case Kind.SUBSCRIPTION:
+        case EventKind.SUBSCRIPTION:
             parts = ("OptOut" if opted_out else "OptIn", told.get("source"))
         case _:
             return ""

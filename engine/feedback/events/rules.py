@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.feedback.events.records import Kind
+from engine.feedback.events.records import EventKind
 from engine.ledger.event_flags import Flag
 from engine.ledger.suppressions import Reason
 
 
-class Action(StrEnum):
+class EventAction(StrEnum):
     """What becomes of the address."""
 
     NOTHING = "nothing"
@@ -18,7 +18,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class EventRule:
     """What an event means; the source is ses-facts' table of bounce types, from AWS's pages on notification contents.
 
     Attributes:
@@ -33,7 +33,7 @@ class Rule:
     kind: str
     subtype: str
     flags: Flag
-    action: Action = Action.NOTHING
+    action: EventAction = EventAction.NOTHING
     reason: Reason | None = None
     note: str = ""
 
@@ -41,62 +41,80 @@ class Rule:
 _P, _SOFT, _STRIKE = Flag.PROVEN, Flag.SOFT_BOUNCED, Flag.STRIKE
 _OURS = "SES did not even try: its own list has the address"
 
-RULES: tuple[Rule, ...] = (
-    Rule(Kind.SEND, "", _P),
-    Rule(Kind.DELIVERY, "", _P | Flag.DELIVERED),
-    Rule(Kind.OPEN, "", _P | Flag.OPENED),
-    Rule(Kind.CLICK, "", _P | Flag.CLICKED),
-    Rule(Kind.DELIVERY_DELAY, "", _P | Flag.DELAYED, note="SES still tries"),
-    Rule(Kind.REJECT, "", Flag.REJECTED, note="SES found a virus, and did not send it"),
-    Rule(Kind.RENDERING_FAILURE, "", Flag.REJECTED, note="a template of SES's could not be filled in: not sent"),
-    Rule(Kind.BOUNCE, "Permanent", _P | Flag.BOUNCED, Action.SUPPRESS, Reason.BOUNCE, "General, NoEmail, and new ones"),
-    Rule(
-        Kind.BOUNCE, "Permanent/Suppressed", _P | Flag.BOUNCED, Action.SUPPRESS, Reason.PROVIDER,
+RULES: tuple[EventRule, ...] = (
+    EventRule(EventKind.SEND, "", _P),
+    EventRule(EventKind.DELIVERY, "", _P | Flag.DELIVERED),
+    EventRule(EventKind.OPEN, "", _P | Flag.OPENED),
+    EventRule(EventKind.CLICK, "", _P | Flag.CLICKED),
+    EventRule(EventKind.DELIVERY_DELAY, "", _P | Flag.DELAYED, note="SES still tries"),
+    EventRule(EventKind.REJECT, "", Flag.REJECTED, note="SES found a virus, and did not send it"),
+    EventRule(
+        EventKind.RENDERING_FAILURE, "", Flag.REJECTED,
+        note="a template of SES's could not be filled in: not sent",
+    ),
+    EventRule(
+        EventKind.BOUNCE, "Permanent", _P | Flag.BOUNCED, EventAction.SUPPRESS, Reason.BOUNCE,
+        "General, NoEmail, and new ones",
+    ),
+    EventRule(
+        EventKind.BOUNCE, "Permanent/Suppressed", _P | Flag.BOUNCED, EventAction.SUPPRESS, Reason.PROVIDER,
         "SES's global list; counts as a bounce of yours",
     ),
-    Rule(
-        Kind.BOUNCE, "Permanent/OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, Action.SUPPRESS,
+    EventRule(
+        EventKind.BOUNCE, "Permanent/OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
         Reason.PROVIDER, _OURS,
     ),
-    Rule(
-        Kind.BOUNCE, "Permanent/OnTenantSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, Action.SUPPRESS,
+    EventRule(
+        EventKind.BOUNCE, "Permanent/OnTenantSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
         Reason.PROVIDER, _OURS,
     ),
-    Rule(
-        Kind.BOUNCE, "Permanent/EmailValidationSuppressed", _P | Flag.PROVIDER_SUPPRESSED, Action.SUPPRESS,
-        Reason.PROVIDER, "SES's validation holds that nobody is there",
+    EventRule(
+        EventKind.BOUNCE, "Permanent/EmailValidationSuppressed", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
+        Reason.PROVIDER, "SES's validation says that the mailbox does not exist",
     ),
-    Rule(
-        Kind.BOUNCE, "Permanent/UnsubscribedRecipient", _P | Flag.UNSUBSCRIBED, Action.OPT_OUT, Reason.UNSUBSCRIBE,
+    EventRule(
+        EventKind.BOUNCE, "Permanent/UnsubscribedRecipient", _P | Flag.UNSUBSCRIBED, EventAction.OPT_OUT,
+        Reason.UNSUBSCRIBE,
         "SES's contact list has the opt-out: no bounce; of the campaign's topic where it has one",
     ),
-    Rule(Kind.BOUNCE, "Transient", _P | _SOFT | _STRIKE, Action.COUNT, Reason.SOFT_BOUNCES, "SES gave up trying"),
-    Rule(Kind.BOUNCE, "Transient/OutOfOffice", _P, note="General without a word of the receiver's server"),
-    Rule(Kind.BOUNCE, "Transient/MessageTooLarge", _P | _SOFT, note="is of the message, not of the address"),
-    Rule(Kind.BOUNCE, "Transient/ContentRejected", _P | _SOFT, note="as MessageTooLarge"),
-    Rule(Kind.BOUNCE, "Transient/AttachmentRejected", _P | _SOFT, note="as MessageTooLarge"),
-    Rule(Kind.BOUNCE, "", _P | _SOFT | _STRIKE, Action.COUNT, Reason.SOFT_BOUNCES, "Undetermined, and new types"),
-    Rule(Kind.COMPLAINT, "", _P | Flag.COMPLAINED, Action.SUPPRESS, Reason.COMPLAINT, "abuse, fraud, virus, other …"),
-    Rule(Kind.COMPLAINT, "not-spam", _P, note="somebody took it out of the spam folder"),
-    Rule(
-        Kind.COMPLAINT, "OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, Action.SUPPRESS, Reason.PROVIDER,
+    EventRule(
+        EventKind.BOUNCE, "Transient", _P | _SOFT | _STRIKE, EventAction.COUNT, Reason.SOFT_BOUNCES,
+        "SES gave up trying",
+    ),
+    EventRule(EventKind.BOUNCE, "Transient/OutOfOffice", _P, note="General without a word of the receiver's server"),
+    EventRule(EventKind.BOUNCE, "Transient/MessageTooLarge", _P | _SOFT, note="is of the message, not of the address"),
+    EventRule(EventKind.BOUNCE, "Transient/ContentRejected", _P | _SOFT, note="as MessageTooLarge"),
+    EventRule(EventKind.BOUNCE, "Transient/AttachmentRejected", _P | _SOFT, note="as MessageTooLarge"),
+    EventRule(
+        EventKind.BOUNCE, "", _P | _SOFT | _STRIKE, EventAction.COUNT, Reason.SOFT_BOUNCES,
+        "Undetermined, and new types",
+    ),
+    EventRule(
+        EventKind.COMPLAINT, "", _P | Flag.COMPLAINED, EventAction.SUPPRESS, Reason.COMPLAINT,
+        "abuse, fraud, virus, other …",
+    ),
+    EventRule(EventKind.COMPLAINT, "not-spam", _P, note="somebody took it out of the spam folder"),
+    EventRule(
+        EventKind.COMPLAINT, "OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
+        Reason.PROVIDER,
         "no new complaint: SES's own list has an old one",
     ),
-    Rule(
-        Kind.COMPLAINT, "OnTenantSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, Action.SUPPRESS, Reason.PROVIDER,
+    EventRule(
+        EventKind.COMPLAINT, "OnTenantSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
+        Reason.PROVIDER,
         "as OnAccountSuppressionList",
     ),
-    Rule(
-        Kind.SUBSCRIPTION, "OptOut", _P | Flag.UNSUBSCRIBED, Action.OPT_OUT, Reason.UNSUBSCRIBE,
+    EventRule(
+        EventKind.SUBSCRIPTION, "OptOut", _P | Flag.UNSUBSCRIBED, EventAction.OPT_OUT, Reason.UNSUBSCRIBE,
         "of the topics that it names, or of all mail",
     ),
-    Rule(Kind.SUBSCRIPTION, "OptIn", _P, note="nothing is lifted by an event: a person does that"),
-    Rule("", "", _P, note="a type that is newer than this: SES took the message"),
+    EventRule(EventKind.SUBSCRIPTION, "OptIn", _P, note="an event never removes a suppression; a person does"),
+    EventRule("", "", _P, note="a type that is newer than this: SES took the message"),
 )  # fmt: skip
 _BY_NAME = {(rule.kind, rule.subtype): rule for rule in RULES}
 
 
-def find_rule(kind: str, subtype: str) -> Rule:
+def find_rule(kind: str, subtype: str) -> EventRule:
     """Find the rule of an event: its subtype's; else a part's, the last first; else its type's; else that of any."""
     parts = subtype.split("/")
     for name in (subtype, *reversed(parts), ""):

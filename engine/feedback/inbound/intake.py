@@ -18,7 +18,7 @@ from engine.feedback.inbound.authority import Lack, Received, Sender, Trust, ide
 from engine.feedback.inbound.mail import Inbound, Kind, read_mail
 from engine.feedback.unsubscribe.requests import verify_token
 from engine.ledger.database import Ledger
-from engine.ledger.suppressions import Proof, Reason, Suppression, add_suppressions
+from engine.ledger.suppressions import Reason, Suppression, SuppressionProof, add_suppressions
 
 SOURCE = "inbound mail"
 REFUSED = "inbound-refused"  # the store's folder of what holds no mail
@@ -110,7 +110,7 @@ class InboundIntake:
             Those that cannot be read, by their number from 0, and why: they are not tried again.
         """
         found: list[Suppression] = []
-        by_sender: list[tuple[Inbound, str, Proof]] = []
+        by_sender: list[tuple[Inbound, str, SuppressionProof]] = []
         broken: dict[int, str] = {}
         for number, judged in enumerate(mails):
             mail = judged.mail
@@ -127,7 +127,7 @@ class InboundIntake:
                 elif not by_token:
                     is_complaint = kind is Kind.COMPLAINT
                     address = mail.address if is_complaint else judged.sender.address
-                    proof = Proof.SOURCE if is_complaint else Proof.SENDER
+                    proof = SuppressionProof.SOURCE if is_complaint else SuppressionProof.SENDER
                     by_sender += [(mail, address, proof)] if address else []
             self.tally.kinds[str(kind)] += 1
         found += self._by_address(by_sender)
@@ -154,7 +154,7 @@ class InboundIntake:
         found = []
         for address, topic in whom:
             key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
-            found += [self._suppress(mail, key, address, topic, Proof.TOKEN)] if key is not None else []
+            found += [self._suppress(mail, key, address, topic, SuppressionProof.TOKEN)] if key is not None else []
         return found
 
     @staticmethod
@@ -172,7 +172,7 @@ class InboundIntake:
             return Lack.NOT_A_SOURCE
         return sender.lack
 
-    def _by_address(self, named: Sequence[tuple[Inbound, str, Proof]]) -> list[Suppression]:
+    def _by_address(self, named: Sequence[tuple[Inbound, str, SuppressionProof]]) -> list[Suppression]:
         """Take what only an address speaks for: only of people whom we have mailed."""
         keys = judge_addresses(pl.Series([address for _, address, _ in named], dtype=pl.String)).get_column("key")
         mailed = self.was_mailed(set(keys.drop_nulls())) if named else set()
@@ -183,7 +183,7 @@ class InboundIntake:
             if key in mailed
         ]
 
-    def _suppress(self, mail: Inbound, key: str, address: str, topic: str, proof: Proof) -> Suppression:
+    def _suppress(self, mail: Inbound, key: str, address: str, topic: str, proof: SuppressionProof) -> Suppression:
         is_complaint = mail.kind is Kind.COMPLAINT
         reason = Reason.COMPLAINT if is_complaint else Reason.UNSUBSCRIBE
         given = "" if is_complaint else topic

@@ -1,7 +1,7 @@
 """Whether a plan has as many recipients as its campaign expects: `[audience] min_recipients` and `max_change`."""
 
 from engine.audience.spec import parse_percentage
-from engine.campaign.lint import Finding, Severity
+from engine.campaign.lint import LintFinding, Severity
 from engine.errors import DataError
 from engine.ledger import runs
 from engine.ledger.runs import Run
@@ -9,7 +9,7 @@ from engine.run.manifest import Manifest
 from engine.run.prepare.planning import PlanRequest
 
 
-def find_size_problems(request: PlanRequest, manifest: Manifest) -> list[Finding]:
+def find_size_problems(request: PlanRequest, manifest: Manifest) -> list[LintFinding]:
     """Compare a plan's recipients with the least, and with the campaign's last run.
 
     Args:
@@ -34,11 +34,11 @@ def find_size_problems(request: PlanRequest, manifest: Manifest) -> list[Finding
             )
             remedy = "check the audience with mailrun plan; if it is right, raise or remove max_change and launch again"
             place = f"{where}, [audience] max_change"
-            found.append(Finding(Severity.ERROR, "audience_changed", what, remedy, place))
+            found.append(LintFinding(Severity.ERROR, "audience_changed", what, remedy, place))
     return found
 
 
-def _describe_too_few(manifest: Manifest, least: int, where: str) -> Finding:
+def _describe_too_few(manifest: Manifest, least: int, where: str) -> LintFinding:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in manifest.excluded.items() if rows)
     read = f"{manifest.rows_read:,} rows were read" + (f", excluded: {reasons}" if reasons else "")
     if manifest.accepted:
@@ -47,7 +47,7 @@ def _describe_too_few(manifest: Manifest, least: int, where: str) -> Finding:
     else:
         what = f"the audience has no recipients ({read})"
         remedy = "check the audience with mailrun plan; set min_recipients = 0 if an empty audience is right"
-    return Finding(Severity.ERROR, "audience_too_small", what, remedy, where)
+    return LintFinding(Severity.ERROR, "audience_too_small", what, remedy, where)
 
 
 def _find_last_run(request: PlanRequest) -> Run | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.campaign.lint import Findings, Severity
+from engine.campaign.lint import LintFindings, Severity
 from engine.campaign.message import prepare_envelope
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError
@@ -39,7 +39,7 @@ class Checked:
     manifest: Manifest
     folder: Path
     sample: Rendered
-    findings: Findings
+    findings: LintFindings
     forecast: RunForecast | None = None
     account_errors: list[MailrunError] = field(default_factory=list)
 

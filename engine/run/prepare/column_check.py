@@ -7,8 +7,8 @@ import polars as pl
 
 from engine.audience.planning.plan_files import stored_name
 from engine.audience.reading.blanks import is_blank_text
-from engine.campaign.content.templates import LOCALE, Content, place_of
-from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.content.templates import LOCALE, CampaignContent, place_of
+from engine.campaign.lint import LintFinding, LintFindings, Severity
 from engine.campaign.locales import read_locales
 from engine.campaign.time_zones import find_zone
 
@@ -31,7 +31,7 @@ NULL_TEXTS = frozenset(
 _WORDS = frozenset({"NULL", "null", "NONE", "None", "none", "NAN", "nan", "NA", "UNDEFINED", "nil", "NIL"})
 
 
-def check_columns(content: Content, folder: Path, columns: tuple[str, ...]) -> Findings:
+def check_columns(content: CampaignContent, folder: Path, columns: tuple[str, ...]) -> LintFindings:
     """Look at the values of all recipients.
 
     Args:
@@ -39,7 +39,7 @@ def check_columns(content: Content, folder: Path, columns: tuple[str, ...]) -> F
         folder: with plan/.
         columns: of the audience, as the plan carries them.
     """
-    plan, findings = folder / "plan", Findings()
+    plan, findings = folder / "plan", LintFindings()
     for found, row, count in (
         *_find_zones(content, plan, columns),
         *_find_locales(content, plan, columns),
@@ -49,10 +49,10 @@ def check_columns(content: Content, folder: Path, columns: tuple[str, ...]) -> F
     return findings
 
 
-_Found = tuple[Finding, int, int]  # what, the first row, how many recipients
+_Found = tuple[LintFinding, int, int]  # what, the first row, how many recipients
 
 
-def _find_zones(content: Content, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
+def _find_zones(content: CampaignContent, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
     column = content.campaign.spec.window.column
     if column not in columns:
         return
@@ -62,10 +62,10 @@ def _find_zones(content: Content, plan: Path, columns: tuple[str, ...]) -> Itera
         what = f"{column} is empty, and every recipient needs a time zone"
         if value is not None:
             what = f"{column} has {_quote(value)}, which is not a time zone"
-        yield Finding(Severity.ERROR, UNKNOWN_TIME_ZONE, what, remedy, where), row, count
+        yield LintFinding(Severity.ERROR, UNKNOWN_TIME_ZONE, what, remedy, where), row, count
 
 
-def _find_locales(content: Content, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
+def _find_locales(content: CampaignContent, plan: Path, columns: tuple[str, ...]) -> Iterator[_Found]:
     column = content.campaign.spec.content.locale
     if column not in columns:
         return
@@ -73,7 +73,7 @@ def _find_locales(content: Content, plan: Path, columns: tuple[str, ...]) -> Ite
     remedy = f"write them as vi or vi-VN; these recipients get {content.campaign.spec.content.default_locale}"
     for value, row, count in _list_wrong(plan, column, lambda value: value is not None and not read_locales(value)):
         what = f"{column} has {_quote(value or '')}, which is not a known locale"
-        yield Finding(Severity.WARNING, "unknown_locale", what, remedy, where), row, count
+        yield LintFinding(Severity.WARNING, "unknown_locale", what, remedy, where), row, count
 
 
 def _list_wrong(plan: Path, column: str, is_wrong: Callable[[str | None], bool]) -> list[tuple[str | None, int, int]]:
@@ -99,7 +99,7 @@ def _list_wrong(plan: Path, column: str, is_wrong: Callable[[str | None], bool])
     return [(name, row, count) for name, (row, count) in told]
 
 
-def _find_null_texts(content: Content, rows: pl.LazyFrame, columns: tuple[str, ...]) -> Iterator[_Found]:
+def _find_null_texts(content: CampaignContent, rows: pl.LazyFrame, columns: tuple[str, ...]) -> Iterator[_Found]:
     schema = rows.collect_schema()
     printed = {use.name: use for use in reversed(content.uses) if use.is_column and use.template != LOCALE}
     for column in columns if content.columns_used() is None else [name for name in columns if name in printed]:
@@ -109,7 +109,7 @@ def _find_null_texts(content: Content, rows: pl.LazyFrame, columns: tuple[str, .
             for text, row, count in _count_null_texts(rows, value):
                 what = f"{label} has the text {_quote(text)} as its value, which most exports mean as nothing"
                 remedy = "leave these cells empty in the audience, so that defaults and {% if %} apply"
-                yield Finding(Severity.WARNING, "null_text", what, remedy, where), row, count
+                yield LintFinding(Severity.WARNING, "null_text", what, remedy, where), row, count
 
 
 def _text_values(label: str, value: pl.Expr, dtype: object) -> Iterator[tuple[str, pl.Expr]]:

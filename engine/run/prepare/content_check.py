@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.audience.planning.plan_files import count_nulls
 from engine.audience.reading.encoding_guess import IF_WRONG
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint import Finding, Findings, Severity, lint_templates
+from engine.campaign.lint import LintFinding, LintFindings, Severity, lint_templates
 from engine.campaign.render import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.unsubscribe import TokenSigner
@@ -25,7 +25,7 @@ _FATAL = frozenset({UNKNOWN_TIME_ZONE, LONG_LINK, REFUSED_VALUE})  # findings wh
 _MOST_REASONS = 5  # that an error lists
 
 
-def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> Findings:
+def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> LintFindings:
     """Hold the templates' names against the plan, and look at the values that they and sending need.
 
     Args:
@@ -42,12 +42,12 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
     return findings
 
 
-def _find_guesses(manifest: Manifest) -> Iterator[Finding]:
+def _find_guesses(manifest: Manifest) -> Iterator[LintFinding]:
     """Find the files whose encoding is a guess: wrong letters would be sent."""
     for note in manifest.notes:
         what, _, remedy = note.rpartition("; ")
         if remedy == IF_WRONG:
-            yield Finding(Severity.WARNING, "guessed_encoding", what, remedy)
+            yield LintFinding(Severity.WARNING, "guessed_encoding", what, remedy)
 
 
 def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
@@ -66,13 +66,13 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
     return found
 
 
-def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> Findings:
+def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> LintFindings:
     """Hold the links' lengths against their header, and the first recipient's link against what answers it.
 
     Nothing is sent and nothing is written.
     """
     if not job.keys or not manifest.leases:
-        return Findings()
+        return LintFindings()
     offer, spec = renderer.renderer.list_unsubscribe, renderer.campaign.spec
     findings = check_link_lengths(offer, job.folder / "plan", str(renderer.campaign.folder / "campaign.toml"))
     address = renderer.pick(manifest.leases[0], 0).address
@@ -98,7 +98,7 @@ class KnownFailures:
     reasons: tuple[str, ...]
 
 
-def find_known_failures(findings: Findings) -> KnownFailures:
+def find_known_failures(findings: LintFindings) -> KnownFailures:
     """Sum up the findings that make every recipient they are about fail."""
     fatal = [finding for finding in findings.of(Severity.ERROR) if finding.code in _FATAL]
     reasons = tuple(f"{finding.what} ({format_count(findings.counts[finding], 'recipient')})" for finding in fatal)

@@ -1,8 +1,8 @@
 """Links and markup from data, judged over the whole audience before a launch.
 
-Templates say which of their expressions stand in links, attributes and markup (`Content.data_uses`). Polars picks the
-recipients whose values may have to be refused, which are few or none; their messages are rendered, and what fails is
-counted. Everybody else costs nothing here.
+Templates say which of their expressions stand in links, attributes and markup (`CampaignContent.data_uses`). Polars
+picks the recipients whose values may have to be refused, which are few or none; their messages are rendered, and what
+fails is counted. Everybody else costs nothing here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from engine.audience.planning.plan import LeaseRange, read_lease, stored_name
 from engine.campaign.content.names import NameUse
 from engine.campaign.content.printing.data_uses import DataUse, Suspects
 from engine.campaign.content.printing.links import SCHEMES, RefusedValueError
-from engine.campaign.content.templates import Content, place_of
-from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.content.templates import CampaignContent, place_of
+from engine.campaign.lint import LintFinding, LintFindings, Severity
 from engine.campaign.render import Renderer, RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.run.prepare.rendering import run_rendering
@@ -35,7 +35,9 @@ PolarsType = pl.DataType | DataTypeClass
 _NO_KEY = b"no link of this check is sent"  # signs what stands in messages that nobody gets
 
 
-def check_links(content: Content, folder: Path, leases: Sequence[LeaseRange], columns: Sequence[str]) -> Findings:
+def check_links(
+    content: CampaignContent, folder: Path, leases: Sequence[LeaseRange], columns: Sequence[str]
+) -> LintFindings:
     """Find the recipients who fail for what their data would do in the HTML.
 
     Args:
@@ -44,7 +46,7 @@ def check_links(content: Content, folder: Path, leases: Sequence[LeaseRange], co
         leases: of the plan.
         columns: of the audience, as the plan carries them.
     """
-    findings, uses = Findings(), [use for use in content.data_uses() if use.suspects is not None]
+    findings, uses = LintFindings(), [use for use in content.data_uses() if use.suspects is not None]
     if not uses or not leases:
         return findings
     campaign = content.campaign
@@ -70,10 +72,10 @@ def _find_refused(renderer: Renderer, recipients: Sequence[Recipient], steps: St
     return found
 
 
-def _describe(content: Content, error: RenderError) -> Finding:
+def _describe(content: CampaignContent, error: RenderError) -> LintFinding:
     what, _, remedy = error.reason.rpartition("; ")
     where = place_of(content.campaign, NameUse("", error.template, error.line or 1))
-    return Finding(Severity.ERROR, REFUSED_VALUE, what, f"{remedy}; these recipients fail", where)
+    return LintFinding(Severity.ERROR, REFUSED_VALUE, what, f"{remedy}; these recipients fail", where)
 
 
 def _find_suspects(

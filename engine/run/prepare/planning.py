@@ -11,8 +11,8 @@ import engine
 from engine.audience.checks import LookUp
 from engine.audience.planning import plan as audience_plan
 from engine.audience.planning.plan import Audience, Lists, Plan
-from engine.audience.reading.sources import Source, find_sources, translate_read_errors
-from engine.audience.spec import Action
+from engine.audience.reading.sources import AudienceSource, find_sources, translate_read_errors
+from engine.audience.spec import CheckAction
 from engine.campaign.content.templates import check_names, compile_content
 from engine.campaign.files import copy_files
 from engine.campaign.spec import Campaign
@@ -165,7 +165,7 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
     spec = request.campaign.spec
     with ExitStack() as stack:
         look_up: LookUp | None = None
-        if spec.audience.checks.mx is not Action.OFF:
+        if spec.audience.checks.mx is not CheckAction.OFF:
             look_up = _open_mail_hosts(request, stack)
         yield Lists(
             suppressions=_list_suppressions(request.ledger),
@@ -233,20 +233,20 @@ def _name_folder(folder: Path, workspace: Path) -> str:
     return folder.relative_to(workspace).as_posix() if folder.is_relative_to(workspace) else str(folder)
 
 
-def _find_suppressions(request: PlanRequest) -> Iterator[Source]:
+def _find_suppressions(request: PlanRequest) -> Iterator[AudienceSource]:
     """The files on this machine: of an object nobody could say later that it has not changed without asking for it."""
     local = [place for place in request.campaign.spec.suppression.files if not place.startswith(REMOTE)]
     yield from find_sources(local, request.workspace)
 
 
-def _freeze_sources(sources: tuple[Source, ...]) -> tuple[FrozenSource, ...]:
+def _freeze_sources(sources: tuple[AudienceSource, ...]) -> tuple[FrozenSource, ...]:
     return tuple(
         FrozenSource(name=s.name, size_bytes=s.size_bytes, mtime_ns=s.mtime_ns, digest=_digest(s), version=s.version)
         for s in sources
     )
 
 
-def _digest(source: Source) -> str:
+def _digest(source: AudienceSource) -> str:
     with translate_read_errors(source):
         return digest_file(source.path)
 

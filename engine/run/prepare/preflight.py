@@ -13,7 +13,7 @@ import structlog
 
 from engine.account.identities import SIMULATOR, list_verified, refuse_if_unverified
 from engine.account.quota import Quota, refuse_if_stopped
-from engine.campaign.lint import Finding, Findings, Severity
+from engine.campaign.lint import LintFinding, LintFindings, Severity
 from engine.campaign.render import LONGEST_LINK, RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.outbound import Outbound
@@ -163,7 +163,7 @@ def find_longest_address(offer: Callable[[str], object]) -> int:
     return bisect_left(range(1, LONGEST_ADDRESS + 1), True, key=is_too_long)  # noqa: FBT003 - what is searched for
 
 
-def check_link_lengths(offer: Callable[[str], object], plan: Path, campaign_file: str) -> Findings:
+def check_link_lengths(offer: Callable[[str], object], plan: Path, campaign_file: str) -> LintFindings:
     """Check that unsubscribe links fit into their header.
 
     Args:
@@ -177,7 +177,7 @@ def check_link_lengths(offer: Callable[[str], object], plan: Path, campaign_file
     Raises:
         ConfigurationError: the link is too long for every recipient.
     """
-    findings, longest = Findings(), find_longest_address(offer)
+    findings, longest = LintFindings(), find_longest_address(offer)
     if longest >= LONGEST_ADDRESS:
         return findings
     is_too_long = pl.col("address").str.len_bytes() > longest
@@ -191,7 +191,7 @@ def check_link_lengths(offer: Callable[[str], object], plan: Path, campaign_file
         raise ConfigurationError(f"{what}, for every recipient", where=where, remedy="shorten url or mailto")
     if count:
         remedy = "shorten url or mailto; these recipients fail"
-        findings.add(Finding(Severity.ERROR, LONG_LINK, what, remedy, where), row, times=count)
+        findings.add(LintFinding(Severity.ERROR, LONG_LINK, what, remedy, where), row, times=count)
     return findings
 
 

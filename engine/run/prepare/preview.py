@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from engine.account.quota import Quota
-from engine.campaign.lint import Findings, Severity, find_unused_inline
+from engine.campaign.lint import LintFindings, Severity, find_unused_inline
 from engine.campaign.message import prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.render import RenderError
@@ -63,7 +63,7 @@ class Preview:
     manifest: Manifest
     folder: Path
     found: Rendered
-    findings: Findings
+    findings: LintFindings
     forecast: RunForecast
     samples: tuple[Path, ...]
     gallery: Path
@@ -157,7 +157,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     )
 
 
-def _summarise(manifest: Manifest, found: Rendered, findings: Findings) -> Summary:
+def _summarise(manifest: Manifest, found: Rendered, findings: LintFindings) -> Summary:
     return Summary(
         rows_read=manifest.rows_read,
         accepted=manifest.accepted,

@@ -18,7 +18,7 @@ import structlog
 from engine.audience.planning.plan import LeaseRange, read_lease, stored_name
 from engine.audience.spec import Value
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint import Findings, MessageLint
+from engine.campaign.lint import LintFindings, MessageLint
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.render import LARGEST_MEMORY, Renderer, RenderError
 from engine.campaign.spec import Campaign, load_campaign
@@ -124,7 +124,7 @@ class Rendered:
     languages: Counter[str] = field(default_factory=Counter)
     defaults: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
-    findings: Findings = field(default_factory=Findings)
+    findings: LintFindings = field(default_factory=LintFindings)
     flawed: int = 0
     cids: set[str] = field(default_factory=set)
     picks: dict[str, Pick] = field(default_factory=dict)

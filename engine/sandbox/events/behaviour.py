@@ -39,7 +39,7 @@ _CERTAIN = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BehaviourRule:
     """What becomes of mail to a domain; every rate is the share of its addresses.
 
     Attributes:
@@ -111,8 +111,8 @@ class Behaviour:
     """
 
     seed: int = 0
-    default: Rule = Rule()
-    domains: Mapping[str, Rule] = field(default_factory=dict)
+    default: BehaviourRule = BehaviourRule()
+    domains: Mapping[str, BehaviourRule] = field(default_factory=dict)
     duplicates: float = 0.0
     shuffle: int = 1
     envelope: str = "raw"
@@ -154,7 +154,7 @@ class Behaviour:
         """Whether all mail but the simulator's is delivered, and nothing else happens."""
         return self.default.is_quiet and all(rule.is_quiet for rule in self.domains.values())
 
-    def rule_of(self, address: str) -> Rule:
+    def rule_of(self, address: str) -> BehaviourRule:
         """Return the rule of an address."""
         return self.domains.get(address.rpartition("@")[2].lower(), self.default)
 
@@ -176,7 +176,7 @@ class Behaviour:
         rule = self.rule_of(address)
         return DELIVERED if rule.is_quiet else self._roll(rule, address)
 
-    def _roll(self, rule: Rule, address: str) -> Fate:
+    def _roll(self, rule: BehaviourRule, address: str) -> Fate:
         digest = blake2b(address.lower().encode(), key=self.seed.to_bytes(8, "big", signed=True)).digest()
         dice = [int.from_bytes(digest[at : at + 8], "big") for at in range(0, 64, 8)]
         happens = {name for name, die in zip(_RATES, dice[2:], strict=True) if die < getattr(rule, name) * _CERTAIN}
@@ -206,13 +206,13 @@ def _choose(rates: Mapping[str, float], die: int) -> str | None:
     return None
 
 
-def _describe(rule: Rule) -> dict[str, Any]:
+def _describe(rule: BehaviourRule) -> dict[str, Any]:
     told = {entry.name: getattr(rule, entry.name) for entry in fields(rule)}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in told.items() if value}
 
 
-def _read_rule(document: Any, where: str) -> Rule:
-    known = _members_of(Rule, document, where)
+def _read_rule(document: Any, where: str) -> BehaviourRule:
+    known = _members_of(BehaviourRule, document, where)
     allowed = {f"{kind}/{subtype}" for kind, subtypes in BOUNCES.items() for subtype in subtypes}
     for name, names in (("bounces", allowed), ("complaints", set(COMPLAINTS))):
         if name in known:
@@ -223,7 +223,7 @@ def _read_rule(document: Any, where: str) -> Rule:
     if "after" in known:
         after = _mapping(f"{where}.after", known["after"])
         known["after"] = {kind: _seconds(f"{where}.after.{kind}", kind, value) for kind, value in after.items()}
-    return Rule(**known)
+    return BehaviourRule(**known)
 
 
 def _read_rates(where: str, document: Any, names: set[str]) -> dict[str, float]:

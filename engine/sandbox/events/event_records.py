@@ -38,7 +38,7 @@ _AUTOMATIC_REPLY = Fate(bounce=("Transient", "General"))
 _DATES = "%Y-%m-%dT%H:%M:%S."
 
 
-class Event(NamedTuple):
+class SandboxEvent(NamedTuple):
     """An event to come.
 
     Attributes:
@@ -54,7 +54,7 @@ class Event(NamedTuple):
     fate: Fate
 
 
-def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[Event]:
+def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[SandboxEvent]:
     """Return the events of a message, in the order of what happens to each recipient.
 
     Recipients of the same message with the same fate and delay share their events, as SES combines them.
@@ -65,8 +65,8 @@ def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[Event]
     """
     if message["fate"] == "rendering_failure":
         seconds = behaviour.default.after.get("Rendering Failure", 0.0)
-        return [Event("Rendering Failure", seconds, message["to"], Fate())]
-    events: list[Event] = []
+        return [SandboxEvent("Rendering Failure", seconds, message["to"], Fate())]
+    events: list[SandboxEvent] = []
     places: dict[tuple[str, float, Fate], int] = {}
     on_list: Mapping[str, str] = message.get("on_suppression_list") or {}
     for address in message["to"]:
@@ -79,7 +79,7 @@ def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[Event]
                 events[places[key]].recipients.append(address)
             else:
                 places[key] = len(events)
-                events.append(Event(kind, seconds, [address], cause))
+                events.append(SandboxEvent(kind, seconds, [address], cause))
     return events
 
 
@@ -107,7 +107,7 @@ def _kinds_of(fate: Fate) -> Iterator[tuple[str, Fate]]:
         yield "Subscription", fate
 
 
-def make_record(message: Mapping[str, Any], event: Event) -> dict[str, Any]:
+def make_record(message: Mapping[str, Any], event: SandboxEvent) -> dict[str, Any]:
     """Return the document of an event."""
     accepted = datetime.fromisoformat(message["at"])
     at = write_time(accepted + timedelta(seconds=event.after))
@@ -125,7 +125,7 @@ def identify(*parts: str) -> str:
     return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _make_mail(message: Mapping[str, Any], event: Event, accepted: datetime) -> dict[str, Any]:
+def _make_mail(message: Mapping[str, Any], event: SandboxEvent, accepted: datetime) -> dict[str, Any]:
     sender = message["from"]
     domain = sender.rpartition("@")[2].rstrip("> ").lower()
     mail: dict[str, Any] = {
@@ -166,7 +166,7 @@ def _list_headers(message: Mapping[str, Any]) -> tuple[list[dict[str, str]], boo
     return kept, False
 
 
-def _list_tags(message: Mapping[str, Any], event: Event, domain: str) -> dict[str, list[str]]:
+def _list_tags(message: Mapping[str, Any], event: SandboxEvent, domain: str) -> dict[str, list[str]]:
     tags: dict[str, list[str]] = defaultdict(list)
     tags["ses:operation"] = [message["operation"]]
     if message["configuration_set"]:
@@ -182,7 +182,7 @@ def _list_tags(message: Mapping[str, Any], event: Event, domain: str) -> dict[st
     return tags
 
 
-def _feedback_id(message: Mapping[str, Any], event: Event) -> str:
+def _feedback_id(message: Mapping[str, Any], event: SandboxEvent) -> str:
     digits = identify(message["message_id"], event.kind, *event.recipients)
     return (
         f"{message['message_id'][:16]}-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}-000000"
@@ -193,7 +193,7 @@ def _send(*_: Any) -> tuple[str, dict[str, Any]]:
     return "send", {}
 
 
-def _delivery(_: Any, event: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _delivery(_: Any, event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     return "delivery", {
         "timestamp": at,
         "processingTimeMillis": max(546, int(event.after * 1000)),
@@ -204,7 +204,7 @@ def _delivery(_: Any, event: Event, at: str) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _bounce(message: Mapping[str, Any], event: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _bounce(message: Mapping[str, Any], event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     kind, subtype = event.fate.bounce or ("Undetermined", "Undetermined")
     status, reply = _REPLIES.get(
         f"{kind}/{subtype}", _TRANSIENT if kind == "Transient" else ("5.0.0", "smtp; 554 failed")
@@ -226,7 +226,7 @@ def _bounce(message: Mapping[str, Any], event: Event, at: str) -> tuple[str, dic
     }
 
 
-def _complaint(message: Mapping[str, Any], event: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _complaint(message: Mapping[str, Any], event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     return "complaint", {
         "feedbackId": _feedback_id(message, event),
         "complaintSubType": event.fate.complaint_subtype,
@@ -242,11 +242,11 @@ def _reject(*_: Any) -> tuple[str, dict[str, Any]]:
     return "reject", {"reason": "Bad content"}
 
 
-def _open(_: Any, __: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _open(_: Any, __: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     return "open", {"ipAddress": "192.0.2.44", "timestamp": at, "userAgent": _BROWSER}
 
 
-def _click(message: Mapping[str, Any], _: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _click(message: Mapping[str, Any], _: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     return "click", {
         "ipAddress": "192.0.2.44",
         "link": _first_link(message["html"] or ""),
@@ -261,7 +261,7 @@ def _first_link(html: str) -> str:
     return f"http{rest.partition(chr(34))[0]}" if found else "https://acme.example/"
 
 
-def _delay(_: Any, event: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _delay(_: Any, event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     delayed = [
         {
             "emailAddress": address,
@@ -280,7 +280,7 @@ def _delay(_: Any, event: Event, at: str) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _subscription(_: Any, __: Event, at: str) -> tuple[str, dict[str, Any]]:
+def _subscription(_: Any, __: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
     topics = [{"topicName": "newsletter", "subscriptionStatus": "OptOut"}]
     before = [{"topicName": "newsletter", "subscriptionStatus": "OptIn"}]
     return "subscription", {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from engine.sandbox.events.event_records import Event
+from engine.sandbox.events.event_records import SandboxEvent
 
 # The name of a fate, which is its CSS class, to the words on a page.
 FATES: Mapping[str, str] = MappingProxyType(
@@ -40,7 +40,7 @@ _BY_KIND = MappingProxyType(
 )
 
 
-def name_fate(events: Sequence[Event]) -> str:
+def name_fate(events: Sequence[SandboxEvent]) -> str:
     """Return the fate of a message: of all that its events say, what stands first in `FATES`.
 
     Args:
@@ -51,7 +51,7 @@ def name_fate(events: Sequence[Event]) -> str:
     return next(name for name in FATES if name in named)
 
 
-def _name_event(event: Event, *, delivered: bool) -> str:
+def _name_event(event: SandboxEvent, *, delivered: bool) -> str:
     if event.kind == "Complaint" and event.fate.complaint_subtype is not None:
         return "suppressed"
     if event.kind == "DeliveryDelay" and delivered:
@@ -66,7 +66,7 @@ def _name_event(event: Event, *, delivered: bool) -> str:
     return "out_of_office" if delivered and subtype == "General" else "soft_bounced"
 
 
-def describe_event(event: Event) -> str:
+def describe_event(event: SandboxEvent) -> str:
     """Return the details of an event in a few words, empty where its type says all."""
     if event.kind == "Bounce" and event.fate.bounce is not None:
         return "/".join(event.fate.bounce)

@@ -14,9 +14,9 @@ from engine.clock import Clock
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.emitter import Emitted, Emitter, Matches
 from engine.sandbox.events.envelopes import SnsSigner, wrap_eventbridge, wrap_sns
-from engine.sandbox.events.event_records import Event, plan_events, write_time
+from engine.sandbox.events.event_records import SandboxEvent, plan_events, write_time
 from engine.sandbox.http.record import FILE_NAME
-from engine.sandbox.sqs.queues import Arrival, Queue
+from engine.sandbox.sqs.queues import Arrival, SandboxQueue
 from engine.sandbox.sqs.sqs import Sqs
 
 QUEUE_NAME = "mailrun-events"
@@ -63,7 +63,7 @@ class Feedback:
         self._to_queue = emitter("queue")
         self._to_firehose = emitter("firehose") if firehose_folder is not None else None
         self._cursors = cursors
-        self.queue = Queue(QUEUE_NAME, clock, clock.now(), source=self._take_arrivals)
+        self.queue = SandboxQueue(QUEUE_NAME, clock, clock.now(), source=self._take_arrivals)
         self._arrived = asyncio.Event()
         self.stopping = asyncio.Event()
         self.sqs = Sqs(self.queue, seconds_to_event=self._to_queue.seconds_to_next, clock=clock, wait=self._wait)
@@ -85,7 +85,7 @@ class Feedback:
             self._to_firehose.change(behaviour)
         self._arrived.set()
 
-    def list_events(self, message: Mapping[str, Any], offset: int) -> list[Event]:
+    def list_events(self, message: Mapping[str, Any], offset: int) -> list[SandboxEvent]:
         """Return the events of a message, also those that are still to come.
 
         Args:

@@ -11,8 +11,8 @@ from aiohttp import web
 from engine.errors import docs_page
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.feedback import Feedback
-from engine.sandbox.http.faults import Fault, Faults
-from engine.sandbox.ses.account import ENFORCEMENT_STATUSES, Account
+from engine.sandbox.http.faults import SandboxFault, SandboxFaults
+from engine.sandbox.ses.account import ENFORCEMENT_STATUSES, SandboxAccount
 
 STATE_PATH = "/_sandbox/state"
 FAULTS_PATH = "/_sandbox/faults"
@@ -37,7 +37,7 @@ class Control:
         feedback: whose behaviour is looked at and changed, and whose files are asked for.
     """
 
-    def __init__(self, *, account: Account, faults: Faults, latency: Latency, feedback: Feedback) -> None:
+    def __init__(self, *, account: SandboxAccount, faults: SandboxFaults, latency: Latency, feedback: Feedback) -> None:
         self._account = account
         self._faults = faults
         self._latency = latency
@@ -82,7 +82,7 @@ class Control:
         return self.state()
 
     def _add_fault(self, body: bytes) -> dict[str, Any]:
-        self._faults.add(Fault.from_document(_parse(body)))
+        self._faults.add(SandboxFault.from_document(_parse(body)))
         return {"faults": self._faults.documents()}
 
     def _clear_faults(self, _: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _MEMBERS = ("kind", "count", "probability", "after", "match")
 
 
 @dataclass(slots=True)
-class Fault:
+class SandboxFault:
     """One fault and the sends that it is meant for.
 
     Attributes:
@@ -38,7 +38,7 @@ class Fault:
     match: str = ""
 
     @classmethod
-    def from_document(cls, document: Any) -> "Fault":
+    def from_document(cls, document: Any) -> "SandboxFault":
         """Return a fault from a JSON document.
 
         Raises:
@@ -67,7 +67,7 @@ class Fault:
         return {name: getattr(self, name) for name in _MEMBERS}
 
 
-class Faults:
+class SandboxFaults:
     """The faults that are waiting for their sends, in the order in which they were queued.
 
     Args:
@@ -76,9 +76,9 @@ class Faults:
 
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - dice of a test server
-        self._queue: list[Fault] = []
+        self._queue: list[SandboxFault] = []
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: SandboxFault) -> None:
         """Queue a fault."""
         self._queue.append(fault)
 
@@ -90,7 +90,7 @@ class Faults:
         """Return what is queued."""
         return [fault.document() for fault in self._queue]
 
-    def take(self, kinds: Sequence[str], recipients: Iterable[str]) -> Fault | None:
+    def take(self, kinds: Sequence[str], recipients: Iterable[str]) -> SandboxFault | None:
         """Return the first fault of these kinds that strikes a send, and count it off.
 
         Args:
@@ -104,7 +104,7 @@ class Faults:
             (fault for fault in list(self._queue) if fault.kind in kinds and self._strikes(fault, addresses)), None
         )
 
-    def _strikes(self, fault: Fault, addresses: list[str]) -> bool:
+    def _strikes(self, fault: SandboxFault, addresses: list[str]) -> bool:
         if fault.match and not any(fault.match in address for address in addresses):
             return False
         if fault.after:

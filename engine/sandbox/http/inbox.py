@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from engine.sandbox.events.event_records import Event, write_time
+from engine.sandbox.events.event_records import SandboxEvent, write_time
 from engine.sandbox.events.fates import FATES, describe_event, name_fate
 from engine.sandbox.http.record_index import RecordIndex
 
@@ -29,7 +29,7 @@ _MAIL_POLICY = (
 )
 PAGE_METHODS = frozenset({"GET", "HEAD"})
 PRIVATE = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-ListEvents = Callable[[Mapping[str, Any], int], list[Event]]  # of a message and its offset in the record
+ListEvents = Callable[[Mapping[str, Any], int], list[SandboxEvent]]  # of a message and its offset in the record
 
 
 class Inbox:
@@ -107,7 +107,7 @@ class Inbox:
             events=[_EventRow.of(event, message["at"]) for event in events],
         )
 
-    def _events_of(self, line: int, message: Mapping[str, Any]) -> list[Event]:
+    def _events_of(self, line: int, message: Mapping[str, Any]) -> list[SandboxEvent]:
         return self._list_events(message, self._index.offset(line))
 
     def _render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
@@ -124,7 +124,7 @@ class _EventRow:
     detail: str
 
     @classmethod
-    def of(cls, event: Event, accepted_at: str) -> Self:
+    def of(cls, event: SandboxEvent, accepted_at: str) -> Self:
         at = datetime.fromisoformat(accepted_at) + timedelta(seconds=event.after)
         return cls(event.kind, write_time(at), event.recipients, describe_event(event))
 

@@ -7,7 +7,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SandboxReply:
     """One answer of the API.
 
     Attributes:
@@ -40,14 +40,14 @@ class ApiError(Exception):
         self.message = message
         self.status = status
 
-    def reply(self) -> Reply:
+    def reply(self) -> SandboxReply:
         """Return the error as a reply."""
-        return Reply(self.status, orjson.dumps({"message": self.message}), self.code)
+        return SandboxReply(self.status, orjson.dumps({"message": self.message}), self.code)
 
 
-def result(document: dict[str, Any]) -> Reply:
+def result(document: dict[str, Any]) -> SandboxReply:
     """Return a successful reply with a JSON document."""
-    return Reply(200, orjson.dumps(document))
+    return SandboxReply(200, orjson.dumps(document))
 
 
 def bad_request(message: str) -> ApiError:

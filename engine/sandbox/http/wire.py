@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from engine.sandbox.http.replies import Reply
+from engine.sandbox.http.replies import SandboxReply
 
 _JSON = "application/json"
 _HTML_PAGE = b"<!DOCTYPE html>\n<html><body><h1>It works</h1></body></html>\n"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, with no time: closing sends RST
 
 
-async def deliver(request: web.BaseRequest, reply: Reply, *, stopping: asyncio.Event) -> web.StreamResponse:
+async def deliver(request: web.BaseRequest, reply: SandboxReply, *, stopping: asyncio.Event) -> web.StreamResponse:
     """Return the response of a reply; a fault of the connection has been acted out when this returns.
 
     Args:
@@ -31,13 +31,13 @@ async def deliver(request: web.BaseRequest, reply: Reply, *, stopping: asyncio.E
     if transport is not None:
         act = _ACTS.get(reply.fault)
         if act is None:
-            return respond(Reply(200, b"" if reply.fault == "empty_200" else _HTML_PAGE))
+            return respond(SandboxReply(200, b"" if reply.fault == "empty_200" else _HTML_PAGE))
         act(transport, reply)
     # The connection is closing: aiohttp will not write this.
     return web.Response()
 
 
-def respond(reply: Reply) -> web.Response:
+def respond(reply: SandboxReply) -> web.Response:
     """Return the response of a reply that arrives whole."""
     headers = {"x-amzn-RequestId": str(uuid.uuid4())}
     if reply.error_code:
@@ -48,23 +48,23 @@ def respond(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, content_type=kind, headers=headers)
 
 
-def _close(transport: asyncio.Transport, _: Reply) -> None:
+def _close(transport: asyncio.Transport, _: SandboxReply) -> None:
     transport.close()
 
 
-def _reset(transport: asyncio.Transport, _: Reply) -> None:
+def _reset(transport: asyncio.Transport, _: SandboxReply) -> None:
     connection: socket.socket = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
 
 
-def _cut(transport: asyncio.Transport, reply: Reply) -> None:
+def _cut(transport: asyncio.Transport, reply: SandboxReply) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {_JSON}\r\nContent-Length: {len(reply.body)}\r\n\r\n".encode()
     transport.write(head + reply.body[: len(reply.body) // 2])
     transport.close()
 
 
-_ACTS: dict[str, Callable[[asyncio.Transport, Reply], None]] = {
+_ACTS: dict[str, Callable[[asyncio.Transport, SandboxReply], None]] = {
     "drop_before": _close,
     "drop_after": _close,
     "no_answer": _close,

@@ -9,13 +9,13 @@ from engine.sandbox.ses.configuration_sets import ConfigurationSets
 from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.limits import RateBucket, RollingQuota, SlidingSecond
 from engine.sandbox.ses.simulator import fate_of, is_simulator
-from engine.sandbox.ses.suppression import SuppressionList
+from engine.sandbox.ses.suppression import SandboxSuppressionList
 
 ENFORCEMENT_STATUSES = ("HEALTHY", "PROBATION", "SHUTDOWN")
 MAX_NAMED_IDENTITIES = 3  # of those that are not verified; the real text also ends in "..." after some
 
 
-class Account:
+class SandboxAccount:
     """The state of an account, and its decisions about what to accept.
 
     Args:
@@ -41,7 +41,7 @@ class Account:
         self.quota = quota
         self.identities = identities
         self.configuration_sets = configuration_sets
-        self.suppression = SuppressionList()
+        self.suppression = SandboxSuppressionList()
         self.production_access = production_access
         self.sending_enabled = True
         self.enforcement_status = "HEALTHY"

@@ -7,18 +7,18 @@ from operator import attrgetter
 from urllib.parse import parse_qs, unquote
 
 from engine.clock import Clock
-from engine.sandbox.http.replies import ApiError, Reply, bad_request, result
-from engine.sandbox.ses.account import Account
+from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request, result
+from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.identities import kind_of
 from engine.sandbox.ses.import_jobs import ImportJobs
 from engine.sandbox.ses.members import optional, required
 from engine.sandbox.ses.paging import page_of, read_page_request
-from engine.sandbox.ses.sending import Sending, parse_request
+from engine.sandbox.ses.sending import SandboxSending, parse_request
 from engine.sandbox.ses.suppression import REASONS
 
 Query = dict[str, list[str]]
-Operation = Callable[[str, Query, bytes], Reply]  # of the path's parameter, the query and the body
+Operation = Callable[[str, Query, bytes], SandboxReply]  # of the path's parameter, the query and the body
 
 _SEND = ("POST", "/v2/email/outbound-emails")
 _SEND_BULK = ("POST", "/v2/email/outbound-bulk-emails")
@@ -38,7 +38,7 @@ class Api:
         jobs: import jobs of the suppression list.
     """
 
-    def __init__(self, *, account: Account, sending: Sending, clock: Clock, jobs: ImportJobs) -> None:
+    def __init__(self, *, account: SandboxAccount, sending: SandboxSending, clock: Clock, jobs: ImportJobs) -> None:
         self._account = account
         self._sending = sending
         self._clock = clock
@@ -78,7 +78,7 @@ class Api:
         """Method and path of every operation; `*` in a path is a parameter."""
         return (_SEND, _SEND_BULK, *self._operations)
 
-    def answer(self, *, method: str, target: str, body: bytes, region: str) -> Reply:
+    def answer(self, *, method: str, target: str, body: bytes, region: str) -> SandboxReply:
         """Answer one call.
 
         Args:
@@ -101,17 +101,17 @@ class Api:
             raise ApiError("UnknownOperationException", f"{method} {path} is not an operation.", status=404)
         return operation(parameter, parse_qs(query), body)
 
-    def _get_account(self, _: str, __: Query, ___: bytes) -> Reply:
+    def _get_account(self, _: str, __: Query, ___: bytes) -> SandboxReply:
         return result(self._account.document())
 
-    def _put_account_sending(self, _: str, __: Query, body: bytes) -> Reply:
+    def _put_account_sending(self, _: str, __: Query, body: bytes) -> SandboxReply:
         self._account.sending_enabled = bool(optional(parse_request(body), "SendingEnabled", bool))
         return result({})
 
-    def _create_identity(self, _: str, __: Query, body: bytes) -> Reply:
+    def _create_identity(self, _: str, __: Query, body: bytes) -> SandboxReply:
         return result(self._account.identities.create(required(parse_request(body), "EmailIdentity", str)))
 
-    def _list_identities(self, _: str, query: Query, body: bytes) -> Reply:
+    def _list_identities(self, _: str, query: Query, body: bytes) -> SandboxReply:
         request = read_page_request(query, parse_request(body))
         page, more = page_of(self._account.identities.names(), key=str, request=request)
         listed = [
@@ -125,61 +125,61 @@ class Api:
         ]
         return result({"EmailIdentities": listed, **more})
 
-    def _get_identity(self, name: str, _: Query, __: bytes) -> Reply:
+    def _get_identity(self, name: str, _: Query, __: bytes) -> SandboxReply:
         return result(self._account.identities.get(name))
 
-    def _delete_identity(self, name: str, _: Query, __: bytes) -> Reply:
+    def _delete_identity(self, name: str, _: Query, __: bytes) -> SandboxReply:
         self._account.identities.delete(name)
         return result({})
 
-    def _create_configuration_set(self, _: str, __: Query, body: bytes) -> Reply:
+    def _create_configuration_set(self, _: str, __: Query, body: bytes) -> SandboxReply:
         self._account.configuration_sets.create(parse_request(body))
         return result({})
 
-    def _list_configuration_sets(self, _: str, query: Query, body: bytes) -> Reply:
+    def _list_configuration_sets(self, _: str, query: Query, body: bytes) -> SandboxReply:
         request = read_page_request(query, parse_request(body))
         page, more = page_of(self._account.configuration_sets.names(), key=str, request=request)
         return result({"ConfigurationSets": page, **more})
 
-    def _get_configuration_set(self, name: str, _: Query, __: bytes) -> Reply:
+    def _get_configuration_set(self, name: str, _: Query, __: bytes) -> SandboxReply:
         return result(self._account.configuration_sets.get(name))
 
-    def _delete_configuration_set(self, name: str, _: Query, __: bytes) -> Reply:
+    def _delete_configuration_set(self, name: str, _: Query, __: bytes) -> SandboxReply:
         self._account.configuration_sets.delete(name)
         return result({})
 
-    def _put_configuration_set_sending(self, name: str, _: Query, body: bytes) -> Reply:
+    def _put_configuration_set_sending(self, name: str, _: Query, body: bytes) -> SandboxReply:
         enabled = bool(optional(parse_request(body), "SendingEnabled", bool))
         self._account.configuration_sets.set_sending(name, enabled=enabled)
         return result({})
 
-    def _create_event_destination(self, name: str, _: Query, body: bytes) -> Reply:
+    def _create_event_destination(self, name: str, _: Query, body: bytes) -> SandboxReply:
         self._account.configuration_sets.put_destination(name, parse_request(body))
         return result({})
 
-    def _list_event_destinations(self, name: str, _: Query, __: bytes) -> Reply:
+    def _list_event_destinations(self, name: str, _: Query, __: bytes) -> SandboxReply:
         return result({"EventDestinations": self._account.configuration_sets.destinations(name)})
 
-    def _update_event_destination(self, names: str, _: Query, body: bytes) -> Reply:
+    def _update_event_destination(self, names: str, _: Query, body: bytes) -> SandboxReply:
         name, __, destination = names.partition("/")
         self._account.configuration_sets.put_destination(name, parse_request(body), destination)
         return result({})
 
-    def _delete_event_destination(self, names: str, _: Query, __: bytes) -> Reply:
+    def _delete_event_destination(self, names: str, _: Query, __: bytes) -> SandboxReply:
         name, ___, destination = names.partition("/")
         self._account.configuration_sets.delete_destination(name, destination)
         return result({})
 
-    def _create_import_job(self, _: str, __: Query, body: bytes) -> Reply:
+    def _create_import_job(self, _: str, __: Query, body: bytes) -> SandboxReply:
         return result({"JobId": self._jobs.create(parse_request(body), at=self._clock.now())})
 
-    def _list_import_jobs(self, _: str, __: Query, ___: bytes) -> Reply:
+    def _list_import_jobs(self, _: str, __: Query, ___: bytes) -> SandboxReply:
         return result({"ImportJobs": self._jobs.documents()})
 
-    def _get_import_job(self, job: str, _: Query, __: bytes) -> Reply:
+    def _get_import_job(self, job: str, _: Query, __: bytes) -> SandboxReply:
         return result(self._jobs.get(job, at=self._clock.now()))
 
-    def _put_suppressed(self, _: str, __: Query, body: bytes) -> Reply:
+    def _put_suppressed(self, _: str, __: Query, body: bytes) -> SandboxReply:
         request = parse_request(body)
         if not self._account.production_access:
             raise bad_request("The suppression list cannot be changed while the account is in the sandbox.")
@@ -188,7 +188,7 @@ class Api:
         self._account.suppression.put(address, required(request, "Reason", str), at=self._clock.now())
         return result({})
 
-    def _list_suppressed(self, _: str, query: Query, __: bytes) -> Reply:
+    def _list_suppressed(self, _: str, query: Query, __: bytes) -> SandboxReply:
         reasons = query.get("Reason", REASONS)
         start, end = _date_in(query, "StartDate"), _date_in(query, "EndDate")
         entries = [
@@ -206,7 +206,7 @@ class Api:
         ]
         return result({"SuppressedDestinationSummaries": listed, **more})
 
-    def _get_suppressed(self, address: str, _: Query, __: bytes) -> Reply:
+    def _get_suppressed(self, address: str, _: Query, __: bytes) -> SandboxReply:
         entry = self._account.suppression.get(address)
         document = {
             "EmailAddress": entry.address,
@@ -216,7 +216,7 @@ class Api:
         }
         return result({"SuppressedDestination": document})
 
-    def _delete_suppressed(self, address: str, _: Query, __: bytes) -> Reply:
+    def _delete_suppressed(self, address: str, _: Query, __: bytes) -> SandboxReply:
         self._account.suppression.delete(address)
         return result({})
 

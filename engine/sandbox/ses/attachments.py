@@ -1,6 +1,6 @@
 """Attachments of Simple and Template content.
 
-Source: SES API v2 `Attachment`; developer guide, "Unsupported attachment types".
+Source: SES API v2 `DraftAttachment`; developer guide, "Unsupported attachment types".
 """
 
 import binascii
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.sandbox.http.replies import bad_request
-from engine.sandbox.ses.draft import Attachment
+from engine.sandbox.ses.draft import DraftAttachment
 from engine.sandbox.ses.members import check_length, items, one_of, optional, required
 
 MAX_FILE_NAME_CHARACTERS = 255
@@ -32,7 +32,7 @@ _FORBIDDEN = frozenset({
 class Attachments:
     """What is kept of the attachments of a message, and the room they take in it."""
 
-    kept: list[Attachment]
+    kept: list[DraftAttachment]
     encoded_bytes: int
 
 
@@ -50,7 +50,7 @@ def read_attachments(source: dict[str, Any], *, path: str) -> Attachments:
     return Attachments(kept, sum(len(attachment["RawContent"]) for attachment in given))
 
 
-def _read_attachment(attachment: dict[str, Any], where: str) -> Attachment:
+def _read_attachment(attachment: dict[str, Any], where: str) -> DraftAttachment:
     name = required(attachment, "FileName", str, path=where)
     check_length(name, minimum=1, maximum=MAX_FILE_NAME_CHARACTERS, where=where + "FileName")
     if name.rpartition(".")[2].lower() in _FORBIDDEN and "." in name:

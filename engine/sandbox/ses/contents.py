@@ -9,7 +9,7 @@ import orjson
 
 from engine.sandbox.http.replies import bad_request, not_found
 from engine.sandbox.ses.attachments import Attachments, read_attachments
-from engine.sandbox.ses.draft import Content, Header
+from engine.sandbox.ses.draft import DraftContent, DraftHeader
 from engine.sandbox.ses.headers import merge_headers, read_headers
 from engine.sandbox.ses.members import check_length, optional, required
 from engine.sandbox.ses.rendering import MissingVariable, check_template, render
@@ -29,17 +29,17 @@ class Template:
     text: str | None
     html: str | None
     data: dict[str, Any]
-    headers: list[Header]
+    headers: list[DraftHeader]
     attachments: Attachments
 
 
-def read_simple(simple: dict[str, Any]) -> Content:
-    """Return the content of `Content.Simple`.
+def read_simple(simple: dict[str, Any]) -> DraftContent:
+    """Return the content of `DraftContent.Simple`.
 
     Raises:
         ApiError: BadRequestException.
     """
-    path = "Content.Simple."
+    path = "DraftContent.Simple."
     subject = _read_part(required(simple, "Subject", dict, path=path), path=path + "Subject.")
     body = required(simple, "Body", dict, path=path)
     text, html = (_read_body(body, name, path=path + "Body.") for name in ("Text", "Html"))
@@ -48,7 +48,7 @@ def read_simple(simple: dict[str, Any]) -> Content:
     if _CONTROL.search(subject):
         raise bad_request(f"{path}Subject.Data contains control characters.")
     attachments = read_attachments(simple, path=path)
-    content = Content(
+    content = DraftContent(
         subject=subject,
         html=html,
         text=text,
@@ -105,8 +105,8 @@ def read_template_data(source: dict[str, Any], member: str, *, path: str) -> dic
 
 
 def render_template(
-    template: Template, *, data: Mapping[str, Any] | None = None, headers: list[Header] | None = None
-) -> Content:
+    template: Template, *, data: Mapping[str, Any] | None = None, headers: list[DraftHeader] | None = None
+) -> DraftContent:
     """Return a template as its recipient sees it.
 
     Args:
@@ -118,7 +118,9 @@ def render_template(
         The content; with the reason in `failure` and no parts where the data lack a variable.
     """
     variables = {**template.data, **(data or {})}
-    content = Content(headers=merge_headers(template.headers, headers or []), attachments=template.attachments.kept)
+    content = DraftContent(
+        headers=merge_headers(template.headers, headers or []), attachments=template.attachments.kept
+    )
     try:
         subject = render(template.subject, variables)
         html = None if template.html is None else render(template.html, variables)
@@ -151,7 +153,7 @@ def _read_part(part: dict[str, Any], *, path: str) -> str:
         raise bad_request(f"{path}Charset <{charset}> is not known.") from None
 
 
-def _check_size(content: Content, attachment_bytes: int) -> None:
+def _check_size(content: DraftContent, attachment_bytes: int) -> None:
     """Refuse a message that is longer than SES takes."""
     size = attachment_bytes + sum(len(part.encode()) for part in (content.subject, content.html, content.text) if part)
     check_message_size(size)

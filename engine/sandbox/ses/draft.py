@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 
-class Header(TypedDict):
+class DraftHeader(TypedDict):
     """One header of a message."""
 
     name: str
     value: str
 
 
-class Attachment(TypedDict):
+class DraftAttachment(TypedDict):
     """What is kept of an attachment."""
 
     name: str
@@ -20,7 +20,7 @@ class Attachment(TypedDict):
 
 
 @dataclass(slots=True)
-class Content:
+class DraftContent:
     """What a recipient would see.
 
     Attributes:
@@ -31,8 +31,8 @@ class Content:
     subject: str | None = None
     html: str | None = None
     text: str | None = None
-    headers: list[Header] = field(default_factory=list)
-    attachments: list[Attachment] = field(default_factory=list)
+    headers: list[DraftHeader] = field(default_factory=list)
+    attachments: list[DraftAttachment] = field(default_factory=list)
     raw: str = ""
     failure: str = ""
 
@@ -54,4 +54,4 @@ class Draft:
     reply_to: list[str]
     tags: dict[str, str]
     configuration_set: str | None
-    content: Content
+    content: DraftContent

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from engine.sandbox.http.replies import bad_request
-from engine.sandbox.ses.draft import Header
+from engine.sandbox.ses.draft import DraftHeader
 from engine.sandbox.ses.members import items, required
 
 MAX_HEADERS = 15
@@ -24,13 +24,13 @@ _SET_BY_SES = frozenset({
 _ONCE_ONLY = frozenset({"in-reply-to", "list-unsubscribe", "list-unsubscribe-post", "references", "sender"})
 
 
-def read_headers(source: dict[str, Any], member: str, *, path: str) -> list[Header]:
+def read_headers(source: dict[str, Any], member: str, *, path: str) -> list[DraftHeader]:
     """Return the headers of a list.
 
     Raises:
         ApiError: BadRequestException for a name or value that SES does not take, or for too many.
     """
-    headers: list[Header] = []
+    headers: list[DraftHeader] = []
     given = items(source, member, dict, path=path)
     if len(given) > MAX_HEADERS:
         raise bad_request(f"{path}{member} has more than {MAX_HEADERS} headers.")
@@ -47,7 +47,7 @@ def read_headers(source: dict[str, Any], member: str, *, path: str) -> list[Head
     return headers
 
 
-def merge_headers(defaults: list[Header], replacements: list[Header]) -> list[Header]:
+def merge_headers(defaults: list[DraftHeader], replacements: list[DraftHeader]) -> list[DraftHeader]:
     """Return the defaults, with those replaced or added that a bulk entry gives."""
     if not replacements:
         return defaults

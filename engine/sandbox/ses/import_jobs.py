@@ -16,7 +16,7 @@ import orjson
 from engine.sandbox.http.replies import ApiError, bad_request, not_found
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.members import one_of, required
-from engine.sandbox.ses.suppression import REASONS, SuppressionList
+from engine.sandbox.ses.suppression import REASONS, SandboxSuppressionList
 
 MOST_ADDRESSES = 100_000
 MOST_JOBS = 20  # at the same time
@@ -68,7 +68,7 @@ class ImportJobs:
         fetch: reads an object; raises OSError where it cannot.
     """
 
-    def __init__(self, suppression: SuppressionList, fetch: Fetch) -> None:
+    def __init__(self, suppression: SandboxSuppressionList, fetch: Fetch) -> None:
         self._suppression = suppression
         self._fetch = fetch
         self._jobs: dict[str, Job] = {}

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.sandbox.http.replies import bad_request
 from engine.sandbox.ses.contents import check_message_size
-from engine.sandbox.ses.draft import Attachment, Content
+from engine.sandbox.ses.draft import DraftAttachment, DraftContent
 from engine.sandbox.ses.members import required
 
 MAX_MIME_PARTS = 500
@@ -28,7 +28,7 @@ _LONG_LINE = re.compile(rb"[^\r\n]{%d}" % (MAX_LINE_CHARACTERS + 1))
 class RawMessage:
     """A MIME message, and what its headers say about sending it."""
 
-    content: Content
+    content: DraftContent
     sender: str
     recipients: list[str]
     tags: dict[str, str]
@@ -36,16 +36,16 @@ class RawMessage:
 
 
 def read_raw(raw: dict[str, Any]) -> RawMessage:
-    """Return the message of `Content.Raw`.
+    """Return the message of `DraftContent.Raw`.
 
     Raises:
         ApiError: BadRequestException.
     """
-    encoded = required(raw, "Data", str, path="Content.Raw.")
+    encoded = required(raw, "Data", str, path="DraftContent.Raw.")
     try:
         data = b64decode(encoded, validate=True)
     except binascii.Error:
-        raise bad_request("Content.Raw.Data is not base64.") from None
+        raise bad_request("DraftContent.Raw.Data is not base64.") from None
     check_message_size(len(data))
     if _LONG_LINE.search(data):
         raise bad_request(f"Content.Raw.Data has a line of more than {MAX_LINE_CHARACTERS} characters.")
@@ -55,11 +55,11 @@ def read_raw(raw: dict[str, Any]) -> RawMessage:
     try:
         return _read_message(message, encoded)
     except (LookupError, ValueError, TypeError, AttributeError):  # what the email package raises for damaged parts
-        raise bad_request("Content.Raw.Data cannot be read as MIME.") from None
+        raise bad_request("DraftContent.Raw.Data cannot be read as MIME.") from None
 
 
 def _read_message(message: EmailMessage, encoded: str) -> RawMessage:
-    content = Content(
+    content = DraftContent(
         subject=_header(message, "Subject"),
         html=_body(message, "html"),
         text=_body(message, "plain"),
@@ -87,7 +87,7 @@ def _body(message: EmailMessage, kind: str) -> str | None:
     return None if part is None else _clean(part.get_content())
 
 
-def _describe(part: Any) -> Attachment:
+def _describe(part: Any) -> DraftAttachment:
     data = part.get_payload(decode=True)
     return {"name": _clean(part.get_filename() or ""), "type": part.get_content_type(), "size": len(data or b"")}
 

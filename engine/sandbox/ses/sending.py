@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 
 from engine.clock import Clock
-from engine.sandbox.http.faults import AFTER, BEFORE, Fault, Faults
+from engine.sandbox.http.faults import AFTER, BEFORE, SandboxFault, SandboxFaults
 from engine.sandbox.http.record import Record, new_message_id
-from engine.sandbox.http.replies import ApiError, Reply, message_rejected, result
-from engine.sandbox.ses.account import Account
+from engine.sandbox.http.replies import ApiError, SandboxReply, message_rejected, result
+from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.contents import Template, read_template, read_template_data, render_template
 from engine.sandbox.ses.draft import Draft
 from engine.sandbox.ses.headers import read_headers
@@ -31,7 +31,7 @@ _STATUSES = {"internal_error": 500, "bad_gateway": 502, "unavailable": 503, "gat
 _STATUS_TEXTS = {502: b"502 Bad Gateway", 503: b"503 Service Unavailable", 504: b"504 Gateway Time-out"}
 
 
-class Sending:
+class SandboxSending:
     """The send operations of an account.
 
     Args:
@@ -45,9 +45,9 @@ class Sending:
     def __init__(
         self,
         *,
-        account: Account,
+        account: SandboxAccount,
         record: Record,
-        faults: Faults,
+        faults: SandboxFaults,
         clock: Clock,
         accepted: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class Sending:
         self._clock = clock
         self._accepted = accepted
 
-    def send_email(self, body: bytes, region: str) -> Reply:
+    def send_email(self, body: bytes, region: str) -> SandboxReply:
         """Answer SendEmail."""
         draft = read_send_email(parse_request(body), request_bytes=len(body))
         fault = self._faults.take(BEFORE, draft.recipients)
@@ -68,7 +68,7 @@ class Sending:
         message_id = self._accept(draft)
         return self._spoil(result({"MessageId": message_id}), draft.recipients)
 
-    def send_bulk_email(self, body: bytes, region: str) -> Reply:
+    def send_bulk_email(self, body: bytes, region: str) -> SandboxReply:
         """Answer SendBulkEmail: what is wrong with the call is an error, what is wrong with an entry its status."""
         request = parse_request(body)
         envelope = read_bulk_envelope(request, request_bytes=len(body))
@@ -119,7 +119,7 @@ class Sending:
             self._accepted(draft.recipients)
         return message_id
 
-    def _fail_before(self, fault: Fault) -> Reply:
+    def _fail_before(self, fault: SandboxFault) -> SandboxReply:
         """Return the reply of a fault that strikes before anything is accepted."""
         if fault.kind == "throttle":
             raise self._account.throttle()
@@ -128,16 +128,16 @@ class Sending:
             raise ApiError("SendingPausedException", "Email sending is disabled for this account.")
         if fault.kind == "suspend_account":
             self._account.enforcement_status = "SHUTDOWN"
-            raise ApiError("AccountSuspendedException", "Sending is permanently restricted for this account.")
+            raise ApiError("AccountSuspendedException", "SandboxSending is permanently restricted for this account.")
         if fault.kind == "reject":
             raise message_rejected("The message contains invalid content.")
         if fault.kind == "drop_before":
-            return Reply(200, b"", fault=fault.kind)
+            return SandboxReply(200, b"", fault=fault.kind)
         if fault.kind == "unavailable":
             raise ApiError("ServiceUnavailable", "The service is temporarily unavailable.", status=503)
         return _server_error(fault.kind)
 
-    def _spoil(self, reply: Reply, recipients: Iterable[str]) -> Reply:
+    def _spoil(self, reply: SandboxReply, recipients: Iterable[str]) -> SandboxReply:
         """Return the reply of an accepted call, or what a fault makes of it."""
         fault = self._faults.take(AFTER, recipients)
         if fault is None:
@@ -196,9 +196,9 @@ def _addresses_of(entry: dict[str, Any]) -> list[str]:
     ]
 
 
-def _server_error(kind: str) -> Reply:
+def _server_error(kind: str) -> SandboxReply:
     """Return a 5xx reply: SES's own 500, or the page of a load balancer."""
     status = _STATUSES[kind]
     if status == 500:
         return ApiError("InternalFailure", "An internal error occurred.", status=500).reply()
-    return Reply(status, _BALANCER_PAGE % {b"text": _STATUS_TEXTS[status]})
+    return SandboxReply(status, _BALANCER_PAGE % {b"text": _STATUS_TEXTS[status]})

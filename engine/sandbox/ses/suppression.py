@@ -22,7 +22,7 @@ class Suppressed(NamedTuple):
     updated_at: datetime
 
 
-class SuppressionList:
+class SandboxSuppressionList:
     """Suppressed addresses, as they were put and by their lower case."""
 
     def __init__(self) -> None:

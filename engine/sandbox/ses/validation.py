@@ -10,7 +10,7 @@ from typing import Any
 from engine.sandbox.http.replies import bad_request, not_found
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.contents import MAX_INLINE_REQUEST_BYTES, read_simple, read_template, render_template
-from engine.sandbox.ses.draft import Content, Draft
+from engine.sandbox.ses.draft import Draft, DraftContent
 from engine.sandbox.ses.members import items, optional, required
 from engine.sandbox.ses.raw import read_raw
 
@@ -33,10 +33,10 @@ def read_send_email(request: dict[str, Any], *, request_bytes: int) -> Draft:
     Raises:
         ApiError: BadRequestException or NotFoundException.
     """
-    content = required(request, "Content", dict)
+    content = required(request, "DraftContent", dict)
     kinds = [kind for kind in _KINDS if content.get(kind) is not None]
     if len(kinds) != 1:
-        raise bad_request("Content must contain exactly one of Simple, Raw and Template.")
+        raise bad_request("DraftContent must contain exactly one of Simple, Raw and Template.")
     _check_lists(request)
     tags = read_tags(request, "EmailTags")
     if kinds == ["Raw"]:
@@ -74,7 +74,7 @@ def read_bulk_envelope(request: dict[str, Any], *, request_bytes: int) -> Draft:
         reply_to=_read_addresses(request, "ReplyToAddresses"),
         tags=read_tags(request, "DefaultEmailTags"),
         configuration_set=optional(request, "ConfigurationSetName", str),
-        content=Content(),
+        content=DraftContent(),
     )
 
 
@@ -117,10 +117,10 @@ def read_tags(source: dict[str, Any], member: str) -> dict[str, str]:
     return tags
 
 
-def _read_content(content: dict[str, Any], kind: str, request_bytes: int) -> Content:
+def _read_content(content: dict[str, Any], kind: str, request_bytes: int) -> DraftContent:
     if kind == "Simple":
-        return read_simple(required(content, "Simple", dict, path="Content."))
-    template = read_template(required(content, "Template", dict, path="Content."), path="Content.Template.")
+        return read_simple(required(content, "Simple", dict, path="DraftContent."))
+    template = read_template(required(content, "Template", dict, path="DraftContent."), path="DraftContent.Template.")
     if request_bytes > MAX_INLINE_REQUEST_BYTES:
         raise bad_request(f"The request is longer than {MAX_INLINE_REQUEST_BYTES} bytes, with a template in it.")
     return render_template(template)
@@ -128,7 +128,7 @@ def _read_content(content: dict[str, Any], kind: str, request_bytes: int) -> Con
 
 def _read_raw_email(request: dict[str, Any], content: dict[str, Any], tags: dict[str, str]) -> Draft:
     """Return a Raw message; sender, recipients, tags and configuration set come from its headers where not given."""
-    raw = read_raw(required(content, "Raw", dict, path="Content."))
+    raw = read_raw(required(content, "Raw", dict, path="DraftContent."))
     sender = optional(request, "FromEmailAddress", str) or raw.sender
     if not sender:
         raise bad_request("Missing required header 'From'.")

@@ -40,7 +40,7 @@ Source = Callable[[int], list[Arrival]]  # so many messages at most that have co
 
 
 @dataclass(slots=True)
-class Message:
+class QueueMessage:
     """A message that was received and not deleted."""
 
     number: int
@@ -56,7 +56,7 @@ class Message:
 
 
 @dataclass
-class Queue:
+class SandboxQueue:
     """One queue.
 
     Attributes:
@@ -74,7 +74,7 @@ class Queue:
     visibility_seconds: int = DEFAULT_VISIBILITY_SECONDS
     wait_seconds: int = 0
     _waiting: deque[Arrival] = field(default_factory=deque)
-    _messages: dict[int, Message] = field(default_factory=dict)
+    _messages: dict[int, QueueMessage] = field(default_factory=dict)
     _hidden: list[tuple[float, int]] = field(default_factory=list)  # heap of when, number
     _numbers: "count[int]" = field(default_factory=count)
 
@@ -90,7 +90,7 @@ class Queue:
         self._hide(message, delay_seconds)
         return message.message_id
 
-    def receive(self, most: int, *, visibility_seconds: int | None = None) -> list[Message]:
+    def receive(self, most: int, *, visibility_seconds: int | None = None) -> list[QueueMessage]:
         """Take up to so many messages that are there, and hide them.
 
         Raises:
@@ -147,9 +147,9 @@ class Queue:
         hidden = sum(message.visible_at > now for message in self._messages.values())
         return len(self._waiting) + len(self._messages) - hidden, hidden
 
-    def _take_visible(self, most: int) -> list[Message]:
+    def _take_visible(self, most: int) -> list[QueueMessage]:
         now = self.clock.monotonic()
-        taken: list[Message] = []
+        taken: list[QueueMessage] = []
         while len(taken) < most:
             self._drop_stale()
             if not self._hidden or self._hidden[0][0] > now:
@@ -170,10 +170,10 @@ class Queue:
         sent = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         return sent + (self.source(most - len(sent)) if self.source is not None and len(sent) < most else [])
 
-    def _admit(self, arrival: Arrival) -> Message:
+    def _admit(self, arrival: Arrival) -> QueueMessage:
         number = next(self._numbers)
         digest = md5(arrival.body, usedforsecurity=False).hexdigest()
-        message = Message(
+        message = QueueMessage(
             number=number,
             body=arrival.body,
             md5=digest,
@@ -185,11 +185,11 @@ class Queue:
         self._messages[number] = message
         return message
 
-    def _hide(self, message: Message, seconds: float) -> None:
+    def _hide(self, message: QueueMessage, seconds: float) -> None:
         message.visible_at = self.clock.monotonic() + seconds
         heapq.heappush(self._hidden, (message.visible_at, message.number))
 
-    def _find(self, handle: str) -> Message | None:
+    def _find(self, handle: str) -> QueueMessage | None:
         """Return the message of its latest handle, None for an outdated one.
 
         Raises:

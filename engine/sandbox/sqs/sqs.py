@@ -12,9 +12,9 @@ import orjson
 
 from engine.clock import Clock
 from engine.sandbox.events.event_records import ACCOUNT_ID, REGION
-from engine.sandbox.http.replies import ApiError, Reply, result
+from engine.sandbox.http.replies import ApiError, SandboxReply, result
 from engine.sandbox.ses.members import items, optional, required
-from engine.sandbox.sqs.queues import MOST_VISIBILITY_SECONDS, Message, Queue
+from engine.sandbox.sqs.queues import MOST_VISIBILITY_SECONDS, QueueMessage, SandboxQueue
 
 TARGET = "AmazonSQS."
 MOST_AT_ONCE = 10
@@ -48,7 +48,7 @@ class Sqs:
     """
 
     def __init__(
-        self, events: Queue, *, seconds_to_event: Callable[[], float | None], clock: Clock, wait: Wait
+        self, events: SandboxQueue, *, seconds_to_event: Callable[[], float | None], clock: Clock, wait: Wait
     ) -> None:
         self._queues = {events.name: events}
         self._events = events
@@ -75,7 +75,7 @@ class Sqs:
         """The names of all operations."""
         return ("ReceiveMessage", *self._operations)
 
-    async def answer(self, operation: str, body: bytes, url: str) -> Reply:
+    async def answer(self, operation: str, body: bytes, url: str) -> SandboxReply:
         """Answer one call.
 
         Args:
@@ -109,7 +109,7 @@ class Sqs:
         names = {*items(request, "AttributeNames", str), *items(request, "MessageSystemAttributeNames", str)}
         return {"Messages": [_describe(message, names) for message in messages]} if messages else {}
 
-    def _pause(self, queue: Queue) -> float:
+    def _pause(self, queue: SandboxQueue) -> float:
         """Return how long to wait before it is worth looking again."""
         next_event = self._seconds_to_event() if queue is self._events else None
         known = [at for at in (next_event, queue.seconds_to_visible()) if at is not None]
@@ -120,7 +120,7 @@ class Sqs:
         if _NAME.fullmatch(name) is None:
             raise _invalid("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
         if name not in self._queues:
-            queue = Queue(name, self._clock, self._clock.now())
+            queue = SandboxQueue(name, self._clock, self._clock.now())
             given = optional(request, "Attributes", dict) or {}
             numbers = {key: int(value) for key, value in given.items() if str(value).isdecimal()}
             queue.visibility_seconds = numbers.get("VisibilityTimeout", queue.visibility_seconds)
@@ -165,7 +165,7 @@ class Sqs:
     def _send(self, request: Request, _: str) -> dict[str, Any]:
         return self._send_one(self._find(request), request)
 
-    def _send_one(self, queue: Queue, entry: Request) -> dict[str, Any]:
+    def _send_one(self, queue: SandboxQueue, entry: Request) -> dict[str, Any]:
         body = required(entry, "MessageBody", str).encode()
         if not 1 <= len(body) <= MOST_BODY_BYTES:
             raise _invalid(f"One or more parameters are invalid. The message has 1 to {MOST_BODY_BYTES} bytes.")
@@ -188,7 +188,7 @@ class Sqs:
     def _change(self, request: Request, _: str) -> dict[str, Any]:
         return self._change_one(self._find(request), request)
 
-    def _change_one(self, queue: Queue, entry: Request) -> dict[str, Any]:
+    def _change_one(self, queue: SandboxQueue, entry: Request) -> dict[str, Any]:
         seconds = _integer(entry, "VisibilityTimeout", 0, least=0, most=MOST_VISIBILITY_SECONDS)
         queue.change_visibility(required(entry, "ReceiptHandle", str), seconds)
         return {}
@@ -201,10 +201,10 @@ class Sqs:
         self._find(request).purge()
         return {}
 
-    def _find(self, request: Request) -> Queue:
+    def _find(self, request: Request) -> SandboxQueue:
         return self._named(required(request, "QueueUrl", str).rpartition("/")[2])
 
-    def _named(self, name: str) -> Queue:
+    def _named(self, name: str) -> SandboxQueue:
         if name not in self._queues:
             raise ApiError("QueueDoesNotExist", "The specified queue does not exist.")
         return self._queues[name]
@@ -215,11 +215,11 @@ def queue_url(url: str, name: str) -> str:
     return f"{url}/{ACCOUNT_ID}/{name}"
 
 
-def sqs_error(error: ApiError) -> Reply:
+def sqs_error(error: ApiError) -> SandboxReply:
     """Return an error as SQS words it."""
     code = "InvalidParameterValue" if error.code == "BadRequestException" else error.code
     body = {"__type": f"com.amazonaws.sqs#{code}", "message": error.message}
-    return Reply(error.status, orjson.dumps(body), code, query_error=f"{_QUERY_CODES.get(code, code)};Sender")
+    return SandboxReply(error.status, orjson.dumps(body), code, query_error=f"{_QUERY_CODES.get(code, code)};Sender")
 
 
 def _in_batch(request: Request, act: Callable[[Request], dict[str, Any] | None]) -> dict[str, Any]:
@@ -239,11 +239,11 @@ def _in_batch(request: Request, act: Callable[[Request], dict[str, Any] | None])
         try:
             successful.append({"Id": name, **(act(entry) or {})})
         except ApiError as error:
-            failed.append({"Id": name, "SenderFault": True, "Code": error.code, "Message": error.message})
+            failed.append({"Id": name, "SenderFault": True, "Code": error.code, "QueueMessage": error.message})
     return {"Successful": successful, **({"Failed": failed} if failed else {})}
 
 
-def _describe(message: Message, names: set[str]) -> dict[str, Any]:
+def _describe(message: QueueMessage, names: set[str]) -> dict[str, Any]:
     attributes = {
         "SenderId": "AIDASANDBOX",
         "SentTimestamp": str(int(message.sent_at.timestamp() * 1000)),

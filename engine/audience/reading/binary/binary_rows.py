@@ -9,7 +9,7 @@ from engine.audience.reading.binary.arrow_sizes import read_batch_sizes
 from engine.audience.reading.binary.parquet_sizes import count_columns, read_group_sizes
 from engine.audience.reading.binary.parquet_types import find_unknown_types
 from engine.audience.reading.dtypes import as_instance
-from engine.audience.reading.sources import Format, Source, unreadable
+from engine.audience.reading.sources import AudienceSource, Format, unreadable
 from engine.errors import DataError
 
 # Polars panics on an INTERVAL unless it may take it for a struct; the columns beside it can then be read.
@@ -22,7 +22,7 @@ BATCH_ROWS = 200_000
 _ARROW_FILE = b"ARROW1"
 
 
-def scan(source: Source) -> pl.LazyFrame:
+def scan(source: AudienceSource) -> pl.LazyFrame:
     """Open a Parquet or Arrow file; of an Arrow stream, which can only be read from its beginning, all at once.
 
     Raises:
@@ -49,7 +49,7 @@ def scan(source: Source) -> pl.LazyFrame:
     return pl.scan_ipc(source.path, glob=False, hive_partitioning=False)
 
 
-def check_parquet(source: Source) -> None:
+def check_parquet(source: AudienceSource) -> None:
     """Check what a Parquet file unpacks to, by what it says.
 
     Raises:
@@ -66,7 +66,7 @@ def check_parquet(source: Source) -> None:
         raise unreadable(source, error) from error
 
 
-def _check_arrow(source: Source) -> None:
+def _check_arrow(source: AudienceSource) -> None:
     limits, total = source.limits, 0
     with source.path.open("rb") as file:
         is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
@@ -79,7 +79,7 @@ def _check_arrow(source: Source) -> None:
         raise unreadable(source, error) from error
 
 
-def check_texts(cells: pl.DataFrame, source: Source) -> None:
+def check_texts(cells: pl.DataFrame, source: AudienceSource) -> None:
     """Check how long the texts of some rows are: many cells may refer to one and the same text of a file.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.audience.reading.sources import Source, unreadable
+from engine.audience.reading.sources import AudienceSource, unreadable
 from engine.audience.reading.workbooks.zip_directory import unpacked_bytes
 from engine.errors import DataError
 from engine.read_limits import MEGABYTE, refuse
@@ -27,7 +27,9 @@ _SAID_BYTES = 2_000
 _OUT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)  # Rust aborts; the kernel's last resort
 
 
-def ask_reader(source: Source, task: str, wanted: str | None = None) -> tuple[dict[str, Any], pl.DataFrame | None]:
+def ask_reader(
+    source: AudienceSource, task: str, wanted: str | None = None
+) -> tuple[dict[str, Any], pl.DataFrame | None]:
     """Let the process read a workbook.
 
     Args:
@@ -65,7 +67,7 @@ def ask_reader(source: Source, task: str, wanted: str | None = None) -> tuple[di
     return answer, pl.read_ipc_stream(io.BytesIO(table)) if table else None
 
 
-def _run(source: Source, task: str, wanted: str | None) -> tuple[bytes, int, str]:
+def _run(source: AudienceSource, task: str, wanted: str | None) -> tuple[bytes, int, str]:
     limits = source.limits
     told = {
         "cells": limits.cells,
@@ -95,7 +97,7 @@ def _run(source: Source, task: str, wanted: str | None) -> tuple[bytes, int, str
     return output, process.returncode, said[-_SAID_BYTES:].decode(errors="replace")
 
 
-def _explain_end(source: Source, status: int, said: str) -> None:
+def _explain_end(source: AudienceSource, status: int, said: str) -> None:
     if -status == signal.SIGXCPU:
         what = f"reading the workbook takes more than {source.limits.workbook_seconds:,} seconds of CPU time"
         refuse(what, source.name, "workbook_seconds", "save it as CSV, or ")
@@ -106,6 +108,6 @@ def _explain_end(source: Source, status: int, said: str) -> None:
     raise DataError(what, where=source.name, remedy="open it in a spreadsheet program, and save it as .xlsx or CSV")
 
 
-def _refuse_memory(source: Source) -> None:
+def _refuse_memory(source: AudienceSource) -> None:
     what = f"reading the workbook takes more than {source.limits.workbook_mb:,} MB of memory"
     refuse(what, source.name, "workbook_mb", "save it as CSV, or ")

@@ -8,7 +8,7 @@ import polars as pl
 
 from engine.audience.reading.csv_rows import Dialect, name_columns, read_header
 from engine.audience.reading.header_names import guess_header, is_same_name
-from engine.audience.reading.sources import Source
+from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.workbooks.workbook_marks import SheetMarks
 from engine.audience.reading.workbooks.workbook_process import ask_reader
 from engine.errors import DataError, nearest
@@ -134,7 +134,7 @@ class Sheet:
         return places, cells.rename(dict(zip(cells.columns, dialect.columns, strict=True)))
 
 
-def read_sheet(source: Source, wanted: str | None) -> Sheet:
+def read_sheet(source: AudienceSource, wanted: str | None) -> Sheet:
     """Read a sheet of a workbook, all at once: a sheet has a million rows at most.
 
     Raises:
@@ -164,7 +164,7 @@ def _read_marks(said: dict[str, Any] | None) -> SheetMarks | None:
     )
 
 
-def _no_sheet(wanted: str | None, names: Sequence[str], source: Source) -> DataError:
+def _no_sheet(wanted: str | None, names: Sequence[str], source: AudienceSource) -> DataError:
     if wanted is not None:
         what = f"[audience] sheet names {wanted}, which the workbook does not have"
         return DataError(what, where=source.name, remedy=nearest(wanted, list(names)))
@@ -172,7 +172,7 @@ def _no_sheet(wanted: str | None, names: Sequence[str], source: Source) -> DataE
     return DataError(what, where=source.name, remedy='unhide one, or name it with [audience] sheet = "…"')
 
 
-def list_sheets(source: Source) -> list[tuple[str, bool]]:
+def list_sheets(source: AudienceSource) -> list[tuple[str, bool]]:
     """Name the sheets of a workbook that have any cell, and whether Excel shows them.
 
     Raises:

@@ -8,7 +8,7 @@ from jinja2 import nodes
 
 from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.printing.link_places import SAFE_DATA, DataPlace, Hazard, LinkPlaces
-from engine.campaign.content.printing.links import SCHEMES, Kind
+from engine.campaign.content.printing.links import SCHEMES, LinkKind
 from engine.campaign.content.printing.print_checks import write_label
 
 
@@ -49,7 +49,7 @@ def describe_data(environment: TemplateEnvironment, links: LinkPlaces) -> Iterat
         yield _describe(environment, hazard, suspects, hazard.code)
     for places in links.found.values():
         for place in places.values():
-            if not any(one.kind is Kind.SCRIPT for one in place.places):  # whose finding says it all
+            if not any(one.kind is LinkKind.SCRIPT for one in place.places):  # whose finding says it all
                 yield _describe(environment, place, _find_suspects(place))
 
 
@@ -66,13 +66,13 @@ def _find_suspects(place: DataPlace) -> Suspects:
     found = set()
     for one in place.places:
         match one.kind:
-            case Kind.LINK if ":" in one.after and not one.after.startswith(("/", "?", "#")):
+            case LinkKind.LINK if ":" in one.after and not one.after.startswith(("/", "?", "#")):
                 return Suspects.ALL
-            case Kind.LINK if one.before is None or one.before or not one.closed:
+            case LinkKind.LINK if one.before is None or one.before or not one.closed:
                 found.add(Suspects.SIGNS)
-            case Kind.LINK | Kind.LINKS if one.quote:
+            case LinkKind.LINK | LinkKind.LINKS if one.quote:
                 found.add(Suspects.LINKS)
-            case Kind.MARKUP:
+            case LinkKind.MARKUP:
                 found.add(Suspects.MARKUP)
             case _:
                 found.add(Suspects.SIGNS)

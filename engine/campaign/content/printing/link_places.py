@@ -16,8 +16,8 @@ from jinja2 import TemplateNotFound, nodes
 
 from engine.campaign.content.printing.links import (
     LIST_ATTRIBUTES,
-    Kind,
-    Place,
+    LinkKind,
+    LinkPlace,
     find_refused_scheme,
     is_url_attribute,
     settles_scheme,
@@ -81,7 +81,7 @@ class DataPlace:
     template: str
     line: int
     node: nodes.Expr
-    places: frozenset[Place]
+    places: frozenset[LinkPlace]
     columns: frozenset[str] | None
 
 
@@ -203,7 +203,7 @@ def _drop_quoted(found: LinkPlaces) -> None:
     """Drop what stands in quotes and is no link: where everything is escaped, nothing ends its attribute."""
     for file, places in found.found.items():
         found.found[file] = {
-            key: place for key, place in places.items() if any(one.kind != Kind.QUOTED for one in place.places)
+            key: place for key, place in places.items() if any(one.kind != LinkKind.QUOTED for one in place.places)
         }
 
 
@@ -402,10 +402,10 @@ class _Walk:
             if (code := _find_hazard(state, child)) is not None:
                 self.places.hazards[Hazard(code, self._file, line, child, columns)] = None
             if code == DATA_IN_SCRIPT:
-                places.add(Place(Kind.SCRIPT))
+                places.add(LinkPlace(LinkKind.SCRIPT))
             elif (place := _find_place(state, after, is_ended=is_ended)) is not None:
-                is_own = place.kind == Kind.TAG and _is_markup(child)
-                places.add(place._replace(kind=Kind.OWN_TAG) if is_own else place)
+                is_own = place.kind == LinkKind.TAG and _is_markup(child)
+                places.add(place._replace(kind=LinkKind.OWN_TAG) if is_own else place)
         if places:
             self.places.add(key, DataPlace(self._file, line, child, frozenset(places), columns))
 
@@ -484,40 +484,40 @@ def _is_script(begun: str) -> bool:
     return find_refused_scheme(begun) in ("javascript:", "vbscript:")
 
 
-def _find_place(state: _State, after: str, *, is_ended: bool) -> Place | None:
+def _find_place(state: _State, after: str, *, is_ended: bool) -> LinkPlace | None:
     """Return where data stands in a state; None where escaping is enough."""
     match state.mode:
         case "text" if not state.is_escaped:
-            return Place(Kind.MARKUP)
+            return LinkPlace(LinkKind.MARKUP)
         case "raw" if state.element == "style":
-            return Place(Kind.STYLE, _find_open_url(state.begun))
+            return LinkPlace(LinkKind.STYLE, _find_open_url(state.begun))
         case "name" | "tag" | "attribute" | "after":
-            return Place(Kind.TAG)
+            return LinkPlace(LinkKind.TAG)
         case "before" | "value":
             return _find_in_attribute(state, after, is_ended=is_ended)
         case _:
             return None
 
 
-def _find_in_attribute(state: _State, after: str, *, is_ended: bool) -> Place:
+def _find_in_attribute(state: _State, after: str, *, is_ended: bool) -> LinkPlace:
     begun = "" if state.mode == _BEFORE else state.begun
     quote = "" if state.mode == _BEFORE else state.quote
     kind = _kind(state.element, state.attribute)
-    made = Place(kind or Kind.QUOTED, quote=quote, is_escaped=state.is_escaped)
+    made = LinkPlace(kind or LinkKind.QUOTED, quote=quote, is_escaped=state.is_escaped)
     match kind:
-        case Kind.LINK if not _is_settled(begun):
+        case LinkKind.LINK if not _is_settled(begun):
             found = re.search(f"[{quote or _SPACES + '>'}]", after)
             rest = after[: found.start()] if found else after
             before = None if state.data and state.mode == _VALUE else unescape(begun)
             return made._replace(before=before, after=unescape(rest), closed=found is not None or is_ended)
-        case Kind.STYLE:
+        case LinkKind.STYLE:
             return made._replace(before=_find_open_url(unescape(begun)))
-        case Kind.REFRESH:
+        case LinkKind.REFRESH:
             return made._replace(before=unescape(begun))
-        case Kind.LINKS if not settles_scheme(unescape(re.split(r"[\s,]", begun)[-1])):
+        case LinkKind.LINKS if not settles_scheme(unescape(re.split(r"[\s,]", begun)[-1])):
             return made
         case _:
-            return made._replace(kind=Kind.QUOTED if quote else Kind.BARE)
+            return made._replace(kind=LinkKind.QUOTED if quote else LinkKind.BARE)
 
 
 def _find_open_url(begun: str) -> str | None:
@@ -530,14 +530,14 @@ def _is_settled(begun: str) -> bool:
     return begun == _SETTLED or settles_scheme(unescape(begun))
 
 
-def _kind(element: str, attribute: str) -> Kind | None:
+def _kind(element: str, attribute: str) -> LinkKind | None:
     if is_url_attribute(element, attribute):
-        return Kind.LINK
+        return LinkKind.LINK
     if attribute in LIST_ATTRIBUTES:
-        return Kind.LINKS
+        return LinkKind.LINKS
     if attribute == "style":
-        return Kind.STYLE
-    return Kind.REFRESH if (element, attribute) == ("meta", "content") else None
+        return LinkKind.STYLE
+    return LinkKind.REFRESH if (element, attribute) == ("meta", "content") else None
 
 
 def _put_data(state: _State) -> _State:
@@ -545,7 +545,7 @@ def _put_data(state: _State) -> _State:
     match state.mode:
         case "before":
             return state._replace(mode=_VALUE, quote="", begun="", data=True)
-        case "value" if _kind(state.element, state.attribute) is Kind.LINK and not _is_settled(state.begun):
+        case "value" if _kind(state.element, state.attribute) is LinkKind.LINK and not _is_settled(state.begun):
             return state._replace(begun="", data=True)
         case "value":
             return state
@@ -664,18 +664,18 @@ def _keep(state: _State, piece: str) -> str:
     kind = _kind(state.element, state.attribute)
     begun = state.begun + piece
     match kind:
-        case Kind.LINK:
+        case LinkKind.LINK:
             if state.data:
                 return _SETTLED if settles_scheme(unescape(begun)) else ""
             settled = _is_settled(begun)
             return begun if not settled or _is_script(unescape(begun)) else _SETTLED
-        case Kind.STYLE:
+        case LinkKind.STYLE:
             opened = begun.lower().rfind("url(")
             return begun[opened:] if opened >= 0 and ")" not in begun[opened:] else begun[-3:]
-        case Kind.REFRESH:
+        case LinkKind.REFRESH:
             found = _REFRESH.search(begun)
             return found[0] if found else begun[-20:]
-        case Kind.LINKS:
+        case LinkKind.LINKS:
             return re.split(r"[\s,]", begun)[-1]
         case _:
             is_type = (state.element, state.attribute) == ("script", "type")

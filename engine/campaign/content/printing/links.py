@@ -57,7 +57,7 @@ class RefusedValueError(Exception):
     """A value stands in a place of the HTML in which it would do something, or would end an attribute."""
 
 
-class Kind(StrEnum):
+class LinkKind(StrEnum):
     """In what place of the HTML a value stands."""
 
     LINK = "link"
@@ -72,7 +72,7 @@ class Kind(StrEnum):
     SCRIPT = "script"  # code, in which escaping does not help
 
 
-class Place(NamedTuple):
+class LinkPlace(NamedTuple):
     """Where a value stands.
 
     Attributes:
@@ -138,7 +138,7 @@ def refuse_in_place(value: Any, label: str, places: tuple[Written, ...]) -> Any:
         RefusedValueError: it may not; the message names the expression, never the value.
     """
     for one in places:
-        _judge(value, label, Place(*one))
+        _judge(value, label, LinkPlace(*one))
     return value
 
 
@@ -181,9 +181,9 @@ def refuse_attribute(name: str, value: Any) -> None:
     if is_url_attribute("", name):
         _refuse_scheme(_read(value), label)
     elif name in LIST_ATTRIBUTES:
-        _judge(value, label, Place(Kind.LINKS))
+        _judge(value, label, LinkPlace(LinkKind.LINKS))
     elif name == "style":
-        _judge(value, label, Place(Kind.STYLE, None))
+        _judge(value, label, LinkPlace(LinkKind.STYLE, None))
 
 
 def _read(value: Any, *, is_escaped: bool = True) -> str:
@@ -197,46 +197,46 @@ def _refuse_scheme(url: str, label: str) -> None:
         raise RefusedValueError(f"{label} is a {scheme} link, which data must not be; {_WHOLE}")
 
 
-def _refuse_quote(value: Any, label: str, place: Place) -> None:
+def _refuse_quote(value: Any, label: str, place: LinkPlace) -> None:
     if (not place.is_escaped or hasattr(value, "__html__")) and place.quote in str(value):
         raise RefusedValueError(f"{label} has a quote that ends its attribute; leave out |safe")
 
 
-def _judge(value: Any, label: str, place: Place) -> None:
+def _judge(value: Any, label: str, place: LinkPlace) -> None:
     match place.kind:
-        case Kind.TAG | Kind.OWN_TAG if hasattr(value, "__html__"):
-            if place.kind == Kind.TAG:
+        case LinkKind.TAG | LinkKind.OWN_TAG if hasattr(value, "__html__"):
+            if place.kind == LinkKind.TAG:
                 _read_markup(f"<x {value}>", label)
-        case Kind.TAG | Kind.OWN_TAG:
+        case LinkKind.TAG | LinkKind.OWN_TAG:
             _refuse_in_tag(value, label)
-        case Kind.SCRIPT:
+        case LinkKind.SCRIPT:
             raise RefusedValueError(f"{label} stands in a script; data must not, remove it")
-        case Kind.MARKUP:
+        case LinkKind.MARKUP:
             refuse_active_markup(value, label)
         case _:
             _judge_attribute(value, label, place)
 
 
-def _judge_attribute(value: Any, label: str, place: Place) -> None:
+def _judge_attribute(value: Any, label: str, place: LinkPlace) -> None:
     if place.quote:
         _refuse_quote(value, label, place)
     else:
         _refuse_bare(value, label)
     text = _read(value, is_escaped=place.is_escaped)
     match place.kind:
-        case Kind.LINK:
+        case LinkKind.LINK:
             _refuse_joined(text, label, place)
-        case Kind.LINKS:
+        case LinkKind.LINKS:
             for url in _split_links(text):
                 _refuse_scheme(url, label)
-        case Kind.REFRESH:
+        case LinkKind.REFRESH:
             if found := _REFRESH.search(f"{place.before or ''}{text}"):
                 _refuse_scheme(found[1], label)
-        case Kind.STYLE:
+        case LinkKind.STYLE:
             _refuse_style(text, label, place)
 
 
-def _refuse_joined(text: str, label: str, place: Place) -> None:
+def _refuse_joined(text: str, label: str, place: LinkPlace) -> None:
     """Judge a link that template and data write together."""
     if place.before is None:
         found = _SETTLED.search(text + place.after)
@@ -253,7 +253,7 @@ def _split_links(text: str) -> Iterator[str]:
     return (one for one in re.split(r"[\s,]+", text) if one)
 
 
-def _refuse_style(text: str, label: str, place: Place) -> None:
+def _refuse_style(text: str, label: str, place: LinkPlace) -> None:
     squeezed = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     if "/*" in squeezed or _CSS_ACTIVE.search(squeezed):
         raise RefusedValueError(f"{label} has CSS that runs or loads something; write plain values")
@@ -300,9 +300,9 @@ class _MarkupReader(HTMLParser):
             if is_url_attribute(tag, name):
                 _refuse_scheme(text, self._label)
             elif name in LIST_ATTRIBUTES:
-                _judge(text, self._label, Place(Kind.LINKS))
+                _judge(text, self._label, LinkPlace(LinkKind.LINKS))
             elif name == "style":
-                _judge(text, self._label, Place(Kind.STYLE, None))
+                _judge(text, self._label, LinkPlace(LinkKind.STYLE, None))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)

@@ -17,7 +17,7 @@ from jinja2.visitor import NodeTransformer
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import FILTERS
 from engine.campaign.content.printing.link_places import DataPlace, Key, is_data
-from engine.campaign.content.printing.links import Kind, mark_safe, refuse_in_place, refuse_link
+from engine.campaign.content.printing.links import LinkKind, mark_safe, refuse_in_place, refuse_link
 from engine.campaign.content.printing.printed_values import (
     refuse_null,
     refuse_unprintable,
@@ -257,7 +257,9 @@ def _list_outputs(tree: nodes.Template) -> list[tuple[nodes.Output, int]]:
 
 def _judged(node: nodes.Expr, label: str, place: DataPlace) -> nodes.Expr:
     written = tuple(sorted(((str(one[0]), *one[1:]) for one in place.places), key=repr))
-    begins = all(one.kind == Kind.LINK and one.before == "" and one.quote and one.is_escaped for one in place.places)
+    begins = all(
+        one.kind == LinkKind.LINK and one.before == "" and one.quote and one.is_escaped for one in place.places
+    )
     check = _LINK if begins else _IN_PLACE
     arguments = [nodes.Const(one, lineno=node.lineno) for one in (label, written)]
     return nodes.Filter(node, check, arguments, [], None, None, lineno=node.lineno)
