@@ -59,7 +59,7 @@ types: setup
 
 # The README's picture, made again from what a launch prints now; `git diff` shows what changed. A test compares both.
 docs: $(RUNTIME)
-	$(BIN)/python docs/make_picture.py
+	$(BIN)/python tools/picture.py
 
 bench: setup
 	$(BIN)/python -m bench
@@ -75,7 +75,7 @@ lock:
 	$(LOCK) --constraint requirements/workshop.lock --output-file requirements/runtime.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --group pyproject.toml:build --output-file requirements/build.lock
 
-# docs/licences.md, from what the installed packages say of themselves; fails for a licence that is not allowed.
+# docs/reference/licences.md, from what the installed packages say of themselves; fails for a licence that is not allowed.
 licences: setup
 	$(BIN)/python -m requirements.licences
 

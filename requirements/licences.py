@@ -13,7 +13,7 @@ from license_expression import LicenseSymbol, LicenseWithExceptionSymbol, get_sp
 
 from requirements.locked import FOLDER, Locked, read_lock
 
-PAGE = FOLDER.parent / "docs" / "licences.md"
+PAGE = FOLDER.parent / "docs" / "reference" / "licences.md"
 # What a work under Apache-2.0 may depend on. The copyleft of the LGPL and the MPL ends at the package: it is
 # installed beside mailrun, unchanged, and can be replaced.
 ALLOWED = frozenset(
@@ -108,7 +108,7 @@ def check_allowed(name: str, expression: str) -> None:
 
 
 def make_page(packages: list[Locked]) -> str:
-    """Make docs/licences.md."""
+    """Make docs/reference/licences.md."""
     by = defaultdict[str, list[str]](list)
     for package in packages:
         by[find_licence(package.name)].append(package.name)

@@ -246,7 +246,7 @@ def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> Mailr
     return ServiceError(
         f"{what} answered {code}: {message}",
         where=error.operation_name,
-        remedy=f"check the credentials and their permissions; {docs_page('iam.md')} lists them"
+        remedy=f"check the credentials and their permissions; {docs_page('reference/iam.md')} lists them"
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
         else "see the message; fix its cause, then launch again",
     )

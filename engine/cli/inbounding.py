@@ -152,4 +152,4 @@ def _describe(tally: Tally, aside: str) -> Iterator[str]:
     for reason, count in tally.kept.most_common(10):
         yield f"KEPT in the queue: {count:,}: {reason}"
     if tally.kept:
-        yield f"fix the cause, then pull again; {docs_page('unsubscribe.md')} says what is needed"
+        yield f"fix the cause, then pull again; {docs_page('guides/process-inbound-mail.md')} says what is needed"

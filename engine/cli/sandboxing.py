@@ -71,7 +71,7 @@ def _no_behaviour(path: Path, problem: Exception) -> ConfigurationError:
     return ConfigurationError(
         f"the behaviour cannot be read: {what}",
         where=str(path),
-        remedy=f"correct it; {docs_page('sandbox.md')} describes it",
+        remedy=f"correct it; {docs_page('reference/sandbox.md')} describes it",
     )
 
 

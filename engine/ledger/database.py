@@ -121,7 +121,7 @@ def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunE
         return DataError(
             f"the ledger is damaged: {text}",
             where=where,
-            remedy=f"set the file aside and restore a backup; see {docs_page('operations.md')}",
+            remedy=f"set the file aside and restore a backup; see {docs_page('guides/back-up-and-restore.md')}",
         )
     if where.startswith("postgresql"):
         return _translate_postgres(error, where, was_open=was_open)

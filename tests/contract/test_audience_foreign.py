@@ -10,7 +10,7 @@ from support.foreign import Case, is_fetched, read_cases
 
 from engine.addresses.parse import judge_addresses
 
-TABLE = Path(__file__).parents[2] / "docs" / "audience-addresses.md"
+TABLE = Path(__file__).parents[2] / "docs" / "reference" / "addresses.md"
 SUITES = {
     "Django",
     "JSON Schema email",

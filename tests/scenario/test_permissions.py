@@ -1,4 +1,4 @@
-"""docs/iam.md is what the code calls: each role's commands run, and every AWS call is judged by its role's policy.
+"""docs/reference/iam.md is what the code calls: a role's commands run, and its policy allows every call to AWS.
 
 Calls are found in two ways: every call that stands in the code (by its syntax tree), and every call that the commands
 of a role make against the sandbox and moto, with the resources that they name. Nothing depends on other tests.
@@ -28,7 +28,7 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.sandbox.events.behaviour import Behaviour
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "iam.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "iam.md").read_text(encoding="utf-8")
 SERVICES = {"sesv2": "ses", "sqs": "sqs", "s3": "s3", "sts": "sts"}
 # API operation -> the IAM actions that it needs, where they are not named alike (Service Authorization Reference).
 ACTIONS = {

@@ -48,6 +48,6 @@ def test_readme_commands_name_no_date():
 
 def test_readme_picture_shows_what_a_launch_prints():
     checked = subprocess.run(
-        [sys.executable, "docs/make_picture.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "tools/picture.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr

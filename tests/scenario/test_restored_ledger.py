@@ -20,7 +20,7 @@ BULK = CAMPAIGN + '\n[delivery]\ncall = "bulk"\n'
 
 
 def back_up(world: World, target: Path) -> None:
-    """Back the ledger up while workers write to it, as docs/operations.md says."""
+    """Back the ledger up while workers write to it, as docs/guides/back-up-and-restore.md says."""
     with (
         closing(sqlite3.connect(world.folder / ".mailrun/ledger.db")) as live,
         closing(sqlite3.connect(target)) as copy,

@@ -35,7 +35,7 @@ SECRETS: dict[str, Any] = {
 }
 TOKEN = TokenSigner([KEY.encode()]).sign(PERSON, "news")
 CONFIRM = "2336412f37kestrel5e2b2f6a"
-# Where a store has addresses: docs/operations.md, "Where addresses are".
+# Where a store has addresses: docs/guides/back-up-and-restore.md, "Where addresses are".
 HOLD_ADDRESSES = re.compile(r"runs/.*/(plan|outcomes)/.*\.parquet|ledger\.db.*|previews/.*")
 CAMPAIGN = """\
 from = "Acme <news@acme.example>"

@@ -39,10 +39,14 @@ def test_the_built_wheel_runs_the_samples_that_it_carries(tmp_path: Path):
     assert Path(where.strip()).is_relative_to(home)
     package = Path(where.strip()).parent
     assert (package / "py.typed").is_file()
-    page = run(home / "bin" / "python", "-c", "from engine.errors import docs_page; print(docs_page('operations.md'))")
-    assert Path(page.strip()) == package / "docs" / "operations.md"
-    assert {found.name for found in (package / "docs").glob("*.md")} == {
-        given.name for given in (ROOT / "docs").glob("*.md")
+    page = run(
+        home / "bin" / "python",
+        "-c",
+        "from engine.errors import docs_page; print(docs_page('guides/back-up-and-restore.md'))",
+    )
+    assert Path(page.strip()) == package / "docs" / "guides" / "back-up-and-restore.md"
+    assert {found.name for found in (package / "docs").rglob("*.md")} == {
+        given.name for given in (ROOT / "docs").rglob("*.md")
     }
     run(mailrun, "init", workspace)
     shown = run(mailrun, "launch", workspace / "campaigns" / "welcome", "--sandbox")

@@ -277,7 +277,7 @@ async def test_an_endpoint_where_nobody_listens_is_unavailable():
 
 
 async def test_wrong_credentials_are_unavailable_and_point_to_the_permissions(start: Callable[..., EmbeddedSandbox]):
-    with pytest.raises(ServiceError, match=r"permissions; .*/docs/iam\.md") as raised:
+    with pytest.raises(ServiceError, match=r"permissions; .*/docs/reference/iam\.md") as raised:
         await ask(endpoint_of(start(), secret="wrong"))
     assert "wrong" not in raised.value.what
 

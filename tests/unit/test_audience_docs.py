@@ -8,7 +8,7 @@ from engine.audience.exclusions import ExclusionReason
 from engine.audience.reading.sources import SUFFIXES
 from engine.audience.spec import AudienceSpec, CapSpec, ChecksSpec, SuppressionSpec
 
-PAGE = (Path(__file__).parents[2] / "docs" / "audience.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "audience-files.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("spec", [AudienceSpec, ChecksSpec, SuppressionSpec, CapSpec])

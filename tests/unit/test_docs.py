@@ -17,8 +17,8 @@ from engine.report.accounts import Accounts
 from engine.settings import Settings
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-REFERENCE = (DOCS / "reference.md").read_text(encoding="utf-8")
-SANDBOX = (DOCS / "sandbox.md").read_text(encoding="utf-8")
+REFERENCE = (DOCS / "reference" / "campaign-toml.md").read_text(encoding="utf-8")
+SANDBOX = (DOCS / "reference" / "sandbox.md").read_text(encoding="utf-8")
 
 
 def list_keys(spec: type[BaseModel]) -> Iterator[str]:
@@ -72,7 +72,7 @@ def test_every_setting_is_in_the_reference():
 
 
 def test_the_rules_of_feedback_are_in_their_page_as_they_are():
-    page = (DOCS / "feedback.md").read_text(encoding="utf-8")
+    page = (DOCS / "reference" / "events.md").read_text(encoding="utf-8")
     hidden = (Flag.PROVEN, Flag.STRIKE)
     for rule in RULES:
         shown = [f"`{str(flag.name).lower()}`" for flag in Flag if flag in rule.flags and flag not in hidden]

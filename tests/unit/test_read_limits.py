@@ -237,7 +237,7 @@ def test_a_campaign_is_no_place_for_limits(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_limits_are_those_of_docs() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "audience.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "audience-files.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| ([0-9,]+) \|", text, re.MULTILINE))
     fields = ReadLimits().model_dump()
     assert {key: int(told[key].replace(",", "")) for key in fields} == fields

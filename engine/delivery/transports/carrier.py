@@ -3,7 +3,7 @@
 An asyncio protocol over httptools (llhttp). It owns its sockets, so it knows what matters about a failed call: whether
 the server can have got the request. Servers close kept connections without a word, and some answer twice. So a
 connection is used again only after it was quiet for a moment, never when something waits to be read on it, and not for
-longer than the server is known to keep it. docs/delivery.md says what is certain and what is in doubt.
+longer than the server is known to keep it. docs/explanation/pacing.md says what is certain and what is in doubt.
 """
 
 import asyncio

@@ -151,5 +151,5 @@ def _wrong(what: str, where: str) -> ConfigurationError:
     return ConfigurationError(
         f"the unsubscribe page: {what}",
         where=where,
-        remedy=f"correct the file; {docs_page('unsubscribe.md')} lists its names",
+        remedy=f"correct the file; {docs_page('reference/unsubscribe-server.md')} lists its names",
     )

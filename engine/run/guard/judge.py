@@ -14,7 +14,8 @@ from engine.quantities import format_count
 from engine.run.guard.binomial import find_lower_bound, is_above
 
 # One look in a thousand at a rate that is exactly at its limit pauses wrongly. The guard looks again and again: at half
-# the limit, all looks of a run of any length together pause wrongly in less than 1 of 5,000 runs (docs/guard.md).
+# the limit, all looks of a run of any length together pause wrongly in less than 1 of 5,000 runs
+# (docs/explanation/guard-statistics.md).
 CONFIDENCE = 0.999
 WARN_AT = 0.5  # of the limit
 DOMAIN_LIMIT = 2.0  # of the run's: receivers differ by nature, and of a few of them some are above the mean

@@ -70,7 +70,8 @@ class Control:
         act = self._acts.get((method, path))
         if act is None:
             return _json(
-                {"message": f"there is no {method} {path}; {docs_page('sandbox.md')} lists what there is"}, status=404
+                {"message": f"there is no {method} {path}; {docs_page('reference/sandbox.md')} lists what there is"},
+                status=404,
             )
         try:
             return _json(act(body), status=201 if (method, path) == ("POST", FAULTS_PATH) else 200)
@@ -160,7 +161,7 @@ class Control:
 
 def refuse(message: str) -> web.Response:
     """Return the answer to a request without the token."""
-    response = _json({"message": f"{message}; {docs_page('sandbox.md')} says where it is"}, status=401)
+    response = _json({"message": f"{message}; {docs_page('reference/sandbox.md')} says where it is"}, status=401)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

@@ -79,7 +79,7 @@ class Record:
 def line_of(
     draft: Draft, *, message_id: str, at: datetime, fate: str, on_list: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return the line of a message; docs/sandbox.md describes its members."""
+    """Return the line of a message; docs/reference/sandbox.md describes its members."""
     content = draft.content
     document = {
         "message_id": message_id,
