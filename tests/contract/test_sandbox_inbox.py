@@ -194,14 +194,14 @@ def test_hostile_content_is_text_on_our_pages_and_alone_in_a_frame(folder: Path,
         reply, text = get(sandbox, path)
         page = Page(text)
         assert "script" not in {tag for tag, _ in page.elements}
-        assert "default-src 'none'" in reply.headers["DraftContent-Security-Policy"]
-        assert "script-src" not in reply.headers["DraftContent-Security-Policy"]
+        assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+        assert "script-src" not in reply.headers["Content-Security-Policy"]
     [frame] = [attributes for tag, attributes in Page(get(sandbox, "/messages/0")[1]).elements if tag == "iframe"]
     assert frame["sandbox"] is None  # present, and allows nothing
     assert frame["src"] == f"{ROOT}/messages/0/html"
     reply, text = get(sandbox, "/messages/0/html")
     assert text == NASTY
-    assert reply.headers["DraftContent-Security-Policy"].startswith(
+    assert reply.headers["Content-Security-Policy"].startswith(
         "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline';"
     )
 

@@ -1,6 +1,6 @@
 """Attachments of Simple and Template content.
 
-Source: SES API v2 `DraftAttachment`; developer guide, "Unsupported attachment types".
+Source: SES API v2 `Attachment`; developer guide, "Unsupported attachment types".
 """
 
 import binascii

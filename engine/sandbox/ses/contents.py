@@ -34,12 +34,12 @@ class Template:
 
 
 def read_simple(simple: dict[str, Any]) -> DraftContent:
-    """Return the content of `DraftContent.Simple`.
+    """Return the content of `Content.Simple`.
 
     Raises:
         ApiError: BadRequestException.
     """
-    path = "DraftContent.Simple."
+    path = "Content.Simple."
     subject = _read_part(required(simple, "Subject", dict, path=path), path=path + "Subject.")
     body = required(simple, "Body", dict, path=path)
     text, html = (_read_body(body, name, path=path + "Body.") for name in ("Text", "Html"))

@@ -36,16 +36,16 @@ class RawMessage:
 
 
 def read_raw(raw: dict[str, Any]) -> RawMessage:
-    """Return the message of `DraftContent.Raw`.
+    """Return the message of `Content.Raw`.
 
     Raises:
         ApiError: BadRequestException.
     """
-    encoded = required(raw, "Data", str, path="DraftContent.Raw.")
+    encoded = required(raw, "Data", str, path="Content.Raw.")
     try:
         data = b64decode(encoded, validate=True)
     except binascii.Error:
-        raise bad_request("DraftContent.Raw.Data is not base64.") from None
+        raise bad_request("Content.Raw.Data is not base64.") from None
     check_message_size(len(data))
     if _LONG_LINE.search(data):
         raise bad_request(f"Content.Raw.Data has a line of more than {MAX_LINE_CHARACTERS} characters.")
@@ -55,7 +55,7 @@ def read_raw(raw: dict[str, Any]) -> RawMessage:
     try:
         return _read_message(message, encoded)
     except (LookupError, ValueError, TypeError, AttributeError):  # what the email package raises for damaged parts
-        raise bad_request("DraftContent.Raw.Data cannot be read as MIME.") from None
+        raise bad_request("Content.Raw.Data cannot be read as MIME.") from None
 
 
 def _read_message(message: EmailMessage, encoded: str) -> RawMessage:

@@ -128,7 +128,7 @@ class SandboxSending:
             raise ApiError("SendingPausedException", "Email sending is disabled for this account.")
         if fault.kind == "suspend_account":
             self._account.enforcement_status = "SHUTDOWN"
-            raise ApiError("AccountSuspendedException", "SandboxSending is permanently restricted for this account.")
+            raise ApiError("AccountSuspendedException", "Sending is permanently restricted for this account.")
         if fault.kind == "reject":
             raise message_rejected("The message contains invalid content.")
         if fault.kind == "drop_before":

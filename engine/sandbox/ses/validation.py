@@ -33,10 +33,10 @@ def read_send_email(request: dict[str, Any], *, request_bytes: int) -> Draft:
     Raises:
         ApiError: BadRequestException or NotFoundException.
     """
-    content = required(request, "DraftContent", dict)
+    content = required(request, "Content", dict)
     kinds = [kind for kind in _KINDS if content.get(kind) is not None]
     if len(kinds) != 1:
-        raise bad_request("DraftContent must contain exactly one of Simple, Raw and Template.")
+        raise bad_request("Content must contain exactly one of Simple, Raw and Template.")
     _check_lists(request)
     tags = read_tags(request, "EmailTags")
     if kinds == ["Raw"]:
@@ -119,8 +119,8 @@ def read_tags(source: dict[str, Any], member: str) -> dict[str, str]:
 
 def _read_content(content: dict[str, Any], kind: str, request_bytes: int) -> DraftContent:
     if kind == "Simple":
-        return read_simple(required(content, "Simple", dict, path="DraftContent."))
-    template = read_template(required(content, "Template", dict, path="DraftContent."), path="DraftContent.Template.")
+        return read_simple(required(content, "Simple", dict, path="Content."))
+    template = read_template(required(content, "Template", dict, path="Content."), path="Content.Template.")
     if request_bytes > MAX_INLINE_REQUEST_BYTES:
         raise bad_request(f"The request is longer than {MAX_INLINE_REQUEST_BYTES} bytes, with a template in it.")
     return render_template(template)
@@ -128,7 +128,7 @@ def _read_content(content: dict[str, Any], kind: str, request_bytes: int) -> Dra
 
 def _read_raw_email(request: dict[str, Any], content: dict[str, Any], tags: dict[str, str]) -> Draft:
     """Return a Raw message; sender, recipients, tags and configuration set come from its headers where not given."""
-    raw = read_raw(required(content, "Raw", dict, path="DraftContent."))
+    raw = read_raw(required(content, "Raw", dict, path="Content."))
     sender = optional(request, "FromEmailAddress", str) or raw.sender
     if not sender:
         raise bad_request("Missing required header 'From'.")

@@ -239,7 +239,7 @@ def _in_batch(request: Request, act: Callable[[Request], dict[str, Any] | None])
         try:
             successful.append({"Id": name, **(act(entry) or {})})
         except ApiError as error:
-            failed.append({"Id": name, "SenderFault": True, "Code": error.code, "QueueMessage": error.message})
+            failed.append({"Id": name, "SenderFault": True, "Code": error.code, "Message": error.message})
     return {"Successful": successful, **({"Failed": failed} if failed else {})}
 
 
