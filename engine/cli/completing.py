@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from engine.cli.suggestions import find_given
-from engine.cli.workspace_folder import find_workspace, list_campaigns
+from engine.workspace_folder import find_workspace, list_campaigns
 
 _MOST = 500
 _RUNS = f"SELECT name FROM run ORDER BY created_at DESC LIMIT {_MOST}"  # noqa: S608 - a number of our own

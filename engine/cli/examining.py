@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 from engine import __version__
-from engine.cli.compose import Place, find_unsubscribe_keys, list_other_writers, open_place, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ExitCode, MailrunError
@@ -18,6 +17,7 @@ from engine.masking import mask_url
 from engine.settings import Settings
 from engine.system.process_limits import FILES_WANTED, raise_file_limit
 from engine.system.temporary import make_temporary_folder
+from engine.workspace import Place, find_unsubscribe_keys, list_other_writers, open_place, read_settings
 
 
 class Health(StrEnum):

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.account.client import Endpoint
-from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_command
@@ -29,6 +28,7 @@ from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.settings import EventsSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
+from engine.workspace import Place, open_place
 
 _WHY = {
     "unknown_run": "of runs that this ledger does not know",

@@ -8,7 +8,6 @@ from functools import partial
 import structlog
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, find_unsubscribe_keys, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
@@ -27,6 +26,7 @@ from engine.run.history import find_mailed
 from engine.settings import InboundSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop, StopCause, StopReason
+from engine.workspace import Place, find_unsubscribe_keys, open_place
 
 MAILS_AT_ONCE = 200
 

@@ -11,7 +11,6 @@ from typing import Any
 from engine.cli import output
 from engine.cli.advice import advise_on_doubt, describe_pause, warn_of_another_key
 from engine.cli.asking import ask
-from engine.cli.compose import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 from engine.cli.endpoints import open_endpoint
 from engine.cli.interruption import INTERRUPTION, STARTED_BY
 from engine.cli.options import Common
@@ -30,6 +29,7 @@ from engine.run.send.work import Launched, WorkRequest
 from engine.run.send.work import work as work_run
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
+from engine.workspace import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
 
 
 def launch_campaign(  # noqa: PLR0913 - one for each option

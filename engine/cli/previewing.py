@@ -6,13 +6,6 @@ from functools import partial
 from typing import Any
 
 from engine.cli import output
-from engine.cli.compose import (
-    find_campaign_folder,
-    find_unsubscribe_keys,
-    make_plan_request,
-    open_place,
-    read_signing_keys,
-)
 from engine.cli.endpoints import open_endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
@@ -21,6 +14,13 @@ from engine.run.prepare.ask_account import ask_account
 from engine.run.prepare.check import check_campaign
 from engine.run.prepare.preview import describe_plan, preview_run
 from engine.run.prepare.proofs import Proof, send_proofs
+from engine.workspace import (
+    find_campaign_folder,
+    find_unsubscribe_keys,
+    make_plan_request,
+    open_place,
+    read_signing_keys,
+)
 
 
 def preview_campaign(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.suggestions import write_restart
@@ -20,6 +19,7 @@ from engine.run.settle.receiver_lists import read_list
 from engine.run.settle.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import write_file
 from engine.system.given_paths import look_at
+from engine.workspace import Place, open_place
 
 _SHOWN = 20
 _WORDS = {"after-restore": "held in doubt after the restore", "from-events": "settled by events, or sent again"}

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.account.client import Endpoint
-from engine.cli.compose import open_store, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError, docs_page
@@ -21,6 +20,7 @@ from engine.sandbox.http.access import make_access_key_id, make_secret, make_tok
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 from engine.store.folder import Store
 from engine.system.proxies import exempt
+from engine.workspace import open_store, read_settings
 
 UNLIMITED = -1.0
 FIREHOSE_SECONDS = 10.0

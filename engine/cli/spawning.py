@@ -17,7 +17,6 @@ from typing import Self
 import structlog
 
 from engine.account.client import Endpoint
-from engine.cli.compose import open_place, read_signing_keys, tune_interpreter
 from engine.cli.options import Common
 from engine.cli.streams import make_output_lasting
 from engine.errors import ExitCode, MailrunError
@@ -30,6 +29,7 @@ from engine.stopping.signals import NUMBERS
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled
+from engine.workspace import open_place, read_signing_keys, tune_interpreter
 
 TELL_SECONDS = 0.5
 _BUG = "a worker process ended: this is a bug in mailrun; report it with the traceback"

@@ -5,7 +5,7 @@ import click
 from engine.cli.options import Common, common_options, run_argument
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.suggestions import write_command
-from engine.cli.workspace_folder import list_campaigns
+from engine.workspace_folder import list_campaigns
 
 
 @click.command()
@@ -15,7 +15,6 @@ def status(run: str | None, common: Common) -> None:
     """Show where RUN (CAMPAIGN/KEY) is; without RUN, all runs."""
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
     from engine.cli.advice import advise_on_doubt, advise_on_workers  # noqa: PLC0415
-    from engine.cli.compose import open_place  # noqa: PLC0415
     from engine.ledger.decisions import list_decisions  # noqa: PLC0415
     from engine.ledger.runs import OVER  # noqa: PLC0415
     from engine.ledger.workers import read_vitals  # noqa: PLC0415
@@ -23,6 +22,7 @@ def status(run: str | None, common: Common) -> None:
     from engine.run.guard.canary import describe_canary  # noqa: PLC0415
     from engine.run.guard.evidence import judge_now  # noqa: PLC0415
     from engine.run.prepare.changes import list_changes  # noqa: PLC0415
+    from engine.workspace import open_place  # noqa: PLC0415
 
     mark_output_as_all()
     with open_place(common) as place, place.ledger.read() as tx:

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.cli.workspace_folder import find_workspace
 from engine.errors import UsageError
 from engine.masking import mask_url
+from engine.workspace_folder import find_workspace
 
 _PLACE = ("workspace", "store", "ledger")
 _ONCE = ("as_json", "yes", "approve")  # answers to one call, which another call must ask for again

@@ -13,7 +13,6 @@ import polars as pl
 
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
-from engine.cli.compose import Place, open_place
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.streams import is_terminal
@@ -39,6 +38,7 @@ from engine.store.objects import REMOTE
 from engine.suppression import lists as suppression_lists
 from engine.suppression.sync import Sync, Synced, Upload
 from engine.system.given_paths import look_at
+from engine.workspace import Place, open_place
 
 MOST_STRANGE = 20  # entries that are told one by one
 _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)

@@ -18,7 +18,6 @@ from aiohttp import web
 
 from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place, read_settings
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.errors import ConfigurationError, MailrunError, PausedError
@@ -50,6 +49,7 @@ from engine.logs import configure_logs
 from engine.settings import Settings
 from engine.store.keys import UNSUBSCRIBE_KEY
 from engine.system.temporary import make_temporary_folder
+from engine.workspace import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place, read_settings
 
 SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none

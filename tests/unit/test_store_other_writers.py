@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from engine.cli.compose import warn_of_other_writers
-from engine.cli.workspace_folder import find_workspace
 from engine.errors import UsageError
 from engine.settings import load_settings
 from engine.store.other_writers import describe_other_writers
+from engine.workspace import warn_of_other_writers
+from engine.workspace_folder import find_workspace
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.compose import Place, find_unsubscribe_keys, open_place, read_signing_keys
 from engine.cli.options import Common
 from engine.cli.unsubscribing import make_lambda_handler, read_verifying_keys
 from engine.errors import ConfigurationError
 from engine.store.keys import UNSUBSCRIBE_KEY
+from engine.workspace import Place, find_unsubscribe_keys, open_place, read_signing_keys
 
 NEW, OLD = "a new key of 26 characters", "an old key of 26 character"
 WHOM = ("ann@b.example", "news")

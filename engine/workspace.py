@@ -15,7 +15,6 @@ import structlog
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.options import Common
 from engine.cli.suggestions import remember_workspace
-from engine.cli.workspace_folder import find_workspace
 from engine.clock import SystemClock
 from engine.errors import ConfigurationError
 from engine.ledger.database import Ledger, open_ledger
@@ -33,6 +32,7 @@ from engine.system.environment import check_environment
 from engine.system.given_paths import look_at
 from engine.system.process_limits import raise_file_limit
 from engine.system.temporary import use_scratch
+from engine.workspace_folder import find_workspace
 
 
 @dataclass(frozen=True, slots=True)
