@@ -24,13 +24,13 @@ def audit(run: str, against: Path | None, common: Common) -> int:
     Exits with 65 and names what is damaged or does not add up. A damaged outcomes file is set aside.
     """
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.requests import open_chosen  # noqa: PLC0415
     from engine.report.run_accounts import require_run  # noqa: PLC0415
     from engine.run.settle.audit import audit_run  # noqa: PLC0415
     from engine.run.settle.receiver_lists import read_list  # noqa: PLC0415
-    from engine.workspace import open_place  # noqa: PLC0415
 
     received = None if against is None else read_list(against, run)
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         with place.ledger.read() as tx:
             known = require_run(tx, run)
         found = audit_run(place.ledger, known, place.store, received)

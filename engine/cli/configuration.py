@@ -9,12 +9,12 @@ from pydantic import SecretStr
 
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import read_settings
 from engine.cli.suggestions import find_given
 from engine.masking import MASK, mask_secrets, mask_url
 from engine.setting_sources import Source, find_source
 from engine.settings import Settings, list_settings
 from engine.store.keys import UNSUBSCRIBE_KEY
-from engine.workspace import read_settings
 
 _URLS = ("ledger", "smtp_url", "events.queue", "store")
 

@@ -11,13 +11,14 @@ from typing import Any
 from engine import __version__
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen, read_settings
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.migrate import HEAD
 from engine.masking import mask_url
 from engine.settings import Settings
 from engine.system.process_limits import FILES_WANTED, raise_file_limit
 from engine.system.temporary import make_temporary_folder
-from engine.workspace import Place, find_unsubscribe_keys, list_other_writers, open_place, read_settings
+from engine.workspace import Workspace, list_other_writers
 
 
 class Health(StrEnum):
@@ -75,7 +76,7 @@ def _find_all(common: Common) -> Iterator[Finding]:
     yield _find("open files", _look_at_open_files)
     with ExitStack() as stack:
         try:
-            place = stack.enter_context(open_place(common))
+            place = stack.enter_context(open_chosen(common))
         except MailrunError as error:
             yield _describe("store and ledger", error)
         else:
@@ -106,8 +107,8 @@ def _look_at_open_files() -> str:
     return f"{raise_file_limit():,} may be open; a fast run wants up to {FILES_WANTED:,}"
 
 
-def _look_at_keys(place: Place) -> str:
-    return find_unsubscribe_keys(place).describe()
+def _look_at_keys(place: Workspace) -> str:
+    return place.find_unsubscribe_keys().describe()
 
 
 def _list_writers(settings: Settings) -> Iterator[Finding]:

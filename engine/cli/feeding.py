@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from engine.account.client import Endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_command
 from engine.errors import ExitCode, UsageError
 from engine.feedback.events.certificates import fetch_certificate
@@ -28,7 +29,7 @@ from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.settings import EventsSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
-from engine.workspace import Place, open_place
+from engine.workspace import Workspace
 
 _WHY = {
     "unknown_run": "of runs that this ledger does not know",
@@ -50,7 +51,7 @@ _SETTLE_SECONDS = 10.0  # at most so often while a pull goes on
 class _Desk:
     """Where events are taken in."""
 
-    place: Place
+    place: Workspace
     intake: Intake
     verify: Verify
     settled_at: float = 0.0
@@ -75,7 +76,7 @@ def pull_events(
     """Pull; print what came; return the exit code."""
     if sandbox:
         return _pull_sandbox(common)
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         given = _check(place.settings.events, queue=queue, topics=topics)
         url = given.queue
         if not url:
@@ -95,7 +96,7 @@ def _pull_sandbox(common: Common) -> int:
     """Pull what the embedded sandbox has of the runs that were sent to it."""
     from engine.cli.sandboxing import run_embedded  # noqa: PLC0415 - a real queue does not need it
 
-    with open_place(common) as place, _open_desk(place, ()) as desk, run_embedded(place.store) as server:
+    with open_chosen(common) as place, _open_desk(place, ()) as desk, run_embedded(place.store) as server:
         endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
         undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
         desk.settle()
@@ -117,7 +118,7 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
 
 def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ...]) -> int:
     """Import; print what came; return the exit code."""
-    with open_place(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
+    with open_chosen(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
         with step("importing events", "documents") as importing:
             for source, opened in read_place(place_of_events, desk.verify, place.settings.limits):
                 desk.intake.take(opened, source)
@@ -145,7 +146,7 @@ def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
 
 
 @contextmanager
-def _open_desk(place: Place, topics: tuple[str, ...]) -> Iterator[_Desk]:
+def _open_desk(place: Workspace, topics: tuple[str, ...]) -> Iterator[_Desk]:
     find_forgotten = make_find_forgotten(place.ledger, place.store)
     matcher = Matcher(place.ledger, place.store, make_open_plan(place.store), find_forgotten)
     rule = SoftRule(place.settings.suppression.soft_bounces, place.settings.suppression.soft_days)

@@ -10,7 +10,8 @@ import structlog
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
-from engine.cli.unsubscribing import is_forgotten, read_verifying_keys
+from engine.cli.requests import open_chosen
+from engine.cli.unsubscribing import is_forgotten
 from engine.errors import DataError, ExitCode, docs_page
 from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
@@ -26,7 +27,7 @@ from engine.run.history import find_mailed
 from engine.settings import InboundSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop, StopCause, StopReason
-from engine.workspace import Place, find_unsubscribe_keys, open_place
+from engine.workspace import Workspace
 
 MAILS_AT_ONCE = 200
 
@@ -47,8 +48,8 @@ log = structlog.get_logger()
 
 def import_mails(place_of_mails: str, common: Common) -> int:
     """Import; print what came; return the exit code."""
-    with open_place(common) as place:
-        intake, trust = _open_intake(place, find_unsubscribe_keys(place).all), _read_trust(place.settings.inbound)
+    with open_chosen(common) as place:
+        intake, trust = _open_intake(place, place.find_unsubscribe_keys().all), _read_trust(place.settings.inbound)
         some: list[tuple[str, Judged]] = []
         with step("importing mail", "mails") as importing:
             try:
@@ -67,9 +68,9 @@ def import_mails(place_of_mails: str, common: Common) -> int:
 
 def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
     """Pull; print what came; return the exit code."""
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         # A queue loses what was taken from it, so a token must be verifiable.
-        intake = _open_intake(place, read_verifying_keys(place).all)
+        intake = _open_intake(place, place.read_verifying_keys().all)
         allowed = topics or place.settings.events.topics or own_account_topics(queue)
         settings = place.settings.inbound
         with closing(ObjectReader(settings.buckets, open_s3, ByteBudget())) as reader:
@@ -116,7 +117,7 @@ def _read_trust(settings: InboundSettings) -> Trust:
     return Trust(settings.authserv_id, settings.feedback_sources)
 
 
-def _open_intake(place: Place, keys: tuple[bytes, ...]) -> InboundIntake:
+def _open_intake(place: Workspace, keys: tuple[bytes, ...]) -> InboundIntake:
     if not keys:
         note = "There are no unsubscribe keys: a mail with a token counts as forged. Import it again with the keys."
         log.warning("inbound.no_keys", note=note)

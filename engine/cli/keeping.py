@@ -25,10 +25,10 @@ def forget(address: str, common: Common) -> int:
     It stays suppressed, as a keyed hash. Runs that are being sent now are left out, exit code 75: forget again later.
     With - in place of ADDRESS it is read from standard input.
     """
+    from engine.cli.requests import open_chosen  # noqa: PLC0415
     from engine.run.retain.forget import forget_address  # noqa: PLC0415
-    from engine.workspace import open_place  # noqa: PLC0415
 
-    with open_place(common) as place, step("erasing"):
+    with open_chosen(common) as place, step("erasing"):
         found = forget_address(address, place.ledger, place.store, place.clock)
     if common.json:
         told = {"runs": found.runs, "postponed": found.postponed, "elsewhere": found.elsewhere}
@@ -89,10 +89,10 @@ def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     The runs' counts stay, and their keys are never sent again. What killed commands left is removed whatever its age,
     once it is certain that nobody works with it any more.
     """
+    from engine.cli.requests import open_chosen  # noqa: PLC0415
     from engine.run.retain import prune as pruning  # noqa: PLC0415
-    from engine.workspace import open_place  # noqa: PLC0415
 
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         prunable = pruning.find_prunable(place.ledger, place.store, older_than=older_than, clock=place.clock)
         names = [run.name for run in prunable.runs]
         if names and not yes and is_terminal(sys.stdin):

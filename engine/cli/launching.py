@@ -16,6 +16,7 @@ from engine.cli.interruption import INTERRUPTION, STARTED_BY
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.progress import make_progress
+from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.cli.spawning import Order, SpawnedWorker
 from engine.cli.streams import is_terminal
 from engine.cli.suggestions import repeat_command, write_command
@@ -29,7 +30,7 @@ from engine.run.send.work import Launched, WorkRequest
 from engine.run.send.work import work as work_run
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
-from engine.workspace import find_campaign_folder, make_plan_request, open_place, read_signing_keys, tune_interpreter
+from engine.system.interpreter import tune_interpreter
 
 
 def launch_campaign(  # noqa: PLR0913 - one for each option
@@ -46,7 +47,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     asks_person = not (yes or sandbox) and is_terminal(sys.stdin) and is_terminal(sys.stderr)
-    with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         tune_interpreter()
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
@@ -63,7 +64,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
                         store=place.store,
                         ledger=place.ledger,
                         endpoint=endpoint,
-                        read_keys=partial(read_signing_keys, place),
+                        read_keys=place.read_signing_keys,
                         clock=place.clock,
                         confirm=_ask_person if asks_person else _agree,
                         asks_person=asks_person,
@@ -85,7 +86,7 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
 
 def work_on(name: str, common: Common, *, workers: int | None, exit_with_parent: bool) -> int:
     """Be another worker of a run, or several; print the accounts; return the exit code."""
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         tune_interpreter()
         progress = make_progress(name)
 
@@ -99,7 +100,7 @@ def work_on(name: str, common: Common, *, workers: int | None, exit_with_parent:
                 store=place.store,
                 ledger=place.ledger,
                 endpoint=None,
-                read_keys=partial(read_signing_keys, place),
+                read_keys=place.read_signing_keys,
                 clock=place.clock,
                 begin=progress.begin,
                 count=progress.count,

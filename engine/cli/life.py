@@ -37,12 +37,12 @@ def cancel(run: str, reason: str, common: Common) -> None:
 
 def _say(common: Common, name: str, what: str, reason: str) -> None:
     from engine.cli.advice import describe_pause  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.requests import open_chosen  # noqa: PLC0415
     from engine.ledger.schema import RunState  # noqa: PLC0415
     from engine.report.run_accounts import require_accounts, require_run  # noqa: PLC0415
     from engine.run import control  # noqa: PLC0415
-    from engine.workspace import open_place  # noqa: PLC0415
 
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         match what:
             case "pause":
                 control.pause(place.ledger, name, reason=reason, clock=place.clock)

@@ -30,13 +30,13 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
     from engine.audience.export import export_excluded_rows  # noqa: PLC0415
     from engine.campaign.lint import LintFindings  # noqa: PLC0415
     from engine.cli import output  # noqa: PLC0415
+    from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen  # noqa: PLC0415
     from engine.errors import ExitCode  # noqa: PLC0415
     from engine.run.prepare.audience_size import find_size_problems  # noqa: PLC0415
     from engine.run.prepare.preview import describe_plan, replan  # noqa: PLC0415
-    from engine.workspace import find_campaign_folder, make_plan_request, open_place  # noqa: PLC0415
 
     folder = find_campaign_folder(campaign, common)
-    with open_place(common, folder) as place:
+    with open_chosen(common, folder) as place:
         request = make_plan_request(place, folder, **changes)
         manifest, where = replan(request, place.store, "plans")
         findings = LintFindings()

@@ -2,25 +2,18 @@
 
 import asyncio
 import webbrowser
-from functools import partial
 from typing import Any
 
 from engine.cli import output
 from engine.cli.endpoints import open_endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.errors import ExitCode
 from engine.run.prepare.ask_account import ask_account
 from engine.run.prepare.check import check_campaign
 from engine.run.prepare.preview import describe_plan, preview_run
 from engine.run.prepare.proofs import Proof, send_proofs
-from engine.workspace import (
-    find_campaign_folder,
-    find_unsubscribe_keys,
-    make_plan_request,
-    open_place,
-    read_signing_keys,
-)
 
 
 def preview_campaign(
@@ -28,13 +21,11 @@ def preview_campaign(
 ) -> int:
     """Preview; print what was found; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_place(common, folder) as place:
+    with open_chosen(common, folder) as place:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         with open_endpoint(place.store, sandbox=sandbox) as endpoint:
             account = asyncio.run(ask_account(request, place.settings, endpoint))
-        found = preview_run(
-            request, place.store, partial(read_signing_keys, place), account=account, addresses=addresses
-        )
+        found = preview_run(request, place.store, place.read_signing_keys, account=account, addresses=addresses)
     accounts = describe_plan(found.manifest, found.folder)
     if common.json:
         print_json(accounts.to_json() | found.to_json())
@@ -50,11 +41,11 @@ def preview_campaign(
 def check_and_print(campaign: str, common: Common, *, sandbox: bool, **changes: Any) -> int:
     """Check; print every point; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        read_keys = partial(read_signing_keys, place)
+        read_keys = place.read_signing_keys
         checked = asyncio.run(check_campaign(request, place.store, read_keys, endpoint, place.settings))
-        keys = find_unsubscribe_keys(place)
+        keys = place.find_unsubscribe_keys()
     if common.json:
         told = describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json()
         print_json(told | {"unsubscribe_keys": keys.to_json()})
@@ -71,9 +62,9 @@ def send_and_print(
 ) -> int:
     """Send proofs; print what became of each; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_place(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        read_keys = partial(read_signing_keys, place)
+        read_keys = place.read_signing_keys
         proofs = asyncio.run(
             send_proofs(request, place.store, read_keys, endpoint, place.settings, to=to, as_address=as_address)
         )

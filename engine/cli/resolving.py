@@ -7,6 +7,7 @@ import polars as pl
 
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.masking import ADDRESS_COLUMN, mask_text
 from engine.report.run_accounts import require_accounts, require_run
@@ -19,7 +20,7 @@ from engine.run.settle.receiver_lists import read_list
 from engine.run.settle.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
 from engine.store.folder import write_file
 from engine.system.given_paths import look_at
-from engine.workspace import Place, open_place
+from engine.workspace import Workspace
 
 _SHOWN = 20
 _WORDS = {"after-restore": "held in doubt after the restore", "from-events": "settled by events, or sent again"}
@@ -32,7 +33,7 @@ def resolve_run(  # noqa: PLR0913 - one for each option
     """List or settle what is in doubt; print what is left."""
     if export is not None:
         look_at(export, "--export")  # before anything is settled
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         if verdict == "after-restore":
             adopt_run(name, place.store, place.ledger, place.clock.now())
         with place.ledger.read() as tx:
@@ -59,7 +60,7 @@ def resolve_run(  # noqa: PLR0913 - one for each option
 
 
 def _print(  # noqa: PLR0913 - what was done and what is left
-    place: Place, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
+    place: Workspace, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
 ) -> None:
     with place.ledger.read() as tx:
         accounts = require_accounts(tx, name, place.store, place.clock.now())

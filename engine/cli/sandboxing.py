@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.account.client import Endpoint
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import read_settings
 from engine.errors import ConfigurationError, docs_page
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.events.behaviour import BEHAVIOUR_FILE, Behaviour
@@ -20,7 +21,7 @@ from engine.sandbox.http.access import make_access_key_id, make_secret, make_tok
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 from engine.store.folder import Store
 from engine.system.proxies import exempt
-from engine.workspace import open_store, read_settings
+from engine.workspace import open_store
 
 UNLIMITED = -1.0
 FIREHOSE_SECONDS = 10.0
@@ -93,8 +94,8 @@ def serve(  # noqa: PLR0913 - one for each option
     allow_hosts: tuple[str, ...],
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
-    access = read_settings(common).sandbox
-    folder = open_store(common).root / RECORD
+    chosen = read_settings(common)
+    access, folder = chosen.sandbox, open_store(chosen).root / RECORD
     behaves = load_behaviour(folder, behaviour)
     settings = SandboxSettings(
         record_folder=folder,

@@ -18,6 +18,7 @@ import structlog
 
 from engine.account.client import Endpoint
 from engine.cli.options import Common
+from engine.cli.requests import open_chosen
 from engine.cli.streams import make_output_lasting
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
@@ -27,9 +28,9 @@ from engine.run.send.processes import stop_with_parent
 from engine.run.send.work import WorkRequest, work
 from engine.stopping.signals import NUMBERS
 from engine.stopping.stop import Stop, StopCause, StopReason
+from engine.system.interpreter import tune_interpreter
 from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled
-from engine.workspace import open_place, read_signing_keys, tune_interpreter
 
 TELL_SECONDS = 0.5
 _BUG = "a worker process ended: this is a bug in mailrun; report it with the traceback"
@@ -143,13 +144,13 @@ def run_worker(order: Order, telling: Connection) -> None:
     catch_unhandled()
     try:
         tune_interpreter()
-        with _Teller(telling) as teller, open_place(order.common) as place:
+        with _Teller(telling) as teller, open_chosen(order.common) as place:
             request = WorkRequest(
                 name=order.run,
                 store=place.store,
                 ledger=place.ledger,
                 endpoint=order.endpoint,
-                read_keys=partial(read_signing_keys, place),
+                read_keys=place.read_signing_keys,
                 clock=place.clock,
                 begin=teller.begin,
                 count=teller.count,

@@ -15,6 +15,7 @@ def status(run: str | None, common: Common) -> None:
     """Show where RUN (CAMPAIGN/KEY) is; without RUN, all runs."""
     from engine.cli import output  # noqa: PLC0415 - keeps --help fast
     from engine.cli.advice import advise_on_doubt, advise_on_workers  # noqa: PLC0415
+    from engine.cli.requests import open_chosen  # noqa: PLC0415
     from engine.ledger.decisions import list_decisions  # noqa: PLC0415
     from engine.ledger.runs import OVER  # noqa: PLC0415
     from engine.ledger.workers import read_vitals  # noqa: PLC0415
@@ -22,10 +23,9 @@ def status(run: str | None, common: Common) -> None:
     from engine.run.guard.canary import describe_canary  # noqa: PLC0415
     from engine.run.guard.evidence import judge_now  # noqa: PLC0415
     from engine.run.prepare.changes import list_changes  # noqa: PLC0415
-    from engine.workspace import open_place  # noqa: PLC0415
 
     mark_output_as_all()
-    with open_place(common) as place, place.ledger.read() as tx:
+    with open_chosen(common) as place, place.ledger.read() as tx:
         now = place.clock.now()
         if run is not None:
             accounts = require_accounts(tx, run, place.store, now)

@@ -15,6 +15,7 @@ from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
 from engine.cli.options import Common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
 from engine.ledger.decisions import Decision, record_decision, whoami
@@ -38,7 +39,7 @@ from engine.store.objects import REMOTE
 from engine.suppression import lists as suppression_lists
 from engine.suppression.sync import Sync, Synced, Upload
 from engine.system.given_paths import look_at
-from engine.workspace import Place, open_place
+from engine.workspace import Workspace
 
 MOST_STRANGE = 20  # entries that are told one by one
 _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
@@ -48,7 +49,7 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
     """Add; print how many; return the exit code."""
     _check_topic(topic)
     read = [suppression_lists.read_one_entry(address) for address in addresses]
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         now, who = place.clock.now(), whoami()
         topic = limit_topic(topic, reason)
         asked = [Suppression(key, topic, reason, who, now, None, address) for key, address in dict(read).items()]
@@ -68,7 +69,7 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
 def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | None, account: bool, yes: bool) -> int:
     """Remove; print how many; return the exit code."""
     read = dict(suppression_lists.read_one_entry(address) for address in addresses)
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         now, who = place.clock.now(), whoami()
         with place.ledger.read() as tx:
             found = [one for one in find_suppressions(tx, read) if topic is None or one.topic == topic]
@@ -96,7 +97,7 @@ def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | N
     return ExitCode.FINISHED
 
 
-def _leave_out_forgotten(place: Place, entries: Sequence[Suppression]) -> Sequence[Suppression]:
+def _leave_out_forgotten(place: Workspace, entries: Sequence[Suppression]) -> Sequence[Suppression]:
     """Leave out who was erased: they are suppressed already, of all mail, and no address of theirs is written again."""
     forgotten = _find_forgotten(place, [one.key for one in entries])
     return [one for one in entries if one.key not in forgotten] if forgotten else entries
@@ -123,7 +124,7 @@ def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
     )
 
 
-async def _remove_there(place: Place, spellings: Sequence[str]) -> int:
+async def _remove_there(place: Workspace, spellings: Sequence[str]) -> int:
     async with open_client(QUESTIONS) as client:
         listing = SuppressionList(client, place.clock)
         return sum([await listing.delete(spelling) for spelling in spellings])
@@ -133,7 +134,7 @@ def check_addresses(addresses: Sequence[str], common: Common, *, account: bool) 
     """Look up; print; return the exit code."""
     mark_output_as_all()
     read = [(address, *suppression_lists.read_one_entry(address)) for address in addresses]
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         with place.ledger.read() as tx:
             entries = find_suppressions(tx, {each for _, key, _ in read for each in list_keys(key)})
         forgotten = _find_forgotten(place, [key for _, key, _ in read])
@@ -159,7 +160,7 @@ def check_addresses(addresses: Sequence[str], common: Common, *, account: bool) 
     return ExitCode.FINISHED
 
 
-async def _look_up_there(place: Place, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _look_up_there(place: Workspace, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
     async with open_client(QUESTIONS) as client:
         listing = SuppressionList(client, place.clock)
         found = {spelling: await listing.get(spelling) for spelling in spellings}
@@ -170,7 +171,7 @@ async def _look_up_there(place: Place, spellings: Sequence[str]) -> dict[str, di
     }
 
 
-def _find_forgotten(place: Place, keys: list[str]) -> set[str]:
+def _find_forgotten(place: Workspace, keys: list[str]) -> set[str]:
     find = make_find_forgotten(place.ledger, place.store)
     return set() if find is None else set(find(pl.Series("key", keys, pl.String)).get_column("key"))
 
@@ -203,7 +204,7 @@ def list_addresses(  # noqa: PLR0913 - one for each option
     after = None if since is None else since.replace(tzinfo=UTC)
     counts: Counter[str] = Counter()
     shown: list[Suppression] = []
-    with open_place(common) as place, place.ledger.read() as tx:
+    with open_chosen(common) as place, place.ledger.read() as tx:
         for one in (one for block in iterate_suppressions(tx) for one in block):
             is_wanted = (
                 (topic is None or one.topic == topic)
@@ -248,7 +249,7 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
     strange: list[suppression_lists.Strange] = []
     notes: list[str] = []
     given = None if reason is None else read_reason(reason)
-    with open_place(common) as place:
+    with open_chosen(common) as place:
         now, who = place.clock.now(), whoami()
         exists = not file.startswith(REMOTE) and look_at(file, "FILE") is not None
         here = str(Path(file).absolute()) if exists else file
@@ -292,7 +293,7 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
 
 def export_list(file: Path, common: Common, *, topic: str | None, reason: str | None) -> int:
     """Write the list; return the exit code."""
-    with open_place(common) as place, place.ledger.read() as tx:
+    with open_chosen(common) as place, place.ledger.read() as tx:
         blocks = (
             [one for one in block if (topic is None or one.topic == topic) and (reason is None or one.reason == reason)]
             for block in iterate_suppressions(tx)
@@ -309,7 +310,7 @@ def export_list(file: Path, common: Common, *, topic: str | None, reason: str | 
 def sync_lists(common: Common, *, direction: str | None, full: bool, bucket: str | None, most: int) -> int:
     """Sync; print what was done and what differs; return the exit code."""
     upload = None if bucket is None else _make_upload(bucket)
-    with open_place(common) as place, step("syncing suppressions"):
+    with open_chosen(common) as place, step("syncing suppressions"):
         synced = asyncio.run(_sync(place, direction, full=full, upload=upload, most=most))
     if common.json:
         print_json(synced.to_json())
@@ -318,7 +319,7 @@ def sync_lists(common: Common, *, direction: str | None, full: bool, bucket: str
     return ExitCode.PAUSED if synced.waiting else ExitCode.FINISHED
 
 
-async def _sync(place: Place, direction: str | None, *, full: bool, upload: Upload | None, most: int) -> Synced:
+async def _sync(place: Workspace, direction: str | None, *, full: bool, upload: Upload | None, most: int) -> Synced:
     async with open_client(QUESTIONS) as client:
         sync = Sync(
             ledger=place.ledger,

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.errors import ConfigurationError, MailrunError, PausedError
 from engine.feedback.unsubscribe.pages import Theme, UnsubscribePages
 from engine.feedback.unsubscribe.requests import (
@@ -47,9 +48,8 @@ from engine.ledger.suppressions import (
 )
 from engine.logs import configure_logs
 from engine.settings import Settings
-from engine.store.keys import UNSUBSCRIBE_KEY
 from engine.system.temporary import make_temporary_folder
-from engine.workspace import Place, UnsubscribeKeys, find_unsubscribe_keys, open_place, read_settings
+from engine.workspace import UnsubscribeKeys, Workspace, open_workspace, read_settings
 
 SOURCE = "unsubscribe link"
 BODY_SECONDS = 10.0  # a client that takes longer for a few bytes is none
@@ -62,22 +62,6 @@ _BUG = "a request could not be answered: this is a bug in mailrun; report it wit
 log = structlog.get_logger()
 
 
-def read_verifying_keys(place: Place) -> UnsubscribeKeys:
-    """Read the keys that the links of sent mail were signed with; none is made: it could verify nothing.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    keys = find_unsubscribe_keys(place)
-    if not keys.all:
-        raise ConfigurationError(
-            "there are no unsubscribe keys here: no link could be verified",
-            where=place.store.describe(UNSUBSCRIBE_KEY),
-            remedy="name the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
-        )
-    return keys
-
-
 class LedgerOptOuts:
     """Writes opt-outs to the ledger's suppression list, durably.
 
@@ -85,7 +69,7 @@ class LedgerOptOuts:
         place: ledger, store and clock.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Workspace) -> None:
         self._place = place
 
     def opt_out(self, address: str, topic: str) -> None:
@@ -117,7 +101,7 @@ def _find_key(address: str) -> str | None:
     return key
 
 
-def open_pages(place: Place) -> UnsubscribePages:
+def open_pages(place: Workspace) -> UnsubscribePages:
     """Read `[unsubscribe_page]`.
 
     Raises:
@@ -134,7 +118,7 @@ def open_pages(place: Place) -> UnsubscribePages:
     )
 
 
-def is_forgotten(place: Place, key: str) -> bool:
+def is_forgotten(place: Workspace, key: str) -> bool:
     """Say whether `mailrun forget` has erased an address."""
     find = make_find_forgotten(place.ledger, place.store)
     return find is not None and find(pl.Series("key", [key], pl.String)).height > 0
@@ -146,8 +130,8 @@ def serve(common: Common, *, host: str, port: int, allow_hosts: tuple[str, ...] 
     Raises:
         ConfigurationError: it cannot listen there, or has no keys.
     """
-    with open_place(common) as place:
-        keys = read_verifying_keys(place)
+    with open_chosen(common) as place:
+        keys = place.read_verifying_keys()
         server = _Server(TokenSigner(keys.all), LedgerOptOuts(place), open_pages(place))
         names = (*place.settings.unsubscribe_server.allow_hosts, *allow_hosts)
         # Its only authority is the token of each link, and webmail may post the click from a page of its own.
@@ -294,10 +278,9 @@ def make_lambda_handler(workspace: Path | None = None) -> LambdaHandler:
     named = workspace or os.environ.get("MAILRUN_WORKSPACE")
     # Never a folder with a known name in /tmp: another user could put a mailrun.toml there before.
     folder = Path(named) if named else _stack.enter_context(make_temporary_folder())
-    common = Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)
     if not named:
-        _refuse_passing_ledger(read_settings(common))
-    desk = _LambdaDesk(common)
+        _refuse_passing_ledger(read_settings(folder))
+    desk = _LambdaDesk(folder)
     with suppress(PausedError):
         desk.open()
 
@@ -318,20 +301,18 @@ class _LambdaDesk:
     """What a function keeps between two requests: opened once, and never closed, for the process ends without a word.
 
     Args:
-        common: where workspace, store and ledger are.
+        folder: the workspace's.
     """
 
-    def __init__(self, common: Common) -> None:
-        self._common = common
-        self._context: AbstractContextManager[Place] | None = None
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._opened: tuple[TokenSigner, LedgerOptOuts, UnsubscribePages] | None = None
 
     def open(self) -> tuple[TokenSigner, LedgerOptOuts, UnsubscribePages]:
-        """Open store and ledger, once; raises as `open_place`."""
+        """Open store and ledger, once; raises as `open_workspace`."""
         if self._opened is None:
-            self._context = open_place(self._common)  # kept: it would close what it has opened
-            place = self._context.__enter__()
-            self._opened = TokenSigner(read_verifying_keys(place).all), LedgerOptOuts(place), open_pages(place)
+            place = open_workspace(self._folder)
+            self._opened = TokenSigner(place.read_verifying_keys().all), LedgerOptOuts(place), open_pages(place)
         return self._opened
 
     def answer(self, request: Request) -> Answer:

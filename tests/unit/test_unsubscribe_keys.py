@@ -1,17 +1,14 @@
 """Which keys sign and verify unsubscribe links: those of the settings, and the store's own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.options import Common
-from engine.cli.unsubscribing import make_lambda_handler, read_verifying_keys
+from engine.cli.unsubscribing import make_lambda_handler
 from engine.errors import ConfigurationError
 from engine.store.keys import UNSUBSCRIBE_KEY
-from engine.workspace import Place, find_unsubscribe_keys, open_place, read_signing_keys
+from engine.workspace import open_workspace
 
 NEW, OLD = "a new key of 26 characters", "an old key of 26 character"
 WHOM = ("ann@b.example", "news")
@@ -22,12 +19,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KEYS", "KEYS_FILE"):
         monkeypatch.delenv(f"MAILRUN_UNSUBSCRIBE_{name}", raising=False)
     monkeypatch.setenv("MAILRUN_WORKSPACE", str(tmp_path))
-
-
-@contextmanager
-def place_of(folder: Path) -> Iterator[Place]:
-    with open_place(Common(workspace=folder, store=None, ledger=None, json=False, verbose=False)) as place:
-        yield place
 
 
 def set_keys(monkeypatch: pytest.MonkeyPatch, folder: Path, *keys: str, in_file: bool) -> None:
@@ -42,14 +33,14 @@ def set_keys(monkeypatch: pytest.MonkeyPatch, folder: Path, *keys: str, in_file:
 def test_keys_that_are_set_do_not_break_links_of_the_stores_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_file: bool
 ) -> None:
-    with place_of(tmp_path) as place:
-        assert find_unsubscribe_keys(place).describe().startswith("none yet; the first launch makes")
-        stored = TokenSigner(read_signing_keys(place)).sign(*WHOM)
-        assert "signs and verifies" in find_unsubscribe_keys(place).describe()
+    with open_workspace(tmp_path) as place:
+        assert place.find_unsubscribe_keys().describe().startswith("none yet; the first launch makes")
+        stored = TokenSigner(place.read_signing_keys()).sign(*WHOM)
+        assert "signs and verifies" in place.find_unsubscribe_keys().describe()
     set_keys(monkeypatch, tmp_path, NEW, OLD, in_file=in_file)
-    with place_of(tmp_path) as place:
-        signer, verifier = TokenSigner(read_signing_keys(place)), TokenSigner(read_verifying_keys(place).all)
-        described = find_unsubscribe_keys(place)
+    with open_workspace(tmp_path) as place:
+        signer, verifier = TokenSigner(place.read_signing_keys()), TokenSigner(place.read_verifying_keys().all)
+        described = place.find_unsubscribe_keys()
         assert described.to_json() == {"configured": 2, "signs": "settings", "stored": True}
         assert described.describe().startswith("2 in the settings, the first signs; the store's own (")
         assert described.describe().endswith("/unsubscribe.key) still verifies")
@@ -64,19 +55,19 @@ def test_keys_that_are_set_do_not_break_links_of_the_stores_key(
 
 def test_keys_that_are_set_leave_a_store_without_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_keys(monkeypatch, tmp_path, NEW, in_file=False)
-    with place_of(tmp_path) as place:
-        read_signing_keys(place)
-        assert find_unsubscribe_keys(place).to_json() == {"configured": 1, "signs": "settings", "stored": False}
-        assert find_unsubscribe_keys(place).describe().endswith("the store has none of its own")
+    with open_workspace(tmp_path) as place:
+        place.read_signing_keys()
+        assert place.find_unsubscribe_keys().to_json() == {"configured": 1, "signs": "settings", "stored": False}
+        assert place.find_unsubscribe_keys().describe().endswith("the store has none of its own")
 
 
 def test_a_link_of_a_stores_key_that_was_deleted_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with place_of(tmp_path) as place:
-        token = TokenSigner(read_signing_keys(place)).sign(*WHOM)
+    with open_workspace(tmp_path) as place:
+        token = TokenSigner(place.read_signing_keys()).sign(*WHOM)
     (tmp_path / ".mailrun" / UNSUBSCRIBE_KEY).unlink()
     set_keys(monkeypatch, tmp_path, NEW, in_file=False)
-    with place_of(tmp_path) as place:
-        assert TokenSigner(read_verifying_keys(place).all).verify(token) is None
+    with open_workspace(tmp_path) as place:
+        assert TokenSigner(place.read_verifying_keys().all).verify(token) is None
 
 
 @pytest.mark.parametrize("configured", [False, True])
@@ -85,12 +76,12 @@ def test_a_damaged_key_of_the_store_is_named(
 ) -> None:
     if configured:
         set_keys(monkeypatch, tmp_path, NEW, in_file=False)
-    with place_of(tmp_path) as place:
+    with open_workspace(tmp_path) as place:
         place.store.create(UNSUBSCRIBE_KEY, b"\n")
         with pytest.raises(ConfigurationError, match=r"is damaged \(.*unsubscribe\.key\).*restore it from a backup"):
-            read_signing_keys(place)
+            place.read_signing_keys()
 
 
 def test_without_any_key_no_server_starts(tmp_path: Path) -> None:
-    with place_of(tmp_path) as place, pytest.raises(ConfigurationError, match="MAILRUN_UNSUBSCRIBE_KEYS"):
-        read_verifying_keys(place)
+    with open_workspace(tmp_path) as place, pytest.raises(ConfigurationError, match="MAILRUN_UNSUBSCRIBE_KEYS"):
+        place.read_verifying_keys()

@@ -1,0 +1,101 @@
+"""From what the command line says to a workspace and a request."""
+
+import os
+import stat
+from pathlib import Path
+
+from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
+from engine.cli.options import Common
+from engine.cli.suggestions import remember_workspace
+from engine.ledger.forgotten import make_find_forgotten
+from engine.run.prepare.planning import PlanRequest
+from engine.settings import Settings, list_variables
+from engine.store.objects import REMOTE
+from engine.system.environment import check_environment
+from engine.system.given_paths import look_at
+from engine.workspace import Workspace, connect
+from engine.workspace import read_settings as read_settings_of
+from engine.workspace_folder import find_workspace
+
+
+def open_chosen(common: Common, around: Path | None = None) -> Workspace:
+    """Open the workspace that the command line names; arguments and errors as `read_settings`."""
+    return connect(read_settings(common, around))
+
+
+def read_settings(common: Common, around: Path | None = None) -> Settings:
+    """Read the settings of the workspace that the command line names.
+
+    Args:
+        common: what the command line says.
+        around: a campaign folder whose workspace is meant where none is named.
+
+    Raises:
+        UsageError: there is no workspace.
+        ConfigurationError: a setting is wrong or unknown.
+    """
+    check_environment(os.environ, list_variables())  # a misspelt MAILRUN_WORKSPACE, before one is looked for
+    workspace = (common.workspace or find_workspace(around)).absolute()
+    remember_workspace(workspace)
+    return read_settings_of(workspace, store=common.store, ledger=common.ledger)
+
+
+def find_campaign_folder(given: str, common: Common) -> Path:
+    """Find the folder that CAMPAIGN means: a path, or a name under `campaigns/` of the workspace.
+
+    Raises:
+        UsageError: the path cannot be looked at, or there is no workspace.
+    """
+    path = Path(given)
+    if _is_folder(path, "CAMPAIGN"):
+        return path.absolute()
+    workspace = common.workspace or find_workspace(None)
+    named = workspace / "campaigns" / given
+    return (named if _is_folder(named, "CAMPAIGN") or "/" not in given else path).absolute()
+
+
+def _is_folder(path: Path, option: str) -> bool:
+    state = look_at(path, option)
+    return state is not None and stat.S_ISDIR(state.st_mode)
+
+
+def make_plan_request(  # noqa: PLR0913 - one for each option
+    workspace: Workspace,
+    folder: Path,
+    *,
+    audience: str | None,
+    key: str | None,
+    limit: int | None,
+    transport: str | None,
+    sandbox: bool,
+    lenient: bool = False,
+) -> PlanRequest:
+    """Read a campaign and what the command line changes of it."""
+    campaign = load_campaign(folder)
+    spec = change_transport(campaign.spec, transport)
+    campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)
+    if audience is not None:
+        given = Path(audience)
+        exists = not audience.startswith(REMOTE) and look_at(given, "--audience") is not None
+        source = str(given.absolute()) if exists else audience  # a path as the shell completes it
+        spec = campaign.spec.model_copy(
+            update={"audience": campaign.spec.audience.model_copy(update={"source": (source,)})}
+        )
+        campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)
+    now = workspace.clock.now()
+    return PlanRequest(
+        campaign=campaign,
+        key=check_key(key if key is not None else format_key(campaign.spec.key, now) + ("-sandbox" if sandbox else "")),
+        workspace=workspace.settings.workspace,
+        limit=limit,
+        sandbox=sandbox,
+        created_at=now,
+        find_forgotten=make_find_forgotten(workspace.ledger, workspace.store),
+        is_key_given=key is not None,
+        is_audience_given=audience is not None,
+        lenient=lenient,
+        ledger=workspace.ledger,
+        store=workspace.store,
+        transport=transport,
+        limits=workspace.settings.limits,
+    )
