@@ -305,7 +305,7 @@ def test_what_everybody_shares_is_prepared_once(tmp_path: Path, monkeypatch: pyt
         "html_text.derive_text",
         "templates.compile_content",
     ):
-        monkeypatch.setattr(f"engine.campaign.{name}", refuse)
+        monkeypatch.setattr(f"engine.campaign.content.{name}", refuse)
     monkeypatch.setattr("engine.campaign.render.derive_text", refuse)
     message = renderer.render(ROW, 1, "a@b.example")
     assert "Yours is pro." in str(message.text)

@@ -155,4 +155,4 @@ def test_every_server_of_ours_is_made_with_the_guard() -> None:
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 if name in makers:
                     found.add((str(path.relative_to(root)), name))
-    assert found == {("http_guard.py", "Server"), ("http_guard.py", "BoundedServer")}
+    assert found == {("http/guard.py", "Server"), ("http/guard.py", "BoundedServer")}
