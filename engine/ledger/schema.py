@@ -62,62 +62,86 @@ metadata = MetaData(
 run_table = Table(
     "run",
     metadata,
-    Column("name", String(129), primary_key=True),  # CAMPAIGN/KEY
-    Column("state", String(16), nullable=False),
-    Column("reason", Text),  # why it is paused or cancelled
-    Column("paused_by", Text),  # the person who paused it, or `guard`: until `resume`; null where mailrun itself did
-    Column("sandbox", Boolean, nullable=False),  # sent to the embedded sandbox, never to be mixed with the real SES
-    Column("folder", Text, nullable=False),  # within the store
-    Column("manifest_digest", String(64), nullable=False),  # sha256 of run.json
-    Column("next_manifest_digest", String(64)),  # while run.json is being rewritten: either is right
-    Column("rows_read", Integer, nullable=False),
-    Column("accepted", Integer, nullable=False),
-    Column("excluded", Text, nullable=False),  # JSON: reason -> count
-    Column("created_at", Timestamp, nullable=False),
-    Column("started_at", Timestamp),
-    Column("finished_at", Timestamp),
-    Column("pruned_at", Timestamp),  # its files are gone; the row stays, so that its key is never sent again
-    # The ledger was restored or has failed over while the run was under way: it may be older than what was sent.
-    Column("suspect", Boolean, nullable=False, server_default=false()),
-    # The identity of the store that has its files, and where that was for the launch; null where an older version made
-    # the run.
-    Column("store", String(64)),
-    Column("store_place", Text),
-    Column("limited", Boolean, nullable=False, server_default=false()),  # by `--limit`: says nothing about the audience
+    Column("name", String(129), primary_key=True, doc="CAMPAIGN/KEY"),
+    Column("state", String(16), nullable=False, doc="`planned`, `sending`, `paused`, `finished` or `cancelled`"),
+    Column("reason", Text, doc="why it is paused or cancelled"),
+    Column("paused_by", Text, doc="who paused it: a person, or `guard`; null where the run paused itself"),
+    Column("sandbox", Boolean, nullable=False, doc="whether it sends to the embedded sandbox"),
+    Column("folder", Text, nullable=False, doc="its folder in the store"),
+    Column("manifest_digest", String(64), nullable=False, doc="SHA-256 of run.json"),
+    Column(
+        "next_manifest_digest",
+        String(64),
+        doc="SHA-256 of the next run.json while the file is being replaced: either one is right",
+    ),
+    Column("rows_read", Integer, nullable=False, doc="rows of the audience"),
+    Column("accepted", Integer, nullable=False, doc="recipients of the plan"),
+    Column("excluded", Text, nullable=False, doc="JSON: exclusion reason to rows"),
+    Column("created_at", Timestamp, nullable=False, doc="when it was planned"),
+    Column("started_at", Timestamp, doc="when the first message was handed over"),
+    Column("finished_at", Timestamp, doc="when it finished"),
+    Column(
+        "pruned_at", Timestamp, doc="when its files were removed; the row stays, so that its key is never sent again"
+    ),
+    Column(
+        "suspect",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        doc="whether the ledger was restored or failed over while the run was sending",
+    ),
+    Column("store", String(64), doc="identity of the store that has its files; null for runs of earlier versions"),
+    Column("store_place", Text, doc="where that store was at the launch"),
+    Column("limited", Boolean, nullable=False, server_default=false(), doc="whether `--limit` made the plan smaller"),
+    info={"about": "One execution of a campaign."},
 )
 Index("ix_run_created_at", run_table.c.created_at)
 
 worker_table = Table(
     "worker",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("run", String(129), ForeignKey("run.name"), nullable=False, index=True),
-    Column("account", Text, nullable=False),  # the endpoint whose rate is shared; empty while it has nothing to send
-    Column("host", Text, nullable=False),  # for people, as the next one: many machines may have one name
-    Column("process", Text, nullable=False),
-    Column("heartbeat_at", Timestamp, nullable=False),  # for people; no clock of another machine decides anything
-    Column("beats", Integer, nullable=False, server_default="0"),  # grows: who watches it sees that the worker lives
-    Column("vitals", Text),  # JSON: what the worker tells of itself, for `status`
+    Column("id", String(32), primary_key=True, doc="random"),
+    Column("run", String(129), ForeignKey("run.name"), nullable=False, index=True, doc="the run that it sends for"),
+    Column(
+        "account", Text, nullable=False, doc="the endpoint whose rate it shares; empty while it has nothing to send"
+    ),
+    Column("host", Text, nullable=False, doc="name of its machine, for people"),
+    Column("process", Text, nullable=False, doc="its process id, for people"),
+    Column(
+        "heartbeat_at",
+        Timestamp,
+        nullable=False,
+        doc="time of the last heartbeat, for people: no other machine's clock decides anything",
+    ),
+    Column(
+        "beats",
+        Integer,
+        nullable=False,
+        server_default="0",
+        doc="number of heartbeats: a worker whose number grows is alive",
+    ),
+    Column("vitals", Text, doc="JSON: what `mailrun status` shows of the worker"),
+    info={"about": "A process that sends for a run."},
 )
 
 lease_table = Table(
     "lease",
     metadata,
-    Column("run", String(129), ForeignKey("run.name"), primary_key=True),
-    Column("ordinal", Integer, primary_key=True),
-    Column("rows", Integer, nullable=False),
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True, doc="its run"),
+    Column("ordinal", Integer, primary_key=True, doc="its row group in the plan"),
+    Column("rows", Integer, nullable=False, doc="recipients in it"),
     Column(
-        "worker", String(32)
-    ),  # the owner; no foreign key: a dead worker's row goes, its lease waits to be taken over
-    Column("epoch", Integer, nullable=False),  # grows with each owner; records of an older epoch are refused
-    Column("settled_at", Timestamp),
-    # What became of the rows: filled in when the lease is settled.
-    Column("sent", Integer),
-    Column("refused", Integer),
-    Column("failed", Integer),
-    Column("in_doubt", Integer),
-    Column("outcomes_file", Text),
-    Column("outcomes_digest", String(64)),
+        "worker", String(32), doc="its owner; the lease of a dead worker waits for another owner"
+    ),  # no foreign key: a dead worker's row is removed, its lease waits for another owner
+    Column("epoch", Integer, nullable=False, doc="grows with each owner; the ledger rejects records of an older epoch"),
+    Column("settled_at", Timestamp, doc="when every row had its outcome"),
+    Column("sent", Integer, doc="rows with the outcome `sent`, once settled"),
+    Column("refused", Integer, doc="rows with the outcome `refused`, once settled"),
+    Column("failed", Integer, doc="rows with the outcome `failed`, once settled"),
+    Column("in_doubt", Integer, doc="rows with the outcome `in_doubt`, once settled"),
+    Column("outcomes_file", Text, doc="its outcomes file in the store"),
+    Column("outcomes_digest", String(64), doc="SHA-256 of that file"),
+    info={"about": "A row group of the plan that one worker owns."},
 )
 # Sums over all runs: `status`.
 Index(
@@ -140,103 +164,126 @@ Index(
 journal_table = Table(
     "journal",
     metadata,
-    Column("run", String(129), primary_key=True),
-    Column("lease", Integer, primary_key=True),
-    Column("epoch", Integer, primary_key=True),
-    Column("sequence", Integer, primary_key=True),  # within the epoch, in order of commit
-    Column("entries", LargeBinary, nullable=False),  # intents and outcomes, see journal.py
-    Column("at", Timestamp),  # by the database's clock; null where an older version wrote it
+    Column("run", String(129), primary_key=True, doc="its run"),
+    Column("lease", Integer, primary_key=True, doc="ordinal of its lease"),
+    Column("epoch", Integer, primary_key=True, doc="epoch of the worker that wrote it"),
+    Column("sequence", Integer, primary_key=True, doc="order of the commits within the epoch"),
+    Column("entries", LargeBinary, nullable=False, doc="intents and outcomes, compressed"),
+    Column("at", Timestamp, doc="time of the commit by the database's clock; null for rows of earlier versions"),
     ForeignKeyConstraint(["run", "lease"], ["lease.run", "lease.ordinal"]),
+    info={"about": "Intents and outcomes of open leases; the rows of a lease are removed when it is settled."},
 )
 
 decision_table = Table(
     "decision",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("run", String(129), index=True),  # null: of no single run
-    Column("at", Timestamp, nullable=False),
-    Column("who", Text, nullable=False),  # user@host
-    Column("what", String(32), nullable=False),  # the command, and how
-    Column("detail", Text, nullable=False),  # JSON, without addresses
+    Column("id", Integer, primary_key=True, doc="number"),
+    Column("run", String(129), index=True, doc="its run; null where it concerns no single run"),
+    Column("at", Timestamp, nullable=False, doc="when"),
+    Column("who", Text, nullable=False, doc="USER@HOST"),
+    Column("what", String(32), nullable=False, doc="the command and how it was given"),
+    Column("detail", Text, nullable=False, doc="JSON, without addresses"),
+    info={"about": "What people and the guard decided."},
 )
 
 forgotten_table = Table(
     "forgotten",
     metadata,
-    Column("digest", String(64), primary_key=True),  # HMAC of the normalised address under the store's key
-    Column("bucket", BigInteger, nullable=False),  # a shorter keyed hash: tells quickly who is certainly not meant
-    Column("at", Timestamp, nullable=False),
+    Column("digest", String(64), primary_key=True, doc="HMAC of the normalised address under the store's `forget.key`"),
+    Column("bucket", BigInteger, nullable=False, doc="a shorter keyed hash, for a fast first look"),
+    Column("at", Timestamp, nullable=False, doc="when the address was erased"),
+    info={"about": "Addresses that `mailrun forget` erased, as keyed hashes."},
 )
 
 identity_table = Table(
     "identity",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("ledger", String(32), nullable=False),  # random; a restored ledger keeps it, a new one has another
+    Column("id", Integer, primary_key=True, autoincrement=False, doc="always 1"),
+    Column("ledger", String(32), nullable=False, doc="random; a restored ledger keeps it, a new ledger has another"),
+    info={"about": "The identity of this ledger."},
 )
 
 place_table = Table(
     "place",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("place", Text, nullable=False),  # where this data lives, see engines.py
+    Column("id", Integer, primary_key=True, autoincrement=False, doc="always 1"),
+    Column(
+        "place", Text, nullable=False, doc="the database that holds this data: a copy or a restored backup has another"
+    ),
+    info={"about": "Where this ledger lives."},
 )
 suppression_table = Table(
     "suppression",
     metadata,
-    Column("key", String(254), primary_key=True),  # the normalised address, in lower case
-    Column("topic", String(128), primary_key=True),  # only mail of this topic; empty for all mail
-    Column("reason", Text, nullable=False),
-    Column("source", Text, nullable=False),  # where it is from: a run, an event, a person
-    Column("at", Timestamp, nullable=False),
-    Column("event", Text),  # the id of the event that caused it, in the store's events; null where none did
-    Column("address", String(254)),  # as it was received: SES's own list is case-sensitive
-    Column("proof", String(16)),  # what proved an inbound mail's word (`Proof`); null where no mail is the reason
+    Column(
+        "key", String(254), primary_key=True, doc="the normalised address in lower case, or a domain as `@example.com`"
+    ),
+    Column("topic", String(128), primary_key=True, doc="the topic that it applies to; empty for all mail"),
+    Column("reason", Text, nullable=False, doc="why"),
+    Column("source", Text, nullable=False, doc="where it is from: a run, a file, a person, an unsubscribe link"),
+    Column("at", Timestamp, nullable=False, doc="since when"),
+    Column("event", Text, doc="id of the event that caused it, in the store's events; else null"),
+    Column("address", String(254), doc="the address as it was received"),
+    Column("proof", String(16), doc="what proved an inbound mail; else null"),
+    info={"about": "Addresses that must not be mailed."},
 )
 Index("ix_suppression_at", suppression_table.c.at)  # what was learnt since
 
 feedback_table = Table(
     "feedback",
     metadata,
-    Column("run", String(129), ForeignKey("run.name"), primary_key=True),
-    Column("lease", Integer, primary_key=True),  # its ordinal
-    # For each of its rows, in the plan's order, the flags of all that came back for it; see feedback.py.
-    Column("flags", LargeBinary, nullable=False),
-    # How many rows have which flag: what the flags add up to.
-    Column("proven", Integer, nullable=False),
-    Column("delivered", Integer, nullable=False),
-    Column("bounced", Integer, nullable=False),
-    Column("soft_bounced", Integer, nullable=False),
-    Column("provider_suppressed", Integer, nullable=False),
-    Column("complained", Integer, nullable=False),
-    Column("opened", Integer, nullable=False),
-    Column("clicked", Integer, nullable=False),
-    Column("delayed", Integer, nullable=False),
-    Column("unsubscribed", Integer, nullable=False),
-    Column("rejected", Integer, nullable=False),
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True, doc="its run"),
+    Column("lease", Integer, primary_key=True, doc="ordinal of its lease"),
+    Column(
+        "flags", LargeBinary, nullable=False, doc="two bytes for each row, in the plan's order: the events of the row"
+    ),
+    Column("proven", Integer, nullable=False, doc="rows of which an event proves that SES accepted them"),
+    Column("delivered", Integer, nullable=False, doc="rows delivered"),
+    Column("bounced", Integer, nullable=False, doc="rows that bounced permanently"),
+    Column("soft_bounced", Integer, nullable=False, doc="rows that SES gave up on"),
+    Column(
+        "provider_suppressed",
+        Integer,
+        nullable=False,
+        doc="rows that SES did not try, because its own list has the address",
+    ),
+    Column("complained", Integer, nullable=False, doc="rows with a complaint"),
+    Column("opened", Integer, nullable=False, doc="rows opened"),
+    Column("clicked", Integer, nullable=False, doc="rows with a click"),
+    Column("delayed", Integer, nullable=False, doc="rows that were delayed"),
+    Column("unsubscribed", Integer, nullable=False, doc="rows with an opt-out that SES reported"),
+    Column("rejected", Integer, nullable=False, doc="rows that SES accepted and did not send"),
+    info={"about": "Events by lease."},
 )
 
 feedback_domain_table = Table(
     "feedback_domain",
     metadata,
-    Column("run", String(129), ForeignKey("run.name"), primary_key=True),
-    Column("domain", String(253), primary_key=True),  # a large receiver; empty for all others together
-    Column("proven", Integer, nullable=False),
-    Column("delivered", Integer, nullable=False),
-    Column("bounced", Integer, nullable=False),
-    Column("soft_bounced", Integer, nullable=False),
-    Column("provider_suppressed", Integer, nullable=False),
-    Column("complained", Integer, nullable=False),
-    Column("rejected", Integer, nullable=False),
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True, doc="its run"),
+    Column("domain", String(253), primary_key=True, doc="a large receiver domain; empty for all others together"),
+    Column("proven", Integer, nullable=False, doc="rows of which an event proves that SES accepted them"),
+    Column("delivered", Integer, nullable=False, doc="rows delivered"),
+    Column("bounced", Integer, nullable=False, doc="rows that bounced permanently"),
+    Column("soft_bounced", Integer, nullable=False, doc="rows that SES gave up on"),
+    Column(
+        "provider_suppressed",
+        Integer,
+        nullable=False,
+        doc="rows that SES did not try, because its own list has the address",
+    ),
+    Column("complained", Integer, nullable=False, doc="rows with a complaint"),
+    Column("rejected", Integer, nullable=False, doc="rows that SES accepted and did not send"),
+    info={"about": "Events by receiver domain."},
 )
 
 soft_bounce_table = Table(
     "soft_bounce",
     metadata,
-    Column("key", String(254), primary_key=True),  # the normalised address
-    Column("run", String(129), primary_key=True),
-    Column("row", BigInteger, primary_key=True),  # one bounce counts for a message
-    Column("at", Timestamp, nullable=False),
-    Column("event", Text, nullable=False),
+    Column("key", String(254), primary_key=True, doc="the normalised address"),
+    Column("run", String(129), primary_key=True, doc="the run"),
+    Column("row", BigInteger, primary_key=True, doc="the row: a message counts once"),
+    Column("at", Timestamp, nullable=False, doc="when it bounced"),
+    Column("event", Text, nullable=False, doc="id of the event, in the store's events"),
+    info={"about": "Transient bounces, for as long as the rule looks back."},
 )
 Index("ix_soft_bounce_at", soft_bounce_table.c.at)  # what is older than any rule looks back is removed
