@@ -18,7 +18,7 @@ from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
-from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.forgotten import make_find_forgotten
 from engine.ledger.reasons import read_reason
 from engine.ledger.suppressions import (
@@ -50,7 +50,7 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
     _check_topic(topic)
     read = [suppression_lists.read_one_entry(address) for address in addresses]
     with open_chosen(common) as place:
-        now, who = place.clock.now(), whoami()
+        now, who = place.clock.now(), find_user()
         topic = limit_topic(topic, reason)
         asked = [Suppression(key, topic, reason, who, now, None, address) for key, address in dict(read).items()]
         entries = _leave_out_forgotten(place, asked)
@@ -70,7 +70,7 @@ def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | N
     """Remove; print how many; return the exit code."""
     read = dict(suppression_lists.read_one_entry(address) for address in addresses)
     with open_chosen(common) as place:
-        now, who = place.clock.now(), whoami()
+        now, who = place.clock.now(), find_user()
         with place.ledger.read() as tx:
             found = [one for one in find_suppressions(tx, read) if topic is None or one.topic == topic]
         _ask_for_consent(found, yes=yes)
@@ -250,7 +250,7 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
     notes: list[str] = []
     given = None if reason is None else read_reason(reason)
     with open_chosen(common) as place:
-        now, who = place.clock.now(), whoami()
+        now, who = place.clock.now(), find_user()
         exists = not file.startswith(REMOTE) and look_at(file, "FILE") is not None
         here = str(Path(file).absolute()) if exists else file
         limits = place.settings.limits

@@ -155,7 +155,7 @@ def is_reading(connection: Connection) -> bool:
     return bool(connection.get_execution_options().get("mailrun_read"))
 
 
-def read_place(connection: Connection) -> str | None:
+def read_server_identity(connection: Connection) -> str | None:
     """Name the place where the ledger's data lives: another one means that it was restored or has failed over.
 
     PostgreSQL: the cluster's identity, the database's number and the timeline, which a restore into another database

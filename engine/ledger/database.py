@@ -77,14 +77,14 @@ def open_ledger(url: str) -> Ledger:
     try:
         with translate_database_errors(ledger.url):
             migrate.migrate(engine, ledger.url)
-            restore_check.notice_another_place(engine)
+            restore_check.detect_restore(engine)
     except MailrunError:
         ledger.close()
         raise
     return ledger
 
 
-def insert_unless_there(tx: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
+def insert_if_absent(tx: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
     """Begin an INSERT that does nothing where the key is there already; its rowcount tells."""
     make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)

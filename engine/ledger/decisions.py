@@ -44,7 +44,7 @@ def list_decisions(tx: Connection, run: str) -> list[Decision]:
     return [Decision(row.run, row.at, row.who, row.what, orjson.loads(row.detail)) for row in rows]
 
 
-def whoami() -> str:
+def find_user() -> str:
     """Name the person at the keyboard, as far as the machine knows: `user@host`."""
     try:
         user = getpass.getuser()

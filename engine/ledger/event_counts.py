@@ -24,7 +24,7 @@ Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Acknowledged:
     """Counts that a person has seen and let pass; `receivers` of one run alone."""
 
     runs: Mapping[str, Counts]
@@ -65,7 +65,7 @@ def count_handed_over(tx: Connection, run: str) -> int:
     return int(tx.execute(counted).scalar_one())
 
 
-def read_seen(tx: Connection, run: str, since: datetime) -> Seen:
+def read_acknowledged(tx: Connection, run: str, since: datetime) -> Acknowledged:
     """Read what a person has seen of a run, and of all runs since a time."""
     table = decision_table.c
     mine = select(table.run, table.detail).where(table.what.in_(DECIDED), or_(table.run == run, table.at >= since))
@@ -77,10 +77,10 @@ def read_seen(tx: Connection, run: str, since: datetime) -> Seen:
             _raise(runs[name], counts)
         for domain, counts in seen.get("receivers", {}).items() if of_run == run else ():
             _raise(receivers[domain], counts)
-    return Seen(runs, receivers)
+    return Acknowledged(runs, receivers)
 
 
-def describe_seen(tx: Connection, run: str, since: datetime) -> dict[str, Any]:
+def describe_counts(tx: Connection, run: str, since: datetime) -> dict[str, Any]:
     """Describe what there is to see now, for the detail of a decision about a run."""
     names = {run, *list_recent(tx, since)}
     counts: dict[str, dict[str, int]] = {name: dict(sums) for name, sums in sum_runs(tx, names).items()}

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from engine.ledger.database import insert_unless_there
+from engine.ledger.database import insert_if_absent
 from engine.ledger.schema import feedback_domain_table, feedback_table, soft_bounce_table
 from engine.ledger.suppressions import KEYS_AT_ONCE
 
@@ -98,7 +98,7 @@ def _set_flags_of_lease(
     read = select(feedback_table).where(*mine).with_for_update()
     found = tx.execute(read).one_or_none()
     if found is None:
-        tx.execute(insert_unless_there(tx, feedback_table).values(**empty))
+        tx.execute(insert_if_absent(tx, feedback_table).values(**empty))
         found = tx.execute(read).one()
     flags = _unpack(found.flags)
     new: dict[int, int] = {}
@@ -170,7 +170,7 @@ def sum_all_feedback(tx: Connection, run: str | None = None) -> dict[str, Counts
     }
 
 
-def count_for_domains(tx: Connection, run: str, added: Mapping[str, Iterable[int]]) -> None:
+def add_domain_counts(tx: Connection, run: str, added: Mapping[str, Iterable[int]]) -> None:
     """Add newly set flags to the counts of receivers.
 
     Args:
@@ -182,7 +182,7 @@ def count_for_domains(tx: Connection, run: str, added: Mapping[str, Iterable[int
     for domain in sorted(added):
         counts = _count(added[domain], OF_DOMAINS)
         zero = {"run": run, "domain": domain, **{_COLUMNS[flag]: 0 for flag in OF_DOMAINS}}
-        tx.execute(insert_unless_there(tx, table).values(**zero))
+        tx.execute(insert_if_absent(tx, table).values(**zero))
         grown = {_COLUMNS[flag]: table.c[_COLUMNS[flag]] + count for flag, count in counts.items() if count}
         if grown:
             tx.execute(update(table).where(table.c.run == run, table.c.domain == domain).values(**grown))
@@ -203,7 +203,7 @@ def count_soft_bounces(tx: Connection, new: Iterable[SoftBounce], again: Iterabl
         again: of messages that had one before; what is no longer kept of them is not taken up again.
     """
     for item in new:
-        tx.execute(insert_unless_there(tx, soft_bounce_table).values(_to_row(item)))
+        tx.execute(insert_if_absent(tx, soft_bounce_table).values(_to_row(item)))
     for item in [*new, *again]:
         table = soft_bounce_table.c
         mine = (table.key == item.key, table.run == item.run, table.row == item.row)
@@ -222,7 +222,7 @@ def find_soft_bounces(tx: Connection, keys: Collection[str]) -> dict[str, list[S
     return found
 
 
-def drop_old_soft_bounces(tx: Connection, before: datetime) -> None:
+def delete_old_soft_bounces(tx: Connection, before: datetime) -> None:
     """Remove what no rule looks back to any more."""
     tx.execute(delete(soft_bounce_table).where(soft_bounce_table.c.at < before))
 

@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, select
 
 from engine.addresses.hashing import hash_keys
-from engine.ledger.database import Ledger, insert_unless_there
+from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import forgotten_table
 from engine.store.folder import Store
 from engine.store.keys import FORGET_KEY, read_key
@@ -31,7 +31,7 @@ def add_forgotten(tx: Connection, key: str, secret: bytes, now: datetime) -> boo
     """
     bucket = _hash(pl.Series([key]), secret).item(0)
     values = {"digest": _digest(key, secret), "bucket": bucket, "at": now}
-    return tx.execute(insert_unless_there(tx, forgotten_table).values(**values)).rowcount == 1
+    return tx.execute(insert_if_absent(tx, forgotten_table).values(**values)).rowcount == 1
 
 
 def make_find_forgotten(ledger: Ledger, store: Store) -> FindForgotten | None:

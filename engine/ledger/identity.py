@@ -4,7 +4,7 @@ import uuid
 
 from sqlalchemy import select
 
-from engine.ledger.database import Ledger, insert_unless_there
+from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import identity_table
 
 
@@ -19,5 +19,5 @@ def read_identity(ledger: Ledger) -> str:
     if known is not None:
         return str(known)
     with ledger.write() as tx:  # two processes may make it at once: both then use the first
-        tx.execute(insert_unless_there(tx, identity_table).values(id=1, ledger=uuid.uuid4().hex))
+        tx.execute(insert_if_absent(tx, identity_table).values(id=1, ledger=uuid.uuid4().hex))
         return str(tx.execute(select(identity_table.c.ledger)).scalar_one())

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from engine.errors import DataError
-from engine.ledger.database import insert_unless_there
+from engine.ledger.database import insert_if_absent
 from engine.ledger.journal import Outcome, Replay, replay
 from engine.ledger.schema import RunState, journal_table, lease_table, run_table
 
@@ -161,7 +161,7 @@ def _write_append(tx: Connection) -> Executable:
         )
         .with_for_update(read=True, of=lease_table)
     )
-    return insert_unless_there(tx, journal_table).from_select(list(journal.keys()), owned)
+    return insert_if_absent(tx, journal_table).from_select(list(journal.keys()), owned)
 
 
 # Dialect -> the database's clock, as a Timestamp is written.
@@ -238,7 +238,7 @@ def reopen_lease(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> 
     return Lease(run, state.ordinal, epoch) if reopened.rowcount == 1 else None
 
 
-def raise_epoch(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> Lease | None:
+def reserve_epoch(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> Lease | None:
     """Reserve a later epoch of a lease for a change of it; None where it has changed since `state` was read."""
     raised = tx.execute(
         update(lease_table)
@@ -314,7 +314,7 @@ def find_lease(tx: Connection, run: str, ordinal: int) -> LeaseState:
     return _to_state(row)
 
 
-def list_begun(tx: Connection, run: str | None = None) -> dict[str, list[LeaseState]]:
+def list_open_leases(tx: Connection, run: str | None = None) -> dict[str, list[LeaseState]]:
     """Read the leases of one run, or of all, that somebody began and nobody has settled: run -> leases, by ordinal."""
     begun = select(lease_table).where(lease_table.c.settled_at.is_(None), lease_table.c.epoch > 0)
     if run is not None:

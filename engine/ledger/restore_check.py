@@ -3,11 +3,11 @@
 from sqlalchemy import Connection, Engine, Text, cast, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
-from engine.ledger.connect import read_place, read_transaction
+from engine.ledger.connect import read_server_identity, read_transaction
 from engine.ledger.schema import RunState, place_table, run_table
 
 
-def notice_another_place(engine: Engine) -> None:
+def detect_restore(engine: Engine) -> None:
     """Compare the place where the data lives with the one that the data names; mark the runs under way if it differs.
 
     The data names as well the transaction that wrote the name. A restore writes every row anew, so that its number is
@@ -16,7 +16,7 @@ def notice_another_place(engine: Engine) -> None:
     A run that is marked is not worked on before `mailrun resolve RUN --after-restore`.
     """
     with engine.connect().execution_options(mailrun_read=True) as connection:
-        here = read_place(connection)
+        here = read_server_identity(connection)
         if here is None or _names(connection, here):
             return
     with engine.begin() as connection:

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
 from sqlalchemy.engine import Row
 
-from engine.ledger.database import insert_unless_there
+from engine.ledger.database import insert_if_absent
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
@@ -43,7 +43,7 @@ class Run:
 def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
     """Add a run with its leases; False where it is there already (another launch was first)."""
     inserted = tx.execute(
-        insert_unless_there(tx, run_table).values(
+        insert_if_absent(tx, run_table).values(
             name=run.name,
             state=run.state.value,
             reason=run.reason,
@@ -69,7 +69,7 @@ def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
     return True
 
 
-def withdraw_run(tx: Connection, name: str, manifest_digest: str) -> bool:
+def remove_unstarted_run(tx: Connection, name: str, manifest_digest: str) -> bool:
     """Remove a run that nobody began, as if it had never been planned; False where it is another or was begun."""
     begun = exists().where(lease_table.c.run == name, lease_table.c.epoch > 0)
     joined = exists().where(worker_table.c.run == name)
@@ -152,8 +152,8 @@ def pause_run(tx: Connection, name: str, reason: str, *, paused_by: str | None =
     )
 
 
-def hold_run(tx: Connection, name: str, *, who: str, reason: str) -> bool:
-    """Pause a run for a person; it stays so until `continue_run`. False where it is over."""
+def pause_run_by_person(tx: Connection, name: str, *, who: str, reason: str) -> bool:
+    """Pause a run for a person; it stays so until `resume_run`. False where it is over."""
     held = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
@@ -162,7 +162,7 @@ def hold_run(tx: Connection, name: str, *, who: str, reason: str) -> bool:
     return held.rowcount == 1
 
 
-def continue_run(tx: Connection, name: str, now: datetime) -> bool:
+def resume_run(tx: Connection, name: str, now: datetime) -> bool:
     """Let a paused run go on; False where it is not paused. One that was paused before it began begins now."""
     continued = tx.execute(
         update(run_table)
@@ -205,7 +205,7 @@ def reopen_run(tx: Connection, name: str, reason: str) -> None:
     )
 
 
-def clear_suspicion(tx: Connection, name: str) -> None:
+def clear_suspect(tx: Connection, name: str) -> None:
     """A person has settled what a restored ledger could not know."""
     tx.execute(update(run_table).where(run_table.c.name == name).values(suspect=False))
 
@@ -226,7 +226,7 @@ def mark_pruned(tx: Connection, name: str, now: datetime) -> None:
     tx.execute(update(run_table).where(run_table.c.name == name).values(pruned_at=now))
 
 
-def pause_run_left_alone(tx: Connection, name: str, *, worker: str, live: Collection[str], reason: str) -> None:
+def pause_run_if_abandoned(tx: Connection, name: str, *, worker: str, live: Collection[str], reason: str) -> None:
     """Pause a run that a worker leaves, unless another live worker goes on with it."""
     lock_run(tx, name)  # two that leave at once must not each count on the other
     others = exists().where(worker_table.c.run == name, worker_table.c.id != worker, worker_table.c.id.in_(live))

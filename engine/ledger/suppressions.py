@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.engine import Row
 
-from engine.ledger.database import insert_unless_there
+from engine.ledger.database import insert_if_absent
 from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.schema import soft_bounce_table, suppression_table
 
@@ -27,9 +27,9 @@ __all__ = [
     "count_suppressions",
     "find_suppressions",
     "iterate_suppressions",
-    "learn_suppressions",
     "limit_topic",
     "list_keys",
+    "merge_event_suppressions",
     "remove_some_suppressions",
     "remove_suppressions",
 ]
@@ -137,10 +137,10 @@ def list_keys(key: str) -> Iterator[str]:
 def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int:
     """Add those that are not there yet (the same address and topic); returns how many were added."""
     ordered = sorted(suppressions, key=_place)
-    return sum(tx.execute(insert_unless_there(tx, suppression_table).values(_to_row(s))).rowcount for s in ordered)
+    return sum(tx.execute(insert_if_absent(tx, suppression_table).values(_to_row(s))).rowcount for s in ordered)
 
 
-def learn_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequence[Suppression] = ()) -> int:
+def merge_event_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequence[Suppression] = ()) -> int:
     """Add what events say; returns how many addresses were not on the list before.
 
     For `again` nobody is added: the events were heard before, and who was removed by a person since stays so.
@@ -156,7 +156,7 @@ def learn_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequen
     known = set(map(_place, find_suppressions(tx, keys)))
     missing = [_to_row(best[place]) for place in sorted(set(map(_place, new)) - known)]
     # Somebody else may add the same at this moment. Whoever comes second finds it there, and compares.
-    added = tx.execute(insert_unless_there(tx, suppression_table), missing).rowcount if missing else 0
+    added = tx.execute(insert_if_absent(tx, suppression_table), missing).rowcount if missing else 0
     for there in find_suppressions(tx, keys, to_change=True):
         item = best.get(_place(there), there)
         weighs_as_much = not there.is_certain and _rank(item)[0] <= _rank(there)[0]
@@ -194,7 +194,7 @@ def add_many_suppressions(tx: Connection, suppressions: Sequence[Suppression]) -
     """Add a block of those that are not there yet, quickly; returns how many were added."""
     before = count_suppressions(tx)
     if suppressions:
-        tx.execute(insert_unless_there(tx, suppression_table), [_to_row(s) for s in sorted(suppressions, key=_place)])
+        tx.execute(insert_if_absent(tx, suppression_table), [_to_row(s) for s in sorted(suppressions, key=_place)])
     return count_suppressions(tx) - before
 
 

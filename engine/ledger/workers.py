@@ -1,9 +1,9 @@
-"""Workers: who is sending, and whether they still live.
+"""Workers: which processes send, and whether each is still alive.
 
-Whether a worker lives is told without comparing clocks of different machines, or two readings of a clock that may
-jump: its row carries a counter that grows with every heartbeat, and whoever wants to know watches the counter by
-its own monotonic clock. A worker that was never seen before lives until it has been silent for long enough. One whose
-process on this machine is gone is known at once by its lock (presence.py). A worker is its random id, and nothing else.
+Liveness never compares the clocks of two machines, or two readings of a clock that may jump. Each worker's row has a
+counter that grows with every heartbeat; an observer watches the counter by its own monotonic clock. A worker that the
+observer has not seen before counts as alive until it has been silent for SILENCE_SECONDS. A process of this machine
+that ended is known at once by its lock (worker_locks.py). A worker is identified by its random id and nothing else.
 """
 
 import asyncio
@@ -17,27 +17,29 @@ import orjson
 from sqlalchemy import Connection, delete, select, update
 
 from engine.clock import Clock
-from engine.ledger.database import Ledger, insert_unless_there
-from engine.ledger.presence import is_gone, remove_presence
+from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import RunState, run_table, worker_table
+from engine.ledger.worker_locks import is_process_gone, remove_worker_lock
 
 HEARTBEAT_SECONDS = 1.0
-# Between two looks at the others; a longer pause was this process's own, and says nothing of them.
+# Between two looks at the other workers; a longer pause is this process's own and says nothing about them.
 LONGEST_LOOK_SECONDS = 3.0
-# A worker that could not write a heartbeat for so long has lost its leases to whoever asks.
+# A worker that writes no heartbeat for this long loses its leases to the next worker that asks.
 SILENCE_SECONDS = 15.0
-# By the wall clock, for people alone: `status` has not watched anybody.
+# By the wall clock, for display only: `status` has not watched the workers.
 ALIVE = timedelta(seconds=SILENCE_SECONDS)
-_LONG_GONE = timedelta(days=1)  # their rows are swept; one that wakes writes itself in again
+_LONG_GONE = timedelta(days=1)  # older rows are deleted; a worker that wakes up inserts its row again
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class HeartbeatReply:
     """What a worker learns with its heartbeat.
 
     Attributes:
-        paused_by: the person who paused the run: its workers wait; or the guard: they end.
-        workers_on_account: how many share the account's rate, at least one.
+        state: the run's.
+        reason: why the run is paused or cancelled.
+        workers_on_account: how many workers share the account's rate, at least one.
+        paused_by: the person who paused the run, whose workers wait; or the guard, whose workers end.
     """
 
     state: RunState
@@ -48,17 +50,17 @@ class Pulse:
 
 @dataclass(slots=True)
 class Liveness:
-    """What one process knows of who lives: worker -> its last counter, and when that was new.
+    """What one process knows about other workers: worker -> its last counter, and when that was new.
 
-    Silence is counted only while somebody listens: a process that was stopped, or had no ledger, has heard nothing
-    because it did not listen, and workers that slept together must not take each other for dead when they wake.
+    Silence counts only while this process listens. A process that was suspended, or had no ledger, heard nothing
+    because it did not listen; workers that were suspended together must not treat each other as dead when they wake.
     """
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
     _looked_at: float = float("-inf")
 
     def list_live(self, tx: Connection, monotonic: float, *, account: str | None = None) -> set[str]:
-        """Look at all workers; return those that live.
+        """Look at all workers and return the ids of those that are alive.
 
         Args:
             tx: any transaction.
@@ -79,19 +81,19 @@ class Liveness:
             for row in rows
             if monotonic - self.seen[row.id][1] < SILENCE_SECONDS
             and account in (None, row.account)
-            and not is_gone(row.id)
+            and not is_process_gone(row.id)
         }
 
 
-def find_gone(ledger: Ledger, suspects: Collection[str], clock: Clock) -> frozenset[str]:
-    """Watch workers until it is certain of each whether it lives; returns those that do not.
+def find_gone_workers(ledger: Ledger, suspects: Collection[str], clock: Clock) -> frozenset[str]:
+    """Watch workers until it is certain whether each is alive; return the ids of those that are gone.
 
-    One that beats shows it with its next heartbeat; one that is silent on another machine takes SILENCE_SECONDS.
+    A worker that is alive shows it with its next heartbeat. A silent one on another machine takes SILENCE_SECONDS.
 
     Args:
-        ledger: where they beat.
-        suspects: their ids; one that nobody knows is gone.
-        clock: its monotonic side alone decides.
+        ledger: where they write their heartbeats.
+        suspects: their ids; an id that the ledger does not know is gone.
+        clock: only its monotonic time decides.
     """
     liveness, alive = Liveness(), set[str]()
     with ledger.read() as tx:
@@ -107,14 +109,14 @@ def find_gone(ledger: Ledger, suspects: Collection[str], clock: Clock) -> frozen
 
 
 def register_worker(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> None:
-    """Add a worker; first remove those of this machine whose process is gone."""
+    """Add a worker; first remove the workers of this machine whose process is gone."""
     _sweep(tx, now)
     _insert(tx, worker, run=run, account=account, now=now)
 
 
 def _insert(tx: Connection, worker: str, *, run: str, account: str, now: datetime) -> None:
     tx.execute(
-        insert_unless_there(tx, worker_table).values(
+        insert_if_absent(tx, worker_table).values(
             id=worker,
             run=run,
             account=account,
@@ -125,7 +127,7 @@ def _insert(tx: Connection, worker: str, *, run: str, account: str, now: datetim
     )
 
 
-def beat(  # noqa: PLR0913 - a heartbeat says who, for what, and when by both clocks
+def write_heartbeat(  # noqa: PLR0913 - a heartbeat has a worker, a run, an account and two clocks
     tx: Connection,
     worker: str,
     *,
@@ -135,34 +137,34 @@ def beat(  # noqa: PLR0913 - a heartbeat says who, for what, and when by both cl
     monotonic: float,
     liveness: Liveness,
     shares: bool = True,
-) -> Pulse:
-    """Record that a worker lives; learn the run's state and how many share the account's rate.
+) -> HeartbeatReply:
+    """Record that a worker is alive; return the run's state and how many workers share the account's rate.
 
     A worker that has nothing to send for now does not count for the account (`shares` False): the others get its part.
     """
     table, sends_for = worker_table.c, account if shares else ""
-    told = {"heartbeat_at": now, "account": sends_for, "beats": table.beats + 1}
-    beaten = tx.execute(update(worker_table).where(table.id == worker).values(told))
-    if beaten.rowcount != 1:  # it was silent for so long that its row was swept
+    values = {"heartbeat_at": now, "account": sends_for, "beats": table.beats + 1}
+    updated = tx.execute(update(worker_table).where(table.id == worker).values(values))
+    if updated.rowcount != 1:  # it was silent for so long that its row was deleted
         _insert(tx, worker, run=run, account=sends_for, now=now)
     columns = run_table.c
     of_run = select(columns.state, columns.reason, columns.paused_by).where(columns.name == run)
     state, reason, paused_by = tx.execute(of_run).one()
     alive = liveness.list_live(tx, monotonic, account=account)
-    return Pulse(RunState(state), reason, max(1, len(alive)), paused_by)
+    return HeartbeatReply(RunState(state), reason, max(1, len(alive)), paused_by)
 
 
-def tell_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, float]) -> None:
-    """Leave word of how a worker does: rate, calls in flight, latency."""
-    told = orjson.dumps(vitals).decode()
-    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(vitals=told))
+def write_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, float]) -> None:
+    """Record a worker's own figures for `status`: rate, calls in flight, latency."""
+    document = orjson.dumps(vitals).decode()
+    tx.execute(update(worker_table).where(worker_table.c.id == worker).values(vitals=document))
 
 
 def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, float]]:
-    """Read what a run's live workers told last, for people to look at."""
+    """Read the figures that a run's live workers recorded last, for display only."""
     live = list_live_workers(tx, run, now)
-    told = select(worker_table.c.vitals).where(worker_table.c.id.in_(live), worker_table.c.vitals.is_not(None))
-    return [orjson.loads(vitals) for vitals in tx.execute(told.order_by(worker_table.c.id)).scalars()]
+    recorded = select(worker_table.c.vitals).where(worker_table.c.id.in_(live), worker_table.c.vitals.is_not(None))
+    return [orjson.loads(vitals) for vitals in tx.execute(recorded.order_by(worker_table.c.id)).scalars()]
 
 
 def unregister_worker(tx: Connection, worker: str) -> None:
@@ -170,31 +172,31 @@ def unregister_worker(tx: Connection, worker: str) -> None:
     tx.execute(delete(worker_table).where(worker_table.c.id == worker))
 
 
-def list_runs_of_workers(tx: Connection) -> dict[str, str]:
-    """Read which run each worker is of, whether it lives or not: id -> run."""
+def list_worker_runs(tx: Connection) -> dict[str, str]:
+    """Read the run of every worker, alive or not: worker id -> run."""
     return {row.id: row.run for row in tx.execute(select(worker_table.c.id, worker_table.c.run))}
 
 
 def list_live_workers(tx: Connection, run: str, now: datetime) -> set[str]:
-    """Read the ids of a run's workers that seem to live, for people to look at."""
+    """Read the ids of a run's workers that seem to be alive, for display only."""
     return list_all_live_workers(tx, now).get(run, set())
 
 
 def list_all_live_workers(tx: Connection, now: datetime) -> dict[str, set[str]]:
-    """Read the workers of all runs that seem to live, for people to look at: run -> ids."""
+    """Read the workers of all runs that seem to be alive, for display only: run -> worker ids."""
     fresh = select(worker_table).where(worker_table.c.heartbeat_at > now - ALIVE)
     found: dict[str, set[str]] = {}
     for row in tx.execute(fresh):
-        if not is_gone(row.id):
+        if not is_process_gone(row.id):
             found.setdefault(row.run, set()).add(row.id)
     return found
 
 
 def _sweep(tx: Connection, now: datetime) -> None:
     table = worker_table.c
-    dead = [worker for worker in tx.execute(select(table.id)).scalars() if is_gone(worker)]
+    dead = [worker for worker in tx.execute(select(table.id)).scalars() if is_process_gone(worker)]
     if dead:
         tx.execute(delete(worker_table).where(table.id.in_(dead)))
     for worker in dead:
-        remove_presence(worker)
+        remove_worker_lock(worker)
     tx.execute(delete(worker_table).where(table.heartbeat_at < now - _LONG_GONE))

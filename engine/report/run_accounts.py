@@ -21,7 +21,7 @@ def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Acco
     An intent without a result is in doubt; under a live worker it is in flight as well.
     """
     settled = leases.sum_settled(tx, run.name)
-    begun = leases.list_begun(tx, run.name).get(run.name, [])
+    begun = leases.list_open_leases(tx, run.name).get(run.name, [])
     live = workers.list_live_workers(tx, run.name, now)
     came_back = event_flags.sum_feedback(tx, run.name)
     return _add_up(tx, run, store, settled=settled, begun=begun, live=live, came_back=came_back)
@@ -82,7 +82,7 @@ def require_accounts(tx: Connection, name: str, store: Store, now: datetime) -> 
 
 def list_accounts(tx: Connection, store: Store, now: datetime) -> list[Accounts]:
     """Read the accounts of all runs, the newest first."""
-    settled, begun = leases.sum_all_settled(tx), leases.list_begun(tx)
+    settled, begun = leases.sum_all_settled(tx), leases.list_open_leases(tx)
     live, came_back = workers.list_all_live_workers(tx, now), event_flags.sum_all_feedback(tx)
     return [
         _add_up(

@@ -8,8 +8,8 @@ from engine.clock import Clock
 from engine.errors import UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import Decision, record_decision, whoami
-from engine.ledger.event_counts import describe_seen
+from engine.ledger.decisions import Decision, find_user, record_decision
+from engine.ledger.event_counts import describe_counts
 from engine.ledger.runs import Run
 from engine.masking import mask_text
 from engine.report.run_accounts import require_run
@@ -26,9 +26,11 @@ def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
     Raises:
         UsageError: there is no such run, or it is over.
     """
-    who, reason = whoami(), mask_text(reason)
+    who, reason = find_user(), mask_text(reason)
     said = f"paused by {who}" + (f": {reason}" if reason else "")
-    return _decide(ledger, name, "pause", clock, lambda tx: runs.hold_run(tx, name, who=who, reason=said), reason)
+    return _decide(
+        ledger, name, "pause", clock, lambda tx: runs.pause_run_by_person(tx, name, who=who, reason=said), reason
+    )
 
 
 def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
@@ -36,7 +38,7 @@ def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 
     Where the guard did, what has come back until now is seen, and does not pause the run, or others, again.
     """
-    return _decide(ledger, name, "resume", clock, lambda tx: runs.continue_run(tx, name, clock.now()), "")
+    return _decide(ledger, name, "resume", clock, lambda tx: runs.resume_run(tx, name, clock.now()), "")
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
@@ -47,7 +49,7 @@ def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 
     def act(tx: Connection) -> bool:
         if require_run(tx, name).paused_by in (None, runs.GUARD):
-            runs.continue_run(tx, name, clock.now())
+            runs.resume_run(tx, name, clock.now())
         return True
 
     return _decide(ledger, name, APPROVED, clock, act, "")
@@ -56,7 +58,7 @@ def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
     """End a run for good: what is in flight ends, everybody else stays unsent; raises as pause."""
     reason = mask_text(reason)
-    said = f"cancelled by {whoami()}" + (f": {reason}" if reason else "")
+    said = f"cancelled by {find_user()}" + (f": {reason}" if reason else "")
     now = clock.now()
     return _decide(ledger, name, "cancel", clock, lambda tx: runs.cancel_run(tx, name, reason=said, now=now), reason)
 
@@ -67,12 +69,12 @@ def _decide(  # noqa: PLR0913, PLR0917 - three commands in one form
     with ledger.write() as tx:
         run = require_run(tx, name)
         sees = what == APPROVED or (what == "resume" and run.paused_by == runs.GUARD)
-        seen = describe_seen(tx, name, clock.now() - RECENT) if sees else {}
+        seen = describe_counts(tx, name, clock.now() - RECENT) if sees else {}
         if run.state in runs.OVER:
             raise UsageError(
                 f"the run {name} is {run.state}: there is nothing to {what}", where="RUN", remedy="see: mailrun status"
             )
         if act(tx):
             detail = {"reason": reason, "state": run.state.value} | seen
-            record_decision(tx, Decision(name, clock.now(), whoami(), what, detail))
+            record_decision(tx, Decision(name, clock.now(), find_user(), what, detail))
         return require_run(tx, name)

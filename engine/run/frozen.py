@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import DataError, UsageError
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import whoami
+from engine.ledger.decisions import find_user
 from engine.ledger.identity import read_identity
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, Manifest, find_damage, read_manifest
@@ -151,7 +151,7 @@ def claim(name: str, store: Store, ledger: Ledger, now: datetime) -> bool:
 
 
 def _encode_begun(ledger: Ledger, now: datetime) -> bytes:
-    told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": whoami()}
+    told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": find_user()}
     return json.dumps(told).encode()
 
 

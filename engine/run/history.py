@@ -86,7 +86,7 @@ def _find_in_sandbox_runs(ledger: Ledger, store: Store, keys: Collection[str]) -
 def _find_in_open_leases(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
     mailed: set[str] = set()
     with ledger.read() as tx:
-        begun = leases.list_begun(tx)
+        begun = leases.list_open_leases(tx)
         known = [run for name in begun if (run := runs.find_run(tx, name)) is not None and run.pruned_at is None]
     for run in known:
         try:

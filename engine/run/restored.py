@@ -47,7 +47,7 @@ def _find_beating(ledger: Ledger, owners: set[str]) -> set[str]:
     if not owners:
         return set()
     with ThreadPoolExecutor(1) as thread:
-        return owners - thread.submit(workers.find_gone, ledger, owners, SystemClock()).result()
+        return owners - thread.submit(workers.find_gone_workers, ledger, owners, SystemClock()).result()
 
 
 def _find_short_journals(
@@ -109,4 +109,4 @@ def refuse_if_ledger_is_behind(ledger: Ledger, run: Run, store: Store) -> None:
         )
     if run.suspect:
         with ledger.write() as tx:
-            runs.clear_suspicion(tx, run.name)
+            runs.clear_suspect(tx, run.name)

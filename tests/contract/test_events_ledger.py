@@ -30,7 +30,7 @@ from engine.ledger.suppressions import (
     Suppression,
     add_suppressions,
     find_suppressions,
-    learn_suppressions,
+    merge_event_suppressions,
     remove_suppressions,
 )
 
@@ -223,15 +223,15 @@ def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
     with closing(open_ledger(url)) as ledger, closing(open_ledger(url)) as other:
         if is_there:
             with ledger.write() as tx:
-                learn_suppressions(tx, [replace(mine, reason="soft_bounces")])
+                merge_event_suppressions(tx, [replace(mine, reason="soft_bounces")])
         with ledger.write() as tx:
 
             @once_after_statement(tx, "FROM suppression")
             def _interfere() -> None:
                 with other.write() as theirs:
-                    learn_suppressions(theirs, [others]) if others.event else add_suppressions(theirs, [others])
+                    merge_event_suppressions(theirs, [others]) if others.event else add_suppressions(theirs, [others])
 
-            assert learn_suppressions(tx, [mine]) == 0
+            assert merge_event_suppressions(tx, [mine]) == 0
         with ledger.read() as tx:
             (found,) = find_suppressions(tx, ["x@x.example"])
     assert found.reason == ("bounce" if is_there and others.event is None else stays)

@@ -22,7 +22,7 @@ from support.clock import START, VirtualClock
 from support.postgres import Cluster
 
 from engine.errors import ConfigurationError
-from engine.ledger import leases, migrate, presence, runs, workers
+from engine.ledger import leases, migrate, runs, worker_locks, workers
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Outcome
 from engine.ledger.leases import Lease, Settlement
@@ -78,9 +78,9 @@ def live_in(tx: Connection) -> set[str]:
     return set(tx.execute(fresh).scalars())
 
 
-def beat(tx: Connection, worker: str, now: datetime = START) -> workers.Pulse:
+def beat(tx: Connection, worker: str, now: datetime = START) -> workers.HeartbeatReply:
     liveness = workers.Liveness()
-    return workers.beat(tx, worker, run=NAME, account="ses", now=now, monotonic=0.0, liveness=liveness)
+    return workers.write_heartbeat(tx, worker, run=NAME, account="ses", now=now, monotonic=0.0, liveness=liveness)
 
 
 def take(tx: Connection, worker: str) -> Lease | None:
@@ -266,7 +266,7 @@ def test_a_worker_that_leaves_pauses_the_run_unless_another_goes_on_with_it(
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
     add_worker(tx, "leaving")
     add_worker(tx, "other", **other)
-    runs.pause_run_left_alone(tx, NAME, worker="leaving", live=live_in(tx), reason="stopped by SIGTERM")
+    runs.pause_run_if_abandoned(tx, NAME, worker="leaving", live=live_in(tx), reason="stopped by SIGTERM")
     assert find(tx).state is state
     assert find(tx).reason == (None if state is RunState.SENDING else "stopped by SIGTERM")
 
@@ -419,9 +419,9 @@ def test_a_settled_lease_can_be_opened_again_under_the_next_epoch(tx: Connection
 def test_other_outcomes_stand_for_a_settled_lease_under_the_epoch_that_was_reserved_for_them(tx: Connection):
     leases.settle_lease(tx, taken(tx, "a"), settlement(sent=1, in_doubt=1), START)
     state = leases.find_lease(tx, NAME, 0)
-    reserved = leases.raise_epoch(tx, NAME, state, epoch=4)
+    reserved = leases.reserve_epoch(tx, NAME, state, epoch=4)
     assert reserved == Lease(NAME, 0, 4)
-    assert leases.raise_epoch(tx, NAME, state, epoch=5) is None
+    assert leases.reserve_epoch(tx, NAME, state, epoch=5) is None
     assert not leases.replace_settlement(tx, Lease(NAME, 0, 1), settlement(sent=2), START)
     assert leases.replace_settlement(tx, reserved, settlement(sent=2))
     changed = leases.find_lease(tx, NAME, 0)
@@ -487,26 +487,26 @@ def test_a_lease_whose_owner_is_recording_at_this_moment_is_not_taken_over(ledge
 
 
 def test_a_run_is_paused_resumed_and_cancelled_by_people(tx: Connection):
-    assert runs.hold_run(tx, NAME, who="ann@desk", reason="wrong price")
+    assert runs.pause_run_by_person(tx, NAME, who="ann@desk", reason="wrong price")
     runs.start_run(tx, NAME, START)  # a pod that starts again does not undo it
     assert (find(tx).state, find(tx).paused_by) == (RunState.PAUSED, "ann@desk")
-    assert runs.continue_run(tx, NAME, START)
-    assert not runs.continue_run(tx, NAME, START)
+    assert runs.resume_run(tx, NAME, START)
+    assert not runs.resume_run(tx, NAME, START)
     assert (find(tx).state, find(tx).paused_by, find(tx).reason) == (RunState.SENDING, None, None)
     assert runs.cancel_run(tx, NAME, reason="called off", now=START)
-    assert not runs.hold_run(tx, NAME, who="ann@desk", reason="too late")
+    assert not runs.pause_run_by_person(tx, NAME, who="ann@desk", reason="too late")
     assert not runs.cancel_run(tx, NAME, reason="again", now=START)
     assert (find(tx).state, find(tx).reason) == (RunState.CANCELLED, "called off")
 
 
 def test_a_run_that_was_paused_before_it_began_begins_when_it_goes_on(tx: Connection):
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
-    runs.hold_run(tx, "other/1", who="ann@desk", reason="wait")
+    runs.pause_run_by_person(tx, "other/1", who="ann@desk", reason="wait")
     for hours in (1, 2):  # the first time stays
         later = START + timedelta(hours=hours)
         runs.start_run(tx, "other/1", later)  # a worker that waits for the person
-        runs.continue_run(tx, "other/1", later)
-        runs.hold_run(tx, "other/1", who="ann@desk", reason="wait again")
+        runs.resume_run(tx, "other/1", later)
+        runs.pause_run_by_person(tx, "other/1", who="ann@desk", reason="wait again")
     other = runs.find_run(tx, "other/1")
     assert other is not None
     assert other.started_at == START + timedelta(hours=1)
@@ -561,10 +561,10 @@ def test_who_is_gone_is_told_by_beats_that_are_watched_whatever_the_wall_clocks_
         add_worker(tx, "dead, its machine has our name", ahead, host=socket.gethostname())
     beating = Beating(ledger, "its clock is behind")
     known = {"its clock is behind", "dead, its clock is ahead", "dead, its machine has our name", "swept"}
-    assert workers.find_gone(ledger, known, beating) == known - {"its clock is behind"}
+    assert workers.find_gone_workers(ledger, known, beating) == known - {"its clock is behind"}
     assert beating.monotonic() < 1000.0 + 2 * workers.SILENCE_SECONDS
     clock = Beating(ledger, "its clock is behind")
-    assert workers.find_gone(ledger, {"its clock is behind", "swept"}, clock) == {"swept"}
+    assert workers.find_gone_workers(ledger, {"its clock is behind", "swept"}, clock) == {"swept"}
     assert clock.monotonic() < 1000.0 + 2 * workers.HEARTBEAT_SECONDS  # who lives is seen to soon
 
 
@@ -575,7 +575,7 @@ def test_a_pulse_tells_the_run_s_state_and_who_shares_the_account(tx: Connection
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
     runs.pause_run(tx, NAME, "quota")
     pulse = beat(tx, "me")
-    assert pulse == workers.Pulse(RunState.PAUSED, "quota", 2)
+    assert pulse == workers.HeartbeatReply(RunState.PAUSED, "quota", 2)
 
 
 def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):
@@ -586,13 +586,13 @@ def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):
 def worker_id() -> Iterator[str]:
     worker = uuid.uuid4().hex
     yield worker
-    presence.remove_presence(worker)
+    worker_locks.remove_worker_lock(worker)
 
 
 def test_a_worker_whose_process_has_died_is_gone_at_once_on_its_machine(tx: Connection, worker_id: str):
     code = (
-        "import sys; from engine.ledger.presence import show_presence\n"
-        f"with show_presence({worker_id!r}): print(flush=True); sys.stdin.read()"
+        "import sys; from engine.ledger.worker_locks import hold_worker_lock\n"
+        f"with hold_worker_lock({worker_id!r}): print(flush=True); sys.stdin.read()"
     )
     workers.register_worker(tx, "first", run=NAME, account="ses", now=START)
     add_worker(tx, worker_id)
@@ -607,7 +607,7 @@ def test_a_worker_whose_process_has_died_is_gone_at_once_on_its_machine(tx: Conn
     assert workers.Liveness().list_live(tx, 0.0) == {"first"}
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
     assert count_rows(tx, worker_table) == 2
-    assert not presence.is_gone(worker_id)  # what it left is swept: nothing is known of it
+    assert not worker_locks.is_process_gone(worker_id)  # what it left is swept: nothing is known of it
 
 
 def test_no_worker_is_taken_for_dead_by_the_name_of_its_machine_or_process(tx: Connection, worker_id: str):
@@ -618,13 +618,13 @@ def test_no_worker_is_taken_for_dead_by_the_name_of_its_machine_or_process(tx: C
 
 
 def test_presence_ends_with_its_worker_and_stays_after_an_error(worker_id: str):
-    with presence.show_presence(worker_id):
-        assert not presence.is_gone(worker_id)
-    assert not presence.is_gone(worker_id)
-    with pytest.raises(KeyError), presence.show_presence(worker_id):
+    with worker_locks.hold_worker_lock(worker_id):
+        assert not worker_locks.is_process_gone(worker_id)
+    assert not worker_locks.is_process_gone(worker_id)
+    with pytest.raises(KeyError), worker_locks.hold_worker_lock(worker_id):
         raise KeyError("a bug")
-    assert presence.is_gone(worker_id)
-    assert not presence.is_gone("../etc/passwd")
+    assert worker_locks.is_process_gone(worker_id)
+    assert not worker_locks.is_process_gone("../etc/passwd")
 
 
 def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Connection):
@@ -633,7 +633,9 @@ def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Conn
     liveness = workers.Liveness()
     assert liveness.list_live(tx, 0.0) == {"other"}
     for second in range(1, 60):
-        workers.beat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
+        workers.write_heartbeat(
+            tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness()
+        )
         assert liveness.list_live(tx, float(second)) == {"other"}
     silent = [liveness.list_live(tx, 59.0 + second) for second in range(1, 16)]
     assert silent == [{"other"}] * 14 + [set()]
@@ -644,7 +646,7 @@ def test_workers_that_slept_together_do_not_take_each_other_for_dead(tx: Connect
     add_worker(tx, "other", START)
     liveness = workers.Liveness()
     assert [liveness.list_live(tx, second) for second in (0.0, 1.0, 2.0, 60.0, 61.0)] == [{"other"}] * 5
-    workers.beat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
+    workers.write_heartbeat(tx, "other", run=NAME, account="ses", now=START, monotonic=0.0, liveness=workers.Liveness())
     assert liveness.list_live(tx, 62.0) == {"other"}
     silent = [liveness.list_live(tx, 62.0 + second) for second in range(1, 16)]
     assert silent[-2:] == [{"other"}, set()]  # while one listens, silence is the end

@@ -22,7 +22,7 @@ from engine.ledger.suppressions import (
     count_suppressions,
     find_suppressions,
     iterate_suppressions,
-    learn_suppressions,
+    merge_event_suppressions,
 )
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -79,7 +79,7 @@ def test_what_events_say_stays_the_same_in_whatever_order_they_come(tmp_path: Pa
     for order in permutations(said):
         with ledger.write() as tx:
             suppressions.remove_suppressions(tx, "a@x.example")
-            assert sum(learn_suppressions(tx, [item]) for item in (*order, *said)) == 1
+            assert sum(merge_event_suppressions(tx, [item]) for item in (*order, *said)) == 1
         with ledger.read() as tx:
             assert find_suppressions(tx, ["a@x.example"]) == [said[1]]
     ledger.close()
@@ -91,7 +91,7 @@ def test_an_event_does_not_replace_what_a_person_said(tmp_path: Path) -> None:
     with ledger.write() as tx:
         add_suppressions(tx, [manual])
         learned = [Suppression("a@x.example", "", Reason.COMPLAINT, "hello/1", NOW, "e1"), entry(9)]
-        assert learn_suppressions(tx, learned) == 1
+        assert merge_event_suppressions(tx, learned) == 1
     with ledger.read() as tx:
         assert find_suppressions(tx, ["a@x.example", "b@x.example"]) == [manual]
         assert count_suppressions(tx) == 2
@@ -107,7 +107,7 @@ def test_an_event_replaces_what_a_mail_without_a_token_said_if_it_weighs_as_much
     with ledger.write() as tx:
         add_suppressions(tx, mails)
         for reason in (Reason.BOUNCE, Reason.COMPLAINT):
-            learn_suppressions(tx, [Suppression(mail.key, "", reason, "hello/1", NOW, "e") for mail in mails])
+            merge_event_suppressions(tx, [Suppression(mail.key, "", reason, "hello/1", NOW, "e") for mail in mails])
             found = {one.key.partition("@")[0]: one.is_certain for one in find_suppressions(tx, {m.key for m in mails})}
             assert found == {"token": True, "feedback_source": reason is Reason.COMPLAINT}
     ledger.close()

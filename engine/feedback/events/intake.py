@@ -23,7 +23,7 @@ from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
 from engine.ledger.database import Ledger
 from engine.ledger.event_flags import Flag, NewFlags, SoftBounce
-from engine.ledger.suppressions import Reason, Suppression, learn_suppressions
+from engine.ledger.suppressions import Reason, Suppression, merge_event_suppressions
 from engine.store.folder import Store
 
 _KEPT_LONGER = timedelta(days=14)  # as long as a queue may keep an event back
@@ -186,7 +186,7 @@ class Intake:
         named = pl.when(domain.is_in(list(large))).then(domain).otherwise(pl.lit("")).alias("domain")
         domains = events.select("lease", "index", named).unique(["lease", "index"])
         grouped = domains.join(_to_frame(new), on=["lease", "index"]).group_by("domain").agg("new")
-        event_flags.count_for_domains(tx, run, dict(grouped.iter_rows()))
+        event_flags.add_domain_counts(tx, run, dict(grouped.iter_rows()))
 
     def _hear(self, run: str, events: pl.DataFrame, new: list[NewFlags], heard: _Heard) -> None:
         acting = events.filter(pl.col("acts"), pl.col("key").is_not_null())
@@ -205,7 +205,7 @@ class Intake:
     def _suppress(self, tx: Connection, heard: _Heard) -> int:
         """Suppress for what was heard; returns how many addresses came onto the list."""
         more_now, more_again = self._count_strikes(tx, heard.strikes, heard.strikes_again)
-        return learn_suppressions(tx, [*heard.now, *more_now], [*heard.again, *more_again])
+        return merge_event_suppressions(tx, [*heard.now, *more_now], [*heard.again, *more_again])
 
     def _make_suppressions(self, run: str, event: dict[str, Any], rule: EventRule) -> list[Suppression]:
         plan = self._matcher.plan(run)
@@ -241,7 +241,7 @@ class Intake:
     def tidy(self) -> None:
         """Drop what no rule looks back to any more."""
         with self._ledger.write() as tx:
-            event_flags.drop_old_soft_bounces(tx, self._oldest_strike)
+            event_flags.delete_old_soft_bounces(tx, self._oldest_strike)
 
     @property
     def _oldest_strike(self) -> datetime:

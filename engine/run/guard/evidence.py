@@ -65,7 +65,7 @@ def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> A
     """Read what was heard of all recent runs."""
     since = now - RECENT
     names = [run] if sandbox else event_counts.list_recent(tx, since)
-    counts, seen = event_counts.sum_runs(tx, names), event_counts.read_seen(tx, run, since).runs
+    counts, seen = event_counts.sum_runs(tx, names), event_counts.read_acknowledged(tx, run, since).runs
     told = any(count["delivered"] for count in counts.values())
     if sandbox:
         return Account(None, told)
@@ -83,7 +83,7 @@ def read_evidence(tx: Connection, run: str, now: datetime, account: Account, *, 
         not_yet: recipients of open leases that were certainly not handed over yet.
     """
     receivers = event_counts.read_receivers(tx, run)
-    seen = event_counts.read_seen(tx, run, now - RECENT)
+    seen = event_counts.read_acknowledged(tx, run, now - RECENT)
     told = account.are_deliveries_told or any(count["delivered"] for count in receivers.values())
     sent = 0 if told else max(0, event_counts.count_handed_over(tx, run) - not_yet)
     whole = _add_up([Heard(sent=sent), *map(_to_heard, receivers.values())])

@@ -18,7 +18,7 @@ from engine.campaign.files import copy_files
 from engine.campaign.spec import Campaign
 from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import whoami
+from engine.ledger.decisions import find_user
 from engine.ledger.forgotten import FindForgotten
 from engine.ledger.identity import read_identity
 from engine.ledger.suppressions import Suppression, iterate_suppressions
@@ -226,7 +226,7 @@ def _make_manifest(
 
 
 def _find_registrar(ledger: Ledger | None) -> Registrar | None:
-    return None if ledger is None else Registrar(ledger=read_identity(ledger), place=ledger.url, who=whoami())
+    return None if ledger is None else Registrar(ledger=read_identity(ledger), place=ledger.url, who=find_user())
 
 
 def _name_folder(folder: Path, workspace: Path) -> str:

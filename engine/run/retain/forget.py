@@ -18,7 +18,7 @@ from engine.feedback.events.event_files import erase_from_events
 from engine.feedback.events.matching import remove_indexes
 from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.forgotten import add_forgotten
 from engine.ledger.suppressions import remove_suppressions
 from engine.run.frozen import FrozenRun, open_run
@@ -78,10 +78,10 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     erase_from_history(store, key)
     with ledger.read() as tx:
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
-        known = workers.list_runs_of_workers(tx)
-    gone = workers.find_gone(ledger, known.keys(), clock)
+        known = workers.list_worker_runs(tx)
+    gone = workers.find_gone_workers(ledger, known.keys(), clock)
     with ledger.read() as tx:  # once more: who has come since lives
-        being_sent = {run for worker, run in workers.list_runs_of_workers(tx).items() if worker not in gone}
+        being_sent = {run for worker, run in workers.list_worker_runs(tx).items() if worker not in gone}
     for run in all_runs:
         other = find_other_owner(run, store, ledger)
         if other is not None:
@@ -92,7 +92,7 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
             found.runs[run.name] = rows
     with ledger.write() as tx:
         detail = {"runs": found.runs, "postponed": found.postponed}
-        record_decision(tx, Decision(None, clock.now(), whoami(), "forget", detail))
+        record_decision(tx, Decision(None, clock.now(), find_user(), "forget", detail))
     return found
 
 
@@ -174,7 +174,7 @@ def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledge
     with ledger.read() as tx:
         state = leases.find_lease(tx, name, ordinal)
     with ledger.write() as tx:  # whoever has staged something for the lease cannot record it any more
-        lease = leases.raise_epoch(tx, name, state, epoch=state.epoch + 1) if state.epoch else None
+        lease = leases.reserve_epoch(tx, name, state, epoch=state.epoch + 1) if state.epoch else None
     if lease is None and state.epoch:
         raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
     settlement = state.settlement

@@ -13,7 +13,7 @@ from engine.feedback.events.matching import remove_indexes
 from engine.feedback.inbound.intake import REFUSED
 from engine.ledger import event_flags, leases, runs
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
 from engine.run.ownership import find_other_owner, has_files
 from engine.run.prepare.preview import SHELVES
@@ -95,7 +95,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
             leases.collapse_leases(tx, run.name, run.finished_at or clock.now())
             event_flags.collapse_feedback(tx, run.name)
             runs.mark_pruned(tx, run.name, clock.now())
-            record_decision(tx, Decision(run.name, clock.now(), whoami(), "prune", {"accepted": run.accepted}))
+            record_decision(tx, Decision(run.name, clock.now(), find_user(), "prune", {"accepted": run.accepted}))
         store.delete_folder(run.folder)
         remove_indexes(store, run.name)
     finish_pruning(ledger, store)

@@ -19,7 +19,7 @@ from engine.errors import MailrunError, ServiceError
 from engine.ledger import leases, runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
-from engine.ledger.workers import Liveness, Pulse
+from engine.ledger.workers import HeartbeatReply, Liveness
 from engine.run.guard.canary import Canary, State
 from engine.run.guard.evidence import EventGuard, Evidence, warn
 from engine.run.guard.judge import FailureGuard, Rate
@@ -106,8 +106,8 @@ class Watch:
 
         canary = self.canary
 
-        def beat(tx: Connection) -> tuple[Pulse, Evidence, State | None]:
-            pulse = workers.beat(
+        def beat(tx: Connection) -> tuple[HeartbeatReply, Evidence, State | None]:
+            pulse = workers.write_heartbeat(
                 tx,
                 self.worker_id,
                 run=self.run,
@@ -129,7 +129,7 @@ class Watch:
         if pulse.workers_on_account != self.limits.workers:
             await self._share(pulse.workers_on_account)
 
-    def _obey(self, pulse: Pulse) -> None:
+    def _obey(self, pulse: HeartbeatReply) -> None:
         """Wait where a person paused the run, end where it is over or mailrun itself paused it."""
         held = pulse.state is RunState.PAUSED and pulse.paused_by not in (None, runs.GUARD)
         if held != self._gate.held:
@@ -300,7 +300,7 @@ class Watch:
         log.debug("worker.vitals", **vitals)
 
         def tell(tx: Connection) -> int:
-            workers.tell_vitals(tx, worker=self.worker_id, vitals=vitals)
+            workers.write_vitals(tx, worker=self.worker_id, vitals=vitals)
             return leases.count_free(tx, self.run)
 
         free = await self.recorder.transact(tell)
@@ -316,13 +316,13 @@ class Watch:
             if not runs.finish_run(tx, self.run, now):
                 if reason is None:  # nothing was left a moment ago: somebody has just opened a lease again
                     live = self.liveness.list_live(tx, monotonic)
-                    runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=OPENED_AGAIN)
+                    runs.pause_run_if_abandoned(tx, self.run, worker=self.worker_id, live=live, reason=OPENED_AGAIN)
                 elif reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
                     who = runs.GUARD if reason.cause is StopCause.GUARDED else None
                     runs.pause_run(tx, self.run, reason.to_sentences(), paused_by=who)
                 elif reason.cause is not StopCause.OVER:
                     live = self.liveness.list_live(tx, monotonic)
-                    runs.pause_run_left_alone(tx, self.run, worker=self.worker_id, live=live, reason=reason.text)
+                    runs.pause_run_if_abandoned(tx, self.run, worker=self.worker_id, live=live, reason=reason.text)
             workers.unregister_worker(tx, self.worker_id)
 
         await self.recorder.transact(end)

@@ -12,7 +12,7 @@ import structlog
 
 from engine.ledger import runs
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.run.frozen import Begun, FrozenRun, claim, make_other_ledger_error, open_run, read_begun, take_over
@@ -46,7 +46,7 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
     if placed is None or digest_bytes(placed) != digest:  # another ledger registered the key at the same moment
         store.discard(name, digest)
         with ledger.write() as tx:
-            runs.withdraw_run(tx, name, digest)
+            runs.remove_unstarted_run(tx, name, digest)
         raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, placed))
     for abandoned in store.list_sealed(name) - {digest}:
         store.discard(name, abandoned)
@@ -137,5 +137,5 @@ def adopt_run(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
         manifest = read_manifest(folder)
         known, _ = _insert(_make_run(manifest, digest_file(folder / FILE), store), manifest, ledger)
         with ledger.write() as tx:
-            record_decision(tx, Decision(name, now, whoami(), "adopt", {"accepted": manifest.accepted}))
+            record_decision(tx, Decision(name, now, find_user(), "adopt", {"accepted": manifest.accepted}))
     take_over(known, store, ledger, now)

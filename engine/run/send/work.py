@@ -21,7 +21,7 @@ from engine.errors import PausedError, UsageError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
-from engine.ledger.presence import show_presence
+from engine.ledger.worker_locks import hold_worker_lock
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
@@ -186,7 +186,7 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
             processes=processes,
         )
         stop.is_sending = True
-        with step("sending", is_shown=False), show_presence(sending.worker_id):
+        with step("sending", is_shown=False), hold_worker_lock(sending.worker_id):
             await send_run(frozen, campaign.spec, sending)
     if not stop.requested:  # of events that came meanwhile, for leases that were still open
         run = [frozen.run.name]

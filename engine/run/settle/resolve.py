@@ -13,7 +13,7 @@ from engine.clock import Clock
 from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import Decision, record_decision, whoami
+from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.journal import Outcome, Replay, Result, encode_entries
 from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.schema import RunState
@@ -66,8 +66,8 @@ class Known:
 def find_gone_owners(ledger: Ledger, run: str, clock: Clock) -> frozenset[str]:
     """Find the workers that own leases of a run and are gone; one that lives is seen to within a second or two."""
     with ledger.read() as tx:
-        begun = leases.list_begun(tx, run).get(run, ())
-    return workers.find_gone(ledger, {lease.worker for lease in begun if lease.worker is not None}, clock)
+        begun = leases.list_open_leases(tx, run).get(run, ())
+    return workers.find_gone_workers(ledger, {lease.worker for lease in begun if lease.worker is not None}, clock)
 
 
 def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: datetime) -> Doubt:
@@ -154,7 +154,7 @@ def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners
     rows = _choose(doubt.recipients, chosen)
     known_ids = None if chosen is None else chosen.drop_nulls(["row", "message_id"]).select("row", "message_id")
     ids = {} if known_ids is None else dict(known_ids.iter_rows())
-    who, settled = whoami(), 0
+    who, settled = find_user(), 0
     note = f"settled as {verdict} by {who}"
 
     def decide(known: Known) -> list[Result]:
@@ -214,7 +214,7 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[st
     for ordinal, epoch in sorted(find_ahead(ledger, frozen.run, frozen.store).items()):
         rewrite_lease(ledger, frozen, ordinal, decide, what=what, gone=gone, clock=clock, above=epoch)
     with ledger.write() as tx:
-        runs.clear_suspicion(tx, frozen.run.name)
+        runs.clear_suspect(tx, frozen.run.name)
         runs.lock_run(tx, frozen.run.name)
         if leases.count_unsettled(tx, frozen.run.name):
             runs.reopen_run(tx, frozen.run.name, f"{what}: launch again to resume")
@@ -354,7 +354,7 @@ class _Change:
         """Put other outcomes in place of a settled lease's."""
         name = self.frozen.run.name
         with self.ledger.write() as tx:
-            lease = leases.raise_epoch(tx, name, state, epoch=self.epoch)
+            lease = leases.reserve_epoch(tx, name, state, epoch=self.epoch)
         if lease is None:
             raise _changed(state, self.frozen)
         settlement = stage_outcomes(self.frozen, lease, recipients, results)
@@ -368,7 +368,7 @@ class _Change:
 
     def _record(self, tx: Connection, state: LeaseState, decided: list[Result]) -> None:
         detail = {"lease": state.ordinal, "rows": [result.row for result in decided]}
-        record_decision(tx, Decision(self.frozen.run.name, self.now, whoami(), self.what, detail))
+        record_decision(tx, Decision(self.frozen.run.name, self.now, find_user(), self.what, detail))
 
 
 def _changed(state: LeaseState, frozen: FrozenRun) -> PausedError:

@@ -1,8 +1,9 @@
-"""Whether a worker's process on this machine is gone: a lock in memory, which the kernel gives up when it dies.
+"""Locks of workers: they show at once that a worker's process on this machine is gone.
 
-No name tells: machines may have equal host names, process numbers and boot ids, and cloned disks equal files. A file in
-memory belongs to one running system alone, and is named by the worker's random id: who finds it, and may lock it, knows
-that its worker is dead. Of any other worker nothing is known here, and its heartbeat decides.
+No name can show it: machines may have the same host name, process ids and boot id, and cloned disks the same files. A
+file in memory belongs to one running system alone and is named for the worker's random id. The kernel releases its lock
+when the process ends, so a process that finds the file and can lock it knows that the worker is gone. Of a worker
+without such a file nothing is known here, and its heartbeat decides.
 """
 
 import fcntl
@@ -16,8 +17,8 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - names in it are random, and created e
 
 
 @contextmanager
-def show_presence(worker: str) -> Iterator[None]:
-    """Hold the lock of a worker of this process; where there is no file system in memory, its heartbeat has to do.
+def hold_worker_lock(worker: str) -> Iterator[None]:
+    """Hold the lock of a worker of this process; without a file system in memory only its heartbeat is known.
 
     Args:
         worker: its random id.
@@ -29,14 +30,14 @@ def show_presence(worker: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield
-        remove_presence(worker)
+        remove_worker_lock(worker)
     finally:  # after an error the file stays, so that the worker's leases are free at once
         if lock is not None:
             os.close(lock)
 
 
-def is_gone(worker: str) -> bool:
-    """Tell whether a worker was a process of this machine, and is dead; False where nothing is known of it."""
+def is_process_gone(worker: str) -> bool:
+    """Return True if a worker was a process of this machine and has ended; False if nothing is known of it."""
     path = _path_of(worker)
     if path is None:
         return False
@@ -47,7 +48,9 @@ def is_gone(worker: str) -> bool:
     try:
         if os.fstat(file).st_uid != os.geteuid():
             return False
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask do not take each other for the worker
+        fcntl.flock(
+            file, fcntl.LOCK_SH | fcntl.LOCK_NB
+        )  # shared: two processes that ask do not see each other as the worker
     except OSError:
         return False
     finally:
@@ -55,8 +58,8 @@ def is_gone(worker: str) -> bool:
     return True
 
 
-def remove_presence(worker: str) -> None:
-    """Remove what a worker that is gone left, if it is there."""
+def remove_worker_lock(worker: str) -> None:
+    """Remove the lock file of a worker that is gone, if it is there."""
     path = _path_of(worker)
     if path is not None:
         with suppress(OSError):
@@ -69,7 +72,7 @@ def _path_of(worker: str) -> Path | None:
 
 @cache
 def _is_in_memory() -> bool:
-    """Tell whether the folder is a file system in memory: one on a disk could be cloned."""
+    """Return True if the folder is a file system in memory: one on a disk could be cloned."""
     try:
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
     except OSError:
