@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from support.clock import VirtualClock
+from support.paths import ROOT
 from support.postgres import Cluster, run_cluster
 from support.totals import TOTALS
 from support.world import World, open_world
@@ -22,13 +23,10 @@ settings.register_profile("ci", max_examples=200, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
-ENGINE = Path(__file__).parent.parent / "engine"
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the engine once: with PYTHONDONTWRITEBYTECODE each of the suite's 1,500 commands would do it itself."""
     if not hasattr(config, "workerinput"):  # before pytest-xdist starts its workers
-        compileall.compile_dir(ENGINE, quiet=2)
+        compileall.compile_dir(ROOT / "engine", quiet=2)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.credentials import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from support.paths import TESTS
 from support.postgres import Cluster, run_cluster
 from support.totals import add_total
 from support.world import CAMPAIGN, RUN, World, finish
@@ -135,8 +136,7 @@ def _check(world: World, hub: str) -> dict[Outcome, int]:
         " accepted=lambda: list(read_record(record)))\n"
         "print(json.dumps([{r: o for r, o in read_outcomes(world).items()}, count_received(world)]))\n"
     )
-    tests = str(Path(__file__).parent.parent)
-    arguments = [tests, str(world.folder), world.ledger_url, str(world.record_folder)]
+    arguments = [str(TESTS), str(world.folder), world.ledger_url, str(world.record_folder)]
     inside = ["ip", "netns", "exec", hub]
     told = subprocess.run(
         [*inside, sys.executable, "-c", code, *arguments],

@@ -12,18 +12,14 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-from support.simulation import RECIPIENTS, Simulation, Told, open_stage
+from support.paths import TESTS
+from support.simulation import RECIPIENTS, simulate
 from support.totals import add_total
 
 from engine.ledger.journal import Outcome
 
 FIRST, LAST = map(int, os.environ.get("SOAK_SEEDS", "0-59").split("-"))
 _PROCESSES = 2
-
-
-def simulate(seeds: range) -> list[Told]:
-    with open_stage() as stage:
-        return [Simulation(seed, stage).run() for seed in seeds]
 
 
 @pytest.mark.timeout(3600)
@@ -47,11 +43,9 @@ def test_the_invariants_hold_in_every_simulated_run():
 def test_a_seed_tells_the_same_story_again_also_in_another_process():
     code = "import sys; from support.simulation import main; main(int(sys.argv[1]), 5)"
     command = [sys.executable, "-c", code, str(FIRST)]
-    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - for PYTHONPATH
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
     told = {
-        subprocess.run(
-            command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": tests, "PYTHONHASHSEED": salt}
-        ).stdout
+        subprocess.run(command, check=True, capture_output=True, env=environment | {"PYTHONHASHSEED": salt}).stdout
         for salt in ("1", "2")
     }
     assert len(told) == 1

@@ -447,6 +447,12 @@ def open_stage(columns: Mapping[str, str] = MappingProxyType({})) -> Iterator[St
         yield Stage(Path(folder), columns)
 
 
+def simulate(seeds: range) -> list[Told]:
+    """Run these seeds, one after the other, and return what each told."""
+    with open_stage() as stage:
+        return [Simulation(seed, stage).run() for seed in seeds]
+
+
 def main(first: int, count: int) -> None:
     """Run seeds and print what they came to."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -10,6 +10,7 @@ from typing import Literal
 import polars as pl
 import pytest
 from backports import zstd
+from support.paths import DOCS
 from support.plans import plan
 
 from engine import read_limits
@@ -237,7 +238,7 @@ def test_a_campaign_is_no_place_for_limits(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_limits_are_those_of_docs() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "reference" / "audience-files.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference" / "audience-files.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| ([0-9,]+) \|", text, re.MULTILINE))
     fields = ReadLimits().model_dump()
     assert {key: int(told[key].replace(",", "")) for key in fields} == fields

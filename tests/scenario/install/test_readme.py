@@ -1,0 +1,53 @@
+"""The README as a new user follows it: its commands in their order, and its picture."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from support.invariants import count_received
+from support.paths import ROOT
+from support.world import World
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def read_commands(heading: str) -> str:
+    found = re.search(rf"## {heading}\n.*?```sh\n(.*?)```", README, flags=re.DOTALL)
+    assert found is not None, heading
+    return found[1]
+
+
+def test_readme_commands_run_in_their_order(world: World, tmp_path: Path):
+    """Every command but AWS's own settings, which name the sandbox here, and the editor, which changes nothing."""
+    tools, scratch = tmp_path / "tools", tmp_path / "scratch"
+    tools.mkdir()
+    scratch.mkdir()
+    (tools / "mailrun").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m engine "$@"\n')
+    (tools / "mailrun").chmod(0o755)
+    commands = read_commands("A first real campaign")
+    script = "\n".join(line for line in commands.splitlines() if not line.startswith("export AWS_"))
+    environment = world.environment() | {"EDITOR": "true", "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    shown = subprocess.run(
+        ["/bin/bash", "-eu", "-c", script], cwd=scratch, env=environment, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "proved" in shown.stdout
+    outcomes = scratch / "news" / ".mailrun" / "runs" / "welcome" / "first" / "outcomes"
+    assert list(outcomes.glob("*.parquet"))
+    received = count_received(world, "welcome/first")
+    assert set(received.values()) == {1}
+    assert f" {len(received):,} = {len(received):,} sent" in shown.stdout
+
+
+def test_readme_commands_name_no_date():
+    """They work on any day: a key made from the clock is another one tomorrow."""
+    assert not re.search(r"\d{4}-\d\d-\d\d", read_commands("A first real campaign"))
+
+
+def test_readme_picture_shows_what_a_launch_prints():
+    checked = subprocess.run(
+        [sys.executable, "tools/picture.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr

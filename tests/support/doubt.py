@@ -1,0 +1,18 @@
+"""A run that ends with messages in doubt."""
+
+from engine.delivery.pacing.concurrency import FEWEST
+from support.world import World
+
+
+def leave_in_doubt(world: World, people: int = 300, before: int = 50) -> int:
+    """Kill a launch with every call unanswered; then bring the run to its end. Returns how many calls hung."""
+    world.write_people(people)
+    world.fault("no_answer", count=None, after=before)
+    process = world.start_launch()
+    world.wait_for_accepted(before + FEWEST, process)
+    hanging = world.wait_for_silence(process) - before
+    process.kill()
+    process.communicate()
+    world.clear_faults()
+    assert world.launch().code == 3
+    return hanging
