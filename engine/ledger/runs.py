@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, literal, select
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_if_absent
+from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fact_columns
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
@@ -17,7 +18,7 @@ GUARD = "guard"  # who paused a run that went wrong; it is no person: workers en
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the ledger knows it."""
+    """A run as the ledger knows it; `facts` is None for a run of an earlier version that nobody has asked for yet."""
 
     name: str
     state: RunState
@@ -38,6 +39,7 @@ class Run:
     store: str | None = None
     store_place: str | None = None
     limited: bool = False
+    facts: RunFacts | None = None
 
 
 def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
@@ -57,6 +59,7 @@ def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
             store=run.store,
             store_place=run.store_place,
             limited=run.limited,
+            **to_fact_columns(run.facts),
         )
     )
     if inserted.rowcount != 1:
@@ -115,8 +118,10 @@ def list_runs(tx: Connection) -> list[Run]:
 
 
 def _to_run(row: Row[tuple[object, ...]]) -> Run:
-    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
-    return Run(**{**values, "state": RunState(values["state"]), "excluded": orjson.loads(values["excluded"])})
+    columns = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
+    values = {name: value for name, value in columns.items() if name not in FACT_COLUMNS}
+    values |= {"state": RunState(columns["state"]), "excluded": orjson.loads(columns["excluded"])}
+    return Run(**values, facts=from_fact_columns(columns))
 
 
 def start_run(tx: Connection, name: str, now: datetime) -> None:

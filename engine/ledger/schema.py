@@ -93,9 +93,20 @@ run_table = Table(
     Column("store", String(64), doc="identity of the store that has its files; null for runs of earlier versions"),
     Column("store_place", Text, doc="where that store was at the launch"),
     Column("limited", Boolean, nullable=False, server_default=false(), doc="whether `--limit` made the plan smaller"),
+    # Facts of the frozen campaign, see facts.py; all null where they are not known yet.
+    Column("sender_domain", String(253), doc="domain of `from`; null while the campaign's facts are not known"),
+    Column("configuration_set", String(64), doc="SES configuration set of the campaign"),
+    Column("transport", String(16), doc="`ses`, `smtp` or `outbox`, as launched"),
+    Column("trial", Boolean, doc="whether SES does not count what it sends: to the sandbox, or to files"),
+    Column("kind", String(16), doc="`marketing` or `transactional`"),
+    Column("topic", String(128), doc="topic whose opt-outs apply"),
+    Column("warmup", Text, doc="JSON of `[warmup]`; null where the campaign has none"),
+    Column("guard", Text, doc="JSON of `[guard]`"),
+    Column("canary", Text, doc="JSON of `[canary]`; null where the campaign has none"),
     info={"about": "One execution of a campaign."},
 )
 Index("ix_run_created_at", run_table.c.created_at)
+Index("ix_run_sender_domain", run_table.c.sender_domain, run_table.c.configuration_set)
 
 worker_table = Table(
     "worker",
@@ -152,6 +163,7 @@ Index(
     lease_table.c.failed,
     lease_table.c.in_doubt,
 )
+Index("ix_lease_settled_at", lease_table.c.settled_at)  # what was sent today: the warm-up
 # Taking the next lease and "is anything left?" look at unsettled leases alone.
 Index(
     "ix_lease_unsettled",

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
 from engine.ledger.forgotten import find_forgotten_keys
 from engine.ledger.recorder import Recorder
@@ -76,13 +75,3 @@ class Watchlist:
         reasons = {item.key: str(item.reason) for item in entries if item.applies_to(self.topic, self.kind)}
         found = {key: reasons[each] for key, group in wanted.items() for each in reversed(group) if each in reasons}
         return found | dict.fromkeys(find_forgotten_keys(tx, keys, self.read_secret), _FORGOTTEN)
-
-
-def find_topic(spec: CampaignSpec, run: str) -> str:
-    """Return the topic whose opt-outs keep a campaign's mail back: without one it is the campaign's name.
-
-    Args:
-        spec: of the campaign.
-        run: the run's name, CAMPAIGN/KEY.
-    """
-    return spec.suppression.topic or run.partition("/")[0]

@@ -6,6 +6,7 @@ folder, if that was not done yet. A launch that dies before the transaction leav
 the next launch of the key plans again.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -15,6 +16,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.run.facts import load_facts, read_facts
 from engine.run.frozen import Begun, FrozenRun, claim, make_other_ledger_error, open_run, read_begun, take_over
 from engine.run.manifest import FILE, Manifest, read_manifest
 from engine.run.ownership import find_registrar
@@ -37,7 +39,8 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
     name = staged.manifest.run
     digest = digest_file(staged.folder / FILE)
     store.seal(staged.folder, name, digest)
-    run, is_new = _insert(_make_run(staged.manifest, digest, store), staged.manifest, ledger)
+    planned = replace(_make_run(staged.manifest, digest, store), facts=load_facts(staged.folder, staged.manifest))
+    run, is_new = _insert(planned, staged.manifest, ledger)
     if not is_new:
         store.discard(name, digest)
         return open_run(run, store)
@@ -135,7 +138,8 @@ def adopt_run(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
             return  # the store does not know it either
         folder = store.fetch(f"runs/{name}", frozen_only=True)
         manifest = read_manifest(folder)
-        known, _ = _insert(_make_run(manifest, digest_file(folder / FILE), store), manifest, ledger)
+        found = _make_run(manifest, digest_file(folder / FILE), store)
+        known, _ = _insert(replace(found, facts=read_facts(found, store)), manifest, ledger)
         with ledger.write() as tx:
             record_decision(tx, Decision(name, now, find_user(), "adopt", {"accepted": manifest.accepted}))
     take_over(known, store, ledger, now)

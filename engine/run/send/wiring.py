@@ -29,6 +29,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
+from engine.run.facts import find_topic
 from engine.run.frozen import FrozenRun
 from engine.run.guard.canary import make_canary
 from engine.run.guard.evidence import EventGuard
@@ -37,7 +38,7 @@ from engine.run.outcomes import finish_changes
 from engine.run.send.heartbeat import Watch
 from engine.run.send.marks import Marks
 from engine.run.send.processes import WorkerProcesses
-from engine.run.send.recheck import Watchlist, find_topic
+from engine.run.send.recheck import Watchlist
 from engine.run.send.warmup import WarmupDay
 from engine.run.send.worker import Tools, Worker
 from engine.stopping.stop import Stop, StopCause, StopReason

@@ -1,5 +1,7 @@
 """A ledger that the previous version wrote is opened, brought up to date, and loses nothing."""
 
+from dataclasses import replace
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -10,6 +12,7 @@ from sqlalchemy import text
 from engine.ledger import leases, runs
 from engine.ledger.connect import make_engine
 from engine.ledger.database import open_ledger
+from engine.ledger.facts import RunFacts, list_without_facts, set_facts
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.schema import RunState, metadata
 from engine.ledger.suppressions import iterate_suppressions
@@ -41,7 +44,7 @@ def make_previous(url: str, version: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009"])
 def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)
@@ -115,3 +118,20 @@ def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
     finally:
         ledger.close()
     assert found == {"inbound mail": ("unknown", False), "run a/1": (None, True)}
+
+
+def test_runs_of_earlier_versions_have_no_facts_until_they_are_written_once(ledger_url: str):
+    make_previous(ledger_url, "0009")
+    facts = RunFacts("acme.example", "ses", trial=False, kind="marketing", topic="a", configuration_set="ip")
+    ledger = open_ledger(ledger_url)
+    try:
+        with ledger.write() as tx:
+            assert list_without_facts(tx) == ["a/1"]
+            set_facts(tx, "a/1", facts)
+            set_facts(tx, "a/1", replace(facts, topic="another"))
+        with ledger.read() as tx:
+            run = runs.find_run(tx, "a/1")
+            assert run is not None
+            assert (run.facts, list_without_facts(tx)) == (facts, [])
+    finally:
+        ledger.close()

@@ -1,0 +1,115 @@
+"""The facts of a run: what its frozen campaign says, as the ledger keeps it in the run's row.
+
+They are written when a run is registered. A run that an earlier version registered gets them once, from its folder in
+the store, when a command first needs the facts of all runs.
+"""
+
+import json
+from pathlib import Path
+
+import structlog
+
+from engine.addresses.mailbox import parse_mailbox
+from engine.campaign.spec import CampaignSpec, CanarySpec, GuardSpec, change_transport, load_campaign, parse_spec
+from engine.delivery.pacing.interleaving import domain_of
+from engine.errors import ConfigurationError, UsageError
+from engine.ledger import facts, runs
+from engine.ledger.database import Ledger
+from engine.ledger.facts import RunFacts
+from engine.ledger.runs import Run
+from engine.run.frozen import is_in_other_store
+from engine.run.manifest import FILE, Manifest
+from engine.store.folder import Store
+
+log = structlog.get_logger()
+
+
+def make_facts(spec: CampaignSpec, run: str, *, sandbox: bool) -> RunFacts:
+    """Make the facts of a run.
+
+    Args:
+        spec: of its campaign, with the transport that it is launched with.
+        run: its name, CAMPAIGN/KEY.
+        sandbox: it goes to the embedded sandbox.
+    """
+    transport = spec.delivery.transport
+    return RunFacts(
+        sender_domain=domain_of(parse_mailbox(spec.sender).address),
+        transport=transport,
+        trial=sandbox or transport == "outbox",
+        kind=spec.kind,
+        topic=find_topic(spec, run),
+        configuration_set=spec.delivery.configuration_set,
+        warmup=None if spec.warmup is None else spec.warmup.model_dump_json(),
+        guard=spec.guard.model_dump_json(),
+        canary=None if spec.canary is None else spec.canary.model_dump_json(),
+    )
+
+
+def load_facts(folder: Path, manifest: Manifest) -> RunFacts:
+    """Make the facts of a run from its frozen folder.
+
+    Raises:
+        ConfigurationError: its campaign.toml is wrong.
+    """
+    spec = change_transport(load_campaign(folder / "campaign").spec, manifest.transport)
+    return make_facts(spec, manifest.run, sandbox=manifest.sandbox)
+
+
+def find_topic(spec: CampaignSpec, run: str) -> str:
+    """Return the topic whose opt-outs keep a campaign's mail back: without one it is the campaign's name.
+
+    Args:
+        spec: of the campaign.
+        run: the run's name, CAMPAIGN/KEY.
+    """
+    return spec.suppression.topic or run.partition("/")[0]
+
+
+def read_facts(run: Run, store: Store) -> RunFacts:
+    """Return the facts of a run: those of the ledger, or of its frozen campaign where an earlier version registered it.
+
+    A campaign that cannot be read gives the defaults and an empty sender domain: `mailrun audit` reports the damage.
+
+    Args:
+        run: from the ledger.
+        store: has the run's files; it is read only where the ledger has no facts.
+    """
+    if run.facts is not None:
+        return run.facts
+    frozen, manifest = store.read(f"{run.folder}/campaign/campaign.toml"), store.read(f"{run.folder}/{FILE}")
+    try:
+        spec = parse_spec((frozen or b"").decode("utf-8-sig"), file=store.describe(run.folder))
+        spec = change_transport(spec, json.loads(manifest or b"{}").get("transport"))
+    except (ConfigurationError, UsageError, ValueError, AttributeError):
+        return RunFacts("", "ses", trial=run.sandbox, kind="marketing", topic=run.name.partition("/")[0])
+    return make_facts(spec, run.name, sandbox=run.sandbox)
+
+
+def read_guard_spec(facts: RunFacts) -> GuardSpec:
+    """Read `[guard]` from the facts of a run."""
+    return GuardSpec.model_validate_json(facts.guard)
+
+
+def read_canary_spec(facts: RunFacts) -> CanarySpec | None:
+    """Read `[canary]` from the facts of a run; None where it has none."""
+    return None if facts.canary is None else CanarySpec.model_validate_json(facts.canary)
+
+
+def complete_facts(ledger: Ledger, store: Store) -> None:
+    """Write the facts of the runs that an earlier version registered: once, each from its frozen campaign.
+
+    Runs whose files are in another store are left as they are.
+
+    Raises:
+        MailrunError: ledger or store cannot be reached.
+    """
+    with ledger.read() as tx:
+        missing = [run for name in facts.list_without_facts(tx) if (run := runs.find_run(tx, name)) is not None]
+    found = {run.name: read_facts(run, store) for run in missing if not is_in_other_store(run, store)}
+    if not found:
+        return
+    with ledger.write() as tx:
+        for name, each in found.items():
+            facts.set_facts(tx, name, each)
+    log.info("facts.completed", runs=len(found), note="the facts of runs of an earlier version are in the ledger now")
