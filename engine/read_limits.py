@@ -18,31 +18,40 @@ RATIO_FLOOR = GIGABYTE
 class ReadLimits(BaseModel):
     """`[limits]`: how large a file from outside may be.
 
-    Attributes:
-        unpacked_gb: GB that one compressed file, workbook, Parquet or Arrow file unpacks to. 100 GB are 100 million
-            rows of a kilobyte.
-        ratio: how many times its own size it unpacks to, beyond 1 GB. Lists of addresses reach 10 to 50 times; gzip
-            1,032 times at most, Zstandard 30,000.
-        line_mb: MB of one line or cell: as much as the largest message that SES takes.
-        columns: of one file, as many as Excel has.
-        batch_mb: MB that one row group of a Parquet file or batch of an Arrow file takes in memory, where it is decoded
-            as a whole; a stream of Arrow is one batch.
-        cells: of one sheet, between its first and its last: all rows that Excel has, of 38 columns.
-        workbook_mb: MB of memory for the process that reads a workbook.
-        workbook_seconds: CPU time of that process.
+    100 GB are 100 million rows of a kilobyte. Lists of addresses unpack to 10 to 50 times their size; gzip reaches
+    1,032 times at most, Zstandard 30,000. 40 MB are the largest message that SES accepts, 16,384 columns are as many
+    as Excel has, and 40 million cells are all rows that Excel has, of 38 columns.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    unpacked_gb: int = Field(default=100, ge=1, le=1_000_000)
-    ratio: int = Field(default=500, ge=10, le=1_000_000)
-    line_mb: int = Field(default=40, ge=10, le=1_000)
-    columns: int = Field(default=16_384, ge=1, le=1_000_000)
-    batch_mb: int = Field(default=8_000, ge=100, le=1_000_000)
-    cells: int = Field(default=40_000_000, ge=1_000, le=10**11)
+    unpacked_gb: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="GB that one compressed file, workbook, Parquet or Arrow file may unpack to",
+    )
+    ratio: int = Field(
+        default=500, ge=10, le=1_000_000, description="how many times its own size a file may unpack to, beyond 1 GB"
+    )
+    line_mb: int = Field(default=40, ge=10, le=1_000, description="MB of one line or cell")
+    columns: int = Field(default=16_384, ge=1, le=1_000_000, description="columns of one file")
+    batch_mb: int = Field(
+        default=8_000,
+        ge=100,
+        le=1_000_000,
+        description="MB of memory for one Parquet row group, one Arrow batch, or an Arrow stream",
+    )
+    cells: int = Field(
+        default=40_000_000, ge=1_000, le=10**11, description="cells of one sheet, from the first to the last"
+    )
     # fastexcel 0.21 takes 88 bytes a cell of 8 letters (300,000 rows of 8 columns: 211 MB), so 40 million are 3.5 GB.
-    workbook_mb: int = Field(default=4_000, ge=200, le=1_000_000)
-    workbook_seconds: int = Field(default=900, ge=1, le=86_400)
+    workbook_mb: int = Field(
+        default=4_000, ge=200, le=1_000_000, description="MB of memory for the process that reads a workbook"
+    )
+    workbook_seconds: int = Field(
+        default=900, ge=1, le=86_400, description="seconds of CPU time for the process that reads a workbook"
+    )
 
     @property
     def line_bytes(self) -> int:

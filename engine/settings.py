@@ -38,18 +38,18 @@ _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
 
 
 class EventsSettings(BaseModel):
-    """Where events come from.
-
-    Attributes:
-        queue: the URL of an SQS queue.
-        topics: ARNs of the SNS topics whose notifications are believed; `arn:aws:sns:REGION:ACCOUNT:*` is all of an
-            account. In the environment divided by commas or white space. None for those of the queue's own account.
-    """
+    """Where events come from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    queue: str = ""
-    topics: tuple[str, ...] = ()
+    queue: str = Field(default="", description="URL of the SQS queue of events")
+    topics: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "ARNs of the SNS topics that are trusted; arn:aws:sns:REGION:ACCOUNT:* is every topic of an account. "
+            "Default: the topics of the queue's own account"
+        ),
+    )
 
     @field_validator("queue")
     @classmethod
@@ -76,23 +76,32 @@ class EventsSettings(BaseModel):
 
 
 class InboundSettings(BaseModel):
-    """Whose word counts in inbound mail, and where it may be.
-
-    Attributes:
-        buckets: S3 buckets that a notification of received mail may name; in the environment divided by commas or white
-            space. None where it is not set: such messages stay in the queue. Empty for none: they are set aside.
-        authserv_id: the name that the receiving server writes into Authentication-Results (RFC 8601); empty for none.
-        feedback_sources: domains whose feedback reports count without a token of ours, if they signed them.
-        raw_delivery: the queue gets its notifications without SNS's signature, and nobody but the topic may write to
-            it: the verdicts in it count.
-    """
+    """Whose word counts in inbound mail, and where it may be."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    buckets: tuple[str, ...] | None = None
-    authserv_id: str = ""
-    feedback_sources: tuple[str, ...] = ()
-    raw_delivery: bool = False
+    buckets: tuple[str, ...] | None = Field(
+        default=None,
+        description=(
+            "S3 buckets that a notification of received mail may name. Not set: such messages stay in the queue; "
+            "empty: they are set aside"
+        ),
+    )
+    authserv_id: str = Field(
+        default="",
+        description=(
+            "name that your mail server writes into Authentication-Results (RFC 8601); SES writes amazonses.com"
+        ),
+    )
+    feedback_sources: tuple[str, ...] = Field(
+        default=(), description="domains whose signed feedback reports count without a token"
+    )
+    raw_delivery: bool = Field(
+        default=False,
+        description=(
+            "the queue receives raw notifications, and only the topic may write to it: trust the verdicts in them"
+        ),
+    )
 
     @field_validator("buckets", "feedback_sources", mode="before")
     @classmethod
@@ -122,35 +131,34 @@ class InboundSettings(BaseModel):
 
 
 class SuppressionSettings(BaseModel):
-    """When transient bounces suppress an address.
-
-    Attributes:
-        soft_bounces: messages that bounced so.
-        soft_days: within how many days.
-    """
+    """When transient bounces suppress an address."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    soft_bounces: int = Field(default=3, ge=2, le=100)
-    soft_days: int = Field(default=30, ge=1, le=365)
+    soft_bounces: int = Field(
+        default=3,
+        ge=2,
+        le=100,
+        description="number of messages that bounce transiently before an address is suppressed",
+    )
+    soft_days: int = Field(default=30, ge=1, le=365, description="number of days in which they are counted")
 
 
 class UnsubscribePageSettings(BaseModel):
-    """What the pages behind an unsubscribe link show.
-
-    Attributes:
-        sender: who sends the mail, in words; empty for nothing.
-        topics: topic to its name in words; in the environment a JSON object. Others are shown as they are.
-        preferences_url: where a reader chooses topics; `{token}` in it is the token of the link. Empty for nothing.
-        template: a Jinja template of the page, relative to the workspace; empty for mailrun's own.
-    """
+    """What the pages behind an unsubscribe link show."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sender: str = ""
-    topics: dict[str, str] = Field(default_factory=dict)
-    preferences_url: str = ""
-    template: str = ""
+    sender: str = Field(default="", description="who sends the mail, shown on the unsubscribe pages")
+    topics: dict[str, str] = Field(
+        default_factory=dict, description="topic to the name that the pages show; in the environment a JSON object"
+    )
+    preferences_url: str = Field(
+        default="", description="page where a reader chooses topics; {token} in it is replaced by the token of the link"
+    )
+    template: str = Field(
+        default="", description="Jinja2 template of the pages, relative to the workspace. Default: mailrun's own"
+    )
 
     @field_validator("topics", mode="before")
     @classmethod
@@ -184,72 +192,78 @@ _HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterVal
 
 
 class SandboxAccessSettings(BaseModel):
-    """Who may use `mailrun sandbox`. What is empty is made at each start.
-
-    Attributes:
-        access_key: the access key id of its clients.
-        secret: its secret access key.
-        token: what opens the inbox and the control endpoint.
-        allow_hosts: names that it answers to beside those of loopback.
-    """
+    """Who may use `mailrun sandbox`. What is empty is made at each start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    access_key: str = ""
-    secret: SecretStr = SecretStr("")
-    token: SecretStr = SecretStr("")
-    allow_hosts: _HostNames = ()
+    access_key: str = Field(
+        default="", description="access key id of the sandbox's clients. Default: random at each start"
+    )
+    secret: SecretStr = Field(
+        default=SecretStr(""), description="secret access key of the sandbox's clients. Default: random at each start"
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="token of the inbox and the control endpoint. Default: random at each start"
+    )
+    allow_hosts: _HostNames = Field(default=(), description="host names that the sandbox answers to, beside loopback")
 
 
 class UnsubscribeServerSettings(BaseModel):
-    """How `mailrun unsubscribe-server` is reached.
-
-    Attributes:
-        allow_hosts: the only names that it answers to, beside its address; none for every name.
-    """
+    """How `mailrun unsubscribe-server` is reached."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    allow_hosts: _HostNames = ()
+    allow_hosts: _HostNames = Field(
+        default=(), description="only host names that the server answers to. Default: every name"
+    )
 
 
 class Settings(BaseSettings):
-    """What a command needs to know beside its arguments.
-
-    Attributes:
-        workspace: the folder with `campaigns/` and `audiences/`.
-        store: a folder, relative to the workspace, or `s3://BUCKET/PREFIX`.
-        scratch: a folder of this machine alone, relative to the workspace: for copies of what is in a bucket, and for
-            temporary files. Empty for `.mailrun` in the workspace, and the machine's folder for temporary files.
-        ledger: an SQLAlchemy URL, the path of an SQLite file relative to the workspace; empty for SQLite in the store.
-        unsubscribe_keys: keys for unsubscribe tokens, newest first: the first signs, all verify, and so does the
-            store's own. In the environment divided by commas or white space. Empty: the store's own signs.
-        unsubscribe_keys_file: a secret file with such keys, one a line, instead.
-        smtp_url: the SMTP server of `transport = "smtp"`; empty for SES's own in the account's region.
-        smtp_username: to log in there; empty to hand over without.
-        smtp_password: its secret.
-        smtp_ca_bundle: a file of PEM certificates to trust there; empty for the machine's own.
-        events: `[events]`; in the environment MAILRUN_EVENTS_QUEUE and so on.
-        sandbox: `[sandbox]`; in the environment MAILRUN_SANDBOX_ACCESS_KEY and so on.
-        unsubscribe_server: `[unsubscribe_server]`; in the environment MAILRUN_UNSUBSCRIBE_SERVER_ALLOW_HOSTS.
-        unsubscribe_page: `[unsubscribe_page]`; in the environment MAILRUN_UNSUBSCRIBE_PAGE_SENDER and so on.
-        inbound: `[inbound]`; in the environment MAILRUN_INBOUND_BUCKETS and so on.
-        suppression: `[suppression]`; in the environment MAILRUN_SUPPRESSION_SOFT_BOUNCES and so on.
-        limits: `[limits]`; in the environment MAILRUN_LIMITS_CELLS and so on.
-    """
+    """What a command needs to know beside its arguments."""
 
     model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
 
-    workspace: Path
-    store: str = Field(default=".mailrun", min_length=1)
-    scratch: str = ""
-    ledger: str = ""
-    smtp_url: str = ""
-    smtp_username: str = ""
-    smtp_password: SecretStr = SecretStr("")
-    smtp_ca_bundle: str = ""
-    unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    unsubscribe_keys_file: Path | None = None
+    workspace: Path = Field(
+        description="folder with campaigns/ and audiences/. Default: the one around the current folder"
+    )
+    store: str = Field(
+        default=".mailrun", min_length=1, description="folder, relative to the workspace, or s3://BUCKET/PREFIX"
+    )
+    scratch: str = Field(
+        default="",
+        description=(
+            "folder of this machine for copies of objects, previews and temporary files. Default: .mailrun in the "
+            "workspace, and the system's folder for temporary files"
+        ),
+    )
+    ledger: str = Field(
+        default="",
+        description=(
+            "sqlite:///path.db (relative to the workspace), sqlite:////absolute/path.db or "
+            "postgresql://user@host/database. Default: SQLite in the store, or in .mailrun where the store is a "
+            "bucket"
+        ),
+    )
+    smtp_url: str = Field(
+        default="",
+        description=(
+            "SMTP server: smtp://HOST:587 (STARTTLS), smtps://HOST:465 (TLS) or smtp+plain://HOST:25. Default: SES "
+            "in the account's region"
+        ),
+    )
+    smtp_username: str = Field(default="", description="user name at that server")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="password at that server")
+    smtp_ca_bundle: str = Field(
+        default="", description="file of PEM certificates to trust there. Default: the system's"
+    )
+    unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description=(
+            "keys of unsubscribe links, newest first: the first signs, all verify, and so does the store's own key. "
+            "Separate keys by commas or white space, or write a JSON list"
+        ),
+    )
+    unsubscribe_keys_file: Path | None = Field(default=None, description="file with such keys, one per line")
     events: EventsSettings = EventsSettings()
     inbound: InboundSettings = InboundSettings()
     suppression: SuppressionSettings = SuppressionSettings()

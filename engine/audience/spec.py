@@ -142,57 +142,69 @@ LenientAction = Annotated[CheckAction, Strict(strict=False)]
 class ChecksSpec(Section):
     """`[audience.checks]`: what is looked at beside the grammar of addresses; nothing unless asked for."""
 
-    mx: LenientAction = Field(default=CheckAction.OFF, description="domains that take no mail, by DNS")
-    disposable: LenientAction = Field(default=CheckAction.OFF, description="domains of throw-away addresses")
-    role: LenientAction = Field(
-        default=CheckAction.OFF, description="addresses of a role, such as info@ and postmaster@"
-    )
+    mx: LenientAction = Field(default=CheckAction.OFF, description="domains that accept no mail, by DNS")
+    disposable: LenientAction = Field(default=CheckAction.OFF, description="domains of disposable addresses")
+    role: LenientAction = Field(default=CheckAction.OFF, description="role addresses such as info@ and postmaster@")
     typo: LenientAction = Field(
-        default=CheckAction.OFF, description="domains that look like a mistyped provider: gmial.com"
+        default=CheckAction.OFF, description="domains that look like a mistyped provider, such as gmial.com"
     )
-    allow: Strings = Field(default=(), description="domains (or local parts of roles) that no check objects to")
+    allow: Strings = Field(default=(), description="domains, or local parts of roles, that no check reports")
 
 
 class AudienceSpec(Section):
     """`[audience]`: the file(s) a campaign is sent to, and which of their rows."""
 
-    source: Places = Field(description="path, glob or folder from the workspace, or s3://…; or an array of these")
+    source: Places = Field(
+        description="path, glob or folder in the workspace, or s3://BUCKET/KEY; or an array of these"
+    )
     address: SeenName = Field(default="email", description="column of the address", min_length=1)
     where: Annotated[str, AfterValidator(_clean_condition)] | None = Field(
-        default=None, description="SQL condition on the columns, such as country = 'VN' AND points > 100"
+        default=None, description="SQL condition on the columns of a row; other rows are filtered"
     )
-    required: SeenNames = Field(default=(), description="columns that must not be blank, unless they have a default")
-    defaults: dict[SeenName, Value] = Field(default_factory=dict, description="column -> value where it is blank")
+    required: SeenNames = Field(
+        default=(), description="columns that must have a value; other rows are excluded as missing_data"
+    )
+    defaults: dict[SeenName, Value] = Field(
+        default_factory=dict, description="column to the value that is used where it is blank"
+    )
     encoding: Annotated[str, AfterValidator(_check_encoding)] | None = Field(
-        default=None, description="encoding of text files; otherwise it is detected, and said"
+        default=None, description="encoding of text files; detected without it"
     )
     delimiter: Literal[",", ";", "\t", "|"] | None = Field(
-        default=None, description="of CSV; else told from the header"
+        default=None, description="delimiter of CSV; detected without it"
     )
-    has_header: bool = Field(default=True, description="whether the first line of CSV and Excel names the columns")
+    has_header: bool = Field(
+        default=True, description="whether the first line of CSV, or row of a sheet, names the columns"
+    )
     header_row: int | None = Field(
-        default=None, ge=1, description="line (of a sheet: row) with the column names, where a title stands above it"
+        default=None, ge=1, description="line of CSV, or row of a sheet, that names the columns"
     )
     columns: Annotated[Strings | dict[SeenName, SeenName], BeforeValidator(_as_columns)] = Field(
-        default=(), description="where has_header = false the columns' names; else a table, name -> name in the file"
+        default=(),
+        description="names of the columns where the file has none; or a table: your name to the name in the file",
     )
-    sheet: str | None = Field(default=None, description="sheet of a workbook; the first visible one unless named")
+    sheet: str | None = Field(default=None, description="sheet of a workbook; the first visible sheet without it")
     date_format: Annotated[str | dict[str, str], BeforeValidator(_check_date_format)] | None = Field(
-        default=None, description='how text columns write dates: "dd.mm.yyyy"; or a table, column -> format'
+        default=None, description="how text columns write dates, such as dd.mm.yyyy; or a table: column to format"
     )
     decimal: Annotated[str | dict[str, str], BeforeValidator(_check_decimal)] | None = Field(
-        default=None, description='mark before the decimals in text columns: ","; or a table, column -> mark'
+        default=None, description="decimal mark of numbers in text columns; or a table: column to mark"
     )
     dedupe: Annotated[Dedupe, Strict(strict=False)] = Field(
-        default=Dedupe.ADDRESS, description='when two addresses are the same: "address" or "provider"'
+        default=Dedupe.ADDRESS,
+        description=("address: compare normalised addresses; provider: compare mailboxes (no dots and +tags of Gmail)"),
     )
-    hold_out: float = Field(default=0, ge=0, le=100, description="percentage that gets nothing, to compare with")
-    min_recipients: int = Field(default=1, ge=0, description="a plan with fewer recipients is refused")
+    hold_out: float = Field(
+        default=0, ge=0, le=100, description="percentage of recipients that receive nothing, to compare with"
+    )
+    min_recipients: int = Field(
+        default=1, ge=0, description="a plan with fewer recipients is rejected with exit code 65"
+    )
     max_change: Annotated[str, AfterValidator(_check_change)] | None = Field(
-        default=None, description='largest change of the recipients against the last run, such as "30%"'
+        default=None, description="largest change of the number of recipients since the last run, such as 30%"
     )
     order_by: Annotated[str, AfterValidator(_check_order)] | None = Field(
-        default=None, description="columns to send by, such as points desc; else a fair mixture"
+        default=None, description="columns to send by, such as points desc; without it, a fair mixture"
     )
     checks: ChecksSpec = ChecksSpec()
 
@@ -221,15 +233,20 @@ class AudienceSpec(Section):
 class SuppressionSpec(Section):
     """`[suppression]`: who must not be mailed."""
 
-    files: Strings = Field(default=(), description="files of addresses that must not be mailed; as in source")
-    topic: str | None = Field(default=None, description="the topic of this campaign, for opt-outs by topic")
+    files: Strings = Field(default=(), description="files of addresses that must not be mailed: paths as in source")
+    topic: str | None = Field(
+        default=None, description="topic of the campaign, for opt-outs from a topic; the campaign's name without it"
+    )
     skip_invalid: bool = Field(
-        default=False, description="skip entries of the files that cannot match anybody; otherwise they stop the plan"
+        default=False,
+        description="skip entries of the files that cannot match any address; without it they stop the plan",
     )
 
 
 class CapSpec(Section):
     """`[cap]`: how many messages anybody gets from all campaigns together."""
 
-    messages: int = Field(ge=1, description="so many messages at most")
-    days: float = Field(gt=0, le=MOST_CAP_DAYS, allow_inf_nan=False, description="in so many days")
+    messages: int = Field(ge=1, description="most messages that one address receives from all campaigns of the store")
+    days: float = Field(
+        gt=0, le=MOST_CAP_DAYS, allow_inf_nan=False, description="number of days in which they are counted"
+    )

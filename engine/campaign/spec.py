@@ -167,16 +167,29 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ContentSpec(Section):
     """`[content]`: the files of the campaign folder that make the message."""
 
-    html: ContentPath | None = Field(default=None, description="template of the HTML part; .md.j2 and .mjml.j2 as well")
-    text: ContentPath | None = Field(default=None, description="template of the text part; else derived from HTML")
-    preheader: str | None = Field(default=None, min_length=1, description="template of the line beside the subject")
-    locale: str | None = Field(default=None, min_length=1, description="column of the recipient's locale, as vi-VN")
-    default_locale: Annotated[str, AfterValidator(_read_locale)] = Field(
-        default=DEFAULT_LOCALE, description="locale of those who have none"
+    html: ContentPath | None = Field(
+        default=None,
+        description="template of the HTML part: body.html.j2, body.md.j2 (Markdown) or body.mjml.j2 (MJML)",
     )
-    attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(default=(), description="files")
+    text: ContentPath | None = Field(
+        default=None, description="template of the text part; without it, the text is derived from the HTML"
+    )
+    preheader: str | None = Field(
+        default=None, min_length=1, description="template of the line that mail programs show beside the subject"
+    )
+    locale: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the recipient's locale, such as vi-VN: chooses body.vi.html.j2 and the formats",
+    )
+    default_locale: Annotated[str, AfterValidator(_read_locale)] = Field(
+        default=DEFAULT_LOCALE, description="locale of recipients who have none"
+    )
+    attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(
+        default=(), description="files of the campaign folder that go with every message"
+    )
     inline: Annotated[tuple[InlinePath, ...], Field(strict=False)] = Field(
-        default=(), description='images inside the message: <img src="cid:NAME">'
+        default=(), description='images inside the message, for <img src="cid:NAME">'
     )
 
     @model_validator(mode="after")
@@ -195,13 +208,17 @@ class UnsubscribeSpec(Section):
     """
 
     url: Annotated[str, _checked(_check_unsubscribe_url)] | None = Field(
-        default=None, description="https link with {{ token }}"
+        default=None, description="https link with {{ token }}; one-click requests (RFC 8058) are sent to it"
     )
-    mailto: AddressText | None = Field(default=None, description="address that takes requests by mail")
+    mailto: AddressText | None = Field(default=None, description="address that receives unsubscribe requests by mail")
     ses_contact_list: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="contact list: SES adds the ways out itself"
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="SES contact list: SES adds the unsubscribe link and headers itself, instead of url and mailto",
     )
-    ses_topic: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="topic of that list")
+    ses_topic: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="topic of that contact list"
+    )
 
     @model_validator(mode="after")
     def _is_one_way(self) -> "UnsubscribeSpec":
@@ -220,21 +237,36 @@ class UnsubscribeSpec(Section):
 class DeliverySpec(Section):
     """`[delivery]`: how the messages leave."""
 
-    transport: Literal["ses", "smtp", "outbox"] = Field(default="ses", description="the transport")
-    call: Literal["single", "bulk"] = Field(default="single", description="one message a call, or up to 50")
+    transport: Literal["ses", "smtp", "outbox"] = Field(
+        default="ses", description="ses, smtp, or outbox: files are written and nothing is sent"
+    )
+    call: Literal["single", "bulk"] = Field(
+        default="single", description="single: one message per call; bulk: up to 50 recipients per call"
+    )
     outbox: Literal["eml", "mbox", "maildir"] = Field(default="eml", description="what transport outbox writes")
     configuration_set: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES configuration set"
     )
-    rate_share: float = Field(default=1.0, gt=0, le=1, description="share of the account's send rate")
-    max_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="recipients a second")
-    in_doubt: Literal["hold", "resend"] = Field(default="hold", description="what to do with recipients in doubt")
-    at_quota: Literal["pause", "wait"] = Field(default="pause", description="at the end of the 24-hour quota")
+    rate_share: float = Field(
+        default=1.0, gt=0, le=1, description="share of the account's send rate that the run may use"
+    )
+    max_rate: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="highest rate of the run, in recipients per second"
+    )
+    in_doubt: Literal["hold", "resend"] = Field(
+        default="hold",
+        description="hold recipients in doubt, or resend: send to them again, which may deliver a second copy",
+    )
+    at_quota: Literal["pause", "wait"] = Field(
+        default="pause", description="at the end of the 24-hour quota: pause the run, or wait for free quota"
+    )
 
-    tags: dict[TagName, TagText] = Field(default_factory=dict, description="SES message tags, beside mailrun's own")
+    tags: dict[TagName, TagText] = Field(
+        default_factory=dict, description="SES message tags, name to value; at most 7 beside mailrun's own"
+    )
     feedback_id: Annotated[
         tuple[TagText, ...], Field(strict=False, max_length=len(FEEDBACK_TAGS)), BeforeValidator(_as_list)
-    ] = Field(default=(), description="first parts of the Feedback-ID header: one, or two")
+    ] = Field(default=(), description="the first one or two parts of the Feedback-ID header")
 
     @property
     def message_tags(self) -> tuple[tuple[str, str], ...]:
@@ -256,14 +288,21 @@ class DeliverySpec(Section):
 class WindowSpec(Section):
     """`[window]`: when messages may be handed over."""
 
-    opens: ClockText | None = Field(default=None, alias="from", description="time of day at which sending begins")
-    closes: ClockText | None = Field(default=None, alias="to", description="time of day at which it ends")
-    timezone: Annotated[str, _checked(_check_timezone)] = Field(
-        default="UTC", description='IANA name, or "column:NAME" for one of each recipient'
+    opens: ClockText | None = Field(
+        default=None,
+        alias="from",
+        description="time of day at which sending starts, such as 09:00; the window may pass midnight",
     )
-    outside: Literal["wait", "pause"] = Field(default="wait", description="what to do while it is closed")
+    closes: ClockText | None = Field(default=None, alias="to", description="time of day at which sending stops")
+    timezone: Annotated[str, _checked(_check_timezone)] = Field(
+        default="UTC", description="IANA or Windows time zone, or column:NAME for the time zone of each recipient"
+    )
+    outside: Literal["wait", "pause"] = Field(
+        default="wait", description="while the window is closed: wait, or pause the run"
+    )
     not_after: Annotated[str, _checked(_check_deadline)] | None = Field(
-        default=None, description="no message leaves after that"
+        default=None,
+        description="last time at which a message may be sent: a time of day, or a date and time with offset",
     )
 
     @model_validator(mode="after")
@@ -295,31 +334,39 @@ class WindowSpec(Section):
 class DomainSpec(Section):
     """`[domains."gmail.com"]`: what one receiver domain gets."""
 
-    max_rate: float = Field(gt=0, allow_inf_nan=False, description="recipients a second")
+    max_rate: float = Field(
+        gt=0, allow_inf_nan=False, description="highest rate to this receiver domain, in recipients per second"
+    )
 
 
 class WarmupSpec(Section):
     """`[warmup]`: daily caps while a domain or dedicated IP address is new."""
 
     caps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] = Field(
-        description="recipients a day, from the first run's date; afterwards there is no cap"
+        description="recipients per day, from the first day on; after the last cap there is no limit"
     )
 
 
 class GuardSpec(Section):
     """`[guard]`: shares of the sent messages at which the run pauses itself."""
 
-    max_bounce_rate: Share = 0.05
-    max_complaint_rate: Share = 0.001
-    max_failure_rate: Share = 0.02
-    max_refusal_rate: Share | None = None
+    max_bounce_rate: Share = Field(default=0.05, description="share of permanent bounces at which the run is paused")
+    max_complaint_rate: Share = Field(default=0.001, description="share of complaints at which the run is paused")
+    max_failure_rate: Share = Field(
+        default=0.02, description="share of messages refused, failed or in doubt at which the run is paused"
+    )
+    max_refusal_rate: Share | None = Field(
+        default=None, description="share of refused messages alone at which the run is paused"
+    )
 
 
 class CanarySpec(Section):
     """`[canary]`: the first part of a run, whose events decide whether the rest follows."""
 
-    recipients: int = Field(default=1000, ge=1, description="how many go out first")
-    wait: Annotated[str, _checked(_check_wait)] = Field(default="30m", description="how long events are awaited")
+    recipients: int = Field(default=1000, ge=1, description="number of recipients that are sent to first")
+    wait: Annotated[str, _checked(_check_wait)] = Field(
+        default="30m", description="how long to wait for their events: 90s, 30m, 2h or 1d"
+    )
 
     @property
     def wait_time(self) -> timedelta:
@@ -332,25 +379,37 @@ class CanarySpec(Section):
 class CampaignSpec(Section):
     """The whole of campaign.toml."""
 
-    sender: MailboxText = Field(alias="from", description="mailbox in From")
-    reply_to: Annotated[tuple[MailboxText, ...], Field(strict=False)] = Field(default=(), description="for replies")
+    sender: MailboxText = Field(alias="from", description="sender, such as Acme News <news@acme.example>")
+    reply_to: Annotated[tuple[MailboxText, ...], Field(strict=False)] = Field(
+        default=(), description="mailboxes for replies"
+    )
     subject: str = Field(min_length=1, description="Jinja2 template of the subject")
     kind: Literal["marketing", "transactional"] = Field(
-        default="marketing", description="marketing needs an unsubscribe link"
+        default="marketing",
+        description="marketing needs an unsubscribe link; transactional has none, and ignores opt-outs from a topic",
     )
-    key: Annotated[str, _checked(_check_key_template)] = Field(default="{date}", description="the default run key")
+    key: Annotated[str, _checked(_check_key_template)] = Field(
+        default="{date}", description="default run key; {date}, {week}, {month} and {hour} are filled in, in UTC"
+    )
     audience: AudienceSpec
     suppression: SuppressionSpec = SuppressionSpec()
-    cap: CapSpec | None = Field(default=None, description="how many messages anybody gets in some days")
+    cap: CapSpec | None = Field(default=None, description="limit of messages that one address receives")
     content: ContentSpec
     unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
-    headers: dict[HeaderName, HeaderText] = Field(default_factory=dict, description="header -> template of its value")
+    headers: dict[HeaderName, HeaderText] = Field(
+        default_factory=dict,
+        description="name of a header to the template of its value; at most 15 with the unsubscribe headers",
+    )
     delivery: DeliverySpec = DeliverySpec()
     window: WindowSpec = WindowSpec()
-    domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="caps of receiver domains")
-    warmup: WarmupSpec | None = Field(default=None, description="daily caps of a new domain or IP address")
+    domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="limits of single receiver domains")
+    warmup: WarmupSpec | None = Field(
+        default=None, description="daily limits while a domain or dedicated IP address is new"
+    )
     guard: GuardSpec = GuardSpec()
-    canary: CanarySpec | None = Field(default=None, description="the first part goes out, and is waited for")
+    canary: CanarySpec | None = Field(
+        default=None, description="send to a first part, wait for its events, then decide"
+    )
 
     @field_validator("headers")
     @classmethod
