@@ -16,6 +16,6 @@ def check(campaign: str, common: Common, **changes: Any) -> int:
     A fair sample of messages is looked at; preview looks at all of them. Exits with 65 where the content is wrong, 69
     where the account may not send, 78 where the AWS configuration is wrong.
     """
-    from engine.cli.previewing import check_and_print  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.preview import check_and_print  # noqa: PLC0415 - keeps --help fast
 
     return check_and_print(campaign, common, **changes)

@@ -18,6 +18,6 @@ def config(common: Common) -> None:
       mailrun config
       mailrun config --store s3://my-bucket/mailrun --json
     """
-    from engine.cli.configuration import show_settings  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.config import show_settings  # noqa: PLC0415 - keeps --help fast
 
     show_settings(common)

@@ -20,6 +20,6 @@ def doctor(common: Common) -> None:
       mailrun doctor
       mailrun doctor --store s3://my-bucket/mailrun --ledger postgresql://db/mailrun
     """
-    from engine.cli.examining import examine  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.doctor import examine  # noqa: PLC0415 - keeps --help fast
 
     examine(common)

@@ -13,7 +13,7 @@ def open_endpoint(store: Store, *, sandbox: bool) -> Iterator[Endpoint | None]:
     if not sandbox:
         yield None
         return
-    from engine.cli.sandboxing import open_embedded  # noqa: PLC0415 - the real SES does not need it
+    from engine.cli.commands.sandbox import open_embedded  # noqa: PLC0415 - the real SES does not need it
 
     with open_embedded(store) as endpoint:
         yield endpoint

@@ -30,7 +30,7 @@ def pull(queue: str | None, topics: tuple[str, ...], common: Common, *, follow: 
 
     A message is deleted when its events are durable here. Exits with 65 where something was set aside.
     """
-    from engine.cli.feeding import pull_events  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.events import pull_events  # noqa: PLC0415 - keeps --help fast
 
     return pull_events(queue, common, topics=topics, follow=follow, sandbox=sandbox)
 
@@ -44,6 +44,6 @@ def import_(place: str, topics: tuple[str, ...], common: Common) -> int:
 
     The same file may be imported again: an event counts once. Exits with 65 where something was set aside.
     """
-    from engine.cli.feeding import import_events  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.events import import_events  # noqa: PLC0415 - keeps --help fast
 
     return import_events(place, common, topics=topics)

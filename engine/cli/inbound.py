@@ -24,7 +24,7 @@ def pull(queue: str, topics: tuple[str, ...], common: Common, *, follow: bool) -
 
     A message is deleted when what it says is durable here.
     """
-    from engine.cli.inbounding import pull_mails  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.inbound import pull_mails  # noqa: PLC0415 - keeps --help fast
 
     return pull_mails(queue, common, topics=topics, follow=follow)
 
@@ -38,6 +38,6 @@ def import_(place: str, common: Common) -> int:
     Without a token of ours a mail counts only where your mail server's Authentication-Results prove its sender: name
     the server in `[inbound] authserv_id`. The same mail may be imported again: it changes nothing.
     """
-    from engine.cli.inbounding import import_mails  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.inbound import import_mails  # noqa: PLC0415 - keeps --help fast
 
     return import_mails(place, common)

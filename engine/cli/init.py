@@ -13,7 +13,7 @@ from engine.cli.suggestions import name_command
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 def init(folder: Path) -> None:
     """Make a workspace in DIR (here, by default) with three sample campaigns and a sample audience."""
-    from engine.cli.samples import copy_samples  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.init import copy_samples  # noqa: PLC0415 - keeps --help fast
 
     for path in copy_samples(folder):
         print_lines(f"made {path}")

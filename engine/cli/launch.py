@@ -24,6 +24,6 @@ def launch(campaign: str, common: Common, **options: Any) -> int:
 
     Ctrl-C or SIGTERM stops in order: what is in flight ends, exit code 75; a second one stops at once.
     """
-    from engine.cli.launching import launch_campaign  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.launch import launch_campaign  # noqa: PLC0415 - keeps --help fast
 
     return launch_campaign(campaign, common, **options)

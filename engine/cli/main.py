@@ -14,27 +14,22 @@ import click
 
 from engine import __version__
 from engine.cli import (
-    audit,
     check,
-    completion,
     config,
     doctor,
     events,
     inbound,
     init,
-    keeping,
     launch,
-    life,
-    plan,
     preview,
     resolve,
     sandbox,
-    status,
     suppress,
     test,
     unsubscribe_server,
     work,
 )
+from engine.cli.commands import audit, completion, control, plan, retention, status
 from engine.cli.interruption import INTERRUPTION
 from engine.cli.options import group_options
 from engine.cli.printing import is_output_all, print_json, print_lines
@@ -65,17 +60,17 @@ for _command in (
     launch.launch,
     work.work,
     status.status,
-    life.pause,
-    life.resume,
-    life.cancel,
+    control.pause,
+    control.resume,
+    control.cancel,
     resolve.resolve,
     audit.audit,
     events.events,
     inbound.inbound,
     suppress.suppress,
     unsubscribe_server.unsubscribe_server,
-    keeping.forget,
-    keeping.prune,
+    retention.forget,
+    retention.prune,
     config.config,
     doctor.doctor,
     completion.completion,

@@ -24,6 +24,6 @@ def preview(campaign: str, common: Common, **options: Any) -> int:
     Every message is rendered and looked at; chosen ones are left as a gallery page and as .eml files. Exits with 65
     where a message cannot be made, or has an error that would stop a launch.
     """
-    from engine.cli.previewing import preview_campaign  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.preview import preview_campaign  # noqa: PLC0415 - keeps --help fast
 
     return preview_campaign(campaign, common, **options)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.keeping import Wait
+from engine.cli.commands.retention import Wait
 from engine.cli.options import Common, alternative, common_options, run_argument
 
 
@@ -52,7 +52,7 @@ def resolve(  # noqa: PLR0913 - one for each option
 
     Who settled what, and when, is recorded.
     """
-    from engine.cli.resolving import resolve_run  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.resolve import resolve_run  # noqa: PLC0415 - keeps --help fast
 
     if file is not None and verdict not in ("sent", "resend", "skip"):
         raise click.UsageError("--file goes with --sent, --resend or --skip")

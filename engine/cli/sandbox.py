@@ -47,6 +47,6 @@ def sandbox(common: Common, **settings: Any) -> None:
     (deliveries, bounces, complaints …) waits in its SQS queue. Its credentials, and the token in the inbox's address,
     are printed; they are new at each start unless they are given.
     """
-    from engine.cli.sandboxing import serve  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.sandbox import serve  # noqa: PLC0415 - keeps --help fast
 
     serve(common, **settings)

@@ -27,7 +27,7 @@ def add(addresses: tuple[str, ...], common: Common, *, topic: str | None, reason
 
     With - in place of ADDRESS they are read from standard input, one a line.
     """
-    from engine.cli.suppressing import add_addresses  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import add_addresses  # noqa: PLC0415 - keeps --help fast
 
     return add_addresses(addresses, common, topic=topic or "", reason=reason)
 
@@ -43,7 +43,7 @@ def remove(addresses: tuple[str, ...], common: Common, *, topic: str | None, acc
 
     Who complained or unsubscribed has said no; mail to them needs their new consent, and here --yes.
     """
-    from engine.cli.suppressing import remove_addresses  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import remove_addresses  # noqa: PLC0415 - keeps --help fast
 
     return remove_addresses(addresses, common, topic=topic, account=account, yes=yes)
 
@@ -54,7 +54,7 @@ def remove(addresses: tuple[str, ...], common: Common, *, topic: str | None, acc
 @common_options
 def check(addresses: tuple[str, ...], common: Common, *, account: bool) -> int:
     """Say whether ADDRESS is suppressed, of what, why and since when."""
-    from engine.cli.suppressing import check_addresses  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import check_addresses  # noqa: PLC0415 - keeps --help fast
 
     return check_addresses(addresses, common, account=account)
 
@@ -70,7 +70,7 @@ def check(addresses: tuple[str, ...], common: Common, *, account: bool) -> int:
 @common_options
 def list_(common: Common, **filters: Any) -> int:
     """List who is suppressed, and count all by reason."""
-    from engine.cli.suppressing import list_addresses  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import list_addresses  # noqa: PLC0415 - keeps --help fast
 
     return list_addresses(common, **filters)
 
@@ -87,7 +87,7 @@ def import_(place: str, common: Common, **defaults: Any) -> int:
     The column email is read, or the only one that can be meant; a list may be just addresses. Entries that cannot match
     anybody are reported by file and line, and the others are added: exit code 65 then.
     """
-    from engine.cli.suppressing import import_list  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import import_list  # noqa: PLC0415 - keeps --help fast
 
     return import_list(place, common, **defaults)
 
@@ -99,7 +99,7 @@ def import_(place: str, common: Common, **defaults: Any) -> int:
 @common_options
 def export(file: Path, common: Common, **filters: Any) -> int:
     """Write the list to FILE: Parquet where its name ends so, else CSV; `suppress import` reads both."""
-    from engine.cli.suppressing import export_list  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import export_list  # noqa: PLC0415 - keeps --help fast
 
     return export_list(file, common, **filters)
 
@@ -120,6 +120,6 @@ def sync(common: Common, **how: Any) -> int:
     Bounces and complaints for all mail go both ways. SES takes one call a second. Exit code 75: some are still to be
     told, sync again.
     """
-    from engine.cli.suppressing import sync_lists  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.suppress import sync_lists  # noqa: PLC0415 - keeps --help fast
 
     return sync_lists(common, **how)

@@ -17,6 +17,6 @@ def test(campaign: str, common: Common, **options: Any) -> int:
 
     It is what the recipient would get, but the unsubscribe link is your own. It is part of no run.
     """
-    from engine.cli.previewing import send_and_print  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.preview import send_and_print  # noqa: PLC0415 - keeps --help fast
 
     return send_and_print(campaign, common, **options)

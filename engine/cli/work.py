@@ -17,6 +17,6 @@ def work(run: str, common: Common, *, workers: int | None, exit_with_parent: boo
 
     Workers are equal: they share the work and the account's rate, and one that dies is replaced by the others.
     """
-    from engine.cli.launching import work_on  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.commands.launch import work_on  # noqa: PLC0415 - keeps --help fast
 
     return work_on(run, common, workers=workers, exit_with_parent=exit_with_parent)

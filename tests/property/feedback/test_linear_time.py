@@ -352,7 +352,7 @@ def test_every_module_says_whether_it_reads_what_outsiders_send() -> None:
 
 FEEDBACK = tuple(f"engine.feedback.{name}" for name in list_modules())
 BESIDE = (
-    *("engine.cli.inbounding", "engine.cli.unsubscribing", "engine.campaign.unsubscribe", "engine.http.guard"),
+    *("engine.cli.commands.inbound", "engine.cli.unsubscribing", "engine.campaign.unsubscribe", "engine.http.guard"),
     "engine.suppression.sync",
 )
 

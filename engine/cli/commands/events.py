@@ -94,7 +94,7 @@ def pull_events(
 
 def _pull_sandbox(common: Common) -> int:
     """Pull what the embedded sandbox has of the runs that were sent to it."""
-    from engine.cli.sandboxing import run_embedded  # noqa: PLC0415 - a real queue does not need it
+    from engine.cli.commands.sandbox import run_embedded  # noqa: PLC0415 - a real queue does not need it
 
     with open_chosen(common) as place, _open_desk(place, ()) as desk, run_embedded(place.store) as server:
         endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)

@@ -1,0 +1,1 @@
+"""What each command does; its options and help are in `tasks/`."""
