@@ -9,7 +9,7 @@ import polars as pl
 from engine.audience.lists.list_entries import read_entries
 from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.tables import Rows, Table
-from engine.audience.reading.text import detect_encoding, is_utf_8, read_text
+from engine.audience.reading.text_files.text_blocks import detect_encoding, is_utf_8, read_text
 from engine.errors import DataError
 
 COLUMN = "line"

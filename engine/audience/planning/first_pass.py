@@ -12,7 +12,7 @@ from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.plan_files import SCRATCH_PREFIX, stored_name
 from engine.audience.planning.scratch import Room, Set, pack
 from engine.audience.reading.blanks import fill, is_blank
-from engine.audience.reading.conditions import rows_that_meet
+from engine.audience.reading.conditions.conditions import rows_that_meet
 from engine.audience.reading.tables import Batch
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec

@@ -21,12 +21,12 @@ from engine.audience.planning.scratch import MEMORY_BYTES, Room, Scratch
 from engine.audience.planning.second_pass import BatchPosition, SetRules, merge_counts
 from engine.audience.planning.suppressed_rows import set_aside_suppressions
 from engine.audience.planning.threads import work_through
-from engine.audience.reading.conditions import columns_in
+from engine.audience.reading.conditions.conditions import columns_in
 from engine.audience.reading.header_names import is_same_name
 from engine.audience.reading.renames import rename_columns
 from engine.audience.reading.sources import AudienceSource, Format, refuse_unknown_column, translate_read_errors
 from engine.audience.reading.tables import Table, open_table, read_batches, reading_of, unite
-from engine.audience.reading.text import is_compressed
+from engine.audience.reading.text_files.text_blocks import is_compressed
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.reading.written_forms import WrittenForms
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine.audience.reading.header_names import guess_header, is_same_name, name_each_once
-from engine.audience.reading.text import DAMAGE, TextBlock, is_utf_8, mark_damage
+from engine.audience.reading.text_files.text_blocks import DAMAGE, TextBlock, is_utf_8, mark_damage
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 

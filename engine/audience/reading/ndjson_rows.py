@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from engine.audience.reading.text import TextBlock, mark_damage
+from engine.audience.reading.text_files.text_blocks import TextBlock, mark_damage
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 

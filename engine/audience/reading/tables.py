@@ -19,7 +19,7 @@ from engine.audience.reading.csv_rows import (
 from engine.audience.reading.renames import with_seen_names
 from engine.audience.reading.rows import Batch, Reading, Rows, Schema, Table
 from engine.audience.reading.sources import AudienceSource, Format, unreadable
-from engine.audience.reading.text import Encoding, TextBlock, detect_encoding, read_text
+from engine.audience.reading.text_files.text_blocks import Encoding, TextBlock, detect_encoding, read_text
 from engine.audience.reading.workbooks import workbooks
 from engine.audience.spec import AudienceSpec
 from engine.errors import DataError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.audience.planning.plan_files import count_nulls
-from engine.audience.reading.encoding_guess import IF_WRONG
+from engine.audience.reading.text_files.encoding_guess import IF_WRONG
 from engine.campaign.content.templates import compile_content
 from engine.campaign.lint import LintFinding, LintFindings, Severity, lint_templates
 from engine.campaign.render import RenderError

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from engine.audience.reading.workbooks.workbook_marks import SheetMarks
+from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 from engine.audience.reading.workbooks.zip_directory import open_zip
 
 _CONTENT = "content.xml"

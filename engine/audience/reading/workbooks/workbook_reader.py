@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from engine.audience.reading.workbooks.workbook_marks import ODD, SheetMarks, read_marks
+from engine.audience.reading.workbooks.sheet_marks import ODD, SheetMarks, read_marks
 from engine.audience.reading.workbooks.zip_directory import open_zip
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux

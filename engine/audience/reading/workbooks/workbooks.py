@@ -9,7 +9,7 @@ import polars as pl
 from engine.audience.reading.csv_rows import Dialect, name_columns, read_header
 from engine.audience.reading.header_names import guess_header, is_same_name
 from engine.audience.reading.sources import AudienceSource
-from engine.audience.reading.workbooks.workbook_marks import SheetMarks
+from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 from engine.audience.reading.workbooks.workbook_process import ask_reader
 from engine.errors import DataError, nearest
 

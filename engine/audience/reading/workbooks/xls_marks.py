@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from engine.audience.reading.workbooks.number_formats import pad, pads
-from engine.audience.reading.workbooks.workbook_marks import SheetMarks
+from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 
 _NOT_AVAILABLE = 0x2A  # the code of #N/A
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
 from engine.audience.reading.workbooks.number_formats import pad, pads
-from engine.audience.reading.workbooks.workbook_marks import SheetMarks
+from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 from engine.audience.reading.workbooks.zip_directory import open_zip
 
 _WORKBOOK, _STYLES = "xl/workbook.xml", "xl/styles.xml"

@@ -251,7 +251,7 @@ def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_i
         body = body[:place] + inserted + body[place + length :]
     body = body[:-cut] if cut else body
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
+        patch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
         folder = Path(name)
         (folder / "list.csv").write_bytes(b"email,name\n" + body)
         strictly: pl.DataFrame | None = None
@@ -304,7 +304,7 @@ def test_every_row_is_read_whatever_ends_the_lines(
     ends = [*(row_ends * len(rows))[: len(rows) - 1], last]
     text = "email,name" + header_end + "".join(row + end for row, end in zip(rows, ends, strict=True))
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
+        patch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
         (Path(name) / "list.csv").write_bytes(text.encode(encoding))
         declared = "windows-1252" if encoding == "windows-1252" else None
         places, found = read_file(Path(name) / "list.csv", delimiter=",", encoding=declared, lenient=lenient)

@@ -228,7 +228,7 @@ PLAIN = "a,b,c\n" + "".join(f"{n},x{n},{'' if n % 7 == 0 else n}\n" for n in ran
 def test_rows_do_not_depend_on_where_blocks_end(odd: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PLAIN + odd + PLAIN.removeprefix("a,b,c\n")
     whole = read(text)
-    monkeypatch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
     assert read(text) == whole
     assert len(whole[0]) == 800 + (odd not in ("", "\n"))
 

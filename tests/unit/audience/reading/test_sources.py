@@ -224,7 +224,7 @@ MIXTURES = [(["1", "2", "[1]", "4"], 3), (["true", "1"], 2), (['{"a":1}', "7"], 
 def test_values_of_json_that_have_nothing_in_common_are_told_with_their_line(
     values: list[str], line: int, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.reading.text.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
     lines = [f'{{"n":{value},"email":"a{n}@x.example","m":{n}}}\n' for n, value in enumerate(values)]
     write(tmp_path, a_ndjson="".join(lines))
     found = plan(tmp_path, source="a.ndjson", columns=frozenset(["m"]))

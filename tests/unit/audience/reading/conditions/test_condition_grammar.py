@@ -7,9 +7,14 @@ from types import FrameType
 import polars as pl
 import pytest
 
-from engine.audience.reading import condition_grammar as grammar
-from engine.audience.reading.condition_grammar import FUNCTIONS, FUNCTIONS_WITHOUT_ARGUMENTS, ConditionError, rewrite
-from engine.audience.reading.conditions import columns_in, rows_that_meet
+from engine.audience.reading.conditions import condition_grammar as grammar
+from engine.audience.reading.conditions.condition_grammar import (
+    FUNCTIONS,
+    FUNCTIONS_WITHOUT_ARGUMENTS,
+    ConditionError,
+    rewrite,
+)
+from engine.audience.reading.conditions.conditions import columns_in, rows_that_meet
 from engine.audience.reading.types import ColumnTypes
 from engine.errors import DataError
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from engine.audience.reading.letters import JUDGES, SCRIPTS
+from engine.audience.reading.text_files.letters import JUDGES, SCRIPTS
 from engine.errors import DataError
 
 # Ends every note about a guess: who checks a campaign makes it a finding.

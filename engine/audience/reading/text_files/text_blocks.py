@@ -17,7 +17,7 @@ from typing import BinaryIO, TypeVar, cast
 
 import polars as pl
 
-from engine.audience.reading.encoding_guess import guess_encoding
+from engine.audience.reading.text_files.encoding_guess import guess_encoding
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 

@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from engine.audience.reading.conditions import columns_in, rows_that_meet
+from engine.audience.reading.conditions.conditions import columns_in, rows_that_meet
 from engine.audience.reading.types import ColumnTypes
 from engine.errors import DataError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.plans import plan, recipients
 
-from engine.audience.reading.encoding_guess import guess_encoding
+from engine.audience.reading.text_files.encoding_guess import guess_encoding
 from engine.errors import DataError
 
 NAMES = {

@@ -1,0 +1,1 @@
+"""Conditions in [audience] filter: SQL expressions over the columns of a row."""

@@ -1,0 +1,1 @@
+"""Reading text files: bytes in any encoding become blocks of UTF-8."""
