@@ -22,7 +22,7 @@ from engine.ledger import runs
 from engine.ledger.database import open_ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 RECIPIENTS = 200_000
 LEASE_ROWS = 5_000
@@ -41,7 +41,7 @@ def main() -> None:
             "opens, in any order": _write(folder / "opened.jsonl", _make_opened()),
             "bounces of 10 %": _write(folder / "bounced.jsonl", _make_bounced()),
         }
-        store, ledger = Store(folder / "store"), open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+        store, ledger = FolderStore(folder / "store"), open_ledger(f"sqlite:///{folder / 'ledger.db'}")
         with ledger.write() as tx:
             runs.insert_run(tx, _make_run(), lease_rows=[lease.rows for lease in plan.leases])
         for what, path in [*files.items(), ("sends and deliveries again", files["sends and deliveries"])]:

@@ -202,7 +202,7 @@ def _count_journal(ledger: Ledger) -> int:
 def _make_large_run(workspace: Path, environment: dict[str, str]) -> None:
     """Launch a small run, then put a plan of ten million in its place."""
     from engine.run.manifest import read_manifest, write_manifest  # noqa: PLC0415
-    from engine.store.folder import digest_file  # noqa: PLC0415
+    from engine.store.files import digest_file  # noqa: PLC0415
 
     campaign = workspace / "campaigns" / "big"
     campaign.mkdir(parents=True)

@@ -13,7 +13,7 @@ from engine.run.manifest import read_manifest
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preview import make_job, replan
 from engine.run.prepare.rendering import Rendered, render_plan
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 CAMPAIGN = Path(__file__).parent.parent / "campaigns" / "welcome"
 ROWS = 1_000_000
@@ -45,7 +45,7 @@ def make_request(rows: int, workspace: Path) -> PlanRequest:
 
 
 def plan(rows: int, workspace: Path) -> None:
-    replan(make_request(rows, workspace), Store(workspace / f"store-{rows}"), "previews")
+    replan(make_request(rows, workspace), FolderStore(workspace / f"store-{rows}"), "previews")
 
 
 def render(rows: int, workspace: Path, processes: int) -> None:

@@ -27,9 +27,10 @@ from engine.masking import mask_url
 from engine.progress import step
 from engine.setting_sources import SETTINGS_FILE
 from engine.settings import KEY_BYTES_MINIMUM, Settings, list_variables, load_settings
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 from engine.store.other_writers import describe_other_writers
+from engine.store.port import Store
 from engine.store.s3 import S3Store
 from engine.system.environment import check_environment
 from engine.system.temporary import use_scratch
@@ -198,7 +199,7 @@ def read_settings(path: Path | str | None = None, *, store: str | None = None, l
 
 def open_store(settings: Settings) -> Store:
     """Open the store alone."""
-    return S3Store(settings.store, settings.store_folder) if settings.in_bucket else Store(settings.store_folder)
+    return S3Store(settings.store, settings.store_folder) if settings.in_bucket else FolderStore(settings.store_folder)
 
 
 def warn_of_other_writers(settings: Settings) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from engine.audience.exclusions import EXCLUDED_SCHEMA
 from engine.errors import UsageError
-from engine.store.folder import PRIVATE_FILE
+from engine.store.files import PRIVATE_FILE
 from engine.system.given_paths import shorten_path
 
 # What a spreadsheet takes for a formula, in full width as well, and the characters that would hide one.

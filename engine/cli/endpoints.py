@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.account.client import Endpoint
-from engine.store.folder import Store
+from engine.store.port import Store
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 from engine.addresses.hashing import hash_keys
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import forgotten_table
-from engine.store.folder import Store
 from engine.store.keys import FORGET_KEY, read_key
+from engine.store.port import Store
 
 FindForgotten = Callable[[pl.Series], pl.DataFrame]  # keys -> `key` and `source`, as suppressions have them
 

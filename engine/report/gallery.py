@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from engine.campaign.lint import LintFindings, Severity
 from engine.campaign.message import Envelope, Message
 from engine.report.snippet import make_snippet
-from engine.store.folder import write_file
+from engine.store.files import write_file
 
 _PAGES = Path(__file__).parent / "pages"
 # The frames inherit this policy. Their messages need inline styles; scripts but the page's own have no hash here, and

@@ -12,7 +12,7 @@ from engine.ledger.journal import Outcome
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 from engine.report.accounts import Accounts
-from engine.store.folder import Store
+from engine.store.port import Store
 
 
 def read_accounts(tx: Connection, run: Run, store: Store, now: datetime) -> Accounts:

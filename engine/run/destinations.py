@@ -5,7 +5,7 @@ import json
 from engine.ledger.runs import Run
 from engine.run.guard.evidence import read_frozen
 from engine.run.manifest import FILE
-from engine.store.folder import Store
+from engine.store.port import Store
 
 _NAMES = {"ses": "SES", "smtp": "an SMTP server", "outbox": "outbox files"}
 

@@ -19,7 +19,7 @@ from engine.ledger.facts import RunFacts
 from engine.ledger.runs import Run
 from engine.run.frozen import is_in_other_store
 from engine.run.manifest import FILE, Manifest
-from engine.store.folder import Store
+from engine.store.port import Store
 
 log = structlog.get_logger()
 

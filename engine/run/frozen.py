@@ -11,8 +11,9 @@ from engine.ledger.decisions import find_user
 from engine.ledger.identity import read_identity
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, Manifest, find_damage, read_manifest
-from engine.store.folder import Store, digest_bytes
+from engine.store.files import digest_bytes
 from engine.store.identity import read_store_identity
+from engine.store.port import Store
 
 BEGUN = "begun"
 

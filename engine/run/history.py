@@ -13,8 +13,8 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Result
 from engine.run.frozen import FrozenRun, fetch_run
 from engine.run.manifest import read_manifest
-from engine.store.folder import Store
 from engine.store.history import HISTORY, write_history
+from engine.store.port import Store
 
 log = structlog.get_logger()
 

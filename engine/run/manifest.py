@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from engine.audience.planning.plan import LeaseRange
 from engine.campaign.files import list_files, open_file
 from engine.errors import DataError
-from engine.store.folder import digest_bytes, digest_file, write_file
+from engine.store.files import digest_bytes, digest_file, write_file
 
 FILE = "run.json"
 

@@ -11,8 +11,8 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Replay, Result
 from engine.ledger.leases import Lease, Settlement
 from engine.run.frozen import FrozenRun
-from engine.store.folder import Store
 from engine.store.outcomes import OutcomesFiles, name_lease
+from engine.store.port import Store
 
 PROVED = "an event proves it"
 CRASH_DETAIL = "handed over, and the worker ended before an answer was recorded"

@@ -8,7 +8,8 @@ from engine.ledger.identity import read_identity
 from engine.ledger.runs import Run
 from engine.run.frozen import Begun, is_in_other_store, make_other_ledger_error, read_begun
 from engine.run.manifest import FILE, Manifest
-from engine.store.folder import Store, digest_bytes
+from engine.store.files import digest_bytes
+from engine.store.port import Store
 
 
 def find_registrar(run_file: bytes) -> Begun:

@@ -12,8 +12,8 @@ from engine.ledger import leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
-from engine.store.folder import Store
 from engine.store.outcomes import OutcomesFiles
+from engine.store.port import Store
 
 
 def find_ahead(ledger: Ledger, run: Run, store: Store) -> dict[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from engine.store.folder import Store
+from engine.store.port import Store
 
 HISTORY_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.String,

@@ -1,7 +1,7 @@
 """Which store this is: an identity that is written in it, because one folder may be mounted at many paths."""
 
-from engine.store.folder import Store
 from engine.store.keys import read_key
+from engine.store.port import Store
 
 _FILE = "store.id"
 

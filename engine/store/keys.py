@@ -2,7 +2,7 @@
 
 import secrets
 
-from engine.store.folder import Store
+from engine.store.port import Store
 
 UNSUBSCRIBE_KEY = "unsubscribe.key"
 FORGET_KEY = "forget.key"  # of the hashes under which forgotten addresses stay suppressed

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.store.folder import Store, digest_bytes
+from engine.store.files import digest_bytes
+from engine.store.port import Store
 
 PUBLISHED, STAGED, MARKS, DAMAGED = "outcomes", "staged", "open", "damaged"
 _AGAIN = "again-"  # before the name of a file that is written again in place

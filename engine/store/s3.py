@@ -16,8 +16,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ import botocore.exceptions
 from botocore.config import Config
 
 from engine.errors import ConfigurationError, MailrunError, PausedError, UnreachableError
-from engine.store.folder import SEALED, FileMark, Mark, Store, translate_os_errors, write_file
+from engine.store.files import delete_tree, translate_os_errors, write_file
+from engine.store.marks import Mark, ObjectMark
+from engine.store.sealed import name_sealed
+from engine.store.unfinished import prepare_root, remove_unfinished, stage_folder
 from engine.system.proxies import explain_proxy
 
 RUN_FILE = "run.json"
@@ -46,7 +50,7 @@ _CONFIG = Config(
 )
 
 
-class S3Store(Store):
+class S3Store:
     """A bucket that holds runs and what belongs to them.
 
     Args:
@@ -59,7 +63,8 @@ class S3Store(Store):
     """
 
     def __init__(self, url: str, root: Path) -> None:
-        super().__init__(root)
+        prepare_root(root)
+        self.local_folder = root
         self.url = url.rstrip("/")
         self._bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
@@ -165,7 +170,7 @@ class S3Store(Store):
         for key in sorted(self._list(folder), key=lambda key: not key.endswith(f"/{RUN_FILE}")):
             self.delete(key)
         for local in (self._copies, self._marks):
-            Store.delete_folder(self, local.relative_to(self.root).joinpath(folder).as_posix())
+            delete_tree(local / folder)
 
     def move_folder(self, folder: str, target: str) -> None:
         """Copy all objects under a prefix to another one, then remove them; run.json first."""
@@ -174,8 +179,16 @@ class S3Store(Store):
                 self._copy_object(key, f"{target}/{key.removeprefix(f'{folder}/')}")
         self.delete_folder(folder)
 
+    def stage(self, name: str) -> AbstractContextManager[Path]:
+        """Make an empty local folder for a run, to be filled and then sealed; removed afterwards."""
+        return stage_folder(self.local_folder / "runs" / name)
+
+    def remove_unfinished(self) -> int:
+        """Remove what killed processes left half-written on this machine; returns how many files and folders."""
+        return remove_unfinished(self.local_folder)
+
     def is_abandoned(self, folder: str) -> bool | None:  # noqa: ARG002 - a bucket has no locks
-        """Tell nothing: of objects nobody knows whether their maker lives."""
+        """Return None: a bucket has no locks, so nobody knows whether the maker of an object lives."""
         return None
 
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:
@@ -203,7 +216,7 @@ class S3Store(Store):
 
     def seal(self, staging: Path, name: str, digest: str) -> None:
         """Copy a staged folder to a place of its own in the bucket; run.json last."""
-        aside, run_file = f"{SEALED}/{name}/{digest}", staging / RUN_FILE
+        aside, run_file = name_sealed(name, digest), staging / RUN_FILE
         files = sorted((path for path in staging.rglob("*") if path.is_file()), key=lambda path: path == run_file)
         try:
             for path in files:
@@ -220,7 +233,7 @@ class S3Store(Store):
         run.json is created at the run's place, which one process can do, and names where the files are; then they are
         copied from there. Whoever opens the run finishes a copy that a crash cut.
         """
-        folder, aside = f"runs/{name}", f"{SEALED}/{name}/{digest}"
+        folder, aside = f"runs/{name}", name_sealed(name, digest)
         if self.read(f"{folder}/{RUN_FILE}") is None and (data := self.read(f"{aside}/{RUN_FILE}")) is not None:
             self._create(f"{folder}/{RUN_FILE}", data, {_ASIDE: aside})
         self._finish_placing(folder)
@@ -258,7 +271,8 @@ class S3Store(Store):
         been only once nothing more is sent under it. Until then that stands on this machine's disk, which is where a
         ledger in SQLite is restored.
         """
-        mark = _ObjectMark(self, key, self._marks / key)  # first: the one in the bucket says that this one is there
+        # The local file first: the object says that it is there.
+        mark = ObjectMark(self._marks / key, partial(self.write, key))
         self.write(key, b"")
         return mark
 
@@ -306,23 +320,6 @@ class S3Store(Store):
             raise _translate_reply(error, self.describe(key)) from error
         except botocore.exceptions.BotoCoreError as error:
             raise _translate_client(error, self.describe(key)) from error
-
-
-class _ObjectMark(FileMark):
-    """The mark of an open lease: in the bucket that it is there, on this machine how far the journal has been."""
-
-    def __init__(self, store: S3Store, key: str, path: Path) -> None:
-        super().__init__(path)
-        self._store, self._key, self._sequence = store, key, 0
-
-    def advance(self, sequence: int) -> None:
-        """Write the sequence on this machine."""
-        super().advance(sequence)
-        self._sequence = sequence
-
-    def finish(self) -> None:
-        """Write the sequence to the bucket as well, for a ledger that moves to another machine."""
-        self._store.write(self._key, b"%012d" % self._sequence)
 
 
 class _TakenError(PausedError):

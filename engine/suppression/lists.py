@@ -20,7 +20,7 @@ from engine.audience.reading.tables import read_batches
 from engine.errors import DataError, UsageError
 from engine.ledger.suppressions import OF_ALL_MAIL, Reason, Suppression, SuppressionProof, limit_topic
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
-from engine.store.folder import PRIVATE_FILE
+from engine.store.files import PRIVATE_FILE
 from engine.system.given_paths import shorten_path
 from engine.system.temporary import make_temporary_folder
 

@@ -24,7 +24,7 @@ from engine.errors import PausedError
 from engine.ledger.database import Ledger
 from engine.ledger.forgotten import FindForgotten
 from engine.ledger.suppressions import Reason, Scope, Suppression, add_many_suppressions, iterate_suppressions
-from engine.store.folder import Store
+from engine.store.port import Store
 
 STATE_FILE = "suppression-sync.json"
 SOURCE = "account"  # of what the account's list told us: it is not told back

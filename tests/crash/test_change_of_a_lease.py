@@ -40,7 +40,8 @@ from engine.run.send.registration import register_run
 from engine.run.settle.audit import audit_run
 from engine.run.settle.event_proof import settle_proven
 from engine.run.settle.resolve import Verdict, hold_what_was_lost, settle_doubt
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
+from engine.store.port import Store
 from engine.store.s3 import S3Store
 
 NAME = "hello/test"
@@ -184,7 +185,7 @@ def moto() -> Iterator[str]:
 def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """A run in a folder, to be copied: as it is before each command."""
     folder = tmp_path_factory.mktemp("begun")
-    return begin(folder, lambda: Store(folder / "store"), settled=request.param)
+    return begin(folder, lambda: FolderStore(folder / "store"), settled=request.param)
 
 
 def begin(folder: Path, open_store: Callable[[], Store], *, settled: bool) -> Case:
@@ -242,7 +243,7 @@ def test_a_change_of_a_lease_is_made_or_not_wherever_it_is_cut_off(begun: Case, 
     def make(number: int) -> Case:
         folder = tmp_path / str(number)
         shutil.copytree(begun.folder, folder)
-        return Case(folder, lambda: Store(folder / "store"), begun.clock, begun.rows)
+        return Case(folder, lambda: FolderStore(folder / "store"), begun.clock, begun.rows)
 
     try_every_step(command, make)
 
@@ -314,7 +315,7 @@ def take_over(case: Case, fuse: Fuse | None = None) -> None:
 def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restore(known: str, tmp_path: Path):
     """What is found out when a lease is taken over is journaled before it stands in a file."""
     (tmp_path / "begun").mkdir()
-    begun = begin(tmp_path / "begun", lambda: Store(tmp_path / "begun" / "store"), settled=False)
+    begun = begin(tmp_path / "begun", lambda: FolderStore(tmp_path / "begun" / "store"), settled=False)
     if known == "proven":
         ledger = begun.ledger
         with ledger.write() as tx:
@@ -327,7 +328,7 @@ def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restor
     for at in count(1):
         folder = tmp_path / str(at)
         shutil.copytree(begun.folder, folder)
-        case = Case(folder, partial(Store, folder / "store"), begun.clock, begun.rows)
+        case = Case(folder, partial(FolderStore, folder / "store"), begun.clock, begun.rows)
         is_cut = False
         try:
             take_over(case, Fuse(at))

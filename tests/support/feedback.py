@@ -24,7 +24,8 @@ from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.ledger.suppressions import iterate_suppressions
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
+from engine.store.port import Store
 from support.clock import VirtualClock
 from support.events import make_event, make_mail
 
@@ -111,7 +112,7 @@ def open_desk(folder: Path, url: str | None = None, **more: Any) -> Iterator[Des
     plan = write_plan(folder / "plan", **more)
     if url is None:
         shutil.copy(_template(), folder / "ledger.db")
-    ledger, store = open_ledger(url or f"sqlite:///{folder / 'ledger.db'}"), Store(folder / "store")
+    ledger, store = open_ledger(url or f"sqlite:///{folder / 'ledger.db'}"), FolderStore(folder / "store")
     if url is not None:
         with ledger.write() as tx:
             for name in RUNS:

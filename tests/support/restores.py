@@ -27,7 +27,7 @@ from engine.run.frozen import FrozenRun
 from engine.run.outcomes import hold_open_intents
 from engine.run.restored import find_ahead
 from engine.run.settle.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 from support.simulation import NAME, RECIPIENTS, FlakyLedger, Process, Simulation, Stage
 
 LONGEST_SECONDS = 3600.0
@@ -164,11 +164,11 @@ class RestoreStory:
     def _restore(self, number: int, backup: bytes) -> None:
         """Bring a backup back, do what a person is told to do, send what is left, and check the accounts."""
         told = f"seed {self.seed}, backup {number}"
-        with tempfile.TemporaryDirectory(dir=self.stage.store.root.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=self.stage.store.local_folder.parent) as folder:
             stage = copy.copy(self.stage)
-            shutil.copytree(self.stage.store.root, Path(folder) / "store")
-            stage.store = Store(Path(folder) / "store")
-            stage.folder = stage.store.root / "runs" / NAME
+            shutil.copytree(self.stage.store.local_folder, Path(folder) / "store")
+            stage.store = FolderStore(Path(folder) / "store")
+            stage.folder = stage.store.local_folder / "runs" / NAME
             stage.engine = open_backup(backup)
             sim = Simulation(self.seed, stage)
             sim.receiver.faults = 0.0

@@ -47,7 +47,7 @@ from engine.run.restored import find_ahead
 from engine.run.send.processes import WorkerProcesses
 from engine.run.send.wiring import Sending, send_run
 from engine.stopping.stop import Stop
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 NAME = "sim/1"
 RECIPIENTS = 24
@@ -239,7 +239,7 @@ class Stage:
     """The plan that all simulated runs share, and where their outcomes go."""
 
     def __init__(self, folder: Path, columns: Mapping[str, str]) -> None:
-        self.store = Store(folder)
+        self.store = FolderStore(folder)
         self.engine = _make_engine()  # one for all runs: statements are compiled once
         self.folder = folder / "runs" / NAME
         (self.folder / "plan").mkdir(parents=True)

@@ -35,7 +35,7 @@ from engine.ledger.forgotten import FindForgotten
 from engine.ledger.suppressions import CampaignKind, Suppression
 from engine.progress import Step, step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
-from engine.store.folder import translate_os_errors
+from engine.store.files import translate_os_errors
 
 __all__ = [
     "Audience",

@@ -12,7 +12,7 @@ from engine.addresses.hashing import mix
 from engine.audience.planning.threads import work_through
 from engine.audience.reading.blanks import null_blanks
 from engine.errors import DataError
-from engine.store.folder import PRIVATE_FILE, translate_os_errors
+from engine.store.files import PRIVATE_FILE, translate_os_errors
 from engine.system.process_limits import describe_limit
 
 # The plan's own columns of recipients; the audience's columns follow.

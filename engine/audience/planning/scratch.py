@@ -15,7 +15,7 @@ from typing import Generic, Self, TypeVar
 
 import polars as pl
 
-from engine.store.folder import PRIVATE_FILE
+from engine.store.files import PRIVATE_FILE
 
 Label = TypeVar("Label")
 

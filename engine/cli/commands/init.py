@@ -5,7 +5,7 @@ from pathlib import Path
 
 import engine
 from engine.errors import UsageError
-from engine.store.folder import translate_os_errors
+from engine.store.files import translate_os_errors
 from engine.system.given_paths import look_at
 
 _NAMES = ("campaigns", "audiences")

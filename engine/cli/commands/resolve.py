@@ -18,7 +18,7 @@ from engine.run.send.registration import adopt_run
 from engine.run.settle.event_proof import settle_proven, settle_silent
 from engine.run.settle.receiver_lists import read_list
 from engine.run.settle.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
-from engine.store.folder import write_file
+from engine.store.files import write_file
 from engine.system.given_paths import look_at
 from engine.workspace import Workspace
 

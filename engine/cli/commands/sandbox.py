@@ -19,7 +19,7 @@ from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.events.behaviour import BEHAVIOUR_FILE, Behaviour
 from engine.sandbox.http.access import make_access_key_id, make_secret, make_token
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
-from engine.store.folder import Store
+from engine.store.port import Store
 from engine.system.proxies import exempt
 from engine.workspace import open_store
 
@@ -39,7 +39,7 @@ def open_embedded(store: Store) -> Iterator[Endpoint]:
 @contextmanager
 def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
     """Run a sandbox in this process; its queue has the events of all that `--sandbox` sent, until they are deleted."""
-    folder = store.root / RECORD
+    folder = store.local_folder / RECORD
     settings = SandboxSettings(
         record_folder=folder,
         max_send_rate=RATE,
@@ -95,7 +95,7 @@ def serve(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     chosen = read_settings(common)
-    access, folder = chosen.sandbox, open_store(chosen).root / RECORD
+    access, folder = chosen.sandbox, open_store(chosen).local_folder / RECORD
     behaves = load_behaviour(folder, behaviour)
     settings = SandboxSettings(
         record_folder=folder,

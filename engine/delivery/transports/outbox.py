@@ -20,7 +20,7 @@ from engine.delivery.replies import Meaning, Reply
 from engine.delivery.transport import Item
 from engine.delivery.transports.message_identity import make_identity
 from engine.errors import ConfigurationError
-from engine.store.folder import PRIVATE_FILE, PRIVATE_FOLDER
+from engine.store.files import PRIVATE_FILE, PRIVATE_FOLDER
 
 _IN_FOLDER = 1000
 _FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from engine.feedback.events.envelopes import Quarantined
-from engine.store.folder import Store
+from engine.store.port import Store
 
 EVENTS = "events"
 QUARANTINE = "events/quarantine"

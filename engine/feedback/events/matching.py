@@ -22,7 +22,7 @@ from engine.ledger.forgotten import FindForgotten
 from engine.ledger.journal import Result
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
-from engine.store.folder import Store
+from engine.store.port import Store
 
 OpenPlan = Callable[[Run], FrozenPlan]
 """Opens the frozen plan of a run that still has its files; raises DataError where they are damaged."""
@@ -170,7 +170,7 @@ class Matcher:
 
     @property
     def _shelf(self) -> Path:
-        return self._store.root / INDEXES
+        return self._store.local_folder / INDEXES
 
     def _match_ids(self, events: pl.DataFrame) -> list[pl.DataFrame]:
         """Match events without tags by their message ids, in the runs of their time."""

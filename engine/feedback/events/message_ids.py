@@ -15,8 +15,9 @@ import polars as pl
 from engine.addresses.hashing import hash_keys
 from engine.errors import DataError
 from engine.ledger.leases import LeaseState
-from engine.store.folder import PRIVATE_FOLDER, Store, translate_os_errors, write_file
+from engine.store.files import PRIVATE_FOLDER, translate_os_errors, write_file
 from engine.store.outcomes import OutcomesFiles, parse_name
+from engine.store.port import Store
 
 LEASES_IN_A_SEGMENT = 64
 _MARGIN_MS = 3_600_000  # between our clock and SES's, and for a call that waited

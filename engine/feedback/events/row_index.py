@@ -19,7 +19,7 @@ import polars as pl
 from engine.addresses.hashing import hash_keys
 from engine.audience.planning.plan import LeaseRange
 from engine.errors import DataError
-from engine.store.folder import PRIVATE_FOLDER, translate_os_errors
+from engine.store.files import PRIVATE_FOLDER, translate_os_errors
 
 ROWS_AT_ONCE = 4_000_000
 LARGE_DOMAINS = 200  # receivers that are counted by themselves

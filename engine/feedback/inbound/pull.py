@@ -12,7 +12,8 @@ from engine.feedback.inbound.authority import SES_AUTHSERV_ID, Received, Trust
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, judge
 from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, UnreadableError
 from engine.feedback.inbound.sources import NoMailError, Notification, Refusal, open_notification
-from engine.store.folder import Store, digest_bytes
+from engine.store.files import digest_bytes
+from engine.store.port import Store
 
 MESSAGES_AT_ONCE = 200  # mails of the largest kind are read in less than SQS hides them
 MOST_REASONS = 100  # that are counted by their words: whoever writes the messages chooses the names in them

@@ -25,7 +25,7 @@ from engine.quantities import format_count
 from engine.run.guard.evidence import read_frozen, read_heard
 from engine.run.guard.judge import Heard
 from engine.stopping.stop import StopCause, StopReason
-from engine.store.folder import Store
+from engine.store.port import Store
 
 SENT, PASSED, APPROVED = "canary sent", "canary passed", "approve"  # decisions
 ENOUGH = 0.5  # of the canary: of so many the end must be known

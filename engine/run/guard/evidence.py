@@ -28,7 +28,7 @@ from engine.run.guard.judge import (
     measure_run,
 )
 from engine.stopping.stop import StopCause, StopReason
-from engine.store.folder import Store
+from engine.store.port import Store
 
 RECENT = timedelta(days=7)  # of the account's runs: SES looks at a "representative volume" and names no time
 ACCOUNT_SECONDS = 10.0  # between two looks at all recent runs; at this one there is a look with every heartbeat

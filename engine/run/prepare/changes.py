@@ -11,7 +11,8 @@ from engine.campaign.files import is_part, look_through
 from engine.errors import DataError, escape_controls
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign_file
-from engine.store.folder import Store, digest_file
+from engine.store.files import digest_file
+from engine.store.port import Store
 
 
 def find_changes(manifest: Manifest, workspace: Path, *, campaign: Path | None = None) -> list[str]:

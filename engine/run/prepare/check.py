@@ -20,7 +20,7 @@ from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preview import make_job, replan
 from engine.run.prepare.rendering import Rendered
 from engine.settings import Settings
-from engine.store.folder import Store
+from engine.store.port import Store
 
 
 @dataclass(slots=True)

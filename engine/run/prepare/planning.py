@@ -25,9 +25,10 @@ from engine.ledger.suppressions import Suppression, iterate_suppressions
 from engine.progress import step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
-from engine.store.folder import PRIVATE_FOLDER, Store, digest_file, translate_os_errors
+from engine.store.files import PRIVATE_FOLDER, digest_file, translate_os_errors
 from engine.store.history import HISTORY
 from engine.store.objects import REMOTE
+from engine.store.port import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +194,7 @@ def _list_suppressions(ledger: Ledger | None) -> Iterator[list[Suppression]]:
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
     from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and asked on request
 
-    cache = None if request.store is None else request.store.root / "cache" / "mx.parquet"
+    cache = None if request.store is None else request.store.local_folder / "cache" / "mx.parquet"
     hosts = MailHosts(cache, request.created_at)
     stack.callback(hosts.remember)
     return hosts.look_up

@@ -35,7 +35,8 @@ from engine.run.prepare.rendering import (
     choose_processes,
     render_plan,
 )
-from engine.store.folder import Store, locked, translate_os_errors, write_file
+from engine.store.files import locked, translate_os_errors, write_file
+from engine.store.port import Store
 
 SHELVES = ("plans", "previews", "checks", "proofs")  # folders of the store, of this machine alone
 SAMPLES = 10
@@ -303,7 +304,7 @@ def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Pa
     Returns:
         The manifest, and the folder.
     """
-    folder = store.root / shelf / request.campaign.name
+    folder = store.local_folder / shelf / request.campaign.name
     with store.stage(request.name) as staging:
         manifest = write_plan(request, staging)
         with translate_os_errors(folder):

@@ -18,7 +18,7 @@ from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.prepare.preview import find_recipient, make_job, replan
 from engine.run.prepare.rendering import LeaseRenderer, Pick
 from engine.settings import Settings
-from engine.store.folder import Store
+from engine.store.port import Store
 
 MARK = "[TEST] "
 

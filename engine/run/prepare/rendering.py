@@ -26,7 +26,7 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError, MailrunError
 from engine.logs import configure_logs
 from engine.run.recipients import Recipient, iterate_recipients
-from engine.store.folder import write_file
+from engine.store.files import write_file
 from engine.system.bounded_process import ProcessEndedError, Steps, run_bounded
 from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled

@@ -28,10 +28,11 @@ from engine.run.ownership import find_other_owner
 from engine.run.prepare.preview import SHELVES
 from engine.run.retain.leftovers import remove_with_person
 from engine.run.retain.prune import finish_pruning
-from engine.store.folder import Store, digest_bytes, digest_file
+from engine.store.files import digest_bytes, digest_file
 from engine.store.history import erase_from_history
 from engine.store.keys import FORGET_KEY, read_key
 from engine.store.outcomes import PUBLISHED
+from engine.store.port import Store
 
 _KEPT = ("row", "reason")
 
@@ -232,7 +233,7 @@ def _remove_shelves(store: Store, key: str) -> list[str]:
     """Plans and previews are made again at will: those that hold the person are removed whole."""
     removed = []
     for shelf in SHELVES:
-        for folder in sorted((store.root / shelf).glob("*")):
+        for folder in sorted((store.local_folder / shelf).glob("*")):
             plan = folder / "plan"
             if any(_rows_of(path, key) for path in sorted(plan.glob("*.parquet"))):
                 Store.delete_folder(store, f"{shelf}/{folder.name}")

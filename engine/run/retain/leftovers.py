@@ -14,8 +14,9 @@ from engine.run.manifest import FILE
 from engine.run.outcomes import finish_changes
 from engine.run.ownership import find_registrar, has_files
 from engine.run.send.registration import ORPHANED
-from engine.store.folder import SEALED, Store
 from engine.store.outcomes import STAGED, OutcomesFiles
+from engine.store.port import Store
+from engine.store.sealed import SEALED
 from engine.system.temporary import remove_abandoned
 
 LAUNCHING = timedelta(hours=1)  # a launch registers what it has sealed within seconds
@@ -90,7 +91,7 @@ def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) ->
         key: the normalised address.
         now: when.
     """
-    store.remove_temporary()
+    store.remove_unfinished()
     remove_abandoned()
     found = Leftovers()
     for folder in list(list_unregistered(store, ledger)):

@@ -18,8 +18,9 @@ from engine.ledger.runs import Run
 from engine.run.ownership import find_other_owner, has_files
 from engine.run.prepare.preview import SHELVES
 from engine.run.retain.leftovers import finish_or_remove_staged, remove_old
-from engine.store.folder import Store
+from engine.store.files import delete_tree
 from engine.store.history import prune_history
+from engine.store.port import Store
 from engine.system.temporary import remove_abandoned
 
 
@@ -99,7 +100,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
         store.delete_folder(run.folder)
         remove_indexes(store, run.name)
     finish_pruning(ledger, store)
-    unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_temporary() + remove_abandoned()
+    unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_unfinished() + remove_abandoned()
     longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
     return Pruned(
         events=prune_events(store, prunable.before.date()),
@@ -130,12 +131,12 @@ def _prune_files(store: Store, folder: str, before: datetime) -> int:
 def _prune_shelves(store: Store, before: datetime) -> list[str]:
     """Remove plans and previews, which are made again at will; they are on this machine, also with a bucket."""
     removed = []
-    for folder in sorted(folder for shelf in SHELVES for folder in (store.root / shelf).glob("*/")):
+    for folder in sorted(folder for shelf in SHELVES for folder in (store.local_folder / shelf).glob("*/")):
         try:
             written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
         except FileNotFoundError:  # it is being made anew
             continue
         if written < before.timestamp():
-            Store.delete_folder(store, folder.relative_to(store.root).as_posix())
+            delete_tree(folder)
             removed.append(str(folder))
     return removed

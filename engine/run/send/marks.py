@@ -7,8 +7,9 @@ outcomes file, without all that the file tells.
 """
 
 from engine.ledger.leases import Lease
-from engine.store.folder import Mark, Store
+from engine.store.marks import Mark
 from engine.store.outcomes import MARKS, name_lease
+from engine.store.port import Store
 
 
 class Marks:

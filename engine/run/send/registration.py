@@ -21,8 +21,10 @@ from engine.run.frozen import Begun, FrozenRun, claim, make_other_ledger_error, 
 from engine.run.manifest import FILE, Manifest, read_manifest
 from engine.run.ownership import find_registrar
 from engine.run.prepare.planning import StagedRun
-from engine.store.folder import Store, digest_bytes, digest_file
+from engine.store.files import digest_bytes, digest_file
 from engine.store.identity import read_store_identity
+from engine.store.port import Store
+from engine.store.sealed import discard_sealed, list_sealed
 
 log = structlog.get_logger()
 
@@ -42,17 +44,17 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
     planned = replace(_make_run(staged.manifest, digest, store), facts=load_facts(staged.folder, staged.manifest))
     run, is_new = _insert(planned, staged.manifest, ledger)
     if not is_new:
-        store.discard(name, digest)
+        discard_sealed(store, name, digest)
         return open_run(run, store)
     store.place(name, digest)
     placed = store.read(f"{run.folder}/{FILE}")
     if placed is None or digest_bytes(placed) != digest:  # another ledger registered the key at the same moment
-        store.discard(name, digest)
+        discard_sealed(store, name, digest)
         with ledger.write() as tx:
             runs.remove_unstarted_run(tx, name, digest)
         raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, placed))
-    for abandoned in store.list_sealed(name) - {digest}:
-        store.discard(name, abandoned)
+    for abandoned in list_sealed(store, name) - {digest}:
+        discard_sealed(store, name, abandoned)
         log.warning("launch.abandoned", run=name, note="the plan of a launch that the ledger does not know: removed")
     return open_run(run, store)
 

@@ -20,7 +20,7 @@ from engine.ledger import leases, runs
 from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
 from engine.run import manifest
-from engine.store.folder import Store
+from engine.store.port import Store
 
 
 @dataclass(frozen=True, slots=True)

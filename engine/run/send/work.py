@@ -36,7 +36,7 @@ from engine.settings import Settings
 from engine.stopping.abandonable import wait_unless_stopped
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
-from engine.store.folder import Store
+from engine.store.port import Store
 from engine.system.process_limits import start_threads
 
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from engine.run.manifest import read_manifest
 from engine.run.outcomes import PROVED
 from engine.run.ownership import find_other_owner
 from engine.run.settle.resolve import Known, Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
-from engine.store.folder import Store
+from engine.store.port import Store
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import list_accounts, require_accounts
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 MEGABYTES, SECONDS = 200, 3.0
 
@@ -31,7 +31,7 @@ def explain(ledger: Ledger, statements: list[tuple[str, object]]) -> list[str]:
 @pytest.mark.timeout(300)
 def test_it_stays_small_and_status_and_resume_are_quick(ledger_url: str, tmp_path: Path):
     ledger = open_ledger(ledger_url)
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     try:
         fill(ledger)
         with ledger.write() as tx:

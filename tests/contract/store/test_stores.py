@@ -13,10 +13,12 @@ from support.world import RUN, finish, open_world
 
 import engine.store.s3
 from engine.errors import ConfigurationError, UnreachableError
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 from engine.store.identity import read_store_identity
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
+from engine.store.port import Store
 from engine.store.s3 import S3Store
+from engine.store.sealed import discard_sealed, list_sealed
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +52,7 @@ def in_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 @pytest.fixture(params=["folder", "moto", "seaweedfs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     if request.param == "folder":
-        return Store(tmp_path / "store")
+        return FolderStore(tmp_path / "store")
     set_environment(monkeypatch, request.getfixturevalue(request.param))
     return S3Store(f"s3://{s3.BUCKET}/{tmp_path.name}", tmp_path / "local")
 
@@ -101,10 +103,10 @@ def test_place_by_many_processes_makes_one_whole_run(store: Store):
     assert body in (b"x", b"y")
     assert (local / "run.json").read_bytes() == b'{"of": "%s"}' % body
     assert (local / "plan" / "recipients-0000.parquet").read_bytes() == body * 1000
-    assert store.list_sealed("a/1") == {"x", "y"} - {body.decode()}
-    store.discard("a/1", "x")
-    store.discard("a/1", "y")
-    assert store.list_sealed("a/1") == set()
+    assert list_sealed(store, "a/1") == {"x", "y"} - {body.decode()}
+    discard_sealed(store, "a/1", "x")
+    discard_sealed(store, "a/1", "y")
+    assert list_sealed(store, "a/1") == set()
     assert (local / "run.json").read_bytes() == b'{"of": "%s"}' % body
 
 

@@ -25,7 +25,7 @@ from engine.ledger.suppressions import (
 )
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 from engine.suppression.sync import STATE_FILE, Sync
 
 
@@ -70,7 +70,7 @@ def make(ledger: Ledger, listing: SuppressionList, clock: VirtualClock, tmp_path
     def make_sync(**more: Any) -> Sync:
         given: dict[str, Any] = {
             "ledger": ledger,
-            "store": Store(tmp_path / "store"),
+            "store": FolderStore(tmp_path / "store"),
             "listing": listing,
             "clock": clock,
             "account": "test",
@@ -176,7 +176,7 @@ async def test_an_interrupted_listing_goes_on_with_its_page(
 async def test_an_expired_token_begins_the_listing_again(make: Any, ses: Any, tmp_path: Path) -> None:
     put(ses, "a@b.example")
     state = b'{"test": {"pull_began": "2026-11-24T08:00:00+00:00", "token": "not-ours!"}}'
-    Store(tmp_path / "store").write(STATE_FILE, state)
+    FolderStore(tmp_path / "store").write(STATE_FILE, state)
     synced = await make().run(pull=True, push=False, full=False)
     assert synced.added == 1
 

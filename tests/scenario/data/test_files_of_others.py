@@ -10,7 +10,8 @@ from support.invariants import check_invariants, count_received
 from support.world import RUN, World, finish, open_world
 
 from engine.ledger.journal import Outcome
-from engine.store.folder import SEALED, digest_file
+from engine.store.files import digest_file
+from engine.store.sealed import SEALED
 
 PEOPLE = 200
 PERSON = "person7@example.com"

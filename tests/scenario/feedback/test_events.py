@@ -20,7 +20,7 @@ from engine.ledger.database import open_ledger
 from engine.ledger.journal import Outcome
 from engine.ledger.schema import journal_table
 from engine.ledger.suppressions import Suppression, iterate_suppressions
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 
 def list_suppressed(world: World) -> list[Suppression]:
@@ -121,14 +121,14 @@ def test_events_again_and_in_another_order_change_nothing(sent: World):
     write_events(sent.folder / "events.jsonl", events)
     sent.run("events", "import", "events.jsonl")
     before = sent.run("status", RUN, "--json").json, list_suppressed(sent)
-    volume = scan_events(Store(sent.folder / ".mailrun")).collect().sort("id")
+    volume = scan_events(FolderStore(sent.folder / ".mailrun")).collect().sort("id")
     for seed in range(3):
         random.Random(seed).shuffle(events)
         (sent.folder / "again.gz").write_bytes(gzip.compress("".join(map(json.dumps, events * 2)).encode()))
         again = sent.run("events", "import", "again.gz", "--json").json
         assert (again["changed"], again["suppressed"], again["documents"]) == (0, 0, 2 * len(events))
     assert (sent.run("status", RUN, "--json").json, list_suppressed(sent)) == before
-    assert scan_events(Store(sent.folder / ".mailrun")).collect().sort("id").equals(volume)
+    assert scan_events(FolderStore(sent.folder / ".mailrun")).collect().sort("id").equals(volume)
 
 
 def test_who_was_never_mailed_is_reported_and_never_suppressed(sent: World):
@@ -260,7 +260,7 @@ def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path)
 
 
 def read_events(world: World) -> pl.DataFrame:
-    return scan_events(Store(world.folder / ".mailrun")).collect()
+    return scan_events(FolderStore(world.folder / ".mailrun")).collect()
 
 
 def test_who_is_forgotten_goes_out_of_the_events_and_does_not_come_back(sent: World):

@@ -125,7 +125,7 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
     from engine.run.prepare.planning import PlanRequest  # noqa: PLC0415
     from engine.run.prepare.preview import make_job, replan  # noqa: PLC0415
     from engine.run.prepare.rendering import Rendered, render_plan  # noqa: PLC0415
-    from engine.store.folder import Store  # noqa: PLC0415
+    from engine.store.folder import FolderStore  # noqa: PLC0415
 
     monkeypatch.chdir(letter.folder)
     letter.write("audiences/people.csv", people(2000, bad_every=50))
@@ -133,7 +133,7 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
     request = PlanRequest(
         campaign=campaign, key="k", workspace=letter.folder, limit=None, sandbox=False, created_at=START
     )
-    manifest, folder = replan(request, Store(letter.folder / ".mailrun"), "previews")
+    manifest, folder = replan(request, FolderStore(letter.folder / ".mailrun"), "previews")
     job = make_job(request, manifest, folder, lambda: (b"a key that only tests use",))
     alone, together = Rendered(), Rendered()
     for found, processes in ((alone, 1), (together, 2)):

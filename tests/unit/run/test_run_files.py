@@ -34,7 +34,9 @@ from engine.run.send.open_lease import open_lease
 from engine.run.send.registration import clear_place, register_run
 from engine.run.settle.audit import Audit, audit_run
 from engine.run.settle.resolve import list_doubt, rewrite_lease
-from engine.store.folder import Store, digest_bytes
+from engine.store.files import digest_bytes
+from engine.store.folder import FolderStore
+from engine.store.port import Store
 
 NAME = "hello/test"
 PEOPLE = 300  # two leases: 250 and 50
@@ -109,8 +111,8 @@ def open_shop(folder: Path, people: int = PEOPLE) -> Iterator[Shop]:
     (folder / "hello" / "body.txt").write_text("Dear {{ first_name }}")
     rows = "".join(f"p{i}@b.example,N{i}\n" for i in range(people))
     (folder / "people.csv").write_text("email,first_name\n" + rows + "broken,N\n")
-    store = Store(folder / "store")
-    ledger = open_ledger(f"sqlite:///{store.root / 'ledger.db'}")
+    store = FolderStore(folder / "store")
+    ledger = open_ledger(f"sqlite:///{store.local_folder / 'ledger.db'}")
     with store.stage(NAME) as staging:
         frozen = register_run(stage_run(request_in(folder), staging), store, ledger)
     yield Shop(folder, store, ledger, frozen)
@@ -379,7 +381,7 @@ def count_reads(folder: Path, settled: int) -> tuple[int, int, int]:
         assert shop.audit().problems == []
         with shop.ledger.read() as tx:
             require_accounts(tx, NAME, shop.store, START)
-        opened = sum(path.startswith(str(shop.store.root)) for path in OPENED)
+        opened = sum(path.startswith(str(shop.store.local_folder)) for path in OPENED)
         return opened, len(queries), read_bytes_so_far() - before
 
 

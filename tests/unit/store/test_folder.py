@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
-from engine.store.folder import Store, digest_bytes, digest_file, translate_os_errors, write_file
+from engine.store.files import digest_bytes, digest_file, translate_os_errors, write_file
+from engine.store.folder import FolderStore
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
+from engine.store.sealed import discard_sealed, list_sealed
 
 NAME = "welcome/1"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
 
 
 def mode_of(path: Path) -> int:
@@ -49,40 +51,42 @@ def test_a_file_written_again_is_replaced(tmp_path: Path):
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_stays(store: Store):
-    folder, digits = store.root / "runs" / "a" / "1" / "staged", "0123456789abcdef" * 2
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_stays(store: FolderStore):
+    folder, digits = store.local_folder / "runs" / "a" / "1" / "staged", "0123456789abcdef" * 2
     folder.mkdir(parents=True)
     left, own, written = folder / f".x.parquet.{digits}", folder / "x.parquet", folder / f".y.parquet.{digits}"
-    staged, probe = store.root / "runs" / "a" / f".2.{digits}", store.root / f".probe-{digits}"
+    staged, probe = store.local_folder / "runs" / "a" / f".2.{digits}", store.local_folder / f".probe-{digits}"
     (staged / "plan").mkdir(parents=True)
     for path in (left, own, written, staged / "plan" / "recipients-0000.parquet", probe):
         path.write_bytes(b"p7@b.example")
     with written.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert store.remove_temporary() == 3
+        assert store.remove_unfinished() == 3
         assert (left.exists(), staged.exists(), probe.exists()) == (False, False, False)
         assert (own.exists(), written.exists()) == (True, True)
-    assert store.remove_temporary() == 1
+    assert store.remove_unfinished() == 1
 
 
-def test_a_store_opens_while_another_process_prunes(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_store_opens_while_another_process_prunes(store: FolderStore, monkeypatch: pytest.MonkeyPatch):
     touch, removed = Path.touch, list[int]()
 
     def touch_then_prune(self: Path, mode: int = 0o666) -> None:
         touch(self, mode)
-        removed.append(store.remove_temporary())
+        removed.append(store.remove_unfinished())
 
     monkeypatch.setattr(Path, "touch", touch_then_prune)
-    Store(store.root)
+    FolderStore(store.local_folder)
     assert removed == [1]
 
 
-def test_a_writer_begins_again_where_its_file_was_taken_for_a_leftover(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_writer_starts_again_where_its_file_was_removed_as_a_leftover(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+):
     lock, taken = fcntl.flock, list[Path]()
 
     def steal(descriptor: int, flags: int) -> None:
         if not taken:
-            taken.extend(store.root.glob(".a.*"))
+            taken.extend(store.local_folder.glob(".a.*"))
             taken[0].unlink()
         lock(descriptor, flags)
 
@@ -149,19 +153,19 @@ def test_a_file_s_digest_is_that_of_its_bytes(tmp_path: Path):
 
 
 def test_a_store_is_made_where_it_is_missing_and_leaves_no_trace_of_its_probe(tmp_path: Path):
-    made = Store(tmp_path / "a" / "store")
-    assert mode_of(made.root) == 0o700
-    assert names_in(made.root) == {".gitignore"}
+    made = FolderStore(tmp_path / "a" / "store")
+    assert mode_of(made.local_folder) == 0o700
+    assert names_in(made.local_folder) == {".gitignore"}
 
 
 def test_a_store_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="--store") as raised:
-        Store(tmp_path / "file" / "store")
+        FolderStore(tmp_path / "file" / "store")
     assert raised.value.where == str(tmp_path / "file" / "store")
 
 
-def test_a_placed_run_has_all_that_was_staged(store: Store):
+def test_a_placed_run_has_all_that_was_staged(store: FolderStore):
     with store.stage(NAME) as staging:
         assert not store.run_folder(NAME).exists()
         (staging / "plan").mkdir()
@@ -170,25 +174,25 @@ def test_a_placed_run_has_all_that_was_staged(store: Store):
         assert not store.run_folder(NAME).exists()
     store.place(NAME, "d")
     assert (store.run_folder(NAME) / "plan" / "a").read_text() == "a"
-    assert names_in(store.root / "runs" / "welcome") == {"1"}
+    assert names_in(store.local_folder / "runs" / "welcome") == {"1"}
 
 
-def test_of_two_sealed_plans_the_one_that_is_placed_stays_whoever_asks_again(store: Store):
+def test_of_two_sealed_plans_the_one_that_is_placed_stays_whoever_asks_again(store: FolderStore):
     for digest in ("first", "second"):
         with store.stage(NAME) as staging:
             (staging / "who").write_text(digest)
             store.seal(staging, NAME, digest)
-    assert store.list_sealed(NAME) == {"first", "second"}
+    assert list_sealed(store, NAME) == {"first", "second"}
     for digest in ("second", "second", "first", "unknown"):
         store.place(NAME, digest)
     assert (store.run_folder(NAME) / "who").read_text() == "second"
-    assert names_in(store.root / "runs" / "welcome") == {"1"}
-    store.discard(NAME, "first")
-    store.discard(NAME, "first")
-    assert store.list_sealed(NAME) == set()
+    assert names_in(store.local_folder / "runs" / "welcome") == {"1"}
+    discard_sealed(store, NAME, "first")
+    discard_sealed(store, NAME, "first")
+    assert list_sealed(store, NAME) == set()
 
 
-def test_what_is_not_sealed_is_removed_also_after_an_error(store: Store):
+def test_what_is_not_sealed_is_removed_also_after_an_error(store: FolderStore):
     def stage_and_fail() -> None:
         with store.stage(NAME) as staging:
             (staging / "a").write_text("a")
@@ -196,11 +200,11 @@ def test_what_is_not_sealed_is_removed_also_after_an_error(store: Store):
 
     with pytest.raises(KeyError):
         stage_and_fail()
-    assert names_in(store.root / "runs" / "welcome") == set()
+    assert names_in(store.local_folder / "runs" / "welcome") == set()
 
 
-def test_a_staging_that_a_crash_left_is_removed_by_the_next_and_a_live_one_is_kept(store: Store):
-    runs = store.root / "runs" / "welcome"
+def test_a_staging_that_a_crash_left_is_removed_by_the_next_and_a_live_one_is_kept(store: FolderStore):
+    runs = store.local_folder / "runs" / "welcome"
     abandoned = runs / ".1.abandoned"
     other_run = runs / ".2.abandoned"
     for left in (abandoned, other_run):
@@ -210,7 +214,7 @@ def test_a_staging_that_a_crash_left_is_removed_by_the_next_and_a_live_one_is_ke
         assert names_in(runs) == {alive.name, second.name, other_run.name}
 
 
-def test_a_staging_is_locked_while_its_maker_works(store: Store):
+def test_a_staging_is_locked_while_its_maker_works(store: FolderStore):
     with store.stage(NAME) as staging:
         other = os.open(staging, os.O_RDONLY)
         with pytest.raises(BlockingIOError):
@@ -222,21 +226,21 @@ def test_a_staging_is_locked_while_its_maker_works(store: Store):
 # -- its key -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_unsubscribe_key_is_made_once_and_then_stays(store: Store):
+def test_the_unsubscribe_key_is_made_once_and_then_stays(store: FolderStore):
     key, made = read_key(store, UNSUBSCRIBE_KEY)
     assert made
     assert len(key) >= 32
     assert read_key(store, UNSUBSCRIBE_KEY) == (key, False)
-    assert mode_of(store.root / "unsubscribe.key") == 0o600
-    assert names_in(store.root) == {".gitignore", "unsubscribe.key"}
+    assert mode_of(store.local_folder / "unsubscribe.key") == 0o600
+    assert names_in(store.local_folder) == {".gitignore", "unsubscribe.key"}
 
 
-def test_two_stores_have_different_keys(store: Store, tmp_path: Path):
-    assert read_key(store, UNSUBSCRIBE_KEY)[0] != read_key(Store(tmp_path / "b"), UNSUBSCRIBE_KEY)[0]
+def test_two_stores_have_different_keys(store: FolderStore, tmp_path: Path):
+    assert read_key(store, UNSUBSCRIBE_KEY)[0] != read_key(FolderStore(tmp_path / "b"), UNSUBSCRIBE_KEY)[0]
 
 
-def test_a_file_is_created_once(store: Store):
+def test_a_file_is_created_once(store: FolderStore):
     assert store.create("a/b", b"first")
     assert not store.create("a/b", b"second")
     assert store.read("a/b") == b"first"
-    assert names_in(store.root / "a") == {"b"}
+    assert names_in(store.local_folder / "a") == {"b"}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 from engine.store.history import erase_from_history, find_history, write_history
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
 def test_an_address_is_erased_from_every_day_and_nobody_else_is(tmp_path: Path):
-    store = Store(tmp_path)
+    store = FolderStore(tmp_path)
     messages = pl.DataFrame({"key": ["a@x.example", "b@x.example"], "at": [NOW, NOW]})
     for day in (23, 24):
         write_history(store, "welcome/1", 0, messages, date(2026, 11, day))
@@ -26,5 +26,5 @@ def test_an_address_is_erased_from_every_day_and_nobody_else_is(tmp_path: Path):
 
 
 def test_without_a_history_there_is_nothing_to_erase(tmp_path: Path):
-    erase_from_history(Store(tmp_path), "a@x.example")
+    erase_from_history(FolderStore(tmp_path), "a@x.example")
     assert find_history(tmp_path, NOW) == []

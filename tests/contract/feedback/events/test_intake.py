@@ -180,7 +180,9 @@ def test_the_bounce_of_an_alias_is_of_the_row_and_suppresses_whom_we_mailed(desk
         ("moved-to@corp.example", PEOPLE[2], PEOPLE[2].upper())
     ]
     again = [
-        event for some in read_file(next(desk.store.root.rglob("*.parquet")), "f", lambda _: None) for event in some
+        event
+        for some in read_file(next(desk.store.local_folder.rglob("*.parquet")), "f", lambda _: None)
+        for event in some
     ]
     desk.intake.take(again, "the store")
     assert desk.read_state() == state
@@ -323,14 +325,14 @@ def test_a_ledger_that_was_restored_learns_from_the_store_what_it_missed(tmp_pat
         desk.take([make(kind, row) for row in (1, 2, 9) for kind in kinds])
         desk.take([make_event("Complaint", make_mail("0100-none", "x@else.example"))])
         expected = desk.read_state()
-        files = sorted((desk.store.root / "events").rglob("*.parquet"))
+        files = sorted((desk.store.local_folder / "events").rglob("*.parquet"))
         with open_desk(tmp_path / "restored") as restored:
             restored.store = restored.intake._store = desk.store
             for path in files:
                 for opened in read_file(path, path.name, lambda _: None):
                     restored.intake.take(opened, path.name)
             assert restored.read_state() == expected
-        assert sorted((desk.store.root / "events").rglob("*.parquet")) == files
+        assert sorted((desk.store.local_folder / "events").rglob("*.parquet")) == files
     other = tmp_path / "other.parquet"
     other.write_bytes(b"PAR1 and nothing more")
     with pytest.raises(DataError, match="cannot be read"):

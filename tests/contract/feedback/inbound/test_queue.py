@@ -18,7 +18,7 @@ from engine.feedback.inbound.objects import ByteBudget, ObjectReader, open_s3
 from engine.feedback.inbound.pull import InboundPull
 from engine.ledger.database import open_ledger
 from engine.stopping.stop import Stop
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 MAIL = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\nFrom: p%d@b.example\r\n"
 
@@ -54,7 +54,7 @@ async def test_mails_are_read_of_the_configured_bucket_and_one_that_is_gone_is_s
         ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
         intake = InboundIntake(ledger, None, set, lambda _: False, clock)
         with closing(ObjectReader([s3.BUCKET], open_s3, budget)) as reader:
-            desk = InboundPull(intake, Trust("amazonses.com"), lambda _: None, reader, Store(tmp_path / "store"))
+            desk = InboundPull(intake, Trust("amazonses.com"), lambda _: None, reader, FolderStore(tmp_path / "store"))
 
             async def take(bodies: Any) -> set[int]:
                 return desk.take(bodies)

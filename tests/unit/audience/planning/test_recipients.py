@@ -16,7 +16,7 @@ from engine.audience.planning.plan import Lists, Plan
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import AudienceSpec, CapSpec, Dedupe
 from engine.errors import DataError, PausedError, UsageError
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 from engine.store.history import write_history
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -185,7 +185,7 @@ def test_types_are_those_of_all_rows_however_they_are_divided(
 
 
 def had(folder: Path, run: str, keys: list[str], at: datetime, lease: int = 0) -> None:
-    write_history(Store(folder), run, lease, pl.DataFrame({"key": keys, "at": [at] * len(keys)}), at.date())
+    write_history(FolderStore(folder), run, lease, pl.DataFrame({"key": keys, "at": [at] * len(keys)}), at.date())
 
 
 def plan_capped(folder: Path, messages: int = 2, days: float = 7, **options: object) -> Plan:
@@ -208,7 +208,7 @@ def test_who_has_had_enough_is_capped(tmp_path: Path) -> None:
 def test_a_message_that_is_told_twice_counts_once(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\na@x.example\n")
     for day in (date(2026, 11, 23), date(2026, 11, 24)):
-        write_history(Store(tmp_path), "welcome/1", 0, pl.DataFrame({"key": ["a@x.example"], "at": [NOW]}), day)
+        write_history(FolderStore(tmp_path), "welcome/1", 0, pl.DataFrame({"key": ["a@x.example"], "at": [NOW]}), day)
     assert plan_capped(tmp_path).excluded == {}
 
 

@@ -21,7 +21,7 @@ from engine.feedback.inbound.objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTE
 from engine.feedback.inbound.pull import MOST_REASONS, InboundPull
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 WISH = b"From: ann@b.example\r\nSubject: unsubscribe\r\n\r\n"
@@ -90,7 +90,7 @@ class Pulling:
     def open(self, s3: FakeS3, *, buckets: tuple[str, ...] | None = ("ours",), **more: Any) -> InboundPull:
         intake = InboundIntake(self.ledger, SIGNER, set, lambda _: False, self.clock)
         reader = ObjectReader(buckets, lambda: s3, more.pop("budget", ByteBudget()))
-        store = Store(self.folder / "store")
+        store = FolderStore(self.folder / "store")
         return InboundPull(intake, more.pop("trust", Trust()), lambda _: None, reader, store, **more)
 
     def suppressed(self) -> set[str]:

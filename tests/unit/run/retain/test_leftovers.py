@@ -13,9 +13,12 @@ import pytest
 from engine.ledger.database import Ledger, open_ledger
 from engine.run.retain import leftovers
 from engine.run.retain.leftovers import remove_old
-from engine.store import folder
-from engine.store.folder import SEALED, Store, digest_bytes, locked
+from engine.store import files, unfinished
+from engine.store.files import digest_bytes, locked
+from engine.store.folder import FolderStore
 from engine.store.outcomes import STAGED, OutcomesFiles
+from engine.store.port import Store
+from engine.store.sealed import SEALED
 
 NOW = datetime.now(UTC)  # the files of the test are as old as the test
 LONG_AGO = NOW - timedelta(days=90)
@@ -25,7 +28,7 @@ DIGEST = digest_bytes(b"{}")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+    return FolderStore(tmp_path / "store")
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def seal(store: Store, staging: Path) -> Path:
         (staging / part / "file").write_bytes(b"x")
     (staging / "run.json").write_bytes(b"{}")
     store.seal(staging, RUN, DIGEST)
-    return store.root / SEALED / RUN / DIGEST
+    return store.local_folder / SEALED / RUN / DIGEST
 
 
 def test_a_sealed_plan_goes_with_the_launch_that_made_it_and_not_before(store: Store, ledger: Ledger) -> None:
@@ -77,23 +80,23 @@ def test_where_nobody_can_know_a_sealed_plan_stays_until_it_is_old(
 
 
 def test_a_staged_folder_of_a_killed_planning_is_removed_and_a_live_one_stays(store: Store) -> None:
-    left = store.root / "runs" / "hello" / f".other.{'a' * 32}"
+    left = store.local_folder / "runs" / "hello" / f".other.{'a' * 32}"
     (left / "plan").mkdir(parents=True)
     (left / "plan" / ".rows.scratch").write_bytes(b"x")
     with store.stage(RUN) as staging:
-        assert store.remove_temporary() == 1
+        assert store.remove_unfinished() == 1
         assert staging.exists()
     assert not left.exists()
 
 
 def test_prune_waits_while_a_folder_is_made_and_not_yet_locked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock, pruned = folder._lock, list[int]()
-    pruning = threading.Thread(target=lambda: pruned.append(store.remove_temporary()))
+    lock, pruned = files.lock, list[int]()
+    pruning = threading.Thread(target=lambda: pruned.append(store.remove_unfinished()))
 
     def prune_then_lock(path: Path, flags: int = 0) -> int:
         if path.name.startswith(".test.") and not flags and not pruning.is_alive() and not pruned:
             waits = threading.Event()
-            monkeypatch.setattr(folder, "locked", partial(note, waits))
+            monkeypatch.setattr(unfinished, "locked", partial(note, waits))
             pruning.start()
             assert waits.wait(20)  # prune has come to the folder around the new one
             assert path.exists()
@@ -105,7 +108,7 @@ def test_prune_waits_while_a_folder_is_made_and_not_yet_locked(store: Store, mon
         with locked(path):
             yield
 
-    monkeypatch.setattr(folder, "_lock", prune_then_lock)
+    monkeypatch.setattr(unfinished, "lock", prune_then_lock)
     with store.stage(RUN) as staging:
         pruning.join(60)
         assert (pruned, staging.exists()) == ([0], True)
@@ -124,4 +127,4 @@ def test_outcomes_that_were_written_again_and_never_moved_are_removed_once_old(
         files.replace("lease-00000-1.parquet", b"x")
     assert files.remove_unfinished(NOW - timedelta(hours=1)) == 0
     assert files.remove_unfinished(NOW + timedelta(hours=1)) == 1
-    assert not list((store.root / "runs" / RUN / STAGED).iterdir())
+    assert not list((store.local_folder / "runs" / RUN / STAGED).iterdir())

@@ -17,7 +17,8 @@ from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.run.send.warmup import WarmupDay, read_warmup
-from engine.store.folder import Store
+from engine.store.folder import FolderStore
+from engine.store.port import Store
 
 CAMPAIGN = (
     'from = "Acme <news@acme.example>"\nsubject = "s"\nkind = "transactional"\n'
@@ -56,7 +57,7 @@ class History:
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    yield History(ledger, Store(tmp_path / "runs"))
+    yield History(ledger, FolderStore(tmp_path / "runs"))
     ledger.close()
 
 
