@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar o
 INSTALL := $(if $(UV),VIRTUAL_ENV=$(CURDIR)/.venv uv pip install,$(PIP))
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: setup run test check lint types docs bench soak lock licences sbom audit clean
+.PHONY: setup run test check lint types docs reference picture bench soak lock licences sbom audit clean
 .DEFAULT_GOAL := check
 
 $(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
@@ -53,12 +53,22 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.reference --check
 
 types: setup
 	$(BIN)/mypy
 
-# The README's picture, made again from what a launch prints now; `git diff` shows what changed. A test compares both.
-docs: $(RUNTIME)
+# The documentation as a site in site/: open site/index.html. A warning, such as a broken link, is an error.
+docs: setup reference
+	$(BIN)/mkdocs build --strict --quiet
+
+# The pages of docs/reference that are made from the code. `make lint` fails where one is stale.
+reference: setup
+	$(BIN)/python -m tools.reference
+
+# The README's picture, drawn from what a launch prints. A test compares both.
+picture: $(RUNTIME)
 	$(BIN)/python tools/picture.py
 
 bench: setup
@@ -88,4 +98,4 @@ audit: setup
 	$(BIN)/python -m requirements.audit
 
 clean:
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,8 +2,8 @@
 
 Run from the project's folder:
 
-    python docs/make_picture.py           # launch, and draw what is printed
-    python docs/make_picture.py --check   # launch, and exit with 1 if the picture shows something else
+    python tools/picture.py           # launch, and draw what is printed
+    python tools/picture.py --check   # launch, and exit with 1 if the picture shows something else
 """
 
 import html
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     shown, printed = _read_lines(PICTURE.read_text(encoding="utf-8")), _read_lines(drawn)
     if shown == printed:
         return 0
-    print(f"{PICTURE.name} shows something else than a launch prints; run: make docs", file=sys.stderr)
+    print(f"{PICTURE.name} shows something else than a launch prints; run: make picture", file=sys.stderr)
     print("\n".join(printed), file=sys.stderr)
     return 1
 

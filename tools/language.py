@@ -1,0 +1,194 @@
+"""Keep words that readers stumble over out of docs, help, messages, docstrings, comments and test names.
+
+Run from the project's folder:
+
+    python -m tools.language          # exit with 1 and name every finding
+    python -m tools.language --all    # also look into the folders of NOT_YET_CLEAN
+"""
+
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TEXTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "engine", "tests", "bench", "tools", "requirements")
+# Folders that still have findings. Remove a folder from here as soon as it is clean.
+NOT_YET_CLEAN: tuple[str, ...] = (
+    "SECURITY.md",
+    "bench/audience.py",
+    "bench/delivery.py",
+    "bench/render.py",
+    "docs/explanation",
+    "docs/guides",
+    "docs/reference",
+    "engine/account",
+    "engine/addresses",
+    "engine/audience",
+    "engine/campaign",
+    "engine/cli",
+    "engine/delivery",
+    "engine/errors.py",
+    "engine/feedback",
+    "engine/http",
+    "engine/ledger",
+    "engine/logs.py",
+    "engine/progress.py",
+    "engine/run",
+    "engine/sandbox",
+    "engine/settings.py",
+    "engine/stopping",
+    "engine/store",
+    "engine/suppression",
+    "engine/system",
+    "tests/contract",
+    "tests/crash",
+    "tests/property",
+    "tests/scenario",
+    "tests/simulation",
+    "tests/support",
+    "tests/unit",
+)
+# They name what they forbid.
+_EXCEPT = ("tools/language.py", "tests/unit/tools/test_language.py")
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageRule:
+    """Words that are not used here.
+
+    Attributes:
+        pattern: a regular expression; a space stands for any white space. Case is ignored.
+        suggestion: what to write instead.
+        example: a text that breaks the rule.
+        plain: a text that looks similar and keeps it.
+    """
+
+    pattern: str
+    suggestion: str
+    example: str
+    plain: str
+
+    def find(self, text: str) -> Iterator[re.Match[str]]:
+        """Yield every place of a text that breaks the rule."""
+        return re.finditer(self.pattern.replace(" ", r"\s+"), text, flags=re.IGNORECASE)
+
+
+RULES: tuple[LanguageRule, ...] = (
+    LanguageRule(r"\bwhoever\b", "anyone who", "whoever asks", "anyone who asks"),
+    LanguageRule(r"\banew\b", "again", "written anew", "written again, as a new file"),
+    LanguageRule(
+        r"\bfor good\b(?! reason)",
+        "permanently",
+        "it ends for good",
+        "for good reasons",
+    ),
+    LanguageRule(r"\bmend(s|ed|ing)?\b", "fix", "the cause is mended", "recommended"),
+    LanguageRule(
+        r"(?<!there\s)(?<!where\s)\b(is|are|was|were) no "
+        r"(?!(longer|more|less|fewer|greater|larger|one|other|way|need|such)\b)[a-z`\"{]\w*",
+        "is not a",
+        "Y is no port",
+        "there is no port",
+    ),
+    LanguageRule(r"\bbids\b", "asks", "what the campaign bids", "forbids"),
+    LanguageRule(r"\b(leave|leaves|left|leaving) word\b", "record, report", "leave word of it", "leave the word out"),
+    LanguageRule(r"\btold\b", "reported, informed, configured", "each row is told", "each row is reported"),
+    LanguageRule(r"\bways? out\b", "unsubscribe link, transport", "the way out", "a way of working"),
+    LanguageRule(
+        r"\b(take|takes|took|taken|taking) in (?!(the|this|that|an?|its|any|each) (order|turn|way|case|second))",
+        "process, read",
+        "take in what came back",
+        "leases are taken in the order of the plan",
+    ),
+    LanguageRule(r"\bpass(ed|es|ing)? over\b", "skip", "PASSED OVER", "the passed overhead"),
+    LanguageRule(r"\bstrange\b", "invalid, unknown", "a strange entry", "a stranger"),
+    LanguageRule(r"\bstands? aside\b", "keeps its share, waits", "nobody stands aside", "set aside"),
+    LanguageRule(r"\bwish(es)? to get\b", "unsubscribe requests", "wishes to get no more", "wants"),
+    LanguageRule(r"\bto go on\b", "to resume, to continue", "launch again to go on", "to go one step"),
+    LanguageRule(r"\bheld against\b", "compared with, checked by", "rows held against the list", "held by a worker"),
+    LanguageRule(r"\bbeat(s|ing)? for ever\b", "send heartbeats until stopped", "to beat for ever", "a heartbeat"),
+    LanguageRule(r"\bthe house\b", "the project", "the layers of the house", "the houses"),
+    LanguageRule(r"\bfault model\b", "name the fault", "fault model I2", "a model of faults"),
+    LanguageRule(r"\bheeds?\b", "follows, applies", "campaigns heed entries", "needs"),
+    LanguageRule(r"\b(whence|hence|thereof|therein|hereby|lest)\b", "from where, so", "hence", "fence"),
+    LanguageRule(r"\bcalls? of (its|their) own accord\b", "by itself", "calls of its own accord", "calls of its own"),
+    LanguageRule(
+        r"\b(was|were) meant (to|and)\b", "give what was measured", "it was meant to cost 65", "what is meant"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Words that break a rule, and where."""
+
+    path: Path
+    line: int
+    words: str
+    suggestion: str
+
+    def __str__(self) -> str:
+        return f'{self.path.relative_to(ROOT)}:{self.line}: "{self.words}"; write: {self.suggestion}'
+
+
+def check_text(path: Path, text: str) -> Iterator[Finding]:
+    """Yield what breaks a rule in the text of a file: a page whole, of Python what people read."""
+    passages = read_python(text) if path.suffix == ".py" else [(1, text)]
+    for line, passage in passages:
+        for rule in RULES:
+            for found in rule.find(passage):
+                words = " ".join(found[0].split())
+                yield Finding(path, line + passage.count("\n", 0, found.start()), words, rule.suggestion)
+
+
+def read_python(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of every comment, string and name of a function or class.
+
+    Neighbouring comment lines are one text, so that a phrase is found across their ends.
+    """
+    comments: list[str] = []
+    first, named = 0, False
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            if comments and token.start[0] != first + len(comments):
+                yield first, "\n".join(comments)
+                comments = []
+            first = first if comments else token.start[0]
+            comments.append(token.string.lstrip("#"))
+        elif token.type == tokenize.STRING or named:
+            yield token.start[0], token.string.replace("_", " ") if named else token.string
+        named = token.type == tokenize.NAME and token.string in ("def", "class")
+    if comments:
+        yield first, "\n".join(comments)
+
+
+def list_files(*, everything: bool) -> Iterator[Path]:
+    """Yield the files to check: those of folders that are clean, or all."""
+    for place in TEXTS:
+        top = ROOT / place
+        files = [top] if top.is_file() else sorted([*top.rglob("*.py"), *top.rglob("*.md"), *top.rglob("*.j2")])
+        for path in files:
+            name = path.relative_to(ROOT).as_posix()
+            waits = any(f"{name}/".startswith(f"{folder}/") for folder in NOT_YET_CLEAN)
+            if name not in _EXCEPT and (everything or not waits):
+                yield path
+
+
+def main(arguments: list[str]) -> int:
+    """Print every finding; returns the exit code."""
+    findings = [
+        finding
+        for path in list_files(everything="--all" in arguments)
+        for finding in check_text(path, path.read_text(encoding="utf-8"))
+    ]
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
