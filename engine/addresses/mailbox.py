@@ -67,3 +67,8 @@ def check_address(address: str) -> str:
     if len(parts["local"]) > _LONGEST_LOCAL or len(address) > _LONGEST_ADDRESS:
         raise ValueError("an address that is too long", "use 64 characters before the @ and 254 in all, at most")
     return address
+
+
+def domain_of(address: str) -> str:
+    """Return the domain of an address, in lower case."""
+    return address.rpartition("@")[2].lower()

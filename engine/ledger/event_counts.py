@@ -5,13 +5,13 @@ decision, and only what comes after them is judged from then on.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
@@ -41,20 +41,33 @@ def read_receivers(tx: Connection, run: str) -> dict[str, Counts]:
     return {domain: dict(zip(HEARD, counts, strict=True)) for domain, *counts in rows}
 
 
-def sum_runs(tx: Connection, runs: Collection[str]) -> dict[str, Counts]:
-    """Add up what came back for some runs: run -> names of HEARD -> recipients."""
-    table = feedback_domain_table.c
-    sums = select(table.run, *(func.sum(table[name]) for name in HEARD)).where(table.run.in_(runs))
-    rows = tx.execute(sums.group_by(table.run))
-    return {run: dict(zip(HEARD, map(int, counts), strict=True)) for run, *counts in rows}
+def sum_recent(tx: Connection, since: datetime, *, also: str | None = None) -> dict[str, Counts]:
+    """Add up what came back for the recent runs to real recipients: run -> names of HEARD -> recipients.
 
+    Recent are the runs that were sending since a time; one that has long been paused is not. A run of which nothing
+    came back is missing.
 
-def list_recent(tx: Connection, since: datetime) -> list[str]:
-    """List the runs to real people that were under way since a time; one that has long been paused is not."""
+    Args:
+        tx: any transaction.
+        since: the time.
+        also: a run that counts in any case.
+    """
     table = run_table.c
     begun = and_(table.state.not_in(OVER), or_(table.state == RunState.SENDING, table.started_at >= since))
-    recent = select(table.name).where(table.sandbox.is_(False), or_(begun, table.finished_at >= since))
-    return list(tx.execute(recent.order_by(table.name)).scalars())
+    is_recent = and_(table.sandbox.is_(False), or_(begun, table.finished_at >= since))
+    return _sum_runs(tx, is_recent if also is None else or_(is_recent, table.name == also))
+
+
+def sum_run(tx: Connection, run: str) -> dict[str, Counts]:
+    """Add up what came back for one run, as sum_recent."""
+    return _sum_runs(tx, run_table.c.name == run)
+
+
+def _sum_runs(tx: Connection, which: ColumnElement[bool]) -> dict[str, Counts]:
+    table = feedback_domain_table.c
+    sums = select(table.run, *(func.sum(table[name]) for name in HEARD))
+    rows = tx.execute(sums.join(run_table, run_table.c.name == table.run).where(which).group_by(table.run))
+    return {run: dict(zip(HEARD, map(int, counts), strict=True)) for run, *counts in rows}
 
 
 def count_handed_over(tx: Connection, run: str) -> int:
@@ -82,8 +95,7 @@ def read_acknowledged(tx: Connection, run: str, since: datetime) -> Acknowledged
 
 def describe_counts(tx: Connection, run: str, since: datetime) -> dict[str, Any]:
     """Describe what there is to see now, for the detail of a decision about a run."""
-    names = {run, *list_recent(tx, since)}
-    counts: dict[str, dict[str, int]] = {name: dict(sums) for name, sums in sum_runs(tx, names).items()}
+    counts: dict[str, dict[str, int]] = {n: dict(sums) for n, sums in sum_recent(tx, since, also=run).items()}
     counts.setdefault(run, {})["sent"] = count_handed_over(tx, run)
     told = {d: c for d, c in read_receivers(tx, run).items() if d and (c["bounced"] or c["complained"])}
     return {SEEN: {"runs": counts, "receivers": told}}

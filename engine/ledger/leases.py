@@ -4,7 +4,7 @@ Ownership is decided by the epoch alone, never by a clock: taking a lease raises
 older epoch are refused by the statement that writes them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -187,10 +187,15 @@ def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
     """
     journal = journal_table.c
     rows = select(journal.entries, journal.at).where(journal.run == run, journal.lease == ordinal)
-    recorded = tx.execute(rows.order_by(journal.epoch, journal.sequence)).all()
-    times = [None if row.at is None else row.at.timestamp() for row in recorded]
+    recorded = [(row.entries, row.at) for row in tx.execute(rows.order_by(journal.epoch, journal.sequence))]
+    return replay_entries(recorded, run, ordinal)
+
+
+def replay_entries(recorded: Sequence[tuple[bytes, datetime | None]], run: str, ordinal: int) -> Replay:
+    """Replay a lease's journal: its entries with their times, in order of commit; raises as replay_lease."""
+    times = [None if at is None else at.timestamp() for _, at in recorded]
     try:
-        return replay((row.entries for row in recorded), times)
+        return replay((entries for entries, _ in recorded), times)
     except ValueError as error:
         raise DataError(
             f"the journal of lease {ordinal} of {run} is damaged: {error}",

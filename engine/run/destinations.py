@@ -1,10 +1,7 @@
 """Where a run's messages go, in words: the sandbox, SES, an SMTP server or files."""
 
-import json
-
 from engine.ledger.runs import Run
-from engine.run.guard.evidence import read_frozen
-from engine.run.manifest import FILE
+from engine.run.facts import read_facts
 from engine.store.port import Store
 
 _NAMES = {"ses": "SES", "smtp": "an SMTP server", "outbox": "outbox files"}
@@ -24,10 +21,5 @@ def name_destination(transport: str, *, sandbox: bool) -> str:
 
 
 def find_destination(run: Run, store: Store) -> str:
-    """Name where a run was launched to; what its folder no longer says counts as the default, SES."""
-    try:
-        asked = json.loads(store.read(f"{run.folder}/{FILE}") or b"{}").get("transport")
-    except ValueError:
-        asked = None
-    transport = asked or read_frozen(run, store).get("delivery", {}).get("transport")
-    return name_destination(transport if transport in _NAMES else "ses", sandbox=run.sandbox)
+    """Name where a run was launched to."""
+    return name_destination(read_facts(run, store).transport, sandbox=run.sandbox)

@@ -1,5 +1,7 @@
 """`mailrun status`."""
 
+from contextlib import ExitStack
+
 import click
 
 from engine.cli.options import Common, common_options, run_argument
@@ -20,20 +22,22 @@ def status(run: str | None, common: Common) -> None:
     from engine.ledger.runs import OVER  # noqa: PLC0415
     from engine.ledger.workers import read_vitals  # noqa: PLC0415
     from engine.report.run_accounts import list_accounts, require_accounts, require_run  # noqa: PLC0415
+    from engine.run.facts import find_facts, read_canary_spec, read_guard_spec  # noqa: PLC0415
     from engine.run.guard.canary import describe_canary  # noqa: PLC0415
     from engine.run.guard.evidence import judge_now  # noqa: PLC0415
     from engine.run.prepare.changes import list_changes  # noqa: PLC0415
 
     mark_output_as_all()
-    with open_chosen(common) as place, place.ledger.read() as tx:
-        now = place.clock.now()
-        if run is not None:
+    with open_chosen(common) as place, ExitStack() as stack:
+        facts = None if run is None else find_facts(run, place.ledger, place.store)  # before the transaction
+        now, tx = place.clock.now(), stack.enter_context(place.ledger.read())
+        if run is not None and facts is not None:
             accounts = require_accounts(tx, run, place.store, now)
             changes = list_changes(require_run(tx, run), place.store, place.settings.workspace)
             decisions, vitals = list_decisions(tx, run), read_vitals(tx, run, now)
             known = require_run(tx, run)
-            findings = [] if known.state in OVER else judge_now(tx, known, place.store, now, vitals)
-            canary = describe_canary(tx, known, place.store)
+            findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
+            canary = describe_canary(tx, known, read_canary_spec(facts))
             if common.json:
                 told = [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in decisions]
                 guard = [finding.to_json() for finding in findings]

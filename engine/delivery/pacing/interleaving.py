@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
+from engine.addresses.mailbox import domain_of
+
 DOMAIN_BURST = 1.0  # recipients: a capped domain gets one after the other
 
 
@@ -49,11 +51,6 @@ class DomainCap:
             self.tokens -= 1.0
             return 0.0
         return (1.0 - self.tokens) / self.rate
-
-
-def domain_of(address: str) -> str:
-    """Return the receiver domain of an address, in lower case."""
-    return address.rpartition("@")[2].lower()
 
 
 @dataclass(slots=True)

@@ -22,10 +22,9 @@ from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run
 from engine.quantities import format_count
-from engine.run.guard.evidence import read_frozen, read_heard
+from engine.run.guard.evidence import read_heard
 from engine.run.guard.judge import Heard
 from engine.stopping.stop import StopCause, StopReason
-from engine.store.port import Store
 
 SENT, PASSED, APPROVED = "canary sent", "canary passed", "approve"  # decisions
 ENOUGH = 0.5  # of the canary: of so many the end must be known
@@ -209,13 +208,9 @@ def make_canary(
     return Canary(run=run, wait=spec.wait_time, recipients=spec.recipients, guard=guard, plan=plan)
 
 
-def describe_canary(tx: Connection, run: Run, store: Store) -> dict[str, Any] | None:
+def describe_canary(tx: Connection, run: Run, spec: CanarySpec | None) -> dict[str, Any] | None:
     """Describe a run's canary for `status`; None where it has none."""
-    try:
-        spec = CanarySpec.model_validate(read_frozen(run, store)["canary"])
-    except (KeyError, ValueError):
-        return None
-    if run.accepted <= spec.recipients:
+    if spec is None or run.accepted <= spec.recipients:
         return None
     state = read_state(tx, run.name)
     until = None if state.sent_at is None else state.sent_at + spec.wait_time

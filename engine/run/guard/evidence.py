@@ -1,10 +1,8 @@
 """The guard over what comes back: every worker, and `status`, read the same counts from the ledger and judge alike."""
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -28,7 +26,6 @@ from engine.run.guard.judge import (
     measure_run,
 )
 from engine.stopping.stop import StopCause, StopReason
-from engine.store.port import Store
 
 RECENT = timedelta(days=7)  # of the account's runs: SES looks at a "representative volume" and names no time
 ACCOUNT_SECONDS = 10.0  # between two looks at all recent runs; at this one there is a look with every heartbeat
@@ -64,8 +61,8 @@ class Account:
 def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> Account:
     """Read what was heard of all recent runs."""
     since = now - RECENT
-    names = [run] if sandbox else event_counts.list_recent(tx, since)
-    counts, seen = event_counts.sum_runs(tx, names), event_counts.read_acknowledged(tx, run, since).runs
+    counts = event_counts.sum_run(tx, run) if sandbox else event_counts.sum_recent(tx, since)
+    seen = event_counts.read_acknowledged(tx, run, since).runs
     told = any(count["delivered"] for count in counts.values())
     if sandbox:
         return Account(None, told)
@@ -124,10 +121,17 @@ def list_measures(found: Evidence, spec: GuardSpec) -> list[Measure]:
 
 
 def judge_now(
-    tx: Connection, run: Run, store: Store, now: datetime, vitals: Sequence[Mapping[str, float]]
+    tx: Connection, run: Run, spec: GuardSpec, now: datetime, vitals: Sequence[Mapping[str, float]]
 ) -> list[Finding]:
-    """Judge a run as its workers do, for `status`; what they could not send is what the live ones told last."""
-    spec = read_limits(run, store)
+    """Judge a run as its workers do, for `status`.
+
+    Args:
+        tx: any transaction.
+        run: from the ledger.
+        spec: its limits.
+        now: the time.
+        vitals: of its live workers; what they could not send is what they recorded last.
+    """
     account = read_account(tx, run.name, now, sandbox=run.sandbox)
     measures = list_measures(read_evidence(tx, run.name, now, account), spec)
     done, lost, refused = (int(sum(each.get(name, 0) for each in vitals)) for name in ("done", "lost", "refused"))
@@ -135,23 +139,6 @@ def judge_now(
     if spec.max_refusal_rate is not None:
         measures.append(measure_run(Rate.REFUSAL, refused, done, spec.max_refusal_rate))
     return judge(measures)
-
-
-def read_limits(run: Run, store: Store) -> GuardSpec:
-    """Read `[guard]` of a run as it was frozen; what holds without one, where that cannot be read any more."""
-    try:
-        return GuardSpec.model_validate(read_frozen(run, store).get("guard", {}))
-    except ValueError:  # not as it was frozen: the audit says so
-        return GuardSpec()
-
-
-def read_frozen(run: Run, store: Store) -> dict[str, Any]:
-    """Read campaign.toml of a run as it was frozen, unchecked; empty where it cannot be read any more."""
-    data = store.read(f"{run.folder}/campaign/campaign.toml")
-    try:
-        return tomllib.loads((data or b"").decode())
-    except ValueError:
-        return {}
 
 
 def read_heard(tx: Connection, run: str) -> Heard:

@@ -24,6 +24,7 @@ from engine.ledger.runs import Run
 from engine.progress import step
 from engine.run import control
 from engine.run.destinations import find_destination, name_destination
+from engine.run.facts import complete_facts
 from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
 from engine.run.manifest import Manifest
 from engine.run.prepare import content_check, planning, preflight
@@ -271,8 +272,9 @@ def _make_forecast(
     hours = None if window.column else parse_window(window.opens, window.closes)
     warmup_left = None
     if outbound.spec.warmup is not None:
+        complete_facts(request.ledger, request.store)
         with request.ledger.read() as tx:
-            warmup_left = read_warmup(tx, request.store, outbound.spec, now, run=request.plan.name).left
+            warmup_left = read_warmup(tx, outbound.spec, now, run=request.plan.name).left
     text = forecast_sending(
         recipients=manifest.accepted,
         rate=rate,

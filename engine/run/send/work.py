@@ -25,6 +25,7 @@ from engine.ledger.worker_locks import hold_worker_lock
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
+from engine.run.facts import complete_facts
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
 from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.restored import refuse_if_ledger_is_behind
@@ -196,10 +197,11 @@ async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound:
 def _make_warmup_reader(request: Surroundings, campaign: Campaign, run: str) -> Callable[[], WarmupDay] | None:
     if campaign.spec.warmup is None:
         return None
+    complete_facts(request.ledger, request.store)
 
     def read() -> WarmupDay:
         with request.ledger.read() as tx:
-            return read_warmup(tx, request.store, campaign.spec, request.clock.now(), run=run)
+            return read_warmup(tx, campaign.spec, request.clock.now(), run=run)
 
     return read
 

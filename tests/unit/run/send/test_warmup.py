@@ -16,6 +16,7 @@ from engine.ledger.journal import Outcome
 from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.run.facts import complete_facts
 from engine.run.send.warmup import WarmupDay, read_warmup
 from engine.store.folder import FolderStore
 from engine.store.port import Store
@@ -50,8 +51,9 @@ class History:
             assert leases.settle_lease(tx, lease, Settlement(counts, "f", "d"), at)
 
     def read(self, text: str, now: datetime, run: str = "next/1") -> WarmupDay:
+        complete_facts(self.ledger, self.store)
         with self.ledger.read() as tx:
-            return read_warmup(tx, self.store, parse_spec(text, file="campaign.toml"), now, run=run)
+            return read_warmup(tx, parse_spec(text, file="campaign.toml"), now, run=run)
 
 
 @pytest.fixture
