@@ -39,9 +39,9 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
         MailrunError: ledger or store failed; the next launch plans again, or opens what was registered.
     """
     name = staged.manifest.run
-    digest = digest_file(staged.folder / FILE)
+    digest, facts = digest_file(staged.folder / FILE), load_facts(staged.folder, staged.manifest)
     store.seal(staged.folder, name, digest)
-    planned = replace(_make_run(staged.manifest, digest, store), facts=load_facts(staged.folder, staged.manifest))
+    planned = replace(_make_run(staged.manifest, digest, store), facts=facts)
     run, is_new = _insert(planned, staged.manifest, ledger)
     if not is_new:
         discard_sealed(store, name, digest)
