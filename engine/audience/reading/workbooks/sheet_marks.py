@@ -1,18 +1,8 @@
 """What a workbook says about its cells beside their values: what is hidden, and how numbers are shown."""
 
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
-
-# What parsers raise about a file that calamine could read, and which is odd all the same.
-ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
-        TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
-Marks = Callable[[Path, str], "SheetMarks | None"]
 
 
 @dataclass(slots=True)
@@ -64,23 +54,3 @@ class SheetMarks:
             if shown:
                 columns.append(column.scatter(list(shown), pl.Series(list(shown.values()), dtype=pl.String)))
         return table.with_columns(columns)
-
-
-def read_marks(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a workbook says about a sheet's cells.
-
-    None where it does not say so: for .xlsb, and for a file with an unusual structure.
-
-    Args:
-        path: the workbook; it could be read.
-        sheet: the sheet's name.
-    """
-    from engine.audience.reading.workbooks.ods_marks import read_ods  # noqa: PLC0415 - needed for workbooks alone
-    from engine.audience.reading.workbooks.xls_marks import read_xls  # noqa: PLC0415
-    from engine.audience.reading.workbooks.xlsx_marks import read_xlsx  # noqa: PLC0415
-
-    readers: tuple[Marks, ...] = (read_xlsx, read_ods, read_xls)
-    try:
-        return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
-    except ODD:
-        return None

@@ -10,14 +10,19 @@ import os
 import re
 import resource
 import signal
+import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
 
-from engine.audience.reading.workbooks.sheet_marks import ODD, SheetMarks, read_marks
+from engine.audience.reading.workbooks.ods_marks import read_ods
+from engine.audience.reading.workbooks.sheet_marks import SheetMarks
+from engine.audience.reading.workbooks.xls_marks import read_xls
+from engine.audience.reading.workbooks.xlsx_marks import find_hidden, read_xlsx
 from engine.audience.reading.workbooks.zip_directory import open_zip
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
@@ -31,6 +36,11 @@ _DAY_ZERO = "^(?:1899-12-3[01]|1904-01-01) "
 _NAME = re.compile("[A-Za-z_:]")
 
 Answer = dict[str, Any]
+
+
+# What parsers raise about a file that calamine could read and that is unusual all the same.
+_ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
+        TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class _RefusedError(Exception):
@@ -117,9 +127,18 @@ def _has_document_type(begin: bytes) -> bool:
     return len(begin) == _PROLOG_BYTES
 
 
+def _try_formats(path: Path, sheet: str) -> SheetMarks | None:
+    """Read what a sheet says about its cells; None for .xlsb, and for a file with an unusual structure."""
+    try:
+        readers = (read_xlsx, read_ods, read_xls)
+        return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
+    except _ODD:
+        return None
+
+
 def _read_marks(path: Path, name: str, most_cells: int) -> SheetMarks | None:
-    """Read what a sheet says about its cells; and refuse one that ends too far away, before memory is taken for it."""
-    marks = read_marks(path, name)
+    """Read what a sheet says about its cells; refuse one that ends too far away, before memory is taken for it."""
+    marks = _try_formats(path, name)
     is_far = marks is not None and (marks.last_column > _LAST_NARROW or marks.last_row > _LAST_ROW)
     if marks is not None and is_far and marks.count_cells() > most_cells:
         raise _RefusedError({"limit": "cells", "sheet": name, "rows": marks.last_row, "columns": marks.last_column + 1})
@@ -167,11 +186,9 @@ def _read_sheet(book: Any, path: Path, wanted: str | None, most_cells: int) -> t
 
 def _find_shown(book: Any, path: Path) -> list[str]:
     """Name the sheets that are shown; where the file does not tell it by itself, each has to be read."""
-    from engine.audience.reading.workbooks.xlsx_marks import find_hidden  # noqa: PLC0415 - where a sheet is read
-
     try:
         hidden = find_hidden(path)
-    except ODD:
+    except _ODD:
         hidden = None
     if hidden is not None:
         return [name for name in book.sheet_names if name not in hidden]
