@@ -10,7 +10,7 @@ from typing import Any
 from engine.campaign.content.column_names import may_hide_column
 from engine.campaign.content.html_text import has_preheader
 from engine.campaign.content.names import NameUse
-from engine.campaign.content.printing.link_places import DATA_IN_SCRIPT, SAFE_DATA, UNESCAPED_DATA, UNQUOTED_DATA
+from engine.campaign.content.printing.html_states import DATA_IN_SCRIPT, SAFE_DATA, UNESCAPED_DATA, UNQUOTED_DATA
 from engine.campaign.content.templates import CampaignContent, place_of
 from engine.campaign.content.visible import LinkLook
 from engine.campaign.files import resolve_file

@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import Formats
-from engine.campaign.content.printing.link_places import DataPlace, Key, LinkPlaces, find_link_places
+from engine.campaign.content.printing.link_places import DataPlace, LinkPlaces, find_link_places
+from engine.campaign.content.printing.parsed_templates import OutputKey
 from engine.campaign.content.printing.print_checks import CHECK_FILTERS, weave_checks
 from engine.campaign.content.printing.printed_values import (
     UndefinedName,
@@ -198,7 +199,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         tree.set_environment(self)
         return tree
 
-    def _find_places(self, known: LinkPlaces, name: str | None) -> Mapping[Key, DataPlace] | None:
+    def _find_places(self, known: LinkPlaces, name: str | None) -> Mapping[OutputKey, DataPlace] | None:
         if name is not None and name not in known.found:  # only rendering tells that it is included
             known.merge(find_link_places(name, self._parse_plain))
         return known.of(name or "")

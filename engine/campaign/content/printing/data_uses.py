@@ -7,7 +7,8 @@ from enum import StrEnum
 from jinja2 import nodes
 
 from engine.campaign.content.environment import TemplateEnvironment
-from engine.campaign.content.printing.link_places import SAFE_DATA, DataPlace, Hazard, LinkPlaces
+from engine.campaign.content.printing.html_states import SAFE_DATA
+from engine.campaign.content.printing.link_places import DataPlace, Hazard, LinkPlaces
 from engine.campaign.content.printing.links import SCHEMES, LinkKind
 from engine.campaign.content.printing.print_checks import write_label
 

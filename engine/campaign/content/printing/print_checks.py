@@ -16,8 +16,9 @@ from jinja2.visitor import NodeTransformer
 
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import FILTERS
-from engine.campaign.content.printing.link_places import DataPlace, Key, is_data
+from engine.campaign.content.printing.link_places import DataPlace
 from engine.campaign.content.printing.links import LinkKind, mark_safe, refuse_in_place, refuse_link
+from engine.campaign.content.printing.parsed_templates import OutputKey, is_data
 from engine.campaign.content.printing.printed_values import (
     refuse_null,
     refuse_unprintable,
@@ -233,7 +234,7 @@ def _concat(eval_ctx: nodes.EvalContext, parts: list[Any]) -> str:
 
 
 def weave_checks(
-    tree: nodes.Template, places: Mapping[Key, DataPlace] | None = None, *, is_html: bool = False
+    tree: nodes.Template, places: Mapping[OutputKey, DataPlace] | None = None, *, is_html: bool = False
 ) -> nodes.Template:
     """Return a tree with checks around everything that becomes text.
 
