@@ -1,17 +1,18 @@
-"""Objects of S3: listed, and copied to the disk, with the AWS credentials at hand."""
+"""Objects of S3 that are not the store's: read as files of an audience, written for import jobs of SES."""
 
 import fnmatch
 import glob
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ConfigurationError, DataError, ServiceError
+from engine.errors import DataError, ServiceError
+from engine.store.s3_client import ConditionFailedError, ObjectMissingError, open_s3, translate_s3_errors
 from engine.store.stray_files import is_leftover
 
 REMOTE = "s3://"
-_CREDENTIALS = "check the AWS credentials and the profile (the caller needs s3:ListBucket and s3:GetObject)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +45,47 @@ def fetch_objects(place: str, downloads: Path) -> Iterator[FetchedObject]:
 
     Raises:
         DataError: there is no such object, or it was changed meanwhile.
-        ConfigurationError: the bucket does not exist, or does not let us in.
+        ConfigurationError: the bucket does not exist, or may not be read.
         ServiceError: S3 cannot be reached.
     """
-    from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed for s3:// alone
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-    from engine.system.proxies import explain_proxy  # noqa: PLC0415 - it needs botocore
-
     bucket, _, key = place.removeprefix(REMOTE).partition("/")
     if not bucket or not key:
-        raise DataError(f"{place} names no object", where="[audience] source", remedy="give s3://BUCKET/KEY")
+        raise DataError(f"{place} does not name an object", where="[audience] source", remedy="give s3://BUCKET/KEY")
     try:
-        client = Session().client("s3")
-        found = sorted(_list(client, bucket, key), key=lambda item: str(item["Key"]))
-        if not found:
-            raise DataError(f"there is no object {place}", where=f"s3://{bucket}", remedy="check bucket and key")
-        for item in found:
-            yield _copy(client, bucket, item, downloads)
-    except ClientError as error:
-        raise _translate(error, place) from error
-    except BotoCoreError as error:
-        kind = ConfigurationError if "redential" in str(error) or "region" in str(error) else ServiceError
-        raise kind(f"S3 cannot be read: {error}", where=place, remedy=explain_proxy(error, _CREDENTIALS)) from error
+        with (
+            closing(open_s3()) as client,
+            translate_s3_errors(place, needs="s3:ListBucket and s3:GetObject", unreachable=ServiceError),
+        ):
+            found = sorted(_list(client, bucket, key), key=lambda item: str(item["Key"]))
+            if not found:
+                raise DataError(f"there is no object {place}", where=f"s3://{bucket}", remedy="check bucket and key")
+            for item in found:
+                yield _copy(client, bucket, item, downloads)
+    except ConditionFailedError as error:
+        what, remedy = "the object was changed while it was read", "try again when it is complete"
+        raise DataError(what, where=place, remedy=remedy) from error
+    except ObjectMissingError as error:
+        what, remedy = "the object was removed while it was read", "check bucket and key"
+        raise DataError(what, where=place, remedy=remedy) from error
+
+
+def upload_object(url: str, content: bytes) -> None:
+    """Write an object; an existing one is replaced.
+
+    Args:
+        url: s3://BUCKET/KEY.
+        content: its bytes.
+
+    Raises:
+        ConfigurationError: the bucket does not exist, or may not be written.
+        ServiceError: S3 cannot be reached.
+    """
+    bucket, _, key = url.removeprefix(REMOTE).partition("/")
+    with (
+        closing(open_s3()) as client,
+        translate_s3_errors(url, needs="s3:PutObject", unreachable=ServiceError),
+    ):
+        client.put_object(Bucket=bucket, Key=key, Body=content)
 
 
 def _list(client: Any, bucket: str, key: str) -> Iterable[dict[str, Any]]:
@@ -96,18 +115,3 @@ def _copy(client: Any, bucket: str, item: dict[str, Any], downloads: Path) -> Fe
     path.chmod(0o600)
     changed_ns = int(item["LastModified"].timestamp() * 1e9)
     return FetchedObject(path, f"s3://{bucket}/{key}", int(item["Size"]), changed_ns, str(item["ETag"]))
-
-
-def _translate(error: Any, place: str) -> Exception:
-    code = str(error.response["Error"].get("Code", ""))
-    if code in ("PreconditionFailed", "412"):
-        return DataError(
-            "the object was changed while it was read", where=place, remedy="try again when it is complete"
-        )
-    if code in ("NoSuchKey", "404"):
-        return DataError("the object is not there any more", where=place, remedy="check bucket and key")
-    if code == "NoSuchBucket":
-        return ConfigurationError("there is no such bucket", where=place, remedy="check its name and the AWS region")
-    return ConfigurationError(
-        f"S3 says no: {error.response['Error'].get('Message') or code}", where=place, remedy=_CREDENTIALS
-    )

@@ -18,7 +18,7 @@ from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 from engine.feedback.inbound.authority import Lack, Received, Trust
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, Tally, judge
-from engine.feedback.inbound.objects import ByteBudget, ObjectReader, open_s3
+from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
 from engine.feedback.inbound.sources import read_mails
 from engine.progress import step
@@ -27,6 +27,7 @@ from engine.run.history import find_mailed
 from engine.settings import InboundSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop, StopCause, StopReason
+from engine.store.s3_client import open_s3
 from engine.workspace import Workspace
 
 MAILS_AT_ONCE = 200
@@ -73,7 +74,7 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
         intake = _open_intake(place, place.read_verifying_keys().all)
         allowed = topics or place.settings.events.topics or own_account_topics(queue)
         settings = place.settings.inbound
-        with closing(ObjectReader(settings.buckets, open_s3, ByteBudget())) as reader:
+        with closing(ObjectReader(settings.buckets, partial(open_s3, attempts=ATTEMPTS), ByteBudget())) as reader:
             pulled = InboundPull(
                 intake=intake,
                 trust=_read_trust(settings),

@@ -35,7 +35,7 @@ from engine.ledger.suppressions import (
 )
 from engine.progress import step
 from engine.quantities import format_count
-from engine.store.objects import REMOTE
+from engine.store.objects import REMOTE, upload_object
 from engine.suppression import lists as suppression_lists
 from engine.suppression.sync import Sync, Synced, Upload
 from engine.system.given_paths import look_at
@@ -340,18 +340,9 @@ def _make_upload(bucket: str) -> Upload:
         raise UsageError(f"{bucket} is no bucket", where="--bucket", remedy="write s3://BUCKET or s3://BUCKET/PREFIX")
 
     def upload(key: str, content: bytes) -> str:
-        from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed here alone
-
-        from engine.account.client import translate_aws_errors  # noqa: PLC0415 - as above
-
-        path = "/".join(part for part in (prefix.strip("/"), key) if part)
-        client = Session().client("s3")
-        try:
-            with translate_aws_errors("S3"):
-                client.put_object(Bucket=name, Key=path, Body=content)
-        finally:
-            client.close()
-        return f"s3://{name}/{path}"
+        url = REMOTE + "/".join(part for part in (name, prefix.strip("/"), key) if part)
+        upload_object(url, content)
+        return url
 
     return upload
 

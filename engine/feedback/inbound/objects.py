@@ -11,14 +11,21 @@ from contextlib import contextmanager
 from threading import Condition, Lock
 from typing import Any
 
-import botocore.exceptions
-
-from engine.account.client import translate_aws_errors
+from engine.errors import MailrunError, PausedError
 from engine.feedback.inbound.mail_parts import MOST_BYTES
 from engine.feedback.inbound.sources import NoMailError, Refusal
+from engine.store.objects import REMOTE
+from engine.store.s3_client import (
+    InvalidNameError,
+    ObjectMissingError,
+    S3RefusedError,
+    name_answer,
+    translate_s3_errors,
+)
 
 LARGEST_MAIL_BYTES = 40 * 1024 * 1024  # SES takes in no larger one
 MOST_HELD_BYTES = 64 * 1024 * 1024  # of mails at one time, however many there are
+ATTEMPTS = 3  # of a request: a message that stays in the queue is tried again anyway
 FAILURES_IN_A_ROW = 10  # of a bucket that gave nothing yet; then it is not asked for more in this batch
 _MOST_KEY_BYTES = 1024  # S3's limit
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")  # what is printed on a terminal
@@ -55,7 +62,7 @@ class ByteBudget:
                 self._changed.notify_all()
 
 
-class UnreadableError(Exception):
+class ObjectUnreadableError(Exception):
     """S3 did not give out an object; whether that is the object's alone is not known yet.
 
     Attributes:
@@ -104,7 +111,7 @@ class ObjectReader:
         Raises:
             NoMailError: it may not be read, is gone, or is larger than a mail.
             BucketNotSetError: no setting says which buckets may be read.
-            UnreadableError: S3 did not give it out.
+            ObjectUnreadableError: S3 did not give it out.
             ConfigurationError: no credentials.
         """
         if self._buckets is None:
@@ -115,7 +122,7 @@ class ObjectReader:
         if not 0 < len(key.encode("utf-8", "replace")) <= _MOST_KEY_BYTES or "\0" in key or not _is_text(key):
             raise NoMailError("the object that it names has no valid key", Refusal.UNREADABLE)
         if self._is_given_up(bucket):
-            raise UnreadableError(bucket, "it was not tried, as many before it failed", was_tried=False)
+            raise ObjectUnreadableError(bucket, "it was not tried, as many before it failed", was_tried=False)
         answer = self._ask(bucket, key)
         size = answer.get("ContentLength")
         if not isinstance(size, int) or not 0 <= size <= LARGEST_MAIL_BYTES:
@@ -130,8 +137,9 @@ class ObjectReader:
         if bucket in self._readable:
             return True
         try:
-            self._open_client().head_bucket(Bucket=bucket)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            with translate_s3_errors(f"{REMOTE}{bucket}"):
+                self._open_client().head_bucket(Bucket=bucket)
+        except MailrunError:
             return False
         finally:
             self._failures[bucket] = 0  # the next batch tries it again
@@ -148,34 +156,28 @@ class ObjectReader:
     def _open_client(self) -> Any:
         with self._lock:
             if self._client is None:
-                with translate_aws_errors("S3"):
-                    self._client = self._make_client()
+                self._client = self._make_client()
             return self._client
 
     def _ask(self, bucket: str, key: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._open_client().get_object(Bucket=bucket, Key=key)
-        except botocore.exceptions.ClientError as error:
-            code = str(error.response["Error"].get("Code", ""))
-            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
-            if status == _NO_OBJECT and code != "NoSuchBucket":
-                self._readable.add(bucket)
-                raise NoMailError("the object that it names is gone", Refusal.UNREADABLE) from None
-            raise self._fail(bucket, f"S3 answered {code or status}") from error
-        except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-            raise self._fail(bucket, "S3 did not answer in time, or cannot be reached") from error
-        except botocore.exceptions.ParamValidationError as error:
+            with translate_s3_errors(f"{REMOTE}{bucket}", needs="s3:GetObject"):
+                answer: dict[str, Any] = self._open_client().get_object(Bucket=bucket, Key=key)
+        except ObjectMissingError:
+            self._readable.add(bucket)
+            raise NoMailError("the object that it names is gone", Refusal.UNREADABLE) from None
+        except (S3RefusedError, PausedError) as error:
+            raise self._fail(bucket, _say_why(error)) from error
+        except InvalidNameError as error:
             raise NoMailError("the object that it names has no valid key", Refusal.UNREADABLE) from error
-        except botocore.exceptions.BotoCoreError:
-            with translate_aws_errors("S3"):
-                raise
         return answer
 
     def _download(self, body: Any, size: int, bucket: str) -> bytes:
         """Read so much of an answer, and never more."""
         try:
-            content: bytes = body.read(size)
-        except (botocore.exceptions.BotoCoreError, OSError) as error:
+            with translate_s3_errors(f"{REMOTE}{bucket}"):
+                content: bytes = body.read(size)
+        except (MailrunError, OSError) as error:
             raise self._fail(bucket, "S3 ended its answer in the middle") from error
         finally:
             body.close()
@@ -184,9 +186,14 @@ class ObjectReader:
         self._readable.add(bucket)
         return content
 
-    def _fail(self, bucket: str, why: str) -> UnreadableError:
+    def _fail(self, bucket: str, why: str) -> ObjectUnreadableError:
         self._failures[bucket] += 1
-        return UnreadableError(bucket, why)
+        return ObjectUnreadableError(bucket, why)
+
+
+def _say_why(error: MailrunError) -> str:
+    code = name_answer(error)
+    return f"S3 answered {code}" if code else "S3 did not answer in time, or cannot be reached"
 
 
 def _is_text(key: str) -> bool:
@@ -195,13 +202,3 @@ def _is_text(key: str) -> bool:
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
     return True
-
-
-def open_s3() -> Any:
-    """Open a client of S3; region, endpoint and credentials as botocore resolves them."""
-    from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed for objects alone
-    from botocore.config import Config  # noqa: PLC0415 - as above
-
-    retries = {"total_max_attempts": 3, "mode": "standard"}
-    config = Config(connect_timeout=5, read_timeout=15, max_pool_connections=10, retries=retries)
-    return Session().client("s3", config=config)

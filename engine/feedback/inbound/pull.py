@@ -10,7 +10,7 @@ from engine.errors import ExitCode
 from engine.feedback.events.envelopes import ForgedError, Verify
 from engine.feedback.inbound.authority import SES_AUTHSERV_ID, Received, Trust
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, judge
-from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, UnreadableError
+from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, ObjectUnreadableError
 from engine.feedback.inbound.sources import NoMailError, Notification, Refusal, open_notification
 from engine.store.files import digest_bytes
 from engine.store.port import Store
@@ -28,7 +28,7 @@ class _Unread:
     """A message that was not looked at, as the pull is to end."""
 
 
-_Result = Judged | NoMailError | UnreadableError | BucketNotSetError | _Unread | None
+_Result = Judged | NoMailError | ObjectUnreadableError | BucketNotSetError | _Unread | None
 
 
 @dataclass(slots=True)
@@ -71,16 +71,16 @@ class InboundPull:
         mails = [(body, result) for body, result in zip(bodies, results, strict=True) if isinstance(result, Judged)]
         for number, why in self.intake.take(judged for _, judged in mails).items():
             self._set_aside(mails[number][0], why, Refusal.BROKEN)
-        readable = {result.bucket for result in results if isinstance(result, UnreadableError)}
+        readable = {result.bucket for result in results if isinstance(result, ObjectUnreadableError)}
         readable = {bucket for bucket in readable if self.reader.is_readable(bucket)}
         kept = set()
         for number, (body, result) in enumerate(zip(bodies, results, strict=True)):
             match result:
                 case NoMailError():
                     self._refuse(body, str(result), result.refusal)
-                case UnreadableError(was_tried=True) if result.bucket in readable:
+                case ObjectUnreadableError(was_tried=True) if result.bucket in readable:
                     self._refuse(body, f"the object that it names cannot be read: {result.why}", Refusal.UNREADABLE)
-                case UnreadableError():
+                case ObjectUnreadableError():
                     kept.add(number)
                     self._keep(f"nothing of the bucket {result.bucket} can be read: {result.why}", ExitCode.UNAVAILABLE)
                     self.is_stuck |= result.bucket not in readable
@@ -108,7 +108,7 @@ class InboundPull:
                 return judge(self._receive(notification, raw), self.trust)
         except ForgedError as problem:
             return NoMailError(str(problem), Refusal.FORGED)
-        except (NoMailError, UnreadableError, BucketNotSetError) as problem:
+        except (NoMailError, ObjectUnreadableError, BucketNotSetError) as problem:
             return problem
 
     def _receive(self, notification: Notification, raw: bytes) -> Received:

@@ -6,12 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from botocore.config import Config
 from support import s3
 from support.invariants import count_received
 from support.world import RUN, finish, open_world
 
-import engine.store.s3
 from engine.errors import ConfigurationError, UnreachableError
 from engine.store.folder import FolderStore
 from engine.store.identity import read_store_identity
@@ -187,8 +185,7 @@ def test_a_store_that_answers_503_is_asked_again_and_a_lost_reply_is_read_back(
 
 def test_a_store_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     set_environment(monkeypatch, "http://127.0.0.1:9")
-    once = engine.store.s3._CONFIG.merge(Config(retries={"total_max_attempts": 1}))
-    monkeypatch.setattr(engine.store.s3, "_CONFIG", once)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(UnreachableError, match="cannot be reached"):
         S3Store(f"s3://{s3.BUCKET}/x", tmp_path)
 

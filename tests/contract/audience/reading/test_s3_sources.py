@@ -107,7 +107,7 @@ def test_a_copy_is_readable_by_its_owner_alone(s3: Any, downloads: Path) -> None
         ("s3://lists/none.csv", DataError, "there is no object s3://lists/none.csv"),
         ("s3://lists/none/*.csv", DataError, "there is no object"),
         ("s3://nowhere/a.csv", ConfigurationError, "there is no such bucket"),
-        ("s3://lists", DataError, "names no object"),
+        ("s3://lists", DataError, "does not name an object"),
     ],
 )
 def test_what_is_not_there_is_said(place: str, error: type[Exception], words: str, s3: Any, downloads: Path) -> None:
@@ -144,5 +144,5 @@ def test_without_credentials_or_server_the_error_says_what_to_check(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(ServiceError, match="S3 cannot be read: Could not connect"):
+    with pytest.raises(ServiceError, match="S3 cannot be reached: Could not connect"):
         names("s3://lists/a.csv", downloads)

@@ -13,7 +13,6 @@ import botocore.exceptions as aws_errors
 import orjson
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
-from botocore.config import Config
 from support.clock import VirtualClock
 from support.world import World
 
@@ -30,7 +29,6 @@ from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError, MailrunError
 from engine.feedback.events.queue import open_sqs
-from engine.store import s3 as s3_module
 from engine.store.objects import fetch_objects
 from engine.store.s3 import S3Store
 from engine.system.proxies import exempt
@@ -389,7 +387,7 @@ async def test_a_proxy_that_fails_is_named_without_its_secret(
 ):
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         aws.setenv(name, "http://user:secret@127.0.0.1:9")
-    aws.setattr(s3_module, "_CONFIG", s3_module._CONFIG.merge(Config(retries={"total_max_attempts": 1})))
+    aws.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(MailrunError) as caught:
         await ask(tmp_path)
     said = f"{caught.value.what} {caught.value.remedy}"

@@ -14,11 +14,12 @@ from support.clock import VirtualClock
 from engine.feedback.events.queue import Pulled, open_sqs, pull
 from engine.feedback.inbound.authority import Trust
 from engine.feedback.inbound.intake import InboundIntake
-from engine.feedback.inbound.objects import ByteBudget, ObjectReader, open_s3
+from engine.feedback.inbound.objects import ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import InboundPull
 from engine.ledger.database import open_ledger
 from engine.stopping.stop import Stop
 from engine.store.folder import FolderStore
+from engine.store.s3_client import open_s3
 
 MAIL = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\nFrom: p%d@b.example\r\n"
 
