@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from statistics import median, quantiles
 
-from engine.run.guard.judge import Heard, Level, Rate, judge, measure_events, measure_run
+from engine.run.guard.judge import EventTotals, GuardLevel, GuardRate, judge, measure_events, measure_run
 
 RUNS = 40
 BOUNCE_LIMIT = 0.05
@@ -39,7 +39,7 @@ def _count_needed(bad: float, seed: int) -> int:
     while True:
         sent += 1
         bounced += dice.random() < bad
-        if _pauses(Heard(proven=sent, delivered=sent - bounced, bounced=bounced)):
+        if _pauses(EventTotals(proven=sent, delivered=sent - bounced, bounced=bounced)):
             return sent
 
 
@@ -54,7 +54,7 @@ def _run(bad: float, rate: int, delay: float, seed: int) -> int:
             _count(due, second + dice.expovariate(1 / delay), 2 if dice.random() < bad else 1)
         heard = [known + new for known, new in zip(heard, due.pop(second, [0, 0, 0]), strict=True)]
         ended = heard[1] + heard[2]
-        if _pauses(Heard(proven=max(heard[0], ended), delivered=heard[1], bounced=heard[2])):
+        if _pauses(EventTotals(proven=max(heard[0], ended), delivered=heard[1], bounced=heard[2])):
             return (second + 1) * rate
     return LONGEST_SECONDS * rate
 
@@ -63,10 +63,10 @@ def _count(due: dict[int, list[int]], at: float, kind: int) -> None:
     due.setdefault(int(at) + 1, [0, 0, 0])[kind] += 1
 
 
-def _pauses(heard: Heard) -> bool:
+def _pauses(heard: EventTotals) -> bool:
     measures = measure_events(heard, bounce_limit=BOUNCE_LIMIT, complaint_limit=0.001, are_deliveries_told=True)
     found = judge(measures)
-    return bool(found) and found[0].level is Level.PAUSE
+    return bool(found) and found[0].level is GuardLevel.PAUSE
 
 
 def _count_false_alarms(runs: int) -> int:
@@ -75,7 +75,8 @@ def _count_false_alarms(runs: int) -> int:
 
 def _is_paused_wrongly(dice: random.Random) -> bool:
     return any(
-        (found := judge([measure_run(Rate.BOUNCE, bad, judged, BOUNCE_LIMIT)])) and found[0].level is Level.PAUSE
+        (found := judge([measure_run(GuardRate.BOUNCE, bad, judged, BOUNCE_LIMIT)]))
+        and found[0].level is GuardLevel.PAUSE
         for bad, judged in _iterate_bounces(dice)
     )
 

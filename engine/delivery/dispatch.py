@@ -10,7 +10,7 @@ import structlog
 from engine.clock import Clock
 from engine.delivery.pacing.concurrency import Turns
 from engine.delivery.pacing.gate import Gate
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES, RetryPolicy
 from engine.delivery.transport import Item, Transport
 from engine.errors import UnreachableError
@@ -22,7 +22,7 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 log = structlog.get_logger()
 
 TELL_OUTAGE_SECONDS = 10.0
-_ACCEPTED_PERHAPS = (Meaning.SENT, Meaning.IN_DOUBT)
+_ACCEPTED_PERHAPS = (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT)
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Outage:
 
     _told_at: float = float("-inf")
 
-    def tell(self, reply: Reply, now: float) -> None:
+    def tell(self, reply: SendReply, now: float) -> None:
         """Say it, where it was not said of late.
 
         Args:
@@ -112,7 +112,7 @@ class Dispatcher:
             again = [item for item, wait in zip(call.items, waits, strict=True) if wait is not None]
             if not again:
                 return
-            apart = len(call.items) > 1 and any(reply.meaning is Meaning.SPLIT for reply in replies)
+            apart = len(call.items) > 1 and any(reply.meaning is ReplyMeaning.SPLIT for reply in replies)
             call.items = again
             if await self.stop.wait(max(wait for wait in waits if wait is not None)):
                 return
@@ -130,7 +130,7 @@ class Dispatcher:
             self.gate.give_back(admitted - len(call.items))
         return bool(call.items)
 
-    async def _hand_over(self, call: Call) -> Sequence[Reply]:
+    async def _hand_over(self, call: Call) -> Sequence[SendReply]:
         call.tries += 1
         started = self.clock.monotonic()
         try:
@@ -145,7 +145,7 @@ class Dispatcher:
         replies = await self.transport.send(call.items)
         self.observe(self.clock.monotonic() - started)
         self._adjust_gate(replies)
-        if away := next((reply for reply in replies if reply.meaning is Meaning.UNREACHABLE), None):
+        if away := next((reply for reply in replies if reply.meaning is ReplyMeaning.UNREACHABLE), None):
             self.outage.tell(away, self.clock.monotonic())
         return replies
 
@@ -158,14 +158,14 @@ class Dispatcher:
             self.recorder.note(call.lease, [Result(r, Outcome.UNSENT, None, detail, at, attempts[r]) for r in rows])
 
     def _take_results(
-        self, call: Call, replies: Sequence[Reply], waits: Sequence[float | None], keep: Callable[[Result], None]
+        self, call: Call, replies: Sequence[SendReply], waits: Sequence[float | None], keep: Callable[[Result], None]
     ) -> None:
         """Note what became of each message; where one is to be sent again in doubt, its open intent tells of it."""
         at = self.clock.now().timestamp()
         noted = []
         for item, reply, wait in zip(call.items, replies, waits, strict=True):
             row = item.row
-            if reply.meaning is Meaning.IN_DOUBT:
+            if reply.meaning is ReplyMeaning.IN_DOUBT:
                 call.doubtful.add(row)
             doubtful = row in call.doubtful
             outcome = _judge(reply, again=wait is not None, doubtful=doubtful)
@@ -188,17 +188,17 @@ class Dispatcher:
             if await self.leave_out(alone, find_due):
                 await self.dispatch(alone, keep=keep, find_due=find_due)
 
-    def _adjust_gate(self, replies: Sequence[Reply]) -> None:
+    def _adjust_gate(self, replies: Sequence[SendReply]) -> None:
         returned = sum(reply.meaning not in _ACCEPTED_PERHAPS for reply in replies)
         if not returned:
             return
         self.gate.give_back(returned)
-        if any(reply.meaning is Meaning.SLOW_DOWN for reply in replies):
+        if any(reply.meaning is ReplyMeaning.SLOW_DOWN for reply in replies):
             self.gate.throttle()
 
-    def _next_wait(self, reply: Reply, *, attempts: int, begun: float) -> float | None:
+    def _next_wait(self, reply: SendReply, *, attempts: int, begun: float) -> float | None:
         """Return seconds to the next attempt; None where there is none."""
-        if reply.meaning is Meaning.SENT:
+        if reply.meaning is ReplyMeaning.SENT:
             return None
         policy = self._find_policy(reply.meaning)
         if policy is None:
@@ -206,36 +206,36 @@ class Dispatcher:
         elapsed_seconds = self.clock.monotonic() - begun
         return policy.next_wait(attempts=attempts, elapsed_seconds=elapsed_seconds, jitter=self.jitter())
 
-    def _find_policy(self, meaning: Meaning) -> RetryPolicy | None:
-        if meaning is Meaning.IN_DOUBT and self.resend_in_doubt:
-            return POLICIES[Meaning.RETRY]
-        if meaning is Meaning.QUOTA and not self.wait_for_quota:
+    def _find_policy(self, meaning: ReplyMeaning) -> RetryPolicy | None:
+        if meaning is ReplyMeaning.IN_DOUBT and self.resend_in_doubt:
+            return POLICIES[ReplyMeaning.RETRY]
+        if meaning is ReplyMeaning.QUOTA and not self.wait_for_quota:
             return None
         return POLICIES.get(meaning)
 
-    def _pause_if_told(self, replies: Sequence[Reply], waits: Sequence[float | None], tries: int) -> None:
+    def _pause_if_told(self, replies: Sequence[SendReply], waits: Sequence[float | None], tries: int) -> None:
         for reply, wait in zip(replies, waits, strict=True):
             if wait is not None:
                 continue
-            if reply.meaning in (Meaning.PAUSE, Meaning.QUOTA):
+            if reply.meaning in (ReplyMeaning.PAUSE, ReplyMeaning.QUOTA):
                 self.stop.request(StopReason(StopCause.PAUSED, reply.detail, reply.remedy))
-            elif reply.meaning in (Meaning.UNREACHABLE, Meaning.SLOW_DOWN):
+            elif reply.meaning in (ReplyMeaning.UNREACHABLE, ReplyMeaning.SLOW_DOWN):
                 text = f"given up after {tries} attempts: {reply.detail}"
                 remedy = "see that the server can be reached and accepts mail, then launch again"
                 self.stop.request(StopReason(StopCause.PAUSED, text, remedy))
 
 
-def _judge(reply: Reply, *, again: bool, doubtful: bool) -> Outcome:
+def _judge(reply: SendReply, *, again: bool, doubtful: bool) -> Outcome:
     if again:
         return Outcome.UNSENT
     match reply.meaning:
-        case Meaning.SENT:
+        case ReplyMeaning.SENT:
             return Outcome.SENT
-        case Meaning.REFUSED:
+        case ReplyMeaning.REFUSED:
             return Outcome.IN_DOUBT if doubtful else Outcome.REFUSED
-        case Meaning.RETRY | Meaning.RETRY_ONCE | Meaning.SPLIT:
+        case ReplyMeaning.RETRY | ReplyMeaning.RETRY_ONCE | ReplyMeaning.SPLIT:
             return Outcome.IN_DOUBT if doubtful else Outcome.FAILED
-        case Meaning.IN_DOUBT:
+        case ReplyMeaning.IN_DOUBT:
             return Outcome.IN_DOUBT
-        case Meaning.UNREACHABLE | Meaning.SLOW_DOWN | Meaning.QUOTA | Meaning.PAUSE:
+        case ReplyMeaning.UNREACHABLE | ReplyMeaning.SLOW_DOWN | ReplyMeaning.QUOTA | ReplyMeaning.PAUSE:
             return Outcome.UNSENT

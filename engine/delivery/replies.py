@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from engine.masking import mask_secrets, show_address
 
 
-class Meaning(StrEnum):
+class ReplyMeaning(StrEnum):
     """What a reply means for the message and for the run."""
 
     SENT = "sent"
@@ -29,7 +29,7 @@ class Meaning(StrEnum):
     IN_DOUBT = "in_doubt"  # perhaps accepted
 
 
-class Reply(NamedTuple):
+class SendReply(NamedTuple):
     """A transport's answer for one message.
 
     Attributes:
@@ -39,7 +39,7 @@ class Reply(NamedTuple):
         remedy: what to do, where the run pauses for it.
     """
 
-    meaning: Meaning
+    meaning: ReplyMeaning
     message_id: str | None = None
     detail: str = ""
     remedy: str = ""
@@ -69,50 +69,57 @@ def bound_detail(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ReplyRule:
     """What a code means, and what to do where the run pauses for it."""
 
-    meaning: Meaning
+    meaning: ReplyMeaning
     remedy: str = ""
 
 
-_QUOTA = Rule(Meaning.QUOTA, "the 24-hour quota is used up; launch again when part of it is free")
-_CREDENTIALS = Rule(Meaning.PAUSE, "renew or correct the AWS credentials and their permissions, then launch again")
+_QUOTA = ReplyRule(ReplyMeaning.QUOTA, "the 24-hour quota is used up; launch again when part of it is free")
+_CREDENTIALS = ReplyRule(
+    ReplyMeaning.PAUSE, "renew or correct the AWS credentials and their permissions, then launch again"
+)
 
 # Read before the codes: throttles carry different codes in different APIs, but the same texts.
-TEXTS: Mapping[str, Rule] = {
-    "sending rate exceeded": Rule(Meaning.SLOW_DOWN),  # also "Maximum SigV2 SMTP sending rate exceeded"
+TEXTS: Mapping[str, ReplyRule] = {
+    "sending rate exceeded": ReplyRule(ReplyMeaning.SLOW_DOWN),  # also "Maximum SigV2 SMTP sending rate exceeded"
     "message quota exceeded": _QUOTA,
     "sending quota exceeded": _QUOTA,
 }
 
-CODES: Mapping[str, Rule] = {
-    "TooManyRequestsException": Rule(Meaning.SLOW_DOWN),
-    "ThrottlingException": Rule(Meaning.SLOW_DOWN),
-    "Throttling": Rule(Meaning.SLOW_DOWN),
+CODES: Mapping[str, ReplyRule] = {
+    "TooManyRequestsException": ReplyRule(ReplyMeaning.SLOW_DOWN),
+    "ThrottlingException": ReplyRule(ReplyMeaning.SLOW_DOWN),
+    "Throttling": ReplyRule(ReplyMeaning.SLOW_DOWN),
     "LimitExceededException": _QUOTA,
-    "AccountSuspendedException": Rule(
-        Meaning.PAUSE, "SES has suspended the account; see the case in the AWS Support Center"
+    "AccountSuspendedException": ReplyRule(
+        ReplyMeaning.PAUSE, "SES has suspended the account; see the case in the AWS Support Center"
     ),
-    "SendingPausedException": Rule(
-        Meaning.PAUSE,
+    "SendingPausedException": ReplyRule(
+        ReplyMeaning.PAUSE,
         "sending is paused for the account or the configuration set; find out why, enable it, launch again",
     ),
-    "MailFromDomainNotVerifiedException": Rule(
-        Meaning.PAUSE, "the custom MAIL FROM domain's MX record is not as SES needs it; mend it, launch again"
+    "MailFromDomainNotVerifiedException": ReplyRule(
+        ReplyMeaning.PAUSE, "the custom MAIL FROM domain's MX record is not as SES needs it; mend it, launch again"
     ),
-    "NotFoundException": Rule(
-        Meaning.PAUSE, "the configuration set (or another thing the call names) is missing in this account and region"
+    "NotFoundException": ReplyRule(
+        ReplyMeaning.PAUSE,
+        "the configuration set (or another thing the call names) is missing in this account and region",
     ),
-    "ConfigurationSetDoesNotExist": Rule(Meaning.PAUSE, "the configuration set is missing in this account and region"),
-    "MessageRejected": Rule(Meaning.REFUSED),  # an unverified sender is told apart by its text, see read_error
-    "BadRequestException": Rule(Meaning.REFUSED),
-    "ValidationError": Rule(Meaning.REFUSED),
-    "ValidationException": Rule(Meaning.REFUSED),
-    "MalformedHttpRequestException": Rule(Meaning.REFUSED),
-    "RequestEntityTooLargeException": Rule(Meaning.REFUSED),
-    "RequestTimeoutException": Rule(Meaning.RETRY),  # 408: the server did not get the whole request
-    "RequestAbortedException": Rule(Meaning.IN_DOUBT),
+    "ConfigurationSetDoesNotExist": ReplyRule(
+        ReplyMeaning.PAUSE, "the configuration set is missing in this account and region"
+    ),
+    "MessageRejected": ReplyRule(
+        ReplyMeaning.REFUSED
+    ),  # an unverified sender is told apart by its text, see read_error
+    "BadRequestException": ReplyRule(ReplyMeaning.REFUSED),
+    "ValidationError": ReplyRule(ReplyMeaning.REFUSED),
+    "ValidationException": ReplyRule(ReplyMeaning.REFUSED),
+    "MalformedHttpRequestException": ReplyRule(ReplyMeaning.REFUSED),
+    "RequestEntityTooLargeException": ReplyRule(ReplyMeaning.REFUSED),
+    "RequestTimeoutException": ReplyRule(ReplyMeaning.RETRY),  # 408: the server did not get the whole request
+    "RequestAbortedException": ReplyRule(ReplyMeaning.IN_DOUBT),
     "AccessDeniedException": _CREDENTIALS,
     "AccessDenied": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
@@ -131,18 +138,18 @@ CODES: Mapping[str, Rule] = {
 }
 
 # For codes that are not in the table: SES may learn new ones. A 4xx without any code is in doubt, see read_error.
-STATUSES: Mapping[int, Rule] = {
+STATUSES: Mapping[int, ReplyRule] = {
     401: _CREDENTIALS,
     403: _CREDENTIALS,
-    404: Rule(Meaning.PAUSE, "something that the call names is missing in this account and region"),
-    408: Rule(Meaning.RETRY),
-    429: Rule(Meaning.SLOW_DOWN),
+    404: ReplyRule(ReplyMeaning.PAUSE, "something that the call names is missing in this account and region"),
+    408: ReplyRule(ReplyMeaning.RETRY),
+    429: ReplyRule(ReplyMeaning.SLOW_DOWN),
 }
 
 # SendBulkEmail answers 200 and says of each entry what became of it: BulkEmailStatus of the SES v2 API, and the older
 # spellings of its documentation. What is not here is in doubt.
-BULK_STATUSES: Mapping[str, Rule] = {
-    "SUCCESS": Rule(Meaning.SENT),
+BULK_STATUSES: Mapping[str, ReplyRule] = {
+    "SUCCESS": ReplyRule(ReplyMeaning.SENT),
     "MESSAGE_REJECTED": CODES["MessageRejected"],
     "MAIL_FROM_DOMAIN_NOT_VERIFIED": CODES["MailFromDomainNotVerifiedException"],
     "CONFIGURATION_SET_NOT_FOUND": CODES["ConfigurationSetDoesNotExist"],
@@ -152,21 +159,22 @@ BULK_STATUSES: Mapping[str, Rule] = {
     "ACCOUNT_SUSPENDED": CODES["AccountSuspendedException"],
     "ACCOUNT_THROTTLED": CODES["TooManyRequestsException"],
     "ACCOUNT_DAILY_QUOTA_EXCEEDED": CODES["LimitExceededException"],
-    "INVALID_SENDING_POOL_NAME": Rule(
-        Meaning.PAUSE, "the configuration set names a pool of IP addresses that is missing; correct it, launch again"
+    "INVALID_SENDING_POOL_NAME": ReplyRule(
+        ReplyMeaning.PAUSE,
+        "the configuration set names a pool of IP addresses that is missing; correct it, launch again",
     ),
     "ACCOUNT_SENDING_PAUSED": CODES["SendingPausedException"],
     "CONFIGURATION_SET_SENDING_PAUSED": CODES["SendingPausedException"],
     "INVALID_PARAMETER": CODES["BadRequestException"],
     "INVALID_PARAMETER_VALUE": CODES["BadRequestException"],
-    "TRANSIENT_FAILURE": Rule(Meaning.RETRY),
-    "FAILED": Rule(Meaning.RETRY_ONCE),
+    "TRANSIENT_FAILURE": ReplyRule(ReplyMeaning.RETRY),
+    "FAILED": ReplyRule(ReplyMeaning.RETRY_ONCE),
 }
 
 _UNVERIFIED = "email address is not verified"
 
 
-def read_error(*, status: int, code: str, message: str, sender: str) -> Reply:
+def read_error(*, status: int, code: str, message: str, sender: str) -> SendReply:
     """Read an error reply.
 
     Args:
@@ -177,12 +185,12 @@ def read_error(*, status: int, code: str, message: str, sender: str) -> Reply:
     """
     detail = bound_detail(f"{code or status}: {message}".strip(": "))
     if not code or not 400 <= status < 500:
-        return Reply(Meaning.IN_DOUBT, detail=detail)
-    rule = CODES.get(code) or STATUSES.get(status) or Rule(Meaning.REFUSED)
+        return SendReply(ReplyMeaning.IN_DOUBT, detail=detail)
+    rule = CODES.get(code) or STATUSES.get(status) or ReplyRule(ReplyMeaning.REFUSED)
     return _read_text(rule, message, detail=detail, sender=sender)
 
 
-def read_bulk_entry(entry: Mapping[str, Any], *, sender: str) -> Reply:
+def read_bulk_entry(entry: Mapping[str, Any], *, sender: str) -> SendReply:
     """Read one of BulkEmailEntryResults.
 
     Args:
@@ -190,28 +198,28 @@ def read_bulk_entry(entry: Mapping[str, Any], *, sender: str) -> Reply:
         sender: as in read_error.
     """
     status, message = str(entry.get("Status", "")), str(entry.get("Error") or "")
-    rule = BULK_STATUSES.get(status, Rule(Meaning.IN_DOUBT))
-    if rule.meaning is Meaning.SENT:
+    rule = BULK_STATUSES.get(status, ReplyRule(ReplyMeaning.IN_DOUBT))
+    if rule.meaning is ReplyMeaning.SENT:
         message_id = entry.get("MessageId")
         if not message_id:
-            return Reply(Meaning.IN_DOUBT, detail="SES answered SUCCESS without a message id")
-        return Reply(Meaning.SENT, message_id=message_id)
+            return SendReply(ReplyMeaning.IN_DOUBT, detail="SES answered SUCCESS without a message id")
+        return SendReply(ReplyMeaning.SENT, message_id=message_id)
     return _read_text(
         rule, message, detail=bound_detail(f"{status or 'no status'}: {message}".strip(": ")), sender=sender
     )
 
 
-def _read_text(rule: Rule, message: str, *, detail: str, sender: str) -> Reply:
+def _read_text(rule: ReplyRule, message: str, *, detail: str, sender: str) -> SendReply:
     """Let the text of an error decide where it says more than its code."""
     lower = message.lower()
     if is_unverified_sender(lower, sender):
-        return Reply(
-            Meaning.PAUSE,
+        return SendReply(
+            ReplyMeaning.PAUSE,
             detail=detail,
             remedy=f"verify {sender} or its domain in SES (this region), then launch again",
         )
     told = next((rule for text, rule in TEXTS.items() if text in lower), rule)
-    return Reply(told.meaning, detail=detail, remedy=told.remedy)
+    return SendReply(told.meaning, detail=detail, remedy=told.remedy)
 
 
 def is_unverified_sender(lower: str, sender: str) -> bool:

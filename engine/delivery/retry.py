@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from engine.delivery.replies import Meaning
+from engine.delivery.replies import ReplyMeaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class RetryPolicy:
 
 
 POLICIES = {
-    Meaning.RETRY_ONCE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=2, seconds=120),
+    ReplyMeaning.RETRY_ONCE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=2, seconds=120),
     # Each message goes again alone, at once; whoever is refused then is the one.
-    Meaning.SPLIT: RetryPolicy(first_seconds=0, longest_seconds=0, attempts=1_000, seconds=600),
+    ReplyMeaning.SPLIT: RetryPolicy(first_seconds=0, longest_seconds=0, attempts=1_000, seconds=600),
     # The gate does not open before part of the quota is free, which may take a day and more.
-    Meaning.QUOTA: RetryPolicy(first_seconds=5, longest_seconds=60, attempts=10_000, seconds=7 * 86_400),
-    Meaning.RETRY: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120),
-    Meaning.UNREACHABLE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=12, seconds=120),
+    ReplyMeaning.QUOTA: RetryPolicy(first_seconds=5, longest_seconds=60, attempts=10_000, seconds=7 * 86_400),
+    ReplyMeaning.RETRY: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120),
+    ReplyMeaning.UNREACHABLE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=12, seconds=120),
     # The pacer slows down; the wait only spreads the returning calls. Throttling passes, so attempts hardly count.
-    Meaning.SLOW_DOWN: RetryPolicy(first_seconds=0.5, longest_seconds=5, attempts=1_000, seconds=600),
+    ReplyMeaning.SLOW_DOWN: RetryPolicy(first_seconds=0.5, longest_seconds=5, attempts=1_000, seconds=600),
 }
 
 

@@ -7,7 +7,7 @@ is always certain: 4xx and 5xx say that the message was not accepted, whatever t
 from collections.abc import Mapping
 from enum import StrEnum
 
-from engine.delivery.replies import TEXTS, Meaning, Reply, Rule, bound_detail, is_unverified_sender
+from engine.delivery.replies import TEXTS, ReplyMeaning, ReplyRule, SendReply, bound_detail, is_unverified_sender
 
 
 class Phase(StrEnum):
@@ -21,32 +21,40 @@ class Phase(StrEnum):
 
 
 _OTHER_REMEDY = "see what the server says, then launch again"
-_CREDENTIALS = Rule(Meaning.PAUSE, "check the SMTP user name and password (for SES: of this region), then launch again")
-_SENDER = Rule(Meaning.PAUSE, "verify the sender or its domain with the server, then launch again")
+_CREDENTIALS = ReplyRule(
+    ReplyMeaning.PAUSE, "check the SMTP user name and password (for SES: of this region), then launch again"
+)
+_SENDER = ReplyRule(ReplyMeaning.PAUSE, "verify the sender or its domain with the server, then launch again")
 
 # Read first: what servers say decides more than their codes do.
-SMTP_TEXTS: Mapping[str, Rule] = {
+SMTP_TEXTS: Mapping[str, ReplyRule] = {
     **TEXTS,
-    "too many concurrent": Rule(Meaning.UNREACHABLE),
-    "temporary authentication failure": Rule(Meaning.UNREACHABLE),
-    "throttling failure": Rule(Meaning.SLOW_DOWN),
-    "account not subscribed": Rule(Meaning.PAUSE, "sign this account up for SES in this region, then launch again"),
-    "configuration set does not exist": Rule(
-        Meaning.PAUSE, "the configuration set is missing in this account and region"
+    "too many concurrent": ReplyRule(ReplyMeaning.UNREACHABLE),
+    "temporary authentication failure": ReplyRule(ReplyMeaning.UNREACHABLE),
+    "throttling failure": ReplyRule(ReplyMeaning.SLOW_DOWN),
+    "account not subscribed": ReplyRule(
+        ReplyMeaning.PAUSE, "sign this account up for SES in this region, then launch again"
     ),
-    "sending paused": Rule(Meaning.PAUSE, "sending is paused for the account; find out why, enable it, launch again"),
-    "account is suspended": Rule(Meaning.PAUSE, "SES has suspended the account; see the AWS Support Center"),
+    "configuration set does not exist": ReplyRule(
+        ReplyMeaning.PAUSE, "the configuration set is missing in this account and region"
+    ),
+    "sending paused": ReplyRule(
+        ReplyMeaning.PAUSE, "sending is paused for the account; find out why, enable it, launch again"
+    ),
+    "account is suspended": ReplyRule(ReplyMeaning.PAUSE, "SES has suspended the account; see the AWS Support Center"),
 }
 
-_REFUSED = Rule(Meaning.REFUSED)
-SMTP_CODES: Mapping[int, Rule] = {
-    421: Rule(Meaning.UNREACHABLE),  # the service is closing the connection
-    432: Rule(Meaning.UNREACHABLE),  # RFC 4954: a password transition is needed
-    450: Rule(Meaning.RETRY),  # mailbox busy, greylisting
-    451: Rule(Meaning.RETRY),  # local error, or SES's "Temporary service failure"
-    452: Rule(Meaning.RETRY),  # out of storage, or too many recipients
-    454: Rule(Meaning.RETRY),  # SES's "Temporary service failure" and throttles; the latter are told by their text
-    455: Rule(Meaning.RETRY),
+_REFUSED = ReplyRule(ReplyMeaning.REFUSED)
+SMTP_CODES: Mapping[int, ReplyRule] = {
+    421: ReplyRule(ReplyMeaning.UNREACHABLE),  # the service is closing the connection
+    432: ReplyRule(ReplyMeaning.UNREACHABLE),  # RFC 4954: a password transition is needed
+    450: ReplyRule(ReplyMeaning.RETRY),  # mailbox busy, greylisting
+    451: ReplyRule(ReplyMeaning.RETRY),  # local error, or SES's "Temporary service failure"
+    452: ReplyRule(ReplyMeaning.RETRY),  # out of storage, or too many recipients
+    454: ReplyRule(
+        ReplyMeaning.RETRY
+    ),  # SES's "Temporary service failure" and throttles; the latter are told by their text
+    455: ReplyRule(ReplyMeaning.RETRY),
     500: _REFUSED,
     501: _REFUSED,
     502: _REFUSED,
@@ -66,7 +74,7 @@ SMTP_CODES: Mapping[int, Rule] = {
 }
 
 
-def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = True) -> Reply:
+def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = True) -> SendReply:
     """Read a reply other than the one that was hoped for.
 
     Args:
@@ -80,7 +88,7 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = Tr
     lower = text.lower()
     rule = _SENDER if is_unverified_sender(lower, sender) else _find_rule(code, lower, phase)
     remedy = rule.remedy if ses or "SES" not in rule.remedy else _OTHER_REMEDY
-    return Reply(rule.meaning, detail=detail, remedy=remedy)
+    return SendReply(rule.meaning, detail=detail, remedy=remedy)
 
 
 def is_passing(code: int) -> bool:
@@ -96,11 +104,11 @@ def wants_fewer_connections(code: int, text: str) -> bool:
     return code == 421 and "too many" in text.lower()
 
 
-def _find_rule(code: int, lower: str, phase: Phase) -> Rule:
+def _find_rule(code: int, lower: str, phase: Phase) -> ReplyRule:
     told = next((rule for said, rule in SMTP_TEXTS.items() if said in lower), None)
     match code // 100, phase:
         case (4, _):
-            return told or SMTP_CODES.get(code, Rule(Meaning.RETRY))
+            return told or SMTP_CODES.get(code, ReplyRule(ReplyMeaning.RETRY))
         case (5, Phase.LOGIN):
             return told or _CREDENTIALS
         case (5, Phase.MAIL) if code in (550, 553, 554):
@@ -108,4 +116,4 @@ def _find_rule(code: int, lower: str, phase: Phase) -> Rule:
         case (5, _):
             return told or SMTP_CODES.get(code, _REFUSED)
         case _:  # no reply that SMTP knows
-            return Rule(Meaning.IN_DOUBT if phase is Phase.DOT else Meaning.UNREACHABLE)
+            return ReplyRule(ReplyMeaning.IN_DOUBT if phase is Phase.DOT else ReplyMeaning.UNREACHABLE)

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
 
 from engine.campaign.message import Message
-from engine.delivery.replies import Reply
+from engine.delivery.replies import SendReply
 
 
 class Item(NamedTuple):
@@ -41,7 +41,7 @@ class Transport(Protocol):
     def prepare(self, message: Message) -> Item:
         """Make a message ready: all the work that needs no network."""
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over the messages of one call.
 
         Returns:

@@ -8,7 +8,7 @@ import pytest
 from support.simulation import NAME, RECIPIENTS, Process, Receiver, Simulation, Stage, open_stage
 
 from engine.campaign.spec import WindowSpec
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
 from engine.ledger import leases
 from engine.ledger.forgotten import add_forgotten
@@ -27,10 +27,10 @@ class Throttling(Receiver):
     throttles = True
     throttled = 0
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         if self.throttles:
             self.throttled += len(items)
-            return [Reply(Meaning.SLOW_DOWN, detail="Maximum sending rate exceeded.")] * len(items)
+            return [SendReply(ReplyMeaning.SLOW_DOWN, detail="Maximum sending rate exceeded.")] * len(items)
         return [self._accept(item) for item in items]
 
 

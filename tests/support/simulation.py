@@ -32,7 +32,7 @@ from engine.account.quota import Quota
 from engine.audience.planning.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
 from engine.campaign.message import Message
 from engine.campaign.spec import CampaignSpec
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
 from engine.errors import UnreachableError
 from engine.ledger import leases, runs
@@ -161,32 +161,32 @@ class Receiver:
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"x", group=() if self.most_items > 1 else None)
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         fate, process = self.dice.random(), PROCESS.get()
         await asyncio.sleep(self.dice.expovariate(1 / 0.05))
         if fate < self.faults * 0.2:
-            return [Reply(Meaning.UNREACHABLE, detail="connect refused")] * len(items)
+            return [SendReply(ReplyMeaning.UNREACHABLE, detail="connect refused")] * len(items)
         if fate < self.faults * 0.4:
-            return [Reply(Meaning.SLOW_DOWN, detail="Maximum sending rate exceeded.")] * len(items)
+            return [SendReply(ReplyMeaning.SLOW_DOWN, detail="Maximum sending rate exceeded.")] * len(items)
         if fate < self.faults * 0.45 and len(items) > 1:
-            return [Reply(Meaning.SPLIT, detail="BadRequestException")] * len(items)
+            return [SendReply(ReplyMeaning.SPLIT, detail="BadRequestException")] * len(items)
         replies = [self._accept(item) for item in items]
         await asyncio.sleep(self.dice.expovariate(1 / 0.05))
         if process is not None and process.asleep_until > self.loop.seconds:
             await asyncio.sleep(process.asleep_until - self.loop.seconds)
         if fate > 1.0 - self.faults * 0.2:
-            return [Reply(Meaning.IN_DOUBT, detail="502 Bad Gateway")] * len(items)
+            return [SendReply(ReplyMeaning.IN_DOUBT, detail="502 Bad Gateway")] * len(items)
         return replies
 
-    def _accept(self, item: Item) -> Reply:
+    def _accept(self, item: Item) -> SendReply:
         fate = self.dice.random()
         if fate < self.faults * 0.1:
-            return Reply(Meaning.REFUSED, detail="MessageRejected")
+            return SendReply(ReplyMeaning.REFUSED, detail="MessageRejected")
         if fate < self.faults * 0.2:
-            return Reply(Meaning.RETRY, detail="InternalFailure")
+            return SendReply(ReplyMeaning.RETRY, detail="InternalFailure")
         self.accepted[item.row] += 1
         self.ids += 1
-        return Reply(Meaning.SENT, message_id=f"id-{self.ids}")
+        return SendReply(ReplyMeaning.SENT, message_id=f"id-{self.ids}")
 
 
 class FlakyLedger(Ledger):

@@ -12,7 +12,7 @@ QUOTA_LAG_SECONDS = 120.0
 
 
 @dataclass(slots=True)
-class Limits:
+class RateShare:
     """The rate and the quota of one worker.
 
     Attributes:

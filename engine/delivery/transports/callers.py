@@ -18,7 +18,7 @@ from engine.account.send_endpoint import NotLeanError, Resolved, resolve_sends
 from engine.delivery.pacing.concurrency import find_most
 from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import NeverSentError
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import Caller, CredentialsError
 from engine.delivery.transports.sigv4 import Keys, Signer
 from engine.errors import ConfigurationError
@@ -79,7 +79,7 @@ class LeanCaller:
         self._keys_at = float("-inf")
         self._renewing = asyncio.Lock()
 
-    async def call(self, operation: str, body: bytes) -> Answer:
+    async def call(self, operation: str, body: bytes) -> HttpAnswer:
         """Send one request; see Caller.call."""
         now = self._now()
         if self._keys is None or not 0 <= now - self._keys_at < KEYS_SECONDS:
@@ -112,7 +112,7 @@ class BotocoreCaller:
         self._credentials = credentials
         self._methods = {"SendEmail": client.send_email, "SendBulkEmail": client.send_bulk_email}
 
-    async def call(self, operation: str, body: bytes) -> Answer:
+    async def call(self, operation: str, body: bytes) -> HttpAnswer:
         """Send one request; see Caller.call."""
         parameters = _to_parameters(orjson.loads(body))
         await read_credentials(self._credentials)  # else a failure of STS would look like one of SES
@@ -121,7 +121,7 @@ class BotocoreCaller:
                 found = await self._methods[operation](**parameters)
         except botocore.exceptions.ClientError as error:
             return _to_answer(error)
-        return Answer(200, "", orjson.dumps({k: v for k, v in found.items() if k != "ResponseMetadata"}))
+        return HttpAnswer(200, "", orjson.dumps({k: v for k, v in found.items() if k != "ResponseMetadata"}))
 
 
 def _to_parameters(document: dict[str, Any]) -> dict[str, Any]:
@@ -133,12 +133,12 @@ def _to_parameters(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _to_answer(error: botocore.exceptions.ClientError) -> Answer:
+def _to_answer(error: botocore.exceptions.ClientError) -> HttpAnswer:
     said = error.response.get("Error", {})
     code = str(said.get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # Where the reply carries no code, botocore puts the status there.
-    return Answer(status, "" if code.isdigit() else code, orjson.dumps({"message": str(said.get("Message", ""))}))
+    return HttpAnswer(status, "" if code.isdigit() else code, orjson.dumps({"message": str(said.get("Message", ""))}))
 
 
 class OpenCaller:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.socket_state import EndedUnread
 
 CONNECT_SECONDS = 5.0  # name, TCP and TLS handshake together
@@ -66,7 +66,7 @@ class Carrier:
         """Count connections, busy and idle."""
         return len(self._idle) + len(self._busy)
 
-    async def post(self, head: bytes, body: bytes) -> Answer:
+    async def post(self, head: bytes, body: bytes) -> HttpAnswer:
         """Send one request and wait for its answer.
 
         Args:
@@ -85,7 +85,7 @@ class Carrier:
                 pass  # the server closed it in that instant; a new one tells whether it can be reached
         return await self._ask(await self._connect(), head, body)
 
-    async def _ask(self, connection: Connection, head: bytes, body: bytes) -> Answer:
+    async def _ask(self, connection: Connection, head: bytes, body: bytes) -> HttpAnswer:
         if not connection.is_usable:
             connection.close()
             raise NeverSentError(f"{self.host}:{self.port} closed the connection at once")

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Protocol
 
-from engine.delivery.transports.http_answer import Answer, AnswerReader, UnreadableError
+from engine.delivery.transports.http_answer import AnswerReader, HttpAnswer, UnreadableAnswerError
 from engine.delivery.transports.socket_state import EndedUnread, SocketState, is_quiet, read_state
 
 ANSWER_SECONDS = 30.0  # from writing the request to the end of its answer; SES answers in well under a second
@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._socket: Any = None
         self._descriptor = -1
         self._is_tls = False
-        self._waiter: asyncio.Future[Answer] | None = None
+        self._waiter: asyncio.Future[HttpAnswer] | None = None
         self._reader: AnswerReader | None = None
         self._before: SocketState | None = None  # counters when the request was about to be written
         self._answers = 0
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         # After the handshake TLS brings session tickets; they are read before the first answer is.
         return (self._is_tls and not self._answers) or is_quiet(self._descriptor)
 
-    def request(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
+    def request(self, head: bytes, body: bytes) -> asyncio.Future[HttpAnswer]:
         """Write a request; returns what its answer will be."""
         assert self._transport is not None  # noqa: S101 - made before it is handed out
         self._waiter = waiter = self._loop.create_future()
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._reader.feed(data)
-        except UnreadableError as error:
+        except UnreadableAnswerError as error:
             self.fail(str(error))
             return
         if self._reader.complete:
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             try:
                 waiter.set_result(reader.read())
-            except UnreadableError as error:
+            except UnreadableAnswerError as error:
                 waiter.set_exception(InDoubtError(str(error)))
         self._pool.give_back(self, keep=keep)
 

@@ -13,12 +13,12 @@ LARGEST_ANSWER = 1_000_000  # bytes, unpacked; the largest answer of a bulk call
 _PACKED = {b"gzip": 47, b"x-gzip": 47, b"deflate": 47}  # zlib finds out by itself: gzip's or its own head
 
 
-class UnreadableError(Exception):
+class UnreadableAnswerError(Exception):
     """The stream is not HTTP, does not end, or is packed in a way that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP answer that arrived whole.
 
     Attributes:
@@ -62,13 +62,13 @@ class AnswerReader:
         """Read some bytes.
 
         Raises:
-            UnreadableError: they are no answer.
+            UnreadableAnswerError: they are no answer.
         """
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
-                raise UnreadableError(f"the answer is not HTTP: {error}") from error
+                raise UnreadableAnswerError(f"the answer is not HTTP: {error}") from error
             self.is_followed = True
 
     def end(self) -> None:
@@ -80,24 +80,26 @@ class AnswerReader:
         """Tell whether the connection may be used again."""
         return self._keeps and not self.is_followed and self.idle_seconds != 0.0
 
-    def read(self) -> Answer:
+    def read(self) -> HttpAnswer:
         """Return the answer that is complete.
 
         Raises:
-            UnreadableError: its body cannot be unpacked, and nothing else tells what it means.
+            UnreadableAnswerError: its body cannot be unpacked, and nothing else tells what it means.
         """
         error_type = self._error_type.decode("latin-1")
         try:
-            return Answer(self._status, error_type, self._unpack(b"".join(self._body)))
-        except UnreadableError:
+            return HttpAnswer(self._status, error_type, self._unpack(b"".join(self._body)))
+        except UnreadableAnswerError:
             if not error_type:
                 raise
-            return Answer(self._status, error_type, b"")
+            return HttpAnswer(self._status, error_type, b"")
 
     def _unpack(self, body: bytes) -> bytes:
         for packing in reversed(self._packings):
             if packing not in _PACKED:
-                raise UnreadableError(f"the answer is packed as {packing.decode('latin-1')!r}, which nobody asked for")
+                raise UnreadableAnswerError(
+                    f"the answer is packed as {packing.decode('latin-1')!r}, which nobody asked for"
+                )
             body = _inflate(body, _PACKED[packing])
         return body
 
@@ -156,10 +158,10 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
             reader = zlib.decompressobj(window_bits)
             unpacked += reader.decompress(body, LARGEST_ANSWER + 1 - len(unpacked))
             if not reader.eof or len(unpacked) > LARGEST_ANSWER:
-                raise UnreadableError("the packed answer is cut, or does not end")
+                raise UnreadableAnswerError("the packed answer is cut, or does not end")
             body = reader.unused_data  # gzip may have several members
     except zlib.error as error:
-        raise UnreadableError(f"the answer cannot be unpacked: {error}") from error
+        raise UnreadableAnswerError(f"the answer cannot be unpacked: {error}") from error
     return bytes(unpacked)
 
 

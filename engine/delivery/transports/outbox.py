@@ -16,7 +16,7 @@ from pathlib import Path
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
 from engine.clock import Clock, SystemClock
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
 from engine.delivery.transports.message_identity import make_identity
 from engine.errors import ConfigurationError
@@ -71,15 +71,17 @@ class Outbox:
         extra = make_identity(message, self._sender, self._clock)
         return Item(message.row, message, self._composer.compose(message, extra), group=())
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Write the messages; see Transport.send. A disk that fails pauses the run."""
         try:
             async with self._lock:
                 await asyncio.to_thread(self._write, items)
         except OSError as error:
             detail = f"the outbox cannot be written: {error.strerror} ({self._folder})"
-            return [Reply(Meaning.PAUSE, detail=detail, remedy="free some space, then launch again")] * len(items)
-        return [Reply(Meaning.SENT, message_id=self._name(item)) for item in items]
+            return [SendReply(ReplyMeaning.PAUSE, detail=detail, remedy="free some space, then launch again")] * len(
+                items
+            )
+        return [SendReply(ReplyMeaning.SENT, message_id=self._name(item)) for item in items]
 
     def close(self) -> None:
         """Close what is open."""

@@ -11,10 +11,10 @@ import structlog
 
 from engine.campaign.message import Message
 from engine.delivery.pacing.concurrency import MOST
-from engine.delivery.replies import Meaning, Reply, bound_detail, read_bulk_entry, read_error
+from engine.delivery.replies import ReplyMeaning, SendReply, bound_detail, read_bulk_entry, read_error
 from engine.delivery.transport import Item
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses_documents import (
     LARGEST_BULK_BYTES,
     LONGEST_DATA,
@@ -34,34 +34,34 @@ class CredentialsError(Exception):
 
 
 # Most specific first. What is not here is in doubt.
-EXCEPTIONS: Mapping[type[BaseException], Meaning] = {
-    NeverSentError: Meaning.UNREACHABLE,
-    CredentialsError: Meaning.PAUSE,
-    InDoubtError: Meaning.IN_DOUBT,
-    aws.NoCredentialsError: Meaning.PAUSE,
-    aws.PartialCredentialsError: Meaning.PAUSE,
-    aws.CredentialRetrievalError: Meaning.PAUSE,
-    aws.MetadataRetrievalError: Meaning.PAUSE,
-    aws.TokenRetrievalError: Meaning.PAUSE,
-    aws.SSOError: Meaning.PAUSE,
-    aws.RefreshWithMFAUnsupportedError: Meaning.PAUSE,
-    aws.ProfileNotFound: Meaning.PAUSE,
-    aws.NoRegionError: Meaning.PAUSE,
-    aws.UnknownEndpointError: Meaning.PAUSE,
-    aws.MissingDependencyException: Meaning.PAUSE,
-    aws.ParamValidationError: Meaning.REFUSED,
-    aws.ConnectTimeoutError: Meaning.UNREACHABLE,
-    aws.SSLError: Meaning.UNREACHABLE,
-    aws.ProxyConnectionError: Meaning.UNREACHABLE,
-    aws.ReadTimeoutError: Meaning.IN_DOUBT,
-    aws.ConnectionClosedError: Meaning.IN_DOUBT,
+EXCEPTIONS: Mapping[type[BaseException], ReplyMeaning] = {
+    NeverSentError: ReplyMeaning.UNREACHABLE,
+    CredentialsError: ReplyMeaning.PAUSE,
+    InDoubtError: ReplyMeaning.IN_DOUBT,
+    aws.NoCredentialsError: ReplyMeaning.PAUSE,
+    aws.PartialCredentialsError: ReplyMeaning.PAUSE,
+    aws.CredentialRetrievalError: ReplyMeaning.PAUSE,
+    aws.MetadataRetrievalError: ReplyMeaning.PAUSE,
+    aws.TokenRetrievalError: ReplyMeaning.PAUSE,
+    aws.SSOError: ReplyMeaning.PAUSE,
+    aws.RefreshWithMFAUnsupportedError: ReplyMeaning.PAUSE,
+    aws.ProfileNotFound: ReplyMeaning.PAUSE,
+    aws.NoRegionError: ReplyMeaning.PAUSE,
+    aws.UnknownEndpointError: ReplyMeaning.PAUSE,
+    aws.MissingDependencyException: ReplyMeaning.PAUSE,
+    aws.ParamValidationError: ReplyMeaning.REFUSED,
+    aws.ConnectTimeoutError: ReplyMeaning.UNREACHABLE,
+    aws.SSLError: ReplyMeaning.UNREACHABLE,
+    aws.ProxyConnectionError: ReplyMeaning.UNREACHABLE,
+    aws.ReadTimeoutError: ReplyMeaning.IN_DOUBT,
+    aws.ConnectionClosedError: ReplyMeaning.IN_DOUBT,
 }
 
 
 class Caller(Protocol):
     """Carries one call to SES: the lean client, or aiobotocore."""
 
-    async def call(self, operation: str, body: bytes) -> Answer:
+    async def call(self, operation: str, body: bytes) -> HttpAnswer:
         """Send a request once and return its answer.
 
         Raises:
@@ -124,7 +124,7 @@ class SesTransport:
         fits = fits_bulk(data) and not any("{{" in value for _, value in message.headers)
         return "" if fits else "its content has {{ in it, which a bulk call might not carry as it is"
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over the messages of one call; see Transport.send."""
         if len(items) == 1:
             (item,) = items
@@ -132,7 +132,7 @@ class SesTransport:
             return [await self._send_single(body)]
         return await self._send_bulk(items)
 
-    async def _send_single(self, body: bytes) -> Reply:
+    async def _send_single(self, body: bytes) -> SendReply:
         try:
             answer = await self._caller.call("SendEmail", body)
         except Exception as error:  # noqa: BLE001 - what is not known to be harmless is in doubt
@@ -141,10 +141,10 @@ class SesTransport:
             return read_answer(answer, self._sender)
         message_id = _read_document(answer).get("MessageId")
         if not message_id:
-            return Reply(Meaning.IN_DOUBT, detail="SES answered 200 without a message id")
-        return Reply(Meaning.SENT, message_id=str(message_id))
+            return SendReply(ReplyMeaning.IN_DOUBT, detail="SES answered 200 without a message id")
+        return SendReply(ReplyMeaning.SENT, message_id=str(message_id))
 
-    async def _send_bulk(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def _send_bulk(self, items: Sequence[Item]) -> Sequence[SendReply]:
         body = self._documents.write_bulk([item.payload for item in items], items[0].message)
         try:
             answer = await self._caller.call("SendBulkEmail", body)
@@ -156,16 +156,16 @@ class SesTransport:
         if not isinstance(results, list) or len(results) != len(items):
             told = len(results) if isinstance(results, list) else "no"
             detail = f"SES answered 200 with {told} results for {len(items)} entries"
-            return [Reply(Meaning.IN_DOUBT, detail=detail)] * len(items)
+            return [SendReply(ReplyMeaning.IN_DOUBT, detail=detail)] * len(items)
         return [read_bulk_entry(result if isinstance(result, dict) else {}, sender=self._sender) for result in results]
 
 
-def _split_refusal(reply: Reply) -> Reply:
+def _split_refusal(reply: SendReply) -> SendReply:
     """One entry may be the reason why a whole call was refused: find out which, by sending each alone."""
-    return Reply(Meaning.SPLIT, detail=reply.detail) if reply.meaning is Meaning.REFUSED else reply
+    return SendReply(ReplyMeaning.SPLIT, detail=reply.detail) if reply.meaning is ReplyMeaning.REFUSED else reply
 
 
-def read_answer(answer: Answer, sender: str) -> Reply:
+def read_answer(answer: HttpAnswer, sender: str) -> SendReply:
     """Read an error answer.
 
     The code is the header `x-amzn-ErrorType` before `:` and after `#`, else `code` or `__type` of the body, as
@@ -178,7 +178,7 @@ def read_answer(answer: Answer, sender: str) -> Reply:
     return read_error(status=answer.status, code=code, message=str(message), sender=sender)
 
 
-def _read_document(answer: Answer) -> Mapping[str, object]:
+def _read_document(answer: HttpAnswer) -> Mapping[str, object]:
     try:
         document = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
@@ -186,19 +186,23 @@ def _read_document(answer: Answer) -> Mapping[str, object]:
     return document if isinstance(document, dict) else {}
 
 
-def read_exception(error: Exception) -> Reply:
+def read_exception(error: Exception) -> SendReply:
     """Read what a caller raised."""
     meaning = _read_type(error)
-    remedy = "give the worker valid AWS credentials and a region, then launch again" if meaning is Meaning.PAUSE else ""
-    proxy = explain_proxy(error, "") if isinstance(error, aws.BotoCoreError) and meaning is not Meaning.PAUSE else ""
+    remedy = (
+        "give the worker valid AWS credentials and a region, then launch again" if meaning is ReplyMeaning.PAUSE else ""
+    )
+    proxy = (
+        explain_proxy(error, "") if isinstance(error, aws.BotoCoreError) and meaning is not ReplyMeaning.PAUSE else ""
+    )
     detail = bound_detail(f"{type(error).__name__}: {error}")
-    return Reply(meaning, detail=bound_detail(f"{detail}; {proxy}" if proxy else detail), remedy=remedy)
+    return SendReply(meaning, detail=bound_detail(f"{detail}; {proxy}" if proxy else detail), remedy=remedy)
 
 
-def _read_type(error: Exception) -> Meaning:
+def _read_type(error: Exception) -> ReplyMeaning:
     if isinstance(error, aws.EndpointConnectionError):
         # The same class for a refused connection and for a reset after the whole request: the inner error tells.
         inner = error.kwargs.get("error")
         never_sent = isinstance(inner, aiohttp.ClientConnectorError | socket.gaierror)
-        return Meaning.UNREACHABLE if never_sent else Meaning.IN_DOUBT
-    return next((meaning for kind, meaning in EXCEPTIONS.items() if isinstance(error, kind)), Meaning.IN_DOUBT)
+        return ReplyMeaning.UNREACHABLE if never_sent else ReplyMeaning.IN_DOUBT
+    return next((meaning for kind, meaning in EXCEPTIONS.items() if isinstance(error, kind)), ReplyMeaning.IN_DOUBT)

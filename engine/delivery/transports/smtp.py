@@ -15,7 +15,7 @@ import aiosmtplib
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
 from engine.clock import Clock, SystemClock
-from engine.delivery.replies import Meaning, Reply, bound_detail
+from engine.delivery.replies import ReplyMeaning, SendReply, bound_detail
 from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
 from engine.delivery.transport import Item
 from engine.delivery.transports.message_identity import make_identity, to_seven_bit
@@ -91,7 +91,7 @@ class SmtpTransport:
         )
         return Item(message.row, message, self._composer.compose(message, extra))
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over one message; see Transport.send."""
         (item,) = items
         try:
@@ -99,14 +99,18 @@ class SmtpTransport:
         except aiosmtplib.SMTPResponseException as refusal:
             return [read_smtp(refusal.code, refusal.message, Phase.LOGIN, sender=self._sender, ses=self._server.ses)]
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
-            return [Reply(Meaning.UNREACHABLE, detail=bound_detail(f"no connection to {self._server.url}: {error}"))]
+            return [
+                SendReply(
+                    ReplyMeaning.UNREACHABLE, detail=bound_detail(f"no connection to {self._server.url}: {error}")
+                )
+            ]
         phase = _PhaseOf()
         try:
             reply = await self._hand_over(connection, item, phase)
         except (aiosmtplib.SMTPException, OSError) as error:
             self._drop(connection)
-            meaning = Meaning.IN_DOUBT if phase.now is Phase.DOT else Meaning.UNREACHABLE
-            return [Reply(meaning, detail=bound_detail(f"the connection was lost {phase.now.value}: {error}"))]
+            meaning = ReplyMeaning.IN_DOUBT if phase.now is Phase.DOT else ReplyMeaning.UNREACHABLE
+            return [SendReply(meaning, detail=bound_detail(f"the connection was lost {phase.now.value}: {error}"))]
         except BaseException:
             self._drop(connection)  # its reply would be taken for the next message's
             raise
@@ -118,7 +122,7 @@ class SmtpTransport:
         while self._idle:
             self._drop(self._idle.pop())
 
-    async def _hand_over(self, connection: _Connection, item: Item, phase: "_PhaseOf") -> Reply:
+    async def _hand_over(self, connection: _Connection, item: Item, phase: "_PhaseOf") -> SendReply:
         client = connection.client
         phase.now = Phase.MAIL
         options = [b"BODY=8BITMIME"] if connection.eight_bit and not item.payload.isascii() else []
@@ -144,9 +148,9 @@ class SmtpTransport:
         connection.messages += 1
         if answer.code != aiosmtplib.SMTPStatus.completed:
             return self._read(answer, Phase.DOT)
-        return Reply(Meaning.SENT, message_id=read_message_id(answer.message))
+        return SendReply(ReplyMeaning.SENT, message_id=read_message_id(answer.message))
 
-    def _read(self, answer: aiosmtplib.SMTPResponse, phase: Phase) -> Reply:
+    def _read(self, answer: aiosmtplib.SMTPResponse, phase: Phase) -> SendReply:
         """Read a reply other than the one that was hoped for.
 
         Raises:

@@ -23,7 +23,7 @@ from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run
 from engine.quantities import format_count
 from engine.run.guard.evidence import read_heard
-from engine.run.guard.judge import Heard
+from engine.run.guard.judge import EventTotals
 from engine.stopping.stop import StopCause, StopReason
 
 SENT, PASSED, APPROVED = "canary sent", "canary passed", "approve"  # decisions
@@ -34,7 +34,7 @@ BY_ITSELF = "mailrun"
 log = structlog.get_logger()
 
 
-class Stage(StrEnum):
+class CanaryStage(StrEnum):
     """Where a canary is."""
 
     SENDING = "sending"
@@ -43,7 +43,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CanaryState:
     """What the ledger knows of a canary.
 
     Attributes:
@@ -56,22 +56,22 @@ class State:
     sent_at: datetime | None
     opened_by: str | None
     settled: frozenset[int]
-    heard: Heard
+    heard: EventTotals
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> CanaryStage:
         """Tell where it is."""
         if self.opened_by is not None:
-            return Stage.OPEN
-        return Stage.SENDING if self.sent_at is None else Stage.WAITING
+            return CanaryStage.OPEN
+        return CanaryStage.SENDING if self.sent_at is None else CanaryStage.WAITING
 
 
-def read_state(tx: Connection, run: str, *, last: int = -1) -> State:
+def read_state(tx: Connection, run: str, *, last: int = -1) -> CanaryState:
     """Read where a run's canary is; the leases up to ordinal `last` are its own."""
     decisions = {d.what: d for d in reversed(list_decisions(tx, run))}  # the first of each kind
     opened = decisions.get(APPROVED) or decisions.get(PASSED)
     sent = decisions.get(SENT)
-    return State(
+    return CanaryState(
         sent_at=None if sent is None else sent.at,
         opened_by=None if opened is None else opened.who,
         settled=leases.list_settled_until(tx, run, last),
@@ -79,12 +79,12 @@ def read_state(tx: Connection, run: str, *, last: int = -1) -> State:
     )
 
 
-def count_known(heard: Heard) -> int:
+def count_known(heard: EventTotals) -> int:
     """Count the recipients of whom it is known whether the message arrived."""
     return heard.delivered + heard.bounced + heard.soft_bounced
 
 
-def find_doubts(heard: Heard, recipients: int, guard: GuardSpec) -> list[str]:
+def find_doubts(heard: EventTotals, recipients: int, guard: GuardSpec) -> list[str]:
     """Say what keeps the gate closed after the wait; nothing where it opens.
 
     Args:
@@ -125,7 +125,7 @@ class Canary:
     is_open: bool = False
     _parts: Mapping[int, int] = field(init=False)
     _done: set[int] = field(default_factory=set)
-    _told: Stage | None = None
+    _told: CanaryStage | None = None
 
     def __post_init__(self) -> None:
         """Find its part of each lease."""
@@ -151,19 +151,19 @@ class Canary:
         """Take note that all of its rows in a lease have their outcome."""
         self._done.add(ordinal)
 
-    def read(self, tx: Connection, now: datetime) -> State | None:
+    def read(self, tx: Connection, now: datetime) -> CanaryState | None:
         """Read where it is, and record when it has gone out; None where the rest may follow already."""
         if self.is_open:
             return None
         state = read_state(tx, self.run, last=max(self._parts))
-        if state.stage is Stage.SENDING and self._parts.keys() <= state.settled | self._done:
+        if state.stage is CanaryStage.SENDING and self._parts.keys() <= state.settled | self._done:
             record_decision(tx, Decision(self.run, now, BY_ITSELF, SENT, {"recipients": self.recipients}))
             return read_state(tx, self.run, last=max(self._parts))
         return state
 
-    def decide(self, state: State, now: datetime) -> StopReason | None:
+    def decide(self, state: CanaryState, now: datetime) -> StopReason | None:
         """Open the gate where it was opened; the reason to pause where the wait is over and there are doubts."""
-        self.is_open = state.stage is Stage.OPEN
+        self.is_open = state.stage is CanaryStage.OPEN
         self._tell(state)
         if not self.is_due(state, now):
             return None
@@ -175,9 +175,9 @@ class Canary:
         remedy = f"{first}, then launch again; or send the rest with --approve."
         return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(doubts)}.", remedy)
 
-    def is_due(self, state: State, now: datetime) -> bool:
+    def is_due(self, state: CanaryState, now: datetime) -> bool:
         """Tell whether the gate has to decide."""
-        return state.stage is Stage.WAITING and state.sent_at is not None and now >= state.sent_at + self.wait
+        return state.stage is CanaryStage.WAITING and state.sent_at is not None and now >= state.sent_at + self.wait
 
     def record_passed(self, tx: Connection, now: datetime) -> None:
         """Open the gate by its figures, unless somebody has."""
@@ -187,15 +187,15 @@ class Canary:
             figures = {name: getattr(heard, name) for name in event_counts.HEARD}
             record_decision(tx, Decision(self.run, now, BY_ITSELF, PASSED, {"recipients": self.recipients} | figures))
 
-    def _tell(self, state: State) -> None:
+    def _tell(self, state: CanaryState) -> None:
         if state.stage is self._told:
             return
         self._told = state.stage
-        if state.stage is Stage.WAITING and state.sent_at is not None:
+        if state.stage is CanaryStage.WAITING and state.sent_at is not None:
             until = (state.sent_at + self.wait).isoformat(timespec="seconds")
             note = f"the first {self.recipients:,} have gone out; events are awaited until {until}"
             log.info("canary.waiting", run=self.run, note=note)
-        if state.stage is Stage.OPEN:
+        if state.stage is CanaryStage.OPEN:
             log.info("canary.open", run=self.run, by=state.opened_by, note="the rest follows")
 
 

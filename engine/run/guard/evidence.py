@@ -16,11 +16,11 @@ from engine.run.guard.judge import (
     ACCOUNT_COMPLAINT_RATE,
     HEARD,
     THE_ACCOUNT,
-    Finding,
-    Heard,
-    Level,
-    Measure,
-    Rate,
+    EventTotals,
+    GuardFinding,
+    GuardLevel,
+    GuardMeasure,
+    GuardRate,
     judge,
     measure_events,
     measure_run,
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class GuardEvidence:
     """What was heard since a person last let things pass.
 
     Attributes:
@@ -44,32 +44,36 @@ class Evidence:
         are_deliveries_told: somebody told of deliveries at all.
     """
 
-    run: Heard
-    receivers: Mapping[str, Heard]
-    account: Heard | None
+    run: EventTotals
+    receivers: Mapping[str, EventTotals]
+    account: EventTotals | None
     are_deliveries_told: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountEvidence:
     """All recent runs together."""
 
-    heard: Heard | None
+    heard: EventTotals | None
     are_deliveries_told: bool
 
 
-def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> Account:
+def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> AccountEvidence:
     """Read what was heard of all recent runs."""
     since = now - RECENT
     counts = event_counts.sum_run(tx, run) if sandbox else event_counts.sum_recent(tx, since)
     seen = event_counts.read_acknowledged(tx, run, since).runs
     told = any(count["delivered"] for count in counts.values())
     if sandbox:
-        return Account(None, told)
-    return Account(_add_up(_to_heard(c).without(_to_heard(seen.get(name, {}))) for name, c in counts.items()), told)
+        return AccountEvidence(None, told)
+    return AccountEvidence(
+        _add_up(_to_heard(c).without(_to_heard(seen.get(name, {}))) for name, c in counts.items()), told
+    )
 
 
-def read_evidence(tx: Connection, run: str, now: datetime, account: Account, *, not_yet: int = 0) -> Evidence:
+def read_evidence(
+    tx: Connection, run: str, now: datetime, account: AccountEvidence, *, not_yet: int = 0
+) -> GuardEvidence:
     """Read what was heard of a run.
 
     Args:
@@ -83,9 +87,9 @@ def read_evidence(tx: Connection, run: str, now: datetime, account: Account, *, 
     seen = event_counts.read_acknowledged(tx, run, now - RECENT)
     told = account.are_deliveries_told or any(count["delivered"] for count in receivers.values())
     sent = 0 if told else max(0, event_counts.count_handed_over(tx, run) - not_yet)
-    whole = _add_up([Heard(sent=sent), *map(_to_heard, receivers.values())])
+    whole = _add_up([EventTotals(sent=sent), *map(_to_heard, receivers.values())])
     large = {domain: _to_heard(c) for domain, c in receivers.items() if domain}
-    return Evidence(
+    return GuardEvidence(
         run=whole.without(_to_heard(seen.runs.get(run, {}))),
         receivers={domain: h.without(_to_heard(seen.receivers.get(domain, {}))) for domain, h in large.items()},
         account=account.heard,
@@ -93,21 +97,21 @@ def read_evidence(tx: Connection, run: str, now: datetime, account: Account, *, 
     )
 
 
-def _to_heard(counts: Counts) -> Heard:
-    return Heard(**{name: counts.get(name, 0) for name in HEARD})
+def _to_heard(counts: Counts) -> EventTotals:
+    return EventTotals(**{name: counts.get(name, 0) for name in HEARD})
 
 
-def _add_up(parts: Iterable[Heard]) -> Heard:
+def _add_up(parts: Iterable[EventTotals]) -> EventTotals:
     all_parts = list(parts)
-    return Heard(**{name: sum(getattr(part, name) for part in all_parts) for name in HEARD})
+    return EventTotals(**{name: sum(getattr(part, name) for part in all_parts) for name in HEARD})
 
 
-def list_measures(found: Evidence, spec: GuardSpec) -> list[Measure]:
+def list_measures(found: GuardEvidence, spec: GuardSpec) -> list[GuardMeasure]:
     """Hold evidence against a campaign's limits, and the account's own."""
     told = found.are_deliveries_told
     bounce, complaint = spec.max_bounce_rate, spec.max_complaint_rate
 
-    def measure(heard: Heard, scope: str, *limits: float) -> list[Measure]:
+    def measure(heard: EventTotals, scope: str, *limits: float) -> list[GuardMeasure]:
         return measure_events(
             heard, bounce_limit=limits[0], complaint_limit=limits[1], are_deliveries_told=told, scope=scope
         )
@@ -122,7 +126,7 @@ def list_measures(found: Evidence, spec: GuardSpec) -> list[Measure]:
 
 def judge_now(
     tx: Connection, run: Run, spec: GuardSpec, now: datetime, vitals: Sequence[Mapping[str, float]]
-) -> list[Finding]:
+) -> list[GuardFinding]:
     """Judge a run as its workers do, for `status`.
 
     Args:
@@ -135,13 +139,13 @@ def judge_now(
     account = read_account(tx, run.name, now, sandbox=run.sandbox)
     measures = list_measures(read_evidence(tx, run.name, now, account), spec)
     done, lost, refused = (int(sum(each.get(name, 0) for each in vitals)) for name in ("done", "lost", "refused"))
-    measures.append(measure_run(Rate.FAILURE, lost, done, spec.max_failure_rate))
+    measures.append(measure_run(GuardRate.FAILURE, lost, done, spec.max_failure_rate))
     if spec.max_refusal_rate is not None:
-        measures.append(measure_run(Rate.REFUSAL, refused, done, spec.max_refusal_rate))
+        measures.append(measure_run(GuardRate.REFUSAL, refused, done, spec.max_refusal_rate))
     return judge(measures)
 
 
-def read_heard(tx: Connection, run: str) -> Heard:
+def read_heard(tx: Connection, run: str) -> EventTotals:
     """Read all that was heard of a run, whoever has seen it."""
     return _add_up(map(_to_heard, event_counts.read_receivers(tx, run).values()))
 
@@ -158,25 +162,25 @@ class EventGuard:
     sandbox: bool
     spec: GuardSpec
     not_yet: Callable[[], int] = lambda: 0
-    _account: Account | None = None
+    _account: AccountEvidence | None = None
     _account_at: float = float("-inf")
-    _warned: set[tuple[Rate, str]] = field(default_factory=set)
+    _warned: set[tuple[GuardRate, str]] = field(default_factory=set)
 
-    def read(self, tx: Connection, now: datetime, monotonic: float) -> Evidence:
+    def read(self, tx: Connection, now: datetime, monotonic: float) -> GuardEvidence:
         """Read the counts."""
         if self._account is None or monotonic - self._account_at >= ACCOUNT_SECONDS:
             self._account, self._account_at = read_account(tx, self.run, now, sandbox=self.sandbox), monotonic
         return read_evidence(tx, self.run, now, self._account, not_yet=self.not_yet())
 
-    def judge(self, found: Evidence) -> StopReason | None:
+    def judge(self, found: GuardEvidence) -> StopReason | None:
         """Judge them; warn where that is due, once for each rate; the reason to stop where there is one."""
         findings = judge(list_measures(found, self.spec))
         warn(self.run, findings, self._warned)
         worst = findings[0] if findings else None
-        return make_stop(worst) if worst is not None and worst.level is Level.PAUSE else None
+        return make_stop(worst) if worst is not None and worst.level is GuardLevel.PAUSE else None
 
 
-def warn(run: str, findings: Iterable[Finding], warned: set[tuple[Rate, str]]) -> None:
+def warn(run: str, findings: Iterable[GuardFinding], warned: set[tuple[GuardRate, str]]) -> None:
     """Log what is too high or on its way there, each rate of each scope once."""
     for finding in findings:
         name = (finding.measure.rate, finding.measure.scope)
@@ -185,6 +189,6 @@ def warn(run: str, findings: Iterable[Finding], warned: set[tuple[Rate, str]]) -
             log.warning("guard.warning", run=run, note=finding.describe(), do=finding.remedy)
 
 
-def make_stop(finding: Finding, text: str | None = None) -> StopReason:
+def make_stop(finding: GuardFinding, text: str | None = None) -> StopReason:
     """Make the reason to stop of a finding that pauses."""
     return StopReason(StopCause.GUARDED, text or finding.describe(), finding.remedy)

@@ -25,7 +25,7 @@ ACCOUNT_COMPLAINT_RATE = 0.001
 ERRORS_KEPT = 100  # different ones; some name the recipient, and memory must not grow with them
 
 
-class Rate(StrEnum):
+class GuardRate(StrEnum):
     """What is judged."""
 
     BOUNCE = "bounce"
@@ -34,7 +34,7 @@ class Rate(StrEnum):
     FAILURE = "failure"
 
 
-class Level(StrEnum):
+class GuardLevel(StrEnum):
     """What a finding does."""
 
     WARNING = "warning"
@@ -42,27 +42,32 @@ class Level(StrEnum):
 
 
 # Below these a high rate is no evidence yet: a few bad events may have one cause, such as a server that is down.
-FEWEST: Mapping[Rate, int] = {Rate.BOUNCE: 10, Rate.COMPLAINT: 5, Rate.REFUSAL: 10, Rate.FAILURE: 10}
-FEWEST_LOSSES = FEWEST[Rate.FAILURE]
+FEWEST: Mapping[GuardRate, int] = {
+    GuardRate.BOUNCE: 10,
+    GuardRate.COMPLAINT: 5,
+    GuardRate.REFUSAL: 10,
+    GuardRate.FAILURE: 10,
+}
+FEWEST_LOSSES = FEWEST[GuardRate.FAILURE]
 BEYOND_THE_RUN = 2  # times as many, for receivers and the account
 
 _WORDS = {
-    Rate.BOUNCE: "bounced",
-    Rate.COMPLAINT: "complained",
-    Rate.REFUSAL: "were refused",
-    Rate.FAILURE: "were refused, failed or left in doubt",
+    GuardRate.BOUNCE: "bounced",
+    GuardRate.COMPLAINT: "complained",
+    GuardRate.REFUSAL: "were refused",
+    GuardRate.FAILURE: "were refused, failed or left in doubt",
 }
 _REMEDIES = {
-    Rate.BOUNCE: "find out where these addresses are from, and clean the audience",
-    Rate.COMPLAINT: "find out whether these people asked for this mail, and from whom they have it",
-    Rate.REFUSAL: "mend the account or the content; a mended template or audience needs a launch under another key",
-    Rate.FAILURE: "mend the account; a mended template or audience needs a launch under another key",
+    GuardRate.BOUNCE: "find out where these addresses are from, and clean the audience",
+    GuardRate.COMPLAINT: "find out whether these recipients asked for this mail, and where their addresses come from",
+    GuardRate.REFUSAL: "correct the account or the content; a corrected template or audience needs another --key",
+    GuardRate.FAILURE: "correct the account; a corrected template or audience needs another --key",
 }
 THE_RUN, THE_ACCOUNT = "the run", "the account"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class GuardMeasure:
     """Counts that are held against a limit.
 
     Attributes:
@@ -74,7 +79,7 @@ class Measure:
         setting: the key of the limit, for people.
     """
 
-    rate: Rate
+    rate: GuardRate
     scope: str
     bad: int
     judged: int
@@ -84,7 +89,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GuardFinding:
     """A rate that is too high, or on its way there.
 
     Attributes:
@@ -94,8 +99,8 @@ class Finding:
         more: what else there is to say.
     """
 
-    measure: Measure
-    level: Level
+    measure: GuardMeasure
+    level: GuardLevel
     at_least: float
     more: str = ""
 
@@ -133,22 +138,22 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.01 else f"{share:.2%}"
 
 
-def judge(measures: Iterable[Measure]) -> list[Finding]:
+def judge(measures: Iterable[GuardMeasure]) -> list[GuardFinding]:
     """Hold counts against their limits; returns what is too high, those that pause first."""
     findings = [finding for measure in measures if (finding := _judge(measure)) is not None]
-    return sorted(findings, key=lambda finding: finding.level is not Level.PAUSE)
+    return sorted(findings, key=lambda finding: finding.level is not GuardLevel.PAUSE)
 
 
-def _judge(m: Measure) -> Finding | None:
+def _judge(m: GuardMeasure) -> GuardFinding | None:
     if m.bad < m.fewest or not is_above(m.bad, m.judged, limit=m.limit * WARN_AT, confidence=CONFIDENCE):
         return None
     pauses = is_above(m.bad, m.judged, limit=m.limit, confidence=CONFIDENCE)
-    level = Level.PAUSE if pauses else Level.WARNING
-    return Finding(m, level, find_lower_bound(m.bad, m.judged, CONFIDENCE))
+    level = GuardLevel.PAUSE if pauses else GuardLevel.WARNING
+    return GuardFinding(m, level, find_lower_bound(m.bad, m.judged, CONFIDENCE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class EventTotals:
     """How many recipients events told what of, and how many were sent to.
 
     Events are late, and not those of one kind as those of another. What the rate is judged against must neither lag
@@ -184,9 +189,9 @@ class Heard:
             return max(self.proven, self.sent, self.complained)
         return max(self.delivered, (self.proven + 1) // 2, self.complained)
 
-    def without(self, seen: "Heard") -> "Heard":
+    def without(self, seen: "EventTotals") -> "EventTotals":
         """Return what was heard since."""
-        return Heard(**{name: max(0, getattr(self, name) - getattr(seen, name)) for name in HEARD})
+        return EventTotals(**{name: max(0, getattr(self, name) - getattr(seen, name)) for name in HEARD})
 
 
 HEARD = ("proven", "delivered", "bounced", "soft_bounced", "complained", "sent")
@@ -207,7 +212,7 @@ class FailureGuard:
     lost: int = 0
     refused: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    finding: Finding | None = None
+    finding: GuardFinding | None = None
 
     def count(self, error: str | None, *, is_refused: bool = False) -> None:
         """Count one message that got its outcome; `error` says why it was lost, None that it was sent."""
@@ -222,8 +227,11 @@ class FailureGuard:
             found = judge(self._measure())
             self.finding = found[0] if found else self.finding
 
-    def _measure(self) -> Iterable[Measure]:
-        rates = [(Rate.FAILURE, self.lost, self.max_failure_rate), (Rate.REFUSAL, self.refused, self.max_refusal_rate)]
+    def _measure(self) -> Iterable[GuardMeasure]:
+        rates = [
+            (GuardRate.FAILURE, self.lost, self.max_failure_rate),
+            (GuardRate.REFUSAL, self.refused, self.max_refusal_rate),
+        ]
         for rate, bad, limit in rates:
             if limit is not None:
                 yield measure_run(rate, bad, self.done, limit)
@@ -231,7 +239,7 @@ class FailureGuard:
     @property
     def tripped(self) -> bool:
         """Tell whether too many were lost."""
-        return self.finding is not None and self.finding.level is Level.PAUSE
+        return self.finding is not None and self.finding.level is GuardLevel.PAUSE
 
     def describe(self) -> str:
         """Say what was seen, for the run's reason."""
@@ -239,9 +247,9 @@ class FailureGuard:
         return f"{self.finding.describe()}; most often: {self.errors.most_common(1)[0][0]}"
 
 
-def measure_run(rate: Rate, bad: int, judged: int, limit: float) -> Measure:
+def measure_run(rate: GuardRate, bad: int, judged: int, limit: float) -> GuardMeasure:
     """Make a measure of a run's own rate."""
-    return Measure(
+    return GuardMeasure(
         rate=rate,
         scope=THE_RUN,
         bad=bad,
@@ -253,28 +261,28 @@ def measure_run(rate: Rate, bad: int, judged: int, limit: float) -> Measure:
 
 
 def measure_events(
-    heard: Heard, *, bounce_limit: float, complaint_limit: float, are_deliveries_told: bool, scope: str = THE_RUN
-) -> list[Measure]:
+    heard: EventTotals, *, bounce_limit: float, complaint_limit: float, are_deliveries_told: bool, scope: str = THE_RUN
+) -> list[GuardMeasure]:
     """Make the measures of what events told of a run, of one receiver, or of the account.
 
     Args:
         heard: since a person last said that the run may go on.
         bounce_limit: of the run; a receiver's is DOMAIN_LIMIT times that.
         complaint_limit: the same of complaints.
-        are_deliveries_told: see Heard.
+        are_deliveries_told: see EventTotals.
         scope: whose they are.
     """
     told = are_deliveries_told
     counts = [
-        (Rate.BOUNCE, heard.bounced, heard.count_for_bounces(are_deliveries_told=told), bounce_limit),
-        (Rate.COMPLAINT, heard.complained, heard.count_for_complaints(are_deliveries_told=told), complaint_limit),
+        (GuardRate.BOUNCE, heard.bounced, heard.count_for_bounces(are_deliveries_told=told), bounce_limit),
+        (GuardRate.COMPLAINT, heard.complained, heard.count_for_complaints(are_deliveries_told=told), complaint_limit),
     ]
     if scope == THE_RUN:
         return [measure_run(*each) for each in counts]
     times = 1.0 if scope == THE_ACCOUNT else DOMAIN_LIMIT
     setting = "the limit of the account" if scope == THE_ACCOUNT else "the limit of one receiver"
     return [
-        Measure(
+        GuardMeasure(
             rate=rate,
             scope=scope,
             bad=bad,

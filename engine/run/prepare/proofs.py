@@ -11,7 +11,7 @@ from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.render import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.outbound import open_outbound
-from engine.delivery.replies import Meaning
+from engine.delivery.replies import ReplyMeaning
 from engine.errors import DataError, UsageError
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preflight import check_account_or_wait
@@ -37,14 +37,14 @@ class Proof:
 
     to: str
     subject: str
-    outcome: Meaning
+    outcome: ReplyMeaning
     message_id: str | None
     detail: str
 
     @property
     def sent(self) -> bool:
         """Tell whether SES took it."""
-        return self.outcome is Meaning.SENT
+        return self.outcome is ReplyMeaning.SENT
 
     def to_json(self) -> dict[str, Any]:
         """Return its keys in --json."""

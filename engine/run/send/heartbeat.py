@@ -14,15 +14,15 @@ from engine.delivery.pacing.budgets import Budget
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.interleaving import DomainCap
-from engine.delivery.pacing.rate_share import Limits
+from engine.delivery.pacing.rate_share import RateShare
 from engine.errors import MailrunError, ServiceError
 from engine.ledger import leases, runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
 from engine.ledger.workers import HeartbeatReply, Liveness
-from engine.run.guard.canary import Canary, State
-from engine.run.guard.evidence import EventGuard, Evidence, warn
-from engine.run.guard.judge import FailureGuard, Rate
+from engine.run.guard.canary import Canary, CanaryState
+from engine.run.guard.evidence import EventGuard, GuardEvidence, warn
+from engine.run.guard.judge import FailureGuard, GuardRate
 from engine.run.send.warmup import WarmupDay
 from engine.stopping.stop import StopCause, StopReason
 
@@ -56,7 +56,7 @@ class Watch:
     sending: "Sending"
     recorder: Recorder
     liveness: Liveness
-    limits: Limits
+    limits: RateShare
     caps: Mapping[str, DomainCap]
     concurrency: Concurrency
     lag: LagMeter
@@ -70,7 +70,7 @@ class Watch:
     _deals_anew: bool = True  # this worker's part of the day's cap is what the ledger says, not what it counts itself
     _whole_caps: Mapping[str, float] = field(init=False)
     _enforcement: str | None = None
-    _warned: set[tuple[Rate, str]] = field(default_factory=set)
+    _warned: set[tuple[GuardRate, str]] = field(default_factory=set)
 
     def bind(self, gate: Gate, quota: Budget, warmup: Budget) -> None:
         """Take over what limits are set on."""
@@ -106,7 +106,7 @@ class Watch:
 
         canary = self.canary
 
-        def beat(tx: Connection) -> tuple[HeartbeatReply, Evidence, State | None]:
+        def beat(tx: Connection) -> tuple[HeartbeatReply, GuardEvidence, CanaryState | None]:
             pulse = workers.write_heartbeat(
                 tx,
                 self.worker_id,
@@ -140,7 +140,7 @@ class Watch:
             cause = StopCause.PAUSED if pulse.state is RunState.PAUSED else StopCause.OVER
             self.sending.stop.request(StopReason(cause, pulse.reason or f"the run was {pulse.state}"))
 
-    def _guard(self, evidence: Evidence) -> None:
+    def _guard(self, evidence: GuardEvidence) -> None:
         """Stop where what came back is too bad; warn before."""
         stop = self.sending.stop
         if self.failures.finding is not None:
@@ -150,7 +150,7 @@ class Watch:
             log.error("guard.pause", run=self.run, note=reason.text, do=reason.remedy)
             stop.request(reason)
 
-    async def _look_at_canary(self, canary: Canary, state: State, now: datetime) -> None:
+    async def _look_at_canary(self, canary: Canary, state: CanaryState, now: datetime) -> None:
         """Open the gate, keep it closed, or pause the run with what is doubtful."""
         reason = canary.decide(state, now)
         if self.sending.stop.requested:

@@ -21,7 +21,7 @@ from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots, fin
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.interleaving import DomainCap
 from engine.delivery.pacing.pacer import Pacer
-from engine.delivery.pacing.rate_share import Limits
+from engine.delivery.pacing.rate_share import RateShare
 from engine.delivery.pacing.window import find_deadline, parse_window
 from engine.delivery.retry import draw_jitter
 from engine.delivery.transport import Transport
@@ -96,7 +96,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         patience=lambda: LAST_PATIENCE_SECONDS if stop.requested else PATIENCE_SECONDS,
         durable=marks.advance,
     )
-    limits = Limits(sending.quota, spec, clock.monotonic())
+    limits = RateShare(sending.quota, spec, clock.monotonic())
     caps = {domain: DomainCap(cap.max_rate) for domain, cap in spec.domains.items()}
     pacer = Pacer(limits.ceiling, clock.monotonic(), jitter=draw_jitter())
     lag, concurrency = LagMeter(), Concurrency(min(find_most(), sending.transport.most_calls))

@@ -13,7 +13,7 @@ from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.pacing.budgets import Budget
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES
 from engine.delivery.transport import Item
 from engine.errors import PausedError
@@ -30,12 +30,12 @@ NAME = "welcome/1"
 RUN = Run(NAME, RunState.SENDING, None, False, "f", "d", 9, 9, {}, START, None, None)  # noqa: FBT003 - a row, in order
 MESSAGE = Message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
 ITEM = Item(7, MESSAGE, b"x")
-SENT = Reply(Meaning.SENT, message_id="id-1")
+SENT = SendReply(ReplyMeaning.SENT, message_id="id-1")
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 
 
-def reply(meaning: Meaning) -> Reply:
-    return SENT if meaning is Meaning.SENT else Reply(meaning, detail=f"{meaning}: no", remedy="mend it")
+def reply(meaning: ReplyMeaning) -> SendReply:
+    return SENT if meaning is ReplyMeaning.SENT else SendReply(meaning, detail=f"{meaning}: no", remedy="mend it")
 
 
 class ScriptedTransport:
@@ -45,7 +45,7 @@ class ScriptedTransport:
     most_bytes = 1_000
     most_calls = 8
 
-    def __init__(self, *replies: Reply | list[Reply], look: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, *replies: SendReply | list[SendReply], look: Callable[[], object] = lambda: None) -> None:
         self._replies = list(replies)
         self._look = look
         self.sent: list[list[int]] = []
@@ -54,7 +54,7 @@ class ScriptedTransport:
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"x")
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         self.seen.append(self._look())
         self.sent.append([item.row for item in items])
         told = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
@@ -153,7 +153,7 @@ async def desk(ledger: Ledger, clock: VirtualClock) -> AsyncIterator[Desk]:
 
 async def test_the_intent_is_durable_before_the_message_is_handed_over_at_every_attempt(desk: Desk):
     transport = ScriptedTransport(
-        reply(Meaning.SLOW_DOWN), SENT, look=lambda: (desk.journal().open_intents, desk.journal().attempts)
+        reply(ReplyMeaning.SLOW_DOWN), SENT, look=lambda: (desk.journal().open_intents, desk.journal().attempts)
     )
     await desk.dispatch(transport)
     assert transport.seen == [(frozenset({7}), {7: 1}), (frozenset({7}), {7: 2})]
@@ -187,7 +187,7 @@ async def test_a_dispatch_cancelled_during_the_call_leaves_its_intent_open(desk:
     called = asyncio.Event()
 
     class Silent(ScriptedTransport):
-        async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+        async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
             called.set()
             await asyncio.Event().wait()
             return await super().send(items)
@@ -210,21 +210,25 @@ async def test_after_a_stop_nothing_is_handed_over_and_the_row_is_unsent(desk: D
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
-FOR_GOOD = {Meaning.SENT: Outcome.SENT, Meaning.REFUSED: Outcome.REFUSED, Meaning.IN_DOUBT: Outcome.IN_DOUBT}
+FOR_GOOD = {
+    ReplyMeaning.SENT: Outcome.SENT,
+    ReplyMeaning.REFUSED: Outcome.REFUSED,
+    ReplyMeaning.IN_DOUBT: Outcome.IN_DOUBT,
+}
 
 
 @pytest.mark.parametrize(("meaning", "outcome"), FOR_GOOD.items())
-async def test_a_final_reply_ends_the_dispatch_after_one_call(desk: Desk, meaning: Meaning, outcome: Outcome):
+async def test_a_final_reply_ends_the_dispatch_after_one_call(desk: Desk, meaning: ReplyMeaning, outcome: Outcome):
     transport = ScriptedTransport(reply(meaning))
     result = await desk.dispatch(transport)
     assert (result.outcome, result.attempts, len(transport.sent)) == (outcome, 1, 1)
-    assert result.error == (None if meaning is Meaning.SENT else f"{meaning}: no")
+    assert result.error == (None if meaning is ReplyMeaning.SENT else f"{meaning}: no")
     assert desk.journal().results == {7: result}
     assert not desk.stop.requested
 
 
-@pytest.mark.parametrize("meaning", [Meaning.RETRY, Meaning.UNREACHABLE, Meaning.SLOW_DOWN])
-async def test_what_passes_is_tried_again_and_every_attempt_counts(desk: Desk, meaning: Meaning):
+@pytest.mark.parametrize("meaning", [ReplyMeaning.RETRY, ReplyMeaning.UNREACHABLE, ReplyMeaning.SLOW_DOWN])
+async def test_what_passes_is_tried_again_and_every_attempt_counts(desk: Desk, meaning: ReplyMeaning):
     transport = ScriptedTransport(reply(meaning), reply(meaning), SENT)
     result = await desk.dispatch(transport, attempts=2)
     assert (result.outcome, result.attempts, len(transport.sent)) == (Outcome.SENT, 5, 3)
@@ -232,16 +236,16 @@ async def test_what_passes_is_tried_again_and_every_attempt_counts(desk: Desk, m
 
 
 async def test_retries_that_are_used_up_with_certainty_fail_the_message_alone(desk: Desk):
-    transport = ScriptedTransport(reply(Meaning.RETRY))
+    transport = ScriptedTransport(reply(ReplyMeaning.RETRY))
     result = await desk.dispatch(transport)
     assert result.outcome is Outcome.FAILED
-    assert len(transport.sent) == result.attempts == POLICIES[Meaning.RETRY].attempts
+    assert len(transport.sent) == result.attempts == POLICIES[ReplyMeaning.RETRY].attempts
     assert not desk.stop.requested
     assert desk.journal().results == {7: result}
 
 
-@pytest.mark.parametrize("meaning", [Meaning.UNREACHABLE, Meaning.SLOW_DOWN])
-async def test_where_ses_stays_away_the_run_pauses_and_the_row_stays_unsent(desk: Desk, meaning: Meaning):
+@pytest.mark.parametrize("meaning", [ReplyMeaning.UNREACHABLE, ReplyMeaning.SLOW_DOWN])
+async def test_where_ses_stays_away_the_run_pauses_and_the_row_stays_unsent(desk: Desk, meaning: ReplyMeaning):
     begun = desk.clock.monotonic()
     result = await desk.dispatch(ScriptedTransport(reply(meaning)))
     assert result.outcome is Outcome.UNSENT
@@ -253,7 +257,7 @@ async def test_where_ses_stays_away_the_run_pauses_and_the_row_stays_unsent(desk
 
 
 async def test_a_reply_that_pauses_the_run_leaves_the_row_unsent_and_says_what_to_do(desk: Desk):
-    transport = ScriptedTransport(reply(Meaning.PAUSE))
+    transport = ScriptedTransport(reply(ReplyMeaning.PAUSE))
     result = await desk.dispatch(transport)
     assert (result.outcome, len(transport.sent)) == (Outcome.UNSENT, 1)
     assert desk.stop.reason == StopReason(StopCause.PAUSED, "pause: no", "mend it")
@@ -261,45 +265,45 @@ async def test_a_reply_that_pauses_the_run_leaves_the_row_unsent_and_says_what_t
 
 
 async def test_a_stop_during_the_wait_for_a_retry_leaves_the_row_unsent(desk: Desk):
-    transport = ScriptedTransport(reply(Meaning.RETRY), look=lambda: desk.stop.request(SIGNAL))
+    transport = ScriptedTransport(reply(ReplyMeaning.RETRY), look=lambda: desk.stop.request(SIGNAL))
     assert (await desk.dispatch(transport)).outcome is Outcome.UNSENT
     assert len(transport.sent) == 1
     assert desk.journal() == Replay({}, frozenset(), {7: 1})
 
 
 async def test_waits_grow_from_one_attempt_to_the_next(desk: Desk):
-    await desk.dispatch(ScriptedTransport(reply(Meaning.RETRY)))
+    await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.RETRY)))
     assert desk.stop.waits == [0.5, 1.0, 2.0, 4.0, 8.0]
 
 
 async def test_what_is_in_doubt_is_tried_again_only_where_the_campaign_says_resend(desk: Desk):
-    transport = ScriptedTransport(reply(Meaning.IN_DOUBT), SENT)
+    transport = ScriptedTransport(reply(ReplyMeaning.IN_DOUBT), SENT)
     result = await desk.dispatch(transport, resend=True)
     assert (result.outcome, len(transport.sent)) == (Outcome.SENT, 2)
 
 
 async def test_what_stays_in_doubt_is_told_so_in_the_end(desk: Desk):
-    result = await desk.dispatch(ScriptedTransport(reply(Meaning.IN_DOUBT)), resend=True)
-    assert (result.outcome, result.attempts) == (Outcome.IN_DOUBT, POLICIES[Meaning.RETRY].attempts)
+    result = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.IN_DOUBT)), resend=True)
+    assert (result.outcome, result.attempts) == (Outcome.IN_DOUBT, POLICIES[ReplyMeaning.RETRY].attempts)
     assert desk.journal().results == {7: result}
 
 
-@pytest.mark.parametrize("later", [Meaning.REFUSED, Meaning.RETRY])
-async def test_a_doubt_stays_whatever_later_attempts_say(desk: Desk, later: Meaning):
-    result = await desk.dispatch(ScriptedTransport(reply(Meaning.IN_DOUBT), reply(later)), resend=True)
+@pytest.mark.parametrize("later", [ReplyMeaning.REFUSED, ReplyMeaning.RETRY])
+async def test_a_doubt_stays_whatever_later_attempts_say(desk: Desk, later: ReplyMeaning):
+    result = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.IN_DOUBT), reply(later)), resend=True)
     assert result.outcome is Outcome.IN_DOUBT
     assert desk.journal().results == {7: result}
 
 
-@pytest.mark.parametrize("later", [Meaning.PAUSE, Meaning.UNREACHABLE])
-async def test_a_doubt_is_not_taken_back_where_the_run_pauses(desk: Desk, later: Meaning):
-    result = await desk.dispatch(ScriptedTransport(reply(Meaning.IN_DOUBT), reply(later)), resend=True)
+@pytest.mark.parametrize("later", [ReplyMeaning.PAUSE, ReplyMeaning.UNREACHABLE])
+async def test_a_doubt_is_not_taken_back_where_the_run_pauses(desk: Desk, later: ReplyMeaning):
+    result = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.IN_DOUBT), reply(later)), resend=True)
     assert result.outcome is Outcome.UNSENT
     assert desk.journal().open_intents == {7}
 
 
 async def test_a_doubt_that_an_earlier_worker_left_stays_as_well(desk: Desk):
-    result = await desk.dispatch(ScriptedTransport(reply(Meaning.REFUSED)), attempts=1, resend=True, doubtful=True)
+    result = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.REFUSED)), attempts=1, resend=True, doubtful=True)
     assert result.outcome is Outcome.IN_DOUBT
 
 
@@ -311,18 +315,18 @@ async def test_a_message_id_ends_every_doubt(desk: Desk):
 # -- rate and quota ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("meaning", Meaning)
-async def test_quota_is_given_back_only_where_nothing_was_accepted_for_certain(desk: Desk, meaning: Meaning):
+@pytest.mark.parametrize("meaning", ReplyMeaning)
+async def test_quota_is_given_back_only_where_nothing_was_accepted_for_certain(desk: Desk, meaning: ReplyMeaning):
     transport = ScriptedTransport(reply(meaning), look=lambda: desk.stop.request(SIGNAL))
     await desk.dispatch(transport)
-    assert desk.quota_used == (1 if meaning in (Meaning.SENT, Meaning.IN_DOUBT) else 0)
+    assert desk.quota_used == (1 if meaning in (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT) else 0)
 
 
-@pytest.mark.parametrize("meaning", Meaning)
-async def test_only_a_throttle_lowers_the_limit(desk: Desk, meaning: Meaning):
+@pytest.mark.parametrize("meaning", ReplyMeaning)
+async def test_only_a_throttle_lowers_the_limit(desk: Desk, meaning: ReplyMeaning):
     transport = ScriptedTransport(reply(meaning), look=lambda: desk.stop.request(SIGNAL))
     await desk.dispatch(transport)
-    assert (desk.gate.pacer.limit < desk.gate.pacer.ceiling) is (meaning is Meaning.SLOW_DOWN)
+    assert (desk.gate.pacer.limit < desk.gate.pacer.ceiling) is (meaning is ReplyMeaning.SLOW_DOWN)
 
 
 async def test_an_empty_quota_hands_nothing_over(desk: Desk):
@@ -336,7 +340,13 @@ async def test_an_empty_quota_hands_nothing_over(desk: Desk):
 
 
 async def test_every_message_of_a_call_has_its_own_result_and_only_those_that_may_be_are_sent_again(desk: Desk):
-    first = [SENT, reply(Meaning.REFUSED), reply(Meaning.SLOW_DOWN), reply(Meaning.IN_DOUBT), reply(Meaning.RETRY)]
+    first = [
+        SENT,
+        reply(ReplyMeaning.REFUSED),
+        reply(ReplyMeaning.SLOW_DOWN),
+        reply(ReplyMeaning.IN_DOUBT),
+        reply(ReplyMeaning.RETRY),
+    ]
     transport = ScriptedTransport(first, SENT)
     kept = await desk.dispatch_all(transport, [1, 2, 3, 4, 5])
     assert transport.sent == [[1, 2, 3, 4, 5], [3, 5]]
@@ -352,7 +362,9 @@ async def test_every_message_of_a_call_has_its_own_result_and_only_those_that_ma
 
 
 async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_poison_is_refused_alone(desk: Desk):
-    transport = ScriptedTransport(Reply(Meaning.SPLIT, detail="Illegal address"), SENT, reply(Meaning.REFUSED), SENT)
+    transport = ScriptedTransport(
+        SendReply(ReplyMeaning.SPLIT, detail="Illegal address"), SENT, reply(ReplyMeaning.REFUSED), SENT
+    )
     kept = await desk.dispatch_all(transport, [1, 2, 3])
     assert transport.sent == [[1, 2, 3], [1], [2], [3]]
     assert [kept[row].outcome for row in (1, 2, 3)] == [Outcome.SENT, Outcome.REFUSED, Outcome.SENT]
@@ -360,26 +372,26 @@ async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_po
     assert desk.quota_used == 2
 
 
-@pytest.mark.parametrize("first", [Meaning.SLOW_DOWN, Meaning.SPLIT])
-async def test_who_is_not_due_any_more_after_a_wait_is_left_out_and_takes_no_quota(desk: Desk, first: Meaning):
+@pytest.mark.parametrize("first", [ReplyMeaning.SLOW_DOWN, ReplyMeaning.SPLIT])
+async def test_who_is_not_due_any_more_after_a_wait_is_left_out_and_takes_no_quota(desk: Desk, first: ReplyMeaning):
     transport = ScriptedTransport(reply(first), SENT)
     kept = await desk.dispatch_all(transport, [1, 2, 3], not_due=[2])
-    assert transport.sent == [[1, 2, 3], [1, 3]] if first is Meaning.SLOW_DOWN else [[1, 2, 3], [1], [3]]
+    assert transport.sent == [[1, 2, 3], [1, 3]] if first is ReplyMeaning.SLOW_DOWN else [[1, 2, 3], [1], [3]]
     assert kept.keys() == {1, 3}
     assert desk.quota_used == 2
 
 
 async def test_a_failure_without_a_reason_is_tried_once_more_and_then_fails(desk: Desk):
-    transport = ScriptedTransport(reply(Meaning.RETRY_ONCE))
+    transport = ScriptedTransport(reply(ReplyMeaning.RETRY_ONCE))
     assert (await desk.dispatch(transport)).outcome is Outcome.FAILED
     assert len(transport.sent) == 2
 
 
 async def test_at_the_end_of_the_quota_the_run_pauses_or_the_message_waits_as_the_campaign_says(desk: Desk):
-    paused = await desk.dispatch(ScriptedTransport(reply(Meaning.QUOTA)))
+    paused = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.QUOTA)))
     assert (paused.outcome, desk.stop.requested) == (Outcome.UNSENT, True)
     waiting = replace(desk, stop=ClockedStop(desk.clock))
-    transport = ScriptedTransport(reply(Meaning.QUOTA), reply(Meaning.QUOTA), SENT)
+    transport = ScriptedTransport(reply(ReplyMeaning.QUOTA), reply(ReplyMeaning.QUOTA), SENT)
     kept = await waiting.dispatch_all(transport, [8], wait_for_quota=True)
     assert (kept[8].outcome, waiting.stop.requested) == (Outcome.SENT, False)
     assert sum(waiting.stop.waits) >= 10

@@ -11,11 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.delivery.replies import BULK_STATUSES, CODES, LONGEST_DETAIL, STATUSES, Meaning, read_bulk_entry, read_error
+from engine.delivery.replies import (
+    BULK_STATUSES,
+    CODES,
+    LONGEST_DETAIL,
+    STATUSES,
+    ReplyMeaning,
+    read_bulk_entry,
+    read_error,
+)
 from engine.delivery.retry import POLICIES
 from engine.delivery.smtp_replies import SMTP_CODES, SMTP_TEXTS, Phase, read_smtp
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import EXCEPTIONS, read_answer, read_exception
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
@@ -52,7 +60,7 @@ UnsupportedServiceProtocolsError UnsupportedSignatureVersionError ValidationErro
 WaiterError
 """.split()  # noqa: SIM905 - as above
 )
-CERTAIN = set(Meaning) - {Meaning.SENT, Meaning.IN_DOUBT}
+CERTAIN = set(ReplyMeaning) - {ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT}
 
 
 def list_modelled_errors() -> set[str]:
@@ -78,12 +86,12 @@ def test_every_bulk_status_means_what_its_table_says(status: str):
     reply = read_bulk_entry({"Status": status, "Error": "why", "MessageId": "id-1"}, sender=SENDER)
     assert reply.meaning is BULK_STATUSES[status].meaning
     assert (reply.message_id == "id-1") is (status == "SUCCESS")
-    assert reply.remedy or reply.meaning is not Meaning.PAUSE
+    assert reply.remedy or reply.meaning is not ReplyMeaning.PAUSE
 
 
 @pytest.mark.parametrize("entry", [{}, {"Status": "SOMETHING_NEW"}, {"Status": "SUCCESS"}, {"Status": None}])
 def test_a_bulk_entry_that_nobody_knows_is_in_doubt(entry: dict[str, object]):
-    assert read_bulk_entry(entry, sender=SENDER).meaning is Meaning.IN_DOUBT
+    assert read_bulk_entry(entry, sender=SENDER).meaning is ReplyMeaning.IN_DOUBT
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -91,15 +99,15 @@ def test_a_4xx_with_a_code_is_certain_but_for_the_one_that_ses_itself_is_not_sur
     reply = read_error(status=400, code=code, message="because", sender=SENDER)
     assert reply.meaning is CODES[code].meaning
     assert (reply.meaning in CERTAIN) is (code != "RequestAbortedException")
-    assert reply.remedy or reply.meaning not in (Meaning.PAUSE, Meaning.QUOTA)
+    assert reply.remedy or reply.meaning not in (ReplyMeaning.PAUSE, ReplyMeaning.QUOTA)
 
 
 @given(status=st.integers(100, 599), code=st.sampled_from(["", "NewException", *CODES]), message=st.text(max_size=40))
 def test_every_status_has_a_meaning_and_none_but_4xx_with_a_code_is_certain(status: int, code: str, message: str):
     reply = read_error(status=status, code=code, message=message, sender=SENDER)
-    assert isinstance(reply.meaning, Meaning)
+    assert isinstance(reply.meaning, ReplyMeaning)
     if not code or not 400 <= status < 500:
-        assert reply.meaning is Meaning.IN_DOUBT
+        assert reply.meaning is ReplyMeaning.IN_DOUBT
     elif code != "RequestAbortedException":
         assert reply.meaning in CERTAIN
 
@@ -113,24 +121,24 @@ def test_a_new_code_is_read_by_its_status(status: int):
 @pytest.mark.parametrize(
     ("message", "meaning"),
     [
-        ("Maximum sending rate exceeded.", Meaning.SLOW_DOWN),
-        ("Maximum SigV2 SMTP sending rate exceeded", Meaning.SLOW_DOWN),
-        ("Daily message quota exceeded.", Meaning.QUOTA),
-        ("Daily sending quota exceeded", Meaning.QUOTA),
+        ("Maximum sending rate exceeded.", ReplyMeaning.SLOW_DOWN),
+        ("Maximum SigV2 SMTP sending rate exceeded", ReplyMeaning.SLOW_DOWN),
+        ("Daily message quota exceeded.", ReplyMeaning.QUOTA),
+        ("Daily sending quota exceeded", ReplyMeaning.QUOTA),
     ],
 )
 @pytest.mark.parametrize("code", ["LimitExceededException", "ThrottlingException", "TooManyRequestsException"])
-def test_throttle_or_quota_is_told_by_the_text_first(code: str, message: str, meaning: Meaning):
+def test_throttle_or_quota_is_told_by_the_text_first(code: str, message: str, meaning: ReplyMeaning):
     assert read_error(status=400, code=code, message=message, sender=SENDER).meaning is meaning
 
 
 def test_an_unverified_sender_pauses_and_an_unverified_recipient_is_refused():
     text = "Email address is not verified. The following identities failed the check in region US-EAST-1: "
     paused = read_error(status=400, code="MessageRejected", message=text + SENDER, sender=SENDER)
-    assert paused.meaning is Meaning.PAUSE
+    assert paused.meaning is ReplyMeaning.PAUSE
     assert SENDER in paused.remedy
     refused = read_error(status=400, code="MessageRejected", message=text + "a@b.example", sender=SENDER)
-    assert refused.meaning is Meaning.REFUSED
+    assert refused.meaning is ReplyMeaning.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -138,8 +146,8 @@ def test_an_unverified_sender_pauses_and_an_unverified_recipient_is_refused():
 )
 def test_an_unverified_sender_is_known_by_its_address_however_it_is_written(named: str):
     text = f"Email address is not verified. The following identities failed the check in region US-EAST-1: {named}"
-    assert read_error(status=400, code="MessageRejected", message=text, sender=SENDER).meaning is Meaning.PAUSE
-    assert read_smtp(554, f"Message rejected: {text}", Phase.DOT, sender=SENDER).meaning is Meaning.PAUSE
+    assert read_error(status=400, code="MessageRejected", message=text, sender=SENDER).meaning is ReplyMeaning.PAUSE
+    assert read_smtp(554, f"Message rejected: {text}", Phase.DOT, sender=SENDER).meaning is ReplyMeaning.PAUSE
 
 
 def list_exceptions() -> list[type[Exception]]:
@@ -161,7 +169,7 @@ def test_every_exception_is_in_the_table_or_known_to_leave_a_doubt():
     assert outside == KNOWN_IN_DOUBT
     for kind in list_exceptions():
         if kind.__name__ in KNOWN_IN_DOUBT:
-            assert read_exception(make_exception(kind)).meaning is Meaning.IN_DOUBT, kind
+            assert read_exception(make_exception(kind)).meaning is ReplyMeaning.IN_DOUBT, kind
         else:
             known = next(known for known in EXCEPTIONS if issubclass(kind, known))
             assert read_exception(make_exception(kind)).meaning is EXCEPTIONS[known], kind
@@ -170,18 +178,25 @@ def test_every_exception_is_in_the_table_or_known_to_leave_a_doubt():
 @pytest.mark.parametrize(
     ("inner", "meaning"),
     [
-        (aiohttp.ClientConnectorError(None, OSError(111, "refused")), Meaning.UNREACHABLE),  # type: ignore[arg-type]
-        (socket.gaierror(-2, "unknown name"), Meaning.UNREACHABLE),
-        (aiohttp.ClientOSError(104, "reset"), Meaning.IN_DOUBT),
+        (aiohttp.ClientConnectorError(None, OSError(111, "refused")), ReplyMeaning.UNREACHABLE),  # type: ignore[arg-type]
+        (socket.gaierror(-2, "unknown name"), ReplyMeaning.UNREACHABLE),
+        (aiohttp.ClientOSError(104, "reset"), ReplyMeaning.IN_DOUBT),
     ],
 )
-def test_a_reset_is_told_from_a_refusal_by_the_inner_error(inner: Exception, meaning: Meaning):
+def test_a_reset_is_told_from_a_refusal_by_the_inner_error(inner: Exception, meaning: ReplyMeaning):
     error = aws.EndpointConnectionError(endpoint_url="x", error=inner)
     assert read_exception(error).meaning is meaning
 
 
 def test_every_meaning_that_tries_again_has_a_policy_with_attempts_and_time():
-    again = {Meaning.RETRY, Meaning.RETRY_ONCE, Meaning.SPLIT, Meaning.UNREACHABLE, Meaning.SLOW_DOWN, Meaning.QUOTA}
+    again = {
+        ReplyMeaning.RETRY,
+        ReplyMeaning.RETRY_ONCE,
+        ReplyMeaning.SPLIT,
+        ReplyMeaning.UNREACHABLE,
+        ReplyMeaning.SLOW_DOWN,
+        ReplyMeaning.QUOTA,
+    }
     assert set(POLICIES) == again
     for policy in POLICIES.values():
         assert policy.next_wait(attempts=policy.attempts, elapsed_seconds=0, jitter=0.5) is None
@@ -200,12 +215,12 @@ def test_every_meaning_that_tries_again_has_a_policy_with_attempts_and_time():
     ],
 )
 def test_the_code_of_an_answer_is_found_where_botocore_finds_it(error_type: str, body: bytes):
-    assert read_answer(Answer(429, error_type, body), SENDER).meaning is Meaning.SLOW_DOWN
+    assert read_answer(HttpAnswer(429, error_type, body), SENDER).meaning is ReplyMeaning.SLOW_DOWN
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"x"', b'{"message":'])
 def test_an_answer_without_a_code_is_in_doubt_whatever_its_body(body: bytes):
-    assert read_answer(Answer(400, "", body), SENDER).meaning is Meaning.IN_DOUBT
+    assert read_answer(HttpAnswer(400, "", body), SENDER).meaning is ReplyMeaning.IN_DOUBT
 
 
 @given(code=st.integers(0, 999), text=st.text(max_size=40), phase=st.sampled_from(Phase))
@@ -222,25 +237,25 @@ def test_every_smtp_code_of_the_table_means_what_it_says_at_the_final_dot(code: 
 @pytest.mark.parametrize(
     ("code", "text", "phase", "meaning"),
     [
-        (454, "Throttling failure: Maximum sending rate exceeded.", Phase.DOT, Meaning.SLOW_DOWN),
-        (454, "Throttling failure: Daily message quota exceeded.", Phase.DOT, Meaning.QUOTA),
-        (454, "Temporary service failure", Phase.DOT, Meaning.RETRY),
-        (454, "Temporary authentication failure", Phase.LOGIN, Meaning.UNREACHABLE),
-        (421, "Too many concurrent SMTP connections", Phase.LOGIN, Meaning.UNREACHABLE),
-        (451, "Temporary service failure", Phase.DOT, Meaning.RETRY),
-        (451, "Timeout waiting for data from client.", Phase.DOT, Meaning.RETRY),
-        (530, "Authentication required", Phase.MAIL, Meaning.PAUSE),
-        (535, "Authentication Credentials Invalid", Phase.LOGIN, Meaning.PAUSE),
-        (535, "Account not subscribed to SES", Phase.LOGIN, Meaning.PAUSE),
-        (552, "Message is too long.", Phase.DOT, Meaning.REFUSED),
-        (553, "Invalid email address.", Phase.RCPT, Meaning.REFUSED),
-        (554, "Access denied", Phase.MAIL, Meaning.PAUSE),
-        (554, f"Message rejected: Email address is not verified. Failed: {SENDER}", Phase.DOT, Meaning.PAUSE),
-        (554, "Message rejected: Email address is not verified: a@b.example", Phase.DOT, Meaning.REFUSED),
-        (550, "5.1.1 no such user", Phase.RCPT, Meaning.REFUSED),
+        (454, "Throttling failure: Maximum sending rate exceeded.", Phase.DOT, ReplyMeaning.SLOW_DOWN),
+        (454, "Throttling failure: Daily message quota exceeded.", Phase.DOT, ReplyMeaning.QUOTA),
+        (454, "Temporary service failure", Phase.DOT, ReplyMeaning.RETRY),
+        (454, "Temporary authentication failure", Phase.LOGIN, ReplyMeaning.UNREACHABLE),
+        (421, "Too many concurrent SMTP connections", Phase.LOGIN, ReplyMeaning.UNREACHABLE),
+        (451, "Temporary service failure", Phase.DOT, ReplyMeaning.RETRY),
+        (451, "Timeout waiting for data from client.", Phase.DOT, ReplyMeaning.RETRY),
+        (530, "Authentication required", Phase.MAIL, ReplyMeaning.PAUSE),
+        (535, "Authentication Credentials Invalid", Phase.LOGIN, ReplyMeaning.PAUSE),
+        (535, "Account not subscribed to SES", Phase.LOGIN, ReplyMeaning.PAUSE),
+        (552, "Message is too long.", Phase.DOT, ReplyMeaning.REFUSED),
+        (553, "Invalid email address.", Phase.RCPT, ReplyMeaning.REFUSED),
+        (554, "Access denied", Phase.MAIL, ReplyMeaning.PAUSE),
+        (554, f"Message rejected: Email address is not verified. Failed: {SENDER}", Phase.DOT, ReplyMeaning.PAUSE),
+        (554, "Message rejected: Email address is not verified: a@b.example", Phase.DOT, ReplyMeaning.REFUSED),
+        (550, "5.1.1 no such user", Phase.RCPT, ReplyMeaning.REFUSED),
     ],
 )
-def test_what_ses_says_by_smtp_means_what_it_says_by_the_api(code: int, text: str, phase: Phase, meaning: Meaning):
+def test_what_ses_says_by_smtp_means_what_it_says_by_the_api(code: int, text: str, phase: Phase, meaning: ReplyMeaning):
     assert read_smtp(code, text, phase, sender=SENDER).meaning is meaning
 
 

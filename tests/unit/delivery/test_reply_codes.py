@@ -3,7 +3,7 @@
 import botocore.session
 import pytest
 
-from engine.delivery.replies import CODES, TEXTS, Meaning, Reply, read_error
+from engine.delivery.replies import CODES, TEXTS, ReplyMeaning, SendReply, read_error
 
 SENDER = "news@acme.example"
 MODEL = botocore.session.get_session().get_service_model("sesv2")
@@ -18,38 +18,38 @@ OF_OTHERS = {"AlreadyExistsException", "ConflictException", "InvalidNextTokenExc
 
 # The common errors of SES's API (docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html): status and meaning.
 COMMON = {
-    "AccessDeniedException": (403, Meaning.PAUSE),
-    "ExpiredTokenException": (403, Meaning.PAUSE),
-    "IncompleteSignature": (403, Meaning.PAUSE),
-    "InternalFailure": (500, Meaning.IN_DOUBT),
-    "MalformedHttpRequestException": (400, Meaning.REFUSED),
-    "NotAuthorized": (401, Meaning.PAUSE),
-    "OptInRequired": (403, Meaning.PAUSE),
-    "RequestAbortedException": (400, Meaning.IN_DOUBT),
-    "RequestEntityTooLargeException": (413, Meaning.REFUSED),
-    "RequestExpired": (400, Meaning.PAUSE),
-    "RequestTimeoutException": (408, Meaning.RETRY),
-    "ServiceUnavailable": (503, Meaning.IN_DOUBT),
-    "ThrottlingException": (400, Meaning.SLOW_DOWN),
-    "Throttling": (400, Meaning.SLOW_DOWN),
-    "UnrecognizedClientException": (403, Meaning.PAUSE),
-    "InvalidSignatureException": (403, Meaning.PAUSE),
-    "SignatureDoesNotMatch": (403, Meaning.PAUSE),
-    "ValidationError": (400, Meaning.REFUSED),
+    "AccessDeniedException": (403, ReplyMeaning.PAUSE),
+    "ExpiredTokenException": (403, ReplyMeaning.PAUSE),
+    "IncompleteSignature": (403, ReplyMeaning.PAUSE),
+    "InternalFailure": (500, ReplyMeaning.IN_DOUBT),
+    "MalformedHttpRequestException": (400, ReplyMeaning.REFUSED),
+    "NotAuthorized": (401, ReplyMeaning.PAUSE),
+    "OptInRequired": (403, ReplyMeaning.PAUSE),
+    "RequestAbortedException": (400, ReplyMeaning.IN_DOUBT),
+    "RequestEntityTooLargeException": (413, ReplyMeaning.REFUSED),
+    "RequestExpired": (400, ReplyMeaning.PAUSE),
+    "RequestTimeoutException": (408, ReplyMeaning.RETRY),
+    "ServiceUnavailable": (503, ReplyMeaning.IN_DOUBT),
+    "ThrottlingException": (400, ReplyMeaning.SLOW_DOWN),
+    "Throttling": (400, ReplyMeaning.SLOW_DOWN),
+    "UnrecognizedClientException": (403, ReplyMeaning.PAUSE),
+    "InvalidSignatureException": (403, ReplyMeaning.PAUSE),
+    "SignatureDoesNotMatch": (403, ReplyMeaning.PAUSE),
+    "ValidationError": (400, ReplyMeaning.REFUSED),
 }
 OF_SENDS = {
-    "TooManyRequestsException": Meaning.SLOW_DOWN,
-    "LimitExceededException": Meaning.QUOTA,
-    "AccountSuspendedException": Meaning.PAUSE,
-    "SendingPausedException": Meaning.PAUSE,
-    "MessageRejected": Meaning.REFUSED,
-    "MailFromDomainNotVerifiedException": Meaning.PAUSE,
-    "NotFoundException": Meaning.PAUSE,
-    "BadRequestException": Meaning.REFUSED,
+    "TooManyRequestsException": ReplyMeaning.SLOW_DOWN,
+    "LimitExceededException": ReplyMeaning.QUOTA,
+    "AccountSuspendedException": ReplyMeaning.PAUSE,
+    "SendingPausedException": ReplyMeaning.PAUSE,
+    "MessageRejected": ReplyMeaning.REFUSED,
+    "MailFromDomainNotVerifiedException": ReplyMeaning.PAUSE,
+    "NotFoundException": ReplyMeaning.PAUSE,
+    "BadRequestException": ReplyMeaning.REFUSED,
 }
 
 
-def read(code: str, message: str = "no", status: int = 400) -> Reply:
+def read(code: str, message: str = "no", status: int = 400) -> SendReply:
     return read_error(status=status, code=code, message=message, sender=SENDER)
 
 
@@ -62,66 +62,68 @@ def test_every_error_that_a_send_may_answer_has_its_rule_and_its_expected_meanin
 def test_every_other_error_of_the_api_is_known_to_this_test():
     server_errors = {code for code, status in MODELLED.items() if status >= 500}
     assert set(MODELLED) == OF_SEND_EMAIL | OF_OTHERS | server_errors
-    assert {read(code, status=500).meaning for code in server_errors} == {Meaning.IN_DOUBT}
-    assert {read(code, status=MODELLED[code]).meaning for code in OF_OTHERS} == {Meaning.REFUSED}
+    assert {read(code, status=500).meaning for code in server_errors} == {ReplyMeaning.IN_DOUBT}
+    assert {read(code, status=MODELLED[code]).meaning for code in OF_OTHERS} == {ReplyMeaning.REFUSED}
 
 
 @pytest.mark.parametrize(("code", "status", "meaning"), [(code, *told) for code, told in COMMON.items()])
-def test_common_errors_mean_what_they_say(code: str, status: int, meaning: Meaning):
+def test_common_errors_mean_what_they_say(code: str, status: int, meaning: ReplyMeaning):
     assert read(code, status=status).meaning is meaning
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
 def test_whatever_its_code_a_server_error_is_in_doubt(status: int):
     codes = {*MODELLED, *COMMON, *CODES}
-    assert {read(code, "Maximum sending rate exceeded.", status).meaning for code in codes} == {Meaning.IN_DOUBT}
+    assert {read(code, "Maximum sending rate exceeded.", status).meaning for code in codes} == {ReplyMeaning.IN_DOUBT}
 
 
 @pytest.mark.parametrize("status", [0, 200, 301, 400, 403, 404, 413, 429, 500, 503])
 def test_a_reply_without_a_code_is_in_doubt_whatever_its_status(status: int):
-    assert read("", "<html>Too Many Requests", status).meaning is Meaning.IN_DOUBT
+    assert read("", "<html>Too Many Requests", status).meaning is ReplyMeaning.IN_DOUBT
 
 
 def test_an_unknown_code_refuses_this_message_alone():
-    assert read("NewException") == Reply(Meaning.REFUSED, detail="NewException: no")
+    assert read("NewException") == SendReply(ReplyMeaning.REFUSED, detail="NewException: no")
 
 
 @pytest.mark.parametrize("code", ["Throttling", "ThrottlingException", "LimitExceededException", "BadRequestException"])
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
-        ("Maximum sending rate exceeded.", Meaning.SLOW_DOWN),
-        ("MAXIMUM SENDING RATE EXCEEDED", Meaning.SLOW_DOWN),
-        ("Daily message quota exceeded.", Meaning.QUOTA),
-        ("Daily sending quota exceeded.", Meaning.QUOTA),
+        ("Maximum sending rate exceeded.", ReplyMeaning.SLOW_DOWN),
+        ("MAXIMUM SENDING RATE EXCEEDED", ReplyMeaning.SLOW_DOWN),
+        ("Daily message quota exceeded.", ReplyMeaning.QUOTA),
+        ("Daily sending quota exceeded.", ReplyMeaning.QUOTA),
     ],
 )
-def test_the_text_of_a_throttle_is_read_before_its_code(code: str, text: str, meaning: Meaning):
+def test_the_text_of_a_throttle_is_read_before_its_code(code: str, text: str, meaning: ReplyMeaning):
     assert read(code, text).meaning is meaning
 
 
 def test_a_rule_that_pauses_the_run_says_what_to_do_and_no_other_does():
     for rule in [*CODES.values(), *TEXTS.values()]:
-        assert bool(rule.remedy) is (rule.meaning in (Meaning.PAUSE, Meaning.QUOTA)), rule
+        assert bool(rule.remedy) is (rule.meaning in (ReplyMeaning.PAUSE, ReplyMeaning.QUOTA)), rule
 
 
 @pytest.mark.parametrize(
     ("identities", "meaning"),
     [
-        ("news@acme.example", Meaning.PAUSE),
-        ("News@Acme.example", Meaning.PAUSE),
-        ("ann@b.example, news@acme.example", Meaning.PAUSE),
-        ("ann@b.example, news@acme.example, ...", Meaning.PAUSE),
-        ("ann@b.example", Meaning.REFUSED),
-        ("oldnews@acme.example", Meaning.REFUSED),
-        ("news@acme.example.evil.example", Meaning.REFUSED),
+        ("news@acme.example", ReplyMeaning.PAUSE),
+        ("News@Acme.example", ReplyMeaning.PAUSE),
+        ("ann@b.example, news@acme.example", ReplyMeaning.PAUSE),
+        ("ann@b.example, news@acme.example, ...", ReplyMeaning.PAUSE),
+        ("ann@b.example", ReplyMeaning.REFUSED),
+        ("oldnews@acme.example", ReplyMeaning.REFUSED),
+        ("news@acme.example.evil.example", ReplyMeaning.REFUSED),
     ],
 )
-def test_an_unverified_sender_pauses_the_run_and_an_unverified_recipient_is_refused(identities: str, meaning: Meaning):
+def test_an_unverified_sender_pauses_the_run_and_an_unverified_recipient_is_refused(
+    identities: str, meaning: ReplyMeaning
+):
     text = f"Email address is not verified. The following identities failed the check in region US-EAST-1: {identities}"
     reply = read("MessageRejected", text)
     assert reply.meaning is meaning
-    assert (SENDER in reply.remedy) is (meaning is Meaning.PAUSE)
+    assert (SENDER in reply.remedy) is (meaning is ReplyMeaning.PAUSE)
 
 
 @pytest.mark.parametrize(

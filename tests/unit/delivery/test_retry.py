@@ -12,7 +12,7 @@ from engine.delivery.pacing.budgets import Budget, Hours
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.pacing.window import Window
-from engine.delivery.replies import Meaning
+from engine.delivery.replies import ReplyMeaning
 from engine.delivery.retry import POLICIES, RetryPolicy, draw_jitter
 from engine.run.send.wiring import QUOTA_USED_UP
 from engine.stopping.stop import Stop, StopCause, StopReason
@@ -46,7 +46,14 @@ def test_it_is_given_up_where_the_wait_would_end_too_late():
 
 
 def test_only_what_was_certainly_not_accepted_has_a_policy():
-    never = {Meaning.RETRY, Meaning.RETRY_ONCE, Meaning.SPLIT, Meaning.QUOTA, Meaning.UNREACHABLE, Meaning.SLOW_DOWN}
+    never = {
+        ReplyMeaning.RETRY,
+        ReplyMeaning.RETRY_ONCE,
+        ReplyMeaning.SPLIT,
+        ReplyMeaning.QUOTA,
+        ReplyMeaning.UNREACHABLE,
+        ReplyMeaning.SLOW_DOWN,
+    }
     assert set(POLICIES) == never
 
 

@@ -21,10 +21,10 @@ from engine.account.credentials import SpacedCredentials
 from engine.account.quota import read_quota
 from engine.account.send_endpoint import NotLeanError, resolve_sends
 from engine.campaign.message import Attachment, Envelope, Message
-from engine.delivery.replies import Meaning
+from engine.delivery.replies import ReplyMeaning
 from engine.delivery.transports import callers
 from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_caller
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError, MailrunError
@@ -125,8 +125,8 @@ async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws
         for caller in (lean.caller, BotocoreCaller(account.client, account.credentials)):
             transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
             item = transport.prepare(MESSAGE)
-            assert [reply.meaning for reply in await transport.send([item])] == [Meaning.SENT]
-            assert [reply.meaning for reply in await transport.send([item, item])] == [Meaning.SENT] * 2
+            assert [reply.meaning for reply in await transport.send([item])] == [ReplyMeaning.SENT]
+            assert [reply.meaning for reply in await transport.send([item, item])] == [ReplyMeaning.SENT] * 2
         lean.close()
     kept = ("to", "from", "subject", "html", "text", "tags", "headers", "attachments")
     messages = [{name: message.get(name) for name in kept} for message in world.accepted()]
@@ -137,18 +137,18 @@ async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws
 @pytest.mark.parametrize(
     ("fault", "meaning"),
     [
-        ("throttle", Meaning.SLOW_DOWN),
-        ("reject", Meaning.REFUSED),
-        ("pause_account", Meaning.PAUSE),
-        ("drop_after", Meaning.IN_DOUBT),
-        ("cut_200", Meaning.IN_DOUBT),
-        ("empty_200", Meaning.IN_DOUBT),
-        ("bad_gateway_after", Meaning.IN_DOUBT),
+        ("throttle", ReplyMeaning.SLOW_DOWN),
+        ("reject", ReplyMeaning.REFUSED),
+        ("pause_account", ReplyMeaning.PAUSE),
+        ("drop_after", ReplyMeaning.IN_DOUBT),
+        ("cut_200", ReplyMeaning.IN_DOUBT),
+        ("empty_200", ReplyMeaning.IN_DOUBT),
+        ("bad_gateway_after", ReplyMeaning.IN_DOUBT),
     ],
 )
 @pytest.mark.parametrize("lean", [True, False])
 async def test_both_ways_read_replies_the_same(
-    world: World, aws: pytest.MonkeyPatch, fault: str, meaning: Meaning, *, lean: bool
+    world: World, aws: pytest.MonkeyPatch, fault: str, meaning: ReplyMeaning, *, lean: bool
 ):
     async with reach(world, aws) as account:
         opened = await open_caller(account)
@@ -164,9 +164,9 @@ async def test_both_ways_read_replies_the_same(
 class KeptRequests:
     heads: list[bytes]
 
-    async def post(self, head: bytes, body: bytes) -> Answer:  # noqa: ARG002 - a carrier's signature
+    async def post(self, head: bytes, body: bytes) -> HttpAnswer:  # noqa: ARG002 - a carrier's signature
         self.heads.append(head)
-        return Answer(200, "", b'{"MessageId":"1"}')
+        return HttpAnswer(200, "", b'{"MessageId":"1"}')
 
 
 @pytest.mark.usefixtures("aws")
@@ -211,21 +211,24 @@ class NoCredentials:
 @pytest.mark.parametrize(
     ("error", "meaning"),
     [
-        (aws_errors.CredentialRetrievalError(provider="x", error_msg="gone"), Meaning.PAUSE),
-        (aws_errors.ClientError({"Error": {"Code": "AccessDenied"}}, "AssumeRole"), Meaning.PAUSE),
-        (aws_errors.LoginRefreshRequired(), Meaning.PAUSE),
-        (RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."), Meaning.PAUSE),
-        (aws_errors.ReadTimeoutError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
-        (aws_errors.ConnectionClosedError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
-        (aws_errors.EndpointConnectionError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
-        (aws_errors.ConnectTimeoutError(endpoint_url="https://sts"), Meaning.UNREACHABLE),
-        (aws_errors.MetadataRetrievalError(error_msg="gone"), Meaning.UNREACHABLE),
-        (None, Meaning.UNREACHABLE),
+        (aws_errors.CredentialRetrievalError(provider="x", error_msg="gone"), ReplyMeaning.PAUSE),
+        (aws_errors.ClientError({"Error": {"Code": "AccessDenied"}}, "AssumeRole"), ReplyMeaning.PAUSE),
+        (aws_errors.LoginRefreshRequired(), ReplyMeaning.PAUSE),
+        (
+            RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+            ReplyMeaning.PAUSE,
+        ),
+        (aws_errors.ReadTimeoutError(endpoint_url="https://sts"), ReplyMeaning.UNREACHABLE),
+        (aws_errors.ConnectionClosedError(endpoint_url="https://sts"), ReplyMeaning.UNREACHABLE),
+        (aws_errors.EndpointConnectionError(endpoint_url="https://sts"), ReplyMeaning.UNREACHABLE),
+        (aws_errors.ConnectTimeoutError(endpoint_url="https://sts"), ReplyMeaning.UNREACHABLE),
+        (aws_errors.MetadataRetrievalError(error_msg="gone"), ReplyMeaning.UNREACHABLE),
+        (None, ReplyMeaning.UNREACHABLE),
     ],
 )
 @pytest.mark.parametrize("lean", [True, False])
 async def test_a_lost_source_of_credentials_leaves_nobody_in_doubt(
-    error: Exception | None, meaning: Meaning, monkeypatch: pytest.MonkeyPatch, *, lean: bool
+    error: Exception | None, meaning: ReplyMeaning, monkeypatch: pytest.MonkeyPatch, *, lean: bool
 ):
     monkeypatch.setattr(callers, "RENEWAL_SECONDS", 0.01)
     kept = KeptRequests([])
@@ -235,7 +238,7 @@ async def test_a_lost_source_of_credentials_leaves_nobody_in_doubt(
         caller = LeanCaller(resolved, none, kept) if lean else BotocoreCaller(account.client, none)  # type: ignore[arg-type] # as above
         transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
         (reply,) = await transport.send([transport.prepare(MESSAGE)])
-    assert (reply.meaning, bool(reply.remedy), kept.heads) == (meaning, meaning is Meaning.PAUSE, [])
+    assert (reply.meaning, bool(reply.remedy), kept.heads) == (meaning, meaning is ReplyMeaning.PAUSE, [])
     assert "credentials could not be renewed" in reply.detail
 
 
@@ -246,12 +249,12 @@ def make_bulk_answer(count: int) -> bytes:
 @pytest.mark.parametrize("count", [0, 1, 3])
 async def test_a_bulk_answer_of_another_length_leaves_all_in_doubt(count: int):
     class Fixed:
-        async def call(self, operation: str, body: bytes) -> Answer:  # noqa: ARG002 - a caller's signature
-            return Answer(200, "", make_bulk_answer(count))
+        async def call(self, operation: str, body: bytes) -> HttpAnswer:  # noqa: ARG002 - a caller's signature
+            return HttpAnswer(200, "", make_bulk_answer(count))
 
     transport = SesTransport(Fixed(), Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
     replies = await transport.send([transport.prepare(MESSAGE)] * 2)
-    assert [reply.meaning for reply in replies] == [Meaning.IN_DOUBT] * 2
+    assert [reply.meaning for reply in replies] == [ReplyMeaning.IN_DOUBT] * 2
 
 
 def test_what_does_not_fit_a_bulk_call_is_prepared_for_its_own(capsys: pytest.CaptureFixture[str]):

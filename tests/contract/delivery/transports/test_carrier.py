@@ -14,7 +14,7 @@ from engine.delivery.transports import carrier as carrier_module
 from engine.delivery.transports import connection as connection_module
 from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.transports.http_answer import HttpAnswer
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"MessageId":"1"}'
 HEAD = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"
@@ -93,7 +93,7 @@ async def carrying(
 async def test_an_answer_arrives_whole_and_the_connection_is_used_again():
     async with serving() as (server, port), carrying(port) as carrier:
         for _ in range(3):
-            assert await carrier.post(HEAD, b"{}") == Answer(200, "", b'{"MessageId":"1"}')
+            assert await carrier.post(HEAD, b"{}") == HttpAnswer(200, "", b'{"MessageId":"1"}')
         assert (server.requests, server.connections, carrier.open_connections) == (3, 1, 1)
 
 
@@ -109,7 +109,7 @@ async def test_status_error_type_and_chunked_bodies_are_read():
         b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     )
     async with serving(chunked) as (server, port), carrying(port) as carrier:
-        assert await carrier.post(HEAD, b"{}") == Answer(429, "TooManyRequestsException", b"{}")
+        assert await carrier.post(HEAD, b"{}") == HttpAnswer(429, "TooManyRequestsException", b"{}")
         await carrier.post(HEAD, b"{}")
         assert server.connections == 1
 

@@ -15,7 +15,7 @@ from support.rude_proxy import Manners, run_rude_proxy
 
 from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
-from engine.delivery.transports.http_answer import AnswerReader, UnreadableError
+from engine.delivery.transports.http_answer import AnswerReader, UnreadableAnswerError
 from engine.delivery.transports.socket_state import EndedUnread, read_state
 
 CALLS = 300
@@ -226,7 +226,7 @@ def test_a_cut_answer_is_not_whole(stream: bytes):
 def test_what_cannot_be_unpacked_is_unreadable_unless_a_header_tells(head: bytes):
     answers = [AnswerReader(), AnswerReader()]
     answers[0].feed(OK + head + b"Content-Length: 2\r\n\r\n{}")
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableAnswerError):
         answers[0].read()
     answers[1].feed(
         b"HTTP/1.1 400 Bad\r\nX-Amzn-ErrorType: MessageRejected\r\n" + head + b"Content-Length: 2\r\n\r\n{}"

@@ -9,7 +9,7 @@ import pytest
 from support.clock import VirtualClock
 
 from engine.campaign.message import Envelope, Message
-from engine.delivery.replies import Meaning
+from engine.delivery.replies import ReplyMeaning
 from engine.delivery.transports.message_identity import make_identity
 from engine.delivery.transports.outbox import Outbox
 from engine.errors import ConfigurationError
@@ -25,7 +25,9 @@ def make_message(row: int, text: str = "From here on\n>From there\n") -> Message
 async def fill(folder: Path, kind: str, rows: range, worker: str = "w1") -> Outbox:
     outbox = Outbox(folder, kind, ENVELOPE, worker=worker)
     replies = await outbox.send([outbox.prepare(make_message(row)) for row in rows])
-    assert [(reply.meaning, reply.message_id) for reply in replies] == [(Meaning.SENT, f"{r:08d}.eml") for r in rows]
+    assert [(reply.meaning, reply.message_id) for reply in replies] == [
+        (ReplyMeaning.SENT, f"{r:08d}.eml") for r in rows
+    ]
     outbox.close()
     return outbox
 
@@ -73,7 +75,7 @@ async def test_a_disk_that_fails_pauses_the_run_and_leaves_no_half_message(
     with monkeypatch.context() as broken:
         broken.setattr("engine.delivery.transports.outbox.os.fsync", fail)
         (reply,) = await outbox.send([item])
-    assert reply.meaning is Meaning.PAUSE
+    assert reply.meaning is ReplyMeaning.PAUSE
     assert "No space left" in reply.detail
     assert (tmp_path / "out" / "w1.mbox").read_bytes() == before
     outbox.close()

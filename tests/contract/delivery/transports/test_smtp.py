@@ -15,7 +15,7 @@ from support.smtp import NAME, PASSWORD, Mailroom, run_script, run_smtp
 
 from engine.account.client import open_account
 from engine.campaign.message import Envelope, Message
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transports import smtp as smtp_module
 from engine.delivery.transports.message_identity import to_seven_bit
 from engine.delivery.transports.smtp import SmtpTransport
@@ -42,7 +42,7 @@ async def transporting(port: int, **given: object) -> AsyncIterator[SmtpTranspor
             await asyncio.sleep(0)
 
 
-async def send(transport: SmtpTransport, message: Message = MESSAGE) -> Reply:
+async def send(transport: SmtpTransport, message: Message = MESSAGE) -> SendReply:
     (reply,) = await transport.send([transport.prepare(message)])
     return reply
 
@@ -59,7 +59,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLConte
 async def test_a_message_arrives_whole_and_its_id_is_taken_from_the_250():
     room = Mailroom()
     async with run_smtp(room) as port, transporting(port) as transport:
-        assert await send(transport) == Reply(Meaning.SENT, message_id="0100-0001")
+        assert await send(transport) == SendReply(ReplyMeaning.SENT, message_id="0100-0001")
     ((sender, recipients, content),) = room.accepted
     assert (sender, recipients) == (SENDER, ["ann@example.com"])
     mail = message_from_bytes(content, policy=policy.default)
@@ -90,22 +90,22 @@ async def test_tls_and_login(certificates: tuple[ssl.SSLContext, Path], kind: st
     login = {"username": NAME.decode(), "password": PASSWORD.decode()}
     async with run_smtp(room, **secure, auth=kind == "starttls") as port:
         async with transporting(port, **given, **(login if kind == "starttls" else {})) as transport:
-            assert (await send(transport)).meaning is Meaning.SENT
+            assert (await send(transport)).meaning is ReplyMeaning.SENT
         if kind == "starttls":
             async with transporting(port, **given, **(login | {"password": "wrong"})) as transport:
                 reply = await send(transport)
-                assert (reply.meaning, bool(reply.remedy)) == (Meaning.PAUSE, True)
+                assert (reply.meaning, bool(reply.remedy)) == (ReplyMeaning.PAUSE, True)
             async with transporting(port, **given) as transport:
-                assert (await send(transport)).meaning is Meaning.PAUSE  # 530: log in first
+                assert (await send(transport)).meaning is ReplyMeaning.PAUSE  # 530: log in first
         async with transporting(port, **(given | {"ca_bundle": None})) as transport:
-            assert (await send(transport)).meaning is Meaning.UNREACHABLE  # a stranger's certificate
+            assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE  # a stranger's certificate
     assert len(room.accepted) == 1
 
 
 async def test_a_server_without_starttls_is_never_sent_anything_in_the_open():
     room = Mailroom()
     async with run_smtp(room) as port, transporting(port, security="starttls") as transport:
-        assert (await send(transport)).meaning is Meaning.UNREACHABLE
+        assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE
     assert not room.accepted
 
 
@@ -127,7 +127,7 @@ async def test_a_server_that_takes_few_connections_gets_no_more_and_every_messag
     room = Mailroom(most_connections=3)
     async with run_smtp(room) as port, transporting(port) as transport:
         replies = [reply.meaning for reply in await asyncio.gather(*(send(transport) for _ in range(60)))]
-        assert replies == [Meaning.SENT] * 60
+        assert replies == [ReplyMeaning.SENT] * 60
         refused = room.refused
         await asyncio.gather(*(send(transport) for _ in range(60)))
         assert room.refused == refused, "it is not asked for more than it takes"
@@ -139,19 +139,19 @@ async def test_a_server_that_takes_few_connections_gets_no_more_and_every_messag
 
 
 MANNERS = {
-    "mail:454 Throttling failure: Maximum sending rate exceeded.": (Meaning.SLOW_DOWN, 0),
-    "mail:554 Access denied": (Meaning.PAUSE, 0),
-    "mail:drop": (Meaning.UNREACHABLE, 0),
-    "rcpt:553 Invalid email address.": (Meaning.REFUSED, 0),
-    "rcpt:450 Mailbox busy": (Meaning.RETRY, 0),
-    "rcpt:drop": (Meaning.UNREACHABLE, 0),
-    "refuse:454 Throttling failure: Maximum sending rate exceeded.": (Meaning.SLOW_DOWN, 0),
-    "refuse:454 Throttling failure: Daily message quota exceeded.": (Meaning.QUOTA, 0),
-    "refuse:451 Temporary service failure": (Meaning.RETRY, 0),
-    "refuse:552 Message is too long.": (Meaning.REFUSED, 0),
-    f"refuse:554 Message rejected: Email address is not verified: {SENDER}": (Meaning.PAUSE, 0),
-    "refuse:421 closing": (Meaning.UNREACHABLE, 0),
-    "after:drop": (Meaning.IN_DOUBT, 1),
+    "mail:454 Throttling failure: Maximum sending rate exceeded.": (ReplyMeaning.SLOW_DOWN, 0),
+    "mail:554 Access denied": (ReplyMeaning.PAUSE, 0),
+    "mail:drop": (ReplyMeaning.UNREACHABLE, 0),
+    "rcpt:553 Invalid email address.": (ReplyMeaning.REFUSED, 0),
+    "rcpt:450 Mailbox busy": (ReplyMeaning.RETRY, 0),
+    "rcpt:drop": (ReplyMeaning.UNREACHABLE, 0),
+    "refuse:454 Throttling failure: Maximum sending rate exceeded.": (ReplyMeaning.SLOW_DOWN, 0),
+    "refuse:454 Throttling failure: Daily message quota exceeded.": (ReplyMeaning.QUOTA, 0),
+    "refuse:451 Temporary service failure": (ReplyMeaning.RETRY, 0),
+    "refuse:552 Message is too long.": (ReplyMeaning.REFUSED, 0),
+    f"refuse:554 Message rejected: Email address is not verified: {SENDER}": (ReplyMeaning.PAUSE, 0),
+    "refuse:421 closing": (ReplyMeaning.UNREACHABLE, 0),
+    "after:drop": (ReplyMeaning.IN_DOUBT, 1),
 }
 
 
@@ -161,36 +161,39 @@ async def test_bad_manners_mean_one_thing_each_and_the_next_message_goes(manner:
     async with run_smtp(room) as port, transporting(port) as transport:
         assert (await send(transport)).meaning is meaning
         assert len(room.accepted) == accepted
-        assert (await send(transport)).meaning is Meaning.SENT
+        assert (await send(transport)).meaning is ReplyMeaning.SENT
         assert len(room.accepted) == accepted + 1
 
 
 HELLO = (b"220 mail.test\r\n", b"250 mail.test\r\n")
 SCRIPTS = {
-    "no greeting": ((b"",), Meaning.UNREACHABLE),
-    "busy": ((b"421 Too many concurrent SMTP connections\r\n",), Meaning.UNREACHABLE),
-    "not SMTP": ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), Meaning.UNREACHABLE),
-    "gone after EHLO": ((*HELLO, b""), Meaning.UNREACHABLE),
-    "gone before 354": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b""), Meaning.UNREACHABLE),
-    "refuses DATA": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"554 no\r\n", b"250 reset\r\n"), Meaning.REFUSED),
-    "gone after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b""), Meaning.IN_DOUBT),
-    "no reply after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250-"), Meaning.IN_DOUBT),
-    "nonsense after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"hello\r\n"), Meaning.IN_DOUBT),
+    "no greeting": ((b"",), ReplyMeaning.UNREACHABLE),
+    "busy": ((b"421 Too many concurrent SMTP connections\r\n",), ReplyMeaning.UNREACHABLE),
+    "not SMTP": ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), ReplyMeaning.UNREACHABLE),
+    "gone after EHLO": ((*HELLO, b""), ReplyMeaning.UNREACHABLE),
+    "gone before 354": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b""), ReplyMeaning.UNREACHABLE),
+    "refuses DATA": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"554 no\r\n", b"250 reset\r\n"), ReplyMeaning.REFUSED),
+    "gone after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b""), ReplyMeaning.IN_DOUBT),
+    "no reply after the dot": ((*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250-"), ReplyMeaning.IN_DOUBT),
+    "nonsense after the dot": (
+        (*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"hello\r\n"),
+        ReplyMeaning.IN_DOUBT,
+    ),
     "many lines": (
         (*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250-2.0.0 fine\r\n250 2.0.0 Ok: queued as 4XyZ12\r\n"),
-        Meaning.SENT,
+        ReplyMeaning.SENT,
     ),
 }
 
 
 @pytest.mark.parametrize(("lines", "meaning"), SCRIPTS.values(), ids=SCRIPTS)
-async def test_scripted_servers(lines: tuple[bytes, ...], meaning: Meaning, monkeypatch: pytest.MonkeyPatch):
+async def test_scripted_servers(lines: tuple[bytes, ...], meaning: ReplyMeaning, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 0.2)
     async with run_script(*lines) as port:
         async with transporting(port) as transport:
             reply = await send(transport)
         assert reply.meaning is meaning
-        assert reply.message_id == ("4XyZ12" if meaning is Meaning.SENT else None)
+        assert reply.message_id == ("4XyZ12" if meaning is ReplyMeaning.SENT else None)
 
 
 @pytest.mark.parametrize("twice", [b"MAIL", b"RCPT", b"DATA", b"."])
@@ -209,12 +212,12 @@ async def test_a_reply_that_comes_twice_is_never_taken_for_the_next_one(twice: b
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    replies: dict[str, Reply] = {}
+    replies: dict[str, SendReply] = {}
     async with server, transporting(server.sockets[0].getsockname()[1]) as transport:
         for number in map(str, range(6)):
             replies[number] = await send(transport, MESSAGE._replace(headers=(("X-Number", number),)))
-    sent = {number for number, reply in replies.items() if reply.meaning is Meaning.SENT}
-    in_doubt = {number for number, reply in replies.items() if reply.meaning is Meaning.IN_DOUBT}
+    sent = {number for number, reply in replies.items() if reply.meaning is ReplyMeaning.SENT}
+    in_doubt = {number for number, reply in replies.items() if reply.meaning is ReplyMeaning.IN_DOUBT}
     assert sent <= set(accepted) <= sent | in_doubt
     assert len(accepted) == len(set(accepted))
     assert all(replies[number].message_id == f"0100-{number}" for number in sent)
@@ -226,7 +229,7 @@ async def test_an_idle_connection_on_which_the_server_spoke_is_not_used():
         await send(transport)
         (server,) = room.open
         server.transport.write(b"421 4.4.2 Timeout\r\n")  # type: ignore[attr-defined] # aiosmtpd's
-        assert (await send(transport)).meaning is Meaning.SENT
+        assert (await send(transport)).meaning is ReplyMeaning.SENT
     assert (room.connections, len(room.accepted)) == (2, 2)
 
 
@@ -234,7 +237,7 @@ async def test_a_server_that_is_not_there_is_unreachable():
     async with run_script(b"") as port:
         pass
     async with transporting(port) as transport:
-        assert (await send(transport)).meaning is Meaning.UNREACHABLE
+        assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE
 
 
 def test_a_server_without_8bitmime_gets_seven_bits_with_the_same_content():

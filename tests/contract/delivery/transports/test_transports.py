@@ -15,7 +15,7 @@ from support.credentials import bearer
 
 from engine.account.client import Endpoint, open_account
 from engine.campaign.message import Attachment, Envelope, Message
-from engine.delivery.replies import Meaning, Reply
+from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item, Transport
 from engine.delivery.transports import callers, connection
 from engine.delivery.transports.callers import BotocoreCaller, open_caller
@@ -45,25 +45,25 @@ MESSAGE = Message(
 
 # fault -> what it means, and whether the message was accepted all the same.
 MEANINGS = {
-    "throttle": (Meaning.SLOW_DOWN, 0),
-    "reject": (Meaning.REFUSED, 0),
-    "pause_account": (Meaning.PAUSE, 0),
-    "suspend_account": (Meaning.PAUSE, 0),
-    "internal_error": (Meaning.IN_DOUBT, 0),
-    "bad_gateway": (Meaning.IN_DOUBT, 0),
-    "unavailable": (Meaning.IN_DOUBT, 0),
-    "gateway_timeout": (Meaning.IN_DOUBT, 0),
-    "drop_before": (Meaning.IN_DOUBT, 0),
-    "internal_error_after": (Meaning.IN_DOUBT, 1),
-    "bad_gateway_after": (Meaning.IN_DOUBT, 1),
-    "unavailable_after": (Meaning.IN_DOUBT, 1),
-    "gateway_timeout_after": (Meaning.IN_DOUBT, 1),
-    "drop_after": (Meaning.IN_DOUBT, 1),
-    "reset_after": (Meaning.IN_DOUBT, 1),
-    "cut_200": (Meaning.IN_DOUBT, 1),
-    "empty_200": (Meaning.IN_DOUBT, 1),
-    "html_200": (Meaning.IN_DOUBT, 1),
-    "no_answer": (Meaning.IN_DOUBT, 1),
+    "throttle": (ReplyMeaning.SLOW_DOWN, 0),
+    "reject": (ReplyMeaning.REFUSED, 0),
+    "pause_account": (ReplyMeaning.PAUSE, 0),
+    "suspend_account": (ReplyMeaning.PAUSE, 0),
+    "internal_error": (ReplyMeaning.IN_DOUBT, 0),
+    "bad_gateway": (ReplyMeaning.IN_DOUBT, 0),
+    "unavailable": (ReplyMeaning.IN_DOUBT, 0),
+    "gateway_timeout": (ReplyMeaning.IN_DOUBT, 0),
+    "drop_before": (ReplyMeaning.IN_DOUBT, 0),
+    "internal_error_after": (ReplyMeaning.IN_DOUBT, 1),
+    "bad_gateway_after": (ReplyMeaning.IN_DOUBT, 1),
+    "unavailable_after": (ReplyMeaning.IN_DOUBT, 1),
+    "gateway_timeout_after": (ReplyMeaning.IN_DOUBT, 1),
+    "drop_after": (ReplyMeaning.IN_DOUBT, 1),
+    "reset_after": (ReplyMeaning.IN_DOUBT, 1),
+    "cut_200": (ReplyMeaning.IN_DOUBT, 1),
+    "empty_200": (ReplyMeaning.IN_DOUBT, 1),
+    "html_200": (ReplyMeaning.IN_DOUBT, 1),
+    "no_answer": (ReplyMeaning.IN_DOUBT, 1),
 }
 
 
@@ -110,16 +110,16 @@ class InMemoryWayOut:
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"")
 
-    async def send(self, items: Sequence[Item]) -> Sequence[Reply]:
+    async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         return [self._answer(item.message) for item in items]
 
-    def _answer(self, message: Message) -> Reply:
+    def _answer(self, message: Message) -> SendReply:
         fault = self._faults.pop(0) if self._faults else None
-        meaning, accepts = (Meaning.SENT, 1) if fault is None else MEANINGS[fault]
+        meaning, accepts = (ReplyMeaning.SENT, 1) if fault is None else MEANINGS[fault]
         self._accepted += [message.address] * accepts
-        if meaning is Meaning.SENT:
-            return Reply(meaning, message_id=f"id-{len(self._accepted)}")
-        return Reply(meaning, detail=str(fault), remedy="mend it" if meaning is Meaning.PAUSE else "")
+        if meaning is ReplyMeaning.SENT:
+            return SendReply(meaning, message_id=f"id-{len(self._accepted)}")
+        return SendReply(meaning, detail=str(fault), remedy="mend it" if meaning is ReplyMeaning.PAUSE else "")
 
     def spoil(self, fault: str) -> None:
         self._faults.append(fault)
@@ -163,7 +163,7 @@ async def way_out(
         yield SesWayOut(sandbox, transport, tmp_path)
 
 
-async def send(transport: Transport, message: Message = MESSAGE) -> Reply:
+async def send(transport: Transport, message: Message = MESSAGE) -> SendReply:
     (reply,) = await transport.send([transport.prepare(message)])
     return reply
 
@@ -173,7 +173,7 @@ async def send(transport: Transport, message: Message = MESSAGE) -> Reply:
 
 async def test_what_is_accepted_has_an_id_of_its_own(way_out: WayOut):
     replies = [await send(way_out.transport) for _ in range(3)]
-    assert {reply.meaning for reply in replies} == {Meaning.SENT}
+    assert {reply.meaning for reply in replies} == {ReplyMeaning.SENT}
     assert len({reply.message_id for reply in replies}) == 3
     assert way_out.accepted() == [MESSAGE.address] * 3
 
@@ -190,20 +190,20 @@ async def test_a_fault_has_one_meaning_and_one_transmission(way_out: WayOut, fau
     assert reply.meaning is meaning
     assert reply.message_id is None
     assert reply.detail
-    assert bool(reply.remedy) is (meaning is Meaning.PAUSE)
+    assert bool(reply.remedy) is (meaning is ReplyMeaning.PAUSE)
     assert len(way_out.accepted()) == accepted
 
 
-@pytest.mark.parametrize("fault", [f for f in MEANINGS if MEANINGS[f][0] is not Meaning.PAUSE])
+@pytest.mark.parametrize("fault", [f for f in MEANINGS if MEANINGS[f][0] is not ReplyMeaning.PAUSE])
 async def test_after_a_fault_the_next_message_is_sent(way_out: WayOut, fault: str):
     way_out.spoil(fault)
     await send(way_out.transport)
-    assert (await send(way_out.transport)).meaning is Meaning.SENT
+    assert (await send(way_out.transport)).meaning is ReplyMeaning.SENT
 
 
 async def test_many_at_once_are_all_accepted_once(way_out: WayOut):
     replies = await asyncio.gather(*(send(way_out.transport) for _ in range(100)))
-    assert {reply.meaning for reply in replies} == {Meaning.SENT}
+    assert {reply.meaning for reply in replies} == {ReplyMeaning.SENT}
     assert len(way_out.accepted()) == 100
 
 
@@ -229,7 +229,7 @@ async def test_what_a_message_has_not_is_not_in_its_request(sandbox: EmbeddedSan
     plain = Message(row=1, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
     envelope = Envelope(sender=SENDER, reply_to=(), attachments=(), configuration_set=None)
     async with open_ses(endpoint_of(sandbox), envelope) as transport:
-        assert (await send(transport, plain)).meaning is Meaning.SENT
+        assert (await send(transport, plain)).meaning is ReplyMeaning.SENT
     received = next(read_record(tmp_path))
     empty = ("html", "headers", "reply_to", "attachments", "configuration_set", "tags")
     assert not any(received[name] for name in empty)
@@ -238,7 +238,7 @@ async def test_what_a_message_has_not_is_not_in_its_request(sandbox: EmbeddedSan
 async def test_wrong_credentials_pause_the_run(sandbox: EmbeddedSandbox):
     async with open_ses(endpoint_of(sandbox, secret="wrong")) as transport:
         reply = await send(transport)
-    assert reply.meaning is Meaning.PAUSE
+    assert reply.meaning is ReplyMeaning.PAUSE
     assert "credentials" in reply.remedy
 
 
@@ -247,26 +247,26 @@ async def test_a_refused_connection_is_unreachable(sandbox: EmbeddedSandbox):
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         async with open_ses(endpoint_of(sandbox, url=url)) as transport:
-            assert (await send(transport)).meaning is Meaning.UNREACHABLE
+            assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE
 
 
 async def test_a_server_that_cannot_speak_tls_is_unreachable(sandbox: EmbeddedSandbox, tmp_path: Path):
     async with open_ses(endpoint_of(sandbox, url=sandbox.url.replace("http:", "https:"))) as transport:
-        assert (await send(transport)).meaning is Meaning.UNREACHABLE
+        assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE
     assert list(read_record(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
     ("settings", "meaning", "remedy"),
     [
-        ({"identities": ("other.example",)}, Meaning.PAUSE, SENDER),
-        ({"identities": ("acme.example",), "production_access": False}, Meaning.REFUSED, ""),
-        ({"configuration_sets": ()}, Meaning.PAUSE, "configuration set"),
-        ({"max_24_hour_send": 0}, Meaning.QUOTA, "24-hour quota"),
+        ({"identities": ("other.example",)}, ReplyMeaning.PAUSE, SENDER),
+        ({"identities": ("acme.example",), "production_access": False}, ReplyMeaning.REFUSED, ""),
+        ({"configuration_sets": ()}, ReplyMeaning.PAUSE, "configuration set"),
+        ({"max_24_hour_send": 0}, ReplyMeaning.QUOTA, "24-hour quota"),
     ],
 )
 async def test_what_the_account_forbids_has_its_meaning_and_its_remedy(
-    tmp_path: Path, settings: dict[str, Any], meaning: Meaning, remedy: str
+    tmp_path: Path, settings: dict[str, Any], meaning: ReplyMeaning, remedy: str
 ):
     with run_in_thread(SandboxSettings(record_folder=tmp_path, **settings)) as sandbox:
         async with open_ses(endpoint_of(sandbox)) as transport:

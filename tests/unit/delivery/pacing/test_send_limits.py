@@ -19,7 +19,7 @@ from engine.delivery.pacing.forecast import Opening, forecast_sending
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.other_senders import OtherSenders
 from engine.delivery.pacing.pacer import Pacer
-from engine.delivery.pacing.rate_share import Limits
+from engine.delivery.pacing.rate_share import RateShare
 from engine.delivery.pacing.window import Window, ZonedWindows, find_deadline
 from engine.run.send.processes import LOOK_SECONDS, Load, WorkerProcesses, needs_worker
 from engine.stopping.stop import Stop, StopCause, StopReason
@@ -211,7 +211,7 @@ def test_in_a_window_that_passes_midnight_the_deadline_comes_within_a_day_of_its
 def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
     told = {"": 100, "rate_share = 0.8": 80, "max_rate = 30": 30, "rate_share = 0.2\nmax_rate = 30": 20}
     for text, rate in told.items():
-        limits = Limits(QUOTA, make_spec(text), 0.0)
+        limits = RateShare(QUOTA, make_spec(text), 0.0)
         assert limits.ceiling == rate
         limits.workers = 4
         assert limits.ceiling == rate / 4
@@ -219,7 +219,7 @@ def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
 
 
 def test_other_senders_are_noticed_by_two_readings_and_left_their_rate():
-    limits = Limits(QUOTA, make_spec(), 0.0)
+    limits = RateShare(QUOTA, make_spec(), 0.0)
     own = others = 0
     for step in range(1, 4):
         own, others = own + 30 * 60, others + 30 * 40  # we 60 a second, they 40
@@ -251,7 +251,7 @@ def test_a_count_that_lags_behind_a_pause_is_not_taken_for_others():
 def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
     readings: list[tuple[list[tuple[float, int]], bool]],
 ):
-    limits = Limits(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
+    limits = RateShare(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
     own = total = 0.0
     for number, (changes, resting) in enumerate(readings, start=1):
         if limits.resting is not resting:
@@ -273,7 +273,7 @@ def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
 
 
 def test_other_senders_are_noticed_beside_several_workers_too():
-    limits = Limits(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
+    limits = RateShare(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
     limits.share(3)
     for step in range(1, 5):
         told = replace(QUOTA, max_24_hours=None, sent_24_hours=30.0 * step * 100)  # 20 a second each, and 40 by others
@@ -289,7 +289,7 @@ def test_the_quota_is_never_overdrawn_however_the_count_lags_and_others_send(
     max_rate: float, steps: list[tuple[int, int, bool]]
 ):
     sent = counted = others = 0
-    limits = Limits(replace(QUOTA, max_send_rate=max_rate), make_spec(), 0.0)
+    limits = RateShare(replace(QUOTA, max_send_rate=max_rate), make_spec(), 0.0)
     left: float = limits.left_24_hours or 0.0
     for number, (wish, by_others, catches_up) in enumerate(steps):
         now_sent = min(wish, int(left))
@@ -306,7 +306,7 @@ def test_the_quota_is_never_overdrawn_however_the_count_lags_and_others_send(
 
 def test_what_rolled_out_of_the_day_is_free_again():
     full = replace(QUOTA, sent_24_hours=1_000.0)
-    limits = Limits(full, make_spec(), 0.0)
+    limits = RateShare(full, make_spec(), 0.0)
     assert limits.left_24_hours == 0
     limits.take_over(replace(full, sent_24_hours=400.0), admitted=0, left=0.0, now=3_600.0)
     assert limits.left_24_hours == 600

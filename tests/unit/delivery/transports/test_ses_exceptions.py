@@ -9,8 +9,8 @@ import aiohttp
 import botocore.exceptions as aws
 import pytest
 
-from engine.delivery.replies import Meaning, Reply
-from engine.delivery.transports.http_answer import Answer
+from engine.delivery.replies import ReplyMeaning, SendReply
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import EXCEPTIONS, read_answer, read_exception
 
 URL = {"endpoint_url": "http://127.0.0.1:9/"}
@@ -21,7 +21,7 @@ RESET = aiohttp.ClientOSError(errno.ECONNRESET, "reset")
 DROPPED = aiohttp.ServerDisconnectedError()
 
 
-def read(error: Exception) -> Reply:
+def read(error: Exception) -> SendReply:
     return read_exception(error)
 
 
@@ -65,33 +65,33 @@ def name_of(error: Exception) -> str:
 
 @pytest.mark.parametrize("error", NEVER_SENT, ids=name_of)
 def test_what_never_reached_the_server_is_unreachable(error: Exception):
-    assert read(error).meaning is Meaning.UNREACHABLE
+    assert read(error).meaning is ReplyMeaning.UNREACHABLE
 
 
 @pytest.mark.parametrize("error", PERHAPS_SENT, ids=name_of)
 def test_what_may_have_reached_the_server_is_in_doubt(error: Exception):
-    assert read(error).meaning is Meaning.IN_DOUBT
+    assert read(error).meaning is ReplyMeaning.IN_DOUBT
 
 
 @pytest.mark.parametrize("error", CREDENTIALS, ids=name_of)
 def test_missing_credentials_pause_the_run_and_say_what_to_do(error: Exception):
     reply = read(error)
-    assert reply.meaning is Meaning.PAUSE
+    assert reply.meaning is ReplyMeaning.PAUSE
     assert "credentials" in reply.remedy
 
 
 def test_a_message_that_the_client_itself_refuses_is_refused():
-    assert read(aws.ParamValidationError(report="x")).meaning is Meaning.REFUSED
+    assert read(aws.ParamValidationError(report="x")).meaning is ReplyMeaning.REFUSED
 
 
 def test_an_error_reply_with_a_code_is_read_by_the_table():
-    answer = Answer(429, "TooManyRequestsException:http://x/", b'{"message":"no"}')
-    assert read_answer(answer, "news@acme.example").meaning is Meaning.SLOW_DOWN
+    answer = HttpAnswer(429, "TooManyRequestsException:http://x/", b'{"message":"no"}')
+    assert read_answer(answer, "news@acme.example").meaning is ReplyMeaning.SLOW_DOWN
 
 
 @pytest.mark.parametrize("status", [403, 429, 502])
 def test_a_bare_status_is_no_code(status: int):
-    assert read_answer(Answer(status, "", b"<html>no"), "news@acme.example").meaning is Meaning.IN_DOUBT
+    assert read_answer(HttpAnswer(status, "", b"<html>no"), "news@acme.example").meaning is ReplyMeaning.IN_DOUBT
 
 
 def test_the_detail_names_the_error_for_the_outcome_file():

@@ -12,10 +12,10 @@ from engine.run.guard.judge import (
     FEWEST,
     FEWEST_LOSSES,
     THE_ACCOUNT,
+    EventTotals,
     FailureGuard,
-    Heard,
-    Level,
-    Rate,
+    GuardLevel,
+    GuardRate,
     judge,
     measure_events,
     measure_run,
@@ -34,7 +34,7 @@ def count(guard: FailureGuard, *, sent: int = 0, lost: int = 0, refused: int = 0
     return guard.tripped
 
 
-def find_level(heard: Heard, *, told: bool = True, scope: str = "the run") -> Level | None:
+def find_level(heard: EventTotals, *, told: bool = True, scope: str = "the run") -> GuardLevel | None:
     found = judge(measure_events(heard, **LIMITS, are_deliveries_told=told, scope=scope))
     return found[0].level if found else None
 
@@ -78,7 +78,7 @@ def test_a_warning_comes_before_the_pause():
     guard = FailureGuard(0.02)
     assert not count(guard, sent=1000, lost=30)
     assert guard.finding is not None
-    assert guard.finding.level is Level.WARNING
+    assert guard.finding.level is GuardLevel.WARNING
 
 
 # -- what came back ----------------------------------------------------------------------------------------------------
@@ -88,65 +88,65 @@ def test_a_warning_comes_before_the_pause():
     ("delivered", "bounced", "level"),
     [
         (0, 9, None),  # too few for anything
-        (0, 10, Level.PAUSE),
+        (0, 10, GuardLevel.PAUSE),
         (980, 20, None),
-        (955, 45, Level.WARNING),  # 4.5 % where 5 % pauses
-        (940, 60, Level.WARNING),  # 6.0 %, and that may be chance
-        (920, 80, Level.PAUSE),
-        (95_000, 5_300, Level.PAUSE),
+        (955, 45, GuardLevel.WARNING),  # 4.5 % where 5 % pauses
+        (940, 60, GuardLevel.WARNING),  # 6.0 %, and that may be chance
+        (920, 80, GuardLevel.PAUSE),
+        (95_000, 5_300, GuardLevel.PAUSE),
     ],
 )
-def test_bounces_warn_and_pause(delivered: int, bounced: int, level: Level | None):
-    assert find_level(Heard(proven=delivered + bounced, delivered=delivered, bounced=bounced)) is level
+def test_bounces_warn_and_pause(delivered: int, bounced: int, level: GuardLevel | None):
+    assert find_level(EventTotals(proven=delivered + bounced, delivered=delivered, bounced=bounced)) is level
 
 
 @pytest.mark.parametrize(
-    ("complained", "level"), [(4, None), (5, None), (12, Level.WARNING), (30, Level.PAUSE)]
+    ("complained", "level"), [(4, None), (5, None), (12, GuardLevel.WARNING), (30, GuardLevel.PAUSE)]
 )  # of 5,000, where 0.1 % pauses
-def test_complaints_are_judged_against_those_who_got_it(complained: int, level: Level | None):
-    assert find_level(Heard(proven=5000, delivered=5000, complained=complained)) is level
+def test_complaints_are_judged_against_those_who_got_it(complained: int, level: GuardLevel | None):
+    assert find_level(EventTotals(proven=5000, delivered=5000, complained=complained)) is level
 
 
 def test_late_events_do_not_dilute_the_rate():
-    heard = Heard(proven=600, delivered=300, bounced=100, sent=1_000_000)
+    heard = EventTotals(proven=600, delivered=300, bounced=100, sent=1_000_000)
     assert heard.count_for_bounces(are_deliveries_told=True) == 400
 
 
 def test_bounces_that_come_before_the_deliveries_of_the_same_minute_are_no_rate_of_100_percent():
-    heard = Heard(proven=1000, bounced=20, sent=1000)  # 2 %, and no delivery has been told yet
+    heard = EventTotals(proven=1000, bounced=20, sent=1000)  # 2 %, and no delivery has been told yet
     assert heard.count_for_bounces(are_deliveries_told=True) == 500
     assert find_level(heard) is None
 
 
 def test_where_nobody_tells_of_deliveries_bounces_are_held_against_all_that_was_sent():
-    heard = Heard(proven=20, bounced=20, sent=1000)
+    heard = EventTotals(proven=20, bounced=20, sent=1000)
     assert find_level(heard, told=False) is None
-    assert find_level(Heard(proven=200, bounced=200, sent=1000), told=False) is Level.PAUSE
+    assert find_level(EventTotals(proven=200, bounced=200, sent=1000), told=False) is GuardLevel.PAUSE
 
 
 def test_one_receiver_may_have_twice_the_rate_and_the_account_has_its_own_limit():
-    bad = Heard(proven=1000, delivered=920, bounced=80)
-    assert find_level(bad, scope="big.example") is Level.WARNING
-    assert find_level(Heard(proven=1000, delivered=800, bounced=200), scope="big.example") is Level.PAUSE
+    bad = EventTotals(proven=1000, delivered=920, bounced=80)
+    assert find_level(bad, scope="big.example") is GuardLevel.WARNING
+    assert find_level(EventTotals(proven=1000, delivered=800, bounced=200), scope="big.example") is GuardLevel.PAUSE
     (finding,) = judge(
         measure_events(
             bad, bounce_limit=ACCOUNT_BOUNCE_RATE, complaint_limit=1.0, are_deliveries_told=True, scope=THE_ACCOUNT
         )
     )
-    assert finding.level is Level.PAUSE
+    assert finding.level is GuardLevel.PAUSE
     assert finding.describe().startswith("80 of 1,000 messages (the account) bounced: 8.0%, certainly more than 5.")
 
 
 def test_what_a_person_has_seen_is_not_judged_again():
-    seen = Heard(proven=1000, delivered=700, bounced=300)
-    now = Heard(proven=3000, delivered=2690, bounced=310)
-    assert find_level(now) is Level.PAUSE
+    seen = EventTotals(proven=1000, delivered=700, bounced=300)
+    now = EventTotals(proven=3000, delivered=2690, bounced=310)
+    assert find_level(now) is GuardLevel.PAUSE
     assert find_level(now.without(seen)) is None
 
 
 # -- how often it is wrong ---------------------------------------------------------------------------------------------
 
-RATES = [(Rate.BOUNCE, 0.05), (Rate.COMPLAINT, 0.001), (Rate.FAILURE, 0.02)]
+RATES = [(GuardRate.BOUNCE, 0.05), (GuardRate.COMPLAINT, 0.001), (GuardRate.FAILURE, 0.02)]
 FALSE_ALARMS = 2e-4
 
 
@@ -160,7 +160,7 @@ def find_most_judged(bad: int, limit: float) -> int:
 
 
 @pytest.mark.parametrize(("rate", "limit"), RATES)
-def test_at_half_the_limit_a_run_of_any_length_is_paused_wrongly_in_less_than_1_of_5000(rate: Rate, limit: float):
+def test_at_half_the_limit_a_run_of_any_length_is_paused_wrongly_in_less_than_1_of_5000(rate: GuardRate, limit: float):
     # A pause at the k-th bad one needs k of them among the first n(k): the sum of these probabilities bounds them all.
     total, bad, chance = 0.0, FEWEST[rate], 1.0
     while chance > 1e-15:
@@ -170,12 +170,12 @@ def test_at_half_the_limit_a_run_of_any_length_is_paused_wrongly_in_less_than_1_
 
 
 @pytest.mark.parametrize(("rate", "limit"), RATES)
-def test_a_hundred_simulated_runs_of_a_million_at_half_the_limit_are_never_paused(rate: Rate, limit: float):
+def test_a_hundred_simulated_runs_of_a_million_at_half_the_limit_are_never_paused(rate: GuardRate, limit: float):
     dice = random.Random(7)
-    for _ in range(100 if rate is Rate.COMPLAINT else 4):
+    for _ in range(100 if rate is GuardRate.COMPLAINT else 4):
         judged = bad = 0
         while judged < 1_000_000:
             judged += int(dice.expovariate(1.0) / (limit / 2)) + 1  # to the next bad one
             bad += 1
             found = judge([measure_run(rate, bad, judged, limit)]) if bad % 50 == 0 or bad < 500 else []
-            assert not found or found[0].level is Level.WARNING
+            assert not found or found[0].level is GuardLevel.WARNING

@@ -16,7 +16,7 @@ from engine.delivery.pacing.budgets import Budget
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
-from engine.delivery.pacing.rate_share import Limits
+from engine.delivery.pacing.rate_share import RateShare
 from engine.ledger.workers import Liveness
 from engine.run.guard.evidence import EventGuard
 from engine.run.guard.judge import FailureGuard
@@ -61,7 +61,7 @@ def make_watch(day: Day) -> tuple[Watch, Gate, Budget]:
         sending=sending,
         recorder=recorder,
         liveness=Liveness(),
-        limits=Limits(QUOTA, SPEC, day.clock.monotonic()),
+        limits=RateShare(QUOTA, SPEC, day.clock.monotonic()),
         caps={},
         concurrency=Concurrency(1),
         lag=LagMeter(),
