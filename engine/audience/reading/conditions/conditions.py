@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from engine.audience.reading.conditions.condition_grammar import FUNCTIONS, ConditionError, ConditionFault, rewrite
+from engine.audience.reading.conditions.condition_grammar import rewrite
+from engine.audience.reading.conditions.condition_tokens import ConditionError, ConditionFault
+from engine.audience.reading.conditions.condition_words import FUNCTIONS
 from engine.audience.reading.sources import refuse_unknown_column
 from engine.audience.reading.types import DECIMAL, ColumnTypes, Schema
 from engine.errors import DataError, nearest

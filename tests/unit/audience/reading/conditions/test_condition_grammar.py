@@ -7,13 +7,12 @@ from types import FrameType
 import polars as pl
 import pytest
 
+from engine.audience.reading.conditions import condition_cursor as cursor
 from engine.audience.reading.conditions import condition_grammar as grammar
-from engine.audience.reading.conditions.condition_grammar import (
-    FUNCTIONS,
-    FUNCTIONS_WITHOUT_ARGUMENTS,
-    ConditionError,
-    rewrite,
-)
+from engine.audience.reading.conditions.condition_brackets import MOST_GROWTH
+from engine.audience.reading.conditions.condition_grammar import rewrite
+from engine.audience.reading.conditions.condition_tokens import MOST_CHARACTERS, ConditionError
+from engine.audience.reading.conditions.condition_words import FUNCTIONS, FUNCTIONS_WITHOUT_ARGUMENTS
 from engine.audience.reading.conditions.conditions import columns_in, rows_that_meet
 from engine.audience.reading.types import ColumnTypes
 from engine.errors import DataError
@@ -191,15 +190,15 @@ def test_a_function_without_arguments_is_allowed(name: str) -> None:
     "where",
     [
         "n = 1" + " OR n = 1" * grammar.MOST_OPERATORS,
-        "(" * (grammar.MOST_DEPTH + 1) + "n = 1" + ")" * (grammar.MOST_DEPTH + 1),
-        "t = '" + "x" * grammar.MOST_CHARACTERS + "'",
-        "t" + " || t" * grammar.MOST_GROWTH + " = 'x'",
+        "(" * (cursor.MOST_DEPTH + 1) + "n = 1" + ")" * (cursor.MOST_DEPTH + 1),
+        "t = '" + "x" * MOST_CHARACTERS + "'",
+        "t" + " || t" * MOST_GROWTH + " = 'x'",
         "lpad(t, 100000) = 'x'",
         "rpad(t, n) = 'x'",
         f"replace(replace(t, 'a', '{'a' * 100}'), 'a', '{'a' * 100}') = 'x'",
         "replace(replace(t, 'a', t), 'a', t) = 'x'",
         f"array_to_string(string_to_array(array_to_string(ts, '{'a' * 100}'), ''), '{'a' * 100}') = 'x'",
-        f"concat({', '.join(['t'] * (grammar.MOST_GROWTH + 1))}) = 'x'",
+        f"concat({', '.join(['t'] * (MOST_GROWTH + 1))}) = 'x'",
     ],
 )
 def test_a_condition_that_would_need_too_much_is_refused(where: str) -> None:
@@ -239,8 +238,8 @@ def test_the_longest_chain_is_evaluated() -> None:
 )
 def test_reading_a_condition_is_linear_in_its_length(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the text is at most 2.5 times the work, counted as calls, for what is refused as for what is not."""
-    for limit in ("MOST_OPERATORS", "MOST_DEPTH"):
-        monkeypatch.setattr(grammar, limit, 1_000_000)
+    monkeypatch.setattr(grammar, "MOST_OPERATORS", 1_000_000)
+    monkeypatch.setattr(cursor, "MOST_DEPTH", 1_000_000)
 
     def count(text: str) -> int:
         calls = 0

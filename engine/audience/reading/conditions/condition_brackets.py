@@ -1,0 +1,71 @@
+"""What is open at a place of a condition: brackets, CASE and calls, and how much longer a call may make a text."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.audience.reading.conditions.condition_tokens import ConditionKind, ConditionToken
+
+# How many times larger than the cells a text may become, by REPLACE within REPLACE or by a chain of ||.
+MOST_GROWTH = 1_000
+_ANY_GROWTH = MOST_GROWTH  # of a replacement that is not a literal
+
+
+class BracketKind(StrEnum):
+    """What an open bracket, or CASE, belongs to."""
+
+    GROUP = "group"
+    CALL = "call"
+    LIST = "list"
+    ARRAY = "array"
+    SUBSCRIPT = "subscript"
+    CASE = "case"
+    CAST = "cast"
+    POSITION = "position"
+    SUBSTRING = "substring"
+    TRIM = "trim"
+
+
+@dataclass(slots=True)
+class OpenBracket:
+    """An open bracket or CASE: its function, its arguments so far, and how much longer a text may become."""
+
+    context: BracketKind
+    token: ConditionToken
+    name: str = ""
+    arguments: list[list[ConditionToken]] = field(default_factory=lambda: [[]])
+    growth: int = 1
+
+
+FUNCTION_FORMS = {
+    "CAST": BracketKind.CAST, "TRY_CAST": BracketKind.CAST, "POSITION": BracketKind.POSITION,
+    "SUBSTRING": BracketKind.SUBSTRING, "SUBSTR": BracketKind.SUBSTRING, "TRIM": BracketKind.TRIM,
+}  # fmt: skip
+WITH_COMMAS = frozenset(
+    [BracketKind.CALL, BracketKind.LIST, BracketKind.ARRAY, BracketKind.SUBSTRING, BracketKind.TRIM]
+)
+CLOSED_BY = {BracketKind.ARRAY: "]", BracketKind.SUBSCRIPT: "]", BracketKind.CASE: "END"}
+
+
+def find_growth(opened: OpenBracket) -> int:
+    """How many times as long as its first argument a function's text may be."""
+    literals = [argument[0] if len(argument) == 1 else None for argument in opened.arguments]
+    if opened.name in ("lpad", "rpad"):
+        size = literals[1] if len(literals) > 1 else None
+        is_known = size is not None and size.kind is ConditionKind.NUMBER and size.text.isdigit()
+        return int(size.text) if size is not None and is_known else _ANY_GROWTH + 1
+    if opened.name == "array_to_string":
+        return _length(literals, 1) + 1
+    if opened.name == "regexp_replace":
+        return _length(literals, 2) + 1  # an expression may match between all letters
+    if opened.name == "replace":
+        replaced, replacement = _length(literals, 1), _length(literals, 2)
+        is_known = len(literals) > 1 and literals[1] is not None and literals[1].kind is ConditionKind.TEXT
+        if not is_known or not replaced:
+            return min(replacement + 1, _ANY_GROWTH)
+        return max(1, -(-replacement // replaced))
+    return 1
+
+
+def _length(literals: list[ConditionToken | None], place: int) -> int:
+    token = literals[place] if place < len(literals) else None
+    return len(token.text) if token is not None and token.kind is ConditionKind.TEXT else _ANY_GROWTH - 1
