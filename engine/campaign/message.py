@@ -8,7 +8,8 @@ from typing import NamedTuple
 from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.file_types import find_content_type
 from engine.campaign.files import read_file
-from engine.campaign.spec import Campaign, UnsubscribeSpec
+from engine.campaign.spec import Campaign
+from engine.campaign.spec_sections import UnsubscribeSpec
 from engine.errors import DataError
 
 # https://docs.aws.amazon.com/ses/latest/dg/mime-types.html

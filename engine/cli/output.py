@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.campaign.lint import LintFindings, Severity
+from engine.campaign.lint_findings import LintFindings, Severity
 from engine.cli.advice import advise_on_doubt, advise_on_workers
 from engine.cli.printing import print_lines
 from engine.cli.suggestions import repeat_command

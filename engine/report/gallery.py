@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from engine.campaign.lint import LintFindings, Severity
+from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message import Envelope, Message
 from engine.report.snippet import make_snippet
 from engine.store.files import write_file

@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 
 from engine.addresses.mailbox import domain_of
-from engine.campaign.spec import CampaignSpec, CanarySpec, GuardSpec, change_transport, load_campaign, parse_spec
+from engine.campaign.spec import CampaignSpec, change_transport, load_campaign, parse_spec
+from engine.campaign.spec_sections import CanarySpec, GuardSpec
 from engine.errors import ConfigurationError, UsageError
 from engine.ledger import facts, runs
 from engine.ledger.database import Ledger

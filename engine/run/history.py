@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 import structlog
 
-from engine.audience.planning.plan import read_lease
+from engine.audience.planning.plan_files import read_lease
 from engine.errors import DataError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from engine.audience.planning.plan import content_of
+from engine.audience.planning.plan_files import content_of
 from engine.audience.reading.boolean_texts import iterate_rows
 
 

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from engine.campaign.lint import LintFinding, LintFindings, Severity
+from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.report.gallery import Card, Summary, write_gallery
 

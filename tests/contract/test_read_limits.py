@@ -93,7 +93,7 @@ def test_the_number_of_columns_is_limited(name: str, tmp_path: Path) -> None:
 def test_names_of_a_header_are_counted_before_they_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.audience.reading.csv_rows.read_header", None)
+    monkeypatch.setattr("engine.audience.reading.csv_dialect.read_header", None)
     (tmp_path / "list.csv").write_text("email" + ",a" * 200 + "\n")
     refused(tmp_path, "list.csv", ReadLimits(columns=200), "columns")
 

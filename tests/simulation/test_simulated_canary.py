@@ -6,7 +6,7 @@ import os
 import pytest
 from support.simulation import NAME, RECIPIENTS, Simulation, open_stage
 
-from engine.campaign.spec import CanarySpec
+from engine.campaign.spec_sections import CanarySpec
 from engine.errors import UnreachableError
 from engine.ledger.decisions import Decision, record_decision
 from engine.run.frozen import FrozenRun

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from support.simulation import NAME, RECIPIENTS, Process, Receiver, Simulation, Stage, open_stage
 
-from engine.campaign.spec import WindowSpec
+from engine.campaign.spec_sections import WindowSpec
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
 from engine.ledger import leases

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.audience.planning.plan import LeaseRange
+from engine.audience.planning.plan_files import LeaseRange
 from engine.feedback.events.envelopes import open_body
 from engine.feedback.events.event_files import scan_events
 from engine.feedback.events.intake import Intake, SoftRule

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from engine.audience.planning.plan import Lists, Plan, open_audience, plan_audience
+from engine.audience.planning.opened_audience import open_audience
+from engine.audience.planning.plan import Lists, Plan, plan_audience
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import Reading, open_table, read_batches
 from engine.audience.spec import AudienceSpec, SuppressionSpec

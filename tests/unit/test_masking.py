@@ -15,8 +15,8 @@ import structlog
 from sqlalchemy import insert
 
 from engine import masking
-from engine.campaign.lint import LintFinding, LintFindings, Severity
-from engine.campaign.render import RenderError
+from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
+from engine.campaign.render_error import RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.delivery.replies import read_error
 from engine.delivery.transports.ses import read_exception

@@ -9,7 +9,8 @@ import polars as pl
 from engine.audience.lists.list_entries import read_entries
 from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.tables import Rows, Table
-from engine.audience.reading.text_files.text_blocks import detect_encoding, is_utf_8, read_text
+from engine.audience.reading.text_files.text_blocks import read_text
+from engine.audience.reading.text_files.text_encoding import detect_encoding, is_utf_8
 from engine.errors import DataError
 
 COLUMN = "line"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from engine.audience.reading.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_not_a_table
-from engine.audience.reading.text_files.text_blocks import open_raw
+from engine.audience.reading.text_files.raw_files import open_raw
 from engine.errors import DataError, nearest
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.objects import REMOTE, fetch_objects

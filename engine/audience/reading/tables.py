@@ -8,18 +8,13 @@ import polars as pl
 from engine.audience.reading import ndjson_rows
 from engine.audience.reading.binary import binary_rows
 from engine.audience.reading.blanks import null_nans
-from engine.audience.reading.csv_rows import (
-    HEADER_BYTES,
-    Dialect,
-    find_header,
-    holds_address,
-    read_csv_block,
-    read_dialect,
-)
+from engine.audience.reading.csv_dialect import HEADER_BYTES, CsvDialect, find_header, holds_address, read_dialect
+from engine.audience.reading.csv_rows import read_csv_block
 from engine.audience.reading.renames import with_seen_names
 from engine.audience.reading.rows import Batch, Reading, Rows, Schema, Table
 from engine.audience.reading.sources import AudienceSource, Format, unreadable
-from engine.audience.reading.text_files.text_blocks import Encoding, TextBlock, detect_encoding, read_text
+from engine.audience.reading.text_files.text_blocks import TextBlock, read_text
+from engine.audience.reading.text_files.text_encoding import Encoding, detect_encoding
 from engine.audience.reading.workbooks import workbooks
 from engine.audience.spec import AudienceSpec
 from engine.errors import DataError
@@ -172,7 +167,7 @@ def _read_head(source: AudienceSource, encoding: Encoding, reading: Reading) -> 
 
 
 def _load_csv(
-    block: TextBlock, dialect: Dialect, source: AudienceSource, reading: Reading, columns: Sequence[str]
+    block: TextBlock, dialect: CsvDialect, source: AudienceSource, reading: Reading, columns: Sequence[str]
 ) -> Rows:
     rows = read_csv_block(block, dialect, name=source.name, lenient=reading.lenient)
     return Rows(rows.places, rows.cells.select(columns))

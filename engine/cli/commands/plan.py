@@ -28,7 +28,7 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
     """
     from engine.audience.explain import explain_address  # noqa: PLC0415 - keeps --help fast
     from engine.audience.export import export_excluded_rows  # noqa: PLC0415
-    from engine.campaign.lint import LintFindings  # noqa: PLC0415
+    from engine.campaign.lint_findings import LintFindings  # noqa: PLC0415
     from engine.cli import output  # noqa: PLC0415
     from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen  # noqa: PLC0415
     from engine.errors import ExitCode  # noqa: PLC0415

@@ -12,7 +12,7 @@ import polars as pl
 
 from engine.audience.reading.binary.binary_rows import check_parquet
 from engine.audience.reading.sources import AudienceSource, Format
-from engine.audience.reading.text_files.text_blocks import CountedFile
+from engine.audience.reading.text_files.raw_files import CountedFile
 from engine.errors import DataError
 from engine.feedback.events.envelopes import Opened, Quarantined, Verify, open_document, split_documents
 from engine.feedback.events.event_files import EVENT_SCHEMA

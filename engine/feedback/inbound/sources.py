@@ -14,7 +14,7 @@ from io import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from engine.audience.reading.text_files.text_blocks import CountedFile
+from engine.audience.reading.text_files.raw_files import CountedFile
 from engine.errors import DataError
 from engine.feedback.events.envelopes import ForgedError, Verify, read_json
 from engine.feedback.inbound.authority import Receipt

@@ -16,8 +16,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from engine.audience.planning.plan import LeaseRange
-from engine.campaign.spec import CanarySpec, GuardSpec
+from engine.audience.planning.plan_files import LeaseRange
+from engine.campaign.spec_sections import CanarySpec, GuardSpec
 from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run

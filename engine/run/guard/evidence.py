@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from engine.campaign.spec import GuardSpec
+from engine.campaign.spec_sections import GuardSpec
 from engine.ledger import event_counts
 from engine.ledger.event_counts import Counts
 from engine.ledger.runs import Run

@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.account.client import Endpoint
 from engine.account.quota import Quota
-from engine.campaign.spec import DeliverySpec
+from engine.campaign.spec_sections import DeliverySpec
 from engine.delivery.outbound import open_outbound
 from engine.errors import MailrunError
 from engine.run.prepare.planning import PlanRequest

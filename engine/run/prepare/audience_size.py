@@ -1,7 +1,7 @@
 """Whether a plan has as many recipients as its campaign expects: `[audience] min_recipients` and `max_change`."""
 
 from engine.audience.spec import parse_percentage
-from engine.campaign.lint import LintFinding, Severity
+from engine.campaign.lint_findings import LintFinding, Severity
 from engine.errors import DataError
 from engine.ledger import runs
 from engine.ledger.runs import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.campaign.lint import LintFindings, Severity
+from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message import prepare_envelope
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError

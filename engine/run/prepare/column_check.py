@@ -8,7 +8,7 @@ import polars as pl
 from engine.audience.planning.plan_files import stored_name
 from engine.audience.reading.blanks import is_blank_text
 from engine.campaign.content.templates import LOCALE, CampaignContent, place_of
-from engine.campaign.lint import LintFinding, LintFindings, Severity
+from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.locales import read_locales
 from engine.campaign.time_zones import find_zone
 

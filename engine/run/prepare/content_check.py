@@ -7,8 +7,9 @@ from pathlib import Path
 from engine.audience.planning.plan_files import count_nulls
 from engine.audience.reading.text_files.encoding_guess import IF_WRONG
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint import LintFinding, LintFindings, Severity, lint_templates
-from engine.campaign.render import RenderError
+from engine.campaign.lint import lint_templates
+from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
+from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError

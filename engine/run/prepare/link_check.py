@@ -12,13 +12,14 @@ from pathlib import Path
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from engine.audience.planning.plan import LeaseRange, read_lease, stored_name
+from engine.audience.planning.plan_files import LeaseRange, read_lease, stored_name
 from engine.campaign.content.names import NameUse
 from engine.campaign.content.printing.data_uses import DataUse, Suspects
 from engine.campaign.content.printing.links import SCHEMES, RefusedValueError
 from engine.campaign.content.templates import CampaignContent, place_of
-from engine.campaign.lint import LintFinding, LintFindings, Severity
-from engine.campaign.render import Renderer, RenderError
+from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import RenderError
 from engine.campaign.unsubscribe import TokenSigner
 from engine.run.prepare.rendering import run_rendering
 from engine.run.recipients import Recipient, iterate_recipients

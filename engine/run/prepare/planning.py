@@ -9,8 +9,8 @@ from pathlib import Path
 
 import engine
 from engine.audience.checks import LookUp
-from engine.audience.planning import plan as audience_plan
-from engine.audience.planning.plan import Audience, Lists, Plan
+from engine.audience.planning.opened_audience import Audience, open_audience
+from engine.audience.planning.plan import Lists, Plan, plan_audience
 from engine.audience.reading.sources import AudienceSource, find_sources, translate_read_errors
 from engine.audience.spec import CheckAction
 from engine.campaign.content.templates import check_names, compile_content
@@ -97,7 +97,7 @@ def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str]
     content = compile_content(request.campaign)
     audience = request.campaign.spec.audience
     sources = find_sources(audience.source, request.workspace, downloads=downloads, limits=request.limits)
-    opened = audience_plan.open_audience(sources, audience, lenient=request.lenient)
+    opened = open_audience(sources, audience, lenient=request.lenient)
     columns = tuple(opened.columns)
     check_names(content, columns)
     used, zones = content.columns_used(), _zone_column(request.campaign, columns)
@@ -137,7 +137,7 @@ def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
         columns, opened = check_content(request, downloads)
         copy_files(request.campaign.folder, folder / "campaign")
         plan_folder.mkdir(mode=PRIVATE_FOLDER)
-        plan = audience_plan.plan_audience(
+        plan = plan_audience(
             audience=spec.audience,
             # The unsubscribe links of a campaign without a topic name the campaign.
             suppression=spec.suppression.model_copy(update={"topic": spec.suppression.topic or request.campaign.name}),

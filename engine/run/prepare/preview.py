@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 
 from engine.account.quota import Quota
-from engine.campaign.lint import LintFindings, Severity, find_unused_inline
+from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message import prepare_envelope
+from engine.campaign.message_lint import find_unused_inline
 from engine.campaign.mime import Composer
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.errors import MailrunError, UsageError
 from engine.ledger.schema import RunState
 from engine.masking import show_address

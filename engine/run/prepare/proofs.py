@@ -8,7 +8,7 @@ from engine.account.client import Endpoint
 from engine.addresses.mailbox import check_address
 from engine.campaign.headers import OWN_TAGS, PROOF_TAG
 from engine.campaign.message import Message, prepare_envelope
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.outbound import open_outbound
 from engine.delivery.replies import ReplyMeaning

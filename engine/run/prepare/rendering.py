@@ -15,12 +15,14 @@ from typing import TypeVar
 import polars as pl
 import structlog
 
-from engine.audience.planning.plan import LeaseRange, read_lease, stored_name
+from engine.audience.planning.plan_files import LeaseRange, read_lease, stored_name
 from engine.audience.spec import Value
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint import LintFindings, MessageLint
+from engine.campaign.lint_findings import LintFindings
 from engine.campaign.message import Message, prepare_envelope
-from engine.campaign.render import LARGEST_MEMORY, Renderer, RenderError
+from engine.campaign.message_lint import MessageLint
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import LARGEST_MEMORY, RenderError
 from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError, MailrunError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from engine.addresses.parse import judge_addresses
-from engine.audience.planning.plan import read_lease
+from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
 from engine.errors import DataError, PausedError, UsageError
 from engine.feedback.events.event_files import erase_from_events

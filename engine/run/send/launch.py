@@ -10,7 +10,7 @@ import structlog
 
 from engine.account.client import find_account_id
 from engine.account.quota import Quota
-from engine.campaign.lint import Severity
+from engine.campaign.lint_findings import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
 from engine.delivery.outbound import Outbound, open_outbound

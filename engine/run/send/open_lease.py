@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from engine.audience.planning.plan import read_lease
+from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
 from engine.feedback.events.event_files import find_message_ids
 from engine.ledger import leases

@@ -13,8 +13,9 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from engine.campaign.render import Renderer, RenderError
-from engine.campaign.spec import WindowSpec
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import RenderError
+from engine.campaign.spec_sections import WindowSpec
 from engine.clock import Clock
 from engine.delivery.dispatch import Call, Dispatcher, FindDue
 from engine.delivery.pacing.concurrency import Slots

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import structlog
 
-from engine.audience.planning.plan import read_lease
+from engine.audience.planning.plan_files import read_lease
 from engine.campaign.spec import load_campaign
 from engine.clock import Clock
 from engine.errors import ConfigurationError, DataError, PausedError, UsageError

@@ -8,7 +8,7 @@ from enum import StrEnum
 import polars as pl
 from sqlalchemy import Connection
 
-from engine.audience.planning.plan import read_lease
+from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
 from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import leases, runs, workers

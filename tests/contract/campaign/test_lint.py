@@ -6,8 +6,10 @@ import pytest
 from support.campaigns import TOML, write_campaign
 
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint import LintFindings, MessageLint, Severity, find_unused_inline, lint_templates
+from engine.campaign.lint import lint_templates
+from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message import Envelope, Message, prepare_envelope
+from engine.campaign.message_lint import MessageLint, find_unused_inline
 from engine.campaign.spec import Campaign
 
 MARKETING = TOML.replace('kind = "transactional"', 'unsubscribe.url = "https://acme.example/{{ token }}"')

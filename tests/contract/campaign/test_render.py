@@ -9,7 +9,8 @@ import pytest
 
 from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Message
-from engine.campaign.render import Renderer, RenderError
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, parse_spec
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError, UsageError

@@ -18,7 +18,8 @@ from engine.campaign.content.html_text import derive_text
 from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
-from engine.campaign.render import Renderer, RenderError
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, parse_spec
 from engine.campaign.unsubscribe import TokenSigner
 from engine.toml_lines import locate_keys

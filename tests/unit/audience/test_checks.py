@@ -65,6 +65,7 @@ def test_domains_that_could_not_be_looked_up_are_taken_for_good_and_told(workspa
 
 def test_each_domain_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", 200)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", 200)
     (tmp_path / "list.csv").write_text("email\n" + "".join(f"u{n}@d{n % 9}.example\n" for n in range(300)))
     asked: list[str] = []
 

@@ -9,7 +9,7 @@ from support.campaigns import TOML, make_renderer, write_campaign
 
 from engine.campaign.content.templates import check_names, compile_content
 from engine.campaign.headers import LONGEST_HEADER, LONGEST_VALUE, encode_header
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.errors import ConfigurationError, DataError
 from engine.run.prepare.proofs import _mark

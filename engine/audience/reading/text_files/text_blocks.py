@@ -5,45 +5,20 @@ it is malformed.
 """
 
 import codecs
-import gzip
-import io
-import sys
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO
 
-import polars as pl
-
-from engine.audience.reading.text_files.encoding_guess import guess_encoding
-from engine.errors import DataError
+from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
+from engine.audience.reading.text_files.text_encoding import Encoding, is_utf_8
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 # Large enough that Polars is busy and not the interpreter; small enough for several at once.
 BLOCK_BYTES = 8 << 20
 # A non-character of Unicode: never in text that is passed on, so it marks what could not be read.
 DAMAGE = "\ufdd0"
 DAMAGE_BYTES = DAMAGE.encode()
-_DETECTION_BYTES = 1 << 18
-_WIDE_BYTES, _WIDE_SHARE = 1 << 16, 0.02  # of a text's letters at least so many are ASCII
-_LONGEST_LINE = 1 << 20
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-# The order matters: UTF-32's mark begins with UTF-16's.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_NEEDS_MARK = ("utf-16", "utf-32")  # without one Python's codecs refuse to begin
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
@@ -53,9 +28,6 @@ def _mark_damage(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("mailrun-damage", _mark_damage)
-
-
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,158 +48,6 @@ class TextBlock:
     lines: int
     damaged: bool
     is_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How a text file is encoded.
-
-    Attributes:
-        name: a codec of Python.
-        note: a sentence for people where it was guessed, else None.
-    """
-
-    name: str
-    note: str | None = None
-
-    @property
-    def is_utf_8(self) -> bool:
-        """Whether nothing has to be transcoded."""
-        return codecs.lookup(self.name).name in ("utf-8", "ascii", "utf-8-sig")
-
-
-@contextmanager
-def open_raw(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading its bytes, decompressed where it is gzip or Zstandard."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        if magic.startswith(_GZIP):
-            with gzip.open(file, "rb") as unpacked:
-                yield cast("BinaryIO", unpacked)
-        elif magic == _ZSTD:
-            with zstd.open(file, "rb") as unpacked:
-                yield cast("BinaryIO", unpacked)
-        else:
-            yield file
-
-
-@contextmanager
-def open_limited(path: Path, name: str, limits: ReadLimits) -> Iterator[BinaryIO]:
-    """Open a file as `open_raw` does, and stop where it unpacks to more than is allowed.
-
-    Raises:
-        DataError: it does; raised by what reads.
-    """
-    with open_raw(path) as file:
-        is_packed = not isinstance(file, io.BufferedReader)
-        yield cast("BinaryIO", CountedFile(file, path.stat().st_size, name, limits)) if is_packed else file
-
-
-class CountedFile:
-    """A compressed file that counts what it unpacks."""
-
-    def __init__(self, file: BinaryIO | gzip.GzipFile, packed: int, name: str, limits: ReadLimits) -> None:
-        self._file, self._packed, self._name, self._limits = file, packed, name, limits
-        self._unpacked = 0
-
-    def _count(self, size: int) -> None:
-        self._unpacked += size
-        self._limits.check_unpacked(self._unpacked, self._packed, self._name)
-
-    def read(self, size: int) -> bytes:
-        """Read so many bytes at most."""
-        data = self._file.read(size)
-        self._count(len(data))
-        return data
-
-    def readinto1(self, free: memoryview) -> int:
-        """Fill memory with what one read gives."""
-        count = int(self._file.readinto1(free))  # type: ignore[union-attr] # both kinds have it
-        self._count(count)
-        return count
-
-    def readline(self, size: int) -> bytes:
-        """Read a line, so many bytes at most."""
-        line = self._file.readline(size)
-        self._count(len(line))
-        return line
-
-
-def is_compressed(path: Path) -> bool:
-    """Tell by the file's first bytes."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    return magic.startswith(_GZIP) or magic == _ZSTD
-
-
-def detect_encoding(
-    path: Path, *, name: str, declared: str | None, lenient: bool, limits: ReadLimits = DEFAULT_LIMITS
-) -> Encoding:
-    """Tell a text file's encoding: declared, by its mark, UTF-8 where its bytes are that, or guessed.
-
-    Reads as far as the first bytes that are not ASCII.
-
-    Raises:
-        DataError: it mixes encodings, or nothing fits; not if `lenient`: then it is UTF-8 with damaged rows.
-        OSError: the file cannot be read.
-    """
-    with open_limited(path, name, limits) as file:
-        head = _read(file, BLOCK_BYTES, name, lenient=lenient)
-        for mark, encoding in _MARKS:
-            if head.startswith(mark):
-                return Encoding(encoding)
-        if wide := _tell_wide(head):
-            says = declared and codecs.lookup(declared).name == codecs.lookup(wide).name
-            return Encoding(wide, None if says else f"{name}: read as {wide.upper()}, as its bytes suggest")
-        if declared:
-            codec = codecs.lookup(declared).name
-            return Encoding(f"{codec}-le" if codec in _NEEDS_MARK else declared)
-        block = head
-        while block and block.isascii():
-            block = _read(file, BLOCK_BYTES, name, lenient=lenient)
-        if block and not block.endswith(b"\n"):  # no character may be cut in the middle
-            block += _guard(lambda: file.readline(_LONGEST_LINE), b"", name, lenient=lenient)
-    return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
-
-
-def _tell_wide(head: bytes) -> str | None:
-    """Tell UTF-16 without a mark: in any script line ends, commas and addresses have NUL as their upper byte."""
-    sample = head[:_WIDE_BYTES]
-    halves = sample[: len(sample) // 2 * 2 : 2], sample[1::2]
-    for name, (lower, upper) in (("utf-16-le", halves), ("utf-16-be", halves[::-1])):
-        nuls = upper.count(0)
-        if nuls < max(2, len(upper) * _WIDE_SHARE) or lower.count(0) * 20 > nuls:
-            continue
-        line_feeds = [place for place, byte in enumerate(lower) if byte in b"\r\n"]
-        if not line_feeds or any(upper[place] == 0 for place in line_feeds):
-            return name
-    return None
-
-
-def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
-    """Judge the first block that is not ASCII, line by line."""
-    lines = [line for line in block.replace(b"\r", b"\n").split(b"\n") if not line.isascii()]
-    valid = sum(is_utf_8(line) for line in lines)
-    if valid * 2 > len(lines) or (valid and lenient):
-        return Encoding("utf-8")
-    if valid:
-        what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
-        remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
-        raise DataError(what, where=name, remedy=remedy)
-    try:
-        return Encoding(*guess_encoding(_cut_lines(lines), name))
-    except DataError:
-        if lenient:
-            return Encoding("utf-8")
-        raise
-
-
-def _cut_lines(lines: list[bytes]) -> bytes:
-    """Whole lines, as many as are looked at."""
-    text = b"\n".join(lines)
-    end = text.rfind(b"\n", 0, _DETECTION_BYTES)
-    return text if len(text) <= _DETECTION_BYTES or end < 0 else text[:end]
 
 
 def read_text(  # noqa: PLR0913 - named one by one
@@ -295,7 +115,7 @@ class _Buffer:
         if self.filled == len(self.data):
             self.grow()
         with memoryview(self.data) as view, view[self.filled :] as free:
-            count = _read_into(file, free)
+            count = read_into(file, free)
         self.filled += count
         return count
 
@@ -311,17 +131,6 @@ class _Buffer:
         self.data[:rest] = self.data[end : self.filled]
         self.filled = rest
         return taken
-
-
-def is_utf_8(data: bytes) -> bool:
-    """Whether bytes are UTF-8, found out without holding up other threads."""
-    if data.isascii():
-        return True
-    try:
-        pl.Series([data], dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.ComputeError:
-        return False
-    return True
 
 
 def mark_damage(data: bytes) -> bytes:
@@ -375,14 +184,14 @@ def _unify_line_ends(buffer: _Buffer, begin: int, *, after_return: bool) -> bool
 
 
 def _copy(file: BinaryIO, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
-    while _guard(lambda: buffer.read_from(file), 0, name, lenient=lenient):
+    while guard(lambda: buffer.read_from(file), 0, name, lenient=lenient):
         yield True
 
 
 def _decode(file: BinaryIO, encoding: str, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
     decoder = codecs.getincrementaldecoder(encoding)("mailrun-damage")
     size = len(buffer.data)
-    while piece := _read(file, size, name, lenient=lenient):
+    while piece := read_bytes(file, size, name, lenient=lenient):
         buffer.append(decoder.decode(piece).encode(errors="mailrun-lone"))
         yield True
     if tail := decoder.decode(b"", final=True):
@@ -398,38 +207,3 @@ def _replace_lone(error: UnicodeError) -> tuple[bytes, int]:
 
 
 codecs.register_error("mailrun-lone", _replace_lone)
-
-
-def _read_into(file: BinaryIO, free: memoryview) -> int:
-    """Fill memory as far as the file goes; of a compressed file that is cut, up to there."""
-    count = 0
-    while count < len(free):
-        try:
-            more = file.readinto1(free[count:])  # type: ignore[attr-defined] # every buffered file has it
-        except EOFError:
-            if count:
-                break
-            raise
-        if not more:
-            break
-        count += more
-    return count
-
-
-def _read(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
-    buffer = bytearray(size)
-    count = _guard(lambda: _read_into(file, memoryview(buffer)), 0, name, lenient=lenient)
-    return bytes(memoryview(buffer)[:count])
-
-
-def _guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) -> Read:
-    """Read, and say what is wrong with a compressed file."""
-    try:
-        return read()
-    except EOFError:
-        if lenient:
-            return nothing
-        remedy = "fetch it again, or give --lenient to go on with what there is"
-        raise DataError("the compressed file is cut: its end is missing", where=name, remedy=remedy) from None
-    except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
-        raise DataError(f"the compressed file is damaged: {error}", where=name, remedy="fetch it again") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.audience.reading.csv_rows import Dialect, name_columns, read_header
+from engine.audience.reading.csv_dialect import CsvDialect, name_columns, read_header
 from engine.audience.reading.header_names import guess_header, is_same_name
 from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.workbooks.sheet_marks import SheetMarks
@@ -39,7 +39,7 @@ class Sheet:
     table: pl.DataFrame
     marks: SheetMarks | None
 
-    def notes(self, file: str, dialect: Dialect, *, skips_hidden: bool) -> tuple[str, ...]:
+    def notes(self, file: str, dialect: CsvDialect, *, skips_hidden: bool) -> tuple[str, ...]:
         """Tell what of the workbook is not read, and what is read though nobody sees it."""
         notes = []
         if not self.is_shown:
@@ -58,7 +58,7 @@ class Sheet:
             notes.append(f"{file}: the sheet {self.name} hides {rows}; {fate}")
         return tuple(notes)
 
-    def cell_notes(self, file: str, dialect: Dialect, used: Collection[str]) -> Iterator[str]:
+    def cell_notes(self, file: str, dialect: CsvDialect, used: Collection[str]) -> Iterator[str]:
         """Tell which cells of the columns that a campaign uses have no value, though the workbook means one."""
         if self.marks is None:
             return
@@ -73,7 +73,7 @@ class Sheet:
                 where = f"row {row}, column {self._name_column(column, dialect)}"
                 yield f"{file}: {what}, the first in {where}; {remedy}"
 
-    def _name_column(self, column: int, dialect: Dialect) -> str | None:
+    def _name_column(self, column: int, dialect: CsvDialect) -> str | None:
         place = column - self._first
         return dialect.columns[place] if 0 <= place < len(dialect.columns) else None
 
@@ -92,7 +92,7 @@ class Sheet:
 
     def name_columns(
         self, file: str, *, has_header: bool, header_row: int | None = None, columns: Sequence[str] = ()
-    ) -> Dialect:
+    ) -> CsvDialect:
         """Name the columns, by a row or by campaign.toml.
 
         Raises:
@@ -125,7 +125,7 @@ class Sheet:
             (line for line, cells in rows[1:] if any(cell and is_same_name(cell, column) for cell in cells)), None
         )
 
-    def rows(self, dialect: Dialect) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def rows(self, dialect: CsvDialect) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows: `line`, `malformed` (null) and `hidden`; and their cells."""
         body = self.table.slice(dialect.skip_lines)
         cells, lines = body.drop("line"), body.get_column("line")

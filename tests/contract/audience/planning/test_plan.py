@@ -9,8 +9,17 @@ import pytest
 from support.plans import excluded, plan, recipients
 
 from engine.audience.exclusions import ExclusionReason
-from engine.audience.planning.plan import LeaseRange, content_of, read_lease, rows_per_lease, stored_name
-from engine.audience.planning.plan_files import excluded_file, prove_balance, recipients_file, write_plan_file
+from engine.audience.planning.plan_files import (
+    LeaseRange,
+    content_of,
+    excluded_file,
+    prove_balance,
+    read_lease,
+    recipients_file,
+    stored_name,
+    write_plan_file,
+)
+from engine.audience.planning.recipients import rows_per_lease
 from engine.errors import ConfigurationError, DataError
 
 

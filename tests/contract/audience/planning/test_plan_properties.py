@@ -22,7 +22,8 @@ from support.plans import all_excluded, plan, read_file, recipients
 
 from engine.addresses.parse import judge_addresses
 from engine.audience.lists.list_entries import read_entries
-from engine.audience.planning.plan import Plan, read_lease
+from engine.audience.planning.plan import Plan
+from engine.audience.planning.plan_files import read_lease
 from engine.errors import DataError
 from engine.ledger.suppressions import list_keys
 
@@ -252,6 +253,7 @@ def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_i
     body = body[:-cut] if cut else body
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
+        patch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", block_bytes)
         folder = Path(name)
         (folder / "list.csv").write_bytes(b"email,name\n" + body)
         strictly: pl.DataFrame | None = None
@@ -305,6 +307,7 @@ def test_every_row_is_read_whatever_ends_the_lines(
     text = "email,name" + header_end + "".join(row + end for row, end in zip(rows, ends, strict=True))
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
+        patch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", block_bytes)
         (Path(name) / "list.csv").write_bytes(text.encode(encoding))
         declared = "windows-1252" if encoding == "windows-1252" else None
         places, found = read_file(Path(name) / "list.csv", delimiter=",", encoding=declared, lenient=lenient)
@@ -350,9 +353,10 @@ PLAN_IN_A_PROCESS = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[3])
 from engine.audience.planning import partitions
-from engine.audience.reading import text
+from engine.audience.reading.text_files import text_blocks, text_encoding
 from support.plans import plan
-text.BLOCK_BYTES, partitions._PARTITION_BYTES = 1 << 16, 1 << 18
+text_blocks.BLOCK_BYTES = text_encoding.READ_BYTES = 1 << 16
+partitions._PARTITION_BYTES = 1 << 18
 workspace, folder = map(pathlib.Path, sys.argv[1:3])
 order_by = "n desc" if folder.name[0] == "o" else None
 plan(workspace, where="n > 3", limit=19_000, hold_out=1, order_by=order_by, into=folder)

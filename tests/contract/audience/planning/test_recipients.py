@@ -133,6 +133,7 @@ def test_values_that_are_blank_in_the_first_rows_are_ordered_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", 256)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", 256)
     rows = [f"user{n}@x.example,{'' if n < 40 else n}" for n in range(80)]
     (tmp_path / "list.csv").write_text("email,n\n" + "\n".join(rows) + "\n")
     plan(tmp_path, order_by="n desc")
@@ -172,6 +173,7 @@ def test_types_are_those_of_all_rows_however_they_are_divided(
     block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", block_bytes)
     rows = [f"user{n}@x.example,{n}" for n in range(50)]
     (tmp_path / "list.csv").write_text("email,n\n" + "\n".join(rows) + "\n")
     assert plan(tmp_path, where="n > 9").accepted == 40

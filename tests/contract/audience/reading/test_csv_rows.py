@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from support.plans import read_file
 
-from engine.audience.reading.csv_rows import HEADER_BYTES, holds_address, read_dialect
+from engine.audience.reading.csv_dialect import HEADER_BYTES, holds_address, read_dialect
 from engine.errors import DataError
 
 Row = tuple[str | None, ...]
@@ -229,6 +229,7 @@ def test_rows_do_not_depend_on_where_blocks_end(odd: str, block_bytes: int, monk
     text = PLAIN + odd + PLAIN.removeprefix("a,b,c\n")
     whole = read(text)
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", block_bytes)
     assert read(text) == whole
     assert len(whole[0]) == 800 + (odd not in ("", "\n"))
 

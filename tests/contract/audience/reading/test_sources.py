@@ -8,7 +8,7 @@ import pytest
 import xlsxwriter
 from support.plans import all_excluded, plan, read_file, recipients
 
-from engine.audience.planning.plan import open_audience
+from engine.audience.planning.opened_audience import open_audience
 from engine.audience.reading.sources import Format, find_sources
 from engine.audience.reading.tables import read_batches
 from engine.audience.spec import AudienceSpec
@@ -225,6 +225,7 @@ def test_values_of_json_that_have_nothing_in_common_are_told_with_their_line(
     values: list[str], line: int, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", block_bytes)
     lines = [f'{{"n":{value},"email":"a{n}@x.example","m":{n}}}\n' for n, value in enumerate(values)]
     write(tmp_path, a_ndjson="".join(lines))
     found = plan(tmp_path, source="a.ndjson", columns=frozenset(["m"]))

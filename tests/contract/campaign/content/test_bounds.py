@@ -9,7 +9,8 @@ import pytest
 from engine.campaign import render as render_module
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.templates import compile_content
-from engine.campaign.render import Renderer, RenderError
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, parse_spec
 from engine.errors import DataError
 

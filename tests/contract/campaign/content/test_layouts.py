@@ -9,7 +9,7 @@ from support.campaigns import make_renderer, render, write_campaign
 
 from engine.campaign.content.templates import compile_content
 from engine.campaign.files import list_files
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 
 LAYOUT = """\
@@ -306,6 +306,6 @@ def test_what_everybody_shares_is_prepared_once(tmp_path: Path, monkeypatch: pyt
         "templates.compile_content",
     ):
         monkeypatch.setattr(f"engine.campaign.content.{name}", refuse)
-    monkeypatch.setattr("engine.campaign.render.derive_text", refuse)
+    monkeypatch.setattr("engine.campaign.template_parts.derive_text", refuse)
     message = renderer.render(ROW, 1, "a@b.example")
     assert "Yours is pro." in str(message.text)

@@ -8,7 +8,7 @@ import pytest
 from support.campaigns import TOML, make_renderer, render, write_campaign
 
 from engine.campaign.content.templates import check_names, compile_content
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.errors import ConfigurationError, DataError
 
 FILES = {

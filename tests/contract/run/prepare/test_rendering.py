@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 from support.campaigns import write_campaign
 
-from engine.audience.planning.plan import LeaseRange
-from engine.audience.planning.plan_files import recipients_file, stored_name
-from engine.campaign import render
+from engine.audience.planning.plan_files import LeaseRange, recipients_file, stored_name
+from engine.campaign import render_error
 from engine.campaign.content import bounds as limits
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 from engine.run.prepare import rendering
 from engine.run.prepare.rendering import LeaseRenderer, RenderJob, render_plan
@@ -50,7 +49,7 @@ def test_templates_that_never_end_are_reported_row_by_row(tmp_path: Path) -> Non
 @bounded
 def test_what_takes_all_memory_fails_its_row_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "LARGEST_STRING", 10**10)
-    for module in (rendering, render):
+    for module in (rendering, render_error):
         monkeypatch.setattr(module, "LARGEST_MEMORY", 64 * 1024**2)
     body = "Hi\n{% if name == 'Bo' %}{{ 'x' * 10**9 }}{% endif %}{{ name }}"
     renderer = LeaseRenderer(make_job(tmp_path, body))

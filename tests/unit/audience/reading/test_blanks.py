@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from engine.audience.planning.plan import content_of
+from engine.audience.planning.plan_files import content_of
 from engine.audience.reading.blanks import fill, is_blank, null_blanks
 from engine.audience.reading.types import type_of
 

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from engine.audience.planning.plan_files import recipients_file
-from engine.campaign.render import LONGEST_LINK, RenderError
+from engine.campaign.render_error import RenderError
 from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_links import LONGEST_LINK
 from engine.errors import ConfigurationError
 from engine.run.prepare.preflight import check_link_lengths, check_ways_out, find_longest_address
 

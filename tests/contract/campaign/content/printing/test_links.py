@@ -12,7 +12,7 @@ from support.campaigns import make_renderer, render, write_campaign
 from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.printing.link_places import find_link_places
 from engine.campaign.content.printing.links import find_refused_scheme
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 
 RUNNING = [
     "javascript:other()",

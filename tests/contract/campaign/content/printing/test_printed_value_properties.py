@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jinja2.filters import FILTERS
 from support.campaigns import make_renderer, write_campaign
 
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 
 ROW = {

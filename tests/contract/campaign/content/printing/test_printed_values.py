@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.campaigns import render, write_campaign
 
-from engine.campaign.render import RenderError
+from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 
 NAN = float("nan")

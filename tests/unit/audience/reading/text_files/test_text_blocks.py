@@ -7,7 +7,7 @@ import pytest
 from backports import zstd
 from support.plans import excluded, plan, read_file, recipients
 
-from engine.audience.reading.text_files.text_blocks import detect_encoding
+from engine.audience.reading.text_files.text_encoding import detect_encoding
 from engine.errors import DataError
 
 TEXT = "email,name\nann@example.com,Ünï\nbob@example.com,Đặng\n"
@@ -115,6 +115,7 @@ def test_a_byte_that_a_declared_encoding_does_not_have_makes_the_row_malformed(t
 
 def test_utf_8_is_told_however_much_ascii_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", 64)
+    monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", 64)
     path = tmp_path / "list.csv"
     for pad in range(64):
         path.write_bytes(b"x" * pad + b"\n" + "é".encode() * 40 + b"\n")

@@ -1,0 +1,116 @@
+"""The files of an audience, opened: their columns, without their rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from engine.audience.reading.header_names import is_same_name
+from engine.audience.reading.renames import rename_columns
+from engine.audience.reading.sources import AudienceSource, Format, translate_read_errors
+from engine.audience.reading.tables import Table, open_table, read_batches, reading_of, unite
+from engine.audience.reading.text_files.raw_files import is_compressed
+from engine.audience.reading.written_forms import WrittenForms
+from engine.audience.spec import AudienceSpec
+from engine.errors import DataError, nearest
+
+_SAMPLE_ROWS = 1000
+# How much larger a file's rows are than the file, roughly.
+_GROWTH = {Format.CSV: 1, Format.NDJSON: 1, Format.PARQUET: 4, Format.ARROW: 2, Format.EXCEL: 6}
+_COMPRESSION = 6
+# Of more text than this a part in memory saves little time; that memory is better spent on larger blocks, whose
+# partitions come in larger pieces.
+_LARGE_BYTES = 1 << 30
+LARGE_BLOCK_BYTES = 24 << 20
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Sources whose columns are known.
+
+    Attributes:
+        tables: one for each source, in the order in which their rows count.
+        columns: the columns that all of them have, in the order of the first, and types that fit all.
+        lenient: leave out what is damaged where it would be refused.
+        mixed: columns whose types have nothing in common, with what Polars says.
+    """
+
+    tables: tuple[Table, ...]
+    columns: dict[str, pl.DataType]
+    lenient: bool
+    mixed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> tuple[AudienceSource, ...]:
+        """The files."""
+        return tuple(table.source for table in self.tables)
+
+
+def open_audience(sources: Sequence[AudienceSource], audience: AudienceSpec, *, lenient: bool = False) -> Audience:
+    """Tell the sources' columns, without their rows.
+
+    Raises:
+        DataError: a file cannot be read, or there is no column of addresses.
+    """
+    reading = reading_of(audience, lenient=lenient, block_bytes=LARGE_BLOCK_BYTES if is_large(sources) else None)
+    tables = rename_columns([open_table(source, reading) for source in sources], audience.renames)
+    forms = WrittenForms(date_format=audience.date_format, decimal=audience.decimal)
+    tables = forms.read(tables, lenient=lenient)
+    columns, mixed = unite(tables)
+    opened = Audience(tables, dict(columns), lenient, mixed)
+    if audience.address not in opened.columns:
+        raise _no_address_column(audience.address, opened)
+    return opened
+
+
+def estimate_text(sources: Sequence[AudienceSource]) -> int:
+    """About how much text the sources' rows are, in bytes."""
+    return sum(
+        source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if _is_compressed(source) else 1)
+        for source in sources
+    )
+
+
+def _is_compressed(source: AudienceSource) -> bool:
+    with translate_read_errors(source):
+        return is_compressed(source.path)
+
+
+def is_large(sources: Sequence[AudienceSource]) -> bool:
+    """Whether next to nothing of the rows would find room in memory."""
+    return estimate_text(sources) > _LARGE_BYTES
+
+
+def _no_address_column(address: str, opened: Audience) -> DataError:
+    what = f"there is no column {address} for the address"
+    first = opened.tables[0]
+    available = list(first.columns)
+    if address in first.columns:
+        other = next(table for table in opened.tables if address not in table.columns)
+        what = f"{other.source.name} has no column {address}, which {first.source.name} has"
+        remedy = f"give all files of an audience the same columns; {nearest(address, list(other.columns))}"
+        return DataError(what, where=other.source.name, remedy=remedy)
+    if first.holds_address:
+        what += ", and the first line holds an address"
+        remedy = "put a line with the column names above it, or set has_header = false in [audience]"
+        return DataError(what, where=first.source.name, remedy=remedy)
+    if line := first.find_header(address):
+        what += f", and line {line} has one of that name"
+        return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
+    same = [column for column in available if is_same_name(column, address)]
+    if not same and (line := first.find_header("")):
+        what += f", and line {line} looks like the one with the column names"
+        return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
+    remedy = nearest(address, available)
+    if same:
+        remedy = f'did you mean {same[0]}? Set address = "{same[0]}" in [audience]; {nearest("", available)}'
+    elif "did you mean" not in remedy and (alike := _column_with_addresses(first)):
+        remedy = f'the column {alike} holds addresses: set address = "{alike}" in [audience]; {remedy}'
+    return DataError(what, where=f"{first.source.name}; campaign.toml, [audience] address", remedy=remedy)
+
+
+def _column_with_addresses(table: Table) -> str | None:
+    texts = [column for column, dtype in table.columns.items() if dtype == pl.String]
+    batch = next(read_batches([table], texts, table.columns), None) if texts else None
+    cells = batch.load().cells.head(_SAMPLE_ROWS) if batch else pl.DataFrame()
+    return next((column.name for column in cells if column.str.contains("@", literal=True).any()), None)

@@ -1,0 +1,124 @@
+"""Which encoding a text file has."""
+
+import codecs
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from engine.audience.reading.text_files.encoding_guess import guess_encoding
+from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes
+from engine.errors import DataError
+from engine.read_limits import DEFAULT_LIMITS, ReadLimits
+
+READ_BYTES = 8 << 20  # at once, until something is not ASCII
+_DETECTION_BYTES = 1 << 18
+_WIDE_BYTES, _WIDE_SHARE = 1 << 16, 0.02  # of a text's letters at least so many are ASCII
+_LONGEST_LINE = 1 << 20
+# The order matters: UTF-32's mark begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NEEDS_MARK = ("utf-16", "utf-32")  # without one Python's codecs refuse to begin
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a text file is encoded.
+
+    Attributes:
+        name: a codec of Python.
+        note: a sentence for people where it was guessed, else None.
+    """
+
+    name: str
+    note: str | None = None
+
+    @property
+    def is_utf_8(self) -> bool:
+        """Whether nothing has to be transcoded."""
+        return codecs.lookup(self.name).name in ("utf-8", "ascii", "utf-8-sig")
+
+
+def detect_encoding(
+    path: Path, *, name: str, declared: str | None, lenient: bool, limits: ReadLimits = DEFAULT_LIMITS
+) -> Encoding:
+    """Tell a text file's encoding: declared, by its mark, UTF-8 where its bytes are that, or guessed.
+
+    Reads as far as the first bytes that are not ASCII.
+
+    Raises:
+        DataError: it mixes encodings, or nothing fits; not if `lenient`: then it is UTF-8 with damaged rows.
+        OSError: the file cannot be read.
+    """
+    with open_limited(path, name, limits) as file:
+        head = read_bytes(file, READ_BYTES, name, lenient=lenient)
+        for mark, encoding in _MARKS:
+            if head.startswith(mark):
+                return Encoding(encoding)
+        if wide := _tell_wide(head):
+            says = declared and codecs.lookup(declared).name == codecs.lookup(wide).name
+            return Encoding(wide, None if says else f"{name}: read as {wide.upper()}, as its bytes suggest")
+        if declared:
+            codec = codecs.lookup(declared).name
+            return Encoding(f"{codec}-le" if codec in _NEEDS_MARK else declared)
+        block = head
+        while block and block.isascii():
+            block = read_bytes(file, READ_BYTES, name, lenient=lenient)
+        if block and not block.endswith(b"\n"):  # no character may be cut in the middle
+            block += guard(lambda: file.readline(_LONGEST_LINE), b"", name, lenient=lenient)
+    return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
+
+
+def _tell_wide(head: bytes) -> str | None:
+    """Tell UTF-16 without a mark: in any script line ends, commas and addresses have NUL as their upper byte."""
+    sample = head[:_WIDE_BYTES]
+    halves = sample[: len(sample) // 2 * 2 : 2], sample[1::2]
+    for name, (lower, upper) in (("utf-16-le", halves), ("utf-16-be", halves[::-1])):
+        nuls = upper.count(0)
+        if nuls < max(2, len(upper) * _WIDE_SHARE) or lower.count(0) * 20 > nuls:
+            continue
+        line_feeds = [place for place, byte in enumerate(lower) if byte in b"\r\n"]
+        if not line_feeds or any(upper[place] == 0 for place in line_feeds):
+            return name
+    return None
+
+
+def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
+    """Judge the first block that is not ASCII, line by line."""
+    lines = [line for line in block.replace(b"\r", b"\n").split(b"\n") if not line.isascii()]
+    valid = sum(is_utf_8(line) for line in lines)
+    if valid * 2 > len(lines) or (valid and lenient):
+        return Encoding("utf-8")
+    if valid:
+        what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
+        remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
+        raise DataError(what, where=name, remedy=remedy)
+    try:
+        return Encoding(*guess_encoding(_cut_lines(lines), name))
+    except DataError:
+        if lenient:
+            return Encoding("utf-8")
+        raise
+
+
+def _cut_lines(lines: list[bytes]) -> bytes:
+    """Whole lines, as many as are looked at."""
+    text = b"\n".join(lines)
+    end = text.rfind(b"\n", 0, _DETECTION_BYTES)
+    return text if len(text) <= _DETECTION_BYTES or end < 0 else text[:end]
+
+
+def is_utf_8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, found out without holding up other threads."""
+    if data.isascii():
+        return True
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True

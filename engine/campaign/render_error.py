@@ -1,0 +1,59 @@
+"""Why a message cannot be made, and which line of which template is to blame."""
+
+from types import TracebackType
+
+from jinja2 import Template, TemplateError, TemplateNotFound
+
+from engine.campaign.content.environment import TemplateEnvironment
+from engine.campaign.content.localisation import UnreadableTextError
+from engine.campaign.content.printing.links import RefusedValueError
+from engine.campaign.content.printing.printed_values import NullValueError, UnprintableError
+from engine.masking import mask_text
+
+LARGEST_MEMORY = 512 * 1024**2  # bytes that one message may take where a child process makes it
+
+
+class RenderError(Exception):
+    """One recipient's message cannot be made.
+
+    Attributes:
+        template: the template's file in the campaign folder, or "subject".
+        line: the line in it, where one is to blame.
+        reason: what is wrong, without a full stop.
+    """
+
+    def __init__(self, template: str, line: int | None, reason: str) -> None:
+        reason = mask_text(reason)  # it quotes values, and reports count it
+        super().__init__(template, line, reason)
+        self.template = template
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.template}{f':{self.line}' if self.line else ''}: {self.reason}"
+
+
+def locate_error(error: BaseException, template: Template) -> RenderError:
+    """Say which line of which template raised: the innermost one, as its author knows it."""
+    name, line = template.name or "", None
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        inner = trace.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(inner, Template):
+            environment, number = inner.environment, inner.get_corresponding_lineno(trace.tb_lineno)
+            name, line = inner.name or name, number
+            if isinstance(environment, TemplateEnvironment):
+                name, line = environment.locate(name, number)
+        trace = trace.tb_next
+    return RenderError(name, line, _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TemplateNotFound):
+        return f"the template {error} is missing"
+    if isinstance(error, MemoryError):
+        return f"it takes more than {LARGEST_MEMORY // 1024**2} MB of memory"
+    known = isinstance(
+        error, TemplateError | NullValueError | UnprintableError | UnreadableTextError | RefusedValueError
+    )
+    return (str(error) if known else f"{type(error).__name__}: {error}").rstrip(".: ")

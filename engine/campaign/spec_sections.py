@@ -1,0 +1,243 @@
+"""The sections of campaign.toml, checked."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from engine.audience.spec import Section
+from engine.campaign.content.localisation import DEFAULT_LOCALE
+from engine.campaign.headers import FEEDBACK_TAGS, check_tags
+from engine.campaign.spec_values import (
+    COLUMN,
+    SECONDS,
+    WAIT,
+    AddressText,
+    ClockText,
+    ContentPath,
+    InlinePath,
+    Share,
+    TagName,
+    TagText,
+    as_list,
+    check_deadline,
+    check_timezone,
+    check_unsubscribe_url,
+    check_wait,
+    checked,
+    read_locale,
+)
+from engine.campaign.time_zones import find_zone
+
+
+class ContentSpec(Section):
+    """`[content]`: the files of the campaign folder that make the message."""
+
+    html: ContentPath | None = Field(
+        default=None,
+        description="template of the HTML part: body.html.j2, body.md.j2 (Markdown) or body.mjml.j2 (MJML)",
+    )
+    text: ContentPath | None = Field(
+        default=None, description="template of the text part; without it, the text is derived from the HTML"
+    )
+    preheader: str | None = Field(
+        default=None, min_length=1, description="template of the line that mail programs show beside the subject"
+    )
+    locale: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the recipient's locale, such as vi-VN: chooses body.vi.html.j2 and the formats",
+    )
+    default_locale: Annotated[str, AfterValidator(read_locale)] = Field(
+        default=DEFAULT_LOCALE, description="locale of recipients who have none"
+    )
+    attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(
+        default=(), description="files of the campaign folder that go with every message"
+    )
+    inline: Annotated[tuple[InlinePath, ...], Field(strict=False)] = Field(
+        default=(), description='images inside the message, for <img src="cid:NAME">'
+    )
+
+    @model_validator(mode="after")
+    def _has_a_part(self) -> "ContentSpec":
+        if self.html is None and self.text is None:
+            raise ValueError("neither html nor text", "name at least one template")
+        if self.preheader is not None and self.html is None:
+            raise ValueError("a preheader without html", "name an HTML template, or remove preheader")
+        return self
+
+
+class UnsubscribeSpec(Section):
+    """`[unsubscribe]`: the ways out that the List-Unsubscribe header offers (RFC 2369, RFC 8058).
+
+    Either mailrun's own, by link or mail or both, or SES's subscription management.
+    """
+
+    url: Annotated[str, checked(check_unsubscribe_url)] | None = Field(
+        default=None, description="https link with {{ token }}; one-click requests (RFC 8058) are sent to it"
+    )
+    mailto: AddressText | None = Field(default=None, description="address that receives unsubscribe requests by mail")
+    ses_contact_list: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="SES contact list: SES adds the unsubscribe link and headers itself, instead of url and mailto",
+    )
+    ses_topic: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="topic of that contact list"
+    )
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "UnsubscribeSpec":
+        own = self.url is not None or self.mailto is not None
+        if self.ses_contact_list is None and not own:
+            raise ValueError("no unsubscribe link", 'add url = "https://…/{{ token }}"')
+        if self.ses_contact_list is not None and own:
+            raise ValueError(
+                "two kinds of unsubscribe links", "keep url and mailto, or ses_contact_list: SES replaces our headers"
+            )
+        if self.ses_topic is not None and self.ses_contact_list is None:
+            raise ValueError("a topic without its list", "name the ses_contact_list that has the topic")
+        return self
+
+
+class DeliverySpec(Section):
+    """`[delivery]`: how the messages leave."""
+
+    transport: Literal["ses", "smtp", "outbox"] = Field(
+        default="ses", description="ses, smtp, or outbox: files are written and nothing is sent"
+    )
+    call: Literal["single", "bulk"] = Field(
+        default="single", description="single: one message per call; bulk: up to 50 recipients per call"
+    )
+    outbox: Literal["eml", "mbox", "maildir"] = Field(default="eml", description="what transport outbox writes")
+    configuration_set: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES configuration set"
+    )
+    rate_share: float = Field(
+        default=1.0, gt=0, le=1, description="share of the account's send rate that the run may use"
+    )
+    max_rate: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="highest rate of the run, in recipients per second"
+    )
+    in_doubt: Literal["hold", "resend"] = Field(
+        default="hold",
+        description="hold recipients in doubt, or resend: send to them again, which may deliver a second copy",
+    )
+    at_quota: Literal["pause", "wait"] = Field(
+        default="pause", description="at the end of the 24-hour quota: pause the run, or wait for free quota"
+    )
+
+    tags: dict[TagName, TagText] = Field(
+        default_factory=dict, description="SES message tags, name to value; at most 7 beside mailrun's own"
+    )
+    feedback_id: Annotated[
+        tuple[TagText, ...], Field(strict=False, max_length=len(FEEDBACK_TAGS)), BeforeValidator(as_list)
+    ] = Field(default=(), description="the first one or two parts of the Feedback-ID header")
+
+    @property
+    def message_tags(self) -> tuple[tuple[str, str], ...]:
+        """Names and values of the campaign's own tags; SES makes the Feedback-ID header of those of that name."""
+        return (*self.tags.items(), *zip(FEEDBACK_TAGS, self.feedback_id, strict=False))
+
+    @model_validator(mode="after")
+    def _has_few_tags(self) -> "DeliverySpec":
+        check_tags(self.tags, self.feedback_id)
+        return self
+
+    @model_validator(mode="after")
+    def _bulk_is_of_ses(self) -> "DeliverySpec":
+        if self.call == "bulk" and self.transport == "smtp":
+            raise ValueError('call = "bulk" with transport = "smtp"', 'use transport = "ses", or call = "single"')
+        return self
+
+
+class WindowSpec(Section):
+    """`[window]`: when messages may be handed over."""
+
+    opens: ClockText | None = Field(
+        default=None,
+        alias="from",
+        description="time of day at which sending starts, such as 09:00; the window may pass midnight",
+    )
+    closes: ClockText | None = Field(default=None, alias="to", description="time of day at which sending stops")
+    timezone: Annotated[str, checked(check_timezone)] = Field(
+        default="UTC", description="IANA or Windows time zone, or column:NAME for the time zone of each recipient"
+    )
+    outside: Literal["wait", "pause"] = Field(
+        default="wait", description="while the window is closed: wait, or pause the run"
+    )
+    not_after: Annotated[str, checked(check_deadline)] | None = Field(
+        default=None,
+        description="last time at which a message may be sent: a time of day, or a date and time with offset",
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "WindowSpec":
+        if (self.opens is None) != (self.closes is None):
+            raise ValueError("half a window", "give both from and to")
+        if self.opens is not None and self.opens == self.closes:
+            raise ValueError("an empty window", "let from and to differ; a window may pass midnight")
+        if self.column is not None and self.not_after is not None and len(self.not_after) == len("00:00"):
+            raise ValueError(
+                "not_after is a time of day, and every recipient has a time zone of their own",
+                'give a moment with its offset, such as "2026-12-24T18:00:00+01:00"',
+            )
+        return self
+
+    @property
+    def column(self) -> str | None:
+        """The audience's column with each recipient's time zone; None where one zone holds for all."""
+        return self.timezone.removeprefix(COLUMN) if self.timezone.startswith(COLUMN) else None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The campaign's own time zone; UTC where every recipient has one."""
+        zone = find_zone("UTC" if self.column else self.timezone)
+        assert zone is not None  # noqa: S101 - checked
+        return zone
+
+
+class DomainSpec(Section):
+    """`[domains."gmail.com"]`: what one receiver domain gets."""
+
+    max_rate: float = Field(
+        gt=0, allow_inf_nan=False, description="highest rate to this receiver domain, in recipients per second"
+    )
+
+
+class WarmupSpec(Section):
+    """`[warmup]`: daily caps while a domain or dedicated IP address is new."""
+
+    caps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] = Field(
+        description="recipients per day, from the first day on; after the last cap there is no limit"
+    )
+
+
+class GuardSpec(Section):
+    """`[guard]`: shares of the sent messages at which the run pauses itself."""
+
+    max_bounce_rate: Share = Field(default=0.05, description="share of permanent bounces at which the run is paused")
+    max_complaint_rate: Share = Field(default=0.001, description="share of complaints at which the run is paused")
+    max_failure_rate: Share = Field(
+        default=0.02, description="share of messages refused, failed or in doubt at which the run is paused"
+    )
+    max_refusal_rate: Share | None = Field(
+        default=None, description="share of refused messages alone at which the run is paused"
+    )
+
+
+class CanarySpec(Section):
+    """`[canary]`: the first part of a run, whose events decide whether the rest follows."""
+
+    recipients: int = Field(default=1000, ge=1, description="number of recipients that are sent to first")
+    wait: Annotated[str, checked(check_wait)] = Field(
+        default="30m", description="how long to wait for their events: 90s, 30m, 2h or 1d"
+    )
+
+    @property
+    def wait_time(self) -> timedelta:
+        """How long events are awaited."""
+        found = WAIT.fullmatch(self.wait)
+        assert found is not None  # noqa: S101 - checked
+        return timedelta(seconds=int(found[1]) * SECONDS[found[2]])

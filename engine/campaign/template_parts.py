@@ -1,0 +1,124 @@
+"""The parts of a message, each made from its compiled template."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from jinja2 import Template
+from jinja2.runtime import Context
+
+from engine.campaign.content.html_text import derive_text, tidy_text
+from engine.campaign.content.templates import CampaignContent, Variant
+from engine.campaign.content.watchdog import TimeUpError
+from engine.campaign.headers import encode_header
+from engine.campaign.render_error import RenderError, locate_error
+
+LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
+_PIECES = 4096  # pieces of output between two looks at the size
+
+
+class TemplatePart:
+    """A compiled template and its short way to text, past the conveniences of Template.render."""
+
+    __slots__ = ("_blocks", "_environment", "_root", "name", "template")
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.name = template.name or ""
+        self._root: Callable[[Context], Iterator[str]] = template.root_render_func
+        self._environment, self._blocks = template.environment, template.blocks
+
+    def render(self, context: dict[str, Any], *, may_be_blank: bool = False) -> str:
+        """Return the part; raise RenderError where it fails, is blank or passes all bounds."""
+        try:
+            # As Template.new_context, without the globals, which the context has already.
+            pieces = self._root(Context(self._environment, context, self.name, self._blocks))
+            begun = list(islice(pieces, _PIECES))
+            size = sum(map(len, begun))
+            if len(begun) == _PIECES and size <= LARGEST_PART:
+                size = _take_all(begun, size, pieces)
+            text = "".join(begun) if size <= LARGEST_PART else ""
+        except Exception as error:  # a template may raise anything, and it fails this one recipient
+            raise locate_error(error, self.template) from error
+        if size > LARGEST_PART:
+            raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
+        if not may_be_blank and (not text or text.isspace()):
+            raise RenderError(self.name, None, "there is nothing in it")
+        if not text.isascii() and not _is_encodable(text):
+            raise RenderError(self.name, None, "it has half a character (a lone surrogate)")
+        return text
+
+
+def _take_all(begun: list[str], size: int, pieces: Iterator[str]) -> int:
+    """Take the rest of a part of many pieces, such as one with a long loop, until it grows beyond all bounds.
+
+    Returns:
+        The characters of all pieces, or of so many that they are too many.
+    """
+    while size <= LARGEST_PART and (chunk := list(islice(pieces, _PIECES))):
+        size += sum(map(len, chunk))
+        begun += chunk
+    return size
+
+
+class HeaderParts:
+    """Makes the campaign's own headers: those that are the same in all messages once."""
+
+    def __init__(self, content: CampaignContent) -> None:
+        given = content.campaign.spec.headers.items()
+        self._parts = {name: TemplatePart(template) for name, template in content.headers.items()}
+        self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)
+
+    def render(self, context: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Return names and values; a header whose value comes out blank is left out."""
+        if not self._parts:
+            return self._fixed
+        made = []
+        for name, part in self._parts.items():
+            text = part.render(context, may_be_blank=True)
+            try:
+                value = encode_header(name, text)
+            except ValueError as error:
+                raise RenderError(part.name, None, f"it has {error.args[0]}") from None
+            if value:
+                made.append((name, value))
+        return (*self._fixed, *made)
+
+
+class VariantParts:
+    """What makes a message in one language."""
+
+    __slots__ = ("_derived", "_text", "html", "language", "subject")
+
+    def __init__(self, variant: Variant) -> None:
+        self.language = variant.language
+        self.subject = TemplatePart(variant.subject)
+        self.html = TemplatePart(variant.html) if variant.html else None
+        self._text = TemplatePart(variant.text) if variant.text else None
+        self._derived = TemplatePart(variant.derived) if variant.derived else None
+
+    def render_text(self, context: dict[str, Any], html: str | None) -> str | None:
+        """Return the text part: from its own template, else derived from the HTML's, else from the message's HTML."""
+        if self._text is not None:
+            return self._text.render(context)
+        if self._derived is not None:
+            return tidy_text(self._derived.render(context, may_be_blank=True))
+        return None if html is None else derive_text(html)
+
+    def locate(self, error: TimeUpError, seconds: float) -> RenderError:
+        """Say where the time was spent."""
+        part = self.html or self._text or self.subject
+        found = locate_error(error, part.template)
+        return RenderError(found.template, found.line, f"it does not end within {seconds:g} seconds")
+
+    def list_parts(self) -> "list[TemplatePart]":
+        """List the parts that have a template."""
+        return [part for part in (self.html, self._text, self._derived, self.subject) if part is not None]
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
