@@ -21,6 +21,6 @@ def unsubscribe_server(common: Common, *, host: str, port: int, allow_hosts: tup
 
     SIGTERM and Ctrl-C let the requests that are there end.
     """
-    from engine.cli.unsubscribing import serve  # noqa: PLC0415 - keeps --help fast
+    from engine.feedback.unsubscribe.server import serve  # noqa: PLC0415 - keeps --help fast
 
     serve(common, host=host, port=port, allow_hosts=allow_hosts)

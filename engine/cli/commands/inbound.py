@@ -11,7 +11,6 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
-from engine.cli.unsubscribing import is_forgotten
 from engine.errors import DataError, ExitCode, docs_page
 from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
@@ -21,6 +20,7 @@ from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, Tally
 from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
 from engine.feedback.inbound.sources import read_mails
+from engine.feedback.unsubscribe.server import is_forgotten
 from engine.progress import step
 from engine.quantities import format_count
 from engine.run.history import find_mailed

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.unsubscribing import _Server
 from engine.feedback.unsubscribe.pages import UnsubscribePages
 from engine.feedback.unsubscribe.requests import MOST_BODY_BYTES
+from engine.feedback.unsubscribe.server import _Server
 from engine.http.connections import ConnectionBounds
 from engine.http.guard import RequestGuard, make_server
 

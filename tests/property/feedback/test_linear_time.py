@@ -18,8 +18,8 @@ from support.events import make_event, make_mail
 from support.work import count_lines, find_ambiguity, find_excess
 
 import engine.cli.unsubscribe_server
-import engine.cli.unsubscribing
 import engine.feedback
+import engine.feedback.unsubscribe.server
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError
 from engine.feedback.events.envelopes import ForgedError, open_body, split_documents
@@ -352,7 +352,12 @@ def test_every_module_says_whether_it_reads_what_outsiders_send() -> None:
 
 FEEDBACK = tuple(f"engine.feedback.{name}" for name in list_modules())
 BESIDE = (
-    *("engine.cli.commands.inbound", "engine.cli.unsubscribing", "engine.campaign.unsubscribe", "engine.http.guard"),
+    *(
+        "engine.cli.commands.inbound",
+        "engine.feedback.unsubscribe.server",
+        "engine.campaign.unsubscribe",
+        "engine.http.guard",
+    ),
     "engine.suppression.sync",
 )
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.unsubscribing import make_lambda_handler
 from engine.errors import ConfigurationError
+from engine.feedback.unsubscribe.server import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY
 from engine.workspace import open_workspace
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import unsubscribing
-from engine.cli.unsubscribing import make_lambda_handler
 from engine.errors import ConfigurationError
+from engine.feedback.unsubscribe import server as unsubscribing
+from engine.feedback.unsubscribe.server import make_lambda_handler
 
 PLANTED = 'ledger = "sqlite:///planted.db"\n'
 
