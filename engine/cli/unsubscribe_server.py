@@ -1,5 +1,7 @@
 """`mailrun unsubscribe-server`."""
 
+import sys
+
 import click
 
 from engine.cli.options import Common, common_options
@@ -21,6 +23,18 @@ def unsubscribe_server(common: Common, *, host: str, port: int, allow_hosts: tup
 
     SIGTERM and Ctrl-C let the requests that are there end.
     """
-    from engine.feedback.unsubscribe.server import serve  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.printing import print_json, print_lines  # noqa: PLC0415 - keeps --help fast
+    from engine.cli.requests import open_chosen  # noqa: PLC0415
+    from engine.feedback.unsubscribe.server import serve_links  # noqa: PLC0415
 
-    serve(common, host=host, port=port, allow_hosts=allow_hosts)
+    with open_chosen(common) as workspace:
+        keys = workspace.read_verifying_keys()
+
+        def announce(url: str) -> None:
+            if common.json:
+                print_json({"url": url, "unsubscribe_keys": keys.to_json()})
+            else:
+                print_lines(f"listening: {url}", f"unsubscribe keys: {keys.describe()}", "Ctrl-C stops it")
+            sys.stdout.flush()  # the program that started the server reads the address now
+
+        serve_links(workspace, host=host, port=port, allow_hosts=allow_hosts, announce=announce)

@@ -20,7 +20,7 @@ from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, Tally
 from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
 from engine.feedback.inbound.sources import read_mails
-from engine.feedback.unsubscribe.server import is_forgotten
+from engine.feedback.unsubscribe.opt_out import is_forgotten
 from engine.progress import step
 from engine.quantities import format_count
 from engine.run.history import find_mailed

@@ -16,7 +16,7 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.clock import Clock
 from engine.feedback.inbound.authority import Lack, Received, Sender, Trust, identify_sender
 from engine.feedback.inbound.mail import Inbound, Kind, read_mail
-from engine.feedback.unsubscribe.requests import verify_token
+from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
 from engine.ledger.suppressions import Reason, Suppression, SuppressionProof, add_suppressions
 

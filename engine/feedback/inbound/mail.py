@@ -21,7 +21,7 @@ from engine.feedback.inbound.mail_parts import (
     read_parts,
     unfold,
 )
-from engine.feedback.unsubscribe.requests import MOST_TOKENS, find_tokens
+from engine.feedback.unsubscribe.tokens import MOST_TOKENS, find_tokens
 
 _LONGEST_ID = 998  # RFC 5322 2.1.1: a line
 _RECIPIENTS = ("To", "Cc", "Delivered-To", "X-Original-To")

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.locales import choose_language, read_locales
 from engine.errors import ConfigurationError, docs_page
+from engine.settings import Settings
 
 ONE_CLICK = "List-Unsubscribe", "One-Click"  # RFC 8058: name and value of the form
 UNDO = "undo", "1"
@@ -38,7 +39,7 @@ class PageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """What the operator says about the pages.
+    """What `[unsubscribe_page]` says.
 
     Attributes:
         sender: who sends the mail, for people; empty for nothing.
@@ -57,13 +58,13 @@ class UnsubscribePages:
     """Renders the pages.
 
     Args:
-        theme: what the operator says.
+        theme: what the settings say.
 
     Attributes:
         policy: the pages' Content-Security-Policy.
 
     Raises:
-        ConfigurationError: the template cannot be read or rendered; every page is tried at once.
+        ConfigurationError: the template cannot be read or rendered; every page is rendered at once.
     """
 
     def __init__(self, theme: Theme | None = None) -> None:
@@ -116,6 +117,23 @@ class UnsubscribePages:
         ).encode()
 
 
+def open_pages(settings: Settings) -> UnsubscribePages:
+    """Read the pages that `[unsubscribe_page]` describes.
+
+    Raises:
+        ConfigurationError: its template cannot be read or rendered.
+    """
+    page = settings.unsubscribe_page
+    return UnsubscribePages(
+        Theme(
+            sender=page.sender,
+            topics=page.topics,
+            preferences_url=page.preferences_url,
+            template=settings.workspace / page.template if page.template else None,
+        )
+    )
+
+
 def choose_page_language(accept: str, available: Mapping[str, object]) -> str:
     """Choose a language by Accept-Language (RFC 9110 12.5.4, lookup of RFC 4647); English where none fits.
 
@@ -139,7 +157,7 @@ _FORMS = {
 
 
 def _make_policy(own: str | None) -> str:
-    """Return the Content-Security-Policy: no script, no frame; an operator's template may have styles and images."""
+    """Return the Content-Security-Policy: no script, no frame; a template of one's own may have styles and images."""
     style = "'unsafe-inline'; img-src data: https:"
     if own is not None:
         text = own.partition("<style>")[2].partition("</style>")[0]

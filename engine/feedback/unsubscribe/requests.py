@@ -5,18 +5,16 @@ unsubscribes at once; a GET must change nothing, as programs follow the links of
 in its token alone, and no answer shows the address.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import NamedTuple, Protocol
-from urllib.parse import parse_qsl, unquote
+from typing import Protocol
+from urllib.parse import parse_qsl
 
-from engine.addresses.parse import MAX_ADDRESS_BYTES
-from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
+import structlog
+
+from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import MailrunError
 from engine.feedback.inbound.mail_parts import (
     UnreadableMailError,
@@ -26,14 +24,13 @@ from engine.feedback.inbound.mail_parts import (
     unfold,
 )
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
+from engine.feedback.unsubscribe.tokens import FoundToken, find_token
 
 MOST_BODY_BYTES = 8 * 1024
 MOST_TARGET_CHARACTERS = 2048
-MOST_TOKENS = 8  # of a text that anybody may write
 RETRY_SECONDS = 30
 
-_TOKEN = re.compile(TOKEN_PATTERN)
-_TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # what stands before a token may look like the beginning of one
+log = structlog.get_logger()
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -45,7 +42,7 @@ HEADERS = {
 }
 
 
-class Meaning(StrEnum):
+class LinkMeaning(StrEnum):
     """What a request was."""
 
     PAGE = "page"  # the page with the button
@@ -60,7 +57,7 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LinkRequest:
     """A request.
 
     Attributes:
@@ -79,11 +76,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LinkAnswer:
     """What is answered; `meaning` is for the log, and so is `problem`: why the ledger could not be written."""
 
     status: int
-    meaning: Meaning
+    meaning: LinkMeaning
     body: bytes
     headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
     problem: str = ""
@@ -99,8 +96,8 @@ class OptOuts(Protocol):
         """Take back a recent opt-out by link; False where there is another reason, or it is too long ago."""
 
 
-def answer(request: Request, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> Answer:
-    """Answer a request to an unsubscribe link.
+def answer_request(request: LinkRequest, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> LinkAnswer:
+    """LinkAnswer a request to an unsubscribe link.
 
     Args:
         request: what was asked.
@@ -112,21 +109,21 @@ def answer(request: Request, signer: TokenSigner, opt_outs: OptOuts, pages: Unsu
     render = partial(pages.render, accept=request.languages)
     if request.method not in ("GET", "HEAD", "POST"):
         headers["Allow"] = "GET, HEAD, POST"
-        return Answer(405, Meaning.WRONG_METHOD, render(PageKind.IMPOSSIBLE), headers)
+        return LinkAnswer(405, LinkMeaning.WRONG_METHOD, render(PageKind.IMPOSSIBLE), headers)
     if len(request.body) > MOST_BODY_BYTES or len(request.target) > MOST_TARGET_CHARACTERS:
-        return Answer(413, Meaning.TOO_LARGE, render(PageKind.IMPOSSIBLE), headers)
+        return LinkAnswer(413, LinkMeaning.TOO_LARGE, render(PageKind.IMPOSSIBLE), headers)
     found = find_token(request.target, signer)
     if found is None:
-        return Answer(404, Meaning.NO_TOKEN, render(PageKind.CUT), headers)
+        return LinkAnswer(404, LinkMeaning.NO_TOKEN, render(PageKind.CUT), headers)
     try:
         status, meaning, kind = _act(request, found, opt_outs)
     except MailrunError as error:  # away, locked, read-only, full: nothing was recorded, and the next try may be
         return answer_later(pages, problem=str(error), languages=request.languages)
     body = b"" if request.method == "HEAD" else render(kind, topic=found.topic, token=found.token)
-    return Answer(status, meaning, body, headers)
+    return LinkAnswer(status, meaning, body, headers)
 
 
-def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") -> Answer:
+def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") -> LinkAnswer:
     """Ask to come again: nothing was recorded.
 
     Args:
@@ -135,54 +132,21 @@ def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") 
         languages: Accept-Language.
     """
     headers = {**HEADERS, "Content-Security-Policy": pages.policy, "Retry-After": str(RETRY_SECONDS)}
-    return Answer(503, Meaning.LATER, pages.render(PageKind.LATER, accept=languages), headers, problem)
+    return LinkAnswer(503, LinkMeaning.LATER, pages.render(PageKind.LATER, accept=languages), headers, problem)
 
 
-def _act(request: Request, found: "FoundToken", opt_outs: OptOuts) -> tuple[int, Meaning, PageKind]:
+def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[int, LinkMeaning, PageKind]:
     """Do what a request with a valid token asks for; returns status, meaning and page."""
     if request.method != "POST":
-        return 200, Meaning.PAGE, PageKind.ASK
+        return 200, LinkMeaning.PAGE, PageKind.ASK
     if has_field(request.content_type, request.body, *ONE_CLICK):
         opt_outs.opt_out(found.address, found.topic)
-        return 200, Meaning.UNSUBSCRIBED, PageKind.DONE
+        return 200, LinkMeaning.UNSUBSCRIBED, PageKind.DONE
     if has_field(request.content_type, request.body, *UNDO):
         if opt_outs.undo(found.address, found.topic):
-            return 200, Meaning.UNDONE, PageKind.UNDONE
-        return 409, Meaning.TOO_LATE, PageKind.LATE
-    return 400, Meaning.NOT_ONE_CLICK, PageKind.ASK
-
-
-class FoundToken(NamedTuple):
-    """A valid token, and who wants out of what."""
-
-    token: str
-    address: str
-    topic: str
-
-
-def find_token(target: str, signer: TokenSigner) -> FoundToken | None:
-    """Return the token in a path or query, None where there is no valid one.
-
-    It may stand anywhere, as `[unsubscribe] url` has it, and percent-encoded, as some programs send it.
-    """
-    for text in dict.fromkeys((target, unquote(target))):
-        for found in _TOKENS.finditer(text):
-            if whom := verify_token(found[1], signer):
-                return FoundToken(found[1], *whom)
-    return None
-
-
-def find_tokens(text: str) -> list[str]:
-    """Return what looks like a token in a text."""
-    return _TOKEN.findall(text)[:MOST_TOKENS]
-
-
-def verify_token(token: str, signer: TokenSigner | None) -> tuple[str, str] | None:
-    """Return the address and topic of a token; None for everything that we did not sign, or have no keys for."""
-    if signer is None or _TOKEN.fullmatch(token) is None:
-        return None
-    whom = signer.verify(token)
-    return whom if whom is not None and len(whom[0]) <= MAX_ADDRESS_BYTES else None
+            return 200, LinkMeaning.UNDONE, PageKind.UNDONE
+        return 409, LinkMeaning.TOO_LATE, PageKind.LATE
+    return 400, LinkMeaning.NOT_ONE_CLICK, PageKind.ASK
 
 
 def has_field(content_type: str, body: bytes, name: str, value: str) -> bool:
@@ -216,49 +180,17 @@ def _is_part(part: bytes, name: str, value: str) -> bool:
     return given.lower() == name.lower() and content.strip().lower() == value.lower().encode()
 
 
-def answer_event(
-    event: Mapping[str, object], signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages
-) -> dict[str, object]:
-    """Answer an event of an API Gateway HTTP API (payload 2.0) or of a Lambda function URL.
-
-    Source: AWS Lambda developer guide, "Function URL request and response payloads".
-
-    Args:
-        event: the event.
-        signer: as in `answer`.
-        opt_outs: as in `answer`.
-        pages: as in `answer`.
-
-    Returns:
-        The response: `statusCode`, `headers`, `body`, `isBase64Encoded`.
-    """
-    return write_response(answer(read_event(event), signer, opt_outs, pages))
+def answer_bug(error: Exception, pages: UnsubscribePages, languages: str = "") -> LinkAnswer:
+    """Log an error that should not happen, with its traceback, and ask to come again: a person waits for an answer."""
+    note = "a request could not be answered: this is a bug in mailrun; report it with the traceback"
+    log.error("unsubscribe.failed", kind=type(error).__name__, note=note, exc_info=error)
+    return answer_later(pages, problem="", languages=languages)
 
 
-def write_response(reply: Answer) -> dict[str, object]:
-    """Write an answer as such a function returns it."""
-    return {
-        "statusCode": reply.status,
-        "headers": {name.lower(): value for name, value in reply.headers.items()},
-        "body": reply.body.decode(),
-        "isBase64Encoded": False,
-    }
-
-
-def read_event(event: Mapping[str, object]) -> Request:
-    """Return the request of an event; what it lacks is empty."""
-    context = event.get("requestContext")
-    http = context.get("http") if isinstance(context, Mapping) else None
-    method = http.get("method") if isinstance(http, Mapping) else ""
-    headers = event.get("headers")
-    known = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
-    text = event.get("body")
-    body = text.encode("utf-8", "replace") if isinstance(text, str) else b""
-    if event.get("isBase64Encoded"):
-        try:
-            body = base64.b64decode(body, validate=True)
-        except binascii.Error:
-            body = b""
-    query = event.get("rawQueryString")
-    target = f"{event.get('rawPath') or '/'}{f'?{query}' if query else ''}"
-    return Request(str(method), target, known.get("content-type", ""), body, known.get("accept-language", ""))
+def log_answer(method: str, reply: LinkAnswer) -> None:
+    """Log what a request was and what it was answered: never its path, which holds the token."""
+    known = method if method in ("GET", "HEAD", "POST") else "other"
+    log.info("unsubscribe.request", method=known, status=reply.status, meaning=str(reply.meaning))
+    if reply.problem:
+        note = f"answered 503, to try again later: {reply.problem}"
+        log.warning("unsubscribe.refused", what=reply.problem, note=note)

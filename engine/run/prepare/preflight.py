@@ -21,7 +21,7 @@ from engine.delivery.outbound import Outbound
 from engine.delivery.transports.smtp_check import check_server
 from engine.errors import ConfigurationError, ServiceError, UnreachableError
 from engine.feedback.inbound.mail import read_mail
-from engine.feedback.unsubscribe.requests import find_token, verify_token
+from engine.feedback.unsubscribe.tokens import find_token, verify_token
 from engine.quantities import format_count
 
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ from aiohttp import web
 from engine.campaign.unsubscribe import TokenSigner
 from engine.feedback.unsubscribe.pages import UnsubscribePages
 from engine.feedback.unsubscribe.requests import MOST_BODY_BYTES
-from engine.feedback.unsubscribe.server import _Server
+from engine.feedback.unsubscribe.server import LinkServer
 from engine.http.connections import ConnectionBounds
 from engine.http.guard import RequestGuard, make_server
 
@@ -131,6 +131,6 @@ async def test_a_body_is_read_as_far_as_its_bound_and_never_unpacked(is_packed: 
     body = gzip.compress(body) if is_packed else body
     head = f"POST /{SIGNER.sign('a@b.example', '')} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     head += f"Content-Length: {len(body)}\r\n" + ("Content-Encoding: gzip\r\n" if is_packed else "") + "\r\n"
-    async with serve(ROOMY, _Server(SIGNER, NoOptOuts(), UnsubscribePages()).handle) as port:
+    async with serve(ROOMY, LinkServer(SIGNER, NoOptOuts(), UnsubscribePages()).handle) as port:
         answered = await ask(port, head.encode() + body)
     assert answered.startswith(b"HTTP/1.1 400" if is_packed else b"HTTP/1.1 413")

@@ -17,9 +17,7 @@ import pytest
 from support.events import make_event, make_mail
 from support.work import count_lines, find_ambiguity, find_excess
 
-import engine.cli.unsubscribe_server
 import engine.feedback
-import engine.feedback.unsubscribe.server
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError
 from engine.feedback.events.envelopes import ForgedError, open_body, split_documents
@@ -40,8 +38,10 @@ from engine.feedback.inbound.mail_parts import (
     read_parts,
 )
 from engine.feedback.inbound.sources import NoMailError, open_notification, read_mails
+from engine.feedback.unsubscribe.lambda_handler import answer_event
 from engine.feedback.unsubscribe.pages import UnsubscribePages
-from engine.feedback.unsubscribe.requests import answer_event, find_token, find_tokens, has_field, verify_token
+from engine.feedback.unsubscribe.requests import has_field
+from engine.feedback.unsubscribe.tokens import find_token, find_tokens, verify_token
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 PAGES = UnsubscribePages()
@@ -317,7 +317,7 @@ def test_a_pattern_that_may_try_twice_is_found(pattern: str) -> None:
 OUTSIDERS = {
     *("events.envelopes", "events.files", "events.matching", "events.records", "events.rules", "events.signatures"),
     *("inbound.authority", "inbound.mail", "inbound.mail_parts", "inbound.sources"),
-    *("unsubscribe.pages", "unsubscribe.requests"),
+    *("unsubscribe.lambda_handler", "unsubscribe.pages", "unsubscribe.requests", "unsubscribe.tokens"),
 }
 OTHERS = {
     "events.certificates": "fetches what SNS's own host has, and gives it to cryptography",
@@ -329,6 +329,8 @@ OTHERS = {
     "inbound.intake": "records what inbound.mail has read",
     "inbound.objects": "reads bytes without looking into them",
     "inbound.pull": "hands messages to inbound.sources",
+    "unsubscribe.opt_out": "records what unsubscribe.requests has verified",
+    "unsubscribe.server": "hands requests to unsubscribe.requests",
 }
 SLOW_LIBRARIES = {
     "email",
@@ -354,7 +356,6 @@ FEEDBACK = tuple(f"engine.feedback.{name}" for name in list_modules())
 BESIDE = (
     *(
         "engine.cli.commands.inbound",
-        "engine.feedback.unsubscribe.server",
         "engine.campaign.unsubscribe",
         "engine.http.guard",
     ),

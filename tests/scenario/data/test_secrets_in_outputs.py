@@ -21,7 +21,7 @@ from support.world import RUN, World
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.main import cli
-from engine.feedback.unsubscribe.server import make_lambda_handler
+from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY
 
 PERSON = "kestrel.person@example.com"
@@ -255,7 +255,7 @@ def test_the_lambda_handler_answers_503_where_the_ledger_refuses_or_is_away(
     replies.append(handler(EVENT, None))
     refuse_writes(world.folder)
     replies.append(handler(EVENT, None))
-    monkeypatch.setattr("engine.feedback.unsubscribe.server.answer", fail)
+    monkeypatch.setattr("engine.feedback.unsubscribe.lambda_handler.answer_request", fail)
     replies.append(handler(EVENT, None))
     assert [reply["statusCode"] for reply in replies] == [503, 200, 503, 503]
     for reply in (replies[0], *replies[2:]):

@@ -14,7 +14,7 @@ import pytest
 from support.sqs import open_sqs
 from support.world import World, open_world
 
-from engine.feedback.unsubscribe.server import make_lambda_handler
+from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 from engine.http.guard import WRONG_HOST
 from engine.store.keys import UNSUBSCRIBE_KEY
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError
-from engine.feedback.unsubscribe.server import make_lambda_handler
+from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY
 from engine.workspace import open_workspace
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigurationError
-from engine.feedback.unsubscribe import server as unsubscribing
-from engine.feedback.unsubscribe.server import make_lambda_handler
+from engine.feedback.unsubscribe import lambda_handler
+from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 
 PLANTED = 'ledger = "sqlite:///planted.db"\n'
 
@@ -42,7 +42,7 @@ def test_no_settings_are_read_from_the_temporary_or_the_current_folder(function:
     assert not list(function.parent.rglob("planted.db"))
     (own,) = function.glob(".mailrun.*")
     assert own.stat().st_mode & 0o777 == 0o700
-    unsubscribing._stack.close()
+    lambda_handler._stack.close()
     assert not own.exists()
 
 

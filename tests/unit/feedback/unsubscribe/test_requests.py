@@ -7,14 +7,14 @@ import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import PausedError
+from engine.feedback.unsubscribe.lambda_handler import answer_event
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UnsubscribePages
 from engine.feedback.unsubscribe.requests import (
     MOST_BODY_BYTES,
-    Answer,
-    Meaning,
-    Request,
-    answer,
-    answer_event,
+    LinkAnswer,
+    LinkMeaning,
+    LinkRequest,
+    answer_request,
     has_field,
 )
 
@@ -40,15 +40,15 @@ class Desk:
         return self._undoes
 
 
-def ask(desk: Desk, method: str, target: str, body: bytes = b"", content_type: str = FORM) -> Answer:
-    return answer(Request(method, target, content_type, body), SIGNER, desk, PAGES)
+def ask(desk: Desk, method: str, target: str, body: bytes = b"", content_type: str = FORM) -> LinkAnswer:
+    return answer_request(LinkRequest(method, target, content_type, body), SIGNER, desk, PAGES)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_looking_changes_nothing(method: str) -> None:
     desk = Desk()
     reply = ask(desk, method, f"/u/{TOKEN}", CLICK)
-    assert (reply.status, reply.meaning, desk.outs) == (200, Meaning.PAGE, [])
+    assert (reply.status, reply.meaning, desk.outs) == (200, LinkMeaning.PAGE, [])
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_link_signed_by_an_earlier_key_is_honoured() -> None:
 def test_a_token_that_we_did_not_sign_changes_nothing(token: str) -> None:
     desk = Desk()
     reply = ask(desk, "POST", f"/u/{token}", CLICK)
-    assert (reply.status, reply.meaning, desk.outs) == (404, Meaning.NO_TOKEN, [])
+    assert (reply.status, reply.meaning, desk.outs) == (404, LinkMeaning.NO_TOKEN, [])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_token_that_we_did_not_sign_changes_nothing(token: str) -> None:
 def test_a_post_that_is_no_one_click_changes_nothing(body: bytes, content_type: str) -> None:
     desk = Desk()
     reply = ask(desk, "POST", f"/u/{TOKEN}", body, content_type)
-    assert (reply.status, reply.meaning, desk.outs) == (400, Meaning.NOT_ONE_CLICK, [])
+    assert (reply.status, reply.meaning, desk.outs) == (400, LinkMeaning.NOT_ONE_CLICK, [])
 
 
 def test_both_encodings_of_forms_are_one_click() -> None:
@@ -161,7 +161,7 @@ def test_a_ledger_that_cannot_be_reached_is_no_success() -> None:
         def opt_out(self, address: str, topic: str) -> None:
             raise PausedError(f"the ledger is away for {address}, {topic}", remedy="wait")
 
-    reply = answer(Request("POST", f"/u/{TOKEN}", FORM, CLICK), SIGNER, Away(), PAGES)
+    reply = answer_request(LinkRequest("POST", f"/u/{TOKEN}", FORM, CLICK), SIGNER, Away(), PAGES)
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
 
 
@@ -170,10 +170,10 @@ def test_undo_takes_an_opt_out_back_and_says_when_it_cannot() -> None:
     done = ask(desk, "POST", f"/u/{TOKEN}", CLICK)
     assert b'name="undo"' in done.body
     undone = ask(desk, "POST", f"/u/{TOKEN}", b"undo=1")
-    assert (undone.status, undone.meaning, desk.outs) == (200, Meaning.UNDONE, [])
+    assert (undone.status, undone.meaning, desk.outs) == (200, LinkMeaning.UNDONE, [])
     assert b"You are subscribed again" in undone.body
     late = ask(Desk(undoes=False), "POST", f"/u/{TOKEN}", b"undo=1")
-    assert (late.status, late.meaning) == (409, Meaning.TOO_LATE)
+    assert (late.status, late.meaning) == (409, LinkMeaning.TOO_LATE)
     assert b"undo" not in late.body.replace(b"undone", b"")
 
 

@@ -1,0 +1,64 @@
+"""Opt-outs by link: written to the ledger's suppression list."""
+
+from datetime import timedelta
+
+import polars as pl
+
+from engine.addresses.parse import judge_addresses
+from engine.ledger.forgotten import make_find_forgotten
+from engine.ledger.suppressions import (
+    Reason,
+    Suppression,
+    add_suppressions,
+    find_suppressions,
+    remove_some_suppressions,
+)
+from engine.workspace import Workspace
+
+SOURCE = "unsubscribe link"
+UNDO_WITHIN = timedelta(hours=1)  # a page that stays open longer cannot undo anything
+
+
+class LedgerOptOuts:
+    """Writes opt-outs to the ledger's suppression list, durably.
+
+    Args:
+        workspace: ledger, store and clock.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def opt_out(self, address: str, topic: str) -> None:
+        """Suppress the person of a valid token for its topic."""
+        workspace, key = self._workspace, _find_key(address)
+        if key is None or is_forgotten(workspace, key):
+            return  # a forgotten address stays suppressed, and no trace of it is kept
+        entry = Suppression(key, topic, Reason.UNSUBSCRIBE, SOURCE, workspace.clock.now(), None, address)
+        with workspace.ledger.write() as tx:
+            add_suppressions(tx, [entry])
+
+    def undo(self, address: str, topic: str) -> bool:
+        """Remove an opt-out that this link made within the last hour; also True where it is removed already."""
+        workspace, key = self._workspace, _find_key(address)
+        if key is None or is_forgotten(workspace, key):
+            return False
+        since = workspace.clock.now() - UNDO_WITHIN
+        with workspace.ledger.write() as tx:
+            entries = find_suppressions(tx, [key], to_change=True)
+            mine = [one for one in entries if one.topic == topic]
+            if any(one.reason != Reason.UNSUBSCRIBE or one.source != SOURCE or one.at < since for one in mine):
+                return False
+            remove_some_suppressions(tx, mine)
+        return True
+
+
+def _find_key(address: str) -> str | None:
+    key: str | None = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
+    return key
+
+
+def is_forgotten(workspace: Workspace, key: str) -> bool:
+    """Say whether `mailrun forget` has erased an address."""
+    find = make_find_forgotten(workspace.ledger, workspace.store)
+    return find is not None and find(pl.Series("key", [key], pl.String)).height > 0

@@ -1,0 +1,45 @@
+"""Unsubscribe tokens in texts that anybody may write: links that are requested, and mails."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from engine.addresses.parse import MAX_ADDRESS_BYTES
+from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
+
+MOST_TOKENS = 8  # of one text
+_TOKEN = re.compile(TOKEN_PATTERN)
+_TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # what stands before a token may look like the beginning of one
+
+
+class FoundToken(NamedTuple):
+    """A valid token, with the address that it unsubscribes and the topic."""
+
+    token: str
+    address: str
+    topic: str
+
+
+def find_token(target: str, signer: TokenSigner) -> FoundToken | None:
+    """Return the token in a path or query, None where there is no valid one.
+
+    It may stand anywhere, as `[unsubscribe] url` has it, and percent-encoded, as some programs send it.
+    """
+    for text in dict.fromkeys((target, unquote(target))):
+        for match in _TOKENS.finditer(text):
+            if found := verify_token(match[1], signer):
+                return FoundToken(match[1], *found)
+    return None
+
+
+def find_tokens(text: str) -> list[str]:
+    """Return what looks like a token in a text."""
+    return _TOKEN.findall(text)[:MOST_TOKENS]
+
+
+def verify_token(token: str, signer: TokenSigner | None) -> tuple[str, str] | None:
+    """Return the address and topic of a token; None for one that we did not sign, or have no keys for."""
+    if signer is None or _TOKEN.fullmatch(token) is None:
+        return None
+    found = signer.verify(token)
+    return found if found is not None and len(found[0]) <= MAX_ADDRESS_BYTES else None
