@@ -54,6 +54,7 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.layout
 	$(BIN)/python -m tools.reference --check
 
 types: setup

@@ -18,7 +18,7 @@ from engine.audience.planning.opened_audience import Audience, estimate_text, is
 from engine.audience.planning.partitions import Partitions, choose_bits
 from engine.audience.planning.plan_columns import check_columns, column_notes, content_columns
 from engine.audience.planning.plan_files import LeaseRange, divide, prove_balance
-from engine.audience.planning.recipients import write_recipients
+from engine.audience.planning.recipients import Written, write_recipients
 from engine.audience.planning.scratch import MEMORY_BYTES, Room, Scratch
 from engine.audience.planning.second_pass import BatchPosition, SetRules, merge_counts
 from engine.audience.planning.suppressed_rows import set_aside_suppressions
@@ -160,22 +160,24 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
                 folder, sets, excluded, content=content, limit=limit, arrangement=arrangement, count=writing.advance
             )
             excluded_files = excluded.write(folder)
-    plan = Plan(
+    notes = (*_list_notes(opened, rules), *suppressions.notes, *rules.checks.notes())
+    plan = _make_plan(content, read, written, excluded_files, notes)
+    prove_balance(folder, rows_read=plan.rows_read, accepted=plan.accepted, excluded=plan.excluded)
+    return plan
+
+
+def _make_plan(
+    content: tuple[str, ...], read: "_Read", written: Written, excluded_files: Iterable[str], notes: tuple[str, ...]
+) -> Plan:
+    return Plan(
         columns=content,
         rows_read=read.rows,
         accepted=sum(file.rows for file in written.files),
         excluded=merge_counts(read.counts, written.counts),
         leases=divide(written.files),
         files=(*(file.name for file in written.files), *excluded_files),
-        notes=(
-            *_notes_of(opened),
-            *column_notes(opened, _columns_to_read(rules)),
-            *suppressions.notes,
-            *rules.checks.notes(),
-        ),
+        notes=notes,
     )
-    prove_balance(folder, rows_read=plan.rows_read, accepted=plan.accepted, excluded=plan.excluded)
-    return plan
 
 
 class _ScratchMaker:
@@ -263,5 +265,6 @@ def _arrange(
     return Arrangement(orders, pl.concat(sample, how="vertical_relaxed"), partitions.count, scratch.make("arrangement"))
 
 
-def _notes_of(opened: Audience) -> list[str]:
-    return [note for table in opened.tables for note in table.notes]
+def _list_notes(opened: Audience, rules: RowRules) -> list[str]:
+    notes = [note for table in opened.tables for note in table.notes]
+    return [*notes, *column_notes(opened, _columns_to_read(rules))]
