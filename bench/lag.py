@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
-    from engine.cli.main import cli  # noqa: PLC0415 - after the environment
+    from engine.cli.table import cli  # noqa: PLC0415 - after the environment
     from engine.run.send import wiring as sending  # noqa: PLC0415 - as above
 
     holds, send = Holds(selectors.EpollSelector.select), sending.send_run

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.account.client import Endpoint
+from engine.cli.on_demand import OnDemand
 from engine.store.port import Store
+
+_open_embedded = OnDemand("embedded_sandbox:open_embedded")  # the real SES does not need the sandbox's server
 
 
 @contextmanager
@@ -13,7 +16,5 @@ def open_endpoint(store: Store, *, sandbox: bool) -> Iterator[Endpoint | None]:
     if not sandbox:
         yield None
         return
-    from engine.cli.commands.sandbox import open_embedded  # noqa: PLC0415 - the real SES does not need it
-
-    with open_embedded(store) as endpoint:
+    with _open_embedded(store) as endpoint:
         yield endpoint

@@ -1,7 +1,4 @@
-"""The entry point: the commands, and the border where errors become messages and exit codes.
-
-Command modules import nothing heavy at their top: `mailrun --help` answers in an instant.
-"""
+"""The entry point: where errors become messages and exit codes."""
 
 import gc
 import json
@@ -12,76 +9,20 @@ from typing import NoReturn
 
 import click
 
-from engine import __version__
-from engine.cli import (
-    check,
-    config,
-    doctor,
-    events,
-    inbound,
-    init,
-    launch,
-    preview,
-    resolve,
-    sandbox,
-    suppress,
-    test,
-    unsubscribe_server,
-    work,
-)
-from engine.cli.commands import audit, completion, control, plan, retention, status
 from engine.cli.interruption import INTERRUPTION
-from engine.cli.options import group_options
 from engine.cli.printing import is_output_all, print_json, print_lines
 from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.cli.suggestions import write_command
+from engine.cli.table import cli
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.masking import show_address
 from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled, describe_exception
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="mailrun")
-@group_options
-def cli() -> None:
-    """Send one campaign to one audience through Amazon SES, and account for every recipient.
-
-    Start with: mailrun init, then mailrun launch campaigns/welcome --sandbox
-    """
-
-
-for _command in (
-    init.init,
-    plan.plan,
-    preview.preview,
-    check.check,
-    test.test,
-    launch.launch,
-    work.work,
-    status.status,
-    control.pause,
-    control.resume,
-    control.cancel,
-    resolve.resolve,
-    audit.audit,
-    events.events,
-    inbound.inbound,
-    suppress.suppress,
-    unsubscribe_server.unsubscribe_server,
-    retention.forget,
-    retention.prune,
-    config.config,
-    doctor.doctor,
-    completion.completion,
-    sandbox.sandbox,
-):
-    cli.add_command(_command)
-
-
 def main() -> NoReturn:
     """Run the command line and exit as ExitCode says."""
-    gc.set_threshold(100_000, 20, 100)  # imports make 130,000 objects that stay: less looking for cycles
+    gc.set_threshold(100_000, 20, 100)  # imports make 130,000 objects that stay: collect less often
     make_output_lasting()
     INTERRUPTION.install()
     catch_unhandled()
@@ -94,8 +35,8 @@ def main() -> NoReturn:
     except click.UsageError as error:
         _report(CommandLineError(error), ExitCode.USAGE)
     except MailrunError as error:
-        told = error if isinstance(error, PausedError) else describe_limit(error) or error
-        _report(told, told.exit_code)
+        shown = error if isinstance(error, PausedError) else describe_limit(error) or error
+        _report(shown, shown.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         stopped = PausedError(str(error) or "stopped", remedy="run the command again")
         _report(stopped, stopped.exit_code)
@@ -140,11 +81,11 @@ def _report(error: MailrunError, code: ExitCode, trace: str = "") -> NoReturn:
     With `--json` it is one line of JSON there, as logs are, and the document on stdout.
     """
     if "--json" in _find_options(sys.argv[1:]):
-        told = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": int(code)}
+        described = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": int(code)}
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        line = {"event": "error", "level": "error", "at": at, "error": told}
+        line = {"event": "error", "level": "error", "at": at, "error": described}
         print_lines(json.dumps(line | ({"traceback": trace} if trace else {}), ensure_ascii=False), err=True)
-        print_json({"error": told})
+        print_json({"error": described})
         sys.exit(code)
     if isinstance(error, CancelledError):
         print_lines(error.what, err=True)
@@ -193,5 +134,5 @@ def _name_here() -> str:
     """Name this folder: paths under it are shown as people type them."""
     try:
         return str(Path.cwd())
-    except FileNotFoundError:  # it was removed under our feet
+    except FileNotFoundError:  # it was removed while the command ran
         return ""

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
-from engine.cli.options import Common
+from engine.cli.common import Common
 from engine.cli.suggestions import remember_workspace
 from engine.ledger.forgotten import make_find_forgotten
 from engine.run.prepare.planning import PlanRequest

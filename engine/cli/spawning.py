@@ -17,7 +17,7 @@ from typing import Self
 import structlog
 
 from engine.account.client import Endpoint
-from engine.cli.options import Common
+from engine.cli.common import Common
 from engine.cli.requests import open_chosen
 from engine.cli.streams import make_output_lasting
 from engine.errors import ExitCode, MailrunError

@@ -69,7 +69,7 @@ def read_calls(path: Path) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
 
 
 def main(steps: Path, record: Path) -> None:
-    from engine.cli.main import cli  # noqa: PLC0415 - as above
+    from engine.cli.table import cli  # noqa: PLC0415 - as above
     from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler  # noqa: PLC0415
 
     recorder, before = Recorder(record), dict(os.environ)

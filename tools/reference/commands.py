@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from engine.cli.main import cli
+from engine.cli.table import cli
 from tools.reference.markdown import escape, make_table
 
 _HEADS = ("option", "meaning")
@@ -51,13 +51,15 @@ def _list_options(command: click.Command) -> list[click.Option]:
 def _describe_command(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=name)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
-    parts = [f"## {name}", f"```text\n{usage}\n```", *_convert_help(command.help), *_convert_help(command.epilog)]
+    parts = [f"## {name}", f"```text\n{usage}\n```", *_convert_help(command.help)]
     options, common = _list_options(command), {option.name for option in list_common()}
     if common <= {option.name for option in options}:
         options = [option for option in options if option.name not in common]
         parts.append("The [common options](#common-options) apply.")
     if options:
         parts.append(make_table(_HEADS, (_describe_option(option, name) for option in options)))
+    if examples := getattr(command, "examples", ()):
+        parts.append("```sh\n" + "\n".join(examples) + "\n```")
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import read_settings
 from engine.cli.suggestions import find_given
@@ -46,7 +46,8 @@ class Shown:
         return f"{self.key:<{width}}  {used}  [{self.source.place or self.source.kind}]"
 
 
-def show_settings(common: Common) -> None:
+@with_common
+def config(common: Common) -> None:
     """Print all settings."""
     settings = read_settings(common)
     shown = list(list_shown(settings, common))

@@ -1,59 +1,45 @@
-"""`mailrun pause`, `resume`, `cancel`."""
+"""`mailrun pause`, `resume` and `cancel`."""
 
-import click
-
-from engine.cli.options import Common, common_options, run_argument
+from engine.cli.advice import describe_pause
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_restart
+from engine.ledger.schema import RunState
+from engine.report.run_accounts import require_accounts, require_run
+from engine.run import control
+from engine.workspace import Workspace
 
-_REASON = click.option("--reason", default="", metavar="TEXT", help="Why; status shows it.")
 
-
-@click.command()
-@run_argument()
-@_REASON
-@common_options
+@with_common
 def pause(run: str, reason: str, common: Common) -> None:
-    """Pause RUN, wherever its workers are: they wait until `mailrun resume`."""
-    _say(common, run, "pause", reason)
+    """Pause a run; print its state."""
+    with open_chosen(common) as workspace:
+        control.pause(workspace.ledger, run, reason=reason, clock=workspace.clock)
+        _print_state(workspace, run, as_json=common.json)
 
 
-@click.command()
-@run_argument()
-@common_options
+@with_common
 def resume(run: str, common: Common) -> None:
-    """Let RUN go on after a pause."""
-    _say(common, run, "resume", "")
+    """Resume a run; print its state."""
+    with open_chosen(common) as workspace:
+        control.resume(workspace.ledger, run, clock=workspace.clock)
+        _print_state(workspace, run, as_json=common.json)
 
 
-@click.command()
-@run_argument()
-@_REASON
-@common_options
+@with_common
 def cancel(run: str, reason: str, common: Common) -> None:
-    """End RUN for good: calls in flight end, everybody else stays unsent."""
-    _say(common, run, "cancel", reason)
+    """Cancel a run; print its state."""
+    with open_chosen(common) as workspace:
+        control.cancel(workspace.ledger, run, reason=reason, clock=workspace.clock)
+        _print_state(workspace, run, as_json=common.json)
 
 
-def _say(common: Common, name: str, what: str, reason: str) -> None:
-    from engine.cli.advice import describe_pause  # noqa: PLC0415 - keeps --help fast
-    from engine.cli.requests import open_chosen  # noqa: PLC0415
-    from engine.ledger.schema import RunState  # noqa: PLC0415
-    from engine.report.run_accounts import require_accounts, require_run  # noqa: PLC0415
-    from engine.run import control  # noqa: PLC0415
-
-    with open_chosen(common) as place:
-        match what:
-            case "pause":
-                control.pause(place.ledger, name, reason=reason, clock=place.clock)
-            case "resume":
-                control.resume(place.ledger, name, clock=place.clock)
-            case _:
-                control.cancel(place.ledger, name, reason=reason, clock=place.clock)
-        with place.ledger.read() as tx:
-            accounts = require_accounts(tx, name, place.store, place.clock.now())
-            restart = write_restart(name, sandbox=require_run(tx, name).sandbox)
-    if common.json:
+def _print_state(workspace: Workspace, name: str, *, as_json: bool) -> None:
+    with workspace.ledger.read() as tx:
+        accounts = require_accounts(tx, name, workspace.store, workspace.clock.now())
+        restart = write_restart(name, sandbox=require_run(tx, name).sandbox)
+    if as_json:
         print_json(accounts.to_json())
         return
     print_lines(f"{name} is {describe_pause(accounts) if accounts.reason else accounts.state}")

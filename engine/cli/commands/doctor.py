@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine import __version__
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen, read_settings
 from engine.errors import ExitCode, MailrunError
@@ -56,7 +56,8 @@ class Finding:
             yield f"{'':<26} do: {self.remedy}"
 
 
-def examine(common: Common) -> None:
+@with_common
+def doctor(common: Common) -> None:
     """Print what is found of every part; exit with 78 where one keeps a launch from running."""
     findings = list(_find_all(common))
     if common.json:

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.account.client import Endpoint
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
+from engine.cli.on_demand import OnDemand
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_command
@@ -44,6 +45,7 @@ _SKIPPED: dict[str, tuple[str, str]] = {
     Passed.INBOUND: ("notification of inbound mail", "notifications of inbound mail"),
 }
 
+_run_embedded = OnDemand("embedded_sandbox:run_embedded")  # a real queue does not need the sandbox's server
 _SETTLE_SECONDS = 10.0  # at most so often while a pull goes on
 
 
@@ -70,6 +72,7 @@ class _Desk:
         tally.settled += settle_all_proven(place.ledger, place.store, tally.runs, clock=place.clock)
 
 
+@with_common
 def pull_events(
     queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool, sandbox: bool = False
 ) -> int:
@@ -94,9 +97,7 @@ def pull_events(
 
 def _pull_sandbox(common: Common) -> int:
     """Pull what the embedded sandbox has of the runs that were sent to it."""
-    from engine.cli.commands.sandbox import run_embedded  # noqa: PLC0415 - a real queue does not need it
-
-    with open_chosen(common) as place, _open_desk(place, ()) as desk, run_embedded(place.store) as server:
+    with open_chosen(common) as place, _open_desk(place, ()) as desk, _run_embedded(place.store) as server:
         endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
         undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
         desk.settle()
@@ -116,11 +117,15 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
     return pulled.undeleted
 
 
-def import_events(place_of_events: str, common: Common, *, topics: tuple[str, ...]) -> int:
+@with_common
+def import_events(place: str, common: Common, *, topics: tuple[str, ...]) -> int:
     """Import; print what came; return the exit code."""
-    with open_chosen(common) as place, _open_desk(place, _check(place.settings.events, topics=topics).topics) as desk:
+    with (
+        open_chosen(common) as workspace,
+        _open_desk(workspace, _check(workspace.settings.events, topics=topics).topics) as desk,
+    ):
         with step("importing events", "documents") as importing:
-            for source, opened in read_place(place_of_events, desk.verify, place.settings.limits):
+            for source, opened in read_place(place, desk.verify, workspace.settings.limits):
                 desk.intake.take(opened, source)
                 importing.advance(len(opened))
         with step("settling recipients in doubt"):

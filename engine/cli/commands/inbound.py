@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.errors import DataError, ExitCode, docs_page
@@ -47,14 +47,16 @@ _LACKS = {
 log = structlog.get_logger()
 
 
-def import_mails(place_of_mails: str, common: Common) -> int:
+@with_common
+def import_mails(place: str, common: Common) -> int:
     """Import; print what came; return the exit code."""
-    with open_chosen(common) as place:
-        intake, trust = _open_intake(place, place.find_unsubscribe_keys().all), _read_trust(place.settings.inbound)
+    with open_chosen(common) as workspace:
+        intake = _open_intake(workspace, workspace.find_unsubscribe_keys().all)
+        trust = _read_trust(workspace.settings.inbound)
         some: list[tuple[str, Judged]] = []
         with step("importing mail", "mails") as importing:
             try:
-                for name, raw in read_mails(place_of_mails, partial(_refuse_file, intake), place.settings.limits):
+                for name, raw in read_mails(place, partial(_refuse_file, intake), workspace.settings.limits):
                     some.append((name, judge(Received(raw), trust)))  # what is kept of a mail is small
                     importing.advance()
                     if len(some) >= MAILS_AT_ONCE:
@@ -67,6 +69,7 @@ def import_mails(place_of_mails: str, common: Common) -> int:
     return _print(intake.tally, common, aside="left where they are; the log names them")
 
 
+@with_common
 def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
     """Pull; print what came; return the exit code."""
     with open_chosen(common) as place:

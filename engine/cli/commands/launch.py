@@ -11,9 +11,9 @@ from typing import Any
 from engine.cli import output
 from engine.cli.advice import advise_on_doubt, describe_pause, warn_of_another_key
 from engine.cli.asking import ask
+from engine.cli.common import Common, with_common
 from engine.cli.endpoints import open_endpoint
 from engine.cli.interruption import INTERRUPTION, STARTED_BY
-from engine.cli.options import Common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.progress import make_progress
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
@@ -33,7 +33,8 @@ from engine.stopping.stop import Stop
 from engine.system.interpreter import tune_interpreter
 
 
-def launch_campaign(  # noqa: PLR0913 - one for each option
+@with_common
+def launch(  # noqa: PLR0913 - one for each option
     campaign: str,
     common: Common,
     *,
@@ -84,19 +85,20 @@ def launch_campaign(  # noqa: PLR0913 - one for each option
     return INTERRUPTION.code
 
 
-def work_on(name: str, common: Common, *, workers: int | None, exit_with_parent: bool) -> int:
+@with_common
+def work(run: str, common: Common, *, workers: int | None, exit_with_parent: bool) -> int:
     """Be another worker of a run, or several; print the accounts; return the exit code."""
     with open_chosen(common) as place:
         tune_interpreter()
-        progress = make_progress(name)
+        progress = make_progress(run)
 
         def start_worker() -> SpawnedWorker:
             here = replace(common, workspace=place.settings.workspace)
-            return SpawnedWorker(Order(here, name, None), progress.add)
+            return SpawnedWorker(Order(here, run, None), progress.add)
 
         with progress:
             request = WorkRequest(
-                name=name,
+                name=run,
                 store=place.store,
                 ledger=place.ledger,
                 endpoint=None,

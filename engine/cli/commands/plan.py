@@ -3,38 +3,26 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
-from engine.cli.options import Common, campaign_options, common_options
+from engine.audience.explain import explain_address
+from engine.audience.export import export_excluded_rows
+from engine.campaign.lint import LintFindings
+from engine.cli import output
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.cli.suggestions import repeat_command
+from engine.errors import ExitCode
 from engine.quantities import format_count
+from engine.run.prepare.audience_size import find_size_problems
+from engine.run.prepare.preview import describe_plan, replan
 
 
-@click.command()
-@campaign_options
-@click.option("--explain", metavar="ADDRESS", help="Tell what becomes of one address, and which rule decides.")
-@click.option(
-    "--export-excluded",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the excluded rows as CSV, for a spreadsheet.",
-)
-@common_options
+@with_common
 def plan(campaign: str, common: Common, *, explain: str | None, export_excluded: Path | None, **changes: Any) -> int:
     """Do the audience work of CAMPAIGN alone: who would get it, who would not, and why.
 
     Nothing is sent and no run is made. The plan is left as Parquet, to be looked at.
     """
-    from engine.audience.explain import explain_address  # noqa: PLC0415 - keeps --help fast
-    from engine.audience.export import export_excluded_rows  # noqa: PLC0415
-    from engine.campaign.lint_findings import LintFindings  # noqa: PLC0415
-    from engine.cli import output  # noqa: PLC0415
-    from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen  # noqa: PLC0415
-    from engine.errors import ExitCode  # noqa: PLC0415
-    from engine.run.prepare.audience_size import find_size_problems  # noqa: PLC0415
-    from engine.run.prepare.preview import describe_plan, replan  # noqa: PLC0415
-
     folder = find_campaign_folder(campaign, common)
     with open_chosen(common, folder) as place:
         request = make_plan_request(place, folder, **changes)

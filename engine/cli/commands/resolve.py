@@ -3,9 +3,10 @@
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import polars as pl
 
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_restart
@@ -27,34 +28,37 @@ _WORDS = {"after-restore": "held in doubt after the restore", "from-events": "se
 _FORMULA = r"^[=+\-@\t\r]"  # what a spreadsheet would run
 
 
-def resolve_run(  # noqa: PLR0913 - one for each option
-    name: str, common: Common, *, verdict: str | None, file: Path | None, export: Path | None, after: timedelta
+@with_common
+def resolve(  # noqa: PLR0913 - one for each option
+    run: str, common: Common, *, verdict: str | None, file: Path | None, export: Path | None, after: timedelta
 ) -> None:
     """List or settle what is in doubt; print what is left."""
+    if file is not None and verdict not in ("sent", "resend", "skip"):
+        raise click.UsageError("--file goes with --sent, --resend or --skip", click.get_current_context())
     if export is not None:
         look_at(export, "--export")  # before anything is settled
     with open_chosen(common) as place:
         if verdict == "after-restore":
-            adopt_run(name, place.store, place.ledger, place.clock.now())
+            adopt_run(run, place.store, place.ledger, place.clock.now())
         with place.ledger.read() as tx:
-            run = require_run(tx, name)
-        refuse_other_owner(run, place.store, place.ledger)
+            known = require_run(tx, run)
+        refuse_other_owner(known, place.store, place.ledger)
         if verdict != "after-restore":
-            refuse_if_ledger_is_behind(place.ledger, run, place.store)
-        frozen = open_run(run, place.store)
-        settled, gone = None, find_gone_owners(place.ledger, name, place.clock)
+            refuse_if_ledger_is_behind(place.ledger, known, place.store)
+        frozen = open_run(known, place.store)
+        settled, gone = None, find_gone_owners(place.ledger, run, place.clock)
         if verdict == "after-restore":
             settled = hold_what_was_lost(place.ledger, frozen, gone=gone, clock=place.clock)
         elif verdict == "from-events":
             settled = settle_proven(place.ledger, frozen, gone=gone, clock=place.clock)
             settled += settle_silent(place.ledger, frozen, after=after, gone=gone, clock=place.clock)
         elif verdict is not None:
-            chosen = None if file is None else read_list(file, name)
+            chosen = None if file is None else read_list(file, run)
             settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=place.clock)
         doubt = list_doubt(place.ledger, frozen, gone, place.clock.now())
         if export is not None:
             write_file(export.absolute(), _to_csv(doubt.recipients))
-        _print(place, name, doubt, settled=settled, verdict=verdict, as_json=common.json)
+        _print(place, run, doubt, settled=settled, verdict=verdict, as_json=common.json)
         if export is not None and not common.json:
             print_lines(f"written: {export}")
 

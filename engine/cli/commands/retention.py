@@ -1,33 +1,28 @@
 """`mailrun forget`, `prune`: personal data that must go."""
 
-import re
 import sys
 from datetime import timedelta
 
 import click
 
-from engine.cli.options import Common, address_argument, common_options
+from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.cli.streams import is_terminal
 from engine.errors import ExitCode
 from engine.progress import step
 from engine.quantities import format_count
+from engine.run.retain import prune as pruning
+from engine.run.retain.forget import forget_address
 
-_UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
 
-
-@click.command()
-@address_argument("address")
-@common_options
+@with_common
 def forget(address: str, common: Common) -> int:
     """Erase ADDRESS from the plans and outcomes of all runs and from previews; the accounts stay balanced.
 
     It stays suppressed, as a keyed hash. Runs that are being sent now are left out, exit code 75: forget again later.
     With - in place of ADDRESS it is read from standard input.
     """
-    from engine.cli.requests import open_chosen  # noqa: PLC0415
-    from engine.run.retain.forget import forget_address  # noqa: PLC0415
-
     with open_chosen(common) as place, step("erasing"):
         found = forget_address(address, place.ledger, place.store, place.clock)
     if common.json:
@@ -52,46 +47,13 @@ def _tell_elsewhere(name: str, place: str) -> str:
     return f"{name} belongs to another store or ledger, {place}"
 
 
-class Age(click.ParamType[timedelta]):
-    """An age such as 90d, 12w or 48h."""
-
-    name = "age"
-    units = "dwh"
-    examples = "90d, 12w or 48h"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read it."""
-        if isinstance(value, timedelta):
-            return value
-        found = re.fullmatch(rf"(\d{{1,5}})([{self.units}])", str(value).strip())
-        if found is None:
-            self.fail(f"{value} is no {self.name}; write it as {self.examples}", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-class Wait(Age):
-    """A wait such as 30m or 2h; an age has no m, which may mean a month."""
-
-    name = "time"
-    units = "hm"
-    examples = "30m or 2h"
-
-
-@click.command()
-@click.option(
-    "--older-than", type=Age(), required=True, metavar="AGE", help="Ended longer ago than that: 90d, 12w, 48h."
-)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@common_options
+@with_common
 def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
     """Remove events, plans and previews, what was set aside, and the files of runs that ended, so long ago.
 
     The runs' counts stay, and their keys are never sent again. What killed commands left is removed whatever its age,
     once it is certain that nobody works with it any more.
     """
-    from engine.cli.requests import open_chosen  # noqa: PLC0415
-    from engine.run.retain import prune as pruning  # noqa: PLC0415
-
     with open_chosen(common) as place:
         prunable = pruning.find_prunable(place.ledger, place.store, older_than=older_than, clock=place.clock)
         names = [run.name for run in prunable.runs]

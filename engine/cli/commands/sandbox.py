@@ -1,82 +1,26 @@
-"""What `mailrun sandbox` and `--sandbox` put together: the server, its record, and how to point a client at it."""
+"""`mailrun sandbox`: the server, its record, and how to point a client at it."""
 
 import asyncio
-import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from engine.account.client import Endpoint
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
+from engine.cli.embedded_sandbox import RATE, RECORD, UNLIMITED, load_behaviour
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import read_settings
-from engine.errors import ConfigurationError, docs_page
-from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.events.behaviour import BEHAVIOUR_FILE, Behaviour
 from engine.sandbox.http.access import make_access_key_id, make_secret, make_token
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
-from engine.store.port import Store
 from engine.system.proxies import exempt
 from engine.workspace import open_store
 
-UNLIMITED = -1.0
 FIREHOSE_SECONDS = 10.0
-RATE = 10_000.0  # faster than one process sends: the embedded sandbox shows the campaign, not the waiting
-RECORD = "sandbox"  # in the store, so that `mailrun sandbox` shows what `launch --sandbox` sent
 
 
-@contextmanager
-def open_embedded(store: Store) -> Iterator[Endpoint]:
-    """Run a sandbox beside a launch."""
-    with run_embedded(store) as server:
-        yield Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
-
-
-@contextmanager
-def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
-    """Run a sandbox in this process; its queue has the events of all that `--sandbox` sent, until they are deleted."""
-    folder = store.local_folder / RECORD
-    settings = SandboxSettings(
-        record_folder=folder,
-        max_send_rate=RATE,
-        max_24_hour_send=UNLIMITED,
-        behaviour=replace(load_behaviour(folder, None), envelope="raw"),
-    )
-    with run_in_thread(settings) as server:
-        yield server
-
-
-def load_behaviour(folder: Path, file: Path | None) -> Behaviour:
-    """Read what becomes of mail from a JSON file; from behaviour.json of the record's folder where none is named.
-
-    Raises:
-        ConfigurationError: it cannot be read, or describes none.
-    """
-    path = file or folder / BEHAVIOUR_FILE
-    try:
-        return Behaviour.from_document(json.loads(path.read_bytes()))
-    except FileNotFoundError as problem:
-        if file is None:
-            return Behaviour()
-        raise _no_behaviour(path, problem) from None
-    except (OSError, ValueError) as problem:
-        raise _no_behaviour(path, problem) from None
-
-
-def _no_behaviour(path: Path, problem: Exception) -> ConfigurationError:
-    what = problem.strerror if isinstance(problem, OSError) else str(problem)
-    return ConfigurationError(
-        f"the behaviour cannot be read: {what}",
-        where=str(path),
-        remedy=f"correct it; {docs_page('reference/sandbox.md')} describes it",
-    )
-
-
-def serve(  # noqa: PLR0913 - one for each option
+@with_common
+def sandbox(  # noqa: PLR0913 - one for each option
     common: Common,
     *,
     port: int,

@@ -1,67 +1,104 @@
 """`mailrun status`."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import click
-
-from engine.cli.options import Common, common_options, run_argument
+from engine.cli import output
+from engine.cli.advice import advise_on_doubt, advise_on_workers
+from engine.cli.common import Common, with_common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
+from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_command
+from engine.ledger.decisions import Decision, list_decisions
+from engine.ledger.runs import OVER
+from engine.ledger.workers import read_vitals
+from engine.report.accounts import Accounts
+from engine.report.run_accounts import list_accounts, require_accounts, require_run
+from engine.run.facts import find_facts, read_canary_spec, read_guard_spec
+from engine.run.guard.canary import describe_canary
+from engine.run.guard.evidence import judge_now
+from engine.run.guard.judge import Finding
+from engine.run.prepare.changes import list_changes
+from engine.workspace import Workspace
 from engine.workspace_folder import list_campaigns
 
 
-@click.command()
-@run_argument(required=False)
-@common_options
-def status(run: str | None, common: Common) -> None:
-    """Show where RUN (CAMPAIGN/KEY) is; without RUN, all runs."""
-    from engine.cli import output  # noqa: PLC0415 - keeps --help fast
-    from engine.cli.advice import advise_on_doubt, advise_on_workers  # noqa: PLC0415
-    from engine.cli.requests import open_chosen  # noqa: PLC0415
-    from engine.ledger.decisions import list_decisions  # noqa: PLC0415
-    from engine.ledger.runs import OVER  # noqa: PLC0415
-    from engine.ledger.workers import read_vitals  # noqa: PLC0415
-    from engine.report.run_accounts import list_accounts, require_accounts, require_run  # noqa: PLC0415
-    from engine.run.facts import find_facts, read_canary_spec, read_guard_spec  # noqa: PLC0415
-    from engine.run.guard.canary import describe_canary  # noqa: PLC0415
-    from engine.run.guard.evidence import judge_now  # noqa: PLC0415
-    from engine.run.prepare.changes import list_changes  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class _RunStatus:
+    """Everything that is shown of one run."""
 
+    accounts: Accounts
+    vitals: Sequence[Mapping[str, float]]
+    findings: Sequence[Finding]
+    canary: Mapping[str, Any] | None
+    changes: Sequence[str]
+    decisions: Sequence[Decision]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of --json."""
+        return self.accounts.to_json() | {
+            "vitals": self.vitals,
+            "guard": [finding.to_json() for finding in self.findings],
+            "canary": self.canary,
+            "changes": self.changes,
+            "decisions": [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in self.decisions],
+        }
+
+    def to_lines(self) -> Iterator[str]:
+        """Write what stands below the table of accounts."""
+        if self.accounts.reason:
+            yield self.accounts.reason
+        yield from advise_on_workers(self.accounts)
+        yield from advise_on_doubt(self.accounts)
+        if self.canary:
+            yield output.format_canary(self.canary)
+        yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)
+        yield from map(output.format_vitals, self.vitals)
+        yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
+        yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
+
+
+@with_common
+def status(run: str | None, common: Common) -> None:
+    """Print the state of one run, or of all."""
     mark_output_as_all()
-    with open_chosen(common) as place, ExitStack() as stack:
-        facts = None if run is None else find_facts(run, place.ledger, place.store)  # before the transaction
-        now, tx = place.clock.now(), stack.enter_context(place.ledger.read())
-        if run is not None and facts is not None:
-            accounts = require_accounts(tx, run, place.store, now)
-            changes = list_changes(require_run(tx, run), place.store, place.settings.workspace)
-            decisions, vitals = list_decisions(tx, run), read_vitals(tx, run, now)
-            known = require_run(tx, run)
-            findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
-            canary = describe_canary(tx, known, read_canary_spec(facts))
-            if common.json:
-                told = [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in decisions]
-                guard = [finding.to_json() for finding in findings]
-                more = {"vitals": vitals, "guard": guard, "canary": canary, "changes": changes, "decisions": told}
-                print_json(accounts.to_json() | more)
-            else:
-                output.print_accounts(accounts)
-                print_lines(
-                    *([f"{accounts.reason}"] if accounts.reason else []),
-                    *advise_on_workers(accounts),
-                    *advise_on_doubt(accounts),
-                    *([output.format_canary(canary)] if canary else []),
-                    *(f"guard, {finding.level}: {finding.describe()}" for finding in findings),
-                    *map(output.format_vitals, vitals),
-                    *(f"changed since the launch, and not sent: {change}" for change in changes),
-                    *(f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in decisions),
-                )
-            return
-        all_accounts = list_accounts(tx, place.store, now)
-    if common.json:
+    with open_chosen(common) as workspace:
+        if run is None:
+            _print_all(workspace, as_json=common.json)
+        else:
+            _print_run(_read_run(workspace, run), as_json=common.json)
+
+
+def _read_run(workspace: Workspace, name: str) -> _RunStatus:
+    facts = find_facts(name, workspace.ledger, workspace.store)
+    now = workspace.clock.now()
+    with workspace.ledger.read() as tx:
+        known = require_run(tx, name)
+        accounts = require_accounts(tx, name, workspace.store, now)
+        vitals, decisions = read_vitals(tx, name, now), list_decisions(tx, name)
+        findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
+        canary = describe_canary(tx, known, read_canary_spec(facts))
+    changes = list_changes(known, workspace.store, workspace.settings.workspace)
+    return _RunStatus(accounts, vitals, findings, canary, changes, decisions)
+
+
+def _print_run(found: _RunStatus, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_json())
+    else:
+        output.print_accounts(found.accounts)
+        print_lines(*found.to_lines())
+
+
+def _print_all(workspace: Workspace, *, as_json: bool) -> None:
+    with workspace.ledger.read() as tx:
+        all_accounts = list_accounts(tx, workspace.store, workspace.clock.now())
+    if as_json:
         print_json({"runs": [accounts.to_json() for accounts in all_accounts]})
     elif all_accounts:
         output.print_runs(all_accounts)
     else:
-        campaigns = list_campaigns(place.settings.workspace)
+        campaigns = list_campaigns(workspace.settings.workspace)
         launch = [f"next: {write_command('launch', name, '--sandbox')}" for name in campaigns[:1]]
         print_lines("no runs yet", *launch)

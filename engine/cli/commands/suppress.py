@@ -13,7 +13,7 @@ import polars as pl
 
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import SuppressionList
-from engine.cli.options import Common
+from engine.cli.common import Common, with_common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.streams import is_terminal
@@ -45,7 +45,8 @@ MOST_STRANGE = 20  # entries that are told one by one
 _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
 
 
-def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reason: str) -> int:
+@with_common
+def add(addresses: Sequence[str], common: Common, *, topic: str, reason: str) -> int:
     """Add; print how many; return the exit code."""
     _check_topic(topic)
     read = [suppression_lists.read_one_entry(address) for address in addresses]
@@ -66,7 +67,8 @@ def add_addresses(addresses: Sequence[str], common: Common, *, topic: str, reaso
     return ExitCode.FINISHED
 
 
-def remove_addresses(addresses: Sequence[str], common: Common, *, topic: str | None, account: bool, yes: bool) -> int:
+@with_common
+def remove(addresses: Sequence[str], common: Common, *, topic: str | None, account: bool, yes: bool) -> int:
     """Remove; print how many; return the exit code."""
     read = dict(suppression_lists.read_one_entry(address) for address in addresses)
     with open_chosen(common) as place:
@@ -130,7 +132,8 @@ async def _remove_there(place: Workspace, spellings: Sequence[str]) -> int:
         return sum([await listing.delete(spelling) for spelling in spellings])
 
 
-def check_addresses(addresses: Sequence[str], common: Common, *, account: bool) -> int:
+@with_common
+def check(addresses: Sequence[str], common: Common, *, account: bool) -> int:
     """Look up; print; return the exit code."""
     mark_output_as_all()
     read = [(address, *suppression_lists.read_one_entry(address)) for address in addresses]
@@ -190,7 +193,8 @@ def _explain(told: dict[str, Any]) -> Iterator[str]:
         yield f"{told['address']}: on SES's own list as {entry['address']}: {entry['reason']}, {entry['at']}"
 
 
-def list_addresses(  # noqa: PLR0913 - one for each option
+@with_common
+def list_entries(  # noqa: PLR0913 - one for each option
     common: Common,
     *,
     topic: str | None,
@@ -242,30 +246,31 @@ def _describe(one: Suppression) -> dict[str, Any]:
     }
 
 
-def import_list(file: str, common: Common, *, topic: str | None, reason: str | None, source: str | None) -> int:
+@with_common
+def import_(place: str, common: Common, *, topic: str | None, reason: str | None, source: str | None) -> int:
     """Add a list; print what was strange; return the exit code."""
     _check_topic(topic or "")
     entries = added = forgotten = 0
     strange: list[suppression_lists.Strange] = []
     notes: list[str] = []
     given = None if reason is None else read_reason(reason)
-    with open_chosen(common) as place:
-        now, who = place.clock.now(), find_user()
-        exists = not file.startswith(REMOTE) and look_at(file, "FILE") is not None
-        here = str(Path(file).absolute()) if exists else file
-        limits = place.settings.limits
+    with open_chosen(common) as workspace:
+        now, who = workspace.clock.now(), find_user()
+        exists = not place.startswith(REMOTE) and look_at(place, "FILE") is not None
+        here = str(Path(place).absolute()) if exists else place
+        limits = workspace.settings.limits
         options = suppression_lists.ImportOptions(topic=topic or "", reason=given, source=source, at=now, limits=limits)
         with step("importing suppressions", "entries") as importing:
-            for block in suppression_lists.read_suppression_list(here, place.settings.workspace, options):
-                kept = _leave_out_forgotten(place, block.entries)
-                with place.ledger.write() as tx:
+            for block in suppression_lists.read_suppression_list(here, workspace.settings.workspace, options):
+                kept = _leave_out_forgotten(workspace, block.entries)
+                with workspace.ledger.write() as tx:
                     added += add_many_suppressions(tx, kept)
                 entries += len(block.entries)
                 importing.done = entries
                 forgotten += len(block.entries) - len(kept)
                 strange += block.strange
                 notes += block.notes
-        with place.ledger.write() as tx:
+        with workspace.ledger.write() as tx:
             detail = {"entries": entries, "added": added, "strange": len(strange), "topic": topic or ""}
             record_decision(tx, Decision(None, now, who, "suppress import", detail))
     if common.json:
@@ -291,7 +296,8 @@ def import_list(file: str, common: Common, *, topic: str | None, reason: str | N
     return ExitCode.DATA if strange else ExitCode.FINISHED
 
 
-def export_list(file: Path, common: Common, *, topic: str | None, reason: str | None) -> int:
+@with_common
+def export(file: Path, common: Common, *, topic: str | None, reason: str | None) -> int:
     """Write the list; return the exit code."""
     with open_chosen(common) as place, place.ledger.read() as tx:
         blocks = (
@@ -307,7 +313,8 @@ def export_list(file: Path, common: Common, *, topic: str | None, reason: str | 
     return ExitCode.FINISHED
 
 
-def sync_lists(common: Common, *, direction: str | None, full: bool, bucket: str | None, most: int) -> int:
+@with_common
+def sync(common: Common, *, direction: str | None, full: bool, bucket: str | None, most: int) -> int:
     """Sync; print what was done and what differs; return the exit code."""
     upload = None if bucket is None else _make_upload(bucket)
     with open_chosen(common) as place, step("syncing suppressions"):

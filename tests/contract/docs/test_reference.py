@@ -9,7 +9,7 @@ from support.paths import DOCS
 
 from engine.audience.exclusions import ExclusionReason
 from engine.campaign.spec import CampaignSpec
-from engine.cli.main import cli
+from engine.cli.table import cli
 from engine.errors import ExitCode
 from engine.feedback.events.rules import RULES, EventAction
 from engine.ledger.event_flags import Flag

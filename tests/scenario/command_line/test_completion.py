@@ -12,7 +12,7 @@ import pytest
 from click.shell_completion import BashComplete
 from support.world import World, open_world
 
-from engine.cli.main import cli
+from engine.cli.table import cli
 
 BASH = """
 compopt() { :; }  # bash has it inside a completion alone

@@ -20,7 +20,7 @@ import pytest
 from support.world import RUN, World
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.cli.main import cli
+from engine.cli.table import cli
 from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY
 

@@ -1,0 +1,32 @@
+"""`mailrun check`."""
+
+import asyncio
+from typing import Any
+
+from engine.cli import output
+from engine.cli.common import Common, with_common
+from engine.cli.endpoints import open_endpoint
+from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.run.prepare.check import check_campaign
+from engine.run.prepare.preview import describe_plan
+
+
+@with_common
+def check(campaign: str, common: Common, *, sandbox: bool, **changes: Any) -> int:
+    """Check; print every point; return the exit code."""
+    folder = find_campaign_folder(campaign, common)
+    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+        request = make_plan_request(place, folder, sandbox=sandbox, **changes)
+        read_keys = place.read_signing_keys
+        checked = asyncio.run(check_campaign(request, place.store, read_keys, endpoint, place.settings))
+        keys = place.find_unsubscribe_keys()
+    if common.json:
+        told = describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json()
+        print_json(told | {"unsubscribe_keys": keys.to_json()})
+    else:
+        print_lines(*(f"note: {note}" for note in checked.manifest.notes))
+        if request.campaign.spec.signs_links:
+            print_lines(f"unsubscribe keys: {keys.describe()}")
+        output.print_check(checked)
+    return checked.exit_code

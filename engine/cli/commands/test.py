@@ -1,0 +1,35 @@
+"""`mailrun test`."""
+
+import asyncio
+from typing import Any
+
+from engine.cli.common import Common, with_common
+from engine.cli.endpoints import open_endpoint
+from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.errors import ExitCode
+from engine.run.prepare.proofs import Proof, send_proofs
+
+
+@with_common
+def test(
+    campaign: str, common: Common, *, to: tuple[str, ...], as_address: str | None, sandbox: bool, **changes: Any
+) -> int:
+    """Send proofs; print what became of each; return the exit code."""
+    folder = find_campaign_folder(campaign, common)
+    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+        request = make_plan_request(place, folder, sandbox=sandbox, **changes)
+        read_keys = place.read_signing_keys
+        proofs = asyncio.run(
+            send_proofs(request, place.store, read_keys, endpoint, place.settings, to=to, as_address=as_address)
+        )
+    if common.json:
+        print_json({"campaign": request.campaign.name, "proofs": [proof.to_json() for proof in proofs]})
+    else:
+        print_lines(*map(_describe, proofs))
+    return ExitCode.FINISHED if all(proof.sent for proof in proofs) else ExitCode.FINISHED_WITH_LOSSES
+
+
+def _describe(proof: Proof) -> str:
+    outcome = f"sent as {proof.message_id}" if proof.sent else f"{proof.outcome}: {proof.detail}"
+    return f"{proof.to}: {proof.subject}: {outcome}"

@@ -1,0 +1,24 @@
+"""`mailrun unsubscribe-server`."""
+
+import sys
+
+from engine.cli.common import Common, with_common
+from engine.cli.printing import print_json, print_lines
+from engine.cli.requests import open_chosen
+from engine.feedback.unsubscribe.server import serve_links
+
+
+@with_common
+def unsubscribe_server(common: Common, *, host: str, port: int, allow_hosts: tuple[str, ...]) -> None:
+    """Serve unsubscribe links until SIGINT or SIGTERM."""
+    with open_chosen(common) as workspace:
+        keys = workspace.read_verifying_keys()
+
+        def announce(url: str) -> None:
+            if common.json:
+                print_json({"url": url, "unsubscribe_keys": keys.to_json()})
+            else:
+                print_lines(f"listening: {url}", f"unsubscribe keys: {keys.describe()}", "Ctrl-C stops it")
+            sys.stdout.flush()  # the program that started the server reads the address now
+
+        serve_links(workspace, host=host, port=port, allow_hosts=allow_hosts, announce=announce)

@@ -1,0 +1,78 @@
+"""Commands that watch a run and account for it."""
+
+import click
+
+from engine.cli.declare import declare
+from engine.cli.options import Wait, make_alternatives, make_file_option, make_run_argument
+
+status = declare(
+    "status",
+    "status:status",
+    """Show the state of one run or of all runs.
+
+    For RUN (CAMPAIGN/KEY): its accounts, its workers, the figures of the guard, and the decisions that were made.
+    Without RUN: one line for each run.
+    """,
+    make_run_argument(required=False),
+    examples=["mailrun status", "mailrun status welcome/2026-12-01"],
+)
+
+audit = declare(
+    "audit",
+    "audit:audit",
+    """Verify the accounts of a run from its files.
+
+    Reads every file of RUN, and checks every digest, every row and every sum. A damaged outcomes file is moved aside.
+
+    Exits with 65 if something is damaged or does not add up, and names it.
+    """,
+    make_run_argument(),
+    make_file_option(
+        "--against",
+        "Compare with the receiver's own list in FILE: SES events or the sandbox's record as JSON lines, or CSV with"
+        " message ids.",
+        exists=True,
+    ),
+    examples=[
+        "mailrun audit welcome/2026-12-01",
+        "mailrun audit welcome/2026-12-01 --against events.jsonl",
+    ],
+)
+
+resolve = declare(
+    "resolve",
+    "resolve:resolve",
+    """List or settle the recipients that are in doubt.
+
+    A recipient of RUN is in doubt if a message was handed to the transport and no answer came. Without an option the
+    command lists them. Every decision is recorded with its author and time.
+    """,
+    make_run_argument(),
+    *make_alternatives(
+        "verdict",
+        sent="They arrived: count them as sent.",
+        resend="Send to them again; some may get a second copy.",
+        skip="Never send to them; count them as failed.",
+        after_restore="After the ledger was restored from a backup: hold in doubt what it cannot know.",
+        from_events="Settle those that SES events prove; treat the rest as in_doubt in campaign.toml says.",
+    ),
+    click.Option(
+        ["--after"],
+        type=Wait(),
+        default="30m",
+        show_default=True,
+        metavar="TIME",
+        help="With --from-events: wait this long after a call before a recipient without events counts as silent, such"
+        " as 30m or 2h.",
+    ),
+    make_file_option(
+        "--file",
+        "Settle only those in FILE: CSV with a column row or address, or SES events as JSON lines. Default: all.",
+        exists=True,
+    ),
+    make_file_option("--export", "Write those in doubt to FILE as CSV, with whole addresses."),
+    examples=[
+        "mailrun resolve welcome/2026-12-01",
+        "mailrun resolve welcome/2026-12-01 --from-events --after 2h",
+    ],
+)
