@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.audience.explain import explain_address
 from engine.audience.export import export_excluded_rows
-from engine.campaign.lint import LintFindings
+from engine.campaign.lint_findings import LintFindings
 from engine.cli import output
 from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines

@@ -18,7 +18,7 @@ from engine.report.run_accounts import list_accounts, require_accounts, require_
 from engine.run.facts import find_facts, read_canary_spec, read_guard_spec
 from engine.run.guard.canary import describe_canary
 from engine.run.guard.evidence import judge_now
-from engine.run.guard.judge import Finding
+from engine.run.guard.judge import GuardFinding
 from engine.run.prepare.changes import list_changes
 from engine.workspace import Workspace
 from engine.workspace_folder import list_campaigns
@@ -30,7 +30,7 @@ class _RunStatus:
 
     accounts: Accounts
     vitals: Sequence[Mapping[str, float]]
-    findings: Sequence[Finding]
+    findings: Sequence[GuardFinding]
     canary: Mapping[str, Any] | None
     changes: Sequence[str]
     decisions: Sequence[Decision]
