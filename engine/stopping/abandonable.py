@@ -11,13 +11,14 @@ from engine.stopping.stop import Stop
 T = TypeVar("T")
 
 
-async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str) -> T:
+async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str, remedy: str = "launch again") -> T:
     """Wait for something, but not once the stop is requested; then it is cancelled.
 
     Args:
         work: must leave nothing behind that matters when it is abandoned.
         stop: requested by signals.
         doing: what is abandoned, for the message.
+        remedy: how to do it again, for the message.
 
     Raises:
         PausedError: the stop was requested first.
@@ -28,7 +29,7 @@ async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str) -> 
         await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
         if done.done():
             return done.result()
-        raise PausedError(f"stopped while {doing}, nothing was sent", remedy="launch again")
+        raise PausedError(f"stopped while {doing}, nothing was sent", remedy=remedy)
     finally:
         done.cancel()
         stopping.cancel()
@@ -51,7 +52,7 @@ def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[
         value, error = None, None
         try:
             value = work()
-        except BaseException as raised:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as raised:  # noqa: BLE001 - handed to the coroutine that waits
             error = raised
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, value, error)

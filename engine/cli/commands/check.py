@@ -3,13 +3,14 @@
 import asyncio
 from typing import Any
 
+from engine.campaign.message import prepare_envelope
 from engine.cli import output
 from engine.cli.common import Common, with_common
 from engine.cli.endpoints import open_endpoint
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.run.prepare.check import check_campaign
-from engine.run.prepare.preview import describe_plan
+from engine.run.prepare.preview import describe_plan, replan
 
 
 @with_common
@@ -18,8 +19,11 @@ def check(campaign: str, common: Common, *, sandbox: bool, **changes: Any) -> in
     folder = find_campaign_folder(campaign, common)
     with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        read_keys = place.read_signing_keys
-        checked = asyncio.run(check_campaign(request, place.store, read_keys, endpoint, place.settings))
+        prepare_envelope(request.campaign)  # its errors come before the audience is planned
+        planned = replan(request, place.store, "checks")
+        checked = asyncio.run(
+            check_campaign(request, *planned, place.read_signing_keys, endpoint=endpoint, settings=place.settings)
+        )
         keys = place.find_unsubscribe_keys()
     if common.json:
         told = describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json()

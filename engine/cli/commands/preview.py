@@ -4,6 +4,7 @@ import asyncio
 import webbrowser
 from typing import Any
 
+from engine.campaign.message import prepare_envelope
 from engine.cli import output
 from engine.cli.common import Common, with_common
 from engine.cli.endpoints import open_endpoint
@@ -11,7 +12,7 @@ from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.errors import ExitCode
 from engine.run.prepare.ask_account import ask_account
-from engine.run.prepare.preview import describe_plan, preview_run
+from engine.run.prepare.preview import describe_plan, preview_run, replan
 
 
 @with_common
@@ -24,7 +25,9 @@ def preview(
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
         with open_endpoint(place.store, sandbox=sandbox) as endpoint:
             account = asyncio.run(ask_account(request, place.settings, endpoint))
-        found = preview_run(request, place.store, place.read_signing_keys, account=account, addresses=addresses)
+        prepare_envelope(request.campaign)  # its errors come before the audience is planned
+        planned = replan(request, place.store, "previews")
+        found = preview_run(request, *planned, place.read_signing_keys, account=account, addresses=addresses)
     accounts = describe_plan(found.manifest, found.folder)
     if common.json:
         print_json(accounts.to_json() | found.to_json())

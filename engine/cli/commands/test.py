@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+from engine.campaign.message import prepare_envelope
 from engine.cli.common import Common, with_common
 from engine.cli.endpoints import open_endpoint
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.errors import ExitCode
-from engine.run.prepare.proofs import Proof, send_proofs
+from engine.run.prepare.preview import replan
+from engine.run.prepare.proofs import Proof, check_readers, send_proofs
 
 
 @with_common
@@ -19,9 +21,19 @@ def test(
     folder = find_campaign_folder(campaign, common)
     with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        read_keys = place.read_signing_keys
+        check_readers(to)
+        prepare_envelope(request.campaign)  # its errors come before the audience is planned
+        planned = replan(request, place.store, "proofs")
         proofs = asyncio.run(
-            send_proofs(request, place.store, read_keys, endpoint, place.settings, to=to, as_address=as_address)
+            send_proofs(
+                request,
+                *planned,
+                place.read_signing_keys,
+                endpoint=endpoint,
+                settings=place.settings,
+                to=to,
+                as_address=as_address,
+            )
         )
     if common.json:
         print_json({"campaign": request.campaign.name, "proofs": [proof.to_json() for proof in proofs]})

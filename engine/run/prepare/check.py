@@ -7,7 +7,6 @@ from typing import Any
 
 from engine.account.client import Endpoint
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.campaign.message import prepare_envelope
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError
 from engine.progress import step
@@ -17,10 +16,9 @@ from engine.run.prepare.ask_account import RunForecast, forecast_run
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_sample, check_templates
 from engine.run.prepare.planning import PlanRequest
-from engine.run.prepare.preview import make_job, replan
+from engine.run.prepare.preview import make_job
 from engine.run.prepare.rendering import Rendered
 from engine.settings import Settings
-from engine.store.port import Store
 
 
 @dataclass(slots=True)
@@ -64,20 +62,28 @@ class Checked:
         }
 
 
-async def check_campaign(
+async def check_campaign(  # noqa: PLR0913 - what a check is of, named one by one
     request: PlanRequest,
-    store: Store,
+    manifest: Manifest,
+    folder: Path,
     read_keys: Callable[[], tuple[bytes, ...]],
+    *,
     endpoint: Endpoint | None,
     settings: Settings,
 ) -> Checked:
-    """Plan, look at the content and a fair sample of messages, and ask the account, where messages go through one.
+    """Check the content on a fair sample of messages, and the account, where messages go through one.
+
+    Args:
+        request: what was planned.
+        manifest: of the plan.
+        folder: with the plan, as `replan` leaves it.
+        read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
+        endpoint: the embedded sandbox; None for what botocore resolves.
+        settings: with the SMTP server, where one is named.
 
     Raises:
-        DataError: audience or templates are so wrong that nothing can be planned.
+        DataError: the templates are so wrong that nothing can be rendered.
     """
-    prepare_envelope(request.campaign)
-    manifest, folder = replan(request, store, "checks")
     job = make_job(request, manifest, folder, read_keys)
     findings = check_templates(request.campaign, folder, manifest, manifest.audience_columns)
     with step("rendering a sample"):

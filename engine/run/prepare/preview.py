@@ -1,5 +1,6 @@
 """`mailrun preview`: the dry run. Everything that a launch does, on the whole audience, up to the hand-over to SES."""
 
+import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +13,6 @@ import polars as pl
 
 from engine.account.quota import Quota
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.campaign.message import prepare_envelope
 from engine.campaign.message_lint import find_unused_inline
 from engine.campaign.mime import Composer
 from engine.campaign.render_error import RenderError
@@ -36,6 +36,9 @@ from engine.run.prepare.rendering import (
     choose_processes,
     render_plan,
 )
+from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
+from engine.stopping.signals import stop_on_signals
+from engine.stopping.stop import Stop
 from engine.store.files import locked, translate_os_errors, write_file
 from engine.store.port import Store
 
@@ -45,6 +48,7 @@ RANDOM_PICKS = 3
 GALLERY = "gallery.html"
 _MOST_CARDS = 60  # a page that a person looks through
 _DOMAINS_TOLD = 20
+_AGAIN = "run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +109,29 @@ class Preview:
 
 def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     request: PlanRequest,
-    store: Store,
+    manifest: Manifest,
+    folder: Path,
     read_keys: Callable[[], tuple[bytes, ...]],
     *,
     account: Quota | MailrunError,
     addresses: Sequence[str] = (),
     processes: int | None = None,
 ) -> Preview:
-    """Plan, render every recipient, look at every message, and write samples and a gallery.
+    """Render every recipient of a plan, check every message, and write samples and a gallery.
 
     Args:
-        request: what to plan.
-        store: where.
+        request: what was planned.
+        manifest: of the plan.
+        folder: with the plan, as `replan` leaves it.
         read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
         account: its limits, or why they are not known.
         addresses: recipients to show in the gallery as well.
         processes: how many render; None chooses.
 
     Raises:
-        DataError: audience or templates are wrong.
-        UsageError: one of `addresses` is no recipient of the plan.
+        DataError: the templates are wrong.
+        UsageError: one of `addresses` is not a recipient of the plan.
     """
-    prepare_envelope(request.campaign)
-    manifest, folder = replan(request, store, "previews")
     job = make_job(request, manifest, folder, read_keys)
     asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
     processes = processes or choose_processes(manifest.accepted)
@@ -297,6 +301,8 @@ def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
 def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
     """Plan into a folder of the store that holds the latest such plan of a campaign and no run.
 
+    Call it in the main thread: it hears signals while it plans.
+
     Args:
         request: what to plan.
         store: where.
@@ -304,10 +310,19 @@ def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Pa
 
     Returns:
         The manifest, and the folder.
+
+    Raises:
+        DataError: audience or templates are wrong.
+        PausedError: a signal stopped it; nothing is left behind.
     """
-    folder = store.local_folder / shelf / request.campaign.name
-    with store.stage(request.name) as staging:
-        manifest = write_plan(request, staging)
+    return asyncio.run(_replan(request, store, shelf))
+
+
+async def _replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
+    folder, stop = store.local_folder / shelf / request.campaign.name, Stop()
+    with stop_on_signals(stop), store.stage(request.name) as staging:
+        work = run_in_daemon_thread(lambda: write_plan(request, staging), name="planning")
+        manifest = await wait_unless_stopped(work, stop, doing="the audience was planned", remedy=_AGAIN)
         with translate_os_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with locked(folder.parent):

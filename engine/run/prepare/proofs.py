@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
 from engine.addresses.mailbox import check_address
 from engine.campaign.headers import OWN_TAGS, PROOF_TAG
-from engine.campaign.message import Message, prepare_envelope
+from engine.campaign.message import Message
 from engine.campaign.render_error import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.outbound import open_outbound
 from engine.delivery.replies import ReplyMeaning
 from engine.errors import DataError, UsageError
+from engine.run.manifest import Manifest
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preflight import check_account_or_wait
-from engine.run.prepare.preview import find_recipient, make_job, replan
+from engine.run.prepare.preview import find_recipient, make_job
 from engine.run.prepare.rendering import LeaseRenderer, Pick
 from engine.settings import Settings
-from engine.store.port import Store
 
 MARK = "[TEST] "
 
@@ -59,22 +60,24 @@ class Proof:
 
 async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     request: PlanRequest,
-    store: Store,
+    manifest: Manifest,
+    folder: Path,
     read_keys: Callable[[], tuple[bytes, ...]],
+    *,
     endpoint: Endpoint | None,
     settings: Settings,
-    *,
     to: Sequence[str],
     as_address: str | None,
     clock: Clock | None = None,
 ) -> list[Proof]:
     """Send what one recipient would get to other people, marked as a test.
 
-    The way out in it is the reader's own: who tries the link does not unsubscribe the recipient.
+    The unsubscribe link in it is the reader's own: trying the link does not unsubscribe the recipient.
 
     Args:
-        request: what to plan; nothing of it becomes a run.
-        store: where.
+        request: what was planned; it does not become a run.
+        manifest: of the plan.
+        folder: with the plan, as `replan` leaves it.
         read_keys: reads the keys that sign the unsubscribe links, where the campaign has links of its own.
         endpoint: the embedded sandbox; None for what botocore resolves.
         settings: with the SMTP server, where one is named.
@@ -83,18 +86,14 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
         clock: waits between two proofs, so that they stay within the account's rate.
 
     Raises:
-        UsageError: an address is none, or `as_address` is no recipient.
-        DataError: audience or templates are wrong, or this recipient's message cannot be made.
+        UsageError: `as_address` is not a recipient.
+        DataError: the templates are wrong, or this recipient's message cannot be rendered.
         ServiceError: the account may not send.
     """
     clock = clock or SystemClock()
-    for address in to:
-        _check_reader(address)
-    prepare_envelope(request.campaign)
-    manifest, folder = replan(request, store, "proofs")
     if not manifest.leases:
         raise DataError(
-            "nobody is in the plan, so there is no message to prove", where=str(folder), remedy="see mailrun plan"
+            "the plan has no recipients, so there is no message to send", where=str(folder), remedy="see mailrun plan"
         )
     pick = find_recipient(folder, manifest, as_address, key="--as") if as_address else Pick(0, 0, 0)
     renderer = LeaseRenderer(make_job(request, manifest, folder, read_keys))
@@ -124,9 +123,15 @@ def _mark(message: Message, to: str, campaign: str) -> Message:
     return message._replace(address=to, subject=f"{MARK}{message.subject}", tags=((PROOF_TAG, campaign), *tags))
 
 
-def _check_reader(address: str) -> None:
-    try:
-        check_address(address)
-    except ValueError as error:
-        what, remedy = error.args
-        raise UsageError(f"--to has {what}: {address}", where="--to", remedy=remedy) from None
+def check_readers(addresses: Sequence[str]) -> None:
+    """Check where proofs go, before anything is planned.
+
+    Raises:
+        UsageError: one is not an address.
+    """
+    for address in addresses:
+        try:
+            check_address(address)
+        except ValueError as error:
+            what, remedy = error.args
+            raise UsageError(f"--to has {what}: {address}", where="--to", remedy=remedy) from None
