@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Message
 from engine.campaign.render import Renderer
-from engine.campaign.spec import Campaign, load_campaign
+from engine.campaign.spec import Campaign, CampaignSpec, load_campaign, parse_spec
 from engine.campaign.unsubscribe import TokenSigner
+from engine.errors import ConfigurationError
 
 SIGNER = TokenSigner([b"a key that only tests use"])
 TOML = """\
@@ -38,3 +41,15 @@ def make_renderer(campaign: Campaign) -> Renderer:
 
 def render(campaign: Campaign, row: dict[str, Any] | None = None) -> Message:
     return make_renderer(campaign).render(row or {}, 1, "ann@example.com")
+
+
+def parse_toml(text: str, base: str = TOML + 'text = "b"\n') -> CampaignSpec:
+    """Parse a campaign.toml: some lines after a campaign that needs no more."""
+    return parse_spec(base + text, file="campaign.toml")
+
+
+def refuse_toml(text: str, base: str = TOML + 'text = "b"\n') -> str:
+    """Return what is said of a campaign.toml that is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_toml(text, base)
+    return f"{caught.value.where} | {caught.value.what} | {caught.value.remedy}"

@@ -4,25 +4,14 @@ from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
-from pathlib import Path
 
 import pytest
 
 from engine.addresses.mailbox import parse_mailbox
-from engine.campaign.message import Attachment, Envelope, Message, prepare_envelope
+from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer
-from engine.campaign.spec import Campaign, parse_spec
-from engine.errors import DataError
 
 ENVELOPE = Envelope("Acme <a@acme.example>", ("b@acme.example", "=?utf-8?b?Q2hsb8Op?= <c@acme.example>"), (), None)
-
-
-def campaign_of(folder: Path, *attachments: str) -> Campaign:
-    source = 'from = "Acme, News <a@acme.example>"\nsubject = "S"\nkind = "transactional"\naudience.source = "a.csv"\n'
-    source = source.replace("Acme, News", r"\"Acme, News\"")
-    source += f'reply_to = ["Chloé <c@acme.example>"]\n[content]\ntext = "t"\nattachments = {list(attachments)}\n'
-    source += '[delivery]\nconfiguration_set = "marketing"\n'
-    return Campaign("welcome", folder, parse_spec(source, file="campaign.toml"))
 
 
 def message_of(subject: str = "Hi", html: str | None = None, text: str | None = None, unsubscribe: str = "") -> Message:
@@ -40,15 +29,6 @@ def part(mail: EmailMessage, kind: str) -> str:
     body = mail.get_body((kind,))
     assert isinstance(body, EmailMessage)
     return str(body.get_content()).replace("\r\n", "\n")
-
-
-def test_an_envelope_holds_what_all_messages_share(tmp_path: Path) -> None:
-    (tmp_path / "terms.pdf").write_bytes(b"%PDF")
-    envelope = prepare_envelope(campaign_of(tmp_path, "terms.pdf"))
-    assert envelope.sender == '"Acme, News" <a@acme.example>'
-    assert envelope.reply_to == ("=?utf-8?b?Q2hsb8Op?= <c@acme.example>",)
-    assert envelope.attachments == (Attachment("terms.pdf", "application/pdf", b"%PDF"),)
-    assert envelope.configuration_set == "marketing"
 
 
 @pytest.mark.parametrize(
@@ -70,42 +50,6 @@ def test_a_long_foreign_name_becomes_encoded_words_of_75_characters_at_most() ->
     assert encoded.isascii()
     assert max(map(len, encoded.split(" "))) <= 75
     assert str(make_header(decode_header(encoded.rpartition(" ")[0]))) == ("žluť " * 30).strip()
-
-
-def test_an_attachment_of_an_unknown_kind_is_plain_bytes(tmp_path: Path) -> None:
-    (tmp_path / "data.unheard").write_bytes(b"x")
-    (found,) = prepare_envelope(campaign_of(tmp_path, "data.unheard")).attachments
-    assert found.content_type == "application/octet-stream"
-
-
-@pytest.mark.parametrize("name", ["run.EXE", "a.tar.js", "x.msh1xml"])
-def test_an_attachment_that_ses_refuses_is_refused_first(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).touch()
-    with pytest.raises(DataError, match=rf"SES refuses attachments of the kind \.{name.rpartition('.')[2].lower()}"):
-        prepare_envelope(campaign_of(tmp_path, name))
-
-
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [
-        ("absent.pdf", "the attachment absent.pdf is missing"),
-        ("link.pdf", "link.pdf is a symbolic link that leads out"),
-    ],
-)
-def test_an_attachment_that_is_not_in_the_folder_is_refused(tmp_path: Path, name: str, what: str) -> None:
-    folder = tmp_path / "welcome"
-    folder.mkdir()
-    (tmp_path / "secret.pdf").touch()
-    (folder / "link.pdf").symlink_to(tmp_path / "secret.pdf")
-    with pytest.raises(DataError, match=what):
-        prepare_envelope(campaign_of(folder, name))
-
-
-def test_attachments_that_fill_a_message_are_refused(tmp_path: Path) -> None:
-    with (tmp_path / "big.bin").open("wb") as file:
-        file.truncate(30 * 1024 * 1024)
-    with pytest.raises(DataError, match=r"the attachments take 40\.0 MB of a message"):
-        prepare_envelope(campaign_of(tmp_path, "big.bin"))
 
 
 def test_an_eml_reads_back_to_the_same_headers_and_parts() -> None:

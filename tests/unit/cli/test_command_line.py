@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,52 +34,8 @@ from engine.logs import configure_logs
 from engine.report.accounts import Accounts
 from engine.run.prepare.ask_account import RunForecast
 
-COMMANDS = sorted(cli.commands)
-HEAVY = (
-    "polars",
-    "sqlalchemy",
-    "aiobotocore",
-    "botocore",
-    "aiohttp",
-    "alembic",
-    "jinja2",
-    "pydantic",
-    "rich",
-    "structlog",
-)
 SENT = Result(1, Outcome.SENT, "id", None, 1.0, 1)
 REFUSED = Result(2, Outcome.REFUSED, None, "no", 1.0, 1)
-
-
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-# -- help --------------------------------------------------------------------------------------------------------------
-
-
-def test_help_of_every_command_works_and_imports_nothing_heavy():
-    code = """
-import json, sys
-from click.testing import CliRunner
-from engine.cli.table import cli
-ended = {name: CliRunner().invoke(cli, [name, "--help"]).exit_code for name in cli.commands}
-for group in ("suppress", "events", "inbound"):
-    for name in cli.commands[group].commands:
-        assert CliRunner().invoke(cli, [group, name, "--help"]).exit_code == 0
-ended["mailrun"] = CliRunner().invoke(cli, ["-h"]).exit_code
-print(json.dumps({"ended": ended, "modules": sorted(sys.modules)}))
-"""
-    said = json.loads(run_python(code).stdout)
-    assert said["ended"] == dict.fromkeys([*COMMANDS, "mailrun"], 0)
-    assert [name for name in HEAVY if name in said["modules"]] == []
-
-
-def test_the_version_is_told():
-    told = run_python("from engine.cli.main import main; main()", "--version")
-    assert (told.returncode, told.stdout.split()[0]) == (0, "mailrun,")
 
 
 # -- exit codes --------------------------------------------------------------------------------------------------------
@@ -275,12 +230,6 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, ob
     return read
 
 
-@pytest.fixture(autouse=True)
-def default_logs() -> object:
-    yield
-    structlog.reset_defaults()
-
-
 def accounts_of(accepted: int, **outcomes: int) -> Accounts:
     return Accounts(
         run="welcome/1",
@@ -363,25 +312,3 @@ def test_debug_lines_are_told_only_when_asked_for(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["level"] for line in lines] == told
     assert all(line["at"].endswith("Z") for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "given", "code"),
-    [
-        (("suppress", "check", "-", "--json"), "ann@b.example\n\nbea@b.example\n", 0),
-        (("suppress", "check", "-"), "\n", 2),
-        (("forget", "-"), "ann@b.example\nbea@b.example\n", 2),
-    ],
-)
-def test_addresses_are_read_from_standard_input(
-    tmp_path: Path, arguments: tuple[str, ...], given: str, code: int
-) -> None:
-    """Arguments are seen by every user of the machine."""
-    (tmp_path / "campaigns").mkdir()
-    ended = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path)], input=given)
-    assert ended.exit_code == code, ended.output
-    if code == 0:
-        checked = json.loads(ended.stdout.splitlines()[-1])["addresses"]
-        assert [one["address"] for one in checked] == ["ann@b.example", "bea@b.example"]
-    else:
-        assert "one a line" in ended.output

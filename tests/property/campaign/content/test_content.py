@@ -3,8 +3,6 @@
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP, default
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from babel.core import get_global
@@ -12,15 +10,11 @@ from babel.localedata import locale_identifiers
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError
-from support.campaigns import make_renderer, write_campaign
 
-from engine.campaign.content.html_text import derive_text
-from engine.campaign.content.templates import compile_content
 from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind, mask, split
 from engine.campaign.locales import Tag, choose_language, read_locales
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer
-from engine.campaign.render import Renderer
 
 SUBJECTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=300).filter(
     lambda text: not text.isspace()
@@ -206,41 +200,6 @@ def test_placeholders_give_every_tag_back_and_lead_to_its_line(source: str) -> N
     assert ["".join(token.text.split()) for token in again] == ["".join(token.text.split()) for token in tags]
     assert restored.origin is not None
     assert [restored.origin(token.line + 1) for token in again] == [("t", token.line) for token in tags]
-
-
-HTML = """\
-<html><head><title>T {{ name }}</title><style>p { margin: 0 }</style>{% set greeting = "Hi" %}</head><body>
-<div style="display:none">{{ name }} hidden</div>
-<h1>{{ greeting }} {{ name }}</h1>
-{% if name %}<p>Yes {{ name|upper }}</p>{% else %}<p>No</p>{% endif %}
-<ul>{% for word in words %}<li>{{ word }}<br>x</li>{% endfor %}</ul>
-<ol><li>{{ name }}</li><li>{{ link }}</li></ol>
-<p><a href="https://a.example/{{ name }}?a=1&amp;b=2">{{ name }} &amp; more</a> <a href="{{ link }}">{{ link }}</a></p>
-<table><tr>{% for word in words %}<td {% if word %}class="a"{% endif %}>{{ word }}</td>{% endfor %}</tr></table>
-<img src="https://a.example/x.png" alt="{{ name }} at sea"><p>{{ name }}
-{{ link }}</p></body></html>
-"""
-
-
-def make_text_renderer() -> Renderer:
-    with TemporaryDirectory() as folder:
-        campaign = write_campaign(Path(folder), {"body.html.j2": HTML}, 'html = "body.html.j2"')
-        assert compile_content(campaign).variants[None].derived is not None
-        return make_renderer(campaign)
-
-
-RENDERER = make_text_renderer()
-VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\x01\x02\x03"))
-
-
-@given(
-    VALUES, st.lists(VALUES, max_size=3), st.from_regex(r"https://[a-z]{1,9}\.example/[a-z?=&]{0,9}", fullmatch=True)
-)
-def test_text_derived_from_the_template_equals_text_derived_from_the_message(
-    name: str, words: list[str], link: str
-) -> None:
-    message = RENDERER.render({"name": name, "words": words, "link": link}, 1, "a@b.example")
-    assert message.text == derive_text(str(message.html))
 
 
 def script_of(tag: Tag) -> str:

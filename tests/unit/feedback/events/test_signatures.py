@@ -1,12 +1,7 @@
 """SNS signatures: versions 1 and 2 of our topics are believed; of anything forged nothing is fetched."""
 
 import base64
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,15 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
+from support.sns import KEY, TOPIC, URL, sign
 
 from engine.errors import ServiceError
-from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.envelopes import ForgedError, Quarantined, open_body
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 
-TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses-events"
-URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -35,25 +27,6 @@ def make_certificate(key: Any) -> bytes:
 
 
 CERTIFICATE = make_certificate(KEY)
-
-
-def sign(version: str = "2", key: rsa.RSAPrivateKey = KEY, **changes: Any) -> dict[str, Any]:
-    """Make a notification as SNS does; what is changed is changed before it is signed."""
-    told = {
-        "Type": "Notification",
-        "MessageId": "m-1",
-        "TopicArn": TOPIC,
-        "Subject": "Amazon SES Email Event Notification",
-        "Message": '{"eventType": "Send"}',
-        "Timestamp": "2026-11-24T09:00:00.000Z",
-        "SignatureVersion": version,
-        "SigningCertURL": URL,
-        **changes,
-    }
-    names = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
-    text = "".join(f"{name}\n{told[name]}\n" for name in names if name in told)
-    signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1() if version == "1" else hashes.SHA256())  # noqa: S303 - SNS's version 1
-    return told | {"Signature": base64.b64encode(signature).decode()}
 
 
 class Fetcher:
@@ -186,38 +159,3 @@ def test_a_queue_believes_the_topics_of_its_own_account():
     gov = own_account_topics("https://sqs.us-gov-west-1.amazonaws.com/123456789012/e")
     assert gov == ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:*",)
     assert own_account_topics("http://127.0.0.1:9324/000000000000/events") == ()
-
-
-@contextmanager
-def answering(status: int) -> Iterator[str]:
-    """Run a server that answers with one status; yields its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Location", "/elsewhere")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/a.pem"
-        finally:
-            server.shutdown()
-
-
-@pytest.mark.parametrize("status", [302, 403, 404, 410])
-def test_a_certificate_that_is_not_there_sets_its_notification_aside_and_stops_nothing(status: int):
-    with answering(status) as url:
-        opened = open_body(json.dumps(sign()), SnsVerifier((TOPIC,), lambda _: fetch_certificate(url)))
-    assert isinstance(opened, Quarantined)
-    assert opened.is_forged
-
-
-@pytest.mark.parametrize("status", [407, 408, 429, 500, 503])
-def test_a_certificate_that_cannot_be_had_now_is_awaited(status: int):
-    with answering(status) as url, pytest.raises(ServiceError):
-        fetch_certificate(url)

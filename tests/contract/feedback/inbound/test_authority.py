@@ -1,0 +1,209 @@
+"""A mail without our token moves nobody but its proven sender, or whom a configured source of reports names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.clock import VirtualClock
+from support.mails import PASSED, RESULTS, TRUST, WISH
+
+from engine.campaign.unsubscribe import TokenSigner
+from engine.feedback.inbound.authority import Lack, Receipt, Received, Trust
+from engine.feedback.inbound.intake import InboundIntake, judge
+from engine.ledger.database import open_ledger
+from engine.ledger.suppressions import iterate_suppressions
+
+SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
+MAILED = {"ann@b.example", "bob@b.example"}
+FAILED = Receipt("fail", "fail", "fail", "evil@e.example")
+REPORT = (
+    "From: reports@{source}\r\nSubject: complaint\r\n"
+    "Content-Type: multipart/report; report-type=feedback-report; boundary=x\r\n\r\n"
+    "--x\r\nContent-Type: message/feedback-report\r\n\r\n"
+    "Feedback-Type: abuse\r\nVersion: 1\r\nOriginal-Rcpt-To: bob@b.example\r\n\r\n"
+    "--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: News\r\n{more}\r\nHello\r\n--x--\r\n"
+)
+BOUNCE = (
+    "From: MAILER-DAEMON@b.example\r\nSubject: Undelivered\r\n"
+    "Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n"
+    "--x\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; b.example\r\n\r\n"
+    "Final-Recipient: rfc822; bob@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--x--\r\n"
+)
+
+
+class Desk:
+    """Takes mails in, and says what came of them."""
+
+    def __init__(self, folder: Path, clock: VirtualClock) -> None:
+        self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+        self.intake = InboundIntake(self.ledger, SIGNER, lambda keys: set(keys) & MAILED, lambda _: False, clock)
+
+    def take(self, text: str, receipt: Receipt | None = None, trust: Trust = TRUST, **how: bool) -> dict[str, str]:
+        """Take a mail in; return whom the list has now, and by what proof."""
+        self.intake.take([judge(Received(text.encode(), receipt, **how), trust)])
+        with self.ledger.read() as tx:
+            return {one.key: str(one.proof) for block in iterate_suppressions(tx) for one in block}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, clock: VirtualClock) -> Iterator[Desk]:
+    made = Desk(tmp_path, clock)
+    yield made
+    made.ledger.close()
+
+
+@pytest.mark.parametrize(
+    "receipt",
+    [
+        PASSED,
+        Receipt("fail", "pass", "pass", "evil@e.example"),
+        Receipt("pass", "fail", "gray", "ann@b.example"),
+        Receipt("pass", "", "", "<ann@B.example>"),
+    ],
+)
+def test_a_request_whose_receipt_proves_the_sender_is_heard(desk: Desk, receipt: Receipt) -> None:
+    assert desk.take(WISH, receipt) == {"ann@b.example": "sender"}
+
+
+@pytest.mark.parametrize(
+    ("receipt", "lack"),
+    [
+        (FAILED, Lack.NOT_ALIGNED),
+        (Receipt("pass", "pass", "fail", "evil@e.example"), Lack.NOT_ALIGNED),  # SPF and DKIM of e.example
+        (Receipt("pass", "pass", "gray", "evil@e.example"), Lack.NOT_ALIGNED),
+        (Receipt("pass", "pass", "gray", "evil@e.b.example"), Lack.NOT_ALIGNED),
+        (Receipt("pass", "pass", "processing_failed", "evil@notb.example"), Lack.NOT_ALIGNED),
+        (Receipt("pass", "pass", "fail", "ann@b.example"), Lack.NOT_ALIGNED),
+        (Receipt("", "", "", ""), Lack.NOT_ALIGNED),
+        (None, Lack.NO_RESULTS),
+    ],
+)
+def test_a_forged_from_is_other_and_suppresses_nobody(desk: Desk, receipt: Receipt | None, lack: Lack) -> None:
+    for apple in ("", "X-Apple-Unsubscribe: true\r\nAuto-Submitted: auto-replied\r\n"):
+        assert desk.take(apple + WISH, receipt) == {}
+    assert desk.intake.tally.to_json()["kinds"] == {"other": 2}
+    assert desk.intake.tally.unproven == {lack: 2}
+
+
+def test_our_own_token_needs_no_verdicts(desk: Desk) -> None:
+    token = SIGNER.sign("ann@b.example", "")
+    assert desk.take(WISH.replace("unsubscribe", token), FAILED) == {"ann@b.example": "token"}
+    more = f"List-Unsubscribe: <https://a.example/{SIGNER.sign('bob@b.example', '')}>\r\n"
+    assert desk.take(REPORT.format(source="e.example", more=more), FAILED)["bob@b.example"] == "token"
+
+
+def test_a_token_of_others_is_other_whatever_the_verdicts_say(desk: Desk) -> None:
+    token = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "")
+    assert desk.take(WISH.replace("unsubscribe", token), PASSED) == {}
+    tally = desk.intake.tally.to_json()
+    assert (tally["kinds"], tally["forged"], tally["unproven"]) == ({"other": 1}, 1, {"forged_token": 1})
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"{RESULTS}dmarc=pass (p=reject) header.from=b.example",
+        f"{RESULTS}spf=fail smtp.mailfrom=x@e.example; dmarc=pass header.from=B.example;",
+        f'{RESULTS}\r\n dkim=pass reason="good; dkim=fail" header.i=@b.example header.s=k',
+        "authentication-results: MX.acme.example 1 ; dkim = pass header.d = b.example",
+        f"{RESULTS}spf=pass (a; (nested)) smtp.mailfrom=ann@b.example; dmarc=none header.from=b.example",
+        f"Received: by y\r\nAuthentication-Results: inner.example; dkim=none\r\n{RESULTS}dkim=pass header.d=b.example",
+    ],
+)
+def test_results_of_the_configured_server_prove_the_sender(desk: Desk, head: str) -> None:
+    assert desk.take(f"{head}\r\n{WISH}") == {"ann@b.example": "sender"}
+
+
+FORGED = f"{RESULTS}dmarc=pass header.from=b.example; dkim=pass header.d=b.example"
+
+
+@pytest.mark.parametrize(
+    ("head", "lack"),
+    [
+        (f"{RESULTS}dmarc=fail header.from=b.example\r\n{FORGED}", Lack.NOT_ALIGNED),
+        (f"{RESULTS}none\r\n{FORGED}", Lack.NOT_ALIGNED),
+        (f"{RESULTS}dmarc=pass header.from=e.example", Lack.NOT_ALIGNED),
+        (f"{RESULTS}dkim=pass header.d=e.example; spf=pass smtp.mailfrom=x@e.example", Lack.NOT_ALIGNED),
+        (f"{RESULTS}dkim=pass header.d=news.b.example", Lack.NOT_ALIGNED),
+        (f"{RESULTS}dkim=pass header.d=example", Lack.NOT_ALIGNED),
+        (f"{RESULTS}spf=pass smtp.helo=b.example", Lack.NOT_ALIGNED),
+        (f"{RESULTS}x=fail (; dkim=pass header.d=b.example)", Lack.NOT_ALIGNED),
+        (f'{RESULTS}spf=fail smtp.mailfrom="; dkim=pass header.d=b.example;"@e.example', Lack.NOT_ALIGNED),
+        (
+            f"{RESULTS}spf=pass helo=x; dmarc=pass header.from=b.example; dmarc=fail header.from=b.example",
+            Lack.NOT_ALIGNED,
+        ),
+        ("Authentication-Results: mx.acme.example.e.example; dmarc=pass header.from=b.example", Lack.NO_RESULTS),
+        ("Authentication-Results: (mx.acme.example) e.example; dmarc=pass header.from=b.example", Lack.NO_RESULTS),
+        ("X-Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example", Lack.NO_RESULTS),
+        (f"{FORGED}\r\nFrom: evil@e.example", Lack.SENDER_UNCLEAR),
+        (f"{FORGED}\rFrom: evil@e.example", Lack.SENDER_UNCLEAR),
+    ],
+)
+def test_results_that_the_sender_wrote_or_of_others_prove_nobody(desk: Desk, head: str, lack: Lack) -> None:
+    assert desk.take(f"{head}\r\n{WISH}") == {}
+    assert desk.intake.tally.unproven == {lack: 1}
+    assert desk.intake.tally.kinds == {"other": 1}
+
+
+def test_what_sns_did_not_sign_proves_nobody_and_without_the_setting_no_results_do(desk: Desk) -> None:
+    head = f"{RESULTS}dmarc=pass header.from=b.example\r\n"
+    assert desk.take(head + WISH, None, has_own_fields=False, is_unsigned=True) == {}
+    assert desk.take(head + WISH, trust=Trust()) == {}
+    assert desk.intake.tally.unproven == {Lack.UNSIGNED: 1, Lack.NO_RESULTS: 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "head", "receipt"),
+    [
+        ("fbl.example", "", Receipt("pass", "pass", "pass", "")),
+        ("eu.fbl.example", "", Receipt("pass", "pass", "pass", "")),
+        ("fbl.example", f"{RESULTS}dkim=pass header.d=fbl.example", None),
+        ("arf.y.example", f"{RESULTS}dkim=pass header.d=y.example", None),
+        ("eu.fbl.example", f"{RESULTS}dkim=pass header.i=@eu.fbl.example; dmarc=pass header.from=eu.fbl.example", None),
+    ],
+)
+def test_a_report_of_a_configured_source_is_a_complaint(
+    desk: Desk, source: str, head: str, receipt: Receipt | None
+) -> None:
+    text = (f"{head}\r\n" if head else "") + REPORT.format(source=source, more="")
+    assert desk.take(text, receipt) == {"bob@b.example": "feedback_source"}
+
+
+def test_a_report_of_a_configured_source_counts_also_with_a_token_of_a_key_that_is_gone(desk: Desk) -> None:
+    gone = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "")
+    text = REPORT.format(source="fbl.example", more=f"List-Unsubscribe: <https://a.example/{gone}>\r\n")
+    assert desk.take(text.replace("reports@fbl", "reports@e"), PASSED) == {}
+    assert desk.intake.tally.unproven == {Lack.FORGED_TOKEN: 1}
+    assert desk.take(text, PASSED) == {"bob@b.example": "feedback_source"}
+    assert desk.intake.tally.forged == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "head", "receipt", "lack"),
+    [
+        ("fbl.example", "", FAILED, Lack.NOT_ALIGNED),
+        ("fbl.example", "", None, Lack.NO_RESULTS),
+        ("fbl.example", "", Receipt("pass", "fail", "pass", ""), Lack.NOT_A_SOURCE),  # SPF alone
+        ("fbl.example", "", Receipt("pass", "pass", "gray", "a@fbl.example"), Lack.NOT_A_SOURCE),  # whose DKIM?
+        ("fbl.example", f"{RESULTS}spf=pass smtp.mailfrom=a@fbl.example", None, Lack.NOT_A_SOURCE),
+        ("e.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),
+        ("e.example", f"{RESULTS}dkim=pass header.d=fbl.example", None, Lack.NOT_ALIGNED),
+        ("notfbl.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),
+        ("y.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),  # where people have mailboxes
+        ("y.example", f"{RESULTS}dkim=pass header.d=y.example", None, Lack.NOT_A_SOURCE),
+        ("arf.y.example", f"{RESULTS}spf=pass smtp.mailfrom=y.example", None, Lack.NOT_A_SOURCE),
+    ],
+)
+def test_a_forged_report_is_other_and_suppresses_nobody(
+    desk: Desk, source: str, head: str, receipt: Receipt | None, lack: Lack
+) -> None:
+    text = (f"{head}\r\n" if head else "") + REPORT.format(source=source, more="")
+    assert desk.take(text, receipt) == {}
+    assert desk.intake.tally.unproven == {lack: 1}
+    assert desk.intake.tally.kinds == {"other": 1}
+
+
+def test_a_delivery_report_suppresses_nobody_whatever_proves_its_sender(desk: Desk) -> None:
+    assert desk.take(BOUNCE, PASSED) == {}
+    assert desk.intake.tally.kinds == {"delivery_report": 1}
