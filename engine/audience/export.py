@@ -9,12 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from engine.audience.exclusions import EXCLUDED_SCHEMA
+from engine.csv_formulas import defuse_formulas
 from engine.errors import UsageError
 from engine.store.files import PRIVATE_FILE
 from engine.system.given_paths import shorten_path
-
-# What a spreadsheet takes for a formula, in full width as well, and the characters that would hide one.
-_FORMULA = r"^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
 
 
 def export_excluded_rows(plan: Path, path: Path) -> int:
@@ -42,7 +40,7 @@ def export_excluded_rows(plan: Path, path: Path) -> int:
             pl.DataFrame(schema=EXCLUDED_SCHEMA).write_csv(file)
             for source in sorted(plan.glob("excluded-*.parquet")):
                 excluded = pl.read_parquet(source, glob=False)
-                excluded.select(defuse(column) for column in excluded).write_csv(file, include_header=False)
+                defuse_formulas(excluded).write_csv(file, include_header=False)
                 rows += excluded.height
         aside.rename(path)
     except OSError as error:
@@ -54,12 +52,3 @@ def export_excluded_rows(plan: Path, path: Path) -> int:
         with suppress(OSError):  # it was renamed, or never made
             aside.unlink()
     return rows
-
-
-def defuse(column: pl.Series) -> pl.Series:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
-    if column.dtype != pl.String:
-        return column
-    text = pl.col(column.name)
-    defused = pl.when(text.str.contains(_FORMULA)).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
-    return column.to_frame().select(defused.alias(column.name)).to_series()

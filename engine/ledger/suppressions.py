@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.engine import Row
@@ -12,40 +12,11 @@ from sqlalchemy.engine import Row
 from engine.ledger.database import insert_if_absent
 from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.schema import soft_bounce_table, suppression_table
-
-__all__ = [
-    "DOMAIN_MARK",
-    "KEYS_AT_ONCE",
-    "OF_ALL_MAIL",
-    "CampaignKind",
-    "Reason",
-    "Scope",
-    "Suppression",
-    "SuppressionProof",
-    "add_many_suppressions",
-    "add_suppressions",
-    "count_suppressions",
-    "find_suppressions",
-    "iterate_suppressions",
-    "limit_topic",
-    "list_keys",
-    "merge_event_suppressions",
-    "remove_some_suppressions",
-    "remove_suppressions",
-]
-
-CampaignKind = Literal["marketing", "transactional"]
+from engine.ledger.suppression_scope import CampaignKind, Scope, find_scope, is_kept_back
 
 _ROWS_AT_ONCE = 50_000
 KEYS_AT_ONCE = 500  # addresses that are asked for at once
 _PARAMETERS = 2000  # of one statement: an address is asked for with its domain, and those around
-
-
-class Scope(StrEnum):
-    """Which mail a suppression keeps back."""
-
-    ALL = "all"
-    TOPIC = "topic"
 
 
 class SuppressionProof(StrEnum):
@@ -57,8 +28,6 @@ class SuppressionProof(StrEnum):
     UNKNOWN = "unknown"  # an earlier version took it in, and did not record it
 
 
-# Who cannot be reached, and who complained, gets no mail at all: a topic does not limit these.
-OF_ALL_MAIL = frozenset({Reason.COMPLAINT, Reason.BOUNCE, Reason.SOFT_BOUNCES, Reason.PROVIDER})
 DOMAIN_MARK = "@"  # begins the key of an entry for a whole domain: @d.example, or @*.d.example for what lies below it
 _WEIGHTS = {reason.value: weight for weight, reason in enumerate(Reason)}
 
@@ -95,7 +64,7 @@ class Suppression:
     @property
     def scope(self) -> Scope:
         """Which mail it keeps back."""
-        return Scope.TOPIC if self.topic and classify_reason(self.reason) not in OF_ALL_MAIL else Scope.ALL
+        return find_scope(classify_reason(self.reason), self.topic)
 
     @property
     def is_of_a_domain(self) -> bool:
@@ -103,22 +72,18 @@ class Suppression:
         return self.key.startswith(DOMAIN_MARK)
 
     def applies_to(self, topic: str | None, kind: CampaignKind) -> bool:
-        """Tell whether it keeps back the mail of a campaign.
-
-        Its reason alone says whether a topic limits it, never the name of a file, a run, a host or a person.
+        """Tell whether it keeps back the mail of a campaign, see `suppression_scope`.
 
         Args:
             topic: the campaign's; capitals do not matter.
             kind: the campaign's; opt-outs from a topic do not keep back transactional mail.
         """
-        if self.scope is Scope.ALL:
-            return True
-        return kind != "transactional" and topic is not None and self.topic.lower() == topic.strip().lower()
+        return is_kept_back(self.scope, self.topic, campaign_topic=topic, kind=kind)
 
 
 def limit_topic(topic: str, reason: str) -> str:
     """Return the topic of an entry with a reason: empty, for all mail, where no topic limits the reason."""
-    return "" if classify_reason(reason) in OF_ALL_MAIL else topic
+    return topic if find_scope(classify_reason(reason), topic) is Scope.TOPIC else ""
 
 
 def list_keys(key: str) -> Iterator[str]:

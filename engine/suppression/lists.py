@@ -11,14 +11,16 @@ from pathlib import Path
 
 import polars as pl
 
-from engine.audience.export import defuse
 from engine.audience.lists.list_entries import read_entries
 from engine.audience.lists.list_rows import list_wanted, read_list_rows
 from engine.audience.lists.list_tables import ListTable, open_lists
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import read_batches
+from engine.csv_formulas import defuse_formulas
 from engine.errors import DataError, UsageError
-from engine.ledger.suppressions import OF_ALL_MAIL, Reason, Suppression, SuppressionProof, limit_topic
+from engine.ledger.reasons import Reason
+from engine.ledger.suppression_scope import OF_ALL_MAIL
+from engine.ledger.suppressions import Suppression, SuppressionProof, limit_topic
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.files import PRIVATE_FILE
 from engine.system.given_paths import shorten_path
@@ -185,8 +187,7 @@ def _write_csv(blocks: Iterable[Sequence[Suppression]], file: object) -> int:
     rows = 0
     for block in blocks:
         frame = to_frame(block)
-        safe = frame.select(defuse(column) for column in frame)
-        safe.write_csv(file, include_header=False)  # type: ignore[call-overload] # as above
+        defuse_formulas(frame).write_csv(file, include_header=False)  # type: ignore[call-overload] # as above
         rows += frame.height
     return rows
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from engine.audience.lists.list_entries import DEFUSED, HASH, read_entries
+from engine.audience.lists.list_entries import HASH, read_entries
 from engine.audience.lists.list_names import NameRank, names_actor, rank_name
 from engine.audience.reading.tables import Table, read_batches
+from engine.csv_formulas import read_defused
 from engine.errors import DataError
 from engine.ledger.reasons import REASON_NAMES, TIME_NAMES, plain_name
 
@@ -106,7 +107,7 @@ def _look_at(table: Table, *, has_header: bool) -> dict[str, _Seen]:
 
 
 def _count(cells: pl.Series, *, has_domains: bool) -> _Seen:
-    filled = cells.str.strip_chars().str.replace(DEFUSED, "${1}")
+    filled = read_defused(cells.str.strip_chars())
     filled = filled.filter(filled.str.len_bytes() > 0)
     hashes, ats = filled.str.contains(HASH), filled.str.contains("@", literal=True)
     told = filled.filter((ats | has_domains) & ~hashes)

@@ -17,7 +17,6 @@ IS_AHASH = "it is a hash: mailrun compares addresses, and cannot tell whose hash
 HAS_A_WILDCARD = "it has a wildcard inside: write an address, or *@d.example or *.d.example for a domain"
 IS_BLANK = "there is no address in it"
 SEPARATOR = "\x1f"  # between the values of a list in one cell
-DEFUSED = r"^'([=+\-@])"  # as our own exports write what a spreadsheet would take for a formula
 _LINK = r"(?i)(^|<)\s*mailto:\s*([^%?<>\s]+@[^%?<>\s]+)(>|$)"  # escapes in it would be another address
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from engine.audience.lists.list_columns import ListColumns
-from engine.audience.lists.list_entries import DEFUSED, IS_BLANK, read_entries
+from engine.audience.lists.list_entries import IS_BLANK, read_entries
 from engine.audience.lists.list_tables import ListTable
 from engine.audience.reading.tables import Rows
+from engine.csv_formulas import read_defused
 from engine.ledger.reasons import TIME_NAMES, classify_reason, plain_name
 
 _NOTHING = pl.lit(None, dtype=pl.String)
@@ -69,7 +70,7 @@ def read_list_rows(rows: Rows, opened: ListTable) -> ListRows:
 
 
 def _read_column(frame: pl.DataFrame, raw: pl.Series, columns: ListColumns) -> pl.DataFrame:
-    entries = read_entries(raw.str.replace(DEFUSED, "${1}"))
+    entries = read_entries(read_defused(raw))
     read = pl.concat([frame.select(pl.all().gather(entries.get_column("at"))), entries], how="horizontal")
     is_missing = pl.all_horizontal(pl.col("key").is_null(), pl.col("fault").is_null(), ~pl.col("blank"))
     if len(columns.addresses) > 1:  # a line of addresses, some shorter than others

@@ -28,7 +28,8 @@ from engine.audience.reading.tables import read_batches
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
 from engine.ledger.forgotten import FindForgotten
-from engine.ledger.suppressions import CampaignKind, Suppression
+from engine.ledger.suppression_scope import CampaignKind
+from engine.ledger.suppressions import Suppression
 from engine.progress import Step, step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.files import translate_os_errors

@@ -16,7 +16,8 @@ from engine.audience.reading.tables import Batch, read_batches
 from engine.audience.spec import SuppressionSpec
 from engine.errors import DataError
 from engine.ledger.reasons import classify_reason
-from engine.ledger.suppressions import DOMAIN_MARK, OF_ALL_MAIL, CampaignKind, Suppression, list_keys
+from engine.ledger.suppression_scope import CampaignKind, are_kept_back
+from engine.ledger.suppressions import DOMAIN_MARK, Suppression, list_keys
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 _LEDGER = "the ledger"
@@ -67,7 +68,7 @@ class _Aside:
 
     def divide(self, entries: pl.DataFrame, name: str) -> "_Divided":
         """Divide the entries (`key`, `topic`, `known`, `reason`, `line`) that apply."""
-        applying = entries.filter(applies(self.topic, self.kind))
+        applying = entries.filter(are_kept_back(campaign_topic=self.topic, kind=self.kind))
         is_of_a_domain = applying.get_column("key").str.starts_with(DOMAIN_MARK)
         of_domains = applying.filter(is_of_a_domain).select("key", source=_in_words(name))
         addresses = applying.filter(~is_of_a_domain)
@@ -169,15 +170,6 @@ def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
         shown = ", ".join(key.removeprefix(DOMAIN_MARK) for key in list(domains)[:_NAMED])
         more = f" and {len(domains) - _NAMED:,} more" if len(domains) > _NAMED else ""
         yield f"{name}: suppresses whole domains: {shown}{more}"
-
-
-def applies(topic: str | None, kind: CampaignKind) -> pl.Expr:
-    """Tell of entries (`topic`, and the reason as `known`) whether they apply; as `Suppression.applies_to` does."""
-    to_all = (pl.col("topic").fill_null("") == "") | pl.col("known").is_in([str(one) for one in OF_ALL_MAIL])
-    to_all = to_all.fill_null(value=False)
-    if kind == "transactional" or topic is None:
-        return to_all
-    return to_all | (pl.col("topic").str.to_lowercase() == topic.strip().lower())
 
 
 def _in_words(name: str) -> pl.Expr:

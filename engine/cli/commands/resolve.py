@@ -10,6 +10,7 @@ from engine.cli.common import Common, with_common
 from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_restart
+from engine.csv_formulas import defuse_formulas
 from engine.masking import ADDRESS_COLUMN, mask_text
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import open_run
@@ -25,7 +26,6 @@ from engine.workspace import Workspace
 
 _SHOWN = 20
 _WORDS = {"after-restore": "held in doubt after the restore", "from-events": "settled by events, or sent again"}
-_FORMULA = r"^[=+\-@\t\r]"  # what a spreadsheet would run
 
 
 @with_common
@@ -57,7 +57,7 @@ def resolve(  # noqa: PLR0913 - one for each option
             settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=place.clock)
         doubt = list_doubt(place.ledger, frozen, gone, place.clock.now())
         if export is not None:
-            write_file(export.absolute(), _to_csv(doubt.recipients))
+            write_file(export.absolute(), defuse_formulas(doubt.recipients).write_csv().encode())
         _print(place, run, doubt, settled=settled, verdict=verdict, as_json=common.json)
         if export is not None and not common.json:
             print_lines(f"written: {export}")
@@ -93,9 +93,3 @@ def mask(recipients: pl.DataFrame) -> pl.DataFrame:
     masked = pl.col("address").str.replace(*ADDRESS_COLUMN).fill_null("(forgotten)")
     errors = [None if error is None else mask_text(error) for error in recipients["error"]]
     return recipients.with_columns(masked, pl.Series("error", errors, pl.String))
-
-
-def _to_csv(recipients: pl.DataFrame) -> bytes:
-    texts = [pl.col(name) for name in ("address", "error")]
-    defused = [pl.when(t.str.contains(_FORMULA)).then("'" + t).otherwise(t).alias(t.meta.output_name()) for t in texts]
-    return recipients.with_columns(*defused).write_csv().encode()

@@ -20,11 +20,10 @@ from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.forgotten import make_find_forgotten
-from engine.ledger.reasons import read_reason
+from engine.ledger.reasons import Reason, read_reason
+from engine.ledger.suppression_scope import Scope
 from engine.ledger.suppressions import (
     DOMAIN_MARK,
-    Reason,
-    Scope,
     Suppression,
     add_many_suppressions,
     find_suppressions,

@@ -23,7 +23,8 @@ from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
 from engine.ledger.database import Ledger
 from engine.ledger.event_flags import Flag, NewFlags, SoftBounce
-from engine.ledger.suppressions import Reason, Suppression, merge_event_suppressions
+from engine.ledger.reasons import Reason
+from engine.ledger.suppressions import Suppression, merge_event_suppressions
 from engine.store.port import Store
 
 _KEPT_LONGER = timedelta(days=14)  # as long as a queue may keep an event back

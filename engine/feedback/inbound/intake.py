@@ -18,7 +18,8 @@ from engine.feedback.inbound.authority import Lack, Received, Sender, Trust, ide
 from engine.feedback.inbound.mail import Inbound, Kind, read_mail
 from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
-from engine.ledger.suppressions import Reason, Suppression, SuppressionProof, add_suppressions
+from engine.ledger.reasons import Reason
+from engine.ledger.suppressions import Suppression, SuppressionProof, add_suppressions
 
 SOURCE = "inbound mail"
 REFUSED = "inbound-refused"  # the store's folder of what holds no mail

@@ -6,13 +6,8 @@ import polars as pl
 
 from engine.addresses.parse import judge_addresses
 from engine.ledger.forgotten import make_find_forgotten
-from engine.ledger.suppressions import (
-    Reason,
-    Suppression,
-    add_suppressions,
-    find_suppressions,
-    remove_some_suppressions,
-)
+from engine.ledger.reasons import Reason
+from engine.ledger.suppressions import Suppression, add_suppressions, find_suppressions, remove_some_suppressions
 from engine.workspace import Workspace
 
 SOURCE = "unsubscribe link"

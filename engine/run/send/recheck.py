@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from engine.clock import Clock
 from engine.ledger.forgotten import find_forgotten_keys
 from engine.ledger.recorder import Recorder
-from engine.ledger.suppressions import KEYS_AT_ONCE, CampaignKind, find_suppressions, list_keys
+from engine.ledger.suppression_scope import CampaignKind
+from engine.ledger.suppressions import KEYS_AT_ONCE, find_suppressions, list_keys
 from engine.run.send.open_lease import OpenLease
 
 FRESH_SECONDS = 2.0

@@ -13,9 +13,9 @@ from sqlalchemy import create_engine, inspect
 
 from engine.ledger import suppressions
 from engine.ledger.database import open_ledger
+from engine.ledger.reasons import Reason
 from engine.ledger.schema import metadata
 from engine.ledger.suppressions import (
-    Reason,
     Suppression,
     SuppressionProof,
     add_suppressions,

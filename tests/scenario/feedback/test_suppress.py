@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import polars as pl
+from support.events import make_event_of, write_events
 from support.world import World
 
 
@@ -68,12 +69,26 @@ def test_a_suppressed_domain_is_not_mailed_by_plan_or_during_a_run(world: World)
 def test_an_opt_out_from_a_topic_never_stops_transactional_mail(world: World) -> None:
     """Whatever the file, the run or the person is called."""
     world.write_people(2)
-    world.write("bounces-and-complaints.csv", "email\nperson0@example.com\n")
-    suppress(world, "import", "bounces-and-complaints.csv", "--topic", "news", "--reason", "unsubscribe")
+    world.write("bounces-and-optouts.csv", "email\nperson0@example.com\n")
+    suppress(world, "import", "bounces-and-optouts.csv", "--topic", "news", "--reason", "unsubscribe")
     suppress(world, "add", "person1@example.com", "--topic", "bounces", "--reason", "unsubscribe")
     launched = world.launch().json
     assert (launched["excluded"], launched["sent"]) == ({}, 2)
     assert len(world.accepted()) == 2
+
+
+def test_an_opt_out_from_a_run_named_bounceback_stops_marketing_alone(world: World) -> None:
+    """The source of the entry names the run; the next transactional run reaches the recipient all the same."""
+    world.write_people(2)
+    assert world.run("launch", "hello", "--key", "bounceback", "--json").code == 0
+    preferences = {"topicSubscriptionStatus": [{"topicName": "news", "subscriptionStatus": "OptOut"}]}
+    opt_out = make_event_of(world.accepted()[0], "Subscription", newTopicPreferences=preferences)
+    write_events(world.folder / "events.jsonl", [opt_out])
+    assert world.run("events", "import", "events.jsonl", "--json").json["suppressed"] == 1
+    (entry,) = suppress(world, "list")["entries"]
+    assert (entry["topic"], entry["scope"], entry["source"]) == ("news", "topic", "run hello/bounceback")
+    launched = world.launch().json
+    assert (launched["excluded"], launched["sent"], launched["balanced"]) == ({}, 2, True)
 
 
 def test_who_complained_or_unsubscribed_is_removed_with_consent_alone(world: World) -> None:

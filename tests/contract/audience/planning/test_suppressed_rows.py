@@ -12,10 +12,9 @@ from support.plans import excluded, plan
 
 from engine.audience.planning.partitions import Partitions
 from engine.audience.planning.scratch import Scratch
-from engine.audience.planning.suppressed_rows import applies, set_aside_suppressions
+from engine.audience.planning.suppressed_rows import set_aside_suppressions
 from engine.audience.spec import Dedupe, SuppressionSpec
 from engine.errors import DataError
-from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.suppressions import Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -266,33 +265,13 @@ def test_a_sheet_that_would_stay_unread_stops_the_plan(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-REASONS = [*Reason, "hard bounce", "asked by phone", "bounceback", "no complaints", ""]
-TOPICS = ["", "news", "News", "surveys", "bounces"]
-
-
-@pytest.mark.parametrize("kind", ["marketing", "transactional"])
-@pytest.mark.parametrize("topic", ["news", "NEWS ", "bounces", None])
-def test_the_expression_and_the_function_agree_on_scope(
-    kind: Literal["marketing", "transactional"], topic: str | None
-) -> None:
-    entries = [
-        Suppression("a@x.example", own, str(reason), "complaints/bounceback", NOW)
-        for reason in REASONS
-        for own in TOPICS
-    ]
-    known = [classify_reason(one.reason) for one in entries]
-    frame = pl.DataFrame({"topic": [one.topic for one in entries], "known": pl.Series(known, dtype=pl.String)})
-    told = frame.select(applies(topic, kind)).to_series().to_list()
-    assert told == [one.applies_to(topic, kind) for one in entries]
-
-
 def test_no_name_of_a_file_a_run_or_a_person_widens_an_opt_out(tmp_path: Path) -> None:
-    (tmp_path / "s-bounces-and-complaints.csv").write_text(
+    (tmp_path / "s-bounces-and-optouts.csv").write_text(
         "email,topic,reason\na@x.example,news,opted out before the bounceback\n"
     )
     listed = [
         Suppression("b@x.example", "news", "unsubscribe", source, NOW)
-        for source in ("run hello/bounceback", "bounces.csv", "complain@desk", "bounce@host")
+        for source in ("run hello/bounceback", "bounces-and-optouts.csv", "complain@desk", "bounce@host")
     ]
     assert read(tmp_path, topic="news", kind="transactional", listed=listed)[0] == {}
     assert set(read(tmp_path, topic="news", listed=listed)[0]) == {"a@x.example", "b@x.example"}

@@ -1,0 +1,65 @@
+"""Which mail a suppression keeps back: one rule, for a single entry and for columns of entries.
+
+The rule looks at the reason as one of the enum `Reason`, at the entry's topic, and at the campaign's topic and kind. It
+never looks at a source: the name of a file, a run, a host or a person decides nothing.
+
+A reason that is none of the enum, such as `asked by phone` in a list from another system, or no reason at all, is
+treated as an opt-out: the topic of the entry limits it. That holds for rows that earlier versions wrote, too.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import polars as pl
+
+from engine.ledger.reasons import Reason
+
+CampaignKind = Literal["marketing", "transactional"]
+
+# An address that cannot be reached, or whose owner complained, gets no mail at all: a topic does not limit these.
+OF_ALL_MAIL = frozenset({Reason.COMPLAINT, Reason.BOUNCE, Reason.SOFT_BOUNCES, Reason.PROVIDER})
+
+
+class Scope(StrEnum):
+    """Which mail a suppression keeps back."""
+
+    ALL = "all"
+    TOPIC = "topic"
+
+
+def find_scope(reason: Reason | None, topic: str) -> Scope:
+    """Return which mail an entry keeps back.
+
+    Args:
+        reason: None where it is none of the enum.
+        topic: the entry's; empty where it has none.
+    """
+    return Scope.TOPIC if topic and reason not in OF_ALL_MAIL else Scope.ALL
+
+
+def is_kept_back(scope: Scope, topic: str, *, campaign_topic: str | None, kind: CampaignKind) -> bool:
+    """Tell whether an entry keeps back the mail of a campaign.
+
+    Args:
+        scope: the entry's.
+        topic: the entry's.
+        campaign_topic: capitals do not matter; None where the campaign has none.
+        kind: the campaign's; an opt-out from a topic does not keep back transactional mail.
+    """
+    if scope is Scope.ALL:
+        return True
+    return kind != "transactional" and campaign_topic is not None and topic.lower() == campaign_topic.strip().lower()
+
+
+def are_kept_back(*, campaign_topic: str | None, kind: CampaignKind) -> pl.Expr:
+    """Return `is_kept_back` for rows of entries.
+
+    Returns:
+        A Boolean expression over `topic` (String, null or empty for all mail) and `known` (String, a `Reason`; null
+        where the reason is none of the enum).
+    """
+    to_all = (pl.col("topic").fill_null("") == "") | pl.col("known").is_in([str(one) for one in OF_ALL_MAIL])
+    to_all = to_all.fill_null(value=False)
+    if kind == "transactional" or campaign_topic is None:
+        return to_all
+    return to_all | (pl.col("topic").str.to_lowercase() == campaign_topic.strip().lower())
