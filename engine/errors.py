@@ -15,6 +15,7 @@ Exit codes follow sysexits.h, as the command line's contract fixes them.
 """
 
 import re
+from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -128,8 +129,6 @@ def nearest(word: str, candidates: list[str]) -> str:
     >>> nearest("max_rat", ["max_rate", "call"])
     'did you mean max_rate? There are: call, max_rate'
     """
-    from difflib import get_close_matches  # noqa: PLC0415 - only an error needs it; commands start without it
-
     listed = "there are: " + ", ".join(sorted(candidates)) if candidates else "there are none"
     close = get_close_matches(word, candidates, n=1)
     return f"did you mean {close[0]}? T{listed[1:]}" if close else listed

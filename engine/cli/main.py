@@ -10,14 +10,16 @@ from typing import NoReturn
 import click
 
 from engine.cli.interruption import INTERRUPTION
+from engine.cli.on_demand import OnDemand
 from engine.cli.printing import is_output_all, print_json, print_lines
 from engine.cli.streams import find_lost_output, make_output_lasting
-from engine.cli.suggestions import write_command
 from engine.cli.table import cli
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.masking import show_address
 from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled, describe_exception
+
+_write_command = OnDemand("suggestions:write_command")  # a command that prints its help does not need it
 
 
 def main() -> NoReturn:
@@ -59,7 +61,7 @@ def _check_output(code: int) -> int:
     print_lines(
         click.style("error: ", fg="red", bold=True) + f"the result could not be printed: {lost.strerror}",
         "   at: stdout",
-        f"   do: what the command did is done (exit code {code}); see it with: {write_command('status')}",
+        f"   do: what the command did is done (exit code {code}); see it with: {_write_command('status')}",
         err=True,
     )
     return ExitCode.PAUSED if code == ExitCode.FINISHED and is_output_all() else code

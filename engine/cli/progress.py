@@ -8,6 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
 from engine.cli.output import format_outcomes
 from engine.cli.streams import is_terminal
@@ -92,10 +95,6 @@ class Bar(Progress):
 
     def __init__(self, run: str) -> None:
         super().__init__(run)
-        from rich.console import Console  # noqa: PLC0415 - a pod needs no bar
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-        from rich.progress import Progress as RichProgress  # noqa: PLC0415
-
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),

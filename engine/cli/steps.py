@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engine.cli.streams import is_terminal
 from engine.progress import Step, listen
@@ -127,8 +129,6 @@ class StepBar(StepReporter):
         self._bar = self._shown = None
 
     def _make_bar(self) -> Any:
-        from rich.console import Console  # noqa: PLC0415 - work that takes a moment needs no bar
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
         console = self._console or Console(stderr=True)

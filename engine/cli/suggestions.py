@@ -1,7 +1,8 @@
-"""Commands that a person can run next, complete with what they need. Imports nothing heavy."""
+"""Commands that a person can run next, complete with what they need."""
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,8 +39,6 @@ def find_given(context: click.Context, name: str) -> Any:
 
 def name_command() -> str:
     """Return how to call mailrun: its name where the shell finds it, or else as it was called."""
-    import shutil  # noqa: PLC0415 - brings along what reads archives; --help does without
-
     called = sys.argv[0]
     if called.endswith("__main__.py"):
         return "python -m engine"

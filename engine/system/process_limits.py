@@ -1,12 +1,8 @@
 """The operating system's limits of this process: memory and open files."""
 
-import asyncio
 import errno
-import os
 import re
 import resource
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 from engine.errors import PausedError
 
@@ -33,28 +29,6 @@ def raise_file_limit() -> int:
     if soft != unlimited and soft < FEWEST_FILES:
         raise _too_few_files(soft)
     return FILES_WANTED if soft == unlimited else soft
-
-
-def start_threads() -> None:
-    """Start the threads of `asyncio.to_thread` in the running event loop, as many as it would start by and by.
-
-    CPython's `Thread.start` waits for ever for a thread that finds no memory to begin in: a run that reaches its memory
-    limit would hang. So none is started later.
-
-    Raises:
-        RuntimeError: there is no memory for them now.
-    """
-    count = min(32, (os.cpu_count() or 1) + 4)  # concurrent.futures' own number
-    threads = ThreadPoolExecutor(count, thread_name_prefix="asyncio")
-    all_there = threading.Barrier(count + 1)
-    try:
-        for _ in range(count):
-            threads.submit(all_there.wait)
-        all_there.wait()
-    except BaseException:
-        all_there.abort()
-        raise
-    asyncio.get_running_loop().set_default_executor(threads)
 
 
 def describe_limit(error: BaseException) -> PausedError | None:

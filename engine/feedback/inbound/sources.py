@@ -5,6 +5,8 @@ AMAZON_SES_SETUP_NOTIFICATION, is none) and "Contents of notifications for Amazo
 the mail is small).
 """
 
+import base64
+import binascii
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -272,9 +274,6 @@ def _read_receipt(mail: Mapping[str, Any], receipt: Mapping[str, Any]) -> Receip
 
 
 def _decode(content: str) -> bytes:
-    import base64  # noqa: PLC0415 - seldom needed
-    import binascii  # noqa: PLC0415 - as above
-
     try:
         return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):

@@ -1,5 +1,6 @@
 """Rendering a whole plan as a run would, in several processes, lease by lease, in the same memory for any audience."""
 
+import io
 import multiprocessing
 import os
 import re
@@ -396,8 +397,6 @@ def run_rendering(
 
 
 def _to_parquet(frame: pl.DataFrame) -> bytes:
-    import io  # noqa: PLC0415 - only where rows fail
-
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()

@@ -38,7 +38,7 @@ from engine.stopping.abandonable import wait_unless_stopped
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
 from engine.store.port import Store
-from engine.system.process_limits import start_threads
+from engine.system.interpreter import start_threads
 
 log = structlog.get_logger()
 
