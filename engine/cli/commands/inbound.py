@@ -17,9 +17,9 @@ from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 from engine.feedback.inbound.authority import Lack, Received, Trust
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, Tally, judge
+from engine.feedback.inbound.mail_files import read_mails
 from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
-from engine.feedback.inbound.sources import read_mails
 from engine.feedback.unsubscribe.opt_out import is_forgotten
 from engine.progress import step
 from engine.quantities import format_count

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.feedback.inbound.mail_parts import read_addresses
+from engine.feedback.inbound.address_lists import read_addresses
 
 MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are looked at
 MOST_FIELD_CHARACTERS = 8 * 1024

@@ -12,15 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
-from engine.feedback.inbound.mail_parts import (
-    MailPart,
-    UnreadableMailError,
-    join_lines,
-    read_addresses,
-    read_fields,
-    read_parts,
-    unfold,
-)
+from engine.feedback.inbound.address_lists import read_addresses
+from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_fields, unfold
+from engine.feedback.inbound.mail_parts import MailPart, read_parts
 from engine.feedback.unsubscribe.tokens import MOST_TOKENS, find_tokens
 
 _LONGEST_ID = 998  # RFC 5322 2.1.1: a line

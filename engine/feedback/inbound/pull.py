@@ -10,8 +10,8 @@ from engine.errors import ExitCode
 from engine.feedback.events.envelopes import ForgedError, Verify
 from engine.feedback.inbound.authority import SES_AUTHSERV_ID, Received, Trust
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, judge
+from engine.feedback.inbound.notifications import NoMailError, Notification, Refusal, open_notification
 from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, ObjectUnreadableError
-from engine.feedback.inbound.sources import NoMailError, Notification, Refusal, open_notification
 from engine.store.files import digest_bytes
 from engine.store.port import Store
 

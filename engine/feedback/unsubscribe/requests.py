@@ -16,13 +16,8 @@ import structlog
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import MailrunError
-from engine.feedback.inbound.mail_parts import (
-    UnreadableMailError,
-    read_content_type,
-    read_fields,
-    split_multipart,
-    unfold,
-)
+from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
+from engine.feedback.inbound.mail_parts import split_multipart
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
 from engine.feedback.unsubscribe.tokens import FoundToken, find_token
 

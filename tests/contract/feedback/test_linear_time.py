@@ -25,19 +25,13 @@ from engine.feedback.events.files import read_file
 from engine.feedback.events.matching import make_frame
 from engine.feedback.events.signatures import SnsVerifier
 from engine.feedback.inbound.authority import Receipt, Received, Trust
+from engine.feedback.inbound.header_fields import MOST_FIELDS, UnreadableMailError
 from engine.feedback.inbound.intake import judge
 from engine.feedback.inbound.mail import Kind, read_mail
-from engine.feedback.inbound.mail_parts import _CHARSETS as CHARSETS
-from engine.feedback.inbound.mail_parts import (
-    MOST_BYTES,
-    MOST_DEPTH,
-    MOST_FIELDS,
-    MOST_PARTS,
-    UnreadableMailError,
-    decode_charset,
-    read_parts,
-)
-from engine.feedback.inbound.sources import NoMailError, open_notification, read_mails
+from engine.feedback.inbound.mail_files import read_mails
+from engine.feedback.inbound.mail_parts import MOST_BYTES, MOST_DEPTH, MOST_PARTS, read_parts
+from engine.feedback.inbound.notifications import NoMailError, open_notification
+from engine.feedback.inbound.transfer_encodings import CHARSETS, decode_charset
 from engine.feedback.unsubscribe.lambda_handler import answer_event
 from engine.feedback.unsubscribe.pages import UnsubscribePages
 from engine.feedback.unsubscribe.requests import has_field
@@ -316,7 +310,8 @@ def test_a_pattern_that_may_try_twice_is_found(pattern: str) -> None:
 # Modules whose parsers are above, and those that have none: a new module is put into one of the two.
 OUTSIDERS = {
     *("events.envelopes", "events.files", "events.matching", "events.records", "events.rules", "events.signatures"),
-    *("inbound.authority", "inbound.mail", "inbound.mail_parts", "inbound.sources"),
+    *("inbound.address_lists", "inbound.authority", "inbound.encoded_words", "inbound.header_fields", "inbound.mail"),
+    *("inbound.mail_files", "inbound.mail_parts", "inbound.notifications", "inbound.transfer_encodings"),
     *("unsubscribe.lambda_handler", "unsubscribe.pages", "unsubscribe.requests", "unsubscribe.tokens"),
 }
 OTHERS = {
@@ -328,7 +323,7 @@ OTHERS = {
     "events.row_index": "as events.message_ids",
     "inbound.intake": "records what inbound.mail has read",
     "inbound.objects": "reads bytes without looking into them",
-    "inbound.pull": "hands messages to inbound.sources",
+    "inbound.pull": "hands messages to inbound.notifications",
     "unsubscribe.opt_out": "records what unsubscribe.requests has verified",
     "unsubscribe.server": "hands requests to unsubscribe.requests",
 }

@@ -14,7 +14,7 @@ from engine.errors import DataError
 from engine.feedback.inbound.authority import Receipt, Received, Trust
 from engine.feedback.inbound.intake import InboundIntake, judge
 from engine.feedback.inbound.mail import Kind, read_mail
-from engine.feedback.inbound.sources import read_mails
+from engine.feedback.inbound.mail_files import read_mails
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
 

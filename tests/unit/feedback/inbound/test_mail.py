@@ -11,7 +11,7 @@ from engine.feedback.events.envelopes import ForgedError
 from engine.feedback.inbound import mail as inbound_mail
 from engine.feedback.inbound.authority import Receipt
 from engine.feedback.inbound.mail import Inbound, Kind, read_mail
-from engine.feedback.inbound.sources import NoMailError, open_notification
+from engine.feedback.inbound.notifications import NoMailError, open_notification
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Notifications of received mail in a queue, as a receipt rule of SES sends them.
+
+Source: SES developer guide, "Contents of notifications for Amazon SES email receiving" (`content` where the mail is
+small).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from engine.feedback.events.envelopes import Verify, read_json
+from engine.feedback.inbound.authority import Receipt
+
+_DEEPEST = 3  # an SNS envelope, a notification in it, and one more
+
+
+class Refusal(StrEnum):
+    """Why a message of the queue is set aside; the beginning of its file's name in the store."""
+
+    NO_MAIL = "no-mail"  # no notification of received mail, or one without a mail
+    FORGED = "forged"  # its SNS envelope
+    BROKEN = "broken"  # the mail cannot be read
+    BUCKET = "bucket"  # it names a bucket that the settings do not
+    UNREADABLE = "unreadable"  # the object is gone, too large, or S3 does not give it out
+
+
+class NoMailError(ValueError):
+    """A message of the queue that holds no mail; the text says why."""
+
+    def __init__(self, text: str, refusal: Refusal = Refusal.NO_MAIL) -> None:
+        super().__init__(text)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A notification of received mail.
+
+    Attributes:
+        name: the id that SES gave the mail.
+        receipt: SES's verdicts.
+        is_signed: SNS signed it. What is not signed may be of anybody who may write to the queue.
+        content: the mail, where the notification holds it.
+        place: bucket and key of the object that is the mail, where it does not.
+    """
+
+    name: str
+    receipt: Receipt
+    is_signed: bool
+    content: bytes | None
+    place: tuple[str, str] | None
+
+
+def open_notification(body: str | bytes, verify: Verify) -> Notification | None:
+    """Read a notification of received mail; None for a notice about a set-up.
+
+    Raises:
+        NoMailError: it is none, or names no mail.
+        ForgedError: its SNS envelope is not right.
+        MailrunError: of `verify`: nothing can be said now, and the message must be kept.
+    """
+    document: Any = body
+    is_signed = False
+    for _ in range(_DEEPEST):
+        document = _parse(document)
+        if document is None:
+            return None
+        if document.get("Type") == "Notification" and isinstance(document.get("Message"), str):
+            verify(document)
+            is_signed = True
+            document = document["Message"]
+            continue
+        break
+    if not isinstance(document, dict) or document.get("notificationType") != "Received":
+        if isinstance(document, dict) and document.get("notificationType") == "AmazonSnsSubscriptionSucceeded":
+            return None
+        raise NoMailError("it is no notification of received mail")
+    return _find_mail(document, is_signed=is_signed)
+
+
+def _parse(text: Any) -> dict[str, Any] | None:
+    try:
+        document = read_json(text)
+    except ValueError:
+        said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        if said.strip().startswith("Successfully validated SNS topic"):
+            return None
+        raise NoMailError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise NoMailError("it is JSON, and no object")
+    return document
+
+
+def _find_mail(document: Mapping[str, Any], *, is_signed: bool) -> Notification:
+    mail, receipt = _as_object(document.get("mail")), _as_object(document.get("receipt"))
+    name, verdicts, content = str(mail.get("messageId")), _read_receipt(mail, receipt), document.get("content")
+    action = _as_object(receipt.get("action"))
+    if isinstance(content, str):
+        is_encoded = str(action.get("encoding")).upper() == "BASE64"
+        raw = _decode(content) if is_encoded else content.encode("utf-8", "replace")
+        return Notification(name, verdicts, is_signed, raw, None)
+    bucket, key = action.get("bucketName"), action.get("objectKey")
+    if action.get("type") == "S3" and isinstance(bucket, str) and isinstance(key, str):
+        return Notification(name, verdicts, is_signed, None, (bucket, key))
+    raise NoMailError("it has neither the mail nor an object that holds it")
+
+
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _read_receipt(mail: Mapping[str, Any], receipt: Mapping[str, Any]) -> Receipt:
+    spf, dkim, dmarc = (
+        str(_as_object(receipt.get(f"{name}Verdict")).get("status", "")).lower() for name in ("spf", "dkim", "dmarc")
+    )
+    return Receipt(spf, dkim, dmarc, str(mail.get("source", "")))
+
+
+def _decode(content: str) -> bytes:
+    try:
+        return base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        raise NoMailError("its content is no base64") from None
