@@ -11,7 +11,7 @@ UNLIMITED = -1  # SES writes an unlimited 24-hour quota so
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class AccountQuota:
     """GetAccount's answer, as far as sending needs it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Quota:
         return None if self.max_24_hours is None else max(0.0, self.max_24_hours - self.sent_24_hours)
 
 
-async def read_quota(client: Any) -> Quota:
+async def read_quota(client: Any) -> AccountQuota:
     """Read the account's limits. At most once a second: GetAccount is limited to that.
 
     Raises:
@@ -53,7 +53,7 @@ async def read_quota(client: Any) -> Quota:
         raise
     limits = account.get("SendQuota", {})
     max_24_hours = limits.get("Max24HourSend", UNLIMITED)
-    return Quota(
+    return AccountQuota(
         max_send_rate=limits.get("MaxSendRate", 1.0),
         max_24_hours=None if max_24_hours == UNLIMITED else max_24_hours,
         sent_24_hours=limits.get("SentLast24Hours", 0.0),
@@ -63,7 +63,7 @@ async def read_quota(client: Any) -> Quota:
     )
 
 
-def refuse_if_stopped(quota: Quota) -> None:
+def refuse_if_stopped(quota: AccountQuota) -> None:
     """Check that the account may send.
 
     Raises:

@@ -21,7 +21,7 @@ _THROTTLES = ("TooManyRequestsException", "ThrottlingException", "Throttling")
 T = TypeVar("T")
 
 
-class Listed(NamedTuple):
+class ListedAddress(NamedTuple):
     """An entry of the account's list.
 
     Attributes:
@@ -35,10 +35,10 @@ class Listed(NamedTuple):
     at: datetime
 
 
-class Page(NamedTuple):
+class SuppressionPage(NamedTuple):
     """Some entries, and the token of the next page; None at the end."""
 
-    entries: list[Listed]
+    entries: list[ListedAddress]
     next_token: str | None
 
 
@@ -50,7 +50,7 @@ class ExpiredTokenError(Exception):
     """SES does not know the token of the next page any more: list again from the start."""
 
 
-class SuppressionList:
+class AccountSuppressionList:
     """Asks SES, never more than once a second.
 
     Args:
@@ -64,7 +64,7 @@ class SuppressionList:
         self._next_call_at = clock.monotonic()
         self.calls = 0
 
-    async def list_page(self, *, start: datetime | None, token: str | None) -> Page:
+    async def list_page(self, *, start: datetime | None, token: str | None) -> SuppressionPage:
         """Read one page of what was changed since `start`.
 
         Raises:
@@ -82,12 +82,12 @@ class SuppressionList:
             with translate_aws_errors("SES"):
                 raise
         entries = [
-            Listed(item["EmailAddress"], item["Reason"], item["LastUpdateTime"])
+            ListedAddress(item["EmailAddress"], item["Reason"], item["LastUpdateTime"])
             for item in answer.get("SuppressedDestinationSummaries", [])
         ]
-        return Page(entries, answer.get("NextToken"))
+        return SuppressionPage(entries, answer.get("NextToken"))
 
-    async def get(self, address: str) -> Listed | None:
+    async def get(self, address: str) -> ListedAddress | None:
         """Look one address up, in exactly this case; None where it is not listed."""
         try:
             answer = await self._call(lambda: self._client.get_suppressed_destination(EmailAddress=address))
@@ -97,7 +97,7 @@ class SuppressionList:
             with translate_aws_errors("SES"):
                 raise
         found = answer["SuppressedDestination"]
-        return Listed(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
+        return ListedAddress(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
 
     async def put(self, address: str, reason: str) -> None:
         """List an address; BOUNCE or COMPLAINT.

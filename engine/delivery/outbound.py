@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
-from engine.account.quota import Quota, read_quota
+from engine.account.quota import AccountQuota, read_quota
 from engine.account.unknown_operation import UnknownOperationError
 from engine.campaign.message import Envelope
 from engine.campaign.spec import CampaignSpec
@@ -54,7 +54,7 @@ class Outbound:
         """The SES client for questions; None where messages go elsewhere."""
         return None if self.ses is None else self.ses.questions
 
-    async def read_quota(self) -> Quota:
+    async def read_quota(self) -> AccountQuota:
         """Read what the account allows; without an account, the campaign's own `max_rate` is all there is.
 
         Raises:
@@ -67,9 +67,9 @@ class Outbound:
             except UnknownOperationError as error:
                 return self._assume_quota(error)
         rate = self.spec.delivery.max_rate or UNBOUNDED_RATE
-        return Quota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+        return AccountQuota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
-    def _assume_quota(self, error: UnknownOperationError) -> Quota:
+    def _assume_quota(self, error: UnknownOperationError) -> AccountQuota:
         """Take `max_rate` for the limit of a server that speaks only a part of SES's API.
 
         Raises:
@@ -82,7 +82,7 @@ class Outbound:
             self.said.append(error.what)
             note = f"{error.what}; the limit is max_rate, {rate:g} recipients a second"
             log.warning("quota.unknown", note=note, where=error.where)
-        return Quota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+        return AccountQuota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
     @asynccontextmanager
     async def open_transport(

@@ -17,7 +17,12 @@ from typing import Any
 import orjson
 import polars as pl
 
-from engine.account.suppression_list import ExpiredTokenError, Listed, RefusedAddressError, SuppressionList
+from engine.account.suppression_list import (
+    AccountSuppressionList,
+    ExpiredTokenError,
+    ListedAddress,
+    RefusedAddressError,
+)
 from engine.addresses.parse import judge_addresses
 from engine.clock import Clock
 from engine.errors import PausedError
@@ -111,7 +116,7 @@ class Sync:
 
     ledger: Ledger
     store: Store
-    listing: SuppressionList
+    listing: AccountSuppressionList
     clock: Clock
     account: str
     most_calls: int
@@ -161,7 +166,7 @@ class Sync:
             if there is None:  # a full listing is needed whole: an interrupted one begins again
                 self._save(state)
 
-    def _take(self, entries: list[Listed], synced: Synced) -> pl.DataFrame:
+    def _take(self, entries: list[ListedAddress], synced: Synced) -> pl.DataFrame:
         """Add a page to the ledger, durably; return its keys and addresses, without those of forgotten people."""
         frame = judge_addresses(pl.Series([entry.address for entry in entries], dtype=pl.String))
         keys = frame.get_column("key").drop_nulls()

@@ -3,13 +3,13 @@
 from email.message import EmailMessage
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.feedback.inbound.authority import Receipt, Trust
+from engine.feedback.inbound.authority import MailTrust, SesReceipt
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 TOKEN = SIGNER.sign("Ann@b.example", "news")
-PASSED = Receipt("pass", "pass", "pass", "ann@b.example")
+PASSED = SesReceipt("pass", "pass", "pass", "ann@b.example")
 SERVER = "mx.acme.example"
-TRUST = Trust(SERVER, ("fbl.example", "arf.y.example"))
+TRUST = MailTrust(SERVER, ("fbl.example", "arf.y.example"))
 WISH = "From: Ann <ann@b.example>\r\nSubject: unsubscribe\r\n\r\n"
 RESULTS = f"Authentication-Results: {SERVER}; "
 

@@ -28,7 +28,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.audience.planning.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
 from engine.campaign.message import Message
 from engine.campaign.spec import CampaignSpec
@@ -212,10 +212,10 @@ class _Renderer:
         return Message(row, address, "s", None, "t", (), ())
 
 
-QUOTA = Quota(100.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+QUOTA = AccountQuota(100.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
 
-async def _read_quota() -> Quota:
+async def _read_quota() -> AccountQuota:
     return QUOTA
 
 

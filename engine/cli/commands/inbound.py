@@ -15,8 +15,8 @@ from engine.errors import DataError, ExitCode, docs_page
 from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
-from engine.feedback.inbound.authority import Lack, Received, Trust
-from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, Tally, judge
+from engine.feedback.inbound.authority import MailTrust, ReceivedMail, Unproven
+from engine.feedback.inbound.intake import REFUSED, InboundIntake, InboundTally, JudgedMail, judge
 from engine.feedback.inbound.mail_files import read_mails
 from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
@@ -33,15 +33,15 @@ from engine.workspace import Workspace
 MAILS_AT_ONCE = 200
 
 _READ_THEM = "a person should read them"
-_LACKS = {
-    Lack.FORGED_TOKEN: "with a token that is not ours; no address is suppressed",
-    Lack.NO_RESULTS: f"without a token, and nothing proves the sender: {_READ_THEM}. Set [inbound] authserv_id to the "
-    "name that your mail server writes into Authentication-Results, or pull them with the receipts of SES",
-    Lack.UNSIGNED: f"without a token, in a notification that SNS did not sign: {_READ_THEM}. Switch raw message "
+_UNPROVEN = {
+    Unproven.FORGED_TOKEN: "with a token that is not ours; no address is suppressed",
+    Unproven.NO_RESULTS: f"without a token, and nothing proves the sender: {_READ_THEM}. Set [inbound] authserv_id to "
+    "the name that your mail server writes into Authentication-Results, or pull them with the receipts of SES",
+    Unproven.UNSIGNED: f"without a token, in a notification that SNS did not sign: {_READ_THEM}. Switch raw message "
     "delivery off, or set [inbound] raw_delivery if nobody but the topic may write to the queue",
-    Lack.SENDER_UNCLEAR: f"without a token, and not from exactly one address: {_READ_THEM}",
-    Lack.NOT_ALIGNED: f"without a token, and not proven to be from the sender that they name: {_READ_THEM}",
-    Lack.NOT_A_SOURCE: f"reports without a token, not signed by one of [inbound] feedback_sources: {_READ_THEM}",
+    Unproven.SENDER_UNCLEAR: f"without a token, and not from exactly one address: {_READ_THEM}",
+    Unproven.NOT_ALIGNED: f"without a token, and not proven to be from the sender that they name: {_READ_THEM}",
+    Unproven.NOT_A_SOURCE: f"reports without a token, not signed by one of [inbound] feedback_sources: {_READ_THEM}",
 }
 
 log = structlog.get_logger()
@@ -53,11 +53,11 @@ def import_mails(place: str, common: Common) -> int:
     with open_chosen(common) as workspace:
         intake = _open_intake(workspace, workspace.find_unsubscribe_keys().all)
         trust = _read_trust(workspace.settings.inbound)
-        some: list[tuple[str, Judged]] = []
+        some: list[tuple[str, JudgedMail]] = []
         with step("importing mail", "mails") as importing:
             try:
                 for name, raw in read_mails(place, partial(_refuse_file, intake), workspace.settings.limits):
-                    some.append((name, judge(Received(raw), trust)))  # what is kept of a mail is small
+                    some.append((name, judge(ReceivedMail(raw), trust)))  # what is kept of a mail is small
                     importing.advance()
                     if len(some) >= MAILS_AT_ONCE:
                         _take_files(intake, some)
@@ -90,7 +90,7 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
     return _print(intake.tally, common, pulled.exit_code, aside=f"set aside: {REFUSED}/ in the store")
 
 
-def _take_files(intake: InboundIntake, mails: Sequence[tuple[str, Judged]]) -> None:
+def _take_files(intake: InboundIntake, mails: Sequence[tuple[str, JudgedMail]]) -> None:
     """Take in mails of files; one that cannot be read stays where it is, and is named."""
     for number, reason in intake.take(judged for _, judged in mails).items():
         log.warning("inbound.unreadable", mail=mails[number][0], reason=reason)
@@ -117,8 +117,8 @@ async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
             await pull(client, queue, take, follow=follow, stop=stop, poll_seconds=poll, most_messages=MESSAGES_AT_ONCE)
 
 
-def _read_trust(settings: InboundSettings) -> Trust:
-    return Trust(settings.authserv_id, settings.feedback_sources)
+def _read_trust(settings: InboundSettings) -> MailTrust:
+    return MailTrust(settings.authserv_id, settings.feedback_sources)
 
 
 def _open_intake(place: Workspace, keys: tuple[bytes, ...]) -> InboundIntake:
@@ -134,7 +134,7 @@ def _open_intake(place: Workspace, keys: tuple[bytes, ...]) -> InboundIntake:
     )
 
 
-def _print(tally: Tally, common: Common, code: ExitCode = ExitCode.FINISHED, *, aside: str) -> int:
+def _print(tally: InboundTally, common: Common, code: ExitCode = ExitCode.FINISHED, *, aside: str) -> int:
     if common.json:
         print_json(tally.to_json())
     else:
@@ -142,14 +142,14 @@ def _print(tally: Tally, common: Common, code: ExitCode = ExitCode.FINISHED, *, 
     return code or (ExitCode.DATA if tally.refused else ExitCode.FINISHED)
 
 
-def _describe(tally: Tally, aside: str) -> Iterator[str]:
+def _describe(tally: InboundTally, aside: str) -> Iterator[str]:
     kinds = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in tally.kinds.most_common())
     yield f"{format_count(tally.kinds.total(), 'mail')}" + (f": {kinds}" if kinds else "")
     yield f"{tally.suppressed:,} suppressed, {tally.known:,} suppressed before"
     if tally.never_mailed:
         yield f"{tally.never_mailed:,} of addresses that we never mailed; no address is suppressed"
-    for lack, count in tally.unproven.most_common():
-        yield f"{count:,} {_LACKS[Lack(lack)]}"
+    for why, count in tally.unproven.most_common():
+        yield f"{count:,} {_UNPROVEN[Unproven(why)]}"
     for reason, count in tally.refused.most_common(10):
         yield f"REFUSED: {count:,}: {reason}"
     if tally.refused:

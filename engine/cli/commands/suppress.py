@@ -12,7 +12,7 @@ import click
 import polars as pl
 
 from engine.account.client import QUESTIONS, find_account_id, open_client
-from engine.account.suppression_list import SuppressionList
+from engine.account.suppression_list import AccountSuppressionList
 from engine.cli.common import Common, with_common
 from engine.cli.printing import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
@@ -127,7 +127,7 @@ def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
 
 async def _remove_there(place: Workspace, spellings: Sequence[str]) -> int:
     async with open_client(QUESTIONS) as client:
-        listing = SuppressionList(client, place.clock)
+        listing = AccountSuppressionList(client, place.clock)
         return sum([await listing.delete(spelling) for spelling in spellings])
 
 
@@ -164,7 +164,7 @@ def check(addresses: Sequence[str], common: Common, *, account: bool) -> int:
 
 async def _look_up_there(place: Workspace, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
     async with open_client(QUESTIONS) as client:
-        listing = SuppressionList(client, place.clock)
+        listing = AccountSuppressionList(client, place.clock)
         found = {spelling: await listing.get(spelling) for spelling in spellings}
     return {
         spelling: {"address": one.address, "reason": one.reason, "at": one.at.isoformat()}
@@ -330,7 +330,7 @@ async def _sync(place: Workspace, direction: str | None, *, full: bool, upload: 
         sync = Sync(
             ledger=place.ledger,
             store=place.store,
-            listing=SuppressionList(client, place.clock),
+            listing=AccountSuppressionList(client, place.clock),
             clock=place.clock,
             account=" ".join((await find_account_id(client), client.meta.endpoint_url, client.meta.region_name)),
             most_calls=most,

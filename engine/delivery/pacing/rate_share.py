@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.pacing.other_senders import OtherSenders
 from engine.delivery.pacing.pacer import FLOOR
@@ -23,7 +23,7 @@ class RateShare:
         resting: this worker leaves its part to the others, so its own count says nothing of theirs.
     """
 
-    quota: Quota
+    quota: AccountQuota
     spec: CampaignSpec
     now: float
     workers: int = 1
@@ -68,7 +68,7 @@ class RateShare:
         self.resting = resting
         self.others.begin_anew()
 
-    def take_over(self, quota: Quota, *, admitted: int, left: float | None, now: float) -> None:
+    def take_over(self, quota: AccountQuota, *, admitted: int, left: float | None, now: float) -> None:
         """Take over the quota as read again.
 
         Args:

@@ -21,7 +21,7 @@ SES_AUTHSERV_ID = "amazonses.com"
 _PASS = "pass"  # noqa: S105 - a verdict
 
 
-class Lack(StrEnum):
+class Unproven(StrEnum):
     """Why nothing is done for a mail that has no token of ours."""
 
     FORGED_TOKEN = "forged_token"  # noqa: S105 - no secret; it has a token, and we did not sign it
@@ -33,7 +33,7 @@ class Lack(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class SesReceipt:
     """The verdicts of an SES receipt, in lower case (`pass`, `fail`, `gray`, `processing_failed`).
 
     Attributes:
@@ -50,7 +50,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedMail:
     """A mail, and what is known of how it came.
 
     Attributes:
@@ -62,13 +62,13 @@ class Received:
     """
 
     raw: bytes
-    receipt: Receipt | None = None
+    receipt: SesReceipt | None = None
     has_own_fields: bool = True
     is_unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class MailTrust:
     """Whose word counts.
 
     Attributes:
@@ -81,7 +81,7 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class MailSender:
     """Who sent a mail.
 
     Attributes:
@@ -91,7 +91,7 @@ class Sender:
     """
 
     address: str | None
-    lack: Lack | None
+    lack: Unproven | None
     is_of_a_source: bool = False
 
 
@@ -102,7 +102,7 @@ class _Result:
     properties: dict[str, str]
 
 
-def identify_sender(received: Received, trust: Trust) -> Sender:
+def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
     """Find out who sent a mail, and whether that is proven; never raises.
 
     A DMARC failure outweighs everything else. Otherwise one of these proves the domain in From: DMARC passed; SPF
@@ -112,9 +112,9 @@ def identify_sender(received: Received, trust: Trust) -> Sender:
     address = _find_sole_address(fields["from"])
     results = _find_results(fields["authentication-results"], trust.authserv_id) if received.has_own_fields else None
     if address is None:
-        return Sender(None, Lack.SENDER_UNCLEAR)
+        return MailSender(None, Unproven.SENDER_UNCLEAR)
     if received.receipt is None and results is None:
-        return Sender(address, Lack.UNSIGNED if received.is_unsigned else Lack.NO_RESULTS)
+        return MailSender(address, Unproven.UNSIGNED if received.is_unsigned else Unproven.NO_RESULTS)
     domain = _domain_of(address)
     has_failed = is_aligned = False
     signers: set[str] = set()
@@ -133,14 +133,14 @@ def identify_sender(received: Received, trust: Trust) -> Sender:
             is_aligned |= bool(proven) and speaks_for(proven, domain)
             signers |= {proven} if one.method == "dkim" else set()
     if has_failed or not is_aligned:
-        return Sender(address, Lack.NOT_ALIGNED)
+        return MailSender(address, Unproven.NOT_ALIGNED)
     sources = {_clean(source) for source in trust.feedback_sources}
     names_a_source = any(_is_within(domain, source) for source in sources)
     # Signed by the source, or by a domain above it: so DMARC aligns it too, and SES's receipt tells no more than that.
     has_signed = any(speaks_for(signer, domain) for signer in signers) or any(
         _is_within(signer, source) for signer in signers for source in sources
     )
-    return Sender(address, None, names_a_source and has_signed)
+    return MailSender(address, None, names_a_source and has_signed)
 
 
 def speaks_for(proven: str, domain: str) -> bool:

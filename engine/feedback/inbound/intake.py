@@ -14,8 +14,8 @@ import polars as pl
 from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe import TokenSigner
 from engine.clock import Clock
-from engine.feedback.inbound.authority import Lack, Received, Sender, Trust, identify_sender
-from engine.feedback.inbound.mail import Inbound, Kind, read_mail
+from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMail, Unproven, identify_sender
+from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
 from engine.ledger.reasons import Reason
@@ -28,7 +28,7 @@ WasMailed = Callable[[Collection[str]], set[str]]
 
 
 @dataclass(slots=True)
-class Tally:
+class InboundTally:
     """What was read.
 
     Attributes:
@@ -37,7 +37,7 @@ class Tally:
         known: those that were on it.
         forged: tokens that we did not sign.
         never_mailed: wishes and complaints of addresses that we never mailed; no address is suppressed for them.
-        unproven: requests and complaints without a token that counts, by what they lack (`Lack`); they are `other`.
+        unproven: requests and complaints without a token that counts, by what they lack (`Unproven`); they are `other`.
         refused: messages of a queue that are set aside, and mails that cannot be read, by why.
         kept: messages that stay in the queue, and why.
     """
@@ -67,22 +67,22 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedMail:
     """What was read of a mail, and who sent it; small, whatever the size of the mail."""
 
-    mail: Inbound
-    sender: Sender
+    mail: InboundMail
+    sender: MailSender
 
 
-def judge(received: Received, trust: Trust) -> Judged:
+def judge(received: ReceivedMail, trust: MailTrust) -> JudgedMail:
     """Read a mail and find out who sent it; never raises: one mail that fails must not keep others waiting."""
-    mail, sender = read_mail(received.raw), Sender(None, Lack.NO_RESULTS)
+    mail, sender = read_mail(received.raw), MailSender(None, Unproven.NO_RESULTS)
     try:
-        if mail.kind in (Kind.UNSUBSCRIBE, Kind.COMPLAINT):
+        if mail.kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
             sender = identify_sender(received, trust)
     except Exception as error:  # noqa: BLE001 - as in `read_mail`
-        mail = Inbound(Kind.BROKEN, reason=f"finding its sender fails: {type(error).__name__}")
-    return Judged(mail, sender)
+        mail = InboundMail(MailKind.BROKEN, reason=f"finding its sender fails: {type(error).__name__}")
+    return JudgedMail(mail, sender)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,31 +102,31 @@ class InboundIntake:
     was_mailed: WasMailed
     is_forgotten: Callable[[str], bool]
     clock: Clock
-    tally: Tally = field(default_factory=Tally)
+    tally: InboundTally = field(default_factory=InboundTally)
 
-    def take(self, mails: Iterable[Judged]) -> dict[int, str]:
+    def take(self, mails: Iterable[JudgedMail]) -> dict[int, str]:
         """Take some mails in; when it returns, their suppressions are durable.
 
         Returns:
             Those that cannot be read, by their number from 0, and why: they are not tried again.
         """
         found: list[Suppression] = []
-        by_sender: list[tuple[Inbound, str, SuppressionProof]] = []
+        by_sender: list[tuple[InboundMail, str, SuppressionProof]] = []
         broken: dict[int, str] = {}
         for number, judged in enumerate(mails):
             mail = judged.mail
             kind = mail.kind
-            if kind is Kind.BROKEN:
+            if kind is MailKind.BROKEN:
                 broken[number] = mail.reason
-            if kind in (Kind.UNSUBSCRIBE, Kind.COMPLAINT):
+            if kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
                 by_token = self._by_token(mail)
                 found += by_token
                 lack = None if by_token else self._find_lack(judged)
                 if lack is not None:
                     self.tally.unproven[lack] += 1
-                    kind = Kind.OTHER
+                    kind = MailKind.OTHER
                 elif not by_token:
-                    is_complaint = kind is Kind.COMPLAINT
+                    is_complaint = kind is MailKind.COMPLAINT
                     address = mail.address if is_complaint else judged.sender.address
                     proof = SuppressionProof.SOURCE if is_complaint else SuppressionProof.SENDER
                     by_sender += [(mail, address, proof)] if address else []
@@ -149,7 +149,7 @@ class InboundIntake:
         self.tally.suppressed += added
         self.tally.known += len(entries) - added
 
-    def _by_token(self, mail: Inbound) -> list[Suppression]:
+    def _by_token(self, mail: InboundMail) -> list[Suppression]:
         whom = [valid for token in mail.tokens if (valid := verify_token(token, self.signer))]
         self.tally.forged += bool(mail.tokens) and not whom
         found = []
@@ -159,21 +159,21 @@ class InboundIntake:
         return found
 
     @staticmethod
-    def _find_lack(judged: Judged) -> Lack | None:
+    def _find_lack(judged: JudgedMail) -> Unproven | None:
         """Say what a mail without a valid token lacks to be acted upon; None for nothing.
 
         A source names the recipient itself: its report counts, also where the reported mail's token is of another key.
         """
         sender = judged.sender
-        if judged.mail.kind is Kind.COMPLAINT and sender.lack is None and sender.is_of_a_source:
+        if judged.mail.kind is MailKind.COMPLAINT and sender.lack is None and sender.is_of_a_source:
             return None
         if judged.mail.tokens:
-            return Lack.FORGED_TOKEN
-        if sender.lack is None and judged.mail.kind is Kind.COMPLAINT:
-            return Lack.NOT_A_SOURCE
+            return Unproven.FORGED_TOKEN
+        if sender.lack is None and judged.mail.kind is MailKind.COMPLAINT:
+            return Unproven.NOT_A_SOURCE
         return sender.lack
 
-    def _by_address(self, named: Sequence[tuple[Inbound, str, SuppressionProof]]) -> list[Suppression]:
+    def _by_address(self, named: Sequence[tuple[InboundMail, str, SuppressionProof]]) -> list[Suppression]:
         """Take what only an address speaks for: only of people whom we have mailed."""
         keys = judge_addresses(pl.Series([address for _, address, _ in named], dtype=pl.String)).get_column("key")
         mailed = self.was_mailed(set(keys.drop_nulls())) if named else set()
@@ -184,8 +184,8 @@ class InboundIntake:
             if key in mailed
         ]
 
-    def _suppress(self, mail: Inbound, key: str, address: str, topic: str, proof: SuppressionProof) -> Suppression:
-        is_complaint = mail.kind is Kind.COMPLAINT
+    def _suppress(self, mail: InboundMail, key: str, address: str, topic: str, proof: SuppressionProof) -> Suppression:
+        is_complaint = mail.kind is MailKind.COMPLAINT
         reason = Reason.COMPLAINT if is_complaint else Reason.UNSUBSCRIBE
         given = "" if is_complaint else topic
         return Suppression(key, given, reason, SOURCE, self.clock.now(), None, address, proof)

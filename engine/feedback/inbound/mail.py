@@ -50,7 +50,7 @@ _QUOTED = (">", "|", "From:", "_" * 10)
 _FORWARDS = ("Original", "Forwarded")  # in other languages such a line ends as it begins: `---Message d'origine---`
 
 
-class Kind(StrEnum):
+class MailKind(StrEnum):
     """What a mail is."""
 
     DELIVERY_REPORT = "delivery_report"
@@ -62,7 +62,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Inbound:
+class InboundMail:
     """What was read of a mail.
 
     Attributes:
@@ -73,14 +73,14 @@ class Inbound:
         reason: why it is broken.
     """
 
-    kind: Kind
+    kind: MailKind
     tokens: tuple[str, ...] = ()
     address: str | None = None
     message_id: str = ""
     reason: str = ""
 
 
-def read_mail(raw: bytes) -> Inbound:
+def read_mail(raw: bytes) -> InboundMail:
     """Tell what a mail is; never raises: whatever fails for one mail must not keep others waiting.
 
     Args:
@@ -89,21 +89,21 @@ def read_mail(raw: bytes) -> Inbound:
     try:
         return _read(read_parts(raw))
     except UnreadableMailError as error:
-        return Inbound(Kind.BROKEN, reason=str(error))
+        return InboundMail(MailKind.BROKEN, reason=str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours as well is that of one mail alone
-        return Inbound(Kind.BROKEN, reason=f"reading it fails: {type(error).__name__}")
+        return InboundMail(MailKind.BROKEN, reason=f"reading it fails: {type(error).__name__}")
 
 
-def _read(mail: MailPart) -> Inbound:
+def _read(mail: MailPart) -> InboundMail:
     message_id = mail.text_of("Message-ID")[:_LONGEST_ID]
     report = mail.parameters.get("report-type", "").lower() if mail.content_type == "multipart/report" else ""
     if report == "feedback-report" or any(part.content_type == "message/feedback-report" for part in mail.walk()):
         return _read_complaint(mail, message_id)
     if report or any(part.content_type == "message/delivery-status" for part in mail.walk()):
-        return Inbound(Kind.DELIVERY_REPORT, message_id=message_id)
+        return InboundMail(MailKind.DELIVERY_REPORT, message_id=message_id)
     is_apple = mail.text_of("X-Apple-Unsubscribe").lower() == "true"
     if is_automatic(mail) and not is_apple and not _has_sole_token(mail):
-        return Inbound(Kind.AUTOMATIC, message_id=message_id)
+        return InboundMail(MailKind.AUTOMATIC, message_id=message_id)
     return _read_wish(mail, message_id, is_certain=is_apple)
 
 
@@ -154,7 +154,7 @@ def _is_wish(text: str) -> bool:
     return len(plain) <= _LONGEST_WISH and plain in _WISHES
 
 
-def _read_complaint(mail: MailPart, message_id: str) -> Inbound:
+def _read_complaint(mail: MailPart, message_id: str) -> InboundMail:
     """Read an Abuse Reporting Format mail: the recipient it names, and our token in the mail that it is about."""
     tokens: list[str] = []
     address = None
@@ -163,7 +163,7 @@ def _read_complaint(mail: MailPart, message_id: str) -> Inbound:
             fields = read_fields(part.read_content())[0]
             kind = next(iter(fields.get("feedback-type", ())), "").strip().lower()
             if kind in ("not-spam", "auth-failure"):  # RFC 6591: nobody complained
-                return Inbound(Kind.OTHER, message_id=message_id)
+                return InboundMail(MailKind.OTHER, message_id=message_id)
             listed = read_addresses(unfold(next(iter(fields.get("original-rcpt-to", ())), "")))
             named = [one for one in listed if "@" in one]
             address = address or (named[0] if len(named) == 1 else None)
@@ -171,10 +171,10 @@ def _read_complaint(mail: MailPart, message_id: str) -> Inbound:
             tokens += find_tokens(part.joined("List-Unsubscribe"))
         elif part.content_type == "text/rfc822-headers":
             tokens += find_tokens(join_lines(part.read_text()))
-    return Inbound(Kind.COMPLAINT, tuple(dict.fromkeys(tokens))[:MOST_TOKENS], address, message_id)
+    return InboundMail(MailKind.COMPLAINT, tuple(dict.fromkeys(tokens))[:MOST_TOKENS], address, message_id)
 
 
-def _read_wish(mail: MailPart, message_id: str, *, is_certain: bool = False) -> Inbound:
+def _read_wish(mail: MailPart, message_id: str, *, is_certain: bool = False) -> InboundMail:
     """Look for our token in the subject, where our mailto: link puts it, in a recipient, or alone on a line.
 
     Without one a mail that consists of the word, or that is certainly a request, is its sender's.
@@ -184,12 +184,12 @@ def _read_wish(mail: MailPart, message_id: str, *, is_certain: bool = False) -> 
     own = list(_own_lines(mail))
     tokens += [line for line in own if find_tokens(line) == [line]]
     if tokens:
-        return Inbound(Kind.UNSUBSCRIBE, tuple(dict.fromkeys(tokens))[:MOST_TOKENS], None, message_id)
+        return InboundMail(MailKind.UNSUBSCRIBE, tuple(dict.fromkeys(tokens))[:MOST_TOKENS], None, message_id)
     subject = mail.text_of("Subject")
     first = next((line for line in own if line), "")
     if is_certain or _is_wish(subject) or (not subject and _is_wish(first)):
-        return Inbound(Kind.UNSUBSCRIBE, (), _address(mail, "From"), message_id)
-    return Inbound(Kind.OTHER, message_id=message_id)
+        return InboundMail(MailKind.UNSUBSCRIBE, (), _address(mail, "From"), message_id)
+    return InboundMail(MailKind.OTHER, message_id=message_id)
 
 
 def _own_lines(mail: MailPart) -> Iterator[str]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.feedback.events.envelopes import Verify, read_json
-from engine.feedback.inbound.authority import Receipt
+from engine.feedback.inbound.authority import SesReceipt
 
 _DEEPEST = 3  # an SNS envelope, a notification in it, and one more
 
@@ -48,7 +48,7 @@ class Notification:
     """
 
     name: str
-    receipt: Receipt
+    receipt: SesReceipt
     is_signed: bool
     content: bytes | None
     place: tuple[str, str] | None
@@ -112,11 +112,11 @@ def _as_object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _read_receipt(mail: Mapping[str, Any], receipt: Mapping[str, Any]) -> Receipt:
+def _read_receipt(mail: Mapping[str, Any], receipt: Mapping[str, Any]) -> SesReceipt:
     spf, dkim, dmarc = (
         str(_as_object(receipt.get(f"{name}Verdict")).get("status", "")).lower() for name in ("spf", "dkim", "dmarc")
     )
-    return Receipt(spf, dkim, dmarc, str(mail.get("source", "")))
+    return SesReceipt(spf, dkim, dmarc, str(mail.get("source", "")))
 
 
 def _decode(content: str) -> bytes:

@@ -8,8 +8,8 @@ import structlog
 
 from engine.errors import ExitCode
 from engine.feedback.events.envelopes import ForgedError, Verify
-from engine.feedback.inbound.authority import SES_AUTHSERV_ID, Received, Trust
-from engine.feedback.inbound.intake import REFUSED, InboundIntake, Judged, judge
+from engine.feedback.inbound.authority import SES_AUTHSERV_ID, MailTrust, ReceivedMail
+from engine.feedback.inbound.intake import REFUSED, InboundIntake, JudgedMail, judge
 from engine.feedback.inbound.notifications import NoMailError, Notification, Refusal, open_notification
 from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, ObjectUnreadableError
 from engine.store.files import digest_bytes
@@ -28,7 +28,7 @@ class _Unread:
     """A message that was not looked at, as the pull is to end."""
 
 
-_Result = Judged | NoMailError | ObjectUnreadableError | BucketNotSetError | _Unread | None
+_Result = JudgedMail | NoMailError | ObjectUnreadableError | BucketNotSetError | _Unread | None
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class InboundPull:
     """
 
     intake: InboundIntake
-    trust: Trust
+    trust: MailTrust
     verify: Verify
     reader: ObjectReader
     store: Store
@@ -68,7 +68,7 @@ class InboundPull:
         """
         with ThreadPoolExecutor(_READERS) as pool:
             results = list(pool.map(self._judge, bodies))
-        mails = [(body, result) for body, result in zip(bodies, results, strict=True) if isinstance(result, Judged)]
+        mails = [(body, result) for body, result in zip(bodies, results, strict=True) if isinstance(result, JudgedMail)]
         for number, why in self.intake.take(judged for _, judged in mails).items():
             self._set_aside(mails[number][0], why, Refusal.BROKEN)
         readable = {result.bucket for result in results if isinstance(result, ObjectUnreadableError)}
@@ -111,14 +111,14 @@ class InboundPull:
         except (NoMailError, ObjectUnreadableError, BucketNotSetError) as problem:
             return problem
 
-    def _receive(self, notification: Notification, raw: bytes) -> Received:
+    def _receive(self, notification: Notification, raw: bytes) -> ReceivedMail:
         """Say what of a notification counts: what SNS did not sign is anybody's, but for an object of our bucket.
 
         SES received each of these mails. Fields of another server have passed through it as the sender wrote them.
         """
         counts = notification.is_signed or self.believes_unsigned
         is_of_ses = self.trust.authserv_id.lower() == SES_AUTHSERV_ID
-        return Received(
+        return ReceivedMail(
             raw,
             notification.receipt if counts else None,
             has_own_fields=is_of_ses and (counts or notification.place is not None),

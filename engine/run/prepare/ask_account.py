@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.spec_sections import DeliverySpec
 from engine.delivery.outbound import open_outbound
 from engine.errors import MailrunError
@@ -41,7 +41,9 @@ class RunForecast:
         }
 
 
-async def ask_account(request: PlanRequest, settings: Settings, endpoint: Endpoint | None) -> Quota | MailrunError:
+async def ask_account(
+    request: PlanRequest, settings: Settings, endpoint: Endpoint | None
+) -> AccountQuota | MailrunError:
     """Ask for the limits of where the campaign's messages would go; returns the error where they are unknown."""
     try:
         async with open_outbound(request.campaign.spec, settings, endpoint, request.name) as outbound:
@@ -50,7 +52,7 @@ async def ask_account(request: PlanRequest, settings: Settings, endpoint: Endpoi
         return error
 
 
-def forecast_run(recipients: int, delivery: DeliverySpec, answer: Quota | MailrunError) -> RunForecast:
+def forecast_run(recipients: int, delivery: DeliverySpec, answer: AccountQuota | MailrunError) -> RunForecast:
     """Work out duration and share of the quota.
 
     Args:

@@ -12,7 +12,7 @@ import polars as pl
 import structlog
 
 from engine.account.identities import SIMULATOR, list_verified, refuse_if_unverified
-from engine.account.quota import Quota, refuse_if_stopped
+from engine.account.quota import AccountQuota, refuse_if_stopped
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
 from engine.campaign.unsubscribe import TokenSigner
@@ -30,7 +30,7 @@ LONGEST_ADDRESS = 320  # bytes: 64 before the @ and 255 after it, RFC 5321 4.5.3
 LONG_LINK = "long_unsubscribe_link"  # the code of the finding
 
 
-async def check_account(outbound: Outbound, sender_address: str) -> Quota:
+async def check_account(outbound: Outbound, sender_address: str) -> AccountQuota:
     """Check that the account may send, and from this sender.
 
     Args:
@@ -51,7 +51,7 @@ async def check_account(outbound: Outbound, sender_address: str) -> Quota:
     return quota
 
 
-async def check_account_or_wait(outbound: Outbound, sender_address: str) -> Quota:
+async def check_account_or_wait(outbound: Outbound, sender_address: str) -> AccountQuota:
     """Check as `check_account` does, but an SMTP server that is busy now is not an error: sending waits for it."""
     try:
         return await check_account(outbound, sender_address)
@@ -70,7 +70,7 @@ async def _check_sender(outbound: Outbound, address: str) -> None:
         log.warning("sender.unknown", note=f"{error.what}, says {outbound.endpoint}; sending all the same")
 
 
-async def check_recipients(client: Any, quota: Quota, plan: Path) -> None:
+async def check_recipients(client: Any, quota: AccountQuota, plan: Path) -> None:
     """Check that an account in the SES sandbox may send to everybody in a plan.
 
     Raises:

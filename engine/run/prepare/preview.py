@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message_lint import find_unused_inline
 from engine.campaign.mime import Composer
@@ -113,7 +113,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     folder: Path,
     read_keys: Callable[[], tuple[bytes, ...]],
     *,
-    account: Quota | MailrunError,
+    account: AccountQuota | MailrunError,
     addresses: Sequence[str] = (),
     processes: int | None = None,
 ) -> Preview:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from engine.account.client import find_account_id
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
@@ -198,7 +198,7 @@ def _refuse_second_run(request: LaunchRequest) -> None:
             )
 
 
-async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: Quota, stop: Stop) -> FrozenRun:
+async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: AccountQuota, stop: Stop) -> FrozenRun:
     """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
     prepare_envelope(request.plan.campaign)
     with request.store.stage(request.plan.name) as staging:
@@ -263,7 +263,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
 
 
 def _make_forecast(
-    request: LaunchRequest, outbound: Outbound, quota: Quota, manifest: Manifest, content: _CheckedContent
+    request: LaunchRequest, outbound: Outbound, quota: AccountQuota, manifest: Manifest, content: _CheckedContent
 ) -> Forecast:
     delivery = outbound.spec.delivery
     shared = quota.max_send_rate * delivery.rate_share

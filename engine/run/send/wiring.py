@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
@@ -69,8 +69,8 @@ class Sending:
 
     ledger: Ledger
     account: str
-    quota: Quota
-    read_quota: Callable[[], Awaitable[Quota]]
+    quota: AccountQuota
+    read_quota: Callable[[], Awaitable[AccountQuota]]
     read_warmup: Callable[[], WarmupDay] | None
     transport: Transport
     renderer: Renderer

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from engine.account.client import Endpoint
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.content.templates import compile_content
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
@@ -147,7 +147,7 @@ async def _work(request: WorkRequest, stop: Stop) -> Launched:
     return Launched(read_accounts(request, known.name), sent_now=True)
 
 
-async def send(request: Surroundings, frozen: FrozenRun, quota: Quota, outbound: Outbound, stop: Stop) -> None:
+async def send(request: Surroundings, frozen: FrozenRun, quota: AccountQuota, outbound: Outbound, stop: Stop) -> None:
     """Send for a frozen run until it is finished or must stop.
 
     Args:

@@ -13,13 +13,13 @@ from support.account import CannedClient
 
 from engine.account.client import SENDS, Endpoint, open_client
 from engine.account.identities import list_verified, refuse_if_unverified
-from engine.account.quota import Quota, read_quota
+from engine.account.quota import AccountQuota, read_quota
 from engine.errors import ConfigurationError, ServiceError
 from engine.run.prepare.preflight import check_recipients, count_unverified
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 
-QUOTA = Quota(14.0, 50_000.0, 100.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+QUOTA = AccountQuota(14.0, 50_000.0, 100.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 URL = "http://127.0.0.1:9/"
 
 
@@ -56,7 +56,7 @@ async def test_the_quota_is_what_the_account_says(start: Callable[..., EmbeddedS
     sandbox = start(max_send_rate=5.0, max_24_hour_send=200.0, production_access=False)
     async with open_client(SENDS, endpoint_of(sandbox)) as client:
         quota = await read_quota(client)
-    assert quota == Quota(5.0, 200.0, 0.0, production=False, sending_enabled=True, enforcement="HEALTHY")
+    assert quota == AccountQuota(5.0, 200.0, 0.0, production=False, sending_enabled=True, enforcement="HEALTHY")
     assert quota.left_24_hours == 200.0
 
 

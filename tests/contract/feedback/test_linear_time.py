@@ -24,10 +24,10 @@ from engine.feedback.events.envelopes import ForgedError, open_body, split_docum
 from engine.feedback.events.files import read_file
 from engine.feedback.events.matching import make_frame
 from engine.feedback.events.signatures import SnsVerifier
-from engine.feedback.inbound.authority import Receipt, Received, Trust
+from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt
 from engine.feedback.inbound.header_fields import MOST_FIELDS, UnreadableMailError
 from engine.feedback.inbound.intake import judge
-from engine.feedback.inbound.mail import Kind, read_mail
+from engine.feedback.inbound.mail import MailKind, read_mail
 from engine.feedback.inbound.mail_files import read_mails
 from engine.feedback.inbound.mail_parts import MOST_BYTES, MOST_DEPTH, MOST_PARTS, read_parts
 from engine.feedback.inbound.notifications import NoMailError, open_notification
@@ -82,7 +82,7 @@ def in_mail(head: str) -> Callable[[str], object]:
 
 def judge_mail(field: str, text: str) -> None:
     raw = f"{field}: {text}\r\nFrom: a@b.example\r\nSubject: unsubscribe\r\n\r\n".encode("utf-8", "replace")
-    judge(Received(raw, Receipt("pass", "pass", "none", text)), Trust("mx.b.example", ("b.example",)))
+    judge(ReceivedMail(raw, SesReceipt("pass", "pass", "none", text)), MailTrust("mx.b.example", ("b.example",)))
 
 
 REPORT = "From: a@b.example\r\nContent-Type: multipart/report; report-type={kind}; boundary=x\r\n\r\n--x\r\n"
@@ -259,7 +259,7 @@ def test_a_mail_beyond_its_bounds_is_refused_with_the_reason(raw: bytes, words: 
     with pytest.raises(UnreadableMailError, match=words):
         read_parts(raw)
     read = read_mail(raw)
-    assert read.kind is Kind.BROKEN
+    assert read.kind is MailKind.BROKEN
     assert words in read.reason
 
 
@@ -269,7 +269,7 @@ def test_of_a_large_mail_its_beginning_is_read() -> None:
 
     reading = [count_lines(partial(read_mail, make(size))) for size in (MOST_BYTES, 4 * MOST_BYTES)]
     assert reading[0] == reading[1]
-    assert read_mail(make(4 * MOST_BYTES)).kind is Kind.UNSUBSCRIBE
+    assert read_mail(make(4 * MOST_BYTES)).kind is MailKind.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from support.s3 import BUCKET, environment, run_moto
 from support.s3 import open_client as open_s3
 
 from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_client
-from engine.account.suppression_list import SuppressionList
+from engine.account.suppression_list import AccountSuppressionList
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.suppressions import (
     Suppression,
@@ -59,14 +59,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-async def listing(sandbox: EmbeddedSandbox, clock: VirtualClock) -> AsyncIterator[SuppressionList]:
+async def listing(sandbox: EmbeddedSandbox, clock: VirtualClock) -> AsyncIterator[AccountSuppressionList]:
     endpoint = Endpoint(sandbox.url, sandbox.region, sandbox.access_key_id, sandbox.secret_access_key)
     async with open_client(QUESTIONS, endpoint) as client:
-        yield SuppressionList(client, clock)
+        yield AccountSuppressionList(client, clock)
 
 
 @pytest.fixture
-def make(ledger: Ledger, listing: SuppressionList, clock: VirtualClock, tmp_path: Path) -> Any:
+def make(ledger: Ledger, listing: AccountSuppressionList, clock: VirtualClock, tmp_path: Path) -> Any:
     def make_sync(**more: Any) -> Sync:
         given: dict[str, Any] = {
             "ledger": ledger,
@@ -152,7 +152,7 @@ async def test_there_is_a_second_between_two_calls(make: Any, ledger: Ledger, cl
 
 
 async def test_an_interrupted_listing_goes_on_with_its_page(
-    make: Any, ses: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, listing: SuppressionList
+    make: Any, ses: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, listing: AccountSuppressionList
 ) -> None:
     monkeypatch.setattr("engine.account.suppression_list.PAGE_SIZE", 2)
     put(ses, *(f"p{number}@b.example" for number in range(7)))
@@ -258,7 +258,7 @@ async def test_what_an_import_job_refused_is_not_taken_for_told(
             add(ledger, *((f"p{n}@b.example", "", "bounce") for n in range(20)), ("no address", "", "bounce"))
             async with open_client(QUESTIONS, endpoint) as client:
                 given = {
-                    "listing": SuppressionList(client, clock),
+                    "listing": AccountSuppressionList(client, clock),
                     "upload": lambda key, content: (
                         s3.put_object(Bucket=BUCKET, Key=key, Body=content) and f"s3://{BUCKET}/{key}"
                     ),
@@ -283,7 +283,7 @@ async def test_many_are_told_by_import_jobs(ledger: Ledger, clock: VirtualClock,
             endpoint = Endpoint(other.url, other.region, other.access_key_id, other.secret_access_key)
             add(ledger, *((f"p{n}@b.example", "", "bounce") for n in range(50)), ("c@b.example", "", "complaint"))
             async with open_client(QUESTIONS, endpoint) as client:
-                listing = SuppressionList(client, clock)
+                listing = AccountSuppressionList(client, clock)
                 synced = await make(listing=listing, upload=upload, most_calls=10).run(
                     pull=False, push=True, full=False
                 )
@@ -296,12 +296,15 @@ async def test_many_are_told_by_import_jobs(ledger: Ledger, clock: VirtualClock,
 
 
 async def test_a_strange_address_of_the_account_is_told_and_suppresses_nobody(
-    make: Any, monkeypatch: pytest.MonkeyPatch, listing: SuppressionList
+    make: Any, monkeypatch: pytest.MonkeyPatch, listing: AccountSuppressionList
 ) -> None:
-    from engine.account.suppression_list import Listed, Page  # noqa: PLC0415 - here alone
+    from engine.account.suppression_list import ListedAddress, SuppressionPage  # noqa: PLC0415 - here alone
 
-    async def odd(**_: Any) -> Page:
-        return Page([Listed("no address", "BOUNCE", START), Listed("a@b.example", "BOUNCE", START)], None)
+    async def odd(**_: Any) -> SuppressionPage:
+        return SuppressionPage(
+            [ListedAddress("no address", "BOUNCE", START), ListedAddress("a@b.example", "BOUNCE", START)],
+            None,
+        )
 
     monkeypatch.setattr(listing, "list_page", odd)
     synced = await make().run(pull=True, push=False, full=False)

@@ -6,7 +6,7 @@ from support.account import CannedClient, client_error
 
 from engine.account.client import translate_aws_errors
 from engine.account.identities import covering_identities, refuse_if_unverified
-from engine.account.quota import Quota, read_quota, refuse_if_stopped
+from engine.account.quota import AccountQuota, read_quota, refuse_if_stopped
 from engine.errors import ConfigurationError, MailrunError, ServiceError
 
 URL = "http://127.0.0.1:9/"
@@ -29,12 +29,12 @@ async def test_what_is_left_is_the_maximum_less_what_was_sent_or_unlimited(
 
 
 async def test_an_account_that_says_nothing_is_taken_for_the_slowest_that_may_send():
-    assert await read_quota(CannedClient()) == Quota(1.0, None, 0.0, True, True, "HEALTHY")  # noqa: FBT003 - in order
+    assert await read_quota(CannedClient()) == AccountQuota(1.0, None, 0.0, True, True, "HEALTHY")  # noqa: FBT003 - in order
 
 
 @pytest.mark.parametrize("enforcement", ["HEALTHY", "PROBATION"])
 def test_an_account_that_may_send_passes(enforcement: str):
-    refuse_if_stopped(Quota(1.0, None, 0.0, True, True, enforcement))  # noqa: FBT003 - in order
+    refuse_if_stopped(AccountQuota(1.0, None, 0.0, True, True, enforcement))  # noqa: FBT003 - in order
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_account_that_may_send_passes(enforcement: str):
 )
 def test_an_account_that_may_not_send_is_refused_with_the_reason(enabled: bool, enforcement: str, word: str):  # noqa: FBT001 - a parameter of the case
     with pytest.raises(ServiceError, match=word):
-        refuse_if_stopped(Quota(1.0, None, 0.0, True, enabled, enforcement))  # noqa: FBT003 - in order
+        refuse_if_stopped(AccountQuota(1.0, None, 0.0, True, enabled, enforcement))  # noqa: FBT003 - in order
 
 
 # -- identities --------------------------------------------------------------------------------------------------------

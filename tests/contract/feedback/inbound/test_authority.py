@@ -8,14 +8,14 @@ from support.clock import VirtualClock
 from support.mails import PASSED, RESULTS, TRUST, WISH
 
 from engine.campaign.unsubscribe import TokenSigner
-from engine.feedback.inbound.authority import Lack, Receipt, Received, Trust
+from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt, Unproven
 from engine.feedback.inbound.intake import InboundIntake, judge
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 MAILED = {"ann@b.example", "bob@b.example"}
-FAILED = Receipt("fail", "fail", "fail", "evil@e.example")
+FAILED = SesReceipt("fail", "fail", "fail", "evil@e.example")
 REPORT = (
     "From: reports@{source}\r\nSubject: complaint\r\n"
     "Content-Type: multipart/report; report-type=feedback-report; boundary=x\r\n\r\n"
@@ -38,9 +38,11 @@ class Desk:
         self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
         self.intake = InboundIntake(self.ledger, SIGNER, lambda keys: set(keys) & MAILED, lambda _: False, clock)
 
-    def take(self, text: str, receipt: Receipt | None = None, trust: Trust = TRUST, **how: bool) -> dict[str, str]:
+    def take(
+        self, text: str, receipt: SesReceipt | None = None, trust: MailTrust = TRUST, **how: bool
+    ) -> dict[str, str]:
         """Take a mail in; return whom the list has now, and by what proof."""
-        self.intake.take([judge(Received(text.encode(), receipt, **how), trust)])
+        self.intake.take([judge(ReceivedMail(text.encode(), receipt, **how), trust)])
         with self.ledger.read() as tx:
             return {one.key: str(one.proof) for block in iterate_suppressions(tx) for one in block}
 
@@ -56,29 +58,29 @@ def desk(tmp_path: Path, clock: VirtualClock) -> Iterator[Desk]:
     "receipt",
     [
         PASSED,
-        Receipt("fail", "pass", "pass", "evil@e.example"),
-        Receipt("pass", "fail", "gray", "ann@b.example"),
-        Receipt("pass", "", "", "<ann@B.example>"),
+        SesReceipt("fail", "pass", "pass", "evil@e.example"),
+        SesReceipt("pass", "fail", "gray", "ann@b.example"),
+        SesReceipt("pass", "", "", "<ann@B.example>"),
     ],
 )
-def test_a_request_whose_receipt_proves_the_sender_is_heard(desk: Desk, receipt: Receipt) -> None:
+def test_a_request_whose_receipt_proves_the_sender_is_heard(desk: Desk, receipt: SesReceipt) -> None:
     assert desk.take(WISH, receipt) == {"ann@b.example": "sender"}
 
 
 @pytest.mark.parametrize(
     ("receipt", "lack"),
     [
-        (FAILED, Lack.NOT_ALIGNED),
-        (Receipt("pass", "pass", "fail", "evil@e.example"), Lack.NOT_ALIGNED),  # SPF and DKIM of e.example
-        (Receipt("pass", "pass", "gray", "evil@e.example"), Lack.NOT_ALIGNED),
-        (Receipt("pass", "pass", "gray", "evil@e.b.example"), Lack.NOT_ALIGNED),
-        (Receipt("pass", "pass", "processing_failed", "evil@notb.example"), Lack.NOT_ALIGNED),
-        (Receipt("pass", "pass", "fail", "ann@b.example"), Lack.NOT_ALIGNED),
-        (Receipt("", "", "", ""), Lack.NOT_ALIGNED),
-        (None, Lack.NO_RESULTS),
+        (FAILED, Unproven.NOT_ALIGNED),
+        (SesReceipt("pass", "pass", "fail", "evil@e.example"), Unproven.NOT_ALIGNED),  # SPF and DKIM of e.example
+        (SesReceipt("pass", "pass", "gray", "evil@e.example"), Unproven.NOT_ALIGNED),
+        (SesReceipt("pass", "pass", "gray", "evil@e.b.example"), Unproven.NOT_ALIGNED),
+        (SesReceipt("pass", "pass", "processing_failed", "evil@notb.example"), Unproven.NOT_ALIGNED),
+        (SesReceipt("pass", "pass", "fail", "ann@b.example"), Unproven.NOT_ALIGNED),
+        (SesReceipt("", "", "", ""), Unproven.NOT_ALIGNED),
+        (None, Unproven.NO_RESULTS),
     ],
 )
-def test_a_forged_from_is_other_and_suppresses_nobody(desk: Desk, receipt: Receipt | None, lack: Lack) -> None:
+def test_a_forged_from_is_other_and_suppresses_nobody(desk: Desk, receipt: SesReceipt | None, lack: Unproven) -> None:
     for apple in ("", "X-Apple-Unsubscribe: true\r\nAuto-Submitted: auto-replied\r\n"):
         assert desk.take(apple + WISH, receipt) == {}
     assert desk.intake.tally.to_json()["kinds"] == {"other": 2}
@@ -120,27 +122,33 @@ FORGED = f"{RESULTS}dmarc=pass header.from=b.example; dkim=pass header.d=b.examp
 @pytest.mark.parametrize(
     ("head", "lack"),
     [
-        (f"{RESULTS}dmarc=fail header.from=b.example\r\n{FORGED}", Lack.NOT_ALIGNED),
-        (f"{RESULTS}none\r\n{FORGED}", Lack.NOT_ALIGNED),
-        (f"{RESULTS}dmarc=pass header.from=e.example", Lack.NOT_ALIGNED),
-        (f"{RESULTS}dkim=pass header.d=e.example; spf=pass smtp.mailfrom=x@e.example", Lack.NOT_ALIGNED),
-        (f"{RESULTS}dkim=pass header.d=news.b.example", Lack.NOT_ALIGNED),
-        (f"{RESULTS}dkim=pass header.d=example", Lack.NOT_ALIGNED),
-        (f"{RESULTS}spf=pass smtp.helo=b.example", Lack.NOT_ALIGNED),
-        (f"{RESULTS}x=fail (; dkim=pass header.d=b.example)", Lack.NOT_ALIGNED),
-        (f'{RESULTS}spf=fail smtp.mailfrom="; dkim=pass header.d=b.example;"@e.example', Lack.NOT_ALIGNED),
+        (f"{RESULTS}dmarc=fail header.from=b.example\r\n{FORGED}", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}none\r\n{FORGED}", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}dmarc=pass header.from=e.example", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}dkim=pass header.d=e.example; spf=pass smtp.mailfrom=x@e.example", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}dkim=pass header.d=news.b.example", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}dkim=pass header.d=example", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}spf=pass smtp.helo=b.example", Unproven.NOT_ALIGNED),
+        (f"{RESULTS}x=fail (; dkim=pass header.d=b.example)", Unproven.NOT_ALIGNED),
+        (f'{RESULTS}spf=fail smtp.mailfrom="; dkim=pass header.d=b.example;"@e.example', Unproven.NOT_ALIGNED),
         (
             f"{RESULTS}spf=pass helo=x; dmarc=pass header.from=b.example; dmarc=fail header.from=b.example",
-            Lack.NOT_ALIGNED,
+            Unproven.NOT_ALIGNED,
         ),
-        ("Authentication-Results: mx.acme.example.e.example; dmarc=pass header.from=b.example", Lack.NO_RESULTS),
-        ("Authentication-Results: (mx.acme.example) e.example; dmarc=pass header.from=b.example", Lack.NO_RESULTS),
-        ("X-Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example", Lack.NO_RESULTS),
-        (f"{FORGED}\r\nFrom: evil@e.example", Lack.SENDER_UNCLEAR),
-        (f"{FORGED}\rFrom: evil@e.example", Lack.SENDER_UNCLEAR),
+        (
+            "Authentication-Results: mx.acme.example.e.example; dmarc=pass header.from=b.example",
+            Unproven.NO_RESULTS,
+        ),
+        (
+            "Authentication-Results: (mx.acme.example) e.example; dmarc=pass header.from=b.example",
+            Unproven.NO_RESULTS,
+        ),
+        ("X-Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example", Unproven.NO_RESULTS),
+        (f"{FORGED}\r\nFrom: evil@e.example", Unproven.SENDER_UNCLEAR),
+        (f"{FORGED}\rFrom: evil@e.example", Unproven.SENDER_UNCLEAR),
     ],
 )
-def test_results_that_the_sender_wrote_or_of_others_prove_nobody(desk: Desk, head: str, lack: Lack) -> None:
+def test_results_that_the_sender_wrote_or_of_others_prove_nobody(desk: Desk, head: str, lack: Unproven) -> None:
     assert desk.take(f"{head}\r\n{WISH}") == {}
     assert desk.intake.tally.unproven == {lack: 1}
     assert desk.intake.tally.kinds == {"other": 1}
@@ -149,22 +157,22 @@ def test_results_that_the_sender_wrote_or_of_others_prove_nobody(desk: Desk, hea
 def test_what_sns_did_not_sign_proves_nobody_and_without_the_setting_no_results_do(desk: Desk) -> None:
     head = f"{RESULTS}dmarc=pass header.from=b.example\r\n"
     assert desk.take(head + WISH, None, has_own_fields=False, is_unsigned=True) == {}
-    assert desk.take(head + WISH, trust=Trust()) == {}
-    assert desk.intake.tally.unproven == {Lack.UNSIGNED: 1, Lack.NO_RESULTS: 1}
+    assert desk.take(head + WISH, trust=MailTrust()) == {}
+    assert desk.intake.tally.unproven == {Unproven.UNSIGNED: 1, Unproven.NO_RESULTS: 1}
 
 
 @pytest.mark.parametrize(
     ("source", "head", "receipt"),
     [
-        ("fbl.example", "", Receipt("pass", "pass", "pass", "")),
-        ("eu.fbl.example", "", Receipt("pass", "pass", "pass", "")),
+        ("fbl.example", "", SesReceipt("pass", "pass", "pass", "")),
+        ("eu.fbl.example", "", SesReceipt("pass", "pass", "pass", "")),
         ("fbl.example", f"{RESULTS}dkim=pass header.d=fbl.example", None),
         ("arf.y.example", f"{RESULTS}dkim=pass header.d=y.example", None),
         ("eu.fbl.example", f"{RESULTS}dkim=pass header.i=@eu.fbl.example; dmarc=pass header.from=eu.fbl.example", None),
     ],
 )
 def test_a_report_of_a_configured_source_is_a_complaint(
-    desk: Desk, source: str, head: str, receipt: Receipt | None
+    desk: Desk, source: str, head: str, receipt: SesReceipt | None
 ) -> None:
     text = (f"{head}\r\n" if head else "") + REPORT.format(source=source, more="")
     assert desk.take(text, receipt) == {"bob@b.example": "feedback_source"}
@@ -174,7 +182,7 @@ def test_a_report_of_a_configured_source_counts_also_with_a_token_of_a_key_that_
     gone = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "")
     text = REPORT.format(source="fbl.example", more=f"List-Unsubscribe: <https://a.example/{gone}>\r\n")
     assert desk.take(text.replace("reports@fbl", "reports@e"), PASSED) == {}
-    assert desk.intake.tally.unproven == {Lack.FORGED_TOKEN: 1}
+    assert desk.intake.tally.unproven == {Unproven.FORGED_TOKEN: 1}
     assert desk.take(text, PASSED) == {"bob@b.example": "feedback_source"}
     assert desk.intake.tally.forged == 2
 
@@ -182,21 +190,31 @@ def test_a_report_of_a_configured_source_counts_also_with_a_token_of_a_key_that_
 @pytest.mark.parametrize(
     ("source", "head", "receipt", "lack"),
     [
-        ("fbl.example", "", FAILED, Lack.NOT_ALIGNED),
-        ("fbl.example", "", None, Lack.NO_RESULTS),
-        ("fbl.example", "", Receipt("pass", "fail", "pass", ""), Lack.NOT_A_SOURCE),  # SPF alone
-        ("fbl.example", "", Receipt("pass", "pass", "gray", "a@fbl.example"), Lack.NOT_A_SOURCE),  # whose DKIM?
-        ("fbl.example", f"{RESULTS}spf=pass smtp.mailfrom=a@fbl.example", None, Lack.NOT_A_SOURCE),
-        ("e.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),
-        ("e.example", f"{RESULTS}dkim=pass header.d=fbl.example", None, Lack.NOT_ALIGNED),
-        ("notfbl.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),
-        ("y.example", "", Receipt("pass", "pass", "pass", ""), Lack.NOT_A_SOURCE),  # where people have mailboxes
-        ("y.example", f"{RESULTS}dkim=pass header.d=y.example", None, Lack.NOT_A_SOURCE),
-        ("arf.y.example", f"{RESULTS}spf=pass smtp.mailfrom=y.example", None, Lack.NOT_A_SOURCE),
+        ("fbl.example", "", FAILED, Unproven.NOT_ALIGNED),
+        ("fbl.example", "", None, Unproven.NO_RESULTS),
+        ("fbl.example", "", SesReceipt("pass", "fail", "pass", ""), Unproven.NOT_A_SOURCE),  # SPF alone
+        (
+            "fbl.example",
+            "",
+            SesReceipt("pass", "pass", "gray", "a@fbl.example"),
+            Unproven.NOT_A_SOURCE,
+        ),  # whose DKIM?
+        ("fbl.example", f"{RESULTS}spf=pass smtp.mailfrom=a@fbl.example", None, Unproven.NOT_A_SOURCE),
+        ("e.example", "", SesReceipt("pass", "pass", "pass", ""), Unproven.NOT_A_SOURCE),
+        ("e.example", f"{RESULTS}dkim=pass header.d=fbl.example", None, Unproven.NOT_ALIGNED),
+        ("notfbl.example", "", SesReceipt("pass", "pass", "pass", ""), Unproven.NOT_A_SOURCE),
+        (
+            "y.example",
+            "",
+            SesReceipt("pass", "pass", "pass", ""),
+            Unproven.NOT_A_SOURCE,
+        ),  # where people have mailboxes
+        ("y.example", f"{RESULTS}dkim=pass header.d=y.example", None, Unproven.NOT_A_SOURCE),
+        ("arf.y.example", f"{RESULTS}spf=pass smtp.mailfrom=y.example", None, Unproven.NOT_A_SOURCE),
     ],
 )
 def test_a_forged_report_is_other_and_suppresses_nobody(
-    desk: Desk, source: str, head: str, receipt: Receipt | None, lack: Lack
+    desk: Desk, source: str, head: str, receipt: SesReceipt | None, lack: Unproven
 ) -> None:
     text = (f"{head}\r\n" if head else "") + REPORT.format(source=source, more="")
     assert desk.take(text, receipt) == {}

@@ -11,9 +11,9 @@ from support.mails import ARF, OURS, SIGNER, TOKEN, mail, report
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError
-from engine.feedback.inbound.authority import Receipt, Received, Trust
+from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt
 from engine.feedback.inbound.intake import InboundIntake, judge
-from engine.feedback.inbound.mail import Kind, read_mail
+from engine.feedback.inbound.mail import MailKind, read_mail
 from engine.feedback.inbound.mail_files import read_mails
 from engine.ledger.database import open_ledger
 from engine.ledger.suppressions import iterate_suppressions
@@ -24,13 +24,13 @@ def intake(folder: Path, clock: VirtualClock, mailed: set[str], forgotten: set[s
     return InboundIntake(ledger, SIGNER, lambda keys: set(keys) & mailed, lambda key: key in forgotten, clock)
 
 
-PROVEN = Receipt("pass", "pass", "pass", "bounces@elsewhere.example")
+PROVEN = SesReceipt("pass", "pass", "pass", "bounces@elsewhere.example")
 
 
-def take(desk: InboundIntake, mails: list[bytes], receipt: Receipt | None = PROVEN) -> None:
+def take(desk: InboundIntake, mails: list[bytes], receipt: SesReceipt | None = PROVEN) -> None:
     """Take mails in as SES would have received them; `p.example` is a source of feedback reports."""
-    trust = Trust(feedback_sources=("p.example",))
-    desk.take(judge(Received(raw, receipt), trust) for raw in mails)
+    trust = MailTrust(feedback_sources=("p.example",))
+    desk.take(judge(ReceivedMail(raw, receipt), trust) for raw in mails)
 
 
 def listed(desk: InboundIntake) -> set[tuple[str, str, str]]:
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path) -> No
     (tmp_path / "1.gz").write_bytes(gzip.compress(mail(Subject="cut"))[:-9])
     (tmp_path / "2").write_bytes(mail(Subject="unsubscribe"))
     refused: list[DataError] = []
-    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path), refused.append)] == [Kind.UNSUBSCRIBE]
+    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path), refused.append)] == [MailKind.UNSUBSCRIBE]
     assert [Path(error.where).name for error in refused] == ["1.gz"]
     with pytest.raises(DataError):
         list(read_mails(str(tmp_path / "1.gz"), refused.append))
@@ -97,7 +97,7 @@ def test_mails_are_read_of_files_mboxes_maildirs_and_folders(tmp_path: Path) -> 
     directory.close()
     (tmp_path / "dir" / "tmp" / "half").write_bytes(b"not yet")
     (tmp_path / "dir" / "AMAZON_SES_SETUP_NOTIFICATION").write_bytes(b"x")
-    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path / "box"), refuse)] == [Kind.OTHER] * 3
+    assert [read_mail(raw).kind for _, raw in read_mails(str(tmp_path / "box"), refuse)] == [MailKind.OTHER] * 3
     bodies = [raw for _, raw in read_mails(str(tmp_path / "box"), refuse)]
     assert all(b"\nFrom here on" in raw for raw in bodies)
     assert len(list(read_mails(str(tmp_path / "dir"), refuse))) == 1

@@ -14,7 +14,7 @@ from support.clock import VirtualClock
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError, ExitCode
-from engine.feedback.inbound.authority import Trust
+from engine.feedback.inbound.authority import MailTrust
 from engine.feedback.inbound.intake import InboundIntake
 from engine.feedback.inbound.mail_parts import MOST_BYTES
 from engine.feedback.inbound.objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTES, ByteBudget, ObjectReader
@@ -91,7 +91,7 @@ class Pulling:
         intake = InboundIntake(self.ledger, SIGNER, set, lambda _: False, self.clock)
         reader = ObjectReader(buckets, lambda: s3, more.pop("budget", ByteBudget()))
         store = FolderStore(self.folder / "store")
-        return InboundPull(intake, more.pop("trust", Trust()), lambda _: None, reader, store, **more)
+        return InboundPull(intake, more.pop("trust", MailTrust()), lambda _: None, reader, store, **more)
 
     def suppressed(self) -> set[str]:
         with self.ledger.read() as tx:
@@ -283,7 +283,7 @@ def test_the_verdicts_of_a_notification_that_sns_did_not_sign_count_only_where_t
         content=("Authentication-Results: amazonses.com; dkim=pass header.d=b.example\r\n" + WISH.decode()),
         is_signed=False,
     )
-    pull = pulling.open(FakeS3({}), trust=Trust("amazonses.com"))
+    pull = pulling.open(FakeS3({}), trust=MailTrust("amazonses.com"))
     assert pull.take([forged]) == set()
     assert (pulling.suppressed(), pull.intake.tally.unproven) == (set(), {"unsigned_notification": 1})
     pulling.open(FakeS3({}), believes_unsigned=True).take([forged])
@@ -292,7 +292,7 @@ def test_the_verdicts_of_a_notification_that_sns_did_not_sign_count_only_where_t
 
 def test_results_in_an_object_of_our_bucket_count_whoever_named_it(pulling: Pulling) -> None:
     mail = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\n" + WISH
-    pull = pulling.open(FakeS3({("ours", "k"): mail}), trust=Trust("amazonses.com"))
+    pull = pulling.open(FakeS3({("ours", "k"): mail}), trust=MailTrust("amazonses.com"))
     pull.take([notice(is_signed=False)])
     assert pulling.suppressed() == {"ann@b.example"}
 
@@ -302,7 +302,7 @@ def test_results_of_another_server_in_what_ses_received_are_the_senders_own_word
     pulling: Pulling, *, is_signed: bool
 ) -> None:
     forged = b"Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example\r\n" + WISH
-    pull = pulling.open(FakeS3({("ours", "k"): forged}), trust=Trust("mx.acme.example"))
+    pull = pulling.open(FakeS3({("ours", "k"): forged}), trust=MailTrust("mx.acme.example"))
     receipt = {"dmarcVerdict": {"status": "GRAY"}, "action": {"type": "S3", "bucketName": "ours", "objectKey": "k"}}
     pull.take([notice(is_signed=is_signed, receipt=receipt, **more) for more in ({}, {"content": forged.decode()})])
     assert pulling.suppressed() == set()

@@ -12,7 +12,7 @@ from support import s3
 from support.clock import VirtualClock
 
 from engine.feedback.events.queue import Pulled, open_sqs, pull
-from engine.feedback.inbound.authority import Trust
+from engine.feedback.inbound.authority import MailTrust
 from engine.feedback.inbound.intake import InboundIntake
 from engine.feedback.inbound.objects import ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import InboundPull
@@ -55,7 +55,9 @@ async def test_mails_are_read_of_the_configured_bucket_and_one_that_is_gone_is_s
         ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
         intake = InboundIntake(ledger, None, set, lambda _: False, clock)
         with closing(ObjectReader([s3.BUCKET], open_s3, budget)) as reader:
-            desk = InboundPull(intake, Trust("amazonses.com"), lambda _: None, reader, FolderStore(tmp_path / "store"))
+            desk = InboundPull(
+                intake, MailTrust("amazonses.com"), lambda _: None, reader, FolderStore(tmp_path / "store")
+            )
 
             async def take(bodies: Any) -> set[int]:
                 return desk.take(bodies)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import START, ClockedStop, VirtualClock
 
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.campaign.time_zones import find_zone
 from engine.delivery.pacing.budgets import Budget, Hours
@@ -26,7 +26,7 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ENDED = StopReason(StopCause.PAUSED, "used up", "later")
-QUOTA = Quota(100.0, 1_000.0, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+QUOTA = AccountQuota(100.0, 1_000.0, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
 
 def make_spec(delivery: str = "", *, tables: str = "") -> CampaignSpec:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.mails import PASSED, RESULTS, SERVER, TRUST, WISH
 from support.work import count_lines
 
-from engine.feedback.inbound.authority import Lack, Receipt, Received, Trust, identify_sender
+from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt, Unproven, identify_sender
 from engine.feedback.inbound.intake import judge
 
 
@@ -26,22 +26,22 @@ from engine.feedback.inbound.intake import judge
     ],
 )
 def test_a_from_that_may_be_read_two_ways_proves_nobody(sender: str) -> None:
-    found = identify_sender(Received(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST)
-    assert (found.address, found.lack) == (None, Lack.SENDER_UNCLEAR)
+    found = identify_sender(ReceivedMail(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST)
+    assert (found.address, found.lack) == (None, Unproven.SENDER_UNCLEAR)
 
 
 @pytest.mark.parametrize(
     "sender", ['"ann@b.example" <ann@b.example>', "=?utf-8?q?Ann?= <ann@b.example>", "ann@b.example"]
 )
 def test_a_from_that_names_its_own_domain_twice_is_clear(sender: str) -> None:
-    assert identify_sender(Received(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST).lack is None
+    assert identify_sender(ReceivedMail(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST).lack is None
 
 
 @given(st.binary(max_size=300), st.text(max_size=200), st.sampled_from(["pass", "fail", ""]))
 def test_whatever_a_mail_holds_judging_it_never_raises(raw: bytes, text: str, verdict: str) -> None:
-    trust = Trust(SERVER, (text, "fbl.example"))
+    trust = MailTrust(SERVER, (text, "fbl.example"))
     for mail in (raw, f"{RESULTS}{text}\r\nFrom: {text}\r\n\r\n".encode("utf-8", "surrogatepass"), WISH.encode() + raw):
-        judge(Received(mail, Receipt(verdict, verdict, verdict, text)), trust)
+        judge(ReceivedMail(mail, SesReceipt(verdict, verdict, verdict, text)), trust)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_twice_the_header_takes_at_most_two_and_a_half_times_the_work(field: str
     def judge_one(size: int) -> int:
         value = piece * (size // len(piece))
         raw = f"{field}{value}\r\nFrom: a@b.example\r\n\r\n".encode()
-        return count_lines(lambda: identify_sender(Received(raw, PASSED), TRUST))
+        return count_lines(lambda: identify_sender(ReceivedMail(raw, PASSED), TRUST))
 
     assert judge_one(6000) <= 2.5 * judge_one(3000)
 
 
 def test_of_a_header_of_any_length_a_bounded_part_is_read() -> None:
     def judge_one(size: int) -> int:
-        received = Received((RESULTS + "a" * size).encode(), PASSED)
+        received = ReceivedMail((RESULTS + "a" * size).encode(), PASSED)
         return count_lines(lambda: identify_sender(received, TRUST))
 
     assert judge_one(10**6) <= judge_one(10**5) == judge_one(10**5 + 1000)

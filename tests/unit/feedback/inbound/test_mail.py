@@ -9,8 +9,8 @@ from support.mails import ARF, OURS, SIGNER, TOKEN, mail, report
 from engine.errors import DataError
 from engine.feedback.events.envelopes import ForgedError
 from engine.feedback.inbound import mail as inbound_mail
-from engine.feedback.inbound.authority import Receipt
-from engine.feedback.inbound.mail import Inbound, Kind, read_mail
+from engine.feedback.inbound.authority import SesReceipt
+from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.inbound.notifications import NoMailError, open_notification
 
 
@@ -25,7 +25,7 @@ from engine.feedback.inbound.notifications import NoMailError, open_notification
 )
 def test_our_token_in_the_subject_a_recipient_or_alone_on_a_line_is_a_wish(raw: bytes) -> None:
     read = read_mail(raw)
-    assert (read.kind, read.tokens) == (Kind.UNSUBSCRIBE, (TOKEN,))
+    assert (read.kind, read.tokens) == (MailKind.UNSUBSCRIBE, (TOKEN,))
 
 
 def test_a_long_token_that_a_mail_program_folds_is_found() -> None:
@@ -49,7 +49,7 @@ def test_a_long_token_that_a_mail_program_folds_is_found() -> None:
     ],
 )
 def test_an_automatic_answer_is_no_wish_even_with_our_token_in_it(headers: dict[str, str]) -> None:
-    assert read_mail(mail(TOKEN, **{"Subject": f"Re: {TOKEN}", **headers})).kind is Kind.AUTOMATIC
+    assert read_mail(mail(TOKEN, **{"Subject": f"Re: {TOKEN}", **headers})).kind is MailKind.AUTOMATIC
 
 
 VACATION = {
@@ -63,7 +63,7 @@ VACATION = {
 @pytest.mark.parametrize("headers", VACATION.values(), ids=list(VACATION))
 def test_a_vacation_notice_that_quotes_our_mail_is_no_wish(headers: dict[str, str]) -> None:
     quoted = f"I am away.\n\n{TOKEN}\n> https://acme.example/u/{TOKEN}\n"
-    assert read_mail(mail(quoted, To="News <news@acme.example>", **headers)).kind is Kind.AUTOMATIC
+    assert read_mail(mail(quoted, To="News <news@acme.example>", **headers)).kind is MailKind.AUTOMATIC
 
 
 AUTOMATIC = [{"Auto_Submitted": "auto-replied"}, {"Auto_Submitted": "auto-generated", "Precedence": "bulk"}]
@@ -82,37 +82,40 @@ AUTOMATIC = [{"Auto_Submitted": "auto-replied"}, {"Auto_Submitted": "auto-genera
 )
 def test_a_machine_may_send_the_wish_of_a_person(headers: dict[str, str], automatic: dict[str, str]) -> None:
     read = read_mail(mail("The mail program was asked to leave the list.", **headers, **automatic))
-    assert (read.kind, read.tokens) == (Kind.UNSUBSCRIBE, (TOKEN,))
+    assert (read.kind, read.tokens) == (MailKind.UNSUBSCRIBE, (TOKEN,))
 
 
 @pytest.mark.parametrize("automatic", AUTOMATIC)
 @pytest.mark.parametrize("subject", ["unsubscribe", "leave", ""])
 def test_apples_own_unsubscribe_is_a_wish_of_its_sender(subject: str, automatic: dict[str, str]) -> None:
     read = read_mail(mail("Asked to.", Subject=subject, X_Apple_Unsubscribe="True", **automatic))
-    assert (read.kind, read.tokens, read.address) == (Kind.UNSUBSCRIBE, (), "ann@b.example")
+    assert (read.kind, read.tokens, read.address) == (MailKind.UNSUBSCRIBE, (), "ann@b.example")
     assert (
-        read_mail(mail("Asked to.", Subject=subject, X_Apple_Unsubscribe="false", **automatic)).kind is Kind.AUTOMATIC
+        read_mail(mail("Asked to.", Subject=subject, X_Apple_Unsubscribe="false", **automatic)).kind
+        is MailKind.AUTOMATIC
     )
 
 
 def test_a_delivery_report_is_no_wish_even_with_our_mail_in_it() -> None:
     status = "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; p.example\r\n\r\nAction: failed\r\n"
     read = read_mail(report("delivery-status", status, OURS, Subject=TOKEN, Auto_Submitted="auto-replied"))
-    assert (read.kind, read.tokens) == (Kind.DELIVERY_REPORT, ())
+    assert (read.kind, read.tokens) == (MailKind.DELIVERY_REPORT, ())
 
 
 def test_a_feedback_report_is_a_complaint_of_whom_our_token_names() -> None:
     read = read_mail(report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS))
-    assert (read.kind, read.tokens, read.address) == (Kind.COMPLAINT, (TOKEN,), "ann@b.example")
+    assert (read.kind, read.tokens, read.address) == (MailKind.COMPLAINT, (TOKEN,), "ann@b.example")
     for kind in ("not-spam", "auth-failure"):
-        assert read_mail(report("feedback-report", ARF.format(kind=kind, to="a@b.example"), OURS)).kind is Kind.OTHER
+        assert (
+            read_mail(report("feedback-report", ARF.format(kind=kind, to="a@b.example"), OURS)).kind is MailKind.OTHER
+        )
 
 
 def test_an_answer_that_quotes_our_mail_is_for_a_person_to_read() -> None:
     quoted = f"What a nice offer!\n\nOn Monday Acme wrote:\n> unsubscribe\n> {TOKEN}\n"
-    assert read_mail(mail(quoted, Subject="Re: Hello")).kind is Kind.OTHER
+    assert read_mail(mail(quoted, Subject="Re: Hello")).kind is MailKind.OTHER
     link = f"see https://acme.example/u/{TOKEN} there"
-    assert read_mail(mail(link, Subject="Re: Hello")).kind is Kind.OTHER
+    assert read_mail(mail(link, Subject="Re: Hello")).kind is MailKind.OTHER
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_an_answer_that_quotes_our_mail_is_for_a_person_to_read() -> None:
     ],
 )
 def test_below_a_line_that_begins_a_forwarded_mail_nothing_is_a_wish(line: str) -> None:
-    assert read_mail(mail(f"Look at this\n\n{line}\nHello\n{TOKEN}\n", Subject="Fwd: News")).kind is Kind.OTHER
+    assert read_mail(mail(f"Look at this\n\n{line}\nHello\n{TOKEN}\n", Subject="Fwd: News")).kind is MailKind.OTHER
     assert read_mail(mail(f"Bye\n-----\n{TOKEN}\n", Subject="Fwd: News")).tokens == (TOKEN,)
 
 
@@ -136,7 +139,7 @@ def test_what_an_attached_mail_says_is_no_wish_of_who_forwards_it(text: str) -> 
     attached = f"Content-Type: message/rfc822\r\n\r\nSubject: News\r\n\r\n{text}\r\n"
     whole = f"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n{attached}--x--\r\n"
     for raw in (whole, f"From: a@b.example\r\n{attached}"):
-        assert read_mail(raw.encode()).kind is Kind.OTHER
+        assert read_mail(raw.encode()).kind is MailKind.OTHER
 
 
 @pytest.mark.parametrize(
@@ -155,9 +158,9 @@ def test_the_recipient_that_a_report_names_is_one_address(named: str, address: s
 
 def test_the_bare_word_is_a_wish_of_its_sender() -> None:
     read = read_mail(mail(Subject="Re: Unsubscribe"))
-    assert (read.kind, read.tokens, read.address) == (Kind.UNSUBSCRIBE, (), "ann@b.example")
-    assert read_mail(mail("please unsubscribe me!\n")).kind is Kind.UNSUBSCRIBE
-    assert read_mail(mail(Subject="Do not unsubscribe me, I love it")).kind is Kind.OTHER
+    assert (read.kind, read.tokens, read.address) == (MailKind.UNSUBSCRIBE, (), "ann@b.example")
+    assert read_mail(mail("please unsubscribe me!\n")).kind is MailKind.UNSUBSCRIBE
+    assert read_mail(mail(Subject="Do not unsubscribe me, I love it")).kind is MailKind.OTHER
 
 
 @given(st.binary(max_size=400))
@@ -203,7 +206,7 @@ def test_a_mail_whose_reading_fails_is_broken_and_says_why(monkeypatch: pytest.M
         raise KeyError("a fault of ours")
 
     monkeypatch.setattr(inbound_mail, "is_automatic", fail)
-    assert read_mail(mail(Subject="x")) == Inbound(Kind.BROKEN, reason="reading it fails: KeyError")
+    assert read_mail(mail(Subject="x")) == InboundMail(MailKind.BROKEN, reason="reading it fails: KeyError")
 
 
 def refuse(error: DataError) -> None:
@@ -247,4 +250,4 @@ def test_a_notification_tells_the_verdicts_of_the_receipt() -> None:
     receipt = {"action": {"type": "S3", "bucketName": "b", "objectKey": "k"}, "dkimVerdict": 3, **verdicts}
     found = open_notification(notification(receipt=receipt, mail={"messageId": "m", "source": "b@c.example"}), accept)
     assert found is not None
-    assert found.receipt == Receipt("pass", "", "fail", "b@c.example")
+    assert found.receipt == SesReceipt("pass", "", "fail", "b@c.example")

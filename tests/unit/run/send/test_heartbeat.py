@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import ClockedStop, VirtualClock
 
-from engine.account.quota import Quota
+from engine.account.quota import AccountQuota
 from engine.campaign.spec import parse_spec
 from engine.delivery.pacing.budgets import Budget
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter
@@ -23,7 +23,7 @@ from engine.run.guard.judge import FailureGuard
 from engine.run.send.heartbeat import Watch
 from engine.run.send.warmup import WarmupDay
 
-QUOTA = Quota(1_000.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+QUOTA = AccountQuota(1_000.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 SPEC = parse_spec(
     'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n'
     '[audience]\nsource = "x.csv"\n[content]\ntext = "t"\n',
