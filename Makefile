@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar o
 INSTALL := $(if $(UV),VIRTUAL_ENV=$(CURDIR)/.venv uv pip install,$(PIP))
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: setup run test check lint types docs reference picture bench soak lock licences sbom audit clean
+.PHONY: setup run fast test check lint types docs reference picture bench soak lock licences sbom audit clean
 .DEFAULT_GOAL := check
 
 $(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
@@ -41,6 +41,10 @@ setup: $(WORKSHOP) $(FOREIGN)
 # The sample campaign to the sample audience, through a local SES; a new key each time, so that it is a new run.
 run: $(RUNTIME)
 	$(BIN)/mailrun launch campaigns/welcome --sandbox --key demo-$(shell date -u +%Y-%m-%dT%H%M%S)
+
+# What a developer runs while typing: the pure tests, with few examples of each property.
+fast: setup
+	$(BIN)/pytest tests/unit tests/property --hypothesis-profile=fast --numprocesses $(shell nproc 2>/dev/null || echo 2)
 
 # Each process takes a row of neighbours, which share servers, and helps the others out at the end.
 # Three workers for two cores: many tests wait for timeouts and other processes.

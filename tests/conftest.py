@@ -18,6 +18,7 @@ from support.world import World, open_world
 # Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored, nohup SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+settings.register_profile("fast", max_examples=10, deadline=None)  # `make fast`
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

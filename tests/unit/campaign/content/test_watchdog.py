@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.005)
 
 
 def work_for(seconds: float) -> None:
@@ -46,10 +46,10 @@ def test_an_interruption_is_not_held_up_by_code_that_catches_everything_it_knows
 
 
 def test_many_short_pieces_of_work_are_left_alone() -> None:
-    watchdog = Watchdog(0.1)
+    watchdog = Watchdog(0.05)
     for _ in range(40):
         with watchdog:
-            work_for(0.01)
+            work_for(0.005)
 
 
 def test_after_an_interruption_the_next_piece_of_work_begins_afresh() -> None:
@@ -116,8 +116,8 @@ def test_code_after_an_interruption_is_not_slowed_down() -> None:
 
 
 def test_work_that_ends_while_it_is_interrupted_leaves_nothing_behind() -> None:
-    watchdog = Watchdog(0.05)
+    watchdog = Watchdog(0.02)
     for _ in range(30):
         with suppress(TimeUpError), watchdog:
-            work_for(0.06)
-        work_for(0.02)  # nobody watches: an interruption here would fail the test
+            work_for(0.025)
+        work_for(0.01)  # nobody watches: an interruption here would fail the test
