@@ -186,7 +186,7 @@ def test_a_run_ends_with_its_scheduler(tmp_path: Path, shell: bool):  # noqa: FB
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_task_of_a_scheduler_as_the_docs_write_it_ends_its_launch(tmp_path: Path, number: signal.Signals):
     """SIGTERM raises in the task, as a cancellation does; SIGKILL leaves it no time for anything."""
-    guide = (DOCS / "guides" / "run-on-kubernetes.md").read_text(encoding="utf-8")
+    guide = (DOCS / "guides" / "run-from-a-scheduler.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(import subprocess\n.*?)```", guide, re.DOTALL)
     raises = "import signal\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
     with open_world(tmp_path, max_send_rate=300.0) as world:
