@@ -18,13 +18,9 @@ ROOT = Path(__file__).parents[1]
 TEXTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "engine", "tests", "bench", "tools", "requirements")
 # Folders that still have findings. Remove a folder from here as soon as it is clean.
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "SECURITY.md",
     "bench/audience.py",
     "bench/delivery.py",
     "bench/render.py",
-    "docs/explanation",
-    "docs/guides",
-    "docs/reference",
     "engine/account",
     "engine/addresses",
     "engine/audience",
@@ -96,7 +92,7 @@ RULES: tuple[LanguageRule, ...] = (
     ),
     LanguageRule(r"\bbids\b", "asks", "what the campaign bids", "forbids"),
     LanguageRule(r"\b(leave|leaves|left|leaving) word\b", "record, report", "leave word of it", "leave the word out"),
-    LanguageRule(r"\btold\b", "reported, informed, configured", "each row is told", "each row is reported"),
+    LanguageRule(r"(?<!-)\btold\b(?!-)", "reported, informed, configured", "each row is told", "each row is reported"),
     LanguageRule(r"\bways? out\b", "unsubscribe link, transport", "the way out", "a way of working"),
     LanguageRule(
         r"\b(take|takes|took|taken|taking) in (?!(the|this|that|an?|its|any|each) (order|turn|way|case|second))",

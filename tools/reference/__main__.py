@@ -8,7 +8,7 @@ Run from the project's folder:
 
 import sys
 
-from tools.reference.pages import REFERENCE, list_stale, update_pages
+from tools.reference.pages import REFERENCE, find_stale, update_pages
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
         for page in update_pages():
             print(f"updated {page.relative_to(REFERENCE.parent.parent)}")
         return 0
-    stale = list_stale()
+    stale = find_stale()
     for page in stale:
         print(f"{page.relative_to(REFERENCE.parent.parent)} is stale; run: make reference", file=sys.stderr)
     return 1 if stale else 0

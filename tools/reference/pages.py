@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tools.reference.campaign_schema import make_campaign_schema
 from tools.reference.campaign_toml import describe_campaign_toml
 from tools.reference.commands import describe_commands
 from tools.reference.event_rules import describe_event_rules
@@ -11,6 +12,7 @@ from tools.reference.ledger_tables import describe_ledger
 from tools.reference.settings_keys import describe_settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+SCHEMA = REFERENCE / "campaign.schema.json"
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "campaign.toml": describe_campaign_toml,
     "commands": describe_commands,
@@ -22,17 +24,18 @@ _BLOCK = re.compile(r"(<!-- generated: ([a-z. ]+) -->\n).*?(<!-- end generated -
 
 
 def update_pages() -> list[Path]:
-    """Write every generated block; returns the pages that changed."""
-    changed = list_stale()
-    for page in changed:
-        page.write_text(fill_blocks(page.read_text(encoding="utf-8")), encoding="utf-8")
-    return changed
+    """Write every page with a generated block, and the schema; returns the files that changed."""
+    changed = find_stale()
+    for path, text in changed.items():
+        path.write_text(text, encoding="utf-8")
+    return list(changed)
 
 
-def list_stale() -> list[Path]:
-    """Return the pages whose generated blocks differ from the code."""
-    texts = {page: page.read_text(encoding="utf-8") for page in sorted(REFERENCE.glob("*.md"))}
-    return [page for page, text in texts.items() if fill_blocks(text) != text]
+def find_stale() -> dict[Path, str]:
+    """Return the text that each stale file should have."""
+    wanted = {page: fill_blocks(page.read_text(encoding="utf-8")) for page in sorted(REFERENCE.glob("*.md"))}
+    wanted[SCHEMA] = make_campaign_schema()
+    return {path: text for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text}
 
 
 def fill_blocks(text: str) -> str:

@@ -1,84 +1,88 @@
-"""The reference names everything that users can name, so that it cannot fall behind the code."""
+"""The reference is made from the code, and names everything that users can name."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import re
+import subprocess
+import sys
 
-import click
-from pydantic import BaseModel
-from support.paths import DOCS
+import pytest
+from support.paths import DOCS, ROOT
 
 from engine.audience.exclusions import ExclusionReason
-from engine.campaign.spec import CampaignSpec
-from engine.cli.table import cli
 from engine.errors import ExitCode
-from engine.feedback.events.rules import RULES, EventAction
-from engine.ledger.event_flags import Flag
-from engine.ledger.schema import RunState
-from engine.report.accounts import Accounts
-from engine.settings import Settings
+from engine.ledger.schema import RunState, metadata
+from tools.reference.campaign_toml import walk_sections
+from tools.reference.commands import walk_commands
+from tools.reference.pages import BLOCKS, fill_blocks, find_stale
+from tools.reference.schemas import list_models
 
-REFERENCE = (DOCS / "reference" / "campaign-toml.md").read_text(encoding="utf-8")
-SANDBOX = (DOCS / "reference" / "sandbox.md").read_text(encoding="utf-8")
-
-
-def list_keys(spec: type[BaseModel]) -> Iterator[str]:
-    """Yield the keys of campaign.toml."""
-    for name, field in spec.model_fields.items():
-        nested = [kind for kind in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_section(kind)]
-        if nested:
-            yield from list_keys(nested[0])
-        else:
-            yield field.alias or name
+REFERENCE = DOCS / "reference"
 
 
-def _is_section(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+def read(page: str) -> str:
+    return (REFERENCE / page).read_text(encoding="utf-8")
 
 
-def test_every_command_and_option_is_in_the_reference():
-    commands = dict(cli.commands)
-    for name, command in cli.commands.items():
-        if isinstance(command, click.Group):
-            commands |= {f"{name} {inner}": given for inner, given in command.commands.items()}
-    for name, command in commands.items():
-        assert f"`mailrun {name}" in REFERENCE
-        page = SANDBOX + REFERENCE if name == "sandbox" else REFERENCE
+def test_generated_pages_are_current():
+    assert [path.name for path in find_stale()] == [], "run: make reference"
+
+
+def test_every_generator_has_a_page():
+    text = "".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
+    assert sorted(re.findall(r"<!-- generated: (.*) -->", text)) == sorted(BLOCKS)
+
+
+def test_stale_block_is_replaced_and_the_rest_kept():
+    text = "before\n<!-- generated: event rules -->\nstale text\n<!-- end generated -->\nafter\n"
+    filled = fill_blocks(text)
+    assert "stale text" not in filled
+    assert "| Bounce | `Permanent` | `bounced` | suppressed at once | `bounce` |" in filled
+    assert filled.startswith("before\n")
+    assert filled.endswith("<!-- end generated -->\nafter\n")
+    assert fill_blocks(filled) == filled
+
+
+def test_every_command_has_a_section_with_its_options():
+    page = read("cli.md")
+    for name, command in walk_commands():
+        section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL)
+        assert section is not None, name
         for option in command.params:
-            if isinstance(option, click.Option):
-                assert option.opts[-1] in page, f"{name} {option.opts}"
+            for flag in option.opts if option.param_type_name == "option" else ():
+                assert flag in page
 
 
-def test_every_key_of_campaign_toml_is_in_the_reference():
-    for key in list_keys(CampaignSpec):
-        assert f"`{key}`" in REFERENCE or f"] {key}`" in REFERENCE, key
+def test_every_key_of_campaign_toml_has_a_meaning():
+    missing = [
+        (section, key)
+        for section, model in walk_sections()
+        for key, field in model.model_fields.items()
+        if not field.description and not any(list_models(field))
+    ]
+    assert missing == []
 
 
-def test_every_exit_code_state_reason_and_json_key_is_in_the_reference(tmp_path: Path):
-    accounts = Accounts(
-        run="a/b", state="planned", reason=None, rows_read=0, accepted=0, excluded={}, outcomes={}, store=tmp_path
+def test_every_column_of_the_ledger_has_a_meaning():
+    assert [str(column) for table in metadata.tables.values() for column in table.columns if not column.doc] == []
+
+
+def test_exit_codes_are_those_of_the_code():
+    found = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("exit-codes.md"), flags=re.MULTILINE)
+    assert found == [(str(int(code)), code.name) for code in ExitCode]
+
+
+def test_exclusion_reasons_are_those_of_the_code_in_their_order():
+    found = re.findall(r"^\| `(\w+)` \|", read("exclusion-reasons.md"), flags=re.MULTILINE)
+    assert found == [str(reason) for reason in ExclusionReason]
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_every_state_of_a_run_is_in_the_reference(state: RunState):
+    assert f"`{state}`" in read("json.md")
+
+
+def test_check_exits_with_zero_when_pages_are_current():
+    """As `make lint` runs it."""
+    checked = subprocess.run(
+        [sys.executable, "-m", "tools.reference", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    words = [*RunState, *ExclusionReason, *accounts.to_json()]
-    for word in words:
-        assert f"`{word}`" in REFERENCE, word
-    for code in ExitCode:
-        assert f"| {int(code)} |" in REFERENCE
-
-
-def test_every_setting_is_in_the_reference():
-    for name, field in Settings.model_fields.items():
-        nested = list(field.annotation.model_fields) if _is_section(field.annotation) else [""]  # type: ignore[union-attr] # a model
-        for key in nested:
-            assert f"`MAILRUN_{'_'.join(filter(None, (name, key))).upper()}`" in REFERENCE
-
-
-def test_the_rules_of_feedback_are_in_their_page_as_they_are():
-    page = (DOCS / "reference" / "events.md").read_text(encoding="utf-8")
-    hidden = (Flag.PROVEN, Flag.STRIKE)
-    for rule in RULES:
-        shown = [f"`{str(flag.name).lower()}`" for flag in Flag if flag in rule.flags and flag not in hidden]
-        subtype = f"`{rule.subtype}`" if rule.subtype else "any other"
-        action = "—" if rule.action is EventAction.NOTHING else rule.action
-        reason = f"`{rule.reason}`" if rule.reason else "—"
-        told = (rule.kind or "any other", subtype, ", ".join(shown) or "—", action, reason, rule.note)
-        assert f"| {' | '.join(told)} |" in page
-    assert page.count("\n| ") > len(RULES)
+    assert (checked.returncode, checked.stderr) == (0, "")
