@@ -66,7 +66,7 @@ types: setup
 
 # The documentation as a site in site/: open site/index.html. A warning, such as a broken link, is an error.
 docs: setup reference
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # The pages of docs/reference that are made from the code. `make lint` fails where one is stale.
 reference: setup
