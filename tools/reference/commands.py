@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from engine.cli.declare import read_first_line
 from engine.cli.table import cli
 from tools.reference.markdown import escape, make_table
 
@@ -13,10 +14,22 @@ _HEADS = ("option", "meaning")
 
 
 def describe_commands() -> str:
-    """Return a section for every command: usage, help, options."""
+    """Return an overview by task, the common options, and a section for every command."""
     common = make_table(_HEADS, (_describe_option(option, "mailrun") for option in list_common()))
     sections = (_describe_command(name, command) for name, command in walk_commands())
-    return "\n\n".join([f"## Common options\n\n{common}", *sections])
+    return "\n\n".join([f"## Commands by task\n\n{_list_tasks()}", f"## Common options\n\n{common}", *sections])
+
+
+def _list_tasks() -> str:
+    names = dict(walk_commands())
+    rows = [
+        (task, f"[{name}](#{name.replace(' ', '-')})", escape(read_first_line(command)))
+        for task, tops in cli.tasks.items()
+        for top in tops
+        for name, command in names.items()
+        if name.split()[1] == top
+    ]
+    return make_table(("task", "command", "does"), rows)
 
 
 def walk_commands() -> Iterator[tuple[str, click.Command]]:
@@ -58,6 +71,8 @@ def _describe_command(name: str, command: click.Command) -> str:
         parts.append("The [common options](#common-options) apply.")
     if options:
         parts.append(make_table(_HEADS, (_describe_option(option, name) for option in options)))
+    if examples := getattr(command, "examples", ()):
+        parts.append("```sh\n" + "\n".join(examples) + "\n```")
     if examples := getattr(command, "examples", ()):
         parts.append("```sh\n" + "\n".join(examples) + "\n```")
     return "\n\n".join(parts)
