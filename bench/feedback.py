@@ -13,9 +13,10 @@ import polars as pl
 
 from engine.audience.planning.plan_files import LeaseRange
 from engine.clock import SystemClock
+from engine.feedback.events.effects import SoftRule
 from engine.feedback.events.envelopes import Verify
 from engine.feedback.events.files import read_place
-from engine.feedback.events.intake import EventTally, Intake, SoftRule
+from engine.feedback.events.intake import EventTally, Intake
 from engine.feedback.events.matching import Matcher
 from engine.feedback.events.row_index import FrozenPlan
 from engine.ledger import runs

@@ -5,8 +5,7 @@ The command line, the servers, the Lambda handler and a notebook all begin here:
 >>> import tempfile
 >>> from engine.report.run_accounts import list_accounts
 >>> with tempfile.TemporaryDirectory() as folder, open_workspace(folder) as workspace:
-...     with workspace.ledger.read() as tx:
-...         list_accounts(tx, workspace.store, workspace.clock.now())
+...     list_accounts(workspace.ledger, workspace.store, workspace.clock.now())
 []
 
 Settings come from the arguments, then from `MAILRUN_*` in the environment, then from `mailrun.toml`, as for a command.

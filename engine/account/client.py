@@ -15,6 +15,7 @@ from aiobotocore.session import AioSession
 from engine.account.credentials import SpacedCredentials
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
 from engine.system.proxies import explain_proxy
+from engine.transaction_guard import refuse_in_transaction
 
 CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
 CONNECT_TIMEOUT_SECONDS = 5
@@ -197,6 +198,7 @@ def translate_aws_errors(what: str) -> Iterator[None]:
 
     Sends are not among them: their errors are replies with a meaning, see delivery.
     """
+    refuse_in_transaction(what)
     try:
         yield
     except botocore.exceptions.ClientError as error:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
@@ -10,6 +11,7 @@ from engine.cli.suggestions import remember_workspace
 from engine.ledger.forgotten import make_find_forgotten
 from engine.run.prepare.planning import PlanRequest
 from engine.settings import Settings, list_variables
+from engine.store.keys import read_forget_key
 from engine.store.objects import REMOTE
 from engine.system.environment import check_environment
 from engine.system.given_paths import look_at
@@ -90,7 +92,7 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         limit=limit,
         sandbox=sandbox,
         created_at=now,
-        find_forgotten=make_find_forgotten(workspace.ledger, workspace.store),
+        find_forgotten=make_find_forgotten(workspace.ledger, partial(read_forget_key, workspace.store)),
         is_key_given=key is not None,
         is_audience_given=audience is not None,
         lenient=lenient,

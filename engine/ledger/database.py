@@ -10,6 +10,7 @@ from engine.errors import ConfigurationError, DataError, MailrunError, PausedErr
 from engine.ledger import migrate, restore_check
 from engine.ledger.connect import BUSY_TIMEOUT_SECONDS, make_engine
 from engine.masking import mask_url
+from engine.transaction_guard import guard_transaction
 
 # PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
 # recovers or is a standby that was not promoted yet, too many connections, or two transactions in each other's way.
@@ -41,13 +42,13 @@ class Ledger:
             DataError: the ledger is damaged.
             ConfigurationError: the ledger cannot be used.
         """
-        with self._translated(), self._engine.begin() as connection:
+        with guard_transaction(), self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view; never waits for a writer."""
-        with self._translated(), self._engine.connect() as connection:
+        with guard_transaction(), self._translated(), self._engine.connect() as connection:
             yield connection.execution_options(mailrun_read=True)
 
     def close(self) -> None:

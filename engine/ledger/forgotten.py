@@ -1,4 +1,4 @@
-"""People who were forgotten stay suppressed: by keyed hashes, from which nobody can read an address."""
+"""People who were forgotten stay suppressed by keyed hashes, from which no address can be read."""
 
 import hmac
 from collections.abc import Callable, Collection
@@ -10,8 +10,6 @@ from sqlalchemy import Connection, select
 from engine.addresses.hashing import hash_keys
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import forgotten_table
-from engine.store.keys import FORGET_KEY, read_key
-from engine.store.port import Store
 
 FindForgotten = Callable[[pl.Series], pl.DataFrame]  # keys -> `key` and `source`, as suppressions have them
 
@@ -21,12 +19,12 @@ _SCHEMA = {"key": pl.String, "source": pl.String}
 
 
 def add_forgotten(tx: Connection, key: str, secret: bytes, now: datetime) -> bool:
-    """Suppress an address for good; False where it was.
+    """Suppress an address permanently; False if it was forgotten before.
 
     Args:
         tx: a write transaction.
         key: the address as the plan compares it.
-        secret: the store's key for this.
+        secret: the store's key of these hashes.
         now: when.
     """
     bucket = _hash(pl.Series([key]), secret).item(0)
@@ -34,16 +32,20 @@ def add_forgotten(tx: Connection, key: str, secret: bytes, now: datetime) -> boo
     return tx.execute(insert_if_absent(tx, forgotten_table).values(**values)).rowcount == 1
 
 
-def make_find_forgotten(ledger: Ledger, store: Store) -> FindForgotten | None:
-    """Make the function that finds forgotten people among an audience's keys; None where nobody was forgotten.
+def make_find_forgotten(ledger: Ledger, read_secret: Callable[[], bytes]) -> FindForgotten | None:
+    """Make the function that finds forgotten people among an audience's keys; None if nobody was forgotten.
 
-    All keys are hashed by the fast hash of the plan's order, under the secret; the few that hit are proved by HMAC.
+    All keys are hashed by the fast hash of the plan's order, under the secret; the few that match are checked by HMAC.
+
+    Args:
+        ledger: where people were forgotten.
+        read_secret: reads the store's key of these hashes; called once, and only if somebody was forgotten.
     """
     with ledger.read() as tx:
         rows = tx.execute(select(forgotten_table.c.bucket, forgotten_table.c.digest)).all()
     if not rows:
         return None
-    secret, digests = read_key(store, FORGET_KEY)[0], {row.digest for row in rows}
+    secret, digests = read_secret(), {row.digest for row in rows}
     buckets = pl.Series([row.bucket for row in rows], dtype=pl.UInt64)
 
     def find(keys: pl.Series) -> pl.DataFrame:
@@ -54,18 +56,22 @@ def make_find_forgotten(ledger: Ledger, store: Store) -> FindForgotten | None:
     return find
 
 
-def find_forgotten_keys(tx: Connection, keys: Collection[str], read_secret: Callable[[], bytes]) -> set[str]:
+def is_anyone_forgotten(tx: Connection) -> bool:
+    """Return True if somebody was forgotten: then the store's key is needed to find out who."""
+    return tx.execute(select(forgotten_table.c.digest).limit(1)).first() is not None
+
+
+def find_forgotten_keys(tx: Connection, keys: Collection[str], secret: bytes) -> set[str]:
     """Find forgotten people among a few keys, as they are at this moment.
 
     Args:
-        tx: of the ledger.
+        tx: any transaction.
         keys: addresses as the plan compares them.
-        read_secret: reads the store's key for this; called only where somebody was forgotten.
+        secret: the store's key of these hashes.
     """
-    table = forgotten_table.c
-    if not keys or tx.execute(select(table.digest).limit(1)).first() is None:
+    if not keys:
         return set()
-    secret = read_secret()
+    table = forgotten_table.c
     buckets = _hash(pl.Series(list(keys), dtype=pl.String), secret).to_list()
     digests = set(tx.execute(select(table.digest).where(table.bucket.in_(buckets))).scalars())
     return {key for key in keys if _digest(key, secret) in digests} if digests else set()

@@ -229,6 +229,13 @@ def _is_settled_with(tx: Connection, lease: Lease, settlement: Settlement) -> bo
     return tx.execute(select(lease_table.c.ordinal).where(same)).one_or_none() is not None
 
 
+def lock_lease(tx: Connection, run: str, state: LeaseState) -> bool:
+    """Hold a lease's row until the transaction ends, so that its journal stays as it is; False if it has changed."""
+    table = lease_table.c
+    same = (table.run == run, table.ordinal == state.ordinal, table.epoch == state.epoch)
+    return tx.execute(select(table.ordinal).where(*same).with_for_update()).one_or_none() is not None
+
+
 def reopen_lease(tx: Connection, run: str, state: LeaseState, *, epoch: int) -> Lease | None:
     """Open a lease out of its turn and without an owner; None where it has changed since `state` was read.
 

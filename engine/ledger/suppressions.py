@@ -6,10 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, tuple_, update
 from sqlalchemy.engine import Row
 
-from engine.ledger.database import insert_if_absent
+from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.schema import soft_bounce_table, suppression_table
 from engine.ledger.suppression_scope import CampaignKind, Scope, find_scope, is_kept_back
@@ -183,12 +183,22 @@ def remove_suppressions(tx: Connection, key: str) -> None:
     tx.execute(delete(soft_bounce_table).where(soft_bounce_table.c.key == key))
 
 
-def iterate_suppressions(tx: Connection) -> Iterator[list[Suppression]]:
-    """Read the whole list in blocks, ordered by address and topic; never all of it in memory."""
-    ordered = select(suppression_table).order_by(suppression_table.c.key, suppression_table.c.topic)
-    result = tx.execute(ordered.execution_options(yield_per=_ROWS_AT_ONCE))
-    for rows in result.partitions(_ROWS_AT_ONCE):
-        yield [_from_row(row) for row in rows]
+def iterate_suppressions(ledger: Ledger) -> Iterator[list[Suppression]]:
+    """Read the whole list in blocks, ordered by address and topic; never all of it in memory.
+
+    Each block is a transaction of its own, so the caller may take its time. An entry that is added or removed meanwhile
+    may be missing or not: a worker looks up every recipient again before it sends.
+    """
+    table = suppression_table.c
+    place = tuple_(table.key, table.topic)
+    ordered = select(suppression_table).order_by(table.key, table.topic).limit(_ROWS_AT_ONCE)
+    block: list[Suppression] | None = None
+    while block is None or len(block) == _ROWS_AT_ONCE:
+        later = ordered if block is None else ordered.where(place > tuple_(block[-1].key, block[-1].topic))
+        with ledger.read() as tx:
+            block = [_from_row(row) for row in tx.execute(later)]
+        if block:
+            yield block
 
 
 def _to_row(item: Suppression) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from engine.ledger import facts, runs
 from engine.ledger.database import Ledger
 from engine.ledger.facts import RunFacts
 from engine.ledger.runs import Run
-from engine.report.run_accounts import require_run
 from engine.run.frozen import is_in_other_store
 from engine.run.manifest import FILE, Manifest
 from engine.store.port import Store
@@ -85,17 +84,6 @@ def read_facts(run: Run, store: Store) -> RunFacts:
     except (ConfigurationError, UsageError, ValueError, AttributeError):
         return RunFacts("", "ses", trial=run.sandbox, kind="marketing", topic=run.name.partition("/")[0])
     return make_facts(spec, run.name, sandbox=run.sandbox)
-
-
-def find_facts(name: str, ledger: Ledger, store: Store) -> RunFacts:
-    """Return the facts of a run by its name, as read_facts.
-
-    Raises:
-        UsageError: the ledger does not know it.
-    """
-    with ledger.read() as tx:
-        run = require_run(tx, name)
-    return read_facts(run, store)
 
 
 def read_guard_spec(facts: RunFacts) -> GuardSpec:

@@ -10,6 +10,7 @@ from engine.audience.planning.plan_files import LeaseRange
 from engine.campaign.files import list_files, open_file
 from engine.errors import DataError
 from engine.store.files import digest_bytes, digest_file, write_file
+from engine.transaction_guard import refuse_in_transaction
 
 FILE = "run.json"
 
@@ -110,6 +111,7 @@ def read_manifest(folder: Path, digest: str | None = None, next_digest: str | No
         DataError: it is missing, damaged or not what was frozen.
     """
     path = folder / FILE
+    refuse_in_transaction(path)
     remedy = "restore the run's folder from a backup; nothing was started again"
     try:
         data = path.read_bytes()

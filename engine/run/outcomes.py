@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from engine.ledger import leases
+from engine.ledger import snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Replay, Result
 from engine.ledger.leases import Lease, Settlement
@@ -77,8 +77,7 @@ def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> int:
     staged = files.list_staged()
     if not staged:
         return 0
-    with ledger.read() as tx:
-        states = {state.ordinal: state for state in leases.list_leases(tx, name)}
+    states = snapshots.list_leases(ledger, name)
     for ordinal, epoch in sorted(staged):
         state = states.get(ordinal)
         if state is None or epoch > state.epoch:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from engine.errors import ConfigurationError, MailrunError, PausedError
 from engine.system.process_limits import find_os_error
+from engine.transaction_guard import refuse_in_transaction
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -116,6 +117,7 @@ def digest_bytes(data: bytes) -> str:
 
 def digest_file(path: Path) -> str:
     """Return a file's SHA-256, in hex."""
+    refuse_in_transaction(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -140,6 +142,7 @@ def sync_tree(folder: Path) -> None:
 @contextmanager
 def translate_os_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's errors about the store into mailrun's own; the only place that does."""
+    refuse_in_transaction(path)
     try:
         yield
     except shutil.Error as error:  # of a copied folder: a list of what failed

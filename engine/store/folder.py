@@ -21,6 +21,7 @@ from engine.store.files import (
 from engine.store.marks import FileMark, Mark
 from engine.store.sealed import name_sealed
 from engine.store.unfinished import is_unlocked, prepare_root, remove_unfinished, stage_folder
+from engine.transaction_guard import refuse_in_transaction
 
 
 class FolderStore:
@@ -146,6 +147,7 @@ class FolderStore:
             folder: a run's.
             frozen_only: run.json, campaign/ and plan/ are enough.
         """
+        refuse_in_transaction(folder)  # a bucket copies here
         return self._path(folder)
 
     def open_mark(self, key: str) -> Mark:

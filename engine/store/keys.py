@@ -8,6 +8,11 @@ UNSUBSCRIBE_KEY = "unsubscribe.key"
 FORGET_KEY = "forget.key"  # of the hashes under which forgotten addresses stay suppressed
 
 
+def read_forget_key(store: Store) -> bytes:
+    """Read the key of the hashes of forgotten addresses; it is created on first use."""
+    return read_key(store, FORGET_KEY)[0]
+
+
 def read_key(store: Store, name: str) -> tuple[bytes, bool]:
     """Read one of the store's keys, made on first use.
 

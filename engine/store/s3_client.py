@@ -18,6 +18,7 @@ from botocore.config import Config
 
 from engine.errors import ConfigurationError, MailrunError, PausedError, UnreachableError
 from engine.system.proxies import explain_proxy
+from engine.transaction_guard import refuse_in_transaction
 
 ATTEMPTS = 8  # with back-off: a store that is away for some 30 s stops no run
 CONNECTIONS = 10  # at one time; more threads wait for one
@@ -105,6 +106,7 @@ def translate_s3_errors(
         ConfigurationError: credentials, profile, region or endpoint are wrong.
         UnreachableError: or what `unreachable` says.
     """
+    refuse_in_transaction(where)
     try:
         yield
     except exceptions.ClientError as error:

@@ -216,13 +216,12 @@ class Sync:
 
     def _find_untold(self, told: set[int]) -> list[Suppression]:
         """Bounces and complaints for all mail that the account neither was told nor has told us, by time."""
-        with self.ledger.read() as tx:
-            found = [
-                item
-                for block in iterate_suppressions(tx)
-                for item in block
-                if _is_for_the_account(item) and item.is_certain and item.source != SOURCE and _digest(item) not in told
-            ]
+        found = [
+            item
+            for block in iterate_suppressions(self.ledger)
+            for item in block
+            if _is_for_the_account(item) and item.is_certain and item.source != SOURCE and _digest(item) not in told
+        ]
         return sorted(found, key=lambda item: (item.at, item.key))
 
     async def _import(self, waiting: list[Suppression], state: SyncState, synced: Synced) -> list[Suppression]:
@@ -277,8 +276,8 @@ class Sync:
 
     def _report_drift(self, synced: Synced, there: list[pl.DataFrame]) -> None:
         account = pl.concat([pl.DataFrame(schema={"key": pl.String, "raw": pl.String}), *there]).unique("key")
-        with self.ledger.read() as tx:
-            keys = [item.key for block in iterate_suppressions(tx) for item in block if _is_for_the_account(item)]
+        blocks = iterate_suppressions(self.ledger)
+        keys = [item.key for block in blocks for item in block if _is_for_the_account(item)]
         here = pl.DataFrame({"key": pl.Series(keys, dtype=pl.String)}).unique("key")
         missing_there, missing_here = here.join(account, on="key", how="anti"), account.join(here, on="key", how="anti")
         synced.only_here, synced.only_there = missing_there.height, missing_here.height

@@ -46,8 +46,8 @@ def test_workspace_is_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_arguments_of_a_workspace_replace_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAILRUN_STORE", "from-the-environment")
     ledger = f"sqlite:///{tmp_path / 'mine.db'}"
-    with open_workspace(tmp_path, store="mine", ledger=ledger) as workspace, workspace.ledger.read() as tx:
-        assert list_accounts(tx, workspace.store, workspace.clock.now()) == []
+    with open_workspace(tmp_path, store="mine", ledger=ledger) as workspace:
+        assert list_accounts(workspace.ledger, workspace.store, workspace.clock.now()) == []
     assert (tmp_path / "mine").is_dir()
     assert (tmp_path / "mine.db").is_file()
     assert not (tmp_path / "from-the-environment").exists()

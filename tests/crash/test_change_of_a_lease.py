@@ -115,8 +115,7 @@ class Case:
         return open_ledger(f"sqlite:///{self.folder / 'ledger.db'}")
 
     def frozen(self, store: Store, ledger: Ledger) -> FrozenRun:
-        with ledger.read() as tx:
-            return open_run(require_run(tx, NAME), store)
+        return open_run(require_run(ledger, NAME), store)
 
     def begin(self, *, settled: bool) -> None:
         """Send to everybody; three get no answer. Settle the lease, or leave it to somebody else."""
@@ -168,9 +167,7 @@ class Case:
 
     def audit(self) -> tuple[list[str], Counter[Outcome]]:
         ledger = self.ledger
-        with ledger.read() as tx:
-            run = require_run(tx, NAME)
-        found = audit_run(ledger, run, self.open_store())
+        found = audit_run(ledger, require_run(ledger, NAME), self.open_store())
         ledger.close()
         return found.problems, Counter({o: n for o in Outcome if (n := found.accounts.count(o))})
 

@@ -16,7 +16,7 @@ from engine.ledger.journal import Outcome
 from engine.ledger.suppressions import Suppression, add_suppressions
 from engine.run.frozen import FrozenRun
 from engine.run.send.recheck import FRESH_SECONDS
-from engine.store.keys import FORGET_KEY, read_key
+from engine.store.keys import read_forget_key
 
 KEY = "k"  # of every address of the simulation's plan
 
@@ -66,8 +66,9 @@ class SuppressedRun(WaitingRun):
 
 class ForgottenRun(WaitingRun):
     async def meanwhile(self) -> None:
+        secret = read_forget_key(self.stage.store)
         with self.ledger.write() as tx:
-            add_forgotten(tx, KEY, read_key(self.stage.store, FORGET_KEY)[0], self.clock.now())
+            add_forgotten(tx, KEY, secret, self.clock.now())
 
 
 @pytest.fixture

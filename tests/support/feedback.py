@@ -14,9 +14,10 @@ from typing import Any
 import polars as pl
 
 from engine.audience.planning.plan_files import LeaseRange
+from engine.feedback.events.effects import SoftRule
 from engine.feedback.events.envelopes import open_body
 from engine.feedback.events.event_files import scan_events
-from engine.feedback.events.intake import Intake, SoftRule
+from engine.feedback.events.intake import Intake
 from engine.feedback.events.matching import Matcher
 from engine.feedback.events.row_index import FrozenPlan
 from engine.ledger import event_flags, runs
@@ -94,16 +95,18 @@ class Desk:
         """Read all that events may change."""
         with self.ledger.read() as tx:
             names = [run.name for run in runs.list_runs(tx)]
-            return {
+            state = {
                 "flags": {
                     (name, lease): list(event_flags.read_flags(tx, name, lease)) for name in names for lease in range(3)
                 },
                 "sums": event_flags.sum_all_feedback(tx),
                 "domains": {name: event_flags.read_domains(tx, name) for name in names},
                 "soft": event_flags.find_soft_bounces(tx, PEOPLE),
-                "suppressed": [item for block in iterate_suppressions(tx) for item in block],
-                "volume": scan_events(self.store).collect().sort("id").rows(),
             }
+        return state | {
+            "suppressed": [item for block in iterate_suppressions(self.ledger) for item in block],
+            "volume": scan_events(self.store).collect().sort("id").rows(),
+        }
 
 
 @contextmanager

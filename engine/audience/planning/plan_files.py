@@ -14,6 +14,7 @@ from engine.audience.reading.blanks import null_blanks
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FILE, translate_os_errors
 from engine.system.process_limits import describe_limit
+from engine.transaction_guard import refuse_in_transaction
 
 # The plan's own columns of recipients; the audience's columns follow.
 RECIPIENT_COLUMNS = ("row", "file", "line", "address", "key")
@@ -163,6 +164,7 @@ def read_lease(folder: Path, lease: LeaseRange) -> pl.DataFrame:
         DataError: the file is missing, damaged or too short.
     """
     path = folder / lease.file
+    refuse_in_transaction(path)
     try:
         frame = pl.scan_parquet(path, glob=False).slice(lease.first_row, lease.rows).collect()
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -19,6 +19,7 @@ from engine.store.objects import REMOTE, fetch_objects
 from engine.store.stray_files import is_leftover
 from engine.system.given_paths import shorten_path
 from engine.system.process_limits import describe_limit
+from engine.transaction_guard import refuse_in_transaction
 
 
 class Format(StrEnum):
@@ -263,6 +264,7 @@ def unreadable(source: AudienceSource, error: BaseException) -> DataError:
 @contextmanager
 def translate_read_errors(source: AudienceSource) -> Iterator[None]:
     """Turn the operating system's errors about a source into a DataError that names it."""
+    refuse_in_transaction(source)
     try:
         yield
     except OSError as error:

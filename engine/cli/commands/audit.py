@@ -20,9 +20,7 @@ def audit(run: str, against: Path | None, common: Common) -> int:
     """
     received = None if against is None else read_list(against, run)
     with open_chosen(common) as place:
-        with place.ledger.read() as tx:
-            known = require_run(tx, run)
-        found = audit_run(place.ledger, known, place.store, received)
+        found = audit_run(place.ledger, require_run(place.ledger, run), place.store, received)
     if common.json:
         print_json(found.to_json())
     else:

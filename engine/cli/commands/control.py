@@ -6,7 +6,7 @@ from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.ledger.schema import RunState
-from engine.report.run_accounts import require_accounts, require_run
+from engine.report.run_accounts import require_accounts
 from engine.run import control
 from engine.workspace import Workspace
 
@@ -36,9 +36,8 @@ def cancel(run: str, reason: str, common: Common) -> None:
 
 
 def _print_state(workspace: Workspace, name: str, *, as_json: bool) -> None:
-    with workspace.ledger.read() as tx:
-        accounts = require_accounts(tx, name, workspace.store, workspace.clock.now())
-        restart = write_restart(name, sandbox=require_run(tx, name).sandbox)
+    accounts = require_accounts(workspace.ledger, name, workspace.store, workspace.clock.now())
+    restart = write_restart(name, sandbox=accounts.sandbox)
     if as_json:
         print_json(accounts.to_json())
         return

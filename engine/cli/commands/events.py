@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,10 +17,11 @@ from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_command
 from engine.errors import ExitCode, UsageError
 from engine.feedback.events.certificates import fetch_certificate
+from engine.feedback.events.effects import SoftRule
 from engine.feedback.events.envelopes import Passed, Verify, open_body
 from engine.feedback.events.event_files import DAMAGED, EVENTS, QUARANTINE
 from engine.feedback.events.files import read_place
-from engine.feedback.events.intake import EventTally, Intake, SoftRule
+from engine.feedback.events.intake import EventTally, Intake
 from engine.feedback.events.matching import MATCHED, Matcher
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
@@ -30,6 +32,7 @@ from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.settings import EventsSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
+from engine.store.keys import read_forget_key
 from engine.workspace import Workspace
 
 _WHY = {
@@ -152,7 +155,7 @@ def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
 
 @contextmanager
 def _open_desk(place: Workspace, topics: tuple[str, ...]) -> Iterator[_Desk]:
-    find_forgotten = make_find_forgotten(place.ledger, place.store)
+    find_forgotten = make_find_forgotten(place.ledger, partial(read_forget_key, place.store))
     matcher = Matcher(place.ledger, place.store, make_open_plan(place.store), find_forgotten)
     rule = SoftRule(place.settings.suppression.soft_bounces, place.settings.suppression.soft_days)
     intake = Intake(place.ledger, place.store, matcher, soft_rule=rule, clock=place.clock)

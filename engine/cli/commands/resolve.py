@@ -40,8 +40,7 @@ def resolve(  # noqa: PLR0913 - one for each option
     with open_chosen(common) as place:
         if verdict == "after-restore":
             adopt_run(run, place.store, place.ledger, place.clock.now())
-        with place.ledger.read() as tx:
-            known = require_run(tx, run)
+        known = require_run(place.ledger, run)
         refuse_other_owner(known, place.store, place.ledger)
         if verdict != "after-restore":
             refuse_if_ledger_is_behind(place.ledger, known, place.store)
@@ -66,8 +65,7 @@ def resolve(  # noqa: PLR0913 - one for each option
 def _print(  # noqa: PLR0913 - what was done and what is left
     place: Workspace, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
 ) -> None:
-    with place.ledger.read() as tx:
-        accounts = require_accounts(tx, name, place.store, place.clock.now())
+    accounts = require_accounts(place.ledger, name, place.store, place.clock.now())
     shown = mask(doubt.recipients)
     if as_json:
         listed = [{**row, "at": row["at"].isoformat()} for row in shown.iter_rows(named=True)]
@@ -81,9 +79,7 @@ def _print(  # noqa: PLR0913 - what was done and what is left
     if doubt.in_flight:
         print_lines(f"{doubt.in_flight:,} more are in leases that live workers hold: settle them later")
     if verdict == "resend" and settled:
-        with place.ledger.read() as tx:
-            restart = write_restart(name, sandbox=require_run(tx, name).sandbox)
-        print_lines(f"to send to them: {restart}")
+        print_lines(f"to send to them: {write_restart(name, sandbox=accounts.sandbox)}")
     elif shown.height and verdict is None:
         print_lines("settle them: --sent, --resend or --skip, all or with --file; --export writes the addresses")
 

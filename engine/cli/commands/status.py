@@ -15,7 +15,7 @@ from engine.ledger.runs import OVER
 from engine.ledger.workers import read_vitals
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import list_accounts, require_accounts, require_run
-from engine.run.facts import find_facts, read_canary_spec, read_guard_spec
+from engine.run.facts import read_canary_spec, read_facts, read_guard_spec
 from engine.run.guard.canary import describe_canary
 from engine.run.guard.evidence import judge_now
 from engine.run.guard.judge import GuardFinding
@@ -71,11 +71,10 @@ def status(run: str | None, common: Common) -> None:
 
 
 def _read_run(workspace: Workspace, name: str) -> _RunStatus:
-    facts = find_facts(name, workspace.ledger, workspace.store)
-    now = workspace.clock.now()
-    with workspace.ledger.read() as tx:
-        known = require_run(tx, name)
-        accounts = require_accounts(tx, name, workspace.store, now)
+    ledger, now = workspace.ledger, workspace.clock.now()
+    known, accounts = require_run(ledger, name), require_accounts(ledger, name, workspace.store, now)
+    facts = read_facts(known, workspace.store)
+    with ledger.read() as tx:
         vitals, decisions = read_vitals(tx, name, now), list_decisions(tx, name)
         findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
         canary = describe_canary(tx, known, read_canary_spec(facts))
@@ -92,8 +91,7 @@ def _print_run(found: _RunStatus, *, as_json: bool) -> None:
 
 
 def _print_all(workspace: Workspace, *, as_json: bool) -> None:
-    with workspace.ledger.read() as tx:
-        all_accounts = list_accounts(tx, workspace.store, workspace.clock.now())
+    all_accounts = list_accounts(workspace.ledger, workspace.store, workspace.clock.now())
     if as_json:
         print_json({"runs": [accounts.to_json() for accounts in all_accounts]})
     elif all_accounts:

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from engine.ledger.suppressions import (
 )
 from engine.progress import step
 from engine.quantities import format_count
+from engine.store.keys import read_forget_key
 from engine.store.objects import REMOTE, upload_object
 from engine.suppression import lists as suppression_lists
 from engine.suppression.sync import Sync, Synced, Upload
@@ -174,7 +176,7 @@ async def _look_up_there(place: Workspace, spellings: Sequence[str]) -> dict[str
 
 
 def _find_forgotten(place: Workspace, keys: list[str]) -> set[str]:
-    find = make_find_forgotten(place.ledger, place.store)
+    find = make_find_forgotten(place.ledger, partial(read_forget_key, place.store))
     return set() if find is None else set(find(pl.Series("key", keys, pl.String)).get_column("key"))
 
 
@@ -207,8 +209,8 @@ def list_entries(  # noqa: PLR0913 - one for each option
     after = None if since is None else since.replace(tzinfo=UTC)
     counts: Counter[str] = Counter()
     shown: list[Suppression] = []
-    with open_chosen(common) as place, place.ledger.read() as tx:
-        for one in (one for block in iterate_suppressions(tx) for one in block):
+    with open_chosen(common) as place:
+        for one in (one for block in iterate_suppressions(place.ledger) for one in block):
             is_wanted = (
                 (topic is None or one.topic == topic)
                 and (reason is None or one.reason == reason)
@@ -298,10 +300,10 @@ def import_(place: str, common: Common, *, topic: str | None, reason: str | None
 @with_common
 def export(file: Path, common: Common, *, topic: str | None, reason: str | None) -> int:
     """Write the list; return the exit code."""
-    with open_chosen(common) as place, place.ledger.read() as tx:
+    with open_chosen(common) as place:
         blocks = (
             [one for one in block if (topic is None or one.topic == topic) and (reason is None or one.reason == reason)]
-            for block in iterate_suppressions(tx)
+            for block in iterate_suppressions(place.ledger)
         )
         with step("exporting suppressions"):
             rows = suppression_lists.export_suppressions(blocks, file)
@@ -335,7 +337,7 @@ async def _sync(place: Workspace, direction: str | None, *, full: bool, upload: 
             account=" ".join((await find_account_id(client), client.meta.endpoint_url, client.meta.region_name)),
             most_calls=most,
             upload=upload,
-            find_forgotten=make_find_forgotten(place.ledger, place.store),
+            find_forgotten=make_find_forgotten(place.ledger, partial(read_forget_key, place.store)),
         )
         return await sync.run(pull=direction != "push", push=direction != "pull", full=full)
 

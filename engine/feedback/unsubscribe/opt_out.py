@@ -1,6 +1,7 @@
 """Opt-outs by link: written to the ledger's suppression list."""
 
 from datetime import timedelta
+from functools import partial
 
 import polars as pl
 
@@ -8,6 +9,7 @@ from engine.addresses.parse import judge_addresses
 from engine.ledger.forgotten import make_find_forgotten
 from engine.ledger.reasons import Reason
 from engine.ledger.suppressions import Suppression, add_suppressions, find_suppressions, remove_some_suppressions
+from engine.store.keys import read_forget_key
 from engine.workspace import Workspace
 
 SOURCE = "unsubscribe link"
@@ -55,5 +57,5 @@ def _find_key(address: str) -> str | None:
 
 def is_forgotten(workspace: Workspace, key: str) -> bool:
     """Say whether `mailrun forget` has erased an address."""
-    find = make_find_forgotten(workspace.ledger, workspace.store)
+    find = make_find_forgotten(workspace.ledger, partial(read_forget_key, workspace.store))
     return find is not None and find(pl.Series("key", [key], pl.String)).height > 0

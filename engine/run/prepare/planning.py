@@ -21,7 +21,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user
 from engine.ledger.forgotten import FindForgotten
 from engine.ledger.identity import read_identity
-from engine.ledger.suppressions import Suppression, iterate_suppressions
+from engine.ledger.suppressions import iterate_suppressions
 from engine.progress import step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
@@ -169,7 +169,7 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
         if spec.audience.checks.mx is not CheckAction.OFF:
             look_up = _open_mail_hosts(request, stack)
         yield Lists(
-            suppressions=_list_suppressions(request.ledger),
+            suppressions=iter(()) if request.ledger is None else iterate_suppressions(request.ledger),
             find_forgotten=request.find_forgotten,
             cap=spec.cap,
             store=_fetch_history(request),
@@ -182,13 +182,6 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
 def _fetch_history(request: PlanRequest) -> Path | None:
     """Return the folder around the store's history, where the campaign has a cap that looks at it."""
     return None if request.store is None or request.campaign.spec.cap is None else request.store.fetch(HISTORY).parent
-
-
-def _list_suppressions(ledger: Ledger | None) -> Iterator[list[Suppression]]:
-    """The ledger's list; its transaction lasts as long as the reading."""
-    if ledger is not None:
-        with ledger.read() as tx:
-            yield from iterate_suppressions(tx)
 
 
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:

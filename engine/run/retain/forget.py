@@ -16,7 +16,7 @@ from engine.clock import Clock
 from engine.errors import DataError, PausedError, UsageError
 from engine.feedback.events.event_files import erase_from_events
 from engine.feedback.events.matching import remove_indexes
-from engine.ledger import leases, runs, workers
+from engine.ledger import lease_changes, runs, snapshots, workers
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.forgotten import add_forgotten
@@ -30,7 +30,7 @@ from engine.run.retain.leftovers import remove_with_person
 from engine.run.retain.prune import finish_pruning
 from engine.store.files import digest_bytes, digest_file
 from engine.store.history import erase_from_history
-from engine.store.keys import FORGET_KEY, read_key
+from engine.store.keys import read_forget_key
 from engine.store.outcomes import PUBLISHED
 from engine.store.port import Store
 
@@ -69,7 +69,7 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
     if key is None:
         raise UsageError("this is no address that mail could be sent to", where="ADDRESS", remedy="check its spelling")
-    secret, _ = read_key(store, FORGET_KEY)
+    secret = read_forget_key(store)
     with ledger.write() as tx:
         remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
         add_forgotten(tx, key, secret, clock.now())
@@ -172,10 +172,9 @@ def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledge
         PausedError: somebody changed the lease at this moment; doing it again does the rest.
     """
     name, files = frozen.run.name, open_files(frozen)
-    with ledger.read() as tx:
-        state = leases.find_lease(tx, name, ordinal)
-    with ledger.write() as tx:  # whoever has staged something for the lease cannot record it any more
-        lease = leases.reserve_epoch(tx, name, state, epoch=state.epoch + 1) if state.epoch else None
+    state = snapshots.read_lease(ledger, name, ordinal).state
+    # A worker or a command that has staged something for the lease cannot record it after this.
+    lease = lease_changes.reserve_epoch(ledger, name, state, epoch=state.epoch + 1) if state.epoch else None
     if lease is None and state.epoch:
         raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
     settlement = state.settlement
@@ -185,8 +184,7 @@ def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledge
         if data is None:
             raise DataError("is missing or damaged", where=files.describe(file), remedy="run mailrun audit")
         erased = stage_data(frozen, lease, _blank(data, rows), settlement.counts)
-        with ledger.write() as tx:
-            recorded = leases.replace_settlement(tx, lease, erased)
+        recorded = lease_changes.replace_settlement(ledger, lease, erased)
         end_change(frozen, lease, erased, recorded=recorded)
         if not recorded:
             raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")

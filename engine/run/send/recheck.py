@@ -6,13 +6,12 @@ leaves, together with those whose turn comes next. That is one small statement f
 order of insertions and no clock of another machine, and holds for any number of workers.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from engine.clock import Clock
-from engine.ledger.forgotten import find_forgotten_keys
+from engine.ledger.forgotten import find_forgotten_keys, is_anyone_forgotten
 from engine.ledger.recorder import Recorder
 from engine.ledger.suppression_scope import CampaignKind
 from engine.ledger.suppressions import KEYS_AT_ONCE, find_suppressions, list_keys
@@ -23,7 +22,7 @@ _FEWEST_KEYS = 20
 _FORGOTTEN = "forgotten"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Watchlist:
     """Tells who must not be mailed any more.
 
@@ -42,6 +41,7 @@ class Watchlist:
     kind: CampaignKind
     rate: Callable[[], float]
     read_secret: Callable[[], bytes]
+    _secret: bytes | None = None
 
     async def find_reason(self, opened: OpenLease, row: int) -> str | None:
         """Return why a recipient must not be mailed; None where it may."""
@@ -62,7 +62,7 @@ class Watchlist:
         """Look up a recipient, and as many after it as have their turn within FRESH_SECONDS."""
         count = min(KEYS_AT_ONCE, max(_FEWEST_KEYS, int(self.rate() * FRESH_SECONDS)))
         keys, now = opened.list_next(row, count), self.clock.monotonic()
-        reasons = await self.recorder.transact(lambda tx: self._read_reasons(tx, set(keys.values())))
+        reasons = await self._read_reasons(set(keys.values()))
         for each, key in keys.items():
             opened.looked_at[each] = now
             if key in reasons:
@@ -70,9 +70,18 @@ class Watchlist:
             else:
                 opened.suppressed.pop(each, None)
 
-    def _read_reasons(self, tx: Connection, keys: set[str]) -> dict[str, str]:
+    async def _read_reasons(self, keys: set[str]) -> dict[str, str]:
         wanted = {key: list(list_keys(key)) for key in keys}
-        entries = find_suppressions(tx, {each for group in wanted.values() for each in group})
+        listed = {each for group in wanted.values() for each in group}
+        entries, is_secret_needed = await self.recorder.transact(
+            lambda tx: (find_suppressions(tx, listed), is_anyone_forgotten(tx))
+        )
         reasons = {item.key: str(item.reason) for item in entries if item.applies_to(self.topic, self.kind)}
         found = {key: reasons[each] for key, group in wanted.items() for each in reversed(group) if each in reasons}
-        return found | dict.fromkeys(find_forgotten_keys(tx, keys, self.read_secret), _FORGOTTEN)
+        if not is_secret_needed:
+            return found
+        if self._secret is None:
+            self._secret = await asyncio.to_thread(self.read_secret)
+        secret = self._secret
+        forgotten = await self.recorder.transact(lambda tx: find_forgotten_keys(tx, keys, secret))
+        return found | dict.fromkeys(forgotten, _FORGOTTEN)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import partial
 from typing import Any
 
 import structlog
@@ -42,7 +42,7 @@ from engine.run.send.recheck import Watchlist
 from engine.run.send.warmup import WarmupDay
 from engine.run.send.worker import Tools, Worker
 from engine.stopping.stop import Stop, StopCause, StopReason
-from engine.store.keys import FORGET_KEY, read_key
+from engine.store.keys import read_forget_key
 
 LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is away while the worker is to stop: within a pod's grace period
 
@@ -135,7 +135,7 @@ async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> N
         resend_in_doubt=spec.delivery.in_doubt == "resend",
         wait_for_quota=waits,
     )
-    read_secret = cache(lambda: read_key(frozen.store, FORGET_KEY)[0])
+    read_secret = partial(read_forget_key, frozen.store)
     tools = Tools(
         recorder=recorder,
         liveness=liveness,

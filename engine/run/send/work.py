@@ -125,8 +125,7 @@ async def until_stopped(request: Surroundings, body: Callable[[Stop], Awaitable[
 
 
 async def _work(request: WorkRequest, stop: Stop) -> Launched:
-    with request.ledger.read() as tx:
-        known = require_run(tx, request.name)
+    known = require_run(request.ledger, request.name)
     if known.sandbox and request.endpoint is None:
         raise UsageError(
             f"the run {known.name} goes to the sandbox inside its launch",
@@ -215,5 +214,4 @@ def load_frozen_campaign(frozen: FrozenRun) -> Campaign:
 
 def read_accounts(request: Surroundings, name: str) -> Accounts:
     """Read a run's accounts as they are now."""
-    with request.ledger.read() as tx:
-        return require_accounts(tx, name, request.store, request.clock.now())
+    return require_accounts(request.ledger, name, request.store, request.clock.now())

@@ -1,7 +1,7 @@
 """`mailrun audit`: prove a run's accounts from its files, and hold the ledger against them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 
 from engine.audience.planning.plan_files import iterate_lease_rows
-from engine.ledger import event_flags, leases, runs
+from engine.errors import UsageError
+from engine.ledger import event_flags, snapshots
 from engine.ledger.database import Ledger
-from engine.ledger.journal import Outcome, Result
+from engine.ledger.journal import Outcome, Replay
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.ledger.snapshots import RunSnapshot
 from engine.progress import step
 from engine.quantities import format_count
 from engine.report.accounts import Accounts
@@ -52,20 +54,6 @@ class Audit:
         return self.accounts.to_json() | {"balanced": balanced, "problems": self.problems} | compared
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """What the ledger says of a run at one moment.
-
-    Attributes:
-        open_results: ordinal of a lease that is open -> what its journal says.
-    """
-
-    run: Run
-    states: dict[int, LeaseState]
-    open_results: dict[int, list[Result]]
-    came_back: dict[str, int]
-
-
 def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | None = None) -> Audit:
     """Prove a run's accounts.
 
@@ -95,7 +83,9 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
         told = describe_behind(run.name, len(ahead))
         problems.append(f"{told}: restore a newer backup, or run mailrun resolve {run.name} --after-restore")
     names = store.list_names(f"{run.folder}/outcomes")  # before the ledger is asked, which moves ahead of it
-    snapshot = _take_snapshot(ledger, run)
+    snapshot = snapshots.read_run(ledger, run.name)
+    if snapshot is None:
+        raise UsageError(f"the run {run.name} was removed at this moment", where="RUN", remedy="see: mailrun status")
     outcomes: Counter[Outcome] = Counter()
     compared = [pl.DataFrame(schema=COMPARED_SCHEMA)]
     accepted, excluded = 0, dict[str, int]()
@@ -108,7 +98,7 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
                 problems += counted.problems
                 compared.append(counted.frame)
                 auditing.advance(counted.counts.total())
-    problems += _find_strangers(names, snapshot.states, store, f"{run.folder}/outcomes")
+    problems += _find_strangers(names, snapshot.leases, store, f"{run.folder}/outcomes")
     accounts = Accounts(
         run=run.name,
         state=snapshot.run.state,
@@ -120,7 +110,7 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
         started_at=snapshot.run.started_at,
         finished_at=snapshot.run.finished_at,
         store=store.describe(run.folder),
-        feedback=snapshot.came_back,
+        feedback=event_flags.to_shown(snapshot.feedback),
     )
     comparison = None
     if against is not None and not problems:
@@ -134,18 +124,6 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
             f" run mailrun resolve {run.name} --after-restore, then launch again to resume"
         )
     return Audit(accounts, problems, comparison)
-
-
-def _take_snapshot(ledger: Ledger, run: Run) -> _Snapshot:
-    with ledger.read() as tx:
-        states = {state.ordinal: state for state in leases.list_leases(tx, run.name)}
-        begun = [state.ordinal for state in states.values() if state.settlement is None and state.epoch]
-        open_results = {}
-        for ordinal in begun:
-            history = leases.replay_lease(tx, run.name, ordinal)
-            open_results[ordinal] = [*history.results.values(), *hold_open_intents(history, 0.0).values()]
-        came_back = event_flags.to_shown(event_flags.sum_feedback(tx, run.name))
-        return _Snapshot(runs.find_run(tx, run.name) or run, states, open_results, came_back)
 
 
 def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[int, dict[str, int]]:
@@ -171,26 +149,27 @@ class _Counted:
 
 
 def _count_leases(
-    files: "_Files", plan: Path, manifest: Manifest, snapshot: _Snapshot, ahead: Collection[int]
+    files: "_Files", plan: Path, manifest: Manifest, snapshot: RunSnapshot, ahead: Collection[int]
 ) -> Iterable[_Counted]:
     """Count every lease; of those that the store knows better, `ahead`, the file is not this ledger's to judge."""
-    for results in snapshot.open_results.values():
-        yield _count_results(results)
+    for replay in snapshot.replays.values():
+        yield _count_replay(replay)
     settled = [
         lease
         for lease in manifest.leases
-        if lease.ordinal not in ahead and _is_settled(snapshot.states.get(lease.ordinal))
+        if lease.ordinal not in ahead and _is_settled(snapshot.leases.get(lease.ordinal))
     ]
     with ThreadPoolExecutor(_READ_AT_ONCE) as threads:
         for together in iterate_lease_rows(plan, settled):
-            yield from threads.map(lambda one: files.count(snapshot.states[one[0].ordinal], one[1]), together)
+            yield from threads.map(lambda one: files.count(snapshot.leases[one[0].ordinal], one[1]), together)
 
 
 def _is_settled(state: LeaseState | None) -> bool:
     return state is not None and state.settlement is not None
 
 
-def _count_results(results: list[Result]) -> _Counted:
+def _count_replay(replay: Replay) -> _Counted:
+    results = [*replay.results.values(), *hold_open_intents(replay, 0.0).values()]
     columns = {name: [getattr(result, name) for result in results] for name in COMPARED_SCHEMA}
     return _Counted(Counter(result.outcome for result in results), pl.DataFrame(columns, schema=COMPARED_SCHEMA))
 
@@ -224,13 +203,11 @@ class _Files:
     def _count_changed(self, state: LeaseState, planned: pl.Series) -> _Counted:
         """Count a lease that has changed since the snapshot; name its file, and set it aside, where it has not."""
         assert state.settlement is not None  # noqa: S101 - asked by the caller
-        with self.ledger.read() as tx:
-            now = leases.find_lease(tx, self.run, state.ordinal)
-            history = leases.replay_lease(tx, self.run, state.ordinal)
-        if now.settlement is None:
-            return _count_results([*history.results.values(), *hold_open_intents(history, 0.0).values()])
-        if now != state:
-            return self.count(now, planned)
+        now = snapshots.read_lease(self.ledger, self.run, state.ordinal)
+        if now.state.settlement is None:
+            return _count_replay(now.replay)
+        if now.state != state:
+            return self.count(now.state, planned)
         file, nothing = state.settlement.outcomes_file, pl.DataFrame(schema=COMPARED_SCHEMA)
         where = self.files.describe(file)
         if not self.files.exists(file):
@@ -240,7 +217,7 @@ class _Files:
         return _Counted(Counter(), nothing, [problem])
 
 
-def _find_strangers(names: set[str], states: dict[int, LeaseState], store: Store, folder: str) -> list[str]:
+def _find_strangers(names: set[str], states: Mapping[int, LeaseState], store: Store, folder: str) -> list[str]:
     """Name outcome files that no lease knows; readers of the folder would count them.
 
     A lease that was opened again keeps its file until it is settled again.

@@ -6,17 +6,17 @@ from datetime import datetime
 from enum import StrEnum
 
 import polars as pl
-from sqlalchemy import Connection
 
 from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
 from engine.errors import DataError, PausedError, UsageError
-from engine.ledger import leases, runs, workers
+from engine.ledger import lease_changes, snapshots, workers
 from engine.ledger.database import Ledger
-from engine.ledger.decisions import Decision, find_user, record_decision
-from engine.ledger.journal import Outcome, Replay, Result, encode_entries
+from engine.ledger.decisions import Decision, find_user
+from engine.ledger.journal import Outcome, Result
 from engine.ledger.leases import Lease, LeaseState
 from engine.ledger.schema import RunState
+from engine.ledger.snapshots import LeaseSnapshot
 from engine.run.frozen import FrozenRun
 from engine.run.history import write_lease_history
 from engine.run.outcomes import decode_outcomes, end_change, hold_open_intents, open_files, stage_outcomes
@@ -65,9 +65,9 @@ class Known:
 
 def find_gone_owners(ledger: Ledger, run: str, clock: Clock) -> frozenset[str]:
     """Find the workers that own leases of a run and are gone; one that lives is seen to within a second or two."""
-    with ledger.read() as tx:
-        begun = leases.list_open_leases(tx, run).get(run, ())
-    return workers.find_gone_workers(ledger, {lease.worker for lease in begun if lease.worker is not None}, clock)
+    open_leases = snapshots.list_open_leases(ledger, run)
+    owners = {state.worker for state in open_leases if state.worker is not None}
+    return workers.find_gone_workers(ledger, owners, clock)
 
 
 def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: datetime) -> Doubt:
@@ -80,10 +80,9 @@ def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: da
         now: stands for the time of calls of which the ledger does not know it.
     """
     frames, in_flight, ordinals = [pl.DataFrame(schema=DOUBT_SCHEMA)], 0, []
-    with ledger.read() as tx:
-        states = leases.list_leases(tx, frozen.run.name)
-    for ordinal in [state.ordinal for state in states if _may_hold_doubt(state)]:
-        snapshot = _take_snapshot(ledger, frozen, ordinal)
+    states = snapshots.list_leases(ledger, frozen.run.name)
+    for ordinal in [state.ordinal for state in states.values() if _may_hold_doubt(state)]:
+        snapshot = snapshots.read_lease(ledger, frozen.run.name, ordinal)
         if not _may_hold_doubt(snapshot.state):
             continue  # it was settled meanwhile
         known = _load(frozen, snapshot, now)
@@ -213,11 +212,7 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[st
     what = "resolve --after-restore"
     for ordinal, epoch in sorted(find_ahead(ledger, frozen.run, frozen.store).items()):
         rewrite_lease(ledger, frozen, ordinal, decide, what=what, gone=gone, clock=clock, above=epoch)
-    with ledger.write() as tx:
-        runs.clear_suspect(tx, frozen.run.name)
-        runs.lock_run(tx, frozen.run.name)
-        if leases.count_unsettled(tx, frozen.run.name):
-            runs.reopen_run(tx, frozen.run.name, f"{what}: launch again to resume")
+    lease_changes.finish_restore(ledger, frozen.run.name, f"{what}: launch again to resume")
     return held
 
 
@@ -271,7 +266,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
     Raises:
         PausedError: somebody else changed the lease at the same moment, or works on it; nothing was recorded.
     """
-    snapshot = _take_snapshot(ledger, frozen, ordinal)
+    snapshot = snapshots.read_lease(ledger, frozen.run.name, ordinal)
     state = snapshot.state
     known = _load(frozen, snapshot, clock.now(), is_restored=above > 0)
     decided = decide(known)
@@ -328,15 +323,18 @@ class _Change:
             decided: those of them that this command decided.
             sequences: how far its journal was when it was read; None where it was settled.
         """
-        name = self.frozen.run.name
-        with self.ledger.write() as tx:
-            runs.lock_run(tx, name)
-            lease = leases.reopen_lease(tx, name, state, epoch=self.epoch)
-            if lease is None or (sequences is not None and _read_sequences(tx, name, state.ordinal) != sequences):
-                raise _changed(state, self.frozen)  # which undoes the transaction
-            leases.append_journal(tx, lease, sequence=1, entries=encode_entries(entries))
-            self._record(tx, state, decided)
-            runs.reopen_run(tx, name, f"{self.what}: launch again to resume")
+        lease = lease_changes.reopen_lease(
+            self.ledger,
+            self.frozen.run.name,
+            state,
+            epoch=self.epoch,
+            entries=entries,
+            sequences=sequences,
+            decision=self._make_decision(state, decided),
+            reason=f"{self.what}: launch again to resume",
+        )
+        if lease is None:
+            raise _changed(state, self.frozen)
         return lease
 
     def settle(self, lease: Lease, recipients: pl.DataFrame, results: Mapping[int, Result]) -> None:
@@ -344,60 +342,33 @@ class _Change:
         settlement = stage_outcomes(self.frozen, lease, recipients, results)
         if not self.frozen.run.sandbox:
             write_lease_history(self.frozen, lease.ordinal, recipients, results, self.now.date())
-        with self.ledger.write() as tx:
-            settled = leases.settle_lease(tx, lease, settlement, self.now)
+        settled = lease_changes.settle_lease(self.ledger, lease, settlement, self.now)
         end_change(self.frozen, lease, settlement, recorded=settled)
 
     def replace(
         self, state: LeaseState, recipients: pl.DataFrame, results: Mapping[int, Result], decided: list[Result]
     ) -> None:
         """Put other outcomes in place of a settled lease's."""
-        name = self.frozen.run.name
-        with self.ledger.write() as tx:
-            lease = leases.reserve_epoch(tx, name, state, epoch=self.epoch)
+        lease = lease_changes.reserve_epoch(self.ledger, self.frozen.run.name, state, epoch=self.epoch)
         if lease is None:
             raise _changed(state, self.frozen)
         settlement = stage_outcomes(self.frozen, lease, recipients, results)
-        with self.ledger.write() as tx:
-            recorded = leases.replace_settlement(tx, lease, settlement, self.now)
-            if recorded:
-                self._record(tx, state, decided)
+        decision = self._make_decision(state, decided)
+        recorded = lease_changes.replace_settlement(self.ledger, lease, settlement, self.now, decision=decision)
         end_change(self.frozen, lease, settlement, recorded=recorded)
         if not recorded:
             raise _changed(state, self.frozen)
 
-    def _record(self, tx: Connection, state: LeaseState, decided: list[Result]) -> None:
+    def _make_decision(self, state: LeaseState, decided: list[Result]) -> Decision:
         detail = {"lease": state.ordinal, "rows": [result.row for result in decided]}
-        record_decision(tx, Decision(self.frozen.run.name, self.now, find_user(), self.what, detail))
+        return Decision(self.frozen.run.name, self.now, find_user(), self.what, detail)
 
 
 def _changed(state: LeaseState, frozen: FrozenRun) -> PausedError:
     return PausedError(f"lease {state.ordinal} of {frozen.run.name} changed at this moment", remedy="try again")
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """A lease as the ledger has it; `replay` is of its journal where it is open, `sequences` how far that is."""
-
-    state: LeaseState
-    replay: Replay
-    sequences: Mapping[int, int]
-
-
-def _take_snapshot(ledger: Ledger, frozen: FrozenRun, ordinal: int) -> _Snapshot:
-    name = frozen.run.name
-    with ledger.read() as tx:
-        state = leases.find_lease(tx, name, ordinal)
-        return _Snapshot(state, leases.replay_lease(tx, name, ordinal), _read_sequences(tx, name, ordinal))
-
-
-def _read_sequences(tx: Connection, run: str, ordinal: int) -> dict[int, int]:
-    """Read how far a lease's journal is: epoch -> last sequence."""
-    last = leases.list_last_sequences(tx, run, ordinal=ordinal)
-    return {epoch: sequence for (_, epoch), sequence in last.items()}
-
-
-def _load(frozen: FrozenRun, snapshot: _Snapshot, now: datetime, *, is_restored: bool = False) -> Known:
+def _load(frozen: FrozenRun, snapshot: LeaseSnapshot, now: datetime, *, is_restored: bool = False) -> Known:
     """Read what is known of a lease, from its file or from its journal.
 
     Args:

@@ -10,6 +10,7 @@ from support.totals import add_total
 
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.snapshots import list_runs
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import list_accounts, require_accounts
 from engine.store.folder import FolderStore
@@ -42,8 +43,8 @@ def test_it_stays_small_and_status_and_resume_are_quick(ledger_url: str, tmp_pat
             ).scalar_one()
         assert bytes_used < MEGABYTES * 1_000_000
         begun = time.perf_counter()
-        with ledger.read() as tx:
-            accounts: list[Accounts] = list_accounts(tx, store, runs.list_runs(tx)[0].created_at)
+        now = list_runs(ledger)[0].created_at
+        accounts: list[Accounts] = list_accounts(ledger, store, now)
         all_seconds = time.perf_counter() - begun
         assert len(accounts) == RUNS
         assert all(one.balanced for one in accounts)
@@ -52,9 +53,9 @@ def test_it_stays_small_and_status_and_resume_are_quick(ledger_url: str, tmp_pat
         begun = time.perf_counter()
         name = f"weekly/{RUNS - 1:04d}"
         with ledger.write() as tx:
-            runs.start_run(tx, name, accounts[0].started_at or runs.list_runs(tx)[0].created_at)
+            runs.start_run(tx, name, accounts[0].started_at or now)
             lease = leases.take_lease(tx, name, worker="w", live={"w"})
-            require_accounts(tx, name, store, runs.list_runs(tx)[0].created_at)
+        require_accounts(ledger, name, store, now)
         seconds = time.perf_counter() - begun
         assert lease is not None
         assert max(seconds, all_seconds) < SECONDS

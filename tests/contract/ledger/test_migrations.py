@@ -87,8 +87,7 @@ def test_reasons_that_lifted_a_topic_by_their_words_are_ours_now(ledger_url: str
     engine.dispose()
     ledger = open_ledger(ledger_url)
     try:
-        with ledger.read() as tx:
-            entries = [one for block in iterate_suppressions(tx) for one in block]
+        entries = [one for block in iterate_suppressions(ledger) for one in block]
     finally:
         ledger.close()
     assert [one.reason for one in entries] == [
@@ -113,8 +112,7 @@ def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
     engine.dispose()
     ledger = open_ledger(ledger_url)
     try:
-        with ledger.read() as tx:
-            found = {one.source: (one.proof, one.is_certain) for block in iterate_suppressions(tx) for one in block}
+        found = {one.source: (one.proof, one.is_certain) for block in iterate_suppressions(ledger) for one in block}
     finally:
         ledger.close()
     assert found == {"inbound mail": ("unknown", False), "run a/1": (None, True)}

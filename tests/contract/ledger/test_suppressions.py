@@ -37,8 +37,7 @@ def test_an_entry_is_there_once_for_each_topic(tmp_path: Path) -> None:
     with ledger.write() as tx:
         assert add_suppressions(tx, [entry(1), entry(1), entry(1, "news")]) == 2
         assert add_suppressions(tx, [entry(1, "news"), entry(0)]) == 1
-    with ledger.read() as tx:
-        assert [item for block in iterate_suppressions(tx) for item in block] == [entry(0), entry(1), entry(1, "news")]
+    assert [item for block in iterate_suppressions(ledger) for item in block] == [entry(0), entry(1), entry(1, "news")]
     ledger.close()
 
 
@@ -47,8 +46,7 @@ def test_the_list_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     with ledger.write() as tx:
         add_suppressions(tx, map(entry, range(25)))
-    with ledger.read() as tx:
-        assert [len(block) for block in iterate_suppressions(tx)] == [10, 10, 5]
+    assert [len(block) for block in iterate_suppressions(ledger)] == [10, 10, 5]
     ledger.close()
 
 

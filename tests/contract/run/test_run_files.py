@@ -90,9 +90,7 @@ class Shop:
         return path
 
     def audit(self) -> Audit:
-        with self.ledger.read() as tx:
-            run = require_run(tx, NAME)
-        return audit_run(self.ledger, run, self.store)
+        return audit_run(self.ledger, require_run(self.ledger, NAME), self.store)
 
 
 def sent(row: int, attempts: int = 1) -> Result:
@@ -328,8 +326,8 @@ def test_what_a_worker_that_is_not_certainly_gone_holds_is_neither_listed_nor_se
 
 
 def test_a_run_that_nobody_knows_is_refused_with_the_nearest_name(shop: Shop):
-    with shop.ledger.read() as tx, pytest.raises(UsageError, match=r"no run hello/tset.*did you mean hello/test"):
-        require_run(tx, "hello/tset")
+    with pytest.raises(UsageError, match=r"no run hello/tset.*did you mean hello/test"):
+        require_run(shop.ledger, "hello/tset")
 
 
 def test_accounts_are_the_settled_leases_and_the_journals_of_open_ones(shop: Shop):
@@ -341,9 +339,8 @@ def test_accounts_are_the_settled_leases_and_the_journals_of_open_ones(shop: Sho
         leases.append_journal(
             tx, lease, sequence=1, entries=encode_entries([Intent(first), sent(first), Intent(second)])
         )
-    with shop.ledger.read() as tx:
-        accounts = require_accounts(tx, NAME, shop.store, START)
-        assert list_accounts(tx, shop.store, START) == [accounts]
+    accounts = require_accounts(shop.ledger, NAME, shop.store, START)
+    assert list_accounts(shop.ledger, shop.store, START) == [accounts]
     told = {str(outcome): accounts.count(outcome) for outcome in Outcome}
     assert told == {"sent": 251, "refused": 0, "failed": 0, "in_doubt": 1, "unsent": 48}
     assert accounts.balanced
@@ -379,8 +376,7 @@ def count_reads(folder: Path, settled: int) -> tuple[int, int, int]:
         OPENED.clear()
         before = read_bytes_so_far()
         assert shop.audit().problems == []
-        with shop.ledger.read() as tx:
-            require_accounts(tx, NAME, shop.store, START)
+        require_accounts(shop.ledger, NAME, shop.store, START)
         opened = sum(path.startswith(str(shop.store.local_folder)) for path in OPENED)
         return opened, len(queries), read_bytes_so_far() - before
 

@@ -1,7 +1,9 @@
 """What every store promises, a folder or a bucket: moto's server and SeaweedFS."""
 
+import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 from engine.store.port import Store
 from engine.store.s3 import S3Store
 from engine.store.sealed import discard_sealed, list_sealed
+from engine.transaction_guard import OpenTransactionError, guard_transaction
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +72,28 @@ def seal(store: Store, name: str, body: bytes) -> None:
         (staging / "campaign" / "campaign.toml").write_bytes(body)
         (staging / "run.json").write_bytes(b'{"of": "%s"}' % body)
         store.seal(staging, name, body.decode())
+
+
+# These describe places or look at a lock; a bucket has nothing to ask for them.
+QUICK = {"local_folder", "address", "describe", "is_abandoned"}
+
+
+def call(store: Store, method: str, folder: Path) -> None:
+    """Call a method with any arguments of the right types."""
+    values = {str: "runs/a/1/x", bytes: b"x", datetime: datetime.now(UTC), Path: folder}
+    parameters = inspect.signature(getattr(store, method)).parameters.values()
+    result = getattr(store, method)(*[values[p.annotation] for p in parameters if p.default is p.empty])
+    if isinstance(result, AbstractContextManager):
+        with result:
+            pass
+
+
+def test_every_work_of_a_store_is_refused_inside_a_transaction(store: Store, tmp_path: Path):
+    names = [name for name in vars(Store) if not name.startswith("_") and name not in QUICK]
+    assert len(names) >= 15
+    for name in names:
+        with guard_transaction(), pytest.raises(OpenTransactionError):
+            call(store, name, tmp_path)
 
 
 def test_what_is_written_is_read_listed_and_deleted(store: Store):

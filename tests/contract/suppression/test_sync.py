@@ -97,8 +97,7 @@ def add(ledger: Ledger, *entries: tuple[str, str, str], at: datetime = START) ->
 
 
 def known(ledger: Ledger) -> dict[str, tuple[str, str | None]]:
-    with ledger.read() as tx:
-        return {one.key: (one.reason, one.address) for block in iterate_suppressions(tx) for one in block}
+    return {one.key: (one.reason, one.address) for block in iterate_suppressions(ledger) for one in block}
 
 
 async def test_a_forgotten_person_does_not_come_back_from_the_account(make: Any, ses: Any, ledger: Ledger) -> None:

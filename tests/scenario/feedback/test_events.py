@@ -26,8 +26,7 @@ from engine.store.folder import FolderStore
 def list_suppressed(world: World) -> list[Suppression]:
     ledger = open_ledger(world.ledger_url)
     try:
-        with ledger.read() as tx:
-            return [item for block in iterate_suppressions(tx) for item in block]
+        return [item for block in iterate_suppressions(ledger) for item in block]
     finally:
         ledger.close()
 

@@ -18,9 +18,10 @@ from support.postgres import Cluster
 
 from engine.clock import Clock
 from engine.errors import DataError
+from engine.feedback.events.effects import SoftRule, find_last_straw
 from engine.feedback.events.event_files import find_message_ids, scan_events
 from engine.feedback.events.files import read_file
-from engine.feedback.events.intake import Intake, SoftRule, find_last_straw
+from engine.feedback.events.intake import Intake
 from engine.ledger import event_flags
 from engine.ledger.database import open_ledger
 from engine.ledger.event_flags import Flag, SoftBounce
@@ -222,6 +223,11 @@ def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
 ):
     mine = replace(others, reason="bounce", source="run a", event="e1")
     url = postgres.make_database()
+
+    def add() -> None:
+        with other.write() as theirs:
+            merge_event_suppressions(theirs, [others]) if others.event else add_suppressions(theirs, [others])
+
     with closing(open_ledger(url)) as ledger, closing(open_ledger(url)) as other:
         if is_there:
             with ledger.write() as tx:
@@ -230,8 +236,8 @@ def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
 
             @once_after_statement(tx, "FROM suppression")
             def _interfere() -> None:
-                with other.write() as theirs:
-                    merge_event_suppressions(theirs, [others]) if others.event else add_suppressions(theirs, [others])
+                with ThreadPoolExecutor(1) as thread:  # a thread has one transaction at a time
+                    thread.submit(add).result()
 
             assert merge_event_suppressions(tx, [mine]) == 0
         with ledger.read() as tx:

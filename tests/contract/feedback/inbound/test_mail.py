@@ -34,8 +34,7 @@ def take(desk: InboundIntake, mails: list[bytes], receipt: SesReceipt | None = P
 
 
 def listed(desk: InboundIntake) -> set[tuple[str, str, str]]:
-    with desk.ledger.read() as tx:
-        found = {(one.key, one.topic, one.reason) for block in iterate_suppressions(tx) for one in block}
+    found = {(one.key, one.topic, one.reason) for block in iterate_suppressions(desk.ledger) for one in block}
     desk.ledger.close()
     return found
 

@@ -94,8 +94,7 @@ class Pulling:
         return InboundPull(intake, more.pop("trust", MailTrust()), lambda _: None, reader, store, **more)
 
     def suppressed(self) -> set[str]:
-        with self.ledger.read() as tx:
-            return {one.key for block in iterate_suppressions(tx) for one in block}
+        return {one.key for block in iterate_suppressions(self.ledger) for one in block}
 
     def aside(self) -> list[str]:
         return sorted(path.name.rpartition("-")[0] for path in (self.folder / "store").glob("inbound-refused/*"))

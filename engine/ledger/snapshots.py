@@ -1,0 +1,193 @@
+"""What the ledger says of a run at one moment, as values: each function is one short read transaction."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from engine.ledger import event_flags, leases, runs, workers
+from engine.ledger.database import Ledger
+from engine.ledger.journal import Outcome, Replay
+from engine.ledger.leases import LeaseState
+from engine.ledger.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """The counts of a run.
+
+    Attributes:
+        run: its row.
+        outcomes: outcome -> recipients, without `unsent`; an intent without a result is in doubt.
+        in_flight: of those in doubt, how many a live worker still expects an answer for.
+        workers: how many seem to be alive.
+        feedback: flag -> recipients.
+    """
+
+    run: Run
+    outcomes: Mapping[Outcome, int]
+    in_flight: int
+    workers: int
+    feedback: event_flags.Counts
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """A run with all its leases.
+
+    Attributes:
+        run: its row.
+        leases: by ordinal.
+        replays: ordinal of an open lease -> what its journal says.
+        sequences: ordinal and epoch of an open lease -> the last sequence of its journal.
+        feedback: flag -> recipients.
+    """
+
+    run: Run
+    leases: Mapping[int, LeaseState]
+    replays: Mapping[int, Replay]
+    sequences: Mapping[tuple[int, int], int]
+    feedback: event_flags.Counts
+
+    @property
+    def open_leases(self) -> list[LeaseState]:
+        """The leases that a worker has taken and nobody has settled, by ordinal."""
+        return [self.leases[ordinal] for ordinal in sorted(self.replays)]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSnapshot:
+    """One lease.
+
+    Attributes:
+        state: its row.
+        replay: what its journal says; empty where it is settled.
+        sequences: epoch -> the last sequence of its journal.
+    """
+
+    state: LeaseState
+    replay: Replay
+    sequences: Mapping[int, int]
+
+
+def find_run(ledger: Ledger, name: str) -> Run | None:
+    """Read one run; None where the ledger does not know it."""
+    with ledger.read() as tx:
+        return runs.find_run(tx, name)
+
+
+def list_runs(ledger: Ledger) -> list[Run]:
+    """Read all runs, the newest first."""
+    with ledger.read() as tx:
+        return runs.list_runs(tx)
+
+
+def list_leases(ledger: Ledger, run: str) -> dict[int, LeaseState]:
+    """Read the leases of a run, by ordinal."""
+    with ledger.read() as tx:
+        return {state.ordinal: state for state in leases.list_leases(tx, run)}
+
+
+def list_open_leases(ledger: Ledger, run: str) -> list[LeaseState]:
+    """Read the leases of a run that a worker has taken and nobody has settled, by ordinal."""
+    with ledger.read() as tx:
+        return leases.list_open_leases(tx, run).get(run, [])
+
+
+def read_run(ledger: Ledger, name: str) -> RunSnapshot | None:
+    """Read a run with all its leases; None where the ledger does not know it.
+
+    Raises:
+        DataError: the journal of a lease is damaged.
+    """
+    with ledger.read() as tx:
+        run = runs.find_run(tx, name)
+        if run is None:
+            return None
+        states = {state.ordinal: state for state in leases.list_leases(tx, name)}
+        open_leases = [state.ordinal for state in states.values() if state.settlement is None and state.epoch]
+        return RunSnapshot(
+            run=run,
+            leases=states,
+            replays={ordinal: leases.replay_lease(tx, name, ordinal) for ordinal in open_leases},
+            sequences=leases.list_last_sequences(tx, name),
+            feedback=event_flags.sum_feedback(tx, name),
+        )
+
+
+def read_lease(ledger: Ledger, run: str, ordinal: int) -> LeaseSnapshot:
+    """Read one lease of a run.
+
+    Raises:
+        DataError: its journal is damaged.
+    """
+    with ledger.read() as tx:
+        last = leases.list_last_sequences(tx, run, ordinal=ordinal)
+        return LeaseSnapshot(
+            state=leases.find_lease(tx, run, ordinal),
+            replay=leases.replay_lease(tx, run, ordinal),
+            sequences={epoch: sequence for (_, epoch), sequence in last.items()},
+        )
+
+
+def read_totals(ledger: Ledger, name: str, now: datetime) -> RunTotals | None:
+    """Read the counts of a run; None where the ledger does not know it.
+
+    Args:
+        ledger: where.
+        name: the run's.
+        now: by which a worker seems to be alive.
+
+    Raises:
+        DataError: the journal of a lease is damaged.
+    """
+    with ledger.read() as tx:
+        run = runs.find_run(tx, name)
+        if run is None:
+            return None
+        return _add_up(
+            tx,
+            run,
+            settled=leases.sum_settled(tx, name),
+            open_leases=leases.list_open_leases(tx, name).get(name, ()),
+            live=workers.list_live_workers(tx, name, now),
+            feedback=event_flags.sum_feedback(tx, name),
+        )
+
+
+def read_all_totals(ledger: Ledger, now: datetime) -> list[RunTotals]:
+    """Read the counts of all runs, the newest first; arguments and errors as `read_totals`."""
+    with ledger.read() as tx:
+        settled, open_leases = leases.sum_all_settled(tx), leases.list_open_leases(tx)
+        live, feedback = workers.list_all_live_workers(tx, now), event_flags.sum_all_feedback(tx)
+        return [
+            _add_up(
+                tx,
+                run,
+                settled=settled.get(run.name, {}),
+                open_leases=open_leases.get(run.name, ()),
+                live=live.get(run.name, ()),
+                feedback=feedback.get(run.name, {}),
+            )
+            for run in runs.list_runs(tx)
+        ]
+
+
+def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once
+    tx: Connection,
+    run: Run,
+    *,
+    settled: Mapping[Outcome, int],
+    open_leases: Sequence[LeaseState],
+    live: Collection[str],
+    feedback: event_flags.Counts,
+) -> RunTotals:
+    outcomes, in_flight = Counter(settled), 0
+    for lease in open_leases:
+        history = leases.replay_lease(tx, run.name, lease.ordinal)
+        outcomes.update(result.outcome for result in history.results.values())
+        outcomes[Outcome.IN_DOUBT] += len(history.open_intents)
+        in_flight += len(history.open_intents) if lease.worker in live else 0
+    return RunTotals(run, outcomes, in_flight, len(live), feedback)
