@@ -34,7 +34,7 @@ EXPORT_SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Strange:
+class InvalidEntry:
     """An entry that cannot match anybody, or whose topic is too long."""
 
     where: str
@@ -46,7 +46,7 @@ class Block:
     """Some entries of a list."""
 
     entries: list[Suppression]
-    strange: list[Strange]
+    invalid: list[InvalidEntry]
     notes: tuple[str, ...] = ()
 
 
@@ -99,19 +99,19 @@ def _read_table(opened: ListTable, options: ImportOptions) -> Iterator[Block]:
         _refuse_conflicts(entries, name, options)
         too_long = entries.get_column("topic").str.len_chars() > LONGEST_TOPIC
         words = pl.lit(f"the topic has more than {LONGEST_TOPIC} characters")
-        strange = pl.concat([malformed, rows.faults, entries.filter(too_long).select("line", fault=words)])
+        invalid = pl.concat([malformed, rows.faults, entries.filter(too_long).select("line", fault=words)])
         yield Block(
             _to_suppressions(entries.filter(~too_long), name, options),
-            [Strange(f"{name}, line {line}", fault) for line, fault in strange.sort("line").iter_rows()],
+            [InvalidEntry(f"{name}, line {line}", fault) for line, fault in invalid.sort("line").iter_rows()],
         )
 
 
 def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -> list[Suppression]:
-    told = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
+    reason = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
     source = options.source or name
     # What a mail without a token said stays that where it is read again.
     proven = pl.when(pl.col("proof").is_in([str(proof) for proof in SuppressionProof])).then("proof")
-    rows = entries.select("key", "address", "topic", told.alias("reason"), proven)
+    rows = entries.select("key", "address", "topic", reason.alias("reason"), proven)
     return [
         Suppression(key, limit_topic(topic, reason), reason, source, options.at, None, address, proof)
         for key, address, topic, reason, proof in rows.iter_rows()

@@ -1,10 +1,10 @@
-"""The ledger's suppressions and the account's own list, brought together in both directions.
+"""Synchronise the ledger's suppressions with the account's own suppression list, in both directions.
 
-From the account: what was changed there since the last time, page by page; each page is durable before the next is
-asked for, and an interrupted sync goes on with its page. To the account: bounces and complaints for all mail that it
-was not told yet, one call each, or by import jobs where there are many; but nothing that rests on a mail without our
-token, as it would keep back the mail of every sender of the account. Nothing is removed on either side:
-`suppress remove` does that, and the drift report names what differs.
+Pull: what was changed in the account since the last sync, page by page; each page is durable before the next is
+requested, and an interrupted sync resumes at its page. Push: bounces and complaints for all mail that were not pushed
+before, one call each, or by import jobs where there are many; but nothing that rests on a mail without a mailrun token,
+as it would keep back the mail of every sender of the account. Nothing is removed on either side: `suppress remove` does
+that, and the drift report names what differs.
 """
 
 import io
@@ -34,10 +34,12 @@ from engine.ledger.suppressions import Suppression, add_many_suppressions, itera
 from engine.store.port import Store
 
 STATE_FILE = "suppression-sync.json"
-SOURCE = "account"  # of what the account's list told us: it is not told back
-OVERLAP = timedelta(minutes=10)  # looked at again: clocks differ, and an entry may become visible late
+PUSHED_FILE = "suppression-pushed"  # and a digest of the account
+_OLD_PUSHED_FILE = "suppression-told"  # the name in earlier versions: read where there is no newer file
+SOURCE = "account"  # of entries that were pulled: they are not pushed back
+OVERLAP = timedelta(minutes=10)  # read again: clocks differ, and an entry may become visible late
 JOB_ADDRESSES = 100_000  # in one object: the developer guide's limit
-TOLD_AT_ONCE = 100  # addresses between two records of what was told
+PUSHED_AT_ONCE = 100  # addresses between two records of what was pushed
 JOB_POLL_SECONDS = 10.0
 MOST_EXAMPLES = 20
 _REASONS = {"BOUNCE": Reason.BOUNCE, "COMPLAINT": Reason.COMPLAINT}
@@ -52,7 +54,7 @@ class SyncState:
     """How far the syncs with one account have come.
 
     Attributes:
-        pulled: everything that was changed there before is here.
+        pulled: the time before which every change of the account is in the ledger.
         pull_began, token: of a pull under way.
         jobs: import jobs under way.
     """
@@ -70,13 +72,12 @@ class Synced:
     Attributes:
         listed: entries of the account's list that were read.
         added: of them, new to the ledger.
-        strange: of them, addresses that we could never mail; some of them in `examples`.
-        forgotten: of them, people who were erased: they are suppressed already, and their address is not kept.
-        put: told to the account, one by one.
-        refused: of those that were to be told, what SES does not take for addresses; they are not told again. Some of
-            them in `refused_examples`.
-        imported, import_failed: told to it by import jobs, and refused there; the latter wait to be told one by one.
-        waiting: still to be told; give a bucket, or sync again.
+        invalid: of them, addresses that mailrun cannot mail; some of them in `examples`.
+        forgotten: of them, erased people: they are suppressed already, and their address is not stored.
+        put: pushed to the account, one by one.
+        refused: addresses that SES rejected as invalid; they are not pushed again. Some of them in `refused_examples`.
+        imported, import_failed: pushed by import jobs, and rejected there; the latter are pushed one by one later.
+        waiting: not pushed yet; give a bucket, or sync again.
         only_here, only_there: after a full listing, how many differ; None without one.
         drift: examples of these, with the side that has them.
         calls: made to SES.
@@ -84,7 +85,7 @@ class Synced:
 
     listed: int = 0
     added: int = 0
-    strange: int = 0
+    invalid: int = 0
     forgotten: int = 0
     put: int = 0
     refused: int = 0
@@ -109,9 +110,9 @@ class Sync:
 
     Attributes:
         account: names the account and region whose list it is: a state is kept for each.
-        most_calls: at most so many addresses are told one by one; more wait for import jobs, or for the next sync.
+        most_calls: the most addresses that are pushed one by one; more wait for import jobs, or for the next sync.
         upload: for import jobs; None where there is no bucket.
-        find_forgotten: tells who was forgotten; None where nobody was.
+        find_forgotten: finds the keys of erased people; None where nobody was erased.
     """
 
     ledger: Ledger
@@ -124,7 +125,7 @@ class Sync:
     find_forgotten: FindForgotten | None = None
 
     async def run(self, *, pull: bool, push: bool, full: bool) -> Synced:
-        """Bring both together.
+        """Synchronise both lists.
 
         Args:
             pull: from the account.
@@ -132,7 +133,7 @@ class Sync:
             full: list everything, whenever it was changed, and report what differs.
 
         Raises:
-            ServiceError: SES cannot be reached or refuses; the next sync goes on from there.
+            ServiceError: SES cannot be reached or refuses; the next sync resumes there.
         """
         synced, state = Synced(), self._load()
         there: list[pl.DataFrame] = []
@@ -175,7 +176,7 @@ class Sync:
         for entry, key in zip(entries, frame.get_column("key"), strict=True):
             synced.listed += 1
             if key is None:
-                synced.strange += 1
+                synced.invalid += 1
                 synced.examples += [entry.address] if len(synced.examples) < MOST_EXAMPLES else []
                 continue
             if key in forgotten:
@@ -191,54 +192,54 @@ class Sync:
 
     async def _push(self, state: SyncState, synced: Synced) -> None:
         await self._wait_for_jobs(state, synced)
-        told = self._load_told()
-        waiting = self._find_untold(told)
+        pushed = self._load_pushed()
+        waiting = self._find_unpushed(pushed)
         try:
             if self.upload is not None and len(waiting) > self.most_calls:
                 imported = await self._import(waiting, state, synced)
-                told.update(map(_digest, imported))
+                pushed.update(map(_digest, imported))
                 synced.waiting = len(waiting) - len(imported)
                 return
             for number, item in enumerate(waiting[: self.most_calls], 1):
-                address = _as_told(item)
+                address = _address_for_ses(item)
                 try:
                     await self.listing.put(address, _LISTED[Reason(item.reason)])
                     synced.put += 1
-                except RefusedAddressError:  # one of them must not keep back all that were learnt later
+                except RefusedAddressError:  # one of them must not stop those after it
                     synced.refused += 1
                     synced.refused_examples += [address] if len(synced.refused_examples) < MOST_EXAMPLES else []
-                told.add(_digest(item))
-                if number % TOLD_AT_ONCE == 0:
-                    self._save_told(told)
+                pushed.add(_digest(item))
+                if number % PUSHED_AT_ONCE == 0:
+                    self._save_pushed(pushed)
             synced.waiting = max(len(waiting) - self.most_calls, 0)
         finally:
-            self._save_told(told)
+            self._save_pushed(pushed)
 
-    def _find_untold(self, told: set[int]) -> list[Suppression]:
-        """Bounces and complaints for all mail that the account neither was told nor has told us, by time."""
+    def _find_unpushed(self, pushed: set[int]) -> list[Suppression]:
+        """Bounces and complaints for all mail that were neither pushed to the account nor pulled from it, by time."""
         found = [
             item
             for block in iterate_suppressions(self.ledger)
             for item in block
-            if _is_for_the_account(item) and item.is_certain and item.source != SOURCE and _digest(item) not in told
+            if _is_for_the_account(item) and item.is_certain and item.source != SOURCE and _digest(item) not in pushed
         ]
         return sorted(found, key=lambda item: (item.at, item.key))
 
     async def _import(self, waiting: list[Suppression], state: SyncState, synced: Synced) -> list[Suppression]:
-        """Tell by import jobs; return what the account has now."""
+        """Push by import jobs; return what the account has now."""
         assert self.upload is not None  # noqa: S101 - for the type checker
         began, failed_before = self.clock.now(), synced.import_failed
         stamp = began.strftime("%Y%m%dT%H%M%SZ")
         for number, part in enumerate(_divide(waiting, JOB_ADDRESSES)):
-            lines = "".join(f"{_as_told(item)},{_LISTED[Reason(item.reason)]}\n" for item in part)
+            lines = "".join(f"{_address_for_ses(item)},{_LISTED[Reason(item.reason)]}\n" for item in part)
             url = self.upload(f"mailrun-suppressions-{stamp}-{number:04d}.csv", lines.encode())
             state.jobs.append(await self.listing.create_import_job(url))
             self._save(state)
         await self._wait_for_jobs(state, synced)
         if synced.import_failed == failed_before:
             return waiting
-        listed = await self._list_since(began - OVERLAP)  # a job tells how many failed, and not which
-        return [item for item in waiting if _as_told(item) in listed]
+        listed = await self._list_since(began - OVERLAP)  # a job reports how many failed, and not which
+        return [item for item in waiting if _address_for_ses(item) in listed]
 
     async def _list_since(self, start: datetime) -> set[str]:
         listed: set[str] = set()
@@ -290,24 +291,30 @@ class Sync:
             states = orjson.loads(self.store.read(STATE_FILE) or b"{}")
             return SyncState(**states.get(self.account, {}))
         except (orjson.JSONDecodeError, TypeError, AttributeError):
-            return SyncState()  # a damaged state costs time, nothing else: both sides are told everything again
+            return SyncState()  # a damaged state costs time, nothing else: everything is pulled and pushed again
 
-    def _load_told(self) -> set[int]:
-        """Read what the account was told: a number for each entry."""
-        data = self.store.read(self._told_file)
+    def _load_pushed(self) -> set[int]:
+        """Read what was pushed: a number for each entry."""
+        data = self.store.read(self._pushed_file)
+        if data is None:
+            data = self.store.read(f"{_OLD_PUSHED_FILE}-{self._account_digest}.parquet")
         try:
             return set() if data is None else set(pl.read_parquet(data).get_column("entry").to_list())
         except pl.exceptions.PolarsError:
             return set()  # as above
 
-    def _save_told(self, told: set[int]) -> None:
+    def _save_pushed(self, pushed: set[int]) -> None:
         buffer = io.BytesIO()
-        pl.DataFrame({"entry": pl.Series(sorted(told), dtype=pl.UInt64)}).write_parquet(buffer)
-        self.store.write(self._told_file, buffer.getvalue())
+        pl.DataFrame({"entry": pl.Series(sorted(pushed), dtype=pl.UInt64)}).write_parquet(buffer)
+        self.store.write(self._pushed_file, buffer.getvalue())
 
     @property
-    def _told_file(self) -> str:
-        return f"suppression-told-{blake2b(self.account.encode(), digest_size=8).hexdigest()}.parquet"
+    def _pushed_file(self) -> str:
+        return f"{PUSHED_FILE}-{self._account_digest}.parquet"
+
+    @property
+    def _account_digest(self) -> str:
+        return blake2b(self.account.encode(), digest_size=8).hexdigest()
 
     def _save(self, state: SyncState) -> None:
         try:
@@ -318,12 +325,12 @@ class Sync:
 
 
 def _is_for_the_account(item: Suppression) -> bool:
-    """Whether SES's own list can have it: a bounce or a complaint, which are of all mail, of an address."""
+    """Whether SES's list can hold it: a bounce or a complaint of an address, for all mail."""
     return item.reason in _LISTED and item.scope is Scope.ALL and not item.is_of_a_domain
 
 
-def _as_told(item: Suppression) -> str:
-    """Return the address as SES takes it: as it was received, but for a domain that is not in ASCII."""
+def _address_for_ses(item: Suppression) -> str:
+    """Return the address as it was received, which SES compares by; the key where it is not ASCII."""
     return item.address if item.address and item.address.isascii() else item.key
 
 

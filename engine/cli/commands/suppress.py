@@ -42,7 +42,7 @@ from engine.suppression.sync import Sync, Synced, Upload
 from engine.system.given_paths import look_at
 from engine.workspace import Workspace
 
-MOST_STRANGE = 20  # entries that are told one by one
+MOST_INVALID = 20  # entries that are told one by one
 _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
 
 
@@ -249,10 +249,10 @@ def _describe(one: Suppression) -> dict[str, Any]:
 
 @with_common
 def import_(place: str, common: Common, *, topic: str | None, reason: str | None, source: str | None) -> int:
-    """Add a list; print what was strange; return the exit code."""
+    """Add a list; print its invalid entries; return the exit code."""
     _check_topic(topic or "")
     entries = added = forgotten = 0
-    strange: list[suppression_lists.Strange] = []
+    invalid: list[suppression_lists.InvalidEntry] = []
     notes: list[str] = []
     given = None if reason is None else read_reason(reason)
     with open_chosen(common) as workspace:
@@ -269,32 +269,32 @@ def import_(place: str, common: Common, *, topic: str | None, reason: str | None
                 entries += len(block.entries)
                 importing.done = entries
                 forgotten += len(block.entries) - len(kept)
-                strange += block.strange
+                invalid += block.invalid
                 notes += block.notes
         with workspace.ledger.write() as tx:
-            detail = {"entries": entries, "added": added, "strange": len(strange), "topic": topic or ""}
+            detail = {"entries": entries, "added": added, "invalid": len(invalid), "topic": topic or ""}
             record_decision(tx, Decision(None, now, who, "suppress import", detail))
     if common.json:
-        told = [{"where": one.where, "what": one.what} for one in strange[:MOST_STRANGE]]
+        told = [{"where": one.where, "what": one.what} for one in invalid[:MOST_INVALID]]
         print_json(
             {
                 "entries": entries,
                 "added": added,
                 "already": entries - added - forgotten,
                 "forgotten": forgotten,
-                "strange": len(strange),
+                "invalid": len(invalid),
                 "examples": told,
                 "notes": notes,
             }
         )
     else:
-        print_lines(*(f"SKIPPED: {one.where}: {one.what}" for one in strange[:MOST_STRANGE]))
-        if len(strange) > MOST_STRANGE:
-            print_lines(f"SKIPPED: {len(strange) - MOST_STRANGE:,} more")
+        print_lines(*(f"SKIPPED: {one.where}: {one.what}" for one in invalid[:MOST_INVALID]))
+        if len(invalid) > MOST_INVALID:
+            print_lines(f"SKIPPED: {len(invalid) - MOST_INVALID:,} more")
         print_lines(*(f"note: {note}" for note in notes))
         already = entries - added - forgotten
         print_lines(f"{added:,} added, {already:,} on the list before", *_tell_forgotten(forgotten))
-    return ExitCode.DATA if strange else ExitCode.FINISHED
+    return ExitCode.DATA if invalid else ExitCode.FINISHED
 
 
 @with_common
@@ -357,16 +357,16 @@ def _make_upload(bucket: str) -> Upload:
 
 def _tell_sync(synced: Synced) -> Iterator[str]:
     yield f"from the account: {synced.listed:,} read, {synced.added:,} new here"
-    if synced.strange:
-        yield f"  {synced.strange:,} are no addresses that could be mailed: {', '.join(synced.examples[:5])}"
+    if synced.invalid:
+        yield f"  {synced.invalid:,} are not addresses that can be mailed: {', '.join(synced.examples[:5])}"
     yield from _tell_forgotten(synced.forgotten)
-    yield f"to the account: {synced.put:,} told, {synced.imported:,} by import jobs"
+    yield f"to the account: {synced.put:,} pushed, {synced.imported:,} pushed by import jobs"
     if synced.refused:
-        yield f"  {synced.refused:,} are no addresses for SES: {', '.join(synced.refused_examples[:5])}"
+        yield f"  {synced.refused:,} are rejected by SES as invalid: {', '.join(synced.refused_examples[:5])}"
     if synced.import_failed:
         yield f"  {synced.import_failed:,} were refused by import jobs"
     if synced.waiting:
-        yield f"  {synced.waiting:,} still to be told: sync again, or give --bucket for import jobs"
+        yield f"  {synced.waiting:,} not pushed yet: sync again, or give --bucket for import jobs"
     if synced.only_here is not None:
         yield f"differs: {synced.only_here:,} only here, {synced.only_there:,} only at the account"
         yield from (f"  only {one['only']}: {one['address']}" for one in synced.drift)

@@ -32,7 +32,7 @@ def suppressed_by_plan(file: Path) -> set[str]:
 
 def suppressed_by_import(file: Path) -> set[str]:
     blocks = list(read_suppression_list(str(file), file.parent, OPTIONS))
-    if faults := [one.what for block in blocks for one in block.strange]:
+    if faults := [one.what for block in blocks for one in block.invalid]:
         raise DataError(faults[0], where=file.name, remedy="exit code 65, as the command does")
     keys = {one.key for block in blocks for one in block.entries}
     return {one for one in (*OPTED_OUT, *STAFF) if not keys.isdisjoint(list_keys(one))}

@@ -38,7 +38,7 @@ def read(data: bytes) -> tuple[set[str], int]:
         path = Path(folder) / "list.csv"
         path.write_bytes(data)
         blocks = list(read_suppression_list(str(path), path.parent, OPTIONS))
-    return {one.key for block in blocks for one in block.entries}, sum(len(block.strange) for block in blocks)
+    return {one.key for block in blocks for one in block.entries}, sum(len(block.invalid) for block in blocks)
 
 
 @settings(max_examples=60)
@@ -51,8 +51,8 @@ def test_a_list_of_lines_suppresses_everybody_in_it(
     rows: list[list[tuple[str, str]]], separator: str, end: str
 ) -> None:
     lines = [separator.join(text for _, text in row) for row in rows]
-    found, strange = read((end.join(lines) + end).encode())
-    assert (found, strange) == (keys_of([whom for row in rows for whom, _ in row]), 0)
+    found, invalid = read((end.join(lines) + end).encode())
+    assert (found, invalid) == (keys_of([whom for row in rows for whom, _ in row]), 0)
 
 
 @settings(max_examples=60)
@@ -108,18 +108,18 @@ def test_a_column_beside_the_named_one_is_never_read_in_its_place(
     records = [(header, other), *((cell, f"{staff}@acme.example") for (_, cell), staff in rows)]
     csv.writer(text, lineterminator="\n").writerows(record if is_first else record[::-1] for record in records)
     try:
-        found, strange = read(text.getvalue().encode())
+        found, invalid = read(text.getvalue().encode())
     except DataError as error:
         event(error.what)
         return
     wanted = [whom for (whom, _), _ in rows if whom is not None]
-    assert (found, strange) == (keys_of(wanted), len(rows) - len(wanted))
+    assert (found, invalid) == (keys_of(wanted), len(rows) - len(wanted))
 
 
 @settings(max_examples=60)
 @given(good=st.lists(addresses, min_size=1, max_size=5), bad=st.lists(garbage, min_size=1, max_size=4))
 def test_what_cannot_match_is_counted_and_hides_nobody(good: list[str], bad: list[str]) -> None:
     lines = [*good[:1], *bad, *good[1:]]
-    found, strange = read("\n".join(["email", *lines, ""]).encode())
-    assert (found, strange) == (keys_of(good), len(bad))
+    found, invalid = read("\n".join(["email", *lines, ""]).encode())
+    assert (found, invalid) == (keys_of(good), len(bad))
     assert read("\n".join([*lines, ""]).encode()) == (keys_of(good), len(bad))

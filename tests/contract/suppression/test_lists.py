@@ -18,13 +18,13 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 def read(file: Path, *, topic: str = "", reason: str | None = None) -> tuple[list[Suppression], list[str]]:
     options = ImportOptions(topic=topic, reason=reason, source=None, at=NOW)
     blocks = list(read_suppression_list(str(file), file.parent, options))
-    return [one for block in blocks for one in block.entries], [one.what for block in blocks for one in block.strange]
+    return [one for block in blocks for one in block.entries], [one.what for block in blocks for one in block.invalid]
 
 
 def reasons(text: str, folder: Path, **options: str) -> dict[str, tuple[str, str]]:
     (folder / "list.csv").write_text(text)
-    entries, strange = read(folder / "list.csv", **options)
-    assert strange == []
+    entries, invalid = read(folder / "list.csv", **options)
+    assert invalid == []
     return {one.key: (one.reason, one.topic) for one in entries}
 
 
@@ -131,12 +131,12 @@ def test_an_option_that_changes_for_which_mail_an_entry_is_is_refused(
 
 def test_what_cannot_match_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text(f"email,n\na@x.example,1\n{'0a' * 16},2\nb@x.example\n@rival.example,3\n,4\n,\n")
-    entries, strange = read(tmp_path / "l.csv")
+    entries, invalid = read(tmp_path / "l.csv")
     assert [(one.key, one.address) for one in entries] == [("a@x.example", "a@x.example"), ("@rival.example", None)]
-    assert strange[0].startswith("it is a hash")
-    assert strange[1].startswith("the row has 1 fields")
-    assert strange[2] == "there is no address in it"
-    assert len(strange) == 3
+    assert invalid[0].startswith("it is a hash")
+    assert invalid[1].startswith("the row has 1 fields")
+    assert invalid[2] == "there is no address in it"
+    assert len(invalid) == 3
 
 
 def test_all_sheets_are_imported(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_an_exported_list_keeps_what_proved_a_mail_and_other_words_prove_nothing
         for number, proof in enumerate(proofs)
     ]
     export_suppressions([entries], tmp_path / name)
-    again, strange = read(tmp_path / name, reason="complaint")
-    assert strange == []
+    again, invalid = read(tmp_path / name, reason="complaint")
+    assert invalid == []
     assert [one.proof for one in again] == [None, *SuppressionProof, None]
     assert [one.is_certain for one in again] == [True, True, False, False, False, True]

@@ -131,7 +131,7 @@ async def test_both_directions_bring_bounces_and_complaints_with_their_case(
     }
 
 
-async def test_a_second_sync_reads_and_tells_what_is_new_alone(make: Any, ses: Any, ledger: Ledger) -> None:
+async def test_second_sync_reads_and_pushes_only_what_is_new(make: Any, ses: Any, ledger: Ledger) -> None:
     add(ledger, ("a@b.example", "", "bounce"))
     await make().run(pull=True, push=True, full=False)
     again = await make().run(pull=False, push=True, full=False)
@@ -139,6 +139,17 @@ async def test_a_second_sync_reads_and_tells_what_is_new_alone(make: Any, ses: A
     add(ledger, ("new@b.example", "", "bounce"), at=START + timedelta(hours=1))
     assert (await make().run(pull=False, push=True, full=False)).put == 1
     assert set(listed(ses)) == {"a@b.example", "new@b.example"}
+
+
+async def test_what_an_earlier_version_pushed_is_not_pushed_again(make: Any, ledger: Ledger, tmp_path: Path) -> None:
+    add(ledger, ("a@b.example", "", "bounce"))
+    assert (await make().run(pull=False, push=True, full=False)).put == 1
+    (written,) = (tmp_path / "store").glob("suppression-pushed-*.parquet")
+    written.rename(written.with_name(written.name.replace("pushed", "told")))  # its name in earlier versions
+    add(ledger, ("b@b.example", "", "bounce"))
+    assert (await make().run(pull=False, push=True, full=False)).put == 1
+    assert written.exists()
+    assert (await make().run(pull=False, push=True, full=False)).put == 0
 
 
 async def test_there_is_a_second_between_two_calls(make: Any, ledger: Ledger, clock: VirtualClock, ses: Any) -> None:
@@ -150,7 +161,7 @@ async def test_there_is_a_second_between_two_calls(make: Any, ledger: Ledger, cl
     assert len(listed(ses)) == 20
 
 
-async def test_an_interrupted_listing_goes_on_with_its_page(
+async def test_interrupted_listing_resumes_at_its_page(
     make: Any, ses: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, listing: AccountSuppressionList
 ) -> None:
     monkeypatch.setattr("engine.account.suppression_list.PAGE_SIZE", 2)
@@ -191,7 +202,7 @@ async def test_a_full_sync_reports_what_differs_and_removes_nothing(make: Any, s
     assert "here@b.example" in known(ledger)
 
 
-async def test_more_than_may_be_told_wait_for_the_next_sync(make: Any, ses: Any, ledger: Ledger) -> None:
+async def test_more_than_the_most_calls_wait_for_the_next_sync(make: Any, ses: Any, ledger: Ledger) -> None:
     add(ledger, *((f"p{n}@b.example", "", "bounce") for n in range(5)))
     first = await make(most_calls=3).run(pull=False, push=True, full=False)
     assert (first.put, first.waiting) == (3, 2)
@@ -201,7 +212,7 @@ async def test_more_than_may_be_told_wait_for_the_next_sync(make: Any, ses: Any,
     assert len(listed(ses)) == 5
 
 
-async def test_what_is_learnt_late_of_an_earlier_time_is_told_too(make: Any, ses: Any, ledger: Ledger) -> None:
+async def test_entry_learnt_late_of_an_earlier_time_is_pushed(make: Any, ses: Any, ledger: Ledger) -> None:
     add(ledger, ("a@b.example", "", "bounce"), at=START)
     await make().run(pull=False, push=True, full=False)
     add(ledger, ("earlier@b.example", "", "bounce"), at=START - timedelta(days=3))
@@ -228,7 +239,7 @@ async def test_an_account_has_its_number_whatever_endpoint_it_shares(
         assert await find_account_id(client) == ""
 
 
-async def test_an_address_that_ses_refuses_keeps_no_other_back(make: Any, ses: Any, ledger: Ledger) -> None:
+async def test_address_that_ses_rejects_does_not_stop_others(make: Any, ses: Any, ledger: Ledger) -> None:
     add(ledger, ("no address", "", "bounce"))
     add(ledger, ("later@b.example", "", "bounce"), at=START + timedelta(days=1))
     synced = await make().run(pull=False, push=True, full=False)
@@ -238,7 +249,7 @@ async def test_an_address_that_ses_refuses_keeps_no_other_back(make: Any, ses: A
     assert (again.put, again.refused) == (0, 0)
 
 
-async def test_a_domain_that_is_not_ascii_is_told_as_it_is_mailed(make: Any, ses: Any, ledger: Ledger) -> None:
+async def test_domain_that_is_not_ascii_is_pushed_as_it_is_mailed(make: Any, ses: Any, ledger: Ledger) -> None:
     with ledger.write() as tx:
         add_suppressions(
             tx, [Suppression("k@xn--bcher-kva.example", "", "bounce", "x", START, None, "K@bücher.example")]
@@ -247,7 +258,7 @@ async def test_a_domain_that_is_not_ascii_is_told_as_it_is_mailed(make: Any, ses
     assert set(listed(ses)) == {"k@xn--bcher-kva.example"}
 
 
-async def test_what_an_import_job_refused_is_not_taken_for_told(
+async def test_entry_that_an_import_job_rejected_stays_unpushed(
     ledger: Ledger, clock: VirtualClock, tmp_path: Path, make: Any
 ) -> None:
     with run_moto() as url, closing(open_s3(url)) as s3:
@@ -270,7 +281,7 @@ async def test_what_an_import_job_refused_is_not_taken_for_told(
             assert len(listed(ses)) == 20
 
 
-async def test_many_are_told_by_import_jobs(ledger: Ledger, clock: VirtualClock, tmp_path: Path, make: Any) -> None:
+async def test_many_are_pushed_by_import_jobs(ledger: Ledger, clock: VirtualClock, tmp_path: Path, make: Any) -> None:
     with run_moto() as url, closing(open_s3(url)) as s3:
 
         def upload(key: str, content: bytes) -> str:
@@ -294,7 +305,7 @@ async def test_many_are_told_by_import_jobs(ledger: Ledger, clock: VirtualClock,
             assert job["JobStatus"] == "COMPLETED"
 
 
-async def test_a_strange_address_of_the_account_is_told_and_suppresses_nobody(
+async def test_invalid_address_of_the_account_is_reported_not_added(
     make: Any, monkeypatch: pytest.MonkeyPatch, listing: AccountSuppressionList
 ) -> None:
     from engine.account.suppression_list import ListedAddress, SuppressionPage  # noqa: PLC0415 - here alone
@@ -307,18 +318,16 @@ async def test_a_strange_address_of_the_account_is_told_and_suppresses_nobody(
 
     monkeypatch.setattr(listing, "list_page", odd)
     synced = await make().run(pull=True, push=False, full=False)
-    assert (synced.strange, synced.examples, synced.added) == (1, ["no address"], 1)
+    assert (synced.invalid, synced.examples, synced.added) == (1, ["no address"], 1)
 
 
-def test_what_the_account_told_us_is_found_by_key(ledger: Ledger) -> None:
+def test_entry_of_the_account_is_found_by_key(ledger: Ledger) -> None:
     add(ledger, ("a@b.example", "", "bounce"))
     with ledger.read() as tx:
         assert len(find_suppressions(tx, ["a@b.example", "x@b.example"])) == 1
 
 
-async def test_the_account_is_told_nothing_that_a_mail_without_a_token_said(
-    ledger: Ledger, ses: Any, make: Any, clock: VirtualClock
-):
+async def test_nothing_from_a_mail_without_a_token_is_pushed(ledger: Ledger, ses: Any, make: Any, clock: VirtualClock):
     """Decided by the recorded proof: the source's text is the same."""
     with ledger.write() as tx:
         add_suppressions(

@@ -107,7 +107,7 @@ def test_a_list_is_imported_told_and_exported_and_imported_again(world: World) -
         "Email,Topic,Reason\nAnn@b.example,,Bounce\nno address,,\n+eve@b.example,news,unsubscribe\nb@b.example,,\n",
     )
     told = suppress(world, "import", "list.csv", "--reason", "asked by phone", code=65)
-    assert (told["added"], told["strange"]) == (3, 1)
+    assert (told["added"], told["invalid"]) == (3, 1)
     assert told["examples"][0]["where"].endswith("list.csv, line 3")
     listed = suppress(world, "list")
     assert listed["reasons"] == {"asked by phone": 3}, "the option wins over the column"
