@@ -9,14 +9,14 @@ from typing import NoReturn
 
 import click
 
+from engine.cli.console import is_output_all, print_json, print_lines
 from engine.cli.interruption import INTERRUPTION
 from engine.cli.on_demand import OnDemand
-from engine.cli.printing import is_output_all, print_json, print_lines
-from engine.cli.streams import find_lost_output, make_output_lasting
 from engine.cli.table import cli
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.masking import show_address
 from engine.system.process_limits import describe_limit
+from engine.system.streams import find_lost_output, make_output_lasting
 from engine.system.unhandled import catch_unhandled, describe_exception
 
 _write_command = OnDemand("suggestions:write_command")  # a command that prints its help does not need it

@@ -12,9 +12,9 @@ from engine.cli.on_demand import OnDemand
 
 _UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
 
-complete_campaign = OnDemand("completing:complete_campaign")
-complete_path = OnDemand("completing:complete_path")
-complete_run = OnDemand("completing_runs:complete_run")
+complete_campaign = OnDemand("completion.campaigns:complete_campaign")
+complete_path = OnDemand("completion.campaigns:complete_path")
+complete_run = OnDemand("completion.runs:complete_run")
 
 
 def make_common_options() -> list[click.Option]:

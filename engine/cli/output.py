@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.cli.advice import advise_on_doubt, advise_on_workers
-from engine.cli.printing import print_lines
+from engine.cli.console import print_lines
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.ledger.journal import Outcome

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from engine.cli.output import format_outcomes
-from engine.cli.streams import is_terminal
 from engine.ledger.journal import Outcome, Result
 from engine.report.accounts import Accounts
+from engine.system.streams import is_terminal
 
 LINE_SECONDS = 5.0
 BAR_SECONDS = 0.1  # moving the bar costs more than sending a message

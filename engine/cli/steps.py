@@ -11,9 +11,9 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engine.cli.streams import is_terminal
 from engine.progress import Step, listen
 from engine.quantities import format_number
+from engine.system.streams import is_terminal
 
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.25  # a step that is over sooner shows no bar

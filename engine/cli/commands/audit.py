@@ -4,7 +4,7 @@ from pathlib import Path
 
 from engine.cli import output
 from engine.cli.common import Common, with_common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.console import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.errors import ExitCode
 from engine.report.run_accounts import require_run

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from engine.cli.printing import print_lines
+from engine.cli.console import print_lines
 
 VARIABLE = "_MAILRUN_COMPLETE"  # click's name for it
 

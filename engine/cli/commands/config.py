@@ -8,7 +8,7 @@ import click
 from pydantic import SecretStr
 
 from engine.cli.common import Common, with_common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.console import print_json, print_lines
 from engine.cli.requests import read_settings
 from engine.cli.suggestions import find_given
 from engine.masking import MASK, mask_secrets, mask_url

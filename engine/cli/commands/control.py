@@ -2,7 +2,7 @@
 
 from engine.cli.advice import describe_pause
 from engine.cli.common import Common, with_common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.console import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.ledger.schema import RunState

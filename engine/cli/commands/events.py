@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from engine.account.client import Endpoint
 from engine.cli.common import Common, with_common
+from engine.cli.console import print_json, print_lines
 from engine.cli.on_demand import OnDemand
-from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_command
 from engine.errors import ExitCode, UsageError

@@ -9,7 +9,7 @@ import structlog
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.cli.common import Common, with_common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.console import print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.errors import DataError, ExitCode, docs_page
 from engine.feedback.events.certificates import fetch_certificate

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import engine
-from engine.cli.printing import print_lines
+from engine.cli.console import print_lines
 from engine.cli.suggestions import name_command
 from engine.errors import UsageError
 from engine.store.files import translate_os_errors

@@ -10,15 +10,13 @@ from typing import Any
 
 from engine.cli import output
 from engine.cli.advice import advise_on_doubt, describe_pause, warn_of_another_key
-from engine.cli.asking import ask
 from engine.cli.common import Common, with_common
+from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
 from engine.cli.interruption import INTERRUPTION, STARTED_BY
-from engine.cli.printing import print_json, print_lines
 from engine.cli.progress import make_progress
+from engine.cli.question import ask
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
-from engine.cli.spawning import Order, SpawnedWorker
-from engine.cli.streams import is_terminal
 from engine.cli.suggestions import repeat_command, write_command
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
@@ -26,11 +24,13 @@ from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run.send.launch import Forecast, LaunchRequest
 from engine.run.send.launch import launch as launch_run
+from engine.run.send.spawned_worker import Order, SpawnedWorker
 from engine.run.send.work import Launched, WorkRequest
 from engine.run.send.work import work as work_run
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
 from engine.system.interpreter import tune_interpreter
+from engine.system.streams import is_terminal
 
 
 @with_common

@@ -8,7 +8,7 @@ from engine.audience.export import export_excluded_rows
 from engine.campaign.lint_findings import LintFindings
 from engine.cli import output
 from engine.cli.common import Common, with_common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.console import print_json, print_lines
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode

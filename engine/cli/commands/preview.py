@@ -7,8 +7,8 @@ from typing import Any
 from engine.campaign.message import prepare_envelope
 from engine.cli import output
 from engine.cli.common import Common, with_common
+from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
-from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.errors import ExitCode
 from engine.run.prepare.ask_account import ask_account

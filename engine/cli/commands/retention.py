@@ -6,14 +6,14 @@ from datetime import timedelta
 import click
 
 from engine.cli.common import Common, with_common
-from engine.cli.printing import print_json, print_lines
+from engine.cli.console import print_json, print_lines
 from engine.cli.requests import open_chosen
-from engine.cli.streams import is_terminal
 from engine.errors import ExitCode
 from engine.progress import step
 from engine.quantities import format_count
 from engine.run.retain import prune as pruning
 from engine.run.retain.forget import forget_address
+from engine.system.streams import is_terminal
 
 
 @with_common

@@ -7,7 +7,7 @@ from typing import Any
 from engine.cli import output
 from engine.cli.advice import advise_on_doubt, advise_on_workers
 from engine.cli.common import Common, with_common
-from engine.cli.printing import mark_output_as_all, print_json, print_lines
+from engine.cli.console import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.cli.suggestions import write_command
 from engine.ledger.decisions import Decision, list_decisions

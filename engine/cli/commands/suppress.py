@@ -15,9 +15,8 @@ import polars as pl
 from engine.account.client import QUESTIONS, find_account_id, open_client
 from engine.account.suppression_list import AccountSuppressionList
 from engine.cli.common import Common, with_common
-from engine.cli.printing import mark_output_as_all, print_json, print_lines
+from engine.cli.console import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
-from engine.cli.streams import is_terminal
 from engine.errors import ExitCode, UsageError
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.forgotten import make_find_forgotten
@@ -40,6 +39,7 @@ from engine.store.objects import REMOTE, upload_object
 from engine.suppression import lists as suppression_lists
 from engine.suppression.sync import Sync, Synced, Upload
 from engine.system.given_paths import look_at
+from engine.system.streams import is_terminal
 from engine.workspace import Workspace
 
 MOST_INVALID = 20  # entries that are told one by one

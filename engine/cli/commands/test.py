@@ -5,8 +5,8 @@ from typing import Any
 
 from engine.campaign.message import prepare_envelope
 from engine.cli.common import Common, with_common
+from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
-from engine.cli.printing import print_json, print_lines
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.errors import ExitCode
 from engine.run.prepare.preview import replan

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from engine.cli.streams import is_terminal
 from engine.errors import escape_undecodable
+from engine.system.streams import is_terminal
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -17,7 +17,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_lines(*lines: str, err: bool = False) -> None:
-    """Print sentences; a failing stream changes nothing about what the command did, see streams.py."""
+    """Print sentences; a failing stream changes nothing about what the command did, see system/streams.py."""
     for line in lines:
         click.echo(escape_undecodable(line), err=err)
 

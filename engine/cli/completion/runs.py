@@ -11,7 +11,7 @@ from urllib.parse import quote
 import click
 from click.shell_completion import CompletionItem
 
-from engine.cli.completing import find_named_workspace
+from engine.cli.completion.campaigns import find_named_workspace
 from engine.cli.on_demand import OnDemand
 from engine.cli.suggestions import find_given
 from engine.settings import load_settings
@@ -19,7 +19,7 @@ from engine.settings import load_settings
 WAIT_SECONDS = 1
 _MOST = 500
 _RUNS = f"SELECT name FROM run ORDER BY created_at DESC LIMIT {_MOST}"  # noqa: S608 - a number of our own
-_read_server = OnDemand("completing_server:read_names")  # the driver of SQLite needs no library
+_read_server = OnDemand("completion.postgres:read_names")  # the driver of SQLite needs no library
 
 
 def complete_run(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -19,7 +19,6 @@ import structlog
 from engine.account.client import Endpoint
 from engine.cli.common import Common
 from engine.cli.requests import open_chosen
-from engine.cli.streams import make_output_lasting
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
 from engine.logs import configure_logs
@@ -30,6 +29,7 @@ from engine.stopping.signals import NUMBERS
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.system.interpreter import tune_interpreter
 from engine.system.process_limits import describe_limit
+from engine.system.streams import make_output_lasting
 from engine.system.unhandled import catch_unhandled
 
 TELL_SECONDS = 0.5
