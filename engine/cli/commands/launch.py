@@ -1,20 +1,20 @@
-"""What `mailrun launch` puts together: place, sandbox, progress, accounts."""
+"""`mailrun launch` and `mailrun work`: workspace, sandbox, progress, accounts."""
 
 import asyncio
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.account.client import Endpoint
 from engine.cli import output
 from engine.cli.advice import advise_on_doubt, describe_pause, warn_of_another_key
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
 from engine.cli.interruption import INTERRUPTION, STARTED_BY
-from engine.cli.progress import make_progress
+from engine.cli.progress import Progress, make_progress
 from engine.cli.question import ask
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.cli.suggestions import repeat_command, write_command
@@ -24,13 +24,14 @@ from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
 from engine.run.send.launch import Forecast, LaunchRequest
 from engine.run.send.launch import launch as launch_run
-from engine.run.send.spawned_worker import Order, SpawnedWorker
+from engine.run.send.spawned_worker import SpawnedWorker, WorkerOrder
 from engine.run.send.work import Launched, WorkRequest
 from engine.run.send.work import work as work_run
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
 from engine.system.interpreter import tune_interpreter
 from engine.system.streams import is_terminal
+from engine.workspace import Workspace
 
 
 @with_common
@@ -48,31 +49,30 @@ def launch(  # noqa: PLR0913 - one for each option
     """Launch; print the accounts; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     asks_person = not (yes or sandbox) and is_terminal(sys.stdin) and is_terminal(sys.stderr)
-    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
+    with open_chosen(common, folder) as workspace, open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
         tune_interpreter()
-        request = make_plan_request(place, folder, sandbox=sandbox, **changes)
+        request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)
         progress = make_progress(request.name)
 
         def start_worker() -> SpawnedWorker:
-            here = replace(common, workspace=place.settings.workspace)
-            return SpawnedWorker(Order(here, request.name, endpoint), progress.add)
+            return _start_worker(workspace, common, request.name, endpoint, progress)
 
         with progress:
             launched = asyncio.run(
                 launch_run(
                     LaunchRequest(
                         plan=request,
-                        store=place.store,
-                        ledger=place.ledger,
+                        store=workspace.store,
+                        ledger=workspace.ledger,
                         endpoint=endpoint,
-                        read_keys=place.read_signing_keys,
-                        clock=place.clock,
+                        read_keys=workspace.read_signing_keys,
+                        clock=workspace.clock,
                         confirm=_ask_person if asks_person else _agree,
                         asks_person=asks_person,
                         approve=approve,
                         begin=progress.begin,
                         count=progress.count,
-                        settings=place.settings,
+                        settings=workspace.settings,
                         # The embedded sandbox runs in this process: more processes would not make it faster.
                         processes=1 if sandbox and workers is None else workers,
                         start_worker=start_worker,
@@ -87,26 +87,25 @@ def launch(  # noqa: PLR0913 - one for each option
 
 @with_common
 def work(run: str, common: Common, *, workers: int | None, exit_with_parent: bool) -> int:
-    """Be another worker of a run, or several; print the accounts; return the exit code."""
-    with open_chosen(common) as place:
+    """Send for a run as another worker, or as several; print the accounts; return the exit code."""
+    with open_chosen(common) as workspace:
         tune_interpreter()
         progress = make_progress(run)
 
         def start_worker() -> SpawnedWorker:
-            here = replace(common, workspace=place.settings.workspace)
-            return SpawnedWorker(Order(here, run, None), progress.add)
+            return _start_worker(workspace, common, run, None, progress)
 
         with progress:
             request = WorkRequest(
                 name=run,
-                store=place.store,
-                ledger=place.ledger,
+                store=workspace.store,
+                ledger=workspace.ledger,
                 endpoint=None,
-                read_keys=place.read_signing_keys,
-                clock=place.clock,
+                read_keys=workspace.read_signing_keys,
+                clock=workspace.clock,
                 begin=progress.begin,
                 count=progress.count,
-                settings=place.settings,
+                settings=workspace.settings,
                 processes=workers,
                 start_worker=start_worker,
                 also=partial(_begin, exit_with_parent=exit_with_parent),
@@ -117,9 +116,16 @@ def work(run: str, common: Common, *, workers: int | None, exit_with_parent: boo
     return INTERRUPTION.code
 
 
+def _start_worker(
+    workspace: Workspace, common: Common, run: str, endpoint: Endpoint | None, progress: Progress
+) -> SpawnedWorker:
+    order = WorkerOrder(workspace.settings.workspace, common.store, common.ledger, run, endpoint)
+    return SpawnedWorker(order, progress.add)
+
+
 def _begin(stop: Stop, *, exit_with_parent: bool) -> None:
-    """Take over the signals, and watch the process that started this one, if asked to."""
-    INTERRUPTION.code = ExitCode.PAUSED  # of a signal that comes when the run does not listen any more
+    """Handle signals from now on, and watch the process that started this one if `exit_with_parent`."""
+    INTERRUPTION.code = ExitCode.PAUSED  # of a signal that arrives when the run no longer handles signals
     if exit_with_parent:
         watch_parent(stop, started_by=STARTED_BY)
 
@@ -133,7 +139,7 @@ def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -
 
 
 async def _ask_person(forecast: Forecast) -> bool:
-    return await ask("\n".join([*output.describe_launch(forecast, await forecast.find_account()), "Go on?"]))
+    return await ask("\n".join([*output.describe_launch(forecast, await forecast.find_account()), "Continue?"]))
 
 
 async def _agree(_: Forecast) -> bool:
@@ -143,7 +149,7 @@ async def _agree(_: Forecast) -> bool:
 def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str]:
     accounts = launched.accounts
     if not launched.sent_now and accounts.state != RunState.PAUSED:
-        yield f"{accounts.run} was {accounts.state} before: nothing was sent now."
+        yield f"{accounts.run} was already {accounts.state}: nothing was sent now."
         if not (doubt := [*advise_on_doubt(accounts)]):
             yield warn_of_another_key(accounts)
         yield from doubt
@@ -153,12 +159,12 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield describe_pause(accounts)
         if accounts.paused_by == GUARD:
-            yield f"look at the figures: {write_command('status', accounts.run)}"
-            yield f"to send all the same, first: {write_command('resume', accounts.run)}"
+            yield f"see the figures: {write_command('status', accounts.run)}"
+            yield f"to send anyway, first: {write_command('resume', accounts.run)}"
         yield f"to resume: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
-        yield "there is nobody to send to: the audience is empty, or every row was excluded"
-    yield f"who got it: {accounts.store}/outcomes/lease-*.parquet"
+        yield "there are no recipients: the audience is empty, or every row was excluded"
+    yield f"recipients and outcomes: {accounts.store}/outcomes/lease-*.parquet"
     if (outbox := Path(accounts.store) / "outbox").exists():
         yield f"the messages: {outbox}"
     elif sandbox:
@@ -168,7 +174,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
 def _choose_exit_code(launched: Launched) -> ExitCode:
     accounts: Accounts = launched.accounts
     if accounts.state == RunState.CANCELLED:
-        return ExitCode.FINISHED_WITH_LOSSES  # nothing will go on: whoever started it must not start it again
+        return ExitCode.FINISHED_WITH_LOSSES  # nothing continues: a scheduler must not start it again
     if accounts.state != RunState.FINISHED:
         return ExitCode.PAUSED
     return ExitCode.FINISHED if accounts.lossless else ExitCode.FINISHED_WITH_LOSSES

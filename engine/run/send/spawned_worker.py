@@ -1,4 +1,4 @@
-"""The further processes of `--workers`: each works on the run, as `mailrun work` does elsewhere."""
+"""The additional processes of `--workers`: each sends for the run, as `mailrun work` does elsewhere."""
 
 import asyncio
 import multiprocessing
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Self
 
 import structlog
 
 from engine.account.client import Endpoint
-from engine.cli.common import Common
-from engine.cli.requests import open_chosen
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
 from engine.logs import configure_logs
@@ -31,22 +30,27 @@ from engine.system.interpreter import tune_interpreter
 from engine.system.process_limits import describe_limit
 from engine.system.streams import make_output_lasting
 from engine.system.unhandled import catch_unhandled
+from engine.workspace import Workspace, open_workspace
 
-TELL_SECONDS = 0.5
+REPORT_SECONDS = 0.5
 _BUG = "a worker process ended: this is a bug in mailrun; report it with the traceback"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a worker process is told: plain values, for they cross to another process.
+class WorkerOrder:
+    """What a worker process gets: plain values, because they are sent to another process.
 
     Attributes:
-        common: where store and ledger are.
+        workspace: the workspace's folder.
+        store: `--store`; None for what the settings say.
+        ledger: `--ledger`; None for what the settings say.
         run: its name.
         endpoint: the embedded sandbox; None for what botocore resolves.
     """
 
-    common: Common
+    workspace: Path
+    store: str | None
+    ledger: str | None
     run: str
     endpoint: Endpoint | None
 
@@ -55,15 +59,15 @@ class SpawnedWorker:
     """A running worker process.
 
     Args:
-        order: what it is told.
-        count: told what it did, every now and then.
+        order: what it gets.
+        count: called with what it did, twice a second.
     """
 
-    def __init__(self, order: Order, count: Callable[[Mapping[Outcome, int]], None]) -> None:
+    def __init__(self, order: WorkerOrder, count: Callable[[Mapping[Outcome, int]], None]) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
-        self._told, theirs = context.Pipe()
+        self._connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(target=run_worker, args=(order, theirs), name="mailrun worker")
-        # It begins with its signals blocked: what a terminal sends to the whole group waits until it listens.
+        # It starts with its signals blocked: what a terminal sends to the whole group waits until it handles them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
         try:
             self._process.start()
@@ -80,7 +84,7 @@ class SpawnedWorker:
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """Ask it to stop in order, or at once."""
         with suppress(OSError):  # it has ended
-            self._told.send((reason, at_once))
+            self._connection.send((reason, at_once))
 
     async def wait(self) -> int:
         """Count what it does until it ends; returns its exit code."""
@@ -88,25 +92,25 @@ class SpawnedWorker:
 
         def listen() -> None:
             try:
-                self._count(self._told.recv())
+                self._count(self._connection.recv())
             except (EOFError, OSError):
-                loop.remove_reader(self._told.fileno())
+                loop.remove_reader(self._connection.fileno())
                 ended.set()
 
-        loop.add_reader(self._told.fileno(), listen)
+        loop.add_reader(self._connection.fileno(), listen)
         try:
             await ended.wait()
         finally:
-            loop.remove_reader(self._told.fileno())
+            loop.remove_reader(self._connection.fileno())
         await asyncio.to_thread(self._process.join)
         return self._process.exitcode or 0
 
 
-class _Teller:
-    """Counts results, and tells the parent now and then."""
+class _CountReporter:
+    """Counts results, and reports them to the parent twice a second."""
 
-    def __init__(self, telling: Connection) -> None:
-        self._telling = telling
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._counts: Counter[Outcome] = Counter()
         self._planned = False
 
@@ -114,8 +118,8 @@ class _Teller:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._tell()
-        self._telling.close()
+        self._report()
+        self._connection.close()
 
     def begin(self, accounts: Accounts) -> None:
         """The parent knows the accounts."""
@@ -125,37 +129,37 @@ class _Teller:
         self._counts[result.outcome] += 1
         if not self._planned:
             self._planned = True
-            asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
+            asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._planned = False
         counts, self._counts = self._counts, Counter()
         try:
             if counts:
-                self._telling.send(dict(counts))
+                self._connection.send(dict(counts))
         except OSError:
-            pass  # the parent has gone; stop_with_parent ends this worker in order
+            pass  # the parent has ended; stop_with_parent stops this worker in order
 
 
-def run_worker(order: Order, telling: Connection) -> None:
-    """Be a worker: what a new process runs."""
+def run_worker(order: WorkerOrder, connection: Connection) -> None:
+    """Run a worker: what a new process does."""
     make_output_lasting()
     configure_logs(verbose=False, only_warnings=True)
     catch_unhandled()
     try:
         tune_interpreter()
-        with _Teller(telling) as teller, open_chosen(order.common) as place:
+        with _CountReporter(connection) as reporter, _open(order) as workspace:
             request = WorkRequest(
                 name=order.run,
-                store=place.store,
-                ledger=place.ledger,
+                store=workspace.store,
+                ledger=workspace.ledger,
                 endpoint=order.endpoint,
-                read_keys=place.read_signing_keys,
-                clock=place.clock,
-                begin=teller.begin,
-                count=teller.count,
-                settings=place.settings,
-                also=partial(_obey_launch, telling),
+                read_keys=workspace.read_signing_keys,
+                clock=workspace.clock,
+                begin=reporter.begin,
+                count=reporter.count,
+                settings=workspace.settings,
+                also=partial(_obey_launch, connection),
             )
             asyncio.run(work(request))
     except Exception as raised:  # noqa: BLE001 - logged, masked
@@ -171,8 +175,12 @@ def run_worker(order: Order, telling: Connection) -> None:
     sys.exit(ExitCode.FINISHED)
 
 
+def _open(order: WorkerOrder) -> Workspace:
+    return open_workspace(order.workspace, store=order.store, ledger=order.ledger)
+
+
 def _obey_launch(orders: Connection, stop: Stop) -> None:
-    """Stop as the launch says, and when it has ended.
+    """Stop when the launch says so, and when it has ended.
 
     A terminal and a scheduler send their signals to the whole process group: here they count as the launch's first,
     however many there are.
@@ -185,7 +193,7 @@ def _obey_launch(orders: Connection, stop: Stop) -> None:
     def obey() -> None:
         try:
             reason, at_once = orders.recv()
-        except (EOFError, OSError):  # it has ended: its sentinel tells
+        except (EOFError, OSError):  # it has ended: its sentinel shows it
             loop.remove_reader(orders.fileno())
             return
         drain(reason)

@@ -126,7 +126,7 @@ def test_suggestion_after_a_cancelled_run_warns_of_another_key(world: World):
     assert world.launch().code == 75
     assert world.run("cancel", RUN).code == 0
     again = world.run("launch", "hello", "--key", "test")
-    assert f"{RUN} was cancelled before: nothing was sent now.\n" in again.stdout
+    assert f"{RUN} was already cancelled: nothing was sent now.\n" in again.stdout
     assert "Another --key sends to everybody again, also to the 3 who have it." in again.stdout
 
 

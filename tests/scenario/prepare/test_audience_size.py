@@ -34,7 +34,7 @@ def test_an_empty_audience_is_a_finished_run_of_zero_where_the_campaign_allows_i
     assert empty.code == 0
     assert (empty.json["state"], empty.json["rows_read"], empty.json["accepted"]) == ("finished", 0, 0)
     again = world.run("launch", "hello", "--key", "again")
-    assert (again.code, "there is nobody to send to" in again.stdout) == (0, True)
+    assert (again.code, "there are no recipients" in again.stdout) == (0, True)
     assert world.accepted() == []
 
 

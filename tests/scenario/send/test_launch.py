@@ -65,7 +65,7 @@ def test_launching_a_finished_key_again_sends_nothing_and_says_so(world: World):
     assert world.launch().code == 0
     again = world.run("launch", "hello", "--key", "test")
     assert again.code == 0
-    assert "was finished before: nothing was sent now" in again.stdout
+    assert "was already finished: nothing was sent now" in again.stdout
     assert len(world.accepted()) == 3
 
 

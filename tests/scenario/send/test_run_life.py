@@ -87,7 +87,7 @@ def test_a_finished_key_says_so_exits_0_and_takes_no_commands(world: World):
     assert world.launch().code == 0
     again = world.run("launch", "hello", "--key", "test")
     assert again.code == 0
-    assert "was finished before: nothing was sent now" in again.stdout
+    assert "was already finished: nothing was sent now" in again.stdout
     assert world.run("work", RUN, "--json").code == 0
     for command in ("pause", "resume", "cancel"):
         refused = world.run(command, RUN)
