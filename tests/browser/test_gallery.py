@@ -106,9 +106,7 @@ THREE = [
 ]
 
 
-def test_the_first_message_is_shown_as_html_at_both_widths_as_text_and_as_headers(
-    browser: Browser, tmp_path: Path, requests: list[str]
-) -> None:
+def test_first_message_is_shown_as_html_text_and_headers(browser: Browser, tmp_path: Path, requests: list[str]) -> None:
     page = open_page(browser, tmp_path, THREE, requests)
     expect(page.get_by_role("heading", level=2)).to_have_text("Welcome, Ann")
     assert page.locator("iframe").count() == 2

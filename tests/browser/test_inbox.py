@@ -59,7 +59,7 @@ def test_the_inbox_lists_what_was_accepted_and_finds_it(page: Page, inbox: str):
     expect(page.get_by_role("row")).to_have_count(2)
 
 
-def test_a_message_is_shown_as_html_in_a_sandboxed_frame_as_text_and_with_its_headers(page: Page, inbox: str):
+def test_message_is_shown_as_sandboxed_html_text_and_headers(page: Page, inbox: str):
     page.goto(inbox + "/?q=ann@example.com")
     page.get_by_role("link", name="Hello Ann").click()
     expect(page.get_by_role("heading", name="Hello Ann")).to_be_visible()

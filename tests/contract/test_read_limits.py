@@ -228,7 +228,7 @@ def test_event_files_are_counted_too(tmp_path: Path) -> None:
         list(read_file(tmp_path / "events.gz", "events.gz", lambda _: None, ReadLimits(ratio=10)))
 
 
-def test_a_campaign_is_no_place_for_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_in_a_campaign_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="limits"):
         AudienceSpec.model_validate({"source": "a.csv", "limits": {"cells": 10**11}})
     (tmp_path / "mailrun.toml").write_text("[limits]\ncells = 2_000\nratio = 20\n")

@@ -262,7 +262,7 @@ def test_mistake_in_the_file_names_its_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"store = \x00"])
-def test_a_file_that_is_no_text_is_named(tmp_path: Path, data: bytes):
+def test_file_that_is_not_text_is_named(tmp_path: Path, data: bytes):
     (tmp_path / "mailrun.toml").write_bytes(data)
     with pytest.raises(ConfigurationError, match="not valid TOML") as raised:
         load_settings(tmp_path)

@@ -309,7 +309,7 @@ def take_over(case: Case, fuse: Fuse | None = None) -> None:
 
 
 @pytest.mark.parametrize("known", ["in doubt", "proven", "forgotten"])
-def test_a_worker_cut_off_while_it_closes_a_lease_that_it_took_over_is_no_restore(known: str, tmp_path: Path):
+def test_worker_cut_off_while_closing_a_lease_is_not_a_restore(known: str, tmp_path: Path):
     """What is found out when a lease is taken over is journaled before it stands in a file."""
     (tmp_path / "begun").mkdir()
     begun = begin(tmp_path / "begun", lambda: FolderStore(tmp_path / "begun" / "store"), settled=False)

@@ -16,7 +16,7 @@ KILLS = 4
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_at_random_moments_a_run_ends_with_everybody_handed_over_at_most_once(tmp_path: Path, seed: int):
+def test_run_killed_at_random_hands_over_each_recipient_at_most_once(tmp_path: Path, seed: int):
     dice = random.Random(seed)
     with open_world(tmp_path, latency_seconds=0.02) as world:
         world.write_people(RECIPIENTS)
@@ -36,7 +36,7 @@ def test_killed_at_random_moments_a_run_ends_with_everybody_handed_over_at_most_
         assert check_invariants(world, in_doubt_at_most=KILLS * MOST_WHERE_LATE) == counts
 
 
-def test_killed_with_every_call_unanswered_exactly_the_calls_in_flight_are_in_doubt(world: World):
+def test_only_calls_in_flight_are_in_doubt_when_killed_unanswered(world: World):
     world.write_people(400)
     world.fault("no_answer", count=None, after=100)
     process = world.start_launch()
@@ -67,7 +67,7 @@ def test_a_campaign_that_says_resend_sends_what_was_in_doubt_again(world: World)
     assert len(world.accepted()) == 300 + hanging
 
 
-def test_killed_while_the_audience_is_planned_nothing_is_left_that_the_next_launch_trips_over(world: World):
+def test_launch_killed_while_planning_leaves_nothing_in_the_way(world: World):
     world.write_people(200_000)
     process = world.start_launch("--limit", "5")
     world.wait_for_staging(process)
@@ -79,7 +79,7 @@ def test_killed_while_the_audience_is_planned_nothing_is_left_that_the_next_laun
     assert list(world.run_folder.parent.iterdir()) == [world.run_folder]
 
 
-def test_a_folder_that_no_ledger_knows_and_nobody_began_is_set_aside_and_planned_again(world: World):
+def test_unknown_run_folder_that_never_began_is_planned_again(world: World):
     """As after a kill of an older version, or where the ledger was lost before the first message."""
     world.write_people(20)
     assert world.launch("--limit", "0").code == 0
@@ -93,7 +93,7 @@ def test_a_folder_that_no_ledger_knows_and_nobody_began_is_set_aside_and_planned
     assert check_invariants(world) == {Outcome.SENT: 5}
 
 
-def test_a_worker_that_lost_its_lease_while_it_was_stopped_records_nothing_more(world: World):
+def test_worker_that_lost_its_lease_while_stopped_records_nothing_more(world: World):
     """A zombie: stopped, its lease taken over by a new owner, then continued."""
     world.write_people(300)
     world.change_sandbox(latency_seconds=0.2)
@@ -110,7 +110,7 @@ def test_a_worker_that_lost_its_lease_while_it_was_stopped_records_nothing_more(
     assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 300
 
 
-def test_a_run_that_was_begun_is_never_begun_again_by_a_ledger_that_does_not_know_it(world: World):
+def test_begun_run_is_not_begun_again_by_a_ledger_without_it(world: World):
     world.write_people(300)
     process = world.start_launch()
     world.wait_for_accepted(1, process)

@@ -27,7 +27,7 @@ def strace(inject: str, path: str = "") -> list[str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes(tmp_path: Path):
+def test_full_disk_pauses_the_run_which_completes_when_space_is_freed(tmp_path: Path):
     with small_disk(tmp_path / "disk", 12) as disk, open_world(tmp_path, max_send_rate=500.0) as world:
         world.settings["MAILRUN_STORE"] = str(disk / "store")
         world.write_people(1500)
@@ -52,9 +52,7 @@ def test_a_disk_that_is_full_pauses_the_run_and_after_freeing_space_it_completes
 
 
 @pytest.mark.parametrize(("error", "words"), [("ENOSPC", "is full"), ("EIO", "fails")])
-def test_a_disk_that_fails_while_recording_stops_at_once_and_nothing_unrecorded_was_sent(
-    world: World, error: str, words: str
-):
+def test_failing_disk_stops_the_run_with_nothing_sent_unrecorded(world: World, error: str, words: str):
     world.write_people(300)
     world.change_sandbox(max_send_rate=200)
     assert world.launch("--limit", "0").code == 0  # the ledger is there
@@ -86,7 +84,7 @@ def test_a_store_that_cannot_be_written_is_said_and_nothing_is_sent(tmp_path: Pa
         assert len(world.accepted()) == 1
 
 
-def test_postgresql_restarts_and_crashes_in_mid_run_and_the_run_goes_on_by_itself(tmp_path: Path):
+def test_run_resumes_by_itself_when_postgresql_restarts_or_crashes(tmp_path: Path):
     with run_cluster() as cluster, open_world(tmp_path, ledger=cluster.make_database(), max_send_rate=300.0) as world:
         world.write_people(1500)
         process = world.start_launch()
@@ -185,7 +183,7 @@ def stop_between_transactions(process: subprocess.Popen[str], ledger: Path) -> N
     raise AssertionError("the process always held the ledger's lock")
 
 
-def test_a_process_that_is_stopped_with_the_ledger_locked_is_told_of_and_the_next_launch_goes_on(tmp_path: Path):
+def test_launch_resumes_when_a_stopped_process_locks_the_ledger(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=100.0) as world:
         world.write_people(300)
         assert world.launch("--limit", "0").code == 0  # the ledger is there
@@ -200,7 +198,7 @@ def test_a_process_that_is_stopped_with_the_ledger_locked_is_told_of_and_the_nex
         assert world.run("launch", "hello", "--key", "second", "--json").json["sent"] == 300
 
 
-def test_a_process_that_sleeps_for_long_wakes_without_a_burst_and_sends_nothing_that_others_took_over(tmp_path: Path):
+def test_suspended_process_wakes_without_a_burst_or_duplicates(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=100.0) as world:
         world.write_people(1200)
         zombie = world.start_launch()

@@ -17,7 +17,7 @@ RECIPIENTS, KILLS = (20_000, 200) if SOAK else (2_000, 6)
 
 
 @pytest.mark.timeout(3600)
-def test_killed_at_random_moments_the_run_is_done_in_the_end_with_everybody_once(tmp_path: Path, ledger_url: str):
+def test_run_killed_at_random_moments_reaches_everybody_once(tmp_path: Path, ledger_url: str):
     dice, ledger = random.Random(RECIPIENTS), None if ledger_url.startswith("sqlite") else ledger_url
     # So slow that the kills spread over the whole run.
     with open_world(tmp_path, ledger=ledger, latency_seconds=0.02, max_send_rate=2_000.0) as world:

@@ -87,7 +87,7 @@ class Remote:
 
 
 @pytest.mark.timeout(300)
-def test_a_machine_that_is_cut_off_in_mid_run_is_replaced_and_nobody_gets_it_twice(tmp_path: Path):
+def test_machine_cut_off_in_mid_run_is_replaced_without_duplicates(tmp_path: Path):
     with three_machines(str(os.getpid() % 10000)) as (hub, left, right), ExitStack() as stack:
         inside = ("ip", "netns", "exec", hub)
         cluster: Cluster = stack.enter_context(run_cluster(HUB, inside))

@@ -79,7 +79,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.mark.parametrize("most_items", [1, 4])
 @pytest.mark.parametrize("story", [SuppressedRun, ForgottenRun])
-def test_who_was_suppressed_or_forgotten_while_a_message_waited_for_its_retry_is_not_mailed(
+def test_recipient_suppressed_while_waiting_for_a_retry_is_not_mailed(
     stage: Stage, story: type[WaitingRun], most_items: int
 ):
     run = story(stage, most_items=most_items)
@@ -102,7 +102,7 @@ class NoonRun(WaitingRun):
 
 
 @pytest.mark.parametrize("most_items", [1, 4])
-def test_who_waited_for_a_retry_until_the_window_of_their_time_zone_closed_is_sent_to_when_it_opens(most_items: int):
+def test_retry_after_the_window_closed_is_sent_when_it_opens(most_items: int):
     window = WindowSpec.model_validate({"from": "12:12", "to": "12:00", "timezone": "column:tz"})
     with open_stage(columns={"tz": "Europe/London"}) as stage:
         stage.spec = stage.spec.model_copy(update={"window": window})

@@ -111,7 +111,7 @@ def test_a_sender_is_named_for_people_must_correct_it(monkeypatch: pytest.Monkey
     )
 
 
-def test_the_reason_of_a_pause_has_neither_the_request_that_ses_quotes_nor_the_recipient():
+def test_reason_of_a_pause_hides_the_quoted_request_and_recipient():
     """SES answers a wrong signature with the canonical request, and the session token in it."""
     reply = read_error(status=403, code="SignatureDoesNotMatch", message=SIGNATURE, sender="news@acme.example")
     assert "Canary" not in reply.detail
@@ -123,7 +123,7 @@ def test_the_reason_of_a_pause_has_neither_the_request_that_ses_quotes_nor_the_r
     assert reason == "OSError: no a***@b.example through http://***@proxy:1; launch again to resume"
 
 
-def test_values_that_the_environment_holds_are_masked_wherever_they_turn_up(monkeypatch: pytest.MonkeyPatch):
+def test_secret_values_of_the_environment_are_masked_everywhere(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(masking, "_known_secrets", set())
     monkeypatch.setattr(masking, "_known", None)
     environment = {"AWS_SECRET_ACCESS_KEY": "Canary/Key+1", "MAILRUN_UNSUBSCRIBE_KEYS": "canary-key-1, canary-key-2"}

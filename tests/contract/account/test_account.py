@@ -124,7 +124,7 @@ def test_nobody_is_uncovered_in_an_empty_plan(tmp_path: Path):
     assert count_unverified(write_plan(tmp_path), set()) == (0, 0, "")
 
 
-async def test_an_account_in_the_ses_sandbox_may_not_send_to_strangers_and_the_message_masks_them(
+async def test_account_in_the_ses_sandbox_masks_unverified_recipients(
     start: Callable[..., EmbeddedSandbox], tmp_path: Path
 ):
     plan = write_plan(tmp_path, "ann@acme.example", "secret@other.example")

@@ -51,7 +51,7 @@ def read_table() -> dict[Deviation, str]:
     return {(suite, json.loads(text.strip("`")), they, we.strip("`")): reason for suite, text, they, we, reason in body}
 
 
-def test_every_deviation_from_the_suites_of_others_is_in_the_table_with_its_reason(cases: list[Case]) -> None:
+def test_every_deviation_from_foreign_suites_is_in_the_table(cases: list[Case]) -> None:
     table = read_table()
     assert find_deviations(cases) == set(table)
     assert all(table.values())

@@ -53,7 +53,7 @@ def test_what_is_allowed_is_not_objected_to(workspace: Path) -> None:
     assert plan(workspace, checks={**every, "allow": allow}, lists=lists).accepted == 6
 
 
-def test_domains_that_could_not_be_looked_up_are_taken_for_good_and_told(workspace: Path) -> None:
+def test_unresolved_domains_are_treated_as_valid_and_reported(workspace: Path) -> None:
     found = plan(workspace, checks={"mx": "exclude"}, lists=Lists(look_up=lambda domains: ((), domains)))
     assert found.accepted == 6
     assert found.notes == ("not resolved in DNS, and treated as valid: 5 domains",)

@@ -65,7 +65,7 @@ def make_resolver(port: int) -> dns.asyncresolver.Resolver:
     return resolver
 
 
-def test_domains_that_take_no_mail_are_told_from_those_that_do(authority: tuple[Authority, int]) -> None:
+def test_domains_without_mail_are_distinguished_from_those_with_it(authority: tuple[Authority, int]) -> None:
     hosts = MailHosts(None, NOW, make_resolver(authority[1]))
     dead, unknown = hosts.look_up(sorted(DEAD | UNKNOWN | ALIVE))
     assert (set(dead), set(unknown)) == (DEAD, UNKNOWN)
@@ -90,7 +90,7 @@ def test_answers_are_remembered_for_a_week_and_failures_are_not(
     assert "mail.example" in resolver.asked
 
 
-def test_a_damaged_memory_is_made_anew(authority: tuple[Authority, int], tmp_path: Path) -> None:
+def test_damaged_cache_is_made_again(authority: tuple[Authority, int], tmp_path: Path) -> None:
     cache = tmp_path / "mx.parquet"
     cache.write_bytes(b"nonsense")
     hosts = MailHosts(cache, NOW, make_resolver(authority[1]))

@@ -23,7 +23,7 @@ def test_the_script_writes_the_same_bytes_every_time(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (ROOT / "audiences" / name).read_bytes()
 
 
-def test_most_of_the_sample_can_be_mailed_and_the_rest_has_every_usual_reason(tmp_path: Path) -> None:
+def test_sample_is_mostly_mailable_and_shows_every_usual_reason(tmp_path: Path) -> None:
     found = plan(
         ROOT,
         source="audiences/subscribers.csv",

@@ -96,11 +96,11 @@ def test_what_is_right_is_left_alone(tmp_path: Path, html: str) -> None:
     assert check(tmp_path, with_body(html)) == []
 
 
-def test_transactional_messages_need_no_way_out(tmp_path: Path) -> None:
+def test_transactional_messages_need_no_unsubscribe_link(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD._replace(html=f"{PREHEADER}x", text="x", headers=()), toml=TOML) == []
 
 
-def test_ses_fills_in_its_own_way_out_at_most_twice(tmp_path: Path) -> None:
+def test_ses_fills_in_its_own_unsubscribe_link_at_most_twice(tmp_path: Path) -> None:
     toml = TOML.replace('kind = "transactional"', 'unsubscribe.ses_contact_list = "readers"')
     link = '<a href="{{amazonSESUnsubscribeUrl}}">out</a>'
     message = GOOD._replace(html=PREHEADER + link, text="{{amazonSESUnsubscribeUrl}}", headers=HEADERS[:1])
@@ -109,7 +109,7 @@ def test_ses_fills_in_its_own_way_out_at_most_twice(tmp_path: Path) -> None:
     assert check(tmp_path, thrice, toml=toml) == [("error", "too_many_ses_links")]
 
 
-def test_inline_images_are_known_and_unused_ones_told(tmp_path: Path) -> None:
+def test_inline_images_are_known_and_unused_ones_reported(tmp_path: Path) -> None:
     campaign = write_campaign(
         tmp_path, {"logo.png": "x", "old.png": "x"}, 'html = "b"\ninline = ["logo.png", "old.png"]', toml=MARKETING
     )
@@ -154,7 +154,7 @@ def lint_of(
     return [f"{one.severity} {one.what} ({one.where.rpartition('/')[2]})" for one in findings]
 
 
-def test_names_of_the_audience_that_nobody_reads_are_told(tmp_path: Path) -> None:
+def test_unused_names_of_the_audience_are_reported(tmp_path: Path) -> None:
     content = '[audience]\nsource = "a"\ndefaults = { country = "VN" }\nrequired = ["email"]\n'
     campaign = write_campaign(
         tmp_path,
@@ -170,7 +170,7 @@ def test_names_of_the_audience_that_nobody_reads_are_told(tmp_path: Path) -> Non
     assert lint_of(tmp_path) == ["note no template reads country ()"]
 
 
-def test_a_nullable_column_that_is_used_without_asking_is_told_with_its_line(tmp_path: Path) -> None:
+def test_nullable_column_used_without_a_guard_is_reported_with_its_line(tmp_path: Path) -> None:
     nulls = dict.fromkeys(COLUMNS, 12)
     assert lint_of(tmp_path, nulls=nulls)[:2] == [
         "warning first_name is null for 12 recipients, and a template uses it without a test (body.html.j2:1)",
@@ -178,7 +178,7 @@ def test_a_nullable_column_that_is_used_without_asking_is_told_with_its_line(tmp
     ]
 
 
-def test_languages_that_are_incomplete_or_never_chosen_are_told(tmp_path: Path) -> None:
+def test_incomplete_or_never_chosen_languages_are_reported(tmp_path: Path) -> None:
     files = {"body.vi.html.j2": "x", "subject.de.j2": "x"}
     never = "body.vi.html.j2, subject.de.j2 are never chosen: no column says the recipient's language"
     assert f"warning {never} (campaign.toml)" in lint_of(tmp_path, files=files)
@@ -194,7 +194,7 @@ def test_lint_reports_an_empty_attachment(tmp_path: Path) -> None:
     assert [(one.code, one.where) for one in found] == [("empty_attachment", str(campaign.folder / "empty.pdf"))]
 
 
-def test_a_way_out_by_mail_alone_is_told(tmp_path: Path) -> None:
+def test_unsubscribing_by_mail_alone_is_reported(tmp_path: Path) -> None:
     toml = TOML.replace('kind = "transactional"', 'unsubscribe.mailto = "out@acme.example"')
     campaign = write_campaign(tmp_path, FILES, 'html = "body.html.j2"', toml=toml)
     (told,) = lint_templates(compile_content(campaign), COLUMNS[:5], {}).of(Severity.WARNING)

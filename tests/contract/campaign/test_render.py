@@ -72,7 +72,7 @@ def test_content_sees_columns_campaign_run_and_recipient(tmp_path: Path) -> None
     )
 
 
-def test_values_are_escaped_in_html_and_in_what_html_includes_and_nowhere_else(tmp_path: Path) -> None:
+def test_values_are_escaped_in_html_and_its_includes_alone(tmp_path: Path) -> None:
     (tmp_path / "foot.j2").write_text("{{ name }}", encoding="utf-8")
     html, text = "<p>{{ name }}</p>{% include 'foot.j2' %}", "{{ name }} {% include 'foot.j2' %}"
     message = render(tmp_path, html, text, row={"name": "<b>&\"'"}, subject="{{ name }}")
@@ -101,13 +101,13 @@ def test_a_marketing_message_carries_one_click_unsubscribing(tmp_path: Path) -> 
     )
 
 
-def test_without_a_topic_the_way_out_is_out_of_the_campaign(tmp_path: Path) -> None:
+def test_unsubscribe_link_without_a_topic_is_for_the_campaign(tmp_path: Path) -> None:
     message = render(tmp_path, text="{{ unsubscribe_url }}", kind="marketing")
     token = str(message.text).removeprefix("https://acme.example/u/").removesuffix("?from=mail")
     assert SIGNER.verify(token) == ("ann@example.com", "welcome")
 
 
-def test_the_longest_address_still_has_a_way_out_that_fits_a_header(tmp_path: Path) -> None:
+def test_longest_address_has_an_unsubscribe_link_that_fits_a_header(tmp_path: Path) -> None:
     address = "a" * 64 + "@" + ".".join(["b" * 60] * 3) + ".example"
     message = renderer_of(tmp_path, text="x", kind="marketing", topic="t" * 200).render({}, 1, address)
     name, value = message.headers[1]
@@ -122,12 +122,12 @@ def test_a_link_that_fits_no_header_fails_its_message(tmp_path: Path) -> None:
     )
 
 
-def test_a_column_cannot_pose_as_the_way_out(tmp_path: Path) -> None:
+def test_column_cannot_pose_as_the_unsubscribe_link(tmp_path: Path) -> None:
     reason = failure(tmp_path, None, "{{ unsubscribe_url }}", row={"unsubscribe_url": "https://evil.example"})
     assert reason == "body.text:1: unsubscribe_url is not defined"
 
 
-def test_a_marketing_campaign_without_a_signer_is_refused_before_the_first_message(tmp_path: Path) -> None:
+def test_marketing_campaign_without_a_signer_is_refused_first(tmp_path: Path) -> None:
     campaign = campaign_of(tmp_path, text="x", kind="marketing")
     with pytest.raises(ConfigurationError, match="the unsubscribe links of welcome need a signing key"):
         Renderer(compile_content(campaign), campaign, run_key="k", signer=None)
@@ -231,7 +231,7 @@ def test_a_template_cannot_reach_what_recipient_is_made_of(tmp_path: Path, templ
     assert re.search("recipient has no|unsafe", failure(tmp_path, None, f"{{{{ {template} }}}}"))
 
 
-def test_a_function_of_templates_is_no_name_of_theirs(tmp_path: Path) -> None:
+def test_function_of_templates_is_not_a_name_of_theirs(tmp_path: Path) -> None:
     assert "range is not defined" in failure(tmp_path, None, "{{ range.__globals__ }}")
 
 

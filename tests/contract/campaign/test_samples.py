@@ -46,14 +46,14 @@ def test_a_sample_loads_nothing_from_outside(name: str) -> None:
     assert all(re.fullmatch(r"(status\.)?acme\.example", host) for host in re.findall(r"https://([^/\"]+)", html))
 
 
-def test_the_welcome_shows_its_way_out_in_html_text_and_header() -> None:
+def test_welcome_has_its_unsubscribe_link_in_html_text_and_header() -> None:
     message = render("welcome", FULL)
     (url,) = re.findall(r"<(https://acme\.example/u/[^>]+)>", dict(message.headers)["List-Unsubscribe"])
     assert url in str(message.html)
     assert url in str(message.text)
 
 
-def test_the_notice_has_no_way_out() -> None:
+def test_notice_has_no_unsubscribe_link() -> None:
     message = render("service-notice", FULL)
     assert message.headers == ()
     assert "nsubscribe" not in f"{message.html}{message.text}"

@@ -17,7 +17,7 @@ def test_a_campaign_is_named_by_its_folder(tmp_path: Path) -> None:
     assert campaign.spec.subject == "Hi"
 
 
-def test_a_missing_campaign_is_told_the_nearest_one(tmp_path: Path) -> None:
+def test_missing_campaign_names_the_nearest_one(tmp_path: Path) -> None:
     for name in ("welcome", "service-notice", "not-a-campaign"):
         (tmp_path / name).mkdir()
     for name in ("welcome", "service-notice"):
@@ -28,7 +28,7 @@ def test_a_missing_campaign_is_told_the_nearest_one(tmp_path: Path) -> None:
     assert caught.value.remedy == "did you mean welcome? There are: service-notice, welcome"
 
 
-def test_a_folder_without_campaign_toml_is_told_what_to_write(tmp_path: Path) -> None:
+def test_folder_without_campaign_toml_says_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="the campaign folder has no campaign"):
         load_campaign(_folder(tmp_path, "empty"))
 

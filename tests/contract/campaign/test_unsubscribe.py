@@ -18,19 +18,19 @@ def message_of(folder: Path, unsubscribe: str, body: str = "{{ unsubscribe_url }
     return render(write_campaign(folder, {"t.j2": body}, 'text = "t.j2"', toml=toml))
 
 
-def test_a_way_out_by_mail_alone_is_offered_in_header_and_content(tmp_path: Path) -> None:
+def test_mailto_link_alone_is_offered_in_header_and_content(tmp_path: Path) -> None:
     message = message_of(tmp_path, 'mailto = "out@acme.example"')
     assert dict(message.headers) == {"List-Id": "<welcome.acme.example>", "List-Unsubscribe": f"<{message.text}>"}
     assert str(message.text).startswith("mailto:out@acme.example?subject=2.")
 
 
-def test_ses_puts_in_its_own_way_out(tmp_path: Path) -> None:
+def test_ses_puts_in_its_own_unsubscribe_link(tmp_path: Path) -> None:
     message = message_of(tmp_path, 'ses_contact_list = "readers", ses_topic = "news"')
     assert message.text == "{{amazonSESUnsubscribeUrl}}"
     assert message.headers == (("List-Id", "<welcome.acme.example>"),)
 
 
-def test_ses_is_told_which_list_and_topic(tmp_path: Path) -> None:
+def test_ses_gets_list_and_topic(tmp_path: Path) -> None:
     toml = TOML.replace('kind = "transactional"', 'unsubscribe = { ses_contact_list = "readers", ses_topic = "news" }')
     campaign = write_campaign(
         tmp_path, {"t.j2": "x", "logo.png": "x"}, 'text = "t.j2"\ninline = ["logo.png"]', toml=toml
@@ -57,6 +57,6 @@ def test_ses_is_told_which_list_and_topic(tmp_path: Path) -> None:
         ('mailto = "a@b.example", ses_topic = "x"', "a topic without its list"),
     ],
 )
-def test_a_campaign_has_one_kind_of_way_out(tmp_path: Path, unsubscribe: str, what: str) -> None:
+def test_campaign_has_one_kind_of_unsubscribe_link(tmp_path: Path, unsubscribe: str, what: str) -> None:
     with pytest.raises(ConfigurationError, match=what):
         message_of(tmp_path, unsubscribe)

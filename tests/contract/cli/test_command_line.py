@@ -51,7 +51,7 @@ print(json.dumps({"ended": ended, "modules": sorted(sys.modules)}))
     assert [name for name in HEAVY if name in said["modules"]] == []
 
 
-def test_the_version_is_told():
+def test_version_is_printed():
     told = run_python("from engine.cli.main import main; main()", "--version")
     assert (told.returncode, told.stdout.split()[0]) == (0, "mailrun,")
 

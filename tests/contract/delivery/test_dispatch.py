@@ -151,7 +151,7 @@ async def desk(ledger: Ledger, clock: VirtualClock) -> AsyncIterator[Desk]:
 # -- the order of things -----------------------------------------------------------------------------------------------
 
 
-async def test_the_intent_is_durable_before_the_message_is_handed_over_at_every_attempt(desk: Desk):
+async def test_intent_is_durable_before_each_attempt(desk: Desk):
     transport = ScriptedTransport(
         reply(ReplyMeaning.SLOW_DOWN), SENT, look=lambda: (desk.journal().open_intents, desk.journal().attempts)
     )
@@ -256,7 +256,7 @@ async def test_where_ses_stays_away_the_run_pauses_and_the_row_stays_unsent(desk
     assert desk.journal() == Replay({}, frozenset(), {7: result.attempts})
 
 
-async def test_a_reply_that_pauses_the_run_leaves_the_row_unsent_and_says_what_to_do(desk: Desk):
+async def test_reply_that_pauses_leaves_the_row_unsent_with_a_remedy(desk: Desk):
     transport = ScriptedTransport(reply(ReplyMeaning.PAUSE))
     result = await desk.dispatch(transport)
     assert (result.outcome, len(transport.sent)) == (Outcome.UNSENT, 1)
@@ -276,13 +276,13 @@ async def test_waits_grow_from_one_attempt_to_the_next(desk: Desk):
     assert desk.stop.waits == [0.5, 1.0, 2.0, 4.0, 8.0]
 
 
-async def test_what_is_in_doubt_is_tried_again_only_where_the_campaign_says_resend(desk: Desk):
+async def test_in_doubt_is_retried_only_when_the_campaign_says_resend(desk: Desk):
     transport = ScriptedTransport(reply(ReplyMeaning.IN_DOUBT), SENT)
     result = await desk.dispatch(transport, resend=True)
     assert (result.outcome, len(transport.sent)) == (Outcome.SENT, 2)
 
 
-async def test_what_stays_in_doubt_is_told_so_in_the_end(desk: Desk):
+async def test_message_that_stays_in_doubt_is_reported_as_such(desk: Desk):
     result = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.IN_DOUBT)), resend=True)
     assert (result.outcome, result.attempts) == (Outcome.IN_DOUBT, POLICIES[ReplyMeaning.RETRY].attempts)
     assert desk.journal().results == {7: result}
@@ -339,7 +339,7 @@ async def test_an_empty_quota_hands_nothing_over(desk: Desk):
 # -- calls of many -----------------------------------------------------------------------------------------------------
 
 
-async def test_every_message_of_a_call_has_its_own_result_and_only_those_that_may_be_are_sent_again(desk: Desk):
+async def test_each_message_of_a_bulk_call_has_its_own_result_and_retry(desk: Desk):
     first = [
         SENT,
         reply(ReplyMeaning.REFUSED),
@@ -361,7 +361,7 @@ async def test_every_message_of_a_call_has_its_own_result_and_only_those_that_ma
     assert desk.quota_used == 4
 
 
-async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_poison_is_refused_alone(desk: Desk):
+async def test_refused_bulk_call_is_sent_again_one_by_one(desk: Desk):
     transport = ScriptedTransport(
         SendReply(ReplyMeaning.SPLIT, detail="Illegal address"), SENT, reply(ReplyMeaning.REFUSED), SENT
     )
@@ -373,7 +373,7 @@ async def test_a_call_that_was_refused_whole_is_sent_again_one_by_one_and_the_po
 
 
 @pytest.mark.parametrize("first", [ReplyMeaning.SLOW_DOWN, ReplyMeaning.SPLIT])
-async def test_who_is_not_due_any_more_after_a_wait_is_left_out_and_takes_no_quota(desk: Desk, first: ReplyMeaning):
+async def test_row_no_longer_due_after_a_wait_is_skipped_without_quota(desk: Desk, first: ReplyMeaning):
     transport = ScriptedTransport(reply(first), SENT)
     kept = await desk.dispatch_all(transport, [1, 2, 3], not_due=[2])
     assert transport.sent == [[1, 2, 3], [1, 3]] if first is ReplyMeaning.SLOW_DOWN else [[1, 2, 3], [1], [3]]
@@ -387,7 +387,7 @@ async def test_a_failure_without_a_reason_is_tried_once_more_and_then_fails(desk
     assert len(transport.sent) == 2
 
 
-async def test_at_the_end_of_the_quota_the_run_pauses_or_the_message_waits_as_the_campaign_says(desk: Desk):
+async def test_run_pauses_or_waits_at_the_end_of_the_quota(desk: Desk):
     paused = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.QUOTA)))
     assert (paused.outcome, desk.stop.requested) == (Outcome.UNSENT, True)
     waiting = replace(desk, stop=ClockedStop(desk.clock))

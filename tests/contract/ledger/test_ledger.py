@@ -138,7 +138,7 @@ def test_opening_a_second_time_keeps_what_is_there(url: str):
     second.close()
 
 
-def test_a_ledger_of_a_newer_version_is_refused_with_its_remedy_and_left_as_it_is(url: str):
+def test_ledger_of_a_newer_version_is_refused_unchanged(url: str):
     ledger = open_ledger(url)
     with ledger.write() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -260,9 +260,7 @@ def test_a_run_with_an_unsettled_lease_is_not_finished(tx: Connection):
         ({"run": "other/1"}, RunState.PAUSED),
     ],
 )
-def test_a_worker_that_leaves_pauses_the_run_unless_another_goes_on_with_it(
-    tx: Connection, other: dict[str, Any], state: RunState
-):
+def test_leaving_worker_pauses_the_run_unless_another_continues(tx: Connection, other: dict[str, Any], state: RunState):
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
     add_worker(tx, "leaving")
     add_worker(tx, "other", **other)
@@ -280,7 +278,7 @@ def test_leases_are_taken_in_order_each_once_until_none_is_left(tx: Connection):
     assert [take(tx, worker) for worker in "abcd"] == [*(Lease(NAME, i, 1) for i in range(3)), None]
 
 
-def test_a_lease_that_somebody_began_and_gave_back_comes_before_a_fresh_one(tx: Connection):
+def test_returned_lease_comes_before_a_fresh_one(tx: Connection):
     add_worker(tx, "a")
     add_worker(tx, "b")
     taken(tx, "a")
@@ -362,7 +360,7 @@ def test_a_journal_says_when_an_intent_was_recorded(tx: Connection):
     assert before - 0.002 <= at <= after  # SQLite's clock has milliseconds
 
 
-def test_settling_keeps_the_sums_drops_the_lease_s_journal_and_leaves_the_others_alone(tx: Connection):
+def test_settling_keeps_the_sums_and_drops_the_journal_of_its_lease(tx: Connection):
     add_worker(tx, "a")
     first, second = taken(tx, "a"), taken(tx, "a")
     for lease in (first, second):
@@ -386,7 +384,7 @@ def test_a_run_without_settled_leases_sums_to_nothing(tx: Connection):
     assert set(leases.sum_settled(tx, NAME).values()) == {0}
 
 
-def test_the_same_record_twice_is_one_record_and_told_as_durable_both_times(tx: Connection):
+def test_same_record_twice_is_one_record_and_durable_both_times(tx: Connection):
     """The answer to a commit may be lost; the worker then tries it again."""
     lease = taken(tx, "a")
     for _ in range(2):
@@ -416,7 +414,7 @@ def test_a_settled_lease_can_be_opened_again_under_the_next_epoch(tx: Connection
     assert taken(tx, "b") == Lease(NAME, 0, 3)
 
 
-def test_other_outcomes_stand_for_a_settled_lease_under_the_epoch_that_was_reserved_for_them(tx: Connection):
+def test_rewritten_outcomes_replace_a_settled_lease_by_epoch(tx: Connection):
     leases.settle_lease(tx, taken(tx, "a"), settlement(sent=1, in_doubt=1), START)
     state = leases.find_lease(tx, NAME, 0)
     reserved = leases.reserve_epoch(tx, NAME, state, epoch=4)
@@ -455,7 +453,7 @@ def test_a_run_is_not_finished_while_a_lease_of_it_is_opened_again(ledger: Ledge
         assert (told, find(tx).state) == ([False], RunState.SENDING)
 
 
-def test_leases_are_taken_by_two_at_the_same_moment_without_waiting_for_each_other(ledger: Ledger):
+def test_two_workers_take_leases_without_waiting_for_each_other(ledger: Ledger):
     """In PostgreSQL the first transaction holds its lease's row; SQLite lets one writer in at a time."""
     with ledger.write() as tx:
         runs.insert_run(tx, RUN, lease_rows=[2, 2])
@@ -552,7 +550,7 @@ class Beating(VirtualClock):
                 beat(tx, worker)
 
 
-def test_who_is_gone_is_told_by_beats_that_are_watched_whatever_the_wall_clocks_say(ledger: Ledger):
+def test_gone_workers_are_known_by_heartbeats_and_not_by_clocks(ledger: Ledger):
     with ledger.write() as tx:
         runs.insert_run(tx, RUN, lease_rows=[2, 2, 2])
         long_ago, ahead = START - timedelta(days=1), START + timedelta(days=1)

@@ -118,7 +118,7 @@ def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
     assert found == {"inbound mail": ("unknown", False), "run a/1": (None, True)}
 
 
-def test_runs_of_earlier_versions_have_no_facts_until_they_are_written_once(ledger_url: str):
+def test_runs_of_earlier_versions_have_no_facts_until_written(ledger_url: str):
     make_previous(ledger_url, "0009")
     facts = RunFacts("acme.example", "ses", trial=False, kind="marketing", topic="a", configuration_set="ip")
     ledger = open_ledger(ledger_url)

@@ -129,7 +129,7 @@ async def test_what_is_recorded_during_a_commit_shares_the_next_one(
         assert len(leases.read_journal(tx, NAME, second.ordinal)) == 1
 
 
-async def test_a_lost_lease_is_told_to_its_own_waiters_alone(recorder: Recorder, ledger: Ledger):
+async def test_lost_lease_reaches_its_own_waiters_alone(recorder: Recorder, ledger: Ledger):
     lost = await take_lease(recorder, "silent")
     new = await take_lease(recorder, "silent too")
     assert (lost.ordinal, lost.epoch, new.epoch) == (new.ordinal, 1, 2)
@@ -140,9 +140,7 @@ async def test_a_lost_lease_is_told_to_its_own_waiters_alone(recorder: Recorder,
     assert read_intents(ledger, new) == {1, 3}
 
 
-async def test_an_error_of_the_ledger_reaches_every_waiter_and_nothing_of_the_group_is_recorded(
-    recorder: Recorder, ledger: Ledger
-):
+async def test_ledger_error_reaches_every_waiter_and_records_nothing(recorder: Recorder, ledger: Ledger):
     first, second = await take_both(recorder)
     with ledger.write() as tx:
         tx.execute(
@@ -195,7 +193,7 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(recorder: Recorder
     assert run.state is RunState.SENDING
 
 
-async def test_closing_waits_for_what_is_being_written_and_for_what_waits_behind_it(ledger: Ledger):
+async def test_closing_waits_for_the_current_write_and_those_behind_it(ledger: Ledger):
     recorder = Recorder(ledger)
     lease = await take_lease(recorder)
     async with held(recorder):
@@ -211,9 +209,7 @@ async def test_closing_waits_for_what_is_being_written_and_for_what_waits_behind
     assert read_intents(ledger, lease) == {1, 2}
 
 
-async def test_a_flush_waits_for_what_was_noted_before_it_and_not_for_what_comes_after(
-    recorder: Recorder, ledger: Ledger, commits: Counter[str]
-):
+async def test_flush_waits_only_for_what_was_noted_before_it(recorder: Recorder, ledger: Ledger, commits: Counter[str]):
     first, second = await take_both(recorder)
     begun, flushed = 0, False
 

@@ -91,7 +91,7 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path: Pat
     assert path.stat().st_size >= len(before)
 
 
-def test_a_ledger_that_cannot_be_written_is_told_with_its_path(tmp_path: Path):
+def test_unwritable_ledger_is_reported_with_its_path(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"cannot be written.*--ledger") as raised:
         open_ledger(url_of(tmp_path / "file" / "ledger.db"))
@@ -99,7 +99,7 @@ def test_a_ledger_that_cannot_be_written_is_told_with_its_path(tmp_path: Path):
 
 
 @pytest.mark.parametrize("url", ["", "ledger.db", "sqlite://", "mysql://u:secret@h/db"])
-def test_a_url_that_is_no_sqlite_file_is_refused_with_the_right_form(url: str):
+def test_url_without_an_sqlite_file_is_refused_with_the_right_form(url: str):
     with pytest.raises(ConfigurationError, match=r"sqlite:////absolute/path/ledger\.db") as raised:
         open_ledger(url)
     assert "secret" not in str(raised.value)

@@ -96,7 +96,7 @@ def test_an_event_does_not_replace_what_a_person_said(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_an_event_replaces_what_a_mail_without_a_token_said_if_it_weighs_as_much(tmp_path: Path) -> None:
+def test_event_replaces_an_unproven_reason_of_the_same_weight(tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     mails = [
         Suppression(f"{proof}@x.example", "", Reason.COMPLAINT, "inbound mail", NOW, proof=proof)

@@ -136,7 +136,7 @@ def test_licence_is_allowed_when_every_part_of_and_is_and_one_part_of_or(express
 # -- the SBOM ----------------------------------------------------------------------------------------------------------
 
 
-def test_sbom_is_valid_and_names_every_package_with_version_hashes_and_licence():
+def test_sbom_is_valid_and_describes_every_package():
     text = make_sbom(PACKAGES, {})
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     document = json.loads(text)

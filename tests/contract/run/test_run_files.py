@@ -164,7 +164,7 @@ def test_a_missing_manifest_is_named(tmp_path: Path):
         read_manifest(tmp_path)
 
 
-def test_a_manifest_that_is_not_what_the_ledger_knows_is_refused_though_it_is_sound(shop: Shop, tmp_path: Path):
+def test_manifest_with_another_digest_than_the_ledgers_is_refused(shop: Shop, tmp_path: Path):
     digest = write_manifest(tmp_path, shop.frozen.manifest)
     changed = Manifest(**{**shop.frozen.manifest.model_dump(), "rows_read": 1})
     write_manifest(tmp_path, changed)
@@ -193,7 +193,7 @@ def test_damage_is_a_sentence_for_each_file_that_differs_or_is_missing(tmp_path:
     ]
 
 
-def test_prune_places_what_a_killed_worker_recorded_and_removes_what_it_cannot(shop: Shop):
+def test_prune_places_recorded_outcomes_and_removes_the_rest(shop: Shop):
     shop.begin()
     settled = shop.settle()
     staged = shop.frozen.folder / "staged"
@@ -210,7 +210,7 @@ def test_prune_places_what_a_killed_worker_recorded_and_removes_what_it_cannot(s
 # -- planning ----------------------------------------------------------------------------------------------------------
 
 
-def test_of_two_launches_at_once_the_first_plan_is_the_run_and_both_go_on_with_it(shop: Shop):
+def test_two_launches_at_once_share_the_first_plan(shop: Shop):
     (shop.workspace / "people.csv").write_text("email,first_name\nother@b.example,O\n")
     with shop.store.stage(NAME) as staging:
         second = register_run(stage_run(request_in(shop.workspace), staging), shop.store, shop.ledger)
@@ -281,7 +281,7 @@ def test_a_recipient_without_a_result_is_never_written_as_something(shop: Shop):
 
 
 @pytest.mark.parametrize("resend", [False, True])
-async def test_an_opened_lease_has_what_earlier_owners_recorded_and_holds_what_was_in_flight(
+async def test_opened_lease_has_earlier_records_and_holds_what_was_in_flight(
     shop: Shop, clock: VirtualClock, *, resend: bool
 ):
     shop.begin()
@@ -305,7 +305,7 @@ async def test_an_opened_lease_has_what_earlier_owners_recorded_and_holds_what_w
     assert not opened.complete
 
 
-def test_what_a_worker_that_is_not_certainly_gone_holds_is_neither_listed_nor_settled(shop: Shop, clock: VirtualClock):
+def test_leases_of_a_possibly_live_worker_are_not_listed_or_settled(shop: Shop, clock: VirtualClock):
     shop.begin()
     lease, row = shop.take(), shop.plan_rows()["row"].item(0)
     with shop.ledger.write() as tx:
@@ -433,7 +433,7 @@ def test_an_audit_names_an_outcome_file_that_no_lease_knows(shop: Shop):
     assert shop.audit().problems == [f"{stranger} belongs to no settled lease"]
 
 
-def test_an_audit_leaves_alone_the_outcomes_that_a_worker_is_about_to_record(shop: Shop):
+def test_audit_ignores_outcomes_that_a_worker_is_about_to_record(shop: Shop):
     shop.begin()
     lease = shop.take()
     results = [sent(row) for row in shop.plan_rows()["row"][:250]]

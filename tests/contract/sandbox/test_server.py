@@ -70,7 +70,7 @@ async def test_a_port_in_use_is_a_configuration_error_with_a_remedy(tmp_path: Pa
             await Sandbox(SandboxSettings(record_folder=tmp_path, port=port)).start()
 
 
-def test_an_embedded_sandbox_that_cannot_start_says_why_and_leaves_no_thread(tmp_path: Path) -> None:
+def test_embedded_sandbox_that_cannot_start_says_why(tmp_path: Path) -> None:
     threads = threading.active_count()
     with (
         pytest.raises(ConfigurationError, match="loopback only"),
@@ -114,7 +114,7 @@ def test_parallel_clients_get_every_message_on_record_once(tmp_path: Path) -> No
     assert sorted(ids) == sorted(recorded)
 
 
-def test_what_was_acknowledged_survives_kill_9_and_several_servers_share_a_record(tmp_path: Path) -> None:
+def test_record_survives_kill_9_and_is_shared_by_servers(tmp_path: Path) -> None:
     servers = [
         subprocess.Popen(
             [sys.executable, "-c", SERVE, str(tmp_path), ACCESS_KEY_ID, SECRET_ACCESS_KEY],

@@ -51,7 +51,7 @@ def test_a_file_written_again_is_replaced(tmp_path: Path):
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_stays(store: FolderStore):
+def test_leftovers_of_killed_writers_are_removed_and_live_files_stay(store: FolderStore):
     folder, digits = store.local_folder / "runs" / "a" / "1" / "staged", "0123456789abcdef" * 2
     folder.mkdir(parents=True)
     left, own, written = folder / f".x.parquet.{digits}", folder / "x.parquet", folder / f".y.parquet.{digits}"
@@ -152,13 +152,13 @@ def test_a_file_s_digest_is_that_of_its_bytes(tmp_path: Path):
 # -- the store and its runs --------------------------------------------------------------------------------------------
 
 
-def test_a_store_is_made_where_it_is_missing_and_leaves_no_trace_of_its_probe(tmp_path: Path):
+def test_missing_store_is_made_without_a_trace_of_its_probe(tmp_path: Path):
     made = FolderStore(tmp_path / "a" / "store")
     assert mode_of(made.local_folder) == 0o700
     assert names_in(made.local_folder) == {".gitignore"}
 
 
-def test_a_store_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
+def test_store_that_cannot_be_made_is_reported_with_its_path(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="--store") as raised:
         FolderStore(tmp_path / "file" / "store")
@@ -177,7 +177,7 @@ def test_a_placed_run_has_all_that_was_staged(store: FolderStore):
     assert names_in(store.local_folder / "runs" / "welcome") == {"1"}
 
 
-def test_of_two_sealed_plans_the_one_that_is_placed_stays_whoever_asks_again(store: FolderStore):
+def test_first_placed_plan_of_two_stays(store: FolderStore):
     for digest in ("first", "second"):
         with store.stage(NAME) as staging:
             (staging / "who").write_text(digest)
@@ -203,7 +203,7 @@ def test_what_is_not_sealed_is_removed_also_after_an_error(store: FolderStore):
     assert names_in(store.local_folder / "runs" / "welcome") == set()
 
 
-def test_a_staging_that_a_crash_left_is_removed_by_the_next_and_a_live_one_is_kept(store: FolderStore):
+def test_crashed_staging_is_removed_and_a_live_one_kept(store: FolderStore):
     runs = store.local_folder / "runs" / "welcome"
     abandoned = runs / ".1.abandoned"
     other_run = runs / ".2.abandoned"

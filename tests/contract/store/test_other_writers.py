@@ -57,7 +57,7 @@ def test_a_store_that_everybody_can_write_is_named(store: Path, mode: int) -> No
     assert describe(store) == [f"everybody on this machine can write {store}; put it right with: chmod o-w {store}"]
 
 
-def test_a_folder_around_it_counts_unless_everybody_has_only_their_own_there(store: Path) -> None:
+def test_parent_folder_counts_unless_it_is_sticky(store: Path) -> None:
     store.parent.chmod(0o777)
     assert describe(store) == [
         f"everybody on this machine can write {store.parent}; put it right with: chmod o-w {store.parent}"
@@ -108,7 +108,7 @@ def test_another_users_store_is_named(store: Path, monkeypatch: pytest.MonkeyPat
     assert describe(store) == [f"{store} belongs to the user ann; if that is not meant, give it to this one with chown"]
 
 
-def test_store_ledger_and_settings_file_are_looked_at_when_a_workspace_is_opened(store: Path) -> None:
+def test_opening_a_workspace_checks_store_ledger_and_settings_file(store: Path) -> None:
     (store.parent / "mailrun.toml").write_text(f'store = "{store}"\nledger = "sqlite:///ledger.db"\n', encoding="utf-8")
     (store.parent / "ledger.db").touch()
     written = [store, store.parent / "mailrun.toml", store.parent / "ledger.db"]

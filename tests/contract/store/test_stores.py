@@ -109,7 +109,7 @@ def test_what_is_written_is_read_listed_and_deleted(store: Store):
     assert store.list_names("runs/a/1/outcomes") == {"y"}
 
 
-def test_an_object_is_created_once_whoever_tries_at_the_same_moment(store: Store):
+def test_object_is_created_once_when_several_try_at_a_time(store: Store):
     with ThreadPoolExecutor(4) as threads:
         made = list(threads.map(lambda i: store.create("key", b"%d" % i), range(4)))
     assert sum(made) == 1
@@ -197,9 +197,7 @@ def test_a_store_that_takes_a_second_create_for_a_success_is_refused(tmp_path: P
             S3Store(f"s3://{s3.BUCKET}/x", tmp_path)
 
 
-def test_a_store_that_answers_503_is_asked_again_and_a_lost_reply_is_read_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_store_retries_503_and_reads_back_a_lost_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with s3.run_double(s3.FAILING) as url:
         set_environment(monkeypatch, url)
         store = S3Store(f"s3://{s3.BUCKET}/x", tmp_path)

@@ -146,7 +146,7 @@ def test_all_sheets_are_imported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
-def test_an_exported_list_keeps_what_proved_a_mail_and_other_words_prove_nothing(tmp_path: Path, name: str) -> None:
+def test_exported_list_keeps_the_proof_of_a_mail(tmp_path: Path, name: str) -> None:
     proofs = [None, *SuppressionProof, "by hand"]
     entries = [
         Suppression(f"p{number}@x.example", "", Reason.COMPLAINT, "inbound mail", NOW, None, None, proof)

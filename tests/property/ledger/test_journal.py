@@ -60,7 +60,7 @@ def test_a_value_cut_short_is_never_taken_for_a_whole_one(entries: list[Entry], 
 
 
 @given(value=st.binary())
-def test_bytes_that_are_no_journal_are_a_value_error(value: bytes) -> None:
+def test_bytes_that_are_not_a_journal_are_a_value_error(value: bytes) -> None:
     try:
         read = decode_entries(value)
     except ValueError:

@@ -48,7 +48,7 @@ def test_plan_and_preview_need_no_account(world: World):
     assert world.run("preview", "hello", **nothing).code == 0
 
 
-def test_preview_renders_everybody_and_leaves_samples_that_a_mail_program_opens(world: World):
+def test_preview_renders_everybody_and_leaves_samples_to_open(world: World):
     world.write_people(40)
     previewed = world.run("preview", "hello", "--json")
     assert previewed.code == 0
@@ -170,7 +170,7 @@ def test_the_sample_campaign_accounts_for_every_row_of_the_sample_audience(tmp_p
     assert outcomes["row"].n_unique() == told["accepted"]
 
 
-def test_the_sandbox_serves_an_inbox_of_what_launches_sent_and_says_how_to_point_a_client_at_it(world: World):
+def test_sandbox_serves_an_inbox_and_says_how_to_use_it(world: World):
     world.write_people(2)
     world.launch("--sandbox")
     process = world.start("sandbox", "--port", "0", "--json")
@@ -215,7 +215,7 @@ def test_every_outcome_of_a_sandbox_run_can_be_shown_in_words(world: World):
     assert Outcome.IN_DOUBT.replace("_", " ") in launched.stdout
 
 
-def test_the_embedded_sandbox_is_reached_without_the_proxy_that_the_environment_names(world: World):
+def test_embedded_sandbox_is_reached_without_the_proxy(world: World):
     world.write_people(20)
     nowhere: Any = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     launched = world.run("launch", "hello", "--key", "test", "--sandbox", "--json", **nowhere)

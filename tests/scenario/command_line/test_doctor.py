@@ -40,9 +40,7 @@ def test_the_keys_of_unsubscribe_links_have_a_line(world: World) -> None:
     assert (damaged["health"], "restore it from a backup" in damaged["remedy"]) == ("error", True)
 
 
-def test_what_would_keep_a_launch_from_running_is_78_and_the_other_parts_are_shown(
-    world: World, tmp_path: Path
-) -> None:
+def test_doctor_exits_with_78_and_shows_the_other_parts(world: World, tmp_path: Path) -> None:
     file = tmp_path / "a-file"
     file.write_text("")
     told = world.run("doctor", "--json", "--store", str(file))

@@ -66,7 +66,7 @@ class Terminal:
         return self.process.wait()
 
 
-def test_a_new_run_is_asked_about_with_recipients_rate_and_endpoint_and_no_calls_it_off(world: World):
+def test_new_run_is_confirmed_with_recipients_rate_and_endpoint(world: World):
     world.write_people(25)
     with (world.folder / "audiences" / "people.csv").open("a") as people:
         people.write("person1@example.com,Again\nbroken,B\n")

@@ -30,7 +30,7 @@ def holds(world: World, word: str) -> set[str]:
     return found
 
 
-def test_a_forgotten_person_is_erased_everywhere_stays_suppressed_and_the_accounts_balance(world: World):
+def test_forgotten_person_is_erased_everywhere_and_stays_suppressed(world: World):
     world.write_people(300)
     rows = (world.folder / "audiences/people.csv").read_text() + "person7@example.com,Once more\n"
     world.write("audiences/people.csv", rows)
@@ -85,7 +85,7 @@ def test_a_run_that_is_being_sent_is_left_for_later_and_said(world: World):
     assert world.run("forget", PERSON).code == 0
 
 
-def test_what_is_no_address_is_refused(world: World):
+def test_invalid_address_is_refused(world: World):
     refused = world.run("forget", "nobody")
     assert refused.code == 64
     assert "no address" in refused.stderr

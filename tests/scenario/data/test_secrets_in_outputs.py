@@ -131,7 +131,7 @@ def run_here(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     return printed.out + printed.err
 
 
-def test_what_ses_quotes_of_a_request_is_nowhere_and_addresses_only_where_the_docs_say(
+def test_quoted_requests_are_nowhere_and_addresses_where_documented(
     world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     """A launch that SES refuses, as loud as it can be; then everything that tells of it, and every file."""
@@ -198,7 +198,7 @@ def send_malformed(url: str) -> None:
             assert b" 400 " in raw.recv(1000), text
 
 
-def test_the_unsubscribe_server_logs_no_request_and_answers_503_where_the_ledger_refuses(world: World):
+def test_unsubscribe_server_answers_503_when_the_ledger_refuses(world: World):
     server = world.start("unsubscribe-server", "--port", "0", "--json", "-vv", MAILRUN_UNSUBSCRIBE_KEYS=KEY)
     assert server.stdout is not None
     url = json.loads(server.stdout.readline())["url"]
@@ -242,7 +242,7 @@ EVENT = {
 }
 
 
-def test_the_lambda_handler_answers_503_where_the_ledger_refuses_or_is_away(
+def test_lambda_handler_answers_503_when_the_ledger_refuses_or_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     """Away at the start, back, and then read-only; nobody reads why, and the log does not say who."""

@@ -88,9 +88,7 @@ def test_what_came_back_stands_beside_the_outcomes(sent: World):
         ("outcomes", False),
     ],
 )
-def test_a_damaged_run_keeps_back_no_others_events_and_gets_its_own_when_it_is_restored(
-    sent: World, damaged: str, *, tagged: bool
-):
+def test_damaged_run_gets_its_events_when_it_is_restored(sent: World, damaged: str, *, tagged: bool):
     assert sent.run("launch", "hello", "--key", "second", "--yes").code == 0
     entries = sent.accepted()[0], sent.accepted()[20]
     mails = [make_mail(e["message_id"], e["to"][0], e["tags"] if tagged else None, at=e["at"]) for e in entries]
@@ -158,7 +156,7 @@ def test_events_without_our_tags_are_matched_by_message_id(sent: World):
     assert sent.run("status", RUN, "--json").json["bounced"] == 20
 
 
-def test_what_is_no_event_is_set_aside_whole_and_can_be_imported_when_mended(sent: World):
+def test_invalid_event_is_set_aside_and_can_be_imported_when_fixed(sent: World):
     good = make_event_of(sent.accepted()[0], "Delivery")
     (sent.folder / "events.jsonl").write_text('{"eventType": "Bounce"}\nnonsense\n' + json.dumps(good) + "\n")
     taken = sent.run("events", "import", "events.jsonl", "--json")

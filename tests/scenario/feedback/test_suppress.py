@@ -101,7 +101,7 @@ def test_who_complained_or_unsubscribed_is_removed_with_consent_alone(world: Wor
     assert suppress(world, "remove", "a@b.example", "--yes")["removed"] == 1
 
 
-def test_a_list_is_imported_told_and_exported_and_imported_again(world: World) -> None:
+def test_list_is_imported_reported_exported_and_imported_again(world: World) -> None:
     world.write(
         "list.csv",
         "Email,Topic,Reason\nAnn@b.example,,Bounce\nno address,,\n+eve@b.example,news,unsubscribe\nb@b.example,,\n",
@@ -146,7 +146,7 @@ def test_the_accounts_list_is_asked_and_synced(world: World) -> None:
         assert not ses.list_suppressed_destinations()["SuppressedDestinationSummaries"]
 
 
-def test_bad_input_is_told_with_its_remedy(world: World) -> None:
+def test_bad_input_is_reported_with_its_remedy(world: World) -> None:
     for arguments, code, word in (
         (("add", "no-address"), 65, "is not an address"),
         (("import", "missing.csv"), 65, "no file"),

@@ -66,7 +66,7 @@ def call(url: str, method: str, target: str, body: bytes = b"", **headers: str) 
         return reply.status, reply.read()
 
 
-def test_one_click_on_the_link_of_a_mail_keeps_its_recipient_out_of_the_next_run(newsletter: World) -> None:
+def test_one_click_keeps_the_recipient_out_of_the_next_run(newsletter: World) -> None:
     """A key that is set later does not break links that the store's key signed."""
     server = newsletter.start(
         "unsubscribe-server",
@@ -221,7 +221,7 @@ def test_the_lambda_handler_starts_where_its_own_folder_cannot_be_written(
     assert newsletter.run("suppress", "check", "person2@example.com", "--json").json["addresses"][0]["suppressed"]
 
 
-def test_a_mail_to_the_mailto_link_does_too_and_an_automatic_answer_does_not(newsletter: World, tmp_path: Path) -> None:
+def test_mail_to_the_mailto_link_unsubscribes_and_an_auto_reply_does_not(newsletter: World, tmp_path: Path) -> None:
     folder = tmp_path / "mails"
     folder.mkdir()
     token = token_of(newsletter, "person0@example.com")
@@ -293,7 +293,7 @@ def test_a_mail_of_somebody_whom_the_embedded_sandbox_had_is_an_opt_out(newslett
     assert launch_again(newsletter)["excluded"] == {"suppressed": 1}
 
 
-def test_the_embedded_sandbox_has_events_of_what_was_sent_to_it_until_they_are_pulled(world: World) -> None:
+def test_embedded_sandbox_keeps_events_until_they_are_pulled(world: World) -> None:
     world.write_people(5, "simulator.amazonses.com")
     rows = "email,first_name\nbounce+1@simulator.amazonses.com,N\na@b.example,N\n"
     world.write("audiences/people.csv", rows)
@@ -336,13 +336,13 @@ def test_mails_are_pulled_out_of_a_queue_and_what_is_none_is_kept_aside(newslett
         assert not sqs.receive_message(QueueUrl=queue).get("Messages")
 
 
-def test_without_the_campaigns_keys_there_is_no_server_that_would_refuse_every_link(world: World) -> None:
+def test_unsubscribe_server_does_not_start_without_keys(world: World) -> None:
     finished = world.run("unsubscribe-server", "--port", "0", "--json")
     assert finished.code == 78
     assert "MAILRUN_UNSUBSCRIBE_KEYS" in finished.json["error"]["remedy"]
 
 
-def test_inbound_import_takes_mails_without_unsubscribe_keys_and_says_what_proves_them(world: World) -> None:
+def test_inbound_import_without_unsubscribe_keys_says_what_proves_mails(world: World) -> None:
     """Verdicts need no keys; a mail with a token counts as forged, and is imported again once the keys are there."""
     (world.folder / "mails").mkdir()
     mail = "From: a@example.com\nSubject: unsubscribe\nMessage-ID: <1@b>\n\n\n"

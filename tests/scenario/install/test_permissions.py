@@ -299,7 +299,7 @@ def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str
     return list(read_calls(record))
 
 
-def test_every_call_of_a_roles_commands_is_allowed_and_every_permission_is_used(
+def test_each_role_has_exactly_the_permissions_that_its_commands_use(
     recorded: list[tuple[str, str, str, dict[str, Any]]],
 ):
     policies, used = read_policies(), set[tuple[str, str]]()

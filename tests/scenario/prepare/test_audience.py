@@ -31,7 +31,7 @@ def test_plan_explains_an_address_and_exports_the_excluded(world: World) -> None
     assert [row["verdict"] for row in as_json["explained"]["rows"]] == ["recipient", "excluded"]
 
 
-def test_a_damaged_file_is_refused_with_the_way_out_and_leniently_every_row_is_told(world: World) -> None:
+def test_damaged_file_is_refused_and_leniently_every_row_is_reported(world: World) -> None:
     world.write("audiences/people.csv", 'email,first_name\nann@x.example,"Ann\nbob@x.example,Bob\neve@x.example,Eve\n')
     refused = world.run("plan", "hello")
     assert refused.code == 65
@@ -89,7 +89,7 @@ def test_a_guessed_encoding_is_said(world: World) -> None:
         assert 'read as windows-1252, as its bytes suggest ("Jürgen")' in found["what"]
 
 
-def test_an_encoding_that_cannot_be_told_is_refused(world: World) -> None:
+def test_ambiguous_encoding_is_refused(world: World) -> None:
     unclear = "email;first_name\np0@x.example;Şahin\n".encode("windows-1254")
     (world.folder / "audiences" / "people.csv").write_bytes(unclear)
     (world.folder / "gone.csv").write_bytes(unclear)
@@ -111,7 +111,7 @@ def test_an_encoding_that_cannot_be_told_is_refused(world: World) -> None:
         ('columns = ["a"]', ["columns, and a header that names them"]),
     ],
 )
-def test_a_mistake_in_campaign_toml_is_told_with_its_place(line: str, words: list[str], world: World) -> None:
+def test_mistake_in_campaign_toml_is_reported_with_its_place(line: str, words: list[str], world: World) -> None:
     world.write_people(1)
     world.write("campaigns/hello/campaign.toml", CAMPAIGN.replace("[content]", f"{line}\n\n[content]"))
     told = world.run("plan", "hello")

@@ -10,7 +10,7 @@ def configure(world: World, line: str) -> None:
     world.write("campaigns/hello/campaign.toml", CAMPAIGN.replace("[audience]\n", f"[audience]\n{line}\n"))
 
 
-def test_an_empty_audience_is_refused_everywhere_and_does_not_use_up_the_key(world: World):
+def test_empty_audience_is_refused_everywhere_and_keeps_the_key(world: World):
     world.write("audiences/people.csv", "email,first_name\nbroken,B\n")
     refused = world.launch()
     assert refused.code == 65
@@ -27,7 +27,7 @@ def test_an_empty_audience_is_refused_everywhere_and_does_not_use_up_the_key(wor
     assert check_invariants(world) == {Outcome.SENT: 3}
 
 
-def test_an_empty_audience_is_a_finished_run_of_zero_where_the_campaign_allows_it(world: World):
+def test_empty_audience_is_a_finished_run_when_the_campaign_allows_it(world: World):
     configure(world, "min_recipients = 0")
     world.write_people(0)
     empty = world.launch()
@@ -38,7 +38,7 @@ def test_an_empty_audience_is_a_finished_run_of_zero_where_the_campaign_allows_i
     assert world.accepted() == []
 
 
-def test_a_campaign_says_the_least_that_it_is_sent_to_and_a_limit_lowers_it(world: World):
+def test_campaign_sets_its_smallest_audience_and_a_limit_lowers_it(world: World):
     configure(world, "min_recipients = 10")
     world.write_people(9)
     refused = world.launch()
@@ -49,7 +49,7 @@ def test_a_campaign_says_the_least_that_it_is_sent_to_and_a_limit_lowers_it(worl
     assert check_invariants(world) == {Outcome.SENT: 10}
 
 
-def test_a_change_against_the_last_run_is_refused_beyond_what_the_campaign_allows(world: World):
+def test_change_of_size_beyond_what_the_campaign_allows_is_refused(world: World):
     configure(world, 'max_change = "30%"')
     world.write_people(20)
     assert world.run("launch", "hello", "--key", "first").code == 0

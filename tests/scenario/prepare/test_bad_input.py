@@ -32,7 +32,7 @@ def test_a_missing_campaign_names_the_nearest(world: World):
     check_refused(world.run("plan", "somewhere/else"), 64, "somewhere/else")
 
 
-def test_a_folder_without_campaign_toml_is_told_so(world: World):
+def test_folder_without_campaign_toml_is_reported(world: World):
     (world.campaign / "campaign.toml").unlink()
     check_refused(world.launch(), 78, "campaign.toml", "write one")
 
@@ -59,12 +59,12 @@ def test_a_wrong_campaign_toml_names_file_line_key_and_what_was_expected(
     assert world.accepted() == []
 
 
-def test_a_missing_audience_is_told_with_its_name(world: World):
+def test_missing_audience_is_reported_with_its_name(world: World):
     world.write("audiences/peple.csv", "email,first_name\na@example.com,A\n")
     check_refused(world.launch(), 65, "people.csv", "peple.csv")
 
 
-def test_a_missing_address_column_says_which_columns_there_are_and_which_is_meant(world: World):
+def test_missing_address_column_names_the_columns_and_the_nearest(world: World):
     world.write("audiences/people.csv", "e_mail,first_name\na@example.com,A\n")
     check_refused(world.launch(), 65, "no column email", "did you mean e_mail?", "first_name")
 
@@ -75,7 +75,7 @@ def test_a_missing_template_says_what_is_in_the_folder(world: World):
     check_refused(world.launch(), 65, "body.txt.j2", "text.j2")
 
 
-def test_an_undefined_name_in_a_template_names_file_line_and_the_nearest_column(world: World):
+def test_undefined_name_in_a_template_names_line_and_nearest_column(world: World):
     world.write_people(1)
     world.write("campaigns/hello/body.txt.j2", "Hello\n{{ frist_name }}\n")
     check_refused(world.launch(), 65, "body.txt.j2:2", "frist_name", "did you mean first_name?")
@@ -94,7 +94,7 @@ def test_an_unreachable_endpoint_is_an_unavailable_service(world: World):
     assert world.run("status", "--json").json == {"runs": []}
 
 
-def test_missing_credentials_region_or_profile_are_told_apart(world: World):
+def test_missing_credentials_region_and_profile_differ(world: World):
     world.write_people(1)
     no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
     check_refused(world.run("launch", "hello", **no_keys), 78, "no AWS credentials", "--sandbox")
@@ -108,7 +108,7 @@ def test_wrong_credentials_are_refused_before_anything_is_frozen(world: World):
     assert world.run("status", "--json").json == {"runs": []}
 
 
-def test_an_unverified_sender_is_told_with_the_remedy(tmp_path: Path):
+def test_unverified_sender_is_reported_with_the_remedy(tmp_path: Path):
     with open_world(tmp_path, identities=("other.example",)) as world:
         world.write_people(1)
         check_refused(world.launch(), 69, "news@acme.example is not verified", "verify the address or its domain")
@@ -123,7 +123,7 @@ def test_a_sender_is_verified_by_a_parent_domain(tmp_path: Path):
         assert world.launch().code == 0
 
 
-def test_an_account_in_the_ses_sandbox_is_told_how_many_it_may_not_send_to(tmp_path: Path):
+def test_account_in_the_ses_sandbox_counts_unverified_recipients(tmp_path: Path):
     with open_world(tmp_path, production_access=False, identities=("acme.example",)) as world:
         people = "a@example.com,A\nb@acme.example,B\nsuccess@simulator.amazonses.com,C\n"
         world.write("audiences/people.csv", "email,first_name\n" + people)
@@ -134,7 +134,7 @@ def test_an_account_in_the_ses_sandbox_is_told_how_many_it_may_not_send_to(tmp_p
         assert world.launch().code == 0
 
 
-def test_an_unwritable_store_is_told_with_its_path(world: World):
+def test_unwritable_store_is_reported_with_its_path(world: World):
     world.write_people(1)
     (world.folder / "file").write_text("in the way")
     check_refused(world.launch("--store", "file"), 78, "the store cannot be used", "--store")
@@ -171,7 +171,7 @@ def test_without_a_key_a_launch_into_the_sandbox_keeps_the_real_key_free(world: 
     assert (real.code, real.json["sent"]) == (0, 2)
 
 
-def test_an_unknown_run_an_unknown_command_and_a_wrong_option_are_usage_errors(world: World):
+def test_unknown_runs_commands_and_options_are_usage_errors(world: World):
     check_refused(world.run("status", "hello/nope"), 64, "there is no run hello/nope")
     check_refused(world.run("audit", "hello/nope"), 64, "there is no run hello/nope")
     check_refused(world.run("lunch", "hello"), 64, "lunch")
@@ -184,7 +184,7 @@ def test_a_setting_that_is_none_names_the_nearest(world: World):
     check_refused(world.launch(), 78, "stoer is not a setting", "did you mean store?", "mailrun.toml")
 
 
-def test_with_json_an_error_is_one_document_on_stdout_and_one_line_on_stderr(world: World):
+def test_json_error_is_one_document_on_stdout_and_a_line_on_stderr(world: World):
     for refused in (world.run("launch", "helo", "--json"), world.run("--json", "launch", "helo")):
         assert refused.json == {
             "error": {
@@ -242,7 +242,7 @@ def test_global_option_is_refused_before_a_command_without_it(world: World):
     assert not (world.folder / "new").exists()
 
 
-def test_outside_of_a_workspace_nothing_is_made_and_the_way_in_is_told(world: World, tmp_path: Path):
+def test_outside_of_a_workspace_nothing_is_made(world: World, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     check_refused(world.run("status", folder=elsewhere), 64, "no workspace here", "mailrun init")

@@ -70,7 +70,7 @@ def test_an_error_of_the_copy_names_the_file_of_the_workspace(tmp_path: Path) ->
     assert ".mailrun" not in str(raised.value)
 
 
-def test_a_dry_run_reports_sizes_languages_defaults_domains_and_what_a_run_would_take(letter: World) -> None:
+def test_dry_run_reports_sizes_languages_defaults_domains_and_duration(letter: World) -> None:
     letter.write("audiences/people.csv", people(100))
     letter.change_sandbox(max_send_rate=5.0, max_24_hour_send=200.0)
     told = letter.run("preview", "hello", "--json")
@@ -149,7 +149,7 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
     assert alone.failures.total() == 40
 
 
-def test_the_gallery_shows_who_was_asked_for_and_says_why_somebody_is_not_there(letter: World) -> None:
+def test_gallery_shows_who_was_asked_for_or_says_why_not(letter: World) -> None:
     letter.write("audiences/people.csv", people(50) + "person3@example.com,Again,en,1\n")
     told = letter.run("preview", "hello", "--to", "PERSON7@example.com", "--json")
     assert "asked for: PERSON7@example.com" in Path(told.json["gallery"]).read_text(encoding="utf-8")
@@ -158,7 +158,7 @@ def test_the_gallery_shows_who_was_asked_for_and_says_why_somebody_is_not_there(
     assert "nobody@example.com is not a recipient of this plan" in missing.stderr
 
 
-def test_errors_of_the_content_fail_a_dry_run_and_a_check_and_stop_a_launch(letter: World) -> None:
+def test_content_errors_fail_a_dry_run_a_check_and_a_launch(letter: World) -> None:
     letter.write("audiences/people.csv", people(20))
     for name in ("body.html.j2", "body.vi.html.j2"):
         letter.write(f"campaigns/hello/{name}", BODY.replace("</p>", '</p><a href="/pricing">Prices</a>'))
@@ -176,7 +176,7 @@ def test_errors_of_the_content_fail_a_dry_run_and_a_check_and_stop_a_launch(lett
     assert not letter.run_folder.exists()
 
 
-def test_a_marketing_message_without_a_way_out_to_be_seen_is_not_launched(letter: World) -> None:
+def test_marketing_without_a_visible_unsubscribe_link_is_refused(letter: World) -> None:
     letter.write("audiences/people.csv", people(20))
     for name in ("body.html.j2", "body.vi.html.j2"):
         letter.write(f"campaigns/hello/{name}", BODY.replace('<a href="{{ unsubscribe_url }}">Unsubscribe</a>', ""))
@@ -221,7 +221,7 @@ def test_a_check_tells_of_content_and_account(letter: World) -> None:
     assert "no AWS credentials" in nowhere.json["account_errors"][0]["what"]
 
 
-def test_without_an_account_a_dry_run_says_that_it_cannot_tell_the_duration(letter: World) -> None:
+def test_dry_run_without_an_account_leaves_the_duration_open(letter: World) -> None:
     letter.write("audiences/people.csv", people(30))
     told = letter.run("preview", "hello", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert told.code == 0

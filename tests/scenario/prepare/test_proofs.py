@@ -27,7 +27,7 @@ def letter(world: World) -> World:
     return world
 
 
-def test_a_proof_is_the_recipients_message_marked_and_with_the_readers_own_way_out(letter: World) -> None:
+def test_proof_is_marked_and_has_the_readers_own_unsubscribe_link(letter: World) -> None:
     told = letter.run(
         "test", "hello", "--to", "me@acme.example", "--to", "you@acme.example", "--as", "Person7@example.com", "--json",
         MAILRUN_UNSUBSCRIBE_KEYS=KEY,
@@ -43,7 +43,7 @@ def test_a_proof_is_the_recipients_message_marked_and_with_the_readers_own_way_o
     assert TokenSigner([KEY.encode()]).verify(token) == ("me@acme.example", "hello")
 
 
-def test_proofs_are_no_part_of_a_run(letter: World) -> None:
+def test_proofs_are_not_part_of_a_run(letter: World) -> None:
     assert letter.run("test", "hello", "--to", "me@acme.example").code == 0
     assert letter.run("status", "--json").json == {"runs": []}
     assert letter.launch().code == 0
@@ -53,7 +53,7 @@ def test_proofs_are_no_part_of_a_run(letter: World) -> None:
     check_invariants(letter)
 
 
-def test_a_proof_that_ses_refuses_is_told(letter: World) -> None:
+def test_proof_that_ses_refuses_is_reported(letter: World) -> None:
     letter.fault("reject", match="me@")
     told = letter.run("test", "hello", "--to", "me@acme.example", "--to", "you@acme.example", "--json")
     assert told.code == 3

@@ -55,7 +55,7 @@ def test_a_closed_stdout_does_not_hide_the_exit_code(world: World):
     assert process.wait(60) == 3
 
 
-def test_an_unfinished_run_is_named_before_another_begins_under_a_key_made_from_the_time(world: World):
+def test_unfinished_run_is_named_before_one_with_a_new_time_key_begins(world: World):
     world.write_people(50)
     world.fault("pause_account", after=10)
     assert world.run("launch", "hello", "--key", "2020-01-01").code == 75
@@ -69,7 +69,7 @@ def test_an_unfinished_run_is_named_before_another_begins_under_a_key_made_from_
     assert world.run("launch", "hello").code == 0
 
 
-def test_the_way_to_go_on_names_the_same_store_and_options(world: World):
+def test_suggested_command_names_the_same_store_and_options(world: World):
     world.write_people(50)
     world.fault("pause_account", after=10)
     paused = world.run("launch", "hello", "--store", "else where", "--limit", "40", "--yes")
@@ -78,7 +78,7 @@ def test_the_way_to_go_on_names_the_same_store_and_options(world: World):
     assert again in paused.stdout
 
 
-def test_what_goes_wrong_most_often_is_told_when_the_guard_stops_a_run(world: World):
+def test_most_frequent_failure_is_reported_when_the_guard_stops_a_run(world: World):
     world.write_people(400)
     world.fault("reject", count=None, after=50)
     paused = world.launch()
@@ -87,7 +87,7 @@ def test_what_goes_wrong_most_often_is_told_when_the_guard_stops_a_run(world: Wo
     assert "another key" in paused.json["reason"]
 
 
-def test_options_that_a_frozen_plan_cannot_follow_are_told(world: World):
+def test_options_that_a_frozen_plan_cannot_follow_are_reported(world: World):
     world.write_people(50)
     world.fault("pause_account", after=10)
     world.launch()
@@ -103,7 +103,7 @@ def test_plans_of_one_campaign_at_the_same_moment_all_succeed(world: World):
     assert pl.read_parquet(folder / "recipients-*.parquet").height == 500
 
 
-def test_a_signal_right_after_the_start_ends_with_the_same_code_and_document(world: World):
+def test_signal_right_after_the_start_ends_with_the_same_code(world: World):
     world.write_people(10)
     for number in (signal.SIGTERM, signal.SIGINT):
         process = world.start_launch()
@@ -116,7 +116,7 @@ def test_a_signal_right_after_the_start_ends_with_the_same_code_and_document(wor
     assert world.accepted() == []
 
 
-def test_what_is_no_file_in_a_campaign_folder_is_refused_unless_hidden(world: World):
+def test_special_files_in_a_campaign_folder_are_refused_unless_hidden(world: World):
     world.write_people(3)
     (world.campaign / ".#body.txt.j2").symlink_to("somebody@somewhere.1234")  # how editors lock files
     (world.campaign / ".env").write_text("KEY=secret")

@@ -54,7 +54,7 @@ def test_recipients_that_arrived_are_settled_as_sent_with_who_and_when(doubtful:
     assert doubtful.run("resolve", RUN, "--sent", "--json").json["settled"] == 0
 
 
-def test_recipients_that_are_skipped_count_as_failed_and_are_never_sent_again(doubtful: World, hanging: int):
+def test_skipped_recipients_count_as_failed_and_are_never_sent_again(doubtful: World, hanging: int):
     received = count_received(doubtful)
     assert doubtful.run("resolve", RUN, "--skip", "--json").json["failed"] == hanging
     assert doubtful.launch().code == 3  # it was finished before, with losses
@@ -63,7 +63,7 @@ def test_recipients_that_are_skipped_count_as_failed_and_are_never_sent_again(do
     assert (audited.code, audited.json["in_doubt"]) == (0, 0)
 
 
-def test_recipients_that_are_sent_again_get_one_more_message_with_the_next_launch(doubtful: World, hanging: int):
+def test_resent_recipients_get_one_more_message_with_the_next_launch(doubtful: World, hanging: int):
     settled = doubtful.run("resolve", RUN, "--resend", "--json")
     assert (settled.json["unsent"], settled.json["state"]) == (hanging, "paused")
     launched = doubtful.launch()
@@ -86,7 +86,7 @@ def test_a_file_chooses_whom_to_settle(doubtful: World, hanging: int):
     assert "neither rows nor addresses" in refused.stderr
 
 
-def test_the_receiver_s_own_list_proves_the_accounts_and_settles_what_arrived(doubtful: World, hanging: int):
+def test_receivers_list_proves_the_accounts_and_settles_what_arrived(doubtful: World, hanging: int):
     record = str(doubtful.record_folder / "accepted.jsonl")
     audited = doubtful.run("audit", RUN, "--against", record, "--json")
     assert audited.code == 0, audited.stdout
@@ -128,7 +128,7 @@ def test_contradictions_with_the_receiver_s_list_are_named(world: World):
     assert "no.jsonl, line 1" in world.run("audit", RUN, "--against", "no.jsonl").stderr
 
 
-def test_proofs_and_other_systems_mail_on_the_receiver_s_list_are_not_held_against_a_run(world: World):
+def test_proofs_and_other_mail_on_the_receivers_list_are_ignored(world: World):
     world.write_people(10)
     assert world.launch().code == 0
     assert world.run("test", "hello", "--to", "ann@acme.example").code == 0
@@ -151,7 +151,7 @@ def test_proofs_and_other_systems_mail_on_the_receiver_s_list_are_not_held_again
     }
 
 
-def test_a_damaged_outcomes_file_is_named_set_aside_and_nothing_is_begun_again(world: World):
+def test_damaged_outcomes_file_is_set_aside_and_nothing_begins_again(world: World):
     world.write_people(300)
     assert world.launch().code == 0
     file = min((world.run_folder / "outcomes").glob("lease-*.parquet"))

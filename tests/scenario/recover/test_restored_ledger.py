@@ -87,7 +87,7 @@ def test_a_backup_restored_over_the_ledger_is_found_out_within_a_lease(kind: str
         check_nobody_got_it_twice(world, 400)
 
 
-def test_a_ledger_that_is_lost_altogether_is_not_begun_anew(world: World):
+def test_lost_ledger_is_not_begun_again(world: World):
     world.write_people(600)
     assert world.launch().code == 0
     for file in (world.folder / ".mailrun").glob("ledger.db*"):
@@ -129,7 +129,7 @@ def test_a_backup_of_a_small_run_that_has_ended_since_is_recognized(kind: str, h
         assert (told["sent"], told["in_doubt"]) == (60, 0)  # the store knows them all
 
 
-def test_sqlite_with_a_bucket_on_a_machine_that_never_sent_holds_in_doubt_what_it_cannot_know(tmp_path: Path):
+def test_sqlite_with_a_bucket_on_a_new_machine_holds_the_rest_in_doubt(tmp_path: Path):
     with open_world_in("bucket", tmp_path) as world:
         world.write_people(400)
         run_for_a_while(world, tmp_path / "backup.db")
@@ -139,7 +139,7 @@ def test_sqlite_with_a_bucket_on_a_machine_that_never_sent_holds_in_doubt_what_i
         check_nobody_got_it_twice(world, 400)
 
 
-def test_sqlite_with_a_bucket_moves_to_another_machine_when_its_workers_have_stopped(tmp_path: Path):
+def test_sqlite_with_a_bucket_moves_to_another_machine_when_stopped(tmp_path: Path):
     with open_world_in("bucket", tmp_path) as world:
         world.write_people(100)
         process = world.start_launch()
@@ -154,7 +154,7 @@ def test_sqlite_with_a_bucket_moves_to_another_machine_when_its_workers_have_sto
         assert len(count_received(world)) == 100
 
 
-def test_a_copy_of_a_postgresql_database_is_recognized_after_a_bulk_run_has_ended(tmp_path: Path, postgres: Cluster):
+def test_copy_of_a_postgresql_database_is_recognized_after_a_bulk_run(tmp_path: Path, postgres: Cluster):
     url = postgres.make_database()
     with open_world_in("bucket", tmp_path, url) as world:
         world.write("campaigns/hello/campaign.toml", BULK)
@@ -209,7 +209,7 @@ def test_after_a_restore_only_what_the_ledger_cannot_know_is_in_doubt(tmp_path: 
         assert held["unsent"] >= 1750 - MOST_WHERE_LATE
 
 
-def test_a_ledger_put_back_to_before_doubt_was_settled_is_named_by_every_command(tmp_path: Path):
+def test_ledger_restored_to_before_a_resolve_is_named_by_every_command(tmp_path: Path):
     with open_world(tmp_path) as world:
         world.write_people(40)
         world.fault("no_answer", count=None, after=30)

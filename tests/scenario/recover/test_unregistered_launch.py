@@ -119,7 +119,7 @@ def test_a_launch_that_gave_up_on_a_locked_ledger_is_planned_again(world: World)
     check_corrected_mail(world)
 
 
-def test_a_launch_whose_server_went_away_before_it_was_registered_is_planned_again(tmp_path: Path):
+def test_launch_that_lost_its_server_before_registering_is_planned_again(tmp_path: Path):
     with run_cluster() as cluster, open_world_in("folder", tmp_path, cluster.make_database()) as world:
         with hold_ledger(world.ledger_url):
             process = world.start_launch()
@@ -135,7 +135,7 @@ def test_a_launch_whose_server_went_away_before_it_was_registered_is_planned_aga
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_folder_that_an_older_version_left_is_set_aside_unless_it_was_begun(world: World, *, begun: bool):
+def test_folder_of_an_older_version_is_set_aside_unless_it_was_begun(world: World, *, begun: bool):
     """An older version froze a run's folder first, and then registered it."""
     world.write_people(OLD)
     kill_before_registration(world)

@@ -70,7 +70,7 @@ def test_without_events_the_run_pauses_and_a_person_opens_the_gate(tmp_path: Pat
         check_invariants(world)
 
 
-def test_a_run_that_paused_for_want_of_events_goes_on_by_itself_once_they_are_there(tmp_path: Path):
+def test_run_paused_for_missing_events_resumes_when_they_arrive(tmp_path: Path):
     with open_feedback_world(tmp_path, {}) as world:
         prepare(world)
         assert world.launch().code == 75

@@ -43,7 +43,7 @@ def test_a_poison_message_in_a_bulk_call_is_refused_alone(world: World):
     check_invariants(world)
 
 
-def test_a_lost_answer_to_a_bulk_call_leaves_its_messages_in_doubt_and_no_others(world: World):
+def test_lost_answer_to_a_bulk_call_leaves_only_its_messages_in_doubt(world: World):
     world.write_people(300)
     write_delivery(world, BULK)
     world.fault("drop_after", after=2)
@@ -347,7 +347,7 @@ def test_a_zone_column_that_is_not_there_is_said_at_once(world: World):
     assert "no column zone" in refused.stderr
 
 
-def test_a_warm_up_sends_the_days_cap_and_leaves_the_rest_for_the_next_launch(world: World):
+def test_warm_up_sends_the_cap_of_the_day_and_leaves_the_rest(world: World):
     world.write_people(100)
     write_delivery(world, "[warmup]\ncaps = [30, 60]\n")
     launched = world.launch()
@@ -388,7 +388,7 @@ def test_at_the_end_of_the_quota_the_run_waits_where_it_says_so(world: World):
     assert check_invariants(world) == {Outcome.SENT: 100}
 
 
-def test_a_limit_that_halves_in_mid_run_is_learned_and_everybody_is_sent_to_once(tmp_path: Path):
+def test_limit_halved_in_mid_run_is_learned_and_everybody_sent_to_once(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=400.0) as world:
         world.write_people(4_000)
         process = world.start_launch()

@@ -13,7 +13,7 @@ from engine.ledger.journal import Outcome
 BAD_AUDIENCE = {"default": {"bounces": {"Permanent/General": 0.3}}}
 
 
-def test_a_bad_audience_is_paused_by_its_bounces_and_goes_on_by_a_persons_word_alone(tmp_path: Path, ledger_url: str):
+def test_bad_audience_is_paused_by_bounces_until_a_person_resumes(tmp_path: Path, ledger_url: str):
     with open_feedback_world(tmp_path, BAD_AUDIENCE, ledger=ledger_url, max_send_rate=50.0) as world:
         world.write_people(3000)
         with pulling(world):
@@ -57,7 +57,7 @@ def test_complaints_stop_all_workers_of_a_run(tmp_path: Path):
         assert len(world.accepted()) == paused.json["sent"]
 
 
-def test_a_new_run_is_paused_before_its_first_message_by_what_the_account_did(tmp_path: Path):
+def test_new_run_is_paused_by_the_accounts_history_before_it_sends(tmp_path: Path):
     with open_feedback_world(tmp_path, BAD_AUDIENCE) as world:
         world.write_people(300)
         assert world.launch().code == 0
@@ -89,7 +89,7 @@ def test_an_account_that_comes_under_review_while_a_run_sends_pauses_it(tmp_path
         check_invariants(world)
 
 
-def test_who_is_suppressed_before_their_turn_is_not_mailed_and_the_outcome_says_why(tmp_path: Path, ledger_url: str):
+def test_recipient_suppressed_before_their_turn_is_not_mailed(tmp_path: Path, ledger_url: str):
     with open_feedback_world(tmp_path, {}, ledger=ledger_url, max_send_rate=20.0) as world:
         world.write_people(500)
         add_to_campaign(world, '\n[suppression]\ntopic = "news"\n[guard]\nmax_failure_rate = 0.0\n')
@@ -112,7 +112,7 @@ def test_who_is_suppressed_before_their_turn_is_not_mailed_and_the_outcome_says_
 
 
 @pytest.mark.parametrize("workers", [2])
-def test_several_workers_heed_the_list_alike(tmp_path: Path, workers: int):
+def test_several_workers_apply_the_list_alike(tmp_path: Path, workers: int):
     with open_feedback_world(tmp_path, {}, max_send_rate=20.0) as world:
         world.write_people(300)
         process = world.start_launch("--workers", str(workers))

@@ -122,7 +122,7 @@ def test_a_message_that_cannot_be_rendered_fails_alone_with_its_reason(world: Wo
     check_invariants(world)
 
 
-def test_a_run_frozen_at_launch_is_sent_as_it_was_when_the_campaign_changes(world: World):
+def test_frozen_run_is_sent_as_it_was_when_the_campaign_changes(world: World):
     world.write_people(30)
     world.fault("pause_account", after=10)
     assert world.launch().code == 75

@@ -78,7 +78,7 @@ def test_a_mark_of_another_ledger_stops_a_run_that_both_know(tmp_path: Path):
         assert set(count_received(world).values()) == {1}
 
 
-def test_a_mark_that_holds_only_a_time_is_sent_on_by_the_ledger_that_knows_the_run(tmp_path: Path):
+def test_mark_with_only_a_time_is_continued_by_the_ledger_of_the_run(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=100.0) as world:
         world.write_people(PEOPLE)
         process = world.start_launch()
@@ -103,9 +103,7 @@ def test_one_ledger_with_two_stores_in_the_same_second_sends_to_all_once(tmp_pat
         assert (joined.code, "belongs to another store" in joined.stderr) == (0, False)  # it is finished
 
 
-def test_a_copied_store_with_one_ledger_in_the_same_second_is_refused_with_the_store_s_name(
-    tmp_path: Path, postgres: Cluster
-):
+def test_copied_store_with_one_ledger_is_refused_by_name(tmp_path: Path, postgres: Cluster):
     """A copy has the identity of what it was copied from, and not what is frozen there later."""
     with open_world(tmp_path, ledger=postgres.make_database()) as world:
         world.write_people(PEOPLE)
@@ -120,9 +118,7 @@ def test_a_copied_store_with_one_ledger_in_the_same_second_is_refused_with_the_s
         check_each_got_one(world, sent)
 
 
-def test_a_worker_that_cannot_see_the_store_is_refused_and_one_at_another_path_is_not(
-    tmp_path: Path, postgres: Cluster
-):
+def test_worker_without_the_store_is_refused_and_another_path_is_fine(tmp_path: Path, postgres: Cluster):
     with open_world(tmp_path, ledger=postgres.make_database(), max_send_rate=100.0) as world:
         world.write_people(PEOPLE)
         launch = world.start_launch()

@@ -144,12 +144,12 @@ def test_check_passes_where_the_smtp_server_would_take_the_mail(mail_world: Worl
     assert room.accepted == []
 
 
-def test_an_smtp_server_that_is_not_there_is_told_at_once(mail_world: World):
+def test_missing_smtp_server_is_reported_at_once(mail_world: World):
     url = f"smtp+plain://127.0.0.1:{free_port()}"
     run_both(mail_world, 69, f"the SMTP server {url} cannot be reached", "MAILRUN_SMTP_URL", MAILRUN_SMTP_URL=url)
 
 
-def test_an_smtp_login_that_is_refused_is_told(mail_world: World, tmp_path: Path):
+def test_refused_smtp_login_is_reported(mail_world: World, tmp_path: Path):
     authority, bundle = trustme.CA(), tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(bundle)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -166,7 +166,7 @@ def test_an_smtp_login_that_is_refused_is_told(mail_world: World, tmp_path: Path
     assert room.accepted == []
 
 
-def test_a_sender_that_the_smtp_server_refuses_is_told(mail_world: World):
+def test_sender_that_the_smtp_server_refuses_is_reported(mail_world: World):
     room = Mailroom(["mail:553 5.1.8 Domain of sender address does not exist"] * 2)
     with smtp_in_thread(room) as port:
         url = f"smtp+plain://127.0.0.1:{port}"
@@ -174,7 +174,7 @@ def test_a_sender_that_the_smtp_server_refuses_is_told(mail_world: World):
     assert room.accepted == []
 
 
-def test_a_server_without_starttls_is_told(mail_world: World):
+def test_server_without_starttls_is_reported(mail_world: World):
     with smtp_in_thread(Mailroom()) as port:
         run_each(mail_world, 78, "does not offer STARTTLS", "smtps://", MAILRUN_SMTP_URL=f"smtp://127.0.0.1:{port}")
 

@@ -21,7 +21,7 @@ PERHAPS_ACCEPTED = [
 
 
 @pytest.mark.parametrize("fault", PERHAPS_ACCEPTED)
-def test_what_was_accepted_without_a_clear_answer_is_in_doubt_and_never_sent_again(world: World, fault: str):
+def test_unclear_answer_is_in_doubt_and_never_sent_again(world: World, fault: str):
     world.write_people(60)
     world.fault(fault, count=3, after=20)
     launched = world.launch()
@@ -62,7 +62,7 @@ def test_a_rate_limit_is_kept(world: World):
 
 
 @pytest.mark.parametrize(("fault", "word"), [("pause_account", "paused"), ("suspend_account", "suspended")])
-def test_an_account_stopped_in_mid_run_pauses_the_run_and_nobody_is_marked_for_it(world: World, fault: str, word: str):
+def test_account_stopped_in_mid_run_pauses_the_run_and_marks_nobody(world: World, fault: str, word: str):
     world.write_people(500)
     world.fault(fault, after=200)
     launched = world.launch()
@@ -80,7 +80,7 @@ def test_an_account_stopped_in_mid_run_pauses_the_run_and_nobody_is_marked_for_i
     assert check_invariants(world) == {Outcome.SENT: 500}
 
 
-def test_at_the_end_of_the_24_hour_quota_the_run_pauses_and_never_overdraws(world: World):
+def test_run_pauses_at_the_end_of_the_24_hour_quota(world: World):
     world.change_sandbox(max_24_hour_send=120)
     world.write_people(300)
     launched = world.launch()

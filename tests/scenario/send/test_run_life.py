@@ -29,7 +29,7 @@ def count_after(world: World, seconds: float) -> int:
     return world.accepted_count()
 
 
-def test_pause_and_resume_take_effect_within_two_seconds_and_the_worker_waits(slow: World):
+def test_pause_and_resume_take_effect_within_two_seconds(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(50, launch)
     paused = slow.run("pause", RUN, "--reason", "wrong price", "--json")
@@ -96,7 +96,7 @@ def test_a_finished_key_says_so_exits_0_and_takes_no_commands(world: World):
     assert len(world.accepted()) == 5
 
 
-def test_workers_that_join_share_the_work_and_each_recipient_gets_one_message(slow: World):
+def test_joining_workers_share_the_work_and_send_each_message_once(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(20, launch)
     slow.run("pause", RUN)

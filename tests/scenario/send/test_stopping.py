@@ -35,7 +35,7 @@ def test_the_first_signal_drains_and_leaves_nothing_in_doubt(tmp_path: Path, num
         assert check_invariants(world) == {Outcome.SENT: 1500}
 
 
-def test_a_stop_tells_how_to_go_on(tmp_path: Path):
+def test_stop_says_how_to_resume(tmp_path: Path):
     with open_world(tmp_path, latency_seconds=0.05) as world:
         world.write_people(1500)
         process = world.start("launch", "hello", "--key", "test")
@@ -112,7 +112,7 @@ def test_four_ctrl_c_in_a_blink_drain_and_record_the_state(tmp_path: Path):
         assert world.launch().json["sent"] == 1500
 
 
-def test_ctrl_c_again_and_again_ends_with_75_and_never_says_that_nothing_was_sent(tmp_path: Path):
+def test_repeated_ctrl_c_ends_with_75_and_never_denies_what_was_sent(tmp_path: Path):
     with open_world(tmp_path, latency_seconds=0.05) as world:
         world.write_people(3000)
         process = world.start_launch()

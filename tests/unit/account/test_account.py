@@ -28,7 +28,7 @@ async def test_what_is_left_is_the_maximum_less_what_was_sent_or_unlimited(
     assert (quota.max_24_hours, quota.left_24_hours) == (maximum, left)
 
 
-async def test_an_account_that_says_nothing_is_taken_for_the_slowest_that_may_send():
+async def test_account_that_says_nothing_counts_as_the_slowest():
     assert await read_quota(CannedClient()) == AccountQuota(1.0, None, 0.0, True, True, "HEALTHY")  # noqa: FBT003 - in order
 
 
@@ -73,7 +73,7 @@ async def test_who_may_not_look_at_identities_may_try_to_send(code: str):
     await refuse_if_unverified(CannedClient(identity=code), "news@acme.example", "from")
 
 
-async def test_any_other_answer_about_an_identity_is_told():
+async def test_any_other_answer_about_an_identity_is_reported():
     with pytest.raises(ServiceError, match="answered TooManyRequestsException: said so"):
         await refuse_if_unverified(CannedClient(identity="TooManyRequestsException"), "news@acme.example", "from")
 

@@ -52,7 +52,7 @@ def test_what_people_write_for_an_address_is_read_as_ses_takes_it(raw: str, addr
 
 
 @pytest.mark.parametrize("raw", [None, "", "   ", "\u3000", "\u200b", "\ufeff \t"])
-def test_a_blank_is_no_address_and_no_fault(raw: str | None) -> None:
+def test_blank_is_neither_an_address_nor_a_fault(raw: str | None) -> None:
     assert judge(raw) == (None, None, None)
 
 

@@ -93,7 +93,7 @@ def test_a_domain_inside_a_disposable_one_is_disposable_unless_allowed() -> None
     assert not is_disposable("example.com")
 
 
-def test_rows_without_an_address_are_passed_over() -> None:
+def test_rows_without_an_address_are_skipped() -> None:
     checks = AddressChecks(ChecksSpec.model_validate({"role": "exclude", "typo": "exclude"}))
     faults = checks.judge(pl.Series([None, "info@x.example", "ann@gmial.com"]))
     assert [bool(fault) for fault in faults] == [False, True, True]

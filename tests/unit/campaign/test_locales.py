@@ -45,7 +45,7 @@ def test_read_locales_and_find_zone_name_take_any_text(text: str) -> None:
 
 
 @given(st.sampled_from(sorted(available_timezones() - {"Factory", "localtime"})), st.data())
-def test_find_zone_name_heeds_neither_case_nor_spaces(name: str, data: st.DataObject) -> None:
+def test_find_zone_name_ignores_case_and_spaces(name: str, data: st.DataObject) -> None:
     written = data.draw(st.sampled_from([name, name.lower(), name.upper(), name.replace("_", " ")]))
     assert find_zone_name(f" {written}\n") == name
 

@@ -45,7 +45,7 @@ def test_a_name_is_quoted_or_encoded_where_it_must_be(text: str, encoded: str) -
     assert parse_mailbox(text).encode() == encoded
 
 
-def test_a_long_foreign_name_becomes_encoded_words_of_75_characters_at_most() -> None:
+def test_long_foreign_name_becomes_encoded_words_of_75_characters() -> None:
     encoded = parse_mailbox(f"{'žluť ' * 30}<a@b.example>").encode()
     assert encoded.isascii()
     assert max(map(len, encoded.split(" "))) <= 75

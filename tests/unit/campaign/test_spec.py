@@ -100,14 +100,14 @@ def test_the_defaults_are_the_cautious_ones() -> None:
     )
 
 
-def test_a_campaign_of_no_stated_kind_is_marketing_and_so_needs_a_way_out() -> None:
+def test_campaign_of_no_stated_kind_is_marketing() -> None:
     error = refusal(NOTICE.replace('kind = "transactional"\n', ""))
     assert error.what == "this is a marketing campaign without [unsubscribe]"
     assert error.where == f"{FILE} [unsubscribe]"
     assert error.remedy.startswith('add [unsubscribe] with url = "https://…/{{ token }}"')
 
 
-def test_a_transactional_campaign_has_no_way_out() -> None:
+def test_transactional_campaign_has_no_unsubscribe_link() -> None:
     source = FULL.replace('kind = "marketing"', 'kind = "transactional"')
     error = refusal(source)
     assert error.what == "this is a transactional campaign with [unsubscribe]"
@@ -138,7 +138,7 @@ def test_an_unknown_table_is_named_with_the_nearest_table() -> None:
         (NOTICE + "[audience.content]\nhtml = 'x'\n", ":10 [audience.content]", "write [content]"),
     ],
 )
-def test_a_key_in_the_wrong_table_is_told_where_it_belongs(source: str, place: str, remedy: str) -> None:
+def test_key_in_the_wrong_table_says_where_it_belongs(source: str, place: str, remedy: str) -> None:
     error = refusal(source)
     assert error.where == FILE + place
     assert error.remedy == remedy
@@ -169,14 +169,14 @@ def test_a_key_in_the_wrong_table_is_told_where_it_belongs(source: str, place: s
         ),
     ],
 )
-def test_a_wrong_value_is_told_what_was_found_and_what_was_expected(old: str, new: str, what: str, remedy: str) -> None:
+def test_wrong_value_says_what_was_found_and_expected(old: str, new: str, what: str, remedy: str) -> None:
     source = FULL.replace(old, new)
     error = refusal(source)
     assert (error.what, error.remedy) == (what, remedy)
     assert error.where.startswith(f"{FILE}:{line_of(source, new)} ")
 
 
-def test_a_default_of_a_strange_type_gets_one_answer_not_one_for_each_type() -> None:
+def test_default_of_an_invalid_type_gets_one_error() -> None:
     source = FULL.replace('{ first_name = "there" }', "{ first_name = [1] }")
     error = refusal(source)
     assert error.what == "first_name is [1]"
@@ -184,7 +184,7 @@ def test_a_default_of_a_strange_type_gets_one_answer_not_one_for_each_type() -> 
     assert error.remedy == "write text in quotes or a number or true or false"
 
 
-def test_a_table_written_as_a_value_is_told_to_be_a_table() -> None:
+def test_value_in_place_of_a_table_asks_for_a_table() -> None:
     error = refusal(
         NOTICE.replace('[content]\ntext = "body.txt.j2"', 'content = "x"').replace("[audience]\n", "") + "\n"
     )
@@ -192,7 +192,7 @@ def test_a_table_written_as_a_value_is_told_to_be_a_table() -> None:
     assert "audience is missing" in error.what
 
 
-def test_a_missing_key_and_a_missing_table_are_told_where_to_add_them() -> None:
+def test_missing_key_and_missing_table_say_where_to_add_them() -> None:
     error = refusal(NOTICE.replace('source = "audiences/subscribers.csv"\n', ""))
     assert (error.what, error.remedy) == ("source is missing", "add it to [audience]")
     assert error.where == f"{FILE}:5 [audience] source"
@@ -237,7 +237,7 @@ def test_content_stays_inside_the_campaign_folder(path: str) -> None:
         ),
     ],
 )
-def test_a_sender_that_is_no_mailbox_is_refused(sender: str, what: str, remedy: str) -> None:
+def test_sender_that_is_not_a_mailbox_is_refused(sender: str, what: str, remedy: str) -> None:
     error = refusal(FULL.replace("Acme News <news@acme.example>", sender))
     assert error.what.startswith(f"from has {what}: ")
     assert error.where == f"{FILE}:1 from"
@@ -287,7 +287,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     assert bullets[3].startswith("line 32 [delivery] max_rat: unknown key max_rat; did you mean max_rate?")
 
 
-def test_a_value_over_several_lines_does_not_shift_the_lines_of_what_follows() -> None:
+def test_value_over_several_lines_keeps_the_lines_of_what_follows() -> None:
     source = dedent('''\
         from = "a@b.example"
         subject = """

@@ -88,7 +88,7 @@ def test_every_ending_has_its_exit_code(end_with: Callable[..., int], ending: Ba
     assert end_with(ending) == code
 
 
-def test_a_bug_is_told_as_one_with_its_traceback(end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]):
+def test_bug_is_reported_as_one_with_its_traceback(end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]):
     assert end_with(ZeroDivisionError("by 0"), "--json") == 1
     told = capsys.readouterr()
     assert "ZeroDivisionError: by 0" in told.err
@@ -104,7 +104,7 @@ def test_an_error_says_what_where_and_what_to_do_on_stderr(
     assert told.out == ""
 
 
-def test_with_json_an_error_is_one_document_on_stdout_and_one_line_on_stderr(
+def test_json_error_is_one_document_on_stdout_and_a_line_on_stderr(
     end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ):
     end_with(DataError("torn", where="a.csv:7", remedy="mend it"), "--json")
@@ -208,11 +208,11 @@ def test_the_nearest_word_is_named_and_all_that_there_are():
     [(0, "1 s"), (0.4, "1 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (3599.6, "1 h 0 min"),
      (11_000, "3 h 3 min"), (360_000, "100 h 0 min")],
 )  # fmt: skip
-def test_a_duration_is_told_in_the_units_that_matter(seconds: float, words: str):
+def test_duration_is_formatted_in_the_units_that_matter(seconds: float, words: str):
     assert format_seconds(seconds) == words
 
 
-def test_outcomes_are_told_in_words_without_zeros():
+def test_outcomes_are_formatted_in_words_without_zeros():
     counts = {Outcome.SENT: 1000, Outcome.REFUSED: 0, Outcome.IN_DOUBT: 1}
     assert format_outcomes(counts, only_losses=False) == "1,000 sent, 1 in doubt"
     assert format_outcomes(counts, only_losses=True) == "1 in doubt"
@@ -282,7 +282,7 @@ def test_progress_in_a_pod_is_json_lines_on_stderr(logged: Callable[[], list[dic
     assert {"event": "run.end", "done": 103, "sent": 103}.items() <= end.items()
 
 
-def test_progress_is_told_every_few_seconds(logged: Callable[[], list[dict[str, object]]]):
+def test_progress_is_reported_every_few_seconds(logged: Callable[[], list[dict[str, object]]]):
     configure_logs(verbose=False)
     with Lines("welcome/1") as progress:
         progress.begin(accounts_of(10))
@@ -300,7 +300,7 @@ def test_a_launch_that_began_nothing_tells_no_progress(logged: Callable[[], list
 
 
 @pytest.mark.parametrize(("verbose", "told"), [(False, ["info", "warning"]), (True, ["debug", "info", "warning"])])
-def test_debug_lines_are_told_only_when_asked_for(
+def test_debug_lines_are_logged_only_when_asked_for(
     capsys: pytest.CaptureFixture[str],
     verbose: bool,  # noqa: FBT001 - a parameter of the case
     told: list[str],

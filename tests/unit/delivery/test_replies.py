@@ -95,7 +95,7 @@ def test_a_bulk_entry_that_nobody_knows_is_in_doubt(entry: dict[str, object]):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_4xx_with_a_code_is_certain_but_for_the_one_that_ses_itself_is_not_sure_of(code: str):
+def test_4xx_with_a_code_is_certain_but_for_the_one_ses_is_not_sure_of(code: str):
     reply = read_error(status=400, code=code, message="because", sender=SENDER)
     assert reply.meaning is CODES[code].meaning
     assert (reply.meaning in CERTAIN) is (code != "RequestAbortedException")
@@ -103,7 +103,7 @@ def test_a_4xx_with_a_code_is_certain_but_for_the_one_that_ses_itself_is_not_sur
 
 
 @given(status=st.integers(100, 599), code=st.sampled_from(["", "NewException", *CODES]), message=st.text(max_size=40))
-def test_every_status_has_a_meaning_and_none_but_4xx_with_a_code_is_certain(status: int, code: str, message: str):
+def test_every_status_has_a_meaning_and_only_4xx_codes_are_certain(status: int, code: str, message: str):
     reply = read_error(status=status, code=code, message=message, sender=SENDER)
     assert isinstance(reply.meaning, ReplyMeaning)
     if not code or not 400 <= status < 500:
@@ -128,11 +128,11 @@ def test_a_new_code_is_read_by_its_status(status: int):
     ],
 )
 @pytest.mark.parametrize("code", ["LimitExceededException", "ThrottlingException", "TooManyRequestsException"])
-def test_throttle_or_quota_is_told_by_the_text_first(code: str, message: str, meaning: ReplyMeaning):
+def test_throttle_or_quota_is_recognized_by_the_text_first(code: str, message: str, meaning: ReplyMeaning):
     assert read_error(status=400, code=code, message=message, sender=SENDER).meaning is meaning
 
 
-def test_an_unverified_sender_pauses_and_an_unverified_recipient_is_refused():
+def test_unverified_sender_pauses_and_unverified_recipient_is_refused():
     text = "Email address is not verified. The following identities failed the check in region US-EAST-1: "
     paused = read_error(status=400, code="MessageRejected", message=text + SENDER, sender=SENDER)
     assert paused.meaning is ReplyMeaning.PAUSE
@@ -144,7 +144,7 @@ def test_an_unverified_sender_pauses_and_an_unverified_recipient_is_refused():
 @pytest.mark.parametrize(
     "named", [f"Acme News <{SENDER}>", f'"Acme, News" <{SENDER.upper()}>', f"a@b.example, {SENDER}."]
 )
-def test_an_unverified_sender_is_known_by_its_address_however_it_is_written(named: str):
+def test_unverified_sender_is_known_by_its_address_in_any_form(named: str):
     text = f"Email address is not verified. The following identities failed the check in region US-EAST-1: {named}"
     assert read_error(status=400, code="MessageRejected", message=text, sender=SENDER).meaning is ReplyMeaning.PAUSE
     assert read_smtp(554, f"Message rejected: {text}", Phase.DOT, sender=SENDER).meaning is ReplyMeaning.PAUSE
@@ -183,12 +183,12 @@ def test_every_exception_is_in_the_table_or_known_to_leave_a_doubt():
         (aiohttp.ClientOSError(104, "reset"), ReplyMeaning.IN_DOUBT),
     ],
 )
-def test_a_reset_is_told_from_a_refusal_by_the_inner_error(inner: Exception, meaning: ReplyMeaning):
+def test_reset_is_distinguished_from_a_refusal_by_the_inner_error(inner: Exception, meaning: ReplyMeaning):
     error = aws.EndpointConnectionError(endpoint_url="x", error=inner)
     assert read_exception(error).meaning is meaning
 
 
-def test_every_meaning_that_tries_again_has_a_policy_with_attempts_and_time():
+def test_every_meaning_that_retries_has_a_policy():
     again = {
         ReplyMeaning.RETRY,
         ReplyMeaning.RETRY_ONCE,

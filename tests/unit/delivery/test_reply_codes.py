@@ -53,7 +53,7 @@ def read(code: str, message: str = "no", status: int = 400) -> SendReply:
     return read_error(status=status, code=code, message=message, sender=SENDER)
 
 
-def test_every_error_that_a_send_may_answer_has_its_rule_and_its_expected_meaning():
+def test_every_error_of_a_send_has_its_rule_and_expected_meaning():
     assert set(OF_SENDS) == OF_SEND_EMAIL
     assert set(CODES) >= OF_SEND_EMAIL
     assert {code: read(code, status=MODELLED[code]).meaning for code in OF_SENDS} == OF_SENDS
@@ -117,9 +117,7 @@ def test_a_rule_that_pauses_the_run_says_what_to_do_and_no_other_does():
         ("news@acme.example.evil.example", ReplyMeaning.REFUSED),
     ],
 )
-def test_an_unverified_sender_pauses_the_run_and_an_unverified_recipient_is_refused(
-    identities: str, meaning: ReplyMeaning
-):
+def test_unverified_sender_pauses_the_run_and_recipient_is_refused(identities: str, meaning: ReplyMeaning):
     text = f"Email address is not verified. The following identities failed the check in region US-EAST-1: {identities}"
     reply = read("MessageRejected", text)
     assert reply.meaning is meaning

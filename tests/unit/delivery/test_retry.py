@@ -103,7 +103,7 @@ async def test_admissions_keep_the_rate(clock: VirtualClock):
     assert clock.monotonic() - begun == pytest.approx((100 - 1.5) / 10.0, abs=0.2)
 
 
-async def test_waiters_are_admitted_one_after_the_other_in_the_order_of_their_coming(clock: VirtualClock):
+async def test_waiters_are_admitted_one_by_one_in_order_of_arrival(clock: VirtualClock):
     gate, order = make_gate(clock, stop := ClockedStop(clock)), []
 
     async def come(number: int) -> None:
@@ -155,9 +155,7 @@ async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: Virtu
 
 
 @pytest.mark.parametrize("bar", ["held", "window"])
-async def test_a_worker_that_a_person_or_its_window_bars_leaves_its_part_to_the_others_and_claims_it_before_it_sends(
-    clock: VirtualClock, bar: str
-):
+async def test_barred_worker_leaves_its_part_and_claims_it_before_it_sends(clock: VirtualClock, bar: str):
     stop = ClockedStop(clock)
     hours = Hours(Window(time(10), time(20)), ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
     gate = Gate(Pacer(10.0, clock.monotonic()), clock, stop, [hours] if bar == "window" else [])
@@ -191,7 +189,7 @@ async def test_a_new_ceiling_reaches_the_pacer_and_a_throttle_too(clock: Virtual
     assert gate.pacer.limit < 40.0
 
 
-async def test_a_stop_turns_away_whoever_waits_and_whoever_comes(clock: VirtualClock):
+async def test_stop_turns_away_current_and_later_waiters(clock: VirtualClock):
     stop = Stop()  # the real one: it ends the wait of the first in the row at once
     gate = make_gate(clock, stop, rate=0.001)
     assert await gate.admit(1)

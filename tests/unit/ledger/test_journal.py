@@ -46,7 +46,7 @@ def test_an_intent_without_a_result_is_open():
     assert replay_entries(Intent(1), Intent(2), result(1)).open_intents == {2}
 
 
-def test_unsent_takes_the_intent_back_and_the_row_is_as_if_untouched_but_for_its_attempts():
+def test_unsent_takes_the_intent_back_and_keeps_the_attempts():
     said = replay_entries(Intent(1), result(1, Outcome.UNSENT))
     assert said == Replay({}, frozenset(), {1: 1})
 

@@ -150,7 +150,7 @@ def test_a_column_that_content_does_not_use_is_not_kept(tmp_path: Path) -> None:
     assert recipients(tmp_path).columns == ["row", "file", "line", "address", "key"]
 
 
-def test_columns_that_are_named_like_the_plans_own_come_back_under_their_names(tmp_path: Path) -> None:
+def test_columns_named_like_the_plans_own_keep_their_names(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("address,key,row,file,line,audience.key\n Ann@example.com,k,r,f,l,x\n")
     found = plan(tmp_path, address="address")
     (lease,) = found.leases
@@ -273,7 +273,7 @@ def test_a_plan_that_does_not_balance_is_refused(tmp_path: Path) -> None:
         prove_balance(tmp_path, rows_read=10, accepted=10, excluded={})
 
 
-def test_the_files_are_readable_by_their_owner_alone_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_plan_files_are_private_and_nothing_else_is_left(tmp_path: Path) -> None:
     write_many(tmp_path, 10)
     (tmp_path / recipients_file(0)).touch(mode=0o644)
     found = plan(tmp_path)
@@ -307,7 +307,7 @@ def test_a_suppression_entry_that_cannot_match_stops_the_plan(tmp_path: Path) ->
         ),
     ],
 )
-def test_a_column_that_is_not_there_is_refused_with_its_key_and_the_nearest(
+def test_missing_column_is_refused_with_its_key_and_the_nearest(
     wrong: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "list.csv").write_text("name,email\nAnn,ann@example.com\n")

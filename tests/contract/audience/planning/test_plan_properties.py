@@ -242,7 +242,7 @@ damages = st.tuples(
     cut=st.none() | st.integers(1, 60),
     block_bytes=st.sampled_from([48, 1 << 20]),
 )
-def test_any_mixture_of_damage_is_refused_or_balances_and_leniently_every_line_is_in_a_row(
+def test_any_mixture_of_damage_is_refused_or_balances(
     people: list[tuple[str, str]], hurt: list[tuple[int, int, bytes]], cut: int | None, block_bytes: int
 ) -> None:
     text = io.StringIO()

@@ -60,7 +60,7 @@ def test_with_dedupe_by_provider_a_suppression_is_of_the_mailbox(tmp_path: Path)
     assert plan(tmp_path, suppressed=["gone.csv"], dedupe="provider").excluded == {"suppressed": 1}
 
 
-def test_who_is_held_out_stays_so_whoever_else_comes_and_goes(tmp_path: Path) -> None:
+def test_held_out_recipients_stay_so_when_others_come_and_go(tmp_path: Path) -> None:
     write_many(tmp_path, 4000)
     found = plan(tmp_path, hold_out=10)
     assert 320 < found.excluded["held_out"] < 480
@@ -207,14 +207,14 @@ def test_who_has_had_enough_is_capped(tmp_path: Path) -> None:
     assert plan(tmp_path).excluded == {}
 
 
-def test_a_message_that_is_told_twice_counts_once(tmp_path: Path) -> None:
+def test_message_listed_twice_counts_once(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\na@x.example\n")
     for day in (date(2026, 11, 23), date(2026, 11, 24)):
         write_history(FolderStore(tmp_path), "welcome/1", 0, pl.DataFrame({"key": ["a@x.example"], "at": [NOW]}), day)
     assert plan_capped(tmp_path).excluded == {}
 
 
-def test_a_cap_counts_by_mailbox_where_duplicates_are_told_so(tmp_path: Path) -> None:
+def test_cap_counts_by_mailbox_when_duplicates_do(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\nann.lee@gmail.com\n")
     had(tmp_path, "welcome/1", ["annlee@gmail.com"], NOW)
     assert plan_capped(tmp_path, messages=1).excluded == {}
@@ -230,7 +230,7 @@ def test_a_damaged_history_stops_the_plan(tmp_path: Path) -> None:
         plan_capped(tmp_path)
 
 
-def test_what_becomes_of_one_address_is_told_with_the_rule(tmp_path: Path) -> None:
+def test_explained_address_names_the_rule_that_decides(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(
         "email,n\nAnn <ann@example.com>,1\nANN@example.com,2\nbob@,3\neve@example.com,4\n"
     )

@@ -47,7 +47,7 @@ def read(
     return dict(found.domains) | dict(first.select("key", "source").iter_rows()), list(found.notes)
 
 
-def test_an_entry_is_normalised_like_the_audience_and_says_where_it_is_from(tmp_path: Path) -> None:
+def test_entry_is_normalised_like_the_audience_and_names_its_source(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("Email,Reason\n ANN@Example.com ,bounced\nBob <bob@example.com>,\n")
     assert read(tmp_path) == (
         {"ann@example.com": "s.csv line 2: bounced", "bob@example.com": "s.csv line 3"},
@@ -86,7 +86,7 @@ def test_an_entry_with_a_topic_applies_to_that_topic_alone(tmp_path: Path) -> No
     assert set(read(tmp_path, topic="newsletter", kind="transactional")[0]) == {"a@x.example"}
 
 
-def test_the_first_entry_of_an_address_that_applies_is_the_one_that_is_named(tmp_path: Path) -> None:
+def test_first_entry_of_an_address_that_applies_is_named(tmp_path: Path) -> None:
     (tmp_path / "s1.csv").write_text("email,topic,reason\na@x.example,other,no\nA@x.example,,yes\n")
     (tmp_path / "s2.csv").write_text("a@x.example\n")
     assert read(tmp_path)[0] == {"a@x.example": "s1.csv line 3: yes"}

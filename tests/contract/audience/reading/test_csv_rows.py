@@ -63,11 +63,11 @@ def test_a_line_break_in_the_header_counts_as_a_line() -> None:
     assert (places, cells) == ([(3, None)], [("1", "2")])
 
 
-def test_windows_line_ends_are_no_part_of_the_cells() -> None:
+def test_windows_line_ends_are_not_part_of_the_cells() -> None:
     assert read('a,b\r\n1,"x\r\ny"\r\n\r\n3,4\r\n') == ([(2, None), (5, None)], [("1", "x\ny"), ("3", "4")])
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+def test_byte_order_mark_is_not_part_of_the_first_name() -> None:
     assert columns("\ufeffemail,name\n") == ["email", "name"]
     assert read(b"\xef\xbb\xbfemail,name\na,b\n")[1] == [("a", "b")]
 
@@ -76,13 +76,13 @@ def test_the_last_line_needs_no_line_break() -> None:
     assert read("a,b\n1,2") == ([(2, None)], [("1", "2")])
 
 
-def test_a_header_alone_is_no_rows() -> None:
+def test_header_alone_has_no_rows() -> None:
     assert read("a,b\n") == ([], [])
     assert read("a,b") == ([], [])
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_told_from_the_header(delimiter: str) -> None:
+def test_delimiter_is_recognized_by_the_header(delimiter: str) -> None:
     assert read(f'a{delimiter}"b,;"{delimiter}c\n1{delimiter}2{delimiter}3\n')[1] == [("1", "2", "3")]
 
 
@@ -94,7 +94,7 @@ def test_a_row_of_delimiters_alone_is_a_row() -> None:
     assert read("a\tb\n\t\n", delimiter="\t") == ([(2, None)], [(None, None)])
 
 
-def test_a_row_with_too_many_or_too_few_fields_is_malformed_and_the_rest_goes_on() -> None:
+def test_row_with_too_many_or_too_few_fields_alone_is_malformed() -> None:
     places, cells = read("a,b,c\n1,2\n3,4,5\n6,7,8,9\n10,11,12\n")
     assert places == [
         (2, "the row has 2 fields, the header has 3"),
@@ -144,7 +144,7 @@ def test_a_file_cut_in_the_middle_of_a_row_is_refused() -> None:
 @pytest.mark.parametrize(
     "tail", ["é".encode("latin-1"), "日本".encode("shift-jis"), b"\xc3", b"\xed\xa0\x80", "é".encode() + b"\xe9"]
 )
-def test_a_row_with_a_byte_of_another_encoding_is_malformed_and_the_rest_goes_on(tail: bytes) -> None:
+def test_row_with_a_byte_of_another_encoding_alone_is_malformed(tail: bytes) -> None:
     head = "email,name\na@example.com,Ünï\nc@example.com,Ç\nb@example.com,".encode()
     places, cells = read(head + tail + b"\nd@example.com,D\n")
     assert places == [(2, None), (3, None), (4, "it has a byte that is no character in the file's encoding"), (5, None)]
@@ -208,7 +208,7 @@ def test_a_column_without_a_name_gets_one() -> None:
     assert columns("email,,name,\n1,2,3,4\n") == ["email", "column_2", "name", "column_4"]
 
 
-def test_excels_line_about_the_delimiter_is_no_header() -> None:
+def test_excels_line_about_the_delimiter_is_not_a_header() -> None:
     assert read("sep=|\na|b\n1|2\n") == ([(3, None)], [("1", "2")])
 
 

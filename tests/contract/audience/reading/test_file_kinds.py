@@ -67,7 +67,7 @@ def test_a_zip_file_says_what_is_in_it(names: list[str], words: str, suffix: str
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "xls", "xlsx", "txt"])
-def test_what_is_no_table_is_named_with_the_remedy(text: str, words: str, suffix: str, tmp_path: Path) -> None:
+def test_file_that_is_not_a_table_is_named_with_the_remedy(text: str, words: str, suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"list.{suffix}").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=words):
         plan(tmp_path, source=f"list.{suffix}")
@@ -93,7 +93,7 @@ NAMES = ["Анна Каренина", "王小明上", "Ünï", "Ann", "日本太
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("declared", [None, "utf-16", "utf-8"])
-def test_utf_16_without_a_mark_is_told_in_any_script(
+def test_utf_16_without_a_mark_is_recognized_in_any_script(
     encoding: str, name: str, declared: str | None, tmp_path: Path
 ) -> None:
     text = f"email,{name}\n" + "".join(f"a{n}@x.example,{name * 3}\n" for n in range(5))

@@ -109,7 +109,7 @@ def test_a_rename_that_cannot_be_is_refused(columns: dict[str, str], words: str,
 TITLED = 'Export of "all" readers\n\nat,5 March\nemail,name\nann@example.com,Ann\n'
 
 
-def test_a_title_above_the_header_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_title_above_the_header_is_reported_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(TITLED)
     with pytest.raises(
         DataError, match=r"line 4 has one of that name \(list.csv\); set header_row = 4 in \[audience\]"
@@ -120,7 +120,7 @@ def test_a_title_above_the_header_is_told_with_the_remedy(tmp_path: Path) -> Non
     assert recipients(tmp_path).select("line", "name").rows() == [(5, "Ann")]
 
 
-def test_a_title_above_the_header_of_a_sheet_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_title_above_the_header_of_a_sheet_is_reported(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "list.xlsx") as book:
         sheet = book.add_worksheet()
         for row, values in {0: ["Readers"], 3: ["email", "name"], 4: ["ann@example.com", "Ann"]}.items():
@@ -133,7 +133,7 @@ def test_a_title_above_the_header_of_a_sheet_is_told_with_the_remedy(tmp_path: P
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("title", ["Readers of March", "Readers{0}{0}", "Readers{0}March{0}\n"])
-def test_a_title_is_told_where_the_address_has_another_name(title: str, delimiter: str, tmp_path: Path) -> None:
+def test_title_is_reported_when_the_address_has_another_name(title: str, delimiter: str, tmp_path: Path) -> None:
     rows = ["E-Mail{0}Name{0}City", "ann@example.com{0}Ann{0}Ulm", "bob@example.com{0}Bob{0}"]
     text = "\n".join([title, *rows, ""]).format(delimiter)
     (tmp_path / "list.csv").write_text(text)
@@ -148,7 +148,7 @@ def test_a_title_is_told_where_the_address_has_another_name(title: str, delimite
         plan(tmp_path, source="list.xlsx")
 
 
-def test_no_title_is_told_where_there_is_none(tmp_path: Path) -> None:
+def test_no_title_is_reported_when_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("E-Mail,,City\nann@example.com,Ann,Ulm\n")
     with pytest.raises(DataError, match=r"the column E-Mail holds addresses"):
         plan(tmp_path)

@@ -221,7 +221,7 @@ MIXTURES = [(["1", "2", "[1]", "4"], 3), (["true", "1"], 2), (['{"a":1}', "7"], 
 
 @pytest.mark.parametrize(("values", "line"), MIXTURES)
 @pytest.mark.parametrize("block_bytes", [20, 1 << 20])
-def test_values_of_json_that_have_nothing_in_common_are_told_with_their_line(
+def test_json_values_of_unlike_types_are_reported_with_their_line(
     values: list[str], line: int, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", block_bytes)
@@ -236,7 +236,7 @@ def test_values_of_json_that_have_nothing_in_common_are_told_with_their_line(
         plan(tmp_path, source="a.ndjson", where="n IS NULL")
 
 
-def test_a_line_that_is_no_json_object_is_a_malformed_row(tmp_path: Path) -> None:
+def test_line_that_is_not_a_json_object_is_a_malformed_row(tmp_path: Path) -> None:
     write(tmp_path, a_jsonl='{"email":"a@x.example"}\n\nnonsense\n[1]\n{"n":5,"email":"b@x.example"}\n{"email":"c@x.e')
     assert plan(tmp_path, source="a.jsonl", lenient=True).excluded == {"malformed_row": 3}
     assert all_excluded(tmp_path).select("line", "detail").rows() == [
@@ -261,7 +261,7 @@ def test_a_workbook_tells_of_its_other_sheets_and_reads_the_one_named(tmp_path: 
         plan(tmp_path, source="list.xlsx", sheet="old")
 
 
-def test_blank_rows_of_a_sheet_are_no_rows_and_count_as_lines(tmp_path: Path) -> None:
+def test_blank_rows_of_a_sheet_are_skipped_and_count_as_lines(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "list.xlsx") as book:
         sheet = book.add_worksheet()
         for row, values in {2: ["email", "n"], 4: ["a@x.example", 1], 6: ["nobody", 2]}.items():
@@ -273,7 +273,7 @@ def test_blank_rows_of_a_sheet_are_no_rows_and_count_as_lines(tmp_path: Path) ->
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc here")
 @pytest.mark.parametrize("place", ["/proc/self/environ", "link.csv", "lin*.csv", "folder", "folder/../link.csv"])
-def test_what_the_kernel_says_of_a_process_is_no_audience(tmp_path: Path, place: str) -> None:
+def test_file_of_the_kernel_is_not_an_audience(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
     for link in (tmp_path / "link.csv", tmp_path / "folder" / "link.csv"):
         link.symlink_to("/proc/self/environ")

@@ -73,7 +73,7 @@ def test_a_setting_for_all_columns_leaves_other_texts_alone(value: str, tmp_path
         ({"decimal": {"v": ","}}, ["1,5", "many", "1.23"], "'many'", 2),
     ],
 )
-def test_what_is_not_written_so_is_told_once_for_its_column(
+def test_value_in_another_format_is_reported_once_for_its_column(
     setting: dict[str, Any], values: list[str], first: str, count: int, tmp_path: Path
 ) -> None:
     ((key, columns),) = setting.items()
@@ -118,6 +118,6 @@ def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["dd/mm", "day.month.year", "yyyy", "%H:%M", "dd.mm.yyyy q"])
-def test_what_is_no_format_of_dates_is_refused(text: str) -> None:
+def test_invalid_date_format_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a day, a month and a year|which means nothing"):
         read_date_format(text)

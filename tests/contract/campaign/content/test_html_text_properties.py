@@ -39,8 +39,6 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x
 @given(
     VALUES, st.lists(VALUES, max_size=3), st.from_regex(r"https://[a-z]{1,9}\.example/[a-z?=&]{0,9}", fullmatch=True)
 )
-def test_text_derived_from_the_template_equals_text_derived_from_the_message(
-    name: str, words: list[str], link: str
-) -> None:
+def test_text_derived_from_the_template_equals_that_of_the_message(name: str, words: list[str], link: str) -> None:
     message = RENDERER.render({"name": name, "words": words, "link": link}, 1, "a@b.example")
     assert message.text == derive_text(str(message.html))

@@ -91,7 +91,7 @@ def test_a_missing_partial_names_the_search_path(tmp_path: Path) -> None:
     )
 
 
-def test_css_of_a_layout_is_inlined_into_its_own_elements_and_those_of_its_blocks(tmp_path: Path) -> None:
+def test_css_of_a_layout_is_inlined_into_its_elements_and_blocks(tmp_path: Path) -> None:
     loop = "{% for x in [1] %}<p>{{ x }}</p>{% endfor %}"
     body = f'{{% extends "_shared/layout.html.j2" %}}\n{{% block body %}}{loop}{{% endblock %}}'
     html = render_html(tmp_path, body)
@@ -289,7 +289,7 @@ def test_a_tag_that_mjml_would_drop_is_named(tmp_path: Path) -> None:
     assert error.where.endswith("body.mjml.j2:2")
 
 
-def test_a_file_without_mjml_is_told_so(tmp_path: Path) -> None:
+def test_file_without_mjml_is_reported(tmp_path: Path) -> None:
     assert refusal(tmp_path, "<p>x</p>", name="body.mjml.j2").what == "there is no <mjml> element in it"
 
 

@@ -81,7 +81,7 @@ def test_the_default_in_a_language_from_right_to_left_gets_its_direction(tmp_pat
         ("de-DE", "{{ t|time }}", "09:30"),
     ],
 )
-def test_dates_numbers_and_currency_are_written_as_the_recipient_writes_them(
+def test_dates_numbers_and_currency_follow_the_recipients_locale(
     tmp_path: Path, locale: str | None, template: str, written: str
 ) -> None:
     campaign = write_campaign(tmp_path, {"t.j2": template}, 'text = "t.j2"\nlocale = "locale"')
@@ -132,9 +132,7 @@ def test_what_cannot_be_formatted_fails_its_message_with_the_reason(tmp_path: Pa
         ("{{ at|time }}", "at is not a time such as 09:30"),
     ],
 )
-def test_values_that_cannot_be_formatted_are_told_once_for_their_column(
-    tmp_path: Path, template: str, reason: str
-) -> None:
+def test_unformattable_values_are_reported_once_for_their_column(tmp_path: Path, template: str, reason: str) -> None:
     files = {"t.j2": template, "m.j2": "{% macro day(x) %}{{ x|date }}{% endmacro %}"}
     renderer = make_renderer(write_campaign(tmp_path, files, 'text = "t.j2"'))
     told = set()

@@ -72,7 +72,7 @@ def test_all_columns_are_needed_where_only_rendering_can_tell(tmp_path: Path, ht
     assert content_of(tmp_path, html).columns_used() is None
 
 
-def test_names_that_are_no_columns_are_all_listed_with_their_lines(tmp_path: Path) -> None:
+def test_unknown_names_are_all_listed_with_their_lines(tmp_path: Path) -> None:
     content = content_of(
         tmp_path,
         "line\n{{ firstname }}\n{% include 'foot.j2' %}\n{{ recipient.citty }}",
@@ -121,7 +121,7 @@ def test_names_that_templates_define_or_ask_for_are_not_missed(tmp_path: Path, h
     check_names(content_of(tmp_path, html, page_j2="{{ title }}{% block x %}{% endblock %}", macros_j2=macros), COLUMNS)
 
 
-def test_a_column_in_an_imported_file_is_told_to_import_with_context(tmp_path: Path) -> None:
+def test_column_in_an_imported_file_asks_for_import_with_context(tmp_path: Path) -> None:
     macros = "{% macro hello() %}Hi {{ city }}{% endmacro %}"
     content = content_of(tmp_path, '{% from "m.j2" import hello %}{{ hello() }}', m_j2=macros)
     with pytest.raises(
@@ -145,7 +145,7 @@ def test_a_transactional_message_that_links_to_unsubscribing_is_refused(tmp_path
         check_names(compile_content(load_campaign(folder)), COLUMNS)
 
 
-def test_a_missing_template_is_told_what_is_in_the_folder(tmp_path: Path) -> None:
+def test_missing_template_lists_what_is_in_the_folder(tmp_path: Path) -> None:
     error = refusal(tmp_path, None, body_txt="x")
     assert error.what == "the template body.html.j2 is missing"
     assert error.where == f"{tmp_path}/welcome/body.html.j2"

@@ -170,7 +170,7 @@ class KeptRequests:
 
 
 @pytest.mark.usefixtures("aws")
-async def test_temporary_credentials_are_refreshed_in_mid_run_and_sign_with_their_own_token():
+async def test_temporary_credentials_are_refreshed_in_mid_run():
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - of this story alone
 
     served = [("AKID1", "token-1", 60), ("AKID2", "token-2", 3600)]

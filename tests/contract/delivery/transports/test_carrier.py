@@ -130,7 +130,7 @@ IN_DOUBT = {
 
 
 @pytest.mark.parametrize("answer", IN_DOUBT.values(), ids=IN_DOUBT)
-async def test_whatever_happens_after_the_request_was_begun_is_in_doubt_and_sent_once(answer: bytes | str):
+async def test_failure_after_the_request_began_is_in_doubt_and_sent_once(answer: bytes | str):
     async with serving(answer) as (server, port), carrying(port) as carrier:
         with pytest.raises(InDoubtError):
             await carrier.post(HEAD, b"{}")
@@ -175,7 +175,7 @@ async def test_every_address_of_a_name_is_tried_and_asked_for_once(monkeypatch: 
         assert (server.connections, asked) == (10, ["ses.example"])
 
 
-async def test_waiting_for_a_connection_is_bounded_also_where_tls_is_never_answered():
+async def test_waiting_for_a_connection_is_bounded_when_tls_hangs():
     writers: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)  # TCP alone answers
     port = silent.sockets[0].getsockname()[1]

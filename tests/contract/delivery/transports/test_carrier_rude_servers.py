@@ -136,7 +136,7 @@ async def one_connection() -> AsyncIterator[tuple[Carrier, socket.socket, "async
             await asyncio.gather(second, return_exceptions=True)
 
 
-async def test_an_end_that_waits_to_be_read_is_seen_before_the_connection_is_used():
+async def test_unread_end_is_seen_before_the_connection_is_used():
     async with one_connection() as (carrier, server, second):
         server.shutdown(socket.SHUT_WR)  # before the second call has begun
         await asyncio.sleep(0.05)
@@ -187,7 +187,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 @pytest.mark.parametrize("stream", WHOLE.values(), ids=WHOLE)
-def test_an_answer_is_read_however_its_end_is_told(stream: bytes, step: int):
+def test_answer_is_read_with_any_framing_of_its_end(stream: bytes, step: int):
     reader = AnswerReader()
     for at in range(0, len(stream), step):
         reader.feed(stream[at : at + step])

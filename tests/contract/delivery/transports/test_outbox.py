@@ -32,7 +32,7 @@ async def fill(folder: Path, kind: str, rows: range, worker: str = "w1") -> Outb
     return outbox
 
 
-async def test_eml_files_are_one_a_message_and_written_again_they_replace_themselves(tmp_path: Path):
+async def test_eml_files_are_one_per_message_and_replace_themselves(tmp_path: Path):
     for _ in range(2):
         await fill(tmp_path / "out", "eml", range(998, 1002))
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.eml"))
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything(tmp_path: Path)
         Outbox(tmp_path / "out" / "deep", "eml", ENVELOPE, worker="w1")
 
 
-def test_a_recipients_message_has_one_id_at_every_attempt_and_every_proof_has_its_own():
+def test_message_has_one_id_at_every_attempt_and_each_proof_its_own():
     clock = VirtualClock()
     run_tags = (("mailrun-campaign", "welcome"), ("mailrun-key", "k"), ("mailrun-row", "7"))
 

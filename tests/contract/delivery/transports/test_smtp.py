@@ -123,7 +123,7 @@ async def test_connections_are_used_again_and_renewed_after_many_messages(monkey
     assert len(room.accepted) == 8
 
 
-async def test_a_server_that_takes_few_connections_gets_no_more_and_every_message():
+async def test_server_that_takes_few_connections_gets_every_message():
     room = Mailroom(most_connections=3)
     async with run_smtp(room) as port, transporting(port) as transport:
         replies = [reply.meaning for reply in await asyncio.gather(*(send(transport) for _ in range(60)))]
@@ -260,7 +260,7 @@ def test_the_smtp_password_is_derived_as_aws_publishes_it(region: str, password:
     assert derive_password("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", region) == password
 
 
-async def test_the_server_of_the_accounts_region_is_found_with_the_password_of_its_key(aws: pytest.MonkeyPatch):
+async def test_ses_server_and_password_are_derived_from_the_account(aws: pytest.MonkeyPatch):
     aws.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
     aws.setenv("AWS_DEFAULT_REGION", "us-east-1")
     async with open_account() as account:
@@ -305,7 +305,7 @@ def test_servers_are_read_from_their_urls():
 @pytest.mark.parametrize(
     "url", ["mail.example", "http://mail.example", "smtp://", "smtp://u:p@mail.example", "smtp://h/path", "smtp://h:0x"]
 )
-def test_what_is_no_server_is_refused_with_what_to_write(url: str):
+def test_invalid_server_is_refused_with_what_to_write(url: str):
     with pytest.raises(ConfigurationError) as refused:
         read_server(url)
     assert refused.value.remedy

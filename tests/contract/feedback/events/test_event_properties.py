@@ -60,7 +60,7 @@ topics = st.builds(
 histories = st.lists(st.one_of(plain, bounces, told, topics), min_size=1, max_size=25)
 
 
-def take_in_batches(desk: Desk, records: list[dict[str, Any]], dice: random.Random) -> None:
+def process_in_batches(desk: Desk, records: list[dict[str, Any]], dice: random.Random) -> None:
     """Take records in, some twice, in batches; now and then the ledger fails after the volume is written."""
     left = records + dice.sample(records, dice.randint(0, len(records)))
     dice.shuffle(left)
@@ -92,7 +92,7 @@ def test_events_in_any_order_and_any_number_of_times_lead_to_the_same_end(record
             expected = once.read_state()
         with open_desk(Path(folder) / "often") as often:
             dice = random.Random(seed)
-            take_in_batches(often, records, dice)
+            process_in_batches(often, records, dice)
             often.intake.tidy()
             assert often.read_state() == expected
             before = often.intake.tally.changed

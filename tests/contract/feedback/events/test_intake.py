@@ -168,7 +168,7 @@ def make_forwarded(kind: str, row: int, *named: str) -> dict[str, Any]:
     return event
 
 
-def test_the_bounce_of_an_alias_is_of_the_row_and_suppresses_whom_we_mailed(desk: Desk):
+def test_bounce_of_an_alias_suppresses_the_mailed_address(desk: Desk):
     event = make_forwarded("Bounce", 3, "moved-to@corp.example")
     event["mail"]["destination"] = [PEOPLE[2].upper()]
     desk.take([event])
@@ -245,7 +245,7 @@ def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
     assert found.reason == ("bounce" if is_there and others.event is None else stays)
 
 
-def test_suppressions_are_touched_last_so_that_two_intakes_never_wait_for_each_other(desk: Desk):
+def test_two_intakes_do_not_deadlock_on_suppressions(desk: Desk):
     touched: list[str] = []
 
     def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -300,7 +300,7 @@ def test_what_no_rule_looks_back_to_is_dropped(desk: Desk):
 
 
 @pytest.mark.parametrize(("days", "is_suppressed"), [((19, 15), True), ((22, 20), False), ((60, 59), False)])
-def test_old_transient_bounces_lead_to_the_same_end_together_and_one_by_one(
+def test_old_transient_bounces_count_alike_together_and_one_by_one(
     tmp_path: Path, days: tuple[int, int], *, is_suppressed: bool
 ):
     times = [(VirtualClock().now() - timedelta(days=ago)).isoformat() for ago in days]

@@ -79,7 +79,7 @@ async def test_what_could_not_be_kept_is_not_deleted(sqs: Any, queue: str):
     assert count_messages(sqs, queue) == 2
 
 
-async def test_what_sqs_does_not_delete_is_tried_again_and_then_told(sqs: Any, queue: str):
+async def test_undeleted_message_is_retried_and_then_reported(sqs: Any, queue: str):
     send(sqs, queue, ["one", "two", "three"])
     async with open_sqs(queue) as client:
         calls: list[int] = []
@@ -114,7 +114,7 @@ async def test_what_sqs_does_not_delete_is_tried_again_and_then_told(sqs: Any, q
         assert await pull(client, queue, take, follow=False, stop=Stop(), poll_seconds=1) == Pulled(1, 1)
 
 
-async def test_a_pull_that_follows_ends_at_once_when_it_is_stopped_while_it_waits(queue: str):
+async def test_following_pull_ends_at_once_when_stopped_while_it_waits(queue: str):
     stop = Stop()
     stop.request(StopReason(StopCause.SIGNAL, "stopped"))
     assert await pull_all(queue, [], stop, follow=True) == Pulled(0, 0)
@@ -151,9 +151,7 @@ def test_events_of_every_envelope_are_pulled_by_the_command(sqs: Any, queue: str
     assert (told["delivered"], told["complained"]) == (12, 12)
 
 
-def test_a_pull_that_follows_takes_what_comes_and_ends_in_order_when_it_is_asked_to(
-    sqs: Any, queue: str, moto: str, world: World
-):
+def test_following_pull_takes_new_messages_and_stops_in_order(sqs: Any, queue: str, moto: str, world: World):
     world.write_people(3)
     world.settings |= {"AWS_ENDPOINT_URL_SQS": moto}
     assert world.launch().code == 0

@@ -37,7 +37,7 @@ def answering(status: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("status", [302, 403, 404, 410])
-def test_a_certificate_that_is_not_there_sets_its_notification_aside_and_stops_nothing(status: int):
+def test_missing_certificate_sets_its_notification_aside(status: int):
     with answering(status) as url:
         opened = open_body(json.dumps(sign()), SnsVerifier((TOPIC,), lambda _: fetch_certificate(url)))
     assert isinstance(opened, Quarantined)

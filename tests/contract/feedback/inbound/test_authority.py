@@ -153,7 +153,7 @@ def test_results_that_the_sender_wrote_or_of_others_prove_nobody(desk: Desk, hea
     assert desk.intake.tally.kinds == {"other": 1}
 
 
-def test_what_sns_did_not_sign_proves_nobody_and_without_the_setting_no_results_do(desk: Desk) -> None:
+def test_unsigned_results_prove_no_sender(desk: Desk) -> None:
     head = f"{RESULTS}dmarc=pass header.from=b.example\r\n"
     assert desk.take(head + WISH, None, has_own_fields=False, is_unsigned=True) == {}
     assert desk.take(head + WISH, trust=MailTrust()) == {}
@@ -177,7 +177,7 @@ def test_a_report_of_a_configured_source_is_a_complaint(
     assert desk.take(text, receipt) == {"bob@b.example": "feedback_source"}
 
 
-def test_a_report_of_a_configured_source_counts_also_with_a_token_of_a_key_that_is_gone(desk: Desk) -> None:
+def test_report_of_a_configured_source_counts_with_an_old_token(desk: Desk) -> None:
     gone = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "")
     text = REPORT.format(source="fbl.example", more=f"List-Unsubscribe: <https://a.example/{gone}>\r\n")
     assert desk.take(text.replace("reports@fbl", "reports@e"), PASSED) == {}

@@ -39,9 +39,7 @@ def listed(desk: InboundIntake) -> set[tuple[str, str, str]]:
     return found
 
 
-def test_wishes_and_complaints_become_suppressions_of_those_whom_we_mailed_alone(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
+def test_requests_and_complaints_suppress_mailed_addresses_alone(tmp_path: Path, clock: VirtualClock) -> None:
     desk = intake(tmp_path, clock, {"ann@b.example"})
     forged = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("eve@b.example", "news")
     take(

@@ -167,7 +167,7 @@ def test_a_mail_that_cannot_be_read_is_set_aside_after_one_failure(pulling: Pull
     assert sum(pull.intake.tally.refused.values()) == 1
 
 
-def test_a_pull_that_is_to_end_leaves_in_the_queue_what_it_has_not_looked_at(pulling: Pulling) -> None:
+def test_stopping_pull_leaves_unread_messages_in_the_queue(pulling: Pulling) -> None:
     asked = itertools.count()
     s3 = FakeS3({("ours", str(number)): wish(number) for number in range(20)})
     pull = pulling.open(s3, is_ending=lambda: next(asked) >= 3)
@@ -176,7 +176,7 @@ def test_a_pull_that_is_to_end_leaves_in_the_queue_what_it_has_not_looked_at(pul
     assert (pulling.aside(), pull.exit_code, pull.intake.tally.kinds.total()) == ([], ExitCode.FINISHED, 3)
 
 
-def test_a_bucket_that_is_not_configured_is_set_aside_by_name_and_never_asked(pulling: Pulling) -> None:
+def test_unconfigured_bucket_is_set_aside_by_name_and_never_read(pulling: Pulling) -> None:
     s3 = FakeS3({("theirs", "k"): WISH, ("ours", "k"): WISH})
     pull = pulling.open(s3)
     assert pull.take([notice(bucket="theirs"), notice()]) == set()
@@ -186,7 +186,7 @@ def test_a_bucket_that_is_not_configured_is_set_aside_by_name_and_never_asked(pu
     assert pull.exit_code == ExitCode.FINISHED
 
 
-def test_the_reasons_that_a_sender_of_messages_chooses_are_bounded_and_have_no_control_characters(
+def test_reasons_from_senders_are_bounded_without_control_characters(
     pulling: Pulling,
 ) -> None:
     pull = pulling.open(FakeS3({}))
@@ -201,7 +201,7 @@ def test_the_reasons_that_a_sender_of_messages_chooses_are_bounded_and_have_no_c
     ]
 
 
-def test_without_the_setting_messages_with_a_bucket_stay_and_the_others_go_on(pulling: Pulling) -> None:
+def test_messages_with_a_bucket_stay_without_the_setting(pulling: Pulling) -> None:
     s3 = FakeS3({("ours", "k"): WISH})
     pull = pulling.open(s3, buckets=None)
     assert pull.take([notice(), notice(content=WISH.decode())]) == {0}
@@ -275,7 +275,7 @@ def test_without_credentials_nothing_is_set_aside(pulling: Pulling) -> None:
     assert pulling.aside() == []
 
 
-def test_the_verdicts_of_a_notification_that_sns_did_not_sign_count_only_where_the_setting_says_so(
+def test_unsigned_verdicts_count_only_when_the_setting_says_so(
     pulling: Pulling,
 ) -> None:
     forged = notice(
@@ -289,7 +289,7 @@ def test_the_verdicts_of_a_notification_that_sns_did_not_sign_count_only_where_t
     assert pulling.suppressed() == {"ann@b.example"}
 
 
-def test_results_in_an_object_of_our_bucket_count_whoever_named_it(pulling: Pulling) -> None:
+def test_results_in_an_object_of_our_bucket_count_for_any_sender(pulling: Pulling) -> None:
     mail = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\n" + WISH
     pull = pulling.open(FakeS3({("ours", "k"): mail}), trust=MailTrust("amazonses.com"))
     pull.take([notice(is_signed=False)])
@@ -297,9 +297,7 @@ def test_results_in_an_object_of_our_bucket_count_whoever_named_it(pulling: Pull
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
-def test_results_of_another_server_in_what_ses_received_are_the_senders_own_words(
-    pulling: Pulling, *, is_signed: bool
-) -> None:
+def test_results_of_another_server_are_not_trusted(pulling: Pulling, *, is_signed: bool) -> None:
     forged = b"Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example\r\n" + WISH
     pull = pulling.open(FakeS3({("ours", "k"): forged}), trust=MailTrust("mx.acme.example"))
     receipt = {"dmarcVerdict": {"status": "GRAY"}, "action": {"type": "S3", "bucketName": "ours", "objectKey": "k"}}

@@ -35,7 +35,7 @@ def name(key: str, bucket: str = s3.BUCKET) -> str:
     return json.dumps({"notificationType": "Received", "mail": {"messageId": key}, "receipt": {"action": action}})
 
 
-async def test_mails_are_read_of_the_configured_bucket_and_one_that_is_gone_is_set_aside(
+async def test_mails_are_read_from_the_bucket_and_a_missing_one_set_aside(
     moto: str, tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in (s3.environment(moto) | {"AWS_ENDPOINT_URL_SQS": moto}).items():

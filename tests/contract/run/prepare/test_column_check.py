@@ -76,7 +76,7 @@ def test_null_texts_are_not_seen_in_names_and_codes(tmp_path: Path, cells: list[
     assert null_texts(tmp_path, *cells) == []
 
 
-def test_null_texts_are_found_in_fields_and_in_columns_with_names_of_the_plan(tmp_path: Path) -> None:
+def test_null_texts_are_found_in_fields_and_in_renamed_columns(tmp_path: Path) -> None:
     cells = {"order": [{"note": "N/A", "n": 1}, {"note": "x", "n": 2}], "address": ["N/A", "Main St"]}
     found = check(tmp_path, cells, template="{{ order.note }} {{ address }}")
     assert [one.split()[1] for one in found] == ["order.note", "address"]
@@ -94,7 +94,7 @@ def test_time_zones_that_are_none_are_errors_with_value_count_and_row(tmp_path: 
     ]
 
 
-def test_time_zones_are_told_up_to_a_bound(tmp_path: Path) -> None:
+def test_time_zones_are_reported_up_to_a_bound(tmp_path: Path) -> None:
     found = check(tmp_path, {"tz": [f"zone {number}" for number in range(500)]}, toml=ZONED)
     assert len(found) == 21
     assert "480 from row 21" in next(one for one in found if "480 more values" in one)

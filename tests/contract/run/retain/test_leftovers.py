@@ -79,7 +79,7 @@ def test_where_nobody_can_know_a_sealed_plan_stays_until_it_is_old(
     assert remove_old(store, ledger, later, later) == [str(sealed)]
 
 
-def test_a_staged_folder_of_a_killed_planning_is_removed_and_a_live_one_stays(store: Store) -> None:
+def test_staged_folder_of_a_killed_plan_is_removed_and_a_live_one_stays(store: Store) -> None:
     left = store.local_folder / "runs" / "hello" / f".other.{'a' * 32}"
     (left / "plan").mkdir(parents=True)
     (left / "plan" / ".rows.scratch").write_bytes(b"x")
@@ -114,9 +114,7 @@ def test_prune_waits_while_a_folder_is_made_and_not_yet_locked(store: Store, mon
         assert (pruned, staging.exists()) == ([0], True)
 
 
-def test_outcomes_that_were_written_again_and_never_moved_are_removed_once_old(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rewritten_outcomes_never_moved_are_removed_once_old(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     files = OutcomesFiles(store, f"runs/{RUN}")
 
     def die(*_: Any) -> bool:

@@ -63,7 +63,7 @@ def history(tmp_path: Path) -> Iterator[History]:
     ledger.close()
 
 
-def test_the_first_day_begins_with_the_first_run_and_after_the_last_cap_there_is_none(history: History):
+def test_warm_up_begins_with_the_first_run_and_ends_after_the_last_cap(history: History):
     text = CAMPAIGN + WARMUP
     assert history.read(text, START) == WarmupDay(1, 20, 0)
     history.add("first/1", text, START, 20)
@@ -83,7 +83,7 @@ def test_days_begin_at_midnight_of_the_windows_time_zone(history: History):
     assert history.read(text, datetime(2026, 11, 24, 15, tzinfo=UTC)) == WarmupDay(2, 30, 0)
 
 
-def test_trials_use_up_nothing_of_a_day_and_begin_none_but_count_for_themselves(history: History):
+def test_trials_count_for_themselves_and_use_nothing_of_a_day(history: History):
     text = CAMPAIGN + WARMUP
     history.add("trial/1", text, START - timedelta(days=1), 9, sandbox=True)
     history.add("trial/2", text, START, 15, sandbox=True)
@@ -104,7 +104,7 @@ def test_a_new_address_under_an_old_domain_begins_at_day_one(history: History):
     assert history.read(CAMPAIGN + THROUGH + WARMUP, START) == WarmupDay(1, 20, 3)
 
 
-def test_a_domain_that_sent_before_it_had_a_warm_up_begins_at_day_one_and_all_it_sends_today_counts(history: History):
+def test_domain_with_earlier_mail_begins_its_warm_up_at_day_one(history: History):
     history.add("old/1", CAMPAIGN, START - timedelta(days=100), 900)
     history.add("old/2", CAMPAIGN, START, 4)
     history.add("other/1", CAMPAIGN.replace("acme", "other") + WARMUP, START - timedelta(days=1), 8)

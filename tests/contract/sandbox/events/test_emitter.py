@@ -131,9 +131,7 @@ def test_recipients_of_one_message_with_one_fate_share_their_events(tmp_path: Pa
     assert [one["emailAddress"] for one in bounced] == ["a@bad.example", "c@bad.example"]
 
 
-def test_a_template_that_cannot_be_rendered_makes_that_event_alone_without_headers(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
+def test_rendering_failure_is_one_event_without_headers(tmp_path: Path, clock: VirtualClock) -> None:
     accept(tmp_path, "a@b.example", content=DraftContent(failure="Attribute 'x' is not present."))
     (event,) = emitter(tmp_path, clock).take(10)
     assert event.record["eventType"] == "Rendering Failure"
@@ -190,7 +188,7 @@ def test_another_behaviour_holds_for_what_is_accepted_from_then_on(tmp_path: Pat
     ]  # fmt: skip
 
 
-def test_whoever_starts_at_the_position_misses_nothing(tmp_path: Path, clock: VirtualClock) -> None:
+def test_reader_that_starts_at_the_position_misses_nothing(tmp_path: Path, clock: VirtualClock) -> None:
     for number in range(20):
         accept(tmp_path, f"p{number}@b.example", number=number)
     first = emitter(tmp_path, clock, shuffle=2)
@@ -272,7 +270,7 @@ def test_a_behaviour_that_is_none_is_refused_by_name(document: Any) -> None:
         Behaviour.from_document(document)
 
 
-def test_a_behaviour_is_told_as_it_was_given() -> None:
+def test_behaviour_is_reported_as_it_was_given() -> None:
     given = {"seed": 4, "domains": {"b.example": {"open": 0.5, "after": {"Open": 3.0}}}, "shuffle": 9}
     told = Behaviour.from_document(given).document()
     assert Behaviour.from_document(told).document() == told

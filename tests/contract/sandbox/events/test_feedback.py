@@ -93,7 +93,7 @@ def control(sandbox: EmbeddedSandbox, method: str, path: str, document: Any = No
 
 
 @pytest.mark.parametrize(("version", "digest"), [("1", hashes.SHA1()), ("2", hashes.SHA256())])  # noqa: S303 - as SNS
-def test_an_sns_message_is_signed_by_the_certificate_that_the_sandbox_serves(
+def test_sns_message_is_signed_by_the_certificate_of_the_sandbox(
     tmp_path: Path, version: str, digest: hashes.HashAlgorithm
 ) -> None:
     with run(tmp_path, behaviour={"envelope": "sns", "signature_version": version}) as sandbox:
@@ -130,7 +130,7 @@ def test_the_behaviour_is_changed_while_it_runs(sandbox: EmbeddedSandbox) -> Non
     assert control(sandbox, "GET", "/_sandbox/behaviour")[1]["default"] == {"open": 1.0}
 
 
-def test_who_bounces_for_good_or_complains_comes_onto_the_suppression_list(tmp_path: Path) -> None:
+def test_permanent_bounces_and_complaints_are_suppressed(tmp_path: Path) -> None:
     domains = {
         "bad.example": {"bounces": {"Permanent/General": 1}},
         "full.example": {"bounces": {"Transient/MailboxFull": 1}},

@@ -99,7 +99,7 @@ def test_a_folder_without_record_is_empty(folder: Path) -> None:
     assert list(read_record(folder)) == []
 
 
-def test_a_torn_last_line_is_passed_over_and_the_next_process_begins_a_new_line(folder: Path) -> None:
+def test_torn_last_line_is_skipped_and_the_next_process_adds_a_line(folder: Path) -> None:
     write(folder, draft("one"), draft("two"))
     path = folder / FILE_NAME
     path.write_bytes(path.read_bytes()[:-20])
@@ -278,9 +278,7 @@ def test_a_message_that_is_not_there_is_not_found(sandbox: EmbeddedSandbox) -> N
     assert get(sandbox, "/messages/5/html")[0].status == 404
 
 
-def test_the_pages_are_labelled_for_screen_readers_and_need_nothing_from_elsewhere(
-    folder: Path, sandbox: EmbeddedSandbox
-) -> None:
+def test_pages_are_labelled_and_load_nothing_from_elsewhere(folder: Path, sandbox: EmbeddedSandbox) -> None:
     write(folder, draft())
     for path in ("/", "/messages/0"):
         page = Page(get(sandbox, path)[1])

@@ -74,7 +74,7 @@ def refusal(call: Callable[[], Any]) -> tuple[str, int, str]:
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Message"]
 
 
-def test_a_wrong_secret_an_unknown_key_and_a_session_token_are_told_apart(connect: Connect) -> None:
+def test_wrong_secret_unknown_key_and_session_token_differ(connect: Connect) -> None:
     assert refusal(connect(secret="wrong").get_account)[:2] == ("InvalidSignatureException", 403)
     assert refusal(connect(key="AKIDOTHER").get_account)[:2] == ("UnrecognizedClientException", 403)
     assert connect(token="session").get_account()["SendingEnabled"]
@@ -85,7 +85,7 @@ def test_other_credentials_can_be_given(connect: Connect) -> None:
     assert ses.get_account()["SendingEnabled"]
 
 
-def test_an_unsigned_call_is_refused_with_the_headers_and_body_of_an_api_error(connect: Connect) -> None:
+def test_unsigned_call_is_refused_as_an_api_error(connect: Connect) -> None:
     address = urlsplit(connect().meta.endpoint_url)
     with closing(http.client.HTTPConnection(address.netloc, timeout=10)) as connection:
         connection.request("GET", "/v2/email/account")
@@ -194,7 +194,7 @@ def test_a_request_beyond_all_bounds_is_refused(connect: Connect) -> None:
         reply.read()
 
 
-def test_a_body_that_is_no_json_is_malformed(connect: Connect) -> None:
+def test_body_that_is_not_json_is_malformed(connect: Connect) -> None:
     ses = connect()
     ses.meta.events.register("before-sign.sesv2.SendEmail", lambda request, **_: setattr(request, "data", b"{"))
     assert refusal(lambda: send(ses))[:2] == ("MalformedHttpRequestException", 400)

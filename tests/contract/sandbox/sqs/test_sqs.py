@@ -56,7 +56,7 @@ def test_a_message_comes_as_it_was_sent_with_its_digest_and_counts(sqs: Any, que
     assert int(message["Attributes"]["SentTimestamp"]) > 1_600_000_000_000
 
 
-def test_a_received_message_is_hidden_until_its_time_is_over_and_then_comes_again(sqs: Any, queue: str) -> None:
+def test_received_message_is_hidden_until_its_timeout(sqs: Any, queue: str) -> None:
     sqs.send_message(QueueUrl=queue, MessageBody="one")
     (first,) = receive(sqs, queue, VisibilityTimeout=600)
     assert not receive(sqs, queue)

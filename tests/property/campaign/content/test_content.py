@@ -110,7 +110,7 @@ PLAIN = st.text(st.characters(categories=["L", "N", "P", "Zs"], exclude_characte
 
 
 @given(PLAIN.filter(lambda text: text == text.strip()), PLAIN, st.one_of(st.none(), PLAIN), ATTACHMENTS)
-def test_raw_mime_parses_to_the_same_parts_as_what_the_email_package_builds(
+def test_raw_mime_parses_to_the_parts_that_the_email_package_builds(
     subject: str, html: str, text: str | None, attachments: list[Attachment]
 ) -> None:
     message = Message(1, "ann@example.com", subject, html, text, (), ())

@@ -38,7 +38,7 @@ def is_inside(window: Window, local: time) -> bool:
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_every_time_of_day_is_the_first_moment_at_which_the_wall_shows_it_or_a_later_one(name: str) -> None:
+def test_time_of_day_is_the_first_moment_that_shows_it_or_later(name: str) -> None:
     zone = ZoneInfo(name)
     for change in find_changes(zone, 2024, 2027):
         day = change.astimezone(zone).date()
@@ -52,7 +52,7 @@ def test_every_time_of_day_is_the_first_moment_at_which_the_wall_shows_it_or_a_l
 
 
 @given(st.sampled_from(ZONES), TIMES, TIMES, st.integers(0, 10_000))
-def test_a_window_is_open_only_while_the_wall_shows_a_time_in_it_and_the_next_one_comes(
+def test_window_is_open_only_at_its_local_times_and_opens_again(
     name: str, opens: time, closes: time, hours: int
 ) -> None:
     if opens == closes:

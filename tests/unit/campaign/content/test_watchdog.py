@@ -34,7 +34,7 @@ def test_work_that_takes_too_long_is_interrupted() -> None:
         work_for(30)
 
 
-def test_an_interruption_is_not_held_up_by_code_that_catches_everything_it_knows() -> None:
+def test_interruption_passes_code_that_catches_every_exception() -> None:
     def work_stubbornly() -> None:
         while True:
             with suppress(Exception):
@@ -61,7 +61,7 @@ def test_after_an_interruption_the_next_piece_of_work_begins_afresh() -> None:
             work_for(0.02)
 
 
-def test_waiting_is_no_work() -> None:
+def test_waiting_does_not_count_as_work() -> None:
     watchdog = Watchdog(0.02)
     never = threading.Event()
     with watchdog:

@@ -80,7 +80,7 @@ class Night:
         return {"UTC": 0.0, "Asia/Tokyo": 3600.0, "America/Lima": 60.0}[recipient.zone]
 
 
-def test_rows_whose_window_is_closed_are_put_off_and_the_lease_says_until_when():
+def test_rows_with_a_closed_window_are_deferred_until_it_opens():
     interleaving: Interleaving[str, Person] = Interleaving(windows=Night())
     people = [Person("a@b.example", "Asia/Tokyo"), Person("c@d.example"), Person("e@f.example", "America/Lima")]
     interleaving.feed("one", iter(people))
@@ -89,7 +89,7 @@ def test_rows_whose_window_is_closed_are_put_off_and_the_lease_says_until_when()
 
 
 @given(domains=st.lists(st.sampled_from(["a.example", "B.example", "b.example", "c.example"]), min_size=1, max_size=80))
-def test_spreading_keeps_every_row_and_hits_no_domain_twice_as_often_as_its_share(domains: list[str]):
+def test_spreading_keeps_every_row_and_bounds_each_domains_share(domains: list[str]):
     frame = pl.DataFrame({"row": range(len(domains)), "address": [f"p{i}@{d}" for i, d in enumerate(domains)]})
     spread = spread_domains(frame)
     assert sorted(spread["row"]) == list(range(len(domains)))

@@ -36,9 +36,7 @@ def find_largest_second(sent: list[float]) -> int:
 
 
 @given(rate=st.floats(0.5, 2_000), pauses=st.lists(st.floats(0, 100), max_size=3))
-def test_no_sliding_second_holds_more_than_the_rate_and_a_tenth_and_one_also_after_stops(
-    rate: float, pauses: list[float]
-):
+def test_sliding_second_is_bounded_after_stops(rate: float, pauses: list[float]):
     pacer, now, sent = Pacer(rate, 0.0), 0.0, []
     for pause in [*pauses, 0.0]:  # the process is stopped and continued
         more, now = send_for(pacer, now + pause, 1.5)
@@ -68,9 +66,7 @@ def test_a_call_of_many_is_lent_what_the_bucket_lacks_and_waited_off(rate: float
 
 
 @given(rate=RATES, throttles=st.lists(st.floats(0, 30), max_size=30), jitter=st.floats(0, 1))
-def test_the_limit_stays_between_its_floor_and_the_ceiling_whatever_happens(
-    rate: float, throttles: list[float], jitter: float
-):
+def test_limit_stays_between_floor_and_ceiling(rate: float, throttles: list[float], jitter: float):
     pacer, now = Pacer(rate, 0.0, jitter), 0.0
     for gap in throttles:
         now += gap
@@ -145,7 +141,7 @@ def simulate(account: Account, pacers: list[Pacer], *, begin: float, seconds: fl
         heapq.heappush(events, (now + wait, -serial, "send", i))
 
 
-def test_a_limit_that_halves_is_found_and_at_least_90_percent_of_it_are_used():
+def test_halved_limit_is_found_and_90_percent_of_it_used():
     account, pacer = Account(100.0), Pacer(200.0, 0.0)
     simulate(account, [pacer], begin=0.0, seconds=20.0)
     accepted, throttled = account.accepted, account.throttled
@@ -154,7 +150,7 @@ def test_a_limit_that_halves_is_found_and_at_least_90_percent_of_it_are_used():
     assert account.throttled - throttled <= 0.03 * 100 * 120
 
 
-def test_two_workers_that_meet_a_lower_limit_share_it_and_do_not_probe_together():
+def test_two_workers_share_a_lower_limit_and_do_not_probe_together():
     account, pacers = Account(100.0), [Pacer(100.0, 0.0, 0.0), Pacer(100.0, 0.0, 1.0)]
     simulate(account, pacers, begin=0.0, seconds=60.0)
     accepted = account.accepted

@@ -17,7 +17,7 @@ def test_the_first_call_never_waits_even_at_the_lowest_rate():
     assert Pacer(0.01, 0.0).take(1, 0.0) == 0.0
 
 
-def test_who_waits_as_long_as_told_gets_a_token_then():
+def test_waiter_gets_a_token_after_the_time_that_was_returned():
     pacer = Pacer(100.0, 0.0)
     drain(pacer, 0.0)
     seconds = pacer.take(1, 0.0)
@@ -32,7 +32,7 @@ def test_asking_costs_nothing():
     assert len({pacer.take(1, 0.0) for _ in range(100)}) == 1
 
 
-def test_after_a_long_rest_there_is_a_tenth_of_a_second_and_one_and_no_more():
+def test_long_rest_saves_a_tenth_of_a_second_and_one_token():
     pacer = Pacer(100.0, 0.0)
     drain(pacer, 0.0)
     assert drain(pacer, 3600.0) == 11

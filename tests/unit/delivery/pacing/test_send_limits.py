@@ -76,7 +76,7 @@ async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
     assert gate.admitted == 1
 
 
-async def test_calls_never_carry_more_than_half_a_second_of_the_rate_nor_more_than_is_left(clock: VirtualClock):
+async def test_calls_carry_at_most_half_a_second_and_what_is_left(clock: VirtualClock):
     async def reread() -> None: ...
 
     budget = Budget("the quota", 20, reread, None, ClockedStop(clock), clock)
@@ -100,9 +100,7 @@ MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1)).map(lambda na
 
 
 @given(pair=WINDOWS, zone=ZONES, now=MOMENTS)
-def test_a_window_is_open_when_the_local_time_is_in_it_and_opens_within_a_day_or_so(
-    pair: tuple[time, time], zone: str, now: datetime
-):
+def test_window_is_open_at_its_local_times_and_opens_within_a_day(pair: tuple[time, time], zone: str, now: datetime):
     window = Window(pair[0].replace(tzinfo=None), pair[1].replace(tzinfo=None))
     closed = window.seconds_closed(now, ZoneInfo(zone))
     assert 0.0 <= closed <= 25 * 3600
@@ -175,7 +173,7 @@ NIGHT = 'from = "22:00"\nto = "06:00"\n'
         (NIGHT + 'not_after = "23:30"', "00:30", "23 23:30"),
     ],
 )
-def test_a_deadline_is_a_moment_or_a_time_of_the_day_of_planning_or_of_the_night_that_its_window_passes(
+def test_deadline_is_a_moment_or_a_time_of_the_day_or_night_of_planning(
     window: str, launched: str, expected: str | None
 ):
     spec = make_spec(tables=f'[window]\ntimezone = "Europe/Berlin"\n{window}')
@@ -186,7 +184,7 @@ def test_a_deadline_is_a_moment_or_a_time_of_the_day_of_planning_or_of_the_night
     assert find_deadline(spec, planned_at=begun, now=begun + timedelta(days=1)) == moment
 
 
-def test_while_a_domain_warms_up_every_launch_has_the_deadline_of_its_own_day():
+def test_each_launch_of_a_warm_up_has_the_deadline_of_its_own_day():
     spec = make_spec(tables='[window]\nnot_after = "18:00"\n[warmup]\ncaps = [5]')
     for days in range(3):
         now = START + timedelta(days=days)
@@ -194,7 +192,7 @@ def test_while_a_domain_warms_up_every_launch_has_the_deadline_of_its_own_day():
 
 
 @given(pair=WINDOWS, not_after=st.times(), zone=ZONES, now=MOMENTS)
-def test_in_a_window_that_passes_midnight_the_deadline_comes_within_a_day_of_its_opening(
+def test_deadline_comes_within_a_day_when_the_window_passes_midnight(
     pair: tuple[time, time], not_after: time, zone: str, now: datetime
 ):
     closes, opens = sorted((pair[0].replace(second=0, microsecond=0), pair[1].replace(second=0, microsecond=0)))
@@ -208,7 +206,7 @@ def test_in_a_window_that_passes_midnight_the_deadline_comes_within_a_day_of_its
     assert begin.replace(tzinfo=None) < deadline.replace(tzinfo=None) < begin.replace(tzinfo=None) + timedelta(days=1)
 
 
-def test_the_limit_is_the_least_of_share_and_max_rate_divided_by_the_workers():
+def test_limit_is_the_least_of_share_and_max_rate_per_worker():
     told = {"": 100, "rate_share = 0.8": 80, "max_rate = 30": 30, "rate_share = 0.2\nmax_rate = 30": 20}
     for text, rate in told.items():
         limits = RateShare(QUOTA, make_spec(text), 0.0)
@@ -248,7 +246,7 @@ def test_a_count_that_lags_behind_a_pause_is_not_taken_for_others():
         max_size=20,
     )
 )
-def test_workers_that_come_and_go_or_rest_are_never_taken_for_other_senders(
+def test_changing_or_resting_workers_are_not_other_senders(
     readings: list[tuple[list[tuple[float, int]], bool]],
 ):
     limits = RateShare(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
@@ -285,9 +283,7 @@ def test_other_senders_are_noticed_beside_several_workers_too():
     max_rate=st.floats(1, 1_000),
     steps=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.booleans()), max_size=30),
 )
-def test_the_quota_is_never_overdrawn_however_the_count_lags_and_others_send(
-    max_rate: float, steps: list[tuple[int, int, bool]]
-):
+def test_quota_is_never_overdrawn_when_counts_lag_and_others_send(max_rate: float, steps: list[tuple[int, int, bool]]):
     sent = counted = others = 0
     limits = RateShare(replace(QUOTA, max_send_rate=max_rate), make_spec(), 0.0)
     left: float = limits.left_24_hours or 0.0
@@ -353,7 +349,7 @@ def test_a_forecast_says_when_the_quota_ends_or_the_run():
         (Opening(), 4_000.0, "3,600 recipients, 4,000 of the warm-up left today: done at about 13:33 UTC"),
     ],
 )
-def test_a_forecast_heeds_the_window_and_the_warm_up(opening: Opening, warmup_left: float | None, said: str):
+def test_forecast_follows_the_window_and_the_warm_up(opening: Opening, warmup_left: float | None, said: str):
     now = datetime(2026, 11, 24, 12, 33, tzinfo=UTC)
     told = forecast_sending(
         recipients=3_600,
@@ -453,7 +449,7 @@ class FakeProcess:
 
 
 @pytest.mark.parametrize(("wanted", "busy", "started"), [(None, 0.95, 1), (None, 0.3, 0), (1, 0.95, 0)])
-async def test_a_process_that_is_busy_while_rate_is_left_starts_another_unless_their_number_was_given(
+async def test_busy_process_starts_another_when_their_number_is_open(
     monkeypatch: pytest.MonkeyPatch, wanted: int | None, busy: float, started: int
 ):
     clock, cpu, made = VirtualClock(), 100.0, list[FakeProcess]()
@@ -473,7 +469,7 @@ async def test_a_process_that_is_busy_while_rate_is_left_starts_another_unless_t
         assert len(made) == started
 
 
-async def test_a_worker_whose_heartbeat_is_old_admits_nobody_until_the_others_have_seen_the_next_one():
+async def test_worker_with_an_old_heartbeat_admits_nobody_until_the_next():
     clock = VirtualClock()
     stop = ClockedStop(clock)
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop)

@@ -14,7 +14,7 @@ async def compute(turns: Turns, done: list[int], number: int) -> None:
     done.append(number)
 
 
-async def test_many_calls_woken_at_once_leave_the_loop_free_between_them_and_keep_their_order():
+async def test_calls_woken_at_once_keep_their_order_and_leave_the_loop_free():
     turns, done, seen = Turns(), list[int](), list[int]()
     calls = [asyncio.create_task(compute(turns, done, number)) for number in range(12)]
     while not all(call.done() for call in calls):

@@ -90,7 +90,7 @@ def test_an_error_reply_with_a_code_is_read_by_the_table():
 
 
 @pytest.mark.parametrize("status", [403, 429, 502])
-def test_a_bare_status_is_no_code(status: int):
+def test_bare_status_is_not_a_code(status: int):
     assert read_answer(HttpAnswer(status, "", b"<html>no"), "news@acme.example").meaning is ReplyMeaning.IN_DOUBT
 
 

@@ -201,7 +201,7 @@ def test_what_an_event_means(kind: str, told: dict[str, Any], action: EventActio
     assert (Flag.PROVEN in rule.flags) == (kind not in ("Reject", "Rendering Failure"))
 
 
-def test_only_what_bounced_for_good_counts_as_a_bounce():
+def test_only_permanent_bounces_count_as_a_bounce():
     assert {rule.subtype for rule in RULES if Flag.BOUNCED in rule.flags} == {"Permanent", "Permanent/Suppressed"}
 
 
@@ -242,7 +242,7 @@ def test_the_record_is_the_same_in_every_envelope(document: dict[str, Any]):
         (orjson.dumps({"notificationType": "Received", "mail": {}, "receipt": {}}), Passed.INBOUND),
     ],
 )
-def test_notices_are_passed_over(body: bytes, passed: Passed):
+def test_notices_are_skipped(body: bytes, passed: Passed):
     assert open_body(body, trust) is passed
 
 
@@ -260,7 +260,7 @@ def test_notices_are_passed_over(body: bytes, passed: Passed):
         b'{"a":' * 5000,
     ],
 )
-def test_what_is_no_event_is_set_aside(body: bytes):
+def test_invalid_event_is_set_aside(body: bytes):
     assert isinstance(open_body(body, trust), Quarantined)
 
 

@@ -133,12 +133,12 @@ def test_china_has_a_host_of_its_own():
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", make_certificate(ec.generate_private_key(ec.SECP256R1()))])
-def test_what_is_no_certificate_of_sns_proves_nothing(data: bytes):
+def test_certificate_of_others_proves_nothing(data: bytes):
     with pytest.raises(ForgedError, match="certificate"):
         SnsVerifier((TOPIC,), Fetcher(data))(sign())
 
 
-def test_a_forged_notification_is_set_aside_and_one_that_cannot_be_verified_now_is_kept():
+def test_forged_notification_is_set_aside_and_an_unverifiable_one_kept():
     verify = SnsVerifier((TOPIC,), Fetcher())
     body = str(sign(key=OTHER_KEY)).replace("'", '"').replace('"{"eventType": "Send"}"', '"{}"')
     opened = open_body(body, verify)

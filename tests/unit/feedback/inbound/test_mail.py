@@ -48,7 +48,7 @@ def test_a_long_token_that_a_mail_program_folds_is_found() -> None:
         {"X_Loop": "u@acme.example"},
     ],
 )
-def test_an_automatic_answer_is_no_wish_even_with_our_token_in_it(headers: dict[str, str]) -> None:
+def test_automatic_answer_is_not_a_request_even_with_our_token(headers: dict[str, str]) -> None:
     assert read_mail(mail(TOKEN, **{"Subject": f"Re: {TOKEN}", **headers})).kind is MailKind.AUTOMATIC
 
 
@@ -61,7 +61,7 @@ VACATION = {
 
 
 @pytest.mark.parametrize("headers", VACATION.values(), ids=list(VACATION))
-def test_a_vacation_notice_that_quotes_our_mail_is_no_wish(headers: dict[str, str]) -> None:
+def test_vacation_notice_that_quotes_our_mail_is_not_a_request(headers: dict[str, str]) -> None:
     quoted = f"I am away.\n\n{TOKEN}\n> https://acme.example/u/{TOKEN}\n"
     assert read_mail(mail(quoted, To="News <news@acme.example>", **headers)).kind is MailKind.AUTOMATIC
 
@@ -96,7 +96,7 @@ def test_apples_own_unsubscribe_is_a_wish_of_its_sender(subject: str, automatic:
     )
 
 
-def test_a_delivery_report_is_no_wish_even_with_our_mail_in_it() -> None:
+def test_delivery_report_is_not_a_request_even_with_our_mail() -> None:
     status = "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; p.example\r\n\r\nAction: failed\r\n"
     read = read_mail(report("delivery-status", status, OURS, Subject=TOKEN, Auto_Submitted="auto-replied"))
     assert (read.kind, read.tokens) == (MailKind.DELIVERY_REPORT, ())
@@ -135,7 +135,7 @@ def test_below_a_line_that_begins_a_forwarded_mail_nothing_is_a_wish(line: str) 
 
 
 @pytest.mark.parametrize("text", [TOKEN, "unsubscribe"])
-def test_what_an_attached_mail_says_is_no_wish_of_who_forwards_it(text: str) -> None:
+def test_attached_mail_is_not_a_request_of_who_forwards_it(text: str) -> None:
     attached = f"Content-Type: message/rfc822\r\n\r\nSubject: News\r\n\r\n{text}\r\n"
     whole = f"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n{attached}--x--\r\n"
     for raw in (whole, f"From: a@b.example\r\n{attached}"):
@@ -164,7 +164,7 @@ def test_the_bare_word_is_a_wish_of_its_sender() -> None:
 
 
 @given(st.binary(max_size=400))
-def test_bytes_that_are_no_mail_never_raise(raw: bytes) -> None:
+def test_bytes_that_are_not_a_mail_never_raise(raw: bytes) -> None:
     read_mail(raw)
 
 

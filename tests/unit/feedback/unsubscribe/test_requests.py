@@ -156,7 +156,7 @@ def test_what_is_too_large_or_another_method_is_refused() -> None:
     assert not desk.outs
 
 
-def test_a_ledger_that_cannot_be_reached_is_no_success() -> None:
+def test_unreachable_ledger_is_not_a_success() -> None:
     class Away(Desk):
         def opt_out(self, address: str, topic: str) -> None:
             raise PausedError(f"the ledger is away for {address}, {topic}", remedy="wait")

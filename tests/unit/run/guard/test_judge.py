@@ -42,12 +42,12 @@ def find_level(heard: EventTotals, *, told: bool = True, scope: str = "the run")
 # -- what could not be sent --------------------------------------------------------------------------------------------
 
 
-def test_a_few_losses_are_no_evidence():
+def test_few_losses_are_not_evidence():
     assert not count(FailureGuard(0.0), lost=FEWEST_LOSSES - 1)
     assert count(FailureGuard(0.0), lost=FEWEST_LOSSES)
 
 
-def test_losses_at_the_permitted_share_are_permitted_and_what_proves_more_is_not():
+def test_losses_are_permitted_up_to_proof_of_more_than_the_share():
     guard = FailureGuard(0.02)
     assert not count(guard, sent=980, lost=21)
     assert count(guard, lost=20)
@@ -112,19 +112,19 @@ def test_late_events_do_not_dilute_the_rate():
     assert heard.count_for_bounces(are_deliveries_told=True) == 400
 
 
-def test_bounces_that_come_before_the_deliveries_of_the_same_minute_are_no_rate_of_100_percent():
+def test_bounces_before_their_deliveries_are_not_a_rate_of_100_percent():
     heard = EventTotals(proven=1000, bounced=20, sent=1000)  # 2 %, and no delivery has been told yet
     assert heard.count_for_bounces(are_deliveries_told=True) == 500
     assert find_level(heard) is None
 
 
-def test_where_nobody_tells_of_deliveries_bounces_are_held_against_all_that_was_sent():
+def test_bounces_are_compared_with_all_sent_without_delivery_events():
     heard = EventTotals(proven=20, bounced=20, sent=1000)
     assert find_level(heard, told=False) is None
     assert find_level(EventTotals(proven=200, bounced=200, sent=1000), told=False) is GuardLevel.PAUSE
 
 
-def test_one_receiver_may_have_twice_the_rate_and_the_account_has_its_own_limit():
+def test_receiver_may_have_twice_the_rate_and_the_account_its_own_limit():
     bad = EventTotals(proven=1000, delivered=920, bounced=80)
     assert find_level(bad, scope="big.example") is GuardLevel.WARNING
     assert find_level(EventTotals(proven=1000, delivered=800, bounced=200), scope="big.example") is GuardLevel.PAUSE
@@ -160,7 +160,7 @@ def find_most_judged(bad: int, limit: float) -> int:
 
 
 @pytest.mark.parametrize(("rate", "limit"), RATES)
-def test_at_half_the_limit_a_run_of_any_length_is_paused_wrongly_in_less_than_1_of_5000(rate: GuardRate, limit: float):
+def test_run_at_half_the_limit_is_paused_in_less_than_1_of_5000(rate: GuardRate, limit: float):
     # A pause at the k-th bad one needs k of them among the first n(k): the sum of these probabilities bounds them all.
     total, bad, chance = 0.0, FEWEST[rate], 1.0
     while chance > 1e-15:
@@ -170,7 +170,7 @@ def test_at_half_the_limit_a_run_of_any_length_is_paused_wrongly_in_less_than_1_
 
 
 @pytest.mark.parametrize(("rate", "limit"), RATES)
-def test_a_hundred_simulated_runs_of_a_million_at_half_the_limit_are_never_paused(rate: GuardRate, limit: float):
+def test_simulated_runs_at_half_the_limit_are_never_paused(rate: GuardRate, limit: float):
     dice = random.Random(7)
     for _ in range(100 if rate is GuardRate.COMPLAINT else 4):
         judged = bad = 0

@@ -20,7 +20,7 @@ TOKEN = SIGNER.sign(ADDRESS, TOPIC)
         f"<mailto:%75nsubscribe@acme.example?subject={TOKEN}>",
     ],
 )
-def test_a_way_out_that_is_answered_passes(header: str) -> None:
+def test_unsubscribe_link_that_is_answered_passes(header: str) -> None:
     check_ways_out(header, SIGNER, ADDRESS, TOPIC)
 
 
@@ -33,7 +33,7 @@ def test_a_way_out_that_is_answered_passes(header: str) -> None:
         (f"<https://acme.example/u/{TOKEN}>, <mailto:unsubscribe@acme.example?subject=hello>", "mailto"),
     ],
 )
-def test_a_way_out_that_is_not_answered_stops_the_launch(header: str, key: str) -> None:
+def test_unsubscribe_link_that_is_not_answered_stops_the_launch(header: str, key: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"the unsubscribe link does not work.*\[unsubscribe\] {key}"):
         check_ways_out(header, SIGNER, ADDRESS, TOPIC)
 

@@ -86,9 +86,7 @@ def make_watch(day: Day) -> tuple[Watch, Gate, Budget]:
     cap=st.integers(1, 200),
     steps=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10), st.integers(0, 30)), max_size=20),
 )
-def test_the_days_cap_is_never_exceeded_however_much_passes_while_the_ledger_is_read(
-    cap: int, steps: list[tuple[int, int, int]]
-):
+def test_cap_of_the_day_holds_while_the_ledger_is_read(cap: int, steps: list[tuple[int, int, int]]):
     async def send() -> None:
         day = Day(cap)
         watch, gate, _ = make_watch(day)
@@ -108,7 +106,7 @@ def test_the_days_cap_is_never_exceeded_however_much_passes_while_the_ledger_is_
     asyncio.run(send())
 
 
-async def test_a_new_day_of_the_warm_up_deals_its_own_cap_and_counts_what_passes_meanwhile():
+async def test_new_warm_up_day_has_its_own_cap_and_counts_messages_meanwhile():
     day = Day(5)
     watch, gate, budget = make_watch(day)
     assert [await gate.admit(1) for _ in range(5)] == [True] * 5

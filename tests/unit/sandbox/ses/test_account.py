@@ -51,7 +51,7 @@ def test_an_identity_covers_its_labels_its_domain_and_its_subdomains(address: st
 @pytest.mark.parametrize(
     "address", ["News@acme.example", "other@acme.example", "a@notshop.example", "a@example", "news@eu.acme.example"]
 )
-def test_an_identity_covers_no_other_case_of_the_local_part_and_no_other_domain(address: str) -> None:
+def test_identity_covers_its_exact_local_part_and_domain_alone(address: str) -> None:
     assert not Identities(["news@acme.example", "shop.example"]).covers(address)
 
 
@@ -65,7 +65,7 @@ def test_an_unverified_sender_is_named_with_the_region() -> None:
     )
 
 
-def test_in_sandbox_mode_only_verified_recipients_and_the_simulator_are_allowed() -> None:
+def test_sandbox_mode_allows_verified_recipients_and_the_simulator() -> None:
     account = account_with(identities=Identities(["acme.example"]), production_access=False)
     account.check_recipients(["x@acme.example", "bounce+1@simulator.amazonses.com"], region="us-east-1")
     with pytest.raises(ApiError, match=r"US-EAST-1: x@other\.example, y@other\.example$"):
@@ -112,7 +112,7 @@ def test_the_simulator_decides_the_fate(address: str, fate: str) -> None:
     assert fate_of([address], suppressed=()) == fate
 
 
-def test_a_suppressed_recipient_is_accepted_counted_and_compared_without_case() -> None:
+def test_suppressed_recipient_is_accepted_and_compared_without_case() -> None:
     account = account_with()
     account.suppression.put("Ann@B.example", "BOUNCE", at=AT)
     assert account.take(["ann@b.example"]) == "suppressed"

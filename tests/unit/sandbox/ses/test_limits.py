@@ -76,9 +76,7 @@ def test_rate_zero_accepts_nothing(clock: VirtualClock) -> None:
     rate=st.integers(1, 50),
     calls=st.lists(st.tuples(st.floats(0, 0.5, allow_subnormal=False), st.integers(1, 50)), min_size=1, max_size=200),
 )
-def test_in_any_sliding_second_less_than_rate_and_burst_and_the_largest_call_is_accepted(
-    rate: int, calls: list[tuple[float, int]]
-) -> None:
+def test_sliding_second_accepts_at_most_rate_burst_and_largest_call(rate: int, calls: list[tuple[float, int]]) -> None:
     clock = VirtualClock()
     bucket, sliding = RateBucket(rate, clock), SlidingSecond(clock)
     accepted: list[tuple[float, int]] = []
@@ -94,7 +92,7 @@ def test_in_any_sliding_second_less_than_rate_and_burst_and_the_largest_call_is_
 
 
 @given(st.lists(st.floats(0, 0.2), min_size=1, max_size=300))
-def test_single_recipients_stay_within_rate_and_burst_in_any_sliding_second(waits: list[float]) -> None:
+def test_single_recipients_stay_within_rate_and_burst(waits: list[float]) -> None:
     clock = VirtualClock()
     bucket, sliding = RateBucket(10, clock), SlidingSecond(clock)
     for wait in waits:
@@ -124,7 +122,7 @@ def test_the_quota_forgets_after_a_day_what_was_sent_in_that_second(clock: Virtu
     assert quota.sent == 0
 
 
-def test_quota_minus_one_is_no_limit(clock: VirtualClock) -> None:
+def test_quota_minus_one_is_unlimited(clock: VirtualClock) -> None:
     quota = RollingQuota(-1, clock)
     quota.add(10**9)
     assert quota.has_room(10**9)

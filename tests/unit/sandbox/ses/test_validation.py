@@ -222,7 +222,7 @@ def test_text_without_a_charset_loses_what_is_not_ascii() -> None:
     assert read(simple(Subject={"Data": "Hé"})).content.subject == "H?"
 
 
-def test_an_unknown_charset_a_missing_body_and_a_line_break_in_the_subject_are_refused() -> None:
+def test_bad_charset_missing_body_and_broken_subject_are_refused() -> None:
     assert "Charset <klingon>" in refusal(simple(Subject={"Data": "é", "Charset": "klingon"}))
     assert "Body must have Text or Html" in refusal(simple(Body={}))
     assert "control characters" in refusal(simple(Subject={"Data": "a\nBcc: x"}))
@@ -309,7 +309,7 @@ def test_tags_of_the_call_replace_those_of_the_raw_header() -> None:
         (b"no header at all", "not a message"),
     ],
 )
-def test_raw_content_that_is_no_message_is_refused(message: bytes, part: str) -> None:
+def test_raw_content_that_is_not_a_message_is_refused(message: bytes, part: str) -> None:
     assert part in refusal(raw(message))
 
 

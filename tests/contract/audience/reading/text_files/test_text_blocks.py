@@ -70,7 +70,7 @@ def test_a_western_file_is_read_as_windows_1252_and_that_is_said(tmp_path: Path)
         ("windows-1251", ["Анна Иванова", "Пётр Сергеев", "Мария Кузнецова", "Нижний Новгород"]),
     ],
 )
-def test_other_scripts_are_told_from_enough_of_them(encoding: str, names: list[str], tmp_path: Path) -> None:
+def test_other_scripts_are_recognized_from_enough_text(encoding: str, names: list[str], tmp_path: Path) -> None:
     rows = "".join(f"u{n}@example.com,{name}\n" for n, name in enumerate(names * 10))
     (tmp_path / "list.csv").write_bytes(("email,name\n" + rows).encode(encoding))
     plan(tmp_path)
@@ -97,7 +97,7 @@ def test_leniently_an_encoding_is_guessed_as_strictly(line_end: str, tmp_path: P
     assert (strictly.accepted, recipients(tmp_path)["name"].to_list()) == (32, names)
 
 
-def test_leniently_a_file_of_no_known_encoding_is_read_as_far_as_it_is_ascii(
+def test_lenient_reading_of_an_unknown_encoding_keeps_its_ascii(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "list.csv").write_bytes(b"email,name\nann@example.com,Ann\nbob@example.com,\xa0\xff\xfd\x80\n")
@@ -107,13 +107,13 @@ def test_leniently_a_file_of_no_known_encoding_is_read_as_far_as_it_is_ascii(
     assert (found.accepted, found.excluded) == (1, {"malformed_row": 1})
 
 
-def test_a_byte_that_a_declared_encoding_does_not_have_makes_the_row_malformed(tmp_path: Path) -> None:
+def test_byte_outside_the_declared_encoding_makes_the_row_malformed(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"email,name\nann@example.com,\x81\nbob@example.com,B\xf6b\n")
     assert plan(tmp_path, encoding="windows-1252").excluded == {"malformed_row": 1}
     assert excluded(tmp_path) == [(2, "malformed_row", "it has a byte that is no character in the file's encoding")]
 
 
-def test_utf_8_is_told_however_much_ascii_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_utf_8_is_recognized_after_any_amount_of_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", 64)
     monkeypatch.setattr("engine.audience.reading.text_files.text_encoding.READ_BYTES", 64)
     path = tmp_path / "list.csv"

@@ -122,7 +122,7 @@ def test_every_format_is_read_as_it_is_shown(workbook: Path) -> None:
     assert all_excluded(workbook.parent).select("line", "detail").rows() == [(3, "the sheet hides this row")]
 
 
-def test_hidden_rows_and_columns_are_told(workbook: Path) -> None:
+def test_hidden_rows_and_columns_are_reported(workbook: Path) -> None:
     found = plan(workbook.parent, source=workbook.name)
     others = 'there are also: Lists (hidden) (choose with [audience] sheet = "…")'
     assert found.notes == (
@@ -167,7 +167,7 @@ def test_a_workbook_of_hidden_sheets_is_refused(tmp_path: Path) -> None:
         plan(tmp_path, source="a.xlsx")
 
 
-def test_what_cannot_be_told_of_a_workbook_is_said(tmp_path: Path) -> None:
+def test_unreadable_marks_of_a_workbook_are_reported(tmp_path: Path) -> None:
     write_xlsx(tmp_path / "a.xlsx")
     change(
         tmp_path / "a.xlsx",
@@ -201,7 +201,7 @@ def test_hidden_rows_of_a_suppression_list_count(tmp_path: Path) -> None:
     assert any("hides 1 row; read all the same" in note for note in found.notes)
 
 
-def test_a_formula_without_a_value_is_told(tmp_path: Path) -> None:
+def test_formula_without_a_value_is_reported(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 1, ["email", "total", "text"])
@@ -232,7 +232,7 @@ def test_a_hidden_sheet_that_is_named_is_read_with_a_note(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("numbered", [True, False])
-def test_a_cell_with_an_error_is_told(numbered: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_cell_with_an_error_is_reported(numbered: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
     with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
         sheet = book.add_worksheet()
         for row, values in enumerate([("email", "n"), ("a@x.example", "#N/A"), ("b@x.example", "#REF!")]):

@@ -72,7 +72,7 @@ def test_template_prints_column_when_a_function_has_its_name(tmp_path: Path, nam
         assert shown(tmp_path, f"{{{{ {name} }}}}", {name: "Kyiv"}) == "Kyiv"
 
 
-def test_template_calls_functions_and_methods_when_columns_have_their_names(tmp_path: Path) -> None:
+def test_template_calls_functions_when_columns_have_their_names(tmp_path: Path) -> None:
     row = {"range": "r", "order": {"items": "i", "a": 1}, "name": "ann", "dict": "d"}
     assert shown(tmp_path, "{% for n in range(2) %}{{ n }}{% endfor %}{{ range }}", row) == "01r"
     assert shown(tmp_path, "{% for k, v in order.items() %}{{ k }}{{ v }}{% endfor %}", row) == "itemsia1"

@@ -91,7 +91,7 @@ def test_a_condition_on_no_rows_is_met_by_none() -> None:
     assert meet("1 = 1", CSV.clear()).len() == 0
 
 
-def test_one_cell_that_is_no_number_is_named_when_numbers_are_asked_for() -> None:
+def test_cell_that_is_not_a_number_is_named_when_numbers_are_needed() -> None:
     with pytest.raises(DataError, match=r"mixed > 2: .* mixed is text, for example 'n/a'"):
         meet("mixed > 2", CSV)
 
