@@ -44,8 +44,9 @@ from engine.ledger.schema import RunState, metadata
 from engine.run.frozen import FrozenRun
 from engine.run.manifest import Manifest
 from engine.run.restored import find_ahead
+from engine.run.send.context import SendContext
 from engine.run.send.processes import WorkerProcesses
-from engine.run.send.wiring import Sending, send_run
+from engine.run.send.wiring import SendJob, send_run
 from engine.stopping.stop import Stop
 from engine.store.folder import FolderStore
 
@@ -373,23 +374,23 @@ class Simulation:
 
     def _start(self, frozen: FrozenRun, process: Process) -> asyncio.Task[None]:
         stop = Stop()
-        sending = Sending(
-            ledger=self.ledger,
+        settings: Any = None  # a worker reads none
+        context = SendContext(settings=settings, store=frozen.store, ledger=self.ledger, clock=self.clock, stop=stop)
+        job = SendJob(
+            frozen=frozen,
+            spec=self.stage.spec,
             account="sim",
             quota=QUOTA,
             read_quota=_read_quota,
-            read_warmup=None,
             transport=self.receiver,
             renderer=_Renderer(),  # type: ignore[arg-type] # what a worker asks of a renderer
-            stop=stop,
-            clock=self.clock,
             count=lambda _: None,
             processes=WorkerProcesses(None, 1, stop, self.clock),
         )
 
         async def body() -> None:
             PROCESS.set(process)
-            await send_run(frozen, self.stage.spec, sending)
+            await send_run(context, job)
 
         return self.loop.create_task(body())
 

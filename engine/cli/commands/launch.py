@@ -25,7 +25,7 @@ from engine.report.accounts import Accounts
 from engine.run.send.launch import Forecast, LaunchRequest
 from engine.run.send.launch import launch as launch_run
 from engine.run.send.spawned_worker import SpawnedWorker, WorkerOrder
-from engine.run.send.work import Launched, WorkRequest
+from engine.run.send.work import Launched, SendRequest
 from engine.run.send.work import work as work_run
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
@@ -61,22 +61,18 @@ def launch(  # noqa: PLR0913 - one for each option
             launched = asyncio.run(
                 launch_run(
                     LaunchRequest(
+                        workspace=workspace,
                         plan=request,
-                        store=workspace.store,
-                        ledger=workspace.ledger,
                         endpoint=endpoint,
-                        read_keys=workspace.read_signing_keys,
-                        clock=workspace.clock,
                         confirm=_ask_person if asks_person else _agree,
                         asks_person=asks_person,
                         approve=approve,
                         begin=progress.begin,
                         count=progress.count,
-                        settings=workspace.settings,
                         # The embedded sandbox runs in this process: more processes would not make it faster.
                         processes=1 if sandbox and workers is None else workers,
                         start_worker=start_worker,
-                        also=partial(_begin, exit_with_parent=exit_with_parent),
+                        watch=partial(_begin, exit_with_parent=exit_with_parent),
                     )
                 )
             )
@@ -96,21 +92,16 @@ def work(run: str, common: Common, *, workers: int | None, exit_with_parent: boo
             return _start_worker(workspace, common, run, None, progress)
 
         with progress:
-            request = WorkRequest(
-                name=run,
-                store=workspace.store,
-                ledger=workspace.ledger,
+            request = SendRequest(
+                workspace=workspace,
                 endpoint=None,
-                read_keys=workspace.read_signing_keys,
-                clock=workspace.clock,
                 begin=progress.begin,
                 count=progress.count,
-                settings=workspace.settings,
                 processes=workers,
                 start_worker=start_worker,
-                also=partial(_begin, exit_with_parent=exit_with_parent),
+                watch=partial(_begin, exit_with_parent=exit_with_parent),
             )
-            launched = asyncio.run(work_run(request))
+            launched = asyncio.run(work_run(run, request))
     INTERRUPTION.code = _choose_exit_code(launched)
     _print(launched, common, "work", sandbox=False)
     return INTERRUPTION.code

@@ -1,4 +1,4 @@
-"""What bars the way beside the rate: budgets that run out, windows that close."""
+"""What limits sending beside the rate: budgets that run out, windows that close."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,30 +21,49 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
+class Allowance:
+    """How many recipients this worker may still send to; None is unlimited."""
+
+    left: float | None = None
+
+    def scale(self, factor: float) -> None:
+        """Take a larger or smaller part: more or fewer workers share the whole."""
+        if self.left is not None:
+            self.left *= factor
+
+
+@dataclass(slots=True)
 class Budget:
-    """So many recipients may still pass: the 24-hour quota, or a day's cap while a domain warms up.
+    """A number of recipients that may still pass: the 24-hour quota, or a day's cap while a domain warms up.
 
     Attributes:
         name: for logs.
-        left: this worker's part; None is unlimited.
-        reread: reads it again and sets `left`.
+        allowance: this worker's part.
+        reread: reads the whole again and sets the allowance.
         at_end: why the run pauses where nothing is left; None where it waits instead.
         stop: is requested then.
         clock: monotonic time.
     """
 
     name: str
-    left: float | None
+    allowance: Allowance
     reread: Callable[[], Awaitable[None]]
     at_end: Callable[[], StopReason] | None
     stop: Stop
     clock: Clock
     _read_at: float = float("-inf")
-    rests: ClassVar[bool] = False  # every worker has a part of its own, and the others' end about when this one's does
+    # Every worker has a part of its own, and the others' parts end at about the same time.
+    releases_share: ClassVar[bool] = False
+
+    @property
+    def left(self) -> float | None:
+        """How many may still pass; None is unlimited."""
+        return self.allowance.left
 
     def is_open(self, recipients: int) -> bool:
         """Tell whether so many are left."""
-        return self.left is None or self.left >= recipients
+        left = self.allowance.left
+        return left is None or left >= recipients
 
     async def wait(self, recipients: int) -> None:
         """Read it again; where nothing is left even then, pause the run, or wait until some is."""
@@ -61,13 +80,13 @@ class Budget:
 
     def take(self, recipients: int) -> None:
         """Count recipients that pass."""
-        if self.left is not None:
-            self.left -= recipients
+        if self.allowance.left is not None:
+            self.allowance.left -= recipients
 
     def give_back(self, recipients: int) -> None:
         """Count recipients that were not accepted."""
-        if self.left is not None:
-            self.left += recipients
+        if self.allowance.left is not None:
+            self.allowance.left += recipients
 
 
 @dataclass(slots=True)
@@ -92,7 +111,7 @@ class Hours:
     _open_from: datetime = _LAST
     _open_until: datetime = _FIRST
     left: ClassVar[None] = None
-    rests: ClassVar[bool] = True
+    releases_share: ClassVar[bool] = True
 
     def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a SendLimit's signature
         """Tell whether messages may leave now."""
@@ -115,7 +134,7 @@ class Hours:
         """Wait for the window, or pause the run."""
         now = self.clock.now()
         if self.deadline is not None and now >= self.deadline:
-            remedy = "whoever is left stays unsent; launch under another --key to send to them all the same"
+            remedy = "the recipients that are left stay unsent; to send to them, launch under another --key"
             self.stop.request(StopReason(StopCause.PAUSED, describe_deadline(self.deadline, self.zone), remedy))
             return
         assert self.window is not None  # noqa: S101 - without a window only the deadline closes

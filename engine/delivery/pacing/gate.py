@@ -1,35 +1,44 @@
-"""Where every dispatch waits: for the rate, for what bars the way, or for the end."""
+"""Where every dispatch waits: for the rate, for quotas and windows, or for the end."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from engine.clock import Clock
+from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.pacer import LastSecond, Pacer
 from engine.stopping.stop import Stop
 
-HELD_LOOK_SECONDS = 0.1
-SHARE_SECONDS = 10.0  # how long a part of the rate holds without a heartbeat: the others take it over after 15 s
+PAUSED_LOOK_SECONDS = 0.1
 SHORTEST_WAIT_SECONDS = 0.004  # waking for every token costs more than it gains; the bucket holds more than that
 
 
-class Rest(Protocol):
-    """Tells the others that this worker sends nothing for now, or does again."""
+class Sharing(Protocol):
+    """How a worker that cannot send lends its part of the rate to the other workers."""
 
-    def __call__(self, *, resting: bool) -> Awaitable[None]:
-        """Leave this worker's part of the rate to the others, or claim it again."""
+    async def release_share(self) -> None:
+        """Leave this worker's part of the rate to the others."""
+
+    async def claim_share(self) -> None:
+        """Take it back; the others see it before anybody is admitted."""
 
 
-async def _rest_alone(*, resting: bool) -> None:
-    """Nobody shares the rate."""
+class NotShared:
+    """The rate of a worker that has no others beside it."""
+
+    async def release_share(self) -> None:
+        """Nobody takes it."""
+
+    async def claim_share(self) -> None:
+        """Nobody has it."""
 
 
 class SendLimit(Protocol):
-    """Something beside the rate that may bar the way: a quota, a window, a day's cap."""
+    """Something beside the rate that limits sending: a quota, a window, a day's cap."""
 
     @property
-    def rests(self) -> bool:
-        """Tell whether others may have this worker's part of the rate while it bars the way."""
+    def releases_share(self) -> bool:
+        """Tell whether the others may use this worker's part of the rate while it is closed."""
 
     def is_open(self, recipients: int) -> bool:
         """Tell whether so many may pass now."""
@@ -54,28 +63,39 @@ class Gate:
     Args:
         pacer: the rate.
         clock: monotonic time.
-        stop: whoever waits is turned away when it is requested.
-        limits: what else may bar the way.
+        stop: when it is requested, nobody is admitted any more.
+        limits: what else limits sending.
+        admission: the state that is shared with other tasks; None for one of its own.
+        sharing: lends this worker's part of the rate; None where no others share it.
     """
 
-    def __init__(self, pacer: Pacer, clock: Clock, stop: Stop, limits: Sequence[SendLimit] = ()) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - the last two only where workers share a rate
+        self,
+        pacer: Pacer,
+        clock: Clock,
+        stop: Stop,
+        limits: Sequence[SendLimit] = (),
+        admission: Admission | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:
         self.pacer = pacer
-        self.admitted = 0
-        self.held = False  # a person paused the run: everybody waits here
-        self.tell_rest: Rest = _rest_alone
+        self.admission = admission or Admission(clock)
+        self._sharing: Sharing = sharing or NotShared()
         self._clock = clock
         self._stop = stop
         self._limits = limits
         self._turn = asyncio.Lock()
-        self._held_until = float("-inf")
-        self._resting = False
+        self._has_released = False
         self._last_second = LastSecond()
         self._handing = asyncio.Lock()
-        self._share_until = float("inf")
-        self._share_until_at = float("inf")
+
+    @property
+    def admitted(self) -> int:
+        """Recipients that have passed, without those that were certainly not accepted."""
+        return self.admission.admitted
 
     def most_at_once(self, most: int, seconds: float) -> int:
-        """Tell how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
+        """Return how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
         left = min((limit.left for limit in self._limits if limit.left is not None), default=float("inf"))
         return max(1, int(min(most, self.pacer.limit * seconds, left)))
 
@@ -87,41 +107,46 @@ class Gate:
         """
         async with self._turn:
             while not self._stop.requested:
-                if self.held:
-                    await self.rest()
-                    await self._stop.wait(HELD_LOOK_SECONDS)
-                    continue
-                now = self._clock.monotonic()
-                if self._is_share_stale(now):  # the next heartbeat tells how many share the rate by now
-                    await self._stop.wait(HELD_LOOK_SECONDS)
-                    continue
-                if self._held_until > now:
-                    await self._stop.wait(self._held_until - now)
+                if await self._wait_for_share():
                     continue
                 closed = next((limit for limit in self._limits if not limit.is_open(recipients)), None)
-                if closed is not None and closed.rests:
-                    await self.rest()
+                if closed is not None and closed.releases_share:
+                    await self.release_share()
                     await closed.wait(recipients)
                     continue
-                if self._resting:  # the others must see it first; and whoever rests learns nothing of a budget
-                    self._resting = False
-                    await self.tell_rest(resting=False)
+                if self._has_released:  # the others must see it first; and a worker that released learns of no budget
+                    self._has_released = False
+                    await self._sharing.claim_share()
                     continue
                 if closed is not None:
                     await closed.wait(recipients)
                     continue
-                seconds = self.pacer.take(recipients, now)
+                seconds = self.pacer.take(recipients, self._clock.monotonic())
                 if seconds == 0.0:
                     self._count(recipients)
                     return True
                 await self._stop.wait(max(seconds, SHORTEST_WAIT_SECONDS))
         return False
 
-    async def rest(self) -> None:
-        """Leave this worker's part of the rate to the others until it has something to send that nothing bars."""
-        if not self._resting:
-            self._resting = True
-            await self.tell_rest(resting=True)
+    async def _wait_for_share(self) -> bool:
+        """Wait a while where nobody may pass, whatever the limits say; False where nothing keeps them."""
+        now = self._clock.monotonic()
+        if self.admission.is_paused:
+            await self.release_share()
+            await self._stop.wait(PAUSED_LOOK_SECONDS)
+        elif self.admission.is_share_stale(now):  # the next heartbeat says how many share the rate by now
+            await self._stop.wait(PAUSED_LOOK_SECONDS)
+        elif (seconds := self.admission.seconds_held(now)) > 0.0:
+            await self._stop.wait(seconds)
+        else:
+            return False
+        return True
+
+    async def release_share(self) -> None:
+        """Leave this worker's part of the rate to the others until it has something to send that no limit stops."""
+        if not self._has_released:
+            self._has_released = True
+            await self._sharing.release_share()
 
     async def hand_over(self, recipients: int) -> None:
         """Wait until the last second has room for an admitted call whose intents are recorded.
@@ -132,40 +157,17 @@ class Gate:
             while seconds := self._last_second.take(recipients, rate=self.pacer.ceiling, now=self._clock.monotonic()):
                 await self._clock.sleep(seconds)
 
-    def renew_share(self, begun: float, begun_at: float, *, hold_seconds: float) -> None:
-        """Take note of a heartbeat: the others count on this worker's part from now on.
-
-        Args:
-            begun: monotonic time before the heartbeat was recorded.
-            begun_at: wall clock then, in Unix time; a machine's sleep is seen by one of the two.
-            hold_seconds: how long nobody is admitted where the others may have taken the part over meanwhile.
-        """
-        if self._is_share_stale(self._clock.monotonic()):
-            self.hold(hold_seconds)
-        self._share_until, self._share_until_at = begun + SHARE_SECONDS, begun_at + SHARE_SECONDS
-
-    def _is_share_stale(self, now: float) -> bool:
-        return now > self._share_until or self._clock.now().timestamp() > self._share_until_at
-
     def _count(self, recipients: int) -> None:
-        self.admitted += recipients
+        self.admission.admitted += recipients
         for limit in self._limits:
             limit.take(recipients)
 
     def give_back(self, recipients: int) -> None:
         """Return what a call did not use: SES counts accepted recipients only."""
-        self.admitted -= recipients
+        self.admission.admitted -= recipients
         for limit in self._limits:
             limit.give_back(recipients)
 
     def throttle(self) -> None:
         """Learn from a throttle reply."""
         self.pacer.throttle(self._clock.monotonic())
-
-    def hold(self, seconds: float) -> None:
-        """Admit nobody for a while: other workers must first see that there is one more."""
-        self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
-
-    def set_ceiling(self, ceiling: float) -> None:
-        """Take over the rate of this worker, in recipients a second."""
-        self.pacer.set_ceiling(ceiling, self._clock.monotonic())

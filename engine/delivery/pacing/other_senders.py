@@ -20,8 +20,8 @@ class OtherSenders:
     _at: float = 0.0
     _last: float = 0.0
 
-    def begin_anew(self) -> None:
-        """Forget the last count: what is sent by whom has changed since, so nothing follows from it any more."""
+    def forget(self) -> None:
+        """Forget the last count: the number of workers that send has changed, so it says nothing any more."""
         self._sent = None
 
     def observe(self, *, sent_24_hours: float, own: float, now: float) -> None:

@@ -1,33 +1,53 @@
-"""The limits of one worker: its part of what the account, the campaign and the other senders leave. Pure."""
+"""The rate and the quota: what all workers may send together, and the part of one of them. Pure.
+
+This is the only place where a rate is computed: previews, forecasts, launches and workers all ask find_rate.
+"""
 
 from dataclasses import dataclass, field
 
 from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec
+from engine.campaign.spec_sections import DeliverySpec
 from engine.delivery.pacing.other_senders import OtherSenders
 from engine.delivery.pacing.pacer import FLOOR
 
-# SentLast24Hours lags, nobody says how much. What went out since then may not be in it yet.
+# SentLast24Hours lags; AWS does not say how much. What went out since then may not be in it yet.
 QUOTA_LAG_SECONDS = 120.0
+
+
+def find_rate(max_send_rate: float, delivery: DeliverySpec, *, others: float = 0.0) -> float:
+    """Return how many recipients a second all workers of the account may send to together.
+
+    Args:
+        max_send_rate: SES's MaxSendRate, or the limit of another server.
+        delivery: the campaign's own limits, `rate_share` and `max_rate`.
+        others: recipients a second of senders that are not mailrun; a small part of the account is always used.
+
+    >>> find_rate(200.0, DeliverySpec(rate_share=0.5)), find_rate(200.0, DeliverySpec(max_rate=14), others=150.0)
+    (100.0, 14.0)
+    """
+    shared = max_send_rate * delivery.rate_share
+    left_by_others = max(max_send_rate - others, max_send_rate * FLOOR)
+    return min(shared, left_by_others, delivery.max_rate or shared)
 
 
 @dataclass(slots=True)
 class RateShare:
-    """The rate and the quota of one worker.
+    """The part of one worker.
 
     Attributes:
         quota: the account's, as read last.
         spec: the campaign's own bounds.
         now: monotonic time of that reading.
         workers: how many share the account, this one included.
-        resting: this worker leaves its part to the others, so its own count says nothing of theirs.
+        is_released: this worker leaves its part to the others, so its own count says nothing of theirs.
     """
 
     quota: AccountQuota
     spec: CampaignSpec
     now: float
     workers: int = 1
-    resting: bool = False
+    is_released: bool = False
     others: OtherSenders = field(default_factory=OtherSenders)
     _left: float | None = None
     _recent: list[tuple[float, int]] = field(default_factory=list)
@@ -40,15 +60,16 @@ class RateShare:
     @property
     def rate(self) -> float:
         """Recipients a second that all workers may send together."""
-        delivery, most = self.spec.delivery, self.quota.max_send_rate
-        shared = most * delivery.rate_share
-        left_by_others = max(most - self.others.rate, most * FLOOR)
-        return min(shared, left_by_others, delivery.max_rate or shared)
+        return find_rate(self.quota.max_send_rate, self.spec.delivery, others=self.others.rate)
 
     @property
     def ceiling(self) -> float:
         """Recipients a second for this worker."""
-        return self.rate / self.workers
+        return self.divide(self.rate)
+
+    def divide(self, rate: float) -> float:
+        """Return this worker's part of a rate that all workers share."""
+        return rate / self.workers
 
     @property
     def left_24_hours(self) -> float | None:
@@ -58,36 +79,41 @@ class RateShare:
     def share(self, workers: int) -> None:
         """Divide among more or fewer workers.
 
-        What all of them send is this one's count times their number, which holds only while that number does.
+        What all of them send is estimated as this worker's count times their number: true only while that is the same.
         """
         self.workers = workers
-        self.others.begin_anew()
+        self.others.forget()
 
-    def rest(self, *, resting: bool) -> None:
-        """Leave this worker's part to the others, or claim it again."""
-        self.resting = resting
-        self.others.begin_anew()
+    def release(self) -> None:
+        """Leave this worker's part to the others."""
+        self.is_released = True
+        self.others.forget()
 
-    def take_over(self, quota: AccountQuota, *, admitted: int, left: float | None, now: float) -> None:
-        """Take over the quota as read again.
+    def claim(self) -> None:
+        """Take this worker's part back."""
+        self.is_released = False
+        self.others.forget()
+
+    def update(self, quota: AccountQuota, *, admitted: int, left: float | None, now: float) -> None:
+        """Take the quota as it was read again.
 
         Args:
-            quota: as SES tells.
+            quota: as SES reports it.
             admitted: recipients that this worker sent to since it began.
             left: what this worker's part of the quota still is by its own count.
             now: monotonic time.
         """
         self.quota = quota
-        if not self.resting:
+        if not self.is_released:
             self.others.observe(sent_24_hours=quota.sent_24_hours, own=admitted * self.workers, now=now)
         self._recent.append((now, admitted))
         while len(self._recent) > 1 and self._recent[1][0] <= now - QUOTA_LAG_SECONDS:
             self._recent.pop(0)
-        told = quota.left_24_hours
-        if told is None:
+        reported = quota.left_24_hours
+        if reported is None:
             self._left = None
             return
-        counted = told if left is None else left * self.workers
+        counted = reported if left is None else left * self.workers
         # What rolled out of the day is free again, but our latest may not be counted yet.
-        surely_free = told - (admitted - self._recent[0][1]) * self.workers
-        self._left = max(0.0, min(told, max(counted, surely_free)))
+        surely_free = reported - (admitted - self._recent[0][1]) * self.workers
+        self._left = max(0.0, min(reported, max(counted, surely_free)))

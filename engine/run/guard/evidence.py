@@ -155,13 +155,16 @@ class EventGuard:
     """Judges one run with every heartbeat of one worker.
 
     Attributes:
-        not_yet: tells how many recipients of this worker's open leases were not handed over yet.
+        run: its name.
+        sandbox: it goes to the embedded sandbox.
+        spec: its limits.
+        not_yet: counts the recipients of this worker's open leases that were certainly not handed over yet.
     """
 
     run: str
     sandbox: bool
     spec: GuardSpec
-    not_yet: Callable[[], int] = lambda: 0
+    not_yet: Callable[[], int]
     _account: AccountEvidence | None = None
     _account_at: float = float("-inf")
     _warned: set[tuple[GuardRate, str]] = field(default_factory=set)

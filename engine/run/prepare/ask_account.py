@@ -7,6 +7,7 @@ from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
 from engine.campaign.spec_sections import DeliverySpec
 from engine.delivery.outbound import open_outbound
+from engine.delivery.pacing.rate_share import find_rate
 from engine.errors import MailrunError
 from engine.run.prepare.planning import PlanRequest
 from engine.settings import Settings
@@ -63,7 +64,6 @@ def forecast_run(recipients: int, delivery: DeliverySpec, answer: AccountQuota |
     if isinstance(answer, MailrunError):
         rate = delivery.max_rate
         return RunForecast(rate, rate and recipients / rate, None, None, unknown=answer.what)
-    shared = answer.max_send_rate * delivery.rate_share
-    rate = min(shared, delivery.max_rate or shared)
+    rate = find_rate(answer.max_send_rate, delivery)
     share = None if answer.max_24_hours is None else recipients / max(answer.max_24_hours, 1.0)
     return RunForecast(rate, recipients / rate if rate else None, answer.left_24_hours, share)

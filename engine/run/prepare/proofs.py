@@ -12,6 +12,7 @@ from engine.campaign.message import Message
 from engine.campaign.render_error import RenderError
 from engine.clock import Clock, SystemClock
 from engine.delivery.outbound import open_outbound
+from engine.delivery.pacing.rate_share import find_rate
 from engine.delivery.replies import ReplyMeaning
 from engine.errors import DataError, UsageError
 from engine.run.manifest import Manifest
@@ -107,7 +108,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
         quota = await check_account_or_wait(outbound, sender)
         for number, address in enumerate(to):
             if number:
-                await clock.sleep(1 / max(quota.max_send_rate, 1.0))
+                await clock.sleep(1 / find_rate(quota.max_send_rate, spec.delivery))
             (made,) = renderer.make([recipient], reader=address)
             if isinstance(made, RenderError):
                 where = f"row {recipient.row} of the audience"

@@ -16,6 +16,7 @@ from engine.campaign.spec import Campaign
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.delivery.pacing.budgets import describe_deadline
 from engine.delivery.pacing.forecast import Opening, forecast_sending
+from engine.delivery.pacing.rate_share import find_rate
 from engine.delivery.pacing.window import find_deadline, parse_window
 from engine.errors import CancelledError, MailrunError, UsageError
 from engine.ledger import leases, runs
@@ -35,10 +36,10 @@ from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.prepare.rendering import RenderJob
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send import registration
+from engine.run.send.context import SendContext
 from engine.run.send.warmup import read_warmup
-from engine.run.send.work import Launched, Surroundings, load_frozen_campaign, read_accounts, send, until_stopped
+from engine.run.send.work import Launched, SendRequest, load_frozen_campaign, read_accounts, send, until_stopped
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
-from engine.stopping.stop import Stop
 
 log = structlog.get_logger()
 
@@ -81,7 +82,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchRequest(Surroundings):
+class LaunchRequest(SendRequest):
     """What to launch and with what.
 
     Attributes:
@@ -107,45 +108,45 @@ async def launch(request: LaunchRequest) -> Launched:
     return await until_stopped(request, partial(_launch, request))
 
 
-async def _launch(request: LaunchRequest, stop: Stop) -> Launched:
-    known = _find_run(request)
+async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
+    known = _find_run(request, context)
     if request.approve:
-        known = _approve(request, known)
+        known = _approve(request, context, known)
     if known is not None and (known.state in runs.OVER or known.paused_by == runs.GUARD):
-        _refuse_if_doubt_was_settled(request, known)
-        return Launched(read_accounts(request, known.name), sent_now=False)
+        _refuse_if_doubt_was_settled(context, known)
+        return Launched(read_accounts(context, known.name), sent_now=False)
     if known is None:
-        _refuse_second_run(request)
-        registration.clear_place(request.plan.name, request.store, request.ledger, request.clock.now())
+        _refuse_second_run(request, context)
+        registration.clear_place(request.plan.name, context.store, context.ledger, context.clock.now())
         campaign, frozen = request.plan.campaign, None
     else:
-        refuse_other_ledger(known.name, request.store, request.ledger)
-        frozen = open_run(known, request.store)
+        refuse_other_ledger(known.name, context.store, context.ledger)
+        frozen = open_run(known, context.store)
         campaign = load_frozen_campaign(frozen)
-    _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, request)
-    async with open_outbound(campaign.spec, request.settings, request.endpoint, request.plan.name) as outbound:
+    _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, context)
+    async with open_outbound(campaign.spec, context.settings, request.endpoint, request.plan.name) as outbound:
         checked = check_account_or_wait(outbound, campaign.spec.sender_address)
         with step("checking the account"):
-            quota = await wait_unless_stopped(checked, stop, doing="the account was checked")
+            quota = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
         if frozen is None:
-            frozen = await _plan_and_freeze(request, outbound, quota, stop)
+            frozen = await _plan_and_freeze(request, context, outbound, quota)
         else:
             _take_up(request, frozen, outbound)
-        refuse_if_ledger_is_behind(request.ledger, frozen.run, request.store)
-        if not stop.requested:
-            await send(request, frozen, quota, outbound, stop)
-    return Launched(read_accounts(request, request.plan.name), sent_now=True)
+        refuse_if_ledger_is_behind(context.ledger, frozen.run, context.store)
+        if not context.stop.requested:
+            await send(context, request, frozen, quota, outbound)
+    return Launched(read_accounts(context, request.plan.name), sent_now=True)
 
 
-def _refuse_if_doubt_was_settled(request: LaunchRequest, run: Run) -> None:
+def _refuse_if_doubt_was_settled(context: SendContext, run: Run) -> None:
     """Check of a run with messages in doubt that the ledger was not restored to before somebody settled them."""
-    with request.ledger.read() as tx:
+    with context.ledger.read() as tx:
         in_doubt = leases.sum_settled(tx, run.name)[Outcome.IN_DOUBT]
     if in_doubt:
-        refuse_if_ledger_is_behind(request.ledger, run, request.store)
+        refuse_if_ledger_is_behind(context.ledger, run, context.store)
 
 
-def _approve(request: LaunchRequest, known: Run | None) -> Run:
+def _approve(request: LaunchRequest, context: SendContext, known: Run | None) -> Run:
     """Open the gate by hand.
 
     Raises:
@@ -154,18 +155,18 @@ def _approve(request: LaunchRequest, known: Run | None) -> Run:
     if known is None:
         what, remedy = f"there is no run {request.plan.name}: nothing to approve", "launch it without --approve"
         raise UsageError(what, where="--approve", remedy=remedy)
-    campaign = load_frozen_campaign(open_run(known, request.store))
+    campaign = load_frozen_campaign(open_run(known, context.store))
     if campaign.spec.canary is None and known.paused_by != runs.GUARD:
         what = f"the run {known.name} has no [canary], and the guard has not paused it: nothing to approve"
         raise UsageError(what, where="--approve", remedy="launch it without --approve")
-    return control.approve(request.ledger, known.name, clock=request.clock)
+    return control.approve(context.ledger, known.name, clock=context.clock)
 
 
-def _find_run(request: LaunchRequest) -> Run | None:
-    with request.ledger.read() as tx:
+def _find_run(request: LaunchRequest, context: SendContext) -> Run | None:
+    with context.ledger.read() as tx:
         known = runs.find_run(tx, request.plan.name)
     if known is not None and known.sandbox != request.plan.sandbox:
-        there = find_destination(known, request.store)
+        there = find_destination(known, context.store)
         here = name_destination(request.plan.campaign.spec.delivery.transport, sandbox=request.plan.sandbox)
         raise UsageError(
             f"the run {known.name} belongs to {there}, and this launch goes to {here}",
@@ -175,7 +176,7 @@ def _find_run(request: LaunchRequest) -> Run | None:
     return known
 
 
-def _refuse_second_run(request: LaunchRequest) -> None:
+def _refuse_second_run(request: LaunchRequest, context: SendContext) -> None:
     """Refuse to begin a run under a key that the clock made while an earlier one is unfinished.
 
     A pod that is started again after midnight goes on with what it began: it never begins the next day's run instead.
@@ -185,7 +186,7 @@ def _refuse_second_run(request: LaunchRequest) -> None:
     """
     if request.plan.is_key_given:
         return
-    with request.ledger.read() as tx:
+    with context.ledger.read() as tx:
         unfinished = [run for run in runs.list_runs(tx) if run.state not in runs.OVER]
     campaign = request.plan.campaign.name
     for run in unfinished:
@@ -198,25 +199,27 @@ def _refuse_second_run(request: LaunchRequest) -> None:
             )
 
 
-async def _plan_and_freeze(request: LaunchRequest, outbound: Outbound, quota: AccountQuota, stop: Stop) -> FrozenRun:
+async def _plan_and_freeze(
+    request: LaunchRequest, context: SendContext, outbound: Outbound, quota: AccountQuota
+) -> FrozenRun:
     """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
     prepare_envelope(request.plan.campaign)
-    with request.store.stage(request.plan.name) as staging:
+    with context.store.stage(request.plan.name) as staging:
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
-        staged = await wait_unless_stopped(work, stop, doing="the audience was planned")
+        staged = await wait_unless_stopped(work, context.stop, doing="the audience was planned")
         refuse_wrong_size(request.plan, staged.manifest)
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):
-            content = await wait_unless_stopped(checked, stop, doing="the content was checked")
+            content = await wait_unless_stopped(checked, context.stop, doing="the content was checked")
         if outbound.client is not None:
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
-        forecast = _make_forecast(request, outbound, quota, staged.manifest, content)
-        if not await wait_unless_stopped(request.confirm(forecast), stop, doing="waiting for an answer"):
+        forecast = _make_forecast(context, outbound, quota, staged.manifest, content)
+        if not await wait_unless_stopped(request.confirm(forecast), context.stop, doing="waiting for an answer"):
             raise CancelledError
         with step("freezing the run"):
-            return registration.register_run(staged, request.store, request.ledger)
+            return registration.register_run(staged, context.store, context.ledger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
         name=campaign.name,
         run_key=request.plan.key,
         columns=manifest.columns,
-        keys=request.read_keys() if campaign.spec.signs_links else (),
+        keys=request.workspace.read_signing_keys() if campaign.spec.signs_links else (),
     )
     findings = content_check.check_templates(campaign, staged.folder, manifest, manifest.columns)
     sample = content_check.check_sample(job, manifest)
@@ -263,18 +266,21 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
 
 
 def _make_forecast(
-    request: LaunchRequest, outbound: Outbound, quota: AccountQuota, manifest: Manifest, content: _CheckedContent
+    context: SendContext,
+    outbound: Outbound,
+    quota: AccountQuota,
+    manifest: Manifest,
+    content: _CheckedContent,
 ) -> Forecast:
     delivery = outbound.spec.delivery
-    shared = quota.max_send_rate * delivery.rate_share
-    rate = min(shared, delivery.max_rate or shared)
-    now, window = request.clock.now(), outbound.spec.window
+    rate = find_rate(quota.max_send_rate, delivery)
+    now, window = context.clock.now(), outbound.spec.window
     hours = None if window.column else parse_window(window.opens, window.closes)
     warmup_left = None
     if outbound.spec.warmup is not None:
-        complete_facts(request.ledger, request.store)
-        with request.ledger.read() as tx:
-            warmup_left = read_warmup(tx, outbound.spec, now, run=request.plan.name).left
+        complete_facts(context.ledger, context.store)
+        with context.ledger.read() as tx:
+            warmup_left = read_warmup(tx, outbound.spec, now, run=manifest.run).left
     text = forecast_sending(
         recipients=manifest.accepted,
         rate=rate,
@@ -284,9 +290,9 @@ def _make_forecast(
         warmup_left=warmup_left,
         opening=Opening(hours, window.zone, window.outside == "pause"),
     )
-    log.info("run.forecast", run=request.plan.name, rate=rate, note=text)
+    log.info("run.forecast", run=manifest.run, rate=rate, note=text)
     return Forecast(
-        run=request.plan.name,
+        run=manifest.run,
         recipients=manifest.accepted,
         rate=rate,
         left_24_hours=quota.left_24_hours,
@@ -312,10 +318,10 @@ async def _find_account(client: Any) -> str:
         return f"unknown ({error.what})"
 
 
-def _refuse_if_late(campaign: Campaign, planned_at: datetime, request: LaunchRequest) -> None:
+def _refuse_if_late(campaign: Campaign, planned_at: datetime, context: SendContext) -> None:
     """A start that comes too late, such as a cron job's on a machine that was down, sends nothing."""
     window = campaign.spec.window
-    now = request.clock.now()
+    now = context.clock.now()
     deadline = find_deadline(campaign.spec, planned_at=planned_at, now=now)
     if deadline is not None and now >= deadline:
         raise UsageError(

@@ -99,6 +99,34 @@ class OpenLease:
         return self._spread
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLeases:
+    """The leases of one worker whose rows are still being started, each with an event that says when that has ended."""
+
+    _rows_ended: dict[OpenLease, asyncio.Event] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[OpenLease]:
+        """Yield them in the order in which they were opened."""
+        return iter(self._rows_ended)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._rows_ended)
+
+    def add(self, opened: OpenLease) -> asyncio.Event:
+        """Add a lease; returns the event that `end_rows` sets."""
+        event = self._rows_ended[opened] = asyncio.Event()
+        return event
+
+    def end_rows(self, opened: OpenLease) -> None:
+        """Remove a lease of which no more rows are started."""
+        self._rows_ended.pop(opened).set()
+
+    def count_without_outcome(self) -> int:
+        """Count the recipients that have no outcome yet."""
+        return sum(opened.recipients.height - len(opened.results) for opened in self)
+
+
 def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:
     """Spread each receiver domain evenly over a lease, so that no provider is hit in a burst.
 

@@ -23,7 +23,7 @@ from engine.ledger.journal import Outcome, Result
 from engine.logs import configure_logs
 from engine.report.accounts import Accounts
 from engine.run.send.processes import stop_with_parent
-from engine.run.send.work import WorkRequest, work
+from engine.run.send.work import SendRequest, work
 from engine.stopping.signals import NUMBERS
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.system.interpreter import tune_interpreter
@@ -149,19 +149,14 @@ def run_worker(order: WorkerOrder, connection: Connection) -> None:
     try:
         tune_interpreter()
         with _CountReporter(connection) as reporter, _open(order) as workspace:
-            request = WorkRequest(
-                name=order.run,
-                store=workspace.store,
-                ledger=workspace.ledger,
+            request = SendRequest(
+                workspace=workspace,
                 endpoint=order.endpoint,
-                read_keys=workspace.read_signing_keys,
-                clock=workspace.clock,
                 begin=reporter.begin,
                 count=reporter.count,
-                settings=workspace.settings,
-                also=partial(_obey_launch, connection),
+                watch=partial(_follow_launch, connection),
             )
-            asyncio.run(work(request))
+            asyncio.run(work(order.run, request))
     except Exception as raised:  # noqa: BLE001 - logged, masked
         error = describe_limit(raised) or (raised if isinstance(raised, MailrunError) else None)
         if error is None:  # multiprocessing would print the traceback as it is
@@ -179,7 +174,7 @@ def _open(order: WorkerOrder) -> Workspace:
     return open_workspace(order.workspace, store=order.store, ledger=order.ledger)
 
 
-def _obey_launch(orders: Connection, stop: Stop) -> None:
+def _follow_launch(orders: Connection, stop: Stop) -> None:
     """Stop when the launch says so, and when it has ended.
 
     A terminal and a scheduler send their signals to the whole process group: here they count as the launch's first,
@@ -190,7 +185,7 @@ def _obey_launch(orders: Connection, stop: Stop) -> None:
     def drain(text: str) -> None:
         stop.request(StopReason(StopCause.SIGNAL, text))
 
-    def obey() -> None:
+    def follow() -> None:
         try:
             reason, at_once = orders.recv()
         except (EOFError, OSError):  # it has ended: its sentinel shows it
@@ -204,7 +199,7 @@ def _obey_launch(orders: Connection, stop: Stop) -> None:
     for number in NUMBERS:
         loop.add_signal_handler(number, drain, f"stopped by {number.name}")
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
-    loop.add_reader(orders.fileno(), obey)
+    loop.add_reader(orders.fileno(), follow)
     parent = multiprocessing.parent_process()
     if parent is not None:
         stop_with_parent(stop, parent.sentinel)

@@ -6,6 +6,8 @@ new address under an old domain begins at day 1. Trials (the sandbox inside a la
 themselves.
 """
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time
 
@@ -13,7 +15,16 @@ from sqlalchemy import Connection
 
 from engine.addresses.mailbox import domain_of
 from engine.campaign.spec import CampaignSpec
+from engine.clock import Clock
+from engine.delivery.pacing.admission import Admission
+from engine.delivery.pacing.budgets import Allowance
+from engine.delivery.pacing.rate_share import RateShare
+from engine.ledger.database import Ledger
+from engine.ledger.recorder import Recorder
 from engine.ledger.sender_use import WarmupSender, read_sender_use
+from engine.stopping.stop import StopCause, StopReason
+
+RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +65,94 @@ def read_warmup(tx: Connection, spec: CampaignSpec, now: datetime, *, run: str) 
     number, caps = (today - first).days + 1, spec.warmup.caps
     cap = caps[number - 1] if number <= len(caps) else None
     return WarmupDay(number, cap, 0 if cap is None else use.recipients)
+
+
+def make_warmup_reader(ledger: Ledger, spec: CampaignSpec, run: str, clock: Clock) -> Callable[[], WarmupDay] | None:
+    """Make a function that reads what the warm-up allows today; None where the campaign has no `[warmup]`."""
+    if spec.warmup is None:
+        return None
+
+    def read() -> WarmupDay:
+        with ledger.read() as tx:
+            return read_warmup(tx, spec, clock.now(), run=run)
+
+    return read
+
+
+@dataclass(slots=True, kw_only=True)
+class WarmupShare:
+    """Sets how many recipients this worker may still send to today.
+
+    Attributes:
+        read: reads what the warm-up allows today; None where the campaign has none.
+        allowance: this worker's part; 0 until the first reading.
+        rate_share: how many workers share the day.
+        admission: what has passed the gate.
+        recorder: is flushed before a reading, so that the ledger has this worker's own messages.
+        clock: waits.
+    """
+
+    read: Callable[[], WarmupDay] | None
+    allowance: Allowance
+    rate_share: RateShare
+    admission: Admission
+    recorder: Recorder
+    clock: Clock
+    _day: WarmupDay | None = None
+    _is_due: bool = True  # this worker's part follows from the ledger, not from what it counts itself
+
+    def __post_init__(self) -> None:
+        self.allowance.left = None if self.read is None else 0.0  # so it is read before the first message
+
+    def divide(self, *, before: int, workers: int) -> None:
+        """Divide the day among more or fewer workers.
+
+        A worker that left may have used its part: only one that is alone may take all that is left of the day.
+        """
+        self._is_due |= workers == 1
+        self.allowance.scale(min(1.0, before / workers))
+
+    def claim(self) -> None:
+        """Take a part again after the others had it: it is read before the next message."""
+        if self.allowance.left is not None:
+            self._is_due, self.allowance.left = True, 0.0
+
+    async def reread(self) -> None:
+        """Read what the warm-up still allows today.
+
+        What this worker counts itself is exact, and what the ledger says lags. So within a day its part never grows
+        by reading, unless its part is due to be dealt again: then what passes the gate meanwhile is taken off.
+        """
+        if self.read is None:
+            return
+        is_due = self._is_due
+        if is_due and self.admission.admitted:
+            self.admission.hold(2 * RECORDED_SECONDS)
+            await self.clock.sleep(RECORDED_SECONDS)
+        passed, known = self.admission.admitted, self._day
+        await self.recorder.flush()
+        day = self._day = await asyncio.to_thread(self.read)
+        if not is_due and known is not None and known.number != day.number:
+            self._is_due = True
+            await self.reread()
+            return
+        self.allowance.left = self._find_part(day, is_due=is_due, since=max(0, self.admission.admitted - passed))
+        self._is_due &= not is_due  # what made it due meanwhile is still to be done
+
+    def _find_part(self, day: WarmupDay, *, is_due: bool, since: int) -> float | None:
+        own = self.allowance.left
+        if day.left is None:
+            return None
+        part = self.rate_share.divide(day.left)
+        return part - since if is_due or own is None else min(own, part)
+
+    def describe(self) -> StopReason:
+        """Say why the warm-up ends this run for today."""
+        day = self._day
+        if day is not None and day.left is not None and day.left >= self.rate_share.workers:
+            text = (
+                f"a worker has used its part of day {day.number} of the warm-up: {day.left:,} of {day.cap:,} are left"
+            )
+            return StopReason(StopCause.PAUSED, text, "launch again for what is left of it")
+        text = "" if day is None else f"day {day.number} of the warm-up has its {day.cap:,} recipients"
+        return StopReason(StopCause.PAUSED, text, "launch again tomorrow for the rest")

@@ -1,4 +1,4 @@
-"""Sending for a frozen run: the worker with everything it works with, and the tasks that watch over it."""
+"""Sending for a frozen run: makes the worker with everything that it works with, and runs it beside its side tasks."""
 
 import asyncio
 import uuid
@@ -9,23 +9,21 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import structlog
-
 from engine.account.quota import AccountQuota
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
 from engine.delivery.dispatch import Dispatcher
-from engine.delivery.pacing.budgets import Budget, Hours
+from engine.delivery.pacing.admission import Admission
+from engine.delivery.pacing.budgets import Allowance, Budget, Hours
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots, find_most
-from engine.delivery.pacing.gate import Gate
-from engine.delivery.pacing.interleaving import DomainCap
+from engine.delivery.pacing.gate import Gate, SendLimit
+from engine.delivery.pacing.interleaving import DomainCap, Interleaving
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.pacing.rate_share import RateShare
 from engine.delivery.pacing.window import find_deadline, parse_window
 from engine.delivery.retry import draw_jitter
 from engine.delivery.transport import Transport
-from engine.ledger.database import Ledger
 from engine.ledger.journal import Result
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
@@ -34,19 +32,26 @@ from engine.run.frozen import FrozenRun
 from engine.run.guard.canary import make_canary
 from engine.run.guard.evidence import EventGuard
 from engine.run.guard.judge import FailureGuard
+from engine.run.guard.safeguards import Safeguards
 from engine.run.outcomes import finish_changes
-from engine.run.send.heartbeat import Watch
+from engine.run.send.calls import Calls
+from engine.run.send.context import SendContext
+from engine.run.send.heartbeat import Heartbeat, WorkerIdentity
+from engine.run.send.lease_holder import LeaseHolder
 from engine.run.send.marks import Marks
+from engine.run.send.messages import MessageMaker
+from engine.run.send.open_lease import OpenLeases
 from engine.run.send.processes import WorkerProcesses
+from engine.run.send.rates import Rates
 from engine.run.send.recheck import Watchlist
-from engine.run.send.warmup import WarmupDay
-from engine.run.send.worker import Tools, Worker
+from engine.run.send.results import ResultKeeper
+from engine.run.send.tuning import Tuning
+from engine.run.send.warmup import WarmupShare, make_warmup_reader
+from engine.run.send.worker import Worker, make_recipient_windows
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.store.keys import read_forget_key
 
 LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is away while the worker is to stop: within a pod's grace period
-
-log = structlog.get_logger()
 
 QUOTA_USED_UP = StopReason(
     StopCause.PAUSED, "the account's 24-hour quota is used up", "launch again when part of the 24-hour quota is free"
@@ -54,125 +59,215 @@ QUOTA_USED_UP = StopReason(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """What sending for a run needs from outside.
+class SendJob:
+    """What one worker sends, and by what.
 
     Attributes:
+        frozen: the run.
+        spec: of its campaign.
         account: names the account whose rate is shared: the endpoint.
-        quota: as read before the start.
+        quota: the account's, as read before the start.
         read_quota: reads it again.
-        read_warmup: reads what the warm-up allows today; None where the campaign has none.
-        count: told every final result.
+        transport: hands over messages.
+        renderer: makes them.
+        count: receives every final result.
         processes: further processes that send for the run.
         worker_id: the worker's random identity.
     """
 
-    ledger: Ledger
+    frozen: FrozenRun
+    spec: CampaignSpec
     account: str
     quota: AccountQuota
     read_quota: Callable[[], Awaitable[AccountQuota]]
-    read_warmup: Callable[[], WarmupDay] | None
     transport: Transport
     renderer: Renderer
-    stop: Stop
-    clock: Clock
     count: Callable[[Result], None]
     processes: WorkerProcesses
     worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
-async def send_run(frozen: FrozenRun, spec: CampaignSpec, sending: Sending) -> None:
+async def send_run(context: SendContext, job: SendJob) -> None:
     """Send for a run until it is finished or must stop; leaves its state in the ledger.
 
     Raises:
         MailrunError: ledger or store failed; what was in flight is in doubt or unsent, as the ledger says.
     """
-    worker_id = sending.worker_id
-    stop, clock = sending.stop, sending.clock
-    marks, liveness = Marks(frozen.store, frozen.run.folder), Liveness()
+    frozen, stop = job.frozen, context.stop
+    marks = Marks(context.store, frozen.run.folder)
     recorder = Recorder(
-        sending.ledger,
-        clock,
+        context.ledger,
+        context.clock,
         patience=lambda: LAST_PATIENCE_SECONDS if stop.requested else PATIENCE_SECONDS,
         durable=marks.advance,
     )
-    limits = RateShare(sending.quota, spec, clock.monotonic())
-    caps = {domain: DomainCap(cap.max_rate) for domain, cap in spec.domains.items()}
-    pacer = Pacer(limits.ceiling, clock.monotonic(), jitter=draw_jitter())
-    lag, concurrency = LagMeter(), Concurrency(min(find_most(), sending.transport.most_calls))
-    failures = FailureGuard(spec.guard.max_failure_rate, spec.guard.max_refusal_rate)
-    events = EventGuard(run=frozen.run.name, sandbox=frozen.run.sandbox, spec=spec.guard)
-    canary = make_canary(frozen.run.name, spec.canary, spec.guard, frozen.manifest.leases, accepted=frozen.run.accepted)
-    watch = Watch(
-        worker_id=worker_id,
-        run=frozen.run.name,
-        sending=sending,
-        recorder=recorder,
-        liveness=liveness,
-        limits=limits,
-        caps=caps,
-        concurrency=concurrency,
-        lag=lag,
-        failures=failures,
-        events=events,
-        canary=canary,
-    )
-    waits = spec.delivery.at_quota == "wait"
-    quota = Budget("the 24-hour quota", None, watch.reread_quota, None if waits else lambda: QUOTA_USED_UP, stop, clock)
-    warmup = Budget("the warm-up's cap", None, watch.reread_warmup, watch.describe_warmup, stop, clock)
-    hours = _make_hours(spec, frozen.manifest.created_at, stop, clock)
-    gate = Gate(pacer, clock, stop, [hours, quota, warmup])
-    watch.bind(gate, quota, warmup)
-    slots = Slots(concurrency)
-    dispatcher = Dispatcher(
-        transport=sending.transport,
-        gate=gate,
-        recorder=recorder,
-        stop=stop,
-        clock=clock,
-        observe=concurrency.observe,
-        jitter=draw_jitter,
-        resend_in_doubt=spec.delivery.in_doubt == "resend",
-        wait_for_quota=waits,
-    )
-    read_secret = partial(read_forget_key, frozen.store)
-    tools = Tools(
-        recorder=recorder,
-        liveness=liveness,
-        marks=marks,
-        renderer=sending.renderer,
-        dispatcher=dispatcher,
-        guard=failures,
-        stop=stop,
-        clock=clock,
-        count=sending.count,
-        slots=slots,
-        caps=caps,
-        window=spec.window,
-        watchlist=Watchlist(
-            recorder, clock, find_topic(spec, frozen.run.name), spec.kind, lambda: pacer.limit, read_secret
-        ),
-        canary=canary,
-    )
-    worker = Worker(worker_id, frozen, tools)
-    events.not_yet = worker.count_not_yet
+    crew = _make_crew(context, job, recorder, marks)
     try:
-        await watch.register()
-        side_tasks = [watch.beat_for_ever(), watch.refresh_for_ever(), watch.adjust_for_ever(slots)]
+        await crew.heartbeat.register()
         try:
-            async with _watched(side_tasks, stop):
-                await worker.work()
+            async with _beside(crew.list_side_tasks(), stop):
+                await crew.worker.work()
         except asyncio.CancelledError:  # a second signal: what is known is recorded all the same
-            await worker.abandon()
-            await watch.leave()
+            await crew.worker.abandon()
+            await crew.heartbeat.leave()
             raise
         # Of workers that were killed between the record and the move: readers of a finished run find every file.
-        await asyncio.to_thread(finish_changes, sending.ledger, frozen.run.name, frozen.store, frozen.run.folder)
-        await watch.leave()
+        await asyncio.to_thread(finish_changes, context.ledger, frozen.run.name, context.store, frozen.run.folder)
+        await crew.heartbeat.leave()
     finally:
         await recorder.close()
     if stop.reason is not None and stop.reason.cause is StopCause.ERROR and stop.reason.error is not None:
         raise stop.reason.error
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """A worker and the tasks beside it."""
+
+    worker: Worker
+    heartbeat: Heartbeat
+    rates: Rates
+    tuning: Tuning
+
+    def list_side_tasks(self) -> list[Coroutine[Any, Any, None]]:
+        return [self.heartbeat.keep_alive(), self.rates.refresh(), self.tuning.adjust()]
+
+
+def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Marks) -> _Crew:
+    """Make everything, each with what it uses."""
+    clock, stop, spec, frozen = context.clock, context.stop, job.spec, job.frozen
+    identity = WorkerIdentity(job.worker_id, frozen.run.name, job.account)
+    liveness, open_leases, admission = Liveness(), OpenLeases(), Admission(clock)
+    rates = _make_rates(context, job, recorder, admission)
+    safeguards = _make_safeguards(context, job, recorder, open_leases)
+    heartbeat = Heartbeat(
+        worker=identity,
+        recorder=recorder,
+        liveness=liveness,
+        rates=rates,
+        safeguards=safeguards,
+        admission=admission,
+        clock=clock,
+        stop=stop,
+    )
+    gate = _make_gate(context, job, rates, heartbeat)
+    concurrency = Concurrency(min(find_most(), job.transport.most_calls))
+    slots = Slots(concurrency)
+    results = ResultKeeper(recorder=recorder, guard=safeguards.failures, stop=stop, clock=clock, count=job.count)
+    watchlist = _make_watchlist(context, job, recorder, rates.pacer)
+    dispatcher = _make_dispatcher(context, job, recorder, gate, concurrency)
+    windows = make_recipient_windows(spec.window, clock)
+    worker = Worker(
+        holder=LeaseHolder(
+            worker_id=identity.id,
+            frozen=frozen,
+            recorder=recorder,
+            liveness=liveness,
+            marks=marks,
+            canary=safeguards.canary,
+            resend_in_doubt=dispatcher.resend_in_doubt,
+            clock=clock,
+        ),
+        open_leases=open_leases,
+        interleaving=Interleaving(rates.caps, windows),
+        windows=windows,
+        pauses_outside=spec.window.outside == "pause",
+        maker=MessageMaker(renderer=job.renderer, transport=job.transport, watchlist=watchlist, results=results),
+        calls=Calls(dispatcher=dispatcher, slots=slots, watchlist=watchlist, results=results, clock=clock, stop=stop),
+        gate=gate,
+        clock=clock,
+        stop=stop,
+    )
+    tuning = Tuning(
+        worker=identity,
+        transport=job.transport,
+        gate=gate,
+        concurrency=concurrency,
+        lag=LagMeter(),
+        slots=slots,
+        safeguards=safeguards,
+        recorder=recorder,
+        processes=job.processes,
+        clock=clock,
+    )
+    return _Crew(worker, heartbeat, rates, tuning)
+
+
+def _make_rates(context: SendContext, job: SendJob, recorder: Recorder, admission: Admission) -> Rates:
+    clock = context.clock
+    rate_share = RateShare(job.quota, job.spec, clock.monotonic())
+    warmup = WarmupShare(
+        read=make_warmup_reader(context.ledger, job.spec, job.frozen.run.name, clock),
+        allowance=Allowance(),
+        rate_share=rate_share,
+        admission=admission,
+        recorder=recorder,
+        clock=clock,
+    )
+    return Rates(
+        run=job.frozen.run.name,
+        read_quota=job.read_quota,
+        rate_share=rate_share,
+        pacer=Pacer(rate_share.ceiling, clock.monotonic(), jitter=draw_jitter()),
+        caps={domain: DomainCap(cap.max_rate) for domain, cap in job.spec.domains.items()},
+        quota_left=Allowance(),
+        warmup=warmup,
+        admission=admission,
+        clock=clock,
+        stop=context.stop,
+    )
+
+
+def _make_safeguards(context: SendContext, job: SendJob, recorder: Recorder, open_leases: OpenLeases) -> Safeguards:
+    run, spec = job.frozen.run, job.spec
+    return Safeguards(
+        run=run.name,
+        failures=FailureGuard(spec.guard.max_failure_rate, spec.guard.max_refusal_rate),
+        events=EventGuard(
+            run=run.name, sandbox=run.sandbox, spec=spec.guard, not_yet=open_leases.count_without_outcome
+        ),
+        canary=make_canary(run.name, spec.canary, spec.guard, job.frozen.manifest.leases, accepted=run.accepted),
+        recorder=recorder,
+        stop=context.stop,
+    )
+
+
+def _make_gate(context: SendContext, job: SendJob, rates: Rates, heartbeat: Heartbeat) -> Gate:
+    clock, stop = context.clock, context.stop
+    at_end = None if job.spec.delivery.at_quota == "wait" else lambda: QUOTA_USED_UP
+    limits: list[SendLimit] = [
+        _make_hours(job.spec, job.frozen.manifest.created_at, stop, clock),
+        Budget("the 24-hour quota", rates.quota_left, rates.reread_quota, at_end, stop, clock),
+        Budget("the warm-up's cap", rates.warmup.allowance, rates.warmup.reread, rates.warmup.describe, stop, clock),
+    ]
+    return Gate(rates.pacer, clock, stop, limits, rates.admission, heartbeat)
+
+
+def _make_watchlist(context: SendContext, job: SendJob, recorder: Recorder, pacer: Pacer) -> Watchlist:
+    return Watchlist(
+        recorder,
+        context.clock,
+        find_topic(job.spec, job.frozen.run.name),
+        job.spec.kind,
+        rate=lambda: pacer.limit,
+        read_secret=partial(read_forget_key, context.store),
+    )
+
+
+def _make_dispatcher(
+    context: SendContext, job: SendJob, recorder: Recorder, gate: Gate, concurrency: Concurrency
+) -> Dispatcher:
+    return Dispatcher(
+        transport=job.transport,
+        gate=gate,
+        recorder=recorder,
+        stop=context.stop,
+        clock=context.clock,
+        observe=concurrency.observe,
+        jitter=draw_jitter,
+        resend_in_doubt=job.spec.delivery.in_doubt == "resend",
+        wait_for_quota=job.spec.delivery.at_quota == "wait",
+    )
 
 
 def _make_hours(spec: CampaignSpec, planned_at: datetime, stop: Stop, clock: Clock) -> Hours:
@@ -188,7 +283,7 @@ def _make_hours(spec: CampaignSpec, planned_at: datetime, stop: Stop, clock: Clo
 
 
 @asynccontextmanager
-async def _watched(side_tasks: Sequence[Coroutine[Any, Any, None]], stop: Stop) -> AsyncIterator[None]:
+async def _beside(side_tasks: Sequence[Coroutine[Any, Any, None]], stop: Stop) -> AsyncIterator[None]:
     """Run side tasks beside a block; one that dies stops the worker with its error."""
     tasks = [asyncio.create_task(task) for task in side_tasks]
 

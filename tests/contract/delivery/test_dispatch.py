@@ -10,7 +10,7 @@ from support.clock import START, ClockedStop, VirtualClock
 
 from engine.campaign.message import Message
 from engine.delivery.dispatch import Call, Dispatcher
-from engine.delivery.pacing.budgets import Budget
+from engine.delivery.pacing.budgets import Allowance, Budget
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.replies import ReplyMeaning, SendReply
@@ -77,7 +77,7 @@ class Desk:
     def __post_init__(self) -> None:
         async def reread() -> None: ...
 
-        self.quota = Budget("the quota", self.left, reread, lambda: SIGNAL, self.stop, self.clock)
+        self.quota = Budget("the quota", Allowance(self.left), reread, lambda: SIGNAL, self.stop, self.clock)
         self.gate = Gate(Pacer(1e6, self.clock.monotonic()), self.clock, self.stop, [self.quota])
 
     async def dispatch_all(

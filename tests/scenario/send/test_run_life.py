@@ -58,7 +58,7 @@ def test_what_a_person_paused_is_not_undone_by_a_pod_that_starts_again(slow: Wor
     launch.communicate()
     stands = slow.accepted_count()
     again = slow.start_launch()
-    wait_for_line(again, "run.held")
+    wait_for_line(again, "run.paused")
     assert slow.accepted_count() == stands
     assert slow.run("resume", RUN).code == 0
     assert finish(again).json["state"] == "finished"

@@ -249,8 +249,8 @@ def test_a_log_line_on_a_terminal_has_numbers_for_people_and_no_none(
 ):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     configure_logs(verbose=True)
-    structlog.get_logger().warning("run.continued", note="sending goes on", rate=10_000.0, reason=None, run="a/b")
-    assert capsys.readouterr().err == "warning: sending goes on (rate 10,000, run a/b)\n"
+    structlog.get_logger().warning("run.resumed", note="sending resumes", rate=10_000.0, reason=None, run="a/b")
+    assert capsys.readouterr().err == "warning: sending resumes (rate 10,000, run a/b)\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.clock import ClockedStop, VirtualClock
 
-from engine.delivery.pacing.budgets import Budget, Hours
+from engine.delivery.pacing.admission import Admission
+from engine.delivery.pacing.budgets import Allowance, Budget, Hours
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.pacing.window import Window
@@ -91,7 +92,7 @@ async def test_a_wait_that_runs_out_says_so():
 def make_gate(clock: VirtualClock, stop: Stop, *, rate: float = 10.0, left: float | None = None) -> Gate:
     async def reread() -> None: ...
 
-    quota = Budget("the 24-hour quota", left, reread, lambda: QUOTA_USED_UP, stop, clock)
+    quota = Budget("the 24-hour quota", Allowance(left), reread, lambda: QUOTA_USED_UP, stop, clock)
     return Gate(Pacer(rate, clock.monotonic()), clock, stop, [quota])
 
 
@@ -142,11 +143,11 @@ async def test_an_unlimited_quota_stays_unlimited(clock: VirtualClock):
 
 async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: VirtualClock):
     gate = make_gate(clock, ClockedStop(clock))
-    gate.held, begun = True, clock.monotonic()
+    gate.admission.is_paused, begun = True, clock.monotonic()
 
     async def resume() -> None:
         await clock.sleep(1.0)
-        gate.held = False
+        gate.admission.is_paused = False
 
     resuming = asyncio.create_task(resume())
     assert await gate.admit(1)
@@ -158,23 +159,26 @@ async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: Virtu
 async def test_barred_worker_leaves_its_part_and_claims_it_before_it_sends(clock: VirtualClock, bar: str):
     stop = ClockedStop(clock)
     hours = Hours(Window(time(10), time(20)), ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
-    gate = Gate(Pacer(10.0, clock.monotonic()), clock, stop, [hours] if bar == "window" else [])
-    told: list[tuple[bool, float]] = []
-    begun = clock.monotonic()
+    admission, told, begun = Admission(clock), list[tuple[str, float]](), clock.monotonic()
 
-    async def tell(*, resting: bool) -> None:
-        told.append((resting, clock.monotonic() - begun))
-        if not resting:
-            gate.hold(1.5)
+    class Others:
+        async def release_share(self) -> None:
+            told.append(("released", clock.monotonic() - begun))
 
-    gate.tell_rest, gate.held = tell, bar == "held"
+        async def claim_share(self) -> None:
+            told.append(("claimed", clock.monotonic() - begun))
+            admission.hold(1.5)
+
+    limits = [hours] if bar == "window" else []
+    gate = Gate(Pacer(10.0, clock.monotonic()), clock, stop, limits, admission, Others())
+    admission.is_paused = bar == "held"
     admitting = asyncio.create_task(gate.admit(1))
-    while gate.held:
+    while admission.is_paused:
         await asyncio.sleep(0)
-        gate.held = clock.monotonic() - begun < 3_600.0
+        admission.is_paused = clock.monotonic() - begun < 3_600.0
     assert await admitting
-    (rests, at), (goes_on, again) = told
-    assert (rests, at, goes_on) == (True, 0.0, False)
+    (first, at), (second, again) = told
+    assert (first, at, second) == ("released", 0.0, "claimed")
     assert again >= 3_600.0  # the window opens an hour after the clock's beginning
     assert clock.monotonic() - begun >= again + 1.5
     assert await gate.admit(1)
@@ -183,7 +187,7 @@ async def test_barred_worker_leaves_its_part_and_claims_it_before_it_sends(clock
 
 async def test_a_new_ceiling_reaches_the_pacer_and_a_throttle_too(clock: VirtualClock):
     gate = make_gate(clock, ClockedStop(clock))
-    gate.set_ceiling(40.0)
+    gate.pacer.set_ceiling(40.0, clock.monotonic())
     assert gate.pacer.limit == 40.0
     gate.throttle()
     assert gate.pacer.limit < 40.0

@@ -13,7 +13,7 @@ from support.clock import START, ClockedStop, VirtualClock
 from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.campaign.time_zones import find_zone
-from engine.delivery.pacing.budgets import Budget, Hours
+from engine.delivery.pacing.budgets import Allowance, Budget, Hours
 from engine.delivery.pacing.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
 from engine.delivery.pacing.forecast import Opening, forecast_sending
 from engine.delivery.pacing.gate import Gate
@@ -43,7 +43,7 @@ async def test_a_budget_pauses_the_run_when_reading_it_again_shows_nothing_left(
     async def reread() -> None:
         read.append(clock.monotonic())
 
-    budget = Budget("the quota", 3, reread, lambda: ENDED, stop, clock)
+    budget = Budget("the quota", Allowance(3), reread, lambda: ENDED, stop, clock)
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop, [budget])
     assert [await gate.admit(1) for _ in range(4)] == [True, True, True, False]
     assert stop.reason is ENDED
@@ -55,9 +55,9 @@ async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: 
     budget: Budget
 
     async def reread() -> None:
-        budget.left = 2.0 if clock.now() >= START + timedelta(hours=1) else 0.0
+        budget.allowance.left = 2.0 if clock.now() >= START + timedelta(hours=1) else 0.0
 
-    budget = Budget("the quota", 1, reread, None, stop, clock)
+    budget = Budget("the quota", Allowance(1), reread, None, stop, clock)
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop, [budget])
     assert await gate.admit(1)
     assert await gate.admit(1)
@@ -68,7 +68,7 @@ async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: 
 async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
     async def reread() -> None: ...
 
-    budget = Budget("the quota", 1, reread, lambda: ENDED, ClockedStop(clock), clock)
+    budget = Budget("the quota", Allowance(1), reread, lambda: ENDED, ClockedStop(clock), clock)
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, ClockedStop(clock), [budget])
     assert await gate.admit(1)
     gate.give_back(1)
@@ -79,7 +79,7 @@ async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
 async def test_calls_carry_at_most_half_a_second_and_what_is_left(clock: VirtualClock):
     async def reread() -> None: ...
 
-    budget = Budget("the quota", 20, reread, None, ClockedStop(clock), clock)
+    budget = Budget("the quota", Allowance(20), reread, None, ClockedStop(clock), clock)
     for rate, most in ((1.0, 1), (14.0, 7), (1_000.0, 20)):
         gate = Gate(Pacer(rate, clock.monotonic()), clock, ClockedStop(clock), [budget])
         assert gate.most_at_once(50, 0.5) == most
@@ -89,7 +89,7 @@ async def test_calls_carry_at_most_half_a_second_and_what_is_left(clock: Virtual
 async def test_a_worker_that_joins_holds_until_the_others_have_seen_it(clock: VirtualClock):
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, ClockedStop(clock))
     begin = clock.monotonic()
-    gate.hold(1.5)
+    gate.admission.hold(1.5)
     assert await gate.admit(1)
     assert clock.monotonic() - begin >= 1.5
 
@@ -222,12 +222,12 @@ def test_other_senders_are_noticed_by_two_readings_and_left_their_rate():
     for step in range(1, 4):
         own, others = own + 30 * 60, others + 30 * 40  # we 60 a second, they 40
         quota = replace(QUOTA, max_24_hours=None, sent_24_hours=own + others)
-        limits.take_over(quota, admitted=own, left=None, now=30.0 * step)
+        limits.update(quota, admitted=own, left=None, now=30.0 * step)
     assert limits.rate == pytest.approx(60.0)
     for step in range(4, 6):
         own += 30 * 60
         quota = replace(QUOTA, max_24_hours=None, sent_24_hours=own + others)
-        limits.take_over(quota, admitted=own, left=None, now=30.0 * step)
+        limits.update(quota, admitted=own, left=None, now=30.0 * step)
     assert limits.rate == 100.0
 
 
@@ -251,9 +251,9 @@ def test_changing_or_resting_workers_are_not_other_senders(
 ):
     limits = RateShare(replace(QUOTA, max_24_hours=None), make_spec(), 0.0)
     own = total = 0.0
-    for number, (changes, resting) in enumerate(readings, start=1):
-        if limits.resting is not resting:
-            limits.rest(resting=resting)
+    for number, (changes, is_released) in enumerate(readings, start=1):
+        if limits.is_released is not is_released:
+            (limits.release if is_released else limits.claim)()
         moments = sorted(changes)
         for begin, end, workers in zip(
             [0.0, *(at for at, _ in moments)],
@@ -263,10 +263,10 @@ def test_changing_or_resting_workers_are_not_other_senders(
         ):
             if workers != limits.workers:
                 limits.share(workers)
-            own += 0.0 if resting else (end - begin) * QUOTA.max_send_rate / workers
+            own += 0.0 if is_released else (end - begin) * QUOTA.max_send_rate / workers
             total += (end - begin) * QUOTA.max_send_rate
         told = replace(QUOTA, max_24_hours=None, sent_24_hours=total)
-        limits.take_over(told, admitted=round(own), left=None, now=30.0 * number)
+        limits.update(told, admitted=round(own), left=None, now=30.0 * number)
         assert limits.rate >= QUOTA.max_send_rate * 0.97  # counts are whole recipients: 64 of them in 30 s
 
 
@@ -275,7 +275,7 @@ def test_other_senders_are_noticed_beside_several_workers_too():
     limits.share(3)
     for step in range(1, 5):
         told = replace(QUOTA, max_24_hours=None, sent_24_hours=30.0 * step * 100)  # 20 a second each, and 40 by others
-        limits.take_over(told, admitted=30 * step * 20, left=None, now=30.0 * step)
+        limits.update(told, admitted=30 * step * 20, left=None, now=30.0 * step)
     assert limits.rate == pytest.approx(60.0)
 
 
@@ -294,7 +294,7 @@ def test_quota_is_never_overdrawn_when_counts_lag_and_others_send(max_rate: floa
             others += min(by_others, 1_000 - sent - others)
             counted = sent + others
         told = replace(QUOTA, max_send_rate=max_rate, sent_24_hours=float(counted))
-        limits.take_over(told, admitted=sent, left=left, now=30.0 * (number + 1))
+        limits.update(told, admitted=sent, left=left, now=30.0 * (number + 1))
         left = limits.left_24_hours or 0.0
         assert sent + others <= 1_000
         assert left <= 1_000 - max(sent, counted)
@@ -304,7 +304,7 @@ def test_what_rolled_out_of_the_day_is_free_again():
     full = replace(QUOTA, sent_24_hours=1_000.0)
     limits = RateShare(full, make_spec(), 0.0)
     assert limits.left_24_hours == 0
-    limits.take_over(replace(full, sent_24_hours=400.0), admitted=0, left=0.0, now=3_600.0)
+    limits.update(replace(full, sent_24_hours=400.0), admitted=0, left=0.0, now=3_600.0)
     assert limits.left_24_hours == 600
 
 
@@ -473,7 +473,7 @@ async def test_worker_with_an_old_heartbeat_admits_nobody_until_the_next():
     clock = VirtualClock()
     stop = ClockedStop(clock)
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop)
-    gate.renew_share(clock.monotonic(), clock.now().timestamp(), hold_seconds=1.5)
+    gate.admission.renew_share(clock.monotonic(), clock.now().timestamp(), hold_seconds=1.5)
     assert await gate.admit(1)
     clock.advance(25.0)  # everybody slept
     woken = clock.monotonic()
@@ -482,7 +482,7 @@ async def test_worker_with_an_old_heartbeat_admits_nobody_until_the_next():
         await asyncio.sleep(0)
     assert not waiting.done()
     beaten = clock.monotonic()
-    gate.renew_share(beaten, clock.now().timestamp(), hold_seconds=1.5)
+    gate.admission.renew_share(beaten, clock.now().timestamp(), hold_seconds=1.5)
     assert await waiting
     assert clock.monotonic() >= beaten + 1.5 > woken
 

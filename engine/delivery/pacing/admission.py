@@ -1,0 +1,49 @@
+"""What the gate and the tasks beside it share: how many were admitted, and what keeps everybody waiting for now."""
+
+from dataclasses import dataclass
+
+from engine.clock import Clock
+
+SHARE_SECONDS = 10.0  # how long a part of the rate holds without a heartbeat: the others take it over after 15 s
+
+
+@dataclass(slots=True)
+class Admission:
+    """The state of one worker's gate.
+
+    Attributes:
+        clock: both of its times.
+        admitted: recipients that have passed so far, without those that were certainly not accepted.
+        is_paused: a person paused the run; nobody passes until it is resumed.
+    """
+
+    clock: Clock
+    admitted: int = 0
+    is_paused: bool = False
+    _held_until: float = float("-inf")
+    _share_until: float = float("inf")
+    _share_until_at: float = float("inf")
+
+    def hold(self, seconds: float) -> None:
+        """Admit nobody for a while: other workers must first see that there is one more."""
+        self._held_until = max(self._held_until, self.clock.monotonic() + seconds)
+
+    def seconds_held(self, now: float) -> float:
+        """Return how long nobody is admitted from a monotonic time on; 0.0 or less where nothing holds."""
+        return self._held_until - now
+
+    def renew_share(self, begun: float, begun_at: float, *, hold_seconds: float) -> None:
+        """Record a heartbeat: the others count on this worker's part of the rate from now on.
+
+        Args:
+            begun: monotonic time before the heartbeat was recorded.
+            begun_at: wall clock then, in Unix time; a machine's sleep shows in one of the two.
+            hold_seconds: how long nobody is admitted where the others may have taken the part over meanwhile.
+        """
+        if self.is_share_stale(self.clock.monotonic()):
+            self.hold(hold_seconds)
+        self._share_until, self._share_until_at = begun + SHARE_SECONDS, begun_at + SHARE_SECONDS
+
+    def is_share_stale(self, now: float) -> bool:
+        """Tell whether the last heartbeat is so old that others may use this worker's part of the rate."""
+        return now > self._share_until or self.clock.now().timestamp() > self._share_until_at

@@ -1,0 +1,40 @@
+"""What everything that sends for a run works in: the workspace's store, ledger, clock and settings, and the stop."""
+
+from dataclasses import dataclass
+
+from engine.clock import Clock
+from engine.ledger.database import Ledger
+from engine.settings import Settings
+from engine.stopping.stop import Stop
+from engine.store.port import Store
+from engine.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendContext:
+    """What everything that sends for a run works in.
+
+    Attributes:
+        settings: with the SMTP server, where one is named.
+        store: has the run's files.
+        ledger: has its state.
+        clock: both of its times.
+        stop: ends sending in order.
+    """
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    clock: Clock
+    stop: Stop
+
+
+def make_context(workspace: Workspace, stop: Stop) -> SendContext:
+    """Make the context of a launch or a worker from its open workspace."""
+    return SendContext(
+        settings=workspace.settings,
+        store=workspace.store,
+        ledger=workspace.ledger,
+        clock=workspace.clock,
+        stop=stop,
+    )

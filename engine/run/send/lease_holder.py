@@ -1,0 +1,112 @@
+"""The leases that a worker holds: it takes them from the ledger, and settles them or gives them back."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from engine.clock import Clock
+from engine.ledger import leases
+from engine.ledger.leases import Lease
+from engine.ledger.recorder import Recorder
+from engine.ledger.workers import Liveness
+from engine.run.frozen import FrozenRun
+from engine.run.guard.canary import Canary
+from engine.run.history import write_lease_history
+from engine.run.outcomes import end_change, stage_outcomes
+from engine.run.send.marks import Marks
+from engine.run.send.open_lease import OpenLease, open_lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseHolder:
+    """Takes and settles the leases of one run for one worker.
+
+    Attributes:
+        worker_id: as registered in the ledger.
+        frozen: the run.
+        recorder: reads and writes the ledger.
+        liveness: what this process knows of the other workers.
+        marks: of the leases that are open.
+        canary: of which the first part goes out alone; None where the run has none.
+        resend_in_doubt: the campaign's `in_doubt = "resend"`.
+        clock: both of its times.
+    """
+
+    worker_id: str
+    frozen: FrozenRun
+    recorder: Recorder
+    liveness: Liveness
+    marks: Marks
+    canary: Canary | None
+    resend_in_doubt: bool
+    clock: Clock
+    _held: set[int] = field(default_factory=set)  # ordinals
+
+    async def take(self, skipped: Collection[int]) -> OpenLease | None:
+        """Take and open the next lease; None where nothing may be taken now.
+
+        Args:
+            skipped: ordinals of leases that are not wanted now.
+        """
+        lease = await self._take(skipped)
+        if lease is None:
+            return None
+        await asyncio.to_thread(self.marks.open, lease)
+        opened = await open_lease(
+            lease, self.frozen, recorder=self.recorder, resend_in_doubt=self.resend_in_doubt, clock=self.clock
+        )
+        if self.canary is not None:
+            opened.part = self.canary.find_part(lease.ordinal)
+        return opened
+
+    async def _take(self, skipped: Collection[int]) -> Lease | None:
+        run, monotonic, canary = self.frozen.run.name, self.clock.monotonic(), self.canary
+        unwanted = {*skipped, *(canary.exhausted if canary else ())}
+        last = canary.last if canary else None
+
+        def take(tx: Connection) -> Lease | None:
+            live = self.liveness.list_live(tx, monotonic) | {self.worker_id}
+            return leases.take_lease(
+                tx, run, worker=self.worker_id, live=live, holding=self._held, skipped=unwanted, last=last
+            )
+
+        lease = await self.recorder.transact(take)
+        if lease is not None:
+            self._held.add(lease.ordinal)
+        return lease
+
+    async def count_unsettled(self) -> int:
+        """Count the leases of the run that are open or free, whoever holds them."""
+        name = self.frozen.run.name
+        return await self.recorder.transact(lambda tx: leases.count_unsettled(tx, name))
+
+    async def close(self, opened: OpenLease) -> None:
+        """Settle a lease of which nothing is in flight, or give it back; a lost one is left to its new owner."""
+        try:
+            await self.recorder.flush()
+            if opened.complete and not opened.lost:
+                await self._settle(opened)
+            elif not opened.lost:
+                await self._give_back(opened)
+        finally:
+            self.marks.close(opened.lease)
+            self._held.discard(opened.lease.ordinal)
+
+    async def _settle(self, opened: OpenLease) -> None:
+        """Write the outcomes aside, durably, settle in one transaction, then put the outcomes in place."""
+        lease, now, results = opened.lease, self.clock.now(), opened.results
+        settlement = await asyncio.to_thread(stage_outcomes, self.frozen, lease, opened.recipients, results)
+        if not self.frozen.run.sandbox:
+            await asyncio.to_thread(
+                write_lease_history, self.frozen, lease.ordinal, opened.recipients, results, now.date()
+            )
+        settled = await self.recorder.transact(lambda tx: leases.settle_lease(tx, lease, settlement, now))
+        await asyncio.to_thread(end_change, self.frozen, lease, settlement, recorded=settled)
+
+    async def _give_back(self, opened: OpenLease) -> None:
+        await asyncio.to_thread(self.marks.finish, opened.lease)
+        await self.recorder.transact(lambda tx: leases.release_lease(tx, opened.lease))
+        if self.canary is not None and opened.part is not None and opened.part_complete:
+            self.canary.note_done(opened.lease.ordinal)

@@ -1,0 +1,41 @@
+"""From a recipient to a message that is ready for its transport, unless the recipient must not be sent to."""
+
+from dataclasses import dataclass
+
+from engine.campaign.render import Renderer
+from engine.campaign.render_error import RenderError
+from engine.delivery.transport import Item, Transport
+from engine.run.recipients import Recipient
+from engine.run.send.open_lease import OpenLease
+from engine.run.send.recheck import Watchlist
+from engine.run.send.results import ResultKeeper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageMaker:
+    """Makes the messages of one worker.
+
+    Attributes:
+        renderer: of the campaign.
+        transport: makes messages ready for itself.
+        watchlist: finds recipients who were suppressed since the plan was made.
+        results: keeps the result of a recipient who gets no message.
+    """
+
+    renderer: Renderer
+    transport: Transport
+    watchlist: Watchlist
+    results: ResultKeeper
+
+    async def make(self, opened: OpenLease, recipient: Recipient) -> Item | None:
+        """Make a recipient's message; None where there is none, which is that recipient's result."""
+        reason = await self.watchlist.find_reason(opened, recipient.row)
+        if reason is not None:
+            self.results.keep_suppressed(opened, recipient.row, reason)
+            return None
+        try:
+            message = self.renderer.render(recipient.content, recipient.row, recipient.address)
+            return self.transport.prepare(message)
+        except RenderError as error:
+            self.results.keep_failure(opened, recipient.row, error)
+        return None

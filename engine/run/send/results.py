@@ -1,0 +1,71 @@
+"""Every recipient's final result: kept in the open lease, counted, and judged by the guard."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.clock import Clock
+from engine.delivery.dispatch import Call
+from engine.delivery.replies import bound_detail
+from engine.ledger.journal import Outcome, Result
+from engine.ledger.recorder import Recorder
+from engine.run.guard.evidence import make_stop
+from engine.run.guard.judge import FailureGuard
+from engine.run.send.open_lease import OpenLease
+from engine.stopping.stop import Stop
+
+SUPPRESSED_DETAIL = "suppressed during the run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultKeeper:
+    """Keeps the final results of one worker.
+
+    Attributes:
+        recorder: journals the results that no dispatch has journaled.
+        guard: judges how many were not sent.
+        stop: is requested where these are too many.
+        clock: the wall clock.
+        count: receives every final result.
+    """
+
+    recorder: Recorder
+    guard: FailureGuard
+    stop: Stop
+    clock: Clock
+    count: Callable[[Result], None]
+
+    def keep(self, opened: OpenLease, result: Result) -> None:
+        """Keep a result that is journaled."""
+        opened.results[result.row] = result
+        self.count(result)
+        guard, is_refused = self.guard, result.outcome is Outcome.REFUSED
+        error = None if result.outcome is Outcome.SENT else result.error or str(result.outcome)
+        guard.count(error, is_refused=is_refused)
+        if guard.tripped and guard.finding is not None:
+            self.stop.request(make_stop(guard.finding, guard.describe()))
+
+    def keep_failure(self, opened: OpenLease, row: int, error: Exception) -> None:
+        """Journal and keep the result of a recipient whose message cannot be made."""
+        attempts = opened.attempts.get(row, 0)
+        result = Result(row, Outcome.FAILED, None, bound_detail(str(error)), self.clock.now().timestamp(), attempts)
+        self.recorder.note(opened.lease, [result])
+        self.keep(opened, result)
+
+    def keep_suppressed(self, opened: OpenLease, row: int, reason: str, call: Call | None = None) -> None:
+        """Journal and keep the result of a recipient who was suppressed during the run.
+
+        A recipient who may have got the message before stays in doubt. The guard does not count it: nothing went wrong.
+
+        Args:
+            opened: the lease.
+            row: of the recipient.
+            reason: why the address is suppressed.
+            call: that has tried to send it; None where none has.
+        """
+        doubtful, tries = (opened.doubtful, 0) if call is None else (call.doubtful, call.tries)
+        outcome = Outcome.IN_DOUBT if row in doubtful else Outcome.FAILED
+        now, attempts = self.clock.now().timestamp(), opened.attempts.get(row, 0) + tries
+        result = Result(row, outcome, None, f"{SUPPRESSED_DETAIL}: {reason}", now, attempts)
+        self.recorder.note(opened.lease, [result])
+        opened.results[row] = result
+        self.count(result)

@@ -1,0 +1,101 @@
+"""A worker's tuning: it measures the event loop, sets the concurrency, writes its vitals and adds processes."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from engine.clock import Clock
+from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots
+from engine.delivery.pacing.gate import Gate
+from engine.delivery.transport import Transport
+from engine.ledger import leases, workers
+from engine.ledger.recorder import Recorder
+from engine.run.guard.safeguards import Safeguards
+from engine.run.send.heartbeat import WorkerIdentity
+from engine.run.send.processes import WorkerProcesses
+
+ADJUST_SECONDS = 0.5
+LAG_SECONDS = 0.05  # between two measurements of the event loop's lag
+VITALS_SECONDS = 5.0
+CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Keeps one worker at what its rate needs.
+
+    Attributes:
+        worker: which one.
+        transport: says how many messages a call may carry.
+        gate: has the rate.
+        concurrency: is adjusted.
+        lag: of the event loop.
+        slots: calls in flight.
+        safeguards: count what was sent and lost.
+        recorder: writes to the ledger.
+        processes: may start another one.
+        clock: monotonic time.
+    """
+
+    worker: WorkerIdentity
+    transport: Transport
+    gate: Gate
+    concurrency: Concurrency
+    lag: LagMeter
+    slots: Slots
+    safeguards: Safeguards
+    recorder: Recorder
+    processes: WorkerProcesses
+    clock: Clock
+
+    async def adjust(self) -> None:
+        """Measure the lag, adjust the concurrency and write the vitals, until cancelled."""
+        loop, clock = asyncio.get_running_loop(), self.clock
+        adjusted = written = clock.monotonic()
+        while True:
+            due = loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.lag.add(loop.time() - due)
+            now = clock.monotonic()
+            if now - adjusted >= ADJUST_SECONDS:
+                adjusted = now
+                self._adjust_concurrency()
+            if now - written >= VITALS_SECONDS:
+                written = now
+                await self._write_vitals()
+
+    def _adjust_concurrency(self) -> None:
+        items = self.gate.most_at_once(self.transport.most_items, CALL_SECONDS)
+        calls_per_second = self.gate.pacer.limit / items
+        self.concurrency.adjust(calls_per_second=calls_per_second, lag_seconds=self.lag.recent_seconds)
+
+    async def _write_vitals(self) -> None:
+        """Write to the ledger how this worker does, for `mailrun status`; start another process where one helps."""
+        vitals = self._measure()
+        log.debug("worker.vitals", **vitals)
+
+        def write(tx: Connection) -> int:
+            workers.write_vitals(tx, worker=self.worker.id, vitals=vitals)
+            return leases.count_free(tx, self.worker.run)
+
+        free, canary = await self.recorder.transact(write), self.safeguards.canary
+        work_left = free > 0 and (canary is None or canary.is_open)
+        self.processes.look(admitted=self.gate.admitted, rate=self.gate.pacer.limit, work_left=work_left)
+
+    def _measure(self) -> dict[str, float]:
+        failures = self.safeguards.failures
+        return {
+            "rate_limit": round(self.gate.pacer.limit, 2),
+            "in_flight": self.slots.used,
+            "concurrency": self.concurrency.target,
+            "latency_ms": round(self.concurrency.latency_seconds * 1000, 1),
+            "lag_p99_ms": round(self.lag.p99_seconds * 1000, 1),
+            "throttles": self.gate.pacer.throttles,
+            "done": failures.done,
+            "lost": failures.lost,
+            "refused": failures.refused,
+        }
