@@ -59,6 +59,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.language
 	$(BIN)/python -m tools.layout
+	$(BIN)/python -m tools.layout_of_tests
 	$(BIN)/python -m tools.reference --check
 
 types: setup
