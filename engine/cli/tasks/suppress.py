@@ -127,14 +127,14 @@ _sync = declare(
     Bounces and complaints that block all mail go both ways. SES accepts one call a second. If you stop the command, the
     next one continues where it stopped.
 
-    Exits with 75 if entries are left to send to SES: run the command again.
+    Exits with 75 if entries are left to push: run the command again.
     """,
-    *make_alternatives("direction", pull="Only read from the account.", push="Only write to the account."),
+    *make_alternatives("direction", pull="Only pull from the account.", push="Only push to the account."),
     click.Option(["--full"], is_flag=True, help="Read the account's whole list, and report the differences."),
     click.Option(
         ["--bucket"],
         metavar="s3://BUCKET/PREFIX",
-        help="Bucket for import jobs, which write more than --most entries. Default: no import jobs.",
+        help="Bucket for import jobs, which push more than --most entries. Default: no import jobs.",
     ),
     click.Option(
         ["--most"],
@@ -142,7 +142,7 @@ _sync = declare(
         default=600,
         show_default=True,
         metavar="N",
-        help="Write at most N entries one by one, at one a second.",
+        help="Push at most N entries one by one, at one a second.",
     ),
     examples=["mailrun suppress sync", "mailrun suppress sync --push --bucket s3://acme-imports/suppress"],
 )

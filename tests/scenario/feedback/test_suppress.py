@@ -152,7 +152,7 @@ def test_bad_input_is_reported_with_its_remedy(world: World) -> None:
         (("import", "missing.csv"), 65, "no file"),
         (("add", "a@b.example", "--topic", "t" * 200), 64, "topic"),
         (("export", "nowhere/out.csv"), 64, "cannot be written"),
-        (("sync", "--bucket", "folder"), 64, "no bucket"),
+        (("sync", "--bucket", "folder"), 64, "invalid bucket"),
     ):
         finished = world.run("suppress", *arguments, "--json")
         assert finished.code == code, (arguments, finished.stderr)

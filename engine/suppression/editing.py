@@ -1,0 +1,152 @@
+"""Changes of the suppression list that a person asks for; each is recorded as a decision with its author."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import polars as pl
+
+from engine.ledger.decisions import Decision, find_user, record_decision
+from engine.ledger.forgotten import make_find_forgotten
+from engine.ledger.suppressions import (
+    Suppression,
+    add_many_suppressions,
+    find_suppressions,
+    limit_topic,
+    remove_some_suppressions,
+)
+from engine.progress import step
+from engine.store.keys import read_forget_key
+from engine.suppression.lists import ImportOptions, InvalidEntry, read_one_entry, read_suppression_list
+from engine.workspace import Workspace
+
+
+@dataclass(slots=True)
+class ListImport:
+    """What became of the entries of a list.
+
+    Attributes:
+        entries: how many were read.
+        added: of them, new on the list.
+        forgotten: of them, erased with `mailrun forget`: suppressed already, and not written again.
+        invalid: what is not an address or a domain, by file and line.
+        notes: what a person should know about how the files were read.
+    """
+
+    entries: int = 0
+    added: int = 0
+    forgotten: int = 0
+    invalid: list[InvalidEntry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def already(self) -> int:
+        """Count the entries that were on the list before."""
+        return self.entries - self.added - self.forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class ListRemoval:
+    """What was removed.
+
+    Attributes:
+        removed: how many entries.
+        reasons: how many entries of each reason.
+        forgotten: addresses among those asked for that were erased with `mailrun forget`: they stay suppressed.
+    """
+
+    removed: int
+    reasons: dict[str, int]
+    forgotten: int
+
+
+def add_addresses(workspace: Workspace, addresses: Sequence[str], *, topic: str, reason: str) -> ListImport:
+    """Suppress addresses, or domains as `@DOMAIN`.
+
+    Args:
+        workspace: whose ledger.
+        addresses: as a person typed them.
+        topic: empty for all mail.
+        reason: of every entry; some reasons are of all mail whatever the topic.
+
+    Raises:
+        DataError: one is not an address.
+    """
+    read = dict(read_one_entry(address) for address in addresses)
+    now, who, topic = workspace.clock.now(), find_user(), limit_topic(topic, reason)
+    asked = [Suppression(key, topic, reason, who, now, None, address) for key, address in read.items()]
+    entries = _leave_out_forgotten(workspace, asked)
+    with workspace.ledger.write() as tx:
+        added = add_many_suppressions(tx, entries)
+        detail = {"asked": len(asked), "added": added, "topic": topic, "reason": reason}
+        record_decision(tx, Decision(None, now, who, "suppress add", detail))
+    return ListImport(entries=len(asked), added=added, forgotten=len(asked) - len(entries))
+
+
+def find_entries(workspace: Workspace, keys: Collection[str], topic: str | None) -> list[Suppression]:
+    """Find the entries of some keys, of one topic or (None) of any."""
+    with workspace.ledger.read() as tx:
+        found = find_suppressions(tx, keys)
+    return [one for one in found if topic is None or one.topic == topic]
+
+
+def remove_entries(
+    workspace: Workspace, keys: Collection[str], entries: Sequence[Suppression], *, topic: str | None, account: bool
+) -> ListRemoval:
+    """Remove entries that `find_entries` has found.
+
+    Args:
+        workspace: whose ledger.
+        keys: that were asked for.
+        entries: to remove.
+        topic: that was asked for, for the record.
+        account: whether they are removed from the SES account's list too, for the record.
+    """
+    now, who = workspace.clock.now(), find_user()
+    reasons = dict(Counter(one.reason for one in entries))
+    with workspace.ledger.write() as tx:
+        removed = remove_some_suppressions(tx, entries)
+        detail = {"removed": removed, "reasons": reasons, "topic": topic, "account": account}
+        record_decision(tx, Decision(None, now, who, "suppress remove", detail))
+    return ListRemoval(removed, reasons, len(find_forgotten(workspace, keys)))
+
+
+def import_list(workspace: Workspace, place: str, options: ImportOptions) -> ListImport:
+    """Add the entries of a list; invalid ones are reported, and the others are added.
+
+    Args:
+        workspace: whose ledger, and where a relative path begins.
+        place: a path, a glob pattern or s3://.
+        options: what is said of the list from outside.
+
+    Raises:
+        DataError: a file is missing or damaged, or contradicts the options; blocks before it are added.
+    """
+    done = ListImport()
+    with step("importing suppressions", "entries") as importing:
+        for block in read_suppression_list(place, workspace.settings.workspace, options):
+            kept = _leave_out_forgotten(workspace, block.entries)
+            with workspace.ledger.write() as tx:
+                done.added += add_many_suppressions(tx, kept)
+            done.entries += len(block.entries)
+            done.forgotten += len(block.entries) - len(kept)
+            done.invalid += block.invalid
+            done.notes += block.notes
+            importing.done = done.entries
+    detail = {"entries": done.entries, "added": done.added, "invalid": len(done.invalid), "topic": options.topic}
+    with workspace.ledger.write() as tx:
+        record_decision(tx, Decision(None, options.at, find_user(), "suppress import", detail))
+    return done
+
+
+def find_forgotten(workspace: Workspace, keys: Collection[str]) -> set[str]:
+    """Find which keys belong to addresses that were erased with `mailrun forget`."""
+    find = make_find_forgotten(workspace.ledger, partial(read_forget_key, workspace.store))
+    return set() if find is None else set(find(pl.Series("key", list(keys), pl.String)).get_column("key"))
+
+
+def _leave_out_forgotten(workspace: Workspace, entries: Sequence[Suppression]) -> Sequence[Suppression]:
+    """Leave out erased addresses: they are suppressed already, of all mail, and are never written again."""
+    forgotten = find_forgotten(workspace, [one.key for one in entries])
+    return [one for one in entries if one.key not in forgotten] if forgotten else entries
