@@ -1,1 +1,1 @@
-"""The SES account: how it is reached, its quota, its identities."""
+"""The SES account: clients, quota, identities, its suppression list."""

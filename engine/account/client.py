@@ -1,4 +1,4 @@
-"""Reaching SES: async clients, made as botocore resolves everything; the one that sends never retries by itself."""
+"""Async clients of SES, with what botocore resolves; the client for sends never retries by itself."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,14 +17,14 @@ from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_p
 from engine.system.proxies import explain_proxy
 from engine.transaction_guard import refuse_in_transaction
 
-CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean way cannot
+CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean client cannot
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
 _DUAL_STACK_HOSTS = (".api.aws", ".api.amazonwebservices.com.cn")
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
-# botocore's own retries send a message again whose reply was lost: of sends, every retry is decided by the engine.
+# botocore's own retries would send a message again whose reply was lost: the engine decides every retry of a send.
 SENDS = AioConfig(
     max_pool_connections=CONNECTIONS,
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -32,18 +32,18 @@ SENDS = AioConfig(
     retries={"total_max_attempts": 1, "mode": "standard"},
     parameter_validation=False,
 )
-# Every other call is limited to one a second for the whole account, whoever makes it; asking again harms nobody.
+# Every other call is limited to one a second for the whole account; repeating one does no harm.
 QUESTIONS = AioConfig(
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 4, "mode": "standard"},
 )
 
-NO_PROXIES = AioConfig(proxies={})  # what mailrun opened itself is on this machine: no proxy can reach it
+NO_PROXIES = AioConfig(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
 
 
 class KnownSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
-    """aiobotocore's HTTP session; it remembers what was resolved for it: proxies, CA bundle, client certificate."""
+    """aiobotocore's HTTP session; it keeps what was resolved for it: proxies, CA bundle, client certificate."""
 
     made: "list[KnownSession]"
 
@@ -55,15 +55,15 @@ class KnownSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishe
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
-    """Open clients, and what they stand on.
+    """Open clients, and what was resolved for them.
 
     Attributes:
-        client: aiobotocore's client for sends: it never repeats one.
+        client: aiobotocore's client for sends; it never repeats one.
         questions: its client for every other call.
-        credentials: `await credentials.get_frozen_credentials()` renews them when they are due; None for none.
-        proxy: the proxy that requests to SES go through; None for none.
-        verify: path of the CA bundle, True for botocore's own, False for none.
-        client_certificate: for mutual TLS; None for none.
+        credentials: `await credentials.get_frozen_credentials()` renews them when due; None where there are none.
+        proxy: the proxy that requests to SES go through; None where there is none.
+        verify: path of the CA bundle, True for botocore's own, False for no verification.
+        client_certificate: for mutual TLS; None where there is none.
         dropped: settings that the endpoint's own URL overrides: FIPS, dual-stack.
     """
 
@@ -78,7 +78,7 @@ class OpenAccount:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A given SES instead of the one that botocore would resolve: the embedded sandbox."""
+    """An endpoint that replaces the one that botocore would resolve: the embedded sandbox."""
 
     url: str
     region: str
@@ -94,7 +94,7 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
 
     Args:
         config: SENDS or QUESTIONS.
-        endpoint: where to send instead.
+        endpoint: replaces what botocore resolves.
 
     Raises:
         ConfigurationError: no region, no or partial credentials, a profile that does not exist.
@@ -120,13 +120,13 @@ async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAc
 
 
 def find_dropped(client: Any) -> tuple[str, ...]:
-    """Name the settings that a client's endpoint does not honour: botocore drops them where its URL is configured."""
+    """Name the settings that a client's endpoint ignores: botocore drops them where its URL is configured."""
     config, host = client.meta.config, urlsplit(client.meta.endpoint_url).hostname or ""
-    told = {
+    ignored = {
         "AWS_USE_FIPS_ENDPOINT": config.use_fips_endpoint and "fips" not in host,
         "AWS_USE_DUALSTACK_ENDPOINT": config.use_dualstack_endpoint and not host.endswith(_DUAL_STACK_HOSTS),
     }
-    return tuple(name for name, is_dropped in told.items() if is_dropped)
+    return tuple(name for name, is_dropped in ignored.items() if is_dropped)
 
 
 @asynccontextmanager
@@ -147,7 +147,7 @@ async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | Non
         context = session.create_client("sesv2", config=config, **given)
         try:
             client = await context.__aenter__()
-        except ValueError as error:  # botocore's word for an endpoint that is no URL
+        except ValueError as error:  # what botocore raises for an endpoint that is not a URL
             raise ConfigurationError(
                 f"the AWS configuration is wrong: {error}",
                 where="AWS_ENDPOINT_URL_SESV2, or the profile",
@@ -160,14 +160,14 @@ async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | Non
 
 
 def is_of_aws(client: Any) -> bool:
-    """Tell whether a client talks to AWS itself."""
+    """Say whether a client talks to AWS itself."""
     return (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS)
 
 
 async def find_account_id(client: Any) -> str:
-    """Return the number of the account that a client works for; empty where its endpoint is not AWS's.
+    """Return the id of a client's account; empty where its endpoint is not AWS's.
 
-    The credentials say it (`AWS_ACCOUNT_ID`, a profile, a role), or else STS, which needs no permission.
+    The credentials have it (`AWS_ACCOUNT_ID`, a profile, a role), or else STS, which needs no permission.
 
     Args:
         client: of open_client, without an endpoint of its own.
@@ -194,9 +194,9 @@ def _give_keys(endpoint: Endpoint) -> Any:
 
 @contextmanager
 def translate_aws_errors(what: str) -> Iterator[None]:
-    """Turn botocore's errors of control-plane calls into mailrun's own: the one border for them.
+    """Turn botocore's errors of control-plane calls into mailrun's own; the only place that does.
 
-    Sends are not among them: their errors are replies with a meaning, see delivery.
+    Errors of sends are replies with a meaning: see delivery.
     """
     refuse_in_transaction(what)
     try:
@@ -244,7 +244,7 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
 def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> MailrunError:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     if message.lstrip().startswith("<"):  # a proxy's or another server's page
-        message = "a page instead of an answer of SES; the endpoint may be wrong"
+        message = "a web page instead of an answer of SES; the endpoint may be wrong"
     return ServiceError(
         f"{what} answered {code}: {message}",
         where=error.operation_name,

@@ -1,20 +1,20 @@
-"""AWS credentials that expire, asked for again in good time and not more often than that.
+"""AWS credentials that expire: renewed in time, and not more often than needed.
 
-botocore asks for new ones whenever fewer than 15 minutes are left, at every look: a program that gives credentials for
-10 minutes (`credential_process`) would be started for every request. Here the next question comes when half of what is
-left is over, for every kind of issuer, and after one that failed as well.
+botocore asks for new credentials at every use while fewer than 15 minutes are left: a program that gives credentials
+for 10 minutes (`credential_process`) would be started for every request. Here they are renewed when half of their
+remaining time is over, for every kind of issuer, and after a renewal that failed as well.
 """
 
 from typing import Any
 
-_ADVISORY_SECONDS, _MANDATORY_SECONDS = 900, 600  # botocore's own, from when on it asks
+_ADVISORY_SECONDS, _MANDATORY_SECONDS = 900, 600  # botocore's own limits, below which it asks
 
 
 class SpacedCredentials:
-    """botocore's credentials; it keeps and renews them, here it is told when.
+    """botocore's credentials, which it keeps and renews when this class says.
 
     Args:
-        credentials: of an aiobotocore session; static ones never expire.
+        credentials: of an aiobotocore session; static credentials never expire.
     """
 
     def __init__(self, credentials: Any) -> None:
@@ -22,7 +22,7 @@ class SpacedCredentials:
         self._expires: Any = None
 
     async def get_frozen_credentials(self) -> Any:
-        """Return keys and token, renewed where they are due.
+        """Return keys and token; renews them where they are due.
 
         Raises:
             Exception: whatever the provider raises.
@@ -34,9 +34,9 @@ class SpacedCredentials:
         return frozen
 
     def _space_out(self, expires: Any) -> None:
-        """Let botocore ask again when half is over; new credentials, or a question that failed, start again."""
+        """Let botocore renew when half of the time is over; new credentials, or a failed renewal, start again."""
         credentials = self._credentials
-        left = max(0.0, credentials._seconds_remaining())  # noqa: SLF001 - botocore has no other word for it
+        left = max(0.0, credentials._seconds_remaining())  # noqa: SLF001 - botocore offers nothing public
         if expires != self._expires or left < credentials._advisory_refresh_timeout:  # noqa: SLF001 - as above
             self._expires = expires
             credentials._advisory_refresh_timeout = min(_ADVISORY_SECONDS, left / 2)  # noqa: SLF001 - as above

@@ -1,4 +1,4 @@
-"""Which addresses and domains the account may send from (and, in the SES sandbox, send to)."""
+"""The addresses and domains that the account may send from and, in the SES sandbox, send to."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SIMULATOR = "simulator.amazonses.com"
 
 
 def covering_identities(address: str) -> list[str]:
-    """List the identities any of which lets an address be used: itself, its domain, the parent domains.
+    """List the identities of which one must be verified for an address: itself, its domain, the parent domains.
 
     An address identity is case-sensitive and covers its +labels
     (https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html).
@@ -34,7 +34,7 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
     """Check that the account may send from an address.
 
     Args:
-        client: SES.
+        client: an SES client.
         address: the bare address.
         key: the key of campaign.toml that names it, for the message.
 
@@ -55,7 +55,7 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
                 case "NotFoundException":
                     continue
                 case "AccessDeniedException" | "AccessDenied":
-                    return  # may send, may not look: the first reply will tell
+                    return  # it may send and may not look; the first reply shows it
             raise
         if found.get("VerifiedForSendingStatus"):
             return

@@ -1,4 +1,4 @@
-"""What the account allows: rate, 24-hour quota, and whether it may send at all."""
+"""The account's limits: send rate, 24-hour quota, and whether it may send at all."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,17 +7,17 @@ from engine.account.client import translate_aws_errors
 from engine.account.unknown_operation import UnknownOperationError, is_unknown_operation
 from engine.errors import ServiceError
 
-UNLIMITED = -1  # SES writes an unlimited 24-hour quota so
+UNLIMITED = -1  # how SES writes an unlimited 24-hour quota
 
 
 @dataclass(frozen=True, slots=True)
 class AccountQuota:
-    """GetAccount's answer, as far as sending needs it.
+    """The part of GetAccount's answer that sending needs.
 
     Attributes:
         max_send_rate: recipients a second.
         max_24_hours: recipients in any 24 hours; None is unlimited.
-        sent_24_hours: recipients in the last 24 hours, by every sender of the account; it lags.
+        sent_24_hours: recipients in the last 24 hours, by every sender of the account; SES updates it late.
         production: False while the account is in the SES sandbox.
         sending_enabled: False while sending is paused.
         enforcement: HEALTHY, PROBATION or SHUTDOWN.
@@ -37,12 +37,12 @@ class AccountQuota:
 
 
 async def read_quota(client: Any) -> AccountQuota:
-    """Read the account's limits. At most once a second: GetAccount is limited to that.
+    """Read the account's limits. SES allows GetAccount once a second.
 
     Raises:
         ServiceError: SES cannot be reached or refuses the credentials.
         ConfigurationError: there are no credentials.
-        UnknownOperationError: the endpoint is not SES, and does not know it.
+        UnknownOperationError: the endpoint is not SES, and does not know the operation.
     """
     try:
         with translate_aws_errors("SES"):

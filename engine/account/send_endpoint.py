@@ -1,7 +1,7 @@
-"""What botocore would send: the endpoint, the signing scope and the headers of a send, as it resolves them itself.
+"""Where sends go: the endpoint, the signing scope and the headers of a send, as botocore resolves them.
 
-Endpoint rules, `AWS_ENDPOINT_URL*`, FIPS, dual-stack, profiles: botocore decides all of that for every request. So one
-request of each kind is made by botocore up to the moment before it would leave, and read.
+Botocore applies endpoint rules, `AWS_ENDPOINT_URL*`, FIPS, dual-stack and profiles to every request. So botocore makes
+one request of each kind, which is read just before it would be sent.
 """
 
 import re
@@ -16,9 +16,9 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, "
     r"SignedHeaders=(?P<signed>[^,]+), Signature=[0-9a-f]{64}"
 )
-_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # the same before and after every normalising
+_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # the same before and after normalising
 _SIGNED = {"content-type;host;x-amz-date", "content-type;host;x-amz-date;x-amz-security-token"}
-# Made anew for every request, or part of the connection; everything else of botocore's headers is kept.
+# These are made for every request, or belong to the connection; botocore's other headers are kept.
 _OWN = {
     "authorization",
     "content-length",
@@ -36,7 +36,7 @@ _SAMPLES: Mapping[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class SendEndpoint:
     """Where sends go and how they are signed.
 
     Attributes:
@@ -45,7 +45,7 @@ class Resolved:
         port: TCP port.
         authority: as in the Host header.
         paths: operation -> path, percent-encoded.
-        headers: what is the same in every request, beside what signing adds.
+        headers: those that are the same in every request, without what signing adds.
         region: of the credential scope.
         service: of the credential scope.
     """
@@ -61,7 +61,7 @@ class Resolved:
 
 
 class NotLeanError(Exception):
-    """Something is resolved that the lean client cannot honour; the text says what."""
+    """The lean client does not support what was resolved; the text says what."""
 
 
 class _CapturedError(Exception):
@@ -72,12 +72,12 @@ class _CapturedError(Exception):
         self.request = request
 
 
-async def resolve_sends(account: OpenAccount) -> Resolved:
-    """Find out what botocore would send; nothing is sent.
+async def resolve_sends(account: OpenAccount) -> SendEndpoint:
+    """Resolve where sends go, and how they are signed; nothing is sent.
 
     Raises:
         NotLeanError: a proxy, a client certificate, or a signature of another kind.
-        ConfigurationError: no credentials, no region, or an endpoint that is not one.
+        ConfigurationError: no credentials, no region, or an endpoint that is not a URL.
     """
     if account.proxy:
         raise NotLeanError("SES is reached through a proxy")
@@ -93,11 +93,11 @@ async def resolve_sends(account: OpenAccount) -> Resolved:
     paths = {name: urlsplit(request.url).path for name, request in requests.items()}
     same_host = urlsplit(requests["SendBulkEmail"].url).netloc == parts.netloc
     if parts.query or "@" in parts.netloc or not same_host or not all(map(_PLAIN_PATH.fullmatch, paths.values())):
-        raise NotLeanError(f"the endpoint {parts.hostname} is of an unusual kind")
+        raise NotLeanError(f"the URL of the endpoint {parts.hostname} has an unusual form")
     usual = {"http": 80, "https": 443}[parts.scheme]
     port = parts.port or usual
     name = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
-    return Resolved(
+    return SendEndpoint(
         scheme=parts.scheme,
         host=str(parts.hostname),
         port=port,
@@ -110,7 +110,7 @@ async def resolve_sends(account: OpenAccount) -> Resolved:
 
 
 async def _capture(client: Any, operation: str) -> Any:
-    """Let botocore make a request and take it away before it is sent."""
+    """Let botocore make a request, and return it before it is sent."""
 
     def take(request: Any, **_: object) -> None:
         raise _CapturedError(request)

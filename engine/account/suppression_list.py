@@ -1,7 +1,7 @@
-"""The account's own suppression list: one call a second, addresses with their case.
+"""The account's own suppression list in SES: one call a second, case-sensitive addresses.
 
-Source: SES API v2 (ListSuppressedDestinations and its kin: one call a second each); developer guide, "Using the
-account-level suppression list": the API compares addresses with their case, sending does not.
+Source: SES API v2 (ListSuppressedDestinations and related calls: one a second each); developer guide, "Using the
+account-level suppression list": the API compares addresses with case, sending without.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from engine.clock import Clock
 
 PAGE_SIZE = 1000
 SECONDS_BETWEEN_CALLS = 1.0
-MOST_TRIES = 6  # of a call that SES throttles: another program of the account asks, too
+MOST_TRIES = 6  # of a call that SES throttles, because another program of the account calls it too
 _THROTTLES = ("TooManyRequestsException", "ThrottlingException", "Throttling")
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class ListedAddress(NamedTuple):
     """An entry of the account's list.
 
     Attributes:
-        address: with its case, as the list has it.
+        address: with the case that the list has.
         reason: BOUNCE or COMPLAINT.
         at: when it was last changed.
     """
@@ -36,26 +36,26 @@ class ListedAddress(NamedTuple):
 
 
 class SuppressionPage(NamedTuple):
-    """Some entries, and the token of the next page; None at the end."""
+    """Entries, and the token of the next page; None at the end."""
 
     entries: list[ListedAddress]
     next_token: str | None
 
 
 class RefusedAddressError(Exception):
-    """SES does not take this address, whenever it is asked."""
+    """SES rejects this address permanently."""
 
 
 class ExpiredTokenError(Exception):
-    """SES does not know the token of the next page any more: list again from the start."""
+    """The token of the next page has expired: list again from the start."""
 
 
 class AccountSuppressionList:
-    """Asks SES, never more than once a second.
+    """Calls SES, never more than once a second.
 
     Args:
         client: an SES v2 client.
-        clock: waits.
+        clock: waits between calls.
     """
 
     def __init__(self, client: Any, clock: Clock) -> None:
@@ -65,10 +65,10 @@ class AccountSuppressionList:
         self.calls = 0
 
     async def list_page(self, *, start: datetime | None, token: str | None) -> SuppressionPage:
-        """Read one page of what was changed since `start`.
+        """Read one page of the entries that changed since `start`.
 
         Raises:
-            ExpiredTokenError: the token is not valid any more.
+            ExpiredTokenError: the token has expired.
             ServiceError: SES cannot be reached, or refuses.
         """
         request: dict[str, Any] = {"PageSize": PAGE_SIZE}
@@ -88,7 +88,7 @@ class AccountSuppressionList:
         return SuppressionPage(entries, answer.get("NextToken"))
 
     async def get(self, address: str) -> ListedAddress | None:
-        """Look one address up, in exactly this case; None where it is not listed."""
+        """Look up one address, in exactly this case; None where it is not listed."""
         try:
             answer = await self._call(lambda: self._client.get_suppressed_destination(EmailAddress=address))
         except botocore.exceptions.ClientError as error:
@@ -100,10 +100,14 @@ class AccountSuppressionList:
         return ListedAddress(found["EmailAddress"], found["Reason"], found["LastUpdateTime"])
 
     async def put(self, address: str, reason: str) -> None:
-        """List an address; BOUNCE or COMPLAINT.
+        """Add an address to the list.
+
+        Args:
+            address: to add.
+            reason: BOUNCE or COMPLAINT.
 
         Raises:
-            RefusedAddressError: it is none for SES.
+            RefusedAddressError: SES rejects the address.
             ServiceError: SES cannot be reached, or refuses.
         """
         try:
@@ -115,7 +119,7 @@ class AccountSuppressionList:
                 raise
 
     async def delete(self, address: str) -> bool:
-        """Take an address off, in exactly this case; False where it was not listed."""
+        """Remove an address, in exactly this case; False where it was not listed."""
         try:
             await self._call(lambda: self._client.delete_suppressed_destination(EmailAddress=address))
         except botocore.exceptions.ClientError as error:
@@ -126,7 +130,7 @@ class AccountSuppressionList:
         return True
 
     async def create_import_job(self, url: str) -> str:
-        """Have SES read `address,REASON` lines of an object; return the job's id."""
+        """Let SES import `address,REASON` lines of an object; returns the job's id."""
         destination = {"SuppressionListDestination": {"SuppressionListImportAction": "PUT"}}
         source = {"S3Url": url, "DataFormat": "CSV"}
         with translate_aws_errors("SES"):
@@ -136,13 +140,13 @@ class AccountSuppressionList:
         return str(answer["JobId"])
 
     async def get_import_job(self, job: str) -> dict[str, Any]:
-        """Ask how a job goes: GetImportJob's answer."""
+        """Return GetImportJob's answer for a job."""
         with translate_aws_errors("SES"):
             answer: dict[str, Any] = await self._call(lambda: self._client.get_import_job(JobId=job))
         return answer
 
     async def _call(self, make: Callable[[], Awaitable[T]]) -> T:
-        """Make a call when its turn comes; again where SES throttles it."""
+        """Make a call when a second has passed since the last one; repeats it where SES throttles it."""
         for attempt in range(MOST_TRIES):
             wait = self._next_call_at - self._clock.monotonic()
             if wait > 0:

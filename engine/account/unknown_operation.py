@@ -1,4 +1,4 @@
-"""Servers that speak a part of SES's API: doubles for tests, and gateways."""
+"""Endpoints that support only a part of SES's API: test servers, and gateways."""
 
 import os
 from typing import Any
@@ -24,7 +24,7 @@ class UnknownOperationError(ConfigurationError):
         super().__init__(
             f"{client.meta.endpoint_url} is not SES and does not know {operation}",
             where=find_variable(),
-            remedy="set [delivery] max_rate to send there all the same; mailrun's own double of SES is: --sandbox",
+            remedy="set [delivery] max_rate to send there anyway, or use --sandbox, which supports it",
         )
 
 
@@ -34,7 +34,7 @@ def find_variable() -> str:
 
 
 def is_unknown_operation(error: ServiceError, client: Any) -> bool:
-    """Tell whether an endpoint other than AWS's does not know an operation: SES names a code with every error."""
+    """Say whether an endpoint other than AWS's does not know an operation: SES names a code with every error."""
     cause = error.__cause__
     if not isinstance(cause, botocore.exceptions.ClientError):
         return False

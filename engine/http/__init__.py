@@ -1,1 +1,1 @@
-"""What every HTTP server of mailrun needs: which requests it answers, how many connections, what it logs."""
+"""What every HTTP server of mailrun needs: a guard of requests, bounds of connections, a logger."""

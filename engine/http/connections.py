@@ -1,4 +1,4 @@
-"""How many connections a server on the open network keeps, and for how long: whoever connects may never go away."""
+"""Bounds of a server on the open network: how many connections it keeps, and for how long."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,17 +13,17 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nConnection: clo
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBounds:
-    """What one server keeps open.
+    """The bounds of one server.
 
     Attributes:
-        connections: at one time; more are answered 503 and closed, before anything of them is read.
+        connections: at one time; further ones are answered 503 and closed before anything is read from them.
         idle_seconds: that a connection may take for the header of a request, its first one or the next.
-        old_seconds: after which a connection is closed with its next answer.
-        total_seconds: after which it ends, whatever it is doing: longer than `old_seconds` and one request take.
+        old_seconds: age at which a connection is closed with its next answer.
+        total_seconds: age at which it is aborted; longer than `old_seconds` and one request.
         line_bytes: of a request line.
         field_bytes: of one header field.
         fields: header fields of a request.
-        retry_seconds: after which those that find the server full may come again.
+        retry_seconds: the Retry-After of a server that is full.
     """
 
     connections: int = 256  # with a file each, far below the 1,024 that a process may have open
@@ -31,7 +31,7 @@ class ConnectionBounds:
     old_seconds: float = 60.0
     total_seconds: float = 120.0
     line_bytes: int = 4096
-    field_bytes: int = 8190  # what servers commonly take; cookies of a domain are the largest
+    field_bytes: int = 8190  # a common limit of servers; cookies of a domain are the largest
     fields: int = 64  # browsers send twenty, proxies add a few
     retry_seconds: int = 30
 
@@ -63,7 +63,7 @@ class BoundedServer(web.Server):
             max_line_size=bounds.line_bytes,
             max_field_size=bounds.field_bytes,
             max_headers=bounds.fields,
-            auto_decompress=False,  # a few bytes could become any number
+            auto_decompress=False,  # a few bytes could unpack to any number
             **options,
         )
         self._bounds = bounds
@@ -71,7 +71,7 @@ class BoundedServer(web.Server):
         self._timers: dict[RequestHandler, tuple[asyncio.TimerHandle, ...]] = {}
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection, or refuse it where there are too many."""
+        """Accept a connection, or refuse it where there are too many."""
         super().connection_made(handler, transport)
         if len(self._timers) >= self._bounds.connections:
             transport.write(_FULL % self._bounds.retry_seconds)
@@ -84,7 +84,7 @@ class BoundedServer(web.Server):
         )
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        """Forget a connection."""
+        """Cancel the timers of a connection that has ended."""
         for timer in self._timers.pop(handler, ()):
             timer.cancel()
         self._old.discard(handler)

@@ -1,9 +1,9 @@
-"""Which requests an HTTP server on this machine answers, for every server and every path of it.
+"""Which requests an HTTP server on this machine answers, on every path.
 
 A web page elsewhere can make a browser send requests to a server on loopback, and with DNS rebinding even read the
-answers: it gives its own name the address 127.0.0.1. What a browser cannot be made to do is to send another Host than
-the name in the page's address, or to leave out that a request comes from another page: Origin (RFC 6454) and
-Sec-Fetch-Site (W3C Fetch Metadata).
+answers: it gives its own name the address 127.0.0.1. A page cannot make a browser send another Host than the name in
+the page's address, nor hide that a request comes from another page: Origin (RFC 6454) and Sec-Fetch-Site (W3C Fetch
+Metadata).
 """
 
 import re
@@ -28,7 +28,7 @@ WRONG_HOST = (
 OTHER_PAGE = "This request comes from another web page, which this server does not answer.\n"
 
 _LOOPBACK_NAMES = frozenset({"localhost", "::1"})
-_OWN_SITES = frozenset({"same-origin", "none"})  # none: a person has typed or opened the address
+_OWN_SITES = frozenset({"same-origin", "none"})  # none: a person typed or opened the address
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")  # RFC 9110 7.2
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -38,11 +38,11 @@ class RequestGuard:
 
     Args:
         host: the address or name that the server listens on. On loopback it answers to the names of loopback, on
-            any other address to that address and to all IP addresses, which no foreign page can make its own.
-        allowed_hosts: names that it answers to as well, such as the one that a proxy passes on. Without a port.
-        is_public: the server has no other authority than what each request brings, so that it matters neither which
-            page a request comes from nor, where no names are given, what name the server has there: a Host that a
-            proxy passes on must never cost an opt-out.
+            any other address to that address and to all IP addresses, which no other page can use as its name.
+        allowed_hosts: further names that it answers to, such as the one that a proxy passes on. Without a port.
+        is_public: each request proves by itself what it may do, so that it does not matter which page a request comes
+            from nor, where no names are given, which Host it has: a Host that a proxy passes on must never cost an
+            opt-out.
     """
 
     def __init__(self, host: str, *, allowed_hosts: Collection[str] = (), is_public: bool = False) -> None:
@@ -55,7 +55,7 @@ class RequestGuard:
         """Return why a request is refused; empty where it is answered."""
         hosts = headers.getall("Host", [])
         if self._is_public:
-            # A request without Host comes from no browser; load balancers ask so for the health of a server.
+            # A request without Host does not come from a browser; load balancers check the health of a server that way.
             return "" if self._every_name or all(self._knows(_name_of(host)) for host in hosts) else WRONG_HOST
         if len(hosts) != 1 or not self._knows(_name_of(hosts[0])):
             return WRONG_HOST
@@ -74,12 +74,12 @@ class RequestGuard:
 def make_server(
     handle: Handle, guard: RequestGuard, *, bounds: ConnectionBounds | None = None, **options: Any
 ) -> web.Server:
-    """Return a server whose every request has passed the guard before anything else looks at it.
+    """Return a server that checks every request by a guard first.
 
     Args:
         handle: answers a request.
         guard: decides which requests reach it.
-        bounds: of its connections; None for a server that this machine alone reaches.
+        bounds: of its connections; None for a server that only this machine reaches.
         **options: of aiohttp's server.
     """
 

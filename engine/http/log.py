@@ -1,4 +1,4 @@
-"""The log of mailrun's HTTP servers: what went wrong, and nothing of what a client has sent."""
+"""The logger of mailrun's HTTP servers: errors, without anything that a client sent."""
 
 import logging
 
@@ -11,9 +11,9 @@ def make_server_logger() -> logging.Logger:
     """Return the logger for aiohttp's `Server`.
 
     aiohttp logs a request that it cannot parse as an error, with the offending line: a path with an unsubscribe token,
-    or a header with credentials. Anybody can send one, so it is no error, and only its kind is said.
+    or a header with credentials. Anyone can send one, so it is not an error, and only its kind is logged.
     """
-    _LOGGER.addFilter(_leave_out_request)  # adding it twice changes nothing
+    _LOGGER.addFilter(_leave_out_request)  # adding it twice has no effect
     return _LOGGER
 
 

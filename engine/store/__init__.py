@@ -1,1 +1,1 @@
-"""Where the volume lives: plans, outcomes, reports."""
+"""The store: plans, outcomes, events and reports, in a folder or a bucket."""

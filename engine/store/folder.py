@@ -28,7 +28,7 @@ class FolderStore:
     """A folder that holds runs and what belongs to them.
 
     Args:
-        root: the folder; made where missing, readable by its owner alone.
+        root: the folder; created where missing, readable by its owner alone.
 
     Raises:
         ConfigurationError: it cannot be made or written.
@@ -51,11 +51,11 @@ class FolderStore:
 
     @property
     def address(self) -> str:
-        """Where the store is, as it is understood on another machine: `HOST:FOLDER`, or a URL."""
+        """Where the store is, as another machine understands it: `HOST:FOLDER`."""
         return f"{socket.gethostname()}:{self.local_folder}"
 
     def write(self, key: str, data: bytes) -> None:
-        """Write a file whole and durably; one that was there is replaced."""
+        """Write a file whole and durably; an existing one is replaced."""
         write_file(self._path(key), data)
 
     def create(self, key: str, data: bytes) -> bool:
@@ -99,7 +99,7 @@ class FolderStore:
             self._path(key).unlink(missing_ok=True)
 
     def move(self, key: str, target: str) -> bool:
-        """Move a durable file to another place in one step; one that was there is replaced. False where it is gone."""
+        """Move a durable file in one step; an existing target is replaced. False where the file is gone."""
         path, end = self._path(key), self._path(target)
         with translate_os_errors(end):
             end.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
@@ -111,7 +111,7 @@ class FolderStore:
             return True
 
     def set_aside(self, key: str) -> str:
-        """Move a damaged file out of the way without losing it; returns where it is now."""
+        """Move a damaged file to `damaged/` beside its folder; returns where it is now."""
         path = self._path(key)
         aside = path.parent.parent / "damaged" / path.name
         with translate_os_errors(path):
@@ -124,7 +124,7 @@ class FolderStore:
         delete_tree(self._path(folder))
 
     def move_folder(self, folder: str, target: str) -> None:
-        """Move a folder with all that is in it to a place where nothing is."""
+        """Move a folder with everything in it to a place where nothing is; does nothing where it is gone."""
         source, aim = self._path(folder), self._path(target)
         with translate_os_errors(source), suppress(FileNotFoundError):  # another process has moved it
             aim.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
@@ -140,13 +140,8 @@ class FolderStore:
         """Say whether the process that staged or sealed a folder has ended; None where that cannot be known."""
         return is_unlocked(self._path(folder))
 
-    def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - a bucket's copies cost time
-        """Return a local folder that holds what the store's folder holds now.
-
-        Args:
-            folder: a run's.
-            frozen_only: run.json, campaign/ and plan/ are enough.
-        """
+    def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - it matters in a bucket
+        """Return the folder itself."""
         refuse_in_transaction(folder)  # a bucket copies here
         return self._path(folder)
 
@@ -155,7 +150,7 @@ class FolderStore:
         return FileMark(self._path(key))
 
     def read_mark(self, key: str) -> int | None:
-        """Read how far a mark says that the journal was durable; None where this machine cannot know."""
+        """Read up to where a mark says that the journal was durable."""
         return int(self.read(key) or 0)
 
     def stage(self, name: str) -> AbstractContextManager[Path]:
@@ -163,13 +158,7 @@ class FolderStore:
         return stage_folder(self.run_folder(name))
 
     def seal(self, staging: Path, name: str, digest: str) -> None:
-        """Keep a staged folder, whole and durable, until the ledger has decided which one is the run's.
-
-        Args:
-            staging: the folder, with run.json.
-            name: the run's.
-            digest: the SHA-256 of run.json, under which `place` finds it.
-        """
+        """Make a staged folder durable and move it to its place among the sealed ones."""
         sealed = self._path(name_sealed(name, digest))
         with translate_os_errors(sealed):
             sync_tree(staging)
@@ -179,10 +168,7 @@ class FolderStore:
                 sync_folder(parent)
 
     def place(self, name: str, digest: str) -> None:
-        """Move what was sealed under a digest to the run's place; nothing where something is there, or all is done.
-
-        Any number of processes may do it at once, and a crash on the way leaves it to the next.
-        """
+        """Rename the sealed folder to the run's; does nothing where the run has files, or the rename is done."""
         sealed, final = self._path(name_sealed(name, digest)), self.run_folder(name)
         with translate_os_errors(final):
             if final.exists() or not sealed.exists():

@@ -1,4 +1,4 @@
-"""Who got which campaign when, for frequency caps: a Parquet file for every settled lease, by day."""
+"""The messages that were sent to each address, for frequency caps: a Parquet file for every settled lease, by day."""
 
 import io
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ _DAY = "day="
 
 
 def write_history(store: Store, run: str, lease: int, messages: pl.DataFrame, day: date) -> None:
-    """Write the messages of a lease; a file that was there, from a settlement that a crash undid, is replaced.
+    """Write the messages of a lease; replaces a file of a settlement that a crash undid.
 
     Args:
         store: where.
         run: CAMPAIGN/KEY.
         lease: its ordinal.
         messages: `key` (the normalised address) and `at` of every message that was handed over, also in doubt.
-        day: of the settlement: no message is younger.
+        day: of the settlement; no message is newer.
 
     Raises:
         PausedError: the disk is full or failing.
@@ -40,7 +40,7 @@ def write_history(store: Store, run: str, lease: int, messages: pl.DataFrame, da
 
 
 def find_history(root: Path, since: datetime) -> list[Path]:
-    """Find the files that may hold messages since a time, sorted.
+    """Find the files that may have messages since a time, sorted.
 
     A message may be in two files, where a crash came between a settlement and its record on another day: a run has
     one message for each address, so `key` and `run` together name it.
@@ -52,7 +52,7 @@ def find_history(root: Path, since: datetime) -> list[Path]:
 
 
 def erase_from_history(store: Store, key: str) -> None:
-    """Remove the messages to an address: who is forgotten gets no more of them, so that no cap needs them.
+    """Remove the messages to an address that is forgotten: it gets no more mail, so that no cap needs them.
 
     Raises:
         PausedError: the disk is full or failing.

@@ -1,4 +1,4 @@
-"""Which store this is: an identity that is written in it, because one folder may be mounted at many paths."""
+"""The identity of a store, written in the store itself: one folder may be mounted at many paths."""
 
 from engine.store.keys import read_key
 from engine.store.port import Store
@@ -7,7 +7,7 @@ _FILE = "store.id"
 
 
 def read_store_identity(store: Store) -> str:
-    """Read the store's identity; it is made on first use.
+    """Read the store's identity; creates it on first use.
 
     Raises:
         MailrunError: the store could not be read or written.

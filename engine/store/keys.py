@@ -1,11 +1,11 @@
-"""The store's own secrets, made on first use."""
+"""The store's own secrets, created on first use."""
 
 import secrets
 
 from engine.store.port import Store
 
 UNSUBSCRIBE_KEY = "unsubscribe.key"
-FORGET_KEY = "forget.key"  # of the hashes under which forgotten addresses stay suppressed
+FORGET_KEY = "forget.key"  # keys the hashes under which forgotten addresses stay suppressed
 
 
 def read_forget_key(store: Store) -> bytes:
@@ -14,12 +14,12 @@ def read_forget_key(store: Store) -> bytes:
 
 
 def read_key(store: Store, name: str) -> tuple[bytes, bool]:
-    """Read one of the store's keys, made on first use.
+    """Read one of the store's keys; creates it on first use.
 
-    Two processes may make it at once: it is created whole or not at all, and both then use the first.
+    Where two processes create it at once, both use the one that was created first.
 
     Returns:
-        The key, and whether it was made just now.
+        The key, and whether this call created it.
     """
     known = store.read(name)
     made = known is None and store.create(name, secrets.token_urlsafe(32).encode() + b"\n")

@@ -1,7 +1,7 @@
-"""Who else can write where the store and the ledger are: they hold keys, and decide who gets mail.
+"""Other users who can write the store or the ledger, which have keys and decide who gets mail.
 
-Nothing is refused for it: a group that may write is how OpenShift and `fsGroup` give a volume to a user id of their
-own, and on some network mounts every file looks writable for everybody.
+It is reported and not refused: OpenShift and `fsGroup` give a volume to a pod's user id by a group that may write, and
+on some network mounts every file looks writable for all users.
 """
 
 import grp
@@ -15,13 +15,13 @@ _OF_A_POD = "KUBERNETES_SERVICE_HOST"  # set in every container of a pod
 
 
 def describe_other_writers(place: Path) -> Iterator[str]:
-    """Say what lets other users of this machine write a folder or file, or put another one in its place.
+    """Describe what lets other users of this machine write a folder or file, or replace it.
 
-    Groups that this machine has no name for have no members here, nor have users without a name a process; root may
-    write everywhere. A pod has no other users: what shares its volumes does so by its manifest.
+    Groups without a name on this machine have no members here, and users without a name have no processes. Root may
+    write everywhere. A pod has no other users: its manifest says what shares its volumes.
 
     Args:
-        place: a folder or file; where it does not exist yet, the folders around it count.
+        place: a folder or file; where it does not exist yet, the folders above it count.
     """
     if _OF_A_POD in os.environ:
         return
@@ -32,19 +32,19 @@ def describe_other_writers(place: Path) -> Iterator[str]:
             is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
         except OSError:
             continue
-        can_be_replaced = path == real or not state.st_mode & stat.S_ISVTX  # in /tmp everybody has only their own
+        can_be_replaced = path == real or not state.st_mode & stat.S_ISVTX  # in /tmp users can replace only their own
         if is_read_only or not can_be_replaced:
             continue
         if state.st_mode & stat.S_IWOTH:
-            yield f"everybody on this machine can write {path}; put it right with: chmod o-w {path}"
+            yield f"all users of this machine can write {path}; to correct that, run: chmod o-w {path}"
         elif state.st_mode & stat.S_IWGRP and (group := _name_group(state.st_gid)):
-            yield f"the group {group} can write {path}; if that is not meant: chmod g-w {path}"
+            yield f"the group {group} can write {path}; if that is not intended, run: chmod g-w {path}"
         if path == real and (user := _name_other_user(state.st_uid)):
-            yield f"{path} belongs to the user {user}; if that is not meant, give it to this one with chown"
+            yield f"{path} belongs to the user {user}; if that is not intended, give it to this user with chown"
 
 
 def _name_group(number: int) -> str | None:
-    """Name a group that other users may be in: not root's, and not the group that a user has for itself alone."""
+    """Name a group that other users may be in: not root's, and not this user's private group."""
     try:
         name = grp.getgrgid(number).gr_name
     except KeyError:

@@ -1,9 +1,9 @@
-"""The outcomes files of a run: written aside, then put in place in one step.
+"""The outcomes files of a run: written elsewhere first, then moved into place in one step.
 
-`outcomes/` has at most one file for a lease, and the file is replaced whole, so that anyone who reads
-`outcomes/*.parquet` counts each recipient once at any moment. A change is written to `staged/` under the epoch of the
-one who makes it, recorded in the ledger, and then moved into place. A crash before the record leaves the old state. A
-crash after it leaves the new state, and the next command moves the file.
+`outcomes/` has at most one file for a lease, and the file is replaced whole, so that a reader of `outcomes/*.parquet`
+counts each recipient once at any moment. A change is written to `staged/` under the epoch of its worker, recorded in
+the ledger, and then moved into place. A crash before the record leaves the old state. A crash after it leaves the new
+state, and the next command moves the file.
 """
 
 import re
@@ -14,12 +14,12 @@ from engine.store.files import digest_bytes
 from engine.store.port import Store
 
 PUBLISHED, STAGED, MARKS, DAMAGED = "outcomes", "staged", "open", "damaged"
-_AGAIN = "again-"  # before the name of a file that is written again in place
+_AGAIN = "again-"  # prefix of a file that replaces another one in place
 _NAME = re.compile(r"lease-(\d+)-(\d+)(?:\.parquet)?")
 
 
 def name_lease(ordinal: int, epoch: int) -> str:
-    """Name what an owner of a lease makes: its mark, and with `.parquet` its outcomes file.
+    """Name the mark of a lease under an epoch, and with `.parquet` its outcomes file.
 
     >>> name_lease(7, 2)
     'lease-00007-2'
@@ -28,7 +28,7 @@ def name_lease(ordinal: int, epoch: int) -> str:
 
 
 def parse_name(name: str) -> tuple[int, int] | None:
-    """Read ordinal and epoch back; None where it is not such a name.
+    """Read ordinal and epoch from a name; None where it is not such a name.
 
     >>> parse_name("lease-00007-2.parquet"), parse_name("notes.txt")
     ((7, 2), None)
@@ -54,12 +54,12 @@ class OutcomesFiles:
         return self.store.describe(self._key(PUBLISHED, file))
 
     def stage(self, ordinal: int, epoch: int, data: bytes) -> str:
-        """Write a lease's outcomes aside, durably; returns their digest."""
+        """Write a lease's outcomes to `staged/`, durably; returns their digest."""
         self.store.write(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"), data)
         return digest_bytes(data)
 
     def discard(self, ordinal: int, epoch: int) -> None:
-        """Remove what was staged under an epoch and never recorded."""
+        """Remove what was staged under an epoch and not recorded."""
         self.store.delete(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"))
 
     def find_file(self, ordinal: int) -> str | None:
@@ -67,15 +67,15 @@ class OutcomesFiles:
         return max(self._list(PUBLISHED, ordinal), key=_epoch_of, default=None)
 
     def is_staged(self, ordinal: int, epoch: int, digest: str) -> bool:
-        """Tell whether what was staged under an epoch has a digest."""
+        """Say whether the file that was staged under an epoch has a digest."""
         data = self.store.read(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"))
         return data is not None and digest_bytes(data) == digest
 
     def publish(self, ordinal: int, epoch: int, file: str) -> None:
-        """Put in place what was staged under an epoch and is recorded; nothing where that was done.
+        """Move the staged and recorded file of an epoch into place; does nothing where it is there already.
 
-        The store keeps a mark of the epoch until the file is replaced again, unless the file's name says it: from
-        these, a ledger that is older than the change is recognized.
+        The store keeps a mark of the epoch until the file is replaced again, unless the file's name has the epoch. By
+        these marks, a ledger that is older than the change is recognized.
         """
         own = name_lease(ordinal, epoch)
         carries_epoch = file == f"{own}.parquet"
@@ -86,7 +86,7 @@ class OutcomesFiles:
             if not carries_epoch and own not in self.store.list_names(self._key(MARKS)):
                 self.store.open_mark(self._key(MARKS, own)).close()
         self.store.move(self._key(STAGED, f"{own}.parquet"), self._key(PUBLISHED, file))
-        if epoch == 1:  # nobody was here before
+        if epoch == 1:  # no earlier epoch left anything
             self.store.delete(self._key(MARKS, own))
             return
         for name in self._list(PUBLISHED, ordinal):
@@ -109,24 +109,28 @@ class OutcomesFiles:
             None where the file is missing, damaged, or has been replaced since the ledger was asked.
         """
         staged = self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet")
-        for key in (self._key(PUBLISHED, file), staged, self._key(PUBLISHED, file)):  # moved between two looks
+        for key in (
+            self._key(PUBLISHED, file),
+            staged,
+            self._key(PUBLISHED, file),
+        ):  # it may be moved meanwhile
             data = self.store.read(key)
             if data is not None and digest_bytes(data) == digest:
                 return data
         return None
 
     def read_newest(self, ordinal: int) -> list[bytes]:
-        """Read every file that the store has of a lease, the newest first, whatever the ledger says."""
+        """Read every file of a lease that the store has, newest first, whatever the ledger says."""
         staged = [(_epoch_of(name), self._key(STAGED, name)) for name in self._list(STAGED, ordinal)]
         placed = [(_epoch_of(name), self._key(PUBLISHED, name)) for name in self._list(PUBLISHED, ordinal)]
         return [data for _, key in sorted(staged + placed, reverse=True) if (data := self.store.read(key)) is not None]
 
     def list_staged(self) -> set[tuple[int, int]]:
-        """List what was staged and is not in place: ordinal and epoch."""
+        """List what is staged and not in place yet: ordinal and epoch."""
         return self._parse(STAGED)
 
     def remove_unfinished(self, before: datetime) -> int:
-        """Remove what `replace` was writing before a time, when it was killed; returns how many files."""
+        """Remove what a killed `replace` left before a time; returns how many files."""
         folder = self._key(STAGED)
         old = {name for name in self.store.list_older(folder, before) if name.startswith(_AGAIN)}
         for name in old:
@@ -142,26 +146,26 @@ class OutcomesFiles:
         return self._parse(MARKS)
 
     def read_mark(self, ordinal: int, epoch: int) -> int | None:
-        """Read how far a mark says that the journal was durable; None where this machine cannot know."""
+        """Read up to where a mark says that the journal was durable; None where this machine cannot know."""
         return self.store.read_mark(self._key(MARKS, name_lease(ordinal, epoch)))
 
     def erase(self, ordinal: int) -> None:
-        """Remove what an audit set aside of a lease, and what was staged for it."""
+        """Remove the damaged files of a lease that an audit moved, and what is staged for it."""
         for folder in (DAMAGED, STAGED):
             for name in self._list(folder, ordinal):
                 self.store.delete(self._key(folder, name))
 
     def replace(self, file: str, data: bytes) -> None:
-        """Replace a file in place that no record names: of a lease that was opened again."""
+        """Replace a file in place that no record names, because its lease was opened again."""
         self.store.write(self._key(STAGED, f"{_AGAIN}{file}"), data)
         self.store.move(self._key(STAGED, f"{_AGAIN}{file}"), self._key(PUBLISHED, file))
 
     def set_aside(self, file: str) -> str:
-        """Move a damaged file out of the way without losing it; returns where it is now."""
+        """Move a damaged file to `damaged/`; returns where it is now."""
         return self.store.set_aside(self._key(PUBLISHED, file))
 
     def exists(self, file: str) -> bool:
-        """Tell whether a file is in place, whatever is in it."""
+        """Say whether a file is in place, whatever its content."""
         return self.store.read(self._key(PUBLISHED, file)) is not None
 
     def _key(self, *parts: str) -> str:

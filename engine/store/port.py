@@ -67,7 +67,7 @@ class Store(Protocol):
         """Remove a folder with everything in it, if it is there."""
 
     def move_folder(self, folder: str, target: str) -> None:
-        """Move a folder with everything in it to a place where nothing is; nothing where it is gone."""
+        """Move a folder with everything in it to a place where nothing is; does nothing where it is gone."""
 
     def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:
         """Return a local folder that holds what the store's folder holds now.
@@ -92,7 +92,7 @@ class Store(Protocol):
         """
 
     def place(self, name: str, digest: str) -> None:
-        """Move what was sealed under a digest to the run's place; nothing where something is there, or all is done.
+        """Move what was sealed under a digest to the run's place; does nothing where the run has files, or all is done.
 
         Any number of processes may do it at once; after a crash the next one finishes it.
         """

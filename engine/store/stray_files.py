@@ -1,4 +1,4 @@
-"""Files that are not data: what other programs leave beside files."""
+"""Files that other programs leave beside data: locks, thumbnails, backups."""
 
 from fnmatch import fnmatchcase
 
@@ -11,7 +11,7 @@ _LEFTOVERS = (
 
 
 def is_leftover(name: str) -> bool:
-    """Tell by its name whether a file is a lock, a thumbnail, a setting or a backup that another program left there.
+    """Say by its name whether a file is a lock, a thumbnail, a setting or a backup of another program.
 
     >>> [is_leftover(name) for name in ("~$people.xlsx", "Thumbs.db", "people.xlsx")]
     [True, True, False]

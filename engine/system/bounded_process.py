@@ -1,9 +1,9 @@
-"""Work in a child process with limits of memory and processor time that the operating system keeps.
+"""Work in a child process, with limits of memory and processor time that the operating system enforces.
 
-A thread cannot interrupt one long call into C, and Python has no limit of memory: a child process has both. It is
-forked, so it begins within milliseconds and has everything that its parent has. It never touches Polars, whose threads
-a fork does not copy, nor ledger, store or network: what it works on is in memory before it begins. Elsewhere than on
-Linux the work is done in the calling process.
+A thread cannot interrupt one long call into C, and Python has no memory limit; a child process can have both. It is
+forked, so it starts within milliseconds and has everything that its parent has. It never uses Polars, whose threads a
+fork does not copy, nor ledger, store or network: its input is in memory before it starts. On other systems than Linux
+the work is done in the calling process.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ IS_BOUNDED = sys.platform == "linux"
 _NUMBER = struct.Struct("q")
 _CHUNK = 1 << 20
 _PR_SET_PDEATHSIG = 1  # prctl(2): a child does not outlive its parent
-_GRACE = 0.5  # seconds in which the work may still end by itself
+_GRACE = 0.5  # seconds for the work to end by itself
 _LONGEST_TRACE = 100_000  # bytes
 
 
@@ -37,9 +37,9 @@ class ProcessEndedError(Exception):
     """The child was ended before its work was done.
 
     Attributes:
-        number: of the piece of work that was under way; None before the first.
-        signal: that ended it; None where it ended by itself.
-        trace: where it was, as faulthandler writes it; empty where nobody could tell.
+        number: of the piece of work that was being done; None before the first.
+        signal: the one that ended it; None where it ended by itself.
+        trace: where it was, as faulthandler writes it; empty where that is unknown.
     """
 
     def __init__(self, number: int | None, ended_by: int | None, trace: str) -> None:
@@ -50,12 +50,12 @@ class ProcessEndedError(Exception):
 
     @property
     def took_too_long(self) -> bool:
-        """Tell whether it used more processor time than it may."""
+        """Say whether it used more processor time than it may."""
         return self.signal in (signal.SIGXCPU, signal.SIGKILL) and "most recent call first" in self.trace
 
 
 class Steps:
-    """Counts the pieces of work: each has processor time of its own.
+    """Counts the pieces of work; each has its own processor time.
 
     Args:
         seconds: of processor time that one piece may use.
@@ -68,23 +68,23 @@ class Steps:
         self._limit = 0
 
     def begin(self, number: int) -> None:
-        """Begin the piece with a number, 0 or more."""
+        """Start the piece with a number, 0 or more."""
         if self._progress is None:
             return
         _NUMBER.pack_into(self._progress, 0, number)
         now = time.process_time()
         if now + self._seconds + _GRACE > self._limit:
-            self._limit = int(now + self._seconds + _GRACE) + 1  # the system counts whole seconds
+            self._limit = int(now + self._seconds + _GRACE) + 1  # the limit is in whole seconds
             _limit(resource.RLIMIT_CPU, self._limit)
 
 
 def run_bounded(work: Callable[[Steps], _T], *, memory: int, seconds: float) -> _T:
-    """Do some work in a child process, and return what it returns; what it raises is raised here.
+    """Do work in a child process; returns what it returns, and raises what it raises.
 
     Args:
         work: what to do; its result is pickled.
         memory: bytes that it may use beyond what this process has.
-        seconds: of processor time that each piece of it may use, and up to two more.
+        seconds: of processor time that each piece may use, and up to two more.
 
     Raises:
         ProcessEndedError: the system ended it.
@@ -112,7 +112,7 @@ def run_bounded(work: Callable[[Steps], _T], *, memory: int, seconds: float) -> 
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child uses nothing that they hold
+        warnings.simplefilter("ignore", DeprecationWarning)  # about threads: the child uses nothing that they lock
         return os.fork()
 
 
@@ -152,13 +152,13 @@ def _be_child(work: Callable[[Steps], Any], steps: Steps, memory: int, writing: 
 
 
 def _leave_parent(memory: int, trace: int) -> None:
-    """Take the parent's handlers off, and the limits on."""
+    """Remove the parent's signal handlers, and set the limits."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    gc.freeze()  # what the parent has is not looked at again, so its pages stay shared
+    gc.freeze()  # the parent's objects are not scanned again, so their pages stay shared
     threading.excepthook = lambda _: None
     faulthandler.enable(trace)
     faulthandler.register(signal.SIGXCPU, file=trace, all_threads=True, chain=True)

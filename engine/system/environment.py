@@ -1,4 +1,4 @@
-"""Environment variables whose names begin with MAILRUN_: all of them are settings, or a mistake."""
+"""Environment variables whose names begin with MAILRUN_: each is a setting, or a mistake."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -7,7 +7,7 @@ from engine.errors import ConfigurationError, escape_undecodable, nearest
 
 PREFIX = "MAILRUN_"
 
-# What Kubernetes sets in every pod beside a Service called `mailrun` or `mailrun-…`
+# What Kubernetes sets in every pod of a namespace with a Service called `mailrun` or `mailrun-…`
 # (kubernetes.io/docs/concepts/services-networking/service, "Environment variables").
 _SERVICE = re.compile(
     r"MAILRUN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -19,7 +19,7 @@ _URL = re.compile(r"(tcp|udp|sctp)://\S+")
 def check_environment(environment: Mapping[str, str], settings: Collection[str]) -> None:
     """Check that every variable that begins with MAILRUN_ is a setting, in UTF-8.
 
-    Variables that Kubernetes sets for a Service called `mailrun` are left alone.
+    Variables that Kubernetes sets for a Service called `mailrun` are ignored.
 
     Args:
         environment: names and values.

@@ -1,4 +1,4 @@
-"""Looking at paths that a person gave: on the command line, or in a file."""
+"""Paths that a person gave, on the command line or in a file."""
 
 import errno
 import os
@@ -9,23 +9,23 @@ from engine.errors import UsageError
 _MOST_SHOWN = 200
 _REMEDIES = {
     errno.ENAMETOOLONG: "give a shorter path: in most file systems a name has at most 255 bytes, and a path 4,095",
-    errno.EACCES: "give this user access to the folders on the way there, or give another path",
+    errno.EACCES: "give this user access to the folders above it, or give another path",
     errno.ELOOP: "remove the loop of symbolic links, or give another path",
 }
 
 
 def look_at(path: Path | str, option: str) -> os.stat_result | None:
-    """Look at a path that a person gave on the command line.
+    """Read the state of a path that a person gave on the command line.
 
     Args:
-        path: what they gave.
-        option: the option or argument that they gave it with, such as `--audience`.
+        path: the path.
+        option: the option or argument that gave it, such as `--audience`.
 
     Returns:
-        Its state; None where nothing is there.
+        Its state; None where there is nothing.
 
     Raises:
-        UsageError: nobody can tell: it is too long, in a folder that is closed to this user, or a loop of links.
+        UsageError: it cannot be read: too long, in a folder without access for this user, or a loop of links.
     """
     try:
         return os.stat(path)  # noqa: PTH116 - a path may be text
@@ -44,6 +44,6 @@ def look_at(path: Path | str, option: str) -> os.stat_result | None:
 
 
 def shorten_path(path: Path | str) -> str:
-    """Write a path for a person: of a very long one the beginning and the end."""
+    """Write a path for a person; shortens a very long one in the middle."""
     text = str(path).replace("\0", "\\0")
     return text if len(text) <= _MOST_SHOWN else f"{text[:80]}…{text[-40:]}"

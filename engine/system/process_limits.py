@@ -1,4 +1,4 @@
-"""The operating system's limits of this process: memory and open files."""
+"""Limits of this process by the operating system: memory and open files."""
 
 import errno
 import re
@@ -32,7 +32,7 @@ def raise_file_limit() -> int:
 
 
 def describe_limit(error: BaseException) -> PausedError | None:
-    """Make mailrun's own error of one that means that a limit was reached; None for any other."""
+    """Return mailrun's own error for one that means that a limit was reached; None for any other."""
     seen: BaseException | None = error
     while seen is not None:
         number = find_os_error(seen)
@@ -51,7 +51,7 @@ def describe_limit(error: BaseException) -> PausedError | None:
 
 
 def find_os_error(error: BaseException) -> int | None:
-    """Find the operating system's number of an error; libraries written in Rust, such as Polars, have it in the text.
+    """Find the operating system's number of an error; in errors of Rust libraries such as Polars it is in the text.
 
     >>> find_os_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
     28

@@ -1,4 +1,4 @@
-"""Proxies that the environment names: told where a request fails that goes through one."""
+"""Proxies that the environment names, for messages about requests that fail."""
 
 import os
 from urllib.parse import urlsplit
@@ -26,17 +26,17 @@ def exempt(url: str) -> dict[str, str]:
 
 
 def explain_proxy(error: Exception, remedy: str) -> str:
-    """Put the proxy before the remedy for a failed request, where the request went through one.
+    """Return the remedy for a failed request; names the proxy where the request went through one.
 
     Args:
-        error: botocore's; it may say the proxy's URL, or the endpoint's.
-        remedy: where no proxy has to do with it.
+        error: botocore's; it may have the proxy's URL, or the endpoint's.
+        remedy: what to do where there is no proxy.
     """
-    told = getattr(error, "kwargs", {})
-    url = str(told.get("endpoint_url") or "")
+    details = getattr(error, "kwargs", {})
+    url = str(details.get("endpoint_url") or "")
     proxy = find_proxy(url)
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
-        proxy = proxy or _leave_out_login(str(told.get("proxy_url", "")))
+        proxy = proxy or _leave_out_login(str(details.get("proxy_url", "")))
     if not proxy:
         return remedy
     host = urlsplit(url).hostname or "the endpoint's host"

@@ -1,7 +1,7 @@
 """Temporary folders: where the machine keeps them, or inside the folder of the setting `scratch`.
 
-A temporary folder is locked by the process that made it. The kernel gives the lock up when the process dies, whatever
-it dies of: what a killed command left is known by that, and removed by `mailrun prune`.
+A temporary folder is locked by the process that made it. The kernel releases the lock when the process ends, for
+whatever reason. So `mailrun prune` recognizes what a killed command left, and removes it.
 """
 
 import fcntl
@@ -22,9 +22,9 @@ _REMEDY = "set MAILRUN_SCRATCH, or TMPDIR, to a folder on this machine that this
 
 
 def use_scratch(scratch: Path) -> None:
-    """Keep the temporary files of this process, and of those that it starts, in a folder below `scratch`.
+    """Keep the temporary files of this process, and of processes that it starts, in a folder below `scratch`.
 
-    SQLite has a variable of its own, and otherwise looks for /var/tmp and /tmp.
+    SQLite has its own variable, and otherwise uses /var/tmp and /tmp.
 
     Raises:
         ConfigurationError: the folder cannot be made or written.
@@ -45,7 +45,7 @@ def use_scratch(scratch: Path) -> None:
 
 
 def find_temporary_folder() -> Path | None:
-    """Find the folder that temporary files go to; None where there is none that can be written."""
+    """Find the folder for temporary files; None where none can be written."""
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def _make_locked(around: Path) -> tuple[Path, int]:
 
 
 def remove_abandoned() -> int:
-    """Remove this user's temporary folders whose makers were killed; returns how many."""
+    """Remove this user's temporary folders whose processes were killed; returns how many."""
     around, removed = find_temporary_folder(), 0
     if around is None:
         return 0
@@ -112,7 +112,7 @@ def _remove_if_abandoned(folder: Path) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
     except OSError:
-        return False  # its maker lives
+        return False  # its process is alive
     finally:
         os.close(lock)
     return not folder.exists()

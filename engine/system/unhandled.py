@@ -1,4 +1,4 @@
-"""Exceptions that nobody catches, in any thread: reported on stderr with addresses and secrets masked."""
+"""Exceptions that no code catches, in any thread: reported on stderr with addresses and secrets masked."""
 
 import contextlib
 import json
@@ -12,10 +12,10 @@ from engine.masking import mask_text, remember_secrets_of_environment
 
 
 def catch_unhandled() -> None:
-    """Tell exceptions that nobody catches as one event, masked; for a process that is mailrun's own."""
-    sys.excepthook = _tell
-    threading.excepthook = lambda found: _tell(found.exc_type, found.exc_value, found.exc_traceback)
-    sys.unraisablehook = lambda found: _tell(found.exc_type, found.exc_value, found.exc_traceback)
+    """Report exceptions that no code catches as one event, masked; for a process that is mailrun's own."""
+    sys.excepthook = _report
+    threading.excepthook = lambda found: _report(found.exc_type, found.exc_value, found.exc_traceback)
+    sys.unraisablehook = lambda found: _report(found.exc_type, found.exc_value, found.exc_traceback)
 
 
 def describe_exception(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> str:
@@ -24,9 +24,9 @@ def describe_exception(kind: type[BaseException], error: BaseException | None, t
     return mask_text("".join(traceback.format_exception(kind, error, trace))).rstrip()
 
 
-def _tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+def _report(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     text = describe_exception(kind, error, trace)
-    if sys.stderr is None or issubclass(kind, SystemExit):  # closed while Python ends; a thread that ends in order
+    if sys.stderr is None or issubclass(kind, SystemExit):  # closed while Python ends; a thread that ends normally
         return
     if not sys.stderr.isatty():
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")

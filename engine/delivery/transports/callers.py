@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from engine.account.client import OpenAccount
-from engine.account.send_endpoint import NotLeanError, Resolved, resolve_sends
+from engine.account.send_endpoint import NotLeanError, SendEndpoint, resolve_sends
 from engine.delivery.pacing.concurrency import find_most
 from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import NeverSentError
@@ -63,7 +63,7 @@ class LeanCaller:
     """
 
     def __init__(
-        self, resolved: Resolved, credentials: Any, carrier: Carrier, now: Callable[[], float] = time.time
+        self, resolved: SendEndpoint, credentials: Any, carrier: Carrier, now: Callable[[], float] = time.time
     ) -> None:
         self._credentials = credentials
         self._carrier = carrier

@@ -54,13 +54,13 @@ def test_a_private_store_has_no_other_writers(store: Path) -> None:
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
 def test_a_store_that_everybody_can_write_is_named(store: Path, mode: int) -> None:
     store.chmod(mode)
-    assert describe(store) == [f"everybody on this machine can write {store}; put it right with: chmod o-w {store}"]
+    assert describe(store) == [f"all users of this machine can write {store}; to correct that, run: chmod o-w {store}"]
 
 
 def test_parent_folder_counts_unless_it_is_sticky(store: Path) -> None:
     store.parent.chmod(0o777)
     assert describe(store) == [
-        f"everybody on this machine can write {store.parent}; put it right with: chmod o-w {store.parent}"
+        f"all users of this machine can write {store.parent}; to correct that, run: chmod o-w {store.parent}"
     ]
     store.parent.chmod(0o1777)
     assert describe(store) == []
@@ -86,7 +86,7 @@ def test_a_group_is_named_where_others_may_be_in_it(
     monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name="me"))
     name_group(monkeypatch, name, store)
     store.chmod(0o770)
-    words = [f"the group {name} can write {store}; if that is not meant: chmod g-w {store}"]
+    words = [f"the group {name} can write {store}; if that is not intended, run: chmod g-w {store}"]
     assert describe(store) == (words if is_named else [])
 
 
@@ -105,7 +105,9 @@ def test_another_users_store_is_named(store: Path, monkeypatch: pytest.MonkeyPat
     look = Path.stat
     monkeypatch.setattr(Path, "stat", lambda path, **given: seen if path == store else look(path, **given))
     monkeypatch.setattr(pwd, "getpwuid", lambda number: SimpleNamespace(pw_name="ann" if number == 4242 else "me"))
-    assert describe(store) == [f"{store} belongs to the user ann; if that is not meant, give it to this one with chown"]
+    assert describe(store) == [
+        f"{store} belongs to the user ann; if that is not intended, give it to this user with chown"
+    ]
 
 
 def test_opening_a_workspace_checks_store_ledger_and_settings_file(store: Path) -> None:
