@@ -153,7 +153,7 @@ def _a_label_with_emoji(label: str) -> str:
         raise UnicodeError("a joiner that joins nothing")
     plain = "".join(character for character in text if not pl.Series([character]).str.contains(_EMOJI).item())
     if plain.strip("-"):
-        idna.encode(plain.strip("-"))  # what is no emoji obeys the rules
+        idna.encode(plain.strip("-"))  # everything but emoji obeys the rules
     converted = _ACE + text.encode("punycode").decode("ascii")
     if label.startswith(_ACE) and converted != label:
         raise UnicodeError("not what punycode makes of it")

@@ -36,7 +36,7 @@ class ExplainedRow:
     detail: str | None = None
 
     def to_line(self) -> str:
-        """Tell it in a sentence."""
+        """Return it as a sentence."""
         place = f"{self.file} line {self.line}"
         if self.reason is None:
             return f"{place}: a recipient, number {self.position:,} of the plan (lease {self.lease})"
@@ -64,9 +64,9 @@ class Explanation:
 
     Attributes:
         asked: the address as it was asked for.
-        key: what it is compared by; None where it is no address.
-        fault: why it is none; None where it is one.
-        rows: every row of the audience that reaches the same, in the sources' order.
+        key: what it is compared by; None where it is not an address.
+        fault: why it is not an address; None where it is one.
+        rows: every row of the audience with the same address, in the order of the sources.
     """
 
     asked: str
@@ -75,8 +75,8 @@ class Explanation:
     rows: tuple[ExplainedRow, ...]
 
     def to_lines(self) -> list[str]:
-        """Tell it in sentences."""
-        title = f"{self.asked}:" if self.fault is None else f"{self.asked} is no address: {self.fault}"
+        """Return it as sentences."""
+        title = f"{self.asked}:" if self.fault is None else f"{self.asked} is not an address: {self.fault}"
         nothing = [] if self.rows else ["  no row of the audience has it"]
         return [title, *nothing, *(f"  {row.to_line()}" for row in self.rows)]
 
@@ -94,7 +94,7 @@ def explain_address(address: str, plan: Path, leases: Sequence[LeaseRange], dedu
     """Search a plan for an address, however it is written there.
 
     Args:
-        address: as somebody writes it; what is no address is looked for as text.
+        address: as a person writes it; anything else than an address is searched as text.
         plan: the plan's folder.
         leases: of the plan.
         dedupe: when two addresses are the same.

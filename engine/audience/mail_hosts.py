@@ -88,7 +88,7 @@ class MailHosts:
             return nothing
         try:
             frame = pl.read_parquet(cache, glob=False).select(*_CACHE_SCHEMA)
-        except pl.exceptions.PolarsError as error:  # it only saves time, and is written anew
+        except pl.exceptions.PolarsError as error:  # it only saves time, and is written again
             log.warning("mx_cache.damaged", path=str(cache), error=str(error))
             return nothing
         return frame.filter(pl.col("at") > self._now - REMEMBERED_FOR)

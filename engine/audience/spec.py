@@ -72,7 +72,7 @@ def _check_order(text: str) -> str:
         words = item.split()
         if not words or len(words) > 2 or (len(words) == 2 and words[1].lower() not in ("asc", "desc")):
             raise ValueError(
-                f'"{item.strip()}" is no column to order by', "write a column, then desc or asc: points desc"
+                f'"{item.strip()}" is not a column to order by', "write a column, then desc or asc: points desc"
             )
     return text
 

@@ -156,9 +156,9 @@ def list_files(folder: Path) -> dict[str, Path]:
     found = look_through(folder)
     if not found.refused:
         return found.files
-    told = [f"{_show(name)} is {kind}" for name, kind in found.refused.items()]
-    more = f", and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
-    raise DataError("; ".join(told[:_MOST_NAMED]) + more, where=str(folder), remedy=_REMEDY)
+    refused = [f"{_show(name)} is {kind}" for name, kind in found.refused.items()]
+    more = f", and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
+    raise DataError("; ".join(refused[:_MOST_NAMED]) + more, where=str(folder), remedy=_REMEDY)
 
 
 def look_through(folder: Path) -> FoundFiles:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.masking import mask_text
 
-_MOST_KINDS = 100  # different findings that are told apart; links that are different for everybody are one
+_MOST_KINDS = 100  # different findings that are counted separately; links that differ for every recipient are one
 
 
 class Severity(StrEnum):

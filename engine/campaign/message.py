@@ -62,7 +62,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ListManagement:
-    """SES's own subscription management: it adds the ways out, and keeps to them."""
+    """SES's own subscription management: it adds the unsubscribe links, and applies the opt-outs."""
 
     contact_list: str
     topic: str | None

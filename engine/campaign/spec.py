@@ -152,10 +152,10 @@ def load_campaign(folder: Path) -> Campaign:
 
 
 def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
-    """Return the spec with another way out; None leaves it.
+    """Return the spec with another transport; None leaves it.
 
     Raises:
-        UsageError: there is no such way out, or it cannot be had with the campaign's `call`.
+        UsageError: there is no such transport, or it does not go with the campaign's `call`.
     """
     if transport is None:
         return spec

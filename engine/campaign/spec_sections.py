@@ -69,7 +69,7 @@ class ContentSpec(Section):
 
 
 class UnsubscribeSpec(Section):
-    """`[unsubscribe]`: the ways out that the List-Unsubscribe header offers (RFC 2369, RFC 8058).
+    """`[unsubscribe]`: the links that the List-Unsubscribe header offers (RFC 2369, RFC 8058).
 
     Either mailrun's own, by link or mail or both, or SES's subscription management.
     """

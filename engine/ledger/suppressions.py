@@ -58,7 +58,7 @@ class Suppression:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it may be told to others: what a mail without a token says stays here."""
+        """Whether it may be pushed to SES: what a mail without a token says stays here."""
         return self.proof in (None, SuppressionProof.TOKEN)
 
     @property
@@ -120,7 +120,7 @@ def merge_event_suppressions(tx: Connection, new: Sequence[Suppression], again: 
     keys = {key for key, _ in best}
     known = set(map(_place, find_suppressions(tx, keys)))
     missing = [_to_row(best[place]) for place in sorted(set(map(_place, new)) - known)]
-    # Somebody else may add the same at this moment. Whoever comes second finds it there, and compares.
+    # Another process may add the same at this moment. The second one finds it there, and compares.
     added = tx.execute(insert_if_absent(tx, suppression_table), missing).rowcount if missing else 0
     for there in find_suppressions(tx, keys, to_change=True):
         item = best.get(_place(there), there)
@@ -149,7 +149,7 @@ def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool 
     ordered = sorted(keys)
     for start in range(0, len(ordered), _PARAMETERS):
         some = select(suppression_table).where(table.key.in_(ordered[start : start + _PARAMETERS]))
-        # Locks are taken in one order, so that two transactions never wait for each other.
+        # Locks are acquired in one order, so that two transactions never wait for each other.
         rows = tx.execute(some.order_by(table.key, table.topic).with_for_update() if to_change else some)
         found += map(_from_row, rows)
     return found

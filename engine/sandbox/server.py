@@ -267,7 +267,7 @@ class Sandbox:
         return respond(await self._feedback.sqs.answer(operation, body, self._url))
 
     def _note_accepted(self, recipients: Sequence[str]) -> None:
-        """Wake who waits for events, and put on the suppression list who will bounce for good or complain."""
+        """Wake readers of events, and suppress the addresses that will bounce permanently or complain."""
         assert self._feedback is not None  # noqa: S101 - nothing is accepted before `start` has set it
         self._feedback.notice()
         behaviour = self._feedback.behaviour

@@ -52,7 +52,7 @@ def _load(data: bytes, first_line: int, name: str) -> Rows:
     if not is_utf_8(data):
         line = next(number for number, text in enumerate(data.split(b"\n")) if not is_utf_8(text)) + first_line
         raise DataError(
-            "there is a byte that is no character in the file's encoding",
+            "it has a byte that is not a character in the file's encoding",
             where=f"{name}, line {line}",
             remedy="save the file as UTF-8",
         )

@@ -110,10 +110,10 @@ def _count(cells: pl.Series, *, has_domains: bool) -> _Seen:
     filled = read_defused(cells.str.strip_chars())
     filled = filled.filter(filled.str.len_bytes() > 0)
     hashes, ats = filled.str.contains(HASH), filled.str.contains("@", literal=True)
-    told = filled.filter((ats | has_domains) & ~hashes)
-    read = read_entries(told).drop_nulls("key").get_column("at").unique()
+    readable = filled.filter((ats | has_domains) & ~hashes)
+    read = read_entries(readable).drop_nulls("key").get_column("at").unique()
     # In a column that is not named for it, x.example may be anything.
-    of_addresses = int(told.gather(read).str.contains("@", literal=True).sum())
+    of_addresses = int(readable.gather(read).str.contains("@", literal=True).sum())
     return _Seen(filled.len(), int(ats.sum()), of_addresses + int(hashes.sum()), read.len() - of_addresses)
 
 

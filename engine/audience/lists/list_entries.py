@@ -45,7 +45,7 @@ def read_entries(raw: pl.Series) -> pl.DataFrame:
 
 
 def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:
-    """Take cells apart that are no single address, and read their parts."""
+    """Divide cells that are not a single address, and read their parts."""
     parts = frame.select("at", text=_split(pl.col("raw"))).explode("text", empty_as_null=True, keep_nulls=True)
     parts = parts.with_columns(pl.col("text").str.strip_chars().str.replace(_LINK, "${1}${2}${3}"))
     parts = parts.filter(pl.col("text") != "")

@@ -33,7 +33,7 @@ class ListRows:
 
 
 def list_wanted(opened: ListTable) -> list[str]:
-    """Name the columns to read: of text all, as a row whose cells are all blank is no entry."""
+    """Name the columns to read: of text all, as a row whose cells are all blank is not an entry."""
     columns = opened.columns
     texts = [column for column, dtype in opened.table.columns.items() if dtype == pl.String]
     named = (
@@ -86,12 +86,15 @@ def _tell(cells: pl.DataFrame, columns: ListColumns) -> Iterator[pl.Series]:
         return nothing if name is None else cells.get_column(name)
 
     named = classify_reasons(column(columns.reason))
-    told = [named, *(classify_reasons(cells.get_column(name)) for name in columns.evidence if name != columns.reason)]
-    told += [
+    reasons = [
+        named,
+        *(classify_reasons(cells.get_column(name)) for name in columns.evidence if name != columns.reason),
+    ]
+    reasons += [
         cells.select(pl.when(pl.col(name).is_not_null()).then(pl.lit(str(TIME_NAMES[plain_name(name)])))).to_series()
         for name in columns.times
     ]
-    known = pl.select(pl.coalesce(*(pl.lit(series) for series in told))).to_series()
+    known = pl.select(pl.coalesce(*(pl.lit(series) for series in reasons))).to_series()
     reason = column(columns.reason)
     yield column(columns.topic).alias("topic")
     yield column(columns.proof).alias("proof")

@@ -73,7 +73,7 @@ def _find_fields(dtype: pl.DataType, values: pl.Expr) -> Iterator[tuple[tuple[st
 
 
 def _decode(cells: pl.Series) -> pl.Series:
-    """Read bytes as UTF-8; what is no text stays visible as hex digits, so that a digest is seen to be one."""
+    """Read bytes as UTF-8; other bytes stay visible as hex digits, so that a digest is seen to be one."""
     try:
         return cells.cast(pl.String)
     except pl.exceptions.PolarsError:

@@ -1,7 +1,7 @@
 """`[audience] order_by`: the plan in the order of some columns, whatever its size.
 
-The hash divides the rows by address; this order has to divide them anew. Where the borders of the parts lie is told by
-a sample of the rows, so that the parts are about equal; each is then sorted by itself, and they follow one another.
+The hash divides the rows by address; this order has to divide them again. A sample of the rows decides where the
+parts begin, so that they are about equal; each is then sorted by itself, and they follow one another.
 """
 
 from collections.abc import Iterator, Sequence

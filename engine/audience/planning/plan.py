@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """What rows are held against beside the campaign's own files.
+    """What rows are compared with beside the campaign's own files.
 
     Attributes:
         suppressions: the ledger's list, block by block.

@@ -219,9 +219,9 @@ def _read_rows(folder: Path, leases: list[LeaseRange]) -> list[tuple[LeaseRange,
 def prove_balance(folder: Path, *, rows_read: int, accepted: int, excluded: Mapping[str, int]) -> None:
     """Read the files back: every row from 1 to `rows_read` is in one of them, once, and the counts are theirs.
 
-    That the rows are these, and each once, is told by their number, the lowest, the highest, and the sum of a 64-bit
-    hash of each: one row missing and another twice would have to hit the same sum by a chance of 1 in 2^64. A list of
-    all rows would not stay small.
+    The number of rows, the lowest, the highest, and the sum of a 64-bit hash of each prove that the rows are these, and
+    each once: one row missing and another twice would have the same sum with a chance of 1 in 2^64. A list of all rows
+    would not stay small.
 
     Raises:
         DataError: they do not balance.

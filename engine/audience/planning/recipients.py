@@ -65,7 +65,7 @@ def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
         content: the audience's columns that recipients carry.
         limit: how many recipients to keep, the first by their hash; None keeps all.
         arrangement: another order than that by the hash, or None.
-        count: told of every partition that is done.
+        count: called after every partition.
     """
     writer = _Writer(folder, excluded, content, arrangement)
     partitions = range(rules.partitions.count)

@@ -1,4 +1,4 @@
-"""The second pass: each partition is deduplicated, held against the lists of addresses, and put in order."""
+"""The second pass: each partition is deduplicated, compared with the lists of addresses, and put in order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -39,11 +39,11 @@ class CsvRows:
 def read_csv_block(block: TextBlock, dialect: CsvDialect, *, name: str, lenient: bool = False) -> CsvRows:
     """Read a block of a CSV file (RFC 4180).
 
-    Blank lines are no rows. A record with too many or too few fields, with a quotation mark inside an unquoted field
-    or with a byte that is no character is a malformed row, and the rest goes on.
+    Blank lines are skipped. A record with too many or too few fields, with a quotation mark inside an unquoted field
+    or with a byte that is not a character is a malformed row; the rows after it are read.
 
     Args:
-        block: whole lines; the file's header is passed over where the block has it.
+        block: whole lines; the file's header is skipped where the block has it.
         dialect: how the file is written.
         name: the file as errors show it.
         lenient: whether what would make rows uncertain is malformed as well, line by line, and not refused.
@@ -197,7 +197,7 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) 
         pl.when("loose")
         .then(pl.lit("a quotation mark stands in a field that is not quoted as a whole"))
         .when(pl.col("text").str.contains(DAMAGE, literal=True) if damaged else pl.lit(value=False))
-        .then(pl.lit("it has a byte that is no character in the file's encoding"))
+        .then(pl.lit("it has a byte that is not a character in the file's encoding"))
         .when(pl.col("text").str.contains("\0", literal=True))
         .then(pl.lit("it has a NUL character"))
         .when(pl.col("fields") != width)

@@ -116,7 +116,7 @@ def _first_misfit(texts: pl.Series) -> int:
 def read_block(block: TextBlock, wanted: Schema, *, name: str, lenient: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read a block of lines: places and cells, as `tables.Rows` has them.
 
-    Blank lines are no rows; a line that is no JSON object is a malformed row.
+    Blank lines are skipped; a line that is not a JSON object is a malformed row.
 
     Raises:
         DataError: the file ends in the middle of a line (not if `lenient`).

@@ -62,7 +62,7 @@ class ColumnTypes:
         return self._known
 
     def is_settled(self) -> bool:
-        """Whether all rows were taken with the types that fit them all; asking begins the count anew."""
+        """Whether all rows were read with the types that fit them all; asking restarts the count."""
         used, self._used = self._used, set()
         return all(dtype in (pl.Null, self._known[name]) for types in used for name, dtype in types)
 

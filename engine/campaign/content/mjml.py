@@ -19,7 +19,7 @@ def convert_mjml(tokens: list[TemplateToken]) -> Prepared:
     A tag may stand in text, in attributes, and between the elements of a body, section, column, group, wrapper or hero.
 
     Raises:
-        TemplateSyntaxError: it is no MJML; the message names the element where one is to blame.
+        TemplateSyntaxError: it is not valid MJML; the message names the element where one is to blame.
     """
     places = Placeholders(tokens)
     front, inside = _divide(tokens)
@@ -62,7 +62,7 @@ def _compile(source: str, tokens: list[TemplateToken]) -> str:
         return str(mjml_to_html(source).html)
     except KeyError as error:
         element = str(error).strip("'\"")
-        raise _wrong(f"<{element}> is no MJML element", tokens, f"<{element}") from None
+        raise _wrong(f"<{element}> is not an MJML element", tokens, f"<{element}") from None
     except Exception as error:  # the compiler raises whatever its code trips over
         detail = f"{type(error).__name__}: {error}"
         raise _wrong(f"the MJML cannot be compiled: {detail}", tokens, "<mj-body") from error

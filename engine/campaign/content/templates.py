@@ -222,7 +222,7 @@ class _Compilation:
         source = "".join(token.text for token in tokens)
         try:
             made = derive_text_template(tokens, rich.parse(source, html))
-        except TemplateSyntaxError:  # laid out as one, the files are no template any more
+        except TemplateSyntaxError:  # laid out as one, the files are not a template any more
             return None
         if made is None:
             return None

@@ -40,7 +40,7 @@ class Watchdog:
         self._thread = 0  # that does the work, as the system numbers it
         self._target = 0  # the same, as Python does
         self._is_looking = False
-        self._interrupted = False  # the work under way has been told to end
+        self._interrupted = False  # the work under way has been asked to end
 
     def __enter__(self) -> None:
         thread = threading.get_native_id()  # the other kind of number is given to the next thread again

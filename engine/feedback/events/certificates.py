@@ -14,7 +14,7 @@ _PASSING = (407, 408, 429)  # but for these: a proxy's, or "later"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Whoever redirects is not SNS."""
+    """A server that redirects is not SNS."""
 
     def redirect_request(self, *_: object) -> None:
         """Follow nothing."""

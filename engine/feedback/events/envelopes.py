@@ -43,7 +43,7 @@ _PASSED = {"AmazonSnsSubscriptionSucceeded": Passed.NOTICE, "Received": Passed.I
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """What is no event: why, as it came, and from where if that is known already."""
+    """Data that is not an event: why, as it came, and from where if that is known already."""
 
     reason: str
     body: str
@@ -90,7 +90,7 @@ def open_body(body: str | bytes, verify: Verify) -> Opened:
 
 
 def open_document(document: Any, body: str | bytes, verify: Verify) -> Opened:
-    """As open_body, of JSON that is read already; `body` is what is kept where it is no event."""
+    """As open_body, of JSON that is read already; `body` is what is stored where it is not an event."""
     if isinstance(document, dict) and isinstance(document.get("quarantined"), str):
         again = open_body(str(document.get("body")), verify)
         source = document.get("source")
@@ -111,7 +111,7 @@ def _open(document: Any, verify: Verify, depth: int) -> Opened:
         verify(document)
         return _open_text(document["Message"], verify, depth)
     if document.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
-        return Passed.NOTICE  # nothing is fetched: whoever subscribes a queue needs no confirmation
+        return Passed.NOTICE  # nothing is fetched: the subscription of a queue needs no confirmation
     if isinstance(document.get("detail-type"), str) and isinstance(document.get("detail"), dict):
         return _open_detail(document, verify, depth)
     kind = document.get("eventType") or document.get("notificationType")
@@ -142,7 +142,7 @@ def split_documents(text: str) -> Iterator[tuple[Any, str]]:
     """Take JSON documents out of text, whatever stands or does not stand between them.
 
     Yields:
-        The document and its text; for what is no JSON a None, and the text up to where the next may begin.
+        The document and its text; where it is not JSON a None, and the text up to where the next may begin.
     """
     at, end = 0, len(text)
     while True:
@@ -169,7 +169,7 @@ class _Cut(IntEnum):
 
 
 def _split_damaged(text: str, cut: _Cut = _Cut.BRACKETS) -> Iterator[tuple[Any, str]]:
-    """Split text that is not JSON from its beginning on; what is no document is cut once more, in the next way.
+    """Split text that is not JSON from its beginning on; a piece that is not a document is cut again, in the next way.
 
     So every character is read as many times at most as there are ways, however much of the text is damaged.
     """

@@ -28,7 +28,7 @@ EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "sent_at": pl.Datetime("ms", "UTC"),  # when SES took the message
     "message_id": pl.String,
     "address": pl.String,  # as the event has it; null where the person was forgotten
-    "key": pl.String,  # normalised; null where it is no address
+    "key": pl.String,  # normalised; null where it is not an address
     "run": pl.String,  # null where the event belongs to none of ours
     "row": pl.UInt64,
     "match": pl.String,  # `tag` or `message_id`: how it was matched; else why it was not
@@ -117,10 +117,10 @@ def find_message_ids(store: Store, run: str, rows: Collection[int], since: datet
 
 
 def write_quarantine(store: Store, items: list[Quarantined], source: str) -> None:
-    """Keep what is no event, whole: `mailrun events import` reads it again when its cause is mended."""
+    """Store data that is not an event, whole: `mailrun events import` reads it again when the cause is fixed."""
     if items:
-        told = [{"quarantined": i.reason, "source": i.source or source, "body": i.body} for i in items]
-        lines = [orjson.dumps({name: _fit(text) for name, text in one.items()}) for one in told]
+        kept = [{"quarantined": i.reason, "source": i.source or source, "body": i.body} for i in items]
+        lines = [orjson.dumps({name: _fit(text) for name, text in one.items()}) for one in kept]
         data = b"\n".join(lines) + b"\n"
         store.write(f"{QUARANTINE}/{blake2b(data, digest_size=16).hexdigest()}.jsonl", data)
 
@@ -158,8 +158,10 @@ def erase_from_events(store: Store, key: str) -> int:
 
 def blank_forgotten(events: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
     """Take out of events (EVENT_SCHEMA) what tells of a person, where `theirs` is true."""
-    told = ("address", "key", "detail", "link", "sent_to")
-    return events.with_columns(pl.when(~theirs.fill_null(value=False)).then(pl.col(name)).alias(name) for name in told)
+    personal = ("address", "key", "detail", "link", "sent_to")
+    return events.with_columns(
+        pl.when(~theirs.fill_null(value=False)).then(pl.col(name)).alias(name) for name in personal
+    )
 
 
 def prune_events(store: Store, before: date) -> list[date]:

@@ -32,7 +32,7 @@ class EventTally:
     Attributes:
         documents: messages of a queue, or documents of files.
         passed: notices and notifications of inbound mail.
-        malformed: what is no event, set aside.
+        malformed: data that is not an event, stored.
         forged: SNS notifications that were refused, set aside.
         events: one for each recipient; copies within a batch once.
         kinds: kind -> events.

@@ -130,5 +130,5 @@ def _read_outcomes(data: bytes, name: str) -> pl.DataFrame:
 
 
 def hash_ids(ids: pl.Series) -> pl.Series:
-    """Hash message ids, for the column `hash`; what is not ASCII is no id of SES's."""
+    """Hash message ids, for the column `hash`; an id of SES is ASCII."""
     return hash_keys(ids.str.replace_all(r"[^\x20-\x7e]", "?"), _HASH_KEY).alias("hash")

@@ -33,7 +33,7 @@ _DELETE_ATTEMPTS = 3
 _QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com")
 _CONFIG = AioConfig(
     connect_timeout=5,
-    read_timeout=LONG_POLL_SECONDS + 15,  # a long poll that finds nothing is no timeout
+    read_timeout=LONG_POLL_SECONDS + 15,  # a long poll that finds nothing is not a timeout
     max_pool_connections=_CALLS_AT_ONCE + 1,
     retries={"total_max_attempts": 4, "mode": "standard"},
 )
@@ -89,7 +89,7 @@ async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterato
         context = AioSession().create_client("sqs", config=config, **given)
         try:
             client = await context.__aenter__()
-        except ValueError as error:  # botocore's word for an endpoint that is no URL
+        except ValueError as error:  # what botocore raises for an invalid endpoint URL
             raise ConfigurationError(
                 f"the AWS configuration is wrong: {error}",
                 where="AWS_ENDPOINT_URL_SQS, or the profile",

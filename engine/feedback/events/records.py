@@ -3,7 +3,7 @@
 The record is the same whatever envelope it came in: `eventType` (event publishing) or `notificationType` (feedback
 notifications of an identity: bounces, complaints and deliveries, without tags), `mail`, and an object named after the
 type: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
-Fields, subtypes and types that are not known yet are no errors.
+Unknown fields, subtypes and types are accepted.
 """
 
 import re
@@ -61,7 +61,7 @@ class FeedbackEvent(NamedTuple):
         id: the same for every copy of the event: of message id, type and subtype, recipient, feedback id or time, link
             and topics.
         kind: a `EventKind`, or what SES says where that is newer than this.
-        subtype: as `Type` or `Type/Subtype` where rules need them told apart; see rules.py.
+        subtype: as `Type`, or `Type/Subtype` where rules distinguish them; see rules.py.
         at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure when the mail was taken.
         sent_at: when SES took the mail, in milliseconds since 1970.
         message_id: SES's.
@@ -114,26 +114,26 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
     if not isinstance(message_id, str) or not 0 < len(message_id) <= _LONGEST_ID:
         raise MalformedError("mail.messageId is missing")
     name, recipients_name = _OBJECTS.get(kind, (kind[:1].lower() + kind[1:], None))
-    told = record.get(name)
-    if not isinstance(told, dict):
+    body = record.get(name)
+    if not isinstance(body, dict):
         if kind in _NEEDS_OBJECT:
             raise MalformedError(f"it has no {name}")
-        told = {}
+        body = {}
     sent_at = _read_time(mail.get("timestamp"), "mail.timestamp")
-    at = _read_time(told["timestamp"], f"{name}.timestamp") if told.get("timestamp") else sent_at
+    at = _read_time(body["timestamp"], f"{name}.timestamp") if body.get("timestamp") else sent_at
     campaign, run_key, row = _read_tags(mail.get("tags"))
-    feedback_id, link = _text(told.get("feedbackId")), _text(told.get("link"))
-    topics = _read_topics(told) if kind == EventKind.SUBSCRIPTION else None
-    subtype = _read_subtype(kind, told, opted_out=topics is not None)
+    feedback_id, link = _text(body.get("feedbackId")), _text(body.get("link"))
+    topics = _read_topics(body) if kind == EventKind.SUBSCRIPTION else None
+    subtype = _read_subtype(kind, body, opted_out=topics is not None)
     shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n{topics or ''}"
     message_id = _clean(message_id)
     events = []
-    recipients = list(_read_recipients(told.get(recipients_name) if recipients_name else None, mail))
+    recipients = list(_read_recipients(body.get(recipients_name) if recipients_name else None, mail))
     sent_to = _read_only_destination(mail, [address for address, _ in recipients])
     for address, details in recipients:
         status = _text(details.get("status"))
-        words = details.get("diagnosticCode") or told.get("smtpResponse") or told.get("reason")
-        detail = _text(words or told.get("errorMessage") or told.get("userAgent"))
+        words = details.get("diagnosticCode") or body.get("smtpResponse") or body.get("reason")
+        detail = _text(words or body.get("errorMessage") or body.get("userAgent"))
         exact = _tell_out_of_office(subtype, details)
         identity = f"{shared}\n{exact}\n{address.lower()}".encode("utf-8", "replace")
         digest = blake2b(identity, digest_size=16).hexdigest()
@@ -151,9 +151,9 @@ def _read_time(value: Any, name: str) -> int:
         moment = datetime.fromisoformat(value)
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        raise MalformedError(f"{name} is no time") from None
+        raise MalformedError(f"{name} is not a time") from None
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise MalformedError(f"{name} is no time that an event can have")
+        raise MalformedError(f"{name} is not a time that an event can have")
     return int(moment.timestamp() * 1000)
 
 
@@ -173,16 +173,16 @@ def _first(values: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _read_subtype(kind: str, told: Mapping[str, Any], *, opted_out: bool) -> str:
+def _read_subtype(kind: str, body: Mapping[str, Any], *, opted_out: bool) -> str:
     match kind:
         case EventKind.BOUNCE:
-            parts = (told.get("bounceType"), told.get("bounceSubType"))
+            parts = (body.get("bounceType"), body.get("bounceSubType"))
         case EventKind.COMPLAINT:
-            parts = (told.get("complaintFeedbackType"), told.get("complaintSubType"))
+            parts = (body.get("complaintFeedbackType"), body.get("complaintSubType"))
         case EventKind.DELIVERY_DELAY:
-            parts = (told.get("delayType"), None)
+            parts = (body.get("delayType"), None)
         case EventKind.SUBSCRIPTION:
-            parts = ("OptOut" if opted_out else "OptIn", told.get("source"))
+            parts = ("OptOut" if opted_out else "OptIn", body.get("source"))
         case _:
             return ""
     return "/".join(_clean(part[:_LONGEST_NAME]) for part in parts if isinstance(part, str) and part)
@@ -197,8 +197,8 @@ def _tell_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
     return "Transient/OutOfOffice" if subtype == "Transient/General" and not said else subtype
 
 
-def _read_topics(told: Mapping[str, Any]) -> str | None:
-    preferences = told.get("newTopicPreferences")
+def _read_topics(body: Mapping[str, Any]) -> str | None:
+    preferences = body.get("newTopicPreferences")
     if not isinstance(preferences, dict):
         return None
     if preferences.get("unsubscribeAll") is True:

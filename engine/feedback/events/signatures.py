@@ -59,7 +59,7 @@ class SnsVerifier:
         try:
             signature = base64.b64decode(str(notification.get("Signature")), validate=True)
         except (binascii.Error, ValueError):
-            raise ForgedError("its signature is no base64") from None
+            raise ForgedError("its signature is not base64") from None
         key = self._keys.get(url) or self._read_key(url)
         try:
             key.verify(signature, _signed_text(notification), padding.PKCS1v15(), make_hash())
@@ -78,7 +78,7 @@ class SnsVerifier:
         try:
             key = x509.load_pem_x509_certificate(self._fetch(url)).public_key()
         except ValueError:
-            raise ForgedError("what its certificate URL gives is no certificate") from None
+            raise ForgedError("its certificate URL does not lead to a certificate") from None
         if not isinstance(key, rsa.RSAPublicKey):
             raise ForgedError("its certificate has no RSA key")
         if len(self._keys) >= _CERTIFICATES_KEPT:

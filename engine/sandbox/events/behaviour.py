@@ -107,7 +107,7 @@ class Behaviour:
         shuffle: so many events are held and come in any order; 1 keeps the order.
         envelope: one of `ENVELOPES`, for the queue.
         signature_version: of the SNS envelope.
-        auto_suppress: the account's suppression list takes up who bounces for good, and who complains.
+        auto_suppress: permanent bounces and complaints are added to the account's suppression list.
     """
 
     seed: int = 0
@@ -144,10 +144,10 @@ class Behaviour:
 
     def document(self) -> dict[str, Any]:
         """Return the behaviour as a JSON document."""
-        told = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        told["default"] = _describe(self.default)
-        told["domains"] = {name: _describe(rule) for name, rule in self.domains.items()}
-        return told
+        document = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        document["default"] = _describe(self.default)
+        document["domains"] = {name: _describe(rule) for name, rule in self.domains.items()}
+        return document
 
     @property
     def is_quiet(self) -> bool:
@@ -207,8 +207,8 @@ def _choose(rates: Mapping[str, float], die: int) -> str | None:
 
 
 def _describe(rule: BehaviourRule) -> dict[str, Any]:
-    told = {entry.name: getattr(rule, entry.name) for entry in fields(rule)}
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in told.items() if value}
+    document = {entry.name: getattr(rule, entry.name) for entry in fields(rule)}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in document.items() if value}
 
 
 def _read_rule(document: Any, where: str) -> BehaviourRule:

@@ -26,7 +26,7 @@ class Emitted(NamedTuple):
     Attributes:
         record: its document.
         identity: 32 hexadecimal digits that stand for it.
-        offset: where its message stands in the record: whoever starts again there misses nothing.
+        offset: of its message in the record: a restart there misses nothing.
     """
 
     record: dict[str, Any]
@@ -153,7 +153,7 @@ class Emitter:
 
     @property
     def position(self) -> int:
-        """Where in the record to go on: all events of earlier messages have been taken."""
+        """The offset in the record to resume at: all events of earlier messages were taken."""
         return min(
             *(stream.position for stream in self._streams),
             *(event.offset for event in (*self._held, *self._ready)),

@@ -58,7 +58,7 @@ class SnsSigner:
         from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - as above
 
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
-        now = datetime.now(UTC)  # of the certificate alone: whoever verifies it has the machine's clock
+        now = datetime.now(UTC)  # of the certificate alone: it is verified by the machine's clock
         builder = x509.CertificateBuilder(
             issuer_name=name,
             subject_name=name,

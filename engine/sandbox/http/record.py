@@ -106,7 +106,7 @@ def line_of(
 def read_record(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the accepted messages of a folder, in the order in which they were written.
 
-    A line that is not whole JSON is passed over: a full disk or the end of the machine tore it before its message was
+    A line that is not whole JSON is skipped: a full disk or the end of the machine tore it before its message was
     acknowledged. It is the last line or, where a sandbox went on with the file, followed by whole ones.
 
     Args:

@@ -16,7 +16,7 @@ class Found(NamedTuple):
 
     Attributes:
         messages: line numbers and messages.
-        more_before: the line number to go on from; None at the end.
+        more_before: the line number of the next page; None at the end.
     """
 
     messages: list[tuple[int, dict[str, Any]]]

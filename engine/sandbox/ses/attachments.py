@@ -30,7 +30,7 @@ _FORBIDDEN = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Attachments:
-    """What is kept of the attachments of a message, and the room they take in it."""
+    """What is stored of the attachments of a message, and their size in it."""
 
     kept: list[DraftAttachment]
     encoded_bytes: int

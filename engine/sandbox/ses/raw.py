@@ -93,5 +93,5 @@ def _describe(part: Any) -> DraftAttachment:
 
 
 def _clean(value: Any) -> str:
-    """Return text without the surrogates by which the email package carries bytes that are no text."""
+    """Return text without the surrogates by which the email package carries bytes that are not text."""
     return str(value).encode("utf-8", "replace").decode()

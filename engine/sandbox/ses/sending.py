@@ -39,7 +39,7 @@ class SandboxSending:
         record: keeps what was accepted.
         faults: spoil it.
         clock: the wall clock of the record.
-        accepted: is told the recipients of every message that was accepted.
+        accepted: called with the recipients of every accepted message.
     """
 
     def __init__(

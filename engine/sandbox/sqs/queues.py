@@ -158,7 +158,7 @@ class SandboxQueue:
         return taken
 
     def _drop_stale(self) -> None:
-        """Forget the turns of messages that were deleted, or hidden anew."""
+        """Forget the turns of messages that were deleted, or hidden again."""
         while self._hidden:
             at, number = self._hidden[0]
             message = self._messages.get(number)

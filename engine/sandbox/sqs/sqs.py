@@ -88,7 +88,9 @@ class Sqs:
             if operation == "ReceiveMessage":
                 return result(await self._receive(request))
             if operation not in self._operations:
-                return sqs_error(ApiError("UnknownOperationException", f"{operation} is no operation of this server."))
+                return sqs_error(
+                    ApiError("UnknownOperationException", f"{operation} is not an operation of this server.")
+                )
             return result(self._operations[operation](request, url))
         except ApiError as error:
             return sqs_error(error)

@@ -20,7 +20,7 @@ _DATES = (
     "text such as '2026-11-24' is compared as it is: joined >= '2026-11-24'; as a date write DATE(joined), "
     "or DATE(NULLIF(joined, '')) where cells are blank"
 )
-# A panic is no PolarsError: STRFTIME with a wrong format ends so.
+# A panic is not a PolarsError: STRFTIME with an invalid format raises one.
 _WRONG = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 

@@ -56,9 +56,9 @@ def guess_encoding(sample: bytes, name: str) -> tuple[str, str]:
     best = next((one for one in likely if all(_beats(one, other) for other in likely if other is not one)), None)
     if best is None or not _has_evidence(best, readings):
         raise _refuse(sample, words, likely, name)
-    told = name_encoding(best.encoding)
+    named = name_encoding(best.encoding)
     shown = _show_cell(sample, words, best)
-    return best.encoding, f"{name}: read as {told}, as its bytes suggest ({shown}); {IF_WRONG}"
+    return best.encoding, f"{name}: read as {named}, as its bytes suggest ({shown}); {IF_WRONG}"
 
 
 def name_encoding(codec: str) -> str:
@@ -125,13 +125,13 @@ def _has_evidence(reading: _Reading, readings: list[_Reading]) -> bool:
 
 def _refuse(sample: bytes, words: list[bytes], likely: list[_Reading], name: str) -> DataError:
     remedy = 'save the file as UTF-8, or set [audience] encoding = "…", such as "windows-1252"'
-    told: dict[str, str] = {}
+    readings_of_cell: dict[str, str] = {}
     for reading in likely:
-        told.setdefault(_show_cell(sample, words, reading, likely), name_encoding(reading.encoding))
-    if not told:
+        readings_of_cell.setdefault(_show_cell(sample, words, reading, likely), name_encoding(reading.encoding))
+    if not readings_of_cell:
         what = "the file is not UTF-8, and its encoding cannot be determined"
         return DataError(what, where=name, remedy=remedy)
-    pairs = list(told.items())[:_MOST_CANDIDATES]
+    pairs = list(readings_of_cell.items())[:_MOST_CANDIDATES]
     what = "the file is not UTF-8, and its text is too little to tell its encoding: " + ", ".join(
         f"{cell} in {encoding}" for cell, encoding in pairs
     )
@@ -142,8 +142,8 @@ def _refuse(sample: bytes, words: list[bytes], likely: list[_Reading], name: str
 def _show_cell(sample: bytes, words: list[bytes], reading: _Reading, others: list[_Reading] | None = None) -> str:
     """Show a cell as it is read: no address, and one that the others read differently, where there is such."""
     places = [place for place, is_good in enumerate(reading.is_good) if is_good]
-    told_apart = [place for place in places if others and len({one.words[place] for one in others}) > 1]
-    places = told_apart or places
+    distinct = [place for place in places if others and len({one.words[place] for one in others}) > 1]
+    places = distinct or places
     place = next((place for place in places if b"@" not in words[place]), places[0])
     word = next(part for part in _INNER.split(reading.words[place] or "") if not part.isascii())
     begin = sample.find(words[place])

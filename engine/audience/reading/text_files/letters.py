@@ -1,6 +1,7 @@
 """Which words a reading of bytes can have: the letters, case and spelling of what mailing lists are written in.
 
-Short lists are told apart by what no language writes: "Jørg" as "J鰎g", "Jiří" as "Jiøí", "Андрей" as "Àíäðåé".
+Encodings of short lists are distinguished by what no language writes: "Jørg" as "J鰎g", "Jiří" as "Jiøí", "Андрей"
+as "Àíäðåé".
 """
 
 # ruff: noqa: RUF001 - letters of many languages are what it is about

@@ -120,7 +120,7 @@ def guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) 
     except EOFError:
         if lenient:
             return nothing
-        remedy = "fetch it again, or give --lenient to go on with what there is"
+        remedy = "fetch it again, or give --lenient to use what there is"
         raise DataError("the compressed file is cut: its end is missing", where=name, remedy=remedy) from None
     except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
         raise DataError(f"the compressed file is damaged: {error}", where=name, remedy="fetch it again") from None

@@ -1,6 +1,6 @@
 """Text files as blocks of whole lines in UTF-8, whatever they are compressed with and encoded in.
 
-Nothing is lost on the way: a byte that is no character in the file's encoding becomes `DAMAGE`, and the row that has
+Nothing is lost on the way: a byte that is not a character in the file's encoding becomes `DAMAGE`, and the row that has
 it is malformed.
 """
 

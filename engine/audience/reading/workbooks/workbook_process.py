@@ -69,7 +69,7 @@ def ask_reader(
 
 def _run(source: AudienceSource, task: str, wanted: str | None) -> tuple[bytes, int, str]:
     limits = source.limits
-    told = {
+    limits_given = {
         "cells": limits.cells,
         "memory_bytes": limits.workbook_mb * MEGABYTE,
         "cpu_seconds": limits.workbook_seconds,
@@ -83,7 +83,7 @@ def _run(source: AudienceSource, task: str, wanted: str | None) -> tuple[bytes, 
         "LC_ALL": "C.UTF-8",
     }
     process = subprocess.Popen(  # noqa: S603 - our own program
-        [*command, str(source.path.absolute()), task, wanted or "", json.dumps(told)],
+        [*command, str(source.path.absolute()), task, wanted or "", json.dumps(limits_given)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

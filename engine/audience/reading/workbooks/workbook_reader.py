@@ -53,14 +53,14 @@ class _RefusedError(Exception):
 
 def main(arguments: list[str]) -> None:
     """Read what the arguments say, within the limits that they give."""
-    path, task, wanted, told = Path(arguments[0]), arguments[1], arguments[2], json.loads(arguments[3])
-    _limit(told["memory_bytes"], told["cpu_seconds"], told["parent"])
+    path, task, wanted, limits = Path(arguments[0]), arguments[1], arguments[2], json.loads(arguments[3])
+    _limit(limits["memory_bytes"], limits["cpu_seconds"], limits["parent"])
     import fastexcel  # noqa: PLC0415 - under the limits
 
     try:
         _refuse_entities(path)
         book = fastexcel.read_excel(path)
-        answer, table = (_list_sheets if task == "list" else _read_sheet)(book, path, wanted or None, told["cells"])
+        answer, table = (_list_sheets if task == "list" else _read_sheet)(book, path, wanted or None, limits["cells"])
     except _RefusedError as refused:
         answer, table = refused.answer, None
     except MemoryError:

@@ -111,7 +111,7 @@ class Sheet:
         return read_header([cell or "" for cell in cells.row(place)], ",", place + 1, self.hidden_columns())
 
     def _find_names(self) -> int:
-        """The place of the first row that is shown; of the first one where that has an address, and so is no header."""
+        """The place of the first row that is shown, or of the first of all where that has an address: not a header."""
         shown = int((~self._is_hidden(self.table.get_column("line"))).arg_max() or 0)
         cells = self.table.drop("line").row(shown)
         return 0 if any(cell and "@" in cell for cell in cells) else shown

@@ -38,7 +38,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def unpacked_bytes(path: Path) -> int:
-    """Return what all parts together unpack to, as the directory says; 0 for what is no ZIP file.
+    """Return what all parts together unpack to, as the directory says; 0 for a file that is not a ZIP.
 
     Raises:
         BadZipFile: its directory is damaged, or too large.

@@ -111,7 +111,7 @@ def find_link_places(name: str, parse: Callable[[str], nodes.Template]) -> LinkP
 
 
 def _drop_quoted(found: LinkPlaces) -> None:
-    """Drop what stands in quotes and is no link: where everything is escaped, nothing ends its attribute."""
+    """Drop places in quotes other than links: where everything is escaped, nothing ends their attribute."""
     for file, places in found.found.items():
         found.found[file] = {
             key: place for key, place in places.items() if any(one.kind != LinkKind.QUOTED for one in place.places)

@@ -1,8 +1,8 @@
 """Weaves checks of what is printed into the syntax trees of templates.
 
 Jinja's own hook for this (finalize) sees a value, but not where it came from, and misses filters and `~`, which make
-text of it before. The checks are filters around the expressions that become text, and are told what a person calls
-these.
+text of it before. The checks are filters around the expressions that become text, and get the names that a person has
+for these.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +45,7 @@ _FUNCTION = "take_function"
 _MODULO = "modulo"
 _BOUND = "refuse_large"
 _CONCAT = "concat"
-# What templates can call. These are no names: a column of such a name is not hidden by them.
+# What templates can call. A column of such a name is not hidden by them.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "range": safe_range,
     "dict": dict,
