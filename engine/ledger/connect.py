@@ -20,13 +20,15 @@ BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is
 
 # A worker that is stopped or cut off in the middle of a transaction holds locks on its leases. The server ends such a
 # transaction before others would wait for it longer than for a worker that died.
-_IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
+IDLE_IN_TRANSACTION_SECONDS = 10.0
 _NOT_DURABLE = ("off", "local")  # a server may be set so; a record of the ledger must never be lost
-_READ_SETTINGS = f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MILLISECONDS}"
+_READ_SETTINGS = """\
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+ SET LOCAL idle_in_transaction_session_timeout = {idle_milliseconds}"""
 _WRITE_SETTINGS = f"""\
 SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN {_NOT_DURABLE}
  THEN 'on' ELSE current_setting('synchronous_commit') END, true),
- set_config('idle_in_transaction_session_timeout', '{_IDLE_IN_TRANSACTION_MILLISECONDS}', true),
+ set_config('idle_in_transaction_session_timeout', '{{idle_milliseconds}}', true),
  set_config('lock_timeout', '{BUSY_TIMEOUT_SECONDS * 1000}', true)"""
 # A cut network is noticed within this time instead of the kernel's quarter of an hour (libpq, "tcp_user_timeout").
 _SILENT_NETWORK_MILLISECONDS = 10_000
@@ -138,10 +140,11 @@ def _set_up_postgres(connection: Any, _record: object) -> None:
 
 def _begin_postgres(connection: Connection) -> None:
     """Set what a transaction needs for this transaction alone: behind a pooler nothing else of a session is ours."""
+    idle_milliseconds = round(IDLE_IN_TRANSACTION_SECONDS * 1000)
     if is_reading(connection):
-        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {_READ_SETTINGS}")
+        connection.exec_driver_sql(_READ_SETTINGS.format(idle_milliseconds=idle_milliseconds))
         return
-    durability = connection.exec_driver_sql(_WRITE_SETTINGS).scalar_one()
+    durability = connection.exec_driver_sql(_WRITE_SETTINGS.format(idle_milliseconds=idle_milliseconds)).scalar_one()
     if durability in _NOT_DURABLE:
         raise ConfigurationError(
             f"the ledger's server does not wait for its disk: synchronous_commit is {durability} inside a transaction",

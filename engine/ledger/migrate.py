@@ -1,5 +1,7 @@
 """Bringing a ledger's tables up to this version."""
 
+from importlib import import_module
+
 from sqlalchemy import Connection, Engine, inspect, text
 
 from engine.errors import ConfigurationError
@@ -19,6 +21,7 @@ def migrate(engine: Engine, where: str) -> None:
     with engine.connect().execution_options(mailrun_read=True) as connection:
         if _read_version(connection) == HEAD:
             return
+    import_module("alembic.command")  # slow, and needed once in a ledger's life: not while the transaction waits
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":  # SQLite's write transactions exclude each other anyway
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -41,8 +44,7 @@ def _read_version(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Alembic is slow to import and needed once in a ledger's life.
-    from alembic import command  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - see migrate
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()

@@ -82,6 +82,7 @@ class World:
         self._ledger = ledger
         self.settings: dict[str, str] = {}  # of the environment of every command, such as MAILRUN_STORE
         self.constants: dict[str, float] = {}  # of the engine, such as a timeout, which a story has shorter
+        self.before = ""  # a program that every command runs first, such as one that makes the store slow
         self.campaign = folder / "campaigns" / "hello"
         self.campaign.mkdir(parents=True)
         (folder / "audiences").mkdir()
@@ -122,9 +123,9 @@ class World:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        if not self.constants:
+        if not self.constants and not self.before:
             return [sys.executable, "-m", "engine", *arguments]
-        return [sys.executable, "-c", _WITH_CONSTANTS, json.dumps(self.constants), *arguments]
+        return [sys.executable, "-c", self.before + _WITH_CONSTANTS, json.dumps(self.constants), *arguments]
 
     def start(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
         """Start a command; what `environment` says is set, or removed where it is None."""
@@ -168,7 +169,7 @@ class World:
         """Run a command to its end; with a fresh interpreter where a setting may concern the interpreter itself."""
         changed = self.environment() | environment
         new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
-        if self.constants or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
+        if self.constants or self.before or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
             return finish(self.start(*arguments, folder=folder, **environment))
         settings = {name: value for name, value in changed.items() if value is not None}
         return check(Finished(*run_command(arguments, folder or self.folder, settings, LONGEST_SECONDS)))
