@@ -8,7 +8,7 @@ from engine.run.send.open_lease import OpenLease
 
 
 @dataclass(slots=True)
-class Batch:
+class CallBatch:
     """Messages that will share one call.
 
     Attributes:

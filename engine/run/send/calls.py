@@ -10,7 +10,7 @@ from engine.delivery.dispatch import Call, Dispatcher, FindDue
 from engine.delivery.pacing.concurrency import Slots
 from engine.delivery.transport import Item
 from engine.ledger.recorder import LeaseLostError
-from engine.run.send.batch import Batch
+from engine.run.send.batch import CallBatch
 from engine.run.send.open_lease import OpenLease
 from engine.run.send.recheck import Watchlist
 from engine.run.send.results import ResultKeeper
@@ -38,7 +38,7 @@ class Calls:
     stop: Stop
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start(self, batch: Batch) -> None:
+    async def start(self, batch: CallBatch) -> None:
         """Wait for a slot and the gate, then hand the messages to a task; where the worker stops they stay unsent."""
         opened, slots, gate = batch.opened, self.slots, self.dispatcher.gate
         slots.concurrency.weigh(sum(len(item.payload) for item in batch.items))

@@ -16,7 +16,7 @@ from engine.delivery.pacing.interleaving import Interleaving
 from engine.delivery.pacing.window import ZonedWindows, parse_window
 from engine.delivery.transport import Item
 from engine.run.recipients import Recipient
-from engine.run.send.batch import Batch
+from engine.run.send.batch import CallBatch
 from engine.run.send.calls import Calls
 from engine.run.send.lease_holder import LeaseHolder
 from engine.run.send.messages import MessageMaker
@@ -86,7 +86,7 @@ class Worker:
     stop: Stop
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _put_off: dict[int, float] = field(default_factory=dict)  # a lease's ordinal -> when the first of its windows opens
-    _batch: Batch | None = None
+    _batch: CallBatch | None = None
     _slice_ends: float = 0.0
 
     async def work(self) -> None:
@@ -184,7 +184,7 @@ class Worker:
         if self._batch is None:
             transport = self.maker.transport
             most_items = self.gate.most_at_once(transport.most_items, CALL_SECONDS)
-            self._batch = Batch(opened, most_items, transport.most_bytes)
+            self._batch = CallBatch(opened, most_items, transport.most_bytes)
         self._batch.add(item, None if self.windows is None else self.windows.find_close(recipient))
         if self._batch.is_full:
             await self._send_batch()
