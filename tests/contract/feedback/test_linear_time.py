@@ -316,6 +316,7 @@ OUTSIDERS = {
 }
 OTHERS = {
     "events.certificates": "fetches what SNS's own host has, and gives it to cryptography",
+    "events.effects": "records what events.records has read",
     "events.event_files": "frames of Polars",
     "events.intake": "records what events.records has read",
     "events.message_ids": "frames of Polars, whose regular expressions are finite automata",

@@ -68,7 +68,7 @@ def process_in_batches(desk: Desk, records: list[dict[str, Any]], dice: random.R
         size = dice.randint(1, len(left))
         if dice.random() < 0.3:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(desk.intake, "_apply", _crash)
+                patch.setattr("engine.feedback.events.intake.apply_events", _crash)
                 with pytest.raises(PausedError):
                     desk.take([*left[:size], make("Send", 1)])
         desk.take(left[:size])
@@ -77,7 +77,7 @@ def process_in_batches(desk: Desk, records: list[dict[str, Any]], dice: random.R
         left = left[size:]
 
 
-def _crash(*_: object) -> None:
+def _crash(*_: object, **__: object) -> None:
     raise PausedError("the disk is full", remedy="free some space")
 
 
