@@ -1,12 +1,12 @@
 """The README as a new user follows it: its commands in their order, and its picture."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 from support.invariants import count_received
+from support.pages import put_mailrun_on_path
 from support.paths import ROOT
 from support.world import World
 
@@ -21,14 +21,11 @@ def read_commands(heading: str) -> str:
 
 def test_readme_commands_run_in_their_order(world: World, tmp_path: Path):
     """Every command but AWS's own settings, which name the sandbox here, and the editor, which changes nothing."""
-    tools, scratch = tmp_path / "tools", tmp_path / "scratch"
-    tools.mkdir()
+    path, scratch = put_mailrun_on_path(tmp_path / "tools"), tmp_path / "scratch"
     scratch.mkdir()
-    (tools / "mailrun").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m engine "$@"\n')
-    (tools / "mailrun").chmod(0o755)
     commands = read_commands("A first real campaign")
     script = "\n".join(line for line in commands.splitlines() if not line.startswith("export AWS_"))
-    environment = world.environment() | {"EDITOR": "true", "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    environment = world.environment() | {"EDITOR": "true", "PATH": path}
     shown = subprocess.run(
         ["/bin/bash", "-eu", "-c", script], cwd=scratch, env=environment, capture_output=True, text=True, check=False
     )
