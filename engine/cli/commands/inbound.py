@@ -108,7 +108,7 @@ async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
     async def take(bodies: Sequence[str]) -> set[int]:
         kept = await asyncio.to_thread(pulled.take, bodies)
         if pulled.is_stuck and not follow:
-            stop.request(StopReason(StopCause.ERROR, "S3 gives out nothing", "see what is printed"))
+            stop.request(StopReason(StopCause.ERROR, "a bucket cannot be read", "see the reasons that are printed"))
         return kept
 
     with stop_on_signals(stop):

@@ -1,1 +1,1 @@
-"""Received mail: unsubscribe requests and complaints that people send by mail."""
+"""Inbound mail: unsubscribe requests and complaints that people send by mail."""

@@ -1,6 +1,6 @@
 """Address lists of header fields (RFC 5322 3.4): the addresses, without names and comments.
 
-Anyone can send a mail here: every function passes over its text a fixed number of times.
+Anyone can send a mail here: every function reads its text a fixed number of times.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from engine.feedback.inbound.header_fields import UnreadableMailError
 def read_addresses(text: str) -> list[str]:
     """Return the addresses of an address list (RFC 5322 3.4), without names and comments.
 
-    Nothing where the list ends within quotation marks, a comment or angle brackets: what is inside cannot be known.
+    Empty where the list ends within quotation marks, a comment or angle brackets, because its content is then unclear.
     An entry that is not one mailbox gives an empty text, so that the number of entries is known.
 
     >>> read_addresses('"Ann, B." <ann@b.example>, group: cid@d.example;, two words')
@@ -42,14 +42,14 @@ def _read_entries(marked: Iterable[tuple[str, bool]]) -> list[str]:
         elif character == "<":
             inside = []
         else:
-            if character != ":":  # what stands before it is a group's name
+            if character != ":":  # a group's name stands before it
                 found += _read_entry("".join(plain), angles)
             plain, angles = [], []
     return found if inside is None else []
 
 
 def _read_entry(plain: str, angles: list[str]) -> list[str]:
-    """Return the address of an entry, an empty text where it is not one mailbox, and nothing where it is empty."""
+    """Return the address of an entry; an empty text where it is not one mailbox, no text where it is empty."""
     if angles:
         return [angles[0] if len(angles) == 1 else ""]
     words = plain.split()
@@ -57,7 +57,7 @@ def _read_entry(plain: str, angles: list[str]) -> list[str]:
 
 
 def _mark_syntax(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the characters outside of comments, and whether each stands outside of quotation marks.
+    """Yield the characters outside of comments, and whether each is outside of quotation marks.
 
     Raises:
         UnreadableMailError: a comment or a quotation does not end.

@@ -1,8 +1,8 @@
-"""Whose word an inbound mail is: what the server that received it found out about its sender.
+"""Who sent an inbound mail, as far as the server that received it proves it.
 
-Anybody can write any From, and any report. What proves a sender is what the receiving server says: the verdicts of an
-SES receipt, or an Authentication-Results field of a server that the settings name (RFC 8601). Of these fields the
-topmost with that server's name counts: a server adds its own above what the sender wrote.
+Anyone can write any From, and any report. The receiving server proves a sender: by the verdicts of an SES receipt, or
+by an Authentication-Results field of a server that the settings name (RFC 8601). Of these fields the topmost with that
+server's name counts, because a server adds its own above what the sender wrote.
 
 Sources: SES developer guide, "Contents of notifications for Amazon SES email receiving" (the verdicts); RFC 8601, 2.2
 (the field's form), 5 (a border server removes fields that bear its name); RFC 7489, 3.1 (alignment).
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from engine.feedback.inbound.address_lists import read_addresses
 
-MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are looked at
+MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are read
 MOST_FIELD_CHARACTERS = 8 * 1024
 MOST_DOMAIN_CHARACTERS = 253
 SES_AUTHSERV_ID = "amazonses.com"
@@ -22,13 +22,13 @@ _PASS = "pass"  # noqa: S105 - a verdict
 
 
 class Unproven(StrEnum):
-    """Why nothing is done for a mail that has no token of ours."""
+    """Why a mail without a valid token of ours is not acted upon."""
 
-    FORGED_TOKEN = "forged_token"  # noqa: S105 - no secret; it has a token, and we did not sign it
-    NO_RESULTS = "no_results"  # no receipt, and no results of a server that the settings name
-    UNSIGNED = "unsigned_notification"  # anybody who may write to the queue may have written its verdicts
+    FORGED_TOKEN = "forged_token"  # noqa: S105 - not a secret; it has a token that we did not sign
+    NO_RESULTS = "no_results"  # neither a receipt nor results of a server that the settings name
+    UNSIGNED = "unsigned_notification"  # anyone who may write to the queue can have written its verdicts
     SENDER_UNCLEAR = "sender_unclear"  # not exactly one From with one address
-    NOT_ALIGNED = "sender_not_aligned"  # nobody proved that the mail is of the domain in From
+    NOT_ALIGNED = "sender_not_aligned"  # it is not proven that the mail is of the domain in From
     NOT_A_SOURCE = "not_a_feedback_source"  # a report without a DKIM signature of a configured domain
 
 
@@ -38,7 +38,7 @@ class SesReceipt:
 
     Attributes:
         spf: whether the sending host may use the domain of `mail_from`.
-        dkim: whether a signature is right; of which domain, it does not say.
+        dkim: whether a signature is valid; SES does not say of which domain.
         dmarc: whether SPF or DKIM passed for the domain in From.
         mail_from: the envelope's sender, an address.
     """
@@ -51,12 +51,12 @@ class SesReceipt:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail, and what is known of how it came.
+    """A mail, and what is known about how it was received.
 
     Attributes:
         raw: the mail, RFC 5322.
-        receipt: of SES; None where there is none that counts.
-        has_own_fields: its header was written by a receiving server and not changed since: an Authentication-Results
+        receipt: of SES; None where none counts.
+        has_own_fields: a receiving server wrote its header, and it was not changed since: an Authentication-Results
             field may count.
         is_unsigned: it came in a notification that SNS did not sign.
     """
@@ -69,10 +69,10 @@ class ReceivedMail:
 
 @dataclass(frozen=True, slots=True)
 class MailTrust:
-    """Whose word counts.
+    """Which servers and feedback sources count.
 
     Attributes:
-        authserv_id: the name that the receiving server writes into Authentication-Results; empty for none.
+        authserv_id: the name that the receiving server writes into Authentication-Results; empty where none counts.
         feedback_sources: domains whose feedback reports count without a token.
     """
 
@@ -82,16 +82,16 @@ class MailTrust:
 
 @dataclass(frozen=True, slots=True)
 class MailSender:
-    """Who sent a mail.
+    """The sender of a mail.
 
     Attributes:
-        address: the only one in From; None where that is unclear.
-        lack: why the mail is not proven to be of the domain in From; None where it is.
+        address: the only address in From; None where that is unclear.
+        unproven: why it is not proven that the mail is of the domain in From; None where it is.
         is_of_a_source: a configured feedback source has signed it.
     """
 
     address: str | None
-    lack: Unproven | None
+    unproven: Unproven | None
     is_of_a_source: bool = False
 
 
@@ -103,7 +103,7 @@ class _Result:
 
 
 def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
-    """Find out who sent a mail, and whether that is proven; never raises.
+    """Identify the sender of a mail, and say whether it is proven; never raises.
 
     A DMARC failure outweighs everything else. Otherwise one of these proves the domain in From: DMARC passed; SPF
     passed for an aligned envelope sender; in Authentication-Results, a DKIM signature of an aligned domain passed.
@@ -121,7 +121,7 @@ def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
     if (receipt := received.receipt) is not None:
         has_failed = receipt.dmarc == "fail"
         is_aligned = receipt.dmarc == _PASS
-        is_aligned |= receipt.spf == _PASS and speaks_for(_domain_of(receipt.mail_from), domain)
+        is_aligned |= receipt.spf == _PASS and counts_for(_domain_of(receipt.mail_from), domain)
         # SES does not say who signed: that DMARC passed too ties it to the domain in From.
         signers |= {domain} if receipt.dkim == receipt.dmarc == _PASS else set()
     for one in results or ():
@@ -130,26 +130,26 @@ def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
             has_failed |= one.result != "none" and not (one.result == _PASS and is_of_domain)
         if one.result == _PASS:
             proven = _find_proven_domain(one)
-            is_aligned |= bool(proven) and speaks_for(proven, domain)
+            is_aligned |= bool(proven) and counts_for(proven, domain)
             signers |= {proven} if one.method == "dkim" else set()
     if has_failed or not is_aligned:
         return MailSender(address, Unproven.NOT_ALIGNED)
     sources = {_clean(source) for source in trust.feedback_sources}
     names_a_source = any(_is_within(domain, source) for source in sources)
-    # Signed by the source, or by a domain above it: so DMARC aligns it too, and SES's receipt tells no more than that.
-    has_signed = any(speaks_for(signer, domain) for signer in signers) or any(
+    # Signed by the source, or by a domain above it: DMARC aligns it the same way, and SES's receipt says no more.
+    has_signed = any(counts_for(signer, domain) for signer in signers) or any(
         _is_within(signer, source) for signer in signers for source in sources
     )
     return MailSender(address, None, names_a_source and has_signed)
 
 
-def speaks_for(proven: str, domain: str) -> bool:
-    """Tell whether a domain that was proven may speak for the domain in From: the same, or one that it is below.
+def counts_for(proven: str, domain: str) -> bool:
+    """Say whether a proven domain counts for the domain in From: the same, or one above it.
 
-    Stricter than DMARC's relaxed alignment, which needs the list of public suffixes: `mail.acme.example` does not speak
+    Stricter than DMARC's relaxed alignment, which needs the list of public suffixes: `mail.acme.example` does not count
     for `acme.example`. The server that checks DMARC has that list.
 
-    >>> speaks_for("acme.example", "news.acme.example"), speaks_for("news.acme.example", "acme.example")
+    >>> counts_for("acme.example", "news.acme.example"), counts_for("news.acme.example", "acme.example")
     (True, False)
     """
     return "." in proven and _is_within(domain, proven)
@@ -160,7 +160,7 @@ def _is_within(domain: str, of: str) -> bool:
 
 
 def _find_proven_domain(result: _Result) -> str:
-    """Return the domain that a method which passed has proven; empty for none."""
+    """Return the domain that a method proved by passing; empty for none."""
     properties = result.properties
     match result.method:
         case "dmarc":
@@ -177,7 +177,7 @@ def _domain_of(address: str) -> str:
 
 
 def _clean(domain: str) -> str:
-    """Return a domain as it is compared: lower case, in ASCII; empty where it is none."""
+    """Return a domain as it is compared: lower case, in ASCII; empty where it is not a domain."""
     domain = domain.strip("<>. \t").lower()
     if len(domain) > MOST_DOMAIN_CHARACTERS:
         return ""
@@ -190,8 +190,9 @@ def _clean(domain: str) -> str:
 def _read_fields(raw: bytes) -> dict[str, list[str]]:
     """Return the values of the two fields that matter, unfolded, in their order.
 
-    A line that some reader might take for such a field counts as one: what is read two ways proves nobody. For the same
-    reason only an empty line after a line feed ends the header: `CR CR LF` is one end of a line to some, two to others.
+    A line that some program might read as such a field counts as one: a header that can be read in two ways proves
+    nothing. For the same reason only an empty line after a line feed ends the header: `CR CR LF` is one line end to
+    some programs, two to others.
     """
     found: dict[str, list[list[bytes]]] = {"from": [], "authentication-results": []}
     values: list[bytes] = []
@@ -216,7 +217,7 @@ def _read_fields(raw: bytes) -> dict[str, list[str]]:
 
 
 def _find_sole_address(fields: list[str]) -> str | None:
-    """Return the address of the only From; None where it has another domain beside it, in whatever place."""
+    """Return the address of the only From; None where it has another domain as well, in any place."""
     if len(fields) != 1 or len(fields[0]) > MOST_FIELD_CHARACTERS:
         return None
     named = read_addresses(fields[0])
@@ -233,7 +234,7 @@ def _goes_on(rest: str) -> bool:
 
 
 def _find_results(fields: list[str], authserv_id: str) -> list[_Result] | None:
-    """Return the results of the topmost field that bears a server's name; None where there is none."""
+    """Return the results of the topmost field with a server's name; None where there is none."""
     if not authserv_id:
         return None
     for field in fields:
@@ -247,7 +248,7 @@ def _find_results(fields: list[str], authserv_id: str) -> list[_Result] | None:
 
 
 def _divide(value: str) -> Iterator[str]:
-    """Yield the statements of a field, without comments and without what stands in quotation marks."""
+    """Yield the statements of a field, without comments and quoted text."""
     kept: list[str] = []
     depth, is_quoted, is_escaped = 0, False, False
     for character in value:
@@ -264,13 +265,13 @@ def _divide(value: str) -> Iterator[str]:
             continue
         elif character == '"':
             is_quoted = True
-            kept.append('"')  # what was quoted equals nothing that is looked for
+            kept.append('"')  # so that quoted text equals nothing that is looked for
         elif character == ";":
             yield "".join(kept)
             kept = []
         else:
             kept.append(character)
-    if not is_quoted and not depth:  # what is cut in the middle says nothing
+    if not is_quoted and not depth:  # an incomplete statement counts for nothing
         yield "".join(kept)
 
 
@@ -283,5 +284,5 @@ def _parse_result(words: list[str]) -> _Result:
     properties: dict[str, str] = {}
     for word in words[1:]:
         name, _, value = word.partition("=")
-        properties[name] = "" if name in properties else value  # one that is there twice says nothing
+        properties[name] = "" if name in properties else value  # one that occurs twice counts for nothing
     return _Result(method.partition("/")[0], result, properties)

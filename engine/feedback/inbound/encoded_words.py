@@ -1,6 +1,6 @@
 """Encoded words in header fields (RFC 2047).
 
-Anyone can send a mail here: every function passes over its text a fixed number of times.
+Anyone can send a mail here: every function reads its text a fixed number of times.
 """
 
 import binascii
@@ -9,7 +9,7 @@ from engine.feedback.inbound.transfer_encodings import decode_base64, decode_cha
 
 
 def decode_words(text: str) -> str:
-    """Decode the encoded words of a header field (RFC 2047); what is not one stays as it is.
+    """Decode the encoded words of a header field (RFC 2047); other text is unchanged.
 
     >>> decode_words("=?utf-8?q?caf=C3=A9?= =?us-ascii?b?IQ==?= =?x?")
     'café! =?x?'

@@ -1,22 +1,22 @@
 """Header fields of a mail or a part, and the parameters of a content type.
 
-Anyone can send a mail here: every function passes over its text a fixed number of times.
+Anyone can send a mail here: every function reads its text a fixed number of times.
 
 Sources: RFC 5322 2.2 (header fields), RFC 2045 5.1 (parameters), RFC 6532 (UTF-8 in fields).
 """
 
-MOST_HEAD_BYTES = 256 * 1024  # of header fields of one part: mail servers take 100 KiB (Postfix) to 256 KiB (Exchange)
+MOST_HEAD_BYTES = 256 * 1024  # of the header of one part; mail servers accept 100 KiB (Postfix) to 256 KiB (Exchange)
 MOST_FIELDS = 1000  # header fields of one part: relayed through many servers, a mail has a hundred
 
 _FIELD_NAME = bytes(range(33, 127)).replace(b":", b"")  # RFC 5322 2.2
 
 
 class UnreadableMailError(ValueError):
-    """A mail is larger than its bounds, or not a mail; the text says which."""
+    """A mail exceeds a bound, or is not a mail; the text says which."""
 
 
 def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
-    """Read the header fields that a text begins with, and return what follows the empty line after them.
+    """Read the header fields at the start of a text; returns them, and what follows the empty line after them.
 
     Raises:
         UnreadableMailError: there are more than `MOST_FIELDS`, or than `MOST_HEAD_BYTES` of them.
@@ -26,7 +26,7 @@ def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
 
 
 def read_head(raw: bytes, begun: int, stop: int) -> tuple[dict[str, list[str]], int]:
-    """Read the header fields that stand between two places, and return where the content after them begins."""
+    """Read the header fields between two places; returns them, and where the content after them begins."""
     found: list[tuple[str, list[bytes]]] = []
     at = begun
     while at < stop:
@@ -70,7 +70,7 @@ def read_content_type(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _split_outside_quotes(text: str, separator: str) -> list[str]:
-    """Split a text at a character that stands outside of quotation marks."""
+    """Split a text at a character outside of quotation marks."""
     pieces: list[str] = []
     begun, quoted, escaped = 0, False, False
     for at, character in enumerate(text):
@@ -93,7 +93,7 @@ def _unquote(text: str) -> str:
 
 
 def _decode_field(value: bytes) -> str:
-    """Decode a header field that nobody encoded: UTF-8 (RFC 6532), or what is left."""
+    """Decode a header field that is not encoded: as UTF-8 (RFC 6532), otherwise as Latin-1."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
@@ -101,10 +101,10 @@ def _decode_field(value: bytes) -> str:
 
 
 def unfold(value: str) -> str:
-    """Return a header field on one line (RFC 5322 2.2.3), without white space around."""
+    """Return a header field on one line (RFC 5322 2.2.3), without surrounding white space."""
     return value.replace("\n", "").replace("\r", " ").strip()
 
 
 def join_lines(text: str) -> str:
-    """Join lines without the white space around their ends: a token that was folded has none in it."""
+    """Join lines without the white space around their ends, to restore a token that was folded."""
     return "".join(line.strip(" \t") for line in text.splitlines())

@@ -1,7 +1,7 @@
-"""Inbound mail becomes suppressions, of people whom we have mailed alone, and on nobody's word but their own.
+"""Records what inbound mail asks for as suppressions: only of people whom we have mailed, and only what is proven.
 
-A token of ours proves whom a mail is about. Without one a mail is its sender's word, where the receiving server says
-who that is, or that of a configured source of feedback reports; anybody else's is a mail for a person to read.
+Our token proves which person a mail is about. Without one, a mail counts for its sender where the receiving server
+proves who that is, and a report counts where it is of a configured feedback source. Other mail is for a person to read.
 """
 
 from collections import Counter
@@ -22,24 +22,24 @@ from engine.ledger.reasons import Reason
 from engine.ledger.suppressions import Suppression, SuppressionProof, add_suppressions
 
 SOURCE = "inbound mail"
-REFUSED = "inbound-refused"  # the store's folder of what holds no mail
+REFUSED = "inbound-refused"  # the store's folder of messages that were set aside
 WasMailed = Callable[[Collection[str]], set[str]]
-"""Those of some keys to whom a run has handed over a message."""
+"""Return the keys, of those given, to which a run has sent a message, or may have."""
 
 
 @dataclass(slots=True)
 class InboundTally:
-    """What was read.
+    """Counts of what was read.
 
     Attributes:
         kinds: mails by kind.
-        suppressed: entries that are new on the list.
-        known: those that were on it.
+        suppressed: new entries of the suppression list.
+        known: entries that were on it before.
         forged: tokens that we did not sign.
-        never_mailed: wishes and complaints of addresses that we never mailed; no address is suppressed for them.
-        unproven: requests and complaints without a token that counts, by what they lack (`Unproven`); they are `other`.
-        refused: messages of a queue that are set aside, and mails that cannot be read, by why.
-        kept: messages that stay in the queue, and why.
+        never_mailed: requests and complaints of addresses that we never mailed; they suppress no address.
+        unproven: requests and complaints that are not proven, by reason (`Unproven`); their kind is `other`.
+        refused: messages of a queue that are set aside, and mails that cannot be read, by reason.
+        kept: messages that stay in the queue, by reason.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class InboundTally:
     kept: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a document."""
+        """Return the document that `--json` prints."""
         return {
             "mails": self.kinds.total(),
             "kinds": dict(self.kinds),
@@ -68,14 +68,14 @@ class InboundTally:
 
 @dataclass(frozen=True, slots=True)
 class JudgedMail:
-    """What was read of a mail, and who sent it; small, whatever the size of the mail."""
+    """What was read from a mail, and its sender; small, whatever the size of the mail."""
 
     mail: InboundMail
     sender: MailSender
 
 
 def judge(received: ReceivedMail, trust: MailTrust) -> JudgedMail:
-    """Read a mail and find out who sent it; never raises: one mail that fails must not keep others waiting."""
+    """Read a mail and identify its sender; never raises, because an error in one mail must not stop others."""
     mail, sender = read_mail(received.raw), MailSender(None, Unproven.NO_RESULTS)
     try:
         if mail.kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
@@ -87,14 +87,14 @@ def judge(received: ReceivedMail, trust: MailTrust) -> JudgedMail:
 
 @dataclass(frozen=True, slots=True)
 class InboundIntake:
-    """Takes mails in.
+    """Records suppressions for mails.
 
     Attributes:
-        ledger: where suppressions go.
+        ledger: has the suppression list.
         signer: verifies tokens; None where there are no keys: every token counts as forged.
-        was_mailed: says whom we have mailed.
-        is_forgotten: says who was erased, and stays suppressed without a trace.
-        clock: when.
+        was_mailed: says which addresses we have mailed.
+        is_forgotten: says whether an address was erased with `mailrun forget`, which keeps it suppressed.
+        clock: the time of new entries.
     """
 
     ledger: Ledger
@@ -105,10 +105,10 @@ class InboundIntake:
     tally: InboundTally = field(default_factory=InboundTally)
 
     def take(self, mails: Iterable[JudgedMail]) -> dict[int, str]:
-        """Take some mails in; when it returns, their suppressions are durable.
+        """Process mails; when it returns, their suppressions are durable.
 
         Returns:
-            Those that cannot be read, by their number from 0, and why: they are not tried again.
+            The mails that cannot be read, by their number from 0, with the reason; they are not tried again.
         """
         found: list[Suppression] = []
         by_sender: list[tuple[InboundMail, str, SuppressionProof]] = []
@@ -121,9 +121,9 @@ class InboundIntake:
             if kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
                 by_token = self._by_token(mail)
                 found += by_token
-                lack = None if by_token else self._find_lack(judged)
-                if lack is not None:
-                    self.tally.unproven[lack] += 1
+                unproven = None if by_token else self._find_missing_proof(judged)
+                if unproven is not None:
+                    self.tally.unproven[unproven] += 1
                     kind = MailKind.OTHER
                 elif not by_token:
                     is_complaint = kind is MailKind.COMPLAINT
@@ -132,7 +132,7 @@ class InboundIntake:
                     by_sender += [(mail, address, proof)] if address else []
             self.tally.kinds[str(kind)] += 1
         found += self._by_address(by_sender)
-        found.sort(key=lambda one: one.reason != Reason.COMPLAINT)  # of two of all mail the weightier stays
+        found.sort(key=lambda one: one.reason != Reason.COMPLAINT)  # of two entries for all mail, the complaint is kept
         self._write(found)
         self.tally.refused.update(broken.values())
         return broken
@@ -150,31 +150,31 @@ class InboundIntake:
         self.tally.known += len(entries) - added
 
     def _by_token(self, mail: InboundMail) -> list[Suppression]:
-        whom = [valid for token in mail.tokens if (valid := verify_token(token, self.signer))]
-        self.tally.forged += bool(mail.tokens) and not whom
+        verified = [valid for token in mail.tokens if (valid := verify_token(token, self.signer))]
+        self.tally.forged += bool(mail.tokens) and not verified
         found = []
-        for address, topic in whom:
+        for address, topic in verified:
             key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
             found += [self._suppress(mail, key, address, topic, SuppressionProof.TOKEN)] if key is not None else []
         return found
 
     @staticmethod
-    def _find_lack(judged: JudgedMail) -> Unproven | None:
-        """Say what a mail without a valid token lacks to be acted upon; None for nothing.
+    def _find_missing_proof(judged: JudgedMail) -> Unproven | None:
+        """Say why a mail without a valid token is not proven; None where it is.
 
-        A source names the recipient itself: its report counts, also where the reported mail's token is of another key.
+        A feedback source names the recipient itself: its report counts even where the token is signed with another key.
         """
         sender = judged.sender
-        if judged.mail.kind is MailKind.COMPLAINT and sender.lack is None and sender.is_of_a_source:
+        if judged.mail.kind is MailKind.COMPLAINT and sender.unproven is None and sender.is_of_a_source:
             return None
         if judged.mail.tokens:
             return Unproven.FORGED_TOKEN
-        if sender.lack is None and judged.mail.kind is MailKind.COMPLAINT:
+        if sender.unproven is None and judged.mail.kind is MailKind.COMPLAINT:
             return Unproven.NOT_A_SOURCE
-        return sender.lack
+        return sender.unproven
 
     def _by_address(self, named: Sequence[tuple[InboundMail, str, SuppressionProof]]) -> list[Suppression]:
-        """Take what only an address speaks for: only of people whom we have mailed."""
+        """Suppress what has an address and no token: only people whom we have mailed."""
         keys = judge_addresses(pl.Series([address for _, address, _ in named], dtype=pl.String)).get_column("key")
         mailed = self.was_mailed(set(keys.drop_nulls())) if named else set()
         self.tally.never_mailed += sum(key not in mailed for key in keys)

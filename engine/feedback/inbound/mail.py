@@ -1,10 +1,10 @@
-"""What a mail is that came back: a delivery report, a complaint, an automatic answer, or a wish to get no more.
+"""The kind of an inbound mail: a delivery report, a complaint, an automatic answer, or an unsubscribe request.
 
-In this order (RFC 3464, RFC 5965, RFC 3834): most mail that machines write carries the words of what it answers, our
-unsubscribe link among them, and asks for nothing. Some of it carries a person's request all the same: a mail program
-that was told to unsubscribe, as Apple's, writes `Auto-Submitted: auto-replied` and says so in `X-Apple-Unsubscribe`;
-and no answer to our mail has our token, and nothing else, as its subject or recipient. Broken and hostile mail is
-`OTHER` or `BROKEN`, never an error.
+It is checked in this order (RFC 3464, RFC 5965, RFC 3834): most mail that machines write quotes the mail that it
+answers, with our unsubscribe link, and requests nothing. Some of it is a person's request all the same: a mail program
+such as Apple's that unsubscribes for its user writes `Auto-Submitted: auto-replied`, and `X-Apple-Unsubscribe`; and an
+answer to our mail never has our token alone as its subject or recipient. Broken and hostile mail is `OTHER` or
+`BROKEN`, never an error.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _MACHINES = frozenset(
         "bounces",
     ]
 )
-# What follows is compared with texts in lower case whose runs of white space are one space.
+# These are compared with texts in lower case in which every run of white space is one space.
 _REPLIES = frozenset(("re", "aw", "sv", "antw", "fw", "fwd"))
 _AUTOMATIC_SUBJECTS = (
     *map("".join, product(("auto", "automatic", "automated"), ("", " ", "-"), ("reply", "response", "answer"))),
@@ -44,10 +44,10 @@ _AUTOMATIC_SUBJECTS = (
     *("delivery status", "delivery failure", "mail delivery", "returned mail", "failure notice"),
 )
 _WORDS = ("unsubscribe", "abmelden", "optout", "opt out", "opt-out", "stop")
-_WISHES = frozenset(map("".join, product(("", "please "), _WORDS, ("", " me"), ("", " "), ("", ".", "!"))))
-_LONGEST_WISH = max(map(len, _WISHES))
+_REQUESTS = frozenset(map("".join, product(("", "please "), _WORDS, ("", " me"), ("", " "), ("", ".", "!"))))
+_LONGEST_REQUEST = max(map(len, _REQUESTS))
 _QUOTED = (">", "|", "From:", "_" * 10)
-_FORWARDS = ("Original", "Forwarded")  # in other languages such a line ends as it begins: `---Message d'origine---`
+_FORWARDS = ("Original", "Forwarded")  # in other languages such a line ends like it begins: `---Message d'origine---`
 
 
 class MailKind(StrEnum):
@@ -55,21 +55,22 @@ class MailKind(StrEnum):
 
     DELIVERY_REPORT = "delivery_report"
     COMPLAINT = "complaint"  # a feedback report
-    AUTOMATIC = "automatic"  # an automatic answer, a list's mail, our own mail in a loop
+    AUTOMATIC = "automatic"  # an automatic answer, a mailing list's mail, our own mail in a loop
     UNSUBSCRIBE = "unsubscribe"
-    OTHER = "other"  # a person's mail: for a person to read
-    BROKEN = "broken"  # no mail, or one too damaged to be judged
+    OTHER = "other"  # written by a person, for a person to read
+    BROKEN = "broken"  # not a mail, or too damaged to be read
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMail:
-    """What was read of a mail.
+    """What was read from a mail.
 
     Attributes:
         kind: what it is.
-        tokens: what may be our tokens, for a complaint and an unsubscribe.
-        address: whom it is about where no token says so: the sender of a wish, the recipient that a report names.
-        message_id: its own.
+        tokens: what looks like our tokens, of a complaint and an unsubscribe request.
+        address: the person that it is about, where no token says so: the sender of a request, the recipient that a
+            report names.
+        message_id: its Message-ID.
         reason: why it is broken.
     """
 
@@ -81,16 +82,16 @@ class InboundMail:
 
 
 def read_mail(raw: bytes) -> InboundMail:
-    """Tell what a mail is; never raises: whatever fails for one mail must not keep others waiting.
+    """Read a mail; never raises, because an error in one mail must not stop others.
 
     Args:
-        raw: as it was received, RFC 5322.
+        raw: the mail, RFC 5322.
     """
     try:
         return _read(read_parts(raw))
     except UnreadableMailError as error:
         return InboundMail(MailKind.BROKEN, reason=str(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours as well is that of one mail alone
+    except Exception as error:  # noqa: BLE001 - a bug must not stop other mails either
         return InboundMail(MailKind.BROKEN, reason=f"reading it fails: {type(error).__name__}")
 
 
@@ -104,11 +105,11 @@ def _read(mail: MailPart) -> InboundMail:
     is_apple = mail.text_of("X-Apple-Unsubscribe").lower() == "true"
     if is_automatic(mail) and not is_apple and not _has_sole_token(mail):
         return InboundMail(MailKind.AUTOMATIC, message_id=message_id)
-    return _read_wish(mail, message_id, is_certain=is_apple)
+    return _read_request(mail, message_id, is_certain=is_apple)
 
 
 def _has_sole_token(mail: MailPart) -> bool:
-    """Tell whether what may be our token is the whole subject, or the whole of a recipient's name or of its tag."""
+    """Say whether our token is the whole subject, or the whole local part of a recipient, or its +tag."""
     texts = [mail.joined("Subject").strip()]
     for value in (value for name in _RECIPIENTS for value in mail.get_all(name)):
         for address in read_addresses(value):
@@ -118,7 +119,7 @@ def _has_sole_token(mail: MailPart) -> bool:
 
 
 def is_automatic(mail: MailPart) -> bool:
-    """Say whether a machine wrote a mail (RFC 3834, and what is seen in its place)."""
+    """Say whether a machine wrote a mail (RFC 3834, and what machines write instead)."""
     submitted = mail.text_of("Auto-Submitted").partition(";")[0].strip().lower()
     sender = _address(mail, "From")
     return (
@@ -139,7 +140,7 @@ def _has_automatic_subject(mail: MailPart) -> bool:
 
 
 def _without_prefixes(text: str) -> str:
-    """Return a text in lower case, its runs of white space one space, without the `Re:` that it begins with."""
+    """Return a text in lower case, every run of white space one space, without the `Re:` at its start."""
     text = " ".join(text.lower().split())
     at = 0
     while (colon := text.find(":", at, at + 6)) >= 0 and text[at:colon].strip() in _REPLIES:
@@ -148,21 +149,21 @@ def _without_prefixes(text: str) -> str:
     return text[at:]
 
 
-def _is_wish(text: str) -> bool:
-    """Say whether a text is nothing but the wish to get no more."""
+def _is_request(text: str) -> bool:
+    """Say whether a text is an unsubscribe request and nothing else."""
     plain = _without_prefixes(text)
-    return len(plain) <= _LONGEST_WISH and plain in _WISHES
+    return len(plain) <= _LONGEST_REQUEST and plain in _REQUESTS
 
 
 def _read_complaint(mail: MailPart, message_id: str) -> InboundMail:
-    """Read an Abuse Reporting Format mail: the recipient it names, and our token in the mail that it is about."""
+    """Read an Abuse Reporting Format mail: the recipient that it names, and our token in the reported mail."""
     tokens: list[str] = []
     address = None
     for part in mail.walk():
         if part.content_type == "message/feedback-report":
             fields = read_fields(part.read_content())[0]
             kind = next(iter(fields.get("feedback-type", ())), "").strip().lower()
-            if kind in ("not-spam", "auth-failure"):  # RFC 6591: nobody complained
+            if kind in ("not-spam", "auth-failure"):  # RFC 6591: not a complaint
                 return InboundMail(MailKind.OTHER, message_id=message_id)
             listed = read_addresses(unfold(next(iter(fields.get("original-rcpt-to", ())), "")))
             named = [one for one in listed if "@" in one]
@@ -174,10 +175,10 @@ def _read_complaint(mail: MailPart, message_id: str) -> InboundMail:
     return InboundMail(MailKind.COMPLAINT, tuple(dict.fromkeys(tokens))[:MOST_TOKENS], address, message_id)
 
 
-def _read_wish(mail: MailPart, message_id: str, *, is_certain: bool = False) -> InboundMail:
+def _read_request(mail: MailPart, message_id: str, *, is_certain: bool = False) -> InboundMail:
     """Look for our token in the subject, where our mailto: link puts it, in a recipient, or alone on a line.
 
-    Without one a mail that consists of the word, or that is certainly a request, is its sender's.
+    Without one, a mail that consists of such a word, or that is certainly a request, is about its sender.
     """
     recipients = " ".join(mail.text_of(name) for name in _RECIPIENTS)
     tokens = find_tokens(mail.joined("Subject")) + find_tokens(recipients)
@@ -187,13 +188,13 @@ def _read_wish(mail: MailPart, message_id: str, *, is_certain: bool = False) -> 
         return InboundMail(MailKind.UNSUBSCRIBE, tuple(dict.fromkeys(tokens))[:MOST_TOKENS], None, message_id)
     subject = mail.text_of("Subject")
     first = next((line for line in own if line), "")
-    if is_certain or _is_wish(subject) or (not subject and _is_wish(first)):
+    if is_certain or _is_request(subject) or (not subject and _is_request(first)):
         return InboundMail(MailKind.UNSUBSCRIBE, (), _address(mail, "From"), message_id)
     return InboundMail(MailKind.OTHER, message_id=message_id)
 
 
 def _own_lines(mail: MailPart) -> Iterator[str]:
-    """Yield the lines of the first plain part, up to what is quoted from another mail."""
+    """Yield the lines of the first text/plain part, up to a quotation of another mail."""
     part = next((part for part in mail.walk_own() if part.content_type == "text/plain"), None)
     for line in part.read_text().splitlines() if part is not None else ():
         text = line.strip()
@@ -203,7 +204,7 @@ def _own_lines(mail: MailPart) -> Iterator[str]:
 
 
 def _is_quotation(line: str) -> bool:
-    """Say whether a line begins what mail programs quote of another mail."""
+    """Say whether a line begins a quotation of another mail, as mail programs write it."""
     if line.startswith(_QUOTED):
         return True
     if line.startswith("On "):

@@ -28,19 +28,19 @@ Refuse = Callable[[DataError], None]
 
 
 def read_mails(place: str, refuse: Refuse, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[tuple[str, bytes]]:
-    """Read raw mails of a file (one mail, or an mbox), of a folder (a Maildir too), or of objects of S3.
+    """Read raw mails from a file (one mail, or an mbox), a folder (also a Maildir), or objects of S3.
 
     Args:
         place: a path, or s3://.
-        refuse: is called for a file or object that cannot be read among others, which are read all the same.
+        refuse: is called for a file or object among several that cannot be read; the others are read.
         limits: how much a file may unpack to.
 
     Yields:
-        Where a mail is from, and the mail.
+        Where a mail was found, and the mail.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
-        ConfigurationError: the bucket does not let us in.
+        ConfigurationError: the bucket may not be read.
         ServiceError: S3 cannot be reached.
     """
     if place.startswith(REMOTE):
@@ -48,7 +48,7 @@ def read_mails(place: str, refuse: Refuse, limits: ReadLimits = DEFAULT_LIMITS) 
             for fetched in fetch_objects(place, folder):
                 if not fetched.name.endswith(_SETUP):
                     yield from _read_one_of_many(fetched.path, fetched.name, refuse, limits)
-                fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
+                fetched.path.write_bytes(b"")  # its name stays in use, its bytes are not needed any more
         return
     path = Path(place)
     if look_at(path, "PATH") is None:
@@ -68,7 +68,7 @@ def _read_one_of_many(path: Path, name: str, refuse: Refuse, limits: ReadLimits)
 
 
 def _is_mail(file: Path, folder: Path) -> bool:
-    """Say whether a file of a folder is meant: no hidden one, and of a Maildir no mail that is still being written."""
+    """Say whether a file of a folder is a mail: not hidden, and in a Maildir not still being written."""
     parts = file.relative_to(folder).parts
     return (
         file.is_file()
@@ -90,12 +90,14 @@ def _read_file(path: Path, name: str, limits: ReadLimits) -> Iterator[tuple[str,
             else:
                 yield name, first + file.read(MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"the mail cannot be read: {said}", where=name, remedy="make it readable, and whole") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"the mail cannot be read: {reason}", where=name, remedy="make the file readable and complete"
+        ) from error
 
 
 def _read_packed_mbox(packed: CountedFile, name: str) -> Iterator[tuple[str, bytes]]:
-    """Unpack an mbox whose first line was read, to look ahead in it; whole mails before a damage are yielded first."""
+    """Unpack an mbox whose first line was read, to look ahead in it; yields whole mails before damage first."""
     damage: Exception | None = None
     waiting: tuple[str, bytes] | None = None
     with make_temporary_folder() as folder, (folder / "mbox").open("w+b") as file:
@@ -118,8 +120,8 @@ def _read_packed_mbox(packed: CountedFile, name: str) -> Iterator[tuple[str, byt
 def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
     """Yield the mails of an mbox whose first line was read: each begins with a line `From `, after an empty one.
 
-    Some writers (Dovecot) leave such lines in a mail's text as they are, and write a Content-Length instead: without
-    it a sender could put a second mail into the first, with results in its header as if our server had written them.
+    Some programs (Dovecot) do not change such lines in a mail's text, and write a Content-Length instead. If it was
+    ignored, a sender could put a second mail into the first, with results in its header that our server did not write.
     """
     number, size, is_empty, in_header, length = 1, 0, False, True, b""
     lines: list[bytes] = []
@@ -133,7 +135,7 @@ def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
             size += len(text)
         is_empty = line in (b"\n", b"\r\n")
         if in_header and line[:15].lower() == b"content-length:":
-            length = line[15:].strip()  # the last one is the writer's
+            length = line[15:].strip()  # the last one is the program's that wrote the mbox
         if in_header and is_empty:
             in_header = False
             end = _find_end(file, length)
@@ -147,7 +149,7 @@ def _read_mbox(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
 def _find_end(file: BinaryIO, length: bytes) -> int | None:
     """Return where the mail ends whose text begins here, by its Content-Length; None where no mail ends there.
 
-    Anybody may write that field: it counts only where the file ends, or an empty line and the next mail follow.
+    A sender may write that field too: it counts only where the file ends, or an empty line and the next mail follow.
     """
     if not 0 < len(length) <= _MOST_DIGITS or not length.isdigit():
         return None

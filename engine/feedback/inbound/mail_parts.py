@@ -2,9 +2,9 @@
 
 Anyone can send a mail here, and one thread reads them one after the other, so that no mail may take long. The `email`
 package of the standard library takes time that grows with the square of the input for several of them (parameters,
-encoded words, groups of addresses, nested parts), and differs in this from one Python version to the next. What is
-needed is little: header fields, content types, the text of a part. Every function here and in the modules below
-(header_fields, address_lists, encoded_words, transfer_encodings) passes over its text a fixed number of times.
+encoded words, groups of addresses, nested parts), and differs in this between Python versions. Little of it is needed:
+header fields, content types, the text of a part. Every function here and in the modules below
+(header_fields, address_lists, encoded_words, transfer_encodings) reads its text a fixed number of times.
 
 Source: RFC 2046 5.1 (multipart).
 """
@@ -16,10 +16,10 @@ from engine.feedback.inbound.encoded_words import decode_words
 from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_content_type, read_head, unfold
 from engine.feedback.inbound.transfer_encodings import decode_charset, decode_transfer
 
-MOST_BYTES = 1024 * 1024  # of a mail that are looked at: what says what it is stands before large attachments
+MOST_BYTES = 1024 * 1024  # of a mail that are read: what identifies it stands before large attachments
 MOST_PARTS = 200  # a report has three, with the mail in it a dozen
-MOST_DEPTH = 20  # of parts within parts; a mail that was forwarded ten times has as many as that
-MOST_TEXT_BYTES = 400_000  # of a text part that are looked at, as they were sent
+MOST_DEPTH = 20  # of nested parts; a mail that was forwarded ten times has as many
+MOST_TEXT_BYTES = 400_000  # of a text part that are read, before decoding
 
 _LONGEST_BOUNDARY = 70  # RFC 2046 5.1.1
 _MESSAGES = ("message/rfc822", "message/global")
@@ -48,36 +48,36 @@ class MailPart:
         return name.lower() in self.fields
 
     def get_all(self, name: str) -> list[str]:
-        """Return the values of a header field as they stand, unfolded."""
+        """Return the values of a header field, unfolded and not decoded."""
         return [unfold(value) for value in self.fields.get(name.lower(), ())]
 
     def get(self, name: str) -> str:
-        """Return the first value of a header field as it stands, unfolded; empty where there is none."""
+        """Return the first value of a header field, unfolded and not decoded; empty where there is none."""
         return next(iter(self.get_all(name)), "")
 
     def text_of(self, name: str) -> str:
-        """Return the first value of a header field for people, its encoded words decoded; empty where there is none."""
+        """Return the first value of a header field, its encoded words decoded; empty where there is none."""
         return decode_words(self.get(name))
 
     def joined(self, name: str) -> str:
-        """Return the same without the white space that folds it: a token that is too long for a line has such in it."""
+        """Return the same without the white space that folds it, which a token longer than a line has."""
         values = self.fields.get(name.lower())
         return decode_words(join_lines(values[0])) if values else ""
 
     def walk(self) -> Iterator["MailPart"]:
         """Yield the part and those in it, from the outside to the inside."""
-        waiting: list[MailPart] = [self]
-        for part in waiting:  # it grows meanwhile
+        parts: list[MailPart] = [self]
+        for part in parts:  # it grows in the loop
             yield part
-            waiting += part.parts
+            parts += part.parts
 
     def walk_own(self) -> Iterator["MailPart"]:
-        """Yield the same without mails that are attached, and what they have in them: those are somebody else's."""
-        waiting: list[MailPart] = [self]
-        for part in waiting:
+        """Yield the same without attached mails and their parts, which other people wrote."""
+        parts: list[MailPart] = [self]
+        for part in parts:
             if part.content_type not in _MESSAGES:
                 yield part
-                waiting += part.parts
+                parts += part.parts
 
     def read_content(self) -> bytes:
         """Return the content, as far as `MOST_TEXT_BYTES`, decoded as its Content-Transfer-Encoding says."""
@@ -106,9 +106,9 @@ def read_parts(raw: bytes) -> MailPart:
 
 
 def _read_part(raw: bytes, begun: int, end: int, left: list[int], depth: int) -> MailPart:
-    """Read the part between two places of a mail; `left` has the number of parts that may still come.
+    """Read the part between two places of a mail; `left` has the number of further parts that are allowed.
 
-    Only what has no parts in it is copied: nested parts would be copied once for each level.
+    Only the content of parts without nested parts is copied; otherwise it would be copied once for each level.
     """
     if left[0] <= 0:
         raise UnreadableMailError(f"it has more than {MOST_PARTS} parts")
@@ -127,12 +127,12 @@ def _read_part(raw: bytes, begun: int, end: int, left: list[int], depth: int) ->
 
 
 def split_multipart(content: bytes, boundary: str) -> list[bytes]:
-    """Split the content of a multipart at its boundary; nothing where there is none."""
+    """Split the content of a multipart at its boundary; returns no parts where there is none."""
     return [content[begun:end] for begun, end in _find_parts(content, 0, len(content), boundary)]
 
 
 def _find_parts(raw: bytes, at: int, stop: int, boundary: str) -> list[tuple[int, int]]:
-    """Find where the parts of a multipart begin and end, whose content stands between two places."""
+    """Find where the parts of a multipart begin and end; its content stands between two places."""
     mark = b"--" + boundary.encode("utf-8", "replace")
     if not 2 < len(mark) <= _LONGEST_BOUNDARY + 2:
         return []
@@ -154,6 +154,6 @@ def _find_parts(raw: bytes, at: int, stop: int, boundary: str) -> list[tuple[int
 
 
 def _find_line(raw: bytes, mark: bytes, at: int, stop: int) -> int:
-    """Return where the next line that begins with a mark does so; -1 for none."""
+    """Return where the next line that begins with a mark starts; -1 for none."""
     found = raw.find(b"\n" + mark, at, stop)
     return found + 1 if found >= 0 else found

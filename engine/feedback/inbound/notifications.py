@@ -18,17 +18,17 @@ _DEEPEST = 3  # an SNS envelope, a notification in it, and one more
 
 
 class Refusal(StrEnum):
-    """Why a message of the queue is set aside; the beginning of its file's name in the store."""
+    """Why a message of the queue is set aside; its file's name in the store begins with the value."""
 
-    NO_MAIL = "no-mail"  # no notification of received mail, or one without a mail
-    FORGED = "forged"  # its SNS envelope
+    NO_MAIL = "no-mail"  # not a notification of received mail, or one without a mail
+    FORGED = "forged"  # the signature of its SNS envelope is invalid
     BROKEN = "broken"  # the mail cannot be read
-    BUCKET = "bucket"  # it names a bucket that the settings do not
-    UNREADABLE = "unreadable"  # the object is gone, too large, or S3 does not give it out
+    BUCKET = "bucket"  # it names a bucket that the settings do not list
+    UNREADABLE = "unreadable"  # the object is gone, too large, or S3 refuses it
 
 
 class NoMailError(ValueError):
-    """A message of the queue that holds no mail; the text says why."""
+    """A message of the queue has no mail; the text says why."""
 
     def __init__(self, text: str, refusal: Refusal = Refusal.NO_MAIL) -> None:
         super().__init__(text)
@@ -42,8 +42,8 @@ class Notification:
     Attributes:
         name: the id that SES gave the mail.
         receipt: SES's verdicts.
-        is_signed: SNS signed it. What is not signed may be of anybody who may write to the queue.
-        content: the mail, where the notification holds it.
+        is_signed: SNS signed it. Anyone who may write to the queue can have written an unsigned one.
+        content: the mail, where the notification contains it.
         place: bucket and key of the object that is the mail, where it does not.
     """
 
@@ -55,12 +55,12 @@ class Notification:
 
 
 def open_notification(body: str | bytes, verify: Verify) -> Notification | None:
-    """Read a notification of received mail; None for a notice about a set-up.
+    """Read a notification of received mail; None for a notice about the set-up of a topic.
 
     Raises:
-        NoMailError: it is none, or names no mail.
-        ForgedError: its SNS envelope is not right.
-        MailrunError: of `verify`: nothing can be said now, and the message must be kept.
+        NoMailError: it is not one, or names no mail.
+        ForgedError: the signature of its SNS envelope is invalid.
+        MailrunError: `verify` cannot check it now; the message must stay in the queue.
     """
     document: Any = body
     is_signed = False
@@ -77,7 +77,7 @@ def open_notification(body: str | bytes, verify: Verify) -> Notification | None:
     if not isinstance(document, dict) or document.get("notificationType") != "Received":
         if isinstance(document, dict) and document.get("notificationType") == "AmazonSnsSubscriptionSucceeded":
             return None
-        raise NoMailError("it is no notification of received mail")
+        raise NoMailError("it is not a notification of received mail")
     return _find_mail(document, is_signed=is_signed)
 
 
@@ -85,12 +85,12 @@ def _parse(text: Any) -> dict[str, Any] | None:
     try:
         document = read_json(text)
     except ValueError:
-        said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-        if said.strip().startswith("Successfully validated SNS topic"):
+        notice = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        if notice.strip().startswith("Successfully validated SNS topic"):
             return None
         raise NoMailError("it is not JSON") from None
     if not isinstance(document, dict):
-        raise NoMailError("it is JSON, and no object")
+        raise NoMailError("it is JSON, but not an object")
     return document
 
 
@@ -105,7 +105,7 @@ def _find_mail(document: Mapping[str, Any], *, is_signed: bool) -> Notification:
     bucket, key = action.get("bucketName"), action.get("objectKey")
     if action.get("type") == "S3" and isinstance(bucket, str) and isinstance(key, str):
         return Notification(name, verdicts, is_signed, None, (bucket, key))
-    raise NoMailError("it has neither the mail nor an object that holds it")
+    raise NoMailError("it has neither the mail nor the name of an object with the mail")
 
 
 def _as_object(value: Any) -> Mapping[str, Any]:
@@ -123,4 +123,4 @@ def _decode(content: str) -> bytes:
     try:
         return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):
-        raise NoMailError("its content is no base64") from None
+        raise NoMailError("its content is not base64") from None

@@ -1,7 +1,7 @@
-"""Mails that are objects of S3: of configured buckets alone, each as far as it is looked at, in bounded memory.
+"""Mails that are objects of S3: of configured buckets only, in bounded memory.
 
-One object that cannot be read is that object's; a bucket of which nothing can be read is not: its messages stay in the
-queue. What tells them apart: an object of the bucket that was read, or S3's answer to HeadBucket.
+A message whose object cannot be read is set aside. Where no object of a bucket can be read, its messages stay in the
+queue. A bucket can be read where one of its objects was, or where S3 answers HeadBucket.
 """
 
 import re
@@ -23,22 +23,22 @@ from engine.store.s3_client import (
     translate_s3_errors,
 )
 
-LARGEST_MAIL_BYTES = 40 * 1024 * 1024  # SES takes in no larger one
-MOST_HELD_BYTES = 64 * 1024 * 1024  # of mails at one time, however many there are
+LARGEST_MAIL_BYTES = 40 * 1024 * 1024  # SES receives no larger one
+MOST_HELD_BYTES = 64 * 1024 * 1024  # of mails in memory at one time
 ATTEMPTS = 3  # of a request: a message that stays in the queue is tried again anyway
-FAILURES_IN_A_ROW = 10  # of a bucket that gave nothing yet; then it is not asked for more in this batch
+FAILURES_IN_A_ROW = 10  # of a bucket of which nothing was read yet; then this batch does not try it any more
 _MOST_KEY_BYTES = 1024  # S3's limit
-_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")  # what is printed on a terminal
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")  # safe to print on a terminal
 _NO_OBJECT = 404
 
 
 class ByteBudget:
-    """Lets so many bytes be held at one time; who wants more waits.
+    """Bounds the bytes that are held at one time; a thread that needs more waits.
 
     Attributes:
         limit: the bytes.
-        held: those that are held now.
-        most_held: the most that were held at one time.
+        held: the bytes that are held now.
+        most_held: the maximum so far.
     """
 
     def __init__(self, limit: int = MOST_HELD_BYTES) -> None:
@@ -48,7 +48,7 @@ class ByteBudget:
 
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
-        """Hold some bytes, once there is room; what is larger than the limit is held alone."""
+        """Hold some bytes, once there is room; a mail larger than the limit is held alone."""
         size = min(size, self.limit)
         with self._changed:
             self._changed.wait_for(lambda: self.held + size <= self.limit)
@@ -63,12 +63,12 @@ class ByteBudget:
 
 
 class ObjectUnreadableError(Exception):
-    """S3 did not give out an object; whether that is the object's alone is not known yet.
+    """An object could not be read; whether others of its bucket can is not known yet.
 
     Attributes:
         bucket: its bucket.
         why: for people.
-        was_tried: False where it was not asked for, as many before it failed.
+        was_tried: False where it was not requested, because many before it failed.
     """
 
     def __init__(self, bucket: str, why: str, *, was_tried: bool = True) -> None:
@@ -79,7 +79,7 @@ class ObjectUnreadableError(Exception):
 
 
 class BucketNotSetError(Exception):
-    """An object is named, and no setting says which buckets may be read."""
+    """A message names an object, and no setting says which buckets may be read."""
 
     def __init__(self, bucket: str) -> None:
         super().__init__(bucket)
@@ -87,11 +87,11 @@ class BucketNotSetError(Exception):
 
 
 class ObjectReader:
-    """Reads mails out of buckets; usable by several threads.
+    """Reads mails from buckets; several threads may use it.
 
     Args:
-        buckets: those that may be read; None where no setting says so.
-        client: of S3.
+        buckets: those that may be read; None where the setting is missing.
+        client: makes a client of S3.
         budget: bounds the memory.
     """
 
@@ -106,13 +106,13 @@ class ObjectReader:
 
     @contextmanager
     def read(self, bucket: str, key: str) -> Iterator[bytes]:
-        """Read an object, as far as a mail is looked at; its bytes count against the budget until the context ends.
+        """Read the first `MOST_BYTES` of an object; they count against the budget until the context ends.
 
         Raises:
             NoMailError: it may not be read, is gone, or is larger than a mail.
             BucketNotSetError: no setting says which buckets may be read.
-            ObjectUnreadableError: S3 did not give it out.
-            ConfigurationError: no credentials.
+            ObjectUnreadableError: S3 refused it, or did not answer.
+            ConfigurationError: no credentials, or another wrong AWS setting.
         """
         if self._buckets is None:
             raise BucketNotSetError(bucket)
@@ -122,18 +122,18 @@ class ObjectReader:
         if not 0 < len(key.encode("utf-8", "replace")) <= _MOST_KEY_BYTES or "\0" in key or not _is_text(key):
             raise NoMailError("the object that it names has no valid key", Refusal.UNREADABLE)
         if self._is_given_up(bucket):
-            raise ObjectUnreadableError(bucket, "it was not tried, as many before it failed", was_tried=False)
+            raise ObjectUnreadableError(bucket, "it was not tried, because many before it failed", was_tried=False)
         answer = self._ask(bucket, key)
         size = answer.get("ContentLength")
         if not isinstance(size, int) or not 0 <= size <= LARGEST_MAIL_BYTES:
             answer["Body"].close()
             raise NoMailError(f"the object that it names has {size} bytes: more than a mail", Refusal.UNREADABLE)
-        looked_at = min(size, MOST_BYTES)  # what says what it is stands before large attachments
-        with self.budget.hold(looked_at):
-            yield self._download(answer["Body"], looked_at, bucket)
+        wanted = min(size, MOST_BYTES)  # what identifies a mail stands before large attachments
+        with self.budget.hold(wanted):
+            yield self._download(answer["Body"], wanted, bucket)
 
     def is_readable(self, bucket: str) -> bool:
-        """Tell whether objects of a bucket can be read at all: one was, or S3 says that the bucket is there for us."""
+        """Say whether objects of a bucket can be read at all: one was, or S3 answers HeadBucket."""
         if bucket in self._readable:
             return True
         try:
@@ -142,11 +142,11 @@ class ObjectReader:
         except MailrunError:
             return False
         finally:
-            self._failures[bucket] = 0  # the next batch tries it again
+            self._failures[bucket] = 0  # the next batch tries again
         return True
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the client."""
         if self._client is not None:
             self._client.close()
 
@@ -173,7 +173,7 @@ class ObjectReader:
         return answer
 
     def _download(self, body: Any, size: int, bucket: str) -> bytes:
-        """Read so much of an answer, and never more."""
+        """Read `size` bytes of an answer, and no more."""
         try:
             with translate_s3_errors(f"{REMOTE}{bucket}"):
                 content: bytes = body.read(size)

@@ -1,4 +1,4 @@
-"""Messages of a queue of received mail: each is taken in, set aside with its reason, or left in the queue."""
+"""Messages of a queue of received mail: each is processed, set aside with its reason, or left in the queue."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +15,17 @@ from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, Obj
 from engine.store.files import digest_bytes
 from engine.store.port import Store
 
-MESSAGES_AT_ONCE = 200  # mails of the largest kind are read in less than SQS hides them
-MOST_REASONS = 100  # that are counted by their words: whoever writes the messages chooses the names in them
-_OTHER_REASONS = "of more reasons, which the log has"
-_READERS = 8  # objects read at one time: S3 takes tens of milliseconds for each
+MESSAGES_AT_ONCE = 200  # the largest mails are read within SQS's visibility timeout
+MOST_REASONS = 100  # counted by text: the writer of a message chooses the names in it
+_OTHER_REASONS = "for other reasons; see the log"
+_READERS = 8  # objects that are read at one time; each takes S3 tens of milliseconds
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _Unread:
-    """A message that was not looked at, as the pull is to end."""
+    """A message that was not read, because the pull is stopping."""
 
 
 _Result = JudgedMail | NoMailError | ObjectUnreadableError | BucketNotSetError | _Unread | None
@@ -33,18 +33,18 @@ _Result = JudgedMail | NoMailError | ObjectUnreadableError | BucketNotSetError |
 
 @dataclass(slots=True)
 class InboundPull:
-    """Takes the bodies of messages.
+    """Processes the bodies of messages.
 
     Attributes:
-        intake: takes the mails in.
-        trust: whose word counts.
+        intake: records what mails ask for.
+        trust: which servers and feedback sources count.
         verify: checks SNS envelopes.
         reader: reads objects.
-        store: has what is set aside.
+        store: where messages are set aside.
         believes_unsigned: verdicts count without SNS's signature.
-        is_ending: asked before each message; once it is True, those that were not looked at stay in the queue.
-        exit_code: what is wrong with this machine's settings or with S3; FINISHED for nothing.
-        is_stuck: a bucket gives out nothing: to go on would only make the queue try in vain.
+        is_ending: called before each message; once it returns True, further messages stay in the queue.
+        exit_code: FINISHED, or what is wrong with this machine's settings or with S3.
+        is_stuck: nothing of a bucket can be read, so that more messages would fail too.
     """
 
     intake: InboundIntake
@@ -58,13 +58,13 @@ class InboundPull:
     is_stuck: bool = field(default=False, init=False)
 
     def take(self, bodies: Sequence[str]) -> set[int]:
-        """Take messages in; those that are not returned are durable here, and need not come again.
+        """Process messages; those that are not returned are recorded durably and may leave the queue.
 
         Returns:
             The numbers of those that must stay in the queue.
 
         Raises:
-            MailrunError: nothing can be said now: all of them must stay.
+            MailrunError: nothing can be recorded now; all messages must stay.
         """
         with ThreadPoolExecutor(_READERS) as pool:
             results = list(pool.map(self._judge, bodies))
@@ -90,7 +90,7 @@ class InboundPull:
                     kept.add(number)
                     self._keep("it names a bucket, and [inbound] buckets is not set", ExitCode.CONFIGURATION)
         if kept:
-            log.warning("inbound.kept", messages=len(kept), note="they stay in the queue, and come again")
+            log.warning("inbound.kept", messages=len(kept), note="they stay in the queue, and are delivered again")
         return kept
 
     def _judge(self, body: str) -> _Result:
@@ -112,9 +112,9 @@ class InboundPull:
             return problem
 
     def _receive(self, notification: Notification, raw: bytes) -> ReceivedMail:
-        """Say what of a notification counts: what SNS did not sign is anybody's, but for an object of our bucket.
+        """Decide what in a notification counts: without SNS's signature only the object of our own bucket.
 
-        SES received each of these mails. Fields of another server have passed through it as the sender wrote them.
+        SES received each of these mails. It passes on fields of other servers as the sender wrote them.
         """
         counts = notification.is_signed or self.believes_unsigned
         is_of_ses = self.trust.authserv_id.lower() == SES_AUTHSERV_ID

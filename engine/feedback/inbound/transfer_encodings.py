@@ -1,14 +1,14 @@
 """Transfer encodings (RFC 2045 6) and charsets of what a sender wrote.
 
-Anyone can send a mail here: every function passes over its text a fixed number of times.
+Anyone can send a mail here: every function reads its text a fixed number of times.
 """
 
 import binascii
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
-# Codecs that a sender may choose: each decodes in linear time. Python has others that do not (idna, punycode), and
-# looks for a module of any name that it does not know.
+# The codecs that a sender may choose: each decodes in linear time. Python has others that do not (idna, punycode), and
+# for an unknown name it looks for a module.
 CHARSETS = frozenset(
     [
         "utf-8",
@@ -61,7 +61,7 @@ CHARSETS = frozenset(
 
 
 def decode_transfer(content: bytes, encoding: str) -> bytes:
-    """Decode content as a Content-Transfer-Encoding says; as it stands where that names no encoding."""
+    """Decode content as a Content-Transfer-Encoding says; unchanged where that names no encoding."""
     match encoding.lower():
         case "base64":
             return decode_base64(content)
@@ -71,13 +71,13 @@ def decode_transfer(content: bytes, encoding: str) -> bytes:
 
 
 def decode_base64(content: bytes) -> bytes:
-    """Decode base64 as far as it goes, whatever else is in between."""
+    """Decode base64; ignores other characters, and an incomplete end."""
     letters = content.translate(None, _NOT_BASE64)
     letters = letters[: -1 if len(letters) % 4 == 1 else None]
     return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
 
 
 def decode_charset(content: bytes, charset: str) -> str:
-    """Decode bytes by a charset that mail has; as Latin-1 where it is another."""
+    """Decode bytes by a known charset; as Latin-1 where the charset is not known."""
     name = charset.strip().lower()
     return content.decode(name if name in CHARSETS else "latin-1", "replace")

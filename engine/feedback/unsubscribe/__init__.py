@@ -1,1 +1,1 @@
-"""Unsubscribe links: requests, pages and the server that answers them."""
+"""Unsubscribe links: tokens, requests, pages, opt-outs, the HTTP server and the Lambda handler."""

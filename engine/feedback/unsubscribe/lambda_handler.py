@@ -160,7 +160,7 @@ class _LinkAnswers:
         return self._opened
 
     def answer(self, request: LinkRequest) -> LinkAnswer:
-        """Answer a request; one that comes while the ledger cannot be opened is asked to come again."""
+        """Answer a request; one that comes while the ledger cannot be opened is answered 503."""
         try:
             opened = self.open()
         except MailrunError as error:

@@ -1,4 +1,4 @@
-"""The pages behind an unsubscribe link: in the reader's language, with sender and topic, through a template."""
+"""The pages of an unsubscribe link: in the reader's language, with sender and topic, from a template."""
 
 import tomllib
 from base64 import b64encode
@@ -26,7 +26,7 @@ _FOLDER = Path(__file__).parent / "pages"
 
 
 class PageKind(StrEnum):
-    """What a page says. Values are the keys of the words in pages/unsubscribe.toml."""
+    """The kind of a page. Values are the keys of the texts in pages/unsubscribe.toml."""
 
     ASK = "ask"
     DONE = "done"
@@ -42,9 +42,9 @@ class Theme:
     """What `[unsubscribe_page]` says.
 
     Attributes:
-        sender: who sends the mail, for people; empty for nothing.
-        topics: topic to its name for people; a topic without one is shown as it is.
-        preferences_url: where a reader chooses topics; `{token}` in it is the token of the link. Empty for nothing.
+        sender: the sender's name, for people; empty for none.
+        topics: topic -> its name for people; a topic without one is shown as it is.
+        preferences_url: the page where a reader chooses topics; `{token}` becomes the link's token. Empty for none.
         template: a Jinja template of the page; None for mailrun's own.
     """
 
@@ -78,7 +78,7 @@ class UnsubscribePages:
             source = where.read_text(encoding="utf-8")
             self._template = environment.from_string(source)
             for kind in PageKind:
-                self.render(kind, topic="topic", token="token")  # noqa: S106 - a try, not a token
+                self.render(kind, topic="topic", token="token")  # noqa: S106 - an example, not a token
         except TemplateSyntaxError as error:
             raise _wrong(f"not a valid template: {error.message}", f"{where}, line {error.lineno}") from None
         except TemplateError as error:
@@ -94,7 +94,7 @@ class UnsubscribePages:
         """Return a page.
 
         Args:
-            kind: what it says.
+            kind: of the page.
             accept: the reader's Accept-Language.
             topic: of the link's token; empty where there is none.
             token: of the link, for the link to the preferences.
@@ -156,11 +156,11 @@ _FORMS = {
 }
 
 
-def _make_policy(own: str | None) -> str:
-    """Return the Content-Security-Policy: no script, no frame; a template of one's own may have styles and images."""
+def _make_policy(source: str | None) -> str:
+    """Return the Content-Security-Policy: no script, no frame; a custom template may have styles and images."""
     style = "'unsafe-inline'; img-src data: https:"
-    if own is not None:
-        text = own.partition("<style>")[2].partition("</style>")[0]
+    if source is not None:
+        text = source.partition("<style>")[2].partition("</style>")[0]
         style = f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"
     return f"default-src 'none'; style-src {style}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 

@@ -1,8 +1,8 @@
-"""The way out by a click: what a request to an unsubscribe link is answered.
+"""What a request to an unsubscribe link is answered.
 
 Source: RFC 8058 (one click): a POST with `List-Unsubscribe=One-Click`, form-encoded, without cookies or login,
-unsubscribes at once; a GET must change nothing, as programs follow the links of every mail. Who the link is for stands
-in its token alone, and no answer shows the address.
+unsubscribes at once; a GET must change nothing, because programs follow the links of every mail. Only the token says
+whose link it is, and no answer shows the address.
 """
 
 from collections.abc import Mapping
@@ -38,13 +38,13 @@ HEADERS = {
 
 
 class LinkMeaning(StrEnum):
-    """What a request was."""
+    """What a request was, for the log."""
 
     PAGE = "page"  # the page with the button
     UNSUBSCRIBED = "unsubscribed"
     UNDONE = "undone"
     TOO_LATE = "too_late"  # to undo
-    NO_TOKEN = "no_token"  # noqa: S105 - no secret
+    NO_TOKEN = "no_token"  # noqa: S105 - not a secret
     NOT_ONE_CLICK = "not_one_click"
     WRONG_METHOD = "wrong_method"
     LATER = "later"  # the ledger cannot be reached
@@ -53,11 +53,11 @@ class LinkMeaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """A request.
+    """A request to a link.
 
     Attributes:
         method: GET, POST …
-        target: path and query, as in the request line.
+        target: path and query, as the request line has them.
         content_type: of the body.
         body: at most `MOST_BODY_BYTES`.
         languages: Accept-Language.
@@ -72,7 +72,7 @@ class LinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class LinkAnswer:
-    """What is answered; `meaning` is for the log, and so is `problem`: why the ledger could not be written."""
+    """An answer; `meaning` and `problem` (why the ledger could not be written) are for the log."""
 
     status: int
     meaning: LinkMeaning
@@ -82,22 +82,22 @@ class LinkAnswer:
 
 
 class OptOuts(Protocol):
-    """Writes down what a person asks for. MailrunError where it cannot now."""
+    """Records what a person asks for. Raises MailrunError where it cannot do so now."""
 
     def opt_out(self, address: str, topic: str) -> None:
-        """Suppress an address for a topic, durably; done again, it changes nothing."""
+        """Suppress an address for a topic, durably; repeating it changes nothing."""
 
     def undo(self, address: str, topic: str) -> bool:
-        """Take back a recent opt-out by link; False where there is another reason, or it is too long ago."""
+        """Undo a recent opt-out by link; False where there is another reason, or it is too old."""
 
 
 def answer_request(request: LinkRequest, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> LinkAnswer:
     """LinkAnswer a request to an unsubscribe link.
 
     Args:
-        request: what was asked.
-        signer: verifies tokens: every key that ever signed a link in somebody's mailbox.
-        opt_outs: is called with the address and the topic of a valid token, before the 200 is answered.
+        request: the request.
+        signer: verifies tokens, with every key that ever signed a link.
+        opt_outs: records the address and the topic of a valid token, before 200 is answered.
         pages: what a person sees.
     """
     headers = {**HEADERS, "Content-Security-Policy": pages.policy}
@@ -112,18 +112,18 @@ def answer_request(request: LinkRequest, signer: TokenSigner, opt_outs: OptOuts,
         return LinkAnswer(404, LinkMeaning.NO_TOKEN, render(PageKind.CUT), headers)
     try:
         status, meaning, kind = _act(request, found, opt_outs)
-    except MailrunError as error:  # away, locked, read-only, full: nothing was recorded, and the next try may be
+    except MailrunError as error:  # unreachable, locked, read-only, full: a later try may succeed
         return answer_later(pages, problem=str(error), languages=request.languages)
     body = b"" if request.method == "HEAD" else render(kind, topic=found.topic, token=found.token)
     return LinkAnswer(status, meaning, body, headers)
 
 
 def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") -> LinkAnswer:
-    """Ask to come again: nothing was recorded.
+    """Answer 503: nothing was recorded, try again later.
 
     Args:
         pages: what a person sees.
-        problem: why, for the log; the page does not say it.
+        problem: the reason, for the log; the page does not have it.
         languages: Accept-Language.
     """
     headers = {**HEADERS, "Content-Security-Policy": pages.policy, "Retry-After": str(RETRY_SECONDS)}
@@ -131,7 +131,7 @@ def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") 
 
 
 def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[int, LinkMeaning, PageKind]:
-    """Do what a request with a valid token asks for; returns status, meaning and page."""
+    """Do what a request with a valid token asks for; returns status, meaning and kind of page."""
     if request.method != "POST":
         return 200, LinkMeaning.PAGE, PageKind.ASK
     if has_field(request.content_type, request.body, *ONE_CLICK):
@@ -145,9 +145,9 @@ def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[in
 
 
 def has_field(content_type: str, body: bytes, name: str, value: str) -> bool:
-    """Say whether a body is a form with a field of this value alone, in either encoding of forms.
+    """Say whether a body is a form with a field of this value only, in either encoding of forms.
 
-    Capitals, quotation marks and line ends around do not matter: the token says whose wish it is, and it is a wish.
+    Case, and white space around it, do not matter: the token alone decides whose request it is.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -176,7 +176,7 @@ def _is_part(part: bytes, name: str, value: str) -> bool:
 
 
 def answer_bug(error: Exception, pages: UnsubscribePages, languages: str = "") -> LinkAnswer:
-    """Log an error that should not happen, with its traceback, and ask to come again: a person waits for an answer."""
+    """Log an error that should not happen, with its traceback, and answer 503: the person can try again."""
     note = "a request could not be answered: this is a bug in mailrun; report it with the traceback"
     log.error("unsubscribe.failed", kind=type(error).__name__, note=note, exc_info=error)
     return answer_later(pages, problem="", languages=languages)

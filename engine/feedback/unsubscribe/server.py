@@ -30,7 +30,7 @@ from engine.workspace import Workspace
 
 BODY_SECONDS = 10.0  # for a body of a few bytes
 DRAIN_SECONDS = 10.0  # how long requests may take to end once the server stops
-MOST_AT_ONCE = 64  # requests that wait for the ledger; more are asked to come again
+MOST_AT_ONCE = 64  # requests that wait for the ledger; more are answered 503
 
 
 def serve_links(

@@ -27,14 +27,14 @@ from engine.feedback.inbound.intake import judge
 )
 def test_a_from_that_may_be_read_two_ways_proves_nobody(sender: str) -> None:
     found = identify_sender(ReceivedMail(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST)
-    assert (found.address, found.lack) == (None, Unproven.SENDER_UNCLEAR)
+    assert (found.address, found.unproven) == (None, Unproven.SENDER_UNCLEAR)
 
 
 @pytest.mark.parametrize(
     "sender", ['"ann@b.example" <ann@b.example>', "=?utf-8?q?Ann?= <ann@b.example>", "ann@b.example"]
 )
 def test_a_from_that_names_its_own_domain_twice_is_clear(sender: str) -> None:
-    assert identify_sender(ReceivedMail(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST).lack is None
+    assert identify_sender(ReceivedMail(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST).unproven is None
 
 
 @given(st.binary(max_size=300), st.text(max_size=200), st.sampled_from(["pass", "fail", ""]))
