@@ -23,11 +23,13 @@ def count_lines(call: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # the collector calls functions of libraries and of what it frees
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
     return lines
 
 
