@@ -15,7 +15,7 @@ from engine.errors import DataError
 from engine.feedback.events.event_files import DAMAGED, EVENT_SCHEMA, blank_forgotten
 from engine.feedback.events.message_ids import MessageIds, hash_ids
 from engine.feedback.events.records import FeedbackEvent
-from engine.feedback.events.row_index import FrozenPlan, Places
+from engine.feedback.events.row_index import FrozenPlan, RowIndex
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger
 from engine.ledger.forgotten import FindForgotten
@@ -82,7 +82,7 @@ class Matcher:
         self._store = store
         self._open_plan = open_plan
         self._find_forgotten = find_forgotten
-        self._places: dict[str, Places] = {}
+        self._places: dict[str, RowIndex] = {}
         self._damaged: set[str] = set()
 
     def match(self, events: pl.DataFrame) -> pl.DataFrame:
@@ -148,7 +148,7 @@ class Matcher:
             self._damaged.add(run)
             log.warning("events.run_damaged", run=run, what=error.what, where=error.where, remedy=error.remedy)
 
-    def _find_places(self, name: str) -> Places | str:
+    def _find_places(self, name: str) -> RowIndex | str:
         """Return a run's index, or why there is none."""
         with self._ledger.read() as tx:
             run = runs.find_run(tx, name)
@@ -161,7 +161,7 @@ class Matcher:
             places.close()
             places = None
         if places is None:
-            places = Places(self._open_plan(run), self._shelf)
+            places = RowIndex(self._open_plan(run), self._shelf)
         self._places[name] = places  # the last in order: the most recently used
         if len(self._places) > _PLANS_OPEN:
             oldest = next(iter(self._places))
@@ -248,7 +248,7 @@ def remove_indexes(store: Store, run: str) -> None:
     Store.delete_folder(store, f"{INDEXES}/{run}")  # local, also of a store in a bucket
 
 
-def _name_as_sent(part: pl.DataFrame, places: Places) -> pl.DataFrame:
+def _name_as_sent(part: pl.DataFrame, places: RowIndex) -> pl.DataFrame:
     """Give events that name another than the row's address, and whose mail went to the row's, the key of that."""
     named, sent = part["key"], judge_addresses(part["sent_to"])["key"]
     if sent.null_count() == part.height:
