@@ -43,7 +43,7 @@ def stage_folder(final: Path) -> Iterator[Path]:
     staging = final.parent / f".{final.name}.{uuid.uuid4().hex}"
     with translate_os_errors(staging):
         final.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-        with locked(final.parent):  # nobody may see the new folder before it is locked
+        with locked(final.parent):  # no process may see the new folder before it is locked
             for abandoned in final.parent.glob(f".{final.name}.*"):
                 _remove_if_abandoned(abandoned)
             staging.mkdir(mode=PRIVATE_FOLDER)

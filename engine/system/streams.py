@@ -1,4 +1,4 @@
-"""Standard streams that never end a command: closed ones, a full disk under stdout, a reader that has gone."""
+"""Standard streams that never stop a command: closed ones, stdout on a full disk, a reader that has ended."""
 
 import errno
 import io
@@ -24,7 +24,7 @@ class LastingFile(io.RawIOBase):
         self.failure: OSError | None = None
 
     def write(self, data: "Buffer") -> int:
-        """Write some bytes; never raises for what is at the other end."""
+        """Write some bytes; never raises."""
         view = memoryview(data)
         if self.failure is None:
             try:
@@ -37,7 +37,7 @@ class LastingFile(io.RawIOBase):
         while True:
             try:
                 return os.write(self._descriptor, view)
-            except BlockingIOError:  # a pipe that another process has made non-blocking
+            except BlockingIOError:  # a pipe that another process made non-blocking
                 select.select([], [self._descriptor], [])
 
     def fileno(self) -> int:
@@ -45,7 +45,7 @@ class LastingFile(io.RawIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Say whether it is a terminal."""
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
@@ -54,18 +54,18 @@ class LastingFile(io.RawIOBase):
 
 
 def make_output_lasting() -> None:
-    """Put streams that never raise in the place of stdout and stderr, and empty ones in the place of closed ones."""
+    """Replace stdout and stderr with streams that never raise, and closed standard streams with empty ones."""
     _open_closed()
     sys.stdout, sys.stderr = _make_lasting(sys.stdout), _make_lasting(sys.stderr)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a person is at a standard stream; nobody is at one that is closed."""
+    """Say whether a standard stream is a terminal; a closed one is not."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
 def _open_closed() -> None:
-    """Open /dev/null in the place of each standard stream that was closed before the command began.
+    """Open /dev/null for each standard stream that was closed before the command started.
 
     Otherwise the next file that is opened has the number of that stream, and worker processes inherit it as theirs.
     """
@@ -77,7 +77,7 @@ def _open_closed() -> None:
 
 
 def find_lost_output() -> OSError | None:
-    """Return why what was printed on stdout did not arrive; None where it did, or where nobody wanted to read it."""
+    """Return why output on stdout was lost; None where it was not, or where its reader closed the pipe."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     failure = raw.failure if isinstance(raw, LastingFile) else None
@@ -87,11 +87,11 @@ def find_lost_output() -> OSError | None:
 def _make_lasting(stream: TextIO) -> TextIO:
     try:
         descriptor = stream.fileno()
-    except io.UnsupportedOperation:  # of a program that calls main itself, and gathers what is printed
+    except io.UnsupportedOperation:  # in a program that calls main itself, and collects what is printed
         return stream
     return io.TextIOWrapper(
         io.BufferedWriter(LastingFile(descriptor)),
         encoding=stream.encoding,
-        errors="backslashreplace",  # a terminal that is not UTF-8 never ends a command
+        errors="backslashreplace",  # a terminal that is not UTF-8 never stops a command
         line_buffering=True,
     )

@@ -1,4 +1,4 @@
-"""Unsubscribe tokens in texts that anybody may write: links that are requested, and mails."""
+"""Unsubscribe tokens in texts that anyone may write: requested links, and mails."""
 
 import re
 from typing import NamedTuple
