@@ -45,9 +45,9 @@ def work():
 MEASURE = """
 import json, resource, time
 begin, cpu = time.perf_counter(), time.process_time()
-told = work()
-told |= {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
-print(json.dumps(told | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+found = work()
+found |= {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
+print(json.dumps(found | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """
 
 
@@ -91,8 +91,8 @@ def measure(code: str, **places: object) -> dict[str, float]:
         done = subprocess.run(
             [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
         )
-    told: dict[str, float] = json.loads(done.stdout)
-    return told
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 def best(runs: list[dict[str, float]]) -> dict[str, float]:

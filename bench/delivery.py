@@ -86,7 +86,7 @@ def run_entrant(one: Entrant, folder: Path, url: str, latency: float) -> tuple[f
 def compare_workers() -> None:
     """Two worker processes on two cores against one on one, the sink on the second core.
 
-    The sink has a part of that core, so the same speed is told for two whole ones as well. Speeds are those of the
+    The sink has a part of that core, so the speed is printed for two whole ones as well. Speeds are those of the
     middle of a run, by the ledger: starts and ends of processes do not count.
     """
     cores = sorted(os.sched_getaffinity(0))[:2]

@@ -1,6 +1,6 @@
 """How many recipients a bad audience reaches before the guard pauses the run; and how often a good one is paused.
 
-A model around the guard's own judgement: so many recipients a second are sent to; of each an event tells after the
+A model around the guard's own judgement: so many recipients a second are sent to; an event reports each after the
 receiver's time and the queue's, both exponential; every second a worker looks, as at its heartbeat.
 """
 
@@ -47,14 +47,14 @@ def _run(bad: float, rate: int, delay: float, seed: int) -> int:
     """Count the recipients sent to when the guard pauses."""
     dice = random.Random(seed)  # noqa: S311 - as above
     due: dict[int, list[int]] = {}  # second -> Send events, deliveries, bounces
-    heard = [0, 0, 0]
+    totals = [0, 0, 0]
     for second in range(LONGEST_SECONDS):
         for _ in range(rate):
             _count(due, second + dice.expovariate(2 / delay), 0)
             _count(due, second + dice.expovariate(1 / delay), 2 if dice.random() < bad else 1)
-        heard = [known + new for known, new in zip(heard, due.pop(second, [0, 0, 0]), strict=True)]
-        ended = heard[1] + heard[2]
-        if _pauses(EventTotals(proven=max(heard[0], ended), delivered=heard[1], bounced=heard[2])):
+        totals = [known + new for known, new in zip(totals, due.pop(second, [0, 0, 0]), strict=True)]
+        ended = totals[1] + totals[2]
+        if _pauses(EventTotals(proven=max(totals[0], ended), delivered=totals[1], bounced=totals[2])):
             return (second + 1) * rate
     return LONGEST_SECONDS * rate
 
@@ -63,8 +63,8 @@ def _count(due: dict[int, list[int]], at: float, kind: int) -> None:
     due.setdefault(int(at) + 1, [0, 0, 0])[kind] += 1
 
 
-def _pauses(heard: EventTotals) -> bool:
-    measures = measure_events(heard, bounce_limit=BOUNCE_LIMIT, complaint_limit=0.001, are_deliveries_told=True)
+def _pauses(totals: EventTotals) -> bool:
+    measures = measure_events(totals, bounce_limit=BOUNCE_LIMIT, complaint_limit=0.001, are_deliveries_reported=True)
     found = judge(measures)
     return bool(found) and found[0].level is GuardLevel.PAUSE
 

@@ -69,7 +69,7 @@ def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
         finally:
             holds.is_sending = False
 
-    told = StringIO()
+    output = StringIO()
     with (
         tempfile.TemporaryDirectory() as folder,
         run_sink(0.0) as url,
@@ -77,12 +77,12 @@ def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
         mock.patch.object(selectors.EpollSelector, "select", lambda *given: holds.look(*given)),  # noqa: PLW0108 - binds the selector
         mock.patch("engine.run.send.work.send_run", send_run),
         mock.patch.object(LagMeter, "add", lambda _, seconds: holds.late.append(seconds)),
-        redirect_stdout(told),
+        redirect_stdout(output),
     ):
         workspace = make_workspace(Path(folder), bulk=bulk)
         write_audience(workspace, MESSAGES)
         cli.main([*COMMAND, str(workspace)], standalone_mode=False)
-    return holds, json.loads(told.getvalue())
+    return holds, json.loads(output.getvalue())
 
 
 def describe(seconds: list[float]) -> str:

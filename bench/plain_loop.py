@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 
 async def send_all(workspace: Path, concurrency: int) -> int:
-    """Send the welcome campaign to everybody in the file; returns how many."""
+    """Send the welcome campaign to every address of the file; returns how many."""
     templates = Environment(
         loader=FileSystemLoader(workspace / "campaigns" / "welcome"), autoescape=select_autoescape(["html", "html.j2"])
     )

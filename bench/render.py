@@ -37,7 +37,7 @@ def make_rows() -> list[dict[str, Any]]:
 
 
 def measure(work: Callable[[], object], times: int, rounds: int = ROUNDS) -> float:
-    """Return the microseconds that one time takes in the best round."""
+    """Return the microseconds of one call in the best round."""
     best = float("inf")
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -47,7 +47,7 @@ def measure(work: Callable[[], object], times: int, rounds: int = ROUNDS) -> flo
 
 
 def build_by_library(message: Message, envelope: Envelope) -> bytes:
-    """Build the same message as everybody else does."""
+    """Build the same message as plain Python code does."""
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"], mail["Subject"] = envelope.sender, message.address, message.subject
     mail["Reply-To"] = ", ".join(envelope.reply_to)

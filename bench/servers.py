@@ -22,9 +22,9 @@ def run_sandbox(*options: str) -> Iterator[tuple[dict[str, str], subprocess.Pope
         command = [sys.executable, "-m", "engine", "sandbox", "--port", "0", "--json", "--workspace", folder, *options]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
+            server = json.loads(process.stdout.readline())
             try:
-                yield os.environ | told["environment"], process, Path(told["record"])
+                yield os.environ | server["environment"], process, Path(server["record"])
             finally:
                 process.terminate()
 

@@ -21,7 +21,7 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 
 log = structlog.get_logger()
 
-TELL_OUTAGE_SECONDS = 10.0
+WARN_SECONDS = 10.0
 _ACCEPTED_PERHAPS = (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT)
 
 
@@ -47,24 +47,24 @@ class Call:
 
 
 FindDue: TypeAlias = Callable[[Call], Awaitable[Sequence[Item]]]
-"""Returns the items of a call that has waited which may still be sent; what is to be noted of the others is noted."""
+"""Returns the items of a call that has waited which may still be sent; the results of the others are recorded."""
 
 
 @dataclass(slots=True)
 class Outage:
-    """Says every now and then that a server cannot be reached, while its calls are tried again."""
+    """Warns every WARN_SECONDS that a server cannot be reached, while its calls are tried again."""
 
-    _told_at: float = float("-inf")
+    _warned_at: float = float("-inf")
 
-    def tell(self, reply: SendReply, now: float) -> None:
-        """Say it, where it was not said of late.
+    def warn(self, reply: SendReply, now: float) -> None:
+        """Log it, unless it was logged less than WARN_SECONDS ago.
 
         Args:
             reply: that says so.
             now: monotonic seconds.
         """
-        if now - self._told_at >= TELL_OUTAGE_SECONDS:
-            self._told_at = now
+        if now - self._warned_at >= WARN_SECONDS:
+            self._warned_at = now
             log.warning("server.unreachable", what=reply.detail, note=f"trying again: {reply.detail}")
 
 
@@ -73,7 +73,7 @@ class Dispatcher:
     """Dispatches calls, each in its own task.
 
     Attributes:
-        observe: told how many seconds each attempt took, with its journal.
+        observe: receives the seconds that each attempt took, with its journal.
         jitter: draws from 0 to 1, to spread retries.
         resend_in_doubt: the campaign's `in_doubt = "resend"`: what is in doubt is tried again, and may arrive twice.
         wait_for_quota: the campaign's `at_quota = "wait"`.
@@ -92,11 +92,11 @@ class Dispatcher:
     outage: Outage = field(default_factory=Outage)
 
     async def dispatch(self, call: Call, *, keep: Callable[[Result], None], find_due: FindDue) -> None:
-        """Send the messages of one call that the gate has admitted, with retries where nothing was accepted for sure.
+        """Send the messages of one call that the gate has admitted, with retries where certainly nothing was accepted.
 
         Args:
             call: what to send.
-            keep: told every final result; a row that stays unsent has none.
+            keep: receives every final result; a row that stays unsent has none.
             find_due: asked before every further attempt, for any wait may have been hours.
 
         Raises:
@@ -108,7 +108,7 @@ class Dispatcher:
             replies = await self._hand_over(call)
             waits = [self._next_wait(r, attempts=call.tries, begun=begun) for r in replies]
             self._take_results(call, replies, waits, keep)
-            self._pause_if_told(replies, waits, call.tries)
+            self._pause_if_asked(replies, waits, call.tries)
             again = [item for item, wait in zip(call.items, waits, strict=True) if wait is not None]
             if not again:
                 return
@@ -123,7 +123,7 @@ class Dispatcher:
                 return
 
     async def leave_out(self, call: Call, find_due: FindDue) -> bool:
-        """Take out of an admitted call who must not be sent to any more, or not now; False where nobody is left."""
+        """Remove from an admitted call the recipients not to be sent to, or not now; False where none is left."""
         admitted = len(call.items)
         call.items = await find_due(call)
         if len(call.items) < admitted:
@@ -146,7 +146,7 @@ class Dispatcher:
         self.observe(self.clock.monotonic() - started)
         self._adjust_gate(replies)
         if away := next((reply for reply in replies if reply.meaning is ReplyMeaning.UNREACHABLE), None):
-            self.outage.tell(away, self.clock.monotonic())
+            self.outage.warn(away, self.clock.monotonic())
         return replies
 
     def _withdraw(self, call: Call, error: BaseException) -> None:
@@ -160,7 +160,7 @@ class Dispatcher:
     def _take_results(
         self, call: Call, replies: Sequence[SendReply], waits: Sequence[float | None], keep: Callable[[Result], None]
     ) -> None:
-        """Note what became of each message; where one is to be sent again in doubt, its open intent tells of it."""
+        """Record each message's outcome; the doubt about one that is sent again is in its open intent."""
         at = self.clock.now().timestamp()
         noted = []
         for item, reply, wait in zip(call.items, replies, waits, strict=True):
@@ -213,7 +213,7 @@ class Dispatcher:
             return None
         return POLICIES.get(meaning)
 
-    def _pause_if_told(self, replies: Sequence[SendReply], waits: Sequence[float | None], tries: int) -> None:
+    def _pause_if_asked(self, replies: Sequence[SendReply], waits: Sequence[float | None], tries: int) -> None:
         for reply, wait in zip(replies, waits, strict=True):
             if wait is not None:
                 continue

@@ -1,4 +1,4 @@
-"""The way out of a run: its transport, and the account whose limits hold for it."""
+"""Where a run's messages go: its transport, and the account whose limits apply."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +31,7 @@ UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process makes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound:
-    """An open way out.
+    """The open account or server of a run, and how to open its transport.
 
     Attributes:
         spec: the campaign's.
@@ -39,7 +39,7 @@ class Outbound:
         account: names the account whose rate is shared.
         ses: the SES account; None where messages go elsewhere.
         server: the SMTP server; None for other transports.
-        said: what is said once.
+        said: warnings that were given, each once.
     """
 
     spec: CampaignSpec
@@ -131,7 +131,7 @@ class Outbound:
 async def open_outbound(
     spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str
 ) -> AsyncIterator[Outbound]:
-    """Open the way out that a campaign names.
+    """Open the account or server that a campaign names.
 
     Args:
         spec: the campaign's.
@@ -166,7 +166,7 @@ async def open_outbound(
         server = parse_server(settings)
         if spec.delivery.max_rate is None:
             raise ConfigurationError(
-                f"nobody tells how fast {server.host} may be sent to",
+                f"the rate that {server.host} accepts is not known",
                 where="campaign.toml: [delivery] max_rate",
                 remedy="set max_rate, in recipients a second",
             )

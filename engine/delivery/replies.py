@@ -18,7 +18,7 @@ class ReplyMeaning(StrEnum):
     """What a reply means for the message and for the run."""
 
     SENT = "sent"
-    REFUSED = "refused"  # this message or recipient, for good
+    REFUSED = "refused"  # this message or recipient, permanently
     RETRY = "retry"  # certainly not accepted, for a reason that passes; used up: the message failed
     RETRY_ONCE = "retry_once"  # certainly not accepted, without a reason; a second time: the message failed
     SPLIT = "split"  # certainly not accepted as part of this call: each message goes again alone, at once
@@ -101,7 +101,7 @@ CODES: Mapping[str, ReplyRule] = {
         "sending is paused for the account or the configuration set; find out why, enable it, launch again",
     ),
     "MailFromDomainNotVerifiedException": ReplyRule(
-        ReplyMeaning.PAUSE, "the custom MAIL FROM domain's MX record is not as SES needs it; mend it, launch again"
+        ReplyMeaning.PAUSE, "the custom MAIL FROM domain's MX record is not as SES needs it; correct it, launch again"
     ),
     "NotFoundException": ReplyRule(
         ReplyMeaning.PAUSE,
@@ -112,7 +112,7 @@ CODES: Mapping[str, ReplyRule] = {
     ),
     "MessageRejected": ReplyRule(
         ReplyMeaning.REFUSED
-    ),  # an unverified sender is told apart by its text, see read_error
+    ),  # an unverified sender is recognized by its text, see read_error
     "BadRequestException": ReplyRule(ReplyMeaning.REFUSED),
     "ValidationError": ReplyRule(ReplyMeaning.REFUSED),
     "ValidationException": ReplyRule(ReplyMeaning.REFUSED),
@@ -181,7 +181,7 @@ def read_error(*, status: int, code: str, message: str, sender: str) -> SendRepl
         status: the HTTP status.
         code: the SES error code; empty where the reply carries none (a proxy's page, a bare status).
         message: its text.
-        sender: the bare address of `from`, to tell an unverified sender from an unverified recipient.
+        sender: the bare address of `from`, to distinguish an unverified sender from an unverified recipient.
     """
     detail = bound_detail(f"{code or status}: {message}".strip(": "))
     if not code or not 400 <= status < 500:
@@ -218,8 +218,8 @@ def _read_text(rule: ReplyRule, message: str, *, detail: str, sender: str) -> Se
             detail=detail,
             remedy=f"verify {sender} or its domain in SES (this region), then launch again",
         )
-    told = next((rule for text, rule in TEXTS.items() if text in lower), rule)
-    return SendReply(told.meaning, detail=detail, remedy=told.remedy)
+    known = next((rule for text, rule in TEXTS.items() if text in lower), rule)
+    return SendReply(known.meaning, detail=detail, remedy=known.remedy)
 
 
 def is_unverified_sender(lower: str, sender: str) -> bool:

@@ -38,7 +38,7 @@ class RetryPolicy:
 
 POLICIES = {
     ReplyMeaning.RETRY_ONCE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=2, seconds=120),
-    # Each message goes again alone, at once; whoever is refused then is the one.
+    # Each message goes again alone, at once; the one that is refused then is the cause.
     ReplyMeaning.SPLIT: RetryPolicy(first_seconds=0, longest_seconds=0, attempts=1_000, seconds=600),
     # The gate does not open before part of the quota is free, which may take a day and more.
     ReplyMeaning.QUOTA: RetryPolicy(first_seconds=5, longest_seconds=60, attempts=10_000, seconds=7 * 86_400),

@@ -11,7 +11,7 @@ from engine.delivery.replies import TEXTS, ReplyMeaning, ReplyRule, SendReply, b
 
 
 class Phase(StrEnum):
-    """How far a hand-over has come; what is lost then is told by it."""
+    """How far a hand-over has come; it says what is lost then."""
 
     LOGIN = "before the message"
     MAIL = "at MAIL FROM"
@@ -53,7 +53,7 @@ SMTP_CODES: Mapping[int, ReplyRule] = {
     452: ReplyRule(ReplyMeaning.RETRY),  # out of storage, or too many recipients
     454: ReplyRule(
         ReplyMeaning.RETRY
-    ),  # SES's "Temporary service failure" and throttles; the latter are told by their text
+    ),  # SES's "Temporary service failure" and throttles; the latter are recognized by their text
     455: ReplyRule(ReplyMeaning.RETRY),
     500: _REFUSED,
     501: _REFUSED,
@@ -68,7 +68,7 @@ SMTP_CODES: Mapping[int, ReplyRule] = {
     551: _REFUSED,
     552: _REFUSED,  # "Message is too long."
     553: _REFUSED,  # invalid address
-    554: _REFUSED,  # rejected content; "Access denied" and unverified senders are told apart
+    554: _REFUSED,  # rejected content; "Access denied" and unverified senders are recognized by their text
     555: _REFUSED,
     556: _REFUSED,
 }
@@ -81,7 +81,7 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = Tr
         code: three digits.
         text: what follows.
         phase: of the hand-over.
-        sender: the bare address of `from`, to tell an unverified sender from an unverified recipient.
+        sender: the bare address of `from`, to distinguish an unverified sender from an unverified recipient.
         ses: the server is SES's; of another one nothing is said that is true of SES alone.
     """
     detail = bound_detail(f"{code} {' '.join(text.split())}".strip())
@@ -105,15 +105,15 @@ def wants_fewer_connections(code: int, text: str) -> bool:
 
 
 def _find_rule(code: int, lower: str, phase: Phase) -> ReplyRule:
-    told = next((rule for said, rule in SMTP_TEXTS.items() if said in lower), None)
+    known = next((rule for said, rule in SMTP_TEXTS.items() if said in lower), None)
     match code // 100, phase:
         case (4, _):
-            return told or SMTP_CODES.get(code, ReplyRule(ReplyMeaning.RETRY))
+            return known or SMTP_CODES.get(code, ReplyRule(ReplyMeaning.RETRY))
         case (5, Phase.LOGIN):
-            return told or _CREDENTIALS
+            return known or _CREDENTIALS
         case (5, Phase.MAIL) if code in (550, 553, 554):
-            return told or _SENDER  # it is the sender that was refused: no other message would pass
+            return known or _SENDER  # it is the sender that was refused: no other message would pass
         case (5, _):
-            return told or SMTP_CODES.get(code, _REFUSED)
+            return known or SMTP_CODES.get(code, _REFUSED)
         case _:  # no reply that SMTP knows
             return ReplyRule(ReplyMeaning.IN_DOUBT if phase is Phase.DOT else ReplyMeaning.UNREACHABLE)

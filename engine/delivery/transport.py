@@ -1,4 +1,4 @@
-"""The port to the way out. A transport hands over messages and says what the answers mean."""
+"""What a transport does: it hands over messages and says what the answers mean."""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
@@ -24,7 +24,7 @@ class Item(NamedTuple):
 
 
 class Transport(Protocol):
-    """A way out. It sends once: every retry is the engine's decision."""
+    """Hands over messages. It sends once: every retry is the engine's decision."""
 
     @property
     def most_items(self) -> int:

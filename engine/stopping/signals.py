@@ -35,7 +35,7 @@ def stop_on_signals(
 ) -> Iterator[None]:
     """Request the stop on the first SIGINT, SIGTERM or SIGHUP; cancel the current task on the second.
 
-    Whatever comes after that changes nothing. A hang-up that `nohup` has switched off stays so. Restores the handlers.
+    Further signals change nothing. A hang-up that `nohup` has switched off stays so. Restores the handlers.
 
     Args:
         stop: is requested.
@@ -65,13 +65,13 @@ def stop_on_signals(
             task.cancel()
 
     before = {number: signal.getsignal(number) for number in NUMBERS}
-    heard = [n for n in NUMBERS if n != signal.SIGHUP or before[n] != signal.SIG_IGN]
-    for number in heard:
+    handled = [n for n in NUMBERS if n != signal.SIGHUP or before[n] != signal.SIG_IGN]
+    for number in handled:
         loop.add_signal_handler(number, handle, number.name)
     try:
         yield
     finally:
         last_resort.cancel()
-        for number in heard:
+        for number in handled:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])

@@ -1,4 +1,4 @@
-"""The one place where a worker learns that it has to stop, and why."""
+"""The stop: whether a worker has to stop, and why."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ class StopCause(StrEnum):
     """Why a worker stops before its run is finished."""
 
     SIGNAL = "signal"  # SIGTERM, SIGINT, SIGHUP, or the parent has ended
-    PAUSED = "paused"  # the account or a person paused the run; launching again goes on
-    GUARDED = "guarded"  # the guard did: it goes on once a person has said so
+    PAUSED = "paused"  # the account or a person paused the run; launching again resumes
+    GUARDED = "guarded"  # the guard did: a person must resume it first
     OVER = "over"  # the run was cancelled, or others finished it
     ERROR = "error"  # ledger, store or a bug: the exception is kept
 

@@ -1,4 +1,4 @@
-"""What the gate and the tasks beside it share: how many were admitted, and what keeps everybody waiting for now."""
+"""What the gate and the tasks beside it share: how many were admitted, and what keeps all calls waiting for now."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Admission:
     Attributes:
         clock: both of its times.
         admitted: recipients that have passed so far, without those that were certainly not accepted.
-        is_paused: a person paused the run; nobody passes until it is resumed.
+        is_paused: a person paused the run; nothing passes until it is resumed.
     """
 
     clock: Clock
@@ -25,11 +25,11 @@ class Admission:
     _share_until_at: float = float("inf")
 
     def hold(self, seconds: float) -> None:
-        """Admit nobody for a while: other workers must first see that there is one more."""
+        """Admit nothing for a while: other workers must first see that there is one more."""
         self._held_until = max(self._held_until, self.clock.monotonic() + seconds)
 
     def seconds_held(self, now: float) -> float:
-        """Return how long nobody is admitted from a monotonic time on; 0.0 or less where nothing holds."""
+        """Return how long nothing is admitted from a monotonic time on; 0.0 or less where nothing holds."""
         return self._held_until - now
 
     def renew_share(self, begun: float, begun_at: float, *, hold_seconds: float) -> None:
@@ -38,7 +38,7 @@ class Admission:
         Args:
             begun: monotonic time before the heartbeat was recorded.
             begun_at: wall clock then, in Unix time; a machine's sleep shows in one of the two.
-            hold_seconds: how long nobody is admitted where the others may have taken the part over meanwhile.
+            hold_seconds: how long nothing is admitted where the others may have taken the part over meanwhile.
         """
         if self.is_share_stale(self.clock.monotonic()):
             self.hold(hold_seconds)

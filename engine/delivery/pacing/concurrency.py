@@ -61,7 +61,7 @@ class Concurrency:
         self._payload_bytes += LATENCY_WEIGHT * (payload_bytes - self._payload_bytes)
 
     def adjust(self, *, calls_per_second: float, lag_seconds: float) -> None:
-        """Set the target anew; at most double it, at most an eighth less.
+        """Set the target; at most double it, at most an eighth less.
 
         Args:
             calls_per_second: what the rate allows.
@@ -98,7 +98,7 @@ class Slots:
 
 @dataclass(slots=True)
 class Turns:
-    """Lets calls compute for some milliseconds in each round of the event loop; the others go on in the next.
+    """Lets calls compute for some milliseconds in each round of the event loop; the others continue in the next.
 
     A group commit wakes all the calls that waited for it at once. Each signs and writes its body, which takes 40 µs for
     one message and half a millisecond for fifty; hundreds of them would hold the loop for as long as they are.

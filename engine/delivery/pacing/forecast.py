@@ -8,7 +8,7 @@ from engine.delivery.pacing.window import Window
 
 _MILLION, _THOUSAND = 1_000_000, 10_000
 _UTC = ZoneInfo("UTC")
-_MOST_DAYS = 3_660  # further ahead nobody wants to know
+_MOST_DAYS = 3_660  # a forecast looks no further ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Opening:
     """The sending window, as a forecast needs it.
 
     Attributes:
-        window: None where it is always open, or everybody has one of their own.
+        window: None where it is always open, or every recipient has one of their own.
         zone: whose times of day.
         pauses: `outside = "pause"`.
     """
@@ -54,16 +54,16 @@ def forecast_sending(  # noqa: PLR0913 - whatever may end it
     ...     now=datetime(2026, 11, 24, 12, 33, 30))
     '3.2 M recipients, 1.1 M left today: pauses at about 14:05'
     """
-    told = [f"{_round(recipients)} recipient{'' if recipients == 1 else 's'}"]
-    told += [f"{_round(left)} left today" for left in (left_24_hours,) if left is not None]
-    told += [f"{_round(left)} of the warm-up left today" for left in (warmup_left,) if left is not None]
+    parts = [f"{_round(recipients)} recipient{'' if recipients == 1 else 's'}"]
+    parts += [f"{_round(left)} left today" for left in (left_24_hours,) if left is not None]
+    parts += [f"{_round(left)} of the warm-up left today" for left in (warmup_left,) if left is not None]
     most, end = float(recipients), "done"
     if left_24_hours is not None and left_24_hours < most:
         most, end = left_24_hours, "waits from" if waits else "pauses"
     if warmup_left is not None and warmup_left < most:
         most, end = warmup_left, "pauses"
     moment, ended = _find_end(most / rate, now, opening)
-    return f"{', '.join(told)}: {end if ended else 'pauses'} {_when(moment, now)}"
+    return f"{', '.join(parts)}: {end if ended else 'pauses'} {_when(moment, now)}"
 
 
 def _find_end(seconds: float, now: datetime, opening: Opening) -> tuple[datetime, bool]:

@@ -20,17 +20,17 @@ class Sharing(Protocol):
         """Leave this worker's part of the rate to the others."""
 
     async def claim_share(self) -> None:
-        """Take it back; the others see it before anybody is admitted."""
+        """Take it back; the others see it before anything is admitted."""
 
 
 class NotShared:
     """The rate of a worker that has no others beside it."""
 
     async def release_share(self) -> None:
-        """Nobody takes it."""
+        """Do nothing: no other worker takes it."""
 
     async def claim_share(self) -> None:
-        """Nobody has it."""
+        """Do nothing: no other worker has it."""
 
 
 class SendLimit(Protocol):
@@ -63,7 +63,7 @@ class Gate:
     Args:
         pacer: the rate.
         clock: monotonic time.
-        stop: when it is requested, nobody is admitted any more.
+        stop: when it is requested, nothing is admitted any more.
         limits: what else limits sending.
         admission: the state that is shared with other tasks; None for one of its own.
         sharing: lends this worker's part of the rate; None where no others share it.
@@ -129,7 +129,7 @@ class Gate:
         return False
 
     async def _wait_for_share(self) -> bool:
-        """Wait a while where nobody may pass, whatever the limits say; False where nothing keeps them."""
+        """Wait a while where the admission keeps all calls waiting; False where it does not."""
         now = self._clock.monotonic()
         if self.admission.is_paused:
             await self.release_share()

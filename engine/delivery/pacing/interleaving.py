@@ -1,4 +1,4 @@
-"""Whose turn it is: the recipients of open leases in their order, but for those whose domain or window bids them wait.
+"""Which recipient is next: in the order of open leases, except where a domain's cap or a window makes one wait.
 
 Pure; the caller brings the time. A row whose domain is at its cap is held, and taken in its turn. A row whose window is
 closed is put off: its lease is given back when the rest is done, and taken again when the window opens.
@@ -77,11 +77,11 @@ class Interleaving(Generic[L, R]):
         self._pending[lease] = 0
 
     def is_waiting(self, lease: L) -> bool:
-        """Tell whether rows of a lease still have their turn to come."""
+        """Tell whether rows of a lease are still to come."""
         return lease in self._pending
 
     def next(self, now: float) -> tuple[L, R] | None:
-        """Return whose turn it is; None where nobody may be sent to now."""
+        """Return the next recipient; None where none may be sent to now."""
         while self._ready and self._ready[0][0] <= now:
             _, domain = heappop(self._ready)
             if found := self._take_held(domain, now):
@@ -96,7 +96,7 @@ class Interleaving(Generic[L, R]):
         return None
 
     def seconds_to_next(self, now: float) -> float | None:
-        """Return how long until somebody held may be sent to; None where nobody is held."""
+        """Return how long until a held recipient may be sent to; None where none is held."""
         return max(0.0, self._ready[0][0] - now) if self._ready else None
 
     def drop(self, lease: L) -> None:

@@ -28,7 +28,7 @@ class OtherSenders:
         """Learn from the quota as read now.
 
         Args:
-            sent_24_hours: by everybody, as SES counts it. What rolls out of the day lowers it, which hides others.
+            sent_24_hours: by all senders, as SES counts it. What rolls out of the day lowers it, which hides others.
             own: recipients that all workers of this ledger sent to since any one moment.
             now: monotonic time.
         """

@@ -8,7 +8,7 @@ SES answers 429 where it allows less than it says, for instance because others s
 curve of CUBIC (RFC 9438), with the limit in the place of the window:
 
 * A throttle lowers it at once to 85 % (multiplicative decrease), and where it stood is remembered. Replies to calls
-  made before that are no new evidence and are ignored for a second.
+  made before that prove nothing new and are ignored for a second.
 * From there it grows back fast, then ever slower towards where it stood, and beyond only after a plateau (slow
   probing): a lower limit of the account is met with a throttle every ten seconds or so, and some 96 % of it are used.
 * After a storm of throttles, which leaves it at the floor, the curve is back at 95 % of the ceiling within 15 s.

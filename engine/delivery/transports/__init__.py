@@ -1,1 +1,1 @@
-"""The ways out, one file each."""
+"""The transports and what they are made of."""

@@ -27,7 +27,7 @@ CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound
 RENEWAL_SECONDS = 30.0  # for whatever botocore asks for new credentials: STS, a metadata service, a program
 KEYS_SECONDS = 1.0  # how long keys are taken as they are; credentials are renewed long before they expire
 
-_UNREACHABLE = (  # whoever issues credentials
+_UNREACHABLE = (  # what issues credentials
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
     botocore.exceptions.MetadataRetrievalError,

@@ -31,7 +31,7 @@ _SWEEP_SECONDS = 0.5
 class Carrier:
     """Connections to one host, opened as they are needed; of the idle ones the oldest is used again first.
 
-    A call never waits for another call's connection: whoever sends bounds how many calls there are.
+    A call never waits for another call's connection: the sender bounds how many calls there are.
 
     Attributes:
         host: a name or an address.
@@ -82,7 +82,7 @@ class Carrier:
             try:
                 return await self._ask(kept, head, body)
             except NeverSentError:
-                pass  # the server closed it in that instant; a new one tells whether it can be reached
+                pass  # the server closed it in that instant; a new one shows whether it can be reached
         return await self._ask(await self._connect(), head, body)
 
     async def _ask(self, connection: Connection, head: bytes, body: bytes) -> HttpAnswer:
@@ -112,7 +112,7 @@ class Carrier:
             connection.close()
 
     def note_unasked(self) -> None:
-        """Learn that the server sends what nobody asked for: every call gets a connection of its own from now on."""
+        """Learn that the server sends what was not asked for: every call gets a connection of its own from now on."""
         self._keeps = False
         while self._idle:
             self._idle.pop().close()
@@ -131,8 +131,8 @@ class Carrier:
             self._quiet_seconds, self._idle_seconds = self.quiet_seconds, IDLE_SECONDS
 
     def _is_stale(self, connection: Connection, now: float) -> bool:
-        told = connection.idle_seconds
-        longest = self._idle_seconds if told is None else min(self._idle_seconds, told / 2)
+        stated = connection.idle_seconds
+        longest = self._idle_seconds if stated is None else min(self._idle_seconds, stated / 2)
         return now - connection.idle_since > longest
 
     def forget(self, connection: Connection) -> None:

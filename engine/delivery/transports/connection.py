@@ -1,4 +1,4 @@
-"""One kept HTTP connection: a request is written at once, and what became of it is told with certainty."""
+"""One kept HTTP connection: a request is written at once, and what became of it is known with certainty."""
 
 import asyncio
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ class InDoubtError(Exception):
 
 
 class Pool(Protocol):
-    """Whoever hands connections out."""
+    """What hands out connections."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -31,7 +31,7 @@ class Pool(Protocol):
         """Drop a connection that is gone."""
 
     def note_unasked(self) -> None:
-        """Learn that the server sent what nobody asked for."""
+        """Learn that the server sent what was not asked for."""
 
     def note_closed(self, idle_seconds: float) -> None:
         """Learn after how much idling the server closed a connection."""
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._socket = transport.get_extra_info("socket")
         self._descriptor = self._socket.fileno()
         self._is_tls = transport.get_extra_info("ssl_object") is not None
-        transport.set_write_buffer_limits(high=2**30)  # the request is one write; nobody waits for the buffer
+        transport.set_write_buffer_limits(high=2**30)  # the request is one write; nothing waits for the buffer
 
     @property
     def is_usable(self) -> bool:
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         """Read on; see asyncio.Protocol."""
         if self._waiter is None or self._reader is None:
             self._pool.note_unasked()
-            self.close()  # an answer that nobody asked for: what follows on this connection cannot be trusted
+            self.close()  # an answer that was not asked for: what follows on this connection cannot be trusted
             return
         try:
             self._reader.feed(data)

@@ -1,4 +1,4 @@
-"""Reading one HTTP answer: whole or not, however its end is told and however its body is packed.
+"""Reading one HTTP answer: whole or not, however its end is marked and however its body is packed.
 
 httptools (llhttp) calls the `on_…` methods. An answer ends by its length, by its last chunk, by its status (204, 304),
 or with the stream. Interim answers (1xx) come before it. Whatever follows it in the same stream was not asked for.
@@ -14,7 +14,7 @@ _PACKED = {b"gzip": 47, b"x-gzip": 47, b"deflate": 47}  # zlib finds out by itse
 
 
 class UnreadableAnswerError(Exception):
-    """The stream is not HTTP, does not end, or is packed in a way that nobody asked for."""
+    """The stream is not HTTP, does not end, or is packed in a way that was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class AnswerReader:
         """Read some bytes.
 
         Raises:
-            UnreadableAnswerError: they are no answer.
+            UnreadableAnswerError: they are not an answer.
         """
         try:
             self._parser.feed_data(data)
@@ -84,7 +84,7 @@ class AnswerReader:
         """Return the answer that is complete.
 
         Raises:
-            UnreadableAnswerError: its body cannot be unpacked, and nothing else tells what it means.
+            UnreadableAnswerError: its body cannot be unpacked, and nothing else says what it means.
         """
         error_type = self._error_type.decode("latin-1")
         try:
@@ -98,7 +98,7 @@ class AnswerReader:
         for packing in reversed(self._packings):
             if packing not in _PACKED:
                 raise UnreadableAnswerError(
-                    f"the answer is packed as {packing.decode('latin-1')!r}, which nobody asked for"
+                    f"the answer is packed as {packing.decode('latin-1')!r}, which was not asked for"
                 )
             body = _inflate(body, _PACKED[packing])
         return body
@@ -167,12 +167,12 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
 
 def _read_keep_alive(value: bytes) -> float | None:
     """Read `timeout=5, max=100`: seconds; 0.0 where no further request is taken; None where nothing is said."""
-    told: dict[bytes, int] = {}
+    found: dict[bytes, int] = {}
     for part in value.lower().split(b","):
         name, _, number = part.strip().partition(b"=")
         if number.strip().isdigit():
-            told[name.strip()] = int(number)
-    if told.get(b"max") == 0:
+            found[name.strip()] = int(number)
+    if found.get(b"max") == 0:
         return 0.0
-    timeout = told.get(b"timeout")
+    timeout = found.get(b"timeout")
     return None if timeout is None else float(timeout)

@@ -10,9 +10,9 @@ from engine.clock import Clock
 
 
 def make_identity(message: Message, sender_address: str, clock: Clock) -> tuple[tuple[str, str], ...]:
-    """Make Date and Message-ID, which SES sets itself and nobody else does (RFC 5322 3.6), and Feedback-ID as it does.
+    """Make Date and Message-ID, which SES sets itself and no other server (RFC 5322 3.6), and Feedback-ID as it does.
 
-    The id is the same for every attempt at a recipient, so that a receiver can tell a second copy.
+    The id is the same for every attempt at a recipient, so that a receiver can recognize a second copy.
     """
     tags = dict(message.tags)
     known = [tags[tag] for tag in OWN_TAGS if tag in tags]
@@ -24,7 +24,7 @@ def make_identity(message: Message, sender_address: str, clock: Clock) -> tuple[
 
 
 def to_seven_bit(data: bytes) -> bytes:
-    """Write a message anew without bytes beyond ASCII, for servers without 8BITMIME (RFC 6152)."""
+    """Rewrite a message without bytes beyond ASCII, for servers without 8BITMIME (RFC 6152)."""
     if data.isascii():
         return data
     return message_from_bytes(data, policy=policy.SMTP.clone(cte_type="8bit")).as_bytes(

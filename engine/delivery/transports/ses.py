@@ -75,7 +75,7 @@ class SesTransport:
     Args:
         caller: carries the calls.
         documents: writes their bodies.
-        sender_address: the bare address of `from`, to tell an unverified sender from an unverified recipient.
+        sender_address: the bare address of `from`, to distinguish an unverified sender from an unverified recipient.
         bulk: `call = "bulk"`.
         most_calls: calls in flight that the caller can carry.
     """
@@ -154,8 +154,8 @@ class SesTransport:
             return [_split_refusal(read_answer(answer, self._sender))] * len(items)
         results = _read_document(answer).get("BulkEmailEntryResults")
         if not isinstance(results, list) or len(results) != len(items):
-            told = len(results) if isinstance(results, list) else "no"
-            detail = f"SES answered 200 with {told} results for {len(items)} entries"
+            count = len(results) if isinstance(results, list) else "no"
+            detail = f"SES answered 200 with {count} results for {len(items)} entries"
             return [SendReply(ReplyMeaning.IN_DOUBT, detail=detail)] * len(items)
         return [read_bulk_entry(result if isinstance(result, dict) else {}, sender=self._sender) for result in results]
 
@@ -201,7 +201,7 @@ def read_exception(error: Exception) -> SendReply:
 
 def _read_type(error: Exception) -> ReplyMeaning:
     if isinstance(error, aws.EndpointConnectionError):
-        # The same class for a refused connection and for a reset after the whole request: the inner error tells.
+        # The same class for a refused connection and for a reset after the whole request: the inner error says which.
         inner = error.kwargs.get("error")
         never_sent = isinstance(inner, aiohttp.ClientConnectorError | socket.gaierror)
         return ReplyMeaning.UNREACHABLE if never_sent else ReplyMeaning.IN_DOUBT

@@ -1,6 +1,6 @@
 """The documents of SendEmail and SendBulkEmail, as orjson writes them. Pure: messages in, bytes out.
 
-The same JSON values as botocore's serializer makes of the same parameters; tests hold both against each other. orjson
+The same JSON values as botocore's serializer makes of the same parameters; tests compare both. orjson
 writes them shorter: without blanks, and UTF-8 instead of escapes.
 """
 

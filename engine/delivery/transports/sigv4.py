@@ -2,7 +2,7 @@
 
 Source: AWS General Reference, "Create a signed AWS API request". Deriving a key takes four HMACs; it depends on secret,
 date, region and service alone, so one derivation serves a day. What is left for a message is the hash of its body, the
-hash of the canonical request and one HMAC. Tests hold every byte against botocore's own signer.
+hash of the canonical request and one HMAC. Tests compare every byte with botocore's own signer.
 """
 
 import hmac

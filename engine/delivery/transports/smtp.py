@@ -154,7 +154,7 @@ class SmtpTransport:
         """Read a reply other than the one that was hoped for.
 
         Raises:
-            SMTPServerDisconnected: it is no refusal either, so it answers something else, and so would what follows.
+            SMTPServerDisconnected: it is not a refusal either, so it answers something else, and so would what follows.
         """
         if answer.code < 400:
             raise aiosmtplib.SMTPServerDisconnected(f"the server answers out of turn: {answer.code} {answer.message}")

@@ -80,20 +80,20 @@ def _describe_connect(error: Exception, server: SmtpServer) -> MailrunError:
 
 
 def _refuse(code: int, text: str, server: SmtpServer) -> MailrunError:
-    told = f"the SMTP server {server.url} refuses the connection: {code} {text}"
+    what = f"the SMTP server {server.url} refuses the connection: {code} {text}"
     if is_passing(code):
-        return UnreachableError(told, where=_URL, remedy="launch again later")
-    return ServiceError(told, where=_URL, remedy="see what the server says; it may accept other hosts only")
+        return UnreachableError(what, where=_URL, remedy="launch again later")
+    return ServiceError(what, where=_URL, remedy="see what the server says; it may accept other hosts only")
 
 
 def _describe_sender(code: int, text: str, server: SmtpServer, sender: str) -> MailrunError:
-    told = f"the SMTP server {server.url} does not accept mail from {sender}: {code} {text}"
+    what = f"the SMTP server {server.url} does not accept mail from {sender}: {code} {text}"
     if is_passing(code):
-        return UnreachableError(told, where="MAIL FROM", remedy="launch again later")
+        return UnreachableError(what, where="MAIL FROM", remedy="launch again later")
     if code in (530, 535, 538):
-        return ConfigurationError(told, where=_LOGIN, remedy="set both: the server wants a login")
+        return ConfigurationError(what, where=_LOGIN, remedy="set both: the server wants a login")
     return ServiceError(
-        told, where="campaign.toml: from", remedy="verify the sender or its domain with the server, or change `from`"
+        what, where="campaign.toml: from", remedy="verify the sender or its domain with the server, or change `from`"
     )
 
 

@@ -70,7 +70,7 @@ def parse_server(settings: Settings) -> SmtpServer:
     try:
         port = parts.port or usual_port
     except ValueError:
-        raise ConfigurationError("the SMTP server's port is no port", where=where, remedy="give 1 to 65535") from None
+        raise ConfigurationError("the SMTP server's port is invalid", where=where, remedy="give 1 to 65535") from None
     ses = parts.hostname.startswith("email-smtp.") and parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
     password = settings.smtp_password.get_secret_value() or None
     if password and security == "none" and parts.hostname not in _LOOPBACK:

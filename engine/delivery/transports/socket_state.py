@@ -41,12 +41,12 @@ def read_state(connected: _HasOptions | None) -> SocketState | None:
     if connected is None or _TCP_INFO is None:
         return None
     try:
-        told = connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LENGTH)
+        info = connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LENGTH)
     except OSError:
         return None
-    if len(told) < _LENGTH:
+    if len(info) < _LENGTH:
         return None
-    state, acked, sent = _ACKED.unpack_from(told)
+    state, acked, sent = _ACKED.unpack_from(info)
     return SocketState(state == _CLOSED, acked, sent) if acked else None  # even a SYN counts: else nothing is counted
 
 

@@ -22,7 +22,7 @@ from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run
 from engine.quantities import format_count
-from engine.run.guard.evidence import read_heard
+from engine.run.guard.evidence import read_totals
 from engine.run.guard.judge import EventTotals
 from engine.stopping.stop import StopCause, StopReason
 
@@ -50,17 +50,17 @@ class CanaryState:
         sent_at: when the last of it had its outcome; None before.
         opened_by: who opened the gate; None while it is closed.
         settled: ordinals of its leases that are settled.
-        heard: what came back.
+        totals: what came back.
     """
 
     sent_at: datetime | None
     opened_by: str | None
     settled: frozenset[int]
-    heard: EventTotals
+    totals: EventTotals
 
     @property
     def stage(self) -> CanaryStage:
-        """Tell where it is."""
+        """Where it is."""
         if self.opened_by is not None:
             return CanaryStage.OPEN
         return CanaryStage.SENDING if self.sent_at is None else CanaryStage.WAITING
@@ -75,32 +75,32 @@ def read_state(tx: Connection, run: str, *, last: int = -1) -> CanaryState:
         sent_at=None if sent is None else sent.at,
         opened_by=None if opened is None else opened.who,
         settled=leases.list_settled_until(tx, run, last),
-        heard=read_heard(tx, run),
+        totals=read_totals(tx, run),
     )
 
 
-def count_known(heard: EventTotals) -> int:
+def count_known(totals: EventTotals) -> int:
     """Count the recipients of whom it is known whether the message arrived."""
-    return heard.delivered + heard.bounced + heard.soft_bounced
+    return totals.delivered + totals.bounced + totals.soft_bounced
 
 
-def find_doubts(heard: EventTotals, recipients: int, guard: GuardSpec) -> list[str]:
+def find_doubts(totals: EventTotals, recipients: int, guard: GuardSpec) -> list[str]:
     """Say what keeps the gate closed after the wait; nothing where it opens.
 
     Args:
-        heard: what came back for the run.
+        totals: what came back for the run.
         recipients: of the canary.
         guard: its limits. The gate is stricter than the guard: the observed share counts, not what is proven.
     """
-    known, needed = count_known(heard), ceil(recipients * ENOUGH)
+    known, needed = count_known(totals), ceil(recipients * ENOUGH)
     doubts = []
     if known < needed:
         doubts.append(f"events arrived for {known:,} of {format_count(recipients, 'recipient')}; {needed:,} are needed")
-    bounces = max(1, heard.count_for_bounces(are_deliveries_told=True))
-    complaints = max(1, heard.count_for_complaints(are_deliveries_told=True))
+    bounces = max(1, totals.count_for_bounces(are_deliveries_reported=True))
+    complaints = max(1, totals.count_for_complaints(are_deliveries_reported=True))
     for bad, judged, limit, words, key in (
-        (heard.bounced, bounces, guard.max_bounce_rate, "bounced", "max_bounce_rate"),
-        (heard.complained, complaints, guard.max_complaint_rate, "complained", "max_complaint_rate"),
+        (totals.bounced, bounces, guard.max_bounce_rate, "bounced", "max_bounce_rate"),
+        (totals.complained, complaints, guard.max_complaint_rate, "complained", "max_complaint_rate"),
     ):
         if bad >= FEWEST and bad > limit * judged:
             doubts.append(f"{bad:,} of {judged:,} {words}: {bad / judged:.2%}, and [guard] {key} is {limit:.2%}")
@@ -125,7 +125,7 @@ class Canary:
     is_open: bool = False
     _parts: Mapping[int, int] = field(init=False)
     _done: set[int] = field(default_factory=set)
-    _told: CanaryStage | None = None
+    _logged: CanaryStage | None = None
 
     def __post_init__(self) -> None:
         """Find its part of each lease."""
@@ -164,13 +164,13 @@ class Canary:
     def decide(self, state: CanaryState, now: datetime) -> StopReason | None:
         """Open the gate where it was opened; the reason to pause where the wait is over and there are doubts."""
         self.is_open = state.stage is CanaryStage.OPEN
-        self._tell(state)
+        self._log_stage(state)
         if not self.is_due(state, now):
             return None
-        doubts = find_doubts(state.heard, self.recipients, self.guard)
+        doubts = find_doubts(state.totals, self.recipients, self.guard)
         if not doubts:
             return None
-        is_short = count_known(state.heard) < ceil(self.recipients * ENOUGH)
+        is_short = count_known(state.totals) < ceil(self.recipients * ENOUGH)
         first = "Run mailrun events pull" if is_short else "See what came back with mailrun status RUN"
         remedy = f"{first}, then launch again; or send the rest with --approve."
         return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(doubts)}.", remedy)
@@ -180,29 +180,29 @@ class Canary:
         return state.stage is CanaryStage.WAITING and state.sent_at is not None and now >= state.sent_at + self.wait
 
     def record_passed(self, tx: Connection, now: datetime) -> None:
-        """Open the gate by its figures, unless somebody has."""
+        """Open the gate by its figures, unless it is open."""
         state = read_state(tx, self.run)
         if state.opened_by is None:
-            heard = state.heard
-            figures = {name: getattr(heard, name) for name in event_counts.HEARD}
+            totals = state.totals
+            figures = {name: getattr(totals, name) for name in event_counts.HEARD}
             record_decision(tx, Decision(self.run, now, BY_ITSELF, PASSED, {"recipients": self.recipients} | figures))
 
-    def _tell(self, state: CanaryState) -> None:
-        if state.stage is self._told:
+    def _log_stage(self, state: CanaryState) -> None:
+        if state.stage is self._logged:
             return
-        self._told = state.stage
+        self._logged = state.stage
         if state.stage is CanaryStage.WAITING and state.sent_at is not None:
             until = (state.sent_at + self.wait).isoformat(timespec="seconds")
             note = f"the first {self.recipients:,} have gone out; events are awaited until {until}"
             log.info("canary.waiting", run=self.run, note=note)
         if state.stage is CanaryStage.OPEN:
-            log.info("canary.open", run=self.run, by=state.opened_by, note="the rest follows")
+            log.info("canary.open", run=self.run, by=state.opened_by, note="the remaining recipients follow")
 
 
 def make_canary(
     run: str, spec: CanarySpec | None, guard: GuardSpec, plan: Sequence[LeaseRange], *, accepted: int
 ) -> Canary | None:
-    """Make a run's canary; None where it has none, or nobody is left after it."""
+    """Make a run's canary; None where it has none, or no recipients are left after it."""
     if spec is None or accepted <= spec.recipients:
         return None
     return Canary(run=run, wait=spec.wait_time, recipients=spec.recipients, guard=guard, plan=plan)
@@ -220,7 +220,7 @@ def describe_canary(tx: Connection, run: Run, spec: CanarySpec | None) -> dict[s
         "sent_at": None if state.sent_at is None else state.sent_at.isoformat(timespec="seconds"),
         "until": None if until is None else until.isoformat(timespec="seconds"),
         "opened_by": state.opened_by,
-        "heard": count_known(state.heard),
-        "bounced": state.heard.bounced,
-        "complained": state.heard.complained,
+        "heard": count_known(state.totals),
+        "bounced": state.totals.bounced,
+        "complained": state.totals.complained,
     }

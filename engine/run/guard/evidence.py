@@ -1,4 +1,4 @@
-"""The guard over what comes back: every worker, and `status`, read the same counts from the ledger and judge alike."""
+"""The guard over events: every worker, and `status`, read the same counts from the ledger and judge in the same way."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from engine.ledger.runs import Run
 from engine.run.guard.judge import (
     ACCOUNT_BOUNCE_RATE,
     ACCOUNT_COMPLAINT_RATE,
-    HEARD,
     THE_ACCOUNT,
+    TOTAL_NAMES,
     EventTotals,
     GuardFinding,
     GuardLevel,
@@ -35,46 +35,46 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardEvidence:
-    """What was heard since a person last let things pass.
+    """What came back since a person last resumed or approved.
 
     Attributes:
         run: of the run.
         receivers: domain -> of its recipients, for the large ones.
         account: of all recent runs; None for a run that goes to the embedded sandbox.
-        are_deliveries_told: somebody told of deliveries at all.
+        are_deliveries_reported: at least one event reports a delivery.
     """
 
     run: EventTotals
     receivers: Mapping[str, EventTotals]
     account: EventTotals | None
-    are_deliveries_told: bool
+    are_deliveries_reported: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AccountEvidence:
     """All recent runs together."""
 
-    heard: EventTotals | None
-    are_deliveries_told: bool
+    totals: EventTotals | None
+    are_deliveries_reported: bool
 
 
 def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> AccountEvidence:
-    """Read what was heard of all recent runs."""
+    """Read what came back for all recent runs."""
     since = now - RECENT
     counts = event_counts.sum_run(tx, run) if sandbox else event_counts.sum_recent(tx, since)
     seen = event_counts.read_acknowledged(tx, run, since).runs
-    told = any(count["delivered"] for count in counts.values())
+    reported = any(count["delivered"] for count in counts.values())
     if sandbox:
-        return AccountEvidence(None, told)
+        return AccountEvidence(None, reported)
     return AccountEvidence(
-        _add_up(_to_heard(c).without(_to_heard(seen.get(name, {}))) for name, c in counts.items()), told
+        _add_up(_to_totals(c).without(_to_totals(seen.get(name, {}))) for name, c in counts.items()), reported
     )
 
 
 def read_evidence(
     tx: Connection, run: str, now: datetime, account: AccountEvidence, *, not_yet: int = 0
 ) -> GuardEvidence:
-    """Read what was heard of a run.
+    """Read what came back for a run.
 
     Args:
         tx: any transaction.
@@ -85,42 +85,44 @@ def read_evidence(
     """
     receivers = event_counts.read_receivers(tx, run)
     seen = event_counts.read_acknowledged(tx, run, now - RECENT)
-    told = account.are_deliveries_told or any(count["delivered"] for count in receivers.values())
-    sent = 0 if told else max(0, event_counts.count_handed_over(tx, run) - not_yet)
-    whole = _add_up([EventTotals(sent=sent), *map(_to_heard, receivers.values())])
-    large = {domain: _to_heard(c) for domain, c in receivers.items() if domain}
+    reported = account.are_deliveries_reported or any(count["delivered"] for count in receivers.values())
+    sent = 0 if reported else max(0, event_counts.count_handed_over(tx, run) - not_yet)
+    whole = _add_up([EventTotals(sent=sent), *map(_to_totals, receivers.values())])
+    large = {domain: _to_totals(c) for domain, c in receivers.items() if domain}
     return GuardEvidence(
-        run=whole.without(_to_heard(seen.runs.get(run, {}))),
-        receivers={domain: h.without(_to_heard(seen.receivers.get(domain, {}))) for domain, h in large.items()},
-        account=account.heard,
-        are_deliveries_told=told,
+        run=whole.without(_to_totals(seen.runs.get(run, {}))),
+        receivers={domain: h.without(_to_totals(seen.receivers.get(domain, {}))) for domain, h in large.items()},
+        account=account.totals,
+        are_deliveries_reported=reported,
     )
 
 
-def _to_heard(counts: Counts) -> EventTotals:
-    return EventTotals(**{name: counts.get(name, 0) for name in HEARD})
+def _to_totals(counts: Counts) -> EventTotals:
+    return EventTotals(**{name: counts.get(name, 0) for name in TOTAL_NAMES})
 
 
 def _add_up(parts: Iterable[EventTotals]) -> EventTotals:
     all_parts = list(parts)
-    return EventTotals(**{name: sum(getattr(part, name) for part in all_parts) for name in HEARD})
+    return EventTotals(**{name: sum(getattr(part, name) for part in all_parts) for name in TOTAL_NAMES})
 
 
 def list_measures(found: GuardEvidence, spec: GuardSpec) -> list[GuardMeasure]:
-    """Hold evidence against a campaign's limits, and the account's own."""
-    told = found.are_deliveries_told
+    """Compare evidence with a campaign's limits, and with the account's own."""
+    is_reported = found.are_deliveries_reported
     bounce, complaint = spec.max_bounce_rate, spec.max_complaint_rate
 
-    def measure(heard: EventTotals, scope: str, *limits: float) -> list[GuardMeasure]:
+    def measure(totals: EventTotals, scope: str, *limits: float) -> list[GuardMeasure]:
         return measure_events(
-            heard, bounce_limit=limits[0], complaint_limit=limits[1], are_deliveries_told=told, scope=scope
+            totals, bounce_limit=limits[0], complaint_limit=limits[1], are_deliveries_reported=is_reported, scope=scope
         )
 
-    measures = measure_events(found.run, bounce_limit=bounce, complaint_limit=complaint, are_deliveries_told=told)
-    if told and found.account is not None:
+    measures = measure_events(
+        found.run, bounce_limit=bounce, complaint_limit=complaint, are_deliveries_reported=is_reported
+    )
+    if is_reported and found.account is not None:
         measures += measure(found.account, THE_ACCOUNT, ACCOUNT_BOUNCE_RATE, ACCOUNT_COMPLAINT_RATE)
-    for domain, heard in found.receivers.items() if told else ():
-        measures += measure(heard, domain, bounce, complaint)
+    for domain, totals in found.receivers.items() if is_reported else ():
+        measures += measure(totals, domain, bounce, complaint)
     return measures
 
 
@@ -145,9 +147,9 @@ def judge_now(
     return judge(measures)
 
 
-def read_heard(tx: Connection, run: str) -> EventTotals:
-    """Read all that was heard of a run, whoever has seen it."""
-    return _add_up(map(_to_heard, event_counts.read_receivers(tx, run).values()))
+def read_totals(tx: Connection, run: str) -> EventTotals:
+    """Read all that came back for a run, whether a person has seen it or not."""
+    return _add_up(map(_to_totals, event_counts.read_receivers(tx, run).values()))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The guard: a run that goes wrong stops itself before it goes wrong for everybody.
+"""The guard: a run that goes wrong pauses itself before it harms the account.
 
 Pure: counts in, findings out. A rate is judged by what the counts prove: the exact lower bound at CONFIDENCE. Above a
 limit it pauses the run, above half of it the run is warned of.
@@ -41,7 +41,7 @@ class GuardLevel(StrEnum):
     PAUSE = "pause"
 
 
-# Below these a high rate is no evidence yet: a few bad events may have one cause, such as a server that is down.
+# With fewer a high rate proves nothing yet: a few bad events may have one cause, such as a server that is down.
 FEWEST: Mapping[GuardRate, int] = {
     GuardRate.BOUNCE: 10,
     GuardRate.COMPLAINT: 5,
@@ -68,7 +68,7 @@ THE_RUN, THE_ACCOUNT = "the run", "the account"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardMeasure:
-    """Counts that are held against a limit.
+    """Counts that are compared with a limit.
 
     Attributes:
         scope: THE_RUN, THE_ACCOUNT, or a receiver's domain.
@@ -117,7 +117,7 @@ class GuardFinding:
     @property
     def remedy(self) -> str:
         """What to do."""
-        return f"{_REMEDIES[self.measure.rate]}; to go on all the same: mailrun resume RUN, then launch again"
+        return f"{_REMEDIES[self.measure.rate]}; to resume all the same: mailrun resume RUN, then launch again"
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `guard` in `--json`."""
@@ -139,7 +139,7 @@ def _percent(share: float) -> str:
 
 
 def judge(measures: Iterable[GuardMeasure]) -> list[GuardFinding]:
-    """Hold counts against their limits; returns what is too high, those that pause first."""
+    """Compare counts with their limits; returns what is too high, with those that pause first."""
     findings = [finding for measure in measures if (finding := _judge(measure)) is not None]
     return sorted(findings, key=lambda finding: finding.level is not GuardLevel.PAUSE)
 
@@ -154,15 +154,16 @@ def _judge(m: GuardMeasure) -> GuardFinding | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTotals:
-    """How many recipients events told what of, and how many were sent to.
+    """How many recipients each kind of event reports, and how many were sent to.
 
-    Events are late, and not those of one kind as those of another. What the rate is judged against must neither lag
-    behind (all that was sent: the rate of an hour ago) nor run ahead (bounces told before the deliveries of the same
-    minute). So it is those of whom the end is known; and where these are less than half of those whom SES is known to
-    have taken, half of these: whatever comes first, no rate is ever taken for more than twice what it is.
+    Events are late, and those of one kind later than those of another. The number that bad events are divided by must
+    neither lag behind (all that was sent: the rate of an hour ago) nor run ahead (bounces reported before the
+    deliveries of the same minute). So it is the recipients whose end is known; where these are less than half of those
+    that SES is known to have accepted, it is half of those. Whatever comes first, no rate is ever estimated at more
+    than twice what it is.
 
     Attributes:
-        proven: SES took the message, as any event says.
+        proven: SES accepted the message, as any event says.
         sent: handed over, as the ledger says; at least `proven` where that is known.
     """
 
@@ -173,28 +174,28 @@ class EventTotals:
     complained: int = 0
     sent: int = 0
 
-    def count_for_bounces(self, *, are_deliveries_told: bool) -> int:
+    def count_for_bounces(self, *, are_deliveries_reported: bool) -> int:
         """Count the recipients that the bounces are a part of.
 
         Args:
-            are_deliveries_told: an event destination publishes DELIVERY; else all that was sent is all that is known.
+            are_deliveries_reported: an event destination publishes DELIVERY; else only what was sent is known.
         """
-        if not are_deliveries_told:
+        if not are_deliveries_reported:
             return max(self.proven, self.sent, self.bounced)
         return max(self.delivered + self.bounced + self.soft_bounced, (self.proven + 1) // 2)
 
-    def count_for_complaints(self, *, are_deliveries_told: bool) -> int:
+    def count_for_complaints(self, *, are_deliveries_reported: bool) -> int:
         """Count the recipients that the complaints are a part of: those who got it."""
-        if not are_deliveries_told:
+        if not are_deliveries_reported:
             return max(self.proven, self.sent, self.complained)
         return max(self.delivered, (self.proven + 1) // 2, self.complained)
 
     def without(self, seen: "EventTotals") -> "EventTotals":
-        """Return what was heard since."""
-        return EventTotals(**{name: max(0, getattr(self, name) - getattr(seen, name)) for name in HEARD})
+        """Return what was added since."""
+        return EventTotals(**{name: max(0, getattr(self, name) - getattr(seen, name)) for name in TOTAL_NAMES})
 
 
-HEARD = ("proven", "delivered", "bounced", "soft_bounced", "complained", "sent")
+TOTAL_NAMES = ("proven", "delivered", "bounced", "soft_bounced", "complained", "sent")
 
 
 @dataclass(slots=True)
@@ -261,21 +262,31 @@ def measure_run(rate: GuardRate, bad: int, judged: int, limit: float) -> GuardMe
 
 
 def measure_events(
-    heard: EventTotals, *, bounce_limit: float, complaint_limit: float, are_deliveries_told: bool, scope: str = THE_RUN
+    totals: EventTotals,
+    *,
+    bounce_limit: float,
+    complaint_limit: float,
+    are_deliveries_reported: bool,
+    scope: str = THE_RUN,
 ) -> list[GuardMeasure]:
-    """Make the measures of what events told of a run, of one receiver, or of the account.
+    """Make the measures of events: of a run, of one receiver, or of the account.
 
     Args:
-        heard: since a person last said that the run may go on.
+        totals: since a person last resumed or approved the run.
         bounce_limit: of the run; a receiver's is DOMAIN_LIMIT times that.
         complaint_limit: the same of complaints.
-        are_deliveries_told: see EventTotals.
-        scope: whose they are.
+        are_deliveries_reported: see EventTotals.
+        scope: the run, a receiver's domain or the account.
     """
-    told = are_deliveries_told
+    reported = are_deliveries_reported
     counts = [
-        (GuardRate.BOUNCE, heard.bounced, heard.count_for_bounces(are_deliveries_told=told), bounce_limit),
-        (GuardRate.COMPLAINT, heard.complained, heard.count_for_complaints(are_deliveries_told=told), complaint_limit),
+        (GuardRate.BOUNCE, totals.bounced, totals.count_for_bounces(are_deliveries_reported=reported), bounce_limit),
+        (
+            GuardRate.COMPLAINT,
+            totals.complained,
+            totals.count_for_complaints(are_deliveries_reported=reported),
+            complaint_limit,
+        ),
     ]
     if scope == THE_RUN:
         return [measure_run(*each) for each in counts]

@@ -148,7 +148,7 @@ class Heartbeat:
             who = runs.GUARD if reason.cause is StopCause.GUARDED else None
             runs.pause_run(tx, run, reason.to_sentences(), paused_by=who)
         elif reason is None or reason.cause is not StopCause.OVER:
-            # Without a reason nothing was left a moment ago: somebody has just opened a lease again.
+            # Without a reason nothing was left a moment ago: a lease has just been opened again.
             text = REOPENED if reason is None else reason.text
             live = self.liveness.list_live(tx, monotonic)
             runs.pause_run_if_abandoned(tx, run, worker=self.worker.id, live=live, reason=text)

@@ -1,4 +1,4 @@
-"""`mailrun launch`: take up a run or plan it, check the account, send, tell the accounts."""
+"""`mailrun launch`: resume a run or plan it, check the account, send, return the accounts."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -131,7 +131,7 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
         if frozen is None:
             frozen = await _plan_and_freeze(request, context, outbound, quota)
         else:
-            _take_up(request, frozen, outbound)
+            _resume(request, frozen, outbound)
         refuse_if_ledger_is_behind(context.ledger, frozen.run, context.store)
         if not context.stop.requested:
             await send(context, request, frozen, quota, outbound)
@@ -139,7 +139,7 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
 
 
 def _refuse_if_doubt_was_settled(context: SendContext, run: Run) -> None:
-    """Check of a run with messages in doubt that the ledger was not restored to before somebody settled them."""
+    """Check of a run with messages in doubt that the ledger was not restored to a time before they were settled."""
     with context.ledger.read() as tx:
         in_doubt = leases.sum_settled(tx, run.name)[Outcome.IN_DOUBT]
     if in_doubt:
@@ -179,7 +179,7 @@ def _find_run(request: LaunchRequest, context: SendContext) -> Run | None:
 def _refuse_second_run(request: LaunchRequest, context: SendContext) -> None:
     """Refuse to begin a run under a key that the clock made while an earlier one is unfinished.
 
-    A pod that is started again after midnight goes on with what it began: it never begins the next day's run instead.
+    A pod that is started again after midnight resumes what it began: it never begins the next day's run instead.
 
     Raises:
         UsageError: naming the unfinished run.
@@ -202,7 +202,7 @@ def _refuse_second_run(request: LaunchRequest, context: SendContext) -> None:
 async def _plan_and_freeze(
     request: LaunchRequest, context: SendContext, outbound: Outbound, quota: AccountQuota
 ) -> FrozenRun:
-    """Plan a new run; it becomes known only when the account may send it and somebody has said yes."""
+    """Plan a new run; it is registered only when the account may send it and the launch is confirmed."""
     prepare_envelope(request.plan.campaign)
     with context.store.stage(request.plan.name) as staging:
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
@@ -224,7 +224,7 @@ async def _plan_and_freeze(
 
 @dataclass(frozen=True, slots=True)
 class _CheckedContent:
-    """What the check of the content tells the person who confirms: the subject, and the recipients who will fail."""
+    """What the check of the content found: the subject, and how many recipients will fail."""
 
     subject: str
     failing: int
@@ -234,7 +234,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
     """Stop at errors of the content; report its warnings.
 
     Raises:
-        DataError: the content must not be sent, or too many recipients would fail and nobody is asked.
+        DataError: the content must not be sent, or too many recipients would fail and no person is asked.
     """
     campaign, manifest = request.plan.campaign, staged.manifest
     job = RenderJob(
@@ -252,8 +252,8 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
         sample, max_failure_rate=campaign.spec.guard.max_failure_rate, where=str(campaign.folder)
     )
     for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
-        told = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
-        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **told)
+        details = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
+        log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **details)
     known = content_check.find_known_failures(findings)
     if not request.asks_person:
         content_check.refuse_known_failures(
@@ -331,8 +331,8 @@ def _refuse_if_late(campaign: Campaign, planned_at: datetime, context: SendConte
         )
 
 
-def _take_up(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
-    """Go on with a run that was begun: what is sent is what was frozen, and a change since then is said."""
+def _resume(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
+    """Resume a run that was begun: what was frozen is sent, and changes since then are reported."""
     name, asked, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
     if asked not in (None, transport):
         raise UsageError(
@@ -341,8 +341,9 @@ def _take_up(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> N
             remedy="give this launch another --key",
         )
     if changes := find_changes(frozen.manifest, request.plan.workspace, campaign=request.plan.campaign.folder):
-        told = "; ".join(changes)
-        note = f"This run sends the campaign as launched. Changed since: {told}. To send the change, use another --key."
+        differences = "; ".join(changes)
+        note = f"This run sends the campaign as launched. Changed since: {differences}."
+        note += " To send the change, use another --key."
         log.warning("sources.changed", run=name, note=note)
     if request.plan.limit not in (None, frozen.manifest.limit) or request.plan.is_audience_given:
         log.warning("options.ignored", run=name, note="the plan is frozen: --audience and --limit change nothing")

@@ -78,7 +78,7 @@ class LeaseHolder:
         return lease
 
     async def count_unsettled(self) -> int:
-        """Count the leases of the run that are open or free, whoever holds them."""
+        """Count the leases of the run that are open or free, of all workers."""
         name = self.frozen.run.name
         return await self.recorder.transact(lambda tx: leases.count_unsettled(tx, name))
 

@@ -3,7 +3,7 @@
 A mark is there from the moment at which a worker took its lease until the lease's outcomes file says the same. It says
 as well how far the journal was durable (with a bucket, on the machine of the worker alone while it sends): a ledger
 whose journal ends before that was restored from a backup. So was one that has a lease open under the epoch of an
-outcomes file, without all that the file tells.
+outcomes file, without everything that the file says.
 """
 
 from engine.ledger.leases import Lease
@@ -30,15 +30,15 @@ class Marks:
         self._open[lease] = self._store.open_mark(f"{self._folder}/{MARKS}/{name_lease(lease.ordinal, lease.epoch)}")
 
     def advance(self, lease: Lease, sequence: int) -> None:
-        """Say that the journal is durable up to here, before anybody acts on it."""
+        """Record that the journal is durable up to here, before anything follows from it."""
         if lease in self._open:
             self._open[lease].advance(sequence)
 
     def finish(self, lease: Lease) -> None:
-        """Say of a lease that is given back that nothing more is sent under its epoch."""
+        """Record that nothing more is sent for a lease that is given back, under its epoch."""
         self._open[lease].finish()
 
     def close(self, lease: Lease) -> None:
-        """Let go of a mark; it stays where the lease is not settled."""
+        """Close a mark; its file stays where the lease is not settled."""
         if lease in self._open:
             self._open.pop(lease).close()

@@ -153,7 +153,7 @@ async def open_lease(
 
     Rows with an intent and no result were in flight when their worker ended: they are in doubt, and held unless
     the campaign says `in_doubt = "resend"`. What is found out here is journaled under the new epoch: an outcomes file
-    never tells more than the journal does, or a crash between the two would look like a restore.
+    never says more than the journal does, or a crash between the two would look like a restore.
     """
     manifest = frozen.manifest
     recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
@@ -161,13 +161,13 @@ async def open_lease(
     results = dict(history.results)
     now = clock.now().timestamp()
     forgotten = set(recipients.filter(pl.col("address").is_null())["row"])
-    held = hold_open_intents(history, now)  # nothing is sent again to who was forgotten: that doubt stays
+    held = hold_open_intents(history, now)  # nothing is sent again to forgotten recipients: that doubt stays
     results.update({row: result for row, result in held.items() if not resend_in_doubt or row in forgotten})
     for row in forgotten - results.keys():
         results[row] = Result(row, Outcome.FAILED, None, FORGOTTEN_DETAIL, now, history.attempts.get(row, 0))
     doubtful = history.open_intents - results.keys()
     opened = OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
-    if lease.epoch > 1:  # somebody had it before: who was reached, as events prove, is not sent to again
+    if lease.epoch > 1:  # another worker had it before: recipients that events prove reached are not sent to again
         results |= await _read_proven(opened, frozen, recorder=recorder, now=now)
     found_out = [result for row, result in results.items() if history.results.get(row) != result]
     if found_out:

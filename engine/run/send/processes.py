@@ -18,7 +18,7 @@ from engine.clock import Clock
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 LOOK_SECONDS = 5.0
-BUSY = 0.85  # of a core: a process that computes more than that in Python has no more to give
+BUSY = 0.85  # of a core: a process that computes more than that in Python is at its limit
 USED = 0.95  # of the rate: a worker that reaches that much needs no help
 
 log = structlog.get_logger()
@@ -55,13 +55,13 @@ class Load:
 
 
 def needs_worker(load: Load, *, running: int, cores: int, work_left: bool) -> bool:
-    """Tell whether another process would help: this one is at its end, and neither the rate nor the machine is.
+    """Tell whether another process would help: this one is at its limit, and neither the rate nor the machine is.
 
     Args:
         load: this process's.
         running: processes that send for the run on this machine.
         cores: of the machine.
-        work_left: there are leases that nobody works on.
+        work_left: there are leases that no worker holds.
     """
     return work_left and running < cores and load.busy >= BUSY and load.share < USED
 
@@ -126,7 +126,7 @@ class WorkerProcesses:
                 ending.cancel()
         self._alive.remove(process)
         if code != 0:
-            note = "its leases go on in the other workers"
+            note = "the other workers continue its leases"
             log.warning(
                 "worker.ended", pid=process.pid, exit_code=code, note=f"a worker process ended with {code}; {note}"
             )
@@ -135,13 +135,13 @@ class WorkerProcesses:
     def _reason(self) -> str:
         return "the launch has ended" if self.stop.reason is None else self.stop.reason.text
 
-    def look(self, *, admitted: int, rate: float, work_left: bool) -> None:
+    def add_if_needed(self, *, admitted: int, rate: float, work_left: bool) -> None:
         """Start another where this process is not enough; to be called every few seconds.
 
         Args:
             admitted: recipients that this worker has sent to.
             rate: recipients a second that it may send.
-            work_left: there are leases that nobody works on.
+            work_left: there are leases that no worker holds.
         """
         now = self.clock.monotonic()
         seconds = now - self._at

@@ -1,9 +1,9 @@
-"""Who was suppressed while a run was under way: looked up shortly before their turn.
+"""Recipients who were suppressed during a run: looked up shortly before their message is sent.
 
-The plan leaves out who was on the ledger's list when it was made. Who came onto it since (by an event, an opt-out, a
-person), or was forgotten, is found here: each recipient's key is looked up at most FRESH_SECONDS before the message
-leaves, together with those whose turn comes next. That is one small statement for some hundred recipients, needs no
-order of insertions and no clock of another machine, and holds for any number of workers.
+The plan leaves out the addresses that were on the ledger's list when it was made. Addresses that were added since (by
+an event, an opt-out, a person), or forgotten, are found here: each recipient's key is looked up at most FRESH_SECONDS
+before the message leaves, together with those of the next recipients. That is one small statement for some hundred
+recipients, needs no order of insertions and no clock of another machine, and holds for any number of workers.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ _FORGOTTEN = "forgotten"
 
 @dataclass(slots=True)
 class Watchlist:
-    """Tells who must not be mailed any more.
+    """Finds recipients who must not be mailed any more.
 
     Attributes:
-        recorder: reads the ledger, and bears its absence.
+        recorder: reads the ledger, and waits where it is away.
         clock: monotonic time.
         topic: the campaign's, whose opt-outs apply.
         kind: the campaign's.
-        rate: tells the recipients a second of this worker.
-        read_secret: reads the store's key of forgotten people.
+        rate: returns the recipients a second of this worker.
+        read_secret: reads the store's key for forgotten addresses.
     """
 
     recorder: Recorder
@@ -59,7 +59,7 @@ class Watchlist:
         return looked_at is not None and self.clock.monotonic() - looked_at <= FRESH_SECONDS
 
     async def _look_up(self, opened: OpenLease, row: int) -> None:
-        """Look up a recipient, and as many after it as have their turn within FRESH_SECONDS."""
+        """Look up a recipient, and as many after it as are sent to within FRESH_SECONDS."""
         count = min(KEYS_AT_ONCE, max(_FEWEST_KEYS, int(self.rate() * FRESH_SECONDS)))
         keys, now = opened.list_next(row, count), self.clock.monotonic()
         reasons = await self._read_reasons(set(keys.values()))

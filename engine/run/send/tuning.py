@@ -84,7 +84,7 @@ class Tuning:
 
         free, canary = await self.recorder.transact(write), self.safeguards.canary
         work_left = free > 0 and (canary is None or canary.is_open)
-        self.processes.look(admitted=self.gate.admitted, rate=self.gate.pacer.limit, work_left=work_left)
+        self.processes.add_if_needed(admitted=self.gate.admitted, rate=self.gate.pacer.limit, work_left=work_left)
 
     def _measure(self) -> dict[str, float]:
         failures = self.safeguards.failures

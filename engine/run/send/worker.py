@@ -25,7 +25,7 @@ from engine.run.send.tuning import CALL_SECONDS
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
-OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others go on
+OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others continue
 WAIT_FOR_OTHERS_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
 SLICE_SECONDS = 0.002  # of rendering without a pause: the event loop waits no longer for it

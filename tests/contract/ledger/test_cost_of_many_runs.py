@@ -97,7 +97,7 @@ def test_guard_reads_as_many_statements_and_no_file(ledger: Ledger, request: pyt
     with ledger.read() as tx, counting(ledger) as statements:
         account = read_account(tx, "a/0", now, sandbox=False)
         found = read_evidence(tx, "a/0", now, account)
-    assert account.heard is not None
-    assert (account.heard.bounced, found.run.bounced) == (count, 1)
+    assert account.totals is not None
+    assert (account.totals.bounced, found.run.bounced) == (count, 1)
     assert len(statements) == 4
     assert sum(map(len, statements)) < 4_000

@@ -461,11 +461,11 @@ async def test_busy_process_starts_another_when_their_number_is_open(
         return made[-1]
 
     async with WorkerProcesses(start, wanted, Stop(), clock) as processes:
-        processes.look(admitted=0, rate=1_000.0, work_left=True)
+        processes.add_if_needed(admitted=0, rate=1_000.0, work_left=True)
         assert not made, "too early to tell"
         clock.advance(LOOK_SECONDS)
         cpu += busy * LOOK_SECONDS
-        processes.look(admitted=int(500 * LOOK_SECONDS), rate=1_000.0, work_left=True)
+        processes.add_if_needed(admitted=int(500 * LOOK_SECONDS), rate=1_000.0, work_left=True)
         assert len(made) == started
 
 

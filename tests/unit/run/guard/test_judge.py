@@ -35,7 +35,7 @@ def count(guard: FailureGuard, *, sent: int = 0, lost: int = 0, refused: int = 0
 
 
 def find_level(heard: EventTotals, *, told: bool = True, scope: str = "the run") -> GuardLevel | None:
-    found = judge(measure_events(heard, **LIMITS, are_deliveries_told=told, scope=scope))
+    found = judge(measure_events(heard, **LIMITS, are_deliveries_reported=told, scope=scope))
     return found[0].level if found else None
 
 
@@ -109,12 +109,12 @@ def test_complaints_are_judged_against_those_who_got_it(complained: int, level: 
 
 def test_late_events_do_not_dilute_the_rate():
     heard = EventTotals(proven=600, delivered=300, bounced=100, sent=1_000_000)
-    assert heard.count_for_bounces(are_deliveries_told=True) == 400
+    assert heard.count_for_bounces(are_deliveries_reported=True) == 400
 
 
 def test_bounces_before_their_deliveries_are_not_a_rate_of_100_percent():
     heard = EventTotals(proven=1000, bounced=20, sent=1000)  # 2 %, and no delivery has been told yet
-    assert heard.count_for_bounces(are_deliveries_told=True) == 500
+    assert heard.count_for_bounces(are_deliveries_reported=True) == 500
     assert find_level(heard) is None
 
 
@@ -130,7 +130,7 @@ def test_receiver_may_have_twice_the_rate_and_the_account_its_own_limit():
     assert find_level(EventTotals(proven=1000, delivered=800, bounced=200), scope="big.example") is GuardLevel.PAUSE
     (finding,) = judge(
         measure_events(
-            bad, bounce_limit=ACCOUNT_BOUNCE_RATE, complaint_limit=1.0, are_deliveries_told=True, scope=THE_ACCOUNT
+            bad, bounce_limit=ACCOUNT_BOUNCE_RATE, complaint_limit=1.0, are_deliveries_reported=True, scope=THE_ACCOUNT
         )
     )
     assert finding.level is GuardLevel.PAUSE
