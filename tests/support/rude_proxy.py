@@ -63,7 +63,7 @@ def reset_soon(talk: Conversation, answer: bytes) -> bool:
 def close_half_and_accept(talk: Conversation, answer: bytes) -> bool:
     """Say that nothing more will be said, and accept one more request all the same."""
     talk.client.sendall(answer)
-    talk.client.shutdown(socket.SHUT_WR)
+    socket.socket.shutdown(talk.client, socket.SHUT_WR)  # of TLS too, whose own `shutdown` would forget the keys
     talk.client.settimeout(1.0)
     if request := talk.read():
         talk.forward(request)
@@ -116,6 +116,7 @@ class RudeProxy:
         target: where requests go.
         manners: how answers to sends are given.
         tls: None for plain HTTP.
+        unread: requests that had arrived when their connection was closed, and that nobody read: a client cannot know.
     """
 
     target: tuple[str, int]
@@ -123,6 +124,7 @@ class RudeProxy:
     tls: ssl.SSLContext | None = None
     port: int = 0
     connections: int = 0
+    unread: list[bytes] = field(default_factory=list)
     _listener: socket.socket = field(init=False)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -164,6 +166,20 @@ class RudeProxy:
                     manners = self.manners if b"/outbound" in request[:60] else keep
                     if not manners(talk, forward(request)):
                         break
+                self._note_unread(client)
+
+    def _note_unread(self, client: socket.socket) -> None:
+        """End the connection, and note a request that came before its end: how late a thread is, is no rudeness."""
+        with suppress(OSError, ssl.SSLError):
+            if not _is_to_reset(client):
+                socket.socket.shutdown(client, socket.SHUT_RDWR)  # what arrives from now on is answered by a reset
+            client.settimeout(0)
+            if request := _read_message(client):
+                self.unread.append(request)
+
+
+def _is_to_reset(client: socket.socket) -> bool:
+    return any(client.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
 
 
 def _receive(source: socket.socket, *, is_begun: bool) -> bytes:

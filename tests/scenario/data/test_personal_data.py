@@ -74,10 +74,10 @@ def test_who_is_forgotten_before_being_sent_to_is_not_sent_to(world: World):
 
 
 def test_a_run_that_is_being_sent_is_left_for_later_and_said(world: World):
-    world.write_people(300)
-    world.change_sandbox(max_send_rate=50)
+    world.write_people(1_000)
+    world.change_sandbox(max_send_rate=5)  # so that it is being sent however long the other commands take
     process = world.start_launch()
-    world.wait_for_accepted(10, process)
+    world.wait_for_accepted(5, process)
     forgotten = world.run("forget", PERSON, "--json")
     assert (forgotten.code, forgotten.json["postponed"]) == (75, [RUN])
     world.run("cancel", RUN)
