@@ -248,3 +248,70 @@ def test_files_are_known_by_when_they_were_written(store: Store):
     assert store.list_older("aside", now + timedelta(hours=1)) == {"a"}
     assert store.list_older("aside", now - timedelta(hours=1)) == set()
     assert store.list_older("nothing", now) == set()
+
+
+def test_move_replaces_its_target_and_says_whether_there_was_anything(store: Store):
+    store.write("runs/a/1/staged/x", b"new")
+    store.write("runs/a/1/outcomes/x", b"old")
+    assert store.move("runs/a/1/staged/x", "runs/a/1/outcomes/x")
+    assert store.read("runs/a/1/outcomes/x") == b"new"
+    assert store.read("runs/a/1/staged/x") is None
+    assert not store.move("runs/a/1/staged/x", "runs/a/1/outcomes/x")
+    assert store.read("runs/a/1/outcomes/x") == b"new"
+
+
+def test_listing_is_of_one_folder_and_by_prefix(store: Store):
+    for key in ("events/day=1/a", "events/day=1/b", "events/day=2/a", "events/notes"):
+        store.write(key, b"1")
+    assert store.list_folders("events") == {"day=1", "day=2"}
+    assert store.list_names("events/day=1", "a") == {"a"}
+    assert store.list_folders("events/day=1") == store.list_folders("nothing") == store.list_names("nothing") == set()
+
+
+def test_fetch_has_what_the_store_has_now(store: Store):
+    store.write("runs/a/1/plan/x", b"1")
+    store.write("runs/a/1/outcomes/y", b"1")
+    assert (store.fetch("runs/a/1", frozen_only=True) / "plan" / "x").read_bytes() == b"1"
+    store.write("runs/a/1/outcomes/y", b"2")
+    assert (store.fetch("runs/a/1") / "outcomes" / "y").read_bytes() == b"2"
+    store.delete("runs/a/1/outcomes/y")
+    assert not (store.fetch("runs/a/1") / "outcomes" / "y").exists()
+
+
+def test_mark_says_how_far_the_journal_was_durable(store: Store):
+    key = "runs/a/1/open/lease-00000-1"
+    mark = store.open_mark(key)
+    assert store.list_names("runs/a/1/open") == {"lease-00000-1"}
+    assert store.read_mark(key) == 0
+    mark.advance(7)
+    assert store.read_mark(key) == 7
+    mark.finish()
+    mark.close()
+    assert store.read_mark(key) == 7
+    store.delete(key)
+    assert store.list_names("runs/a/1/open") == set()
+
+
+def test_mark_of_another_machine_is_known_once_it_is_finished(in_bucket: S3Store, tmp_path: Path):
+    elsewhere = S3Store(in_bucket.url, tmp_path / "elsewhere")
+    mark = in_bucket.open_mark("runs/a/1/open/lease-00000-1")
+    mark.advance(7)
+    assert elsewhere.read_mark("runs/a/1/open/lease-00000-1") is None
+    mark.finish()
+    mark.close()
+    assert elsewhere.read_mark("runs/a/1/open/lease-00000-1") == 7
+
+
+def test_staged_folder_that_is_not_sealed_is_removed(store: Store):
+    with store.stage("a/1") as staging:
+        (staging / "run.json").write_bytes(b"{}")
+    assert not staging.exists()
+    assert store.read("runs/a/1/run.json") is None
+    assert list_sealed(store, "a/1") == set()
+    assert store.remove_unfinished() == 0
+
+
+def test_store_says_where_it_is(store: Store):
+    assert store.describe("runs/a/1").endswith("/runs/a/1")
+    assert store.describe("").rstrip("/") in store.address
+    assert store.local_folder.is_dir()
