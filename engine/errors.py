@@ -7,8 +7,8 @@ The tree; catch the base to report anything that is not a bug:
         - CancelledError      a person said no to the question before a launch
     - DataError (65)          audience, template, plan or outcome files are wrong or damaged
     - ServiceError (69)       SES cannot be reached, or the account may not send
-    - PausedError (75)        the work stopped half-way and goes on with the next launch
-        - UnreachableError    a server that the work needs is away for now: trying again may help
+    - PausedError (75)        the work stopped half-way; the next launch resumes it
+        - UnreachableError    a server that the work needs does not answer: trying again may help
     - ConfigurationError (78) campaign.toml, settings, credentials, ledger or store are wrong
 
 Exit codes follow sysexits.h, as the command line's contract fixes them.
@@ -26,7 +26,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says."""
+    """The meaning of a command's exit code."""
 
     FINISHED = 0
     BUG = 1
@@ -39,9 +39,9 @@ class ExitCode(IntEnum):
 
 
 class MailrunError(Exception):
-    """Something that a person can mend.
+    """Something that a person can fix.
 
-    Its texts go to terminals, logs and the ledger: what they quote of addresses, tokens and secrets is masked.
+    Its texts go to terminals, logs and the ledger: addresses, tokens and secrets in them are masked.
 
     Args:
         what: what happened, one sentence without a full stop.
@@ -78,7 +78,7 @@ class UsageError(MailrunError):
 
 
 class CancelledError(UsageError):
-    """A person said no to the question before a launch: nothing is wrong."""
+    """A person answered no to the question before a launch: nothing is wrong."""
 
     def __init__(self) -> None:
         super().__init__("Cancelled: nothing was sent.", remedy="launch again when you are sure")
@@ -97,13 +97,13 @@ class ServiceError(MailrunError):
 
 
 class PausedError(MailrunError):
-    """The work stopped half-way; launching again goes on."""
+    """The work stopped half-way; launching again resumes it."""
 
     exit_code = ExitCode.PAUSED
 
 
 class UnreachableError(PausedError):
-    """A server that the work needs is away for now: trying again may help."""
+    """A server that the work needs does not answer: trying again may help."""
 
 
 class ConfigurationError(MailrunError):
@@ -137,7 +137,7 @@ def nearest(word: str, candidates: list[str]) -> str:
 def escape_controls(text: str) -> str:
     r"""Write line ends, other control characters and changes of the writing direction as escapes.
 
-    A file name may have them, and would begin a line of its own in a terminal.
+    A file name that contains them would start a line of its own in a terminal.
 
     >>> print(escape_controls("body\nerror: x"))
     body\x0aerror: x

@@ -11,11 +11,11 @@ from engine.quantities import format_number
 
 
 def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
-    """Set up logging for a command; `only_warnings` for a process that another one speaks for.
+    """Set up logging for a command; `only_warnings` for a process whose parent reports its progress.
 
-    On a terminal only warnings are told beside the progress bar, unless `verbose`; elsewhere every event is a JSON
-    line. What libraries log is told from warnings on, also with `verbose`: the debug logs of botocore and aiohttp hold
-    whole requests. Addresses, tokens and secrets are masked in every event, whoever wrote it.
+    On a terminal only warnings are shown beside the progress bar, unless `verbose`; elsewhere every event is a JSON
+    line. Of libraries, only warnings and errors are logged, also with `verbose`: the debug logs of botocore and aiohttp
+    contain whole requests. Addresses, tokens and secrets are masked in every event.
     """
     remember_secrets_of_environment()
     terminal = sys.stderr.isatty()
@@ -33,7 +33,7 @@ def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
         logger_factory=_Printer,
     )
     root = logging.getLogger()
-    if not root.handlers:  # of a program that calls mailrun, and has its own
+    if not root.handlers:  # a program that uses the library has its own
         root.addHandler(_LibraryEvents())
     logging.captureWarnings(capture=True)
 
@@ -47,14 +47,14 @@ def _write_sentence(_logger: object, _method: str, event: structlog.typing.Event
     """Write an event for a person: its note where it has one, then the rest in brackets, and a traceback below."""
     level, name, _ = event.pop("level"), event.pop("event"), event.pop("at")
     trace = event.pop("exception", "")
-    said = event.pop("note", name)
-    told = {key: format_number(value) if isinstance(value, float) else value for key, value in event.items()}
-    rest = ", ".join(f"{key} {value}" for key, value in told.items() if value is not None)
-    return f"{level}: {said}" + (f" ({rest})" if rest else "") + (f"\n{trace}" if trace else "")
+    text = event.pop("note", name)
+    shown = {key: format_number(value) if isinstance(value, float) else value for key, value in event.items()}
+    rest = ", ".join(f"{key} {value}" for key, value in shown.items() if value is not None)
+    return f"{level}: {text}" + (f" ({rest})" if rest else "") + (f"\n{trace}" if trace else "")
 
 
 class _LibraryEvents(logging.Handler):
-    """Turns what libraries log, asyncio and Python's warnings among them, into events of ours."""
+    """Turns what libraries log, including asyncio and Python's warnings, into events of mailrun."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -63,14 +63,14 @@ class _LibraryEvents(logging.Handler):
         """Log a record."""
         try:
             note = record.getMessage()
-        except (TypeError, ValueError):  # a message that does not fit its arguments
+        except (TypeError, ValueError):  # a message that does not match its arguments
             note = str(record.msg)
         details = {"exc_info": record.exc_info} if record.exc_info else {}
         structlog.get_logger().log(record.levelno, f"library.{record.name}", note=note, **details)
 
 
 class _Printer:
-    """Prints events on stderr; whoever read it may have gone, and that must not end a run."""
+    """Prints events on stderr; a reader that has ended must not end a run."""
 
     def __init__(self, *_: object) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Steps of long work: anything that takes time says what it does and how far it is; whoever shows it, listens."""
+"""Steps of long work: anything that takes time reports what it does and how far it is, and a listener shows it."""
 
 import time
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ class Step:
 
     Attributes:
         name: what is being done, such as `reading the audience`.
-        unit: what is counted, such as `rows`; empty where nothing is.
-        total: how many there are; None where nobody knows.
+        unit: what is counted, such as `rows`; empty if nothing is counted.
+        total: how many there are; None if that is not known.
         is_shown: False for work that shows its progress itself.
         done: how many are done.
         began: when, by the monotonic clock.
@@ -47,12 +47,12 @@ class Listener(Protocol):
         """It has ended, or failed."""
 
 
-_listeners: list[Listener] = []  # of the process: work is done in threads of its own
+_listeners: list[Listener] = []  # of the process, because work is done in other threads
 
 
 @contextmanager
 def listen(listener: Listener) -> Iterator[None]:
-    """Tell a listener of all steps until the block ends."""
+    """Report all steps to a listener until the block ends."""
     _listeners.append(listener)
     try:
         yield
@@ -67,7 +67,7 @@ def step(name: str, unit: str = "", total: int | None = None, *, is_shown: bool 
     Args:
         name: what is being done, for people.
         unit: what `advance` counts, in the plural.
-        total: how many there are; None where nobody knows.
+        total: how many there are; None if that is not known.
         is_shown: False for work that shows its progress itself: its duration alone is reported.
     """
     one = Step(name, unit, total, is_shown)

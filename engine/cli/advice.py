@@ -1,4 +1,4 @@
-"""What a person may have to do about a run: recipients in doubt, a run that nobody works on."""
+"""What a person may have to do about a run: recipients in doubt, a run without workers."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from engine.report.accounts import Accounts
 
 
 def advise_on_doubt(accounts: Accounts) -> Iterator[str]:
-    """Say how to settle recipients in doubt; those that a live worker expects an answer for are not counted."""
+    """Write how to settle recipients in doubt, except those that a live worker still expects an answer for."""
     held = accounts.count(Outcome.IN_DOUBT) - accounts.in_flight
     if held <= 0:
         return
@@ -23,20 +23,20 @@ def advise_on_doubt(accounts: Accounts) -> Iterator[str]:
 
 
 def warn_of_another_key(accounts: Accounts) -> str:
-    """Say what launching a run that is over under another key would do."""
+    """Write what launching a run that has ended under another key would do."""
     sent = accounts.count(Outcome.SENT)
     if not sent:
-        return "To send to everybody, use another --key."
-    return f"Another --key sends to everybody again, also to the {sent:,} who {'has' if sent == 1 else 'have'} it."
+        return "To send to all recipients, use another --key."
+    return f"Another --key sends to all recipients again, including the {sent:,} already sent."
 
 
 def describe_pause(accounts: Accounts) -> str:
-    """Say that a run is paused, or cancelled, and why; a reason that begins with the state is enough."""
+    """Write that a run is paused or cancelled, and why; a reason that begins with the state is enough."""
     reason = accounts.reason or "no reason is recorded"
     return reason if reason.startswith(f"{accounts.state} by ") else f"{accounts.state}: {reason}"
 
 
 def advise_on_workers(accounts: Accounts) -> Iterator[str]:
-    """Say how to resume a run that is to be sent and that no live worker sends."""
+    """Write how to resume a run that has recipients left and no live worker."""
     if accounts.state == RunState.SENDING and not accounts.workers:
         yield f"no live worker; resume: {write_launch(accounts.run, sandbox=accounts.sandbox)}"

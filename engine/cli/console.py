@@ -26,11 +26,11 @@ _output_is_all = False
 
 
 def mark_output_as_all() -> None:
-    """Note that this command does nothing but print: where its output is lost, it has failed."""
+    """Record that this command only prints: if its output is lost, it has failed."""
     global _output_is_all  # noqa: PLW0603 - of the process
     _output_is_all = True
 
 
 def is_output_all() -> bool:
-    """Tell whether this command does nothing but print."""
+    """Return whether this command only prints."""
     return _output_is_all

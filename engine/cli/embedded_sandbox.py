@@ -20,14 +20,14 @@ RECORD = "sandbox"  # in the store, so that `mailrun sandbox` shows what `launch
 
 @contextmanager
 def open_embedded(store: Store) -> Iterator[Endpoint]:
-    """Run a sandbox beside a launch."""
+    """Run a sandbox for a command that sends."""
     with run_embedded(store) as server:
         yield Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
 
 
 @contextmanager
 def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
-    """Run a sandbox in this process; its queue has the events of all that `--sandbox` sent, until they are deleted."""
+    """Run a sandbox in this process; its queue has the events of every `--sandbox` run until they are deleted."""
     folder = store.local_folder / RECORD
     settings = SandboxSettings(
         record_folder=folder,
@@ -40,10 +40,10 @@ def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
 
 
 def load_behaviour(folder: Path, file: Path | None) -> Behaviour:
-    """Read what becomes of mail from a JSON file; from behaviour.json of the record's folder where none is named.
+    """Read how recipients behave from a JSON file; from behaviour.json in the record's folder if none is named.
 
     Raises:
-        ConfigurationError: it cannot be read, or describes none.
+        ConfigurationError: it cannot be read, or is not valid.
     """
     path = file or folder / BEHAVIOUR_FILE
     try:
@@ -51,12 +51,12 @@ def load_behaviour(folder: Path, file: Path | None) -> Behaviour:
     except FileNotFoundError as problem:
         if file is None:
             return Behaviour()
-        raise _no_behaviour(path, problem) from None
+        raise _describe_unreadable(path, problem) from None
     except (OSError, ValueError) as problem:
-        raise _no_behaviour(path, problem) from None
+        raise _describe_unreadable(path, problem) from None
 
 
-def _no_behaviour(path: Path, problem: Exception) -> ConfigurationError:
+def _describe_unreadable(path: Path, problem: Exception) -> ConfigurationError:
     what = problem.strerror if isinstance(problem, OSError) else str(problem)
     return ConfigurationError(
         f"the behaviour cannot be read: {what}",

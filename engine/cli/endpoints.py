@@ -12,7 +12,7 @@ _open_embedded = OnDemand("embedded_sandbox:open_embedded")  # the real SES does
 
 @contextmanager
 def open_endpoint(store: Store, *, sandbox: bool) -> Iterator[Endpoint | None]:
-    """Run a sandbox beside a command that asks for one; None otherwise: what botocore resolves."""
+    """Run an embedded sandbox if a command asks for one; otherwise yield None, for botocore's own endpoint."""
     if not sandbox:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Signals that reach a command while no run listens to them: before it begins, and after it has ended."""
+"""Signals that arrive while no run handles them: before it begins, and after it has ended."""
 
 import atexit
 import os
@@ -46,7 +46,7 @@ class Interruption:
             self._first = now
             if self.code is None:
                 raise Interrupted(number)
-        elif now - self._first > SAME_SECONDS:  # whatever it hangs in: what was sent is in the ledger
+        elif now - self._first > SAME_SECONDS:  # wherever it hangs: what was sent is in the ledger
             os._exit(ExitCode.PAUSED if self.code is None else self.code)
 
 

@@ -40,7 +40,7 @@ def print_runs(all_accounts: Sequence[Accounts]) -> None:
 
 
 def print_preview(preview: Preview) -> None:
-    """Print what a dry run found beside the accounts."""
+    """Print what a preview found, below the accounts."""
     found = preview.found
     print_lines(f"rendered: {format_count(found.rendered, 'message')}")
     if found.failures:
@@ -52,18 +52,18 @@ def print_preview(preview: Preview) -> None:
     print_findings(preview.findings)
     print_lines(*_describe_content(found))
     print_lines(describe_forecast(preview.forecast, preview.manifest.accepted))
-    print_lines(f"to look at: {preview.gallery}")
+    print_lines(f"gallery:  {preview.gallery}")
     if preview.samples:
-        print_lines(f"as mail:    {preview.samples[0].parent}/*.eml")
+        print_lines(f"samples:  {preview.samples[0].parent}/*.eml")
     if not preview.passes:
-        print_lines("NOT PASSED: fix what is wrong, then run the preview again")
+        print_lines("NOT PASSED: fix the errors, then run the preview again")
     print_lines(f"next: {repeat_command('launch' if preview.passes else 'preview')}")
 
 
 def print_check(checked: Checked) -> None:
     """Print what a check found."""
     looked_at = checked.sample.rendered + checked.sample.failures.total()
-    print_lines(f"content: {format_count(looked_at, 'message')} of {checked.manifest.accepted:,} looked at")
+    print_lines(f"content: {format_count(looked_at, 'message')} of {checked.manifest.accepted:,} checked")
     print_lines(
         *(f"  ERROR {format_count(rows, 'row')}: {reason}" for reason, rows in checked.sample.failures.most_common(10))
     )
@@ -93,8 +93,8 @@ def print_findings(findings: LintFindings) -> None:
 def _describe_content(found: Rendered) -> Iterator[str]:
     if found.html_bytes_largest:
         sizes = describe_sizes(found.html_kilobytes)
-        told = ", ".join(f"{name} {size // 1024:,}" for name, size in sizes.items())
-        yield f"HTML in KB: {told}"
+        listed = ", ".join(f"{name} {size // 1024:,}" for name, size in sizes.items())
+        yield f"HTML in KB: {listed}"
     if len(found.languages) > 1:
         yield "languages: " + _list_counts(found.languages)
     if found.defaults:
@@ -104,22 +104,22 @@ def _describe_content(found: Rendered) -> Iterator[str]:
 
 
 def _list_counts(counts: Counter[str], most: int = 6) -> str:
-    told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(most))
-    return told + (f" and {len(counts) - most:,} more" if len(counts) > most else "")
+    listed = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(most))
+    return listed + (f" and {len(counts) - most:,} more" if len(counts) > most else "")
 
 
 def describe_forecast(forecast: RunForecast, recipients: int) -> str:
-    """Write how long a run would take, and how much of the quota."""
+    """Write how long a run would take, and how much of the quota it would use."""
     if forecast.seconds is None or forecast.rate is None:
-        return f"duration: unknown, the account could not be asked: {forecast.unknown}"
-    told = f"duration: about {format_seconds(forecast.seconds)} at {format_number(forecast.rate)} a second"
+        return f"duration: unknown, because the account could not be read: {forecast.unknown}"
+    text = f"duration: about {format_seconds(forecast.seconds)} at {format_number(forecast.rate)} a second"
     if forecast.unknown:
-        return f"{told} at best; the account could not be asked: {forecast.unknown}"
+        return f"{text} at best; the account could not be read: {forecast.unknown}"
     if forecast.quota_share is None:
-        return f"{told}; the 24-hour quota is unlimited"
+        return f"{text}; the 24-hour quota is unlimited"
     left = forecast.left_24_hours or 0.0
     short = f", {recipients - left:,.0f} MORE THAN IS LEFT" if recipients > left else ""
-    return f"{told}; {forecast.quota_share:.1%} of the 24-hour quota, of which {left:,.0f} are left{short}"
+    return f"{text}; {forecast.quota_share:.1%} of the 24-hour quota, of which {left:,.0f} are left{short}"
 
 
 def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
@@ -135,7 +135,7 @@ def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
         yield f"  through   {forecast.endpoint}"
     yield f"  from      {forecast.sender}"
     yield f"  subject   {forecast.subject}"
-    yield f"  excluded  {excluded or 'nobody'}, of {format_count(forecast.rows_read, 'row')} read"
+    yield f"  excluded  {excluded or 'none'}, of {format_count(forecast.rows_read, 'row')} read"
     if forecast.failing:
         yield f"  failing   {format_count(forecast.failing, 'recipient')}: the warnings above say why"
     yield f"  rate      at {format_number(forecast.rate)} a second at most, about {seconds}"
@@ -150,17 +150,17 @@ def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> st
 
 def format_canary(canary: Mapping[str, Any]) -> str:
     """Write where a run's canary is."""
-    came_back = f"{canary['heard']:,} heard of, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
+    results = f"{canary['heard']:,} with events, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
     stage = {
-        "sending": "goes out",
-        "waiting": f"has gone out; events are awaited until {canary['until']}",
-        "open": f"is through, opened by {canary['opened_by']}",
+        "sending": "are being sent",
+        "waiting": f"are sent; waiting for events until {canary['until']}",
+        "open": f"are sent, and the rest was opened by {canary['opened_by']}",
     }[canary["stage"]]
-    return f"canary: the first {canary['recipients']:,} {stage}; {came_back}"
+    return f"canary: the first {canary['recipients']:,} {stage}; {results}"
 
 
 def format_vitals(vitals: Mapping[str, float]) -> str:
-    """Write what a worker told of itself."""
+    """Write the figures that a worker reports of itself."""
     return (
         f"worker: at most {format_number(vitals['rate_limit'])} recipients a second, {vitals['in_flight']:,.0f}"
         f" of {vitals['concurrency']:,.0f} calls in flight, {vitals['latency_ms']:,.0f} ms a call, event loop late by"

@@ -18,7 +18,7 @@ from engine.report.accounts import Accounts
 from engine.system.streams import is_terminal
 
 LINE_SECONDS = 5.0
-BAR_SECONDS = 0.1  # moving the bar costs more than sending a message
+BAR_SECONDS = 0.1  # redrawing the bar costs more than sending a message
 
 
 class Progress:
@@ -30,7 +30,7 @@ class Progress:
         self.outcomes: Counter[Outcome] = Counter()
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start to show progress."""
         return self
 
     def __exit__(
@@ -39,7 +39,7 @@ class Progress:
         """Show the last state."""
 
     def begin(self, accounts: Accounts) -> None:
-        """Take over what earlier launches did."""
+        """Start from what earlier launches did."""
         self.accepted = accounts.accepted
         self.outcomes.update(accounts.outcomes)
 
@@ -58,7 +58,7 @@ class Progress:
 
 
 class Lines(Progress):
-    """A JSON line now and then."""
+    """A JSON line every few seconds."""
 
     def __init__(self, run: str) -> None:
         super().__init__(run)
@@ -66,26 +66,26 @@ class Lines(Progress):
         self._next = 0.0
 
     def begin(self, accounts: Accounts) -> None:
-        """Say that sending begins."""
+        """Log that sending begins."""
         super().begin(accounts)
         self._next = time.monotonic() + LINE_SECONDS
-        self._say("run.begin")
+        self._log_counts("run.begin")
 
     def count(self, result: Result) -> None:
-        """Count, and say where the run is, at most every few seconds."""
+        """Count, and log the progress, at most every few seconds."""
         super().count(result)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_SECONDS
-            self._say("run.progress")
+            self._log_counts("run.progress")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say where the run ended."""
+        """Log the last state."""
         if self.accepted:
-            self._say("run.end")
+            self._log_counts("run.end")
 
-    def _say(self, event: str) -> None:
+    def _log_counts(self, event: str) -> None:
         counts = {str(outcome): count for outcome, count in self.outcomes.items() if count}
         self._log.info(event, accepted=self.accepted, done=self.done, **counts)
 

@@ -1,4 +1,4 @@
-"""A question to a person at a terminal, asked on the event loop so that a signal is heard while it waits."""
+"""A question to a person at a terminal, asked on the event loop so that signals are handled while it waits."""
 
 import asyncio
 import os

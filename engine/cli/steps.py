@@ -1,4 +1,4 @@
-"""How steps of long work are shown: a bar on a terminal, a JSON line every few seconds anywhere else."""
+"""Shows the steps of long work: a bar on a terminal, a JSON line every few seconds anywhere else."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ from engine.system.streams import is_terminal
 
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.25  # a step that is over sooner shows no bar
-_UNWORTHY_SECONDS = 0.05  # not worth a line of its own in the summary
+_FEWEST_SECONDS = 0.05  # shorter steps are summed up
 
 
 class StepReporter:
@@ -44,7 +44,7 @@ class StepReporter:
             self._durations.setdefault("starting", time.monotonic() - self._began)
             self._running.append(step)
             if self._ticker is None:
-                self._ticker = threading.Thread(target=self._tick_on, name="progress", daemon=True)
+                self._ticker = threading.Thread(target=self._tick_until_ended, name="progress", daemon=True)
                 self._ticker.start()
 
     def end(self, step: Step) -> None:
@@ -59,25 +59,25 @@ class StepReporter:
         note = f"{step.name} took {format_number(round(seconds, 3))} s"
         self._log.debug("step.end", step=step.name, seconds=round(seconds, 3), **counts, note=note)
 
-    def _say_where_time_went(self) -> None:
+    def _log_durations(self) -> None:
         whole = time.monotonic() - self._began
         rest = whole - sum(self._durations.values())
-        spent = {name: s for name, s in self._durations.items() if s >= _UNWORTHY_SECONDS} | {"everything else": rest}
-        told = ", ".join(f"{name} {format_number(round(seconds, 2))} s" for name, seconds in spent.items())
+        spent = {name: s for name, s in self._durations.items() if s >= _FEWEST_SECONDS} | {"everything else": rest}
+        listed = ", ".join(f"{name} {format_number(round(seconds, 2))} s" for name, seconds in spent.items())
         steps = {name: round(seconds, 3) for name, seconds in self._durations.items()}
-        note = f"the command took {format_number(round(whole, 2))} s: {told}"
+        note = f"the command took {format_number(round(whole, 2))} s: {listed}"
         self._log.debug("command.end", seconds=round(whole, 3), steps=steps, note=note)
 
     def close(self) -> None:
-        """Stop showing; log where the time went."""
+        """Stop showing; log how long each step took."""
         self._ended.set()
         if self._ticker is not None:
             self._ticker.join()
         with self._lock:
             self.hide()
-        self._say_where_time_went()
+        self._log_durations()
 
-    def _tick_on(self) -> None:
+    def _tick_until_ended(self) -> None:
         while not self._ended.wait(self.seconds):
             self.tick()
 
@@ -93,11 +93,11 @@ class StepReporter:
         self._log.info("step.progress", step=step.name, seconds=round(step.seconds, 1), **counts)
 
     def hide(self) -> None:
-        """Take away what is shown."""
+        """Remove what is shown."""
 
 
 class StepBar(StepReporter):
-    """Shows the innermost step as a bar, which goes when the step ends.
+    """Shows the innermost step as a bar, which is removed when the step ends.
 
     Args:
         console: rich's; None for one on stderr.
@@ -116,21 +116,21 @@ class StepBar(StepReporter):
         if step is not self._shown:
             self.hide()
             self._bar, self._shown = self._make_bar(), step
-            self._bar.add_task(step.name, total=step.total, told="")
+            self._bar.add_task(step.name, total=step.total, count="")
             self._bar.start()
         count = f"{step.done:,}" + (f" of {step.total:,}" if step.total is not None else "") + f" {step.unit}"
-        self._bar.update(self._bar.task_ids[0], completed=step.done, told=count if step.unit else "")
+        self._bar.update(self._bar.task_ids[0], completed=step.done, count=count if step.unit else "")
         self._bar.refresh()
 
     def hide(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
         self._bar = self._shown = None
 
     def _make_bar(self) -> Any:
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
         console = self._console or Console(stderr=True)
         return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, auto_refresh=False)
 

@@ -116,7 +116,7 @@ def test_the_ledger_is_in_the_store_wherever_that_is(tmp_path: Path):
         ("store = ", "not valid TOML"),
         ('[events]\nquee = "https://x"', r"events\.quee is not a setting.*did you mean events\.queue"),
         ('[events]\nqueue = "sqs"', r"the setting events\.queue is wrong"),
-        ('[events]\ntopics = ["t"]', "t is no topic's ARN"),
+        ('[events]\ntopics = ["t"]', "t is not the ARN of a topic"),
         ("[suppression]\nsoft_bounces = 1", r"suppression\.soft_bounces is wrong.*MAILRUN_SUPPRESSION_SOFT_BOUNCES"),
         ("events = 7", "the setting events is wrong"),
     ],

@@ -17,17 +17,19 @@ from engine.run.prepare.preview import describe_plan, replan
 def check(campaign: str, common: Common, *, sandbox: bool, **changes: Any) -> int:
     """Check; print every point; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
-        request = make_plan_request(place, folder, sandbox=sandbox, **changes)
+    with open_chosen(common, folder) as workspace, open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
+        request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)
         prepare_envelope(request.campaign)  # its errors come before the audience is planned
-        planned = replan(request, place.store, "checks")
+        planned = replan(request, workspace.store, "checks")
         checked = asyncio.run(
-            check_campaign(request, *planned, place.read_signing_keys, endpoint=endpoint, settings=place.settings)
+            check_campaign(
+                request, *planned, workspace.read_signing_keys, endpoint=endpoint, settings=workspace.settings
+            )
         )
-        keys = place.find_unsubscribe_keys()
+        keys = workspace.find_unsubscribe_keys()
     if common.json:
-        told = describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json()
-        print_json(told | {"unsubscribe_keys": keys.to_json()})
+        found = describe_plan(checked.manifest, checked.folder).to_json() | checked.to_json()
+        print_json(found | {"unsubscribe_keys": keys.to_json()})
     else:
         print_lines(*(f"note: {note}" for note in checked.manifest.notes))
         if request.campaign.spec.signs_links:

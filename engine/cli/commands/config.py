@@ -1,4 +1,4 @@
-"""What `mailrun config` puts together: every setting with its value and its source."""
+"""`mailrun config`: every setting with its value and its source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Shown:
     Attributes:
         key: its name, those of sections as `events.queue`.
         value: of JSON's types, without secrets.
-        used: what a command uses where that is not the value itself, such as the ledger that is the default.
+        used: what a command uses if it is not the value itself, such as the default ledger.
     """
 
     key: str
@@ -95,6 +95,6 @@ def _mask(key: str, value: Any) -> Any:
 
 def _find_workspace_source(common: Common) -> Source:
     if common.workspace is None:
-        return Source("default", "the folder around here with campaigns/")
+        return Source("default", "the nearest folder with campaigns/")
     is_given = find_given(click.get_current_context(), "workspace") is not None
     return Source("option", "--workspace") if is_given else Source("variable", "MAILRUN_WORKSPACE")

@@ -1,4 +1,4 @@
-"""What `mailrun doctor` looks at: each part of a workspace and of this machine, one line for each."""
+"""`mailrun doctor`: checks each part of a workspace and of this machine, with a line for each."""
 
 import platform
 import sys
@@ -22,7 +22,7 @@ from engine.workspace import Workspace, list_other_writers
 
 
 class Health(StrEnum):
-    """How a part is."""
+    """The state of a part."""
 
     OK = "ok"
     WARNING = "warning"
@@ -31,13 +31,13 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one part.
+    """The result for one part.
 
     Attributes:
         part: its name.
-        health: how it is.
+        health: its state.
         text: what there is, or what is wrong, without secrets.
-        remedy: what to do; empty where it is in order.
+        remedy: what to do; empty if nothing is wrong.
     """
 
     part: str
@@ -58,7 +58,7 @@ class Finding:
 
 @with_common
 def doctor(common: Common) -> None:
-    """Print what is found of every part; exit with 78 where one keeps a launch from running."""
+    """Check every part; print the results; exit with 78 if one keeps a launch from running."""
     findings = list(_find_all(common))
     if common.json:
         print_json({"findings": [finding.to_json() for finding in findings]})
@@ -73,17 +73,17 @@ def _find_all(common: Common) -> Iterator[Finding]:
     yield Finding("versions", Health.OK, f"mailrun {__version__}, ledger schema {HEAD}, {python}")
     settings = read_settings(common)
     yield Finding("workspace", Health.OK, str(settings.workspace))
-    yield _find("temporary files", _look_at_temporary_folder)
-    yield _find("open files", _look_at_open_files)
+    yield _find("temporary files", _check_temporary_folder)
+    yield _find("open files", _check_open_files)
     with ExitStack() as stack:
         try:
-            place = stack.enter_context(open_chosen(common))
+            workspace = stack.enter_context(open_chosen(common))
         except MailrunError as error:
             yield _describe("store and ledger", error)
         else:
-            yield Finding("store", Health.OK, place.store.describe(""))
+            yield Finding("store", Health.OK, workspace.store.describe(""))
             yield Finding("ledger", Health.OK, mask_url(settings.ledger_url))
-            yield _find("unsubscribe keys", lambda: _look_at_keys(place))
+            yield _find("unsubscribe keys", lambda: _check_keys(workspace))
     yield from _list_writers(settings)
 
 
@@ -99,17 +99,17 @@ def _describe(part: str, error: MailrunError) -> Finding:
     return Finding(part, Health.ERROR, f"{error.what}{where}", error.remedy)
 
 
-def _look_at_temporary_folder() -> str:
+def _check_temporary_folder() -> str:
     with make_temporary_folder() as folder:
         return str(folder.parent)
 
 
-def _look_at_open_files() -> str:
-    return f"{raise_file_limit():,} may be open; a fast run wants up to {FILES_WANTED:,}"
+def _check_open_files() -> str:
+    return f"{raise_file_limit():,} may be open; a fast run needs up to {FILES_WANTED:,}"
 
 
-def _look_at_keys(place: Workspace) -> str:
-    return place.find_unsubscribe_keys().describe()
+def _check_keys(workspace: Workspace) -> str:
+    return workspace.find_unsubscribe_keys().describe()
 
 
 def _list_writers(settings: Settings) -> Iterator[Finding]:
@@ -118,4 +118,4 @@ def _list_writers(settings: Settings) -> Iterator[Finding]:
         text, _, remedy = note.partition("; ")
         yield Finding("other writers", Health.WARNING, text, remedy)
     if not notes:
-        yield Finding("other writers", Health.OK, "none of store, ledger and mailrun.toml")
+        yield Finding("other writers", Health.OK, "nobody else can write store, ledger and mailrun.toml")

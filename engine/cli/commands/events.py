@@ -1,4 +1,4 @@
-"""What `mailrun events` puts together: source, intake, settling, and what is printed."""
+"""`mailrun events`: events are read from a queue or from files, stored, and settle recipients in doubt."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -29,18 +29,18 @@ from engine.ledger.forgotten import make_find_forgotten
 from engine.progress import Step, step
 from engine.quantities import format_count
 from engine.run.settle.event_proof import make_open_plan, settle_all_proven
-from engine.settings import EventsSettings
+from engine.setting_sections import EventsSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
 from engine.store.keys import read_forget_key
 from engine.workspace import Workspace
 
 _WHY = {
-    "unknown_run": "of runs that this ledger does not know",
-    "unknown_message": "of messages that no run sent",
-    "never_mailed": "of recipients that we never mailed; no address is suppressed for them",
-    "pruned": "of runs whose files were pruned",
-    DAMAGED: "of runs whose files are damaged or not there",
+    "unknown_run": "from runs that this ledger does not know",
+    "unknown_message": "from messages that no run sent",
+    "never_mailed": "from addresses that were never mailed; no address is suppressed",
+    "pruned": "from runs whose files were pruned",
+    DAMAGED: "from runs whose files are damaged or missing",
 }
 
 _SKIPPED: dict[str, tuple[str, str]] = {
@@ -49,14 +49,14 @@ _SKIPPED: dict[str, tuple[str, str]] = {
 }
 
 _run_embedded = OnDemand("embedded_sandbox:run_embedded")  # a real queue does not need the sandbox's server
-_SETTLE_SECONDS = 10.0  # at most so often while a pull goes on
+_SETTLE_SECONDS = 10.0  # at most this often during a pull
 
 
 @dataclass(slots=True)
 class _Desk:
-    """Where events are taken in."""
+    """Processes events, and settles recipients in doubt from time to time."""
 
-    place: Workspace
+    workspace: Workspace
     intake: Intake
     verify: Verify
     settled_at: float = 0.0
@@ -66,30 +66,30 @@ class _Desk:
         self.intake.take([open_body(body, self.verify) for body in bodies], source)
         if self.pulling is not None:
             self.pulling.advance(len(bodies))
-        if self.place.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
+        if self.workspace.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
             self.settle()
 
     def settle(self) -> None:
-        tally, place = self.intake.tally, self.place
-        self.settled_at = place.clock.monotonic()
-        tally.settled += settle_all_proven(place.ledger, place.store, tally.runs, clock=place.clock)
+        tally, workspace = self.intake.tally, self.workspace
+        self.settled_at = workspace.clock.monotonic()
+        tally.settled += settle_all_proven(workspace.ledger, workspace.store, tally.runs, clock=workspace.clock)
 
 
 @with_common
 def pull_events(
     queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool, sandbox: bool = False
 ) -> int:
-    """Pull; print what came; return the exit code."""
+    """Pull; print what was processed; return the exit code."""
     if sandbox:
         return _pull_sandbox(common)
-    with open_chosen(common) as place:
-        given = _check(place.settings.events, queue=queue, topics=topics)
+    with open_chosen(common) as workspace:
+        given = _check(workspace.settings.events, queue=queue, topics=topics)
         url = given.queue
         if not url:
             raise UsageError(
-                "no queue is named", where="--queue", remedy="give its URL, or write [events] queue in mailrun.toml"
+                "no queue is named", where="--queue", remedy="give its URL, or set [events] queue in mailrun.toml"
             )
-        with _open_desk(place, given.topics or own_account_topics(url)) as desk:
+        with _open_desk(workspace, given.topics or own_account_topics(url)) as desk:
             with step("pulling events", "events", is_shown=not follow) as pulling:
                 desk.pulling = pulling
                 undeleted = asyncio.run(_pull(url, desk, follow=follow))
@@ -99,8 +99,8 @@ def pull_events(
 
 
 def _pull_sandbox(common: Common) -> int:
-    """Pull what the embedded sandbox has of the runs that were sent to it."""
-    with open_chosen(common) as place, _open_desk(place, ()) as desk, _run_embedded(place.store) as server:
+    """Pull the events of runs that were sent to the embedded sandbox."""
+    with open_chosen(common) as workspace, _open_desk(workspace, ()) as desk, _run_embedded(workspace.store) as server:
         endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
         undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
         desk.settle()
@@ -114,7 +114,9 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
 
     stop = Stop()
     with stop_on_signals(stop):
-        poll_seconds = choose_poll(follow=follow) if endpoint is None else 0  # nothing more comes to the embedded one
+        poll_seconds = (
+            choose_poll(follow=follow) if endpoint is None else 0
+        )  # no more events arrive in the embedded sandbox
         async with open_sqs(url, endpoint) as client:
             pulled = await pull(client, url, take, follow=follow, stop=stop, poll_seconds=poll_seconds)
     return pulled.undeleted
@@ -122,7 +124,7 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
 
 @with_common
 def import_events(place: str, common: Common, *, topics: tuple[str, ...]) -> int:
-    """Import; print what came; return the exit code."""
+    """Import; print what was processed; return the exit code."""
     with (
         open_chosen(common) as workspace,
         _open_desk(workspace, _check(workspace.settings.events, topics=topics).topics) as desk,
@@ -138,10 +140,10 @@ def import_events(place: str, common: Common, *, topics: tuple[str, ...]) -> int
 
 
 def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
-    """Put flags in the place of settings.
+    """Replace settings by flags.
 
     Raises:
-        UsageError: one is no queue or topic.
+        UsageError: one is not a queue or a topic.
     """
     given = {name: value for name, value in flags.items() if value}
     try:
@@ -150,23 +152,23 @@ def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
         problem = error.errors()[0]
         name = "--queue" if problem["loc"][0] == "queue" else "--topic"
         said = problem["msg"].removeprefix("Value error, ")
-        raise UsageError(said, where=name, remedy="copy it from where the queue or topic is made") from None
+        raise UsageError(said, where=name, remedy="copy it from the AWS console") from None
 
 
 @contextmanager
-def _open_desk(place: Workspace, topics: tuple[str, ...]) -> Iterator[_Desk]:
-    find_forgotten = make_find_forgotten(place.ledger, partial(read_forget_key, place.store))
-    matcher = Matcher(place.ledger, place.store, make_open_plan(place.store), find_forgotten)
-    rule = SoftRule(place.settings.suppression.soft_bounces, place.settings.suppression.soft_days)
-    intake = Intake(place.ledger, place.store, matcher, soft_rule=rule, clock=place.clock)
+def _open_desk(workspace: Workspace, topics: tuple[str, ...]) -> Iterator[_Desk]:
+    find_forgotten = make_find_forgotten(workspace.ledger, partial(read_forget_key, workspace.store))
+    matcher = Matcher(workspace.ledger, workspace.store, make_open_plan(workspace.store), find_forgotten)
+    rule = SoftRule(workspace.settings.suppression.soft_bounces, workspace.settings.suppression.soft_days)
+    intake = Intake(workspace.ledger, workspace.store, matcher, soft_rule=rule, clock=workspace.clock)
     try:
-        yield _Desk(place, intake, SnsVerifier(topics, fetch_certificate))
+        yield _Desk(workspace, intake, SnsVerifier(topics, fetch_certificate))
     finally:
         matcher.close()
 
 
 def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
-    tally, store = desk.intake.tally, desk.place.store
+    tally, store = desk.intake.tally, desk.workspace.store
     aside, damaged = tally.malformed + tally.forged, tally.matches[DAMAGED]
     if common.json:
         print_json(tally.to_json() | more | {"store": store.describe(EVENTS)})
@@ -175,10 +177,10 @@ def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:
         if aside:
             folder = f"{store.describe(QUARANTINE)}/"
             again = write_command("events", "import", folder)
-            print_lines(f"set aside: {folder}", f"when the cause is fixed: {again}")
+            print_lines(f"quarantined in: {folder}", f"after you have fixed the cause: {again}")
         if damaged:
             again = write_command("events", "import", f"{store.describe(EVENTS)}/")
-            print_lines(f"when the runs are restored: {again}")
+            print_lines(f"after you have restored the runs: {again}")
     return ExitCode.DATA if aside or damaged else ExitCode.FINISHED
 
 
@@ -186,15 +188,15 @@ def _describe(tally: EventTally) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.kinds.most_common())
     yield f"{tally.documents:,} read, {format_count(tally.events, 'event')}" + (f": {kinds}" if kinds else "")
     matched = sum(tally.matches[how] for how in MATCHED)
-    yield f"{format_count(matched, 'event')} of our recipients, {tally.changed:,} with something new"
+    yield f"{format_count(matched, 'event')} matched recipients, {tally.changed:,} changed something"
     for why, words in _WHY.items():
         if count := tally.matches[why]:
             yield f"{count:,} {words}"
     if tally.suppressed:
         yield f"{format_count(tally.suppressed, 'address', 'addresses')} suppressed"
     if tally.settled:
-        yield f"{tally.settled:,} in doubt settled"
+        yield f"{tally.settled:,} recipients in doubt settled"
     for name, count in tally.passed.items():
         yield f"{format_count(count, *_SKIPPED[name])} skipped"
     for reason, count in tally.reasons.most_common(10):
-        yield f"SET ASIDE: {count:,}: {reason}"
+        yield f"QUARANTINED: {count:,}: {reason}"

@@ -1,4 +1,4 @@
-"""What `mailrun inbound` puts together: sources, intake, and what is printed."""
+"""`mailrun inbound`: mail is read from a queue or from files, and suppresses those who ask for it."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from engine.feedback.unsubscribe.opt_out import is_forgotten
 from engine.progress import step
 from engine.quantities import format_count
 from engine.run.history import find_mailed
-from engine.settings import InboundSettings
+from engine.setting_sections import InboundSettings
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.store.s3_client import open_s3
@@ -32,15 +32,15 @@ from engine.workspace import Workspace
 
 MAILS_AT_ONCE = 200
 
-_READ_THEM = "a person should read them"
+_READ_THEM = "read them yourself"
 _UNPROVEN = {
-    Unproven.FORGED_TOKEN: "with a token that is not ours; no address is suppressed",
-    Unproven.NO_RESULTS: f"without a token, and nothing proves the sender: {_READ_THEM}. Set [inbound] authserv_id to "
-    "the name that your mail server writes into Authentication-Results, or pull them with the receipts of SES",
+    Unproven.FORGED_TOKEN: "with a forged token; no address is suppressed",
+    Unproven.NO_RESULTS: f"without a token, and without proof of the sender: {_READ_THEM}. Set [inbound] authserv_id "
+    "to the name that your mail server writes into Authentication-Results, or pull them with the receipts of SES",
     Unproven.UNSIGNED: f"without a token, in a notification that SNS did not sign: {_READ_THEM}. Switch raw message "
-    "delivery off, or set [inbound] raw_delivery if nobody but the topic may write to the queue",
-    Unproven.SENDER_UNCLEAR: f"without a token, and not from exactly one address: {_READ_THEM}",
-    Unproven.NOT_ALIGNED: f"without a token, and not proven to be from the sender that they name: {_READ_THEM}",
+    "delivery off, or set [inbound] raw_delivery if only the topic can write to the queue",
+    Unproven.SENDER_UNCLEAR: f"without a token, and not from exactly one sender: {_READ_THEM}",
+    Unproven.NOT_ALIGNED: f"without a token, and the named sender is not proven: {_READ_THEM}",
     Unproven.NOT_A_SOURCE: f"reports without a token, not signed by one of [inbound] feedback_sources: {_READ_THEM}",
 }
 
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 @with_common
 def import_mails(place: str, common: Common) -> int:
-    """Import; print what came; return the exit code."""
+    """Import; print what was processed; return the exit code."""
     with open_chosen(common) as workspace:
         intake = _open_intake(workspace, workspace.find_unsubscribe_keys().all)
         trust = _read_trust(workspace.settings.inbound)
@@ -57,41 +57,41 @@ def import_mails(place: str, common: Common) -> int:
         with step("importing mail", "mails") as importing:
             try:
                 for name, raw in read_mails(place, partial(_refuse_file, intake), workspace.settings.limits):
-                    some.append((name, judge(ReceivedMail(raw), trust)))  # what is kept of a mail is small
+                    some.append((name, judge(ReceivedMail(raw), trust)))  # only a small part of a mail is kept
                     importing.advance()
                     if len(some) >= MAILS_AT_ONCE:
                         _take_files(intake, some)
                         some = []
-            except DataError:  # what was read before a damaged end counts
+            except DataError:  # mails before a damaged end count
                 _take_files(intake, some)
                 raise
             _take_files(intake, some)
-    return _print(intake.tally, common, aside="left where they are; the log names them")
+    return _print(intake.tally, common, aside="rejected mails stay where they are; the log names them")
 
 
 @with_common
 def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
-    """Pull; print what came; return the exit code."""
-    with open_chosen(common) as place:
-        # A queue loses what was taken from it, so a token must be verifiable.
-        intake = _open_intake(place, place.read_verifying_keys().all)
-        allowed = topics or place.settings.events.topics or own_account_topics(queue)
-        settings = place.settings.inbound
+    """Pull; print what was processed; return the exit code."""
+    with open_chosen(common) as workspace:
+        # A message that was read is deleted from the queue, so its token must be verifiable.
+        intake = _open_intake(workspace, workspace.read_verifying_keys().all)
+        allowed = topics or workspace.settings.events.topics or own_account_topics(queue)
+        settings = workspace.settings.inbound
         with closing(ObjectReader(settings.buckets, partial(open_s3, attempts=ATTEMPTS), ByteBudget())) as reader:
             pulled = InboundPull(
                 intake=intake,
                 trust=_read_trust(settings),
                 verify=SnsVerifier(allowed, fetch_certificate),
                 reader=reader,
-                store=place.store,
+                store=workspace.store,
                 believes_unsigned=settings.raw_delivery,
             )
             asyncio.run(_pull(queue, pulled, follow=follow))
-    return _print(intake.tally, common, pulled.exit_code, aside=f"set aside: {REFUSED}/ in the store")
+    return _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")
 
 
 def _take_files(intake: InboundIntake, mails: Sequence[tuple[str, JudgedMail]]) -> None:
-    """Take in mails of files; one that cannot be read stays where it is, and is named."""
+    """Process mails from files; one that cannot be read stays where it is, and is logged."""
     for number, reason in intake.take(judged for _, judged in mails).items():
         log.warning("inbound.unreadable", mail=mails[number][0], reason=reason)
 
@@ -121,16 +121,16 @@ def _read_trust(settings: InboundSettings) -> MailTrust:
     return MailTrust(settings.authserv_id, settings.feedback_sources)
 
 
-def _open_intake(place: Workspace, keys: tuple[bytes, ...]) -> InboundIntake:
+def _open_intake(workspace: Workspace, keys: tuple[bytes, ...]) -> InboundIntake:
     if not keys:
         note = "There are no unsubscribe keys: a mail with a token counts as forged. Import it again with the keys."
         log.warning("inbound.no_keys", note=note)
     return InboundIntake(
-        ledger=place.ledger,
+        ledger=workspace.ledger,
         signer=TokenSigner(keys) if keys else None,
-        was_mailed=partial(find_mailed, place.ledger, place.store),
-        is_forgotten=partial(is_forgotten, place),
-        clock=place.clock,
+        was_mailed=partial(find_mailed, workspace.ledger, workspace.store),
+        is_forgotten=partial(is_forgotten, workspace),
+        clock=workspace.clock,
     )
 
 
@@ -145,16 +145,16 @@ def _print(tally: InboundTally, common: Common, code: ExitCode = ExitCode.FINISH
 def _describe(tally: InboundTally, aside: str) -> Iterator[str]:
     kinds = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in tally.kinds.most_common())
     yield f"{format_count(tally.kinds.total(), 'mail')}" + (f": {kinds}" if kinds else "")
-    yield f"{tally.suppressed:,} suppressed, {tally.known:,} suppressed before"
+    yield f"{tally.suppressed:,} suppressed, {tally.known:,} already suppressed"
     if tally.never_mailed:
-        yield f"{tally.never_mailed:,} of addresses that we never mailed; no address is suppressed"
+        yield f"{tally.never_mailed:,} from addresses that were never mailed; no address is suppressed"
     for why, count in tally.unproven.most_common():
         yield f"{count:,} {_UNPROVEN[Unproven(why)]}"
     for reason, count in tally.refused.most_common(10):
-        yield f"REFUSED: {count:,}: {reason}"
+        yield f"REJECTED: {count:,}: {reason}"
     if tally.refused:
         yield aside
     for reason, count in tally.kept.most_common(10):
-        yield f"KEPT in the queue: {count:,}: {reason}"
+        yield f"LEFT in the queue: {count:,}: {reason}"
     if tally.kept:
-        yield f"fix the cause, then pull again; {docs_page('guides/process-inbound-mail.md')} says what is needed"
+        yield f"fix the cause, then pull again; see {docs_page('guides/process-inbound-mail.md')}"

@@ -19,14 +19,11 @@ from engine.run.prepare.preview import describe_plan, replan
 
 @with_common
 def plan(campaign: str, common: Common, *, explain: str | None, export_excluded: Path | None, **changes: Any) -> int:
-    """Do the audience work of CAMPAIGN alone: who would get it, who would not, and why.
-
-    Nothing is sent and no run is made. The plan is left as Parquet, to be looked at.
-    """
+    """Plan; print the accounts, and what was asked for; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_chosen(common, folder) as place:
-        request = make_plan_request(place, folder, **changes)
-        manifest, where = replan(request, place.store, "plans")
+    with open_chosen(common, folder) as workspace:
+        request = make_plan_request(workspace, folder, **changes)
+        manifest, where = replan(request, workspace.store, "plans")
         findings = LintFindings()
         findings.extend(find_size_problems(request, manifest))
     audience = request.campaign.spec.audience
@@ -49,9 +46,9 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
             if exported is not None
             else ()
         ),
-        f"who and why: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
+        f"the plan: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
     )
     output.print_findings(findings)
-    next_step = "correct what is wrong, then plan again" if findings.counts else repeat_command("preview")
+    next_step = "fix the errors, then plan again" if findings.counts else repeat_command("preview")
     print_lines(f"next: {next_step}")
     return code

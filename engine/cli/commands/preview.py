@@ -21,13 +21,13 @@ def preview(
 ) -> int:
     """Preview; print what was found; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_chosen(common, folder) as place:
-        request = make_plan_request(place, folder, sandbox=sandbox, **changes)
-        with open_endpoint(place.store, sandbox=sandbox) as endpoint:
-            account = asyncio.run(ask_account(request, place.settings, endpoint))
+    with open_chosen(common, folder) as workspace:
+        request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)
+        with open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
+            account = asyncio.run(ask_account(request, workspace.settings, endpoint))
         prepare_envelope(request.campaign)  # its errors come before the audience is planned
-        planned = replan(request, place.store, "previews")
-        found = preview_run(request, *planned, place.read_signing_keys, account=account, addresses=addresses)
+        planned = replan(request, workspace.store, "previews")
+        found = preview_run(request, *planned, workspace.read_signing_keys, account=account, addresses=addresses)
     accounts = describe_plan(found.manifest, found.folder)
     if common.json:
         print_json(accounts.to_json() | found.to_json())

@@ -1,4 +1,4 @@
-"""What `mailrun resolve` puts together."""
+"""`mailrun resolve`: recipients in doubt are listed, or settled."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -37,35 +37,37 @@ def resolve(  # noqa: PLR0913 - one for each option
         raise click.UsageError("--file goes with --sent, --resend or --skip", click.get_current_context())
     if export is not None:
         look_at(export, "--export")  # before anything is settled
-    with open_chosen(common) as place:
+    with open_chosen(common) as workspace:
         if verdict == "after-restore":
-            adopt_run(run, place.store, place.ledger, place.clock.now())
-        known = require_run(place.ledger, run)
-        refuse_other_owner(known, place.store, place.ledger)
+            adopt_run(run, workspace.store, workspace.ledger, workspace.clock.now())
+        known = require_run(workspace.ledger, run)
+        refuse_other_owner(known, workspace.store, workspace.ledger)
         if verdict != "after-restore":
-            refuse_if_ledger_is_behind(place.ledger, known, place.store)
-        frozen = open_run(known, place.store)
-        settled, gone = None, find_gone_owners(place.ledger, run, place.clock)
+            refuse_if_ledger_is_behind(workspace.ledger, known, workspace.store)
+        frozen = open_run(known, workspace.store)
+        settled, gone = None, find_gone_owners(workspace.ledger, run, workspace.clock)
         if verdict == "after-restore":
-            settled = hold_what_was_lost(place.ledger, frozen, gone=gone, clock=place.clock)
+            settled = hold_what_was_lost(workspace.ledger, frozen, gone=gone, clock=workspace.clock)
         elif verdict == "from-events":
-            settled = settle_proven(place.ledger, frozen, gone=gone, clock=place.clock)
-            settled += settle_silent(place.ledger, frozen, after=after, gone=gone, clock=place.clock)
+            settled = settle_proven(workspace.ledger, frozen, gone=gone, clock=workspace.clock)
+            settled += settle_silent(workspace.ledger, frozen, after=after, gone=gone, clock=workspace.clock)
         elif verdict is not None:
             chosen = None if file is None else read_list(file, run)
-            settled = settle_doubt(place.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=place.clock)
-        doubt = list_doubt(place.ledger, frozen, gone, place.clock.now())
+            settled = settle_doubt(
+                workspace.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=workspace.clock
+            )
+        doubt = list_doubt(workspace.ledger, frozen, gone, workspace.clock.now())
         if export is not None:
             write_file(export.absolute(), defuse_formulas(doubt.recipients).write_csv().encode())
-        _print(place, run, doubt, settled=settled, verdict=verdict, as_json=common.json)
+        _print(workspace, run, doubt, settled=settled, verdict=verdict, as_json=common.json)
         if export is not None and not common.json:
             print_lines(f"written: {export}")
 
 
 def _print(  # noqa: PLR0913 - what was done and what is left
-    place: Workspace, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
+    workspace: Workspace, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
 ) -> None:
-    accounts = require_accounts(place.ledger, name, place.store, place.clock.now())
+    accounts = require_accounts(workspace.ledger, name, workspace.store, workspace.clock.now())
     shown = mask(doubt.recipients)
     if as_json:
         listed = [{**row, "at": row["at"].isoformat()} for row in shown.iter_rows(named=True)]
@@ -77,15 +79,17 @@ def _print(  # noqa: PLR0913 - what was done and what is left
     for row in shown.head(_SHOWN).iter_rows(named=True):
         print_lines(f"  row {row['row']}  {row['address']}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['error']}")
     if doubt.in_flight:
-        print_lines(f"{doubt.in_flight:,} more are in leases that live workers hold: settle them later")
+        print_lines(f"{doubt.in_flight:,} more belong to live workers: settle them later")
     if verdict == "resend" and settled:
-        print_lines(f"to send to them: {write_restart(name, sandbox=accounts.sandbox)}")
+        print_lines(f"send to them: {write_restart(name, sandbox=accounts.sandbox)}")
     elif shown.height and verdict is None:
-        print_lines("settle them: --sent, --resend or --skip, all or with --file; --export writes the addresses")
+        print_lines(
+            "to settle them, use --sent, --resend or --skip, for all or with --file; --export writes the addresses"
+        )
 
 
 def mask(recipients: pl.DataFrame) -> pl.DataFrame:
-    """Show of an address its first letter and its domain, in what the server answered as well."""
+    """Show only the first letter and the domain of each address, also in the answers of servers."""
     masked = pl.col("address").str.replace(*ADDRESS_COLUMN).fill_null("(forgotten)")
     errors = [None if error is None else mask_text(error) for error in recipients["error"]]
     return recipients.with_columns(masked, pl.Series("error", errors, pl.String))

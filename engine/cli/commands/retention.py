@@ -1,4 +1,4 @@
-"""`mailrun forget`, `prune`: personal data that must go."""
+"""`mailrun forget` and `mailrun prune`: personal data that is removed."""
 
 import sys
 from datetime import timedelta
@@ -18,58 +18,52 @@ from engine.system.streams import is_terminal
 
 @with_common
 def forget(address: str, common: Common) -> int:
-    """Erase ADDRESS from the plans and outcomes of all runs and from previews; the accounts stay balanced.
-
-    It stays suppressed, as a keyed hash. Runs that are being sent now are left out, exit code 75: forget again later.
-    With - in place of ADDRESS it is read from standard input.
-    """
-    with open_chosen(common) as place, step("erasing"):
-        found = forget_address(address, place.ledger, place.store, place.clock)
+    """Erase an address; print from where; return the exit code."""
+    with open_chosen(common) as workspace, step("erasing"):
+        found = forget_address(address, workspace.ledger, workspace.store, workspace.clock)
     if common.json:
-        told = {"runs": found.runs, "postponed": found.postponed, "elsewhere": found.elsewhere}
-        print_json({**told, "removed": found.shelves, "events": found.events})
+        found_runs = {"runs": found.runs, "postponed": found.postponed, "elsewhere": found.elsewhere}
+        print_json({**found_runs, "removed": found.shelves, "events": found.events})
     else:
         print_lines(
             *(f"{name}: {format_count(rows, 'row')} erased" for name, rows in found.runs.items()),
             *(f"removed: {path}" for path in found.shelves),
-            *(f"{_tell_elsewhere(name, at)}: forget there as well" for name, at in found.elsewhere.items()),
-            *(f"{name} is being sent: forget again when it has ended" for name in found.postponed),
+            *(f"{_describe_elsewhere(name, at)}: run forget there, too" for name, at in found.elsewhere.items()),
+            *(f"{name} is being sent: run forget again when it has ended" for name in found.postponed),
             *([f"{format_count(found.events, 'event')} erased"] if found.events else []),
             f"erased from {format_count(len(found.runs), 'run')}; suppressed from now on",
-            "the audience's own files are yours to change",
+            "the audience's own files are not changed: remove the address there, too",
         )
     return ExitCode.PAUSED if found.postponed else ExitCode.FINISHED
 
 
-def _tell_elsewhere(name: str, place: str) -> str:
+def _describe_elsewhere(name: str, place: str) -> str:
     if not place:
-        return f"the files of {name} are not in this store, or not those that this ledger launched"
+        return f"the files of {name} are not in this store, or another ledger launched them"
     return f"{name} belongs to another store or ledger, {place}"
 
 
 @with_common
 def prune(older_than: timedelta, common: Common, *, yes: bool) -> None:
-    """Remove events, plans and previews, what was set aside, and the files of runs that ended, so long ago.
-
-    The runs' counts stay, and their keys are never sent again. What killed commands left is removed whatever its age,
-    once it is certain that nobody works with it any more.
-    """
-    with open_chosen(common) as place:
-        prunable = pruning.find_prunable(place.ledger, place.store, older_than=older_than, clock=place.clock)
+    """Remove what is older than an age; print what was removed."""
+    with open_chosen(common) as workspace:
+        prunable = pruning.find_prunable(
+            workspace.ledger, workspace.store, older_than=older_than, clock=workspace.clock
+        )
         names = [run.name for run in prunable.runs]
         if names and not yes and is_terminal(sys.stdin):
             click.confirm(
                 f"Remove the files of {format_count(len(names), 'run')}, {names[0]} the oldest?", abort=True, err=True
             )
         with step("removing files"):
-            pruned = pruning.prune(prunable, place.ledger, place.store, place.clock)
+            pruned = pruning.prune(prunable, workspace.ledger, workspace.store, workspace.clock)
     if common.json:
         days = {"events": pruned.events, "history": pruned.history}
-        told = {name: [day.isoformat() for day in some] for name, some in days.items()}
+        listed = {name: [day.isoformat() for day in some] for name, some in days.items()}
         beside = {"aside": pruned.aside, "removed": pruned.shelves, "unfinished": pruned.unfinished}
-        print_json({"pruned": names, "elsewhere": prunable.elsewhere, **told, **beside})
+        print_json({"pruned": names, "elsewhere": prunable.elsewhere, **listed, **beside})
     else:
-        left = (f"{_tell_elsewhere(name, at)}: left alone" for name, at in prunable.elsewhere.items())
+        left = (f"{_describe_elsewhere(name, at)}: not changed" for name, at in prunable.elsewhere.items())
         print_lines(*(f"pruned {name}" for name in names), *left, f"{format_count(len(names), 'run')} pruned")
         for what, some in (("events", pruned.events), ("history", pruned.history)):
             if some:

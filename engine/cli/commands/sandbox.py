@@ -94,9 +94,9 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
                 f"inbox:  {sandbox.inbox_url}",
                 f"events: {sandbox.queue_url}",
                 f"record: {settings.record_folder}/accepted.jsonl",
-                "to send here instead of to SES:",
+                "to send to this sandbox instead of SES:",
                 *(f"  export {name}={shlex.quote(value)}" for name, value in environment.items()),
-                "Ctrl-C stops it",
+                "press Ctrl-C to stop",
             )
-        sys.stdout.flush()  # whoever started it reads the address now
+        sys.stdout.flush()  # the program that started it reads the address now
         await stopped.wait()

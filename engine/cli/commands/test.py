@@ -19,18 +19,18 @@ def test(
 ) -> int:
     """Send proofs; print what became of each; return the exit code."""
     folder = find_campaign_folder(campaign, common)
-    with open_chosen(common, folder) as place, open_endpoint(place.store, sandbox=sandbox) as endpoint:
-        request = make_plan_request(place, folder, sandbox=sandbox, **changes)
+    with open_chosen(common, folder) as workspace, open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
+        request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)
         check_readers(to)
         prepare_envelope(request.campaign)  # its errors come before the audience is planned
-        planned = replan(request, place.store, "proofs")
+        planned = replan(request, workspace.store, "proofs")
         proofs = asyncio.run(
             send_proofs(
                 request,
                 *planned,
-                place.read_signing_keys,
+                workspace.read_signing_keys,
                 endpoint=endpoint,
-                settings=place.settings,
+                settings=workspace.settings,
                 to=to,
                 as_address=as_address,
             )

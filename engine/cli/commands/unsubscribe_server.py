@@ -18,7 +18,7 @@ def unsubscribe_server(common: Common, *, host: str, port: int, allow_hosts: tup
             if common.json:
                 print_json({"url": url, "unsubscribe_keys": keys.to_json()})
             else:
-                print_lines(f"listening: {url}", f"unsubscribe keys: {keys.describe()}", "Ctrl-C stops it")
+                print_lines(f"listening: {url}", f"unsubscribe keys: {keys.describe()}", "press Ctrl-C to stop")
             sys.stdout.flush()  # the program that started the server reads the address now
 
         serve_links(workspace, host=host, port=port, allow_hosts=allow_hosts, announce=announce)

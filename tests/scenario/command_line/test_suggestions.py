@@ -114,7 +114,7 @@ def test_suggestion_of_a_run_in_doubt_names_resolve(world: World):
     for told in (ended, world.run(*resumed), world.run("work", RUN), world.run("status", RUN), world.run("status")):
         recipients = "1 recipient is" if held == 1 else f"{held} recipients are"
         assert f"{recipients} in doubt. List and settle" in told.stdout
-        assert f"Another --key sends to everybody again, also to the {sent} who have it." in told.stdout
+        assert f"Another --key sends to all recipients again, including the {sent} already sent." in told.stdout
         assert list(suggested(told)) == [["resolve", RUN]]
     assert run_suggestions(world, ended) == ["resolve"]
     assert check_invariants(world, in_doubt_at_most=held)[Outcome.IN_DOUBT] == held > 0
@@ -127,7 +127,7 @@ def test_suggestion_after_a_cancelled_run_warns_of_another_key(world: World):
     assert world.run("cancel", RUN).code == 0
     again = world.run("launch", "hello", "--key", "test")
     assert f"{RUN} was already cancelled: nothing was sent now.\n" in again.stdout
-    assert "Another --key sends to everybody again, also to the 3 who have it." in again.stdout
+    assert "Another --key sends to all recipients again, including the 3 already sent." in again.stdout
 
 
 def test_suggestion_after_init_launches_the_sample(world: World, tmp_path: Path):
@@ -149,7 +149,7 @@ def test_preview_writes_the_files_that_it_names(world: World):
     previewed = world.run("preview", "hello", "--to", "person7@example.com", "--to", "person8@example.com", "--json")
     samples = [email.message_from_bytes(Path(path).read_bytes()) for path in previewed.json["samples"]]
     assert [mail["To"] for mail in samples[-2:]] == ["person7@example.com", "person8@example.com"]
-    named = re.search(r"as mail: +(\S+)", world.run("preview", "hello", "--to", "person7@example.com").stdout)
+    named = re.search(r"samples: +(\S+)", world.run("preview", "hello", "--to", "person7@example.com").stdout)
     assert named is not None
     folder = Path(named[1]).parent
     assert len(list(folder.glob("*.eml"))) == 11

@@ -58,7 +58,7 @@ def test_prune_leaves_another_ledgers_unfinished_run_of_the_same_name(tmp_path: 
         assert list_files(other.run_folder) == before
         told = own.run(*PRUNE[:-1], *point_at(other, own))
         assert f"{RUN} belongs to another store or ledger, " in told.stdout
-        assert f"{store_of(own)}: left alone" in told.stdout
+        assert f"{store_of(own)}: not changed" in told.stdout
         assert other.launch().code == 0
         assert check_invariants(other) == {Outcome.SENT: PEOPLE}
         assert check_invariants(own) == {Outcome.SENT: 1}

@@ -327,6 +327,6 @@ def test_a_place_without_events_is_named(sent: World):
         assert failed.code == 65
         assert place.removeprefix("s3://") in failed.stderr
     assert sent.run("events", "pull").code == 64
-    assert "no URL of a queue" in sent.run("events", "pull", "--queue", "events").stderr
-    assert "no topic's ARN" in sent.run("events", "import", "x", "--topic", "events").stderr
+    assert "not the URL of a queue" in sent.run("events", "pull", "--queue", "events").stderr
+    assert "not the ARN of a topic" in sent.run("events", "import", "x", "--topic", "events").stderr
     assert "mailrun.toml" in sent.run("events", "pull").stderr

@@ -210,7 +210,7 @@ def test_a_check_tells_of_content_and_account(letter: World) -> None:
     letter.write("audiences/people.csv", people(30))
     passed = letter.run("check", "hello")
     assert passed.code == 0
-    assert "content: 30 messages of 30 looked at" in passed.stdout
+    assert "content: 30 messages of 30 checked" in passed.stdout
     assert "account: may send" in passed.stdout
     letter.change_sandbox(sending_enabled=False)
     paused = letter.run("check", "hello", "--json")
@@ -225,7 +225,7 @@ def test_dry_run_without_an_account_leaves_the_duration_open(letter: World) -> N
     letter.write("audiences/people.csv", people(30))
     told = letter.run("preview", "hello", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert told.code == 0
-    assert "duration: unknown, the account could not be asked: no AWS credentials" in told.stdout
+    assert "duration: unknown, because the account could not be read: no AWS credentials" in told.stdout
 
 
 def test_what_was_launched_is_sent_when_a_shared_layout_changes(world: World) -> None:

@@ -1,0 +1,192 @@
+"""The sections of mailrun.toml, such as `[events]`: in the environment MAILRUN_EVENTS_QUEUE and so on."""
+
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+_TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
+
+
+class EventsSettings(BaseModel):
+    """Where events come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue: str = Field(default="", description="URL of the SQS queue of events")
+    topics: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "ARNs of the SNS topics that are trusted; arn:aws:sns:REGION:ACCOUNT:* is every topic of an account. "
+            "Default: the topics of the queue's own account"
+        ),
+    )
+
+    @field_validator("queue")
+    @classmethod
+    def _is_a_url(cls, queue: str) -> str:
+        if queue and not re.fullmatch(r"https?://[^\s/]+/\S+", queue):
+            raise ValueError(
+                f"{queue} is not the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/NAME"
+            )
+        return queue
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _divide(cls, topics: Any) -> Any:
+        if not isinstance(topics, str):
+            return topics
+        return tuple(re.split(r"[\s,]+", topics.strip()))
+
+    @field_validator("topics")
+    @classmethod
+    def _are_topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((topic for topic in topics if not re.fullmatch(_TOPIC, topic)), None):
+            raise ValueError(
+                f"{wrong} is not the ARN of a topic, such as arn:aws:sns:eu-west-1:123456789012:ses-events"
+            )
+        return topics
+
+
+class InboundSettings(BaseModel):
+    """Whose word counts in inbound mail, and where it may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    buckets: tuple[str, ...] | None = Field(
+        default=None,
+        description=(
+            "S3 buckets that a notification of received mail may name. Not set: such messages stay in the queue; "
+            "empty: they are set aside"
+        ),
+    )
+    authserv_id: str = Field(
+        default="",
+        description=(
+            "name that your mail server writes into Authentication-Results (RFC 8601); SES writes amazonses.com"
+        ),
+    )
+    feedback_sources: tuple[str, ...] = Field(
+        default=(), description="domains whose signed feedback reports count without a token"
+    )
+    raw_delivery: bool = Field(
+        default=False,
+        description=(
+            "the queue receives raw notifications, and only the topic may write to it: trust the verdicts in them"
+        ),
+    )
+
+    @field_validator("buckets", "feedback_sources", mode="before")
+    @classmethod
+    def _divide(cls, names: Any) -> Any:
+        return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) and names.strip() else names or ()
+
+    @field_validator("buckets")
+    @classmethod
+    def _are_buckets(cls, buckets: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if wrong := next((name for name in buckets or () if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name)), None):
+            raise ValueError(f"{wrong} is not the name of a bucket, such as acme-inbound")
+        return buckets
+
+    @field_validator("authserv_id")
+    @classmethod
+    def _is_one_word(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[^\s;\"()]+", name):
+            raise ValueError(f"{name} is not a server name as in Authentication-Results, such as mx.acme.example")
+        return name
+
+    @field_validator("feedback_sources")
+    @classmethod
+    def _are_domains(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((name for name in sources if not re.fullmatch(r"[^\s@.]+(\.[^\s@.]+)+", name)), None):
+            raise ValueError(f"{wrong} is not a domain, such as fbl.example.com")
+        return sources
+
+
+class SuppressionSettings(BaseModel):
+    """When transient bounces suppress an address."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    soft_bounces: int = Field(
+        default=3,
+        ge=2,
+        le=100,
+        description="number of messages that bounce transiently before an address is suppressed",
+    )
+    soft_days: int = Field(default=30, ge=1, le=365, description="number of days in which they are counted")
+
+
+class UnsubscribePageSettings(BaseModel):
+    """What the pages behind an unsubscribe link show."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sender: str = Field(default="", description="who sends the mail, shown on the unsubscribe pages")
+    topics: dict[str, str] = Field(
+        default_factory=dict, description="topic to the name that the pages show; in the environment a JSON object"
+    )
+    preferences_url: str = Field(
+        default="", description="page where a reader chooses topics; {token} in it is replaced by the token of the link"
+    )
+    template: str = Field(
+        default="", description="Jinja2 template of the pages, relative to the workspace. Default: mailrun's own"
+    )
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _read_json(cls, topics: Any) -> Any:
+        if not isinstance(topics, str):
+            return topics
+        try:
+            return json.loads(topics)
+        except ValueError:
+            raise ValueError('write a JSON object: {"news": "Monthly newsletter"}') from None
+
+    @field_validator("preferences_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            raise ValueError(f"{url} is not a web address, such as https://acme.example/preferences")
+        return url
+
+
+def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := next((name for name in names if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", name)), None):
+        raise ValueError(f"{wrong} is not the name of a host, without http:// and port")
+    return names
+
+
+def _divide_names(names: Any) -> Any:
+    return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) else names
+
+
+_HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterValidator(_check_host_names)]
+
+
+class SandboxAccessSettings(BaseModel):
+    """Who may use `mailrun sandbox`. What is empty is made at each start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    access_key: str = Field(
+        default="", description="access key id of the sandbox's clients. Default: random at each start"
+    )
+    secret: SecretStr = Field(
+        default=SecretStr(""), description="secret access key of the sandbox's clients. Default: random at each start"
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="token of the inbox and the control endpoint. Default: random at each start"
+    )
+    allow_hosts: _HostNames = Field(default=(), description="host names that the sandbox answers to, beside loopback")
+
+
+class UnsubscribeServerSettings(BaseModel):
+    """How `mailrun unsubscribe-server` is reached."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allow_hosts: _HostNames = Field(
+        default=(), description="only host names that the server answers to. Default: every name"
+    )
