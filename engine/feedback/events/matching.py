@@ -22,6 +22,7 @@ from engine.ledger.forgotten import FindForgotten
 from engine.ledger.journal import Result
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
+from engine.store.files import delete_tree
 from engine.store.port import Store
 
 OpenPlan = Callable[[Run], FrozenPlan]
@@ -245,7 +246,7 @@ class Matcher:
 
 def remove_indexes(store: Store, run: str) -> None:
     """Remove a run's indexes: its plan has changed or is gone."""
-    Store.delete_folder(store, f"{INDEXES}/{run}")  # local, also of a store in a bucket
+    delete_tree(store.local_folder / INDEXES / run)  # local, also of a store in a bucket
 
 
 def _name_as_sent(part: pl.DataFrame, places: RowIndex) -> pl.DataFrame:

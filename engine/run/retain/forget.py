@@ -28,7 +28,7 @@ from engine.run.ownership import find_other_owner
 from engine.run.prepare.preview import SHELVES
 from engine.run.retain.leftovers import remove_with_person
 from engine.run.retain.prune import finish_pruning
-from engine.store.files import digest_bytes, digest_file
+from engine.store.files import delete_tree, digest_bytes, digest_file
 from engine.store.history import erase_from_history
 from engine.store.keys import read_forget_key
 from engine.store.outcomes import PUBLISHED
@@ -234,6 +234,6 @@ def _remove_shelves(store: Store, key: str) -> list[str]:
         for folder in sorted((store.local_folder / shelf).glob("*")):
             plan = folder / "plan"
             if any(_rows_of(path, key) for path in sorted(plan.glob("*.parquet"))):
-                Store.delete_folder(store, f"{shelf}/{folder.name}")
+                delete_tree(folder)
                 removed.append(str(folder))
     return removed
