@@ -9,6 +9,7 @@ The command line, the servers, the Lambda handler and a notebook all begin here:
 []
 
 Settings come from the arguments, then from `MAILRUN_*` in the environment, then from `mailrun.toml`, as for a command.
+docs/guides/analyse-runs-in-a-notebook.md shows more.
 """
 
 import os

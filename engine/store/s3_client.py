@@ -1,6 +1,7 @@
 """The client of S3 that every part of mailrun uses: credentials, endpoint, time limits, retries and errors.
 
-It is boto3's, which blocks: its callers run in threads. No caller needs an asynchronous one.
+It is boto3's, which blocks: its callers run in threads. No caller needs an asynchronous one. Only the sandbox has its
+own, because it knows nothing of the engine: it reads the objects of import jobs as SES does.
 
 Credentials, profile, region and endpoint (`AWS_ENDPOINT_URL_S3`) are what botocore resolves. It repeats every request
 by itself, with back-off and jitter, so a request may be made twice. `AWS_MAX_ATTEMPTS` or a profile's `max_attempts`
