@@ -44,7 +44,7 @@ ACTIONS = {
 }
 # What boto3's managed transfers call.
 TRANSFERS = {
-    "upload_file": (
+    "upload_fileobj": (
         "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload",
     ),
     "copy": ("HeadObject", "CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
