@@ -10,15 +10,7 @@ from jinja2 import Environment, TemplateSyntaxError
 
 from engine.campaign.content.environment import Prepared, TemplateEnvironment
 
-_BEGIN = re.compile(
-    r"(?P<comment>\{#)|(?P<raw>\{%[-+]?\s*raw\s*-?%\})|(?P<output>\{\{)|(?P<statement>\{%)",
-)
-# Inside a tag only these tell where it ends: brackets, and strings, which may hold any of them.
-_INSIDE = re.compile(
-    r""""(?:\\.|[^"\\])*+"|'(?:\\.|[^'\\])*+'|(?P<open>[\[({])|(?P<end>\}\}|%\})|(?P<close>[\])}])""", re.DOTALL
-)
-_ENDS = {"comment": re.compile(r"#\}"), "raw": re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")}
-_LEXER = Environment()  # noqa: S701 - it renders nothing
+_LEXER = Environment(keep_trailing_newline=True)  # noqa: S701 - it renders nothing
 _OPENING = re.compile(r"\{[{%][-+]?")
 _WORDS = re.compile(r"\{%[-+]?\s*(\w+)\s*(\w*)")
 _REFERENCE = re.compile(
@@ -71,54 +63,58 @@ class TemplateToken:
         return found[1] or found[2] if (found := _REFERENCE.fullmatch(self.text)) else ""
 
 
+_BEGINS = {
+    "comment_begin": TokenKind.COMMENT,
+    "raw_begin": TokenKind.RAW,
+    "variable_begin": TokenKind.OUTPUT,
+    "block_begin": TokenKind.STATEMENT,
+}
+_ENDS = frozenset(["comment_end", "raw_end", "variable_end", "block_end"])
+
+
 def split(source: str, file: str) -> list[TemplateToken]:
     """Divide a template into tokens, as Jinja does; their texts together are the template.
 
     Raises:
         TemplateSyntaxError: a tag is not closed, or cannot be read.
     """
-    try:
-        for _ in _LEXER.lex(source, name=file):
-            pass  # it refuses brackets that do not match
-    except TemplateSyntaxError as error:
-        error.name = file
-        raise
     tokens: list[TemplateToken] = []
     end, line = 0, 1
-
-    def add(kind: TokenKind, text: str, start: int) -> None:
-        nonlocal line
-        if text:
-            tokens.append(TemplateToken(kind, text, file, line, start))
-            line += text.count("\n")
-
-    while found := _BEGIN.search(source, end):
-        add(TokenKind.TEXT, source[end : found.start()], end)
-        kind = TokenKind(str(found.lastgroup))
-        if (tag_end := _find_end(source, kind, found.end())) is None:
-            raise TemplateSyntaxError(f"unexpected end of template, {found[0]} is not closed", line, file)
-        add(kind, source[found.start() : tag_end], found.start())
+    for kind, start, tag_end in _find_tags(source, file):
+        for one, text in ((TokenKind.TEXT, source[end:start]), (kind, source[start:tag_end])):
+            if text:
+                tokens.append(TemplateToken(one, text, file, line, end if one is TokenKind.TEXT else start))
+                line += text.count("\n")
         end = tag_end
-    add(TokenKind.TEXT, source[end:], end)
+    if source[end:]:
+        tokens.append(TemplateToken(TokenKind.TEXT, source[end:], file, line, end))
     return tokens
 
 
-def _find_end(source: str, kind: TokenKind, start: int) -> int | None:
-    """Find where a tag ends whose beginning ends at `start`: `}}` may also close two brackets of an expression."""
-    if kind in _ENDS:
-        return found.end() if (found := _ENDS[kind].search(source, start)) else None
-    depth, place = 0, start
-    while found := _INSIDE.search(source, place):
-        place = found.end()
-        if found["open"]:
-            depth += 1
-        elif found["close"]:
-            depth -= 1
-        elif found["end"] and depth:
-            depth, place = depth - 1, found.start() + found[0].index("}") + 1
-        elif found["end"]:
-            return place
-    return None
+def _find_tags(source: str, file: str) -> Iterator[tuple[TokenKind, int, int]]:
+    """Yield each tag's kind, and where it begins and ends.
+
+    The lexer drops the white space before `{%-`, so that a tag is searched from the end of the token before it, and
+    counts the white space after `-%}` to the tag.
+    """
+    place, opened = 0, None
+    plain = source.replace("\r\n", " \n").replace("\r", "\n")  # as the lexer has it, and as long as the source
+    try:
+        for _, name, value in _LEXER.lex(plain, name=file):
+            start = plain.index(value, place)
+            place = start + len(value)
+            if name in _BEGINS:
+                opened = (_BEGINS[name], start)
+            elif name in _ENDS and opened is not None:
+                yield *opened, start + len(value.rstrip())
+                opened = None
+    except TemplateSyntaxError as error:
+        error.name = file
+        raise
+    if opened is not None:
+        tag = source[opened[1] : opened[1] + 2]
+        line = source.count("\n", 0, opened[1]) + 1
+        raise TemplateSyntaxError(f"unexpected end of template, {tag} is not closed", line, file)
 
 
 def mask(tokens: Sequence[TemplateToken]) -> str:

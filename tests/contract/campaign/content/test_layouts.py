@@ -266,7 +266,7 @@ def test_an_error_in_mjml_names_file_and_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "what", "line"),
     [
-        (("<mj-text>For", "<mj-txt>For"), "<mj-txt> is no MJML element", 9),
+        (("<mj-text>For", "<mj-txt>For"), "<mj-txt> is not an MJML element", 9),
         (("</mj-head>", "</mj-head><mj-include path='../x.mjml' />"), "mj-include is not read", 6),
         (("<mj-body ", "<mj-bdy "), "", None),
     ],
