@@ -7,6 +7,7 @@ from functools import cache
 from threading import Lock
 
 import polars as pl
+from disposable_email_domains import blocklist
 
 from engine.audience.providers import OTHER_PROVIDERS, PROVIDER_DOMAINS, is_national
 from engine.audience.spec import CheckAction, ChecksSpec
@@ -152,8 +153,6 @@ class AddressChecks:
 
 @cache
 def _read_disposable() -> frozenset[str]:
-    from disposable_email_domains import blocklist  # noqa: PLC0415 - thousands of names, needed on request
-
     return frozenset(blocklist)
 
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 import polars as pl
+from babel import Locale
 
 # By number of mailboxes, roughly: where a slip could mean two, the first is meant. Complete enough that no real
 # provider is taken for another's slip.
@@ -45,8 +46,6 @@ _SLIPS_OF_COM = frozenset(["co", "cm", "om", "ne", "nt", "et"])
 @cache
 def _countries() -> frozenset[str]:
     """Top-level domains of countries: their ISO 3166 codes, and the two that differ."""
-    from babel import Locale  # noqa: PLC0415 - a table that a check on request needs
-
     codes = (code.lower() for code in map(str, Locale("en").territories) if len(code) == 2 and code.isalpha())
     return frozenset(codes) - {"gb", "zz", "xa", "xb", "qo"} | {"uk", "eu"}
 

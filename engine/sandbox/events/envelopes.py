@@ -11,6 +11,11 @@ from functools import cached_property
 from typing import Any
 
 import orjson
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from engine.sandbox.events.event_records import ACCOUNT_ID, REGION, identify
 
@@ -37,26 +42,17 @@ class SnsSigner:
 
     def sign(self, document: Mapping[str, str], version: str) -> str:
         """Return the signature of an SNS message: SHA-1 in version 1, SHA-256 in version 2."""
-        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - only where SNS messages are made
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415 - as above
-
         text = "".join(f"{name}\n{document[name]}\n" for name in _SIGNED if name in document)
         digest = hashes.SHA1() if version == "1" else hashes.SHA256()  # noqa: S303 - what SNS does
         return b64encode(self._key.sign(text.encode(), PKCS1v15(), digest)).decode()
 
     @cached_property
     def _key(self) -> Any:
-        from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key  # noqa: PLC0415 - as above
-
         return generate_private_key(public_exponent=65537, key_size=KEY_BITS)
 
     @cached_property
     def certificate(self) -> bytes:
         """The certificate of the key, PEM."""
-        from cryptography import x509  # noqa: PLC0415 - as above
-        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - as above
-        from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - as above
-
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
         now = datetime.now(UTC)  # of the certificate alone: it is verified by the machine's clock
         builder = x509.CertificateBuilder(

@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from boto3.session import Session
+from botocore.exceptions import BotoCoreError, ClientError
 
 from engine.sandbox.http.replies import ApiError, bad_request, not_found
 from engine.sandbox.ses.addresses import read_address
@@ -152,9 +154,6 @@ def make_fetch(endpoint: str | None, access_key_id: str, secret_access_key: str)
     def fetch(bucket: str, key: str) -> bytes:
         if endpoint is None:
             raise OSError("this sandbox was given no S3 server")
-        from boto3.session import Session  # noqa: PLC0415 - slow to import, and needed by import jobs alone
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
-
         session = Session(access_key_id, secret_access_key, region_name="us-east-1")
         with closing(session.client("s3", endpoint_url=endpoint)) as client:
             try:

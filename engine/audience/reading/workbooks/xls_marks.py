@@ -3,6 +3,8 @@
 import io
 from pathlib import Path
 
+import xlrd
+
 from engine.audience.reading.workbooks.number_formats import pad, pads
 from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 
@@ -11,8 +13,6 @@ _NOT_AVAILABLE = 0x2A  # the code of #N/A
 
 def read_xls(path: Path, sheet: str) -> SheetMarks | None:
     """Read what a sheet says about its cells; None where the file is not an .xls."""
-    import xlrd  # noqa: PLC0415 - needed for this format alone
-
     try:
         # Its warnings would go to stdout, which belongs to the command's answer.
         book = xlrd.open_workbook(path, logfile=io.StringIO(), formatting_info=True, on_demand=True)
