@@ -12,6 +12,7 @@ from support.plans import plan
 
 from engine.audience.reading.sources import find_sources
 from engine.errors import ConfigurationError, DataError, ServiceError
+from engine.store.objects import fetch_objects, upload_object
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +147,22 @@ def test_without_credentials_or_server_the_error_says_what_to_check(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(ServiceError, match="S3 cannot be reached: Could not connect"):
         names("s3://lists/a.csv", downloads)
+
+
+@pytest.mark.usefixtures("s3")
+def test_an_uploaded_object_is_read_back(downloads: Path) -> None:
+    upload_object("s3://lists/mailrun/import.csv", b"a@x.example,BOUNCE\n")
+    upload_object("s3://lists/mailrun/import.csv", b"b@x.example,BOUNCE\n")
+    (fetched,) = fetch_objects("s3://lists/mailrun/import.csv", downloads)
+    assert fetched.path.read_bytes() == b"b@x.example,BOUNCE\n"
+
+
+@pytest.mark.usefixtures("s3")
+def test_an_upload_that_fails_names_the_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="there is no such bucket") as missing:
+        upload_object("s3://nowhere/import.csv", b"x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(ServiceError, match="S3 cannot be reached") as away:
+        upload_object("s3://nowhere/import.csv", b"x")
+    assert missing.value.where == away.value.where == "s3://nowhere/import.csv"
