@@ -60,12 +60,12 @@ def import_mails(place: str, common: Common) -> int:
                     some.append((name, judge(ReceivedMail(raw), trust)))  # only a small part of a mail is kept
                     importing.advance()
                     if len(some) >= MAILS_AT_ONCE:
-                        _take_files(intake, some)
+                        _record_files(intake, some)
                         some = []
             except DataError:  # mails before a damaged end count
-                _take_files(intake, some)
+                _record_files(intake, some)
                 raise
-            _take_files(intake, some)
+            _record_files(intake, some)
     return _print(intake.tally, common, aside="rejected mails stay where they are; the log names them")
 
 
@@ -90,9 +90,9 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
     return _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")
 
 
-def _take_files(intake: InboundIntake, mails: Sequence[tuple[str, JudgedMail]]) -> None:
+def _record_files(intake: InboundIntake, mails: Sequence[tuple[str, JudgedMail]]) -> None:
     """Process mails from files; one that cannot be read stays where it is, and is logged."""
-    for number, reason in intake.take(judged for _, judged in mails).items():
+    for number, reason in intake.record(judged for _, judged in mails).items():
         log.warning("inbound.unreadable", mail=mails[number][0], reason=reason)
 
 
@@ -106,7 +106,7 @@ async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
     pulled.is_ending = lambda: stop.requested
 
     async def take(bodies: Sequence[str]) -> set[int]:
-        kept = await asyncio.to_thread(pulled.take, bodies)
+        kept = await asyncio.to_thread(pulled.process, bodies)
         if pulled.is_stuck and not follow:
             stop.request(StopReason(StopCause.ERROR, "a bucket cannot be read", "see the reasons that are printed"))
         return kept

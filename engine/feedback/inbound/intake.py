@@ -104,7 +104,7 @@ class InboundIntake:
     clock: Clock
     tally: InboundTally = field(default_factory=InboundTally)
 
-    def take(self, mails: Iterable[JudgedMail]) -> dict[int, str]:
+    def record(self, mails: Iterable[JudgedMail]) -> dict[int, str]:
         """Process mails; when it returns, their suppressions are durable.
 
         Returns:

@@ -57,7 +57,7 @@ class InboundPull:
     exit_code: ExitCode = field(default=ExitCode.FINISHED, init=False)
     is_stuck: bool = field(default=False, init=False)
 
-    def take(self, bodies: Sequence[str]) -> set[int]:
+    def process(self, bodies: Sequence[str]) -> set[int]:
         """Process messages; those that are not returned are recorded durably and may leave the queue.
 
         Returns:
@@ -69,7 +69,7 @@ class InboundPull:
         with ThreadPoolExecutor(_READERS) as pool:
             results = list(pool.map(self._judge, bodies))
         mails = [(body, result) for body, result in zip(bodies, results, strict=True) if isinstance(result, JudgedMail)]
-        for number, why in self.intake.take(judged for _, judged in mails).items():
+        for number, why in self.intake.record(judged for _, judged in mails).items():
             self._set_aside(mails[number][0], why, Refusal.BROKEN)
         readable = {result.bucket for result in results if isinstance(result, ObjectUnreadableError)}
         readable = {bucket for bucket in readable if self.reader.is_readable(bucket)}

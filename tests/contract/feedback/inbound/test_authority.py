@@ -42,7 +42,7 @@ class Desk:
         self, text: str, receipt: SesReceipt | None = None, trust: MailTrust = TRUST, **how: bool
     ) -> dict[str, str]:
         """Take a mail in; return whom the list has now, and by what proof."""
-        self.intake.take([judge(ReceivedMail(text.encode(), receipt, **how), trust)])
+        self.intake.record([judge(ReceivedMail(text.encode(), receipt, **how), trust)])
         return {one.key: str(one.proof) for block in iterate_suppressions(self.ledger) for one in block}
 
 

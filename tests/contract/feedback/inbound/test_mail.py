@@ -30,7 +30,7 @@ PROVEN = SesReceipt("pass", "pass", "pass", "bounces@elsewhere.example")
 def take(desk: InboundIntake, mails: list[bytes], receipt: SesReceipt | None = PROVEN) -> None:
     """Take mails in as SES would have received them; `p.example` is a source of feedback reports."""
     trust = MailTrust(feedback_sources=("p.example",))
-    desk.take(judge(ReceivedMail(raw, receipt), trust) for raw in mails)
+    desk.record(judge(ReceivedMail(raw, receipt), trust) for raw in mails)
 
 
 def listed(desk: InboundIntake) -> set[tuple[str, str, str]]:

@@ -127,7 +127,7 @@ def test_the_bytes_of_mails_in_memory_are_bounded_however_many_there_are(pulling
         budget = ByteBudget(limit)
         s3 = FakeS3({("ours", str(number)): wish(number, size) for number in range(count)})
         pull = pulling.open(s3, budget=budget)
-        assert pull.take([notice(str(number)) for number in range(count)]) == set()
+        assert pull.process([notice(str(number)) for number in range(count)]) == set()
         assert s3.bytes_read > count * size
         assert size <= budget.most_held <= limit
         assert budget.held == 0
@@ -139,7 +139,7 @@ def test_the_bytes_of_mails_in_memory_are_bounded_however_many_there_are(pulling
 def test_the_content_of_notifications_counts_against_the_budget(pulling: Pulling) -> None:
     budget = ByteBudget(25_000)
     pull = pulling.open(FakeS3({}), budget=budget)
-    pull.take([notice(content=wish(number, 10_000).decode()) for number in range(20)])
+    pull.process([notice(content=wish(number, 10_000).decode()) for number in range(20)])
     assert 10_000 <= budget.most_held <= budget.limit
     assert pull.intake.tally.kinds == {"unsubscribe": 20}
 
@@ -147,7 +147,7 @@ def test_the_content_of_notifications_counts_against_the_budget(pulling: Pulling
 def test_an_object_that_is_larger_than_a_mail_is_not_read_at_all(pulling: Pulling) -> None:
     s3 = FakeS3({("ours", "large"): LARGEST_MAIL_BYTES + 1, ("ours", "good"): WISH})
     pull = pulling.open(s3)
-    assert pull.take([notice("large"), notice("good")]) == set()
+    assert pull.process([notice("large"), notice("good")]) == set()
     assert s3.bytes_read == len(WISH)
     assert (pulling.suppressed(), pulling.aside()) == ({"ann@b.example"}, ["unreadable"])
 
@@ -155,14 +155,14 @@ def test_an_object_that_is_larger_than_a_mail_is_not_read_at_all(pulling: Pullin
 def test_of_a_large_mail_no_more_is_read_than_is_looked_at(pulling: Pulling) -> None:
     s3 = FakeS3({("ours", "k"): wish(1, 2 * MOST_BYTES)})
     pull = pulling.open(s3)
-    pull.take([notice()])
+    pull.process([notice()])
     assert s3.bytes_read == pull.reader.budget.most_held == MOST_BYTES
     assert pulling.suppressed() == {"p1@b.example"}
 
 
 def test_a_mail_that_cannot_be_read_is_set_aside_after_one_failure(pulling: Pulling) -> None:
     pull = pulling.open(FakeS3({("ours", "k"): b"\x00\x01", ("ours", "good"): WISH}))
-    assert pull.take([notice(), notice("good")]) == set()
+    assert pull.process([notice(), notice("good")]) == set()
     assert (pulling.aside(), pulling.suppressed()) == (["broken"], {"ann@b.example"})
     assert sum(pull.intake.tally.refused.values()) == 1
 
@@ -171,7 +171,7 @@ def test_stopping_pull_leaves_unread_messages_in_the_queue(pulling: Pulling) -> 
     asked = itertools.count()
     s3 = FakeS3({("ours", str(number)): wish(number) for number in range(20)})
     pull = pulling.open(s3, is_ending=lambda: next(asked) >= 3)
-    kept = pull.take([notice(str(number)) for number in range(20)])
+    kept = pull.process([notice(str(number)) for number in range(20)])
     assert (len(pulling.suppressed()), s3.asked["ours"], len(kept)) == (3, 3, 17)
     assert (pulling.aside(), pull.exit_code, pull.intake.tally.kinds.total()) == ([], ExitCode.FINISHED, 3)
 
@@ -179,7 +179,7 @@ def test_stopping_pull_leaves_unread_messages_in_the_queue(pulling: Pulling) -> 
 def test_unconfigured_bucket_is_set_aside_by_name_and_never_read(pulling: Pulling) -> None:
     s3 = FakeS3({("theirs", "k"): WISH, ("ours", "k"): WISH})
     pull = pulling.open(s3)
-    assert pull.take([notice(bucket="theirs"), notice()]) == set()
+    assert pull.process([notice(bucket="theirs"), notice()]) == set()
     assert s3.asked == {"ours": 1}
     assert pulling.aside() == ["bucket"]
     assert list(pull.intake.tally.refused) == ["it names the bucket theirs, which is not one of [inbound] buckets"]
@@ -190,12 +190,12 @@ def test_reasons_from_senders_are_bounded_without_control_characters(
     pulling: Pulling,
 ) -> None:
     pull = pulling.open(FakeS3({}))
-    pull.take([notice(bucket=f"b{number:03}") for number in range(MOST_REASONS + 20)] + [notice(bucket="a\x1b[2J")])
+    pull.process([notice(bucket=f"b{number:03}") for number in range(MOST_REASONS + 20)] + [notice(bucket="a\x1b[2J")])
     refused = pull.intake.tally.refused
     assert (len(refused), refused.total()) == (MOST_REASONS + 1, MOST_REASONS + 21)
     assert all(reason.isprintable() for reason in refused)
     pull = pulling.open(FakeS3({}))
-    pull.take([notice(bucket="a\x1b[2J")])
+    pull.process([notice(bucket="a\x1b[2J")])
     assert list(pull.intake.tally.refused) == [
         "it names a bucket without a valid name, which is not one of [inbound] buckets"
     ]
@@ -204,11 +204,11 @@ def test_reasons_from_senders_are_bounded_without_control_characters(
 def test_messages_with_a_bucket_stay_without_the_setting(pulling: Pulling) -> None:
     s3 = FakeS3({("ours", "k"): WISH})
     pull = pulling.open(s3, buckets=None)
-    assert pull.take([notice(), notice(content=WISH.decode())]) == {0}
+    assert pull.process([notice(), notice(content=WISH.decode())]) == {0}
     assert (s3.asked, pulling.aside(), pulling.suppressed()) == ({}, [], {"ann@b.example"})
     assert pull.exit_code == ExitCode.CONFIGURATION
     none = pulling.open(s3, buckets=())
-    assert none.take([notice()]) == set()
+    assert none.process([notice()]) == set()
     assert (s3.asked, pulling.aside()) == ({}, ["bucket"])
 
 
@@ -230,7 +230,7 @@ def test_one_object_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
     """Alone in its batch too, where S3 says that the bucket is there."""
     good = {("ours", str(number)): wish(number) for number in range(others)}
     pull = pulling.open(FakeS3(good | {("ours", "bad"): wrong}))
-    assert pull.take([notice("bad"), *(notice(key) for _, key in good)]) == set()
+    assert pull.process([notice("bad"), *(notice(key) for _, key in good)]) == set()
     assert (pulling.aside(), len(pulling.suppressed()), pull.is_stuck) == (["unreadable"], others, False)
     (reason,) = pull.intake.tally.refused
     assert reason.startswith("the object that it names")
@@ -243,7 +243,7 @@ def test_a_key_that_none_can_be_is_not_asked_for(pulling: Pulling, key: str) -> 
         '"KEY"', '"' + key.encode("unicode_escape").decode().replace("\\x00", "\\u0000") + '"'
     )
     pull = pulling.open(s3)
-    assert pull.take([body]) == set()
+    assert pull.process([body]) == set()
     assert (s3.asked, pulling.aside()) == ({}, ["unreadable"])
 
 
@@ -253,7 +253,7 @@ def test_where_nothing_of_a_bucket_can_be_read_all_stays_in_the_queue(pulling: P
     count = 100
     s3 = FakeS3({("ours", str(n)): wrong for n in range(count)} | {("second", "k"): WISH}, has_bucket=TIMEOUT)
     pull = pulling.open(s3, buckets=("ours", "second"))
-    kept = pull.take([*(notice(str(number)) for number in range(count)), notice(bucket="second")])
+    kept = pull.process([*(notice(str(number)) for number in range(count)), notice(bucket="second")])
     assert kept == set(range(count))
     assert (pulling.aside(), pulling.suppressed()) == ([], {"ann@b.example"})
     assert (pull.is_stuck, pull.exit_code) == (True, ExitCode.UNAVAILABLE)
@@ -263,15 +263,15 @@ def test_where_nothing_of_a_bucket_can_be_read_all_stays_in_the_queue(pulling: P
 def test_a_bucket_that_once_gave_an_object_is_readable_in_later_batches(pulling: Pulling) -> None:
     s3 = FakeS3({("ours", "good"): WISH, ("ours", "bad"): "AccessDenied"}, has_bucket=TIMEOUT)
     pull = pulling.open(s3)
-    assert pull.take([notice("good")]) == set()
-    assert pull.take([notice("bad")]) == set()
+    assert pull.process([notice("good")]) == set()
+    assert pull.process([notice("bad")]) == set()
     assert pulling.aside() == ["unreadable"]
 
 
 def test_without_credentials_nothing_is_set_aside(pulling: Pulling) -> None:
     pull = pulling.open(FakeS3({("ours", "k"): botocore.exceptions.NoCredentialsError()}))
     with pytest.raises(ConfigurationError):
-        pull.take([notice()])
+        pull.process([notice()])
     assert pulling.aside() == []
 
 
@@ -283,16 +283,16 @@ def test_unsigned_verdicts_count_only_when_the_setting_says_so(
         is_signed=False,
     )
     pull = pulling.open(FakeS3({}), trust=MailTrust("amazonses.com"))
-    assert pull.take([forged]) == set()
+    assert pull.process([forged]) == set()
     assert (pulling.suppressed(), pull.intake.tally.unproven) == (set(), {"unsigned_notification": 1})
-    pulling.open(FakeS3({}), believes_unsigned=True).take([forged])
+    pulling.open(FakeS3({}), believes_unsigned=True).process([forged])
     assert pulling.suppressed() == {"ann@b.example"}
 
 
 def test_results_in_an_object_of_our_bucket_count_for_any_sender(pulling: Pulling) -> None:
     mail = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\n" + WISH
     pull = pulling.open(FakeS3({("ours", "k"): mail}), trust=MailTrust("amazonses.com"))
-    pull.take([notice(is_signed=False)])
+    pull.process([notice(is_signed=False)])
     assert pulling.suppressed() == {"ann@b.example"}
 
 
@@ -301,6 +301,6 @@ def test_results_of_another_server_are_not_trusted(pulling: Pulling, *, is_signe
     forged = b"Authentication-Results: mx.acme.example; dmarc=pass header.from=b.example\r\n" + WISH
     pull = pulling.open(FakeS3({("ours", "k"): forged}), trust=MailTrust("mx.acme.example"))
     receipt = {"dmarcVerdict": {"status": "GRAY"}, "action": {"type": "S3", "bucketName": "ours", "objectKey": "k"}}
-    pull.take([notice(is_signed=is_signed, receipt=receipt, **more) for more in ({}, {"content": forged.decode()})])
+    pull.process([notice(is_signed=is_signed, receipt=receipt, **more) for more in ({}, {"content": forged.decode()})])
     assert pulling.suppressed() == set()
     assert pull.intake.tally.kinds == {"other": 2}

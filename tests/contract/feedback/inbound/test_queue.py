@@ -60,7 +60,7 @@ async def test_mails_are_read_from_the_bucket_and_a_missing_one_set_aside(
             )
 
             async def take(bodies: Any) -> set[int]:
-                return desk.take(bodies)
+                return desk.process(bodies)
 
             async with open_sqs(queue) as client:
                 pulled = await pull(client, queue, take, follow=False, stop=Stop(), poll_seconds=1, most_messages=5)
