@@ -1,4 +1,4 @@
-"""A store whose every call takes long, as a bucket far away or a network folder under load."""
+"""A store that takes long, as a bucket far away or a network folder under load."""
 
 SLOW_STORE = """
 import functools, time
@@ -6,10 +6,14 @@ from engine.store.folder import FolderStore
 
 QUICK = ("address", "describe", "local_folder", "read_mark")
 
+called = set()
+
 def wait_first(work):
     @functools.wraps(work)
     def wait(*arguments, **named):
-        time.sleep({seconds})
+        if work not in called:
+            called.add(work)
+            time.sleep({seconds})
         return work(*arguments, **named)
     return wait
 
@@ -20,5 +24,5 @@ for name, work in list(vars(FolderStore).items()):
 
 
 def slow_store(seconds: float) -> str:
-    """Return a program that makes the store of its process take so long for each call."""
+    """Return a program that makes the store of its process take so long for the first call of each method."""
     return SLOW_STORE.format(seconds=seconds)

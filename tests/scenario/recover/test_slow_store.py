@@ -14,7 +14,8 @@ from support.world import RUN, Finished, World, finish, open_world
 from engine.ledger import connect
 from engine.ledger.database import open_ledger
 
-# The store takes longer for each call than a transaction may be idle; SOAK=1 with the timeout as it is.
+# Calls of the store take longer than a transaction may be idle. SOAK=1: with the timeout as it is, so that a command
+# waits for one or two minutes in all.
 IDLE_SECONDS = connect.IDLE_IN_TRANSACTION_SECONDS if os.environ.get("SOAK") else 0.4
 CALL_SECONDS = IDLE_SECONDS * 1.25
 COMMAND_SECONDS = 400 * CALL_SECONDS
