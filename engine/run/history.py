@@ -8,7 +8,7 @@ import structlog
 
 from engine.audience.planning.plan_files import read_lease
 from engine.errors import DataError
-from engine.ledger import leases, runs
+from engine.ledger import leases, runs, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Result
 from engine.run.frozen import FrozenRun, fetch_run
@@ -100,8 +100,7 @@ def _find_in_open_leases(ledger: Ledger, store: Store, keys: Collection[str]) ->
             theirs = planned.filter(pl.col("key").is_in(sorted(keys)))
             if theirs.is_empty():
                 continue
-            with ledger.read() as tx:
-                replay = leases.replay_lease(tx, run.name, lease.ordinal)
+            replay = snapshots.read_lease(ledger, run.name, lease.ordinal).replay
             handed_over = {row for row, result in replay.results.items() if result.outcome in _COUNTED}
             mailed |= {key for row, key in theirs.iter_rows() if row in handed_over | replay.open_intents}
     return mailed

@@ -16,7 +16,7 @@ from engine.feedback.events.event_files import DAMAGED, EVENT_SCHEMA, blank_forg
 from engine.feedback.events.message_ids import MessageIds, hash_ids
 from engine.feedback.events.records import FeedbackEvent
 from engine.feedback.events.row_index import FrozenPlan, RowIndex
-from engine.ledger import leases, runs
+from engine.ledger import leases, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.forgotten import FindForgotten
 from engine.ledger.journal import Result
@@ -151,8 +151,7 @@ class Matcher:
 
     def _find_places(self, name: str) -> RowIndex | str:
         """Return a run's index, or why there is none."""
-        with self._ledger.read() as tx:
-            run = runs.find_run(tx, name)
+        run = snapshots.find_run(self._ledger, name)
         if run is None:
             return "unknown_run"
         if run.pruned_at is not None:
@@ -198,8 +197,7 @@ class Matcher:
         first, last = times.cast(pl.Int64).min(), times.cast(pl.Int64).max()
         if not isinstance(first, int) or not isinstance(last, int):
             return []
-        with self._ledger.read() as tx:
-            known = runs.list_runs(tx)
+        known = snapshots.list_runs(self._ledger)
         return [
             run
             for run in known

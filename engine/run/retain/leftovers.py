@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from engine.ledger import runs
+from engine.ledger import snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.identity import read_identity
 from engine.run.frozen import Begun
@@ -34,8 +34,7 @@ def list_unregistered(store: Store, ledger: Ledger) -> Iterator[str]:
 
 def _find_registered(ledger: Ledger, name: str) -> str | None:
     """Return the digest of the plan that the ledger registered for a run."""
-    with ledger.read() as tx:
-        run = runs.find_run(tx, name)
+    run = snapshots.find_run(ledger, name)
     return None if run is None else run.manifest_digest
 
 
@@ -137,8 +136,7 @@ def is_of_killed_launch(store: Store, ledger: Ledger, folder: str) -> bool:
 
 def finish_or_remove_staged(store: Store, ledger: Ledger, now: datetime) -> int:
     """Put outcomes in place that were recorded, and remove what never can be, of all runs here; returns how many."""
-    with ledger.read() as tx:
-        here = [run for run in runs.list_runs(tx) if run.pruned_at is None]
+    here = [run for run in snapshots.list_runs(ledger) if run.pruned_at is None]
     done = 0
     for run in here:
         files = OutcomesFiles(store, run.folder)

@@ -11,7 +11,7 @@ from engine.clock import Clock
 from engine.feedback.events.event_files import QUARANTINE, prune_events
 from engine.feedback.events.matching import remove_indexes
 from engine.feedback.inbound.intake import REFUSED
-from engine.ledger import event_flags, leases, runs
+from engine.ledger import event_flags, leases, runs, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
@@ -62,8 +62,7 @@ class Pruned:
 def find_prunable(ledger: Ledger, store: Store, *, older_than: timedelta, clock: Clock) -> Prunable:
     """Find runs that ended longer ago than that and still have their files, in this store."""
     limit = clock.now() - older_than
-    with ledger.read() as tx:
-        ended = [r for r in runs.list_runs(tx) if r.state in runs.OVER and r.pruned_at is None]
+    ended = [r for r in snapshots.list_runs(ledger) if r.state in runs.OVER and r.pruned_at is None]
     old = [run for run in ended if (run.finished_at or run.created_at) < limit]
     mine, elsewhere = list[Run](), dict[str, str]()
     for run in reversed(old):
@@ -113,8 +112,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
 
 def finish_pruning(ledger: Ledger, store: Store) -> list[str]:
     """Remove the files of runs that an earlier prune left half-way, or in another store; returns which."""
-    with ledger.read() as tx:
-        pruned = [run for run in runs.list_runs(tx) if run.pruned_at is not None]
+    pruned = [run for run in snapshots.list_runs(ledger) if run.pruned_at is not None]
     left = [run.folder for run in pruned if has_files(run, store, ledger)]
     for folder in left:
         store.delete_folder(folder)

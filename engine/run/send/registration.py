@@ -1,9 +1,9 @@
 """Registering a run: the ledger decides which frozen plan is the run's, and only that one is ever sent.
 
-A launch seals its plan in the store under the digest of its run.json; then one transaction inserts the run with that
-digest. Of several launches one inserts; the others join it. Whoever opens the run moves the sealed plan to the run's
-folder, if that was not done yet. A launch that dies before the transaction leaves a sealed plan that nobody knows, and
-the next launch of the key plans again.
+A launch seals its plan in the store under the digest of its run.json. Then one transaction inserts the run with that
+digest. Of several launches one inserts it, and the others join it. A process that opens the run moves the sealed plan
+to the run's folder if that was not done yet. A launch that is killed before the transaction leaves a sealed plan that
+no run has, and the next launch of the key plans again.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from engine.ledger import runs
+from engine.ledger import runs, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
@@ -93,9 +93,8 @@ def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
     """
     if store.read(f"runs/{name}/{FILE}") is None:
         return
-    with ledger.read() as tx:
-        if runs.find_run(tx, name) is not None:
-            return  # by another launch, just now
+    if snapshots.find_run(ledger, name) is not None:
+        return  # another launch has registered it just now
     data = store.read(f"runs/{name}/{FILE}")
     if data is None:
         return  # another launch has set it aside
@@ -132,8 +131,7 @@ def adopt_run(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
     Raises:
         DataError: its run.json is damaged.
     """
-    with ledger.read() as tx:
-        known = runs.find_run(tx, name)
+    known = snapshots.find_run(ledger, name)
     if known is None:
         campaign, _, key = name.partition("/")
         if key not in store.list_folders(f"runs/{campaign}"):
