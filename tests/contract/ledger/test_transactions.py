@@ -17,9 +17,11 @@ DECIDE_INSIDE = {
     "feedback/events/effects.py",
     "run/guard/canary.py",
     "run/guard/evidence.py",
+    "run/guard/safeguards.py",
     "run/send/heartbeat.py",
+    "run/send/lease_holder.py",
+    "run/send/tuning.py",
     "run/send/warmup.py",
-    "run/send/worker.py",
 }
 TRANSACTIONS = {"Connection", "Engine"}
 # A store, and what holds one.
