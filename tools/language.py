@@ -136,10 +136,17 @@ def read_python(text: str) -> Iterator[tuple[int, str]]:
             first = first if comments else token.start[0]
             comments.append(token.string.lstrip("#"))
         elif token.type == tokenize.STRING or named:
-            yield token.start[0], token.string.replace("_", " ") if named else token.string
+            yield token.start[0], token.string.replace("_", " ") if named else _read_string(token.string)
         named = token.type == tokenize.NAME and token.string in ("def", "class")
     if comments:
         yield first, "\n".join(comments)
+
+
+def _read_string(source: str) -> str:
+    """Return a string as it is written; of an f-string without the code in it, on the same lines."""
+    if not re.match(r"[rR]?[fF]", source):
+        return source
+    return re.sub(r"\{[^{}]*\}", lambda code: "x" + "\n" * code[0].count("\n"), source)
 
 
 def list_files(*, everything: bool) -> Iterator[Path]:

@@ -1,6 +1,6 @@
 """A command that changes a lease, cut off before each of its steps: the change was made, or it was not.
 
-Whoever reads `outcomes/*.parquet` counts nobody twice at any moment, the audit proves the accounts, and the same
+A reader of `outcomes/*.parquet` counts no recipient twice at any moment, the audit proves the accounts, and the same
 command again does the rest. No step of the store's happens inside a transaction of the ledger.
 """
 

@@ -1,4 +1,4 @@
-"""Thousands of runs with faults from one seed each; a failing seed is told and fails again.
+"""Thousands of runs with faults from one seed each; a failing seed is printed and fails again.
 
 `SOAK_SEEDS=FIRST-LAST` chooses the seeds; `make soak` runs thousands.
 """

@@ -22,7 +22,7 @@ KEY = "k"  # of every address of the simulation's plan
 
 
 class Throttling(Receiver):
-    """Throttles everything until it is told otherwise, then accepts everything."""
+    """Throttles everything until it is changed, then accepts everything."""
 
     throttles = True
     throttled = 0

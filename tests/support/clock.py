@@ -1,4 +1,4 @@
-"""A clock that only moves when it is told to, or when everybody waits."""
+"""A clock that only moves when a test moves it, or when every task waits."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -33,7 +33,7 @@ def make_mail(
 
 
 def make_event(kind: str, mail: dict[str, Any], **told: Any) -> dict[str, Any]:
-    """Make an event record; what is not told is as in AWS's examples."""
+    """Make an event record; what is not given is as in AWS's examples."""
     to = [{"emailAddress": address} for address in mail["destination"]]
     usual: dict[str, dict[str, Any]] = {
         "Send": {},

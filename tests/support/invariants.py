@@ -46,7 +46,7 @@ def check_invariants(world: World, run: str = RUN, *, in_doubt_at_most: int = 0)
     by_outcome = {o: {row for row, outcome in outcomes.items() if outcome is o} for o in Outcome}
     told = world.run("audit", run, "--json")
     assert told.code == 0, told.stdout
-    # I1: every row has one outcome, and what is told is what the files say.
+    # I1: every row has one outcome, and the reported accounts are those of the files.
     assert {str(o): len(rows) for o, rows in by_outcome.items()} == {str(o): told.json[str(o)] for o in Outcome}
     assert told.json["balanced"] is True
     # I2: at most once each.

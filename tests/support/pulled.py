@@ -21,7 +21,7 @@ def open_feedback_world(folder: Path, behaviour: dict[str, Any], **more: Any) ->
 
 @contextmanager
 def pulling(world: World) -> Iterator[None]:
-    """Pull events in another process, until the story is told."""
+    """Pull events in another process, until the story ends."""
     process = world.start("events", "pull", "--queue", world.server.queue_url, "--follow", "--json")
     try:
         yield

@@ -162,7 +162,7 @@ class RestoreStory:
                 settle_doubt(self._sim.ledger, frozen, verdict, chosen=listed, gone=gone, clock=self._sim.clock)
 
     def _restore(self, number: int, backup: bytes) -> None:
-        """Bring a backup back, do what a person is told to do, send what is left, and check the accounts."""
+        """Bring a backup back, do what the error says, send what is left, and check the accounts."""
         told = f"seed {self.seed}, backup {number}"
         with tempfile.TemporaryDirectory(dir=self.stage.store.local_folder.parent) as folder:
             stage = copy.copy(self.stage)

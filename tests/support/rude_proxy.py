@@ -21,7 +21,7 @@ class Conversation:
     """One connection.
 
     Attributes:
-        client: the socket to whoever asks.
+        client: the socket to any caller.
         forward: hands a request on and returns the real answer.
         read: reads the next request; empty where there is none.
     """
@@ -169,7 +169,7 @@ class RudeProxy:
                 self._note_unread(client)
 
     def _note_unread(self, client: socket.socket) -> None:
-        """End the connection, and note a request that came before its end: how late a thread is, is no rudeness."""
+        """End the connection, and note a request that came before its end: a late thread does not count as rudeness."""
         with suppress(OSError, ssl.SSLError):
             if not _is_to_reset(client):
                 socket.socket.shutdown(client, socket.SHUT_RDWR)  # what arrives from now on is answered by a reset

@@ -85,7 +85,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, _executor: Any, work: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
         done: asyncio.Future[Any] = self.create_future()
-        self.kept.append(done)  # whoever waits for a dead process's work waits to the end
+        self.kept.append(done)  # a caller that waits for a dead process's work waits to the end
         process = PROCESS.get()
 
         def finish() -> None:
@@ -95,7 +95,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 return
             try:
                 value = work(*arguments)
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            except BaseException as error:  # noqa: BLE001 - handed to the caller that waits
                 done.set_exception(error)
             else:
                 done.set_result(value)
@@ -221,7 +221,7 @@ async def _read_quota() -> AccountQuota:
 
 
 @dataclass(frozen=True)
-class Told:
+class SeedReport:
     """What a simulated run came to."""
 
     seed: int
@@ -303,7 +303,7 @@ class Simulation:
         )
         self.kills = self.stops = 0
 
-    def run(self) -> Told:
+    def run(self) -> SeedReport:
         random.seed(self.seed)  # the jitter of retries
         self.stage.clean()
         run = self.register()
@@ -414,7 +414,7 @@ class Simulation:
         with self.ledger.read() as tx:
             return not leases.count_unsettled(tx, NAME)
 
-    def _check(self) -> Told:
+    def _check(self) -> SeedReport:
         """Check I1 to I4 against what the receiving side accepted."""
         outcomes: dict[int, Outcome] = {}
         with self.ledger.read() as tx:
@@ -428,12 +428,16 @@ class Simulation:
         assert set(outcomes) == set(range(1, RECIPIENTS + 1)), f"I1, seed {self.seed}"
         assert set(accepted.values()) <= {1}, f"I2, seed {self.seed}: somebody got it twice"
         assert by[Outcome.SENT] <= set(accepted), f"I3, seed {self.seed}: sent and never arrived"
-        assert set(accepted) <= by[Outcome.SENT] | by[Outcome.IN_DOUBT], f"I3, seed {self.seed}: arrived, and not told"
+        assert set(accepted) <= by[Outcome.SENT] | by[Outcome.IN_DOUBT], (
+            f"I3, seed {self.seed}: arrived, and not reported"
+        )
         assert not by[Outcome.UNSENT], f"I1, seed {self.seed}"
         if not self.kills and not self.stops and not self.receiver.faults and not self.clock.jump:
             assert not by[Outcome.IN_DOUBT] or self.ledger.away_until, f"I4, seed {self.seed}: doubt without a cause"
         trace = "".join(outcomes[row].value[0] for row in sorted(outcomes))
-        return Told(self.seed, self.kills, self.stops, Counter(outcomes.values()), self.loop.seconds - 1000.0, trace)
+        return SeedReport(
+            self.seed, self.kills, self.stops, Counter(outcomes.values()), self.loop.seconds - 1000.0, trace
+        )
 
 
 @contextmanager
@@ -448,8 +452,8 @@ def open_stage(columns: Mapping[str, str] = MappingProxyType({})) -> Iterator[St
         yield Stage(Path(folder), columns)
 
 
-def simulate(seeds: range) -> list[Told]:
-    """Run these seeds, one after the other, and return what each told."""
+def simulate(seeds: range) -> list[SeedReport]:
+    """Run these seeds, one after the other, and return the report of each."""
     with open_stage() as stage:
         return [Simulation(seed, stage).run() for seed in seeds]
 

@@ -13,7 +13,7 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 def sign(version: str = "2", key: rsa.RSAPrivateKey = KEY, **changes: Any) -> dict[str, Any]:
     """Make a notification as SNS does; what is changed is changed before it is signed."""
-    told = {
+    fields = {
         "Type": "Notification",
         "MessageId": "m-1",
         "TopicArn": TOPIC,
@@ -25,6 +25,6 @@ def sign(version: str = "2", key: rsa.RSAPrivateKey = KEY, **changes: Any) -> di
         **changes,
     }
     names = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
-    text = "".join(f"{name}\n{told[name]}\n" for name in names if name in told)
+    text = "".join(f"{name}\n{fields[name]}\n" for name in names if name in fields)
     signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1() if version == "1" else hashes.SHA256())  # noqa: S303 - SNS's version 1
-    return told | {"Signature": base64.b64encode(signature).decode()}
+    return fields | {"Signature": base64.b64encode(signature).decode()}

@@ -363,7 +363,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
     campaign = write_campaign(tmp_path, {"b.j2": "Hi", "img/x.png": "x"}, 'text = "b.j2"')
     listed = Path.iterdir
 
-    def refuse(self: Path) -> Iterator[Path]:  # whoever runs the tests may read every folder
+    def refuse(self: Path) -> Iterator[Path]:  # the user who runs the tests may read every folder
         if self.name == "img":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
         return listed(self)

@@ -50,18 +50,18 @@ def test_message_carries_own_headers_and_tags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "reported"),
     [
         ("a\r\nBcc: b@c.example", "[headers] X-A: it has a line break or control character (U+000D)"),
         ("x" * 2000, "[headers] X-A: it has a value of 2000 characters"),
         (None, "[headers] X-A:1: v is null"),
     ],
 )
-def test_header_value_that_ses_refuses_fails_its_message(tmp_path: Path, value: str | None, told: str) -> None:
+def test_header_value_that_ses_refuses_fails_its_message(tmp_path: Path, value: str | None, reported: str) -> None:
     campaign = write_campaign(tmp_path, {"b": "Hi"}, 'text = "b"\n[headers]\nX-A = "{{ v }}"')
     with pytest.raises(RenderError) as caught:
         make_renderer(campaign).render({"v": value}, 1, "ann@example.com")
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(reported)
 
 
 def test_names_in_headers_are_checked_with_file_line_and_key(tmp_path: Path) -> None:

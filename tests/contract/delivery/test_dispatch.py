@@ -35,7 +35,7 @@ SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
 
 
 def reply(meaning: ReplyMeaning) -> SendReply:
-    return SENT if meaning is ReplyMeaning.SENT else SendReply(meaning, detail=f"{meaning}: no", remedy="mend it")
+    return SENT if meaning is ReplyMeaning.SENT else SendReply(meaning, detail=f"{meaning}: no", remedy="fix it")
 
 
 class ScriptedTransport:
@@ -63,7 +63,7 @@ class ScriptedTransport:
 
 @dataclass
 class Desk:
-    """A dispatcher with everything real but the way out and time."""
+    """A dispatcher with everything real but the transport and time."""
 
     ledger: Ledger
     recorder: Recorder
@@ -260,7 +260,7 @@ async def test_reply_that_pauses_leaves_the_row_unsent_with_a_remedy(desk: Desk)
     transport = ScriptedTransport(reply(ReplyMeaning.PAUSE))
     result = await desk.dispatch(transport)
     assert (result.outcome, len(transport.sent)) == (Outcome.UNSENT, 1)
-    assert desk.stop.reason == StopReason(StopCause.PAUSED, "pause: no", "mend it")
+    assert desk.stop.reason == StopReason(StopCause.PAUSED, "pause: no", "fix it")
     assert desk.journal().results == {}
 
 

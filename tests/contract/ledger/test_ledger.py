@@ -209,7 +209,7 @@ def test_runs_are_listed_the_newest_first(ledger: Ledger):
 @pytest.mark.parametrize("state", RunState)
 def test_a_start_takes_up_what_is_planned_or_paused_and_nothing_else(ledger: Ledger, state: RunState):
     with ledger.write() as tx:
-        runs.insert_run(tx, replace(RUN, state=state, reason="told before"), lease_rows=[2])
+        runs.insert_run(tx, replace(RUN, state=state, reason="recorded before"), lease_rows=[2])
         before = find(tx)
         runs.start_run(tx, NAME, START)
         if state in (RunState.PLANNED, RunState.PAUSED):
@@ -227,7 +227,7 @@ def test_a_run_started_again_keeps_the_time_of_its_first_start(tx: Connection):
 @pytest.mark.parametrize("state", RunState)
 def test_only_a_sending_run_is_paused(ledger: Ledger, state: RunState):
     with ledger.write() as tx:
-        runs.insert_run(tx, replace(RUN, state=state, reason="told before"), lease_rows=[])
+        runs.insert_run(tx, replace(RUN, state=state, reason="recorded before"), lease_rows=[])
         before = find(tx)
         runs.pause_run(tx, NAME, "quota")
         sending = state is RunState.SENDING
@@ -272,7 +272,7 @@ def test_leaving_worker_pauses_the_run_unless_another_continues(tx: Connection, 
 # -- leases ------------------------------------------------------------------------------------------------------------
 
 
-def test_leases_are_taken_in_order_each_once_until_none_is_left(tx: Connection):
+def test_each_lease_is_taken_once_in_order_until_none_is_left(tx: Connection):
     for worker in "abcd":
         add_worker(tx, worker)
     assert [take(tx, worker) for worker in "abcd"] == [*(Lease(NAME, i, 1) for i in range(3)), None]
@@ -428,7 +428,7 @@ def test_rewritten_outcomes_replace_a_settled_lease_by_epoch(tx: Connection):
 
 
 def test_a_run_is_not_finished_while_a_lease_of_it_is_opened_again(ledger: Ledger):
-    """The one who opens it again has not committed yet: whoever finishes the run waits, and sees what is left."""
+    """The one who opens it again has not committed yet: the worker that finishes the run waits and sees it."""
     with ledger.write() as tx:
         runs.insert_run(tx, RUN, lease_rows=[2])
         runs.start_run(tx, NAME, START)

@@ -1,4 +1,4 @@
-"""Group commit: what waits together is written together, and everybody is told the truth about it."""
+"""Group commit: what waits together is written together, and every caller learns the true result."""
 
 import asyncio
 from collections import Counter
@@ -238,7 +238,7 @@ async def test_a_flush_tells_of_what_could_not_be_written(recorder: Recorder, le
     with ledger.write() as tx:
         tx.execute(text("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"))
     recorder.note(lease, [Intent(1)])
-    for _ in range(2):  # and whoever asks later learns of it too
+    for _ in range(2):  # and a later caller learns of it too
         with pytest.raises(PausedError):
             await recorder.flush()
 

@@ -87,11 +87,11 @@ def test_status_of_a_run_under_way_tells_what_is_in_flight(world: World):
     process = world.start_launch()
     world.wait_for_accepted(30, process)
 
-    def is_told() -> bool:
+    def is_reported() -> bool:
         told = world.run("status", RUN, "--json").json
         return (told["state"], told["sent"], told["in_doubt"], told["in_flight"]) == ("sending", 20, 10, 10)
 
-    wait_until(is_told)
+    wait_until(is_reported)
     process.kill()
     process.communicate()
     told = world.run("status", RUN, "--json").json

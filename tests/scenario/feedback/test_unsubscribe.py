@@ -1,4 +1,4 @@
-"""The ways out: a click on the link of a mail that was sent, a mail to its mailto: address, and what events say."""
+"""Unsubscribe requests: a click on the link of a sent mail, a mail to its mailto: address, and SES events."""
 
 import http.client
 import json

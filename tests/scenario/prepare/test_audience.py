@@ -1,4 +1,4 @@
-"""Stories of audiences, told through the command line."""
+"""Stories of audiences, through the command line."""
 
 import csv
 from datetime import UTC, datetime

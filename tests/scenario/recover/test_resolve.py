@@ -1,4 +1,4 @@
-"""What is in doubt is listed and settled by a person; the accounts are held against the receiver's own list."""
+"""What is in doubt is listed and settled by a person; the accounts are compared with the receiver's own list."""
 
 import json
 from pathlib import Path

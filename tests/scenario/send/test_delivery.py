@@ -1,4 +1,4 @@
-"""Bulk calls, several processes, other ways out, windows, caps: whole launches against a real account's behaviour."""
+"""Bulk calls, several processes, other transports, windows, caps: whole launches against a real account's behaviour."""
 
 import os
 import signal
@@ -151,12 +151,12 @@ def test_status_shows_what_a_worker_does(tmp_path: Path):
         world.write_people(2_000)
         process = world.start_launch()
 
-        def told() -> bool:
+        def reported() -> bool:
             shown = world.run("status", "hello/test", "--json")
             return shown.code == 0 and bool(shown.json.get("vitals"))
 
         world.wait_for_accepted(10, process)
-        wait_until(told)
+        wait_until(reported)
         (vitals,) = world.run("status", "hello/test", "--json").json["vitals"]
         assert vitals["rate_limit"] == 50.0
         assert vitals["concurrency"] >= 1

@@ -83,7 +83,7 @@ def test_an_account_that_comes_under_review_while_a_run_sends_pauses_it(tmp_path
         assert "its EnforcementStatus is PROBATION" in paused.json["reason"]
         world.run("resume", RUN)
         world.change_sandbox(max_send_rate=10_000)
-        finished = world.launch()  # it is under review still, and a person has said to go on
+        finished = world.launch()  # it is under review still, and a person has resumed it
         assert (finished.code, finished.json["sent"]) == (0, 400)
         assert "PROBATION" in finished.stderr
         check_invariants(world)

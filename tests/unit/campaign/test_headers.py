@@ -7,7 +7,7 @@ from engine.campaign.headers import LONGEST_VALUE
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "reported"),
     [
         ('"X Y" = "a"', "a name that no header can have"),
         ('"X:Y" = "a"', "a name that no header can have"),
@@ -33,15 +33,15 @@ from engine.campaign.headers import LONGEST_VALUE
         ("".join(f'X-{n} = "a"\n' for n in range(16)), "keep 15: SES takes 15 a message"),
     ],
 )
-def test_headers_that_ses_refuses_are_errors_with_file_key_and_remedy(header: str, told: str) -> None:
+def test_headers_that_ses_refuses_are_errors_with_file_key_and_remedy(header: str, reported: str) -> None:
     found = refuse_toml(f"[headers]\n{header}\n")
     assert found.startswith("campaign.toml:")
     assert "[headers]" in found
-    assert told in found
+    assert reported in found
 
 
 @pytest.mark.parametrize(
-    ("tags", "told"),
+    ("tags", "reported"),
     [
         ('tags = { "a b" = "c" }', "a name that no tag can have"),
         ('tags = { a = "b c" }', "a value that no tag can have"),
@@ -57,8 +57,8 @@ def test_headers_that_ses_refuses_are_errors_with_file_key_and_remedy(header: st
         ('feedback_id = "a"\ntags = { "ses:feedback-id-a" = "b" }', "a feedback id twice"),
     ],
 )
-def test_tags_that_ses_refuses_are_errors_with_file_key_and_remedy(tags: str, told: str) -> None:
+def test_tags_that_ses_refuses_are_errors_with_file_key_and_remedy(tags: str, reported: str) -> None:
     found = refuse_toml(f"[delivery]\n{tags}\n")
     assert found.startswith("campaign.toml:")
     assert "[delivery]" in found
-    assert told in found
+    assert reported in found

@@ -1,4 +1,4 @@
-"""Unsubscribe tokens, and the ways out that messages offer."""
+"""Unsubscribe tokens, and the unsubscribe links that messages offer."""
 
 import re
 

@@ -43,7 +43,7 @@ REFUSED = Result(2, Outcome.REFUSED, None, "no", 1.0, 1)
 
 @pytest.fixture
 def end_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Runs `mailrun fail` where the command ends as told; returns the exit code."""
+    """Runs `mailrun fail` where the command ends as configured; returns the exit code."""
 
     def run(ending: BaseException | int | None, *arguments: str) -> int:
         @click.command("fail")
@@ -98,18 +98,18 @@ def test_bug_is_reported_as_one_with_its_traceback(end_with: Callable[..., int],
 def test_an_error_says_what_where_and_what_to_do_on_stderr(
     end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ):
-    end_with(DataError("the row is torn", where="a.csv:7", remedy="mend the row"))
+    end_with(DataError("the row is torn", where="a.csv:7", remedy="fix the row"))
     told = capsys.readouterr()
-    assert told.err.splitlines() == ["error: the row is torn", "   at: a.csv:7", "   do: mend the row"]
+    assert told.err.splitlines() == ["error: the row is torn", "   at: a.csv:7", "   do: fix the row"]
     assert told.out == ""
 
 
 def test_json_error_is_one_document_on_stdout_and_a_line_on_stderr(
     end_with: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ):
-    end_with(DataError("torn", where="a.csv:7", remedy="mend it"), "--json")
+    end_with(DataError("torn", where="a.csv:7", remedy="fix it"), "--json")
     told = capsys.readouterr()
-    error = {"what": "torn", "where": "a.csv:7", "remedy": "mend it", "exit_code": 65}
+    error = {"what": "torn", "where": "a.csv:7", "remedy": "fix it", "exit_code": 65}
     assert json.loads(told.out) == {"error": error}
     (line,) = told.err.splitlines()
     assert json.loads(line)["error"] == error
@@ -299,16 +299,16 @@ def test_a_launch_that_began_nothing_tells_no_progress(logged: Callable[[], list
     assert logged() == []
 
 
-@pytest.mark.parametrize(("verbose", "told"), [(False, ["info", "warning"]), (True, ["debug", "info", "warning"])])
+@pytest.mark.parametrize(("verbose", "reported"), [(False, ["info", "warning"]), (True, ["debug", "info", "warning"])])
 def test_debug_lines_are_logged_only_when_asked_for(
     capsys: pytest.CaptureFixture[str],
     verbose: bool,  # noqa: FBT001 - a parameter of the case
-    told: list[str],
+    reported: list[str],
 ):
     configure_logs(verbose=verbose)
     log = structlog.get_logger()
     for level in ("debug", "info", "warning"):
         getattr(log, level)("x.y")
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["level"] for line in lines] == told
+    assert [line["level"] for line in lines] == reported
     assert all(line["at"].endswith("Z") for line in lines)

@@ -28,7 +28,7 @@ async def test_blocking_work_returns_its_value():
 
 async def test_an_error_of_blocking_work_is_raised():
     def fail() -> None:
-        raise DataError("bad", remedy="mend it")
+        raise DataError("bad", remedy="fix it")
 
     with pytest.raises(DataError, match="bad"):
         await run_abandonable(fail, Stop(), doing="counting")

@@ -41,6 +41,8 @@ def test_python_is_read_where_people_read_it(text: str):
 
 def test_python_is_not_read_where_only_the_interpreter_does():
     assert not list(check_text(ROOT / "a.py", "told = strange(whoever)\n"))
+    assert not list(check_text(ROOT / "a.py", 'x = f"{told}: lost"\n'))
+    assert list(check_text(ROOT / "a.py", 'x = f"{told} is told"\n'))
 
 
 def test_comment_lines_are_one_text_with_its_first_line():

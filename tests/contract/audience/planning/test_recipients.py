@@ -1,4 +1,4 @@
-"""Who gets it: duplicates, hold-out, limit, order, caps, and what is told of one address."""
+"""Who gets it: duplicates, hold-out, limit, order, caps, and what is explained of one address."""
 
 import csv
 import errno

@@ -1,4 +1,4 @@
-"""Files that are no tables, or no plain ones, get the remedy that helps."""
+"""A file that is not a plain table is rejected with the remedy that helps."""
 
 import base64
 import gzip

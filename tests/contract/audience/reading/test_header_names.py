@@ -1,4 +1,4 @@
-"""Columns are named as people see them, and as campaign.toml renames them; a title above the header is told."""
+"""Columns are named as people see them, and as campaign.toml renames them; a title above the header is reported."""
 
 from pathlib import Path
 from typing import Any

@@ -22,7 +22,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 class Server:
-    """Counts what it gets, and answers as it is told."""
+    """Counts what it gets, and answers as configured."""
 
     def __init__(self, *answers: bytes | str) -> None:
         self.answers = list(answers)
@@ -160,7 +160,7 @@ async def test_a_refused_connection_and_an_unknown_name_were_never_sent():
 
 
 async def test_every_address_of_a_name_is_tried_and_asked_for_once(monkeypatch: pytest.MonkeyPatch):
-    """A machine may be told IPv6 addresses, and have no way to them."""
+    """A machine may look up IPv6 addresses, and have no route to them."""
     async with serving() as (server, port), carrying(port, host="ses.example") as carrier:
         asked: list[str] = []
 

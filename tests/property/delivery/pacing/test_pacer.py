@@ -17,7 +17,7 @@ TINY = 1e-9
 def grants(
     pacer: Pacer, *, until: float, late: list[float], calls: int = 1, stops: tuple[float, ...] = ()
 ) -> Iterator[float]:
-    """Take as a dispatcher does, sleeping as told and waking late; yield when tokens were granted."""
+    """Take as a dispatcher does, sleeping as long as the pacer says and waking late; yield when tokens were granted."""
     now, step, ahead = pacer.now, 0, sorted(stops)
     while now < until:
         seconds = pacer.take(calls, now)

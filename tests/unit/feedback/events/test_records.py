@@ -136,7 +136,7 @@ RECIPIENT = [{"emailAddress": "ann@example.com", "status": "4.2.2", "diagnosticC
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "action", "reason", "flag"),
+    ("kind", "reported", "action", "reason", "flag"),
     [
         ("Bounce", {}, EventAction.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
         ("Bounce", {"bounceSubType": "NoEmail"}, EventAction.SUPPRESS, Reason.BOUNCE, Flag.BOUNCED),
@@ -193,8 +193,10 @@ RECIPIENT = [{"emailAddress": "ann@example.com", "status": "4.2.2", "diagnosticC
         ("Rendering Failure", {}, EventAction.NOTHING, None, Flag.REJECTED),
     ],
 )
-def test_what_an_event_means(kind: str, told: dict[str, Any], action: EventAction, reason: Reason | None, flag: Flag):
-    event = read_one(make_event(kind, MAIL, **told))
+def test_what_an_event_means(
+    kind: str, reported: dict[str, Any], action: EventAction, reason: Reason | None, flag: Flag
+):
+    event = read_one(make_event(kind, MAIL, **reported))
     rule = find_rule(event.kind, event.subtype)
     assert (rule.action, rule.reason) == (action, reason)
     assert flag in rule.flags

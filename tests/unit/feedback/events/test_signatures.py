@@ -49,13 +49,13 @@ def test_what_sns_signed_is_believed_and_its_certificate_fetched_once(version: s
 
 
 def test_a_notification_without_a_subject_is_signed_without_it():
-    told = sign()
-    del told["Subject"]
+    fields = sign()
+    del fields["Subject"]
     with pytest.raises(ForgedError):
-        SnsVerifier((TOPIC,), Fetcher())(told)
-    text = "".join(f"{n}\n{told[n]}\n" for n in ("Message", "MessageId", "Timestamp", "TopicArn", "Type"))
-    told["Signature"] = base64.b64encode(KEY.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
-    SnsVerifier((TOPIC,), Fetcher())(told)
+        SnsVerifier((TOPIC,), Fetcher())(fields)
+    text = "".join(f"{n}\n{fields[n]}\n" for n in ("Message", "MessageId", "Timestamp", "TopicArn", "Type"))
+    fields["Signature"] = base64.b64encode(KEY.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
+    SnsVerifier((TOPIC,), Fetcher())(fields)
 
 
 @pytest.mark.parametrize(

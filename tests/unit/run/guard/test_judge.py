@@ -1,4 +1,4 @@
-"""The guard: what pauses a run, what is warned of, what is no evidence, and how often it is wrong."""
+"""The guard: what pauses a run, what is warned of, what is not evidence, and how often it is wrong."""
 
 import random
 from typing import Any
@@ -113,7 +113,7 @@ def test_late_events_do_not_dilute_the_rate():
 
 
 def test_bounces_before_their_deliveries_are_not_a_rate_of_100_percent():
-    heard = EventTotals(proven=1000, bounced=20, sent=1000)  # 2 %, and no delivery has been told yet
+    heard = EventTotals(proven=1000, bounced=20, sent=1000)  # 2 %, and no delivery has been reported yet
     assert heard.count_for_bounces(are_deliveries_reported=True) == 500
     assert find_level(heard) is None
 
