@@ -135,7 +135,7 @@ def mask_url(url: str) -> str:
     if kind_name in ("http", "https") and _HTTP_AUTHORITY.fullmatch(re.split("[/?#]", rest, maxsplit=1)[0]):
         return url  # the @ stands in the path or the query
     user, _, host = rest.rpartition("@")
-    if kind_name in ("http", "https"):  # a token may stand for the user
+    if kind_name in ("http", "https"):  # a token may be in place of the user
         return f"{start}{MASK}@{host}"
     name, colon, _ = user.partition(":")
     return f"{start}{name}{colon}{MASK if colon else ''}@{host}"

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers in readable form."""
 
 
 def format_count(number: int, singular: str, plural: str = "") -> str:

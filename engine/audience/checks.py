@@ -1,4 +1,4 @@
-"""`[audience.checks]`: what is looked at beside the grammar, once for each distinct domain."""
+"""`[audience.checks]`: checks of addresses beyond their grammar, once for each distinct domain."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,7 +23,7 @@ class Check(StrEnum):
     ROLE = "role"
 
 
-# RFC 2142, and what else stands for an office and not for a person.
+# RFC 2142, and other local parts of an office rather than a person.
 ROLES = frozenset(
     """
     abuse accounts accounting admin administrator billing compliance contact devnull dns enquiries ftp help helpdesk
@@ -37,7 +37,7 @@ _NOTED = 5
 _TAKES_NO_MAIL = "the domain {} takes no mail: DNS has no mail server for it"
 _WORDS = {
     Check.DISPOSABLE: "the domain {} gives throw-away addresses",
-    Check.ROLE: "{}@ stands for a role and not for a person",
+    Check.ROLE: "{}@ is a role, not a person",
 }
 
 # Domains -> those of them that certainly take no mail, and those of which nothing could be learnt.

@@ -18,7 +18,7 @@ from engine.system.given_paths import shorten_path
 def export_excluded_rows(plan: Path, path: Path) -> int:
     """Write all excluded rows of a plan as CSV in UTF-8, with a mark so that spreadsheets read it as that.
 
-    A cell that a spreadsheet would take for a formula begins with an apostrophe. The file is readable by its owner
+    A cell that a spreadsheet would run as a formula begins with an apostrophe. The file is readable by its owner
     alone; one that was there is replaced.
 
     Args:

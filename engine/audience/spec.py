@@ -140,7 +140,7 @@ LenientAction = Annotated[CheckAction, Strict(strict=False)]
 
 
 class ChecksSpec(Section):
-    """`[audience.checks]`: what is looked at beside the grammar of addresses; nothing unless asked for."""
+    """`[audience.checks]`: checks of addresses beyond their grammar; all are off by default."""
 
     mx: LenientAction = Field(default=CheckAction.OFF, description="domains that accept no mail, by DNS")
     disposable: LenientAction = Field(default=CheckAction.OFF, description="domains of disposable addresses")
@@ -226,12 +226,12 @@ class AudienceSpec(Section):
             raise ValueError("header_row, and has_header = false", "remove one of them")
         named = list(self.renames.values()) or self.names
         if len(set(named)) < len(named):
-            raise ValueError("a column named twice", "give every column a name of its own")
+            raise ValueError("a column named twice", "give every column a different name")
         return self
 
 
 class SuppressionSpec(Section):
-    """`[suppression]`: who must not be mailed."""
+    """`[suppression]`: addresses that must not be mailed."""
 
     files: Strings = Field(default=(), description="files of addresses that must not be mailed: paths as in source")
     topic: str | None = Field(

@@ -1,8 +1,9 @@
 """The files that make a campaign: its own folder, and what it shares with others.
 
-A campaign folder may come from somebody who may not read what mailrun may. Therefore only regular files inside it, and
-inside `_shared` beside it, are read or copied. Links are followed where they stay inside, because a Kubernetes volume
-is made of them. Whatever else stands there (links that lead out, named pipes, sockets, devices) is refused by name.
+A campaign folder may come from a person with fewer permissions than mailrun has. Therefore only regular files inside
+it, and inside `_shared` next to it, are read or copied. Links are followed where they stay inside, because a Kubernetes
+volume is made of them. Whatever else stands there (links that lead out, named pipes, sockets, devices) is refused by
+name.
 
 A file is opened under its real name, folder by folder, without following a link on the way, and what was opened is
 looked at through its descriptor: a link that is put there after the look leads nowhere.
@@ -22,7 +23,7 @@ from engine.errors import DataError, escape_controls, escape_undecodable
 
 SHARED = "_shared"
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
-# What editors, office programs, file managers and synchronisation leave beside a file: copies, locks and notes.
+# What editors, office programs, file managers and synchronisation leave next to a file: copies, locks and notes.
 _LEFT_OVER = re.compile(
     r"~\$.*|#.*#|.*~|.*\.(?:bak|orig|rej|swp|swo|swx|tmp|temp|part|crdownload|pyc|lock)|4913"
     r"|.*___jb_(?:tmp|old)___|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|__pycache__|__macosx",
@@ -57,7 +58,7 @@ class _NotRegularError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """What is in a campaign's folder, and in `_shared` beside it.
+    """What is in a campaign's folder, and in `_shared` next to it.
 
     Attributes:
         files: name in a run's copy -> the file.
@@ -80,7 +81,7 @@ def is_part(name: str) -> bool:
 def resolve_file(folder: Path, name: str) -> Path | None:
     """Find a file by the name that templates and campaign.toml use.
 
-    `_shared/…` means the campaign folder's own `_shared` (so it is in a launched run's copy), else the one beside the
+    `_shared/…` means the campaign folder's own `_shared` (so it is in a launched run's copy), else the one next to the
     campaign's folder, which all campaigns share.
 
     Args:
@@ -148,7 +149,7 @@ def search_path(folder: Path) -> tuple[Path, ...]:
 def list_files(folder: Path) -> dict[str, Path]:
     """List everything that has to be frozen for a campaign to be rendered again: name in the copy -> file now.
 
-    Of `_shared` beside the campaign, the files that the campaign does not have under the same name.
+    Of `_shared` next to the campaign, the files that the campaign does not have under the same name.
 
     Raises:
         DataError: something is not a regular file inside these folders; it is named.
@@ -162,9 +163,9 @@ def list_files(folder: Path) -> dict[str, Path]:
 
 
 def look_through(folder: Path) -> FoundFiles:
-    """List a campaign's files, and what is refused beside them; see `list_files`.
+    """List a campaign's files, and what is refused; see `list_files`.
 
-    Where a volume of all campaigns is mounted again meanwhile, what was inside before is looked at again.
+    Where a volume of all campaigns is mounted again during this, its files are checked again.
     """
     for _ in range(_ATTEMPTS):
         roots, found = _list_roots(folder), _look_through(folder)
@@ -327,7 +328,7 @@ def _follow(path: Path) -> Path:
 
 
 def _open(path: Path, roots: Collection[Path]) -> int:
-    """Open a regular file below one of the folders; a volume that is mounted again meanwhile is looked at again."""
+    """Open a regular file below one of the folders; a volume that is mounted again during this is checked again."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return _open_once(path, roots)

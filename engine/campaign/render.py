@@ -112,7 +112,7 @@ class Renderer:
             recipient: the recipient's columns, by name; a null is None.
             row: the recipient's row in the plan.
             address: where the message goes.
-            reader: whose unsubscribe link it carries, where a proof of it goes to somebody else.
+            reader: whose unsubscribe link it carries, where a proof of it goes to another person.
 
         Raises:
             RenderError: it cannot be made.

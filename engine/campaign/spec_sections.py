@@ -42,7 +42,7 @@ class ContentSpec(Section):
         default=None, description="template of the text part; without it, the text is derived from the HTML"
     )
     preheader: str | None = Field(
-        default=None, min_length=1, description="template of the line that mail programs show beside the subject"
+        default=None, min_length=1, description="template of the line that mail programs show next to the subject"
     )
     locale: str | None = Field(
         default=None,
@@ -129,7 +129,7 @@ class DeliverySpec(Section):
     )
 
     tags: dict[TagName, TagText] = Field(
-        default_factory=dict, description="SES message tags, name to value; at most 7 beside mailrun's own"
+        default_factory=dict, description="SES message tags, name to value; at most 7 in addition to mailrun's own"
     )
     feedback_id: Annotated[
         tuple[TagText, ...], Field(strict=False, max_length=len(FEEDBACK_TAGS)), BeforeValidator(as_list)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from babel.core import get_global
 
-_NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})  # what a machine has, and what nobody has set
+_NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})  # the zone of the machine, and an unset zone
 
 
 @cache

@@ -1,8 +1,8 @@
 """Unsubscribe tokens: who wants out of what, so that only our own links are honoured (RFC 8058 3.1).
 
-A token is encrypted with AES-SIV (RFC 5297), which hides the address and the topic and proves that we made it. Nobody
-without a key learns more than how long both are together. The same address and topic give the same token under the
-same key: a message can be rendered again without a change, and two links can be linked only where both are known.
+A token is encrypted with AES-SIV (RFC 5297), which hides the address and the topic and proves that mailrun made it.
+Nobody without a key learns more than how long both are together. The same address and topic give the same token under
+the same key: a message can be rendered again without a change, and two links can be linked only where both are known.
 
 Tokens of version 1, of earlier releases, hold the address in base64 and a MAC. They stay valid, and are not made
 any more. A token of version 2 is 2 characters shorter: what fitted into a header still fits.

@@ -22,7 +22,7 @@ class Reason(StrEnum):
     SOFT_BOUNCES = "soft_bounces"  # several transient ones in some days
     PROVIDER = "provider"  # SES itself suppresses it: its account, tenant or global list, or its validation
     UNSUBSCRIBE = "unsubscribe"
-    MANUAL = "manual"  # a person's word
+    MANUAL = "manual"  # a person's decision
 
 
 # Columns that may tell the reason, as `plain_name` has their names; the first that tells one wins.
@@ -64,7 +64,7 @@ _REPLY = re.compile(
     r"(?:(?P<class>[45])\.(?P<subject>\d{1,3})\.(?P<detail>\d{1,3})(?!\d))?",
     re.IGNORECASE,
 )
-# Permanent, and still no proof that nobody is there: a full mailbox, the message's size, a policy.
+# Permanent, and still no proof that the mailbox does not exist: a full mailbox, the message's size, a policy.
 _NOT_OF_THE_ADDRESS = re.compile(r"2\.[2-9]\d*|3\.\d+|6\.\d+|7\.\d+")
 
 

@@ -20,12 +20,12 @@ _PARAMETERS = 2000  # of one statement: an address is asked for with its domain,
 
 
 class SuppressionProof(StrEnum):
-    """What proved an inbound mail's word."""
+    """What proved the request of an inbound mail."""
 
     TOKEN = "token"  # noqa: S105 - no secret; a token of ours
     SENDER = "sender"  # the receiving server: the mail is of the domain that it names as its sender's
     SOURCE = "feedback_source"  # a signature of a configured source of feedback reports
-    UNKNOWN = "unknown"  # an earlier version took it in, and did not record it
+    UNKNOWN = "unknown"  # an earlier version did not record it
 
 
 DOMAIN_MARK = "@"  # begins the key of an entry for a whole domain: @d.example, or @*.d.example for what lies below it
@@ -44,7 +44,7 @@ class Suppression:
         at: when it was learnt; of an event, its time.
         event: the id of the event that caused it.
         address: as it was received, where that is known: SES's own list is case-sensitive.
-        proof: what proved an inbound mail's word (`SuppressionProof`); None where no mail is the reason.
+        proof: what proved the request of an inbound mail (`SuppressionProof`); None where no mail is the reason.
     """
 
     key: str
@@ -108,11 +108,12 @@ def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int
 def merge_event_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequence[Suppression] = ()) -> int:
     """Add what events say; returns how many addresses were not on the list before.
 
-    For `again` nobody is added: the events were heard before, and who was removed by a person since stays so.
+    For `again` no address is added: the events were processed before, and an address that a person removed since stays
+    removed.
 
     In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
-    lowest event id. What no event caused (a person's word, an imported list) is not replaced, but for the word of a
-    mail without a token by an event that weighs as much.
+    lowest event id. What no event caused (a person's decision, an imported list) is not replaced, except for the
+    request of a mail without a token by an event that weighs as much.
     """
     best: dict[tuple[str, str], Suppression] = {}
     for item in sorted([*new, *again], key=_rank):
@@ -142,7 +143,7 @@ def _rank(item: Suppression) -> tuple[int, datetime, str]:
 def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool = False) -> list[Suppression]:
     """Read what is said of some addresses (normalised, in lower case), of every topic.
 
-    With `to_change` nobody else changes it until the transaction ends.
+    With `to_change` no other process changes it until the transaction ends.
     """
     found: list[Suppression] = []
     table = suppression_table.c

@@ -18,7 +18,7 @@ class Accounts:
         run: CAMPAIGN/KEY.
         state: the run's state.
         reason: why it is paused or cancelled.
-        paused_by: who paused it, a person or `guard`; None where it goes on with the next launch.
+        paused_by: who paused it, a person or `guard`; None where the next launch resumes it.
         rows_read: rows of the audience.
         accepted: recipients of the plan.
         excluded: reason -> rows.
@@ -27,7 +27,7 @@ class Accounts:
         store: the run's folder, or its URL.
         workers: how many live.
         sandbox: whether it goes to the embedded sandbox.
-        feedback: what came back -> recipients, under the names of `engine.ledger.event_flags.SHOWN`.
+        feedback: kind of event -> recipients, under the names of `engine.ledger.event_flags.SHOWN`.
     """
 
     run: str

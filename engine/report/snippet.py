@@ -1,4 +1,4 @@
-"""The words beside the subject in a list of messages: the preheader, and then the first words of the body."""
+"""The words next to the subject in a list of messages: the preheader, and then the first words of the body."""
 
 import re
 from html.parser import HTMLParser
@@ -10,7 +10,7 @@ _PADDING = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 
 def make_snippet(html: str | None, text: str | None) -> str:
-    """Return what mail programs show of a message beside its subject; one line, without markup.
+    """Return what mail programs show of a message next to its subject; one line, without markup.
 
     They take hidden text as well: a preheader is hidden in the message and stands here.
 

@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own, for a command or a test that is a client of it."""
+"""A sandbox in its own thread, for a command or a test that is a client of it."""
 
 import asyncio
 import threading

@@ -39,7 +39,7 @@ KEEPALIVE_SECONDS = 75.0
 BACKLOG = 1024  # connections that may wait to be accepted: a sender opens hundreds at once
 SIGNED = "AWS4-"  # what the Authorization header of a signed call starts with
 ASK_FOR_THE_ADDRESS = (
-    "The inbox has an address of its own, which contains a token. Open the address that mailrun sandbox printed when it"
+    "The inbox has its own address, which contains a token. Open the address that mailrun sandbox printed when it"
     " started.\n"
 )
 DRAIN_SECONDS = 1.0  # how long calls in flight may take to end once the server stops
@@ -61,7 +61,7 @@ class SandboxSettings:
         latency_seconds: how long each reply of the API is held back.
         credentials: access key ids and their secrets; random by default.
         token: what the inbox and the control endpoint want to have; random by default.
-        allowed_hosts: names that the server answers to beside those of loopback, without a port.
+        allowed_hosts: names that the server answers to in addition to those of loopback, without a port.
         seed: fixes the dice of faults with a probability.
         behaviour: what becomes of accepted mail, and how its events travel.
         firehose_folder: where events go as the files of a Firehose stream; None for nowhere.

@@ -335,7 +335,7 @@ def _address_for_ses(item: Suppression) -> str:
 
 
 def _digest(item: Suppression) -> int:
-    """Stand for an entry as it was learnt: one that was removed and added again is another."""
+    """Return a number for an entry as it was added: one that was removed and added again has another."""
     text = f"{item.key}\0{item.reason}\0{item.at.isoformat()}"
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 

@@ -31,7 +31,7 @@ def begins_with_address(source: AudienceSource) -> bool:
 def open_lines(source: AudienceSource) -> Table:
     """Open a text file without a header: what stands in a line is one cell, as `read_entries` takes it apart.
 
-    Beside one address a line may have other fields, such as a number or a date, which are not read.
+    Next to one address a line may have other fields, such as a number or a date, which are not read.
 
     Raises:
         DataError: of what it is not clear which of the addresses in a line is meant; when it is loaded.
@@ -66,7 +66,7 @@ def _load(data: bytes, first_line: int, name: str) -> Rows:
 
 
 def _drop_other_fields(frame: pl.DataFrame, name: str) -> pl.Series:
-    """Keep, of lines with other fields beside one address, that address."""
+    """Of lines with one address and other fields, keep the address."""
     lines = frame.get_column(COLUMN)
     at = lines.str.contains(_FIELDS).arg_true()
     whole = read_entries(lines.gather(at))
@@ -81,7 +81,7 @@ def _drop_other_fields(frame: pl.DataFrame, name: str) -> pl.Series:
     )
     read = read_entries(fields.get_column("field")).group_by("at").agg(fault=pl.col("fault").drop_nulls().first())
     fields = fields.with_columns(is_entry=read.sort("at").get_column("fault").is_null())
-    # With spaces in it, it is a remark that mentions somebody.
+    # With spaces in it, it is a remark that mentions a person.
     is_broken = ~pl.col("is_entry") & ~pl.col("field").str.contains(r"\s")
     found = fields.group_by("at").agg(
         entries=pl.col("is_entry").sum(), broken=is_broken.any(), entry=pl.col("field").filter("is_entry").first()

@@ -28,7 +28,7 @@ class ListColumns:
         times: filled where the reason of the same place holds.
         unread: columns that hold addresses, too.
         is_named: the column was chosen by its name, and not because no other holds addresses.
-        proof: what proved the word of an inbound mail, in a list that mailrun exported.
+        proof: what proved the request of an inbound mail, in a list that mailrun exported.
     """
 
     addresses: tuple[str, ...]

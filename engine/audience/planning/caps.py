@@ -1,4 +1,4 @@
-"""`[cap]`: who has had enough messages, from the history in the store."""
+"""`[cap]`: which addresses have received enough messages, from the history in the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

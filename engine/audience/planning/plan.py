@@ -60,11 +60,11 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """What rows are compared with beside the campaign's own files.
+    """What rows are compared with in addition to the campaign's own files.
 
     Attributes:
         suppressions: the ledger's list, block by block.
-        find_forgotten: tells which keys belong to people who were forgotten; they are suppressed.
+        find_forgotten: finds the keys of erased people; they are suppressed.
         cap: the campaign's frequency cap.
         store: the store's folder, whose history the cap looks at.
         now: the time that the cap counts back from.
@@ -106,7 +106,7 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
         workspace: where the paths of suppression files begin.
         opened: the files.
         columns: the audience's columns that content uses; None keeps all.
-        folder: where to write; it exists. Scratch files are made beside it and removed.
+        folder: where to write; it exists. Scratch files are made next to it and removed.
         order_key: what makes the order this campaign's own.
         limit: the recipients to keep, the first by their hash; None keeps all.
         kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
@@ -182,7 +182,7 @@ def _make_plan(
 
 
 class _ScratchMaker:
-    """Makes scratch files beside a folder, which go when the stack is closed."""
+    """Makes scratch files next to a folder; they are removed when the stack is closed."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack

@@ -55,4 +55,4 @@ def check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[st
             raise DataError(what, where=table.source.name, remedy=remedy)
         for name in sorted(used & set(table.twice)):
             what = f"the header has the column {name} twice, and the campaign uses it"
-            raise DataError(what, where=table.source.name, remedy="give every column a name of its own")
+            raise DataError(what, where=table.source.name, remedy="give every column a different name")

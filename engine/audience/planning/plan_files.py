@@ -23,7 +23,7 @@ _WORD = 2**64
 # Half the time of the usual 3, for 4 % more bytes: most of a plan is addresses, which hardly compress.
 _ZSTD_LEVEL = 1
 _ROWS_AT_ONCE = 1_000_000
-# Names of columns that planning needs beside the audience's own.
+# Names of columns that planning needs in addition to the audience's own.
 SCRATCH_PREFIX = "plan."
 
 

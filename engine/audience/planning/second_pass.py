@@ -35,14 +35,14 @@ class BatchPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRules:
-    """What rows are judged by beside other rows, and beside lists.
+    """What the second pass needs to compare rows with each other and with lists.
 
     Attributes:
         files: the names of the tables' files.
         rows: what the first pass left, by partition.
-        suppressions: who must not be mailed.
-        find_forgotten: who must not be mailed because they were forgotten; None where nobody was.
-        cap: who has had enough; None without a cap.
+        suppressions: suppressed addresses.
+        find_forgotten: finds the keys of erased people, who must not be mailed; None where nobody was erased.
+        cap: addresses that received enough messages; None without a cap.
         hold_out: percentage that gets nothing.
         partitions: how everything is divided.
     """
@@ -200,7 +200,7 @@ def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) ->
 
 
 def _find_forgotten(frame: pl.DataFrame, find: FindForgotten) -> pl.DataFrame:
-    """The rows of people who were forgotten: they are known by hashes of their keys alone."""
+    """The rows of erased people: only hashes of their keys are known."""
     keys = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), key=pl.col("address").str.to_lowercase())
     found = find(keys.get_column("key")).select("key", detail=pl.format("suppressed by {}", "source"))
     return keys.join(found, on="key", how="inner", maintain_order="left").select("at", "detail")

@@ -1,4 +1,4 @@
-"""Who must not be mailed: suppression files and the ledger's own list, set aside by partition."""
+"""Suppressed addresses: suppression files and the ledger's own list, set aside by partition."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,9 +102,9 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
 ) -> Suppressions:
     """Read all suppression files of a campaign, and the ledger's list.
 
-    What cannot be read stops the plan, and so does an entry that cannot match anybody, so that nobody is mailed by
-    mistake. `open_lists` says what a file may be, `read_entries` what an entry may be, and `Suppression.applies_to`
-    to which campaigns it applies.
+    A list that cannot be read stops the plan, and so does an entry that cannot match any address, so that no address is
+    mailed by mistake. `open_lists` says what a file may be, `read_entries` what an entry may be, and
+    `Suppression.applies_to` to which campaigns it applies.
 
     Args:
         suppression: the files (as in `[audience] source`), the campaign's topic, and whether entries that cannot match

@@ -167,7 +167,7 @@ def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: in
 
 
 def read_header(names: Sequence[str], delimiter: str, skip_lines: int, hidden: Sequence[bool] = ()) -> CsvDialect:
-    """Give every column a name of its own; see `name_each_once`."""
+    """Give every column a different name; see `name_each_once`."""
     named = name_each_once(names, hidden)
     return CsvDialect(named.columns, delimiter, skip_lines, named.twice, named.nameless)
 

@@ -207,7 +207,7 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) 
 
 
 def _refuse_unclosed_quotes(unclosed: pl.DataFrame, name: str) -> None:
-    """A mark that does not close swallows line ends, and nobody can tell how many were rows."""
+    """Refuse an unclosed quotation mark: it contains line ends, and it is unknown how many of them were rows."""
     if unclosed.height:
         line = unclosed.item(0, "line")
         remedy = f'close the quote; a quotation mark inside a quoted field is written twice (""); {LENIENT}'

@@ -40,7 +40,7 @@ def clean_name(name: str) -> str:
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Whether two names are the same but for their case and what nobody sees."""
+    """Whether two names differ only in case and in invisible characters."""
     return clean_name(one).casefold() == clean_name(other).casefold()
 
 
@@ -53,11 +53,11 @@ def _is_unseen(name: str, place: int) -> bool:
 
 
 def name_each_once(names: Sequence[str], hidden: Sequence[bool] = ()) -> ColumnNames:
-    """Give every column a name of its own.
+    """Give every column a different name.
 
     Args:
         names: as the file has them.
-        hidden: which of the columns nobody sees; of two with one name, the one that is seen keeps it.
+        hidden: which of the columns are hidden; of two with one name, the visible one keeps it.
     """
     cleaned = [clean_name(name) for name in names]
     seen_first = sorted(range(len(names)), key=lambda place: bool(hidden and hidden[place]))

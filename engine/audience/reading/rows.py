@@ -50,7 +50,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows that somebody may read in a thread of his own.
+    """Rows that may be read in another thread.
 
     Attributes:
         table: the number of their table.

@@ -19,7 +19,7 @@ Schema = Mapping[str, pl.DataType]
 # Written so that reading as a number loses nothing: 01234 and +84 stay text.
 INTEGER = "^-?(?:0|[1-9][0-9]*)$"
 DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
-# How programs spell a value that is missing; beside numbers and booleans they are nothing else.
+# How programs spell a value that is missing; in columns of numbers and booleans they are nothing else.
 WORDS_FOR_NOTHING = ("nan", "null", "none", "\\n", "#n/a", "(null)", "<na>", "nat")
 _BOOLEAN = "^(?i:true|false)$"
 _NUMBERS = (pl.Int64(), pl.Float64())

@@ -1,4 +1,4 @@
-"""Column names that cannot stand in a template as they are: how to write them, and what else they may be taken for."""
+"""Column names that cannot stand in a template as they are: how to write them, and what else they may mean."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -8,7 +8,7 @@ from engine.campaign.content.names import ENGINE_FIELDS, NameUse
 
 _TAG = re.compile(r"\{\{[-+]?(?P<output>.*?)[-+]?\}\}|\{%[-+]?\s*(?:if|elif)\s(?P<test>.*?)[-+]?%\}", re.DOTALL)
 _END_OF_NAME = re.compile(r"[|=<>!]|\b(?:is|in|not|and|or|if|else)\b")
-_RESERVED = frozenset({"true", "false", "none", "recursive", "loop", "self"})  # beside Python's own
+_RESERVED = frozenset({"true", "false", "none", "recursive", "loop", "self"})  # in addition to Python's own
 _MARKUP = frozenset("\"'()[]{}~*%\\")
 
 
@@ -80,7 +80,7 @@ def hides_column(use: NameUse, columns: Collection[str]) -> bool:
 
 
 def may_hide_column(use: NameUse, columns: Collection[str], address: str) -> str | None:
-    """Return the column that somebody may expect behind a name of mailrun's, though the name is used as it is meant."""
+    """Return the column that an author may expect behind a name of mailrun's, though the name is used as documented."""
     if use.is_column:
         return None
     if use.name == "recipient":

@@ -1,8 +1,8 @@
 """Jinja2 as this engine uses it: sandboxed, bounded, strict about names, and strict about what is printed.
 
 A null column is None in a template, so `{% if last_name %}` and `last_name is none` work. Printing it is an error, as
-is printing a function, a list or an object: nobody shall read "Hi None" or "<built-in method …>". print_checks weaves
-the checks into every template.
+is printing a function, a list or an object: no recipient may read "Hi None" or "<built-in method …>". print_checks
+weaves the checks into every template.
 """
 
 from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     line counts.
 
     Args:
-        folder: the campaign's folder, where includes, imports and parents are read from; and `_shared` beside it.
+        folder: the campaign's folder, where includes, imports and parents are read from; and `_shared` next to it.
         autoescape: escape values for HTML.
         formats: how dates, numbers and currency are written; its locale changes with every recipient.
     """

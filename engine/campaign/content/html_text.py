@@ -33,7 +33,7 @@ def derive_text(html: str) -> str:
     """Return readable text for an HTML message.
 
     Paragraphs are separated by an empty line, list items are marked, a link is followed by its address in brackets,
-    an image stands for its alternative text; what is hidden (display:none) stays hidden.
+    an image becomes its alternative text; what is hidden (display:none) stays hidden.
     """
     reader = _TextReader()
     reader.feed(html)
@@ -75,7 +75,7 @@ def derive_text_template(tokens: Sequence[TemplateToken], tree: nodes.Template) 
 
 
 def has_preheader(html: str) -> bool:
-    """Tell whether the first words of a message are hidden ones, which stand beside the subject in a list."""
+    """Tell whether the first words of a message are hidden ones, which are shown next to the subject in a list."""
     reader = _PreheaderReader()
     reader.feed(html)
     return reader.first_is_hidden is True

@@ -9,7 +9,7 @@ from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKin
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _HERE = "<!--here-->"
-# A letter for Markdown that extends no layout of its own: readable everywhere, light and dark.
+# A letter for Markdown without its own layout: readable everywhere, light and dark.
 _LETTER = """\
 <!doctype html>
 <html lang="en">

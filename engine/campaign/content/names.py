@@ -1,4 +1,4 @@
-"""The names that templates read: which columns the plan must carry, and which names are nobody's."""
+"""The names that templates read: which columns the plan must carry, and which names are unknown."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from jinja2 import TemplateAssertionError, meta, nodes
 
 from engine.campaign.content.environment import TemplateEnvironment
 
-# What content sees beside the audience's columns, and the fields that these have.
+# What content sees in addition to the audience's columns, and the fields that these have.
 ENGINE_FIELDS: Mapping[str, frozenset[str]] = {
     "campaign": frozenset({"name", "kind", "language", "dir"}),
     "run": frozenset({"name", "key"}),

@@ -28,7 +28,7 @@ SUBJECT = "subject"
 LOCALE = "locale"
 _HEADER = "[headers] "  # before a header's name: how its template is called
 COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large ones take one
-# What stands in campaign.toml, not in a file of its own.
+# What stands in campaign.toml, not in its own file.
 _KEYS = {SUBJECT: ("subject",), PREHEADER: ("content", "preheader"), LOCALE: ("content", "locale")}
 
 
@@ -132,7 +132,7 @@ Variants = Mapping[str, Mapping[str | None, str]]
 
 
 def _find_variants(campaign: Campaign) -> Variants:
-    """Find `body.vi.html.j2` beside `body.html.j2`, and `subject.vi.j2`; the default stands under None."""
+    """Find `body.vi.html.j2` next to `body.html.j2`, and `subject.vi.j2`; the default stands under None."""
     spec = campaign.spec.content
     parts = {SUBJECT: SUBJECT, PREHEADER: spec.preheader and PREHEADER, "html": spec.html, "text": spec.text}
     there = list_files(campaign.folder) if spec.locale is not None else {}
@@ -252,7 +252,7 @@ def check_names(content: CampaignContent, columns: Collection[str]) -> None:
         columns: the columns of the audience.
 
     Raises:
-        DataError: naming all the names that nobody defines, with file and line.
+        DataError: all undefined names, with file and line.
     """
     known = ENGINE_NAMES - (frozenset() if content.campaign.spec.unsubscribe else {"unsubscribe_url"})
 

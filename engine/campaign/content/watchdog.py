@@ -1,9 +1,9 @@
 """A time limit that really interrupts: a template that does not end is ended, whatever it does.
 
-A thread looks now and then at who is working. Where one piece of work has used more processor time than it may, an
-exception is raised inside its thread, at its next bytecode; no single step of a template takes long, because `limits`
-bounds their sizes. The work itself pays a free lock twice. Time is the thread's own processor time, where the system
-tells it: a process that was stopped for a minute has used none.
+A thread checks the work under way from time to time. Where one piece of work has used more processor time than it may,
+an exception is raised inside its thread, at its next bytecode; no single step of a template takes long, because
+`limits` bounds their sizes. The work itself pays a free lock twice. Time is the thread's own processor time, where the
+system tells it: a process that was stopped for a minute has used none.
 """
 
 import ctypes
@@ -90,7 +90,7 @@ class Watchdog:
             working = self._working
             now = clock()
             if now is None:
-                return  # the thread has ended; another one has a look of its own
+                return  # the thread has ended; another one has its own watcher
             if working and working == seen:
                 if now - since > self.limit_seconds:
                     self._interrupt(working, thread)  # again with each look: Python drops what is raised in a __del__
@@ -103,7 +103,7 @@ class Watchdog:
     def _is_to_end(self, thread: int, idle: int) -> bool:
         with self._lock:
             if self._thread != thread:
-                return True  # another thread works now, with a look of its own
+                return True  # another thread works now, with its own watcher
             if idle >= IDLE_LOOKS and not self._working:
                 self._is_looking = False
             return not self._is_looking

@@ -131,7 +131,7 @@ def _collect(part: RunEvents, new: list[NewFlags], addresses: _Addresses) -> Non
     acting = acting.join(_to_frame(new), on=["lease", "index"], how="left", maintain_order="left")
     for event in acting.iter_rows(named=True):
         rule = _find_rule(event["kind"], event["subtype"])
-        # One flag stands for the opt-outs of all topics: each counts, so that none is lost.
+        # One flag means opt-outs of any topic: each counts, so that none is lost.
         is_new = rule.action is EventAction.OPT_OUT or bool((event["new"] or 0) & rule.flags & ~Flag.PROVEN)
         if rule.action is EventAction.COUNT:
             is_new = bool((event["new"] or 0) & Flag.STRIKE)

@@ -158,5 +158,5 @@ class Intake:
 
     @property
     def _oldest_strike(self) -> datetime:
-        """The time before which a transient bounce counts against nobody: whether it was tidied or never there."""
+        """The time before which transient bounces are not counted, whether they were deleted or not."""
         return self._clock.now() - timedelta(days=self._soft_rule.days) - _KEPT_LONGER

@@ -73,7 +73,7 @@ class Matcher:
         ledger: which runs there are.
         store: where outcomes are; its local folder takes the indexes.
         open_plan: opens a run's frozen plan.
-        find_forgotten: tells which addresses belong to people who were forgotten.
+        find_forgotten: finds the keys of erased people.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Matcher:
         try:
             places = self._find_places(name)
         except DataError as error:  # of one run; the events of the others are taken
-            self._tell_damaged(name, error)
+            self._log_damaged(name, error)
             return _without_place(part, DAMAGED)
         if isinstance(places, str):
             return _without_place(part, places)
@@ -144,7 +144,7 @@ class Matcher:
         ours = [pl.when(is_ours).then(pl.col(c)).alias(c) for c in ("run", "row", "lease", "index")]
         return _ordered(placed.with_columns(match, *ours))
 
-    def _tell_damaged(self, run: str, error: DataError) -> None:
+    def _log_damaged(self, run: str, error: DataError) -> None:
         if run not in self._damaged:
             self._damaged.add(run)
             log.warning("events.run_damaged", run=run, what=error.what, where=error.where, remedy=error.remedy)
@@ -157,7 +157,7 @@ class Matcher:
         if run.pruned_at is not None:
             return "pruned"
         places = self._places.pop(name, None)
-        if places is not None and places.plan.version != run.manifest_digest:  # somebody was forgotten meanwhile
+        if places is not None and places.plan.version != run.manifest_digest:  # a person was erased since
             places.close()
             places = None
         if places is None:
@@ -183,7 +183,7 @@ class Matcher:
             try:
                 found = self._find_rows(run, left.select("hash", "sent_at", "message_id"))
             except DataError as error:  # they may be its events
-                self._tell_damaged(run.name, error)
+                self._log_damaged(run.name, error)
                 why = DAMAGED
                 continue
             theirs = left.join(found, on="hash", how="inner", maintain_order="left")
@@ -231,7 +231,7 @@ class Matcher:
             return states, [r for o in begun for r in leases.replay_lease(tx, run.name, o).results.values()]
 
     def _blank(self, events: pl.DataFrame) -> pl.DataFrame:
-        """Keep nothing of people who were forgotten."""
+        """Remove the data of erased people."""
         theirs = events["is_forgotten"].fill_null(value=False)
         if self._find_forgotten is not None:
             for keys in (events["key"], judge_addresses(events["sent_to"])["key"]):

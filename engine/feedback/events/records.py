@@ -74,7 +74,7 @@ class FeedbackEvent(NamedTuple):
         detail: the receiver's words, or why.
         link: that was clicked.
         topics: opted out of, divided by commas; `*` is all mail.
-        sent_to: whom the mail went to, where the event names nobody but others, such as whom it was forwarded to.
+        sent_to: the recipient of the mail, where the event names only others, such as a forwarding address.
     """
 
     id: str
@@ -134,7 +134,7 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
         status = _text(details.get("status"))
         words = details.get("diagnosticCode") or body.get("smtpResponse") or body.get("reason")
         detail = _text(words or body.get("errorMessage") or body.get("userAgent"))
-        exact = _tell_out_of_office(subtype, details)
+        exact = _detect_out_of_office(subtype, details)
         identity = f"{shared}\n{exact}\n{address.lower()}".encode("utf-8", "replace")
         digest = blake2b(identity, digest_size=16).hexdigest()
         events.append(
@@ -188,7 +188,7 @@ def _read_subtype(kind: str, body: Mapping[str, Any], *, opted_out: bool) -> str
     return "/".join(_clean(part[:_LONGEST_NAME]) for part in parts if isinstance(part, str) and part)
 
 
-def _tell_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
+def _detect_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
     """Name a Transient/General without any word of the receiver's server: an answer of a person's mailbox, not a fault.
 
     SES reports out-of-office replies so, after the message was delivered.

@@ -1,9 +1,9 @@
 """From a row of a run to its place in the plan: an index on the disk, made once for a plan, looked up in memory maps.
 
 Rows are numbered from 1 as the audience has them, and a plan is ordered otherwise. For each row the index has 8 bytes:
-32 bits of a hash of its address (0: nobody, or forgotten) over the row's place in the plan, counted from 1 (0: the row
-was excluded). So the row and address of an event are compared with the plan without reading it, in memory that does not
-grow.
+32 bits of a hash of its address (0: no recipient, or erased) over the row's place in the plan, counted from 1 (0: the
+row was excluded). So the row and address of an event are compared with the plan without reading it, in memory that does
+not grow.
 
 Measured with 12 million recipients: 8 s of processor time to make the index, 0.1 s to look up 50,000 rows. A Parquet
 file sorted by row takes 0.35 s for 10 rows as for 50,000, as nearly all of it is read for each batch of events.

@@ -93,7 +93,7 @@ RULES: tuple[EventRule, ...] = (
         EventKind.COMPLAINT, "", _P | Flag.COMPLAINED, EventAction.SUPPRESS, Reason.COMPLAINT,
         "abuse, fraud, virus, other …",
     ),
-    EventRule(EventKind.COMPLAINT, "not-spam", _P, note="somebody took it out of the spam folder"),
+    EventRule(EventKind.COMPLAINT, "not-spam", _P, note="the recipient took it out of the spam folder"),
     EventRule(
         EventKind.COMPLAINT, "OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
         Reason.PROVIDER,

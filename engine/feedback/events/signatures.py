@@ -1,4 +1,4 @@
-"""SNS signatures: who sent a notification, proved by a certificate of SNS and nobody else's.
+"""SNS signatures: the sender of a notification, proved by a certificate of SNS.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 A certificate is fetched from SNS's own hosts alone, over HTTPS; for any other URL nothing is fetched at all.

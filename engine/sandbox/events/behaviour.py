@@ -101,7 +101,7 @@ class Behaviour:
 
     Attributes:
         seed: fixes the dice.
-        default: for every domain that has no rule of its own.
+        default: for every domain without its own rule.
         domains: domain, in lower case, to rule.
         duplicates: the share of events that come twice.
         shuffle: so many events are held and come in any order; 1 keeps the order.

@@ -1,7 +1,7 @@
-"""The events of everything on record, made when somebody wants them.
+"""The events of everything on record, made on demand.
 
 The record is the list of what there are events for: nothing is kept in memory for a message that was accepted, and a
-sandbox that is started again goes on where the last one ended. For each delay that the behaviour knows there is one
+sandbox that is started again resumes where the last one ended. For each delay that the behaviour knows there is one
 reader of the record; it makes the events of each line that come so long after it.
 """
 
@@ -25,7 +25,7 @@ class Emitted(NamedTuple):
 
     Attributes:
         record: its document.
-        identity: 32 hexadecimal digits that stand for it.
+        identity: 32 hexadecimal digits that identify it.
         offset: of its message in the record: a restart there misses nothing.
     """
 

@@ -73,7 +73,7 @@ def wrap_sns(  # noqa: PLR0913 - keyword-only, one per part of the envelope
 
     Args:
         record: the event's document.
-        identity: 32 hexadecimal digits that stand for it.
+        identity: 32 hexadecimal digits that identify it.
         at: the time of its publication.
         url: of this server, which has the certificate.
         signer: signs it.

@@ -121,7 +121,7 @@ def write_time(moment: datetime) -> str:
 
 
 def identify(*parts: str) -> str:
-    """Return 32 hexadecimal digits that stand for some texts."""
+    """Return 32 hexadecimal digits that identify some texts."""
     return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Who may use the sandbox: clients with its credentials, and people with the token of its pages.
+"""Access to the sandbox: for clients with its credentials, and people with the token of its pages.
 
 The server is on loopback, which every user of the machine reaches. Calls of the API and of SQS are signed with the
 credentials; the inbox stands under a path that starts with the token, and the control endpoint wants it as a bearer

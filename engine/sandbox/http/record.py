@@ -107,7 +107,7 @@ def read_record(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the accepted messages of a folder, in the order in which they were written.
 
     A line that is not whole JSON is skipped: a full disk or the end of the machine tore it before its message was
-    acknowledged. It is the last line or, where a sandbox went on with the file, followed by whole ones.
+    acknowledged. It is the last line or, where a sandbox continued the file, followed by whole ones.
 
     Args:
         folder: the record's folder; no file in it means that nothing was accepted.

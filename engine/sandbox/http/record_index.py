@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 from engine.sandbox.http.record import FILE_NAME, parse_line
 
 CHUNK_BYTES = 1024 * 1024
-MAX_SEARCHED = 100_000  # lines read for one page of a search; the next page goes on from there
+MAX_SEARCHED = 100_000  # lines read for one page of a search; the next page begins there
 
 
 class Found(NamedTuple):

@@ -45,7 +45,7 @@ class Api:
         self._jobs = jobs
         identity, cset = "/v2/email/identities", "/v2/email/configuration-sets"
         suppressed = "/v2/email/suppression/addresses"
-        # Older botocore lists by GET, newer by POST to a path of its own.
+        # Older botocore lists by GET, newer by POST to another path.
         self._operations: dict[tuple[str, str], Operation] = {
             ("GET", "/v2/email/account"): self._get_account,
             ("PUT", "/v2/email/account/sending"): self._put_account_sending,

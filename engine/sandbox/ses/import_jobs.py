@@ -28,7 +28,7 @@ Fetch = Callable[[str, str], bytes]  # of bucket and key
 
 @dataclass
 class Job:
-    """A job: it does its work the second time that somebody asks how it goes, so that both answers are seen."""
+    """A job: it does its work when its status is requested for the second time, so that both answers are seen."""
 
     job_id: str
     url: str

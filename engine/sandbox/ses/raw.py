@@ -1,4 +1,4 @@
-"""Raw content: a MIME message that somebody else has built.
+"""Raw content: a MIME message that the caller has built.
 
 Source: SES API v2 `RawMessage`; developer guide, "Service quotas" and "Publishing events: message tags".
 """

@@ -62,7 +62,7 @@ class SandboxQueue:
     Attributes:
         name: its name.
         clock: time.
-        source: where messages come from of which none is kept before it is received; None for a queue of its own.
+        source: where messages come from of which none is kept before it is received; None for a separate queue.
         visibility_seconds: how long a received message is hidden.
         created_at: when it was made.
     """

@@ -29,7 +29,7 @@ def test_nothing_is_checked_unless_asked_for(workspace: Path) -> None:
     ("check", "lines", "words"),
     [
         ("typo", [3], "the domain gnail.com looks mistyped: did they mean gmail.com?"),
-        ("role", [4, 7], "info@ stands for a role and not for a person"),
+        ("role", [4, 7], "info@ is a role, not a person"),
         ("disposable", [5], "the domain mailinator.com gives throw-away addresses"),
         ("mx", [6], "the domain dead.example takes no mail: DNS has no mail server for it"),
     ],

@@ -104,7 +104,7 @@ def test_ambiguous_encoding_is_refused(world: World) -> None:
     [
         ("where = \"first_name = 'A' ADN 1 = 1\"", ["first_name = 'A' ADN 1 = 1", "                    ^"]),
         ('encoding = "klingon"', ['an unknown encoding "klingon"']),
-        ('order_by = "points sideways"', ['"points sideways" is no column to order by']),
+        ('order_by = "points sideways"', ['"points sideways" is not a column to order by']),
         ('dedupe = "nothing"', ["dedupe"]),
         ("hold_out = 200", ["hold_out"]),
         ('checks = { mx = "maybe" }', ["mx"]),

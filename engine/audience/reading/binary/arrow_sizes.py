@@ -1,8 +1,8 @@
 """What an Arrow file or stream unpacks to, from its metadata, before any buffer is unpacked.
 
-A compressed buffer begins with its own unpacked size, which is what memory is taken for. Metadata are FlatBuffers;
-only what is needed of them is read. Source: the Arrow Columnar Format, "Serialization and Interprocess Communication",
-with Message.fbs and File.fbs.
+A compressed buffer begins with its own unpacked size, which decides how much memory is allocated. Metadata are
+FlatBuffers; only what is needed of them is read. Source: the Arrow Columnar Format, "Serialization and Interprocess
+Communication", with Message.fbs and File.fbs.
 """
 
 import struct

@@ -12,7 +12,7 @@ from engine.audience.reading.dtypes import as_instance
 from engine.audience.reading.sources import AudienceSource, Format, unreadable
 from engine.errors import DataError
 
-# Polars panics on an INTERVAL unless it may take it for a struct; the columns beside it can then be read.
+# Polars panics on an INTERVAL unless it may read it as a struct; the other columns can then be read.
 # Set through its own settings, because it reads the environment once.
 pl.Config.load('{"environment": {"POLARS_IMPORT_INTERVAL_AS_STRUCT": "1"}}')
 _INTERVAL = {"months", "days", "nanoseconds"}

@@ -18,7 +18,7 @@ _VALUES, _UNPACKED, _PACKED, _DATA_PAGE, _DICTIONARY_PAGE = 5, 6, 7, 9, 11  # of
 _PAGE_UNPACKED, _PAGE_PACKED = 2, 3  # of PageHeader
 _HEAD_BYTES = (1 << 12, 1 << 24)  # to read of a page's head, and where that is not enough
 _MOST_PAGES = 1_000_000  # a terabyte in pages of the usual size
-_VALUE_BYTES = 16  # of a text in memory, beside what it refers to
+_VALUE_BYTES = 16  # of a text in memory, in addition to what it refers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _read_page_sizes(file: BinaryIO, chunk: dict[int, Any], most: int) -> Iterat
 
 
 def _read_head(file: BinaryIO, at: int) -> tuple[dict[int, Any] | None, int]:
-    """Read a page's head and its length; None where it is none: nobody can read what follows."""
+    """Read a page's head and its length; None where it is none: what follows cannot be read."""
     for size in _HEAD_BYTES:
         file.seek(at)
         reader = ThriftReader(file.read(size))

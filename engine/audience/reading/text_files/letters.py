@@ -16,7 +16,7 @@ _BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äöüõšžé", "å
 _V = "aeiouyáéíóúýäëïöüåæøœàâãèêìîòôõùûąęěůőűăıāēėīįųūÿ"
 _C = "bcdfghjklmnpqrstvwxzßñçšžčćđďłńňřŕśşťţźżľĺðþğģķļņ"
 _ALWAYS = f"(?<![{_V}])ß|ß[rcdgjkpqtxzáéíóúüöä]|[{_C}]š[{_C}]|[{_C}]ž[{_C}]"
-# What nobody spells so; each line belongs to one letter that another encoding has in the same place.
+# Spellings that do not exist; each line belongs to one letter that another encoding has in the same place.
 _NEVER = {
     "western": "|".join(
         (
@@ -167,7 +167,7 @@ class Script:
         self._is_kana = re.compile(f"[{_WIDE_KANA}]") if extra else None
 
     def judge(self, word: str) -> bool:
-        """Whether a word is of common characters, none of them beside an ASCII letter."""
+        """Whether a word is of common characters, none of them next to an ASCII letter."""
         return all(self._is_common(character) for character in word)
 
     def weigh(self, text: str) -> float:

@@ -1,4 +1,4 @@
-"""What a workbook says about its cells beside their values: what is hidden, and how numbers are shown."""
+"""What a workbook says about its cells in addition to their values: what is hidden, and how numbers are shown."""
 
 from dataclasses import dataclass, field
 

@@ -1,7 +1,7 @@
 """Starts the process that reads a workbook, and makes an error of whatever becomes of it.
 
 What reads workbooks takes memory as a file says (one cell at XFD1048576 is 17 billion cells), ends the whole process
-where it finds none, and hears no signal meanwhile. So it has a process of its own, with limits of memory and CPU time,
+where it finds none, and ignores signals until then. So it has its own process, with limits of memory and CPU time,
 none of this process's environment but where modules are, and no file to write: what it read comes through a pipe.
 
 A start costs about 0.3 s of CPU time, of which importing Polars is 0.25 s (Python 3.11, Polars 2.1).
@@ -57,10 +57,12 @@ def ask_reader(
         raise unreadable(source, ValueError(answer["unreadable"]))
     if "too_many" in answer:
         what = f"the workbook has too many cells: {answer['too_many']}"
-        raise DataError(what, where=source.name, remedy="delete what is far below or beside the table, and save it")
+        raise DataError(
+            what, where=source.name, remedy="delete what is far below or to the right of the table, and save it"
+        )
     if answer.get("limit") == "cells":
         what = f"the sheet {answer['sheet']} has {answer['rows']:,} rows and {answer['columns']:,} columns"
-        instead = "delete what is far below or beside the table, and save it; "
+        instead = "delete what is far below or to the right of the table, and save it; "
         refuse(f"{what}: more than {source.limits.cells:,} cells", source.name, "cells", instead)
     if "limit" in answer:
         _refuse_memory(source)
@@ -76,7 +78,7 @@ def _run(source: AudienceSource, task: str, wanted: str | None) -> tuple[bytes, 
         "parent": os.getpid(),
     }
     command = [sys.executable, "-m", "engine.audience.reading.workbooks.workbook_reader"]
-    # Two threads: each takes memory of its own, and the table is small beside the workbook.
+    # Two threads: each needs its own memory, and the table is small compared with the workbook.
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "POLARS_MAX_THREADS": "2",

@@ -1,4 +1,4 @@
-"""Reads a workbook in a process of its own, which has little memory and no secrets: see `workbook_process`.
+"""Reads a workbook in its own process, which has little memory and no secrets: see `workbook_process`.
 
 It is given a path, what to do, and limits; it writes a line of JSON to stdout and, of a sheet, its table as an Arrow
 stream. It imports next to nothing: a small workbook waits for its start.
@@ -137,7 +137,7 @@ def _try_formats(path: Path, sheet: str) -> SheetMarks | None:
 
 
 def _read_marks(path: Path, name: str, most_cells: int) -> SheetMarks | None:
-    """Read what a sheet says about its cells; refuse one that ends too far away, before memory is taken for it."""
+    """Read what a sheet says about its cells; refuse one that ends too far away, before memory is allocated for it."""
     marks = _try_formats(path, name)
     is_far = marks is not None and (marks.last_column > _LAST_NARROW or marks.last_row > _LAST_ROW)
     if marks is not None and is_far and marks.count_cells() > most_cells:

@@ -40,7 +40,7 @@ class Sheet:
     marks: SheetMarks | None
 
     def notes(self, file: str, dialect: CsvDialect, *, skips_hidden: bool) -> tuple[str, ...]:
-        """Tell what of the workbook is not read, and what is read though nobody sees it."""
+        """Report what of the workbook is not read, and what is read although it is hidden."""
         notes = []
         if not self.is_shown:
             notes.append(f"{file}: the sheet {self.name} was read, which is hidden")

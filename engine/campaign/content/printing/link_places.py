@@ -1,7 +1,7 @@
 """Which expressions of an HTML template stand in links, in attributes without quotes, in styles or scripts.
 
 Found once per campaign, by following the template's own HTML through its statements, parents, includes and macros as
-the HTML standard tokenises it (https://html.spec.whatwg.org/#tokenization). Branches are followed one beside the other,
+the HTML standard tokenises it (https://html.spec.whatwg.org/#tokenization). Branches are followed in parallel,
 so an expression may stand in several places. Nothing is looked at where recipients are rendered but the values that
 stand in such a place.
 """

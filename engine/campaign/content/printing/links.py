@@ -135,7 +135,7 @@ def refuse_in_place(value: Any, label: str, places: tuple[Written, ...]) -> Any:
     """Return a value that may stand in all of these places.
 
     Raises:
-        RefusedValueError: it may not; the message names the expression, never the value.
+        RefusedValueError: it is not allowed; the message names the expression, never the value.
     """
     for one in places:
         _judge(value, label, LinkPlace(*one))

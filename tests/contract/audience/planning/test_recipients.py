@@ -150,7 +150,7 @@ def test_equal_values_are_in_the_order_of_the_hash(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order_by", ["points sideways", "", "points desc,", "a b c"])
 def test_an_order_that_is_none_is_refused(order_by: str) -> None:
-    with pytest.raises(ValueError, match="is no column to order by"):
+    with pytest.raises(ValueError, match="is not a column to order by"):
         AudienceSpec(source=("x.csv",), order_by=order_by)
 
 
@@ -246,7 +246,7 @@ def test_explained_address_names_the_rule_that_decides(tmp_path: Path) -> None:
     ]
     bob = explain_address("bob@", tmp_path, found.leases, Dedupe.ADDRESS)
     assert bob.to_lines() == [
-        "bob@ is no address: nothing stands after the @",
+        "bob@ is not an address: nothing stands after the @",
         (
             "  list.csv line 4: excluded as invalid_address: nothing stands after the @; "
             "decided by the grammar of addresses, or [audience.checks]"
