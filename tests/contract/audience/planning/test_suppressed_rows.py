@@ -339,7 +339,7 @@ def test_a_file_is_of_any_format_that_an_audience_may_have(write: object, tmp_pa
         (b"name,city\nAnn,Bath\n", "has no column of addresses"),
         (b"email,reason\na@x.example,bounced\nb@x.example\n", r"the row has 1 fields.*\(s\.csv, line 3\)"),
         (b'email\n"a@x.example\n', "a quote is opened and not closed"),
-        (b"email,n\na@x.example,\xc3\xbc\nb@x.example,\xc3\xbc\nc@x.example,\xff\n", r"no character .*line 4"),
+        (b"email,n\na@x.example,\xc3\xbc\nb@x.example,\xc3\xbc\nc@x.example,\xff\n", r"not a character .*line 4"),
     ],
 )
 def test_a_file_that_cannot_be_read_with_certainty_stops_the_plan(data: bytes, words: str, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_lenient_reading_of_an_unknown_encoding_keeps_its_ascii(
 def test_byte_outside_the_declared_encoding_makes_the_row_malformed(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"email,name\nann@example.com,\x81\nbob@example.com,B\xf6b\n")
     assert plan(tmp_path, encoding="windows-1252").excluded == {"malformed_row": 1}
-    assert excluded(tmp_path) == [(2, "malformed_row", "it has a byte that is no character in the file's encoding")]
+    assert excluded(tmp_path) == [(2, "malformed_row", "it has a byte that is not a character in the file's encoding")]
 
 
 def test_utf_8_is_recognized_after_any_amount_of_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
