@@ -147,7 +147,12 @@ def test_a_file_cut_in_the_middle_of_a_row_is_refused() -> None:
 def test_row_with_a_byte_of_another_encoding_alone_is_malformed(tail: bytes) -> None:
     head = "email,name\na@example.com,Ünï\nc@example.com,Ç\nb@example.com,".encode()
     places, cells = read(head + tail + b"\nd@example.com,D\n")
-    assert places == [(2, None), (3, None), (4, "it has a byte that is not a character in the file's encoding"), (5, None)]
+    assert places == [
+        (2, None),
+        (3, None),
+        (4, "it has a byte that is not a character in the file's encoding"),
+        (5, None),
+    ]
     assert cells[3] == ("d@example.com", "D")
 
 
