@@ -75,7 +75,7 @@ def _print(  # noqa: PLR0913 - what was done and what is left
         return
     if settled is not None:
         print_lines(f"{settled:,} {_WORDS.get(verdict or '', f'settled as {verdict}')}")
-    print_lines(f"{shown.height:,} in doubt in {name}" + (", all listed" if shown.height <= _SHOWN else ""))
+    print_lines(f"{shown.height:,} in doubt in {name}" + (", all listed" if 0 < shown.height <= _SHOWN else ""))
     for row in shown.head(_SHOWN).iter_rows(named=True):
         print_lines(f"  row {row['row']}  {row['address']}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['error']}")
     if doubt.in_flight:
