@@ -172,22 +172,23 @@ class Worker:
             await self._send_batch()
         item = await self.maker.make(opened, recipient)
         if item is not None:
-            await self._add(opened, recipient, item)
+            if self._batch is not None and not self._batch.accepts(opened, item):
+                await self._send_batch()
+            if self._add(opened, recipient, item).is_full:
+                await self._send_batch()
         now = asyncio.get_running_loop().time
         if now() >= self._slice_ends:
             await asyncio.sleep(0)
             self._slice_ends = now() + SLICE_SECONDS
 
-    async def _add(self, opened: OpenLease, recipient: Recipient, item: Item) -> None:
-        if self._batch is not None and not self._batch.accepts(opened, item):
-            await self._send_batch()
+    def _add(self, opened: OpenLease, recipient: Recipient, item: Item) -> CallBatch:
+        """Add a message to the batch, or begin a batch with it."""
         if self._batch is None:
             transport = self.maker.transport
             most_items = self.gate.most_at_once(transport.most_items, CALL_SECONDS)
             self._batch = CallBatch(opened, most_items, transport.most_bytes)
         self._batch.add(item, None if self.windows is None else self.windows.find_close(recipient))
-        if self._batch.is_full:
-            await self._send_batch()
+        return self._batch
 
     async def _send_batch(self) -> None:
         batch, self._batch = self._batch, None
