@@ -145,7 +145,7 @@ async def test_what_an_earlier_version_pushed_is_not_pushed_again(make: Any, led
     add(ledger, ("a@b.example", "", "bounce"))
     assert (await make().run(pull=False, push=True, full=False)).put == 1
     (written,) = (tmp_path / "store").glob("suppression-pushed-*.parquet")
-    written.rename(written.with_name(written.name.replace("pushed", "told")))  # its name in earlier versions
+    written.rename(written.parent / written.name.replace("-pushed-", "-told-"))  # its name in earlier versions
     add(ledger, ("b@b.example", "", "bounce"))
     assert (await make().run(pull=False, push=True, full=False)).put == 1
     assert written.exists()
