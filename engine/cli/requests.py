@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.common import Common
 from engine.cli.suggestions import remember_workspace
-from engine.ledger.forgotten import make_find_forgotten
+from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.run.prepare.planning import PlanRequest
 from engine.settings import Settings, list_variables
 from engine.store.keys import read_forget_key

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from engine.ledger.database import insert_if_absent
 from engine.ledger.schema import feedback_domain_table, feedback_table, soft_bounce_table
-from engine.ledger.suppressions import KEYS_AT_ONCE
+from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE
 
 
 class Flag(IntFlag):

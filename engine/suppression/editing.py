@@ -8,8 +8,8 @@ from functools import partial
 import polars as pl
 
 from engine.ledger.decisions import Decision, find_user, record_decision
-from engine.ledger.forgotten import make_find_forgotten
-from engine.ledger.suppressions import (
+from engine.ledger.suppressed.forgotten import make_find_forgotten
+from engine.ledger.suppressed.suppressions import (
     Suppression,
     add_many_suppressions,
     find_suppressions,

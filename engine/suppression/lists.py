@@ -18,9 +18,9 @@ from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import read_batches
 from engine.csv_formulas import defuse_formulas
 from engine.errors import DataError, UsageError
-from engine.ledger.reasons import Reason
-from engine.ledger.suppression_scope import OF_ALL_MAIL
-from engine.ledger.suppressions import Suppression, SuppressionProof, limit_topic
+from engine.ledger.suppressed.reasons import Reason
+from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL
+from engine.ledger.suppressed.suppressions import Suppression, SuppressionProof, limit_topic
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.files import PRIVATE_FILE
 from engine.system.given_paths import shorten_path

@@ -27,10 +27,10 @@ from engine.addresses.parse import judge_addresses
 from engine.clock import Clock
 from engine.errors import PausedError
 from engine.ledger.database import Ledger
-from engine.ledger.forgotten import FindForgotten
-from engine.ledger.reasons import Reason
-from engine.ledger.suppression_scope import Scope
-from engine.ledger.suppressions import Suppression, add_many_suppressions, iterate_suppressions
+from engine.ledger.suppressed.forgotten import FindForgotten
+from engine.ledger.suppressed.reasons import Reason
+from engine.ledger.suppressed.suppression_scope import Scope
+from engine.ledger.suppressed.suppressions import Suppression, add_many_suppressions, iterate_suppressions
 from engine.store.port import Store
 
 STATE_FILE = "suppression-sync.json"

@@ -11,9 +11,9 @@ from engine.campaign.spec_sections import WindowSpec
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
 from engine.ledger import leases
-from engine.ledger.forgotten import add_forgotten
 from engine.ledger.journal import Outcome
-from engine.ledger.suppressions import Suppression, add_suppressions
+from engine.ledger.suppressed.forgotten import add_forgotten
+from engine.ledger.suppressed.suppressions import Suppression, add_suppressions
 from engine.run.frozen import FrozenRun
 from engine.run.send.recheck import FRESH_SECONDS
 from engine.store.keys import read_forget_key

@@ -24,7 +24,7 @@ from engine.ledger import event_flags, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
-from engine.ledger.suppressions import iterate_suppressions
+from engine.ledger.suppressed.suppressions import iterate_suppressions
 from engine.store.folder import FolderStore
 from engine.store.port import Store
 from support.clock import VirtualClock

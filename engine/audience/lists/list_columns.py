@@ -10,7 +10,7 @@ from engine.audience.lists.list_names import NameRank, names_actor, rank_name
 from engine.audience.reading.tables import Table, read_batches
 from engine.csv_formulas import read_defused
 from engine.errors import DataError
-from engine.ledger.reasons import REASON_NAMES, TIME_NAMES, plain_name
+from engine.ledger.suppressed.reasons import REASON_NAMES, TIME_NAMES, plain_name
 
 SAMPLE_ROWS = 10_000
 _REMEDY = "name the column of the addresses email"

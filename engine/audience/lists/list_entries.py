@@ -3,7 +3,7 @@
 import polars as pl
 
 from engine.addresses.parse import JUDGED_SCHEMA, judge_addresses
-from engine.ledger.suppressions import DOMAIN_MARK
+from engine.ledger.suppressed.suppressions import DOMAIN_MARK
 
 # `@d.example`, `*@d.example`, `%@d.example` and `d.example` are the domain; `*.d.example` and `.d.example`, alone or
 # after an @, all that lie below it.

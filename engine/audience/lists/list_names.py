@@ -4,7 +4,7 @@ import re
 import unicodedata
 from enum import IntEnum
 
-from engine.ledger.reasons import plain_name
+from engine.ledger.suppressed.reasons import plain_name
 
 _EXACT = frozenset({"email", "emailaddress", "emailadresse"})
 _MAIL = re.compile("mail|courriel|correo")

@@ -10,7 +10,7 @@ from engine.audience.lists.list_entries import IS_BLANK, read_entries
 from engine.audience.lists.list_tables import ListTable
 from engine.audience.reading.tables import Rows
 from engine.csv_formulas import read_defused
-from engine.ledger.reasons import TIME_NAMES, classify_reason, plain_name
+from engine.ledger.suppressed.reasons import TIME_NAMES, classify_reason, plain_name
 
 _NOTHING = pl.lit(None, dtype=pl.String)
 

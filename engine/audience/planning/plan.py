@@ -27,9 +27,9 @@ from engine.audience.reading.conditions.conditions import columns_in
 from engine.audience.reading.tables import read_batches
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
-from engine.ledger.forgotten import FindForgotten
-from engine.ledger.suppression_scope import CampaignKind
-from engine.ledger.suppressions import Suppression
+from engine.ledger.suppressed.forgotten import FindForgotten
+from engine.ledger.suppressed.suppression_scope import CampaignKind
+from engine.ledger.suppressed.suppressions import Suppression
 from engine.progress import Step, step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.files import translate_os_errors

@@ -12,7 +12,7 @@ from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import Suppressions
-from engine.ledger.forgotten import FindForgotten
+from engine.ledger.suppressed.forgotten import FindForgotten
 
 _NOTHING = {"row": pl.UInt64, "file": pl.String, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
 _PERCENT_STEPS = 2**64 / 100

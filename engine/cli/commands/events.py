@@ -25,7 +25,7 @@ from engine.feedback.events.intake import EventTally, Intake
 from engine.feedback.events.matching import MATCHED, Matcher
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
-from engine.ledger.forgotten import make_find_forgotten
+from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.progress import Step, step
 from engine.quantities import format_count
 from engine.run.settle.event_proof import make_open_plan, settle_all_proven

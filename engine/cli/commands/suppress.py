@@ -17,10 +17,10 @@ from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
 from engine.errors import ExitCode, UsageError
-from engine.ledger.forgotten import make_find_forgotten
-from engine.ledger.reasons import Reason, read_reason
-from engine.ledger.suppression_scope import Scope
-from engine.ledger.suppressions import DOMAIN_MARK, Suppression, iterate_suppressions, list_keys
+from engine.ledger.suppressed.forgotten import make_find_forgotten
+from engine.ledger.suppressed.reasons import Reason, read_reason
+from engine.ledger.suppressed.suppression_scope import Scope
+from engine.ledger.suppressed.suppressions import DOMAIN_MARK, Suppression, iterate_suppressions, list_keys
 from engine.progress import step
 from engine.quantities import format_count
 from engine.store.keys import read_forget_key

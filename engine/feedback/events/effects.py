@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
 from engine.ledger.event_flags import Flag, NewFlags, SoftBounce
-from engine.ledger.reasons import Reason
-from engine.ledger.suppressions import Suppression, merge_event_suppressions
+from engine.ledger.suppressed.reasons import Reason
+from engine.ledger.suppressed.suppressions import Suppression, merge_event_suppressions
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from engine.feedback.events.records import FeedbackEvent
 from engine.feedback.events.row_index import FrozenPlan, RowIndex
 from engine.ledger import leases, snapshots
 from engine.ledger.database import Ledger
-from engine.ledger.forgotten import FindForgotten
 from engine.ledger.journal import Result
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
+from engine.ledger.suppressed.forgotten import FindForgotten
 from engine.store.files import delete_tree
 from engine.store.port import Store
 

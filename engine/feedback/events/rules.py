@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from engine.feedback.events.records import EventKind
 from engine.ledger.event_flags import Flag
-from engine.ledger.reasons import Reason
+from engine.ledger.suppressed.reasons import Reason
 
 
 class EventAction(StrEnum):

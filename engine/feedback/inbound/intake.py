@@ -18,8 +18,8 @@ from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMai
 from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
-from engine.ledger.reasons import Reason
-from engine.ledger.suppressions import Suppression, SuppressionProof, add_suppressions
+from engine.ledger.suppressed.reasons import Reason
+from engine.ledger.suppressed.suppressions import Suppression, SuppressionProof, add_suppressions
 
 SOURCE = "inbound mail"
 REFUSED = "inbound-refused"  # the store's folder of messages that were set aside

@@ -6,9 +6,14 @@ from functools import partial
 import polars as pl
 
 from engine.addresses.parse import judge_addresses
-from engine.ledger.forgotten import make_find_forgotten
-from engine.ledger.reasons import Reason
-from engine.ledger.suppressions import Suppression, add_suppressions, find_suppressions, remove_some_suppressions
+from engine.ledger.suppressed.forgotten import make_find_forgotten
+from engine.ledger.suppressed.reasons import Reason
+from engine.ledger.suppressed.suppressions import (
+    Suppression,
+    add_suppressions,
+    find_suppressions,
+    remove_some_suppressions,
+)
 from engine.store.keys import read_forget_key
 from engine.workspace import Workspace
 

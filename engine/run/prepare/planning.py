@@ -19,9 +19,9 @@ from engine.campaign.spec import Campaign
 from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user
-from engine.ledger.forgotten import FindForgotten
 from engine.ledger.identity import read_identity
-from engine.ledger.suppressions import iterate_suppressions
+from engine.ledger.suppressed.forgotten import FindForgotten
+from engine.ledger.suppressed.suppressions import iterate_suppressions
 from engine.progress import step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest

@@ -19,8 +19,8 @@ from engine.feedback.events.matching import remove_indexes
 from engine.ledger import lease_changes, runs, snapshots, workers
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
-from engine.ledger.forgotten import add_forgotten
-from engine.ledger.suppressions import remove_suppressions
+from engine.ledger.suppressed.forgotten import add_forgotten
+from engine.ledger.suppressed.suppressions import remove_suppressions
 from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, encode_manifest
 from engine.run.outcomes import end_change, finish_changes, open_files, stage_data

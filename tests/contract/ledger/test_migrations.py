@@ -15,7 +15,7 @@ from engine.ledger.database import open_ledger
 from engine.ledger.facts import RunFacts, list_without_facts, set_facts
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.schema import RunState, metadata
-from engine.ledger.suppressions import iterate_suppressions
+from engine.ledger.suppressed.suppressions import iterate_suppressions
 from engine.ledger.workers import Liveness
 
 AT = "2026-11-24T09:00:00.000000Z"

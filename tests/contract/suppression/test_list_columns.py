@@ -10,7 +10,7 @@ import pytest
 from support.plans import excluded, plan
 
 from engine.errors import DataError
-from engine.ledger.suppressions import list_keys
+from engine.ledger.suppressed.suppressions import list_keys
 from engine.suppression.lists import ImportOptions, read_suppression_list
 
 OPTED_OUT = ["a1@x.example", "a2@x.example", "a3@x.example"]

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from engine.errors import DataError
-from engine.ledger.reasons import Reason, classify_reason
-from engine.ledger.suppression_scope import Scope
-from engine.ledger.suppressions import Suppression, SuppressionProof
+from engine.ledger.suppressed.reasons import Reason, classify_reason
+from engine.ledger.suppressed.suppression_scope import Scope
+from engine.ledger.suppressed.suppressions import Suppression, SuppressionProof
 from engine.suppression.lists import ImportOptions, export_suppressions, read_suppression_list
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -16,7 +16,7 @@ from support.s3 import open_client as open_s3
 from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_client
 from engine.account.suppression_list import AccountSuppressionList
 from engine.ledger.database import Ledger, open_ledger
-from engine.ledger.suppressions import (
+from engine.ledger.suppressed.suppressions import (
     Suppression,
     SuppressionProof,
     add_suppressions,

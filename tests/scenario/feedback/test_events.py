@@ -19,7 +19,7 @@ from engine.feedback.events.event_files import scan_events
 from engine.ledger.database import open_ledger
 from engine.ledger.journal import Outcome
 from engine.ledger.schema import journal_table
-from engine.ledger.suppressions import Suppression, iterate_suppressions
+from engine.ledger.suppressed.suppressions import Suppression, iterate_suppressions
 from engine.store.folder import FolderStore
 
 

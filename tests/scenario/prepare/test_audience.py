@@ -9,7 +9,7 @@ from support.invariants import check_invariants
 from support.world import CAMPAIGN, World
 
 from engine.ledger.database import open_ledger
-from engine.ledger.suppressions import Suppression, add_suppressions
+from engine.ledger.suppressed.suppressions import Suppression, add_suppressions
 
 CAPPED = CAMPAIGN + "\n[cap]\nmessages = 1\ndays = 7\n"
 

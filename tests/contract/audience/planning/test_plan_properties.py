@@ -25,7 +25,7 @@ from engine.audience.lists.list_entries import read_entries
 from engine.audience.planning.plan import Plan
 from engine.audience.planning.plan_files import read_lease
 from engine.errors import DataError
-from engine.ledger.suppressions import list_keys
+from engine.ledger.suppressed.suppressions import list_keys
 
 # Every example writes and flushes files; how long the disk takes is not what is tested.
 thorough = settings(max_examples=80, deadline=None)

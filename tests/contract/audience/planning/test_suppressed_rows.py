@@ -15,7 +15,7 @@ from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import set_aside_suppressions
 from engine.audience.spec import Dedupe, SuppressionSpec
 from engine.errors import DataError
-from engine.ledger.suppressions import Suppression
+from engine.ledger.suppressed.suppressions import Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -26,8 +26,8 @@ from engine.ledger import event_flags
 from engine.ledger.database import open_ledger
 from engine.ledger.event_flags import Flag, SoftBounce
 from engine.ledger.schema import run_table
-from engine.ledger.suppression_scope import Scope
-from engine.ledger.suppressions import (
+from engine.ledger.suppressed.suppression_scope import Scope
+from engine.ledger.suppressed.suppressions import (
     Suppression,
     add_suppressions,
     find_suppressions,

@@ -11,7 +11,7 @@ from engine.campaign.unsubscribe import TokenSigner
 from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt, Unproven
 from engine.feedback.inbound.intake import InboundIntake, judge
 from engine.ledger.database import open_ledger
-from engine.ledger.suppressions import iterate_suppressions
+from engine.ledger.suppressed.suppressions import iterate_suppressions
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 MAILED = {"ann@b.example", "bob@b.example"}

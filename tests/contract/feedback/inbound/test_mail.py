@@ -16,7 +16,7 @@ from engine.feedback.inbound.intake import InboundIntake, judge
 from engine.feedback.inbound.mail import MailKind, read_mail
 from engine.feedback.inbound.mail_files import read_mails
 from engine.ledger.database import open_ledger
-from engine.ledger.suppressions import iterate_suppressions
+from engine.ledger.suppressed.suppressions import iterate_suppressions
 
 
 def intake(folder: Path, clock: VirtualClock, mailed: set[str], forgotten: set[str] = frozenset()) -> InboundIntake:  # type: ignore[assignment]

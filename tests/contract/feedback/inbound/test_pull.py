@@ -20,7 +20,7 @@ from engine.feedback.inbound.mail_parts import MOST_BYTES
 from engine.feedback.inbound.objects import FAILURES_IN_A_ROW, LARGEST_MAIL_BYTES, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MOST_REASONS, InboundPull
 from engine.ledger.database import open_ledger
-from engine.ledger.suppressions import iterate_suppressions
+from engine.ledger.suppressed.suppressions import iterate_suppressions
 from engine.store.folder import FolderStore
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])

@@ -15,7 +15,7 @@ from engine.feedback.events.records import EventKind, FeedbackEvent, MalformedEr
 from engine.feedback.events.rules import RULES, EventAction, find_rule
 from engine.feedback.events.signatures import SnsVerifier
 from engine.ledger.event_flags import Flag
-from engine.ledger.reasons import Reason
+from engine.ledger.suppressed.reasons import Reason
 
 TAGS = {"mailrun-campaign": "hello", "mailrun-key": "test", "mailrun-row": "17"}
 MAIL = make_mail("0100-a", "Ann@example.com", TAGS)

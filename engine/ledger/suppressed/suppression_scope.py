@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from engine.ledger.reasons import Reason
+from engine.ledger.suppressed.reasons import Reason
 
 CampaignKind = Literal["marketing", "transactional"]
 

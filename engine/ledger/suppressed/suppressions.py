@@ -10,9 +10,9 @@ from sqlalchemy import Connection, delete, func, select, tuple_, update
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import Ledger, insert_if_absent
-from engine.ledger.reasons import Reason, classify_reason
 from engine.ledger.schema import soft_bounce_table, suppression_table
-from engine.ledger.suppression_scope import CampaignKind, Scope, find_scope, is_kept_back
+from engine.ledger.suppressed.reasons import Reason, classify_reason
+from engine.ledger.suppressed.suppression_scope import CampaignKind, Scope, find_scope, is_kept_back
 
 _ROWS_AT_ONCE = 50_000
 KEYS_AT_ONCE = 500  # addresses that are asked for at once

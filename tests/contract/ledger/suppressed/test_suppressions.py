@@ -11,11 +11,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
-from engine.ledger import suppressions
 from engine.ledger.database import open_ledger
-from engine.ledger.reasons import Reason
 from engine.ledger.schema import metadata
-from engine.ledger.suppressions import (
+from engine.ledger.suppressed import suppressions
+from engine.ledger.suppressed.reasons import Reason
+from engine.ledger.suppressed.suppressions import (
     Suppression,
     SuppressionProof,
     add_suppressions,
