@@ -85,7 +85,7 @@ def _make_postgres_engine(url: URL) -> Engine:
         hide_parameters=True,  # errors of statements would quote addresses
         isolation_level="READ COMMITTED",  # whatever the server's default is: ownership is checked under row locks
         pool_size=2,
-        pool_pre_ping=True,  # a connection that was dropped while it was idle fails nobody's request
+        pool_pre_ping=True,  # a connection that was dropped while idle fails no request
     )
     event.listen(engine, "connect", _set_up_postgres)
     event.listen(engine, "begin", _begin_postgres)
@@ -154,12 +154,12 @@ def _begin_postgres(connection: Connection) -> None:
 
 
 def is_reading(connection: Connection) -> bool:
-    """Tell whether a connection was opened for reading alone."""
+    """Return True if a connection was opened for reading only."""
     return bool(connection.get_execution_options().get("mailrun_read"))
 
 
 def read_server_identity(connection: Connection) -> str | None:
-    """Name the place where the ledger's data lives: another one means that it was restored or has failed over.
+    """Return what identifies the server of the ledger's data; another value means a restore or a fail-over.
 
     PostgreSQL: the cluster's identity, the database's number and the timeline, which a restore into another database
     or the promotion of a standby changes. SQLite has nothing of the kind: None.

@@ -97,8 +97,8 @@ def describe_counts(tx: Connection, run: str, since: datetime) -> dict[str, Any]
     """Describe what there is to see now, for the detail of a decision about a run."""
     counts: dict[str, dict[str, int]] = {n: dict(sums) for n, sums in sum_recent(tx, since, also=run).items()}
     counts.setdefault(run, {})["sent"] = count_handed_over(tx, run)
-    told = {d: c for d, c in read_receivers(tx, run).items() if d and (c["bounced"] or c["complained"])}
-    return {SEEN: {"runs": counts, "receivers": told}}
+    bad = {d: c for d, c in read_receivers(tx, run).items() if d and (c["bounced"] or c["complained"])}
+    return {SEEN: {"runs": counts, "receivers": bad}}
 
 
 def _raise(known: dict[str, int], counts: Counts) -> None:

@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     """What became of one recipient."""
 
     SENT = "sent"  # SES gave a message id
-    REFUSED = "refused"  # SES said no to this recipient or message, for good
+    REFUSED = "refused"  # SES permanently rejected this recipient or message
     FAILED = "failed"  # render error, or retries used up with certainty that nothing was accepted
     IN_DOUBT = "in_doubt"  # handed over, no answer
     UNSENT = "unsent"  # not handed over yet

@@ -1,4 +1,4 @@
-"""Changes of a lease outside a worker: each is one write transaction that succeeds only if nobody came before.
+"""Changes of a lease outside a worker: each is one write transaction that succeeds only if the lease is unchanged.
 
 A command reads a lease, works on the values with no transaction open, and then writes its decision here. The epoch is
 compared: a lease that has changed since it was read is left as it is.

@@ -78,9 +78,9 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
     skipped: Collection[int] = (),
     last: int | None = None,
 ) -> Lease | None:
-    """Take the next lease that nobody alive owns; those begun by others first. None where there is none.
+    """Take the next lease without a live owner, first those that another worker has started; None if there is none.
 
-    Two workers that ask at once get two leases: the row is locked while it is taken, and locked rows are passed over.
+    Two workers that ask at once get two leases: the row is locked while it is taken, and locked rows are skipped.
 
     Args:
         tx: a write transaction.
@@ -135,8 +135,8 @@ def append_journal(tx: Connection, lease: Lease, *, sequence: int, entries: byte
     statement = _APPENDING.get(tx.dialect.name)
     if statement is None:
         statement = _APPENDING[tx.dialect.name] = _write_append(tx)
-    told = {"to": lease.run, "at": lease.ordinal, "under": lease.epoch, "number": sequence, "value": entries}
-    if tx.execute(statement, told).rowcount == 1:
+    values = {"to": lease.run, "at": lease.ordinal, "under": lease.epoch, "number": sequence, "value": entries}
+    if tx.execute(statement, values).rowcount == 1:
         return True
     still_owned = select(lease_table.c.ordinal).where(_is_owned(lease)).with_for_update(read=True)
     return tx.execute(still_owned).one_or_none() is not None
@@ -307,7 +307,7 @@ def list_settled_until(tx: Connection, run: str, last: int) -> frozenset[int]:
 
 
 def count_free(tx: Connection, run: str) -> int:
-    """Count the leases that nobody owns."""
+    """Count the leases without an owner."""
     free = select(func.count()).where(
         lease_table.c.run == run, lease_table.c.settled_at.is_(None), lease_table.c.worker.is_(None)
     )
@@ -327,7 +327,7 @@ def find_lease(tx: Connection, run: str, ordinal: int) -> LeaseState:
 
 
 def list_open_leases(tx: Connection, run: str | None = None) -> dict[str, list[LeaseState]]:
-    """Read the leases of one run, or of all, that somebody began and nobody has settled: run -> leases, by ordinal."""
+    """Read the open leases of one run, or of all: taken by a worker and not settled; run -> leases, by ordinal."""
     begun = select(lease_table).where(lease_table.c.settled_at.is_(None), lease_table.c.epoch > 0)
     if run is not None:
         begun = begun.where(lease_table.c.run == run)

@@ -1,7 +1,7 @@
 """Group commit: one writer, one thread; all that waits is written in one transaction.
 
-The event loop never waits for the disk, and a commit is shared by every dispatch that waits for it: the slower the
-disk, the larger the groups. On a fast disk a commit begins a few milliseconds after the one before at the earliest,
+The event loop never waits for the disk, and every dispatch that waits for a commit shares it: the slower the disk, the
+larger the groups. On a fast disk a commit begins a few milliseconds after the one before at the earliest,
 so that groups stay large enough to cost little.
 
 What a crash leaves in doubt is what is recorded as begun and not as answered. So the next group waits for the answers
@@ -9,9 +9,9 @@ to the calls of the one before it, where these come in less time than two commit
 not the two that a slow disk would have under way. A group holds a bounded number of intents; the others wait, and
 those who send wait for them.
 
-A server that is away is waited for: whoever waits for a record goes on waiting, so nothing is sent without one, and the
-work goes on by itself when the server is back. Every transaction may therefore be tried twice with the answer to the
-first attempt lost; the statements of `leases`, `runs` and `workers` bear that.
+If the server is unreachable, every caller that waits for a record keeps waiting: nothing is sent without one, and work
+resumes by itself when the server is back. Every transaction may therefore be tried twice, with the answer to the first
+attempt lost; the statements of `leases`, `runs` and `workers` allow that.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 2.0
-PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; after that the worker ends and is started again
+PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; then the worker ends and is started again
 LARGEST_GROUP = 2_000  # intents in one commit: what a crash on a slow disk leaves in doubt
 _ANSWERS_WEIGHT = 0.2  # of a new measurement in the moving average
 GATHER_SECONDS = 0.004  # between the beginnings of two commits; a lone dispatch never waits for it
@@ -61,8 +61,8 @@ class Recorder:
     Args:
         ledger: stays open for longer than the recorder.
         clock: for waiting while the ledger is away.
-        patience: tells for how many seconds an absence is borne; less once the worker is to stop.
-        durable: told of every commit, the lease and its last sequence, before anybody acts on it.
+        patience: returns for how many seconds an unreachable ledger is waited for; less once the worker is to stop.
+        durable: called for every commit, with the lease and its last sequence, before anything acts on it.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Recorder:
             raise self._failure
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a write transaction of its own; again, while the ledger is away.
+        """Run `work` in a write transaction of its own; retry while the ledger is unreachable.
 
         Args:
             work: done twice it must do no more than once.
@@ -241,7 +241,7 @@ def _append_all(values: Mapping[Lease, tuple[int, bytes]], tx: Connection) -> se
 
 def _answer(group: list[_Waiting], errors: Mapping[Lease | None, Exception]) -> None:
     for waiting in group:
-        if waiting.durable is None or waiting.durable.done():  # nobody waits, or the waiter was cancelled
+        if waiting.durable is None or waiting.durable.done():  # no caller waits, or it was cancelled
             continue
         if waiting.lease in errors:
             waiting.durable.set_exception(errors[waiting.lease])

@@ -1,4 +1,4 @@
-"""Noticing that the ledger was restored, or that its server has failed over: it may be older than what was sent."""
+"""Detecting that the ledger was restored, or that its server has failed over: it may be older than what was sent."""
 
 from sqlalchemy import Connection, Engine, Text, cast, literal_column, select, update
 from sqlalchemy.dialects import postgresql
@@ -8,12 +8,12 @@ from engine.ledger.schema import RunState, place_table, run_table
 
 
 def detect_restore(engine: Engine) -> None:
-    """Compare the place where the data lives with the one that the data names; mark the runs under way if it differs.
+    """Compare the server that has the data with the one that the data names; mark unfinished runs if they differ.
 
-    The data names as well the transaction that wrote the name. A restore writes every row anew, so that its number is
-    another even where a backup comes back into the tables that it was made from.
+    The data also names the transaction that wrote the name. A restore writes every row again, so that transaction's
+    number changes even if a backup is restored into the tables that it was made from.
 
-    A run that is marked is not worked on before `mailrun resolve RUN --after-restore`.
+    A marked run is not sent before `mailrun resolve RUN --after-restore`.
     """
     with engine.connect().execution_options(mailrun_read=True) as connection:
         here = read_server_identity(connection)
@@ -31,7 +31,7 @@ def detect_restore(engine: Engine) -> None:
 
 
 def _names(connection: Connection, here: str) -> bool:
-    """Tell whether the data names this place, and was written where it stands."""
+    """Return True if the data names this server and was written here."""
     written_by = cast(literal_column("place.xmin"), Text)
     row = connection.execute(select(place_table.c.place, written_by)).one_or_none()
     return row is not None and row[0] == f"{here}/{row[1]}"

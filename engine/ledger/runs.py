@@ -73,7 +73,7 @@ def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
 
 
 def remove_unstarted_run(tx: Connection, name: str, manifest_digest: str) -> bool:
-    """Remove a run that nobody began, as if it had never been planned; False where it is another or was begun."""
+    """Remove a run that was never started, as if it had not been planned; False if it is another or was started."""
     begun = exists().where(lease_table.c.run == name, lease_table.c.epoch > 0)
     joined = exists().where(worker_table.c.run == name)
     is_it = (run_table.c.name == name, run_table.c.manifest_digest == manifest_digest, ~begun, ~joined)
@@ -146,9 +146,9 @@ def start_run(tx: Connection, name: str, now: datetime) -> None:
 
 
 def pause_run(tx: Connection, name: str, reason: str, *, paused_by: str | None = None) -> None:
-    """Stop a run for a reason; every worker sees it with its next heartbeat.
+    """Pause a run for a reason; every worker sees it with its next heartbeat.
 
-    Where somebody paused it (`GUARD`), it goes on only when a person has resumed it.
+    With `paused_by` (`GUARD`) it continues only after a person has resumed it.
     """
     tx.execute(
         update(run_table)
@@ -158,7 +158,7 @@ def pause_run(tx: Connection, name: str, reason: str, *, paused_by: str | None =
 
 
 def pause_run_by_person(tx: Connection, name: str, *, who: str, reason: str) -> bool:
-    """Pause a run for a person; it stays so until `resume_run`. False where it is over."""
+    """Pause a run for a person; it stays paused until `resume_run`. False if it is over."""
     held = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
@@ -168,7 +168,7 @@ def pause_run_by_person(tx: Connection, name: str, *, who: str, reason: str) -> 
 
 
 def resume_run(tx: Connection, name: str, now: datetime) -> bool:
-    """Let a paused run go on; False where it is not paused. One that was paused before it began begins now."""
+    """Resume a paused run; False if it is not paused. A run that was paused before its start starts now."""
     continued = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state == RunState.PAUSED)
@@ -183,7 +183,7 @@ def resume_run(tx: Connection, name: str, now: datetime) -> bool:
 
 
 def cancel_run(tx: Connection, name: str, *, reason: str, now: datetime) -> bool:
-    """End a run for good, whatever is left unsent; False where it is over."""
+    """Cancel a run permanently, whatever is left unsent; False if it is over."""
     cancelled = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
@@ -202,7 +202,7 @@ def lock_run(tx: Connection, name: str) -> None:
 
 
 def reopen_run(tx: Connection, name: str, reason: str) -> None:
-    """A finished run has something to do again: it is paused, and the next launch goes on."""
+    """Pause a finished run that has recipients to send to again; the next launch resumes it."""
     tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state == RunState.FINISHED)
@@ -232,15 +232,15 @@ def mark_pruned(tx: Connection, name: str, now: datetime) -> None:
 
 
 def pause_run_if_abandoned(tx: Connection, name: str, *, worker: str, live: Collection[str], reason: str) -> None:
-    """Pause a run that a worker leaves, unless another live worker goes on with it."""
-    lock_run(tx, name)  # two that leave at once must not each count on the other
+    """Pause a run that a worker leaves, unless another live worker continues it."""
+    lock_run(tx, name)  # two workers that leave at once must not each rely on the other
     others = exists().where(worker_table.c.run == name, worker_table.c.id != worker, worker_table.c.id.in_(live))
     if not tx.execute(select(others)).scalar_one():
         pause_run(tx, name, reason)
 
 
 def finish_run(tx: Connection, name: str, now: datetime, *, states: Collection[RunState] = (RunState.SENDING,)) -> bool:
-    """Finish a run whose leases are all settled; False where something is left or it is in none of `states`."""
+    """Finish a run whose leases are all settled; False if one is not, or if the run is in none of `states`."""
     lock_run(tx, name)
     unsettled = exists().where(lease_table.c.run == name, lease_table.c.settled_at.is_(None))
     done = tx.execute(

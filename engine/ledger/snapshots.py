@@ -53,7 +53,7 @@ class RunSnapshot:
 
     @property
     def open_leases(self) -> list[LeaseState]:
-        """The leases that a worker has taken and nobody has settled, by ordinal."""
+        """The leases that a worker has taken and that are not settled, by ordinal."""
         return [self.leases[ordinal] for ordinal in sorted(self.replays)]
 
 
@@ -91,7 +91,7 @@ def list_leases(ledger: Ledger, run: str) -> dict[int, LeaseState]:
 
 
 def list_open_leases(ledger: Ledger, run: str) -> list[LeaseState]:
-    """Read the leases of a run that a worker has taken and nobody has settled, by ordinal."""
+    """Read the open leases of a run, by ordinal."""
     with ledger.read() as tx:
         return leases.list_open_leases(tx, run).get(run, [])
 

@@ -12,7 +12,7 @@ from engine.ledger.journal import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """What `plan`, `preview`, `launch`, `status` and `audit` tell of a run.
+    """What `plan`, `preview`, `launch`, `status` and `audit` report of a run.
 
     Attributes:
         run: CAMPAIGN/KEY.
@@ -54,12 +54,12 @@ class Accounts:
 
     @property
     def balanced(self) -> bool:
-        """Tell whether rows read = accepted + excluded, and no more outcomes than recipients."""
+        """Return True if rows read = accepted + excluded, and no more outcomes than recipients."""
         return self.rows_read == self.accepted + sum(self.excluded.values()) and self.count(Outcome.UNSENT) >= 0
 
     @property
     def lossless(self) -> bool:
-        """Tell whether every accepted recipient was sent to."""
+        """Return True if every accepted recipient was sent to."""
         return self.count(Outcome.SENT) == self.accepted
 
     def to_json(self) -> dict[str, Any]:

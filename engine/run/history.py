@@ -46,9 +46,10 @@ def write_lease_history(
 
 
 def find_mailed(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
-    """Find to whom a run has handed over a message, or may have: of leases that are settled, and of those that are not.
+    """Find to which of some addresses a run has sent a message, or may have: of settled and of open leases.
 
-    A run to the embedded sandbox counts: who answers its mail is somebody of ours, and the history has no such runs.
+    A run to the embedded sandbox counts: people who answer its mail are test recipients, and the history has no such
+    runs.
 
     Args:
         ledger: which leases are open, and their journals.

@@ -38,7 +38,7 @@ def open_files(frozen: FrozenRun) -> OutcomesFiles:
 def stage_outcomes(
     frozen: FrozenRun, lease: Lease, recipients: pl.DataFrame, results: Mapping[int, Result]
 ) -> Settlement:
-    """Write a lease's outcomes aside, durably; returns what the ledger is then told."""
+    """Write a lease's outcomes aside, durably; returns what is then recorded in the ledger."""
     counts = Counter(result.outcome for result in results.values())
     return stage_data(frozen, lease, encode_outcomes(recipients, results), counts)
 
@@ -90,7 +90,7 @@ def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> int:
 
 
 def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
-    """Make results of intents that nobody will answer any more, as of when the call began.
+    """Make results of intents that will get no answer any more, as of when the call began.
 
     Args:
         history: of the lease.
@@ -108,11 +108,11 @@ def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> 
     Column by column: a row at a time in Python holds the interpreter's lock six times as long, and the loop waits.
     """
     columns = zip(*(results[row] for row in recipients["row"]), strict=True)
-    told = pl.DataFrame(
+    known = pl.DataFrame(
         [pl.Series(name, values, _KINDS[name]) for name, values in zip(Result._fields, columns, strict=True)]
     )
     microseconds = (pl.col("at") * 1_000_000).round().cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
-    frame = told.with_columns(recipients["address"], microseconds.cast(OUTCOME_SCHEMA["at"]))
+    frame = known.with_columns(recipients["address"], microseconds.cast(OUTCOME_SCHEMA["at"]))
     buffer = io.BytesIO()
     frame.select(*OUTCOME_SCHEMA).write_parquet(buffer)
     return buffer.getvalue()

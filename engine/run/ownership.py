@@ -1,4 +1,4 @@
-"""Whose a run's files are: asked before anything in a store is removed or rewritten.
+"""Which ledger the files of a run belong to: checked before anything in a store is removed or rewritten.
 
 A store may hold runs of several ledgers, and a ledger may know runs of several stores, under the same names.
 """
@@ -39,7 +39,7 @@ def find_other_owner(run: Run, store: Store, ledger: Ledger) -> str | None:
 
 
 def has_files(run: Run, store: Store, ledger: Ledger) -> bool:
-    """Tell whether this store has a run's files, and they are certainly what this ledger launched."""
+    """Return True if this store has the files of a run, and they are certainly what this ledger launched."""
     data = store.read(f"{run.folder}/{FILE}")
     if data is None or find_other_owner(run, store, ledger) is not None:
         return False
@@ -55,7 +55,7 @@ def refuse_other_owner(run: Run, store: Store, ledger: Ledger) -> None:
         DataError: they are.
     """
     if run.pruned_at is not None or is_in_other_store(run, store):
-        return  # whoever opens the run says it
+        return  # opening the run reports it
     if find_other_owner(run, store, ledger) is not None:
         data = store.read(f"{run.folder}/{FILE}")
         begun = read_begun(run.name, store) or (Begun() if data is None else find_registrar(data))

@@ -58,7 +58,7 @@ class Forgotten:
 
 
 def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> Forgotten:
-    """Erase an address from runs, history, events, plans and previews, and suppress it for good as a keyed hash.
+    """Erase an address from runs, history, events, plans and previews, and suppress it permanently as a keyed hash.
 
     The audience's own files are not ours to change.
 
@@ -139,7 +139,7 @@ def _new_name(name: str) -> str:
 
 
 def _erase_from_plan(frozen: FrozenRun, name: str, rows: list[int]) -> tuple[str, str]:
-    """Write a plan file anew without somebody; returns its name and digest."""
+    """Write a plan file again without a person; returns its name and digest."""
     path, new = frozen.folder / "plan" / name, _new_name(name)
     target = frozen.folder / "plan" / f".{new}"
     frame = pl.scan_parquet(path, glob=False)
@@ -169,7 +169,7 @@ def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledge
     """Erase rows from what the store has of a lease's outcomes.
 
     Raises:
-        PausedError: somebody changed the lease at this moment; doing it again does the rest.
+        PausedError: another process changed the lease at this moment; run it again for the rest.
     """
     name, files = frozen.run.name, open_files(frozen)
     state = snapshots.read_lease(ledger, name, ordinal).state

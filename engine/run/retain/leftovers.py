@@ -39,14 +39,14 @@ def _find_registered(ledger: Ledger, name: str) -> str | None:
 
 
 def is_older(store: Store, folder: str, before: datetime) -> bool:
-    """Tell whether all of a plan's folder was written before a time."""
+    """Return True if everything in the folder of a plan was written before a time."""
     parts = (f"{folder}/campaign", f"{folder}/plan")
     older = [store.list_names(part) <= store.list_older(part, before) for part in parts]
     return all(older) and any(store.list_names(part) for part in parts)
 
 
 def holds_person(store: Store, folder: str, key: str) -> bool:
-    """Tell whether a plan has rows of a person, by the normalised address; a damaged one might."""
+    """Return True if a plan has rows of a person, by the normalised address, or is damaged."""
     plan = store.fetch(folder) / "plan"
     try:
         for path in sorted(plan.glob("*.parquet")):
@@ -61,7 +61,7 @@ def holds_person(store: Store, folder: str, key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What was done with plans of nobody that hold a person.
+    """What was done with unregistered plans that hold a person.
 
     Attributes:
         removed: where they were.
@@ -75,14 +75,14 @@ class Leftovers:
 
 
 def find_sealer(store: Store, ledger: Ledger, folder: str) -> str | None:
-    """Find the other ledger that a plan was sealed for, which may know it; what is orphaned nobody sends any more."""
+    """Find the other ledger that a plan was sealed for, which may know it; an orphaned plan is never sent."""
     data = store.read(f"{folder}/{FILE}") if folder.startswith(f"{SEALED}/") else None
     registrar = Begun() if data is None else find_registrar(data)
     return None if registrar.ledger in ("", read_identity(ledger)) else registrar.place
 
 
 def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) -> Leftovers:
-    """Remove temporary files, and plans of nobody that hold a person.
+    """Remove temporary files, and unregistered plans that hold a person.
 
     Args:
         store: where.
@@ -109,7 +109,7 @@ def remove_with_person(store: Store, ledger: Ledger, key: str, now: datetime) ->
 
 
 def remove_old(store: Store, ledger: Ledger, before: datetime, now: datetime) -> list[str]:
-    """Remove plans of nobody: those whose launch was killed, and those that were written before a time.
+    """Remove unregistered plans: those whose launch was killed, and those that were written before a time.
 
     Returns:
         Where they were.
@@ -127,11 +127,11 @@ def remove_old(store: Store, ledger: Ledger, before: datetime, now: datetime) ->
 
 
 def is_of_killed_launch(store: Store, ledger: Ledger, folder: str) -> bool:
-    """Tell whether a plan was sealed by a launch that has certainly ended, and did not register it before."""
+    """Return True if a plan was sealed by a launch that has certainly ended without registering it."""
     if not folder.startswith(f"{SEALED}/") or not store.is_abandoned(folder):
         return False
     name, _, digest = folder.removeprefix(f"{SEALED}/").rpartition("/")
-    return _find_registered(ledger, name) != digest  # asked after the look at the lock: nobody registers it any more
+    return _find_registered(ledger, name) != digest  # read after the lock: no launch registers it any more
 
 
 def finish_or_remove_staged(store: Store, ledger: Ledger, now: datetime) -> int:

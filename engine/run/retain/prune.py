@@ -1,6 +1,6 @@
 """`mailrun prune`: what is kept longer than it has to be is removed.
 
-Of a run its counts stay for ever, and with them its key: it is never sent again.
+The counts of a run stay permanently, and with them its key: it is never sent again.
 """
 
 from dataclasses import dataclass, field
@@ -132,7 +132,7 @@ def _prune_shelves(store: Store, before: datetime) -> list[str]:
     for folder in sorted(folder for shelf in SHELVES for folder in (store.local_folder / shelf).glob("*/")):
         try:
             written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-        except FileNotFoundError:  # it is being made anew
+        except FileNotFoundError:  # it is being made again
             continue
         if written < before.timestamp():
             delete_tree(folder)

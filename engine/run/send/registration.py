@@ -86,7 +86,7 @@ def _insert(run: Run, manifest: Manifest, ledger: Ledger) -> tuple[Run, bool]:
 
 
 def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
-    """See that a run that the ledger does not know may be planned: set aside what nobody has sent anything of.
+    """Make room for planning a run that the ledger does not know: set aside files of which nothing was sent.
 
     Raises:
         DataError: another ledger began the run, or this one did and was restored from a backup since.
@@ -98,7 +98,7 @@ def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
     data = store.read(f"runs/{name}/{FILE}")
     if data is None:
         return  # another launch has set it aside
-    # Whoever registered it and is about to begin is refused then.
+    # A launch that has registered it and is about to start is refused then.
     if _has_traces(name, store) or not claim(name, store, ledger, now):
         raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, data))
     aside = f"{ORPHANED}/{name}/{digest_bytes(data)}"
@@ -113,7 +113,7 @@ def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
 
 
 def _find_ledger(name: str, store: Store, run_file: bytes | None) -> Begun:
-    """Find the ledger that began or registered the run of a folder; an empty one where nobody can tell."""
+    """Find the ledger that began or registered the run of a folder; an empty one where that is not known."""
     begun = read_begun(name, store)
     if begun is not None or run_file is None:
         return begun or Begun()
@@ -121,7 +121,7 @@ def _find_ledger(name: str, store: Store, run_file: bytes | None) -> Begun:
 
 
 def _has_traces(name: str, store: Store) -> bool:
-    """Tell whether marks or outcomes are there: they say that something was sent."""
+    """Return True if there are marks or outcomes, which show that something was sent."""
     return any(store.list_names(f"runs/{name}/{folder}") for folder in ("open", "outcomes"))
 
 

@@ -1,4 +1,4 @@
-"""`mailrun audit`: prove a run's accounts from its files, and hold the ledger against them."""
+"""`mailrun audit`: prove the accounts of a run from its files, and compare the ledger with them."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -57,7 +57,7 @@ class Audit:
 def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | None = None) -> Audit:
     """Prove a run's accounts.
 
-    A damaged outcomes file is set aside, so that nobody counts it; the ledger keeps its counts.
+    A damaged outcomes file is set aside, so that no reader counts it; the ledger keeps its counts.
 
     Args:
         ledger: where the run is. It is asked for one snapshot, and again for a lease that changes meanwhile.
@@ -80,8 +80,8 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
     finish_changes(ledger, run.name, store, run.folder)
     is_readable, ahead = not problems, find_ahead(ledger, run, store)
     if ahead:
-        told = describe_behind(run.name, len(ahead))
-        problems.append(f"{told}: restore a newer backup, or run mailrun resolve {run.name} --after-restore")
+        behind = describe_behind(run.name, len(ahead))
+        problems.append(f"{behind}: restore a newer backup, or run mailrun resolve {run.name} --after-restore")
     names = store.list_names(f"{run.folder}/outcomes")  # before the ledger is asked, which moves ahead of it
     snapshot = snapshots.read_run(ledger, run.name)
     if snapshot is None:
@@ -98,7 +98,7 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
                 problems += counted.problems
                 compared.append(counted.frame)
                 auditing.advance(counted.counts.total())
-    problems += _find_strangers(names, snapshot.leases, store, f"{run.folder}/outcomes")
+    problems += _find_unknown_files(names, snapshot.leases, store, f"{run.folder}/outcomes")
     accounts = Accounts(
         run=run.name,
         state=snapshot.run.state,
@@ -127,7 +127,7 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
 
 
 def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[int, dict[str, int]]:
-    """Count the plan's rows anew; report where run.json says otherwise."""
+    """Count the rows of the plan; report a difference to run.json."""
     accepted = pl.scan_parquet(manifest.list_plan(plan, "recipients")).select(pl.len()).collect().item()
     reasons = pl.scan_parquet(manifest.list_plan(plan, "excluded")).group_by("reason").len().collect()
     excluded = dict(sorted(reasons.iter_rows()))
@@ -217,12 +217,12 @@ class _Files:
         return _Counted(Counter(), nothing, [problem])
 
 
-def _find_strangers(names: set[str], states: Mapping[int, LeaseState], store: Store, folder: str) -> list[str]:
+def _find_unknown_files(names: set[str], states: Mapping[int, LeaseState], store: Store, folder: str) -> list[str]:
     """Name outcome files that no lease knows; readers of the folder would count them.
 
     A lease that was opened again keeps its file until it is settled again.
     """
-    strangers = []
+    unknown = []
     for name in sorted(names):
         place = parse_name(name)
         state = None if place is None else states.get(place[0])
@@ -230,5 +230,5 @@ def _find_strangers(names: set[str], states: Mapping[int, LeaseState], store: St
         if state is not None and state.settlement is not None:
             known = name == state.settlement.outcomes_file
         if not known and name.endswith(".parquet"):
-            strangers.append(f"{store.describe(folder)}/{name} belongs to no settled lease")
-    return strangers
+            unknown.append(f"{store.describe(folder)}/{name} belongs to no settled lease")
+    return unknown

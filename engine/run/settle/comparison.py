@@ -1,4 +1,4 @@
-"""Holding a run's accounts against the receiving side's own list (fault model: I2 and I3)."""
+"""Comparing the accounts of a run with the receiving side's own list."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,8 +50,8 @@ class Comparison:
 def compare(ours: pl.DataFrame, received: pl.DataFrame) -> Comparison:
     """Compare outcomes with a list.
 
-    A recipient that counts as sent must be on it, by its message id; where both sides have the row, nobody may be there
-    twice, and who is there must be sent, or in doubt.
+    A recipient that counts as sent must be on it, by its message id. Where both sides have the row, no recipient may be
+    on it twice, and every recipient on it must be sent or in doubt.
 
     Args:
         ours: COMPARED_SCHEMA, all recipients that have an outcome.
@@ -63,10 +63,10 @@ def compare(ours: pl.DataFrame, received: pl.DataFrame) -> Comparison:
     matched = known.join(listed, on="message_id", how="semi")
     settled_by_hand = sent.filter(pl.col("message_id").is_null()).join(listed, on="row", how="semi")
     missing = known.height - matched.height
-    strangers = listed.join(known, on="message_id", how="anti")
-    foreign = strangers.height - strangers.filter("is_ours").height
-    strangers = strangers.filter("is_ours")
-    by_row = strangers.join(ours.select("row", "outcome"), on="row", how="left")
+    unmatched = listed.join(known, on="message_id", how="anti")
+    foreign = unmatched.height - unmatched.filter("is_ours").height
+    unmatched = unmatched.filter("is_ours")
+    by_row = unmatched.join(ours.select("row", "outcome"), on="row", how="left")
     doubt = by_row.filter((pl.col("outcome") == Outcome.IN_DOUBT).fill_null(value=False))
     by_hand = by_row.join(settled_by_hand, on="row", how="semi")
     unknown = by_row.height - doubt.height - by_hand.height

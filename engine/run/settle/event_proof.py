@@ -68,7 +68,7 @@ def settle_proven(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], c
         How many were settled.
 
     Raises:
-        PausedError: somebody else changed a lease at the same moment; doing it again does the rest.
+        PausedError: another process changed a lease at the same moment; run it again for the rest.
     """
     doubt = list_doubt(ledger, frozen, gone, clock.now())
     doubtful, settled = set(doubt.recipients["row"]), 0
@@ -105,7 +105,7 @@ def make_proven(result: Result, flags: Flag, message_id: str | None) -> Result:
 
 
 def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clock: Clock) -> int:
-    """As settle_proven, for those of some runs that have something in doubt; what is in the way is told and left."""
+    """As settle_proven, for the runs with recipients in doubt; what prevents it is logged, and the run is skipped."""
     settled = 0
     for name in sorted(names):
         run = _find_doubtful(ledger, store, name, clock)
@@ -121,7 +121,7 @@ def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clo
 def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run | None:
     """Return a run of which something may be settled; looks at little, so that it may be asked often.
 
-    It watches nobody: by the wall clock it is told whom to watch, and no more.
+    It watches no worker: the wall clock only says which workers to watch.
     """
     with ledger.read() as tx:
         run = runs.find_run(tx, name)
@@ -165,15 +165,15 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
     if spec.delivery.in_doubt != "resend" or silent.is_empty():
         return 0
     heard = _find_last_taken(frozen.store, frozen.run.name, frozen.run.created_at)
-    told = silent.clear() if heard is None else silent.filter(pl.col("at") < heard)
-    if told.is_empty():
+    certain = silent.clear() if heard is None else silent.filter(pl.col("at") < heard)
+    if certain.is_empty():
         raise UsageError(
             f"no event of {frozen.run.name} came that is younger than the calls of the {silent.height:,} in doubt:"
             " silence says nothing about them",
             where="--from-events",
             remedy="pull its events first (mailrun events pull), or decide yourself with --resend or --skip",
         )
-    chosen = told.select(
+    chosen = certain.select(
         "row", pl.lit(None, dtype=pl.String).alias("message_id"), pl.lit(None, dtype=pl.String).alias("address")
     )
     return settle_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, gone=gone, clock=clock)

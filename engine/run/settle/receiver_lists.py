@@ -93,7 +93,7 @@ def _read_csv(data: bytes, path: Path) -> pl.DataFrame:
     if not headed and frame.columns:
         known = {frame.columns[0]: "message_id"}
     frame = frame.select(pl.col(name).str.strip_chars().alias(known[name]) for name in known)
-    frame = frame.with_columns(is_ours=True)  # somebody made the list for this run
+    frame = frame.with_columns(is_ours=True)  # a person made the list for this run
     empty = [pl.lit(None, dtype=pl.String).alias(name) for name in LIST_SCHEMA if name not in frame.columns]
     try:
         return frame.with_columns(*empty).select(pl.col(name).cast(kind) for name, kind in LIST_SCHEMA.items())

@@ -102,7 +102,7 @@ def _may_hold_doubt(state: LeaseState) -> bool:
 
 
 def _is_left(state: LeaseState, gone: Collection[str]) -> bool:
-    """Tell whether a lease is settled, given back, or of a worker that is gone."""
+    """Return True if a lease is settled, given back, or owned by a worker that is gone."""
     return state.settlement is not None or state.worker is None or state.worker in gone
 
 
@@ -140,12 +140,12 @@ def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners
 
     Raises:
         UsageError: they were to be sent again, and the run is cancelled.
-        DataError: the list names nobody by row or address.
-        PausedError: somebody else changed a lease at the same moment.
+        DataError: the list names no recipient by row or address.
+        PausedError: another process changed a lease at the same moment.
     """
     if verdict is Verdict.RESEND and frozen.run.state is RunState.CANCELLED:
         raise UsageError(
-            f"the run {frozen.run.name} is cancelled: nobody is sent to again",
+            f"the run {frozen.run.name} is cancelled: nothing is sent again",
             where="--resend",
             remedy="settle them with --sent or --skip",
         )
@@ -191,7 +191,7 @@ def _rule(result: Result, verdict: Verdict, note: str, message_id: str | None) -
 
 
 def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], clock: Clock) -> int:
-    """After a restore: learn from the store what the ledger does not know, and hold in doubt what nobody knows.
+    """After a restore: take from the store what the ledger does not know, and hold the rest in doubt.
 
     Of a lease whose outcomes the store has, they are taken over. Of any other that was worked on after the backup,
     every recipient without an outcome is in doubt: the lost journal alone knew who had been handed over.
@@ -264,7 +264,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
         How many rows were decided.
 
     Raises:
-        PausedError: somebody else changed the lease at the same moment, or works on it; nothing was recorded.
+        PausedError: another process changed the lease at the same moment, or works on it; nothing was recorded.
     """
     snapshot = snapshots.read_lease(ledger, frozen.run.name, ordinal)
     state = snapshot.state
