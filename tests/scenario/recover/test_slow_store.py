@@ -9,8 +9,9 @@ from support.doubt import leave_in_doubt
 from support.events import make_event_of, write_events
 from support.postgres import Cluster
 from support.slow_store import slow_store
-from support.world import RUN, Finished, World, finish, open_world
+from support.world import LONGEST_SECONDS, RUN, Finished, World, finish, open_world
 
+from engine.errors import ExitCode
 from engine.ledger import connect
 from engine.ledger.database import open_ledger
 
@@ -68,3 +69,24 @@ def test_feedback_and_retention_wait_for_a_slow_store(left: World):
     assert run(left, "plan", "hello", "--json").json["excluded"]["suppressed"] == 2
     run(left, "prune", "--older-than", "0h", "--yes", "--json")
     assert run(left, "status", RUN, "--json").json["balanced"]
+
+
+WORK_INSIDE_A_TRANSACTION = """
+from engine.ledger import snapshots
+from engine.transaction_guard import refuse_in_transaction
+
+def read_all_totals(ledger, now):
+    with ledger.read():
+        refuse_in_transaction("recipients-0000.parquet")
+
+snapshots.read_all_totals = read_all_totals
+"""
+
+
+def test_work_inside_a_transaction_is_reported_as_a_bug_on_every_ledger(world: World):
+    world.before = WORK_INSIDE_A_TRANSACTION
+    process = world.start("status")
+    _, stderr = process.communicate(timeout=LONGEST_SECONDS)
+    assert process.returncode == ExitCode.BUG
+    assert "inside a ledger transaction: recipients-0000.parquet" in stderr
+    assert "report it with the traceback" in stderr
