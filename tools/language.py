@@ -2,8 +2,7 @@
 
 Run from the project's folder:
 
-    python -m tools.language          # exit with 1 and name every finding
-    python -m tools.language --all    # also look into the folders of NOT_YET_CLEAN
+    python -m tools.language    # exit with 1 and name every finding
 """
 
 import io
@@ -16,18 +15,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "engine", "tests", "bench", "tools", "requirements")
-# Folders that still have findings. Remove a folder from here as soon as it is clean.
-NOT_YET_CLEAN: tuple[str, ...] = (
-    "engine/ledger",
-    "engine/run",
-    "tests/contract",
-    "tests/crash",
-    "tests/property",
-    "tests/scenario",
-    "tests/simulation",
-    "tests/support",
-    "tests/unit",
-)
 # They name what they forbid.
 _EXCEPT = ("tools/language.py", "tests/unit/tools/test_language.py")
 
@@ -149,29 +136,23 @@ def _read_string(source: str) -> str:
     return re.sub(r"\{[^{}]*\}", lambda code: "x" + "\n" * code[0].count("\n"), source)
 
 
-def list_files(*, everything: bool) -> Iterator[Path]:
-    """Yield the files to check: those of folders that are clean, or all."""
+def list_files() -> Iterator[Path]:
+    """Yield the files to check."""
     for place in TEXTS:
         top = ROOT / place
         files = [top] if top.is_file() else sorted([*top.rglob("*.py"), *top.rglob("*.md"), *top.rglob("*.j2")])
         for path in files:
-            name = path.relative_to(ROOT).as_posix()
-            waits = any(f"{name}/".startswith(f"{folder}/") for folder in NOT_YET_CLEAN)
-            if name not in _EXCEPT and (everything or not waits):
+            if path.relative_to(ROOT).as_posix() not in _EXCEPT:
                 yield path
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Print every finding; returns the exit code."""
-    findings = [
-        finding
-        for path in list_files(everything="--all" in arguments)
-        for finding in check_text(path, path.read_text(encoding="utf-8"))
-    ]
+    findings = [finding for path in list_files() for finding in check_text(path, path.read_text(encoding="utf-8"))]
     for finding in findings:
         print(finding)
     return 1 if findings else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -13,7 +13,7 @@ from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fa
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
-GUARD = "guard"  # who paused a run that went wrong; it is no person: workers end, and do not wait
+GUARD = "guard"  # who paused a run that went wrong; it is not a person: workers end, and do not wait
 
 
 @dataclass(frozen=True, slots=True)

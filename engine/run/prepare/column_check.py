@@ -13,7 +13,7 @@ from engine.campaign.locales import read_locales
 from engine.campaign.time_zones import find_zone
 
 UNKNOWN_TIME_ZONE = "unknown_time_zone"  # the code of the finding
-MOST_VALUES = 20  # different values of a column that are told one by one
+MOST_VALUES = 20  # different values of a column that are reported one by one
 _MOST_KEPT = 1000  # different values that are counted one by one
 _MORE = "many others"
 _LONGEST = 60
@@ -27,7 +27,7 @@ NULL_TEXTS = frozenset(
         "undefined", "[object Object]", "-", "--", "---", "\u2013", "\u2014", "?", "??",
     }
 )  # fmt: skip
-# Words that may also be a name or a value of a list: they are told where they are not written as their column is.
+# Words that may also be a name or a value of a list: they are reported where they are not written as their column is.
 _WORDS = frozenset({"NULL", "null", "NONE", "None", "none", "NAN", "nan", "NA", "UNDEFINED", "nil", "NIL"})
 
 

@@ -18,7 +18,7 @@ from engine.run.guard.judge import FEWEST_LOSSES
 from engine.run.manifest import Manifest
 from engine.run.prepare.column_check import UNKNOWN_TIME_ZONE, check_columns
 from engine.run.prepare.link_check import REFUSED_VALUE, check_links
-from engine.run.prepare.preflight import LONG_LINK, check_link_lengths, check_ways_out
+from engine.run.prepare.preflight import LONG_LINK, check_link_lengths, check_unsubscribe_links
 from engine.run.prepare.rendering import LeaseRenderer, Rendered, RenderJob
 
 SAMPLE_ROWS = 500  # the plan's order is a fair sample
@@ -58,7 +58,7 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
         ConfigurationError: the campaign's unsubscribe links do not work.
     """
     found, renderer, left = Rendered(), LeaseRenderer(job), SAMPLE_ROWS
-    found.findings.merge(_check_ways_out(job, renderer, manifest))
+    found.findings.merge(_check_unsubscribe_links(job, renderer, manifest))
     for lease in manifest.leases:
         if left <= 0:
             break
@@ -67,7 +67,7 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
     return found
 
 
-def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> LintFindings:
+def _check_unsubscribe_links(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> LintFindings:
     """Hold the links' lengths against their header, and the first recipient's link against what answers it.
 
     Nothing is sent and nothing is written.
@@ -82,7 +82,9 @@ def _check_ways_out(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest)
     except RenderError:
         return findings  # which count this recipient
     if offered is not None:
-        check_ways_out(offered, TokenSigner(job.keys), address, spec.suppression.topic or renderer.campaign.name)
+        check_unsubscribe_links(
+            offered, TokenSigner(job.keys), address, spec.suppression.topic or renderer.campaign.name
+        )
     return findings
 
 

@@ -162,7 +162,7 @@ def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
 
 @contextmanager
 def _open_lists(request: PlanRequest) -> Iterator[Lists]:
-    """Open what rows are held against beside the campaign's own files."""
+    """Open what rows are compared with, in addition to the campaign's own files."""
     spec = request.campaign.spec
     with ExitStack() as stack:
         look_up: LookUp | None = None

@@ -120,7 +120,7 @@ def count_unverified(plan: Path, verified: set[str]) -> tuple[int, int, str]:
     return unverified, total, example or ""
 
 
-def check_ways_out(list_unsubscribe: str, signer: TokenSigner, address: str, topic: str) -> None:
+def check_unsubscribe_links(list_unsubscribe: str, signer: TokenSigner, address: str, topic: str) -> None:
     """Check that what a message offers to unsubscribe is answered, as a mail program would ask for it.
 
     Args:

@@ -285,7 +285,7 @@ def _quantile(kilobytes: Counter[int], place: float) -> int:
 
 
 def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
-    """Make the accounts of a plan that is no run: nothing is sent."""
+    """Make the accounts of a plan without a run: nothing is sent."""
     return Accounts(
         run=manifest.run,
         state=RunState.PLANNED,

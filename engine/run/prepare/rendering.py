@@ -35,7 +35,7 @@ from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled
 
 ONE_PROCESS_ROWS = 20_000  # up to here, starting more processes takes longer than it saves
-EXAMPLES = 20  # failed rows that are told one by one; all are in the files
+EXAMPLES = 20  # failed rows that are reported one by one; all are in the files
 MOST_REASONS = 1000
 MOST_LOCALES = 1000
 KILOBYTE = 1024
@@ -291,7 +291,7 @@ class LeaseRenderer:
 
         Args:
             recipients: to whom.
-            reader: whose way out they carry, where proofs of them go to somebody else.
+            reader: whose unsubscribe link they carry, where proofs of them go to another person.
 
         Raises:
             DataError: a template takes too much memory or time in one step.

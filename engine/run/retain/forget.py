@@ -63,12 +63,14 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     The audience's own files are not ours to change.
 
     Raises:
-        UsageError: it is no address.
+        UsageError: it is not an address.
         DataError: a run's files are damaged.
     """
     key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
     if key is None:
-        raise UsageError("this is no address that mail could be sent to", where="ADDRESS", remedy="check its spelling")
+        raise UsageError(
+            "this is not an address that mail could be sent to", where="ADDRESS", remedy="check its spelling"
+        )
     secret = read_forget_key(store)
     with ledger.write() as tx:
         remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic

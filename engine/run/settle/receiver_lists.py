@@ -87,7 +87,7 @@ def _read_csv(data: bytes, path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_csv(data, has_header=headed, infer_schema=False, encoding="utf8")
     except (pl.exceptions.PolarsError, ValueError) as error:
-        what = f"is no CSV file: {str(error).splitlines()[0]}"
+        what = f"is not a CSV file: {str(error).splitlines()[0]}"
         raise DataError(what, where=str(path), remedy="give a file with a header") from None
     known = {name: _NAMES[name.strip().lower()] for name in frame.columns if name.strip().lower() in _NAMES}
     if not headed and frame.columns:

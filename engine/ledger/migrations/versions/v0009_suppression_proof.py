@@ -1,4 +1,4 @@
-"""Suppressions tell what proved the word of an inbound mail: one without a token is never told to the account's list.
+"""Suppressions record what proved an inbound mail: one without a token is never sent to the account's list.
 
 Of those that earlier versions took out of inbound mail nobody knows whether there was a token.
 """

@@ -4,7 +4,7 @@ import pytest
 
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import ConfigurationError
-from engine.run.prepare.preflight import check_ways_out
+from engine.run.prepare.preflight import check_unsubscribe_links
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])
 ADDRESS, TOPIC = "Ann@b.example", "news"
@@ -21,7 +21,7 @@ TOKEN = SIGNER.sign(ADDRESS, TOPIC)
     ],
 )
 def test_unsubscribe_link_that_is_answered_passes(header: str) -> None:
-    check_ways_out(header, SIGNER, ADDRESS, TOPIC)
+    check_unsubscribe_links(header, SIGNER, ADDRESS, TOPIC)
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_unsubscribe_link_that_is_answered_passes(header: str) -> None:
 )
 def test_unsubscribe_link_that_is_not_answered_stops_the_launch(header: str, key: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"the unsubscribe link does not work.*\[unsubscribe\] {key}"):
-        check_ways_out(header, SIGNER, ADDRESS, TOPIC)
+        check_unsubscribe_links(header, SIGNER, ADDRESS, TOPIC)
 
 
 def test_keys_that_do_not_verify_the_link_stop_the_launch() -> None:
     other = TokenSigner([b"somebody-elses-key-of-32-letters"])
     with pytest.raises(ConfigurationError):
-        check_ways_out(f"<https://acme.example/u/{TOKEN}>", other, ADDRESS, TOPIC)
+        check_unsubscribe_links(f"<https://acme.example/u/{TOKEN}>", other, ADDRESS, TOPIC)
