@@ -40,7 +40,8 @@ def main() -> NoReturn:
         shown = error if isinstance(error, PausedError) else describe_limit(error) or error
         _report(shown, shown.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        stopped = PausedError(str(error) or "stopped", remedy="run the command again")
+        # click puts its own Abort in the place of an interruption that says which signal it was
+        stopped = PausedError(str(error.__cause__ or error) or "stopped", remedy="run the same command again")
         _report(stopped, stopped.exit_code)
     except Exception as error:  # noqa: BLE001 - a bug is reported as one, as JSON too
         if (limit := describe_limit(error)) is not None:

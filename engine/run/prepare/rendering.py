@@ -196,9 +196,12 @@ def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int)
                 yield waiting.popleft().result()
                 for lease in islice(remaining, 1):
                     waiting.append(pool.submit(_render_in_process, lease))
-        finally:
+        except BaseException:  # an error, or a signal: what the processes still render is of no use
             for future in waiting:
                 future.cancel()
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def _open_pool(job: RenderJob, processes: int) -> ProcessPoolExecutor | None:
