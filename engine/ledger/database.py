@@ -1,4 +1,4 @@
-"""Opening the ledger, its transactions, and the border where database errors become mailrun's own."""
+"""Opening the ledger, its transactions, and the only place where database errors become mailrun's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from engine.ledger.connect import BUSY_TIMEOUT_SECONDS, make_engine
 from engine.masking import mask_url
 from engine.transaction_guard import guard_transaction
 
-# PostgreSQL's error codes (its manual, appendix A) of what passes: the connection is gone, the server starts, stops,
-# recovers or is a standby that was not promoted yet, too many connections, or two transactions in each other's way.
-_PASSING = ("08", "57P", "55000", "25006", "25P03", "53300", "40001", "40P01", "55P03")
+# PostgreSQL's error codes (its manual, appendix A) of temporary failures: the connection is gone, the server starts,
+# stops, recovers or is a standby that was not promoted yet, too many connections, or two transactions conflict.
+_TEMPORARY = ("08", "57P", "55000", "25006", "25P03", "53300", "40001", "40P01", "55P03")
 _CONFIGURATION_WORDS = ("authentication failed", "does not exist", "no password", "pg_hba", "permission denied")
 
 
@@ -34,10 +34,13 @@ class Ledger:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One durable transaction: it has reached the disk when the block has ended.
+        """Open a durable transaction: it has reached the disk when the block has ended.
+
+        The block only calls functions of the ledger: work on files, the store or the network is refused in it.
 
         Raises:
-            UnreachableError: the server is away for now; the block may or may not have been recorded.
+            UnreachableError: the server is unreachable; the block may or may not have been recorded.
+            OpenTransactionError: this thread has a transaction open already.
             PausedError: the disk is full or failing; nothing of the block was recorded.
             DataError: the ledger is damaged.
             ConfigurationError: the ledger cannot be used.
@@ -47,7 +50,7 @@ class Ledger:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view; never waits for a writer."""
+        """Open one consistent view, which never waits for a writer; as `write`, the block only reads the ledger."""
         with guard_transaction(), self._translated(), self._engine.connect() as connection:
             yield connection.execution_options(mailrun_read=True)
 
@@ -86,18 +89,18 @@ def open_ledger(url: str) -> Ledger:
 
 
 def insert_if_absent(tx: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
-    """Begin an INSERT that does nothing where the key is there already; its rowcount tells."""
+    """Begin an INSERT that does nothing if the key exists; its rowcount is then 0."""
     make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 @contextmanager
 def translate_database_errors(where: str, *, was_open: bool = False) -> Iterator[None]:
-    """Turn database errors into mailrun's own: the one border for them.
+    """Turn database errors into mailrun's own; the only place that does.
 
     Args:
         where: the ledger.
-        was_open: it accepted us before: a login that fails now may succeed later, with a token that was renewed.
+        was_open: it accepted a login before: one that fails now may succeed later, with a renewed token.
     """
     try:
         yield
@@ -146,7 +149,7 @@ def _translate_postgres(error: exc.DBAPIError, where: str, *, was_open: bool) ->
     code = getattr(error.orig, "sqlstate", None)
     wrong = any(word in text for word in _CONFIGURATION_WORDS)
     away = error.connection_invalidated or (code is None and isinstance(error, exc.OperationalError))
-    if (away and (was_open or not wrong)) or (code is not None and code.startswith(_PASSING)):
+    if (away and (was_open or not wrong)) or (code is not None and code.startswith(_TEMPORARY)):
         return _unreachable(text, where)
     return _unusable(text, where)
 
