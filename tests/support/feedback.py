@@ -16,7 +16,7 @@ import polars as pl
 from engine.audience.planning.plan_files import LeaseRange
 from engine.feedback.events.effects import SoftRule
 from engine.feedback.events.envelopes import open_body
-from engine.feedback.events.event_files import scan_events
+from engine.feedback.events.event_files import DAMAGED, EVENT_SCHEMA, list_days, scan_day
 from engine.feedback.events.intake import Intake
 from engine.feedback.events.matching import Matcher
 from engine.feedback.events.row_index import FrozenPlan
@@ -37,6 +37,13 @@ NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 PEOPLE = tuple(f"person{number}@{'big.example' if number % 2 else 'x.example'}" for number in range(1, 21))
 LEASE_ROWS = 8
 RULE = SoftRule(bounces=2, days=7)
+
+
+def scan_events(store: Store) -> pl.LazyFrame:
+    """All events of a store, each once: of one that was read too early, and again, the matched one."""
+    is_later = pl.col("run").is_null() | (pl.col("match") == DAMAGED)
+    frames = [pl.LazyFrame(schema=EVENT_SCHEMA), *(scan_day(store, day) for day in list_days(store))]
+    return pl.concat(frames).sort(is_later, maintain_order=True).unique("id", keep="first", maintain_order=True)
 
 
 def make_run(name: str = RUN) -> Run:

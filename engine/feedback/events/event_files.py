@@ -5,7 +5,7 @@ files (a batch that was read again after a crash, together with others): its `id
 """
 
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -67,16 +67,8 @@ def list_days(store: Store) -> list[date]:
     return sorted(date.fromisoformat(name) for name in names)
 
 
-def scan_events(store: Store, days: Iterable[date] | None = None) -> pl.LazyFrame:
-    """Read the events of some days, or of all: EVENT_SCHEMA, each event once."""
-    frames = [_scan_day(store, day) for day in (list_days(store) if days is None else days)]
-    # Of an event that was read too early, and again, the matched one is taken.
-    is_later = pl.col("run").is_null() | (pl.col("match") == DAMAGED)
-    events = pl.concat([pl.LazyFrame(schema=EVENT_SCHEMA), *frames])
-    return events.sort(is_later, maintain_order=True).unique("id", keep="first", maintain_order=True)
-
-
-def _scan_day(store: Store, day: date) -> pl.LazyFrame:
+def scan_day(store: Store, day: date) -> pl.LazyFrame:
+    """Read the events of a day: EVENT_SCHEMA; an event that was read again is in several files."""
     files = sorted(store.fetch(f"{EVENTS}/{_DAY}{day.isoformat()}").glob("*.parquet"))
     if not files:
         return pl.LazyFrame(schema=EVENT_SCHEMA)
@@ -108,7 +100,7 @@ def find_message_ids(store: Store, run: str, rows: Collection[int], since: datet
     wanted = pl.Series(list(rows), dtype=pl.UInt64)
     first = since.astimezone(UTC).date()
     for day in (day for day in list_days(store) if day >= first):  # a day at a time: memory stays flat
-        mine = _scan_day(store, day).filter(
+        mine = scan_day(store, day).filter(
             pl.col("run") == run, pl.col("match") != DAMAGED, pl.col("row").is_in(wanted.implode())
         )
         found = pl.concat([found, mine.select(found.columns).collect()])

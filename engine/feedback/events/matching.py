@@ -34,7 +34,6 @@ INDEXES = "indexes"
 _PLANS_OPEN = 16  # memory maps; the least used goes
 _MARGIN_MS = 3_600_000
 MATCHED = ("tag", "message_id")
-UNMATCHED = ("unknown_run", "unknown_message", "never_mailed", "pruned", DAMAGED)
 # What matching adds to EVENT_SCHEMA.
 PLACE_SCHEMA = {"lease": pl.UInt32, "index": pl.UInt32, "is_forgotten": pl.Boolean}
 _RAW_SCHEMA = {
@@ -93,8 +92,9 @@ class Matcher:
             events: as make_frame gives them.
 
         Returns:
-            EVENT_SCHEMA and PLACE_SCHEMA, in the same order. Places are null where `match` is one of UNMATCHED, `run`
-            and `row` too, but for a damaged run; what was said about a forgotten person is blank.
+            EVENT_SCHEMA and PLACE_SCHEMA, in the same order. Places are null where `match` is unknown_run,
+            unknown_message, never_mailed, pruned or DAMAGED, `run` and `row` too, but for a damaged run; what was said
+            about a forgotten person is blank.
         """
         numbered = events.with_row_index("_n")
         is_tagged = pl.col("campaign") != ""

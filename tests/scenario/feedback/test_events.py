@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select, update
 from support.doubt import leave_in_doubt
 from support.events import make_event, make_event_of, make_mail, write_events
+from support.feedback import scan_events
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world
 
 from engine.delivery.pacing.concurrency import FEWEST
-from engine.feedback.events.event_files import scan_events
 from engine.ledger.database import open_ledger
 from engine.ledger.journal import Outcome
 from engine.ledger.schema import journal_table

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event, update
 from support.clock import VirtualClock
 from support.events import make_event, make_mail
-from support.feedback import NEXT_RUN, NOW, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk
+from support.feedback import NEXT_RUN, NOW, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk, scan_events
 from support.postgres import Cluster
 
 from engine.clock import Clock
 from engine.errors import DataError
 from engine.feedback.events.effects import SoftRule, find_last_straw
-from engine.feedback.events.event_files import find_message_ids, scan_events
+from engine.feedback.events.event_files import find_message_ids
 from engine.feedback.events.files import read_file
 from engine.feedback.events.intake import Intake
 from engine.ledger import event_flags
