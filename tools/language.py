@@ -73,7 +73,11 @@ RULES: tuple[LanguageRule, ...] = (
     LanguageRule(r"\bwish(es)? to get\b", "unsubscribe requests", "wishes to get no more", "wants"),
     LanguageRule(r"\bto go on\b", "to resume, to continue", "launch again to go on", "to go one step"),
     LanguageRule(r"\bheld against\b", "compared with, checked by", "rows held against the list", "held by a worker"),
-    LanguageRule(r"\bbeat(s|ing)? for ever\b", "send heartbeats until stopped", "to beat for ever", "a heartbeat"),
+    LanguageRule(r"\bbeat(s|ing)? forever\b", "send heartbeats until stopped", "to beat forever", "a heartbeat"),
+    LanguageRule(
+        r"\btells? whether\b", "return whether, check that", "Tell whether it may be launched", "tell both apart"
+    ),
+    LanguageRule(r"\bfor ever\b", "forever, until stopped", "waits for ever", "for every row"),
     LanguageRule(r"\bthe house\b", "the project", "the layers of the house", "the houses"),
     LanguageRule(r"\bfault model\b", "name the fault", "fault model I2", "a model of faults"),
     LanguageRule(r"\bheeds?\b", "follows, applies", "campaigns heed entries", "needs"),

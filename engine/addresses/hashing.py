@@ -13,7 +13,7 @@ _SHIFT = pl.Series([2**33], dtype=pl.UInt64)
 
 
 def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
-    """Hash normalised addresses under a key, the same everywhere and for ever.
+    """Hash normalised addresses under a key, the same everywhere and forever.
 
     Receiver domains interleave by themselves in this order, its beginning is a fair sample, and another `order_key`
     gives another order. It spreads; it does not resist someone who makes up addresses to collide.

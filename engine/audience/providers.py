@@ -51,7 +51,7 @@ def _countries() -> frozenset[str]:
 
 
 def is_national(domain: str) -> bool:
-    """Tell whether a domain has the form of an international provider's domain in a country.
+    """Return whether a domain has the form of an international provider's domain in a country.
 
     There are some hundred such domains, and the providers publish no complete list: none is treated as a misspelling of
     another. What is left where a letter of `.com` is missing, as in `hotmail.co`, is none of them.

@@ -70,7 +70,7 @@ class FoundFiles:
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a campaign can use a file: not one with a dot name, a backup, or what programs leave behind.
+    """Return whether a campaign can use a file: not one with a dot name, a backup, or what programs leave behind.
 
     >>> [is_part(name) for name in ("body.html.j2", "img/logo.png", "..data/body.html.j2", "body.html.j2~")]
     [True, True, False, False]

@@ -76,7 +76,7 @@ def check_headers(names: Collection[str], *, unsubscribes: bool) -> None:
 
 
 def is_template(value: str) -> bool:
-    """Tell whether a header's value has something to fill in."""
+    """Return whether a header's value has something to fill in."""
     return any(mark in value for mark in _TEMPLATE_MARKS)
 
 

@@ -103,7 +103,7 @@ def _encode_part(kind: str, content: str) -> list[bytes]:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Tell whether ASCII can go as it is: no boundary of ours in it, no control characters, no line too long."""
+    """Return whether ASCII can go as it is: no boundary of ours in it, no control characters, no line too long."""
     if _BOUNDARY_SIGN in data or len(data.translate(None, _CONTROLS)) != len(data):
         return False
     return max(map(len, data.split(b"\r\n"))) <= _LONGEST_LINE

@@ -88,7 +88,7 @@ class CampaignSpec(Section):
 
     @property
     def signs_links(self) -> bool:
-        """Tell whether messages carry unsubscribe tokens of ours."""
+        """Return whether messages carry unsubscribe tokens of ours."""
         return self.unsubscribe is not None and self.unsubscribe.ses_contact_list is None
 
     @field_validator("unsubscribe")

@@ -223,7 +223,7 @@ def _read_text(rule: ReplyRule, message: str, *, detail: str, sender: str) -> Se
 
 
 def is_unverified_sender(lower: str, sender: str) -> bool:
-    """Tell whether an error's text, in lower case, says that the sender is not verified; it may be a recipient."""
+    """Return whether an error's text, in lower case, says that the sender is not verified; it may be a recipient."""
     if _UNVERIFIED not in lower:
         return False
     named = lower.partition(_UNVERIFIED)[2].replace(":", " ").split()

@@ -92,12 +92,12 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = Tr
 
 
 def is_passing(code: int) -> bool:
-    """Tell whether a reply says that the same may succeed later (RFC 5321 4.2.1)."""
+    """Return whether a reply says that the same may succeed later (RFC 5321 4.2.1)."""
     return code // 100 == 4
 
 
 def wants_fewer_connections(code: int, text: str) -> bool:
-    """Tell whether a server refuses a connection because it has enough of them.
+    """Return whether a server refuses a connection because it has enough of them.
 
     SES: "421 Too many concurrent SMTP connections"; Postfix: "421 4.7.0 … too many connections from …".
     """

@@ -101,7 +101,7 @@ class Recorder:
         await durable
 
     def note(self, lease: Lease, entries: Sequence[Entry]) -> None:
-        """Record entries without waiting for them; `flush` tells whether all went well.
+        """Record entries without waiting for them; `flush` reports whether all went well.
 
         What is recorded later is durable later: an intent that is durable says that every result noted before it is.
         """

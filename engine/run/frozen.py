@@ -104,7 +104,7 @@ def refuse_if_pruned(run: Run) -> None:
 
 
 def is_in_other_store(run: Run, store: Store) -> bool:
-    """Tell whether a run belongs to another store; of an older version's run the digest of run.json has to tell."""
+    """Return whether a run belongs to another store; of an older version's run the digest of run.json has to tell."""
     return run.store not in (None, read_store_identity(store))
 
 

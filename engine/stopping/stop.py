@@ -66,7 +66,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         return self.reason is not None
 
     async def wait(self, seconds: float | None = None) -> bool:

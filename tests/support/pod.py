@@ -15,7 +15,7 @@ _TOOLS = Path(__file__).resolve().parent.parent.parent
 
 
 def can_isolate() -> bool:
-    """Tell whether this user may make a mount namespace and give up its rights in it."""
+    """Return whether this user may make a mount namespace and give up its rights in it."""
     if os.geteuid() != 0:
         return False
     tried = ["unshare", "-m", "setpriv", "--reuid", str(USER), "--bounding-set", "-all", "--inh-caps", "-all", "true"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 _MOST_WAITS = 50  # for the rest of a message
 
 Manners = Callable[["Conversation", bytes], bool]
-"""Sends an answer its own way; tells whether the connection is served further."""
+"""Sends an answer its own way; returns whether the connection is served further."""
 
 
 @dataclass

@@ -66,7 +66,7 @@ class _InstantSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("everybody waits for ever")
+            raise RuntimeError("everybody waits forever")
         self._loop.seconds += max(timeout, 1e-6)  # computing takes time as well
         return super().select(0)
 
@@ -113,7 +113,7 @@ class Process:
     asleep_until: float = 0.0
 
     def delay(self, again: Callable[[], None]) -> bool:
-        """Tell whether something of this process does not happen now; it happens later if it only sleeps."""
+        """Return whether something of this process does not happen now; it happens later if it only sleeps."""
         if self.dead:
             return True
         if self.asleep_until > self.loop.seconds:

@@ -173,5 +173,5 @@ def read_header(names: Sequence[str], delimiter: str, skip_lines: int, hidden: S
 
 
 def holds_address(dialect: CsvDialect) -> bool:
-    """Tell whether the header holds an address and so is a row."""
+    """Return whether the header holds an address and so is a row."""
     return any("@" in column for column in dialect.columns)

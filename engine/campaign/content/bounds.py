@@ -5,7 +5,7 @@ the operators, calls, literals and filters that make something large of somethin
 ended by the watchdog, by the bound on a part's size, and by the bound on what all steps of a message make together.
 
 A list counts as what it would be written out: a list of two lists that are the same list is as large as both, or two
-such lists could be compared for ever by one call into C.
+such lists could be compared forever by one call into C.
 """
 
 import re

@@ -13,7 +13,7 @@ _MARKUP = frozenset("\"'()[]{}~*%\\")
 
 
 def is_plain_name(column: str) -> bool:
-    """Tell whether a column's name can be written in a template as it is."""
+    """Return whether a column's name can be written in a template as it is."""
     return column.isidentifier() and not iskeyword(column) and column not in _RESERVED
 
 
@@ -73,7 +73,7 @@ def _folded(name: str) -> str:
 
 
 def hides_column(use: NameUse, columns: Collection[str]) -> bool:
-    """Tell whether a template surely means a column, and gets a name of mailrun's."""
+    """Return whether a template surely means a column, and gets a name of mailrun's."""
     if use.is_column or use.name not in columns or use.name == "unsubscribe_url":
         return False
     return use.field is None if use.name == "recipient" else use.field not in ENGINE_FIELDS[use.name]

@@ -75,7 +75,7 @@ def derive_text_template(tokens: Sequence[TemplateToken], tree: nodes.Template) 
 
 
 def has_preheader(html: str) -> bool:
-    """Tell whether the first words of a message are hidden ones, which are shown next to the subject in a list."""
+    """Return whether the first words of a message are hidden ones, which are shown next to the subject in a list."""
     reader = _PreheaderReader()
     reader.feed(html)
     return reader.first_is_hidden is True
@@ -128,7 +128,7 @@ class _TextReader(HTMLParser):
 
     @property
     def is_numbering(self) -> bool:
-        """Tell whether a list with numbers is open."""
+        """Return whether a list with numbers is open."""
         return any(counter is not None for counter in self._counters)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

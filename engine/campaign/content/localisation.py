@@ -35,7 +35,7 @@ def normalise_tag(tag: str) -> str | None:
 
 
 def is_right_to_left(tag: str | None) -> bool:
-    """Tell whether a language is written from right to left."""
+    """Return whether a language is written from right to left."""
     tags = read_locales(tag) if tag else ()
     locale = parse_locale(str(tags[0])) if tags else None
     return locale is not None and locale.character_order == "right-to-left"

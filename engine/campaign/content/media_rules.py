@@ -32,7 +32,7 @@ def apply_screen_rules(html: str) -> str:
 
 
 def is_for_screens(query: str) -> bool:
-    """Tell whether a media query (or list of them) applies to every screen.
+    """Return whether a media query (or list of them) applies to every screen.
 
     >>> [is_for_screens(query) for query in ("", "screen, print", "print", "screen and (max-width: 9px)")]
     [True, True, False, False]

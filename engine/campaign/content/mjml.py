@@ -97,5 +97,5 @@ class _Structure(HTMLParser):
 
     @property
     def is_between_elements(self) -> bool:
-        """Tell whether the next thing stands between MJML elements, not inside a tag or in content."""
+        """Return whether the next thing stands between MJML elements, not inside a tag or in content."""
         return not self.rawdata and bool(self._open) and self._open[-1] in _CONTAINERS

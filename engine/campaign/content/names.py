@@ -40,7 +40,7 @@ class NameUse:
 
     @property
     def is_column(self) -> bool:
-        """Tell whether it can only be a column."""
+        """Return whether it can only be a column."""
         return self.of_recipient or self.name not in ENGINE_NAMES
 
 
@@ -213,7 +213,7 @@ def _is_recipient(node: nodes.Node) -> bool:
 
 
 def _uses_whole_recipient(tree: nodes.Template) -> bool:
-    """Tell whether `recipient` stands anywhere but before a constant column name."""
+    """Return whether `recipient` stands anywhere but before a constant column name."""
     everywhere = sum(_is_recipient(node) for node in tree.find_all(nodes.Name))
     accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
     named = sum(_is_recipient(node.node) and _column(node) is not None for node in accesses)  # type: ignore[attr-defined] # as above

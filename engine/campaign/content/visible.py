@@ -27,13 +27,13 @@ _MOST_SHAPES = 1000
 
 
 class LinkLook:
-    """Tells whether links are seen; messages of the same shape, which differ in their data alone, are read once."""
+    """Checks whether links are seen; messages of the same shape, which differ in their data alone, are read once."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}
 
     def is_seen(self, html: str, link: str) -> bool:
-        """Tell whether a person sees a link, or its address as text.
+        """Return whether a person sees a link, or its address as text.
 
         Args:
             html: of the message; it has the link somewhere.
@@ -66,7 +66,7 @@ def _describe_shape(marked: str) -> str:
 
 
 def is_link_seen(html: str, link: str) -> bool:
-    """Tell whether a person sees a link, or its address as text."""
+    """Return whether a person sees a link, or its address as text."""
     reader = _Reader(link)
     reader.feed(apply_screen_rules(html))
     reader.close()

@@ -45,5 +45,5 @@ class Admission:
         self._share_until, self._share_until_at = begun + SHARE_SECONDS, begun_at + SHARE_SECONDS
 
     def is_share_stale(self, now: float) -> bool:
-        """Tell whether the last heartbeat is so old that others may use this worker's part of the rate."""
+        """Return whether the last heartbeat is so old that others may use this worker's part of the rate."""
         return now > self._share_until or self.clock.now().timestamp() > self._share_until_at

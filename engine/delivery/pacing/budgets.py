@@ -61,7 +61,7 @@ class Budget:
         return self.allowance.left
 
     def is_open(self, recipients: int) -> bool:
-        """Tell whether so many are left."""
+        """Return whether so many are left."""
         left = self.allowance.left
         return left is None or left >= recipients
 
@@ -114,7 +114,7 @@ class Hours:
     releases_share: ClassVar[bool] = True
 
     def is_open(self, recipients: int) -> bool:  # noqa: ARG002 - a SendLimit's signature
-        """Tell whether messages may leave now."""
+        """Return whether messages may leave now."""
         now = self.clock.now()
         if self._open_from <= now < self._open_until:
             return True

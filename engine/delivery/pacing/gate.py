@@ -38,10 +38,10 @@ class SendLimit(Protocol):
 
     @property
     def releases_share(self) -> bool:
-        """Tell whether the others may use this worker's part of the rate while it is closed."""
+        """Return whether the others may use this worker's part of the rate while it is closed."""
 
     def is_open(self, recipients: int) -> bool:
-        """Tell whether so many may pass now."""
+        """Return whether so many may pass now."""
 
     async def wait(self, recipients: int) -> None:
         """Wait a while, or until it may have opened, or request the stop; then it is asked again."""

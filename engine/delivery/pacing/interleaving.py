@@ -77,7 +77,7 @@ class Interleaving(Generic[L, R]):
         self._pending[lease] = 0
 
     def is_waiting(self, lease: L) -> bool:
-        """Tell whether rows of a lease are still to come."""
+        """Return whether rows of a lease are still to come."""
         return lease in self._pending
 
     def next(self, now: float) -> tuple[L, R] | None:

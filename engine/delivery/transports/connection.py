@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether a request may be written: the server has neither closed the connection nor said a word."""
+        """Return whether a request may be written: the server has neither closed the connection nor said a word."""
         if self.lost:
             return False
         # After the handshake TLS brings session tickets; they are read before the first answer is.
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         self._pool.give_back(self, keep=keep)
 
     def _has_acknowledged_nothing(self) -> bool:
-        """Tell whether the server's kernel has certainly not got a byte of the request."""
+        """Return whether the server's kernel has certainly not got a byte of the request."""
         now = read_state(self._socket)
         return self._before is not None and now is not None and now.acked == self._before.acked
 

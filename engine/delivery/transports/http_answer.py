@@ -77,7 +77,7 @@ class AnswerReader:
 
     @property
     def keeps_connection(self) -> bool:
-        """Tell whether the connection may be used again."""
+        """Return whether the connection may be used again."""
         return self._keeps and not self.is_followed and self.idle_seconds != 0.0
 
     def read(self) -> HttpAnswer:

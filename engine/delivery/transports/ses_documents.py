@@ -132,7 +132,7 @@ def write_data(message: Message) -> bytes:
 
 
 def fits_bulk(data: bytes) -> bool:
-    """Tell whether SES surely inserts a message's parts as they are.
+    """Return whether SES surely inserts a message's parts as they are.
 
     Values are data, and no Handlebars reads them again; for inline templates SES does not say so. A message with `{{`
     in it therefore goes by SendEmail.

@@ -46,7 +46,7 @@ class _Connection:
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether the server has neither closed the connection nor said a word since its last reply."""
+        """Return whether the server has neither closed the connection nor said a word since its last reply."""
         return self.client.is_connected and is_quiet(self.client.get_transport_info("socket").fileno())
 
 

@@ -51,7 +51,7 @@ def read_state(connected: _HasOptions | None) -> SocketState | None:
 
 
 def is_quiet(descriptor: int) -> bool:
-    """Tell whether nothing waits to be read: no byte, no end of the stream, no error."""
+    """Return whether nothing waits to be read: no byte, no end of the stream, no error."""
     if descriptor < 0:
         return False
     poll = select.poll()

@@ -111,7 +111,7 @@ async def pull(  # noqa: PLR0913 - from where, to whom, how long
     poll_seconds: int = LONG_POLL_SECONDS,
     most_messages: int = MESSAGES_AT_ONCE,
 ) -> Pulled:
-    """Take messages until the queue is idle, or for ever.
+    """Take messages until the queue is idle, or forever.
 
     Args:
         client: of SQS.

@@ -93,7 +93,7 @@ def _check_url(url: Any, region: str) -> str:
     Raises:
         ForgedError: it is not.
     """
-    # One host alone: one that does not exist, such as the other form, fails for ever and keeps the whole queue waiting.
+    # One host alone: one that does not exist, such as the other form, fails forever and keeps the whole queue waiting.
     host = f"sns.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
     try:
         parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None

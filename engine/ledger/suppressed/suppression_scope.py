@@ -38,7 +38,7 @@ def find_scope(reason: Reason | None, topic: str) -> Scope:
 
 
 def is_kept_back(scope: Scope, topic: str, *, campaign_topic: str | None, kind: CampaignKind) -> bool:
-    """Tell whether an entry keeps back the mail of a campaign.
+    """Return whether an entry keeps back the mail of a campaign.
 
     Args:
         scope: the entry's.

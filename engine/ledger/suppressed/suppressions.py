@@ -72,7 +72,7 @@ class Suppression:
         return self.key.startswith(DOMAIN_MARK)
 
     def applies_to(self, topic: str | None, kind: CampaignKind) -> bool:
-        """Tell whether it keeps back the mail of a campaign, see `suppression_scope`.
+        """Return whether it keeps back the mail of a campaign, see `suppression_scope`.
 
         Args:
             topic: the campaign's; capitals do not matter.

@@ -67,7 +67,7 @@ def find_lower_bound(bad: int, judged: int, confidence: float) -> float:
 
 
 def is_above(bad: int, judged: int, *, limit: float, confidence: float) -> bool:
-    """Tell whether the true rate is above a limit with this confidence: whether the lower bound is."""
+    """Return whether the true rate is above a limit with this confidence: whether the lower bound is."""
     if bad <= judged * limit:
         return False
     return find_tail(bad, judged, limit) < 1.0 - confidence

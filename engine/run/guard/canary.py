@@ -176,7 +176,7 @@ class Canary:
         return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(doubts)}.", remedy)
 
     def is_due(self, state: CanaryState, now: datetime) -> bool:
-        """Tell whether the gate has to decide."""
+        """Return whether the gate has to decide."""
         return state.stage is CanaryStage.WAITING and state.sent_at is not None and now >= state.sent_at + self.wait
 
     def record_passed(self, tx: Connection, now: datetime) -> None:

@@ -239,7 +239,7 @@ class FailureGuard:
 
     @property
     def tripped(self) -> bool:
-        """Tell whether too many were lost."""
+        """Return whether too many were lost."""
         return self.finding is not None and self.finding.level is GuardLevel.PAUSE
 
     def describe(self) -> str:

@@ -82,7 +82,7 @@ class Preview:
 
     @property
     def passes(self) -> bool:
-        """Tell whether every message can be made, and none has an error."""
+        """Return whether every message can be made, and none has an error."""
         return not self.failed and not self.findings.of(Severity.ERROR)
 
     def to_json(self) -> dict[str, Any]:

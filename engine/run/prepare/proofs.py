@@ -45,7 +45,7 @@ class Proof:
 
     @property
     def sent(self) -> bool:
-        """Tell whether SES took it."""
+        """Return whether SES took it."""
         return self.outcome is ReplyMeaning.SENT
 
     def to_json(self) -> dict[str, Any]:

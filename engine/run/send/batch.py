@@ -27,7 +27,7 @@ class CallBatch:
     _bytes: int = 0
 
     def accepts(self, opened: OpenLease, item: Item) -> bool:
-        """Tell whether a message may share the call: it is of the same lease and group, and there is room."""
+        """Return whether a message may share the call: it is of the same lease and group, and there is room."""
         fits = self._bytes + len(item.payload) <= self.most_bytes
         return opened is self.opened and fits and item.group is not None and item.group == self.items[0].group
 
@@ -40,5 +40,5 @@ class CallBatch:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether nothing more may be added."""
+        """Return whether nothing more may be added."""
         return self.items[-1].group is None or len(self.items) >= self.most_items

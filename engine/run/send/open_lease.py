@@ -55,12 +55,12 @@ class OpenLease:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every row has its outcome."""
+        """Return whether every row has its outcome."""
         return len(self.results) == self.recipients.height
 
     @property
     def part_complete(self) -> bool:
-        """Tell whether every row of its part has its outcome."""
+        """Return whether every row of its part has its outcome."""
         return all(row in self.results for row in self._part_rows["row"])
 
     @property

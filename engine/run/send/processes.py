@@ -55,7 +55,7 @@ class Load:
 
 
 def needs_worker(load: Load, *, running: int, cores: int, work_left: bool) -> bool:
-    """Tell whether another process would help: this one is at its limit, and neither the rate nor the machine is.
+    """Return whether another process would help: this one is at its limit, and neither the rate nor the machine is.
 
     Args:
         load: this process's.

@@ -39,7 +39,7 @@ def reply(meaning: ReplyMeaning) -> SendReply:
 
 
 class ScriptedTransport:
-    """Answers what the script says, the last line for ever; looks at whatever `look` looks at before each answer."""
+    """Answers what the script says, the last line forever; looks at whatever `look` looks at before each answer."""
 
     most_items = 50
     most_bytes = 1_000

@@ -30,7 +30,7 @@ def names_of(requirements: list[object]) -> set[str]:
 
 
 @pytest.mark.parametrize("lock", ["runtime.lock", "build.lock", "workshop.lock"])
-def test_lock_has_a_hash_for_every_package_and_names_no_registry(lock: str):
+def test_lock_has_a_hash_forevery_package_and_names_no_registry(lock: str):
     assert all(package.hashes for package in read_lock(FOLDER / lock))
     text = (FOLDER / lock).read_text(encoding="utf-8")
     assert "://" not in text

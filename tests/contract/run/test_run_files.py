@@ -172,7 +172,7 @@ def test_manifest_with_another_digest_than_the_ledgers_is_refused(shop: Shop, tm
         read_manifest(tmp_path, digest)
 
 
-def test_a_tree_has_a_digest_for_every_file_by_its_path(tmp_path: Path):
+def test_a_tree_has_a_digest_forevery_file_by_its_path(tmp_path: Path):
     (tmp_path / "b" / "c").mkdir(parents=True)
     (tmp_path / "b" / "c" / "d").write_bytes(b"abc")
     (tmp_path / "a").write_bytes(b"")

@@ -40,7 +40,7 @@ def test_an_error_for_people_comes_out_of_another_process_whole(error: MailrunEr
     assert (str(raised.value), raised.value.where) == (str(error), error.where)
 
 
-def compare_for_ever(steps: Steps) -> bool:
+def compare_forever(steps: Steps) -> bool:
     """One call into C that ends after 2**60 steps."""
     steps.begin(7)
     first: list[object] = []
@@ -52,10 +52,10 @@ def compare_for_ever(steps: Steps) -> bool:
 
 def test_one_call_into_c_that_does_not_end_is_ended_and_located() -> None:
     with pytest.raises(ProcessEndedError) as raised:
-        run_bounded(compare_for_ever, memory=MEMORY, seconds=0)
+        run_bounded(compare_forever, memory=MEMORY, seconds=0)
     assert raised.value.took_too_long
     assert raised.value.number == 7
-    assert "in compare_for_ever" in raised.value.trace
+    assert "in compare_forever" in raised.value.trace
 
 
 def test_a_child_that_the_system_kills_is_reported() -> None:

@@ -155,7 +155,7 @@ def test_what_init_makes_runs_at_once_in_the_sandbox(world: World, tmp_path: Pat
     assert world.run("init", str(folder)).code == 64
 
 
-def test_the_sample_campaign_accounts_for_every_row_of_the_sample_audience(tmp_path: Path):
+def test_the_sample_campaign_accounts_forevery_row_of_the_sample_audience(tmp_path: Path):
     command = [sys.executable, "-m", "engine", "launch", "welcome", "--sandbox", "--workspace", str(ROOT)]
     done = subprocess.run(
         [*command, "--store", str(tmp_path), "--key", "test", "--json"], check=True, capture_output=True, text=True

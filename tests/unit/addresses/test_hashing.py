@@ -1,4 +1,4 @@
-"""The plan's order is the same everywhere and for ever."""
+"""The plan's order is the same everywhere and forever."""
 
 from hashlib import blake2b
 from random import Random
@@ -28,7 +28,7 @@ def test_the_hash_is_the_one_described() -> None:
     assert hash_keys(pl.Series(keys), "some run").to_list() == [hash_slowly(key, "some run") for key in keys]
 
 
-def test_the_hash_of_an_address_is_this_one_for_ever() -> None:
+def test_the_hash_of_an_address_is_this_one_forever() -> None:
     assert hash_keys(pl.Series(["ann@example.com"]), "welcome/2026-01-01").to_list() == [8211766873266291222]
 
 

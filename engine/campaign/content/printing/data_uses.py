@@ -81,7 +81,7 @@ def _find_suspects(place: DataPlace) -> Suspects:
 
 
 def _makes_scheme(node: nodes.Expr) -> bool:
-    """Tell whether an expression has literal text that may turn data into a scheme."""
+    """Return whether an expression has literal text that may turn data into a scheme."""
     texts = [one.value for one in (node, *node.find_all(nodes.Const)) if isinstance(one, nodes.Const)]
     starts = tuple(f"{scheme}:" for scheme in SCHEMES)
     return any(isinstance(text, str) and ":" in text and not text.startswith(starts) for text in texts)

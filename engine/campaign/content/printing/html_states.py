@@ -88,7 +88,7 @@ def find_hazard(state: HtmlState, child: nodes.Expr) -> str | None:
 
 
 def is_markup(node: nodes.Expr) -> bool:
-    """Tell whether an expression is markup of the template's own: attributes of a dictionary, a macro."""
+    """Return whether an expression is markup of the template's own: attributes of a dictionary, a macro."""
     match node:
         case nodes.Filter(name="xmlattr") | nodes.Call():
             return True

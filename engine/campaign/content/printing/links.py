@@ -93,12 +93,12 @@ class LinkPlace(NamedTuple):
 
 
 def is_url_attribute(element: str, attribute: str) -> bool:
-    """Tell whether an attribute of an element holds a link; both in lower case."""
+    """Return whether an attribute of an element holds a link; both in lower case."""
     return attribute in URL_ATTRIBUTES or element in _OF_ELEMENTS.get(attribute, ())
 
 
 def settles_scheme(text: str) -> bool:
-    """Tell whether a link that begins like this has its scheme, or certainly has none."""
+    """Return whether a link that begins like this has its scheme, or certainly has none."""
     return _SETTLED.search(_IGNORED.sub("", text.lstrip(_LEADING))) is not None
 
 

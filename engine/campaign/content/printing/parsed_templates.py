@@ -72,7 +72,7 @@ def number_outputs(tree: nodes.Template) -> dict[int, int]:
 
 
 def is_data(node: nodes.Node) -> bool:
-    """Tell whether what is marked as markup may be data: constants and macros are the template's own."""
+    """Return whether what is marked as markup may be data: constants and macros are the template's own."""
     return not isinstance(node, nodes.Const) and not (
         isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name)
     )

@@ -210,7 +210,7 @@ def script_of(tag: Tag) -> str:
 
 
 def fits(wanted: Tag, variant: Tag) -> bool:
-    """Tell whether a variant is in a language and script that the recipient reads, or is the tag's bare language."""
+    """Return whether a variant is in a language and script that the recipient reads, or is the tag's bare language."""
     norwegian = {"nb": "no"}  # two names of one written language
     language = norwegian.get(variant.language, variant.language)
     asked = norwegian.get(wanted.language, wanted.language)

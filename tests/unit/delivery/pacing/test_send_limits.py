@@ -290,7 +290,7 @@ def test_quota_is_never_overdrawn_when_counts_lag_and_others_send(max_rate: floa
     for number, (wish, by_others, catches_up) in enumerate(steps):
         now_sent = min(wish, int(left))
         sent, left = sent + now_sent, left - now_sent
-        if catches_up or number % 4 == 3:  # SES's count lags, but not for ever
+        if catches_up or number % 4 == 3:  # SES's count lags, but not forever
             others += min(by_others, 1_000 - sent - others)
             counted = sent + others
         told = replace(QUOTA, max_send_rate=max_rate, sent_24_hours=float(counted))

@@ -93,7 +93,7 @@ def test_what_another_key_signed_is_refused():
         URL.replace("sns.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com:8443"),
         URL.replace("sns.eu-west-1.amazonaws.com", "xsns.eu-west-1.amazonaws.com"),
         URL.replace("sns.eu-west-1", "s3.eu-west-1"),
-        URL.replace("amazonaws.com", "amazonaws.com.cn"),  # there is no such host: to fetch from it fails for ever
+        URL.replace("amazonaws.com", "amazonaws.com.cn"),  # there is no such host: to fetch from it fails forever
         URL.replace("eu-west-1", "us-east-1"),
         URL.replace("/Simple", "/bucket/Simple"),
         URL + "?x=https://evil.example/",

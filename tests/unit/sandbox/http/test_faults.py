@@ -25,7 +25,7 @@ def test_faults_strike_in_order_and_as_often_as_they_should() -> None:
     assert queue.documents() == []
 
 
-def test_a_fault_without_count_strikes_for_ever() -> None:
+def test_a_fault_without_count_strikes_forever() -> None:
     queue = faults({"kind": "throttle", "count": None})
     assert {struck(queue) for _ in range(100)} == {"throttle"}
     queue.clear()
