@@ -19,7 +19,7 @@ _FIELDS = '[,;|\t"]+'
 
 
 def begins_with_address(source: AudienceSource) -> bool:
-    """Return if the first line of a text file that is not blank holds an @, and so is an entry and not a header."""
+    """Return whether the first line that is not blank holds an @: it is an entry then, and not a header."""
     encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
     for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False, limits=source.limits):
         for line in block.data.split(b"\n", 100):
