@@ -12,7 +12,8 @@ from engine.campaign.spec import Campaign, load_campaign
 from engine.run.manifest import read_manifest
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preview import make_job, replan
-from engine.run.prepare.rendering import Rendered, render_plan
+from engine.run.prepare.rendered import Rendered
+from engine.run.prepare.rendering import render_plan
 from engine.store.folder import FolderStore
 
 CAMPAIGN = Path(__file__).parent.parent / "campaigns" / "welcome"

@@ -17,7 +17,7 @@ from engine.report.tables import render_accounts
 from engine.run.prepare.ask_account import RunForecast
 from engine.run.prepare.check import Checked
 from engine.run.prepare.preview import Preview, describe_sizes
-from engine.run.prepare.rendering import Rendered
+from engine.run.prepare.rendered import Rendered
 from engine.run.send.launch import Forecast
 
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)

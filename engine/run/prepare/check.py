@@ -17,7 +17,7 @@ from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_sample, check_templates
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preview import make_job
-from engine.run.prepare.rendering import Rendered
+from engine.run.prepare.rendered import Rendered
 from engine.settings import Settings
 
 

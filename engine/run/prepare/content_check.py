@@ -19,7 +19,8 @@ from engine.run.manifest import Manifest
 from engine.run.prepare.column_check import UNKNOWN_TIME_ZONE, check_columns
 from engine.run.prepare.link_check import REFUSED_VALUE, check_links
 from engine.run.prepare.preflight import LONG_LINK, check_link_lengths, check_unsubscribe_links
-from engine.run.prepare.rendering import LeaseRenderer, Rendered, RenderJob
+from engine.run.prepare.rendered import Rendered
+from engine.run.prepare.rendering import LeaseRenderer, RenderJob
 
 SAMPLE_ROWS = 500  # the plan's order is a fair sample
 _FATAL = frozenset({UNKNOWN_TIME_ZONE, LONG_LINK, REFUSED_VALUE})  # findings whose recipients fail

@@ -27,15 +27,8 @@ from engine.run.prepare.ask_account import RunForecast, forecast_run
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_templates
 from engine.run.prepare.planning import PlanRequest, write_plan
-from engine.run.prepare.rendering import (
-    KILOBYTE,
-    LeaseRenderer,
-    Pick,
-    Rendered,
-    RenderJob,
-    choose_processes,
-    render_plan,
-)
+from engine.run.prepare.rendered import Pick, Rendered
+from engine.run.prepare.rendering import KILOBYTE, LeaseRenderer, RenderJob, choose_processes, render_plan
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop

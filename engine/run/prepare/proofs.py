@@ -19,7 +19,8 @@ from engine.run.manifest import Manifest
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.prepare.preview import find_recipient, make_job
-from engine.run.prepare.rendering import LeaseRenderer, Pick
+from engine.run.prepare.rendered import Pick
+from engine.run.prepare.rendering import LeaseRenderer
 from engine.settings import Settings
 
 MARK = "[TEST] "

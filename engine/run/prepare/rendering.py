@@ -5,10 +5,10 @@ import multiprocessing
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,6 @@ import structlog
 from engine.audience.planning.plan_files import LeaseRange, read_lease, stored_name
 from engine.audience.spec import Value
 from engine.campaign.content.templates import compile_content
-from engine.campaign.lint_findings import LintFindings
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.message_lint import MessageLint
 from engine.campaign.render import Renderer
@@ -28,6 +27,7 @@ from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.unsubscribe import TokenSigner
 from engine.errors import DataError, MailrunError
 from engine.logs import configure_logs
+from engine.run.prepare.rendered import EXAMPLES, MOST_LOCALES, MOST_REASONS, Pick, Rendered, add_bounded
 from engine.run.recipients import Recipient, iterate_recipients
 from engine.store.files import write_file
 from engine.system.bounded_process import ProcessEndedError, Steps, run_bounded
@@ -35,14 +35,9 @@ from engine.system.process_limits import describe_limit
 from engine.system.unhandled import catch_unhandled
 
 ONE_PROCESS_ROWS = 20_000  # up to here, starting more processes takes longer than it saves
-EXAMPLES = 20  # failed rows that are reported one by one; all are in the files
-MOST_REASONS = 1000
-MOST_LOCALES = 1000
 KILOBYTE = 1024
-OTHER = "other"
 _FRAME = re.compile(r'File "([^"]*)", line (\d+) in (?:root|block_|macro)')
 _T = TypeVar("_T")
-
 log = structlog.get_logger()
 
 
@@ -84,89 +79,6 @@ class RenderJob:
             error.args = (error.what.replace(copy, str(self.source)),)
             error.what = error.args[0]
             raise
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """A recipient worth looking at: where it stands in the plan."""
-
-    lease: int
-    index: int
-    row: int
-
-
-@dataclass(slots=True)
-class Rendered:
-    """What rendering found, of one lease or of many.
-
-    Attributes:
-        rendered: messages that can be made.
-        failures: reason -> rows that can not.
-        examples: some failed rows, and the reason.
-        html_kilobytes: size of the HTML part, rounded up to 1,024 bytes -> messages.
-        message_kilobytes: the same of subject, HTML and text together.
-        html_bytes_largest: the largest HTML part.
-        subject: of the first message that can be made.
-        languages: variant -> messages; the default is "default".
-        defaults: column -> recipients who read its default.
-        domains: domain of the address -> recipients.
-        findings: what lint found.
-        flawed: messages with an error among these.
-        cids: inline images that messages show.
-        picks: why it is worth looking at -> recipient.
-        longest, shortest: the size of these picks.
-    """
-
-    rendered: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[int, str]] = field(default_factory=list)
-    html_kilobytes: Counter[int] = field(default_factory=Counter)
-    message_kilobytes: Counter[int] = field(default_factory=Counter)
-    html_bytes_largest: int = 0
-    subject: str | None = None
-    languages: Counter[str] = field(default_factory=Counter)
-    defaults: Counter[str] = field(default_factory=Counter)
-    domains: Counter[str] = field(default_factory=Counter)
-    findings: LintFindings = field(default_factory=LintFindings)
-    flawed: int = 0
-    cids: set[str] = field(default_factory=set)
-    picks: dict[str, Pick] = field(default_factory=dict)
-    longest: int = -1
-    shortest: int | None = None
-
-    def merge(self, other: "Rendered") -> None:
-        """Take over what was found in a later lease."""
-        self.rendered += other.rendered
-        self.flawed += other.flawed
-        _add_bounded(self.failures, other.failures, MOST_REASONS)
-        self.examples += other.examples[: EXAMPLES - len(self.examples)]
-        for mine, theirs in (
-            (self.html_kilobytes, other.html_kilobytes),
-            (self.message_kilobytes, other.message_kilobytes),
-        ):
-            mine.update(theirs)
-        self.languages.update(other.languages)
-        self.defaults.update(other.defaults)
-        _add_bounded(self.domains, other.domains, MOST_REASONS * 100)
-        self.findings.merge(other.findings)
-        self.cids |= other.cids
-        self.subject = other.subject if self.subject is None else self.subject
-        self.html_bytes_largest = max(self.html_bytes_largest, other.html_bytes_largest)
-        self._merge_picks(other)
-
-    def _merge_picks(self, other: "Rendered") -> None:
-        if other.longest > self.longest and "longest" in other.picks:
-            self.longest, self.picks["longest"] = other.longest, other.picks["longest"]
-        if other.shortest is not None and (self.shortest is None or other.shortest < self.shortest):
-            self.shortest, self.picks["shortest"] = other.shortest, other.picks["shortest"]
-        for reason, pick in other.picks.items():
-            self.picks.setdefault(reason, pick)
-
-
-def _add_bounded(mine: Counter[str], theirs: Mapping[str, int], most: int) -> None:
-    """Add counts; names beyond a number of them are counted together, so that memory stays flat."""
-    for name, count in theirs.items():
-        mine[name if name in mine or len(mine) < most else OTHER] += count
 
 
 def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int) -> Iterator[Rendered]:
@@ -362,7 +274,7 @@ class LeaseRenderer:
     ) -> None:
         if not failed:
             return
-        _add_bounded(found.failures, Counter(reason for _, reason in failed), MOST_REASONS)
+        add_bounded(found.failures, Counter(reason for _, reason in failed), MOST_REASONS)
         found.examples = [(frame["row"][index], reason) for index, reason in failed[:EXAMPLES]]
         rows = frame[[index for index, _ in failed]].select("row", "file", "line", "address")
         rows = rows.with_columns(pl.Series("reason", [reason for _, reason in failed], pl.String))
