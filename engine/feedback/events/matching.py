@@ -83,6 +83,7 @@ class Matcher:
         self._open_plan = open_plan
         self._find_forgotten = find_forgotten
         self._places: dict[str, RowIndex] = {}
+        self._matched: dict[str, RowIndex] = {}  # of the last batch; those of many runs are closed already
         self._damaged: set[str] = set()
 
     def match(self, events: pl.DataFrame) -> pl.DataFrame:
@@ -96,6 +97,7 @@ class Matcher:
             unknown_message, never_mailed, pruned or DAMAGED, `run` and `row` too, but for a damaged run; what was said
             about a forgotten person is blank.
         """
+        self._matched.clear()
         numbered = events.with_row_index("_n")
         is_tagged = pl.col("campaign") != ""
         tagged = numbered.filter(is_tagged).with_columns(pl.concat_str("campaign", pl.lit("/"), "run_key").alias("run"))
@@ -110,15 +112,15 @@ class Matcher:
 
     def list_domains(self, run: str) -> frozenset[str]:
         """List a matched run's receivers that are counted by themselves."""
-        return self._places[run].domains
+        return self._matched[run].domains
 
     def list_rows(self, run: str) -> dict[int, int]:
         """Return the sizes of a matched run's leases, by ordinal."""
-        return self._places[run].rows
+        return self._matched[run].rows
 
     def plan(self, run: str) -> FrozenPlan:
         """Return a matched run's plan."""
-        return self._places[run].plan
+        return self._matched[run].plan
 
     def close(self) -> None:
         """Let go of all indexes."""
@@ -162,7 +164,7 @@ class Matcher:
             places = None
         if places is None:
             places = RowIndex(self._open_plan(run), self._shelf)
-        self._places[name] = places  # the last in order: the most recently used
+        self._places[name] = self._matched[name] = places  # the last in order: the most recently used
         if len(self._places) > _PLANS_OPEN:
             oldest = next(iter(self._places))
             self._places.pop(oldest).close()

@@ -18,6 +18,7 @@ from support.postgres import Cluster
 
 from engine.clock import Clock
 from engine.errors import DataError
+from engine.feedback.events import matching
 from engine.feedback.events.effects import SoftRule, find_last_straw
 from engine.feedback.events.event_files import find_message_ids
 from engine.feedback.events.files import read_file
@@ -346,3 +347,9 @@ def test_a_ledger_that_was_restored_learns_from_the_store_what_it_missed(tmp_pat
     pl.DataFrame({"a": [1]}).write_parquet(other)
     with pytest.raises(DataError, match="none of mailrun's events"):
         list(read_file(other, "other", lambda _: None))
+
+
+def test_a_batch_of_more_runs_than_are_kept_open_changes_them_all(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(matching, "_PLANS_OPEN", 1)
+    desk.take([make("Bounce", 3), make("Bounce", 4, run=NEXT_RUN)])
+    assert (desk.intake.tally.events, desk.intake.tally.changed) == (2, 2)
