@@ -14,8 +14,9 @@ def list_blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def put_mailrun_on_path(folder: Path) -> str:
-    """Make a folder with the command `mailrun` in it; returns PATH with that folder first."""
+    """Make a folder with the commands `mailrun` and `python` in it; returns PATH with that folder first."""
     folder.mkdir()
-    (folder / "mailrun").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m engine "$@"\n')
-    (folder / "mailrun").chmod(0o755)
+    for name, arguments in (("mailrun", "-m engine "), ("python", "")):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+        (folder / name).chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"

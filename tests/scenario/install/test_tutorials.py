@@ -21,7 +21,6 @@ def make_script(name: str, *, without: tuple[str, ...]) -> str:
 
 def follow(world: World, script: str, folder: Path) -> str:
     path = put_mailrun_on_path(folder / "tools")
-    (folder / "tools" / "python").symlink_to(Path(world.command()[0]))
     shown = subprocess.run(
         ["/bin/bash", "-eu", "-c", script],
         cwd=folder,
