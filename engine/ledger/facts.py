@@ -7,7 +7,7 @@ version has none until a command reads them once from the run's frozen campaign 
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy.engine import RowMapping
 
 from engine.ledger.schema import run_table
@@ -53,12 +53,6 @@ def from_fact_columns(row: RowMapping) -> RunFacts | None:
     if row["sender_domain"] is None:
         return None
     return RunFacts(**{name: row[name] for name in FACT_COLUMNS})
-
-
-def list_without_facts(tx: Connection) -> list[str]:
-    """List the runs whose facts are not known yet."""
-    missing = select(run_table.c.name).where(run_table.c.sender_domain.is_(None))
-    return list(tx.execute(missing.order_by(run_table.c.name)).scalars())
 
 
 def set_facts(tx: Connection, run: str, facts: RunFacts) -> None:

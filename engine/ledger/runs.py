@@ -117,6 +117,12 @@ def list_runs(tx: Connection) -> list[Run]:
     return [_to_run(row) for row in tx.execute(select(run_table).order_by(run_table.c.created_at.desc()))]
 
 
+def list_runs_without_facts(tx: Connection) -> list[Run]:
+    """Read the runs whose facts are not known yet, by name."""
+    missing = select(run_table).where(run_table.c.sender_domain.is_(None))
+    return [_to_run(row) for row in tx.execute(missing.order_by(run_table.c.name))]
+
+
 def _to_run(row: Row[tuple[object, ...]]) -> Run:
     columns = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
     values = {name: value for name, value in columns.items() if name not in FACT_COLUMNS}

@@ -5,6 +5,7 @@ the store, when a command first needs the facts of all runs.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -17,11 +18,13 @@ from engine.ledger import facts, runs
 from engine.ledger.database import Ledger
 from engine.ledger.facts import RunFacts
 from engine.ledger.runs import Run
-from engine.run.frozen import is_in_other_store
+from engine.progress import step
 from engine.run.manifest import FILE, Manifest
+from engine.store.identity import read_store_identity
 from engine.store.port import Store
 
 log = structlog.get_logger()
+_RUNS_AT_ONCE = 100  # whose facts are written together
 
 
 def make_facts(spec: CampaignSpec, run: str, *, sandbox: bool) -> RunFacts:
@@ -99,17 +102,27 @@ def read_canary_spec(facts: RunFacts) -> CanarySpec | None:
 def complete_facts(ledger: Ledger, store: Store) -> None:
     """Write the facts of the runs that an earlier version registered: once, each from its frozen campaign.
 
-    Runs whose files are in another store are left as they are.
+    Runs whose files are in another store are left as they are. If it is interrupted, the next call continues.
 
     Raises:
         MailrunError: ledger or store cannot be reached.
     """
     with ledger.read() as tx:
-        missing = [run for name in facts.list_without_facts(tx) if (run := runs.find_run(tx, name)) is not None]
-    found = {run.name: read_facts(run, store) for run in missing if not is_in_other_store(run, store)}
-    if not found:
+        missing = runs.list_runs_without_facts(tx)
+    own = read_store_identity(store) if missing else ""
+    earlier = [run for run in missing if run.store in (None, own)]
+    if not earlier:
         return
+    with step("reading the facts of earlier runs", "runs", len(earlier)) as reading:
+        for start in range(0, len(earlier), _RUNS_AT_ONCE):
+            block = earlier[start : start + _RUNS_AT_ONCE]
+            _write_facts(ledger, {run.name: read_facts(run, store) for run in block})
+            reading.advance(len(block))
+    note = "the facts of runs of an earlier version are in the ledger now"
+    log.info("facts.completed", runs=len(earlier), note=note)
+
+
+def _write_facts(ledger: Ledger, found: Mapping[str, RunFacts]) -> None:
     with ledger.write() as tx:
         for name, each in found.items():
             facts.set_facts(tx, name, each)
-    log.info("facts.completed", runs=len(found), note="the facts of runs of an earlier version are in the ledger now")

@@ -25,7 +25,6 @@ from engine.ledger.runs import Run
 from engine.progress import step
 from engine.run import control
 from engine.run.destinations import find_destination, name_destination
-from engine.run.facts import complete_facts
 from engine.run.frozen import FrozenRun, open_run, refuse_other_ledger
 from engine.run.manifest import Manifest
 from engine.run.prepare import content_check, planning, preflight
@@ -37,7 +36,7 @@ from engine.run.prepare.rendering import RenderJob
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send import registration
 from engine.run.send.context import SendContext
-from engine.run.send.warmup import read_warmup
+from engine.run.send.warmup import complete_facts_unless_stopped, read_warmup
 from engine.run.send.work import Launched, SendRequest, load_frozen_campaign, read_accounts, send, until_stopped
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 
@@ -215,6 +214,8 @@ async def _plan_and_freeze(
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
+        if outbound.spec.warmup is not None:
+            await complete_facts_unless_stopped(context.ledger, context.store, context.stop)
         forecast = _make_forecast(context, outbound, quota, staged.manifest, content)
         if not await wait_unless_stopped(request.confirm(forecast), context.stop, doing="waiting for an answer"):
             raise CancelledError
@@ -278,7 +279,6 @@ def _make_forecast(
     hours = None if window.column else parse_window(window.opens, window.closes)
     warmup_left = None
     if outbound.spec.warmup is not None:
-        complete_facts(context.ledger, context.store)
         with context.ledger.read() as tx:
             warmup_left = read_warmup(tx, outbound.spec, now, run=manifest.run).left
     text = forecast_sending(

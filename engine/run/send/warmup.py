@@ -22,7 +22,10 @@ from engine.delivery.pacing.rate_share import RateShare
 from engine.ledger.database import Ledger
 from engine.ledger.recorder import Recorder
 from engine.ledger.sender_use import WarmupSender, read_sender_use
-from engine.stopping.stop import StopCause, StopReason
+from engine.run.facts import complete_facts
+from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
+from engine.stopping.stop import Stop, StopCause, StopReason
+from engine.store.port import Store
 
 RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
 
@@ -67,12 +70,28 @@ def read_warmup(tx: Connection, spec: CampaignSpec, now: datetime, *, run: str) 
     return WarmupDay(number, cap, 0 if cap is None else use.recipients)
 
 
-def make_warmup_reader(ledger: Ledger, spec: CampaignSpec, run: str, clock: Clock) -> Callable[[], WarmupDay] | None:
-    """Make a function that reads what the warm-up allows today; None where the campaign has no `[warmup]`."""
+async def complete_facts_unless_stopped(ledger: Ledger, store: Store, stop: Stop) -> None:
+    """Complete the facts of earlier runs, which may take minutes where there are thousands of them in a bucket.
+
+    Raises:
+        MailrunError: ledger or store cannot be reached; PausedError if the stop was requested first.
+    """
+    work = run_in_daemon_thread(lambda: complete_facts(ledger, store), name="facts")
+    await wait_unless_stopped(work, stop, doing="the facts of earlier runs were read")
+
+
+def make_warmup_reader(
+    ledger: Ledger, store: Store, spec: CampaignSpec, run: str, clock: Clock
+) -> Callable[[], WarmupDay] | None:
+    """Make a function that reads what the warm-up allows today; None where the campaign has no `[warmup]`.
+
+    A process of an earlier version may register a run at any time during an upgrade: its facts are completed first.
+    """
     if spec.warmup is None:
         return None
 
     def read() -> WarmupDay:
+        complete_facts(ledger, store)
         with ledger.read() as tx:
             return read_warmup(tx, spec, clock.now(), run=run)
 

@@ -197,7 +197,7 @@ def _make_rates(context: SendContext, job: SendJob, recorder: Recorder, admissio
     clock = context.clock
     rate_share = RateShare(job.quota, job.spec, clock.monotonic())
     warmup = WarmupShare(
-        read=make_warmup_reader(context.ledger, job.spec, job.frozen.run.name, clock),
+        read=make_warmup_reader(context.ledger, context.store, job.spec, job.frozen.run.name, clock),
         allowance=Allowance(),
         rate_share=rate_share,
         admission=admission,

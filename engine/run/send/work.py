@@ -23,12 +23,12 @@ from engine.ledger.worker_locks import hold_worker_lock
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
-from engine.run.facts import complete_facts
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
 from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.context import SendContext, make_context
 from engine.run.send.processes import StartWorker, WorkerProcesses
+from engine.run.send.warmup import complete_facts_unless_stopped
 from engine.run.send.wiring import SendJob, send_run
 from engine.run.settle.event_proof import settle_all_proven
 from engine.stopping.abandonable import wait_unless_stopped
@@ -156,7 +156,7 @@ async def send(
     )
     mark_begun(frozen, context.ledger, context.clock.now())
     if campaign.spec.warmup is not None:
-        complete_facts(context.ledger, context.store)
+        await complete_facts_unless_stopped(context.ledger, context.store, stop)
     request.begin(read_accounts(context, name))
     processes = WorkerProcesses(request.start_worker, request.processes, stop, context.clock)
     content, key = compile_content(campaign), name.rpartition("/")[2]

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from engine.ledger import leases, runs
 from engine.ledger.connect import make_engine
 from engine.ledger.database import open_ledger
-from engine.ledger.facts import RunFacts, list_without_facts, set_facts
+from engine.ledger.facts import RunFacts, set_facts
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.schema import RunState, metadata
 from engine.ledger.suppressed.suppressions import iterate_suppressions
@@ -124,12 +124,12 @@ def test_runs_of_earlier_versions_have_no_facts_until_written(ledger_url: str):
     ledger = open_ledger(ledger_url)
     try:
         with ledger.write() as tx:
-            assert list_without_facts(tx) == ["a/1"]
+            assert [run.name for run in runs.list_runs_without_facts(tx)] == ["a/1"]
             set_facts(tx, "a/1", facts)
             set_facts(tx, "a/1", replace(facts, topic="another"))
         with ledger.read() as tx:
             run = runs.find_run(tx, "a/1")
             assert run is not None
-            assert (run.facts, list_without_facts(tx)) == (facts, [])
+            assert (run.facts, runs.list_runs_without_facts(tx)) == (facts, [])
     finally:
         ledger.close()

@@ -1,15 +1,18 @@
 """The warm-up's days: from when they are counted, what counts, and when they are over."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.clock import START
+from support.clock import START, VirtualClock
 
 from engine.campaign.spec import parse_spec
+from engine.errors import PausedError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.journal import Outcome
@@ -17,7 +20,8 @@ from engine.ledger.leases import Settlement
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.run.facts import complete_facts
-from engine.run.send.warmup import WarmupDay, read_warmup
+from engine.run.send.warmup import WarmupDay, complete_facts_unless_stopped, make_warmup_reader, read_warmup
+from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.store.folder import FolderStore
 from engine.store.port import Store
 
@@ -114,3 +118,52 @@ def test_domain_with_earlier_mail_begins_its_warm_up_at_day_one(history: History
 def test_a_run_that_cannot_be_read_counts_for_nobody(history: History):
     history.add("bad/1", "from = ", START - timedelta(days=1), 9)
     assert history.read(CAMPAIGN + WARMUP, START) == WarmupDay(1, 20, 0)
+
+
+def test_run_that_an_earlier_version_registers_meanwhile_counts(history: History):
+    """During an upgrade, a process of the earlier version may still register a run, without facts."""
+    spec = parse_spec(CAMPAIGN + WARMUP, file="campaign.toml")
+    read = make_warmup_reader(history.ledger, history.store, spec, "next/1", VirtualClock())
+    assert read is not None
+    assert read() == WarmupDay(1, 20, 0)
+    history.add("earlier/1", CAMPAIGN, START, 9)
+    assert read() == WarmupDay(1, 20, 9)
+
+
+def test_facts_that_were_interrupted_are_completed_by_the_next_call(history: History, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("engine.run.facts._RUNS_AT_ONCE", 2)
+    for number in range(5):
+        history.add(f"earlier/{number}", CAMPAIGN, START, 1)
+    read = history.store.read
+
+    def read_until_the_fourth(name: str) -> bytes | None:
+        if name.startswith("earlier/3"):
+            raise PausedError("the disk fails", where=name, remedy="launch again")
+        return read(name)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(history.store, "read", read_until_the_fourth)
+        with pytest.raises(PausedError):
+            complete_facts(history.ledger, history.store)
+    with history.ledger.read() as tx:
+        assert [run.name for run in runs.list_runs_without_facts(tx)] == ["earlier/2", "earlier/3", "earlier/4"]
+    assert history.read(CAMPAIGN + WARMUP, START) == WarmupDay(1, 20, 5)
+
+
+async def test_facts_of_earlier_runs_do_not_hold_up_a_stop(history: History, monkeypatch: pytest.MonkeyPatch):
+    history.add("earlier/1", CAMPAIGN, START, 9)
+    stop, is_over = Stop(), threading.Event()
+
+    def read_slowly(_: str) -> None:
+        stop_soon()
+        is_over.wait(30)
+
+    loop = asyncio.get_running_loop()
+
+    def stop_soon() -> None:
+        loop.call_soon_threadsafe(stop.request, StopReason(StopCause.SIGNAL, "SIGINT"))
+
+    monkeypatch.setattr(history.store, "read", read_slowly)
+    with pytest.raises(PausedError, match="the facts of earlier runs were read"):
+        await complete_facts_unless_stopped(history.ledger, history.store, stop)
+    is_over.set()
