@@ -13,6 +13,9 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
 from support.paths import ROOT, TESTS
 from support.purity import LISTENER, find_change, find_io
 
@@ -75,6 +78,21 @@ def test_an_import_may_read_and_change_nothing() -> None:
         Path("/etc/hostname").read_bytes()
     with pytest.raises(pytest.fail.Exception), LISTENER.watch(find_change):
         tempfile.mkdtemp()
+
+
+def test_hypothesis_keeps_what_fails_and_what_it_calls_may_not(tmp_path: Path) -> None:
+    database = DirectoryBasedExampleDatabase(tmp_path / "examples")
+
+    @settings(database=database, max_examples=1)
+    @given(st.integers())
+    def read(_number: int) -> None:
+        Path("/etc/hostname").read_bytes()
+
+    with LISTENER.watch(find_io):
+        database.save(b"key", b"value")
+        with pytest.raises(pytest.fail.Exception, match="open '/etc/hostname'"):
+            read()
+    assert set(database.fetch(b"key")) == {b"value"}
 
 
 @pytest.mark.parametrize("folder", ["unit", "property"])

@@ -1,6 +1,7 @@
 """Fails a pure test that does I/O: heard from Python's own audit events, which no library goes around.
 
 A file may be read where importing reads them: below the engine, Python and its packages, and the system's time zones.
+Hypothesis may read and write what it likes: it keeps failing examples, and reads the constants of modules.
 """
 
 import os
@@ -10,8 +11,11 @@ import threading
 import zoneinfo
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import hypothesis
 import pytest
 
 from support.paths import ROOT, TESTS
@@ -29,7 +33,9 @@ _READABLE = tuple(
         )
     }
 )
-_CACHES = ("/__pycache__/", "/.hypothesis/")  # Python and Hypothesis write them whatever a test does
+_CACHES = ("/__pycache__/",)  # Python writes them whatever a test does
+_PYTHON = (sysconfig.get_path("stdlib"), "<frozen ", __file__)
+_HYPOTHESIS = str(Path(hypothesis.__file__).parent)
 _READS = ("open", "os.listdir", "os.scandir")
 _FILE_CALLS = (
     "chdir chflags chmod chown exec fork forkpty link lockf mkdir posix_spawn remove removexattr rename rmdir setxattr"
@@ -60,7 +66,7 @@ class Listener:
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take an audit event; no exception of another thread would reach the test."""
-        if self._find is None or (found := self._find(event, arguments)) is None:
+        if self._find is None or (found := self._find(event, arguments)) is None or _is_of_hypothesis():
             return
         if threading.current_thread() is threading.main_thread():
             _refuse(found)
@@ -106,6 +112,18 @@ def _is_writing(flags: object) -> bool:
 def _place_of(path: object) -> str:
     """Return where a path leads; nowhere for a descriptor, whose file, pipe or socket something else opened."""
     return os.path.realpath(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else ""
+
+
+def _is_of_hypothesis() -> bool:
+    """Return whether Hypothesis itself does this, and not a test or the code that it calls."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _is_of_python(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(_HYPOTHESIS)
+
+
+def _is_of_python(file: str) -> bool:
+    return file.startswith(_PYTHON) and "-packages" not in file
 
 
 def _is_cache(place: str) -> bool:
