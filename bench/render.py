@@ -13,7 +13,7 @@ from engine.campaign.message import Envelope, Message, prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 
 MESSAGES = 5_000
 ROUNDS = 7

@@ -62,7 +62,7 @@ _HEADER = re.compile(
 _CANONICAL = re.compile(r"(?P<name>for this request should have been\s{0,4})'[^']*+'?", re.IGNORECASE)
 _ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?P<kind>AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}+")
 _SESSION_TOKEN = re.compile(r"(?<![A-Za-z0-9])(?:IQoJ|FwoG|FQoG|AQoD)[A-Za-z0-9+/=_-]{40,}+")
-# Ours (see campaign/unsubscribe.py), those of other services, and whatever else is as long as no word is.
+# Ours (see campaign/unsubscribe_tokens.py), those of other services, and whatever else is as long as no word is.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[0-9]\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{16,}+|[A-Za-z0-9_-]{96,1200}+(?![A-Za-z0-9_-]))"
 )

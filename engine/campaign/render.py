@@ -20,8 +20,8 @@ from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, check_key
 from engine.campaign.template_parts import HeaderParts, VariantParts
 from engine.campaign.time_zones import find_zone
-from engine.campaign.unsubscribe import TokenSigner
 from engine.campaign.unsubscribe_links import make_unsubscribe_links
+from engine.campaign.unsubscribe_tokens import TokenSigner
 
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
 LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs

@@ -9,7 +9,7 @@ from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.spec_sections import UnsubscribeSpec
 from engine.campaign.spec_values import TOKEN_PLACEHOLDER
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError
 
 LONGEST_LINK = min(LONGEST_VALUE, LONGEST_HEADER - len("List-Unsubscribe"))

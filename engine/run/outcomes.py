@@ -11,7 +11,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Replay, Result
 from engine.ledger.leases import Lease, Settlement
 from engine.run.frozen import FrozenRun
-from engine.store.outcomes import OutcomesFiles, name_lease
+from engine.store.outcomes_files import OutcomesFiles, name_lease
 from engine.store.port import Store
 
 PROVED = "an event proves it"

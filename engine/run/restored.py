@@ -14,7 +14,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 from engine.ledger.snapshots import RunSnapshot
-from engine.store.outcomes import OutcomesFiles
+from engine.store.outcomes_files import OutcomesFiles
 from engine.store.port import Store
 
 

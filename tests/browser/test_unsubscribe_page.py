@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.world import World, open_world
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 
 KEY = "a-signing-key-of-32-characters-x"
 PHONE = {"width": 360, "height": 740}

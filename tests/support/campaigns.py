@@ -9,7 +9,7 @@ from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Message
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, CampaignSpec, load_campaign, parse_spec
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError
 
 SIGNER = TokenSigner([b"a key that only tests use"])

@@ -2,7 +2,7 @@
 
 from email.message import EmailMessage
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.feedback.inbound.authority import MailTrust, SesReceipt
 
 SIGNER = TokenSigner([b"a-signing-key-of-32-characters-x"])

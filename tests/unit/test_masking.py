@@ -12,7 +12,7 @@ import structlog
 from engine import masking
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.replies import read_error
 from engine.delivery.transports.ses import read_exception
 from engine.errors import ServiceError

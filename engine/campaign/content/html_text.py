@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from jinja2 import nodes
 
 from engine.campaign.content.environment import Prepared
-from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind
+from engine.campaign.content.template_tokens import Placeholders, TemplateToken, TokenKind
 
 _SKIPPED = frozenset({"head", "style", "script", "title", "template", "svg"})
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})

@@ -14,7 +14,7 @@ import css_inline
 from jinja2 import TemplateSyntaxError
 
 from engine.campaign.content.media_rules import is_for_screens
-from engine.campaign.content.tokens import TemplateToken, mask
+from engine.campaign.content.template_tokens import TemplateToken, mask
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"""<([A-Za-z][\w:-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""")

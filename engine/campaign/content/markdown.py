@@ -5,7 +5,7 @@ import re
 from markdown_it import MarkdownIt
 
 from engine.campaign.content.environment import Prepared
-from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind
+from engine.campaign.content.template_tokens import Placeholders, TemplateToken, TokenKind
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _HERE = "<!--here-->"

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from jinja2 import TemplateSyntaxError
 
 from engine.campaign.content.environment import Prepared
-from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind
+from engine.campaign.content.template_tokens import Placeholders, TemplateToken, TokenKind
 
 # Elements whose children are MJML elements; a tag between those becomes raw content.
 _CONTAINERS = frozenset({"mj-body", "mj-section", "mj-column", "mj-group", "mj-wrapper", "mj-hero"})

@@ -10,7 +10,7 @@ from engine.campaign.content.inline_css import inline_css
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.content.markdown import convert_markdown
 from engine.campaign.content.mjml import convert_mjml
-from engine.campaign.content.tokens import TemplateToken, assemble, split
+from engine.campaign.content.template_tokens import TemplateToken, assemble, split
 
 PREHEADER = "preheader"
 _HTML_TAG = re.compile(r"<html\b(?P<attributes>[^>]*)>", re.IGNORECASE)

@@ -15,7 +15,7 @@ from engine.campaign.content.localisation import Formats, normalise_tag
 from engine.campaign.content.names import ENGINE_NAMES, Names, NameUse, scan_names
 from engine.campaign.content.prepare import PREHEADER, prepare_html
 from engine.campaign.content.printing.data_uses import DataUse, describe_data
-from engine.campaign.content.tokens import assemble
+from engine.campaign.content.template_tokens import assemble
 from engine.campaign.content.watchdog import TimeUpError, Watchdog
 from engine.campaign.files import is_part, list_files, read_file, resolve_file, search_path
 from engine.campaign.headers import is_template

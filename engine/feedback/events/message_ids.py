@@ -16,7 +16,7 @@ from engine.addresses.hashing import hash_keys
 from engine.errors import DataError
 from engine.ledger.leases import LeaseState
 from engine.store.files import PRIVATE_FOLDER, translate_os_errors, write_file
-from engine.store.outcomes import OutcomesFiles, parse_name
+from engine.store.outcomes_files import OutcomesFiles, parse_name
 from engine.store.port import Store
 
 LEASES_IN_A_SEGMENT = 64

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from engine.addresses.parse import judge_addresses
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.clock import Clock
 from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMail, Unproven, identify_sender
 from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail

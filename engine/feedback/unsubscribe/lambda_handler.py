@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError, MailrunError, PausedError
 from engine.feedback.unsubscribe.opt_out import LedgerOptOuts
 from engine.feedback.unsubscribe.pages import UnsubscribePages, open_pages

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import MailrunError
 from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
 from engine.feedback.inbound.mail_parts import split_multipart

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError
 from engine.feedback.unsubscribe.opt_out import LedgerOptOuts
 from engine.feedback.unsubscribe.pages import UnsubscribePages, open_pages

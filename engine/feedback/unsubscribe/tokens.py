@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from engine.addresses.parse import MAX_ADDRESS_BYTES
-from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
+from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
 
 MOST_TOKENS = 8  # of one text
 _TOKEN = re.compile(TOKEN_PATTERN)

@@ -11,7 +11,7 @@ from engine.campaign.lint import lint_templates
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import DataError
 from engine.quantities import format_count
 from engine.run.guard.judge import FEWEST_LOSSES

@@ -20,7 +20,7 @@ from engine.campaign.content.templates import CampaignContent, place_of
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render import Renderer
 from engine.campaign.render_error import RenderError
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.run.prepare.rendering import run_rendering
 from engine.run.recipients import Recipient, iterate_recipients
 from engine.system.bounded_process import Steps

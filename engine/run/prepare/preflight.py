@@ -15,8 +15,8 @@ from engine.account.identities import SIMULATOR, list_verified, refuse_if_unveri
 from engine.account.quota import AccountQuota, refuse_if_stopped
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
-from engine.campaign.unsubscribe import TokenSigner
 from engine.campaign.unsubscribe_links import LONGEST_LINK
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.outbound import Outbound
 from engine.delivery.transports.smtp_check import check_server
 from engine.errors import ConfigurationError, ServiceError, UnreachableError

@@ -24,7 +24,7 @@ from engine.campaign.message_lint import MessageLint
 from engine.campaign.render import Renderer
 from engine.campaign.render_error import LARGEST_MEMORY, RenderError
 from engine.campaign.spec import Campaign, load_campaign
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import DataError, MailrunError
 from engine.logs import configure_logs
 from engine.run.prepare.rendered import EXAMPLES, MOST_LOCALES, MOST_REASONS, Pick, Rendered, add_bounded

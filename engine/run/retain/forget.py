@@ -31,7 +31,7 @@ from engine.run.retain.prune import finish_pruning
 from engine.store.files import delete_tree, digest_bytes, digest_file
 from engine.store.history import erase_from_history
 from engine.store.keys import read_forget_key
-from engine.store.outcomes import PUBLISHED
+from engine.store.outcomes_files import PUBLISHED
 from engine.store.port import Store
 
 _KEPT = ("row", "reason")

@@ -14,7 +14,7 @@ from engine.run.manifest import FILE
 from engine.run.outcomes import finish_changes
 from engine.run.ownership import find_registrar, has_files
 from engine.run.send.registration import ORPHANED
-from engine.store.outcomes import STAGED, OutcomesFiles
+from engine.store.outcomes_files import STAGED, OutcomesFiles
 from engine.store.port import Store
 from engine.store.sealed import SEALED
 from engine.system.temporary import remove_abandoned

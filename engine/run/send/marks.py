@@ -8,7 +8,7 @@ outcomes file, without everything that the file says.
 
 from engine.ledger.leases import Lease
 from engine.store.marks import Mark
-from engine.store.outcomes import MARKS, name_lease
+from engine.store.outcomes_files import MARKS, name_lease
 from engine.store.port import Store
 
 

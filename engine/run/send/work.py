@@ -14,7 +14,7 @@ from engine.campaign.content.templates import compile_content
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, change_transport, load_campaign
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.errors import PausedError, UsageError
 from engine.ledger import runs

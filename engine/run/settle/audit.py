@@ -27,7 +27,7 @@ from engine.run.outcomes import finish_changes, hold_open_intents
 from engine.run.ownership import refuse_other_owner
 from engine.run.restored import describe_behind, find_ahead
 from engine.run.settle.comparison import COMPARED_SCHEMA, Comparison, compare
-from engine.store.outcomes import OutcomesFiles, parse_name
+from engine.store.outcomes_files import OutcomesFiles, parse_name
 from engine.store.port import Store
 
 _READ_AT_ONCE = 8  # files: a bucket answers each in 20 ms or more

@@ -12,7 +12,7 @@ from engine.campaign.message import Message
 from engine.campaign.render import Renderer
 from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, parse_spec
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError, UsageError
 
 SIGNER = TokenSigner([b"a key that only tests use"])

@@ -11,7 +11,7 @@ from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.mime import Composer
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 
 NAMES = ["welcome", "service-notice", "monthly-letter"]
 COLUMNS = ["email", "first_name", "last_name", "country", "city", "locale", "plan", "points", "signed_up", "last_order"]

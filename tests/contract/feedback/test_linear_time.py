@@ -18,7 +18,7 @@ from support.events import make_event, make_mail
 from support.work import count_lines, find_ambiguity, find_excess
 
 import engine.feedback
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import DataError
 from engine.feedback.events.envelopes import ForgedError, open_body, split_documents
 from engine.feedback.events.files import read_file
@@ -352,7 +352,7 @@ FEEDBACK = tuple(f"engine.feedback.{name}" for name in list_modules())
 BESIDE = (
     *(
         "engine.cli.commands.inbound",
-        "engine.campaign.unsubscribe",
+        "engine.campaign.unsubscribe_tokens",
         "engine.http.guard",
     ),
     "engine.suppression.sync",

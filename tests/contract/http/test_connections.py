@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.feedback.unsubscribe.pages import UnsubscribePages
 from engine.feedback.unsubscribe.requests import MOST_BODY_BYTES
 from engine.feedback.unsubscribe.server import LinkServer

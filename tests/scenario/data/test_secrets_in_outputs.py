@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 from support.world import RUN, World
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.cli.table import cli
 from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY

@@ -25,7 +25,7 @@ from support.recorded_calls import read_calls
 from support.sqs import open_sqs
 from support.world import World, open_world
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.sandbox.events.behaviour import Behaviour
 
 PAGE = (ROOT / "docs" / "reference" / "iam.md").read_text(encoding="utf-8")

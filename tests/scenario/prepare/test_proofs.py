@@ -4,7 +4,7 @@ import pytest
 from support.invariants import check_invariants
 from support.world import World
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 
 MARKETING = """\
 from = "Acme <news@acme.example>"

@@ -7,7 +7,7 @@ import pytest
 from support.clock import VirtualClock
 from support.mails import PASSED, RESULTS, TRUST, WISH
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt, Unproven
 from engine.feedback.inbound.intake import InboundIntake, judge
 from engine.ledger.database import open_ledger

@@ -9,7 +9,7 @@ import pytest
 from support.clock import VirtualClock
 from support.mails import ARF, OURS, SIGNER, TOKEN, mail, report
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import DataError
 from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt
 from engine.feedback.inbound.intake import InboundIntake, judge

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from support.clock import VirtualClock
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError, ExitCode
 from engine.feedback.inbound.authority import MailTrust
 from engine.feedback.inbound.intake import InboundIntake

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError
 from engine.feedback.unsubscribe.lambda_handler import make_lambda_handler
 from engine.store.keys import UNSUBSCRIBE_KEY

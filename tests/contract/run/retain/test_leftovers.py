@@ -16,7 +16,7 @@ from engine.run.retain.leftovers import remove_old
 from engine.store import files, unfinished
 from engine.store.files import digest_bytes, locked
 from engine.store.folder import FolderStore
-from engine.store.outcomes import STAGED, OutcomesFiles
+from engine.store.outcomes_files import STAGED, OutcomesFiles
 from engine.store.port import Store
 from engine.store.sealed import SEALED
 

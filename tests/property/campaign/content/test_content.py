@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError
 
-from engine.campaign.content.tokens import Placeholders, TemplateToken, TokenKind, mask, split
+from engine.campaign.content.template_tokens import Placeholders, TemplateToken, TokenKind, mask, split
 from engine.campaign.locales import Tag, choose_language, read_locales
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.mime import Composer

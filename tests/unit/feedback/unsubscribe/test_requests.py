@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import PausedError
 from engine.feedback.unsubscribe.lambda_handler import answer_event
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UnsubscribePages

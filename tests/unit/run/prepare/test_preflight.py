@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.campaign.unsubscribe import TokenSigner
+from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import ConfigurationError
 from engine.run.prepare.preflight import check_unsubscribe_links
 

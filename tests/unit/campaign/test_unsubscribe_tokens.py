@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.campaign.unsubscribe import TOKEN_PATTERN, TokenSigner
+from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
 from engine.errors import ConfigurationError
 
 OLD, NEW = b"an old key of 24 bytes..", b"a new key of 24 bytes..."
