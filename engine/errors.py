@@ -124,14 +124,14 @@ def docs_page(name: str) -> str:
 
 
 def nearest(word: str, candidates: list[str]) -> str:
-    """Words for an error: the candidate that looks like `word`, and all that there are.
+    """Return the remedy for an unknown name: the most similar candidate, and the list of all candidates.
 
     >>> nearest("max_rat", ["max_rate", "call"])
-    'did you mean max_rate? There are: call, max_rate'
+    'did you mean max_rate? Available: call, max_rate'
     """
-    listed = "there are: " + ", ".join(sorted(candidates)) if candidates else "there are none"
+    listed = ", ".join(sorted(candidates)) or "none"
     close = get_close_matches(word, candidates, n=1)
-    return f"did you mean {close[0]}? T{listed[1:]}" if close else listed
+    return f"did you mean {close[0]}? Available: {listed}" if close else f"available: {listed}"
 
 
 def escape_controls(text: str) -> str:

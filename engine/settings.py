@@ -221,10 +221,10 @@ def _describe_mistake(error: ValidationError, workspace: Path, given: Mapping[st
     where = find_source(key, workspace, given).name_with_key(key)
     if problem["type"] == "extra_forbidden":
         return ConfigurationError(f"{key} is not a setting", where=where, remedy=nearest(key, list_settings()))
-    said = problem["msg"].removeprefix("Value error, ")
+    detail = problem["msg"].removeprefix("Value error, ")
     variable = name_variable(key)
     remedy = "correct or remove it" + (f"; {variable} in the environment replaces it" if variable not in where else "")
-    return ConfigurationError(f"the setting {key} is wrong: {said}", where=where, remedy=remedy)
+    return ConfigurationError(f"the setting {key} is wrong: {detail}", where=where, remedy=remedy)
 
 
 def list_variables() -> list[str]:

@@ -33,7 +33,7 @@ SENDS = AioConfig(
     parameter_validation=False,
 )
 # Every other call is limited to one a second for the whole account; repeating one does no harm.
-QUESTIONS = AioConfig(
+CONTROL_PLANE = AioConfig(
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 4, "mode": "standard"},
@@ -42,10 +42,10 @@ QUESTIONS = AioConfig(
 NO_PROXIES = AioConfig(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
 
 
-class KnownSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
+class ResolvedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
     """aiobotocore's HTTP session; it keeps what was resolved for it: proxies, CA bundle, client certificate."""
 
-    made: "list[KnownSession]"
+    made: "list[ResolvedSession]"
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -59,7 +59,7 @@ class OpenAccount:
 
     Attributes:
         client: aiobotocore's client for sends; it never repeats one.
-        questions: its client for every other call.
+        control_plane: its client for every other call.
         credentials: `await credentials.get_frozen_credentials()` renews them when due; None where there are none.
         proxy: the proxy that requests to SES go through; None where there is none.
         verify: path of the CA bundle, True for botocore's own, False for no verification.
@@ -68,7 +68,7 @@ class OpenAccount:
     """
 
     client: Any
-    questions: Any
+    control_plane: Any
     credentials: Any
     proxy: str | None
     verify: bool | str
@@ -93,7 +93,7 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
     Region, credentials, profile, endpoint (`AWS_ENDPOINT_URL_SESV2`), proxies and CA bundle are what botocore resolves.
 
     Args:
-        config: SENDS or QUESTIONS.
+        config: SENDS or CONTROL_PLANE.
         endpoint: replaces what botocore resolves.
 
     Raises:
@@ -105,18 +105,21 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
 
 @asynccontextmanager
 async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
-    """Open the clients for sends and for questions, with what botocore resolved for them; see open_client."""
-    made: list[KnownSession] = []
+    """Open the clients for sends and for control-plane calls, with what botocore resolved for them; see open_client."""
+    made: list[ResolvedSession] = []
     session = AioSession()
-    knows = AioConfig(http_session_cls=type("Session", (KnownSession,), {"made": made}))
-    async with _open(session, QUESTIONS, endpoint) as questions, _open(session, SENDS.merge(knows), endpoint) as client:
+    recording = AioConfig(http_session_cls=type("Session", (ResolvedSession,), {"made": made}))
+    async with (
+        _open(session, CONTROL_PLANE, endpoint) as control_plane,
+        _open(session, SENDS.merge(recording), endpoint) as client,
+    ):
         with translate_aws_errors("SES"):
             found = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
         credentials = None if found is None else SpacedCredentials(found)
         http = made[0].given
         proxy = (http["proxies"] or {}).get(urlsplit(client.meta.endpoint_url).scheme)
         dropped = () if endpoint is not None else find_dropped(client)
-        yield OpenAccount(client, questions, credentials, proxy, http["verify"], http["client_cert"], dropped)
+        yield OpenAccount(client, control_plane, credentials, proxy, http["verify"], http["client_cert"], dropped)
 
 
 def find_dropped(client: Any) -> tuple[str, ...]:
@@ -184,7 +187,7 @@ async def find_account_id(client: Any) -> str:
         frozen = None if credentials is None else await credentials.get_frozen_credentials()
         if frozen is not None and frozen.account_id:
             return str(frozen.account_id)
-        async with session.create_client("sts", config=QUESTIONS, region_name=client.meta.region_name) as sts:
+        async with session.create_client("sts", config=CONTROL_PLANE, region_name=client.meta.region_name) as sts:
             return str((await sts.get_caller_identity())["Account"])
 
 

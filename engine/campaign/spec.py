@@ -39,7 +39,7 @@ def _check_key_template(template: str) -> None:
     for placeholder in _PLACEHOLDER.findall(template):
         if placeholder not in _KEY_FORMATS:
             known = ", ".join(f"{{{name}}}" for name in _KEY_FORMATS)
-            raise ValueError(f"an unknown placeholder {{{placeholder}}}", f"there are: {known}")
+            raise ValueError(f"an unknown placeholder {{{placeholder}}}", f"available: {known}")
     example = format_key(template, datetime(2026, 11, 24, 13, tzinfo=UTC))
     if not _NAME.fullmatch(example):
         raise ValueError(f'a key that comes out as "{example}"', f"use {_NAME_RULE}")

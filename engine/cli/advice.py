@@ -10,7 +10,7 @@ from engine.quantities import format_count
 from engine.report.accounts import Accounts
 
 
-def advise_on_doubt(accounts: Accounts) -> Iterator[str]:
+def advise_on_in_doubt(accounts: Accounts) -> Iterator[str]:
     """Write how to settle recipients in doubt, except those that a live worker still expects an answer for."""
     held = accounts.count(Outcome.IN_DOUBT) - accounts.in_flight
     if held <= 0:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.cli.advice import advise_on_doubt, advise_on_workers
+from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.console import print_lines
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
@@ -14,10 +14,10 @@ from engine.masking import mask_text
 from engine.quantities import format_count, format_number
 from engine.report.accounts import Accounts
 from engine.report.tables import render_accounts
-from engine.run.prepare.ask_account import RunForecast
 from engine.run.prepare.check import Checked
 from engine.run.prepare.preview import Preview, describe_sizes
 from engine.run.prepare.rendered import Rendered
+from engine.run.prepare.run_forecast import RunForecast
 from engine.run.send.launch import Forecast
 
 LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
@@ -36,7 +36,7 @@ def print_runs(all_accounts: Sequence[Accounts]) -> None:
         sent = f"{accounts.count(Outcome.SENT):,} of {accounts.accepted:,} sent"
         parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, losses, accounts.reason)
         print_lines("  ".join(part for part in parts if part))
-        print_lines(*(f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_doubt(accounts))))
+        print_lines(*(f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_in_doubt(accounts))))
 
 
 def print_preview(preview: Preview) -> None:
@@ -150,7 +150,9 @@ def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> st
 
 def format_canary(canary: Mapping[str, Any]) -> str:
     """Write where a run's canary is."""
-    results = f"{canary['heard']:,} with events, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
+    results = (
+        f"{canary['with_result']:,} with a result, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
+    )
     stage = {
         "sending": "are being sent",
         "waiting": f"are sent; waiting for events until {canary['until']}",

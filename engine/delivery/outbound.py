@@ -39,7 +39,7 @@ class Outbound:
         account: names the account whose rate is shared.
         ses: the SES account; None where messages go elsewhere.
         server: the SMTP server; None for other transports.
-        said: warnings that were given, each once.
+        given_warnings: warnings that were logged, each once.
     """
 
     spec: CampaignSpec
@@ -47,12 +47,12 @@ class Outbound:
     account: str
     ses: OpenAccount | None
     server: SmtpServer | None = None
-    said: list[str] = field(default_factory=list)
+    given_warnings: list[str] = field(default_factory=list)
 
     @property
     def client(self) -> Any:
-        """The SES client for questions; None where messages go elsewhere."""
-        return None if self.ses is None else self.ses.questions
+        """The SES client for control-plane calls; None where messages go elsewhere."""
+        return None if self.ses is None else self.ses.control_plane
 
     async def read_quota(self) -> AccountQuota:
         """Read what the account allows; without an account, the campaign's own `max_rate` is all there is.
@@ -63,7 +63,7 @@ class Outbound:
         """
         if self.ses is not None:
             try:
-                return await read_quota(self.ses.questions)
+                return await read_quota(self.ses.control_plane)
             except UnknownOperationError as error:
                 return self._assume_quota(error)
         rate = self.spec.delivery.max_rate or UNBOUNDED_RATE
@@ -78,8 +78,8 @@ class Outbound:
         rate = self.spec.delivery.max_rate
         if rate is None:
             raise error
-        if not self.said:
-            self.said.append(error.what)
+        if not self.given_warnings:
+            self.given_warnings.append(error.what)
             note = f"{error.what}; the limit is max_rate, {rate:g} recipients a second"
             log.warning("quota.unknown", note=note, where=error.where)
         return AccountQuota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
 
-HEARD = ("proven", "delivered", "bounced", "soft_bounced", "complained")
+COUNTED = ("proven", "delivered", "bounced", "soft_bounced", "complained")
 SEEN = "seen"  # in the detail of a decision
 DECIDED = ("resume", "approve")  # the decisions that say: go on
 
@@ -32,17 +32,17 @@ class Acknowledged:
 
 
 def read_receivers(tx: Connection, run: str) -> dict[str, Counts]:
-    """Read what came back for a run by receiver: domain (empty for all smaller ones) -> names of HEARD -> recipients.
+    """Read what came back for a run by receiver: domain (empty for all smaller ones) -> names of COUNTED -> recipients.
 
     Every recipient is in one of them: together they are the run.
     """
     table = feedback_domain_table.c
-    rows = tx.execute(select(table.domain, *(table[name] for name in HEARD)).where(table.run == run))
-    return {domain: dict(zip(HEARD, counts, strict=True)) for domain, *counts in rows}
+    rows = tx.execute(select(table.domain, *(table[name] for name in COUNTED)).where(table.run == run))
+    return {domain: dict(zip(COUNTED, counts, strict=True)) for domain, *counts in rows}
 
 
 def sum_recent(tx: Connection, since: datetime, *, also: str | None = None) -> dict[str, Counts]:
-    """Add up what came back for the recent runs to real recipients: run -> names of HEARD -> recipients.
+    """Add up what came back for the recent runs to real recipients: run -> names of COUNTED -> recipients.
 
     Recent are the runs that were sending since a time; one that has long been paused is not. A run of which nothing
     came back is missing.
@@ -65,9 +65,9 @@ def sum_run(tx: Connection, run: str) -> dict[str, Counts]:
 
 def _sum_runs(tx: Connection, which: ColumnElement[bool]) -> dict[str, Counts]:
     table = feedback_domain_table.c
-    sums = select(table.run, *(func.sum(table[name]) for name in HEARD))
+    sums = select(table.run, *(func.sum(table[name]) for name in COUNTED))
     rows = tx.execute(sums.join(run_table, run_table.c.name == table.run).where(which).group_by(table.run))
-    return {run: dict(zip(HEARD, map(int, counts), strict=True)) for run, *counts in rows}
+    return {run: dict(zip(COUNTED, map(int, counts), strict=True)) for run, *counts in rows}
 
 
 def count_handed_over(tx: Connection, run: str) -> int:

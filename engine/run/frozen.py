@@ -152,8 +152,8 @@ def claim(name: str, store: Store, ledger: Ledger, now: datetime) -> bool:
 
 
 def _encode_begun(ledger: Ledger, now: datetime) -> bytes:
-    told = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": find_user()}
-    return json.dumps(told).encode()
+    fields = {"at": now.isoformat(), "ledger": read_identity(ledger), "place": ledger.url, "who": find_user()}
+    return json.dumps(fields).encode()
 
 
 def take_over(run: Run, store: Store, ledger: Ledger, now: datetime) -> None:
@@ -169,8 +169,8 @@ def read_begun(name: str, store: Store) -> Begun | None:
     if data is None:
         return None
     try:
-        told = json.loads(data)
-        return Begun(str(told["ledger"]), str(told["place"]), str(told["who"]))
+        fields = json.loads(data)
+        return Begun(str(fields["ledger"]), str(fields["place"]), str(fields["who"]))
     except (ValueError, TypeError, KeyError):
         return Begun()  # of an older version: a time alone
 

@@ -291,5 +291,5 @@ def test_section_is_not_offered_as_a_variable(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MAILRUN_EVENT_QUEUE", "x")
     with pytest.raises(ConfigurationError) as raised:
         load_settings(tmp_path)
-    offered = raised.value.remedy.partition("There are: ")[2].split(", ")
+    offered = raised.value.remedy.partition("Available: ")[2].split(", ")
     assert not {"MAILRUN_EVENTS", "MAILRUN_SUPPRESSION", "MAILRUN_UNSUBSCRIBE_PAGE"} & set(offered)

@@ -39,7 +39,7 @@ from engine.run.send.open_lease import OpenLease, open_lease
 from engine.run.send.registration import register_run
 from engine.run.settle.audit import audit_run
 from engine.run.settle.event_proof import settle_proven
-from engine.run.settle.resolve import Verdict, hold_what_was_lost, settle_doubt
+from engine.run.settle.resolve import Verdict, hold_what_was_lost, settle_in_doubt
 from engine.store.folder import FolderStore
 from engine.store.port import Store
 from engine.store.s3 import S3Store
@@ -197,7 +197,7 @@ def begin(folder: Path, open_store: Callable[[], Store], *, settled: bool) -> Ca
 
 def settle_as(verdict: Verdict) -> Callable[[Case, Store, Ledger], None]:
     def act(case: Case, store: Store, ledger: Ledger) -> None:
-        settle_doubt(ledger, case.frozen(store, ledger), verdict, chosen=None, gone=GONE, clock=case.clock)
+        settle_in_doubt(ledger, case.frozen(store, ledger), verdict, chosen=None, gone=GONE, clock=case.clock)
 
     return act
 

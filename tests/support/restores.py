@@ -26,7 +26,7 @@ from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
 from engine.run.outcomes import hold_open_intents
 from engine.run.restored import find_ahead
-from engine.run.settle.resolve import Verdict, hold_what_was_lost, list_doubt, settle_doubt
+from engine.run.settle.resolve import Verdict, hold_what_was_lost, list_in_doubt, settle_in_doubt
 from engine.store.folder import FolderStore
 from support.simulation import NAME, RECIPIENTS, FlakyLedger, Process, Simulation, Stage
 
@@ -146,7 +146,7 @@ class RestoreStory:
     def _resolve(self, frozen: FrozenRun) -> None:
         """Settle what is in doubt by what the receiving side knows, and send some of the others again."""
         gone = _Everybody()
-        doubt = list_doubt(self._sim.ledger, frozen, gone, self._sim.clock.now())
+        doubt = list_in_doubt(self._sim.ledger, frozen, gone, self._sim.clock.now())
         rows = sorted(doubt.recipients["row"])
         arrived = [row for row in rows if self._sim.receiver.accepted[row]]
         lost = [row for row in rows if not self._sim.receiver.accepted[row]]
@@ -159,7 +159,7 @@ class RestoreStory:
                 schema={"row": pl.UInt64, "message_id": pl.String, "address": pl.String},
             )
             if chosen:
-                settle_doubt(self._sim.ledger, frozen, verdict, chosen=listed, gone=gone, clock=self._sim.clock)
+                settle_in_doubt(self._sim.ledger, frozen, verdict, chosen=listed, gone=gone, clock=self._sim.clock)
 
     def _restore(self, number: int, backup: bytes) -> None:
         """Bring a backup back, do what the error says, send what is left, and check the accounts."""

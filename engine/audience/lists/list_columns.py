@@ -197,7 +197,7 @@ def _has_none(table: Table) -> DataError:
     return DataError(
         "the suppression file has no column of addresses",
         where=table.source.name,
-        remedy=f"{_REMEDY}; there are: {', '.join((*table.columns, *table.closed)) or 'no columns'}",
+        remedy=f"{_REMEDY}; available: {', '.join((*table.columns, *table.closed)) or 'no columns'}",
     )
 
 

@@ -151,8 +151,8 @@ def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
     except ValidationError as error:
         problem = error.errors()[0]
         name = "--queue" if problem["loc"][0] == "queue" else "--topic"
-        said = problem["msg"].removeprefix("Value error, ")
-        raise UsageError(said, where=name, remedy="copy it from the AWS console") from None
+        detail = problem["msg"].removeprefix("Value error, ")
+        raise UsageError(detail, where=name, remedy="copy it from the AWS console") from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.account.client import Endpoint
 from engine.cli import output
-from engine.cli.advice import advise_on_doubt, describe_pause, warn_of_another_key
+from engine.cli.advice import advise_on_in_doubt, describe_pause, warn_of_another_key
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
@@ -141,11 +141,11 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
     accounts = launched.accounts
     if not launched.sent_now and accounts.state != RunState.PAUSED:
         yield f"{accounts.run} was already {accounts.state}: nothing was sent now."
-        if not (doubt := [*advise_on_doubt(accounts)]):
+        if not (in_doubt := [*advise_on_in_doubt(accounts)]):
             yield warn_of_another_key(accounts)
-        yield from doubt
+        yield from in_doubt
     else:
-        yield from advise_on_doubt(accounts)
+        yield from advise_on_in_doubt(accounts)
     if accounts.state == RunState.PAUSED:
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield describe_pause(accounts)

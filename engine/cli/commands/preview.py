@@ -11,8 +11,8 @@ from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
 from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
 from engine.errors import ExitCode
-from engine.run.prepare.ask_account import ask_account
 from engine.run.prepare.preview import describe_plan, preview_run, replan
+from engine.run.prepare.run_forecast import read_account_limits
 
 
 @with_common
@@ -24,7 +24,7 @@ def preview(
     with open_chosen(common, folder) as workspace:
         request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)
         with open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
-            account = asyncio.run(ask_account(request, workspace.settings, endpoint))
+            account = asyncio.run(read_account_limits(request, workspace.settings, endpoint))
         prepare_envelope(request.campaign)  # its errors come before the audience is planned
         planned = replan(request, workspace.store, "previews")
         found = preview_run(request, *planned, workspace.read_signing_keys, account=account, addresses=addresses)

@@ -19,7 +19,14 @@ from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.registration import adopt_run
 from engine.run.settle.event_proof import settle_proven, settle_silent
 from engine.run.settle.receiver_lists import read_list
-from engine.run.settle.resolve import Doubt, Verdict, find_gone_owners, hold_what_was_lost, list_doubt, settle_doubt
+from engine.run.settle.resolve import (
+    InDoubtList,
+    Verdict,
+    find_gone_owners,
+    hold_what_was_lost,
+    list_in_doubt,
+    settle_in_doubt,
+)
 from engine.store.files import write_file
 from engine.system.given_paths import look_at
 from engine.workspace import Workspace
@@ -53,33 +60,33 @@ def resolve(  # noqa: PLR0913 - one for each option
             settled += settle_silent(workspace.ledger, frozen, after=after, gone=gone, clock=workspace.clock)
         elif verdict is not None:
             chosen = None if file is None else read_list(file, run)
-            settled = settle_doubt(
+            settled = settle_in_doubt(
                 workspace.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=workspace.clock
             )
-        doubt = list_doubt(workspace.ledger, frozen, gone, workspace.clock.now())
+        in_doubt = list_in_doubt(workspace.ledger, frozen, gone, workspace.clock.now())
         if export is not None:
-            write_file(export.absolute(), defuse_formulas(doubt.recipients).write_csv().encode())
-        _print(workspace, run, doubt, settled=settled, verdict=verdict, as_json=common.json)
+            write_file(export.absolute(), defuse_formulas(in_doubt.recipients).write_csv().encode())
+        _print(workspace, run, in_doubt, settled=settled, verdict=verdict, as_json=common.json)
         if export is not None and not common.json:
             print_lines(f"written: {export}")
 
 
 def _print(  # noqa: PLR0913 - what was done and what is left
-    workspace: Workspace, name: str, doubt: Doubt, *, settled: int | None, verdict: str | None, as_json: bool
+    workspace: Workspace, name: str, in_doubt: InDoubtList, *, settled: int | None, verdict: str | None, as_json: bool
 ) -> None:
     accounts = require_accounts(workspace.ledger, name, workspace.store, workspace.clock.now())
-    shown = mask(doubt.recipients)
+    shown = mask(in_doubt.recipients)
     if as_json:
         listed = [{**row, "at": row["at"].isoformat()} for row in shown.iter_rows(named=True)]
-        print_json(accounts.to_json() | {"settled": settled, "doubt": listed})
+        print_json(accounts.to_json() | {"settled": settled, "recipients_in_doubt": listed})
         return
     if settled is not None:
         print_lines(f"{settled:,} {_WORDS.get(verdict or '', f'settled as {verdict}')}")
     print_lines(f"{shown.height:,} in doubt in {name}" + (", all listed" if 0 < shown.height <= _SHOWN else ""))
     for row in shown.head(_SHOWN).iter_rows(named=True):
         print_lines(f"  row {row['row']}  {row['address']}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['error']}")
-    if doubt.in_flight:
-        print_lines(f"{doubt.in_flight:,} more belong to live workers: settle them later")
+    if in_doubt.in_flight:
+        print_lines(f"{in_doubt.in_flight:,} more belong to live workers: settle them later")
     if verdict == "resend" and settled:
         print_lines(f"send to them: {write_restart(name, sandbox=accounts.sandbox)}")
     elif shown.height and verdict is None:

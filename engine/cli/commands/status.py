@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.cli import output
-from engine.cli.advice import advise_on_doubt, advise_on_workers
+from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
 from engine.cli.requests import open_chosen
@@ -50,7 +50,7 @@ class _RunStatus:
         if self.accounts.reason:
             yield self.accounts.reason
         yield from advise_on_workers(self.accounts)
-        yield from advise_on_doubt(self.accounts)
+        yield from advise_on_in_doubt(self.accounts)
         if self.canary:
             yield output.format_canary(self.canary)
         yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from engine.account.client import QUESTIONS, find_account_id, open_client
+from engine.account.client import CONTROL_PLANE, find_account_id, open_client
 from engine.account.suppression_list import AccountSuppressionList
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
@@ -106,7 +106,7 @@ def _ask_for_consent(found: Sequence[Suppression], *, yes: bool) -> None:
 
 
 async def _remove_at_account(workspace: Workspace, spellings: Sequence[str]) -> int:
-    async with open_client(QUESTIONS) as client:
+    async with open_client(CONTROL_PLANE) as client:
         listing = AccountSuppressionList(client, workspace.clock)
         return sum([await listing.delete(spelling) for spelling in spellings])
 
@@ -142,7 +142,7 @@ def check(addresses: Sequence[str], common: Common, *, account: bool) -> int:
 
 
 async def _look_up_at_account(workspace: Workspace, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
-    async with open_client(QUESTIONS) as client:
+    async with open_client(CONTROL_PLANE) as client:
         listing = AccountSuppressionList(client, workspace.clock)
         found = {spelling: await listing.get(spelling) for spelling in spellings}
     return {
@@ -291,7 +291,7 @@ def sync(common: Common, *, direction: str | None, full: bool, bucket: str | Non
 
 
 async def _sync(workspace: Workspace, direction: str | None, *, full: bool, upload: Upload | None, most: int) -> Synced:
-    async with open_client(QUESTIONS) as client:
+    async with open_client(CONTROL_PLANE) as client:
         sync = Sync(
             ledger=workspace.ledger,
             store=workspace.store,

@@ -97,9 +97,9 @@ def read_file(path: Path, name: str, verify: Verify, limits: ReadLimits = DEFAUL
     except (OSError, EOFError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
         if some:
             yield some
-        said = getattr(error, "strerror", None) or str(error)
+        detail = getattr(error, "strerror", None) or str(error)
         remedy = "fetch it again, and import it again: what was read before counts once"
-        raise DataError(f"cannot be read to its end: {said}", where=name, remedy=remedy) from error
+        raise DataError(f"cannot be read to its end: {detail}", where=name, remedy=remedy) from error
     if some:
         yield some
 

@@ -193,8 +193,8 @@ def _detect_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
 
     SES reports out-of-office replies so, after the message was delivered.
     """
-    said = details.get("status") or details.get("diagnosticCode")
-    return "Transient/OutOfOffice" if subtype == "Transient/General" and not said else subtype
+    server_text = details.get("status") or details.get("diagnosticCode")
+    return "Transient/OutOfOffice" if subtype == "Transient/General" and not server_text else subtype
 
 
 def _read_topics(body: Mapping[str, Any]) -> str | None:

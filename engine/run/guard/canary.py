@@ -79,12 +79,12 @@ def read_state(tx: Connection, run: str, *, last: int = -1) -> CanaryState:
     )
 
 
-def count_known(totals: EventTotals) -> int:
+def count_with_result(totals: EventTotals) -> int:
     """Count the recipients of whom it is known whether the message arrived."""
     return totals.delivered + totals.bounced + totals.soft_bounced
 
 
-def find_doubts(totals: EventTotals, recipients: int, guard: GuardSpec) -> list[str]:
+def find_reasons_to_pause(totals: EventTotals, recipients: int, guard: GuardSpec) -> list[str]:
     """Say what keeps the gate closed after the wait; nothing where it opens.
 
     Args:
@@ -92,10 +92,12 @@ def find_doubts(totals: EventTotals, recipients: int, guard: GuardSpec) -> list[
         recipients: of the canary.
         guard: its limits. The gate is stricter than the guard: the observed share counts, not what is proven.
     """
-    known, needed = count_known(totals), ceil(recipients * ENOUGH)
-    doubts = []
+    known, needed = count_with_result(totals), ceil(recipients * ENOUGH)
+    reasons = []
     if known < needed:
-        doubts.append(f"events arrived for {known:,} of {format_count(recipients, 'recipient')}; {needed:,} are needed")
+        reasons.append(
+            f"events arrived for {known:,} of {format_count(recipients, 'recipient')}; {needed:,} are needed"
+        )
     bounces = max(1, totals.count_for_bounces(are_deliveries_reported=True))
     complaints = max(1, totals.count_for_complaints(are_deliveries_reported=True))
     for bad, judged, limit, words, key in (
@@ -103,8 +105,8 @@ def find_doubts(totals: EventTotals, recipients: int, guard: GuardSpec) -> list[
         (totals.complained, complaints, guard.max_complaint_rate, "complained", "max_complaint_rate"),
     ):
         if bad >= FEWEST and bad > limit * judged:
-            doubts.append(f"{bad:,} of {judged:,} {words}: {bad / judged:.2%}, and [guard] {key} is {limit:.2%}")
-    return doubts
+            reasons.append(f"{bad:,} of {judged:,} {words}: {bad / judged:.2%}, and [guard] {key} is {limit:.2%}")
+    return reasons
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,18 +164,18 @@ class Canary:
         return state
 
     def decide(self, state: CanaryState, now: datetime) -> StopReason | None:
-        """Open the gate where it was opened; the reason to pause where the wait is over and there are doubts."""
+        """Open the gate where it was opened; the reason to pause where the wait is over and there are reasons."""
         self.is_open = state.stage is CanaryStage.OPEN
         self._log_stage(state)
         if not self.is_due(state, now):
             return None
-        doubts = find_doubts(state.totals, self.recipients, self.guard)
-        if not doubts:
+        reasons = find_reasons_to_pause(state.totals, self.recipients, self.guard)
+        if not reasons:
             return None
-        is_short = count_known(state.totals) < ceil(self.recipients * ENOUGH)
+        is_short = count_with_result(state.totals) < ceil(self.recipients * ENOUGH)
         first = "Run mailrun events pull" if is_short else "See what came back with mailrun status RUN"
         remedy = f"{first}, then launch again; or send the rest with --approve."
-        return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(doubts)}.", remedy)
+        return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(reasons)}.", remedy)
 
     def is_due(self, state: CanaryState, now: datetime) -> bool:
         """Return whether the gate has to decide."""
@@ -184,7 +186,7 @@ class Canary:
         state = read_state(tx, self.run)
         if state.opened_by is None:
             totals = state.totals
-            figures = {name: getattr(totals, name) for name in event_counts.HEARD}
+            figures = {name: getattr(totals, name) for name in event_counts.COUNTED}
             record_decision(tx, Decision(self.run, now, BY_ITSELF, PASSED, {"recipients": self.recipients} | figures))
 
     def _log_stage(self, state: CanaryState) -> None:
@@ -220,7 +222,7 @@ def describe_canary(tx: Connection, run: Run, spec: CanarySpec | None) -> dict[s
         "sent_at": None if state.sent_at is None else state.sent_at.isoformat(timespec="seconds"),
         "until": None if until is None else until.isoformat(timespec="seconds"),
         "opened_by": state.opened_by,
-        "heard": count_known(state.totals),
+        "with_result": count_with_result(state.totals),
         "bounced": state.totals.bounced,
         "complained": state.totals.complained,
     }

@@ -12,12 +12,12 @@ from engine.errors import ExitCode, MailrunError
 from engine.progress import step
 from engine.run.manifest import Manifest
 from engine.run.prepare import preflight
-from engine.run.prepare.ask_account import RunForecast, forecast_run
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_sample, check_templates
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preview import make_job
 from engine.run.prepare.rendered import Rendered
+from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.settings import Settings
 
 

@@ -92,11 +92,11 @@ def _list_wrong(plan: Path, column: str, is_wrong: Callable[[str | None], bool])
                 first, before = wrong.get(name, (row, 0))
                 wrong[name] = min(first, row), before + count
     ordered = sorted(wrong.items(), key=lambda one: (one[0] == _MORE, -one[1][1], one[1][0]))
-    told, rest = ordered[:MOST_VALUES], ordered[MOST_VALUES:]
+    reported, rest = ordered[:MOST_VALUES], ordered[MOST_VALUES:]
     if rest:
         more = f"{len(rest)} more values, such as {rest[0][0]}"
-        told.append((more, (min(row for _, (row, _) in rest), sum(count for _, (_, count) in rest))))
-    return [(name, row, count) for name, (row, count) in told]
+        reported.append((more, (min(row for _, (row, _) in rest), sum(count for _, (_, count) in rest))))
+    return [(name, row, count) for name, (row, count) in reported]
 
 
 def _find_null_texts(content: CampaignContent, rows: pl.LazyFrame, columns: tuple[str, ...]) -> Iterator[_Found]:

@@ -90,7 +90,7 @@ def _check_unsubscribe_links(job: RenderJob, renderer: LeaseRenderer, manifest: 
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFailures:
+class ExpectedFailures:
     """Recipients who will fail, as the whole plan shows before anything is sent.
 
     Attributes:
@@ -102,14 +102,14 @@ class KnownFailures:
     reasons: tuple[str, ...]
 
 
-def find_known_failures(findings: LintFindings) -> KnownFailures:
+def find_expected_failures(findings: LintFindings) -> ExpectedFailures:
     """Sum up the findings that make every recipient they are about fail."""
     fatal = [finding for finding in findings.of(Severity.ERROR) if finding.code in _FATAL]
     reasons = tuple(f"{finding.what} ({format_count(findings.counts[finding], 'recipient')})" for finding in fatal)
-    return KnownFailures(sum(findings.counts[finding] for finding in fatal), reasons)
+    return ExpectedFailures(sum(findings.counts[finding] for finding in fatal), reasons)
 
 
-def refuse_known_failures(known: KnownFailures, accepted: int, *, max_failure_rate: float, where: str) -> None:
+def refuse_expected_failures(known: ExpectedFailures, accepted: int, *, max_failure_rate: float, where: str) -> None:
     """Stop a launch that nobody is asked about, and that would fail for more recipients than the guard allows.
 
     Args:

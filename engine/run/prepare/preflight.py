@@ -65,7 +65,7 @@ async def _check_sender(outbound: Outbound, address: str) -> None:
     try:
         await refuse_if_unverified(outbound.client, address, "campaign.toml: from")
     except ServiceError as error:
-        if not outbound.said:
+        if not outbound.given_warnings:
             raise
         log.warning("sender.unknown", note=f"{error.what}, says {outbound.endpoint}; sending all the same")
 

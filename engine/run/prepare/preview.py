@@ -23,12 +23,12 @@ from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.gallery import Card, Summary, write_gallery
 from engine.run.manifest import Manifest
-from engine.run.prepare.ask_account import RunForecast, forecast_run
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_templates
 from engine.run.prepare.planning import PlanRequest, write_plan
 from engine.run.prepare.rendered import Pick, Rendered
 from engine.run.prepare.rendering import KILOBYTE, LeaseRenderer, RenderJob, choose_processes, render_plan
+from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
@@ -126,7 +126,7 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
         UsageError: one of `addresses` is not a recipient of the plan.
     """
     job = make_job(request, manifest, folder, read_keys)
-    asked = {f"asked for: {address}": find_recipient(folder, manifest, address) for address in addresses}
+    requested = {f"requested: {address}": find_recipient(folder, manifest, address) for address in addresses}
     processes = processes or choose_processes(manifest.accepted)
     found = Rendered()
     with step("rendering", "messages", manifest.accepted) as rendering:
@@ -140,8 +140,8 @@ def preview_run(  # noqa: PLR0913 - what a dry run is of, named one by one
     findings.merge(find_unused_inline(renderer.envelope, found.cids))
     with step("writing samples"):
         failed = frozenset(row for row, _ in found.examples)
-        cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **asked}, failed)
-        samples = _write_samples(renderer, manifest, folder, list(asked.values()), failed)
+        cards = _make_cards(renderer, manifest, {**_choose(found, manifest), **requested}, failed)
+        samples = _write_samples(renderer, manifest, folder, list(requested.values()), failed)
         summary = _summarise(manifest, found, findings)
         gallery = write_gallery(folder / GALLERY, cards, renderer.envelope, summary, title=manifest.run)
     return Preview(
@@ -209,13 +209,13 @@ def _make_cards(
 
 
 def _write_samples(
-    renderer: LeaseRenderer, manifest: Manifest, folder: Path, asked: Sequence[Pick], failed: frozenset[int]
+    renderer: LeaseRenderer, manifest: Manifest, folder: Path, requested: Sequence[Pick], failed: frozenset[int]
 ) -> tuple[Path, ...]:
     """Write the first messages of the plan, and those that were asked for, as mail programs open them."""
     composer = Composer(renderer.envelope)
     first = (islice(renderer.recipients(lease), SAMPLES) for lease in manifest.leases[:1])
     chosen = [("", one) for one in chain.from_iterable(first)]
-    chosen += [("to-", renderer.pick(manifest.leases[pick.lease], pick.index)) for pick in dict.fromkeys(asked)]
+    chosen += [("to-", renderer.pick(manifest.leases[pick.lease], pick.index)) for pick in dict.fromkeys(requested)]
     chosen = [pair for pair in chosen if pair[1].row not in failed]
     paths: list[Path] = []
     for (prefix, _), message in zip(chosen, renderer.make([one for _, one in chosen]), strict=True):

@@ -112,7 +112,7 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
     if request.approve:
         known = _approve(request, context, known)
     if known is not None and (known.state in runs.OVER or known.paused_by == runs.GUARD):
-        _refuse_if_doubt_was_settled(context, known)
+        _refuse_if_in_doubt_was_settled(context, known)
         return Launched(read_accounts(context, known.name), sent_now=False)
     if known is None:
         _refuse_second_run(request, context)
@@ -137,7 +137,7 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
     return Launched(read_accounts(context, request.plan.name), sent_now=True)
 
 
-def _refuse_if_doubt_was_settled(context: SendContext, run: Run) -> None:
+def _refuse_if_in_doubt_was_settled(context: SendContext, run: Run) -> None:
     """Check of a run with messages in doubt that the ledger was not restored to a time before they were settled."""
     with context.ledger.read() as tx:
         in_doubt = leases.sum_settled(tx, run.name)[Outcome.IN_DOUBT]
@@ -255,9 +255,9 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
     for finding in [*findings.of(Severity.ERROR), *findings.of(Severity.WARNING)]:
         details = {"messages": findings.counts[finding], "first_row": findings.rows.get(finding)}
         log.warning("content.finding", what=finding.what, where=finding.where, do=finding.remedy, **details)
-    known = content_check.find_known_failures(findings)
+    known = content_check.find_expected_failures(findings)
     if not request.asks_person:
-        content_check.refuse_known_failures(
+        content_check.refuse_expected_failures(
             known,
             manifest.accepted,
             max_failure_rate=campaign.spec.guard.max_failure_rate,
@@ -333,10 +333,10 @@ def _refuse_if_late(campaign: Campaign, planned_at: datetime, context: SendConte
 
 def _resume(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
     """Resume a run that was begun: what was frozen is sent, and changes since then are reported."""
-    name, asked, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
-    if asked not in (None, transport):
+    name, requested, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
+    if requested not in (None, transport):
         raise UsageError(
-            f"the run {name} goes by {transport}, and this launch asks for {asked}",
+            f"the run {name} goes by {transport}, and this launch uses {requested}",
             where="--transport",
             remedy="give this launch another --key",
         )

@@ -28,7 +28,7 @@ class Comparison:
         twice: recipients that are on it more than once.
         unknown: messages on it that no recipient accounts for.
         foreign: messages of other systems on it, which name no run and are none of ours by their message ids.
-        doubt_arrived: recipients in doubt that are on it: settle them with `resolve --sent --file`.
+        in_doubt_arrived: recipients in doubt that are on it: settle them with `resolve --sent --file`.
         problems: a sentence for each kind of contradiction.
     """
 
@@ -38,12 +38,12 @@ class Comparison:
     twice: int
     unknown: int
     foreign: int
-    doubt_arrived: int
+    in_doubt_arrived: int
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `audit --against --json`."""
-        names = ("listed", "matched", "missing", "twice", "unknown", "foreign", "doubt_arrived")
+        names = ("listed", "matched", "missing", "twice", "unknown", "foreign", "in_doubt_arrived")
         return {name: getattr(self, name) for name in names}
 
 
@@ -67,9 +67,9 @@ def compare(ours: pl.DataFrame, received: pl.DataFrame) -> Comparison:
     foreign = unmatched.height - unmatched.filter("is_ours").height
     unmatched = unmatched.filter("is_ours")
     by_row = unmatched.join(ours.select("row", "outcome"), on="row", how="left")
-    doubt = by_row.filter((pl.col("outcome") == Outcome.IN_DOUBT).fill_null(value=False))
+    in_doubt = by_row.filter((pl.col("outcome") == Outcome.IN_DOUBT).fill_null(value=False))
     by_hand = by_row.join(settled_by_hand, on="row", how="semi")
-    unknown = by_row.height - doubt.height - by_hand.height
+    unknown = by_row.height - in_doubt.height - by_hand.height
     twice = listed.drop_nulls("row").group_by("row").len().filter(pl.col("len") > 1)
     absent = known.join(listed, on="message_id", how="anti")["row"]
     problems = []
@@ -88,7 +88,7 @@ def compare(ours: pl.DataFrame, received: pl.DataFrame) -> Comparison:
         twice=twice.height,
         unknown=unknown,
         foreign=foreign,
-        doubt_arrived=doubt.height,
+        in_doubt_arrived=in_doubt.height,
         problems=problems,
     )
 

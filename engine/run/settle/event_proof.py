@@ -22,7 +22,14 @@ from engine.run.frozen import FrozenRun, fetch_run, open_run
 from engine.run.manifest import read_manifest
 from engine.run.outcomes import PROVED
 from engine.run.ownership import find_other_owner
-from engine.run.settle.resolve import Known, Verdict, find_gone_owners, list_doubt, rewrite_lease, settle_doubt
+from engine.run.settle.resolve import (
+    LeaseResults,
+    Verdict,
+    find_gone_owners,
+    list_in_doubt,
+    rewrite_lease,
+    settle_in_doubt,
+)
 from engine.store.port import Store
 
 log = structlog.get_logger()
@@ -70,15 +77,15 @@ def settle_proven(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], c
     Raises:
         PausedError: another process changed a lease at the same moment; run it again for the rest.
     """
-    doubt = list_doubt(ledger, frozen, gone, clock.now())
-    doubtful, settled = set(doubt.recipients["row"]), 0
-    for ordinal in doubt.leases:
+    in_doubt = list_in_doubt(ledger, frozen, gone, clock.now())
+    doubtful, settled = set(in_doubt.recipients["row"]), 0
+    for ordinal in in_doubt.leases:
         proofs = read_proofs(ledger, frozen, ordinal, doubtful)
         if not proofs:
             continue
         ids = find_message_ids(frozen.store, frozen.run.name, proofs, frozen.run.created_at)
 
-        def decide(known: Known, proofs: dict[int, Flag] = proofs, ids: dict[int, str] = ids) -> list[Result]:
+        def decide(known: LeaseResults, proofs: dict[int, Flag] = proofs, ids: dict[int, str] = ids) -> list[Result]:
             held = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT and r.row in proofs]
             return [make_proven(result, proofs[result.row], ids.get(result.row)) for result in held]
 
@@ -114,7 +121,9 @@ def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clo
                 gone = find_gone_owners(ledger, name, clock)
                 settled += settle_proven(ledger, open_run(run, store), gone=gone, clock=clock)
         except PausedError as error:
-            log.warning("doubt.left", run=name, what=error.what, note="the next events, or mailrun resolve, settle it")
+            log.warning(
+                "in_doubt.unsettled", run=name, what=error.what, note="the next events, or mailrun resolve, settle it"
+            )
     return settled
 
 
@@ -132,13 +141,15 @@ def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run
     if run is None or run.pruned_at is not None or not doubtful:
         return None
     if find_other_owner(run, store, ledger) is not None:
-        log.warning("doubt.left", run=name, what="its files belong to another ledger", note="that ledger settles it")
+        log.warning(
+            "in_doubt.unsettled", run=name, what="its files belong to another ledger", note="that ledger settles it"
+        )
         return None
     folder = fetch_run(run, store, frozen_only=True)
     frozen = FrozenRun(run, read_manifest(folder, run.manifest_digest, run.next_manifest_digest), folder, store)
-    doubt = list_doubt(ledger, frozen, silent, clock.now())
-    rows = set(doubt.recipients["row"])
-    return run if any(read_proofs(ledger, frozen, ordinal, rows) for ordinal in doubt.leases) else None
+    in_doubt = list_in_doubt(ledger, frozen, silent, clock.now())
+    rows = set(in_doubt.recipients["row"])
+    return run if any(read_proofs(ledger, frozen, ordinal, rows) for ordinal in in_doubt.leases) else None
 
 
 def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: Collection[str], clock: Clock) -> int:
@@ -160,8 +171,8 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
         UsageError: of none of them such an event is known.
     """
     spec = load_campaign(frozen.folder / "campaign").spec
-    doubt = list_doubt(ledger, frozen, gone, clock.now())
-    silent = doubt.recipients.filter(pl.col("at") <= clock.now() - after)
+    in_doubt = list_in_doubt(ledger, frozen, gone, clock.now())
+    silent = in_doubt.recipients.filter(pl.col("at") <= clock.now() - after)
     if spec.delivery.in_doubt != "resend" or silent.is_empty():
         return 0
     heard = _find_last_taken(frozen.store, frozen.run.name, frozen.run.created_at)
@@ -176,7 +187,7 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
     chosen = certain.select(
         "row", pl.lit(None, dtype=pl.String).alias("message_id"), pl.lit(None, dtype=pl.String).alias("address")
     )
-    return settle_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, gone=gone, clock=clock)
+    return settle_in_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, gone=gone, clock=clock)
 
 
 def _find_last_taken(store: Store, run: str, since: datetime) -> datetime | None:

@@ -22,7 +22,7 @@ from engine.run.history import write_lease_history
 from engine.run.outcomes import decode_outcomes, end_change, hold_open_intents, open_files, stage_outcomes
 from engine.run.restored import find_ahead
 
-DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+IN_DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt64,
     "address": pl.String,
     "at": pl.Datetime("ms", "UTC"),
@@ -40,11 +40,11 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class InDoubtList:
     """What is in doubt.
 
     Attributes:
-        recipients: DOUBT_SCHEMA, in the plan's order, with whole addresses.
+        recipients: IN_DOUBT_SCHEMA, in the plan's order, with whole addresses.
         in_flight: how many more a live worker still expects an answer for, or has not settled yet.
         leases: the leases that hold the recipients.
     """
@@ -55,7 +55,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LeaseResults:
     """What is known of a lease: row -> result, in doubt where an intent has no answer."""
 
     state: LeaseState
@@ -70,7 +70,7 @@ def find_gone_owners(ledger: Ledger, run: str, clock: Clock) -> frozenset[str]:
     return workers.find_gone_workers(ledger, owners, clock)
 
 
-def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: datetime) -> Doubt:
+def list_in_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: datetime) -> InDoubtList:
     """Find every recipient that is in doubt.
 
     Args:
@@ -79,11 +79,11 @@ def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: da
         gone: owners of leases that are certainly gone (`find_gone_owners`); any other may still get its answers.
         now: stands for the time of calls of which the ledger does not know it.
     """
-    frames, in_flight, ordinals = [pl.DataFrame(schema=DOUBT_SCHEMA)], 0, []
+    frames, in_flight, ordinals = [pl.DataFrame(schema=IN_DOUBT_SCHEMA)], 0, []
     states = snapshots.list_leases(ledger, frozen.run.name)
-    for ordinal in [state.ordinal for state in states.values() if _may_hold_doubt(state)]:
+    for ordinal in [state.ordinal for state in states.values() if _may_have_in_doubt(state)]:
         snapshot = snapshots.read_lease(ledger, frozen.run.name, ordinal)
-        if not _may_hold_doubt(snapshot.state):
+        if not _may_have_in_doubt(snapshot.state):
             continue  # it was settled meanwhile
         known = _load(frozen, snapshot, now)
         doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT]
@@ -92,10 +92,10 @@ def list_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now: da
         elif doubtful:
             ordinals.append(ordinal)
             frames.append(_describe(doubtful, known.recipients))
-    return Doubt(pl.concat(frames), in_flight, tuple(ordinals))
+    return InDoubtList(pl.concat(frames), in_flight, tuple(ordinals))
 
 
-def _may_hold_doubt(state: LeaseState) -> bool:
+def _may_have_in_doubt(state: LeaseState) -> bool:
     if state.settlement is None:
         return state.epoch > 0
     return state.settlement.counts[Outcome.IN_DOUBT] > 0
@@ -112,11 +112,11 @@ def _describe(doubtful: list[Result], recipients: pl.DataFrame) -> pl.DataFrame:
     at = pl.Series("at", [int(found[row].at * 1000) for row in rows["row"]], dtype=pl.Int64)
     errors = pl.Series("error", [found[row].error for row in rows["row"]], dtype=pl.String)
     return rows.with_columns(at.cast(pl.Datetime("ms", "UTC")), errors).select(
-        pl.col(name).cast(kind) for name, kind in DOUBT_SCHEMA.items()
+        pl.col(name).cast(kind) for name, kind in IN_DOUBT_SCHEMA.items()
     )
 
 
-def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners, when
+def settle_in_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners, when
     ledger: Ledger,
     frozen: FrozenRun,
     verdict: Verdict,
@@ -149,18 +149,18 @@ def settle_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners
             where="--resend",
             remedy="settle them with --sent or --skip",
         )
-    doubt = list_doubt(ledger, frozen, gone, clock.now())
-    rows = _choose(doubt.recipients, chosen)
+    in_doubt = list_in_doubt(ledger, frozen, gone, clock.now())
+    rows = _choose(in_doubt.recipients, chosen)
     known_ids = None if chosen is None else chosen.drop_nulls(["row", "message_id"]).select("row", "message_id")
     ids = {} if known_ids is None else dict(known_ids.iter_rows())
     who, settled = find_user(), 0
     note = f"settled as {verdict} by {who}"
 
-    def decide(known: Known) -> list[Result]:
+    def decide(known: LeaseResults) -> list[Result]:
         doubtful = [r for r in known.results.values() if r.outcome is Outcome.IN_DOUBT and r.row in rows]
         return [_rule(result, verdict, note, ids.get(result.row)) for result in doubtful]
 
-    for ordinal in doubt.leases:
+    for ordinal in in_doubt.leases:
         settled += rewrite_lease(ledger, frozen, ordinal, decide, what=f"resolve --{verdict}", gone=gone, clock=clock)
     return settled
 
@@ -201,7 +201,7 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[st
     """
     held = 0
 
-    def decide(known: Known) -> list[Result]:
+    def decide(known: LeaseResults) -> list[Result]:
         nonlocal held
         now = clock.now().timestamp()
         written = _read_written(frozen, known)
@@ -216,7 +216,7 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[st
     return held
 
 
-def _read_written(frozen: FrozenRun, known: Known) -> dict[int, Result]:
+def _read_written(frozen: FrozenRun, known: LeaseResults) -> dict[int, Result]:
     """Read what the newest readable outcomes file says of a lease, where the ledger is not more definite."""
     for data in open_files(frozen).read_newest(known.state.ordinal):
         try:
@@ -236,7 +236,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
     ledger: Ledger,
     frozen: FrozenRun,
     ordinal: int,
-    decide: Callable[[Known], list[Result]],
+    decide: Callable[[LeaseResults], list[Result]],
     *,
     what: str,
     gone: Collection[str],
@@ -368,7 +368,7 @@ def _changed(state: LeaseState, frozen: FrozenRun) -> PausedError:
     return PausedError(f"lease {state.ordinal} of {frozen.run.name} changed at this moment", remedy="try again")
 
 
-def _load(frozen: FrozenRun, snapshot: LeaseSnapshot, now: datetime, *, is_restored: bool = False) -> Known:
+def _load(frozen: FrozenRun, snapshot: LeaseSnapshot, now: datetime, *, is_restored: bool = False) -> LeaseResults:
     """Read what is known of a lease, from its file or from its journal.
 
     Args:
@@ -384,15 +384,15 @@ def _load(frozen: FrozenRun, snapshot: LeaseSnapshot, now: datetime, *, is_resto
     recipients = read_lease(frozen.folder / "plan", frozen.manifest.leases[state.ordinal])
     if state.settlement is None:
         held: Mapping[int, Result] = hold_open_intents(snapshot.replay, now.timestamp())
-        return Known(state, recipients, {**snapshot.replay.results, **held})
+        return LeaseResults(state, recipients, {**snapshot.replay.results, **held})
     file, digest = state.settlement.outcomes_file, state.settlement.outcomes_digest
     data = open_files(frozen).read(state.ordinal, state.epoch, file, digest)
     if data is None and is_restored:
-        return Known(state, recipients, {})
+        return LeaseResults(state, recipients, {})
     if data is None:
         raise DataError(
             "is missing or damaged",
             where=open_files(frozen).describe(file),
             remedy="run mailrun audit, restore the file",
         )
-    return Known(state, recipients, decode_outcomes(pl.read_parquet(data)))
+    return LeaseResults(state, recipients, decode_outcomes(pl.read_parquet(data)))

@@ -25,7 +25,7 @@ def test_missing_campaign_names_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load_campaign(tmp_path / "welcom")
     assert caught.value.what == "there is no campaign welcom"
-    assert caught.value.remedy == "did you mean welcome? There are: service-notice, welcome"
+    assert caught.value.remedy == "did you mean welcome? Available: service-notice, welcome"
 
 
 def test_folder_without_campaign_toml_says_what_to_write(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from engine.run.retain.leftovers import finish_or_remove_staged
 from engine.run.send.open_lease import open_lease
 from engine.run.send.registration import clear_place, register_run
 from engine.run.settle.audit import Audit, audit_run
-from engine.run.settle.resolve import list_doubt, rewrite_lease
+from engine.run.settle.resolve import list_in_doubt, rewrite_lease
 from engine.store.files import digest_bytes
 from engine.store.folder import FolderStore
 from engine.store.port import Store
@@ -311,9 +311,9 @@ def test_leases_of_a_possibly_live_worker_are_not_listed_or_settled(shop: Shop, 
     with shop.ledger.write() as tx:
         assert leases.append_journal(tx, lease, sequence=1, entries=encode_entries([Intent(row)]))
     much_later = clock.now() + timedelta(days=1)  # by whatever wall clock
-    listed = list_doubt(shop.ledger, shop.frozen, set(), much_later)
+    listed = list_in_doubt(shop.ledger, shop.frozen, set(), much_later)
     assert (listed.recipients.height, listed.in_flight, listed.leases) == (0, 1, ())
-    found = list_doubt(shop.ledger, shop.frozen, {"me"}, much_later)
+    found = list_in_doubt(shop.ledger, shop.frozen, {"me"}, much_later)
     assert (found.recipients["row"].to_list(), found.in_flight, found.leases) == ([row], 0, (0,))
     with shop.ledger.write() as tx:
         assert leases.take_lease(tx, NAME, worker="successor", live=set())

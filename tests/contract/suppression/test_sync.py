@@ -13,7 +13,7 @@ from support.clock import START, VirtualClock
 from support.s3 import BUCKET, environment, run_moto
 from support.s3 import open_client as open_s3
 
-from engine.account.client import QUESTIONS, Endpoint, find_account_id, open_client
+from engine.account.client import CONTROL_PLANE, Endpoint, find_account_id, open_client
 from engine.account.suppression_list import AccountSuppressionList
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.suppressed.suppressions import (
@@ -61,7 +61,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 async def listing(sandbox: EmbeddedSandbox, clock: VirtualClock) -> AsyncIterator[AccountSuppressionList]:
     endpoint = Endpoint(sandbox.url, sandbox.region, sandbox.access_key_id, sandbox.secret_access_key)
-    async with open_client(QUESTIONS, endpoint) as client:
+    async with open_client(CONTROL_PLANE, endpoint) as client:
         yield AccountSuppressionList(client, clock)
 
 
@@ -228,14 +228,14 @@ async def test_an_account_has_its_number_whatever_endpoint_it_shares(
             environment(url) | {"AWS_ENDPOINT_URL_STS": url, "AWS_DEFAULT_REGION": "eu-west-1"}
         ).items():
             monkeypatch.setenv(name, value)
-        async with open_client(QUESTIONS) as client:
+        async with open_client(CONTROL_PLANE) as client:
             assert await find_account_id(client) == "123456789012"  # as STS says
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ACCOUNT_ID", "210987654321")
-    async with open_client(QUESTIONS) as client:
+    async with open_client(CONTROL_PLANE) as client:
         assert await find_account_id(client) == "210987654321"
     endpoint = Endpoint(sandbox.url, sandbox.region, sandbox.access_key_id, sandbox.secret_access_key)
-    async with open_client(QUESTIONS, endpoint) as client:
+    async with open_client(CONTROL_PLANE, endpoint) as client:
         assert await find_account_id(client) == ""
 
 
@@ -266,7 +266,7 @@ async def test_entry_that_an_import_job_rejected_stays_unpushed(
         with run_in_thread(settings) as other, closing(ses_of(other)) as ses:
             endpoint = Endpoint(other.url, other.region, other.access_key_id, other.secret_access_key)
             add(ledger, *((f"p{n}@b.example", "", "bounce") for n in range(20)), ("no address", "", "bounce"))
-            async with open_client(QUESTIONS, endpoint) as client:
+            async with open_client(CONTROL_PLANE, endpoint) as client:
                 given = {
                     "listing": AccountSuppressionList(client, clock),
                     "upload": lambda key, content: (
@@ -292,7 +292,7 @@ async def test_many_are_pushed_by_import_jobs(ledger: Ledger, clock: VirtualCloc
         with run_in_thread(settings) as other, closing(ses_of(other)) as ses:
             endpoint = Endpoint(other.url, other.region, other.access_key_id, other.secret_access_key)
             add(ledger, *((f"p{n}@b.example", "", "bounce") for n in range(50)), ("c@b.example", "", "complaint"))
-            async with open_client(QUESTIONS, endpoint) as client:
+            async with open_client(CONTROL_PLANE, endpoint) as client:
                 listing = AccountSuppressionList(client, clock)
                 synced = await make(listing=listing, upload=upload, most_calls=10).run(
                     pull=False, push=True, full=False

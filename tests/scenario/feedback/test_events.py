@@ -175,7 +175,7 @@ def test_in_doubt_is_settled_by_the_events_that_prove_it(tmp_path: Path, ledger_
         told = world.run("status", RUN, "--json").json
         assert told["in_doubt"] == hanging
         accepted = world.accepted()
-        doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["doubt"]}
+        doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["recipients_in_doubt"]}
         theirs = [entry for entry in accepted if int(entry["tags"]["mailrun-row"]) in doubtful]
         write_events(world.folder / "events.jsonl", [make_event_of(entry, "Delivery") for entry in theirs[:-5]])
         assert world.run("events", "import", "events.jsonl", "--json").json["settled"] == len(theirs) - 5
@@ -197,7 +197,7 @@ def test_in_doubt_is_settled_by_the_events_that_prove_it(tmp_path: Path, ledger_
 def test_who_is_proven_is_not_sent_to_again_whatever_was_decided_before(tmp_path: Path):
     with open_world(tmp_path) as world:
         hanging = leave_in_doubt(world)
-        doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["doubt"]}
+        doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["recipients_in_doubt"]}
         theirs = [entry for entry in world.accepted() if int(entry["tags"]["mailrun-row"]) in doubtful]
         assert world.run("resolve", RUN, "--resend", "--json").json["unsent"] == hanging
         write_events(world.folder / "events.jsonl", [make_event_of(entry, "Open") for entry in theirs])

@@ -190,7 +190,7 @@ def test_json_error_is_one_document_on_stdout_and_a_line_on_stderr(world: World)
             "error": {
                 "what": "there is no campaign helo",
                 "where": str(world.folder / "campaigns" / "helo"),
-                "remedy": "did you mean hello? There are: hello",
+                "remedy": "did you mean hello? Available: hello",
                 "exit_code": 64,
             }
         }

@@ -153,7 +153,7 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
 def test_gallery_shows_who_was_asked_for_or_says_why_not(letter: World) -> None:
     letter.write("audiences/people.csv", people(50) + "person3@example.com,Again,en,1\n")
     told = letter.run("preview", "hello", "--to", "PERSON7@example.com", "--json")
-    assert "asked for: PERSON7@example.com" in Path(told.json["gallery"]).read_text(encoding="utf-8")
+    assert "requested: PERSON7@example.com" in Path(told.json["gallery"]).read_text(encoding="utf-8")
     missing = letter.run("preview", "hello", "--to", "nobody@example.com")
     assert missing.code == 64
     assert "nobody@example.com is not a recipient of this plan" in missing.stderr

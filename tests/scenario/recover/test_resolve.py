@@ -33,10 +33,10 @@ def hanging(left: tuple[World, int]) -> int:
 def test_what_is_in_doubt_is_listed_masked_and_exported_whole(doubtful: World, hanging: int):
     listed = doubtful.run("resolve", RUN, "--export", "doubt.csv", "--json")
     assert listed.code == 0
-    assert len(listed.json["doubt"]) == listed.json["in_doubt"] == hanging
-    assert all(entry["address"].startswith("p***@") for entry in listed.json["doubt"])
+    assert len(listed.json["recipients_in_doubt"]) == listed.json["in_doubt"] == hanging
+    assert all(entry["address"].startswith("p***@") for entry in listed.json["recipients_in_doubt"])
     frame = pl.read_csv(doubtful.folder / "doubt.csv")
-    assert set(frame["row"]) == {entry["row"] for entry in listed.json["doubt"]}
+    assert set(frame["row"]) == {entry["row"] for entry in listed.json["recipients_in_doubt"]}
     assert frame["address"].str.contains(r"^person\d+@example\.com$").all()
     assert (doubtful.folder / "doubt.csv").stat().st_mode & 0o777 == 0o600
     assert f"{hanging} in doubt" in doubtful.run("resolve", RUN).stdout
@@ -91,11 +91,11 @@ def test_receivers_list_proves_the_accounts_and_settles_what_arrived(doubtful: W
     audited = doubtful.run("audit", RUN, "--against", record, "--json")
     assert audited.code == 0, audited.stdout
     compared = audited.json["against"]
-    assert (compared["matched"], compared["doubt_arrived"]) == (300 - hanging, hanging)
+    assert (compared["matched"], compared["in_doubt_arrived"]) == (300 - hanging, hanging)
     assert (compared["missing"], compared["unknown"], compared["twice"]) == (0, 0, 0)
     assert doubtful.run("resolve", RUN, "--sent", "--file", record, "--json").json["settled"] == hanging
     again = doubtful.run("audit", RUN, "--against", record, "--json").json["against"]
-    assert (again["matched"], again["doubt_arrived"]) == (300, 0)
+    assert (again["matched"], again["in_doubt_arrived"]) == (300, 0)
 
 
 def test_contradictions_with_the_receiver_s_list_are_named(world: World):

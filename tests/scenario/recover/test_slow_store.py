@@ -44,7 +44,7 @@ def test_audit_status_and_resolve_wait_for_a_slow_store(left: World):
     hanging = run(left, "status", RUN, "--json").json["in_doubt"]
     assert hanging > 0
     assert run(left, "audit", RUN, "--json").json["balanced"]
-    assert len(run(left, "resolve", RUN, "--json").json["doubt"]) == hanging
+    assert len(run(left, "resolve", RUN, "--json").json["recipients_in_doubt"]) == hanging
     assert run(left, "resolve", RUN, "--from-events", "--json").json["in_doubt"] == hanging
     assert run(left, "resolve", RUN, "--skip", "--json").json["failed"] == hanging
     assert run(left, "audit", RUN, "--json").json["failed"] == hanging

@@ -119,14 +119,14 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key() -> None:
     error = refusal(source)
     assert error.what == "unknown key max_rat"
     assert error.where == f"{FILE}:{line_of(source, 'max_rat ')} [delivery] max_rat"
-    assert error.remedy.startswith("did you mean max_rate? There are: at_quota, call, configuration_set, feedback_id,")
+    assert error.remedy.startswith("did you mean max_rate? Available: at_quota, call, configuration_set, feedback_id,")
 
 
 def test_an_unknown_table_is_named_with_the_nearest_table() -> None:
     error = refusal(NOTICE + "\n[gard]\nmax_bounce_rate = 0.1\n")
     assert error.what == "unknown table gard"
     assert error.where == f"{FILE}:11 [gard]"
-    assert error.remedy.startswith("did you mean guard? There are: audience, canary, cap,")
+    assert error.remedy.startswith("did you mean guard? Available: audience, canary, cap,")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     bullets = error.what.split("\n  - ")
     assert bullets[0] == "3 problems:"
     assert bullets[1] == 'line 4 kind: kind is 1; write "marketing" or "transactional"'
-    assert bullets[2].startswith('line 5 key: key has an unknown placeholder {day}: "{day}"; there are: {date}, {week}')
+    assert bullets[2].startswith('line 5 key: key has an unknown placeholder {day}: "{day}"; available: {date}, {week}')
     assert bullets[3].startswith("line 32 [delivery] max_rat: unknown key max_rat; did you mean max_rate?")
 
 

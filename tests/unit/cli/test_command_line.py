@@ -32,7 +32,7 @@ from engine.errors import (
 from engine.ledger.journal import Outcome, Result
 from engine.logs import configure_logs
 from engine.report.accounts import Accounts
-from engine.run.prepare.ask_account import RunForecast
+from engine.run.prepare.run_forecast import RunForecast
 
 SENT = Result(1, Outcome.SENT, "id", None, 1.0, 1)
 REFUSED = Result(2, Outcome.REFUSED, None, "no", 1.0, 1)
@@ -194,10 +194,10 @@ def test_an_error_without_a_place_says_nothing_of_one():
 
 
 def test_the_nearest_word_is_named_and_all_that_there_are():
-    assert nearest("lunch", ["launch", "plan"]) == "did you mean launch? There are: launch, plan"
-    assert nearest("xyz", ["launch", "plan"]) == "there are: launch, plan"
-    assert nearest("xyz", []) == "there are none"
-    assert nearest("MAILRUN_LEDGR", ["MAILRUN_LEDGER"]) == "did you mean MAILRUN_LEDGER? There are: MAILRUN_LEDGER"
+    assert nearest("lunch", ["launch", "plan"]) == "did you mean launch? Available: launch, plan"
+    assert nearest("xyz", ["launch", "plan"]) == "available: launch, plan"
+    assert nearest("xyz", []) == "available: none"
+    assert nearest("MAILRUN_LEDGR", ["MAILRUN_LEDGER"]) == "did you mean MAILRUN_LEDGER? Available: MAILRUN_LEDGER"
 
 
 # -- words and progress ------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class UndefinedName(StrictUndefined):
             return f"a null has no {self._undefined_name}; test it with {{% if %}} first"
         if isinstance(self._undefined_obj, dict):
             there = ", ".join(map(str, list(self._undefined_obj)[:_MOST_FIELDS]))
-            return f"there is no field {self._undefined_name}; there are: {there}"
+            return f"there is no field {self._undefined_name}; available: {there}"
         owner = type(self._undefined_obj).__name__.strip("_").lower()
         return f"{owner} has no {self._undefined_name}"
 

@@ -303,7 +303,7 @@ def test_a_suppression_entry_that_cannot_match_stops_the_plan(tmp_path: Path) ->
         ({"address": "e_mail"}, r"there is no column e_mail .*\(list\.csv; .* did you mean email\?"),
         (
             {"address": "to"},
-            r'the column email holds addresses: set address = "email".* there are: email, name',
+            r'the column email holds addresses: set address = "email".* available: email, name',
         ),
     ],
 )

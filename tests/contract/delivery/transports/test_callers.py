@@ -366,7 +366,7 @@ async def test_the_embedded_sandbox_is_never_reached_through_a_proxy(aws: pytest
 
 async def _ask_ses(_: Path) -> None:
     async with open_account() as account:
-        await read_quota(account.questions)
+        await read_quota(account.control_plane)
 
 
 async def _ask_sqs(_: Path) -> None:

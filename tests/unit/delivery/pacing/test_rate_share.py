@@ -7,7 +7,7 @@ from engine.account.quota import AccountQuota
 from engine.campaign.spec import parse_spec
 from engine.delivery.pacing.pacer import FLOOR
 from engine.delivery.pacing.rate_share import RateShare, find_rate
-from engine.run.prepare.ask_account import forecast_run
+from engine.run.prepare.run_forecast import forecast_run
 
 rates = st.floats(0.1, 10_000.0)
 

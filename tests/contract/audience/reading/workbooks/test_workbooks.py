@@ -156,7 +156,7 @@ def test_the_names_are_in_the_first_row_that_is_shown(above: list[str] | None, l
 def test_a_hidden_sheet_is_read_where_it_is_named(workbook: Path) -> None:
     plan(workbook.parent, source=workbook.name, sheet="Lists")
     assert recipients(workbook.parent)["address"].to_list() == ["lookup@internal.example"]
-    with pytest.raises(DataError, match=r"did you mean Lists\? There are: Contacts, Lists"):
+    with pytest.raises(DataError, match=r"did you mean Lists\? Available: Contacts, Lists"):
         plan(workbook.parent, source=workbook.name, sheet="lists")
 
 

@@ -127,7 +127,7 @@ def test_template_calls_functions_when_columns_have_their_names(tmp_path: Path) 
         ("{{ blob }}", "blob is binary data, not text"),
         ("{{ (0 - 1) ** 0.5 }}", "this expression is an object, not text"),
         ("{{ nowhere }}", "nowhere is not defined"),
-        ("{{ order.nowhere }}", "there is no field nowhere; there are: number"),
+        ("{{ order.nowhere }}", "there is no field nowhere; available: number"),
         ("{{ nothing.nowhere }}", "a null has no nowhere; test it with {% if %} first"),
     ],
 )

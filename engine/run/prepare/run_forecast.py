@@ -42,7 +42,7 @@ class RunForecast:
         }
 
 
-async def ask_account(
+async def read_account_limits(
     request: PlanRequest, settings: Settings, endpoint: Endpoint | None
 ) -> AccountQuota | MailrunError:
     """Ask for the limits of where the campaign's messages would go; returns the error where they are unknown."""
