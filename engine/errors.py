@@ -60,7 +60,7 @@ class MailrunError(Exception):
         return f"{self.what}{place}; {self.remedy}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the error whole: it may come from another process."""
+        """Pickle every attribute of the error: it may come from another process."""
         return _restore, (type(self), self.args, dict(self.__dict__))
 
 
@@ -78,7 +78,7 @@ class UsageError(MailrunError):
 
 
 class CancelledError(UsageError):
-    """A person answered no to the question before a launch: nothing is wrong."""
+    """A person answered no when asked to confirm a launch: nothing is wrong."""
 
     def __init__(self) -> None:
         super().__init__("Cancelled: nothing was sent.", remedy="launch again when you are sure")
@@ -135,7 +135,7 @@ def nearest(word: str, candidates: list[str]) -> str:
 
 
 def escape_controls(text: str) -> str:
-    r"""Write line ends, other control characters and changes of the writing direction as escapes.
+    r"""Escape line ends, other control characters and bidirectional formatting characters.
 
     A file name that contains them would start a line of its own in a terminal.
 

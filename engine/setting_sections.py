@@ -50,7 +50,7 @@ class EventsSettings(BaseModel):
 
 
 class InboundSettings(BaseModel):
-    """Whose word counts in inbound mail, and where it may be."""
+    """Which servers and senders are trusted in inbound mail, and which buckets it may be in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ class InboundSettings(BaseModel):
         ),
     )
     feedback_sources: tuple[str, ...] = Field(
-        default=(), description="domains whose signed feedback reports count without a token"
+        default=(), description="domains whose DKIM-signed feedback reports are accepted without a token"
     )
     raw_delivery: bool = Field(
         default=False,
@@ -166,7 +166,7 @@ _HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterVal
 
 
 class SandboxAccessSettings(BaseModel):
-    """Who may use `mailrun sandbox`. What is empty is made at each start."""
+    """Who may use `mailrun sandbox`. Empty values are generated at each start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -188,5 +188,5 @@ class UnsubscribeServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     allow_hosts: _HostNames = Field(
-        default=(), description="only host names that the server answers to. Default: every name"
+        default=(), description="host names that the server answers to; it refuses others. Default: every name"
     )

@@ -36,7 +36,7 @@ KEY_BYTES_MINIMUM = 16
 
 
 class Settings(BaseSettings):
-    """What a command needs to know beside its arguments."""
+    """The settings of a workspace: what a command needs in addition to its arguments."""
 
     model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     scratch: str = Field(
         default="",
         description=(
-            "folder of this machine for copies of objects, previews and temporary files. Default: .mailrun in the "
+            "folder on this machine for copies of objects, previews and temporary files. Default: .mailrun in the "
             "workspace, and the system's folder for temporary files"
         ),
     )
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
             return keys
         where = f"unsubscribe_keys_file, {self.workspace / self.unsubscribe_keys_file}"
         if keys:
-            raise ConfigurationError("two sources of unsubscribe keys", where=where, remedy="remove one of them")
+            raise ConfigurationError("two settings give unsubscribe keys", where=where, remedy="remove one of them")
         try:
             lines = (self.workspace / self.unsubscribe_keys_file).read_bytes().split()
         except OSError as error:
@@ -207,7 +207,7 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
     if "://" in settings.scratch:
         where = find_source("scratch", workspace, given).name_with_key("scratch")
         what = f"scratch is a folder on this machine, not {mask_url(settings.scratch)}"
-        raise ConfigurationError(what, where=where, remedy="give a folder; a bucket is the store's")
+        raise ConfigurationError(what, where=where, remedy="give a folder; only the store can be a bucket")
     for key, place in (("store", settings.store), ("scratch", settings.scratch)):
         expand_home(place, find_source(key, workspace, given).name_with_key(key))
     if settings.ledger:

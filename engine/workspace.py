@@ -1,6 +1,6 @@
-"""The face of the library: open a workspace, then call what a command calls.
+"""The library's entry point: open a workspace, then call the functions that the commands call.
 
-The command line, the servers, the Lambda handler and a notebook all begin here:
+The command line, the servers, the Lambda handler and notebooks all start here:
 
 >>> import tempfile
 >>> from engine.report.run_accounts import list_accounts
@@ -65,7 +65,7 @@ class UnsubscribeKeys:
         return {"configured": len(self.configured), "signs": signs, "stored": self.stored is not None}
 
     def describe(self) -> str:
-        """Say which key signs, and which only verify."""
+        """Describe which key signs, and which keys only verify."""
         if not self.configured:
             own = f"the store's own ({self.where}) signs and verifies"
             return own if self.stored else f"none yet; the first launch makes the store's own ({self.where})"
@@ -119,7 +119,7 @@ class Workspace:
         return UnsubscribeKeys(self.settings.read_unsubscribe_keys(), own.strip() if own is not None else None, where)
 
     def read_verifying_keys(self) -> UnsubscribeKeys:
-        """Read the keys that the links of sent mail were signed with; none is made: it could verify nothing.
+        """Read the keys that signed the links of sent mail; never creates a key, which could not verify them.
 
         Raises:
             ConfigurationError: there is none.
@@ -127,9 +127,9 @@ class Workspace:
         keys = self.find_unsubscribe_keys()
         if not keys.all:
             raise ConfigurationError(
-                "there are no unsubscribe keys here: no link could be verified",
+                "there are no unsubscribe keys in the settings or the store, so no link can be verified",
                 where=keys.where,
-                remedy="name the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
+                remedy="give the store of the campaigns with --store, or set MAILRUN_UNSUBSCRIBE_KEYS to their keys",
             )
         return keys
 
@@ -203,13 +203,13 @@ def open_store(settings: Settings) -> Store:
 
 
 def warn_of_other_writers(settings: Settings) -> None:
-    """Log what lets other users of this machine write the store, the ledger or mailrun.toml."""
+    """Log how other users of this machine can write the store, the ledger or mailrun.toml."""
     for note in list_other_writers(settings):
         structlog.get_logger().warning("store.others_can_write", note=note)
 
 
 def list_other_writers(settings: Settings) -> list[str]:
-    """Say what lets other users of this machine write the store, the ledger or mailrun.toml, and what to do."""
+    """Describe how other users of this machine can write the store, the ledger or mailrun.toml, and what to do."""
     places = [settings.store_folder, settings.workspace / SETTINGS_FILE]
     if settings.ledger_file is not None:
         places.append(settings.ledger_file)

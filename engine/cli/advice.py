@@ -1,4 +1,4 @@
-"""What a person may have to do about a run: recipients in doubt, a run without workers."""
+"""What an operator may have to do about a run: settle recipients in doubt, resume a run without workers."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def advise_on_in_doubt(accounts: Accounts) -> Iterator[str]:
 
 
 def warn_of_another_key(accounts: Accounts) -> str:
-    """Write what launching a run that has ended under another key would do."""
+    """Write what happens if a run that has ended is launched again under another key."""
     sent = accounts.count(Outcome.SENT)
     if not sent:
         return "To send to all recipients, use another --key."

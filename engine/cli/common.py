@@ -28,12 +28,12 @@ class Common:
 def with_common(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a command's function its common options as one `common` argument.
 
-    The same options may stand before the command's name; those after it count first.
+    The same options are accepted before the command's name; those after it take precedence.
     """
 
     @wraps(command)
     def run(*, workspace: Path | None, store: None, ledger: None, as_json: bool, verbose: bool, **rest: Any) -> Any:
-        del store, ledger, as_json, verbose  # they may stand before the command's name
+        del store, ledger, as_json, verbose  # given before the command's name
         common = _gather(click.get_current_context(), workspace)
         configure_logs(verbose=common.verbose)
         with report_steps():

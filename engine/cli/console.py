@@ -17,7 +17,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_lines(*lines: str, err: bool = False) -> None:
-    """Print sentences; a failing stream changes nothing about what the command did, see system/streams.py."""
+    """Print sentences; a stream that fails does not fail the command, see system/streams.py."""
     for line in lines:
         click.echo(escape_undecodable(line), err=err)
 

@@ -1,4 +1,4 @@
-"""How commands are declared: a name, help, examples and parameters here, the function that does the work on demand."""
+"""How commands are declared: name, help, examples and parameters; the function is imported when the command runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from engine.cli.on_demand import OnDemand
 from engine.cli.options import make_common_options
 
-_NAME_WIDTH = 18  # of the longest command, so that the columns of all tasks stand below each other
+_NAME_WIDTH = 18  # of the longest command, so that the columns of all tasks are aligned
 
 
 class Command(click.Command):

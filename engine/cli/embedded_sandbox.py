@@ -14,7 +14,7 @@ from engine.sandbox.server import SandboxSettings
 from engine.store.port import Store
 
 UNLIMITED = -1.0
-RATE = 10_000.0  # faster than one process sends: the embedded sandbox shows the campaign, not the waiting
+RATE = 10_000.0  # faster than one process sends, so that the sandbox never slows a run down
 RECORD = "sandbox"  # in the store, so that `mailrun sandbox` shows what `launch --sandbox` sent
 
 

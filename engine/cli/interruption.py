@@ -8,8 +8,8 @@ from types import FrameType
 
 from engine.errors import ExitCode
 
-SAME_SECONDS = 0.3  # signals closer together are one: `timeout` sends two, and keys bounce
-# As this process began, read before anything takes time: a process whose parent has ended has another one.
+SAME_SECONDS = 0.3  # signals closer together count as one: `timeout` sends two, and keys bounce
+# The parent at the start, read before anything that takes time: a process whose parent ends gets another parent.
 STARTED_BY = os.getppid()
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """What a signal does: it ends the command with exit code 75; once the work was done, with the work's own code.
+    """Handles a signal: ends the command with exit code 75, or with the work's own code once the work is done.
 
     Attributes:
         code: the exit code of the work; None while nothing has begun, and a signal raises.
@@ -33,12 +33,14 @@ class Interruption:
         self._first: float | None = None
 
     def install(self) -> None:
-        """Handle the signals, but for a hang-up that `nohup` has switched off."""
+        """Handle the signals, except a hang-up that `nohup` ignores."""
         for number in NUMBERS:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue
             signal.signal(number, self._handle)
-        atexit.register(_ignore)  # while Python ends it would restore what ends the process with another code
+        atexit.register(
+            _ignore
+        )  # at exit, Python would restore the default handler, which ends the process with another code
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -46,7 +48,7 @@ class Interruption:
             self._first = now
             if self.code is None:
                 raise Interrupted(number)
-        elif now - self._first > SAME_SECONDS:  # wherever it hangs: what was sent is in the ledger
+        elif now - self._first > SAME_SECONDS:  # safe at any point: what was sent is in the ledger
             os._exit(ExitCode.PAUSED if self.code is None else self.code)
 
 

@@ -40,7 +40,7 @@ def main() -> NoReturn:
         shown = error if isinstance(error, PausedError) else describe_limit(error) or error
         _report(shown, shown.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        # click puts its own Abort in the place of an interruption that says which signal it was
+        # click replaces the exception that names the signal by its own Abort
         stopped = PausedError(str(error.__cause__ or error) or "stopped", remedy="run the same command again")
         _report(stopped, stopped.exit_code)
     except Exception as error:  # noqa: BLE001 - a bug is reported as one, as JSON too
@@ -55,14 +55,14 @@ def main() -> NoReturn:
 
 
 def _check_output(code: int) -> int:
-    """Say that stdout was lost; the exit code stays what the command did, unless printing was all that it did."""
+    """Report that stdout was lost; the exit code is the command's own, unless the command only prints."""
     lost = find_lost_output()
     if lost is None:
         return code
     print_lines(
         click.style("error: ", fg="red", bold=True) + f"the result could not be printed: {lost.strerror}",
         "   at: stdout",
-        f"   do: what the command did is done (exit code {code}); see it with: {_write_command('status')}",
+        f"   do: the command's work is done (exit code {code}); show it with: {_write_command('status')}",
         err=True,
     )
     return ExitCode.PAUSED if code == ExitCode.FINISHED and is_output_all() else code
@@ -108,7 +108,7 @@ def _find_options(arguments: list[str]) -> list[str]:
 
 
 def _refuse_undecodable(arguments: list[str]) -> None:
-    """Refuse arguments with bytes that are not UTF-8; Python passes them on as characters that nothing can write.
+    """Refuse arguments with bytes that are not UTF-8; Python passes them on as characters that cannot be encoded.
 
     Raises:
         UsageError: naming the first one.
@@ -124,7 +124,7 @@ def _refuse_undecodable(arguments: list[str]) -> None:
 
 
 def _find_undecodable(error: Exception) -> str | None:
-    """Return the text that an error is about where it came from a name with bytes that are not UTF-8."""
+    """Return the name with bytes that are not UTF-8 that caused an error; None where none did."""
     linked: BaseException | None = error
     while linked is not None:
         if isinstance(linked, UnicodeEncodeError) and escape_undecodable(linked.object) != linked.object:

@@ -1,4 +1,4 @@
-"""Functions that are imported when they are called: declaring a command costs nothing, and its help stays quick."""
+"""Functions that are imported when they are called, so that declaring a command is cheap and its help is quick."""
 
 from importlib import import_module
 from typing import Any

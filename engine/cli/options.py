@@ -45,7 +45,7 @@ def make_common_options() -> list[click.Option]:
 
 
 def make_campaign_parameters() -> list[click.Parameter]:
-    """Make CAMPAIGN, and the options that change what its campaign.toml says."""
+    """Make CAMPAIGN, and the options that override its campaign.toml."""
     return [
         click.Argument(["campaign"], shell_complete=complete_campaign),
         click.Option(
@@ -59,7 +59,7 @@ def make_campaign_parameters() -> list[click.Parameter]:
             ["--limit"],
             type=click.IntRange(min=0),
             metavar="N",
-            help="Keep N recipients, a fair sample. Default: all.",
+            help="Keep a random sample of N recipients. Default: all.",
         ),
         click.Option(
             ["--lenient"],
@@ -80,7 +80,7 @@ def make_parent_option() -> click.Option:
     return click.Option(
         ["--exit-with-parent"],
         is_flag=True,
-        help="Stop in order when the process that started this one ends, such as a scheduler's task.",
+        help="Stop as after SIGTERM when the process that started this one ends, such as a scheduler's task.",
     )
 
 
@@ -124,7 +124,7 @@ def make_address_argument(name: str, **given: Any) -> click.Argument:
 
 
 def make_alternatives(name: str, **helps: str) -> list[click.Option]:
-    """Make flags that exclude each other; the one that is given sets `name` to its own word.
+    """Make flags that exclude each other; the given one sets `name` to its own name.
 
     Args:
         name: of the parameter.

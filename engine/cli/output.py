@@ -1,4 +1,4 @@
-"""What commands print of runs: tables and plain sentences."""
+"""Prints runs: tables and plain sentences."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,7 +111,7 @@ def _list_counts(counts: Counter[str], most: int = 6) -> str:
 def describe_forecast(forecast: RunForecast, recipients: int) -> str:
     """Write how long a run would take, and how much of the quota it would use."""
     if forecast.seconds is None or forecast.rate is None:
-        return f"duration: unknown, because the account could not be read: {forecast.unknown}"
+        return f"duration: unknown; the account could not be read: {forecast.unknown}"
     text = f"duration: about {format_seconds(forecast.seconds)} at {format_number(forecast.rate)} a second"
     if forecast.unknown:
         return f"{text} at best; the account could not be read: {forecast.unknown}"
@@ -137,7 +137,7 @@ def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
     yield f"  subject   {forecast.subject}"
     yield f"  excluded  {excluded or 'none'}, of {format_count(forecast.rows_read, 'row')} read"
     if forecast.failing:
-        yield f"  failing   {format_count(forecast.failing, 'recipient')}: the warnings above say why"
+        yield f"  failing   {format_count(forecast.failing, 'recipient')}: see the warnings above"
     yield f"  rate      at {format_number(forecast.rate)} a second at most, about {seconds}"
     yield f"  time      {forecast.text}"
 
@@ -149,20 +149,20 @@ def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> st
 
 
 def format_canary(canary: Mapping[str, Any]) -> str:
-    """Write where a run's canary is."""
+    """Write the stage of a run's canary."""
     results = (
         f"{canary['with_result']:,} with a result, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
     )
     stage = {
         "sending": "are being sent",
-        "waiting": f"are sent; waiting for events until {canary['until']}",
-        "open": f"are sent, and the rest was opened by {canary['opened_by']}",
+        "waiting": f"are sent; waits for events until {canary['until']}",
+        "open": f"are sent, and the rest was released by {canary['opened_by']}",
     }[canary["stage"]]
     return f"canary: the first {canary['recipients']:,} {stage}; {results}"
 
 
 def format_vitals(vitals: Mapping[str, float]) -> str:
-    """Write the figures that a worker reports of itself."""
+    """Write the figures that a worker has recorded."""
     return (
         f"worker: at most {format_number(vitals['rate_limit'])} recipients a second, {vitals['in_flight']:,.0f}"
         f" of {vitals['concurrency']:,.0f} calls in flight, {vitals['latency_ms']:,.0f} ms a call, event loop late by"

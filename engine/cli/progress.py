@@ -39,7 +39,7 @@ class Progress:
         """Show the last state."""
 
     def begin(self, accounts: Accounts) -> None:
-        """Start from what earlier launches did."""
+        """Start from the counts of earlier launches."""
         self.accepted = accounts.accepted
         self.outcomes.update(accounts.outcomes)
 
@@ -48,7 +48,7 @@ class Progress:
         self.outcomes[result.outcome] += 1
 
     def add(self, outcomes: Mapping[Outcome, int]) -> None:
-        """Count what another process did."""
+        """Count the results of another process."""
         self.outcomes.update(outcomes)
 
     @property
@@ -109,7 +109,7 @@ class Bar(Progress):
         self._next = 0.0
 
     def begin(self, accounts: Accounts) -> None:
-        """Show the bar from where earlier launches left it."""
+        """Show the bar with the counts of earlier launches."""
         super().begin(accounts)
         self._bar.start()
         self._shown = True
@@ -131,7 +131,7 @@ class Bar(Progress):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the bar where it is."""
+        """Keep the bar on the screen as it is."""
         if self._shown:
             self._move()
             self._bar.stop()

@@ -10,7 +10,7 @@ import click
 async def ask(question: str) -> bool:
     """Ask on stderr, read the answer from stdin; anything but yes is no.
 
-    Not in a thread: one that waits for stdin cannot be abandoned, and would bring down the end of the process.
+    Not in a thread: a thread that waits for stdin cannot be cancelled, and would keep the process from ending.
     """
     click.echo(f"{question} [y/N]: ", nl=False, err=True)
     loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()

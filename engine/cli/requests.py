@@ -1,4 +1,4 @@
-"""From what the command line says to a workspace and a request."""
+"""Makes a workspace and a request from the options of the command line."""
 
 import os
 import stat
@@ -29,8 +29,8 @@ def read_settings(common: Common, around: Path | None = None) -> Settings:
     """Read the settings of the workspace that the command line names.
 
     Args:
-        common: what the command line says.
-        around: a campaign folder whose workspace is meant where none is named.
+        common: the common options of the command line.
+        around: a campaign folder; its workspace is used where no option names one.
 
     Raises:
         UsageError: there is no workspace.
@@ -43,7 +43,7 @@ def read_settings(common: Common, around: Path | None = None) -> Settings:
 
 
 def find_campaign_folder(given: str, common: Common) -> Path:
-    """Find the folder that CAMPAIGN means: a path, or a name under `campaigns/` of the workspace.
+    """Find the folder of CAMPAIGN: a path, or a name under `campaigns/` of the workspace.
 
     Raises:
         UsageError: the path cannot be looked at, or there is no workspace.
@@ -72,7 +72,7 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
     sandbox: bool,
     lenient: bool = False,
 ) -> PlanRequest:
-    """Read a campaign and what the command line changes of it."""
+    """Read a campaign, with the changes that the command line makes to it."""
     campaign = load_campaign(folder)
     spec = change_transport(campaign.spec, transport)
     campaign = Campaign(name=campaign.name, folder=campaign.folder, spec=spec)

@@ -82,7 +82,7 @@ class StepReporter:
             self.tick()
 
     def tick(self) -> None:
-        """Show the innermost step, where one is running that does not show itself."""
+        """Show the innermost step, unless it shows its own progress."""
         with self._lock:
             if self._running and self._running[-1].is_shown:
                 self.show(self._running[-1])

@@ -16,7 +16,7 @@ from engine.masking import mask_url
 from engine.workspace_folder import find_workspace
 
 _PLACE = ("workspace", "store", "ledger")
-_ONCE = ("as_json", "yes", "approve")  # answers to one call, which another call must ask for again
+_ONCE = ("as_json", "yes", "approve")  # they confirm one call only; the next call must ask again
 _WORKSPACE = "mailrun.workspace"
 
 
@@ -28,7 +28,7 @@ def remember_workspace(folder: Path) -> None:
 
 
 def find_given(context: click.Context, name: str) -> Any:
-    """Return what the command line says for an option, before or after the command's name; None where nothing."""
+    """Return the value that the command line gives for an option, before or after the command's name; or None."""
     level: click.Context | None = context
     while level is not None:
         if level.get_parameter_source(name) is ParameterSource.COMMANDLINE:
@@ -73,11 +73,11 @@ def write_launch(run: str, *, sandbox: bool) -> str:
 
 
 def repeat_command(command: str, *, key: str | None = None) -> str:
-    """Write another command with the current one's arguments, and with those of its options that it knows too.
+    """Write another command with the current one's arguments, and with the options that both commands have.
 
     Args:
         command: such as `launch`.
-        key: the run's key, named even where this call left it to the campaign.
+        key: the run's key; written even where this call used the campaign's default.
     """
     context = click.get_current_context()
     root = context.find_root().command
@@ -122,7 +122,7 @@ def _write_place(context: click.Context) -> Iterator[str]:
 
 
 def _find_elsewhere(context: click.Context) -> str | None:
-    """Return the workspace where a command that names none would use another, or find none."""
+    """Return the workspace if a command without --workspace would not find it."""
     folder: Path | None = context.meta.get(_WORKSPACE)
     if folder is None:
         return None

@@ -36,7 +36,7 @@ def test_keys_come_from_a_secret_file_one_a_line(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("keys", "content", "what"),
     [
-        (f"{NEW}", f"{OLD}", "two sources of unsubscribe keys"),
+        (f"{NEW}", f"{OLD}", "two settings give unsubscribe keys"),
         (None, None, "the unsubscribe keys cannot be read: No such file or directory"),
         (None, "\n", "the file has no key"),
         (None, "short", "an unsubscribe key has at least 16 characters"),

@@ -26,7 +26,7 @@ class Health(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    ERROR = "error"  # it would keep a launch from running
+    ERROR = "error"  # a launch cannot run until it is fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Finding:
 
 @with_common
 def doctor(common: Common) -> None:
-    """Check every part; print the results; exit with 78 if one keeps a launch from running."""
+    """Check every part; print the results; exit with 78 if one prevents a launch."""
     findings = list(_find_all(common))
     if common.json:
         print_json({"findings": [finding.to_json() for finding in findings]})
@@ -105,7 +105,7 @@ def _check_temporary_folder() -> str:
 
 
 def _check_open_files() -> str:
-    return f"{raise_file_limit():,} may be open; a fast run needs up to {FILES_WANTED:,}"
+    return f"{raise_file_limit():,} can be open; a fast run needs up to {FILES_WANTED:,}"
 
 
 def _check_keys(workspace: Workspace) -> str:
@@ -118,4 +118,4 @@ def _list_writers(settings: Settings) -> Iterator[Finding]:
         text, _, remedy = note.partition("; ")
         yield Finding("other writers", Health.WARNING, text, remedy)
     if not notes:
-        yield Finding("other writers", Health.OK, "nobody else can write store, ledger and mailrun.toml")
+        yield Finding("other writers", Health.OK, "no other user can write the store, the ledger or mailrun.toml")

@@ -36,7 +36,7 @@ from engine.store.keys import read_forget_key
 from engine.workspace import Workspace
 
 _WHY = {
-    "unknown_run": "from runs that this ledger does not know",
+    "unknown_run": "from runs that are not in this ledger",
     "unknown_message": "from messages that no run sent",
     "never_mailed": "from addresses that were never mailed; no address is suppressed",
     "pruned": "from runs whose files were pruned",
@@ -48,7 +48,9 @@ _SKIPPED: dict[str, tuple[str, str]] = {
     Passed.INBOUND: ("notification of inbound mail", "notifications of inbound mail"),
 }
 
-_run_embedded = OnDemand("embedded_sandbox:run_embedded")  # a real queue does not need the sandbox's server
+_run_embedded = OnDemand(
+    "embedded_sandbox:run_embedded"
+)  # a real queue does not need the sandbox's server, which takes time to import
 _SETTLE_SECONDS = 10.0  # at most this often during a pull
 
 

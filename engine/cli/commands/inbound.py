@@ -1,4 +1,4 @@
-"""`mailrun inbound`: mail is read from a queue or from files, and suppresses those who ask for it."""
+"""`mailrun inbound`: reads mail from a queue or from files, and suppresses the people who request it."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from engine.workspace import Workspace
 
 MAILS_AT_ONCE = 200
 
-_READ_THEM = "read them yourself"
+_READ_THEM = "not processed; read them yourself"
 _UNPROVEN = {
     Unproven.FORGED_TOKEN: "with a forged token; no address is suppressed",
     Unproven.NO_RESULTS: f"without a token, and without proof of the sender: {_READ_THEM}. Set [inbound] authserv_id "
@@ -62,7 +62,7 @@ def import_mails(place: str, common: Common) -> int:
                     if len(some) >= MAILS_AT_ONCE:
                         _record_files(intake, some)
                         some = []
-            except DataError:  # mails before a damaged end count
+            except DataError:  # the mails before damaged data are processed
                 _record_files(intake, some)
                 raise
             _record_files(intake, some)
@@ -108,7 +108,13 @@ async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
     async def take(bodies: Sequence[str]) -> set[int]:
         kept = await asyncio.to_thread(pulled.process, bodies)
         if pulled.is_stuck and not follow:
-            stop.request(StopReason(StopCause.ERROR, "a bucket cannot be read", "see the reasons that are printed"))
+            stop.request(
+                StopReason(
+                    StopCause.ERROR,
+                    "a bucket cannot be read",
+                    "see the printed reasons, fix them, then run the same command again",
+                )
+            )
         return kept
 
     with stop_on_signals(stop):

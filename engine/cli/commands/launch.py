@@ -116,7 +116,7 @@ def _start_worker(
 
 def _begin(stop: Stop, *, exit_with_parent: bool) -> None:
     """Handle signals from now on, and watch the process that started this one if `exit_with_parent`."""
-    INTERRUPTION.code = ExitCode.PAUSED  # of a signal that arrives when the run no longer handles signals
+    INTERRUPTION.code = ExitCode.PAUSED  # for a signal that arrives after the run has stopped handling signals
     if exit_with_parent:
         watch_parent(stop, started_by=STARTED_BY)
 
@@ -150,7 +150,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
         key = accounts.run.rpartition("/")[2] if command == "launch" else None
         yield describe_pause(accounts)
         if accounts.paused_by == GUARD:
-            yield f"see the figures: {write_command('status', accounts.run)}"
+            yield f"show the figures: {write_command('status', accounts.run)}"
             yield f"to send anyway, first: {write_command('resume', accounts.run)}"
         yield f"to resume: {repeat_command(command, key=key)}"
     if accounts.state == RunState.FINISHED and not accounts.accepted:
@@ -165,7 +165,7 @@ def _suggest(launched: Launched, command: str, *, sandbox: bool) -> Iterator[str
 def _choose_exit_code(launched: Launched) -> ExitCode:
     accounts: Accounts = launched.accounts
     if accounts.state == RunState.CANCELLED:
-        return ExitCode.FINISHED_WITH_LOSSES  # nothing continues: a scheduler must not start it again
+        return ExitCode.FINISHED_WITH_LOSSES  # a scheduler must not start the run again
     if accounts.state != RunState.FINISHED:
         return ExitCode.PAUSED
     return ExitCode.FINISHED if accounts.lossless else ExitCode.FINISHED_WITH_LOSSES

@@ -19,7 +19,7 @@ from engine.run.prepare.preview import describe_plan, replan
 
 @with_common
 def plan(campaign: str, common: Common, *, explain: str | None, export_excluded: Path | None, **changes: Any) -> int:
-    """Plan; print the accounts, and what was asked for; return the exit code."""
+    """Plan; print the accounts and the requested details; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_chosen(common, folder) as workspace:
         request = make_plan_request(workspace, folder, **changes)

@@ -1,4 +1,4 @@
-"""`mailrun forget` and `mailrun prune`: personal data that is removed."""
+"""`mailrun forget` and `mailrun prune`: remove personal data."""
 
 import sys
 from datetime import timedelta
@@ -28,11 +28,14 @@ def forget(address: str, common: Common) -> int:
         print_lines(
             *(f"{name}: {format_count(rows, 'row')} erased" for name, rows in found.runs.items()),
             *(f"removed: {path}" for path in found.shelves),
-            *(f"{_describe_elsewhere(name, at)}: run forget there, too" for name, at in found.elsewhere.items()),
-            *(f"{name} is being sent: run forget again when it has ended" for name in found.postponed),
+            *(
+                f"{_describe_elsewhere(name, at)}: run mailrun forget there, too"
+                for name, at in found.elsewhere.items()
+            ),
+            *(f"{name} is being sent: run mailrun forget again when it has ended" for name in found.postponed),
             *([f"{format_count(found.events, 'event')} erased"] if found.events else []),
             f"erased from {format_count(len(found.runs), 'run')}; suppressed from now on",
-            "the audience's own files are not changed: remove the address there, too",
+            "the audience's own files are not changed: remove the address from them, too",
         )
     return ExitCode.PAUSED if found.postponed else ExitCode.FINISHED
 

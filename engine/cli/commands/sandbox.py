@@ -98,5 +98,5 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
                 *(f"  export {name}={shlex.quote(value)}" for name, value in environment.items()),
                 "press Ctrl-C to stop",
             )
-        sys.stdout.flush()  # the program that started it reads the address now
+        sys.stdout.flush()  # flushed now, so that the program that started it can read the address
         await stopped.wait()

@@ -26,7 +26,7 @@ from engine.workspace_folder import list_campaigns
 
 @dataclass(frozen=True, slots=True)
 class _RunStatus:
-    """Everything that is shown of one run."""
+    """Everything that `status` shows of one run."""
 
     accounts: Accounts
     vitals: Sequence[Mapping[str, float]]
@@ -46,7 +46,7 @@ class _RunStatus:
         }
 
     def to_lines(self) -> Iterator[str]:
-        """Write what stands below the table of accounts."""
+        """Write the lines below the table of accounts."""
         if self.accounts.reason:
             yield self.accounts.reason
         yield from advise_on_workers(self.accounts)

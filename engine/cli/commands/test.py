@@ -17,7 +17,7 @@ from engine.run.prepare.proofs import Proof, check_readers, send_proofs
 def test(
     campaign: str, common: Common, *, to: tuple[str, ...], as_address: str | None, sandbox: bool, **changes: Any
 ) -> int:
-    """Send proofs; print what became of each; return the exit code."""
+    """Send proofs; print the outcome of each; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_chosen(common, folder) as workspace, open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
         request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)

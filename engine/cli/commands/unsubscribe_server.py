@@ -19,6 +19,6 @@ def unsubscribe_server(common: Common, *, host: str, port: int, allow_hosts: tup
                 print_json({"url": url, "unsubscribe_keys": keys.to_json()})
             else:
                 print_lines(f"listening: {url}", f"unsubscribe keys: {keys.describe()}", "press Ctrl-C to stop")
-            sys.stdout.flush()  # the program that started the server reads the address now
+            sys.stdout.flush()  # flushed now, so that the program that started the server can read the address
 
         serve_links(workspace, host=host, port=port, allow_hosts=allow_hosts, announce=announce)

@@ -1,1 +1,1 @@
-"""What the shell offers for arguments: quick, and silent where there is nothing to offer."""
+"""Shell completions for arguments: quick, and silent where there are none."""

@@ -1,4 +1,4 @@
-"""What the shell offers for CAMPAIGN and PATH: quick, and silent where there is nothing to offer."""
+"""Completions for CAMPAIGN and PATH: quick, and silent where there are none."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ from engine.workspace_folder import find_workspace, list_campaigns
 
 
 def complete_campaign(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the workspace's campaigns by name; folders where a path is begun."""
+    """Complete the workspace's campaigns by name, or folders where the text is a path."""
     try:
         names = [] if "/" in incomplete else list_campaigns(find_named_workspace(context))
-    except Exception:  # noqa: BLE001 - whatever it is, the command itself reports it
+    except Exception:  # noqa: BLE001 - the command itself reports any error
         names = []
     found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return found or [CompletionItem(incomplete, type="dir")]

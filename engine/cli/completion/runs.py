@@ -1,4 +1,4 @@
-"""What the shell offers for RUN.
+"""Completions for RUN.
 
 The ledger is only read, with its own driver: opening it would create or migrate it.
 """
@@ -23,10 +23,10 @@ _read_server = OnDemand("completion.postgres:read_names")  # the driver of SQLit
 
 
 def complete_run(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the ledger's runs, the newest first."""
+    """Complete the ledger's runs, the newest first."""
     try:
         names = _read_runs(context)
-    except Exception:  # noqa: BLE001 - whatever it is, the command itself reports it
+    except Exception:  # noqa: BLE001 - the command itself reports any error
         names = []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 

@@ -58,7 +58,7 @@ sandbox = declare(
     click.Option(
         ["--envelope"],
         type=click.Choice(["sns", "raw", "eventbridge"]),
-        help="Format of the events in the queue. Default: what --behaviour says, or raw.",
+        help="Format of the events in the queue. Default: the format in --behaviour, or raw.",
     ),
     click.Option(
         ["--firehose"],
@@ -102,7 +102,7 @@ doctor = declare(
     Checks versions, the store, the ledger, temporary files, the keys of unsubscribe links, other users' write access,
     and the limit of open files. Nothing is sent, and SES is not called: `mailrun check` checks the account.
 
-    Exits with 78 if something would keep a launch from running.
+    Exits with 78 if something prevents a launch.
     """,
     examples=["mailrun doctor", "mailrun doctor --store s3://acme-mail/mailrun --ledger postgresql://db/mailrun"],
 )

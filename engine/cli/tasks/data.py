@@ -33,7 +33,7 @@ prune = declare(
         type=Age(),
         required=True,
         metavar="AGE",
-        help="Remove what ended longer ago than AGE, such as 90d, 12w or 48h.",
+        help="Remove data of runs that ended longer ago than AGE, such as 90d, 12w or 48h.",
     ),
     click.Option(["--yes"], is_flag=True, help="Do not ask before files are removed."),
     examples=["mailrun prune --older-than 90d", "mailrun prune --older-than 12w --yes"],

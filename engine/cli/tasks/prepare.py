@@ -32,7 +32,7 @@ plan = declare(
     """,
     *make_campaign_parameters(),
     click.Option(
-        ["--explain"], metavar="ADDRESS", help="Show what happens to one address, and the rule that decides it."
+        ["--explain"], metavar="ADDRESS", help="Show whether one address is a recipient, and which rule decides it."
     ),
     make_file_option("--export-excluded", "Write the excluded rows to FILE as CSV, for a spreadsheet."),
     examples=["mailrun plan welcome", "mailrun plan welcome --explain ann@example.com"],

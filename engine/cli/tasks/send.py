@@ -7,7 +7,7 @@ from engine.cli.options import make_campaign_parameters, make_parent_option, mak
 
 
 def _make_reason_option() -> click.Option:
-    return click.Option(["--reason"], default="", metavar="TEXT", help="Why, for `mailrun status` to show.")
+    return click.Option(["--reason"], default="", metavar="TEXT", help="Reason, shown by `mailrun status`.")
 
 
 launch = declare(

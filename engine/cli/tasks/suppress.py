@@ -29,7 +29,11 @@ _add = declare(
     _make_addresses(),
     _make_topic_option("Suppress mail of this topic only. Default: all mail."),
     click.Option(
-        ["--reason"], type=click.Choice(REASONS), default="manual", show_default=True, help="Why, for the list to show."
+        ["--reason"],
+        type=click.Choice(REASONS),
+        default="manual",
+        show_default=True,
+        help="Reason, shown by `mailrun suppress list`.",
     ),
     examples=["mailrun suppress add ann@example.com", "mailrun suppress add @example.com --topic news"],
 )
@@ -59,7 +63,7 @@ _check = declare(
     standard input.
     """,
     _make_addresses(),
-    click.Option(["--account"], is_flag=True, help="Look on the SES account's own list, too."),
+    click.Option(["--account"], is_flag=True, help="Check the SES account's own list, too."),
     examples=["mailrun suppress check ann@example.com", "mailrun suppress check ann@example.com --account"],
 )
 
@@ -93,12 +97,12 @@ _import = declare(
     Entries that are not addresses are reported by file and line, and the others are added. The exit code is then 65.
     """,
     click.Argument(["place"], metavar="FILE|s3://...", shell_complete=complete_path),
-    _make_topic_option("Suppress mail of this topic only. Default: what the list says, or all mail."),
+    _make_topic_option("Suppress mail of this topic only. Default: the topic in the list, or all mail."),
     click.Option(
         ["--reason"],
         default=None,
         metavar="REASON",
-        help="Reason of all entries. Default: what the list says, or manual.",
+        help="Reason of all entries. Default: the reason in the list, or manual.",
     ),
     click.Option(
         ["--source"], default=None, metavar="TEXT", help="Source of the entries. Default: the name of the file."

@@ -53,8 +53,8 @@ resolve = declare(
         sent="They arrived: count them as sent.",
         resend="Send to them again; some may get a second copy.",
         skip="Never send to them; count them as failed.",
-        after_restore="After the ledger was restored from a backup: hold in doubt what it cannot know.",
-        from_events="Settle those that SES events prove; treat the rest as in_doubt in campaign.toml says.",
+        after_restore="After a restore of the ledger: hold recipients in doubt whose outcome was lost.",
+        from_events="Settle recipients that SES events prove; apply in_doubt of campaign.toml to the rest.",
     ),
     click.Option(
         ["--after"],
@@ -62,8 +62,7 @@ resolve = declare(
         default="30m",
         show_default=True,
         metavar="TIME",
-        help="With --from-events: wait this long after a call before a recipient without events counts as silent, such"
-        " as 30m or 2h.",
+        help="With --from-events: how long to wait for events after a call before in_doubt applies, such as 30m or 2h.",
     ),
     make_file_option(
         "--file",

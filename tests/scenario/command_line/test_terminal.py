@@ -101,7 +101,7 @@ def test_the_question_shows_how_many_recipients_are_known_to_fail(world: World):
     world.write("campaigns/hello/campaign.toml", CAMPAIGN + window)
     terminal = Terminal(world, "launch", "hello", "--key", "test")
     terminal.read_until("[y/N]")
-    assert "failing   1 recipient: the warnings above say why" in terminal.shown
+    assert "failing   1 recipient: see the warnings above" in terminal.shown
     assert 'tz has "nowhere", which is not a time zone' in terminal.shown
     terminal.type("y\n")
     assert terminal.finish() == 3

@@ -226,7 +226,7 @@ def test_dry_run_without_an_account_leaves_the_duration_open(letter: World) -> N
     letter.write("audiences/people.csv", people(30))
     told = letter.run("preview", "hello", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert told.code == 0
-    assert "duration: unknown, because the account could not be read: no AWS credentials" in told.stdout
+    assert "duration: unknown; the account could not be read: no AWS credentials" in told.stdout
 
 
 def test_what_was_launched_is_sent_when_a_shared_layout_changes(world: World) -> None:
