@@ -1,4 +1,4 @@
-"""Unsubscribe tokens: who wants out of what, so that only our own links are honoured (RFC 8058 3.1).
+"""Unsubscribe tokens: the address and the topic of a link, so that only our own links are honoured (RFC 8058 3.1).
 
 A token is encrypted with AES-SIV (RFC 5297), which hides the address and the topic and proves that mailrun made it.
 Nobody without a key learns more than how long both are together. The same address and topic give the same token under

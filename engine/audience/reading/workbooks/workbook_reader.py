@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from engine.audience.reading.header_names import clean_name
 from engine.audience.reading.workbooks.ods_marks import read_ods
 from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 from engine.audience.reading.workbooks.xls_marks import read_xls
@@ -156,8 +157,6 @@ def _list_sheets(book: Any, path: Path, _wanted: str | None, most_cells: int) ->
 
 
 def _read_sheet(book: Any, path: Path, wanted: str | None, most_cells: int) -> tuple[Answer, pl.DataFrame | None]:
-    from engine.audience.reading.header_names import clean_name  # noqa: PLC0415 - where a sheet is read
-
     names = book.sheet_names
     shown = _find_shown(book, path)
     answer: Answer = {"names": names, "shown": shown, "name": None, "marks": None}
