@@ -200,6 +200,9 @@ def translate_aws_errors(what: str) -> Iterator[None]:
     """Turn botocore's errors of control-plane calls into mailrun's own; the only place that does.
 
     Errors of sends are replies with a meaning: see delivery.
+
+    Raises:
+        MailrunError: which one, the reply or botocore's error decides.
     """
     refuse_in_transaction(what)
     try:

@@ -59,7 +59,11 @@ def _check_inline_path(path: str) -> None:
 
 
 def read_locale(tag: str) -> str:
-    """Return a language tag as it is compared; a ValueError says what is wrong with it."""
+    """Return a language tag as it is compared.
+
+    Raises:
+        ValueError: with two arguments, what is wrong and what to do.
+    """
     found = read_locales(tag)
     if len(found) != 1:
         raise ValueError("no known locale", "write it as vi or vi-VN")
@@ -67,13 +71,21 @@ def read_locale(tag: str) -> str:
 
 
 def check_wait(text: str) -> None:
-    """Refuse what is not a time to wait, such as 30m."""
+    """Refuse what is not a time to wait, such as 30m.
+
+    Raises:
+        ValueError: with two arguments, what is wrong and what to do.
+    """
     if not WAIT.fullmatch(text):
         raise ValueError("no time to wait", "write it as 90s, 30m, 2h or 1d")
 
 
 def check_unsubscribe_url(url: str) -> None:
-    """Refuse a URL that cannot be an unsubscribe link."""
+    """Refuse a URL that cannot be an unsubscribe link.
+
+    Raises:
+        ValueError: with two arguments, what is wrong and what to do.
+    """
     if not TOKEN_PLACEHOLDER.search(url):
         raise ValueError("no {{ token }} in it", "put {{ token }} where the recipient's signed token belongs")
     plain = TOKEN_PLACEHOLDER.sub("TOKEN", url)
@@ -94,7 +106,11 @@ def _check_time_of_day(text: str) -> None:
 
 
 def check_timezone(name: str) -> None:
-    """Refuse what is neither a time zone nor a column of time zones."""
+    """Refuse what is neither a time zone nor a column of time zones.
+
+    Raises:
+        ValueError: with two arguments, what is wrong and what to do.
+    """
     if name.startswith(COLUMN) and len(name) > len(COLUMN):
         return
     if find_zone_name(name) is None:
@@ -104,7 +120,11 @@ def check_timezone(name: str) -> None:
 
 
 def check_deadline(text: str) -> None:
-    """Refuse what is neither a time of day nor a moment."""
+    """Refuse what is neither a time of day nor a moment.
+
+    Raises:
+        ValueError: with two arguments, what is wrong and what to do.
+    """
     if _TIME_OF_DAY.fullmatch(text):
         return
     try:

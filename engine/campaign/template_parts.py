@@ -29,7 +29,11 @@ class TemplatePart:
         self._environment, self._blocks = template.environment, template.blocks
 
     def render(self, context: dict[str, Any], *, may_be_blank: bool = False) -> str:
-        """Return the part; raise RenderError where it fails, is blank or passes all bounds."""
+        """Return the part.
+
+        Raises:
+            RenderError: it fails, is blank, or is larger than a part may be.
+        """
         try:
             # As Template.new_context, without the globals, which the context has already.
             pieces = self._root(Context(self._environment, context, self.name, self._blocks))
@@ -70,7 +74,11 @@ class HeaderParts:
         self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)
 
     def render(self, context: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-        """Return names and values; a header whose value comes out blank is left out."""
+        """Return names and values; a header whose value comes out blank is left out.
+
+        Raises:
+            RenderError: a part fails, or holds what a header cannot.
+        """
         if not self._parts:
             return self._fixed
         made = []

@@ -101,6 +101,10 @@ def translate_database_errors(where: str, *, was_open: bool = False) -> Iterator
     Args:
         where: the ledger.
         was_open: it accepted a login before: one that fails now may succeed later, with a renewed token.
+
+    Raises:
+        MailrunError: which one, the database's error decides; see `_translate`.
+        UnreachableError: no connection was free in time.
     """
     try:
         yield

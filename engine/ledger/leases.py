@@ -192,7 +192,11 @@ def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
 
 
 def replay_entries(recorded: Sequence[tuple[bytes, datetime | None]], run: str, ordinal: int) -> Replay:
-    """Replay a lease's journal: its entries with their times, in order of commit; raises as replay_lease."""
+    """Replay a lease's journal: its entries with their times, in order of commit.
+
+    Raises:
+        DataError: an entry is damaged.
+    """
     times = [None if at is None else at.timestamp() for _, at in recorded]
     try:
         return replay((entries for entries, _ in recorded), times)

@@ -30,7 +30,11 @@ def make_unknown_run_error(ledger: Ledger, name: str) -> UsageError:
 
 
 def require_accounts(ledger: Ledger, name: str, store: Store, now: datetime) -> Accounts:
-    """Read the accounts of a run by its name; raises as require_run."""
+    """Read the accounts of a run by its name.
+
+    Raises:
+        UsageError: there is no such run.
+    """
     totals = snapshots.read_totals(ledger, name, now)
     if totals is None:
         raise make_unknown_run_error(ledger, name)

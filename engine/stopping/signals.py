@@ -52,7 +52,7 @@ def stop_on_signals(
         now = monotonic()
         if first is None:
             first = now
-            note = "calls in flight are finished; a second signal stops at once" if stop.is_sending else "stopping"
+            note = "finishing the calls in flight; a second signal stops at once" if stop.is_sending else "stopping"
             log.warning("run.stopping", signal=name, note=note)
             stop.request(StopReason(StopCause.SIGNAL, f"stopped by {name}"))
         elif now - first > SAME_SECONDS:

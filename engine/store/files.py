@@ -141,7 +141,12 @@ def sync_tree(folder: Path) -> None:
 
 @contextmanager
 def translate_os_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors about the store into mailrun's own; the only place that does."""
+    """Turn the operating system's errors about the store into mailrun's own; the only place that does.
+
+    Raises:
+        ConfigurationError: a file cannot be copied.
+        MailrunError: which one, the system's error decides; see `_translate`.
+    """
     refuse_in_transaction(path)
     try:
         yield

@@ -21,7 +21,11 @@ def column_notes(opened: Audience, used: Collection[str]) -> Iterator[str]:
 
 
 def content_columns(columns: Collection[str] | None, opened: Audience) -> tuple[str, ...]:
-    """The content's columns in the audience's order."""
+    """Return the content's columns in the audience's order.
+
+    Raises:
+        DataError: a template names a column that the audience does not have.
+    """
     if columns is None:
         closed = {column for table in opened.tables for column in table.closed}
         return tuple(column for column in opened.columns if column not in closed)
@@ -33,7 +37,11 @@ def content_columns(columns: Collection[str] | None, opened: Audience) -> tuple[
 
 
 def check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[str]) -> None:
-    """Check that every column that `[audience]` names is there, once, and the address is text."""
+    """Check that every column that `[audience]` names is there, once, and the address is text.
+
+    Raises:
+        DataError: one is missing or there twice, differs between files, or is not text where addresses are.
+    """
     dtype = opened.columns[audience.address]
     if dtype not in (pl.String, pl.Null):
         what = f"the column {audience.address} holds {dtype} and no addresses"

@@ -201,7 +201,7 @@ def _no_such_file(path: Path, place: str) -> DataError:
     files = sorted(item.name for item in path.parent.iterdir() if _suffix_of(item.name) in SUFFIXES)
     what = f"there is no file {place}"
     close = get_close_matches(path.name, files, n=1) or files[:10]
-    remedy = f"in that folder there is: {', '.join(close)}" if close else "check the path: that folder has no audience file"
+    remedy = f"in that folder there is: {', '.join(close)}" if close else "check the path: the folder has no audience"
     return DataError(what, where=str(path.parent), remedy=remedy)
 
 
@@ -263,7 +263,11 @@ def unreadable(source: AudienceSource, error: BaseException) -> DataError:
 
 @contextmanager
 def translate_read_errors(source: AudienceSource) -> Iterator[None]:
-    """Turn the operating system's errors about a source into a DataError that names it."""
+    """Turn the operating system's errors about a source into a DataError that names it.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
     refuse_in_transaction(source)
     try:
         yield

@@ -164,7 +164,11 @@ class Formats:
         return babel.numbers.format_percent(_read_number(value), form, locale=self._choose(locale))
 
     def format_currency(self, value: Any, currency: str, form: str | None = None, locale: str | None = None) -> str:
-        """`{{ price|currency("EUR") }}`; the code is ISO 4217's."""
+        """`{{ price|currency("EUR") }}`; the code is ISO 4217's.
+
+        Raises:
+            ValueError: it is not such a code.
+        """
         if not babel.numbers.is_currency(currency):
             raise ValueError(f"{currency} is not an ISO 4217 currency code")
         return babel.numbers.format_currency(_read_number(value), currency, form, locale=self._choose(locale))

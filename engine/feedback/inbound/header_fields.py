@@ -26,7 +26,11 @@ def read_fields(raw: bytes) -> tuple[dict[str, list[str]], bytes]:
 
 
 def read_head(raw: bytes, begun: int, stop: int) -> tuple[dict[str, list[str]], int]:
-    """Read the header fields between two places; returns them, and where the content after them begins."""
+    """Read the header fields between two places; returns them, and where the content after them begins.
+
+    Raises:
+        UnreadableMailError: the header is too large, or has too many fields.
+    """
     found: list[tuple[str, list[bytes]]] = []
     at = begun
     while at < stop:

@@ -114,7 +114,11 @@ def read_bytes(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
 
 
 def guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) -> Read:
-    """Read, and say what is wrong with a compressed file."""
+    """Read, and say what is wrong with a compressed file.
+
+    Raises:
+        DataError: the compressed file is cut or damaged.
+    """
     try:
         return read()
     except EOFError:
