@@ -20,6 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, insert, select, text
 from support.clock import START, VirtualClock
 from support.postgres import Cluster
+from support.second_thread import run_in_thread
 
 from engine.errors import ConfigurationError
 from engine.ledger import leases, migrate, runs, worker_locks, workers
@@ -462,8 +463,13 @@ def test_two_workers_take_leases_without_waiting_for_each_other(ledger: Ledger):
         add_worker(tx, "b")
     if ledger.url.startswith("sqlite"):
         return
-    with ledger.write() as one, ledger.write() as other:
-        first, second = taken(one, "a"), taken(other, "b")
+
+    def take_other() -> Lease:
+        with ledger.write() as other:
+            return taken(other, "b")
+
+    with ledger.write() as one:
+        first, second = taken(one, "a"), run_in_thread(take_other)
     assert {first.ordinal, second.ordinal} == {0, 1}
 
 
@@ -475,9 +481,14 @@ def test_a_lease_whose_owner_is_recording_at_this_moment_is_not_taken_over(ledge
         runs.insert_run(tx, RUN, lease_rows=[2])
         runs.start_run(tx, NAME, START)
         lease = taken(tx, "slow")
-    with ledger.write() as slow, ledger.write() as successor:
+
+    def take_over() -> Lease | None:
+        with ledger.write() as successor:
+            return leases.take_lease(successor, NAME, worker="b", live={"b"})
+
+    with ledger.write() as slow:
         assert leases.append_journal(slow, lease, sequence=1, entries=b"[[1]]")
-        assert leases.take_lease(successor, NAME, worker="b", live={"b"}) is None
+        assert run_in_thread(take_over) is None
     with ledger.write() as successor:
         assert leases.take_lease(successor, NAME, worker="b", live={"b"}) == replace(lease, epoch=2)
     with ledger.write() as zombie:
