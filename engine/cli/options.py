@@ -80,7 +80,7 @@ def make_parent_option() -> click.Option:
     return click.Option(
         ["--exit-with-parent"],
         is_flag=True,
-        help="Stop as after SIGTERM when the process that started this one ends, such as a scheduler's task.",
+        help="Stop as after SIGTERM when the parent process ends, such as a scheduler's task.",
     )
 
 
@@ -117,7 +117,7 @@ def make_address_argument(name: str, **given: Any) -> click.Argument:
         if isinstance(value, tuple) and lines:
             return lines
         if len(lines) != 1:
-            raise click.UsageError(f"standard input has {len(lines)} addresses, one a line: write one")
+            raise click.UsageError(f"standard input has {len(lines)} addresses, one per line: write one")
         return lines[0]
 
     return click.Argument([name], callback=read, **given)

@@ -76,7 +76,7 @@ resume = declare(
     "control:resume",
     """Resume a paused run.
 
-    Workers of RUN that wait continue to send. Where no worker is left, the command prints how to start one.
+    Workers of RUN that wait continue to send. If no worker is left, the command prints how to start one.
     """,
     make_run_argument(),
     examples=["mailrun resume welcome/2026-12-01"],

@@ -24,7 +24,7 @@ _add = declare(
     """Suppress addresses or domains.
 
     Write a domain as @DOMAIN. The author and the time are recorded. Write - in place of ADDRESS to read addresses from
-    standard input, one a line.
+    standard input, one per line.
     """,
     _make_addresses(),
     _make_topic_option("Suppress mail of this topic only. Default: all mail."),
@@ -92,7 +92,7 @@ _import = declare(
     """Add a list of addresses or domains.
 
     Reads CSV, text, Parquet, Excel or NDJSON: the column email, or the only column that looks like addresses. A list
-    may be just addresses, one a line.
+    may be just addresses, one per line.
 
     Entries that are not addresses are reported by file and line, and the others are added. The exit code is then 65.
     """,

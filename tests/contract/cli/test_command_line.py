@@ -75,4 +75,4 @@ def test_addresses_are_read_from_standard_input(
         checked = json.loads(ended.stdout.splitlines()[-1])["addresses"]
         assert [one["address"] for one in checked] == ["ann@b.example", "bea@b.example"]
     else:
-        assert "one a line" in ended.output
+        assert "one per line" in ended.output

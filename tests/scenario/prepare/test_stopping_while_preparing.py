@@ -21,7 +21,7 @@ def test_first_signal_stops_a_command_while_it_plans(world: World, command: str,
     process = world.start(*COMMANDS[command], "--key", "test", "--json")
     world.wait_for_staging(process)
     process.send_signal(number)
-    stopped = finish(process, seconds=10)
+    stopped = finish(process)
     assert stopped.code == 75
     assert stopped.json["error"] == {
         "what": "stopped while the audience was planned, nothing was sent",
