@@ -1,4 +1,4 @@
-"""Async clients of SES, with what botocore resolves; the client for sends never retries by itself."""
+"""Async clients of SES, configured by botocore; the client for sends never retries by itself."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,14 +17,14 @@ from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_p
 from engine.system.proxies import explain_proxy
 from engine.transaction_guard import refuse_in_transaction
 
-CONNECTIONS = 64  # of this client, which reads the account, and sends only where the lean client cannot
+CONNECTIONS = 64  # connections of this client, which reads the account, and sends only where the lean client cannot
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
 _DUAL_STACK_HOSTS = (".api.aws", ".api.amazonwebservices.com.cn")
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
-# botocore's own retries would send a message again whose reply was lost: the engine decides every retry of a send.
+# botocore would retry a send whose reply was lost, and the message would arrive twice. The engine decides every retry.
 SENDS = AioConfig(
     max_pool_connections=CONNECTIONS,
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -32,7 +32,7 @@ SENDS = AioConfig(
     retries={"total_max_attempts": 1, "mode": "standard"},
     parameter_validation=False,
 )
-# Every other call is limited to one a second for the whole account; repeating one does no harm.
+# Every other call is limited to one a second for the whole account, and is safe to retry.
 CONTROL_PLANE = AioConfig(
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
@@ -43,7 +43,7 @@ NO_PROXIES = AioConfig(proxies={})  # the embedded sandbox is on this machine, w
 
 
 class ResolvedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
-    """aiobotocore's HTTP session; it keeps what was resolved for it: proxies, CA bundle, client certificate."""
+    """aiobotocore's HTTP session; records its resolved settings: proxies, CA bundle, client certificate."""
 
     made: "list[ResolvedSession]"
 
@@ -55,7 +55,7 @@ class ResolvedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publi
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
-    """Open clients, and what was resolved for them.
+    """The open clients and their resolved settings.
 
     Attributes:
         client: aiobotocore's client for sends; it never repeats one.
@@ -105,7 +105,7 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
 
 @asynccontextmanager
 async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
-    """Open the clients for sends and for control-plane calls, with what botocore resolved for them; see open_client."""
+    """Open the clients for sends and for control-plane calls, with their resolved settings; see open_client."""
     made: list[ResolvedSession] = []
     session = AioSession()
     recording = AioConfig(http_session_cls=type("Session", (ResolvedSession,), {"made": made}))
@@ -163,7 +163,7 @@ async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | Non
 
 
 def is_of_aws(client: Any) -> bool:
-    """Say whether a client talks to AWS itself."""
+    """Return whether a client's endpoint is AWS's own."""
     return (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS)
 
 
@@ -197,7 +197,7 @@ def _give_keys(endpoint: Endpoint) -> Any:
 
 @contextmanager
 def translate_aws_errors(what: str) -> Iterator[None]:
-    """Turn botocore's errors of control-plane calls into mailrun's own; the only place that does.
+    """Translate botocore's errors of control-plane calls to mailrun's own; the only place that does.
 
     Errors of sends are replies with a meaning: see delivery.
 
@@ -225,7 +225,7 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
             return ConfigurationError(
                 f"no AWS credentials: {error}",
                 where="AWS environment variables, profile or role",
-                remedy="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; to try without: --sandbox",
+                remedy="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without AWS, use --sandbox",
             )
         case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
             return ConfigurationError(str(error), where="AWS_PROFILE", remedy="name a profile of ~/.aws/config")
@@ -243,7 +243,8 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
             )
         case _:
             return ConfigurationError(
-                f"the AWS configuration is wrong: {error}", remedy="correct it as the message says"
+                f"the AWS configuration is wrong: {error}",
+                remedy="correct the setting that the message names, then run the same command again",
             )
 
 
@@ -256,5 +257,5 @@ def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> Mailr
         where=error.operation_name,
         remedy=f"check the credentials and their permissions; {docs_page('reference/iam.md')} lists them"
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
-        else "see the message; fix its cause, then launch again",
+        else "fix the cause that the message names, then run the same command again",
     )

@@ -1,17 +1,17 @@
 """AWS credentials that expire: renewed in time, and not more often than needed.
 
-botocore asks for new credentials at every use while fewer than 15 minutes are left: a program that gives credentials
+botocore requests new credentials at every use while fewer than 15 minutes are left: a program that issues credentials
 for 10 minutes (`credential_process`) would be started for every request. Here they are renewed when half of their
-remaining time is over, for every kind of issuer, and after a renewal that failed as well.
+remaining time is over, for every kind of issuer, and also after a failed renewal.
 """
 
 from typing import Any
 
-_ADVISORY_SECONDS, _MANDATORY_SECONDS = 900, 600  # botocore's own limits, below which it asks
+_ADVISORY_SECONDS, _MANDATORY_SECONDS = 900, 600  # botocore's own limits, below which it renews
 
 
 class SpacedCredentials:
-    """botocore's credentials, which it keeps and renews when this class says.
+    """botocore's credentials, renewed at the times that this class sets.
 
     Args:
         credentials: of an aiobotocore session; static credentials never expire.
@@ -22,7 +22,7 @@ class SpacedCredentials:
         self._expires: Any = None
 
     async def get_frozen_credentials(self) -> Any:
-        """Return keys and token; renews them where they are due.
+        """Return keys and token; renew them if due.
 
         Raises:
             Exception: whatever the provider raises.

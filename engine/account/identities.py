@@ -16,7 +16,7 @@ SIMULATOR = "simulator.amazonses.com"
 
 
 def covering_identities(address: str) -> list[str]:
-    """List the identities of which one must be verified for an address: itself, its domain, the parent domains.
+    """List the identities that can cover an address: the address, its domain, the parent domains; one must be verified.
 
     An address identity is case-sensitive and covers its +labels
     (https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html).
@@ -55,14 +55,14 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
                 case "NotFoundException":
                     continue
                 case "AccessDeniedException" | "AccessDenied":
-                    return  # it may send and may not look; the first reply shows it
+                    return  # reading identities is not permitted, sending may be; the first reply shows it
             raise
         if found.get("VerifiedForSendingStatus"):
             return
     raise ServiceError(
         f"the sender {address} is not verified in this account and region",
         where=key,
-        remedy="verify the address or its domain in SES, or set `from` to one that is verified",
+        remedy="verify the address or its domain in SES, or set `from` in campaign.toml to a verified address",
     )
 
 

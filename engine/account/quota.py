@@ -42,7 +42,7 @@ async def read_quota(client: Any) -> AccountQuota:
     Raises:
         ServiceError: SES cannot be reached or refuses the credentials.
         ConfigurationError: there are no credentials.
-        UnknownOperationError: the endpoint is not SES, and does not know the operation.
+        UnknownOperationError: the endpoint is not SES, and does not support the operation.
     """
     try:
         with translate_aws_errors("SES"):
@@ -77,7 +77,7 @@ def refuse_if_stopped(quota: AccountQuota) -> None:
         )
     if quota.max_send_rate <= 0:
         raise ServiceError(
-            "the account may send nothing: its send rate is 0",
+            "the account cannot send: its send rate is 0",
             where="GetAccount: MaxSendRate",
             remedy="see the account's limits in the SES console; launch again when it may send",
         )

@@ -1,7 +1,7 @@
 """Where sends go: the endpoint, the signing scope and the headers of a send, as botocore resolves them.
 
-Botocore applies endpoint rules, `AWS_ENDPOINT_URL*`, FIPS, dual-stack and profiles to every request. So botocore makes
-one request of each kind, which is read just before it would be sent.
+Botocore applies endpoint rules, `AWS_ENDPOINT_URL*`, FIPS, dual-stack and profiles to every request. So botocore builds
+one request of each kind, which is captured just before it would be sent.
 """
 
 import re
@@ -61,11 +61,11 @@ class SendEndpoint:
 
 
 class NotLeanError(Exception):
-    """The lean client does not support what was resolved; the text says what."""
+    """The lean client does not support the resolved settings; the text names the reason."""
 
 
 class _CapturedError(Exception):
-    """Carries a request out of botocore before it is sent."""
+    """Raised in botocore to return a request before it is sent."""
 
     def __init__(self, request: Any) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ async def _capture(client: Any, operation: str) -> Any:
         return captured.request
     finally:
         client.meta.events.unregister(event, take)
-    raise NotLeanError("botocore did not show its request")
+    raise NotLeanError("botocore did not call the handler of before-send")
 
 
 def _to_text(value: str | bytes) -> str:

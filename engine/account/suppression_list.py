@@ -130,7 +130,7 @@ class AccountSuppressionList:
         return True
 
     async def create_import_job(self, url: str) -> str:
-        """Let SES import `address,REASON` lines of an object; returns the job's id."""
+        """Start an import job for an object with lines `address,REASON`; returns the job's id."""
         destination = {"SuppressionListDestination": {"SuppressionListImportAction": "PUT"}}
         source = {"S3Url": url, "DataFormat": "CSV"}
         with translate_aws_errors("SES"):
@@ -146,7 +146,7 @@ class AccountSuppressionList:
         return answer
 
     async def _call(self, make: Callable[[], Awaitable[T]]) -> T:
-        """Make a call when a second has passed since the last one; repeats it where SES throttles it."""
+        """Make a call, at least a second after the last one; retry where SES throttles it."""
         for attempt in range(MOST_TRIES):
             wait = self._next_call_at - self._clock.monotonic()
             if wait > 0:

@@ -13,7 +13,7 @@ _STATUSES = ("400", "404", "405", "501")
 
 
 class UnknownOperationError(ConfigurationError):
-    """The endpoint is not SES, and does not know an operation.
+    """The endpoint is not SES, and does not support an operation.
 
     Args:
         client: whose endpoint it is.
@@ -22,7 +22,7 @@ class UnknownOperationError(ConfigurationError):
 
     def __init__(self, client: Any, operation: str) -> None:
         super().__init__(
-            f"{client.meta.endpoint_url} is not SES and does not know {operation}",
+            f"{client.meta.endpoint_url} is not SES and does not support {operation}",
             where=find_variable(),
             remedy="set [delivery] max_rate to send there anyway, or use --sandbox, which supports it",
         )
@@ -34,7 +34,7 @@ def find_variable() -> str:
 
 
 def is_unknown_operation(error: ServiceError, client: Any) -> bool:
-    """Say whether an endpoint other than AWS's does not know an operation: SES names a code with every error."""
+    """Return whether an endpoint other than AWS's does not support an operation: SES has a code in every error."""
     cause = error.__cause__
     if not isinstance(cause, botocore.exceptions.ClientError):
         return False

@@ -1,1 +1,1 @@
-"""What every HTTP server of mailrun needs: a guard of requests, bounds of connections, a logger."""
+"""Shared parts of mailrun's HTTP servers: a guard of requests, bounds of connections, a logger."""

@@ -1,4 +1,4 @@
-"""Bounds of a server on the open network: how many connections it keeps, and for how long."""
+"""Bounds of a server on the open network: the number of connections and their duration."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ class ConnectionBounds:
 
     Attributes:
         connections: at one time; further ones are answered 503 and closed before anything is read from them.
-        idle_seconds: that a connection may take for the header of a request, its first one or the next.
+        idle_seconds: how long a connection may take to send the header of its next request.
         old_seconds: age at which a connection is closed with its next answer.
         total_seconds: age at which it is aborted; longer than `old_seconds` and one request.
         line_bytes: of a request line.

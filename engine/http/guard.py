@@ -100,7 +100,7 @@ def make_server(
 
 @lru_cache(maxsize=256)
 def is_loopback_name(host: str) -> bool:
-    """Say whether a host name or address means this machine."""
+    """Return whether a host name or address is this machine's."""
     return host.lower() in _LOOPBACK_NAMES or (_is_address(host) and ip_address(host).is_loopback)
 
 

@@ -1,7 +1,7 @@
 """One engine for each kind of database: how it is connected, and how its transactions begin.
 
-Everything else of the ledger is one code path. What the two kinds promise alike: a commit that returned is on the disk,
-a write transaction sees no half of another, a read is one consistent view.
+All other code of the ledger is the same for both kinds. Both guarantee: a commit that returned is on the disk, a write
+transaction never sees a part of another one, and a read is one consistent view.
 """
 
 import os
@@ -18,10 +18,10 @@ from engine.system.temporary import find_temporary_folder
 
 BUSY_TIMEOUT_SECONDS = 30  # another worker's commit takes milliseconds; this is for a stalled disk
 
-# A worker that is stopped or cut off in the middle of a transaction holds locks on its leases. The server ends such a
-# transaction before others would wait for it longer than for a worker that died.
+# A worker that is suspended or cut off in the middle of a transaction holds locks on its leases. The server ends such a
+# transaction sooner than other workers would declare a silent worker dead.
 IDLE_IN_TRANSACTION_SECONDS = 10.0
-_NOT_DURABLE = ("off", "local")  # a server may be set so; a record of the ledger must never be lost
+_NOT_DURABLE = ("off", "local")  # a server may be configured like this; a record of the ledger must never be lost
 _READ_SETTINGS = """\
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
  SET LOCAL idle_in_transaction_session_timeout = {idle_milliseconds}"""
@@ -56,14 +56,14 @@ def make_engine(url: str) -> Engine:
     if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return _make_sqlite_engine(parsed)
     if kind in ("postgresql", "postgres"):
-        if "@" in f"{parsed.host}{parsed.database}":  # a driver would take a part of the password for the host's name
+        if "@" in f"{parsed.host}{parsed.database}":  # a driver would read a part of the password as the host's name
             raise ConfigurationError(
                 f"the ledger's URL has more than one @: {mask_url(url)}",
                 remedy="write an @ of the user or the password as %40, a / as %2F, a : as %3A",
             )
         return _make_postgres_engine(parsed)
     raise ConfigurationError(
-        f"a ledger is kept in SQLite or PostgreSQL, not in {kind}",
+        f"a ledger is an SQLite or PostgreSQL database, not {kind}",
         where=mask_url(url),
         remedy=LEDGER_EXAMPLES,
     )
@@ -101,7 +101,7 @@ def _list_secrets(url: URL) -> Iterator[str]:
 
 
 def _create_private_file(path: Path) -> None:
-    """The ledger names people: only its owner may read it. SQLite gives its side files the same mode."""
+    """Create the file, readable by its owner alone: it has addresses. SQLite gives its side files the same mode."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -114,23 +114,23 @@ def _create_private_file(path: Path) -> None:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    connection.isolation_level = None  # transactions begin where this module begins them, not where the driver does
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
     if find_temporary_folder() is None:
-        pragmas.append("temp_store=MEMORY")  # else what sorts much data fails with "disk I/O error"
+        pragmas.append("temp_store=MEMORY")  # otherwise, statements that sort much data fail with "disk I/O error"
     for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a transaction that reads first can then not fail half-way.
+    # IMMEDIATE acquires the write lock at once, so that a transaction that reads first cannot fail half-way.
     connection.exec_driver_sql("BEGIN" if is_reading(connection) else "BEGIN IMMEDIATE")
 
 
 def _set_up_postgres(connection: Any, _record: object) -> None:
     """Prepare no statements where a pooler such as PgBouncer may give each transaction another server connection.
 
-    A pooler is known by the process id that it tells at the login: it is not the server's.
+    Behind a pooler, the process id that the login reports differs from the server's own.
     """
     (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     connection.rollback()
@@ -139,7 +139,7 @@ def _set_up_postgres(connection: Any, _record: object) -> None:
 
 
 def _begin_postgres(connection: Connection) -> None:
-    """Set what a transaction needs for this transaction alone: behind a pooler nothing else of a session is ours."""
+    """Set the parameters of this transaction only: behind a pooler, other clients share the session."""
     idle_milliseconds = round(IDLE_IN_TRANSACTION_SECONDS * 1000)
     if is_reading(connection):
         connection.exec_driver_sql(_READ_SETTINGS.format(idle_milliseconds=idle_milliseconds))
@@ -176,5 +176,5 @@ def read_server_identity(connection: Connection) -> str | None:
 
 
 def read_transaction(connection: Connection) -> str:
-    """Read the number of PostgreSQL's transaction, as rows that it writes carry it in `xmin`."""
+    """Read the id of PostgreSQL's transaction, in the form of the column `xmin` of the rows that it writes."""
     return str(connection.execute(text("SELECT mod(txid_current(), 4294967296)")).scalar_one())

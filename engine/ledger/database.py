@@ -1,4 +1,4 @@
-"""Opening the ledger, its transactions, and the only place where database errors become mailrun's own."""
+"""Opens the ledger and its transactions; the only place that translates database errors to mailrun's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ class Ledger:
 
     Attributes:
         url: where it is, without a password, for messages.
-        is_of_one_machine: it is a file, which the workers of one machine use.
+        is_of_one_machine: it is a file, which only workers on one machine can use.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -36,7 +36,7 @@ class Ledger:
     def write(self) -> Iterator[Connection]:
         """Open a durable transaction: it has reached the disk when the block has ended.
 
-        The block only calls functions of the ledger: work on files, the store or the network is refused in it.
+        The block may only call functions of the ledger: work on files, the store or the network raises in it.
 
         Raises:
             UnreachableError: the server is unreachable; the block may or may not have been recorded.
@@ -73,8 +73,8 @@ def open_ledger(url: str) -> Ledger:
 
     Raises:
         ConfigurationError: not a usable URL, folder not writable, or written by a newer mailrun.
-        DataError: the file is damaged or no ledger.
-        UnreachableError: the server is not there.
+        DataError: the file is damaged, or is not a ledger.
+        UnreachableError: the server does not answer.
     """
     engine = make_engine(url)
     ledger = Ledger(engine)
@@ -96,14 +96,14 @@ def insert_if_absent(tx: Connection, table: Table) -> "postgresql.Insert | sqlit
 
 @contextmanager
 def translate_database_errors(where: str, *, was_open: bool = False) -> Iterator[None]:
-    """Turn database errors into mailrun's own; the only place that does.
+    """Translate database errors to mailrun's own; the only place that does.
 
     Args:
         where: the ledger.
-        was_open: it accepted a login before: one that fails now may succeed later, with a renewed token.
+        was_open: an earlier login succeeded, so a login that fails now may succeed later, with a renewed token.
 
     Raises:
-        MailrunError: which one, the database's error decides; see `_translate`.
+        MailrunError: the type depends on the database's error; see `_translate`.
         UnreachableError: no connection was free in time.
     """
     try:
@@ -123,7 +123,9 @@ def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunE
         )
     if "disk i/o error" in lower or "input/output error" in lower:
         return PausedError(
-            "the disk with the ledger fails", where=where, remedy="repair the disk, then run the same command again"
+            "the disk with the ledger has I/O errors",
+            where=where,
+            remedy="repair the disk, then run the same command again",
         )
     if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
         return DataError(
@@ -137,7 +139,7 @@ def _translate(error: exc.DBAPIError, where: str, *, was_open: bool) -> MailrunE
         return PausedError(
             f"another process has held the ledger for {BUSY_TIMEOUT_SECONDS} s",
             where=where,
-            remedy="find it, then run the same command again",
+            remedy="find the process and stop it, then run the same command again",
         )
     return _unusable(text, where)
 
@@ -146,9 +148,9 @@ def _translate_postgres(error: exc.DBAPIError, where: str, *, was_open: bool) ->
     text = " ".join(_read_sentence(error.orig).split())
     if "statement pooling mode" in text:
         return ConfigurationError(
-            "the ledger is behind PgBouncer in statement mode, which takes no transactions",
+            "the ledger is behind PgBouncer in statement mode, which does not support transactions",
             where=where,
-            remedy="set pool_mode = transaction or session in pgbouncer.ini, or name the server itself",
+            remedy="set pool_mode = transaction or session in pgbouncer.ini, or give the URL of the server itself",
         )
     code = getattr(error.orig, "sqlstate", None)
     wrong = any(word in text for word in _CONFIGURATION_WORDS)
@@ -159,7 +161,7 @@ def _translate_postgres(error: exc.DBAPIError, where: str, *, was_open: bool) ->
 
 
 def _read_sentence(error: BaseException | None) -> str:
-    """Return what PostgreSQL says, without the DETAIL that quotes rows; what the driver says for itself is whole."""
+    """Return PostgreSQL's message without the DETAIL that quotes rows; return a message of the driver unchanged."""
     diagnosis = getattr(error, "diag", None)
     return str(getattr(diagnosis, "message_primary", None) or error)
 
@@ -168,7 +170,7 @@ def _unreachable(text: str, where: str) -> UnreachableError:
     return UnreachableError(
         f"the ledger cannot be reached: {text}",
         where=where,
-        remedy="see that the database server is up and reachable, then run the same command again",
+        remedy="check that the database server is up and reachable, then run the same command again",
     )
 
 

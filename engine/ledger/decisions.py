@@ -1,4 +1,4 @@
-"""What people decided about runs, when, and who: pauses, cancellations, recipients settled by hand."""
+"""Decisions about runs, with author and time: pauses, cancellations, recipients settled by hand."""
 
 import getpass
 import os
@@ -45,7 +45,7 @@ def list_decisions(tx: Connection, run: str) -> list[Decision]:
 
 
 def find_user() -> str:
-    """Name the person at the keyboard, as far as the machine knows: `user@host`."""
+    """Return the user who runs this process: `user@host`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

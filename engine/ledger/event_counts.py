@@ -1,7 +1,7 @@
-"""What the guard judges: counts of what came back, of one run, its receivers and all recent runs; and what was seen.
+"""Event counts that the guard judges: of one run, of its receivers and of all recent runs, since the last decision.
 
-A person who lets a run go on after the guard has paused it has seen the counts of that moment. They are kept with the
-decision, and only what comes after them is judged from then on.
+A person who resumes a run that the guard paused acknowledges the counts of that moment. The decision records them, and
+the guard judges only the events after them.
 """
 
 from collections import defaultdict
@@ -18,23 +18,23 @@ from engine.ledger.schema import RunState, decision_table, feedback_domain_table
 
 COUNTED = ("proven", "delivered", "bounced", "soft_bounced", "complained")
 SEEN = "seen"  # in the detail of a decision
-DECIDED = ("resume", "approve")  # the decisions that say: go on
+DECIDED = ("resume", "approve")  # the decisions that let a run continue
 
 Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Counts that a person has seen and let pass; `receivers` of one run alone."""
+    """Counts that a person has acknowledged; `receivers` are those of one run."""
 
     runs: Mapping[str, Counts]
     receivers: Mapping[str, Counts]
 
 
 def read_receivers(tx: Connection, run: str) -> dict[str, Counts]:
-    """Read what came back for a run by receiver: domain (empty for all smaller ones) -> names of COUNTED -> recipients.
+    """Read the event counts of a run by receiver: domain (empty for all smaller ones) -> name in COUNTED -> recipients.
 
-    Every recipient is in one of them: together they are the run.
+    Every recipient is counted under one domain, so the domains add up to the run.
     """
     table = feedback_domain_table.c
     rows = tx.execute(select(table.domain, *(table[name] for name in COUNTED)).where(table.run == run))
@@ -42,10 +42,10 @@ def read_receivers(tx: Connection, run: str) -> dict[str, Counts]:
 
 
 def sum_recent(tx: Connection, since: datetime, *, also: str | None = None) -> dict[str, Counts]:
-    """Add up what came back for the recent runs to real recipients: run -> names of COUNTED -> recipients.
+    """Add up the event counts of the recent runs to real recipients: run -> name in COUNTED -> recipients.
 
-    Recent are the runs that were sending since a time; one that has long been paused is not. A run of which nothing
-    came back is missing.
+    A run is recent if it was sending after a time; a run that has been paused for longer is not. A run without events
+    is missing.
 
     Args:
         tx: any transaction.
@@ -59,7 +59,7 @@ def sum_recent(tx: Connection, since: datetime, *, also: str | None = None) -> d
 
 
 def sum_run(tx: Connection, run: str) -> dict[str, Counts]:
-    """Add up what came back for one run, as sum_recent."""
+    """Add up the event counts of one run, as sum_recent."""
     return _sum_runs(tx, run_table.c.name == run)
 
 
@@ -79,7 +79,7 @@ def count_handed_over(tx: Connection, run: str) -> int:
 
 
 def read_acknowledged(tx: Connection, run: str, since: datetime) -> Acknowledged:
-    """Read what a person has seen of a run, and of all runs since a time."""
+    """Read the counts that people have acknowledged: of a run, and of all runs since a time."""
     table = decision_table.c
     mine = select(table.run, table.detail).where(table.what.in_(DECIDED), or_(table.run == run, table.at >= since))
     runs: dict[str, dict[str, int]] = defaultdict(dict)
@@ -94,7 +94,7 @@ def read_acknowledged(tx: Connection, run: str, since: datetime) -> Acknowledged
 
 
 def describe_counts(tx: Connection, run: str, since: datetime) -> dict[str, Any]:
-    """Describe what there is to see now, for the detail of a decision about a run."""
+    """Return the current counts, for the detail of a decision about a run."""
     counts: dict[str, dict[str, int]] = {n: dict(sums) for n, sums in sum_recent(tx, since, also=run).items()}
     counts.setdefault(run, {})["sent"] = count_handed_over(tx, run)
     bad = {d: c for d, c in read_receivers(tx, run).items() if d and (c["bounced"] or c["complained"])}

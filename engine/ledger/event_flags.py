@@ -1,8 +1,8 @@
-"""What came back for the recipients of a run: flags by lease, counts, transient bounces.
+"""Events of the recipients of a run: flags by lease, counts, transient bounces.
 
-Of each lease there is one value with 16 flags for each of its rows, in the plan's order. Flags are only ever set: in
-whatever order and however often an event comes, the same flags are set, and only those that were not set before change
-any count. Volume (the events themselves) is in the store.
+Each lease has one value with 16 flags for each of its rows, in the plan's order. Flags are never cleared: events may
+arrive in any order and any number of times, and the flags are the same. Only flags that were not set before change the
+counts. The events themselves are in the store.
 """
 
 import sys
@@ -23,19 +23,19 @@ from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE
 
 
 class Flag(IntFlag):
-    """What is known of a row; each is shown under its name in lower case, but for STRIKE."""
+    """What events report of a row; each flag is shown under its name in lower case, except STRIKE."""
 
-    PROVEN = 1  # SES took the message: any event says so, but those of REJECTED
+    PROVEN = 1  # SES accepted the message: any event but those of REJECTED proves it
     DELIVERED = 2
-    BOUNCED = 4  # permanently; what SES counts as a bounce of yours
+    BOUNCED = 4  # permanently; SES counts it in the account's bounce rate
     SOFT_BOUNCED = 8  # SES gave up trying
-    PROVIDER_SUPPRESSED = 16  # SES did not try: its own list
+    PROVIDER_SUPPRESSED = 16  # SES did not try, because its own list has the address
     COMPLAINED = 32
     OPENED = 64
     CLICKED = 128
     DELAYED = 256
     UNSUBSCRIBED = 512
-    REJECTED = 1024  # SES took the message back: a virus, a template that cannot be filled in
+    REJECTED = 1024  # SES dropped the message after accepting it: a virus, a template that cannot be rendered
     STRIKE = 2048  # one of several transient bounces that together suppress an address
 
 
@@ -61,7 +61,7 @@ class NewFlags:
 
 @dataclass(frozen=True, slots=True)
 class SoftBounce:
-    """A transient bounce that counts against an address: one for a message."""
+    """A transient bounce of an address; a message counts once."""
 
     key: str
     run: str
@@ -85,7 +85,7 @@ def set_flags(
         What was not set before, by lease and index.
     """
     changed: list[NewFlags] = []
-    for lease in sorted(additions):  # in one order, so that two pulls never wait for each other
+    for lease in sorted(additions):  # in one order, so that two pulls never deadlock
         changed += _set_flags_of_lease(tx, run, lease, additions[lease], rows[lease])
     return changed
 
@@ -141,7 +141,7 @@ def _unpack(value: bytes) -> "array[int]":
 
 
 def read_flags(tx: Connection, run: str, lease: int) -> Sequence[int]:
-    """Read the flags of a lease's rows, in the plan's order; empty where nothing came back yet."""
+    """Read the flags of a lease's rows, in the plan's order; empty where there are no events yet."""
     mine = (feedback_table.c.run == run, feedback_table.c.lease == lease)
     value = tx.execute(select(feedback_table.c.flags).where(*mine)).scalar_one_or_none()
     return () if value is None else _unpack(value)
@@ -195,12 +195,12 @@ def read_domains(tx: Connection, run: str) -> dict[str, Counts]:
 
 
 def count_soft_bounces(tx: Connection, new: Iterable[SoftBounce], again: Iterable[SoftBounce]) -> None:
-    """Keep transient bounces; of two for the same message the earlier.
+    """Store transient bounces; of two for the same message, the earlier one.
 
     Args:
         tx: a write transaction.
         new: of messages that had none before.
-        again: of messages that had one before; what is no longer kept of them is not taken up again.
+        again: of messages that had one before; a bounce that was removed since is not stored again.
     """
     for item in new:
         tx.execute(insert_if_absent(tx, soft_bounce_table).values(_to_row(item)))
@@ -223,12 +223,12 @@ def find_soft_bounces(tx: Connection, keys: Collection[str]) -> dict[str, list[S
 
 
 def delete_old_soft_bounces(tx: Connection, before: datetime) -> None:
-    """Remove what no rule looks back to any more."""
+    """Remove bounces that are too old for any rule."""
     tx.execute(delete(soft_bounce_table).where(soft_bounce_table.c.at < before))
 
 
 def collapse_feedback(tx: Connection, run: str) -> None:
-    """Put one row with the sums in the place of all leases' flags: what remains of a run whose files are pruned."""
+    """Replace the flags of all leases by one row with the sums, for a run whose files are pruned."""
     sums = sum_feedback(tx, run)
     tx.execute(delete(feedback_table).where(feedback_table.c.run == run))
     if sums:

@@ -1,4 +1,4 @@
-"""Facts of a run: what its campaign says that other commands ask for, as columns of the run.
+"""Facts of a run: settings of its campaign that other commands need, as columns of the run.
 
 A run's campaign is frozen, so its facts never change. They are written when the run is registered. A run of an earlier
 version has none until a command reads them once from the run's frozen campaign (`engine.run.facts`).
@@ -15,7 +15,7 @@ from engine.ledger.schema import run_table
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a run's frozen campaign says.
+    """The settings of a run's frozen campaign.
 
     Attributes:
         sender_domain: of `from`, in lower case; empty where the campaign cannot be read.

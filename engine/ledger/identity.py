@@ -1,4 +1,4 @@
-"""Which ledger this is: a random identity, made once, that a backup and its restore keep."""
+"""The ledger's identity: a random value, created once, which a backup and its restore keep."""
 
 import uuid
 
@@ -18,6 +18,6 @@ def read_identity(ledger: Ledger) -> str:
         known = tx.execute(select(identity_table.c.ledger)).scalar_one_or_none()
     if known is not None:
         return str(known)
-    with ledger.write() as tx:  # two processes may make it at once: both then use the first
+    with ledger.write() as tx:  # two processes may create it at once: both then use the first one
         tx.execute(insert_if_absent(tx, identity_table).values(id=1, ledger=uuid.uuid4().hex))
         return str(tx.execute(select(identity_table.c.ledger)).scalar_one())

@@ -1,11 +1,11 @@
-"""The journal of an open lease: intents and outcomes, and what replaying them says.
+"""The journal of an open lease: intents and outcomes, and their replay.
 
 Pure: values in, values out. Each group commit stores one compact value per lease, a JSON array of entries:
 
     [row]                                            an intent: this row is about to be handed over
-    [row, outcome, message_id, error, at, attempts]  what became of it
+    [row, outcome, message_id, error, at, attempts]  the result of the row
 
-An outcome `unsent` takes the row's intent back: the transport said with certainty that nothing was accepted.
+An outcome `unsent` cancels the row's intent: the transport reported with certainty that nothing was accepted.
 
 Entries are named tuples in that order: two are made for every message, and frozen dataclasses cost three times as much.
 """
@@ -20,9 +20,9 @@ import orjson
 
 
 class Outcome(StrEnum):
-    """What became of one recipient."""
+    """The outcome of one recipient."""
 
-    SENT = "sent"  # SES gave a message id
+    SENT = "sent"  # SES returned a message id
     REFUSED = "refused"  # SES permanently rejected this recipient or message
     FAILED = "failed"  # render error, or retries used up with certainty that nothing was accepted
     IN_DOUBT = "in_doubt"  # handed over, no answer
@@ -36,7 +36,7 @@ class Intent(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of a row.
+    """The result of a row.
 
     Attributes:
         row: the plan's row id.
@@ -80,7 +80,7 @@ def decode_entries(value: bytes) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a lease's journal says.
+    """The state that a lease's journal describes.
 
     Attributes:
         results: row -> its last certain result; rows whose last result is `unsent` are not in it.

@@ -28,11 +28,11 @@ def reopen_lease(  # noqa: PLR0913 - a compared state, and what is written toget
     """Open a lease without an owner and journal results under a new epoch; a finished run is paused.
 
     Args:
-        ledger: where.
+        ledger: has the lease.
         run: the lease's.
         state: the lease as it was read.
         epoch: the new one.
-        entries: what the journal has to say in addition; all of it where the lease was settled.
+        entries: added to the journal; the whole journal where the lease was settled.
         decision: recorded in the same transaction.
         reason: why the run is paused, if it was finished.
         sequences: the journal as it was read, epoch -> last sequence; None where the lease was settled.
@@ -75,10 +75,10 @@ def replace_settlement(
     *,
     decision: Decision | None = None,
 ) -> bool:
-    """Record other outcomes of a settled lease; False, and nothing changed, if its epoch is not that one any more.
+    """Replace the recorded outcomes of a settled lease; False, and nothing changed, if its epoch has changed.
 
     Args:
-        ledger: where.
+        ledger: has the lease.
         lease: under the epoch that was reserved for the change.
         settlement: the new counts and file.
         now: when it counts as settled; None keeps the time.
@@ -92,10 +92,10 @@ def replace_settlement(
 
 
 def finish_restore(ledger: Ledger, run: str, reason: str) -> None:
-    """Record that a person has settled what a restored ledger could not know; a finished run may be paused for it.
+    """Record that a person has settled the recipients whose outcome a restore lost; a finished run may be paused.
 
     Args:
-        ledger: where.
+        ledger: has the lease.
         run: its name.
         reason: why the run is paused, if it was finished and has leases that are not settled.
     """

@@ -44,7 +44,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a lease's rows."""
+    """The outcomes of a settled lease's rows."""
 
     counts: dict[Outcome, int]
     outcomes_file: str
@@ -58,7 +58,7 @@ _COUNTS: dict[Outcome, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """A lease as the ledger knows it; `settlement` is None while it is open."""
+    """A lease as the ledger has it; `settlement` is None while it is open."""
 
     ordinal: int
     rows: int
@@ -68,7 +68,7 @@ class LeaseState:
     settled_at: datetime | None = None
 
 
-def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and what is not wanted
+def take_lease(  # noqa: PLR0913 - a lease is chosen by its new owner, the live workers and the ordinals to skip
     tx: Connection,
     run: str,
     *,
@@ -80,17 +80,17 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
 ) -> Lease | None:
     """Take the next lease without a live owner, first those that another worker has started; None if there is none.
 
-    Two workers that ask at once get two leases: the row is locked while it is taken, and locked rows are skipped.
+    Two workers that call this at once get two leases: the row is locked while it is taken, and locked rows are skipped.
 
     Args:
         tx: a write transaction.
         run: its name; it must be sending.
         worker: the new owner.
         live: the workers that live; a lease of any other is taken over.
-        holding: the ordinals that `worker` knows to be its own. One that is its own in the ledger alone was taken by
+        holding: the ordinals that `worker` holds in memory. A lease that is its own only in the ledger was taken by
             a transaction whose answer was lost, and is taken again.
-        skipped: ordinals that are not wanted now.
-        last: the last ordinal that is wanted; None for any.
+        skipped: ordinals to skip now.
+        last: the last ordinal that may be taken; None for any.
     """
     next_ordinal = (
         select(lease_table.c.ordinal)
@@ -103,7 +103,7 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
             run_table.c.state == RunState.SENDING,
             or_(
                 lease_table.c.worker.is_(None),
-                lease_table.c.worker.not_in({*live, worker}),  # the taker lives: it may just have woken up
+                lease_table.c.worker.not_in({*live, worker}),  # the new owner is alive: it may just have been resumed
                 and_(lease_table.c.worker == worker, lease_table.c.ordinal.not_in(holding)),
             ),
         )
@@ -122,7 +122,7 @@ def take_lease(  # noqa: PLR0913 - a lease is chosen by who asks, who lives, and
 
 
 def release_lease(tx: Connection, lease: Lease) -> None:
-    """Give an unfinished lease back; its journal stays for the next owner."""
+    """Release an unfinished lease; its journal stays for the next owner."""
     tx.execute(update(lease_table).where(_is_owned(lease)).values(worker=None))
 
 
@@ -209,9 +209,9 @@ def replay_entries(recorded: Sequence[tuple[bytes, datetime | None]], run: str, 
 
 
 def settle_lease(tx: Connection, lease: Lease, settlement: Settlement, now: datetime) -> bool:
-    """Mark a lease settled and drop its journal; False, and nothing changed, where it has a newer owner.
+    """Mark a lease settled and delete its journal; False, and nothing changed, where it has a newer owner.
 
-    The outcomes file must be durable before. Settling again with the same file says True and changes nothing.
+    The outcomes file must be durable before. Settling again with the same file returns True and changes nothing.
     """
     settled = tx.execute(
         update(lease_table).where(_is_owned(lease)).values(settled_at=now, worker=null(), **_to_values(settlement))
@@ -234,7 +234,7 @@ def _is_settled_with(tx: Connection, lease: Lease, settlement: Settlement) -> bo
 
 
 def lock_lease(tx: Connection, run: str, state: LeaseState) -> bool:
-    """Hold a lease's row until the transaction ends, so that its journal stays as it is; False if it has changed."""
+    """Lock a lease's row until the transaction ends, so that its journal does not change; False if it has changed."""
     table = lease_table.c
     same = (table.run == run, table.ordinal == state.ordinal, table.epoch == state.epoch)
     return tx.execute(select(table.ordinal).where(*same).with_for_update()).one_or_none() is not None
@@ -265,7 +265,7 @@ def reserve_epoch(tx: Connection, run: str, state: LeaseState, *, epoch: int) ->
 
 
 def replace_settlement(tx: Connection, lease: Lease, settlement: Settlement, now: datetime | None = None) -> bool:
-    """Record that other outcomes stand for a settled lease; False where its epoch is not that one any more.
+    """Replace the recorded outcomes of a settled lease; False where its epoch has changed.
 
     Args:
         tx: a write transaction.
@@ -370,7 +370,7 @@ def _sum_settled(tx: Connection, run: str | None = None) -> dict[str, dict[Outco
 
 
 def collapse_leases(tx: Connection, run: str, now: datetime) -> None:
-    """Put one settled lease with the sums in the place of all: what remains of a run whose files are pruned."""
+    """Replace all leases by one settled lease with the sums, for a run whose files are pruned."""
     rows = tx.execute(select(func.coalesce(func.sum(lease_table.c.rows), 0)).where(lease_table.c.run == run))
     accepted, counts = rows.scalar_one(), sum_settled(tx, run)
     tx.execute(delete(journal_table).where(journal_table.c.run == run))

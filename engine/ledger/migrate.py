@@ -1,4 +1,4 @@
-"""Bringing a ledger's tables up to this version."""
+"""Migrates a ledger's tables to this version."""
 
 from importlib import import_module
 
@@ -13,7 +13,7 @@ _LOCK = 0x6D61696C72756E  # "mailrun": the advisory lock of migrations
 def migrate(engine: Engine, where: str) -> None:
     """Make or migrate the tables, in one transaction.
 
-    Two processes may start at once: the transaction holds the write lock, so the second finds the work done.
+    Two processes may start at once: the transaction holds the write lock, so the second one has nothing left to do.
 
     Raises:
         ConfigurationError: the ledger was written by a newer mailrun.
@@ -30,9 +30,9 @@ def migrate(engine: Engine, where: str) -> None:
             return
         if version is not None and version > HEAD:
             raise ConfigurationError(
-                f"the ledger was written by a newer mailrun (schema {version}, this one knows {HEAD})",
+                f"the ledger was written by a newer mailrun (schema {version}, this version supports up to {HEAD})",
                 where=where,
-                remedy="install that version of mailrun",
+                remedy="install the newer version of mailrun, then run the same command again",
             )
         _upgrade(connection)
 

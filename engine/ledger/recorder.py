@@ -1,17 +1,17 @@
-"""Group commit: one writer, one thread; all that waits is written in one transaction.
+"""Group commit: one writer, one thread; all waiting records are written in one transaction.
 
 The event loop never waits for the disk, and every dispatch that waits for a commit shares it: the slower the disk, the
-larger the groups. On a fast disk a commit begins a few milliseconds after the one before at the earliest,
-so that groups stay large enough to cost little.
+larger the groups. On a fast disk, a commit begins at the earliest a few milliseconds after the previous one, so that
+groups stay large enough to be cheap.
 
-What a crash leaves in doubt is what is recorded as begun and not as answered. So the next group waits for the answers
-to the calls of the one before it, where these come in less time than two commits take: one group is in doubt then, and
-not the two that a slow disk would have under way. A group holds a bounded number of intents; the others wait, and
-those who send wait for them.
+A crash leaves in doubt the calls whose intent is recorded and whose answer is not. So the next group waits for the
+answers to the calls of the previous group, if they arrive in less time than two commits take: then one group is in
+doubt, instead of two on a slow disk. A group has a bounded number of intents; the others wait, and so do the callers
+that want to send them.
 
 If the server is unreachable, every caller that waits for a record keeps waiting: nothing is sent without one, and work
 resumes by itself when the server is back. Every transaction may therefore be tried twice, with the answer to the first
-attempt lost; the statements of `leases`, `runs` and `workers` allow that.
+attempt lost; the statements of `leases`, `runs` and `workers` are safe to repeat.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class LeaseLostError(Exception):
 
 @dataclass(slots=True)
 class _Waiting:
-    lease: Lease | None  # None for one who waits for what was noted before
+    lease: Lease | None  # None for a caller that waits for earlier entries
     entries: Sequence[Entry]
     durable: asyncio.Future[None] | None
 
@@ -61,8 +61,8 @@ class Recorder:
     Args:
         ledger: stays open for longer than the recorder.
         clock: for waiting while the ledger is away.
-        patience: returns for how many seconds an unreachable ledger is waited for; less once the worker is to stop.
-        durable: called for every commit, with the lease and its last sequence, before anything acts on it.
+        patience: returns how many seconds to wait for an unreachable ledger; less once the worker must stop.
+        durable: called for every commit, with the lease and its last sequence, before any caller continues.
     """
 
     def __init__(
@@ -101,16 +101,16 @@ class Recorder:
         await durable
 
     def note(self, lease: Lease, entries: Sequence[Entry]) -> None:
-        """Record entries without waiting for them; `flush` reports whether all went well.
+        """Record entries without waiting for them; `flush` raises if one could not be written.
 
-        What is recorded later is durable later: an intent that is durable says that every result noted before it is.
+        Entries become durable in order: once an intent is durable, so is every result noted before it.
         """
         self._add(_Waiting(lease, entries, None))
         if self._unanswered:
             self._note_answers(entries)
 
     async def flush(self) -> None:
-        """Wait until everything noted so far is durable; what is noted meanwhile is not waited for.
+        """Wait until every entry noted so far is durable, without entries that are noted meanwhile.
 
         Raises:
             MailrunError: something that was noted could not be written.
@@ -126,10 +126,10 @@ class Recorder:
         """Run `work` in a write transaction of its own; retry while the ledger is unreachable.
 
         Args:
-            work: done twice it must do no more than once.
+            work: must be idempotent, because it may run twice.
 
         Raises:
-            MailrunError: the ledger could not be written; nothing of it was recorded, unless it was away for long.
+            MailrunError: the ledger could not be written; nothing was recorded, unless the ledger was unreachable.
         """
 
         def run() -> T:
@@ -149,7 +149,7 @@ class Recorder:
             wait = min(LONGEST_RETRY_SECONDS, wait * 2)
 
     async def close(self) -> None:
-        """Wait for what is being written and end the thread."""
+        """Wait for the current write and end the thread."""
         if self._committing is not None:
             await self._committing
         await asyncio.to_thread(self._thread.shutdown)
@@ -170,7 +170,7 @@ class Recorder:
                 lost = await self.transact(partial(_append_all, values)) if values else set()
                 for lease in values.keys() - lost:
                     self._durable(lease, self._sequences[lease])
-            except Exception as error:  # noqa: BLE001 - every waiter must learn of it, whatever it is
+            except Exception as error:  # noqa: BLE001 - every waiting caller gets the error
                 self._failure = error
                 _answer(group, {waiting.lease: error for waiting in group})
             else:
@@ -190,12 +190,12 @@ class Recorder:
                     await self._all_answered.wait()
 
     def _take_group(self) -> list[_Waiting]:
-        """Take what is written next: intents up to a bound, and all results but of those that wait."""
+        """Take the entries of the next commit: intents up to a bound, and all results except those behind them."""
         group, later, intents, put_off = list[_Waiting](), list[_Waiting](), 0, set[int]()
         for waiting in self._waiting:
             begins = isinstance(waiting.entries[0], Intent) if waiting.entries else False
             too_many = begins and intents and intents + len(waiting.entries) > LARGEST_GROUP
-            is_last = waiting.lease is None  # it waits for all that was noted before it
+            is_last = waiting.lease is None  # it waits for all earlier entries
             if too_many or (put_off and (is_last or any(entry.row in put_off for entry in waiting.entries))):
                 put_off.update(entry.row for entry in waiting.entries)
                 later.append(waiting)
@@ -206,7 +206,7 @@ class Recorder:
         return group
 
     def _expect_answers(self, group: list[_Waiting]) -> None:
-        """Remember whose calls are about to be handed over."""
+        """Remember the rows whose calls are about to be handed over."""
         self._durable_at = asyncio.get_running_loop().time()
         self._commit_seconds = self._durable_at - self._begun_at
         self._unanswered = {entry.row for waiting in group for entry in waiting.entries if isinstance(entry, Intent)}

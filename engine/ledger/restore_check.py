@@ -1,4 +1,4 @@
-"""Detecting that the ledger was restored, or that its server has failed over: it may be older than what was sent."""
+"""Detects that the ledger was restored, or that its server failed over: it may miss messages that were sent."""
 
 from sqlalchemy import Connection, Engine, Text, cast, literal_column, select, update
 from sqlalchemy.dialects import postgresql
@@ -8,12 +8,12 @@ from engine.ledger.schema import RunState, place_table, run_table
 
 
 def detect_restore(engine: Engine) -> None:
-    """Compare the server that has the data with the one that the data names; mark unfinished runs if they differ.
+    """Compare the current server with the server that the data records; mark unfinished runs if they differ.
 
-    The data also names the transaction that wrote the name. A restore writes every row again, so that transaction's
-    number changes even if a backup is restored into the tables that it was made from.
+    The data also records the id of the transaction that wrote it. A restore writes every row again, so the id changes
+    even if a backup is restored into the tables that it was made from.
 
-    A marked run is not sent before `mailrun resolve RUN --after-restore`.
+    A marked run is not sent until `mailrun resolve RUN --after-restore`.
     """
     with engine.connect().execution_options(mailrun_read=True) as connection:
         here = read_server_identity(connection)
@@ -24,14 +24,14 @@ def detect_restore(engine: Engine) -> None:
         place = f"{here}/{read_transaction(connection)}"
         if known is None:
             connection.execute(postgresql.insert(place_table).values(id=1, place=place).on_conflict_do_nothing())
-        elif not _names(connection, here):  # another process may have noticed it first
+        elif not _names(connection, here):  # another process may have marked them first
             connection.execute(update(place_table).values(place=place))
             under_way = run_table.c.state.in_([RunState.SENDING, RunState.PAUSED])
             connection.execute(update(run_table).where(under_way).values(suspect=True))
 
 
 def _names(connection: Connection, here: str) -> bool:
-    """Return True if the data names this server and was written here."""
+    """Return True if this server wrote the data."""
     written_by = cast(literal_column("place.xmin"), Text)
     row = connection.execute(select(place_table.c.place, written_by)).one_or_none()
     return row is not None and row[0] == f"{here}/{row[1]}"

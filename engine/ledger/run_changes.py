@@ -30,9 +30,9 @@ class ChangeRequest:
         change: what to do.
         who: the person, `user@host`.
         now: when.
-        reason: the person's words; may be empty.
+        reason: the person's text; may be empty.
         text: what `status` shows as the run's reason.
-        since: events of runs since then count as acknowledged by a person who lets the run go on.
+        since: a person who resumes the run acknowledges the events of runs since this time.
     """
 
     change: RunChange
@@ -47,7 +47,7 @@ def change_run(ledger: Ledger, name: str, request: ChangeRequest) -> tuple[Run, 
     """Change the state of a run, unless it is over, and record the decision.
 
     Returns:
-        The run before and after; None where the ledger does not know it.
+        The run before and after; None where it is not in the ledger.
     """
     with ledger.write() as tx:
         run = runs.find_run(tx, name)

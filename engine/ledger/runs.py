@@ -13,12 +13,12 @@ from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fa
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
-GUARD = "guard"  # who paused a run that went wrong; it is not a person: workers end, and do not wait
+GUARD = "guard"  # the guard paused the run, and not a person: workers end instead of waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the ledger knows it; `facts` is None for a run of an earlier version that nobody has asked for yet."""
+    """A run as the ledger has it; `facts` is None for a run of an earlier version whose facts were not needed yet."""
 
     name: str
     state: RunState
@@ -98,7 +98,7 @@ def find_last_run(tx: Connection, campaign: str, *, sandbox: bool, but: str) -> 
         tx: any transaction.
         campaign: its name.
         sandbox: among the runs on the embedded sandbox, or among the others.
-        but: a run that does not count.
+        but: a run to leave out.
     """
     table = run_table.c
     found = select(run_table).where(
@@ -201,8 +201,7 @@ def cancel_run(tx: Connection, name: str, *, reason: str, now: datetime) -> bool
 def lock_run(tx: Connection, name: str) -> None:
     """Hold a run's row until the transaction ends.
 
-    Of two transactions, one that looks whether anything is left and one that opens a lease again, the second sees what
-    the first has done.
+    One transaction may check for open leases while another one opens a lease again: the second sees the first's change.
     """
     tx.execute(select(run_table.c.name).where(run_table.c.name == name).with_for_update())
 
@@ -217,29 +216,29 @@ def reopen_run(tx: Connection, name: str, reason: str) -> None:
 
 
 def clear_suspect(tx: Connection, name: str) -> None:
-    """A person has settled what a restored ledger could not know."""
+    """Record that a person has settled the recipients whose outcome a restore lost."""
     tx.execute(update(run_table).where(run_table.c.name == name).values(suspect=False))
 
 
 def set_next_manifest(tx: Connection, name: str, digest: str) -> None:
-    """Say that run.json is about to be rewritten: from now on either digest is right."""
+    """Record that run.json is about to be rewritten: from now on, both digests are valid."""
     tx.execute(update(run_table).where(run_table.c.name == name).values(next_manifest_digest=digest))
 
 
 def set_manifest(tx: Connection, name: str, digest: str) -> None:
-    """Say that run.json was rewritten."""
+    """Record that run.json was rewritten."""
     values = {"manifest_digest": digest, "next_manifest_digest": None}
     tx.execute(update(run_table).where(run_table.c.name == name).values(values))
 
 
 def mark_pruned(tx: Connection, name: str, now: datetime) -> None:
-    """Say that a run's files are gone."""
+    """Record that a run's files were removed."""
     tx.execute(update(run_table).where(run_table.c.name == name).values(pruned_at=now))
 
 
 def pause_run_if_abandoned(tx: Connection, name: str, *, worker: str, live: Collection[str], reason: str) -> None:
-    """Pause a run that a worker leaves, unless another live worker continues it."""
-    lock_run(tx, name)  # two workers that leave at once must not each rely on the other
+    """Pause a run when a worker ends, unless another live worker continues it."""
+    lock_run(tx, name)  # of two workers that end at once, one must see that it is the last
     others = exists().where(worker_table.c.run == name, worker_table.c.id != worker, worker_table.c.id.in_(live))
     if not tx.execute(select(others)).scalar_one():
         pause_run(tx, name, reason)

@@ -27,11 +27,11 @@ from sqlalchemy import (
 
 
 class RunState(StrEnum):
-    """Where a run is in its life."""
+    """The state of a run."""
 
-    PLANNED = "planned"  # the plan is frozen, nothing was sent yet
+    PLANNED = "planned"  # the plan is frozen; nothing was sent yet
     SENDING = "sending"
-    PAUSED = "paused"  # with a reason; the next launch goes on
+    PAUSED = "paused"  # with a reason; the next launch resumes it
     FINISHED = "finished"
     CANCELLED = "cancelled"
 
@@ -164,7 +164,7 @@ Index(
     lease_table.c.in_doubt,
 )
 Index("ix_lease_settled_at", lease_table.c.settled_at)  # what was sent today: the warm-up
-# Taking the next lease and "is anything left?" look at unsettled leases alone.
+# The queries for the next lease and for open leases read unsettled leases only.
 Index(
     "ix_lease_unsettled",
     lease_table.c.run,
@@ -202,7 +202,7 @@ forgotten_table = Table(
     "forgotten",
     metadata,
     Column("digest", String(64), primary_key=True, doc="HMAC of the normalised address under the store's `forget.key`"),
-    Column("bucket", BigInteger, nullable=False, doc="a shorter keyed hash, for a fast first look"),
+    Column("bucket", BigInteger, nullable=False, doc="a shorter keyed hash, for a fast first lookup"),
     Column("at", Timestamp, nullable=False, doc="when the address was erased"),
     info={"about": "Addresses that `mailrun forget` erased, as keyed hashes."},
 )
@@ -232,14 +232,14 @@ suppression_table = Table(
     ),
     Column("topic", String(128), primary_key=True, doc="the topic that it applies to; empty for all mail"),
     Column("reason", Text, nullable=False, doc="why"),
-    Column("source", Text, nullable=False, doc="where it is from: a run, a file, a person, an unsubscribe link"),
+    Column("source", Text, nullable=False, doc="its origin: a run, a file, a person, an unsubscribe link"),
     Column("at", Timestamp, nullable=False, doc="since when"),
     Column("event", Text, doc="id of the event that caused it, in the store's events; else null"),
     Column("address", String(254), doc="the address as it was received"),
     Column("proof", String(16), doc="what proved an inbound mail; else null"),
     info={"about": "Addresses that must not be mailed."},
 )
-Index("ix_suppression_at", suppression_table.c.at)  # what was learnt since
+Index("ix_suppression_at", suppression_table.c.at)  # added since
 
 feedback_table = Table(
     "feedback",
@@ -252,7 +252,7 @@ feedback_table = Table(
     Column("proven", Integer, nullable=False, doc="rows of which an event proves that SES accepted them"),
     Column("delivered", Integer, nullable=False, doc="rows delivered"),
     Column("bounced", Integer, nullable=False, doc="rows that bounced permanently"),
-    Column("soft_bounced", Integer, nullable=False, doc="rows that SES gave up on"),
+    Column("soft_bounced", Integer, nullable=False, doc="rows that SES stopped retrying"),
     Column(
         "provider_suppressed",
         Integer,
@@ -276,7 +276,7 @@ feedback_domain_table = Table(
     Column("proven", Integer, nullable=False, doc="rows of which an event proves that SES accepted them"),
     Column("delivered", Integer, nullable=False, doc="rows delivered"),
     Column("bounced", Integer, nullable=False, doc="rows that bounced permanently"),
-    Column("soft_bounced", Integer, nullable=False, doc="rows that SES gave up on"),
+    Column("soft_bounced", Integer, nullable=False, doc="rows that SES stopped retrying"),
     Column(
         "provider_suppressed",
         Integer,
@@ -296,6 +296,6 @@ soft_bounce_table = Table(
     Column("row", BigInteger, primary_key=True, doc="the row: a message counts once"),
     Column("at", Timestamp, nullable=False, doc="when it bounced"),
     Column("event", Text, nullable=False, doc="id of the event, in the store's events"),
-    info={"about": "Transient bounces, for as long as the rule looks back."},
+    info={"about": "Transient bounces, kept for the period of the rule that counts them."},
 )
-Index("ix_soft_bounce_at", soft_bounce_table.c.at)  # what is older than any rule looks back is removed
+Index("ix_soft_bounce_at", soft_bounce_table.c.at)  # rows older than every rule's period are removed

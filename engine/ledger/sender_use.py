@@ -1,4 +1,4 @@
-"""What a sender has used of a day: the warm-up's question, answered by two statements however many runs there are."""
+"""What a sender has sent today, for the warm-up: two statements, however many runs there are."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ _ACCEPTED = (Outcome.SENT, Outcome.IN_DOUBT)
 
 @dataclass(frozen=True, slots=True)
 class WarmupSender:
-    """Whom runs send as: a domain, through one configuration set, which stands for an IP address.
+    """A sender of runs: a domain with a configuration set, which represents an IP address.
 
     Attributes:
         domain: of `from`, in lower case.
@@ -28,7 +28,7 @@ class WarmupSender:
 
 @dataclass(frozen=True, slots=True)
 class SenderUse:
-    """What is known of a sender.
+    """The use of a sender.
 
     Attributes:
         warming_since: start of its first run whose campaign has `[warmup]`; None before that.
@@ -40,9 +40,9 @@ class SenderUse:
 
 
 def read_sender_use(tx: Connection, sender: WarmupSender, midnight: datetime, *, run: str) -> SenderUse:
-    """Read what a sender has used since midnight; raises DataError where a journal is damaged.
+    """Read what a sender has sent since midnight; raises DataError where a journal is damaged.
 
-    A lease that was settled since midnight counts whole, which can only be too many.
+    A lease that was settled since midnight counts completely, so the result is never too low.
 
     Args:
         tx: any transaction.
@@ -74,12 +74,12 @@ def _is_of(sender: WarmupSender, run: str) -> ColumnElement[bool]:
 
 
 def _has_own_leases(midnight: datetime) -> ColumnElement[bool]:
-    """Pruning puts one lease in the place of a run's leases, settled at that time: it says nothing of the day."""
+    """Select leases that were not pruned: pruning replaces a run's leases by one with the time of the pruning."""
     return or_(run_table.c.pruned_at.is_(None), run_table.c.finished_at >= midnight)
 
 
 def _count_open(tx: Connection, own: ColumnElement[bool], midnight: datetime) -> int:
-    """Count what the journals of open leases say was handed over since midnight."""
+    """Count the rows of open leases that were handed over since midnight."""
     journal, later = journal_table.c, journal_table.alias()
     is_recent = exists().where(
         later.c.run == journal.run, later.c.lease == journal.lease, or_(later.c.at.is_(None), later.c.at >= midnight)

@@ -1,4 +1,4 @@
-"""What the ledger says of a run at one moment, as values: each function is one short read transaction."""
+"""Snapshots of runs, as values: each function is one short read transaction."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +22,7 @@ class RunTotals:
         run: its row.
         outcomes: outcome -> recipients, without `unsent`; an intent without a result is in doubt.
         in_flight: of those in doubt, how many a live worker still expects an answer for.
-        workers: how many seem to be alive.
+        workers: number of workers that seem to be alive.
         feedback: flag -> recipients.
     """
 
@@ -40,7 +40,7 @@ class RunSnapshot:
     Attributes:
         run: its row.
         leases: by ordinal.
-        replays: ordinal of an open lease -> what its journal says.
+        replays: ordinal of an open lease -> its replayed journal.
         sequences: ordinal and epoch of an open lease -> the last sequence of its journal.
         feedback: flag -> recipients.
     """
@@ -63,7 +63,7 @@ class LeaseSnapshot:
 
     Attributes:
         state: its row.
-        replay: what its journal says; empty where it is settled.
+        replay: its replayed journal; empty where it is settled.
         sequences: epoch -> the last sequence of its journal.
     """
 
@@ -73,7 +73,7 @@ class LeaseSnapshot:
 
 
 def find_run(ledger: Ledger, name: str) -> Run | None:
-    """Read one run; None where the ledger does not know it."""
+    """Read one run; None where it is not in the ledger."""
     with ledger.read() as tx:
         return runs.find_run(tx, name)
 
@@ -97,7 +97,7 @@ def list_open_leases(ledger: Ledger, run: str) -> list[LeaseState]:
 
 
 def read_run(ledger: Ledger, name: str) -> RunSnapshot | None:
-    """Read a run with all its leases; None where the ledger does not know it.
+    """Read a run with all its leases; None where it is not in the ledger.
 
     Raises:
         DataError: the journal of a lease is damaged.
@@ -133,12 +133,12 @@ def read_lease(ledger: Ledger, run: str, ordinal: int) -> LeaseSnapshot:
 
 
 def read_totals(ledger: Ledger, name: str, now: datetime) -> RunTotals | None:
-    """Read the counts of a run; None where the ledger does not know it.
+    """Read the counts of a run; None where it is not in the ledger.
 
     Args:
-        ledger: where.
+        ledger: has the run.
         name: the run's.
-        now: by which a worker seems to be alive.
+        now: the time against which heartbeats are compared.
 
     Raises:
         DataError: the journal of a lease is damaged.

@@ -1,9 +1,9 @@
-"""Locks of workers: they show at once that a worker's process on this machine is gone.
+"""Locks of workers: they show at once that a worker's process on this machine has ended.
 
-No name can show it: machines may have the same host name, process ids and boot id, and cloned disks the same files. A
-file in memory belongs to one running system alone and is named for the worker's random id. The kernel releases its lock
-when the process ends, so a process that finds the file and can lock it knows that the worker is gone. Of a worker
-without such a file nothing is known here, and its heartbeat decides.
+Names do not suffice: machines may have the same host name, process ids and boot id, and cloned disks the same files.
+A file in memory belongs to one running system and is named after the worker's random id. The kernel releases its lock
+when the process ends, so if another process can lock the file, the worker has ended. For a worker without such a file,
+the heartbeat decides.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ def hold_worker_lock(worker: str) -> Iterator[None]:
 
 
 def is_process_gone(worker: str) -> bool:
-    """Return True if a worker was a process of this machine and has ended; False if nothing is known of it."""
+    """Return True if a worker was a process of this machine and has ended; False if that is unknown."""
     path = _path_of(worker)
     if path is None:
         return False
@@ -50,7 +50,7 @@ def is_process_gone(worker: str) -> bool:
             return False
         fcntl.flock(
             file, fcntl.LOCK_SH | fcntl.LOCK_NB
-        )  # shared: two processes that ask do not see each other as the worker
+        )  # shared: two processes that check at once do not see each other as the worker
     except OSError:
         return False
     finally:

@@ -22,9 +22,9 @@ from engine.ledger.schema import RunState, run_table, worker_table
 from engine.ledger.worker_locks import is_process_gone, remove_worker_lock
 
 HEARTBEAT_SECONDS = 1.0
-# Between two looks at the other workers; a longer pause is this process's own and says nothing about them.
+# Between two observations of the other workers; a longer gap means that this process was suspended.
 LONGEST_LOOK_SECONDS = 3.0
-# A worker that writes no heartbeat for this long loses its leases to the next worker that asks.
+# A worker that writes no heartbeat for this long loses its leases to the next worker that takes one.
 SILENCE_SECONDS = 15.0
 # By the wall clock, for display only: `status` has not watched the workers.
 ALIVE = timedelta(seconds=SILENCE_SECONDS)
@@ -33,7 +33,7 @@ _LONG_GONE = timedelta(days=1)  # older rows are deleted; a worker that wakes up
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply:
-    """What a worker learns with its heartbeat.
+    """The state that a worker reads with its heartbeat.
 
     Attributes:
         state: the run's.
@@ -50,17 +50,17 @@ class HeartbeatReply:
 
 @dataclass(slots=True)
 class Liveness:
-    """What one process knows about other workers: worker -> its last counter, and when that was new.
+    """What one process has observed of other workers: worker -> its last counter, and when that was new.
 
-    Silence counts only while this process listens. A process that was suspended, or had no ledger, heard nothing
-    because it did not listen; workers that were suspended together must not treat each other as dead when they wake.
+    Silence counts only while this process reads the ledger. A process that was suspended or had no ledger starts the
+    count again, so that workers that were suspended together do not treat each other as dead when they resume.
     """
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
     _looked_at: float = float("-inf")
 
     def list_live(self, tx: Connection, monotonic: float, *, account: str | None = None) -> set[str]:
-        """Look at all workers and return the ids of those that are alive.
+        """Read the heartbeats of all workers and return the ids of those that are alive.
 
         Args:
             tx: any transaction.
@@ -92,7 +92,7 @@ def find_gone_workers(ledger: Ledger, suspects: Collection[str], clock: Clock) -
 
     Args:
         ledger: where they write their heartbeats.
-        suspects: their ids; an id that the ledger does not know is gone.
+        suspects: their ids; a worker that is not in the ledger is gone.
         clock: only its monotonic time decides.
     """
     liveness, alive = Liveness(), set[str]()
@@ -140,12 +140,12 @@ def write_heartbeat(  # noqa: PLR0913 - a heartbeat has a worker, a run, an acco
 ) -> HeartbeatReply:
     """Record that a worker is alive; return the run's state and how many workers share the account's rate.
 
-    A worker that has nothing to send for now does not count for the account (`shares` False): the others get its part.
+    A worker that has nothing to send now does not count for the account (`shares` False): the others get its share.
     """
     table, sends_for = worker_table.c, account if shares else ""
     values = {"heartbeat_at": now, "account": sends_for, "beats": table.beats + 1}
     updated = tx.execute(update(worker_table).where(table.id == worker).values(values))
-    if updated.rowcount != 1:  # it was silent for so long that its row was deleted
+    if updated.rowcount != 1:  # its row was deleted, because it was silent for too long
         _insert(tx, worker, run=run, account=sends_for, now=now)
     columns = run_table.c
     of_run = select(columns.state, columns.reason, columns.paused_by).where(columns.name == run)

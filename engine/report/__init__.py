@@ -1,1 +1,1 @@
-"""What a person looks at: the accounts."""
+"""Reports: accounts of a run, tables and galleries."""

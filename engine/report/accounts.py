@@ -23,9 +23,9 @@ class Accounts:
         accepted: recipients of the plan.
         excluded: reason -> rows.
         outcomes: outcome -> recipients, without `unsent`.
-        in_flight: of those in doubt, how many a live worker still expects an answer for.
+        in_flight: recipients in doubt for which a live worker still expects an answer.
         store: the run's folder, or its URL.
-        workers: how many live.
+        workers: number of live workers.
         sandbox: whether it goes to the embedded sandbox.
         feedback: kind of event -> recipients, under the names of `engine.ledger.event_flags.SHOWN`.
     """

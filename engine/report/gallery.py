@@ -1,4 +1,4 @@
-"""The gallery: rendered messages on one page that loads nothing, runs nothing of theirs, and needs no server."""
+"""The gallery: rendered messages on one page that loads nothing, runs no script of theirs and needs no server."""
 
 import json
 from base64 import b64encode
@@ -18,8 +18,8 @@ from engine.report.snippet import make_snippet
 from engine.store.files import write_file
 
 _PAGES = Path(__file__).parent / "pages"
-# The frames inherit this policy. Their messages need inline styles; scripts but the page's own have no hash here, and
-# the frames' sandbox runs none at all.
+# The frames inherit this policy. Their messages need inline styles. Only the page's own script has its hash here, and
+# the frames' sandbox blocks all scripts.
 _POLICY = (
     "default-src 'none'; script-src '{script}'; style-src 'unsafe-inline'; img-src data:; frame-src 'none'; "
     "base-uri 'none'; form-action 'none'"
@@ -36,14 +36,14 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the page says of all messages together.
+    """The summary of all messages.
 
     Attributes:
         rows_read: rows of the audience.
         accepted: recipients of the plan.
         excluded: reason to rows.
         rendered: messages that can be made.
-        failures: why the others cannot be made, to their number.
+        failures: reason -> messages that cannot be made.
         failed_rows: some of these rows, and the reason.
         findings: what is wrong with the content, or worth knowing.
     """
@@ -128,7 +128,7 @@ def _encode_images(envelope: Envelope) -> dict[str, str]:
 
 
 def _encode(data: Any) -> str:
-    """Write JSON that can stand in a <script> element: nothing in it ends the element or begins a comment."""
+    """Write JSON that is safe in a <script> element: nothing in it ends the element or begins a comment."""
     text = json.dumps(data, ensure_ascii=False)
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")

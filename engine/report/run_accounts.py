@@ -15,7 +15,7 @@ def require_run(ledger: Ledger, name: str) -> Run:
     """Read a run by its name.
 
     Raises:
-        UsageError: the ledger does not know it.
+        UsageError: there is no such run in the ledger.
     """
     run = snapshots.find_run(ledger, name)
     if run is None:
@@ -24,7 +24,7 @@ def require_run(ledger: Ledger, name: str) -> Run:
 
 
 def make_unknown_run_error(ledger: Ledger, name: str) -> UsageError:
-    """Make the error of a name that no run has; it names the nearest one."""
+    """Make the error for an unknown run; it names the most similar one."""
     known = [run.name for run in snapshots.list_runs(ledger)]
     return UsageError(f"there is no run {name}", where="RUN", remedy=nearest(name, known[:20]))
 

@@ -1,18 +1,18 @@
-"""The words next to the subject in a list of messages: the preheader, and then the first words of the body."""
+"""The snippet next to the subject in a list of messages: the preheader, then the start of the body."""
 
 import re
 from html.parser import HTMLParser
 
 LONGEST = 140  # characters; what the widest lists show
 _NOT_TEXT = frozenset({"head", "script", "style", "title", "template"})
-# Preheaders are padded with what takes room and shows nothing: zero-width characters, soft hyphens, joiners.
+# Preheaders are padded with invisible characters: zero-width characters, soft hyphens, joiners.
 _PADDING = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 
 
 def make_snippet(html: str | None, text: str | None) -> str:
     """Return what mail programs show of a message next to its subject; one line, without markup.
 
-    They take hidden text as well: a preheader is hidden in the message and stands here.
+    Hidden text is included: a preheader is hidden in the message and shown here.
 
     >>> make_snippet('<body><div style="display:none">Sale &zwnj;&nbsp;</div><p>Dear Ann</p></body>', None)
     'Sale Dear Ann'

@@ -10,7 +10,7 @@ _WIDTH = 46
 
 
 def render_accounts(accounts: Accounts) -> str:
-    """Write the accounts as plain text: every number has its place, and the last line says whether they add up."""
+    """Write the accounts as plain text; the last line shows whether they add up."""
     return "\n".join(_lines(accounts))
 
 

@@ -1,4 +1,4 @@
-"""Work that a stop may abandon: audience planning in a thread, a question to a person."""
+"""Work that a stop may abandon: audience planning in a thread, a question to the user."""
 
 import asyncio
 import threading
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str, remedy: str = "launch again") -> T:
-    """Wait for something, but not once the stop is requested; then it is cancelled.
+    """Wait for work; cancel it when the stop is requested.
 
     Args:
-        work: must leave nothing behind that matters when it is abandoned.
+        work: must be safe to abandon at any point.
         stop: requested by signals.
         doing: what is abandoned, for the message.
         remedy: how to do it again, for the message.
@@ -36,7 +36,7 @@ async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str, rem
 
 
 def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
-    """Run blocking work in a thread of its own, which does not hold up the end of the process when it is abandoned."""
+    """Run blocking work in a daemon thread, which does not keep the process from ending when it is abandoned."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 

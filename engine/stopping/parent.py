@@ -1,4 +1,4 @@
-"""`--exit-with-parent`: no run lives on alone after the process that started it has ended.
+"""`--exit-with-parent`: stops a run when the process that started it has ended.
 
 PR_SET_PDEATHSIG would fire when the *thread* that started this process ends, and schedulers start processes in threads
 that end early. So the process is watched.
@@ -16,13 +16,13 @@ LOOK_SECONDS = 0.5
 def watch_parent(
     stop: Stop, *, started_by: int, read_parent: Callable[[], int] = os.getppid, look_seconds: float = LOOK_SECONDS
 ) -> None:
-    """Request the stop once the process that started this one has ended; it is looked for twice a second.
+    """Request the stop once the process that started this one has ended; checks twice a second.
 
     Args:
         stop: is requested then.
-        started_by: process id of the parent as this process began.
+        started_by: process id of the parent when this process started.
         read_parent: reads the parent's process id.
-        look_seconds: between two looks.
+        look_seconds: between two checks.
     """
     loop = asyncio.get_running_loop()
 

@@ -20,9 +20,9 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 log = structlog.get_logger()
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Signals closer together than this are one: `timeout` sends two at once, a closed terminal does, and keys bounce.
+# Signals closer together than this count as one: `timeout` and a closed terminal send two at once, and keys bounce.
 SAME_SECONDS = 0.3
-# Stopping at once means a few writes to the ledger. What hangs for longer is ended as a crash would end it.
+# Stopping at once takes a few writes to the ledger. After this time the process is killed, as in a crash.
 AT_ONCE_SECONDS = 20.0
 
 
@@ -35,7 +35,7 @@ def stop_on_signals(
 ) -> Iterator[None]:
     """Request the stop on the first SIGINT, SIGTERM or SIGHUP; cancel the current task on the second.
 
-    Further signals change nothing. A hang-up that `nohup` has switched off stays so. Restores the handlers.
+    Further signals have no effect. A hang-up that `nohup` ignores stays ignored. Restores the handlers at the end.
 
     Args:
         stop: is requested.

@@ -12,7 +12,7 @@ class StopCause(StrEnum):
 
     SIGNAL = "signal"  # SIGTERM, SIGINT, SIGHUP, or the parent has ended
     PAUSED = "paused"  # the account or a person paused the run; launching again resumes
-    GUARDED = "guarded"  # the guard did: a person must resume it first
+    GUARDED = "guarded"  # the guard paused the run: a person must resume it first
     OVER = "over"  # the run was cancelled, or others finished it
     ERROR = "error"  # ledger, store or a bug: the exception is kept
 
@@ -21,7 +21,7 @@ class StopCause(StrEnum):
 class StopReason:
     """A cause, in words for people, with the exception where there is one.
 
-    The words become the run's reason in the ledger, and log lines: what a server quotes in them is masked.
+    The text becomes the run's reason in the ledger and appears in logs, so addresses and secrets in it are masked.
     """
 
     cause: StopCause
@@ -59,7 +59,7 @@ class Stop:
         self._event = asyncio.Event()
 
     def request(self, reason: StopReason) -> None:
-        """Ask the worker to take no more work and to end when what is in flight has ended."""
+        """Request that the worker takes no more work and ends when its calls in flight have ended."""
         if self.reason is None:
             self.reason = reason
             self._event.set()

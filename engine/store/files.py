@@ -141,11 +141,11 @@ def sync_tree(folder: Path) -> None:
 
 @contextmanager
 def translate_os_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors about the store into mailrun's own; the only place that does.
+    """Translate the operating system's errors about the store to mailrun's own; the only place that does.
 
     Raises:
         ConfigurationError: a file cannot be copied.
-        MailrunError: which one, the system's error decides; see `_translate`.
+        MailrunError: the type depends on the system's error; see `_translate`.
     """
     refuse_in_transaction(path)
     try:
@@ -172,7 +172,7 @@ def _translate(error: OSError, path: Path) -> MailrunError:
         )
     if error.errno == errno.EIO:
         return PausedError(
-            "the disk with the store fails",
+            "the disk with the store has I/O errors",
             where=str(path),
             remedy="repair the disk, then run the same command again",
         )

@@ -39,19 +39,19 @@ class FolderStore:
         self.local_folder = root
 
     def run_folder(self, name: str) -> Path:
-        """Return where a run `CAMPAIGN/KEY` lives."""
+        """Return the folder of a run `CAMPAIGN/KEY`."""
         return self._path(f"runs/{name}")
 
     def _path(self, key: str) -> Path:
         return self.local_folder / key
 
     def describe(self, key: str) -> str:
-        """Return where something is, for people."""
+        """Return the place of a key, for messages."""
         return str(self._path(key))
 
     @property
     def address(self) -> str:
-        """Where the store is, as another machine understands it: `HOST:FOLDER`."""
+        """The store's address, valid on other machines: `HOST:FOLDER`."""
         return f"{socket.gethostname()}:{self.local_folder}"
 
     def write(self, key: str, data: bytes) -> None:
@@ -137,10 +137,10 @@ class FolderStore:
         return remove_unfinished(self.local_folder)
 
     def is_abandoned(self, folder: str) -> bool | None:
-        """Say whether the process that staged or sealed a folder has ended; None where that cannot be known."""
+        """Return whether the process that staged or sealed a folder has ended; None where that is unknown."""
         return is_unlocked(self._path(folder))
 
-    def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - it matters in a bucket
+    def fetch(self, folder: str, *, frozen_only: bool = False) -> Path:  # noqa: ARG002 - used by the store in a bucket
         """Return the folder itself."""
         refuse_in_transaction(folder)  # a bucket copies here
         return self._path(folder)

@@ -22,7 +22,7 @@ def write_history(store: Store, run: str, lease: int, messages: pl.DataFrame, da
     """Write the messages of a lease; replaces a file of a settlement that a crash undid.
 
     Args:
-        store: where.
+        store: has the history.
         run: CAMPAIGN/KEY.
         lease: its ordinal.
         messages: `key` (the normalised address) and `at` of every message that was handed over, also in doubt.
@@ -42,8 +42,8 @@ def write_history(store: Store, run: str, lease: int, messages: pl.DataFrame, da
 def find_history(root: Path, since: datetime) -> list[Path]:
     """Find the files that may have messages since a time, sorted.
 
-    A message may be in two files, where a crash came between a settlement and its record on another day: a run has
-    one message for each address, so `key` and `run` together name it.
+    A message may be in two files if a crash came between a settlement and its record, and the day changed. A run has
+    one message for each address, so `key` and `run` together identify it.
     """
     first = since.astimezone(UTC).date()
     folders = (root / HISTORY).glob(f"{_DAY}*")
@@ -52,7 +52,7 @@ def find_history(root: Path, since: datetime) -> list[Path]:
 
 
 def erase_from_history(store: Store, key: str) -> None:
-    """Remove the messages to an address that is forgotten: it gets no more mail, so that no cap needs them.
+    """Remove the messages to a forgotten address: it gets no more mail, so no cap needs them.
 
     Raises:
         PausedError: the disk is full or failing.
@@ -68,7 +68,7 @@ def erase_from_history(store: Store, key: str) -> None:
 
 
 def prune_history(store: Store, before: date) -> list[date]:
-    """Remove the history of days before a day; returns which."""
+    """Remove the history of days before a day; returns the removed days."""
     names = (name.removeprefix(_DAY) for name in store.list_folders(HISTORY) if name.startswith(_DAY))
     old = sorted(day for name in names if (day := date.fromisoformat(name)) < before)
     for day in old:

@@ -34,7 +34,7 @@ class FileMark:
         with translate_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-            if not os.pread(self._file, 1, 0):  # its place on the disk is taken now: a full disk cannot fail it later
+            if not os.pread(self._file, 1, 0):  # reserves its space, so that a full disk cannot fail a later write
                 os.pwrite(self._file, b"%012d" % 0, 0)
             sync_folder(path.parent)
         self._path = path
@@ -45,7 +45,7 @@ class FileMark:
             os.pwrite(self._file, b"%012d" % sequence, 0)
 
     def finish(self) -> None:
-        """Do nothing: the file says it already."""
+        """Do nothing: the file has the sequence already."""
 
     def close(self) -> None:
         """Close the file."""
@@ -53,7 +53,7 @@ class FileMark:
 
 
 class ObjectMark:
-    """A mark in a bucket and on this machine: the object says that it exists, the local file how far the journal is.
+    """A mark in a bucket and on this machine: the object shows that the mark exists, the local file has its sequence.
 
     Args:
         path: the local file.

@@ -1,4 +1,4 @@
-"""Objects of S3 that are not the store's: read as files of an audience, written for import jobs of SES."""
+"""S3 objects outside the store: read as files of an audience, written for import jobs of SES."""
 
 import fnmatch
 import glob
@@ -37,7 +37,7 @@ class FetchedObject:
 def fetch_objects(place: str, downloads: Path) -> Iterator[FetchedObject]:
     """Copy an object, those that match a pattern, or those below a prefix that ends with a slash; sorted by key.
 
-    The copy is of the state that was listed: an object that is replaced meanwhile is refused.
+    The copy has the listed version: an object that is replaced meanwhile raises DataError.
 
     Args:
         place: s3://BUCKET/KEY.
@@ -45,7 +45,7 @@ def fetch_objects(place: str, downloads: Path) -> Iterator[FetchedObject]:
 
     Raises:
         DataError: there is no such object, or it was changed meanwhile.
-        ConfigurationError: the bucket does not exist, or may not be read.
+        ConfigurationError: the bucket does not exist, or reading it is not permitted.
         ServiceError: S3 cannot be reached.
     """
     bucket, _, key = place.removeprefix(REMOTE).partition("/")
@@ -62,7 +62,10 @@ def fetch_objects(place: str, downloads: Path) -> Iterator[FetchedObject]:
             for item in found:
                 yield _copy(client, bucket, item, downloads)
     except ConditionFailedError as error:
-        what, remedy = "the object was changed while it was read", "try again when it is complete"
+        what, remedy = (
+            "the object was changed while it was read",
+            "run the same command again when the object is complete",
+        )
         raise DataError(what, where=place, remedy=remedy) from error
     except ObjectMissingError as error:
         what, remedy = "the object was removed while it was read", "check bucket and key"
@@ -77,7 +80,7 @@ def upload_object(url: str, content: bytes) -> None:
         content: its bytes.
 
     Raises:
-        ConfigurationError: the bucket does not exist, or may not be written.
+        ConfigurationError: the bucket does not exist, or writing to it is not permitted.
         ServiceError: S3 cannot be reached.
     """
     bucket, _, key = url.removeprefix(REMOTE).partition("/")

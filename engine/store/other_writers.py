@@ -1,7 +1,7 @@
-"""Other users who can write the store or the ledger, which have keys and decide who gets mail.
+"""Other users who can write the store or the ledger, which hold keys and decide who gets mail.
 
-It is reported and not refused: OpenShift and `fsGroup` give a volume to a pod's user id by a group that may write, and
-on some network mounts every file looks writable for all users.
+Such access is reported, not refused: OpenShift and `fsGroup` give a pod access to a volume through a group that may
+write, and on some network mounts every file looks writable for all users.
 """
 
 import grp
@@ -15,7 +15,7 @@ _OF_A_POD = "KUBERNETES_SERVICE_HOST"  # set in every container of a pod
 
 
 def describe_other_writers(place: Path) -> Iterator[str]:
-    """Describe what lets other users of this machine write a folder or file, or replace it.
+    """Describe the permissions that let other users of this machine write or replace a folder or file.
 
     Groups without a name on this machine have no members here, and users without a name have no processes. Root may
     write everywhere. A pod has no other users: its manifest says what shares its volumes.

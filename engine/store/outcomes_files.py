@@ -63,19 +63,19 @@ class OutcomesFiles:
         self.store.delete(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"))
 
     def find_file(self, ordinal: int) -> str | None:
-        """Find the file that a lease has in place; the newest one where an earlier version left several."""
+        """Find the file of a lease in `outcomes/`; the newest one where an earlier version left several."""
         return max(self._list(PUBLISHED, ordinal), key=_epoch_of, default=None)
 
     def is_staged(self, ordinal: int, epoch: int, digest: str) -> bool:
-        """Say whether the file that was staged under an epoch has a digest."""
+        """Return whether the file that was staged under an epoch has a digest."""
         data = self.store.read(self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet"))
         return data is not None and digest_bytes(data) == digest
 
     def publish(self, ordinal: int, epoch: int, file: str) -> None:
         """Move the staged and recorded file of an epoch into place; does nothing where it is there already.
 
-        The store keeps a mark of the epoch until the file is replaced again, unless the file's name has the epoch. By
-        these marks, a ledger that is older than the change is recognized.
+        The store keeps a mark of the epoch until the file is replaced again, unless the file's name has the epoch.
+        These marks show if a restored ledger is older than the change.
         """
         own = name_lease(ordinal, epoch)
         carries_epoch = file == f"{own}.parquet"
@@ -106,7 +106,7 @@ class OutcomesFiles:
             digest: of their bytes.
 
         Returns:
-            None where the file is missing, damaged, or has been replaced since the ledger was asked.
+            None where the file is missing, damaged, or has been replaced since the ledger was read.
         """
         staged = self._key(STAGED, f"{name_lease(ordinal, epoch)}.parquet")
         for key in (
@@ -120,7 +120,7 @@ class OutcomesFiles:
         return None
 
     def read_newest(self, ordinal: int) -> list[bytes]:
-        """Read every file of a lease that the store has, newest first, whatever the ledger says."""
+        """Read every file of a lease in the store, newest first, without the ledger."""
         staged = [(_epoch_of(name), self._key(STAGED, name)) for name in self._list(STAGED, ordinal)]
         placed = [(_epoch_of(name), self._key(PUBLISHED, name)) for name in self._list(PUBLISHED, ordinal)]
         return [data for _, key in sorted(staged + placed, reverse=True) if (data := self.store.read(key)) is not None]
@@ -130,7 +130,7 @@ class OutcomesFiles:
         return self._parse(STAGED)
 
     def remove_unfinished(self, before: datetime) -> int:
-        """Remove what a killed `replace` left before a time; returns how many files."""
+        """Remove the files that a killed `replace` left before a time; returns how many."""
         folder = self._key(STAGED)
         old = {name for name in self.store.list_older(folder, before) if name.startswith(_AGAIN)}
         for name in old:
@@ -146,7 +146,7 @@ class OutcomesFiles:
         return self._parse(MARKS)
 
     def read_mark(self, ordinal: int, epoch: int) -> int | None:
-        """Read up to where a mark says that the journal was durable; None where this machine cannot know."""
+        """Read up to where a mark says that the journal was durable; None where that is unknown on this machine."""
         return self.store.read_mark(self._key(MARKS, name_lease(ordinal, epoch)))
 
     def erase(self, ordinal: int) -> None:
@@ -165,7 +165,7 @@ class OutcomesFiles:
         return self.store.set_aside(self._key(PUBLISHED, file))
 
     def exists(self, file: str) -> bool:
-        """Say whether a file is in place, whatever its content."""
+        """Return whether a file is in place, whatever its content."""
         return self.store.read(self._key(PUBLISHED, file)) is not None
 
     def _key(self, *parts: str) -> str:

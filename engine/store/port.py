@@ -16,7 +16,7 @@ from engine.store.marks import Mark
 
 
 class Store(Protocol):
-    """What every store promises; tests/contract/test_store_contract.py checks each implementation."""
+    """What every store guarantees; tests/contract/test_store_contract.py checks each implementation."""
 
     @property
     def local_folder(self) -> Path:
@@ -27,10 +27,10 @@ class Store(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the store is, as another machine understands it: `HOST:FOLDER`, or a URL."""
+        """The store's address, valid on other machines: `HOST:FOLDER`, or a URL."""
 
     def describe(self, key: str) -> str:
-        """Return where something is, for people."""
+        """Return the place of a key, for messages."""
 
     # -- files
 
@@ -50,7 +50,7 @@ class Store(Protocol):
         """Move a file, for its readers in one step; an existing target is replaced. False where the file is gone."""
 
     def set_aside(self, key: str) -> str:
-        """Move a damaged file to `damaged/` beside its folder; returns where it is now, for people."""
+        """Move a damaged file to `damaged/` beside its folder; returns its new place, for messages."""
 
     # -- folders
 
@@ -92,13 +92,13 @@ class Store(Protocol):
         """
 
     def place(self, name: str, digest: str) -> None:
-        """Move what was sealed under a digest to the run's place; does nothing where the run has files, or all is done.
+        """Move the folder sealed under a digest to the run's place; does nothing where the run has files already.
 
         Any number of processes may do it at once; after a crash the next one finishes it.
         """
 
     def is_abandoned(self, folder: str) -> bool | None:
-        """Say whether the process that staged or sealed a folder has ended; None where that cannot be known."""
+        """Return whether the process that staged or sealed a folder has ended; None where that is unknown."""
 
     def remove_unfinished(self) -> int:
         """Remove what killed processes left half-written on this machine; returns how many files and folders."""
@@ -109,4 +109,4 @@ class Store(Protocol):
         """Make the mark of a lease that is being worked on."""
 
     def read_mark(self, key: str) -> int | None:
-        """Read up to where a mark says that the journal was durable; None where this machine cannot know."""
+        """Read up to where a mark says that the journal was durable; None where that is unknown on this machine."""

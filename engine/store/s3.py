@@ -84,7 +84,7 @@ class S3Store:
             return None
 
     def write(self, key: str, data: bytes) -> None:
-        """Write an object; S3 keeps it durably before it answers."""
+        """Write an object; S3 stores it durably before it responds."""
         with self._translated(key):
             self._client.put_object(**self._name(key), Body=data)
 
@@ -104,7 +104,7 @@ class S3Store:
                     raise
                 time.sleep(random.uniform(0, 0.05 * 2**conflicts))  # noqa: S311 - jitter
             except ConditionFailedError:
-                return self.read(key) == data  # ours, where the reply to the first attempt was lost
+                return self.read(key) == data  # this process created it, and the reply to the first attempt was lost
             else:
                 return True
 
@@ -199,7 +199,7 @@ class S3Store:
             self._client.upload_fileobj(file, **self._name(key))
 
     def place(self, name: str, digest: str) -> None:
-        """Make what was sealed under a digest the run's, unless it has files.
+        """Copy the files sealed under a digest to the run, unless it has files.
 
         run.json is created at the run's place, which one process can do, and names where the files are; then they are
         copied from there. The next process that opens the run finishes a copy that a crash cut off.
@@ -217,7 +217,7 @@ class S3Store:
             name = key.removeprefix(f"{aside}/")
             if name == RUN_FILE:
                 continue
-            # What is gone has been copied: another process has finished, and removes what was set aside.
+            # A missing source was copied already: another process has finished, and removes the sealed files.
             with suppress(ObjectMissingError):
                 self._copy_object(key, f"{folder}/{name}")
         self.delete_folder(aside)
@@ -252,7 +252,7 @@ class S3Store:
         return mark
 
     def read_mark(self, key: str) -> int | None:
-        """Read up to where a mark says that the journal was durable; None where only another machine knows."""
+        """Read up to where a mark says that the journal was durable; None where only another machine has it."""
         path = self._marks / key
         with translate_os_errors(path):
             if path.is_file():

@@ -1,7 +1,7 @@
 """The client of S3 that every part of mailrun uses: credentials, endpoint, time limits, retries and errors.
 
 It is boto3's, which blocks: its callers run in threads. No caller needs an asynchronous one. Only the sandbox has its
-own, because it knows nothing of the engine: it reads the objects of import jobs as SES does.
+own, because it does not import the engine: it reads the objects of import jobs as SES does.
 
 Credentials, profile, region and endpoint (`AWS_ENDPOINT_URL_S3`) are what botocore resolves. It repeats every request
 by itself, with back-off and jitter, so a request may be made twice. `AWS_MAX_ATTEMPTS` or a profile's `max_attempts`
@@ -21,7 +21,7 @@ from engine.errors import ConfigurationError, MailrunError, PausedError, Unreach
 from engine.system.proxies import explain_proxy
 from engine.transaction_guard import refuse_in_transaction
 
-ATTEMPTS = 8  # with back-off: a store that is away for some 30 s stops no run
+ATTEMPTS = 8  # with back-off: a run survives a store that is unreachable for 30 s
 CONNECTIONS = 10  # at one time; more threads wait for one
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 30  # of silence
@@ -36,15 +36,15 @@ class ObjectMissingError(PausedError):
 
 
 class ConditionFailedError(PausedError):
-    """The object exists where it must not, or is another one than it must be."""
+    """The object exists already, or its version is not the expected one."""
 
 
 class WriteConflictError(UnreachableError):
-    """Another write of the same object is under way, and may yet fail."""
+    """Another write of the same object is in progress, and may still fail."""
 
 
 class InvalidNameError(ConfigurationError):
-    """No bucket or object can have this name; S3 was not asked."""
+    """No bucket or object can have this name; no request was sent."""
 
 
 class S3RefusedError(ConfigurationError):
@@ -63,7 +63,9 @@ def open_s3(*, attempts: int = ATTEMPTS) -> Any:
     with translate_s3_errors("the AWS settings"):
         try:
             return _make_client(attempts)
-        except ValueError as error:  # what botocore raises for an endpoint that is not a URL, a number that is none
+        except (
+            ValueError
+        ) as error:  # what botocore raises for an endpoint that is not a URL, or a setting that is not a number
             raise ConfigurationError(
                 f"the AWS configuration is wrong: {error}",
                 where="AWS_ENDPOINT_URL_S3, AWS_MAX_ATTEMPTS, or the profile",
@@ -79,7 +81,7 @@ def _make_client(attempts: int) -> Any:
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         max_pool_connections=CONNECTIONS,
-        # Stores that are not AWS's do not know the newer checksums; digests are kept in run.json and in the ledger.
+        # Stores other than AWS's do not support the newer checksums; digests are in run.json and in the ledger.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
@@ -90,22 +92,22 @@ def _make_client(attempts: int) -> Any:
 def translate_s3_errors(
     where: str, *, what: str = "S3", needs: str = "", unreachable: type[MailrunError] = UnreachableError
 ) -> Iterator[None]:
-    """Turn botocore's errors of S3 into mailrun's own; the only place that does.
+    """Translate botocore's errors of S3 to mailrun's own; the only place that does.
 
     Args:
         where: the object or bucket, such as s3://BUCKET/KEY.
-        what: what is not reached, for people: `the store`.
+        what: the service in messages, such as `the store`.
         needs: the permissions that the request needs, such as `s3:GetObject`.
         unreachable: raised where S3 does not answer, or is busy.
 
     Raises:
         ObjectMissingError: there is no such object.
-        ConditionFailedError: the condition of a write or read does not hold.
-        WriteConflictError: another write of the object is under way.
+        ConditionFailedError: the condition of a write or read is not met.
+        WriteConflictError: another write of the object is in progress.
         S3RefusedError: S3 refuses.
         InvalidNameError: no bucket or object can have this name.
         ConfigurationError: credentials, profile, region or endpoint are wrong.
-        UnreachableError: or what `unreachable` says.
+        UnreachableError: S3 does not answer; another type with `unreachable`.
     """
     refuse_in_transaction(where)
     try:
@@ -117,13 +119,13 @@ def translate_s3_errors(
             remedy = explain_proxy(error, f"check the network and the endpoint, then {_AGAIN}")
             raise unreachable(f"{what} cannot be reached: {error}", where=where, remedy=remedy) from error
         if isinstance(error, exceptions.ParamValidationError):
-            what, remedy = f"{what} cannot be asked for this: {error}", "check the names of bucket and object"
+            what, remedy = f"the request to {what} is not valid: {error}", "check the names of bucket and object"
             raise InvalidNameError(what, where=where, remedy=remedy) from error
         raise ConfigurationError(f"{what} cannot be used: {error}", where=where, remedy=_SETTINGS) from error
 
 
 def name_answer(error: MailrunError) -> str:
-    """Name the error code that S3 answered with; empty where it did not answer.
+    """Return the error code of S3's answer; empty where it did not answer.
 
     Args:
         error: one that `translate_s3_errors` raised.
@@ -142,7 +144,7 @@ def _translate_answer(
 ) -> MailrunError:
     code, status = _read_code(error)
     if status == 412:
-        return ConditionFailedError("the object exists, or was changed meanwhile", where=where, remedy=_AGAIN)
+        return ConditionFailedError("the object exists already, or was changed meanwhile", where=where, remedy=_AGAIN)
     if status == 409:
         return WriteConflictError("another process writes the same object", where=where, remedy=_AGAIN)
     if code == "NoSuchBucket":

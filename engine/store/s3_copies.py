@@ -1,4 +1,4 @@
-"""Local copies of a bucket's folder: only what is new or has changed is read again, known by its ETag."""
+"""Local copies of a bucket's folder: only objects with a new ETag are read again."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ _NOT_FROZEN = ("outcomes/", "open/", "damaged/", "staged/")
 def update_copies(
     local: Path, objects: Mapping[str, str], read: Callable[[str], bytes | None], *, frozen_only: bool
 ) -> None:
-    """Make a local folder hold what a folder in a bucket holds now.
+    """Update a local folder to the current objects of a folder in a bucket.
 
     Args:
         local: the local folder.
         objects: name below the folder -> ETag.
         read: reads one by its name; None where it is gone. Called by several threads.
-        frozen_only: leave alone what changes while a run is sent.
+        frozen_only: skip files that change while a run is sent.
     """
     known = _read_etags(local)
     wanted = {name: etag for name, etag in objects.items() if stays_inside(name)}
@@ -45,7 +45,7 @@ def update_copies(
 
 
 def stays_inside(name: str) -> bool:
-    """Say whether an object's name is a path below a folder: a key may have any characters, such as `../`.
+    """Return whether an object's name is a path below a folder: a key may have any characters, such as `../`.
 
     >>> [stays_inside(name) for name in ("plan/a.parquet", "../a", "/a", "plan/..")]
     [True, False, False, False]

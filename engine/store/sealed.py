@@ -1,4 +1,4 @@
-"""Sealed runs: whole and durable, and waiting for the ledger to decide which one is the run's."""
+"""Sealed runs: complete and durable plans, until the ledger registers one of them for the run."""
 
 from engine.store.port import Store
 

@@ -11,7 +11,7 @@ _LEFTOVERS = (
 
 
 def is_leftover(name: str) -> bool:
-    """Say by its name whether a file is a lock, a thumbnail, a setting or a backup of another program.
+    """Return whether a file, by its name, is a lock, a thumbnail, a setting or a backup of another program.
 
     >>> [is_leftover(name) for name in ("~$people.xlsx", "Thumbs.db", "people.xlsx")]
     [True, True, False]

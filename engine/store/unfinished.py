@@ -1,6 +1,6 @@
 """Files and folders that are being written on this machine, and those that a killed process left behind.
 
-Who writes one holds its lock, which the kernel releases when the process ends. So an unlocked one is abandoned.
+The writing process holds a lock, which the kernel releases when the process ends. So an unlocked file is abandoned.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.store.files import PRIVATE_FILE, PRIVATE_FOLDER, lock, locked, translate_os_errors
 
-REMOVAL_ATTEMPTS = 100  # each takes milliseconds, and the thread fails with its next file
+REMOVAL_ATTEMPTS = 100  # each takes milliseconds; the abandoned thread fails at its next file
 _TEMPORARY = re.compile(r"\..+[.-][0-9a-f]{32}")  # files that are being written, staged runs, probes
 
 
@@ -26,7 +26,7 @@ def prepare_root(root: Path) -> None:
     """
     with translate_os_errors(root):
         root.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-        ignore = root / ".gitignore"  # it holds personal data and a key: never to be committed
+        ignore = root / ".gitignore"  # the store has personal data and keys, which must not be committed
         if not ignore.exists():
             ignore.write_text("*\n", encoding="ascii")
         probe = root / f".probe-{uuid.uuid4().hex}"
@@ -38,7 +38,7 @@ def prepare_root(root: Path) -> None:
 def stage_folder(final: Path) -> Iterator[Path]:
     """Make an empty, locked folder beside a place; it is removed afterwards, unless it was moved.
 
-    What a crash left behind of earlier ones is removed here.
+    Also removes earlier staging folders that a crash left behind.
     """
     staging = final.parent / f".{final.name}.{uuid.uuid4().hex}"
     with translate_os_errors(staging):
@@ -56,7 +56,7 @@ def stage_folder(final: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(root: Path) -> int:
-    """Remove what killed processes left half-written below a folder; returns how many files and folders."""
+    """Remove the half-written files and folders of killed processes below a folder; returns how many."""
     removed = 0
     with translate_os_errors(root):
         for parent, folders, files in os.walk(root):
@@ -70,7 +70,7 @@ def remove_unfinished(root: Path) -> int:
 
 
 def is_unlocked(folder: Path) -> bool | None:
-    """Say whether the process that made a folder has ended; None where the file system has no locks."""
+    """Return whether the process that made a folder has ended; None where the file system has no locks."""
     try:
         descriptor = lock(folder, fcntl.LOCK_NB)
     except (BlockingIOError, FileNotFoundError):
@@ -85,7 +85,7 @@ def _remove_if_abandoned(staging: Path) -> bool:
     try:
         descriptor = lock(staging, fcntl.LOCK_NB)
     except (BlockingIOError, FileNotFoundError):
-        return False  # its maker lives, or has just moved it
+        return False  # its process is alive, or has just moved it
     shutil.rmtree(staging, ignore_errors=True)
     os.close(descriptor)
     return True
@@ -96,7 +96,7 @@ def _remove_leftover(path: Path) -> bool:
     try:
         descriptor = lock(path, fcntl.LOCK_NB)
     except OSError:
-        return False  # its writer lives, or has just renamed it
+        return False  # its writer is alive, or has just renamed it
     try:
         path.unlink(missing_ok=True)
     finally:

@@ -34,12 +34,12 @@ _LONGEST_TRACE = 100_000  # bytes
 
 
 class ProcessEndedError(Exception):
-    """The child was ended before its work was done.
+    """The child process ended before its work was done.
 
     Attributes:
         number: of the piece of work that was being done; None before the first.
         signal: the one that ended it; None where it ended by itself.
-        trace: where it was, as faulthandler writes it; empty where that is unknown.
+        trace: its stack, as faulthandler writes it; empty where that is unknown.
     """
 
     def __init__(self, number: int | None, ended_by: int | None, trace: str) -> None:
@@ -50,7 +50,7 @@ class ProcessEndedError(Exception):
 
     @property
     def took_too_long(self) -> bool:
-        """Say whether it used more processor time than it may."""
+        """Return whether it exceeded its limit of processor time."""
         return self.signal in (signal.SIGXCPU, signal.SIGKILL) and "most recent call first" in self.trace
 
 
@@ -79,7 +79,7 @@ class Steps:
 
 
 def run_bounded(work: Callable[[Steps], _T], *, memory: int, seconds: float) -> _T:
-    """Do work in a child process; returns what it returns, and raises what it raises.
+    """Do work in a child process; return its result, or raise its error.
 
     Args:
         work: what to do; its result is pickled.
@@ -112,7 +112,9 @@ def run_bounded(work: Callable[[Steps], _T], *, memory: int, seconds: float) -> 
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # about threads: the child uses nothing that they lock
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # a warning about threads: the child uses nothing that they lock
         return os.fork()
 
 

@@ -32,7 +32,7 @@ def raise_file_limit() -> int:
 
 
 def describe_limit(error: BaseException) -> PausedError | None:
-    """Return mailrun's own error for one that means that a limit was reached; None for any other."""
+    """Return mailrun's own error if an error means that a limit was reached; otherwise None."""
     seen: BaseException | None = error
     while seen is not None:
         number = find_os_error(seen)
@@ -64,7 +64,7 @@ def find_os_error(error: BaseException) -> int | None:
 
 def _too_few_files(limit: int) -> PausedError:
     return PausedError(
-        f"the process may open {limit:,} files, and needs at least {FEWEST_FILES}; {FILES_WANTED:,} are best",
+        f"the process may open {limit:,} files, and needs at least {FEWEST_FILES}; {FILES_WANTED:,} are recommended",
         where="ulimit -n, or LimitNOFILE of the service",
         remedy=f"run: ulimit -n {FILES_WANTED}; then run the same command again",
     )

@@ -1,4 +1,4 @@
-"""Proxies that the environment names, for messages about requests that fail."""
+"""Proxies from environment variables, for messages about failed requests."""
 
 import os
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Standard streams that never stop a command: closed ones, stdout on a full disk, a reader that has ended."""
+"""Standard streams that never stop a command, even if one is closed, its disk is full or its reader has ended."""
 
 import errno
 import io
@@ -45,7 +45,7 @@ class LastingFile(io.RawIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Return whether it is a terminal."""
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
@@ -60,7 +60,7 @@ def make_output_lasting() -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Say whether a standard stream is a terminal; a closed one is not."""
+    """Return whether a standard stream is a terminal; a closed one is not."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
@@ -87,7 +87,7 @@ def find_lost_output() -> OSError | None:
 def _make_lasting(stream: TextIO) -> TextIO:
     try:
         descriptor = stream.fileno()
-    except io.UnsupportedOperation:  # in a program that calls main itself, and collects what is printed
+    except io.UnsupportedOperation:  # in a program that calls main itself and captures the output
         return stream
     return io.TextIOWrapper(
         io.BufferedWriter(LastingFile(descriptor)),

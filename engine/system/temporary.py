@@ -1,7 +1,7 @@
-"""Temporary folders: where the machine keeps them, or inside the folder of the setting `scratch`.
+"""Temporary folders: in the system's folder for them, or inside the folder of the setting `scratch`.
 
-A temporary folder is locked by the process that made it. The kernel releases the lock when the process ends, for
-whatever reason. So `mailrun prune` recognizes what a killed command left, and removes it.
+The process that makes a temporary folder locks it. The kernel releases the lock when the process ends, for any reason.
+So `mailrun prune` recognizes the folders of killed commands, and removes them.
 """
 
 import fcntl

@@ -12,7 +12,7 @@ from engine.masking import mask_text, remember_secrets_of_environment
 
 
 def catch_unhandled() -> None:
-    """Report exceptions that no code catches as one event, masked; for a process that is mailrun's own."""
+    """Report exceptions that no code catches as one masked event; for mailrun's own processes only."""
     sys.excepthook = _report
     threading.excepthook = lambda found: _report(found.exc_type, found.exc_value, found.exc_traceback)
     sys.unraisablehook = lambda found: _report(found.exc_type, found.exc_value, found.exc_traceback)

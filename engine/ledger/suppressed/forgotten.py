@@ -1,4 +1,4 @@
-"""People who were forgotten stay suppressed by keyed hashes, from which no address can be read."""
+"""People erased by `mailrun forget` stay suppressed, as keyed hashes from which no address can be read."""
 
 import hmac
 from collections.abc import Callable, Collection
@@ -57,7 +57,7 @@ def make_find_forgotten(ledger: Ledger, read_secret: Callable[[], bytes]) -> Fin
 
 
 def is_anyone_forgotten(tx: Connection) -> bool:
-    """Return True if somebody was forgotten: then the store's key is needed to find out who."""
+    """Return True if any person was forgotten: then the store's key is needed to compare addresses."""
     return tx.execute(select(forgotten_table.c.digest).limit(1)).first() is not None
 
 

@@ -1,7 +1,7 @@
-"""Why an address is on a list: the words and codes that other systems' exports have for it.
+"""Why an address is on a list: the words and codes in exports of other systems.
 
-A whole cell is compared, in any case and without spaces and marks, or a cell that begins with an SMTP reply. Words
-inside free text decide nothing: `no bounces, please` is what a person wrote, and not a bounce.
+The whole cell is compared, without case, spaces and punctuation, or a cell that begins with an SMTP reply. Words in
+free text are ignored: a person wrote `no bounces, please`, and it does not mean a bounce.
 
 Sources: the exports of SendGrid (bounces, blocks, spam reports, invalid e-mails, unsubscribes), Mailchimp (cleaned,
 unsubscribed), Postmark (suppressions and bounces, API reference "Bounce types"), Mailgun (bounces, complaints,
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 
 class Reason(StrEnum):
-    """Why an address is suppressed, the weightiest first: of two that events gave, the weightier stays."""
+    """Why an address is suppressed, by priority: of two reasons from events, the first in this order is kept."""
 
     COMPLAINT = "complaint"
     BOUNCE = "bounce"  # permanent
@@ -25,12 +25,12 @@ class Reason(StrEnum):
     MANUAL = "manual"  # a person's decision
 
 
-# Columns that may tell the reason, as `plain_name` has their names; the first that tells one wins.
+# Columns that may have the reason, by `plain_name`; the first one with a known reason wins.
 REASON_NAMES = (
     *("reason", "suppressionreason", "suppressiontype", "bouncetype", "type", "bouncesubtype", "category"),
     *("classification", "event", "status", "error", "code", "description", "details", "diagnosticcode", "unsubreason"),
 )
-# Columns that say when it happened: one that is filled tells the reason, too.
+# Columns with a time, such as `unsubscribed_at`: one that is not empty implies the reason, too.
 TIME_NAMES = {
     **dict.fromkeys(("complainttime", "complainedat", "spamreportedat"), Reason.COMPLAINT),
     **dict.fromkeys(("cleantime", "cleanedat", "bouncedat", "bouncetime"), Reason.BOUNCE),
@@ -64,7 +64,7 @@ _REPLY = re.compile(
     r"(?:(?P<class>[45])\.(?P<subject>\d{1,3})\.(?P<detail>\d{1,3})(?!\d))?",
     re.IGNORECASE,
 )
-# Permanent, and still no proof that the mailbox does not exist: a full mailbox, the message's size, a policy.
+# Permanent failures that do not prove that the mailbox does not exist: a full mailbox, the message's size, a policy.
 _NOT_OF_THE_ADDRESS = re.compile(r"2\.[2-9]\d*|3\.\d+|6\.\d+|7\.\d+")
 
 
@@ -100,7 +100,7 @@ def _classify_reply(text: str) -> Reason | None:
 
 
 def read_reason(text: str) -> str:
-    """Return one of our reasons where the text names one, else the text.
+    """Return the value of `Reason` that a text means; otherwise the text.
 
     >>> read_reason("Soft-Bounces"), read_reason("asked by phone")
     ('soft_bounces', 'asked by phone')

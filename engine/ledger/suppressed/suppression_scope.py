@@ -1,10 +1,10 @@
-"""Which mail a suppression keeps back: one rule, for a single entry and for columns of entries.
+"""Which mail a suppression blocks: one rule, for a single entry and for columns of entries.
 
 The rule looks at the reason as one of the enum `Reason`, at the entry's topic, and at the campaign's topic and kind. It
-never looks at a source: the name of a file, a run, a host or a person decides nothing.
+ignores the source: the name of a file, a run, a host or a person has no effect.
 
-A reason that is none of the enum, such as `asked by phone` in a list from another system, or no reason at all, is
-treated as an opt-out: the topic of the entry limits it. That holds for rows that earlier versions wrote, too.
+A reason outside the enum, such as `asked by phone` in a list from another system, or no reason at all, is treated as
+an opt-out: the topic of the entry limits it. The same applies to rows that earlier versions wrote.
 """
 
 from enum import StrEnum
@@ -21,30 +21,30 @@ OF_ALL_MAIL = frozenset({Reason.COMPLAINT, Reason.BOUNCE, Reason.SOFT_BOUNCES, R
 
 
 class Scope(StrEnum):
-    """Which mail a suppression keeps back."""
+    """Which mail a suppression blocks."""
 
     ALL = "all"
     TOPIC = "topic"
 
 
 def find_scope(reason: Reason | None, topic: str) -> Scope:
-    """Return which mail an entry keeps back.
+    """Return which mail an entry blocks.
 
     Args:
-        reason: None where it is none of the enum.
+        reason: None where it is not in the enum.
         topic: the entry's; empty where it has none.
     """
     return Scope.TOPIC if topic and reason not in OF_ALL_MAIL else Scope.ALL
 
 
 def is_kept_back(scope: Scope, topic: str, *, campaign_topic: str | None, kind: CampaignKind) -> bool:
-    """Return whether an entry keeps back the mail of a campaign.
+    """Return whether an entry blocks the mail of a campaign.
 
     Args:
         scope: the entry's.
         topic: the entry's.
         campaign_topic: capitals do not matter; None where the campaign has none.
-        kind: the campaign's; an opt-out from a topic does not keep back transactional mail.
+        kind: the campaign's; an opt-out from a topic does not block transactional mail.
     """
     if scope is Scope.ALL:
         return True
@@ -56,7 +56,7 @@ def are_kept_back(*, campaign_topic: str | None, kind: CampaignKind) -> pl.Expr:
 
     Returns:
         A Boolean expression over `topic` (String, null or empty for all mail) and `known` (String, a `Reason`; null
-        where the reason is none of the enum).
+        where the reason is not in the enum).
     """
     to_all = (pl.col("topic").fill_null("") == "") | pl.col("known").is_in([str(one) for one in OF_ALL_MAIL])
     to_all = to_all.fill_null(value=False)

@@ -15,15 +15,15 @@ from engine.ledger.suppressed.reasons import Reason, classify_reason
 from engine.ledger.suppressed.suppression_scope import CampaignKind, Scope, find_scope, is_kept_back
 
 _ROWS_AT_ONCE = 50_000
-KEYS_AT_ONCE = 500  # addresses that are asked for at once
-_PARAMETERS = 2000  # of one statement: an address is asked for with its domain, and those around
+KEYS_AT_ONCE = 500  # addresses per lookup
+_PARAMETERS = 2000  # per statement: an address is looked up with its domain and the parent domains
 
 
 class SuppressionProof(StrEnum):
     """What proved the request of an inbound mail."""
 
     TOKEN = "token"  # noqa: S105 - no secret; a token of ours
-    SENDER = "sender"  # the receiving server: the mail is of the domain that it names as its sender's
+    SENDER = "sender"  # the receiving server verified the sender's domain
     SOURCE = "feedback_source"  # a signature of a configured source of feedback reports
     UNKNOWN = "unknown"  # an earlier version did not record it
 
@@ -39,9 +39,9 @@ class Suppression:
     Attributes:
         key: the normalised address in lower case; of a domain `@domain`, of all that lie below it `@*.domain`.
         topic: only mail of this topic; empty for all mail.
-        reason: such as bounce, complaint, unsubscribe (`Reason`; lists of others may say something else).
-        source: where it is from.
-        at: when it was learnt; of an event, its time.
+        reason: such as bounce, complaint, unsubscribe (`Reason`; imported lists may have other texts).
+        source: its origin.
+        at: when it was added; for an event, the event's time.
         event: the id of the event that caused it.
         address: as it was received, where that is known: SES's own list is case-sensitive.
         proof: what proved the request of an inbound mail (`SuppressionProof`); None where no mail is the reason.
@@ -58,25 +58,25 @@ class Suppression:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it may be pushed to SES: what a mail without a token says stays here."""
+        """Whether it may be pushed to SES: an entry from a mail without a token may not."""
         return self.proof in (None, SuppressionProof.TOKEN)
 
     @property
     def scope(self) -> Scope:
-        """Which mail it keeps back."""
+        """Which mail it blocks."""
         return find_scope(classify_reason(self.reason), self.topic)
 
     @property
     def is_of_a_domain(self) -> bool:
-        """Whether it keeps back the mail to a whole domain."""
+        """Whether it blocks the mail to a whole domain."""
         return self.key.startswith(DOMAIN_MARK)
 
     def applies_to(self, topic: str | None, kind: CampaignKind) -> bool:
-        """Return whether it keeps back the mail of a campaign, see `suppression_scope`.
+        """Return whether it blocks the mail of a campaign, see `suppression_scope`.
 
         Args:
             topic: the campaign's; capitals do not matter.
-            kind: the campaign's; opt-outs from a topic do not keep back transactional mail.
+            kind: the campaign's; opt-outs from a topic do not block transactional mail.
         """
         return is_kept_back(self.scope, self.topic, campaign_topic=topic, kind=kind)
 
@@ -87,7 +87,7 @@ def limit_topic(topic: str, reason: str) -> str:
 
 
 def list_keys(key: str) -> Iterator[str]:
-    """Yield the keys of all entries that keep back the mail to an address: its own, its domain's, and those around.
+    """Yield the keys of all entries that block the mail to an address: its own, its domain's and its parent domains'.
 
     >>> list(list_keys("ann@a.b.example"))
     ['ann@a.b.example', '@a.b.example', '@*.b.example', '@*.example']
@@ -106,14 +106,14 @@ def add_suppressions(tx: Connection, suppressions: Iterable[Suppression]) -> int
 
 
 def merge_event_suppressions(tx: Connection, new: Sequence[Suppression], again: Sequence[Suppression] = ()) -> int:
-    """Add what events say; returns how many addresses were not on the list before.
+    """Add suppressions from events; returns how many addresses were not on the list before.
 
     For `again` no address is added: the events were processed before, and an address that a person removed since stays
     removed.
 
-    In whatever order events come, the same stays: of several the weightiest reason, then the earliest time, then the
-    lowest event id. What no event caused (a person's decision, an imported list) is not replaced, except for the
-    request of a mail without a token by an event that weighs as much.
+    The result does not depend on the order of events: the reason with the highest priority is kept, then the earliest
+    time, then the lowest event id. Entries without an event (a person's decision, an imported list) are not replaced,
+    except that an event with the same priority replaces the request of a mail without a token.
     """
     best: dict[tuple[str, str], Suppression] = {}
     for item in sorted([*new, *again], key=_rank):
@@ -121,7 +121,7 @@ def merge_event_suppressions(tx: Connection, new: Sequence[Suppression], again: 
     keys = {key for key, _ in best}
     known = set(map(_place, find_suppressions(tx, keys)))
     missing = [_to_row(best[place]) for place in sorted(set(map(_place, new)) - known)]
-    # Another process may add the same at this moment. The second one finds it there, and compares.
+    # Another process may add the same entry at this moment: the second one finds it and compares.
     added = tx.execute(insert_if_absent(tx, suppression_table), missing).rowcount if missing else 0
     for there in find_suppressions(tx, keys, to_change=True):
         item = best.get(_place(there), there)
@@ -141,7 +141,7 @@ def _rank(item: Suppression) -> tuple[int, datetime, str]:
 
 
 def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool = False) -> list[Suppression]:
-    """Read what is said of some addresses (normalised, in lower case), of every topic.
+    """Read the entries of some addresses (normalised, in lower case), of every topic.
 
     With `to_change` no other process changes it until the transaction ends.
     """
@@ -150,7 +150,7 @@ def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool 
     ordered = sorted(keys)
     for start in range(0, len(ordered), _PARAMETERS):
         some = select(suppression_table).where(table.key.in_(ordered[start : start + _PARAMETERS]))
-        # Locks are acquired in one order, so that two transactions never wait for each other.
+        # Locks are acquired in one order, so that two transactions never deadlock.
         rows = tx.execute(some.order_by(table.key, table.topic).with_for_update() if to_change else some)
         found += map(_from_row, rows)
     return found

@@ -145,7 +145,7 @@ def test_ledger_of_a_newer_version_is_refused_unchanged(url: str):
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     ledger.close()
     for _ in range(2):
-        with pytest.raises(ConfigurationError, match=r"newer mailrun.*9999.*install that version"):
+        with pytest.raises(ConfigurationError, match=r"newer mailrun.*9999.*install the newer version"):
             open_ledger(url)
 
 

@@ -48,7 +48,7 @@ def test_a_launch_goes_to_moto_with_max_rate_as_its_limit(world: World, moto: st
     write_campaign(world, "[delivery]\nmax_rate = 200\n")
     launched = launch_at(world, moto)
     assert (launched.code, launched.json["sent"]) == (0, 20), launched.stderr
-    assert f"{moto} is not SES and does not know GetAccount" in launched.stderr
+    assert f"{moto} is not SES and does not support GetAccount" in launched.stderr
     assert "AWS_ENDPOINT_URL_SESV2" in launched.stderr
     assert "the limit is max_rate, 200" in launched.stderr
     assert world.run("audit", "hello/test").code == 0
@@ -61,7 +61,7 @@ def test_a_double_of_ses_without_max_rate_is_refused_with_what_is_missing(world:
     world.write_people(3)
     refused = launch_at(world, moto)
     assert refused.code == 78
-    assert "does not know GetAccount" in refused.stderr
+    assert "does not support GetAccount" in refused.stderr
     assert "max_rate" in refused.stderr
     assert "--sandbox" in refused.stderr
     assert "<" not in refused.stderr

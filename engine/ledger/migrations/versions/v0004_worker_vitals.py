@@ -1,4 +1,4 @@
-"""What workers tell of themselves, for `mailrun status`."""
+"""The figures that workers record, for `mailrun status`."""
 
 from alembic import op
 from sqlalchemy import Column, Text

@@ -1,4 +1,4 @@
-"""What came back: flags of rows, counts of receivers, transient bounces; of a suppression its event and address."""
+"""Events: flags of rows, counts of receivers, transient bounces; the event and address of a suppression."""
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Text

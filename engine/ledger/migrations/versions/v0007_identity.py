@@ -1,4 +1,4 @@
-"""Which ledger this is, which store a run belongs to, and whether a run was made with `--limit`."""
+"""The ledger's identity, the store of a run, and whether a run was made with `--limit`."""
 
 from alembic import op
 from sqlalchemy import Boolean, Column, Integer, String, Text, false

@@ -1,4 +1,4 @@
-"""Reasons of lists of others become ours where they name one: the reason alone tells now whether a topic limits it.
+"""Reasons of imported lists become values of `Reason` where they match; the reason alone decides if a topic limits it.
 
 Before, any text with "bounce" or "complain" in it lifted the topic.
 """

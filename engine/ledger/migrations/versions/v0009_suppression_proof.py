@@ -1,6 +1,6 @@
 """Suppressions record what proved an inbound mail: one without a token is never sent to the account's list.
 
-Of those that earlier versions took out of inbound mail nobody knows whether there was a token.
+For entries that earlier versions made from inbound mail, it is unknown whether there was a token.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Facts of a run's campaign become columns of the run: no other command opens campaign.toml to learn them.
+"""Facts of a run's campaign become columns of the run, so that other commands need not open campaign.toml.
 
 They stay null for the runs of earlier versions until a command that needs them reads the run's frozen campaign once.
 """
@@ -11,7 +11,7 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Add the columns, and the indexes of the warm-up's question."""
+    """Add the columns, and the indexes for the warm-up's query."""
     for name, type_ in (
         ("sender_domain", sa.String(253)),
         ("configuration_set", sa.String(64)),
