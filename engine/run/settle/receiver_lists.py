@@ -8,6 +8,7 @@ import orjson
 import polars as pl
 
 from engine.campaign.headers import PROOF_TAG
+from engine.csv_formulas import read_defused
 from engine.errors import DataError
 
 LIST_SCHEMA = {"row": pl.UInt64, "message_id": pl.String, "address": pl.String, "is_ours": pl.Boolean}
@@ -93,6 +94,7 @@ def _read_csv(data: bytes, path: Path) -> pl.DataFrame:
     if not headed and frame.columns:
         known = {frame.columns[0]: "message_id"}
     frame = frame.select(pl.col(name).str.strip_chars().alias(known[name]) for name in known)
+    frame = frame.with_columns(read_defused(frame[name]) for name in frame.columns if name == "address")  # our exports
     frame = frame.with_columns(is_ours=True)  # a person made the list for this run
     empty = [pl.lit(None, dtype=pl.String).alias(name) for name in LIST_SCHEMA if name not in frame.columns]
     try:
