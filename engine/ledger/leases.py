@@ -204,7 +204,7 @@ def replay_entries(recorded: Sequence[tuple[bytes, datetime | None]], run: str, 
         raise DataError(
             f"the journal of lease {ordinal} of {run} is damaged: {error}",
             where="the ledger",
-            remedy="set the ledger aside and restore a backup; nothing was started again",
+            remedy="set the ledger aside and restore a backup, then run the same command again; nothing was sent",
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""The life of a run, put together from the rooms below: plan, preview, launch, work, finish, audit."""
+"""Runs from plan to audit: prepare, send, guard, settle and retain."""

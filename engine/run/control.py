@@ -1,4 +1,4 @@
-"""Pausing, resuming and cancelling a run, from any terminal or machine: workers see it with their next heartbeat."""
+"""Pauses, resumes and cancels a run, from any terminal or machine: workers see it with their next heartbeat."""
 
 from engine.clock import Clock
 from engine.errors import UsageError
@@ -25,7 +25,7 @@ def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
 
 
 def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
-    """Let a paused run continue, whether a person or mailrun paused it; raises as pause.
+    """Resume a paused run, whether a person or mailrun paused it; raises as pause.
 
     If the guard paused it, the events until now count as acknowledged: they do not pause this run or others again.
     """
@@ -33,7 +33,7 @@ def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
-    """Open the gate of a run's canary by hand: the rest is sent, and the events until now count as acknowledged.
+    """Open the gate of a run's canary by hand: the rest is sent, and the events until now are acknowledged.
 
     A run that the guard or the canary paused continues; one that a person paused stays paused. Raises as pause.
     """
@@ -59,6 +59,6 @@ def _change(  # noqa: PLR0913, PLR0917 - four commands in one form
         raise UsageError(
             f"the run {name} is {before.state}: there is nothing to {change}",
             where="RUN",
-            remedy="see: mailrun status",
+            remedy="list the runs with: mailrun status",
         )
     return after

@@ -1,4 +1,4 @@
-"""Where a run's messages go, in words: the sandbox, SES, an SMTP server or files."""
+"""Names for the destination of a run's messages: the sandbox, SES, an SMTP server or files."""
 
 from engine.ledger.runs import Run
 from engine.run.facts import read_facts
@@ -21,5 +21,5 @@ def name_destination(transport: str, *, sandbox: bool) -> str:
 
 
 def find_destination(run: Run, store: Store) -> str:
-    """Name where a run was launched to."""
+    """Name the destination that a run was launched with."""
     return name_destination(read_facts(run, store).transport, sandbox=run.sandbox)

@@ -1,7 +1,7 @@
-"""The facts of a run: what its frozen campaign says, as the ledger keeps it in the run's row.
+"""The facts of a run: settings of its frozen campaign that the ledger keeps in the run's row.
 
-They are written when a run is registered. A run that an earlier version registered gets them once, from its folder in
-the store, when a command first needs the facts of all runs.
+They are written when a run is registered. For a run that an earlier version registered, they are read from its folder
+in the store when a command first needs the facts of all runs.
 """
 
 import json
@@ -60,7 +60,7 @@ def load_facts(folder: Path, manifest: Manifest) -> RunFacts:
 
 
 def find_topic(spec: CampaignSpec, run: str) -> str:
-    """Return the topic whose opt-outs keep a campaign's mail back: without one it is the campaign's name.
+    """Return the topic whose opt-outs block a campaign's mail. Default: the campaign's name.
 
     Args:
         spec: of the campaign.

@@ -1,4 +1,4 @@
-"""A frozen run: what was launched, in its folder, as the ledger registered it; and the mark that its sending began."""
+"""A frozen run: the launched plan and campaign in its folder, and the mark of the ledger that began to send it."""
 
 import json
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Begun:
 
 
 def open_run(run: Run, store: Store) -> FrozenRun:
-    """Open a run that the ledger knows, and hold every frozen file against its digest.
+    """Open a registered run, and check every frozen file against its digest.
 
     Raises:
         DataError: its folder is missing or damaged, or in another store.
@@ -65,15 +65,15 @@ def open_run(run: Run, store: Store) -> FrozenRun:
     damage += find_damage(folder / "plan", manifest.plan_files)
     if damage:
         raise DataError(
-            "what was frozen at launch is damaged: " + "; ".join(damage),
+            "files that were frozen at launch are damaged: " + "; ".join(damage),
             where=str(folder),
-            remedy="restore the run's folder from a backup; nothing was started again",
+            remedy="restore the run's folder from a backup, then run the same command again; nothing was sent",
         )
     return FrozenRun(run, manifest, folder, store)
 
 
 def fetch_run(run: Run, store: Store, *, frozen_only: bool = False) -> Path:
-    """Return a local folder with a run's files; a launch that died on the way is finished.
+    """Return a local folder with a run's files; complete the move of a launch that was killed.
 
     Raises:
         DataError: it belongs to another store, or its files are gone.
@@ -99,12 +99,12 @@ def refuse_if_pruned(run: Run) -> None:
         raise UsageError(
             f"the files of {run.name} were pruned at {run.pruned_at:%Y-%m-%d}: only its counts are left",
             where="RUN",
-            remedy="see: mailrun status",
+            remedy="see the counts with: mailrun status",
         )
 
 
 def is_in_other_store(run: Run, store: Store) -> bool:
-    """Return whether a run belongs to another store; of an older version's run the digest of run.json has to tell."""
+    """Return whether a run belongs to another store; for a run of an older version, the digest of run.json decides."""
     return run.store not in (None, read_store_identity(store))
 
 
@@ -118,7 +118,7 @@ def _make_other_store_error(run: Run, store: Store) -> DataError:
 
 
 def _make_missing_error(run: Run, store: Store) -> DataError:
-    """Make the error of a store that is the run's by its identity, and does not have it: such as a copy of it."""
+    """Make the error for a store that has the identity of the run's store, and not the run: such as a copy."""
     return DataError(
         f"the files of the run {run.name} cannot be read: this store does not have them, though it has the identity of"
         f" the store that the run was launched with ({run.store_place})",
@@ -130,7 +130,7 @@ def _make_missing_error(run: Run, store: Store) -> DataError:
 
 
 def mark_begun(frozen: FrozenRun, ledger: Ledger, now: datetime) -> None:
-    """Leave a mark in the run's folder before the first message: it names the one ledger that may send the run.
+    """Write a mark into the run's folder before the first message: it names the only ledger that may send the run.
 
     Raises:
         DataError: another ledger was first.
@@ -141,13 +141,13 @@ def mark_begun(frozen: FrozenRun, ledger: Ledger, now: datetime) -> None:
         refuse_other_ledger(name, store, ledger)
     placed = store.read(frozen.key(FILE))
     if placed is None or digest_bytes(placed) not in (frozen.run.manifest_digest, frozen.run.next_manifest_digest):
-        if is_first:  # of a run that is not this one any more
+        if is_first:  # the folder belongs to another run now
             store.delete(frozen.key(BEGUN))
         raise make_other_ledger_error(name, store, ledger, Begun())
 
 
 def claim(name: str, store: Store, ledger: Ledger, now: datetime) -> bool:
-    """Name this ledger as the one that may send a run; False where a ledger is named already."""
+    """Record this ledger as the one that may send a run; False where a ledger is recorded already."""
     return store.create(f"runs/{name}/{BEGUN}", _encode_begun(ledger, now))
 
 
@@ -157,7 +157,7 @@ def _encode_begun(ledger: Ledger, now: datetime) -> bytes:
 
 
 def take_over(run: Run, store: Store, ledger: Ledger, now: datetime) -> None:
-    """Let this ledger send a run that another one began, which is lost."""
+    """Let this ledger send a run that a lost ledger began."""
     begun = read_begun(run.name, store)
     if begun is not None and begun.ledger != read_identity(ledger):
         store.write(f"{run.folder}/{BEGUN}", _encode_begun(ledger, now))
@@ -172,7 +172,7 @@ def read_begun(name: str, store: Store) -> Begun | None:
         fields = json.loads(data)
         return Begun(str(fields["ledger"]), str(fields["place"]), str(fields["who"]))
     except (ValueError, TypeError, KeyError):
-        return Begun()  # of an older version: a time alone
+        return Begun()  # written by an older version: only a time
 
 
 def refuse_other_ledger(name: str, store: Store, ledger: Ledger) -> None:
@@ -194,5 +194,5 @@ def make_other_ledger_error(name: str, store: Store, ledger: Ledger, begun: Begu
         f"the ledger {other}is older than what was sent for {name}: nothing was sent now",
         where=f"ledger {ledger.url}; {store.describe(f'runs/{name}')}",
         remedy="use that ledger (--ledger or MAILRUN_LEDGER), or restore it from a backup. Only if it is lost:"
-        f" mailrun resolve {name} --after-restore, which holds in doubt what this ledger cannot know",
+        f" mailrun resolve {name} --after-restore, which holds in doubt the recipients whose outcome was lost",
     )

@@ -1,4 +1,4 @@
-"""Whom messages went to: written to the store's history, for frequency caps, and looked up."""
+"""Which addresses got a message: written to the store's history for frequency caps, and looked up."""
 
 from collections.abc import Collection, Mapping
 from datetime import date
@@ -24,7 +24,7 @@ _COUNTED = (Outcome.SENT, Outcome.IN_DOUBT)
 def write_lease_history(
     frozen: FrozenRun, ordinal: int, recipients: pl.DataFrame, results: Mapping[int, Result], day: date
 ) -> None:
-    """Record the messages of a lease whose rows all have their outcome; what is in doubt may have arrived, and counts.
+    """Record the messages of a lease whose rows all have their outcome; messages in doubt may have arrived, and count.
 
     Args:
         frozen: the run.
@@ -46,7 +46,7 @@ def write_lease_history(
 
 
 def find_mailed(ledger: Ledger, store: Store, keys: Collection[str]) -> set[str]:
-    """Find to which of some addresses a run has sent a message, or may have: of settled and of open leases.
+    """Find the addresses that a run has sent a message to, or may have: in settled and in open leases.
 
     A run to the embedded sandbox counts: people who answer its mail are test recipients, and the history has no such
     runs.
@@ -93,7 +93,7 @@ def _find_in_open_leases(ledger: Ledger, store: Store, keys: Collection[str]) ->
         try:
             folder = fetch_run(run, store, frozen_only=True)
             manifest = read_manifest(folder, run.manifest_digest, run.next_manifest_digest)
-        except DataError as error:  # of one run; wishes about others are heard
+        except DataError as error:  # of one run; requests about other runs are processed
             log.warning("inbound.run_damaged", run=run.name, what=error.what, where=error.where, remedy=error.remedy)
             continue
         for lease in begun[run.name]:

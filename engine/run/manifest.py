@@ -28,7 +28,7 @@ class FrozenSource(BaseModel):
 
 
 class Registrar(BaseModel):
-    """For which ledger a run was frozen: its identity, its URL without a password, and who launched, `user@host`."""
+    """The ledger that a run was frozen for: identity, URL without a password, and who launched, `user@host`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,7 +57,7 @@ class Manifest(BaseModel):
         campaign_files: path under campaign/ -> SHA-256.
         plan_files: file under plan/ -> SHA-256.
         leases: the plan's row groups.
-        notes: sentences about the audience worth telling.
+        notes: remarks about the audience, one sentence each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,22 +104,22 @@ def read_manifest(folder: Path, digest: str | None = None, next_digest: str | No
 
     Args:
         folder: the run's.
-        digest: what the ledger says it is; None where the ledger does not know the run yet.
-        next_digest: what it is where rewriting it was not seen to its end.
+        digest: its digest in the ledger; None where the run is not in the ledger yet.
+        next_digest: its digest if a rewrite was interrupted after the file was replaced.
 
     Raises:
         DataError: it is missing, damaged or not what was frozen.
     """
     path = folder / FILE
     refuse_in_transaction(path)
-    remedy = "restore the run's folder from a backup; nothing was started again"
+    remedy = "restore the run's folder from a backup, then run the same command again; nothing was sent"
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=remedy) from None
     if digest is not None and digest_bytes(data) not in (digest, next_digest):
         raise DataError(
-            "is not what was frozen at launch: its digest differs from the ledger's", where=str(path), remedy=remedy
+            "was changed after the launch: its digest differs from the ledger's", where=str(path), remedy=remedy
         )
     try:
         return Manifest.model_validate_json(data)
@@ -160,5 +160,5 @@ def find_damage(folder: Path, digests: dict[str, str]) -> list[str]:
         if not path.is_file():
             problems.append(f"{path} is missing")
         elif digest_file(path) != digest:
-            problems.append(f"{path} is not what was written: its digest differs")
+            problems.append(f"{path} was changed: its digest differs")
     return problems

@@ -1,4 +1,4 @@
-"""Outcomes of a lease: as Parquet, written aside, recorded in the ledger, then put in place in one step."""
+"""Outcomes of a lease as Parquet: staged, recorded in the ledger, then moved into place in one step."""
 
 import io
 from collections import Counter
@@ -38,7 +38,7 @@ def open_files(frozen: FrozenRun) -> OutcomesFiles:
 def stage_outcomes(
     frozen: FrozenRun, lease: Lease, recipients: pl.DataFrame, results: Mapping[int, Result]
 ) -> Settlement:
-    """Write a lease's outcomes aside, durably; returns what is then recorded in the ledger."""
+    """Stage a lease's outcomes durably; return the settlement to record in the ledger."""
     counts = Counter(result.outcome for result in results.values())
     return stage_data(frozen, lease, encode_outcomes(recipients, results), counts)
 
@@ -53,7 +53,7 @@ def stage_data(frozen: FrozenRun, lease: Lease, data: bytes, counts: Mapping[Out
 
 
 def end_change(frozen: FrozenRun, lease: Lease, settlement: Settlement, *, recorded: bool) -> None:
-    """Put in place what was recorded; remove what was not, because the lease has a newer owner."""
+    """Move recorded outcomes into place; remove those not recorded because the lease has a newer owner."""
     files = open_files(frozen)
     if recorded:
         files.publish(lease.ordinal, lease.epoch, settlement.outcomes_file)
@@ -62,7 +62,7 @@ def end_change(frozen: FrozenRun, lease: Lease, settlement: Settlement, *, recor
 
 
 def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> int:
-    """Put in place what an earlier command recorded and did not come to; remove what can never be recorded any more.
+    """Move outcomes into place that an interrupted command recorded; remove those that can no longer be recorded.
 
     Args:
         ledger: where the run is.
@@ -90,11 +90,11 @@ def finish_changes(ledger: Ledger, name: str, store: Store, folder: str) -> int:
 
 
 def hold_open_intents(history: Replay, now: float) -> dict[int, Result]:
-    """Make results of intents that will get no answer any more, as of when the call began.
+    """Make results in doubt for intents that will get no answer, with the time when the call began.
 
     Args:
         history: of the lease.
-        now: stands for a time that the journal does not know.
+        now: used where the journal has no time.
     """
     return {
         row: Result(row, Outcome.IN_DOUBT, None, CRASH_DETAIL, history.begun.get(row, now), history.attempts[row])

@@ -1,6 +1,6 @@
-"""Which ledger the files of a run belong to: checked before anything in a store is removed or rewritten.
+"""Which ledger the files of a run belong to: checked before files in a store are removed or rewritten.
 
-A store may hold runs of several ledgers, and a ledger may know runs of several stores, under the same names.
+A store may have runs of several ledgers, and a ledger runs of several stores, under the same names.
 """
 
 from engine.ledger.database import Ledger
@@ -13,7 +13,7 @@ from engine.store.port import Store
 
 
 def find_registrar(run_file: bytes) -> Begun:
-    """Find the ledger that a run.json was frozen for; an empty one where it does not say."""
+    """Find the ledger that a run.json was frozen for; an empty one where it has none."""
     try:
         registrar = Manifest.model_validate_json(run_file).registrar
     except ValueError:
@@ -25,7 +25,7 @@ def find_other_owner(run: Run, store: Store, ledger: Ledger) -> str | None:
     """Find the store or the ledger that a run's files belong to, if not to these.
 
     Returns:
-        Its place; None where nothing says that they are another's: they are this run's, damaged, or not here at all.
+        Its place; None where nothing shows another owner: they are this run's, damaged, or not here.
     """
     if is_in_other_store(run, store):
         return run.store_place or ""

@@ -19,7 +19,7 @@ from engine.store.port import Store
 
 
 def find_ahead(ledger: Ledger, run: Run, store: Store) -> dict[int, int]:
-    """Find the leases of which the store knows more than the ledger: ordinal -> the newest epoch in the store.
+    """Find the leases for which the store has newer records than the ledger: ordinal -> the newest epoch in the store.
 
     The store is read first: the ledger moves ahead of it in the meantime, never behind.
     """
@@ -76,7 +76,7 @@ def _find_short_journals(
     short: dict[int, int] = {}
     for state in suspects:
         if now.leases.get(state.ordinal) != state:
-            continue  # its owner has continued meanwhile: this is the ledger that it writes to
+            continue  # its owner has continued meanwhile, in this ledger
         sequence = durable.get(state.ordinal, 0)
         is_unknown = sequence is None and (is_one_machine or now.run.suspect)
         ends_early = (sequence or 0) > now.sequences.get((state.ordinal, state.epoch), 0)
@@ -87,20 +87,20 @@ def _find_short_journals(
 
 
 BEHIND_REMEDY = (
-    "restore a newer backup; or hold in doubt what the ledger cannot know: mailrun resolve {run} --after-restore"
+    "restore a newer backup; or hold recipients in doubt whose outcome was lost: mailrun resolve {run} --after-restore"
 )
 
 
 def describe_behind(run: str, ahead: int) -> str:
-    """Write the sentence that says that a ledger is older than what was sent."""
+    """Describe a ledger that is older than the messages of a run."""
     return (
-        f"the ledger is older than what was sent for {run}: sending was begun, and the store knows more than the ledger"
+        f"the ledger is older than what was sent for {run}: the store has newer records than the ledger"
         f" about {ahead:,} {'lease' if ahead == 1 else 'leases'}, as after a restore from a backup"
     )
 
 
 def refuse_if_ledger_is_behind(ledger: Ledger, run: Run, store: Store) -> None:
-    """Check that the ledger knows everything that was sent for a run.
+    """Check that the ledger has everything that was sent for a run.
 
     Raises:
         DataError: it was restored from a backup, or created again, and a person might get a message twice.

@@ -1,1 +1,1 @@
-"""The guard and the canary: whether what comes back allows sending on."""
+"""The guard and the canary: they pause a run whose events are bad."""

@@ -1,13 +1,13 @@
-"""What a count says of the rate behind it: exact binomial bounds (Clopper and Pearson, 1934), one-sided.
+"""One-sided exact binomial bounds of a rate (Clopper and Pearson, 1934).
 
-A guard decides on a handful of events at rates of a thousandth. There the normal approximation behind Wilson's interval
-claims more than the counts prove; the exact bound never does: if it is above a limit, such a count has a probability
-of at most 1 - confidence where the rate is at the limit, and less where it is below.
+A guard decides on a handful of events at rates of a thousandth. At such rates, the normal approximation of Wilson's
+interval is not conservative; the exact bound is: if it is above a limit, such a count has a probability of at most
+1 - confidence where the rate is at the limit, and less where it is below.
 """
 
 from math import exp, lgamma, log, log1p
 
-_NEGLIGIBLE = 1e-17  # a term of a sum that changes nothing any more
+_NEGLIGIBLE = 1e-17  # a term too small to change the sum
 _HALVINGS = 50
 
 
@@ -32,7 +32,7 @@ def find_tail(bad: int, judged: int, rate: float) -> float:
 
 
 def _sum_from(first: int, judged: int, rate: float) -> float:
-    """Add up the binomial's terms from `first` upwards, where they only fall."""
+    """Add up the binomial's terms from `first` upwards, where they decrease."""
     if first > judged:
         return 0.0
     choose = lgamma(judged + 1) - lgamma(first + 1) - lgamma(judged - first + 1)
@@ -47,7 +47,7 @@ def _sum_from(first: int, judged: int, rate: float) -> float:
 
 
 def find_lower_bound(bad: int, judged: int, confidence: float) -> float:
-    """Return the rate that lies below the true one with at least this confidence: Clopper and Pearson's lower bound.
+    """Return Clopper and Pearson's lower bound: with this confidence, the true rate is above it.
 
     Args:
         bad: 0 to `judged`.

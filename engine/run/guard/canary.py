@@ -1,8 +1,8 @@
 """The canary: the first part of a run goes out, its events are awaited, and a gate decides whether the rest follows.
 
-The plan's order is a fair sample, so the canary is its first recipients, whichever workers send to them. All that has
-to outlive a worker is in the ledger: which recipients have their outcome, and two decisions, that the canary was sent
-and that the gate was opened, by its figures or by a person.
+The plan's order is random, so the canary is its first recipients, whichever workers send to them. Its state is in the
+ledger: which recipients have their outcome, and two decisions, that the canary was sent and that the gate was opened,
+by its figures or by a person.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from engine.run.guard.judge import EventTotals
 from engine.stopping.stop import StopCause, StopReason
 
 SENT, PASSED, APPROVED = "canary sent", "canary passed", "approve"  # decisions
-ENOUGH = 0.5  # of the canary: of so many the end must be known
-FEWEST = 3  # bad ones: of fewer the share says nothing
+ENOUGH = 0.5  # share of the canary whose result must be known
+FEWEST = 3  # bad events: with fewer, the share is not significant
 BY_ITSELF = "mailrun"
 
 log = structlog.get_logger()
 
 
 class CanaryStage(StrEnum):
-    """Where a canary is."""
+    """The stage of a canary."""
 
     SENDING = "sending"
     WAITING = "waiting"  # for events
@@ -44,13 +44,13 @@ class CanaryStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CanaryState:
-    """What the ledger knows of a canary.
+    """The state of a canary in the ledger.
 
     Attributes:
-        sent_at: when the last of it had its outcome; None before.
+        sent_at: when its last recipient had an outcome; None before.
         opened_by: who opened the gate; None while it is closed.
         settled: ordinals of its leases that are settled.
-        totals: what came back.
+        totals: the counts of events.
     """
 
     sent_at: datetime | None
@@ -80,17 +80,17 @@ def read_state(tx: Connection, run: str, *, last: int = -1) -> CanaryState:
 
 
 def count_with_result(totals: EventTotals) -> int:
-    """Count the recipients of whom it is known whether the message arrived."""
+    """Count the recipients whose result (delivered or bounced) is known."""
     return totals.delivered + totals.bounced + totals.soft_bounced
 
 
 def find_reasons_to_pause(totals: EventTotals, recipients: int, guard: GuardSpec) -> list[str]:
-    """Say what keeps the gate closed after the wait; nothing where it opens.
+    """Return the reasons why the gate stays closed after the wait; empty where it opens.
 
     Args:
-        totals: what came back for the run.
+        totals: the run's counts of events.
         recipients: of the canary.
-        guard: its limits. The gate is stricter than the guard: the observed share counts, not what is proven.
+        guard: its limits. The gate is stricter than the guard: it compares the observed share, not the lower bound.
     """
     known, needed = count_with_result(totals), ceil(recipients * ENOUGH)
     reasons = []
@@ -111,10 +111,10 @@ def find_reasons_to_pause(totals: EventTotals, recipients: int, guard: GuardSpec
 
 @dataclass(slots=True, kw_only=True)
 class Canary:
-    """A run's canary, as one worker knows it.
+    """A run's canary, as one worker sees it.
 
     Attributes:
-        recipients: how many are its own.
+        recipients: number of recipients in the canary.
         plan: the run's leases.
         is_open: the rest may follow.
     """
@@ -142,7 +142,7 @@ class Canary:
 
     @property
     def exhausted(self) -> frozenset[int]:
-        """The leases of which nothing more may be sent now."""
+        """The leases whose canary recipients are all sent, so that no more may be sent now."""
         return frozenset() if self.is_open else frozenset(self._done)
 
     def find_part(self, ordinal: int) -> int | None:
@@ -150,11 +150,11 @@ class Canary:
         return None if self.is_open else self._parts.get(ordinal, 0)
 
     def note_done(self, ordinal: int) -> None:
-        """Take note that all of its rows in a lease have their outcome."""
+        """Record that all canary rows in a lease have their outcome."""
         self._done.add(ordinal)
 
     def read(self, tx: Connection, now: datetime) -> CanaryState | None:
-        """Read where it is, and record when it has gone out; None where the rest may follow already."""
+        """Read its state, and record that it was sent; None where the rest may follow already."""
         if self.is_open:
             return None
         state = read_state(tx, self.run, last=max(self._parts))
@@ -164,7 +164,7 @@ class Canary:
         return state
 
     def decide(self, state: CanaryState, now: datetime) -> StopReason | None:
-        """Open the gate where it was opened; the reason to pause where the wait is over and there are reasons."""
+        """Open the gate if it passes or was opened; return the reason to pause if the wait is over and it does not."""
         self.is_open = state.stage is CanaryStage.OPEN
         self._log_stage(state)
         if not self.is_due(state, now):
@@ -178,7 +178,7 @@ class Canary:
         return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(reasons)}.", remedy)
 
     def is_due(self, state: CanaryState, now: datetime) -> bool:
-        """Return whether the gate has to decide."""
+        """Return whether the wait is over."""
         return state.stage is CanaryStage.WAITING and state.sent_at is not None and now >= state.sent_at + self.wait
 
     def record_passed(self, tx: Connection, now: datetime) -> None:
@@ -195,7 +195,7 @@ class Canary:
         self._logged = state.stage
         if state.stage is CanaryStage.WAITING and state.sent_at is not None:
             until = (state.sent_at + self.wait).isoformat(timespec="seconds")
-            note = f"the first {self.recipients:,} have gone out; events are awaited until {until}"
+            note = f"the first {self.recipients:,} were sent; waiting for events until {until}"
             log.info("canary.waiting", run=self.run, note=note)
         if state.stage is CanaryStage.OPEN:
             log.info("canary.open", run=self.run, by=state.opened_by, note="the remaining recipients follow")

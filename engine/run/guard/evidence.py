@@ -1,4 +1,4 @@
-"""The guard over events: every worker, and `status`, read the same counts from the ledger and judge in the same way."""
+"""The guard over events: every worker and `status` read the same counts from the ledger and judge in the same way."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,15 +27,15 @@ from engine.run.guard.judge import (
 )
 from engine.stopping.stop import StopCause, StopReason
 
-RECENT = timedelta(days=7)  # of the account's runs: SES looks at a "representative volume" and names no time
-ACCOUNT_SECONDS = 10.0  # between two looks at all recent runs; at this one there is a look with every heartbeat
+RECENT = timedelta(days=7)  # period of the account's runs: SES uses a "representative volume", without a period
+ACCOUNT_SECONDS = 10.0  # between two reads of all recent runs; this run is read with every heartbeat
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardEvidence:
-    """What came back since a person last resumed or approved.
+    """The counts of events since a person last resumed or approved the run.
 
     Attributes:
         run: of the run.
@@ -59,7 +59,7 @@ class AccountEvidence:
 
 
 def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> AccountEvidence:
-    """Read what came back for all recent runs."""
+    """Read the counts of events of all recent runs."""
     since = now - RECENT
     counts = event_counts.sum_run(tx, run) if sandbox else event_counts.sum_recent(tx, since)
     seen = event_counts.read_acknowledged(tx, run, since).runs
@@ -74,7 +74,7 @@ def read_account(tx: Connection, run: str, now: datetime, *, sandbox: bool) -> A
 def read_evidence(
     tx: Connection, run: str, now: datetime, account: AccountEvidence, *, not_yet: int = 0
 ) -> GuardEvidence:
-    """Read what came back for a run.
+    """Read the counts of events of a run.
 
     Args:
         tx: any transaction.
@@ -148,7 +148,7 @@ def judge_now(
 
 
 def read_totals(tx: Connection, run: str) -> EventTotals:
-    """Read all that came back for a run, whether a person has seen it or not."""
+    """Read all counts of events of a run, acknowledged or not."""
     return _add_up(map(_to_totals, event_counts.read_receivers(tx, run).values()))
 
 
@@ -178,7 +178,7 @@ class EventGuard:
         return read_evidence(tx, self.run, now, self._account, not_yet=self.not_yet())
 
     def judge(self, found: GuardEvidence) -> StopReason | None:
-        """Judge them; warn where that is due, once for each rate; the reason to stop where there is one."""
+        """Judge the counts; log a warning once for each rate; return the reason to stop, or None."""
         findings = judge(list_measures(found, self.spec))
         warn(self.run, findings, self._warned)
         worst = findings[0] if findings else None
@@ -195,5 +195,5 @@ def warn(run: str, findings: Iterable[GuardFinding], warned: set[tuple[GuardRate
 
 
 def make_stop(finding: GuardFinding, text: str | None = None) -> StopReason:
-    """Make the reason to stop of a finding that pauses."""
+    """Make the reason to stop from a finding that pauses the run."""
     return StopReason(StopCause.GUARDED, text or finding.describe(), finding.remedy)

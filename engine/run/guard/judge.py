@@ -1,7 +1,7 @@
-"""The guard: a run that goes wrong pauses itself before it harms the account.
+"""The guard: pauses a run whose bounces, complaints or failures would harm the account.
 
-Pure: counts in, findings out. A rate is judged by what the counts prove: the exact lower bound at CONFIDENCE. Above a
-limit it pauses the run, above half of it the run is warned of.
+Pure: counts in, findings out. It compares the exact lower bound of a rate, at CONFIDENCE, with a limit. Above the limit
+the run pauses; above half of it the guard logs a warning.
 """
 
 from collections import Counter
@@ -13,20 +13,20 @@ from typing import Any
 from engine.quantities import format_count
 from engine.run.guard.binomial import find_lower_bound, is_above
 
-# One look in a thousand at a rate that is exactly at its limit pauses wrongly. The guard looks again and again: at half
-# the limit, all looks of a run of any length together pause wrongly in less than 1 of 5,000 runs
+# At a rate exactly at its limit, one check in a thousand pauses wrongly. The guard checks often: at half the limit,
+# all checks of a run of any length together pause wrongly in less than 1 of 5,000 runs
 # (docs/explanation/guard-statistics.md).
 CONFIDENCE = 0.999
 WARN_AT = 0.5  # of the limit
-DOMAIN_LIMIT = 2.0  # of the run's: receivers differ by nature, and of a few of them some are above the mean
+DOMAIN_LIMIT = 2.0  # times the run's limit: rates of receivers differ, and some are above the mean
 # SES reviews an account at these, and may pause it at 10 % and 0.5 % (AWS, "Amazon SES sending review process FAQs").
 ACCOUNT_BOUNCE_RATE = 0.05
 ACCOUNT_COMPLAINT_RATE = 0.001
-ERRORS_KEPT = 100  # different ones; some name the recipient, and memory must not grow with them
+ERRORS_KEPT = 100  # different errors; some contain the address, and memory must not grow with them
 
 
 class GuardRate(StrEnum):
-    """What is judged."""
+    """The rates that the guard judges."""
 
     BOUNCE = "bounce"
     COMPLAINT = "complaint"
@@ -35,13 +35,13 @@ class GuardRate(StrEnum):
 
 
 class GuardLevel(StrEnum):
-    """What a finding does."""
+    """The effect of a finding."""
 
     WARNING = "warning"
     PAUSE = "pause"
 
 
-# With fewer a high rate proves nothing yet: a few bad events may have one cause, such as a server that is down.
+# With fewer, a high rate is not significant: a few bad events may have one cause, such as a server that is down.
 FEWEST: Mapping[GuardRate, int] = {
     GuardRate.BOUNCE: 10,
     GuardRate.COMPLAINT: 5,
@@ -72,8 +72,8 @@ class GuardMeasure:
 
     Attributes:
         scope: THE_RUN, THE_ACCOUNT, or a receiver's domain.
-        bad: how many bounced, complained and so on.
-        judged: of how many.
+        bad: number of bounces, complaints and so on.
+        judged: number of messages that they are a part of.
         limit: the rate that pauses, 0 to 1.
         fewest: of bad ones, for any finding.
         setting: the key of the limit, for people.
@@ -90,13 +90,13 @@ class GuardMeasure:
 
 @dataclass(frozen=True, slots=True)
 class GuardFinding:
-    """A rate that is too high, or on its way there.
+    """A rate that is above its limit, or above its warning level.
 
     Attributes:
         measure: the counts.
         level: whether it pauses.
-        at_least: what the counts prove of the rate, with CONFIDENCE.
-        more: what else there is to say.
+        at_least: the lower bound of the rate, with CONFIDENCE.
+        more: text to append to the description.
     """
 
     measure: GuardMeasure
@@ -105,7 +105,7 @@ class GuardFinding:
     more: str = ""
 
     def describe(self) -> str:
-        """Say what was seen, for the run's reason."""
+        """Describe the finding, for the run's reason."""
         m = self.measure
         where = "" if m.scope == THE_RUN else f" ({m.scope})" if m.scope == THE_ACCOUNT else f" at {m.scope}"
         return (
@@ -117,7 +117,7 @@ class GuardFinding:
     @property
     def remedy(self) -> str:
         """What to do."""
-        return f"{_REMEDIES[self.measure.rate]}; to resume all the same: mailrun resume RUN, then launch again"
+        return f"{_REMEDIES[self.measure.rate]}; to resume anyway: mailrun resume RUN, then launch again"
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `guard` in `--json`."""
@@ -139,7 +139,7 @@ def _percent(share: float) -> str:
 
 
 def judge(measures: Iterable[GuardMeasure]) -> list[GuardFinding]:
-    """Compare counts with their limits; returns what is too high, with those that pause first."""
+    """Compare counts with their limits; return the findings, those that pause first."""
     findings = [finding for measure in measures if (finding := _judge(measure)) is not None]
     return sorted(findings, key=lambda finding: finding.level is not GuardLevel.PAUSE)
 
@@ -154,17 +154,16 @@ def _judge(m: GuardMeasure) -> GuardFinding | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTotals:
-    """How many recipients each kind of event reports, and how many were sent to.
+    """Recipients by kind of event, and recipients sent to.
 
-    Events are late, and those of one kind later than those of another. The number that bad events are divided by must
-    neither lag behind (all that was sent: the rate of an hour ago) nor run ahead (bounces reported before the
-    deliveries of the same minute). So it is the recipients whose end is known; where these are less than half of those
-    that SES is known to have accepted, it is half of those. Whatever comes first, no rate is ever estimated at more
-    than twice what it is.
+    Events arrive late, and some kinds later than others. The denominator of a rate must be neither too large (all that
+    was sent, whose events are an hour away) nor too small (bounces arrive before deliveries of the same minute). So it
+    is the number of recipients whose result is known, but at least half of the recipients that SES has certainly
+    accepted. In any order of events, a rate is never estimated at more than twice its true value.
 
     Attributes:
-        proven: SES accepted the message, as any event says.
-        sent: handed over, as the ledger says; at least `proven` where that is known.
+        proven: SES accepted the message: any event proves it.
+        sent: handed over according to the ledger; at least `proven`.
     """
 
     proven: int = 0
@@ -178,20 +177,20 @@ class EventTotals:
         """Count the recipients that the bounces are a part of.
 
         Args:
-            are_deliveries_reported: an event destination publishes DELIVERY; else only what was sent is known.
+            are_deliveries_reported: an event destination publishes DELIVERY; otherwise `sent` is the only denominator.
         """
         if not are_deliveries_reported:
             return max(self.proven, self.sent, self.bounced)
         return max(self.delivered + self.bounced + self.soft_bounced, (self.proven + 1) // 2)
 
     def count_for_complaints(self, *, are_deliveries_reported: bool) -> int:
-        """Count the recipients that the complaints are a part of: those who got it."""
+        """Count the recipients that the complaints are a part of: those who got the message."""
         if not are_deliveries_reported:
             return max(self.proven, self.sent, self.complained)
         return max(self.delivered, (self.proven + 1) // 2, self.complained)
 
     def without(self, seen: "EventTotals") -> "EventTotals":
-        """Return what was added since."""
+        """Return the difference to an earlier count."""
         return EventTotals(**{name: max(0, getattr(self, name) - getattr(seen, name)) for name in TOTAL_NAMES})
 
 
@@ -200,7 +199,7 @@ TOTAL_NAMES = ("proven", "delivered", "bounced", "soft_bounced", "complained", "
 
 @dataclass(slots=True)
 class FailureGuard:
-    """Watches the share of messages that this worker could not send: refused, failed or left in doubt.
+    """Watches the share of messages that this worker could not send: refused, failed or in doubt.
 
     Args:
         max_failure_rate: `[guard] max_failure_rate`, 0 to 1: of all of them.
@@ -243,8 +242,8 @@ class FailureGuard:
         return self.finding is not None and self.finding.level is GuardLevel.PAUSE
 
     def describe(self) -> str:
-        """Say what was seen, for the run's reason."""
-        assert self.finding is not None  # noqa: S101 - asked where there is one
+        """Describe the finding, for the run's reason."""
+        assert self.finding is not None  # noqa: S101 - called only where there is a finding
         return f"{self.finding.describe()}; most often: {self.errors.most_common(1)[0][0]}"
 
 

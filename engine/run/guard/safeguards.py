@@ -1,4 +1,4 @@
-"""What stops a run that goes wrong: the guard over messages that were not sent, the guard over events, the canary."""
+"""The safeguards of a run: the guard over messages that were not sent, the guard over events, the canary."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SafeguardReading:
-    """What the ledger says with one heartbeat; `canary` is None where nothing is left to decide about it."""
+    """The counts read with one heartbeat; `canary` is None where its gate is open or there is none."""
 
     evidence: GuardEvidence
     canary: CanaryState | None
@@ -45,7 +45,7 @@ class Safeguards:
     _warned: set[tuple[GuardRate, str]] = field(default_factory=set)
 
     def read(self, tx: Connection, now: datetime, monotonic: float) -> SafeguardReading:
-        """Read what has come back, and where the canary is."""
+        """Read the counts of events and the state of the canary."""
         canary = self.canary.read(tx, now) if self.canary is not None else None
         return SafeguardReading(self.events.read(tx, now, monotonic), canary)
 
@@ -56,7 +56,7 @@ class Safeguards:
             await self._decide(self.canary, reading.canary, now)
 
     def _judge(self, evidence: GuardEvidence) -> None:
-        """Stop where too many bounced or complained; warn before."""
+        """Stop where bounces or complaints are above a limit; warn before."""
         if self.failures.finding is not None:
             warn(self.run, [self.failures.finding], self._warned)
         reason = self.events.judge(evidence)
@@ -65,7 +65,7 @@ class Safeguards:
             self.stop.request(reason)
 
     async def _decide(self, canary: Canary, state: CanaryState, now: datetime) -> None:
-        """Open the gate, keep it closed, or pause the run with what is doubtful."""
+        """Open the gate, keep it closed, or pause the run with the reasons."""
         reason = canary.decide(state, now)
         if self.stop.requested:
             return

@@ -10,10 +10,10 @@ from engine.run.prepare.planning import PlanRequest
 
 
 def find_size_problems(request: PlanRequest, manifest: Manifest) -> list[LintFinding]:
-    """Compare a plan's recipients with the least, and with the campaign's last run.
+    """Compare a plan's recipients with the minimum, and with the campaign's last run.
 
     Args:
-        request: what was planned; a `--limit` lowers the least, and is compared with no other run.
+        request: what was planned; a `--limit` lowers the minimum, and is not compared with other runs.
         manifest: the plan's counts.
 
     Returns:

@@ -1,6 +1,6 @@
 """What has changed since a launch: the campaign's folder and the files of audience and suppressions.
 
-What is sent is what was frozen; this is only said.
+A run sends what was frozen; changes are only reported.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def list_changes(run: Run, store: Store, workspace: Path) -> list[str]:
     try:
         manifest = Manifest.model_validate_json(data or b"")
     except ValidationError:
-        return []  # the audit says what is wrong with it
+        return []  # the audit reports it
     return find_changes(manifest, workspace)
 
 
@@ -64,7 +64,7 @@ def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:
 
 def _compare(source: FrozenSource, workspace: Path) -> str | None:
     if source.version is not None:
-        return None  # an object: nothing is asked of S3 for this
+        return None  # an object: S3 is not called for this check
     path = workspace / source.name
     try:
         state = path.stat()

@@ -1,4 +1,4 @@
-"""`mailrun check`: may this campaign be launched? Its content against its audience, and the account."""
+"""`mailrun check`: checks a campaign's content against its audience, and the account."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Checked:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Content first: that is the author's; then what the account's first error says."""
+        """The exit code: of content errors first, otherwise of the account's first error."""
         if self.findings.of(Severity.ERROR) or self.sample.failures:
             return ExitCode.DATA
         return self.account_errors[0].exit_code if self.account_errors else ExitCode.FINISHED
@@ -108,7 +108,7 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
     try:
         async with open_outbound(spec, settings, endpoint, request.name) as outbound:
             quota = await keep_error(preflight.check_account(outbound, spec.sender_address))
-            if quota is None and outbound.client is None:  # a server of one's own: max_rate is known all the same
+            if quota is None and outbound.client is None:  # an own server: max_rate is known without the account
                 quota = await outbound.read_quota()
             if quota is not None:
                 if outbound.client is not None:

@@ -1,4 +1,4 @@
-"""What the plan's values say before a launch: time zones and locales that are none, and words for nothing."""
+"""Checks the plan's values before a launch: invalid time zones and locales, and words that mean an empty value."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ _MOST_KEPT = 1000  # different values that are counted one by one
 _MORE = "many others"
 _LONGEST = 60
 _FILES = "recipients-*.parquet"
-# How exports and programs write that there is nothing: nobody's data means these.
+# How exports and programs write an empty value: never a person's data.
 NULL_TEXTS = frozenset(
     {
         "\\N", "#N/A", "#N/A N/A", "#NA", "#NULL!", "#VALUE!", "#REF!", "#DIV/0!", "#NAME?", "#NUM!", "N/A",
@@ -32,7 +32,7 @@ _WORDS = frozenset({"NULL", "null", "NONE", "None", "none", "NAN", "nan", "NA", 
 
 
 def check_columns(content: CampaignContent, folder: Path, columns: tuple[str, ...]) -> LintFindings:
-    """Look at the values of all recipients.
+    """Check the values of all recipients.
 
     Args:
         content: the compiled templates.
@@ -107,7 +107,7 @@ def _find_null_texts(content: CampaignContent, rows: pl.LazyFrame, columns: tupl
         where = place_of(content.campaign, use) if use else ""
         for label, value in _text_values(column, pl.col(stored_name(column)), schema[stored_name(column)]):
             for text, row, count in _count_null_texts(rows, value):
-                what = f"{label} has the text {_quote(text)} as its value, which most exports mean as nothing"
+                what = f"{label} has the text {_quote(text)} as its value, which means an empty value in most exports"
                 remedy = "leave these cells empty in the audience, so that defaults and {% if %} apply"
                 yield LintFinding(Severity.WARNING, "null_text", what, remedy, where), row, count
 

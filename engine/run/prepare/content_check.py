@@ -28,7 +28,7 @@ _MOST_REASONS = 5  # that an error lists
 
 
 def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, available: tuple[str, ...]) -> LintFindings:
-    """Hold the templates' names against the plan, and look at the values that they and sending need.
+    """Compare the templates' names with the plan's columns, and check the values that templates and sending need.
 
     Args:
         campaign: as it is checked.
@@ -69,7 +69,7 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
 
 
 def _check_unsubscribe_links(job: RenderJob, renderer: LeaseRenderer, manifest: Manifest) -> LintFindings:
-    """Hold the links' lengths against their header, and the first recipient's link against what answers it.
+    """Check that unsubscribe links fit into their header, and that the unsubscribe server accepts the first one.
 
     Nothing is sent and nothing is written.
     """
@@ -91,7 +91,7 @@ def _check_unsubscribe_links(job: RenderJob, renderer: LeaseRenderer, manifest: 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFailures:
-    """Recipients who will fail, as the whole plan shows before anything is sent.
+    """Recipients who will fail, found in the whole plan before anything is sent.
 
     Attributes:
         recipients: how many.
@@ -103,14 +103,14 @@ class ExpectedFailures:
 
 
 def find_expected_failures(findings: LintFindings) -> ExpectedFailures:
-    """Sum up the findings that make every recipient they are about fail."""
+    """Sum up the findings whose recipients all fail."""
     fatal = [finding for finding in findings.of(Severity.ERROR) if finding.code in _FATAL]
     reasons = tuple(f"{finding.what} ({format_count(findings.counts[finding], 'recipient')})" for finding in fatal)
     return ExpectedFailures(sum(findings.counts[finding] for finding in fatal), reasons)
 
 
 def refuse_expected_failures(known: ExpectedFailures, accepted: int, *, max_failure_rate: float, where: str) -> None:
-    """Stop a launch that nobody is asked about, and that would fail for more recipients than the guard allows.
+    """Stop an unattended launch that would fail for more recipients than the guard allows.
 
     Args:
         known: of the plan.

@@ -2,7 +2,7 @@
 
 Templates say which of their expressions stand in links, attributes and markup (`CampaignContent.data_uses`). Polars
 picks the recipients whose values may have to be refused, which are few or none; their messages are rendered, and what
-fails is counted. Everybody else costs nothing here.
+fails is counted. All other recipients are skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ _PATTERNS = {
 }
 _USUAL_LINK = rf"(?i)^(?:{'|'.join(sorted(SCHEMES))}):"
 PolarsType = pl.DataType | DataTypeClass
-_NO_KEY = b"no link of this check is sent"  # signs what stands in messages that nobody gets
+_NO_KEY = b"no link of this check is sent"  # signs links in messages that are never sent
 
 
 def check_links(

@@ -41,14 +41,14 @@ class PlanRequest:
         workspace: where its audience is looked for.
         limit: keep so many recipients; None keeps all.
         sandbox: the run goes to the embedded sandbox.
-        transport: `--transport`; None for the campaign's own, which the campaign says already.
+        transport: `--transport`; None for the campaign's own.
         created_at: now.
         is_key_given: the key was named by a person, and not made from the campaign's template.
         is_audience_given: so was the audience.
         lenient: leave out damaged rows where the file would be refused.
         ledger: whose suppression list applies; None for none.
         store: for history and caches; None for none.
-        find_forgotten: tells which addresses belong to people who were forgotten.
+        find_forgotten: finds the addresses of people who were forgotten.
         limits: how large a file may be.
     """
 
@@ -75,14 +75,14 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class StagedRun:
-    """A planned run that nobody knows yet."""
+    """A planned run that is not registered yet."""
 
     folder: Path
     manifest: Manifest
 
 
 def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str] | None, Audience]:
-    """Compile the templates and hold their names against the audience's columns, before any audience work.
+    """Compile the templates and compare their names with the audience's columns, before any audience work.
 
     Args:
         request: what to plan.
@@ -185,7 +185,7 @@ def _fetch_history(request: PlanRequest) -> Path | None:
 
 
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
-    from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and asked on request
+    from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and used only on request
 
     cache = None if request.store is None else request.store.local_folder / "cache" / "mx.parquet"
     hosts = MailHosts(cache, request.created_at)
@@ -228,7 +228,7 @@ def _name_folder(folder: Path, workspace: Path) -> str:
 
 
 def _find_suppressions(request: PlanRequest) -> Iterator[AudienceSource]:
-    """The files on this machine: of an object nobody could say later that it has not changed without asking for it."""
+    """The files on this machine; a later check of an object for changes would need a request to S3."""
     local = [place for place in request.campaign.spec.suppression.files if not place.startswith(REMOTE)]
     yield from find_sources(local, request.workspace)
 

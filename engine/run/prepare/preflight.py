@@ -1,4 +1,4 @@
-"""Before anything is frozen or sent: may this account send this campaign to these people, and can they opt out?"""
+"""Checks before anything is frozen or sent: the account may send this campaign, and its recipients can opt out."""
 
 import re
 from bisect import bisect_left
@@ -34,7 +34,7 @@ async def check_account(outbound: Outbound, sender_address: str) -> AccountQuota
     """Check that the account may send, and from this sender.
 
     Args:
-        outbound: where messages go: an account, a server of one's own, or files.
+        outbound: the destination: an account, an SMTP server, or files.
         sender_address: the bare address of `from`.
 
     Raises:
@@ -56,18 +56,18 @@ async def check_account_or_wait(outbound: Outbound, sender_address: str) -> Acco
     try:
         return await check_account(outbound, sender_address)
     except UnreachableError as error:
-        log.warning("server.busy", note=f"{error.what}; trying again while sending")
+        log.warning("server.busy", note=f"{error.what}; sending retries it")
         return await outbound.read_quota()
 
 
 async def _check_sender(outbound: Outbound, address: str) -> None:
-    """Check that the account may send from an address; a double of SES that knows little is asked, not believed."""
+    """Check that the account may send from an address; for a server other than SES, a failed check is only logged."""
     try:
         await refuse_if_unverified(outbound.client, address, "campaign.toml: from")
     except ServiceError as error:
         if not outbound.given_warnings:
             raise
-        log.warning("sender.unknown", note=f"{error.what}, says {outbound.endpoint}; sending all the same")
+        log.warning("sender.unknown", note=f"{error.what}, according to {outbound.endpoint}; sending anyway")
 
 
 async def check_recipients(client: Any, quota: AccountQuota, plan: Path) -> None:
@@ -121,7 +121,7 @@ def count_unverified(plan: Path, verified: set[str]) -> tuple[int, int, str]:
 
 
 def check_unsubscribe_links(list_unsubscribe: str, signer: TokenSigner, address: str, topic: str) -> None:
-    """Check that what a message offers to unsubscribe is answered, as a mail program would ask for it.
+    """Check that a message's unsubscribe link or mail works, with the request that a mail program would send.
 
     Args:
         list_unsubscribe: the header's value.
@@ -197,14 +197,14 @@ def check_link_lengths(offer: Callable[[str], object], plan: Path, campaign_file
 
 
 def _click(url: str, signer: TokenSigner) -> list[tuple[str, str]]:
-    """Return who is unsubscribed by one click on a link."""
+    """Return the token's address and topic that one click on a link unsubscribes."""
     parts = urlsplit(url)
     found = find_token(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", signer)
     return [] if found is None else [(found.address, found.topic)]
 
 
 def _mail_to(url: str, signer: TokenSigner) -> list[tuple[str, str]]:
-    """Return who is unsubscribed by the mail that a mailto: link writes."""
+    """Return the token's address and topic that the mail of a mailto: link unsubscribes."""
     to, _, query = url.removeprefix("mailto:").partition("?")
     mail = EmailMessage()
     mail["From"], mail["To"] = "somebody@client.example", unquote(to)

@@ -183,7 +183,7 @@ def make_job(
 
 
 def _choose(found: Rendered, manifest: Manifest) -> dict[str, Pick]:
-    """Choose who is shown: what rendering picked, and some from anywhere in the plan (its order is random)."""
+    """Choose the messages to show: those that rendering picked, and some random ones (the plan's order is random)."""
     ordered = ["first", *sorted(name for name in found.picks if name != "first")]
     picks = {name: found.picks[name] for name in ordered if name in found.picks}
     for number in range(RANDOM_PICKS):
@@ -236,7 +236,7 @@ def find_recipient(folder: Path, manifest: Manifest, address: str, *, key: str =
         key: the option that names it, for the message.
 
     Raises:
-        UsageError: it is none; the message says why it was excluded, where it was.
+        UsageError: it is not a recipient; the message has the reason if the address was excluded.
     """
     wanted = pl.col("address").str.to_lowercase() == address.strip().lower()
     for file in dict.fromkeys(lease.file for lease in manifest.leases):
@@ -251,7 +251,9 @@ def find_recipient(folder: Path, manifest: Manifest, address: str, *, key: str =
     why = f": {excluded['reason'][0]}, {excluded['detail'][0]}" if excluded.height else ""
     show_address(address)  # as it was typed
     raise UsageError(
-        f"{address} is not a recipient of this plan{why}", where=key, remedy="give an address of the audience"
+        f"{address} is not a recipient of this plan{why}",
+        where=key,
+        remedy="give an address of a recipient; to see why one was excluded: mailrun plan CAMPAIGN --explain ADDRESS",
     )
 
 
@@ -294,7 +296,7 @@ def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
 def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
     """Plan into a folder of the store that holds the latest such plan of a campaign and no run.
 
-    Call it in the main thread: it hears signals while it plans.
+    Call it in the main thread: it handles signals while it plans.
 
     Args:
         request: what to plan.

@@ -1,4 +1,4 @@
-"""`mailrun test`: proofs of a campaign to its makers, through the real transport. No run knows of them."""
+"""`mailrun test`: sends proofs of a campaign to its authors, through the real transport; they belong to no run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ MARK = "[TEST] "
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What became of one proof.
+    """The result of one proof.
 
     Attributes:
         to: where it went.
         subject: as it was sent.
-        outcome: what SES's answer means.
+        outcome: the outcome that SES's answer means.
         message_id: SES's, where it was sent.
         detail: code and text of an error.
     """
@@ -46,7 +46,7 @@ class Proof:
 
     @property
     def sent(self) -> bool:
-        """Return whether SES took it."""
+        """Return whether SES accepted it."""
         return self.outcome is ReplyMeaning.SENT
 
     def to_json(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     as_address: str | None,
     clock: Clock | None = None,
 ) -> list[Proof]:
-    """Send what one recipient would get to other people, marked as a test.
+    """Send one recipient's message to other addresses, marked as a test.
 
     The unsubscribe link in it is the reader's own: trying the link does not unsubscribe the recipient.
 
@@ -95,7 +95,9 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
     clock = clock or SystemClock()
     if not manifest.leases:
         raise DataError(
-            "the plan has no recipients, so there is no message to send", where=str(folder), remedy="see mailrun plan"
+            "the plan has no recipients, so there is no message to send",
+            where=str(folder),
+            remedy="see why the rows were excluded: mailrun plan CAMPAIGN",
         )
     pick = find_recipient(folder, manifest, as_address, key="--as") if as_address else Pick(0, 0, 0)
     renderer = LeaseRenderer(make_job(request, manifest, folder, read_keys))

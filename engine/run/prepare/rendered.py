@@ -1,4 +1,4 @@
-"""What rendering a plan is asked for, and what it finds."""
+"""The results of rendering a plan."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A recipient worth looking at: where it stands in the plan."""
+    """The place in the plan of a recipient to show."""
 
     lease: int
     index: int
@@ -61,7 +61,7 @@ class Rendered:
     shortest: int | None = None
 
     def merge(self, other: "Rendered") -> None:
-        """Take over what was found in a later lease."""
+        """Add the findings of a later lease."""
         self.rendered += other.rendered
         self.flawed += other.flawed
         add_bounded(self.failures, other.failures, MOST_REASONS)

@@ -108,7 +108,7 @@ def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int)
                 yield waiting.popleft().result()
                 for lease in islice(remaining, 1):
                     waiting.append(pool.submit(_render_in_process, lease))
-        except BaseException:  # an error, or a signal: what the processes still render is of no use
+        except BaseException:  # an error, or a signal: cancel the rest of the rendering
             for future in waiting:
                 future.cancel()
             for process in multiprocessing.active_children():
@@ -225,7 +225,7 @@ class LeaseRenderer:
         return self.run_bounded(work, recipients)
 
     def run_bounded(self, work: Callable[[Steps], _T], recipients: Sequence[Recipient]) -> _T:
-        """Render in a child process, where no template takes all memory, or more time than it may.
+        """Render in a child process with limits of memory and time.
 
         Raises:
             DataError: the system ended it; naming file, line and row.
@@ -259,7 +259,7 @@ class LeaseRenderer:
             picks.setdefault(f"locale {recipient.content.get(self._locale) or 'none'}", pick)
 
     def _find_defaults(self, found: Rendered, frame: pl.DataFrame, lease: LeaseRange) -> None:
-        """Count the recipients whose value is the default; one who really has it is among them."""
+        """Count the recipients whose value equals the default, whether it was filled in or is their own."""
         for column, default in self.campaign.spec.audience.defaults.items():
             if column not in self._job.columns:
                 continue
@@ -290,7 +290,7 @@ def run_rendering(
     Args:
         work: renders recipients; it begins a step for each, with the place in `recipients`.
         renderer: what it renders with.
-        recipients: whom it renders.
+        recipients: the recipients to render.
         source: the campaign's folder, for the error.
 
     Raises:
@@ -301,7 +301,7 @@ def run_rendering(
     except ProcessEndedError as error:
         row = "" if error.number is None else f" (row {recipients[error.number].row} of the audience)"
         if error.took_too_long:
-            what = f"one step of the template takes more than {renderer.seconds:g} seconds of processor time{row}"
+            what = f"one step of the template took more than {renderer.seconds:g} seconds of processor time{row}"
         else:
             what = f"the template ended the process that renders it, with signal {error.signal}{row}"
         where = str(source)

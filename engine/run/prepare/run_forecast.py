@@ -15,14 +15,14 @@ from engine.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RunForecast:
-    """What sending to so many recipients would take.
+    """Duration and quota use of sending to a number of recipients.
 
     Attributes:
-        rate: recipients a second at most; None where nothing tells it.
+        rate: recipients a second at most; None where it is unknown.
         seconds: at that rate.
         left_24_hours: what the 24-hour quota still allows; None is unlimited or unknown.
         quota_share: of the whole 24-hour quota; None as above.
-        unknown: why the account could not be asked; empty where it was.
+        unknown: why the account could not be read; empty where it was.
     """
 
     rate: float | None
@@ -45,7 +45,7 @@ class RunForecast:
 async def read_account_limits(
     request: PlanRequest, settings: Settings, endpoint: Endpoint | None
 ) -> AccountQuota | MailrunError:
-    """Ask for the limits of where the campaign's messages would go; returns the error where they are unknown."""
+    """Read the limits of the account that the campaign would use; return the error where they are unknown."""
     try:
         async with open_outbound(request.campaign.spec, settings, endpoint, request.name) as outbound:
             return await outbound.read_quota()

@@ -1,8 +1,8 @@
-"""`mailrun forget`: one person erased from everything that is kept, while the accounts stay balanced.
+"""`mailrun forget`: erases one person from all stored data, while the accounts stay balanced.
 
-A row stays where it was, without address, key, file, line and columns: it is counted as before. New files stand under
-new names beside the old ones until run.json and the ledger name them; then the old ones go. A crash on the way leaves
-either the old state or the new one, and doing it again does the rest.
+A row keeps its place, without address, key, file, line and columns, so that it is counted as before. New files are
+written under new names beside the old ones. Once run.json and the ledger name them, the old ones are removed. A crash
+leaves either the old state or the new one; running the command again completes it.
 """
 
 import io
@@ -46,7 +46,7 @@ class Forgotten:
         postponed: runs that workers are sending now, and plans that are being launched; forget again when they have
             ended.
         shelves: plans and previews of no run that were removed.
-        events: events that no longer tell of the person.
+        events: events from which the person was erased.
         elsewhere: runs whose files belong to another store or ledger -> that one; forget there as well.
     """
 
@@ -60,7 +60,7 @@ class Forgotten:
 def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> Forgotten:
     """Erase an address from runs, history, events, plans and previews, and suppress it permanently as a keyed hash.
 
-    The audience's own files are not ours to change.
+    The audience's own files are not changed.
 
     Raises:
         UsageError: it is not an address.
@@ -73,7 +73,7 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
         )
     secret = read_forget_key(store)
     with ledger.write() as tx:
-        remove_suppressions(tx, key)  # the hash suppresses them now, in mail of every topic
+        remove_suppressions(tx, key)  # the hash suppresses the address now, for mail of every topic
         add_forgotten(tx, key, secret, clock.now())
     left = remove_with_person(store, ledger, key, clock.now())
     removed = _remove_shelves(store, key) + left.removed + finish_pruning(ledger, store)
@@ -83,7 +83,7 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
         known = workers.list_worker_runs(tx)
     gone = workers.find_gone_workers(ledger, known.keys(), clock)
-    with ledger.read() as tx:  # once more: who has come since lives
+    with ledger.read() as tx:  # again, for workers that started since
         being_sent = {run for worker, run in workers.list_worker_runs(tx).items() if worker not in gone}
     for run in all_runs:
         other = find_other_owner(run, store, ledger)
@@ -141,7 +141,7 @@ def _new_name(name: str) -> str:
 
 
 def _erase_from_plan(frozen: FrozenRun, name: str, rows: list[int]) -> tuple[str, str]:
-    """Write a plan file again without a person; returns its name and digest."""
+    """Write a plan file again without a person; return its name and digest."""
     path, new = frozen.folder / "plan" / name, _new_name(name)
     target = frozen.folder / "plan" / f".{new}"
     frame = pl.scan_parquet(path, glob=False)
@@ -168,17 +168,17 @@ def _leases_with(frozen: FrozenRun, rows: list[int]) -> list[int]:
 
 
 def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledger: Ledger) -> None:
-    """Erase rows from what the store has of a lease's outcomes.
+    """Erase rows from the outcomes files of a lease.
 
     Raises:
         PausedError: another process changed the lease at this moment; run it again for the rest.
     """
     name, files = frozen.run.name, open_files(frozen)
     state = snapshots.read_lease(ledger, name, ordinal).state
-    # A worker or a command that has staged something for the lease cannot record it after this.
+    # After this, a worker or a command that has staged a file for the lease cannot record it.
     lease = lease_changes.reserve_epoch(ledger, name, state, epoch=state.epoch + 1) if state.epoch else None
     if lease is None and state.epoch:
-        raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
+        raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="run mailrun forget again")
     settlement = state.settlement
     if lease is not None and settlement is not None:
         file, digest = settlement.outcomes_file, settlement.outcomes_digest
@@ -189,7 +189,7 @@ def _erase_from_outcomes(frozen: FrozenRun, ordinal: int, rows: list[int], ledge
         recorded = lease_changes.replace_settlement(ledger, lease, erased)
         end_change(frozen, lease, erased, recorded=recorded)
         if not recorded:
-            raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="forget again")
+            raise PausedError(f"lease {ordinal} of {name} changed at this moment", remedy="run mailrun forget again")
     elif (old := files.find_file(ordinal)) is not None:  # of before the lease was opened again
         files.replace(old, _blank(frozen.store.read(frozen.key(PUBLISHED, old)) or b"", rows))
     files.erase(ordinal)
@@ -230,7 +230,7 @@ def _named(frozen: FrozenRun, files: dict[str, tuple[str, str]]) -> set[str]:
 
 
 def _remove_shelves(store: Store, key: str) -> list[str]:
-    """Plans and previews are made again at will: those that hold the person are removed whole."""
+    """Remove whole plans and previews that have the person: they can be made again."""
     removed = []
     for shelf in SHELVES:
         for folder in sorted((store.local_folder / shelf).glob("*")):

@@ -1,4 +1,4 @@
-"""What killed processes left: temporary files, and plans that no ledger registered."""
+"""Leftovers of killed processes: temporary files, and plans that no ledger registered."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,11 +61,11 @@ def holds_person(store: Store, folder: str, key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What was done with unregistered plans that hold a person.
+    """The result of removing unregistered plans that have a person.
 
     Attributes:
-        removed: where they were.
-        launching: those that a launch may be about to register: they have to be looked at later.
+        removed: the removed plans' places.
+        launching: those that a launch may be about to register: they must be checked again later.
         elsewhere: the runs of those that were sealed for another ledger -> that ledger; they are left alone.
     """
 
@@ -75,7 +75,7 @@ class Leftovers:
 
 
 def find_sealer(store: Store, ledger: Ledger, folder: str) -> str | None:
-    """Find the other ledger that a plan was sealed for, which may know it; an orphaned plan is never sent."""
+    """Find the other ledger that a plan was sealed for, which may have it; an orphaned plan is never sent."""
     data = store.read(f"{folder}/{FILE}") if folder.startswith(f"{SEALED}/") else None
     registrar = Begun() if data is None else find_registrar(data)
     return None if registrar.ledger in ("", read_identity(ledger)) else registrar.place
@@ -135,7 +135,7 @@ def is_of_killed_launch(store: Store, ledger: Ledger, folder: str) -> bool:
 
 
 def finish_or_remove_staged(store: Store, ledger: Ledger, now: datetime) -> int:
-    """Put outcomes in place that were recorded, and remove what never can be, of all runs here; returns how many."""
+    """Move recorded outcomes of all runs into place, and remove those that cannot be recorded; return how many."""
     here = [run for run in snapshots.list_runs(ledger) if run.pruned_at is None]
     done = 0
     for run in here:

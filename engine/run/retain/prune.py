@@ -1,6 +1,6 @@
-"""`mailrun prune`: what is kept longer than it has to be is removed.
+"""`mailrun prune`: removes old personal data.
 
-The counts of a run stay permanently, and with them its key: it is never sent again.
+The counts and the key of a run stay permanently, so that the key is never sent again.
 """
 
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ from engine.system.temporary import remove_abandoned
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
-    """What may go.
+    """Data that may be removed.
 
     Attributes:
-        runs: whose files may go, the oldest first.
-        before: the time before which all else may.
+        runs: runs whose files may be removed, the oldest first.
+        before: other data older than this may be removed.
         elsewhere: runs that ended as long ago, and whose files are not here or another ledger's -> the store or ledger
             that they belong to, empty where it is not known; they are left alone.
     """
@@ -42,14 +42,14 @@ class Prunable:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed beside the files of runs.
+    """Removed data other than the files of runs.
 
     Attributes:
         events: the days whose events were removed.
-        history: the days of which it is no longer known who got a message.
-        aside: how many files of what was set aside.
+        history: the days whose history of messages was removed.
+        aside: number of quarantined files.
         shelves: plans and previews of no run.
-        unfinished: how many files and folders of killed commands: half-written, temporary, staged.
+        unfinished: number of files and folders of killed commands: half-written, temporary, staged.
     """
 
     events: list[date]
@@ -68,7 +68,7 @@ def find_prunable(ledger: Ledger, store: Store, *, older_than: timedelta, clock:
     for run in reversed(old):
         other = find_other_owner(run, store, ledger)
         if other is None:
-            store.place(run.name, run.manifest_digest)  # where its launch died before that
+            store.place(run.name, run.manifest_digest)  # None where its launch was killed before that
         if other is None and has_files(run, store, ledger):
             mine.append(run)
         else:
@@ -77,18 +77,18 @@ def find_prunable(ledger: Ledger, store: Store, *, older_than: timedelta, clock:
 
 
 def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pruned:
-    """Remove the runs' folders and their leases in the ledger; finishes what an earlier prune left half-way.
+    """Remove the runs' folders and their leases in the ledger; complete an interrupted earlier prune.
 
-    Who got a message is kept for as long as any cap may look back, and so that who asks for no more is known.
+    The history of messages is kept for the longest period of a cap; it also shows whether an unsubscriber was mailed.
 
     Args:
-        prunable: what may go.
+        prunable: the data to remove.
         ledger: where the runs are.
         store: where everything is.
         clock: when.
 
     Raises:
-        MailrunError: ledger or store could not be written; doing it again does the rest.
+        MailrunError: ledger or store could not be written; running it again removes the rest.
     """
     for run in prunable.runs:
         with ledger.write() as tx:
@@ -127,7 +127,7 @@ def _prune_files(store: Store, folder: str, before: datetime) -> int:
 
 
 def _prune_shelves(store: Store, before: datetime) -> list[str]:
-    """Remove plans and previews, which are made again at will; they are on this machine, also with a bucket."""
+    """Remove plans and previews, which can be made again; they are on this machine, even with a bucket."""
     removed = []
     for folder in sorted(folder for shelf in SHELVES for folder in (store.local_folder / shelf).glob("*/")):
         try:

@@ -1,1 +1,1 @@
-"""Sending a run: launch, workers and what watches over them."""
+"""Sending a run: launch, workers, heartbeats and rates."""

@@ -12,10 +12,10 @@ class CallBatch:
     """Messages that will share one call.
 
     Attributes:
-        opened: the lease that they are of.
-        most_items: how many messages the call may carry.
-        most_bytes: how many bytes their payloads may have together.
-        items: what is gathered so far.
+        opened: their lease.
+        most_items: maximum number of messages in the call.
+        most_bytes: maximum sum of their payloads, in bytes.
+        items: the messages so far.
         closes_at: when the first of the recipients' own sending windows closes; None where they have none.
     """
 

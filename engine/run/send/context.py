@@ -1,4 +1,4 @@
-"""What everything that sends for a run works in: the workspace's store, ledger, clock and settings, and the stop."""
+"""The context of sending a run: the workspace's store, ledger, clock and settings, and the stop."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from engine.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendContext:
-    """What everything that sends for a run works in.
+    """The context of sending a run.
 
     Attributes:
         settings: with the SMTP server, where one is named.

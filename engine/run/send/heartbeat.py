@@ -1,4 +1,4 @@
-"""A worker's row in the ledger: it shows that the worker is alive, and brings back what others decided."""
+"""A worker's row in the ledger: each heartbeat shows that the worker is alive, and reads the run's state."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,17 @@ from engine.run.guard.safeguards import SafeguardReading, Safeguards
 from engine.run.send.rates import Rates
 from engine.stopping.stop import Stop, StopCause, StopReason
 
-SEEN_SECONDS = workers.HEARTBEAT_SECONDS * 1.5  # by then the others have seen a change with their own heartbeat
-REOPENED = "recipients are to be sent to again: launch again to resume"
+SEEN_SECONDS = (
+    workers.HEARTBEAT_SECONDS * 1.5
+)  # by then, the other workers have read a change with their own heartbeats
+REOPENED = "some recipients must be sent to again: launch again to resume"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Which worker this is.
+    """The identity of a worker.
 
     Attributes:
         id: random.
@@ -40,13 +42,13 @@ class WorkerIdentity:
 class Heartbeat:
     """Registers one worker, keeps its row fresh, and removes it.
 
-    It is also how the worker lends its part of the rate (`engine.delivery.pacing.gate.Sharing`): the others see with
-    their next heartbeat what its row says.
+    The worker also lends its part of the rate through its row (`engine.delivery.pacing.gate.Sharing`): the others read
+    the row with their next heartbeats.
 
     Attributes:
         worker: which one.
         recorder: reads and writes the ledger.
-        liveness: what this process knows of the other workers.
+        liveness: this process's observations of the other workers.
         rates: this worker's part of the account's limits.
         safeguards: are applied with every heartbeat.
         admission: is paused, held and renewed.
@@ -82,7 +84,7 @@ class Heartbeat:
             await self._beat()
 
     async def release_share(self) -> None:
-        """Leave this worker's part of the rate to the others while it has nothing to send."""
+        """Lend this worker's part of the rate to the others while it has nothing to send."""
         self.rates.release()
         await self._beat()
 
@@ -148,7 +150,7 @@ class Heartbeat:
             who = runs.GUARD if reason.cause is StopCause.GUARDED else None
             runs.pause_run(tx, run, reason.to_sentences(), paused_by=who)
         elif reason is None or reason.cause is not StopCause.OVER:
-            # Without a reason nothing was left a moment ago: a lease has just been opened again.
+            # Without a reason, every lease was settled a moment ago: one was opened again just now.
             text = REOPENED if reason is None else reason.text
             live = self.liveness.list_live(tx, monotonic)
             runs.pause_run_if_abandoned(tx, run, worker=self.worker.id, live=live, reason=text)

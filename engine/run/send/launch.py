@@ -47,21 +47,21 @@ Confirm = Callable[["Forecast"], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is about to happen, for the person who confirms it.
+    """What a launch is about to send, for the person who confirms it.
 
     Attributes:
         run: its name.
         recipients: how many.
         rate: recipients a second at most.
-        left_24_hours: what the 24-hour quota still allows; None is unlimited.
-        endpoint: where messages go.
+        left_24_hours: recipients left in the 24-hour quota; None is unlimited.
+        endpoint: the destination of messages.
         text: the forecast in one sentence.
         region: of AWS; empty where messages do not go to SES.
         sender: as in From.
         subject: the first recipient's; the template where there is none.
         rows_read: rows of the audience.
         excluded: reason -> rows.
-        failing: recipients of whom the plan shows that they will fail.
+        failing: recipients that will certainly fail, according to the plan.
         find_account: looks up the number of the AWS account; empty where there is none.
     """
 
@@ -82,12 +82,12 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRequest(SendRequest):
-    """What to launch and with what.
+    """What to launch, and how.
 
     Attributes:
         plan: campaign, key, workspace, limit, sandbox.
-        confirm: asked once, before a new run is frozen; False calls it off.
-        asks_person: `confirm` asks a person, who may send although the plan shows that many recipients will fail.
+        confirm: called once, before a new run is frozen; False cancels the launch.
+        asks_person: `confirm` asks a person, who may send even if many recipients will fail according to the plan.
         approve: open the gate of the run's canary by hand.
     """
 
@@ -98,11 +98,11 @@ class LaunchRequest(SendRequest):
 
 
 async def launch(request: LaunchRequest) -> Launched:
-    """Bring a run to its end, or as far as it goes.
+    """Send a run until it is finished or must stop.
 
     Raises:
         PausedError: a second signal stopped it at once.
-        MailrunError: nothing was begun, or ledger or store failed on the way.
+        MailrunError: nothing was sent, or ledger or store failed while sending.
     """
     return await until_stopped(request, partial(_launch, request))
 
@@ -138,7 +138,7 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
 
 
 def _refuse_if_in_doubt_was_settled(context: SendContext, run: Run) -> None:
-    """Check of a run with messages in doubt that the ledger was not restored to a time before they were settled."""
+    """Check, for a run with messages in doubt, that the ledger was not restored to a time before they were settled."""
     with context.ledger.read() as tx:
         in_doubt = leases.sum_settled(tx, run.name)[Outcome.IN_DOUBT]
     if in_doubt:
@@ -176,9 +176,9 @@ def _find_run(request: LaunchRequest, context: SendContext) -> Run | None:
 
 
 def _refuse_second_run(request: LaunchRequest, context: SendContext) -> None:
-    """Refuse to begin a run under a key that the clock made while an earlier one is unfinished.
+    """Refuse to begin a run under a default key, made from the time, while an earlier run is unfinished.
 
-    A pod that is started again after midnight resumes what it began: it never begins the next day's run instead.
+    A pod that restarts after midnight must resume its run, and not begin the next day's run.
 
     Raises:
         UsageError: naming the unfinished run.
@@ -225,7 +225,7 @@ async def _plan_and_freeze(
 
 @dataclass(frozen=True, slots=True)
 class _CheckedContent:
-    """What the check of the content found: the subject, and how many recipients will fail."""
+    """The result of the content check: the subject, and how many recipients will fail."""
 
     subject: str
     failing: int
@@ -235,7 +235,7 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
     """Stop at errors of the content; report its warnings.
 
     Raises:
-        DataError: the content must not be sent, or too many recipients would fail and no person is asked.
+        DataError: the content must not be sent, or too many recipients would fail and nobody confirms the launch.
     """
     campaign, manifest = request.plan.campaign, staged.manifest
     job = RenderJob(
@@ -309,7 +309,7 @@ def _make_forecast(
 
 
 async def _find_account(client: Any) -> str:
-    """Look up the account's number; not knowing it does not stop a launch."""
+    """Look up the account's number; a failure does not stop a launch."""
     if client is None:
         return ""
     try:
@@ -319,7 +319,7 @@ async def _find_account(client: Any) -> str:
 
 
 def _refuse_if_late(campaign: Campaign, planned_at: datetime, context: SendContext) -> None:
-    """A start that comes too late, such as a cron job's on a machine that was down, sends nothing."""
+    """Refuse a launch after its deadline, such as a cron job's on a machine that was down."""
     window = campaign.spec.window
     now = context.clock.now()
     deadline = find_deadline(campaign.spec, planned_at=planned_at, now=now)
@@ -332,11 +332,11 @@ def _refuse_if_late(campaign: Campaign, planned_at: datetime, context: SendConte
 
 
 def _resume(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
-    """Resume a run that was begun: what was frozen is sent, and changes since then are reported."""
+    """Resume a run: send what was frozen, and report changes since then."""
     name, requested, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
     if requested not in (None, transport):
         raise UsageError(
-            f"the run {name} goes by {transport}, and this launch uses {requested}",
+            f"the run {name} uses the transport {transport}, and this launch uses {requested}",
             where="--transport",
             remedy="give this launch another --key",
         )

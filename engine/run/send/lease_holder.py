@@ -27,9 +27,9 @@ class LeaseHolder:
         worker_id: as registered in the ledger.
         frozen: the run.
         recorder: reads and writes the ledger.
-        liveness: what this process knows of the other workers.
+        liveness: this process's observations of the other workers.
         marks: of the leases that are open.
-        canary: of which the first part goes out alone; None where the run has none.
+        canary: the run's canary, which is sent first; None where the run has none.
         resend_in_doubt: the campaign's `in_doubt = "resend"`.
         clock: both of its times.
     """
@@ -48,7 +48,7 @@ class LeaseHolder:
         """Take and open the next lease; None where nothing may be taken now.
 
         Args:
-            skipped: ordinals of leases that are not wanted now.
+            skipped: ordinals of leases to skip now.
         """
         lease = await self._take(skipped)
         if lease is None:
@@ -83,7 +83,7 @@ class LeaseHolder:
         return await self.recorder.transact(lambda tx: leases.count_unsettled(tx, name))
 
     async def close(self, opened: OpenLease) -> None:
-        """Settle a lease of which nothing is in flight, or give it back; a lost one is left to its new owner."""
+        """Settle a lease without calls in flight, or release it; do nothing with a lease that has a new owner."""
         try:
             await self.recorder.flush()
             if opened.complete and not opened.lost:
@@ -95,7 +95,7 @@ class LeaseHolder:
             self._held.discard(opened.lease.ordinal)
 
     async def _settle(self, opened: OpenLease) -> None:
-        """Write the outcomes aside, durably, settle in one transaction, then put the outcomes in place."""
+        """Stage the outcomes durably, settle the lease in one transaction, then move the outcomes into place."""
         lease, now, results = opened.lease, self.clock.now(), opened.results
         settlement = await asyncio.to_thread(stage_outcomes, self.frozen, lease, opened.recipients, results)
         if not self.frozen.run.sandbox:

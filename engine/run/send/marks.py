@@ -1,9 +1,9 @@
-"""Marks of leases in the store: by them a ledger that is older than what was sent is recognized.
+"""Marks of leases in the store: they show whether a ledger is older than the messages that were sent.
 
-A mark is there from the moment at which a worker took its lease until the lease's outcomes file says the same. It says
-as well how far the journal was durable (with a bucket, on the machine of the worker alone while it sends): a ledger
-whose journal ends before that was restored from a backup. So was one that has a lease open under the epoch of an
-outcomes file, without everything that the file says.
+A mark exists from the moment a worker takes the lease until its outcomes file is in place. It also has the last durable
+sequence of the journal (with a bucket, only on the machine of the worker while it sends): a ledger whose journal ends
+before that was restored from a backup. The same is true if a lease is open under the epoch of an outcomes file, and its
+journal lacks a result of that file.
 """
 
 from engine.ledger.leases import Lease
@@ -26,16 +26,16 @@ class Marks:
         self._open: dict[Lease, Mark] = {}
 
     def open(self, lease: Lease) -> None:
-        """Make the mark of a lease that was just taken, before anything of it is handed over."""
+        """Make the mark of a lease that was just taken, before its first message is handed over."""
         self._open[lease] = self._store.open_mark(f"{self._folder}/{MARKS}/{name_lease(lease.ordinal, lease.epoch)}")
 
     def advance(self, lease: Lease, sequence: int) -> None:
-        """Record that the journal is durable up to here, before anything follows from it."""
+        """Record that the journal is durable up to here, before any caller continues."""
         if lease in self._open:
             self._open[lease].advance(sequence)
 
     def finish(self, lease: Lease) -> None:
-        """Record that nothing more is sent for a lease that is given back, under its epoch."""
+        """Record that nothing more is sent under the epoch of a released lease."""
         self._open[lease].finish()
 
     def close(self, lease: Lease) -> None:

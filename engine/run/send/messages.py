@@ -1,4 +1,4 @@
-"""From a recipient to a message that is ready for its transport, unless the recipient must not be sent to."""
+"""Makes a recipient's message ready for its transport, unless the recipient must not be sent to."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class MessageMaker:
     results: ResultKeeper
 
     async def make(self, opened: OpenLease, recipient: Recipient) -> Item | None:
-        """Make a recipient's message; None where there is none, which is that recipient's result."""
+        """Make a recipient's message; None where the recipient gets none, and the result is recorded."""
         reason = await self.watchlist.find_reason(opened, recipient.row)
         if reason is not None:
             self.results.keep_suppressed(opened, recipient.row, reason)

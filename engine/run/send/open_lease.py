@@ -1,4 +1,4 @@
-"""One lease under one worker: its rows, what earlier owners recorded, and its outcomes as Parquet."""
+"""One open lease of a worker: its rows, and the results of earlier owners."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,12 +31,12 @@ class OpenLease:
         columns: the audience's columns that the content uses.
         results: row -> final result.
         attempts: row -> dispatches by earlier owners.
-        doubtful: rows to be sent again although one of those may have been accepted.
+        doubtful: rows to be sent again although an earlier dispatch may have been accepted.
         in_flight: tasks that work on its rows.
         lost: it has a newer owner.
-        looked_at: row -> monotonic time at which the suppression list was asked for it last.
+        looked_at: row -> monotonic time of its last look-up in the suppression list.
         suppressed: row -> why it is on that list.
-        part: so many of its first rows are sent to, and no others yet; None for all.
+        part: number of first rows that may be sent to now; None for all.
     """
 
     lease: Lease
@@ -101,7 +101,7 @@ class OpenLease:
 
 @dataclass(frozen=True, slots=True)
 class OpenLeases:
-    """The leases of one worker whose rows are still being started, each with an event that says when that has ended."""
+    """The leases of one worker whose rows are still being started, each with an event that is set at the end."""
 
     _rows_ended: dict[OpenLease, asyncio.Event] = field(default_factory=dict)
 
@@ -130,8 +130,8 @@ class OpenLeases:
 def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:
     """Spread each receiver domain evenly over a lease, so that no provider is hit in a burst.
 
-    The plan's hashed order does so in the mean; a campaign's own order may not at all. Where a domain has n rows, they
-    come at every n-th part of the lease, beginning where its first row stands; a domain of one row stays where it is.
+    The plan's hashed order does so on average; a campaign's own order may not. The n rows of a domain are placed at
+    every n-th part of the lease, beginning at the place of its first row; a domain with one row keeps its place.
 
     Args:
         recipients: with `address`; in the plan's order.
@@ -149,11 +149,11 @@ def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:
 async def open_lease(
     lease: Lease, frozen: FrozenRun, *, recorder: Recorder, resend_in_doubt: bool, clock: Clock
 ) -> OpenLease:
-    """Load a lease's rows and replay what earlier owners recorded.
+    """Load a lease's rows and replay the journal of earlier owners.
 
     Rows with an intent and no result were in flight when their worker ended: they are in doubt, and held unless
-    the campaign says `in_doubt = "resend"`. What is found out here is journaled under the new epoch: an outcomes file
-    never says more than the journal does, or a crash between the two would look like a restore.
+    the campaign has `in_doubt = "resend"`. Results from here are journaled under the new epoch: an outcomes file must
+    not have more than the journal, or a crash between the two would look like a restore.
     """
     manifest = frozen.manifest
     recipients = await asyncio.to_thread(read_lease, frozen.folder / "plan", manifest.leases[lease.ordinal])
@@ -161,13 +161,15 @@ async def open_lease(
     results = dict(history.results)
     now = clock.now().timestamp()
     forgotten = set(recipients.filter(pl.col("address").is_null())["row"])
-    held = hold_open_intents(history, now)  # nothing is sent again to forgotten recipients: that doubt stays
+    held = hold_open_intents(history, now)  # forgotten recipients are never sent to again, and stay in doubt
     results.update({row: result for row, result in held.items() if not resend_in_doubt or row in forgotten})
     for row in forgotten - results.keys():
         results[row] = Result(row, Outcome.FAILED, None, FORGOTTEN_DETAIL, now, history.attempts.get(row, 0))
     doubtful = history.open_intents - results.keys()
     opened = OpenLease(lease, recipients, manifest.columns, results, history.attempts, doubtful)
-    if lease.epoch > 1:  # another worker had it before: recipients that events prove reached are not sent to again
+    if (
+        lease.epoch > 1
+    ):  # another worker had it before: recipients that got a message according to events are not sent to again
         results |= await _read_proven(opened, frozen, recorder=recorder, now=now)
     found_out = [result for row, result in results.items() if history.results.get(row) != result]
     if found_out:
@@ -176,7 +178,7 @@ async def open_lease(
 
 
 async def _read_proven(opened: OpenLease, frozen: FrozenRun, *, recorder: Recorder, now: float) -> dict[int, Result]:
-    """Make results of rows that SES took, as events say, and of which nothing else is certain."""
+    """Make results of rows that SES accepted according to events, and whose result is otherwise unknown."""
     lease, known = opened.lease, opened.results
     flags = await recorder.transact(lambda tx: read_flags(tx, lease.run, lease.ordinal))
     rows = [row for row, bits in zip(opened.recipients["row"], flags, strict=False) if bits & Flag.PROVEN]

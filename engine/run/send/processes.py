@@ -1,7 +1,7 @@
 """Further processes on this machine that send for a run. Each is a worker like this one.
 
-They share the rate through the ledger, as workers on other machines do. A stop is passed on to them; a process whose
-parent has died stops by itself, in order.
+They share the rate through the ledger, like workers on other machines. They receive this process's stop; a process
+whose parent has died stops by itself, in order.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 
 LOOK_SECONDS = 5.0
 BUSY = 0.85  # of a core: a process that computes more than that in Python is at its limit
-USED = 0.95  # of the rate: a worker that reaches that much needs no help
+USED = 0.95  # of the rate: a worker that reaches this share needs no further process
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class WorkerProcess(Protocol):
         """Its process id."""
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
-        """Ask it to stop in order, or without waiting for its calls in flight."""
+        """Signal it to stop in order, or without waiting for its calls in flight."""
 
     async def wait(self) -> int:
         """Wait for its end; returns its exit code."""
@@ -43,7 +43,7 @@ StartWorker = Callable[[], WorkerProcess]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one process did in the last seconds.
+    """The load of one process in the last seconds.
 
     Attributes:
         busy: CPU seconds a second.
@@ -71,8 +71,8 @@ class WorkerProcesses:
     """The processes that this one has started. An async context manager: leaving it waits for their end.
 
     Attributes:
-        start: starts one; None where there can be none.
-        wanted: how many processes send in all, this one included; None for as many as are needed.
+        start: starts one; None where further processes are not possible.
+        wanted: number of processes that send, this one included; None for as many as are needed.
         stop: passed on.
         clock: monotonic time.
     """
@@ -88,7 +88,7 @@ class WorkerProcesses:
     _sent: int = 0
 
     async def __aenter__(self) -> Self:
-        """Start as many as were asked for."""
+        """Start the configured number."""
         self._cpu, self._at = time.process_time(), self.clock.monotonic()
         for _ in range((self.wanted or 1) - 1):
             self.add()
@@ -136,7 +136,7 @@ class WorkerProcesses:
         return "the launch has ended" if self.stop.reason is None else self.stop.reason.text
 
     def add_if_needed(self, *, admitted: int, rate: float, work_left: bool) -> None:
-        """Start another where this process is not enough; to be called every few seconds.
+        """Start another process if this one is not fast enough; called every few seconds.
 
         Args:
             admitted: recipients that this worker has sent to.

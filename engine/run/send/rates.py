@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class Rates:
-    """Reads the account's limits again and again, and sets this worker's part of them.
+    """Reads the account's limits regularly, and sets this worker's part of them.
 
     Attributes:
         run: its name.
@@ -64,7 +64,7 @@ class Rates:
             await self.warmup.reread()
 
     async def reread_quota(self) -> None:
-        """Read the account's limits; where that fails the known ones hold, and sending shows what is wrong."""
+        """Read the account's limits; on failure, keep the last ones: sending reports what is wrong."""
         try:
             quota = await self.read_quota()
         except MailrunError as error:
@@ -84,7 +84,7 @@ class Rates:
             log.info("rate.changed", rate=round(share.rate, 2), others=round(share.others.rate, 2))
 
     def divide(self, workers: int) -> None:
-        """Divide rate, caps and what is left among more or fewer workers."""
+        """Divide rate, caps and the remaining quota among more or fewer workers."""
         before = self.rate_share.workers
         self.rate_share.share(workers)
         self._set_ceiling()
@@ -95,7 +95,7 @@ class Rates:
         log.info("worker.shares", workers=workers, rate=round(self.rate_share.ceiling, 2))
 
     def release(self) -> None:
-        """Leave this worker's part to the others, while it has nothing to send."""
+        """Lend this worker's part to the others while it has nothing to send."""
         self.rate_share.release()
 
     def claim(self) -> None:
@@ -107,12 +107,12 @@ class Rates:
         self.pacer.set_ceiling(self.rate_share.ceiling, self.clock.monotonic())
 
     def _check_enforcement(self, status: str) -> None:
-        """Stop where SES puts the account under review: it does so before it stops the account."""
+        """Stop where SES puts the account under review, which precedes a shutdown."""
         before, self._enforcement = self._enforcement, status
         if status != "PROBATION" or before == status:
             return
         text = "SES has put the account under review: its EnforcementStatus is PROBATION"
-        remedy = "see the case in the AWS Support Center; to resume all the same: mailrun resume RUN, then launch again"
+        remedy = "see the case in the AWS Support Center; to resume anyway: mailrun resume RUN, then launch again"
         if before is None:
             log.warning("account.review", run=self.run, note=text, do="see the case in the AWS Support Center")
             return

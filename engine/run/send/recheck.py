@@ -2,8 +2,9 @@
 
 The plan leaves out the addresses that were on the ledger's list when it was made. Addresses that were added since (by
 an event, an opt-out, a person), or forgotten, are found here: each recipient's key is looked up at most FRESH_SECONDS
-before the message leaves, together with those of the next recipients. That is one small statement for some hundred
-recipients, needs no order of insertions and no clock of another machine, and holds for any number of workers.
+before the message is sent, together with those of the next recipients. That takes one small statement for some hundred
+recipients, depends neither on the order of insertions nor on another machine's clock, and works with any number of
+workers.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ class Watchlist:
     """Finds recipients who must not be mailed any more.
 
     Attributes:
-        recorder: reads the ledger, and waits where it is away.
+        recorder: reads the ledger, and waits while it is unreachable.
         clock: monotonic time.
         topic: the campaign's, whose opt-outs apply.
         kind: the campaign's.

@@ -1,4 +1,4 @@
-"""Registering a run: the ledger decides which frozen plan is the run's, and only that one is ever sent.
+"""Registers a run: the ledger decides which frozen plan belongs to the run, and only that one is ever sent.
 
 A launch seals its plan in the store under the digest of its run.json. Then one transaction inserts the run with that
 digest. Of several launches one inserts it, and the others join it. A process that opens the run moves the sealed plan
@@ -32,7 +32,7 @@ ORPHANED = "orphaned"  # frozen folders that no ledger registered: orphaned/CAMP
 
 
 def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
-    """Make a staged run known, or join the one that another launch of the key has registered meanwhile.
+    """Register a staged run, or join the run that another launch of the key has registered meanwhile.
 
     Raises:
         DataError: the store has this run from another ledger, or the run is in another store.
@@ -55,7 +55,9 @@ def register_run(staged: StagedRun, store: Store, ledger: Ledger) -> FrozenRun:
         raise make_other_ledger_error(name, store, ledger, _find_ledger(name, store, placed))
     for abandoned in list_sealed(store, name) - {digest}:
         discard_sealed(store, name, abandoned)
-        log.warning("launch.abandoned", run=name, note="the plan of a launch that the ledger does not know: removed")
+        log.warning(
+            "launch.abandoned", run=name, note="removed the plan of a launch that was not registered in the ledger"
+        )
     return open_run(run, store)
 
 
@@ -86,7 +88,7 @@ def _insert(run: Run, manifest: Manifest, ledger: Ledger) -> tuple[Run, bool]:
 
 
 def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
-    """Make room for planning a run that the ledger does not know: set aside files of which nothing was sent.
+    """Prepare planning a run that is not in the ledger: set aside files of a run of which nothing was sent.
 
     Raises:
         DataError: another ledger began the run, or this one did and was restored from a backup since.
@@ -107,7 +109,7 @@ def clear_place(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
         "launch.orphaned",
         run=name,
         path=store.describe(aside),
-        note="files of a launch that ended before this ledger knew its run: set aside, nothing of them was sent;"
+        note="set aside the files of a launch that ended before it was registered; nothing of them was sent;"
         " the audience is planned again",
     )
 
@@ -126,7 +128,7 @@ def _has_traces(name: str, store: Store) -> bool:
 
 
 def adopt_run(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
-    """Let this ledger have a run that the store knows from a ledger that is lost.
+    """Register a run of the store that a lost ledger had.
 
     Raises:
         DataError: its run.json is damaged.
@@ -135,7 +137,7 @@ def adopt_run(name: str, store: Store, ledger: Ledger, now: datetime) -> None:
     if known is None:
         campaign, _, key = name.partition("/")
         if key not in store.list_folders(f"runs/{campaign}"):
-            return  # the store does not know it either
+            return  # the store does not have it either
         folder = store.fetch(f"runs/{name}", frozen_only=True)
         manifest = read_manifest(folder)
         found = _make_run(manifest, digest_file(folder / FILE), store)

@@ -22,8 +22,8 @@ class ResultKeeper:
 
     Attributes:
         recorder: journals the results that no dispatch has journaled.
-        guard: judges how many were not sent.
-        stop: is requested where these are too many.
+        guard: judges the share of messages that were not sent.
+        stop: is requested where that share is too high.
         clock: the wall clock.
         count: receives every final result.
     """
@@ -54,13 +54,13 @@ class ResultKeeper:
     def keep_suppressed(self, opened: OpenLease, row: int, reason: str, call: Call | None = None) -> None:
         """Journal and keep the result of a recipient who was suppressed during the run.
 
-        A recipient who may have got the message before stays in doubt. The guard does not count it: nothing went wrong.
+        A recipient who may have got the message before stays in doubt, which the guard does not count as a failure.
 
         Args:
             opened: the lease.
             row: of the recipient.
             reason: why the address is suppressed.
-            call: that has tried to send it; None where none has.
+            call: the call that tried to send it; None where none did.
         """
         doubtful, tries = (opened.doubtful, 0) if call is None else (call.doubtful, call.tries)
         outcome = Outcome.IN_DOUBT if row in doubtful else Outcome.FAILED

@@ -1,4 +1,4 @@
-"""The additional processes of `--workers`: each sends for the run, as `mailrun work` does elsewhere."""
+"""The additional processes of `--workers`: each sends for the run, like `mailrun work`."""
 
 import asyncio
 import multiprocessing
@@ -38,7 +38,7 @@ _BUG = "a worker process ended: this is a bug in mailrun; report it with the tra
 
 @dataclass(frozen=True, slots=True)
 class WorkerOrder:
-    """What a worker process gets: plain values, because they are sent to another process.
+    """The parameters of a worker process: plain values, because they are pickled.
 
     Attributes:
         workspace: the workspace's folder.
@@ -59,15 +59,15 @@ class SpawnedWorker:
     """A running worker process.
 
     Args:
-        order: what it gets.
-        count: called with what it did, twice a second.
+        order: its parameters.
+        count: called with its new results, twice a second.
     """
 
     def __init__(self, order: WorkerOrder, count: Callable[[Mapping[Outcome, int]], None]) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
         self._connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(target=run_worker, args=(order, theirs), name="mailrun worker")
-        # It starts with its signals blocked: what a terminal sends to the whole group waits until it handles them.
+        # It starts with its signals blocked: signals of a terminal to the process group wait until it handles them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
         try:
             self._process.start()
@@ -82,12 +82,12 @@ class SpawnedWorker:
         return self._process.pid or 0
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
-        """Ask it to stop in order, or at once."""
+        """Signal it to stop in order, or at once."""
         with suppress(OSError):  # it has ended
             self._connection.send((reason, at_once))
 
     async def wait(self) -> int:
-        """Count what it does until it ends; returns its exit code."""
+        """Count its results until it ends; return its exit code."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
         def listen() -> None:
@@ -122,7 +122,7 @@ class _CountReporter:
         self._connection.close()
 
     def begin(self, accounts: Accounts) -> None:
-        """The parent knows the accounts."""
+        """Do nothing: the parent has the accounts."""
 
     def count(self, result: Result) -> None:
         """Count one result."""
@@ -175,7 +175,7 @@ def _open(order: WorkerOrder) -> Workspace:
 
 
 def _follow_launch(orders: Connection, stop: Stop) -> None:
-    """Stop when the launch says so, and when it has ended.
+    """Stop when the launch requests it, or has ended.
 
     A terminal and a scheduler send their signals to the whole process group: here they count as the launch's first,
     however many there are.

@@ -26,11 +26,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """Keeps one worker at what its rate needs.
+    """Adjusts one worker to its rate.
 
     Attributes:
         worker: which one.
-        transport: says how many messages a call may carry.
+        transport: has the maximum number of messages in a call.
         gate: has the rate.
         concurrency: is adjusted.
         lag: of the event loop.
@@ -74,7 +74,7 @@ class Tuning:
         self.concurrency.adjust(calls_per_second=calls_per_second, lag_seconds=self.lag.recent_seconds)
 
     async def _write_vitals(self) -> None:
-        """Write to the ledger how this worker does, for `mailrun status`; start another process where one helps."""
+        """Write this worker's figures to the ledger for `mailrun status`; start another process where one helps."""
         vitals = self._measure()
         log.debug("worker.vitals", **vitals)
 

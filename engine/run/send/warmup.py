@@ -27,7 +27,7 @@ from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stoppe
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.store.port import Store
 
-RECORDED_SECONDS = 1.0  # what passed the gate has its intent in the recorder by then
+RECORDED_SECONDS = 1.0  # by then, messages that passed the gate have their intents in the recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def read_warmup(tx: Connection, spec: CampaignSpec, now: datetime, *, run: str) 
         tx: any transaction. Every run has its facts (`engine.run.facts.complete_facts`).
         spec: has `[warmup]`.
         now: in UTC; days begin at midnight in the window's time zone.
-        run: the name of the run that asks.
+        run: the name of the run.
     """
     assert spec.warmup is not None  # noqa: S101 - the caller looks
     sender = WarmupSender(domain_of(spec.sender_address), spec.delivery.configuration_set)
@@ -118,7 +118,7 @@ class WarmupShare:
     recorder: Recorder
     clock: Clock
     _day: WarmupDay | None = None
-    _is_due: bool = True  # this worker's part follows from the ledger, not from what it counts itself
+    _is_due: bool = True  # this worker's part is computed from the ledger, not from its own count
 
     def __post_init__(self) -> None:
         self.allowance.left = None if self.read is None else 0.0  # so it is read before the first message
@@ -126,21 +126,21 @@ class WarmupShare:
     def divide(self, *, before: int, workers: int) -> None:
         """Divide the day among more or fewer workers.
 
-        A worker that left may have used its part: only one that is alone may take all that is left of the day.
+        A worker that ended may have used its part, so only a worker that is alone may use the whole rest of the day.
         """
         self._is_due |= workers == 1
         self.allowance.scale(min(1.0, before / workers))
 
     def claim(self) -> None:
-        """Take a part again after the others had it: it is read before the next message."""
+        """Take the part back after the others used it: it is read before the next message."""
         if self.allowance.left is not None:
             self._is_due, self.allowance.left = True, 0.0
 
     async def reread(self) -> None:
         """Read what the warm-up still allows today.
 
-        What this worker counts itself is exact, and what the ledger says lags. So within a day its part never grows
-        by reading, unless its part is due to be dealt again: then what passes the gate meanwhile is taken off.
+        This worker's own count is exact, and the ledger's lags. So within a day, a reading never increases the part,
+        unless the day is divided again: then messages that pass the gate meanwhile are subtracted.
         """
         if self.read is None:
             return
@@ -156,7 +156,7 @@ class WarmupShare:
             await self.reread()
             return
         self.allowance.left = self._find_part(day, is_due=is_due, since=max(0, self.admission.admitted - passed))
-        self._is_due &= not is_due  # what made it due meanwhile is still to be done
+        self._is_due &= not is_due  # a division that became due meanwhile is still pending
 
     def _find_part(self, day: WarmupDay, *, is_due: bool, since: int) -> float | None:
         own = self.allowance.left
@@ -166,7 +166,7 @@ class WarmupShare:
         return part - since if is_due or own is None else min(own, part)
 
     def describe(self) -> StopReason:
-        """Say why the warm-up ends this run for today."""
+        """Return the reason why the warm-up ends this run for today."""
         day = self._day
         if day is not None and day.left is not None and day.left >= self.rate_share.workers:
             text = (

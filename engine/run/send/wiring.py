@@ -1,4 +1,4 @@
-"""Sending for a frozen run: makes the worker with everything that it works with, and runs it beside its side tasks."""
+"""Sends for a frozen run: makes the worker and its parts, and runs it beside its side tasks."""
 
 import asyncio
 import uuid
@@ -51,7 +51,7 @@ from engine.run.send.worker import Worker, make_recipient_windows
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.store.keys import read_forget_key
 
-LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is away while the worker is to stop: within a pod's grace period
+LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is unreachable while the worker stops: within a pod's grace period
 
 QUOTA_USED_UP = StopReason(
     StopCause.PAUSED, "the account's 24-hour quota is used up", "launch again when part of the 24-hour quota is free"
@@ -60,7 +60,7 @@ QUOTA_USED_UP = StopReason(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendJob:
-    """What one worker sends, and by what.
+    """What one worker sends, and how.
 
     Attributes:
         frozen: the run.
@@ -107,11 +107,11 @@ async def send_run(context: SendContext, job: SendJob) -> None:
         try:
             async with _beside(crew.list_side_tasks(), stop):
                 await crew.worker.work()
-        except asyncio.CancelledError:  # a second signal: what is known is recorded all the same
+        except asyncio.CancelledError:  # a second signal: results that are known are still recorded
             await crew.worker.abandon()
             await crew.heartbeat.leave()
             raise
-        # Of workers that were killed between the record and the move: readers of a finished run find every file.
+        # Files of workers that were killed between the record and the move: readers of a finished run find every file.
         await asyncio.to_thread(finish_changes, context.ledger, frozen.run.name, context.store, frozen.run.folder)
         await crew.heartbeat.leave()
     finally:
@@ -134,7 +134,7 @@ class _Crew:
 
 
 def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Marks) -> _Crew:
-    """Make everything, each with what it uses."""
+    """Make the worker's parts, each with its dependencies."""
     clock, stop, spec, frozen = context.clock, context.stop, job.spec, job.frozen
     identity = WorkerIdentity(job.worker_id, frozen.run.name, job.account)
     liveness, open_leases, admission = Liveness(), OpenLeases(), Admission(clock)
@@ -284,7 +284,7 @@ def _make_hours(spec: CampaignSpec, planned_at: datetime, stop: Stop, clock: Clo
 
 @asynccontextmanager
 async def _beside(side_tasks: Sequence[Coroutine[Any, Any, None]], stop: Stop) -> AsyncIterator[None]:
-    """Run side tasks beside a block; one that dies stops the worker with its error."""
+    """Run side tasks beside a block; a task that fails stops the worker with its error."""
     tasks = [asyncio.create_task(task) for task in side_tasks]
 
     def report(task: asyncio.Task[None]) -> None:

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
-    """What a worker of any run is started with.
+    """The parameters of sending.
 
     Attributes:
         workspace: whose run it is.
@@ -51,7 +51,7 @@ class SendRequest:
         count: receives every final result.
         processes: how many processes send; None for as many as are needed.
         start_worker: starts another process that sends for the run; None where this one is such a process.
-        watch: receives the stop before anything is done, to request it for reasons of its own.
+        watch: receives the stop at the start, to request it for other reasons.
     """
 
     workspace: Workspace
@@ -84,7 +84,7 @@ async def work(name: str, request: SendRequest) -> Launched:
         request: what to send with.
 
     Raises:
-        UsageError: the ledger does not know the run, or it goes to the embedded sandbox of a launch.
+        UsageError: the run is not in the ledger, or it goes to the embedded sandbox of a launch.
         PausedError: a second signal stopped it at once.
         MailrunError: ledger or store failed on the way.
     """
@@ -105,7 +105,8 @@ async def until_stopped(request: SendRequest, body: Callable[[SendContext], Awai
             return await body(make_context(request.workspace, stop))
     except asyncio.CancelledError:
         raise PausedError(
-            "stopped at once: calls that were in flight are in doubt", remedy="launch again to resume; it says which"
+            "stopped at once: calls that were in flight are in doubt",
+            remedy="launch again to resume, then list them with mailrun resolve RUN",
         ) from None
 
 
@@ -144,7 +145,7 @@ async def send(
         outbound: the open transport's account.
 
     Raises:
-        MailrunError: ledger or store failed; the ledger says what is in doubt or unsent.
+        MailrunError: ledger or store failed; the ledger has the recipients in doubt or unsent.
     """
     campaign, name, stop = load_frozen_campaign(frozen), frozen.run.name, context.stop
     signer = TokenSigner(request.workspace.read_signing_keys()) if campaign.spec.signs_links else None
@@ -175,7 +176,7 @@ async def send(
         stop.is_sending = True
         with step("sending", is_shown=False), hold_worker_lock(job.worker_id):
             await send_run(context, job)
-    if not stop.requested:  # of events that came meanwhile, for leases that were still open
+    if not stop.requested:  # by events that arrived meanwhile, for leases that were still open
         await asyncio.to_thread(settle_all_proven, context.ledger, context.store, [name], clock=context.clock)
 
 

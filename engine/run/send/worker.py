@@ -1,8 +1,8 @@
 """A worker: takes leases, starts their rows as slots become free, settles them, until nothing is left or it must stop.
 
 Several leases may be open at once: the next one begins while the last calls of the one before are still in flight,
-so that the rate is used across the border. One task starts everything, so whatever takes long (rendering) is done in
-slices, between which the event loop serves everything else.
+so that the rate is used between leases, too. One task starts all rows, so long work (rendering) is done in slices,
+between which the event loop runs other tasks.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; mo
 OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others continue
 WAIT_FOR_OTHERS_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
-SLICE_SECONDS = 0.002  # of rendering without a pause: the event loop waits no longer for it
+SLICE_SECONDS = 0.002  # of rendering without a pause, the longest that the event loop waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class RecipientWindows:
 
     def seconds_closed(self, recipient: object) -> float:
         """Return how long a recipient's window stays closed; 0.0 while it is open."""
-        assert isinstance(recipient, Recipient)  # noqa: S101 - what the interleaving was fed
+        assert isinstance(recipient, Recipient)  # noqa: S101 - the type of the interleaving's items
         return self.windows.seconds_closed(str(recipient.content[self.column]), self.clock.now())
 
     def find_close(self, recipient: Recipient) -> datetime | None:
@@ -99,7 +99,7 @@ class Worker:
         await self._close_all()
 
     async def abandon(self) -> None:
-        """Give up the calls in flight: they are in doubt; then settle or give back every lease."""
+        """Cancel the calls in flight, which are then in doubt; then settle or release every lease."""
         self.calls.abandon()
         await self._close_all()
 
@@ -148,7 +148,7 @@ class Worker:
         return True
 
     async def _wait_for_others(self) -> bool:
-        """Wait for windows to open, or for others to settle or lose their leases; False where none is left."""
+        """Wait for windows to open, or for other workers to settle or lose their leases; False where none is left."""
         if not await self.holder.count_unsettled():
             return False
         seconds = WAIT_FOR_OTHERS_SECONDS
@@ -156,7 +156,7 @@ class Worker:
             until = min(self._put_off.values()) - self.clock.monotonic()
             if self.pauses_outside:
                 text = f"the sending windows of all remaining recipients are closed; one opens in {until / 3600:.1f} h"
-                self.stop.request(StopReason(StopCause.PAUSED, text, "launch again then"))
+                self.stop.request(StopReason(StopCause.PAUSED, text, "launch again at that time"))
                 return True
             seconds = min(max(until, WAIT_FOR_OTHERS_SECONDS), LOOK_AGAIN_SECONDS)
         await self.gate.release_share()
@@ -196,7 +196,7 @@ class Worker:
             await self.calls.start(batch)
 
     def _end_rows(self, opened: OpenLease) -> None:
-        """No more rows of this lease are started: it closes when its last call has ended."""
+        """Start no more rows of this lease: it closes when its last call has ended."""
         self.interleaving.drop(opened)
         opens_at = self.interleaving.put_off.pop(opened, None)
         if opens_at is not None:
@@ -204,7 +204,7 @@ class Worker:
         self.open_leases.end_rows(opened)
 
     async def _close(self, opened: OpenLease, rows_ended: asyncio.Event) -> None:
-        """Wait for what is in flight, then settle the lease or give it back."""
+        """Wait for its calls in flight, then settle the lease or release it."""
         await rows_ended.wait()
         while opened.in_flight:
             await asyncio.wait(opened.in_flight)

@@ -35,7 +35,7 @@ _READ_AT_ONCE = 8  # files: a bucket answers each in 20 ms or more
 
 @dataclass(slots=True)
 class Audit:
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
         accounts: added up from the files, and from the journal where a lease is still open.
@@ -60,13 +60,13 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
     A damaged outcomes file is set aside, so that no reader counts it; the ledger keeps its counts.
 
     Args:
-        ledger: where the run is. It is asked for one snapshot, and again for a lease that changes meanwhile.
+        ledger: where the run is. It is read once, and again for a lease that changes meanwhile.
         run: which.
         store: where its files are.
         against: the receiving side's own list, as `read_list` gives it.
 
-    Read are the plan's Parquet, every settled lease's outcome file and the journals of open leases. Each file
-    must have the digest that was recorded when it was written; each recipient of a settled lease exactly one outcome.
+    Reads the plan's Parquet, every settled lease's outcomes file and the journals of open leases. Each file must have
+    the digest that was recorded when it was written, and each recipient of a settled lease exactly one outcome.
 
     Raises:
         DataError: run.json is missing or damaged, or another ledger's, so that nothing can be proved.
@@ -82,10 +82,12 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
     if ahead:
         behind = describe_behind(run.name, len(ahead))
         problems.append(f"{behind}: restore a newer backup, or run mailrun resolve {run.name} --after-restore")
-    names = store.list_names(f"{run.folder}/outcomes")  # before the ledger is asked, which moves ahead of it
+    names = store.list_names(f"{run.folder}/outcomes")  # before the ledger is read, which is always ahead of the files
     snapshot = snapshots.read_run(ledger, run.name)
     if snapshot is None:
-        raise UsageError(f"the run {run.name} was removed at this moment", where="RUN", remedy="see: mailrun status")
+        raise UsageError(
+            f"the run {run.name} was removed at this moment", where="RUN", remedy="list the runs with: mailrun status"
+        )
     outcomes: Counter[Outcome] = Counter()
     compared = [pl.DataFrame(schema=COMPARED_SCHEMA)]
     accepted, excluded = 0, dict[str, int]()
@@ -117,7 +119,7 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
         comparison = compare(pl.concat(compared), against)
         problems += comparison.problems
     if not problems and not accounts.balanced:
-        problems.append(f"rows read: {accounts.rows_read:,}, but the parts have another sum")
+        problems.append(f"rows read: {accounts.rows_read:,}, but its parts add up to another number")
     if not problems and snapshot.run.state is RunState.FINISHED and accounts.count(Outcome.UNSENT):
         problems.append(
             f"the run is finished, and {accounts.count(Outcome.UNSENT):,} of its recipients are unsent:"
@@ -132,9 +134,9 @@ def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[in
     reasons = pl.scan_parquet(manifest.list_plan(plan, "excluded")).group_by("reason").len().collect()
     excluded = dict(sorted(reasons.iter_rows()))
     if accepted != manifest.accepted:
-        problems.append(f"the plan has {format_count(accepted, 'recipient')}, but run.json says {manifest.accepted:,}")
+        problems.append(f"the plan has {format_count(accepted, 'recipient')}, but run.json has {manifest.accepted:,}")
     if excluded != dict(sorted(manifest.excluded.items())):
-        problems.append(f"the plan's exclusions are {excluded}, and run.json says {manifest.excluded}")
+        problems.append(f"the plan's exclusions are {excluded}, but run.json has {manifest.excluded}")
     in_order = {reason: excluded[reason] for reason in manifest.excluded if reason in excluded}
     return accepted, in_order | excluded
 
@@ -151,7 +153,7 @@ class _Counted:
 def _count_leases(
     files: "_Files", plan: Path, manifest: Manifest, snapshot: RunSnapshot, ahead: Collection[int]
 ) -> Iterable[_Counted]:
-    """Count every lease; of those that the store knows better, `ahead`, the file is not this ledger's to judge."""
+    """Count every lease; skip the files of leases in `ahead`, whose files are newer than this ledger."""
     for replay in snapshot.replays.values():
         yield _count_replay(replay)
     settled = [
@@ -186,7 +188,7 @@ class _Files:
     def count(self, state: LeaseState, planned: pl.Series) -> _Counted:
         """Count a settled lease's outcomes from its file; nothing is counted from a damaged one."""
         settlement, none = state.settlement, pl.DataFrame(schema=COMPARED_SCHEMA)
-        assert settlement is not None  # noqa: S101 - asked by the caller
+        assert settlement is not None  # noqa: S101 - checked by the caller
         file = settlement.outcomes_file
         data = self.files.read(state.ordinal, state.epoch, file, settlement.outcomes_digest)
         if data is None:
@@ -202,7 +204,7 @@ class _Files:
 
     def _count_changed(self, state: LeaseState, planned: pl.Series) -> _Counted:
         """Count a lease that has changed since the snapshot; name its file, and set it aside, where it has not."""
-        assert state.settlement is not None  # noqa: S101 - asked by the caller
+        assert state.settlement is not None  # noqa: S101 - checked by the caller
         now = snapshots.read_lease(self.ledger, self.run, state.ordinal)
         if now.state.settlement is None:
             return _count_replay(now.replay)
@@ -213,12 +215,12 @@ class _Files:
         if not self.files.exists(file):
             return _Counted(Counter(), nothing, [f"{where} is missing"])
         aside = self.files.set_aside(file)
-        problem = f"{where} is not what was written: its digest differs; it was set aside as {aside}"
+        problem = f"{where} was changed: its digest differs; it was set aside as {aside}"
         return _Counted(Counter(), nothing, [problem])
 
 
 def _find_unknown_files(names: set[str], states: Mapping[int, LeaseState], store: Store, folder: str) -> list[str]:
-    """Name outcome files that no lease knows; readers of the folder would count them.
+    """Name outcomes files without a settled lease; readers of the folder would count them.
 
     A lease that was opened again keeps its file until it is settled again.
     """

@@ -1,4 +1,4 @@
-"""Comparing the accounts of a run with the receiving side's own list."""
+"""Compares the accounts of a run with the receiving side's own list."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

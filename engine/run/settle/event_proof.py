@@ -1,4 +1,4 @@
-"""What events prove: recipients in doubt that SES took, or took back, settled without a person."""
+"""Proof by events: settles recipients in doubt that SES accepted, or dropped, without a person."""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ from engine.store.port import Store
 
 log = structlog.get_logger()
 
-TAKEN_BACK = "SES took it back: a Reject or Rendering Failure event"
+TAKEN_BACK = "SES accepted it and did not send it: a Reject or Rendering Failure event"
 _PROOF = Flag.PROVEN | Flag.REJECTED
 
 
@@ -63,10 +63,10 @@ def make_open_plan(store: Store) -> OpenPlan:
 
 
 def settle_proven(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], clock: Clock) -> int:
-    """Settle the recipients in doubt of whom an event came; those that a live worker holds are left to it.
+    """Settle the recipients in doubt with an event; a live worker settles those in its own leases.
 
     Args:
-        ledger: where.
+        ledger: has the run.
         frozen: the run.
         gone: owners of leases that are certainly gone.
         clock: now.
@@ -105,14 +105,14 @@ def read_proofs(ledger: Ledger, frozen: FrozenRun, ordinal: int, rows: Iterable[
 
 
 def make_proven(result: Result, flags: Flag, message_id: str | None) -> Result:
-    """Say what an event proves of a recipient."""
+    """Return the result that an event proves for a recipient."""
     if Flag.PROVEN in flags:
         return result._replace(outcome=Outcome.SENT, message_id=message_id, error=PROVED)
     return result._replace(outcome=Outcome.REFUSED, message_id=None, error=TAKEN_BACK)
 
 
 def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clock: Clock) -> int:
-    """As settle_proven, for the runs with recipients in doubt; what prevents it is logged, and the run is skipped."""
+    """As settle_proven, for all runs with recipients in doubt; skip a run with an error, and log the error."""
     settled = 0
     for name in sorted(names):
         run = _find_doubtful(ledger, store, name, clock)
@@ -128,9 +128,9 @@ def settle_all_proven(ledger: Ledger, store: Store, names: Iterable[str], *, clo
 
 
 def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run | None:
-    """Return a run of which something may be settled; looks at little, so that it may be asked often.
+    """Return a run that may have recipients to settle; cheap, because it is called often.
 
-    It watches no worker: the wall clock only says which workers to watch.
+    It does not watch workers: the wall clock only selects the workers to watch.
     """
     with ledger.read() as tx:
         run = runs.find_run(tx, name)
@@ -153,14 +153,14 @@ def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run
 
 
 def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: Collection[str], clock: Clock) -> int:
-    """Treat recipients in doubt of whom no event came in time as the campaign says: held, or sent again.
+    """Apply the campaign's `in_doubt` to recipients in doubt without events: hold them, or send to them again.
 
-    Silence says something only where events have come that are younger: of a message that SES took after the call.
+    Missing events are significant only if events of a younger message have arrived, which SES accepted after the call.
 
     Args:
-        ledger: where.
+        ledger: has the run.
         frozen: the run.
-        after: how long events are awaited since the call.
+        after: how long to wait for events after the call.
         gone: owners of leases that are certainly gone.
         clock: now.
 
@@ -168,7 +168,7 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
         How many will be sent to again.
 
     Raises:
-        UsageError: of none of them such an event is known.
+        UsageError: there is no such event.
     """
     spec = load_campaign(frozen.folder / "campaign").spec
     in_doubt = list_in_doubt(ledger, frozen, gone, clock.now())
@@ -179,8 +179,8 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
     certain = silent.clear() if heard is None else silent.filter(pl.col("at") < heard)
     if certain.is_empty():
         raise UsageError(
-            f"no event of {frozen.run.name} came that is younger than the calls of the {silent.height:,} in doubt:"
-            " silence says nothing about them",
+            f"no event of {frozen.run.name} is younger than the calls of the {silent.height:,} in doubt:"
+            " missing events do not show that a message was lost",
             where="--from-events",
             remedy="pull its events first (mailrun events pull), or decide yourself with --resend or --skip",
         )
@@ -191,9 +191,9 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
 
 
 def _find_last_taken(store: Store, run: str, since: datetime) -> datetime | None:
-    """Find when SES took the youngest message of a run that an event tells of.
+    """Find when SES accepted the youngest message of a run that has an event.
 
-    No event is older than its message: days are read from the last one, until no earlier one can tell of a younger.
+    An event is never older than its message: days are read backwards until earlier days cannot have a younger message.
     """
     last: datetime | None = None
     for day in reversed([day for day in list_days(store) if day >= since.astimezone(UTC).date()]):

@@ -13,14 +13,14 @@ from engine.errors import DataError
 
 LIST_SCHEMA = {"row": pl.UInt64, "message_id": pl.String, "address": pl.String, "is_ours": pl.Boolean}
 _NAMES = {"row": "row", "message_id": "message_id", "messageid": "message_id", "address": "address", "email": "address"}
-# What SES says of a message that it took; a Bounce or a Complaint is of a message that was sent as well.
+# Events of messages that SES accepted; a Bounce or a Complaint also belongs to a message that was sent.
 _TAKEN = {"Send", "Delivery", "Bounce", "Complaint", "Open", "Click", "DeliveryDelay", "Subscription"}
 
 _Entry = tuple[int | None, str | None, str | None, bool]
 
 
 def read_list(path: Path, run: str) -> pl.DataFrame:
-    """Read what the receiving side knows of a run.
+    """Read the receiving side's list of a run.
 
     * JSON lines: the sandbox's record (`message_id`, `tags`), or SES events as event publishing writes them, plain or
       inside an SNS notification. Those of other runs and of proofs are skipped by their tags. One that has none of our
@@ -29,8 +29,8 @@ def read_list(path: Path, run: str) -> pl.DataFrame:
       Without a header: a message id a line.
 
     Returns:
-        LIST_SCHEMA; null where the list does not say. `is_ours` is false where only a known message id can show that
-        the message is of the run.
+        LIST_SCHEMA; null where the list has no value. `is_ours` is false where only a known message id can show that
+        the message belongs to the run.
 
     Raises:
         DataError: the file cannot be read, or holds nothing of the kind.
@@ -100,4 +100,8 @@ def _read_csv(data: bytes, path: Path) -> pl.DataFrame:
     try:
         return frame.with_columns(*empty).select(pl.col(name).cast(kind) for name, kind in LIST_SCHEMA.items())
     except pl.exceptions.PolarsError:
-        raise DataError("a row is not a number", where=f"{path}, column row", remedy="correct it") from None
+        raise DataError(
+            "a row is not a number",
+            where=f"{path}, column row",
+            remedy="correct the column, then run the same command again",
+        ) from None

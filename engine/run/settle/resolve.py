@@ -1,4 +1,4 @@
-"""`mailrun resolve`: what is in doubt, listed, and settled by a person."""
+"""`mailrun resolve`: lists recipients in doubt, and settles them as a person decides."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -32,20 +32,20 @@ RESTORED_DETAIL = "the ledger was restored from a backup: it may have been hande
 
 
 class Verdict(StrEnum):
-    """What a person decides about a recipient in doubt."""
+    """A person's decision about a recipient in doubt."""
 
     SENT = "sent"  # it arrived
-    RESEND = "resend"  # it is to be sent again, at the risk of a second copy
+    RESEND = "resend"  # send it again, at the risk of a second copy
     SKIP = "skip"  # it counts as failed, and is never sent again
 
 
 @dataclass(frozen=True, slots=True)
 class InDoubtList:
-    """What is in doubt.
+    """The recipients in doubt.
 
     Attributes:
         recipients: IN_DOUBT_SCHEMA, in the plan's order, with whole addresses.
-        in_flight: how many more a live worker still expects an answer for, or has not settled yet.
+        in_flight: further recipients for which a live worker expects an answer, or that it has not settled yet.
         leases: the leases that hold the recipients.
     """
 
@@ -56,7 +56,7 @@ class InDoubtList:
 
 @dataclass(frozen=True, slots=True)
 class LeaseResults:
-    """What is known of a lease: row -> result, in doubt where an intent has no answer."""
+    """The results of a lease: row -> result; in doubt where an intent has no answer."""
 
     state: LeaseState
     recipients: pl.DataFrame
@@ -64,7 +64,7 @@ class LeaseResults:
 
 
 def find_gone_owners(ledger: Ledger, run: str, clock: Clock) -> frozenset[str]:
-    """Find the workers that own leases of a run and are gone; one that lives is seen to within a second or two."""
+    """Find the workers that own leases of a run and are gone; a live worker is recognized within a second or two."""
     open_leases = snapshots.list_open_leases(ledger, run)
     owners = {state.worker for state in open_leases if state.worker is not None}
     return workers.find_gone_workers(ledger, owners, clock)
@@ -74,10 +74,10 @@ def list_in_doubt(ledger: Ledger, frozen: FrozenRun, gone: Collection[str], now:
     """Find every recipient that is in doubt.
 
     Args:
-        ledger: where.
+        ledger: has the run.
         frozen: the run.
         gone: owners of leases that are certainly gone (`find_gone_owners`); any other may still get its answers.
-        now: stands for the time of calls of which the ledger does not know it.
+        now: used as the time of calls without a time in the ledger.
     """
     frames, in_flight, ordinals = [pl.DataFrame(schema=IN_DOUBT_SCHEMA)], 0, []
     states = snapshots.list_leases(ledger, frozen.run.name)
@@ -116,7 +116,7 @@ def _describe(doubtful: list[Result], recipients: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def settle_in_doubt(  # noqa: PLR0913 - whom, how, by what is known of their owners, when
+def settle_in_doubt(  # noqa: PLR0913 - recipients, decision, owners, time
     ledger: Ledger,
     frozen: FrozenRun,
     verdict: Verdict,
@@ -128,7 +128,7 @@ def settle_in_doubt(  # noqa: PLR0913 - whom, how, by what is known of their own
     """Settle recipients in doubt.
 
     Args:
-        ledger: where.
+        ledger: has the run.
         frozen: the run.
         verdict: the decision.
         chosen: a receiver's list (see receiver_lists) that names them by row or address; None takes all.
@@ -173,7 +173,7 @@ def _choose(recipients: pl.DataFrame, chosen: pl.DataFrame | None) -> set[int]:
     by_address = recipients.filter(pl.col("address").str.to_lowercase().is_in(addresses.implode()))
     if chosen.height and not chosen["row"].count() and not chosen["address"].count():
         raise DataError(
-            "the list has neither rows nor addresses: recipients in doubt have no message id to be known by",
+            "the list has neither rows nor addresses, and recipients in doubt have no message id",
             where="--file",
             remedy="give a column row or address, or SES events with our tags",
         )
@@ -191,10 +191,10 @@ def _rule(result: Result, verdict: Verdict, note: str, message_id: str | None) -
 
 
 def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[str], clock: Clock) -> int:
-    """After a restore: take from the store what the ledger does not know, and hold the rest in doubt.
+    """After a restore: read newer outcomes from the store, and hold the other recipients in doubt.
 
-    Of a lease whose outcomes the store has, they are taken over. Of any other that was worked on after the backup,
-    every recipient without an outcome is in doubt: the lost journal alone knew who had been handed over.
+    If the store has the outcomes of a lease, they are used. In any other lease that was open after the backup, every
+    recipient without an outcome is in doubt: only the lost journal had the rows that were handed over.
 
     Returns:
         How many recipients are in doubt for it.
@@ -217,12 +217,12 @@ def hold_what_was_lost(ledger: Ledger, frozen: FrozenRun, *, gone: Collection[st
 
 
 def _read_written(frozen: FrozenRun, known: LeaseResults) -> dict[int, Result]:
-    """Read what the newest readable outcomes file says of a lease, where the ledger is not more definite."""
+    """Read the newest readable outcomes file of a lease, where the ledger has no certain result."""
     for data in open_files(frozen).read_newest(known.state.ordinal):
         try:
             frame = pl.read_parquet(data)
         except pl.exceptions.PolarsError:
-            continue  # damaged: the journal is all there is
+            continue  # damaged: only the journal is left
         if frame["row"].sort().equals(known.recipients["row"].sort()):
             return {
                 row: result
@@ -232,7 +232,7 @@ def _read_written(frozen: FrozenRun, known: LeaseResults) -> dict[int, Result]:
     return {}
 
 
-def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
+def rewrite_lease(  # noqa: PLR0913 - one lease, the decision, its author, the time
     ledger: Ledger,
     frozen: FrozenRun,
     ordinal: int,
@@ -243,18 +243,18 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, by whose word, when
     clock: Clock,
     above: int = 0,
 ) -> int:
-    """Record decisions beside what is known of a lease.
+    """Record decisions in a lease, in addition to its results.
 
-    What is known is read first, and the decision is written if the lease is still what it was. An open lease gets it
-    in its journal, in one transaction. So does a settled one of which something is to be sent again: it is open then.
-    For any other settled lease the new file is written aside, recorded, and put in place of the old one in one step. A
-    crash leaves the lease as it was, or as it is to be.
+    The results are read first, and the decision is written if the lease has not changed since. In an open lease it is
+    journaled, in one transaction. The same happens in a settled lease with rows to send again, which is opened again.
+    For any other settled lease the new file is staged, recorded, and then replaces the old one in one step. A crash
+    leaves either the old or the new state.
 
     Args:
-        ledger: where.
+        ledger: has the run.
         frozen: the run.
         ordinal: the lease.
-        decide: says what becomes of rows; others keep what they have.
+        decide: returns new results of rows; other rows keep theirs.
         what: the command, for the record.
         gone: owners of leases that are certainly gone.
         clock: when.
@@ -319,9 +319,9 @@ class _Change:
 
         Args:
             state: the lease as it was read.
-            entries: what the journal has to say more, all of it where the lease was settled.
-            decided: those of them that this command decided.
-            sequences: how far its journal was when it was read; None where it was settled.
+            entries: added to the journal; the whole journal where the lease was settled.
+            decided: the entries that this command decided.
+            sequences: the last sequences of its journal when it was read; None where it was settled.
         """
         lease = lease_changes.reopen_lease(
             self.ledger,
@@ -348,7 +348,7 @@ class _Change:
     def replace(
         self, state: LeaseState, recipients: pl.DataFrame, results: Mapping[int, Result], decided: list[Result]
     ) -> None:
-        """Put other outcomes in place of a settled lease's."""
+        """Replace the outcomes of a settled lease."""
         lease = lease_changes.reserve_epoch(self.ledger, self.frozen.run.name, state, epoch=self.epoch)
         if lease is None:
             raise _changed(state, self.frozen)
@@ -365,17 +365,19 @@ class _Change:
 
 
 def _changed(state: LeaseState, frozen: FrozenRun) -> PausedError:
-    return PausedError(f"lease {state.ordinal} of {frozen.run.name} changed at this moment", remedy="try again")
+    return PausedError(
+        f"lease {state.ordinal} of {frozen.run.name} changed at this moment", remedy="run the same command again"
+    )
 
 
 def _load(frozen: FrozenRun, snapshot: LeaseSnapshot, now: datetime, *, is_restored: bool = False) -> LeaseResults:
-    """Read what is known of a lease, from its file or from its journal.
+    """Read the results of a lease, from its file or from its journal.
 
     Args:
         frozen: the run.
         snapshot: the lease.
-        now: stands for a time that the journal does not know.
-        is_restored: the file may be another than this ledger knows.
+        now: used where the journal has no time.
+        is_restored: the file may differ from the one in this ledger.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -393,6 +395,6 @@ def _load(frozen: FrozenRun, snapshot: LeaseSnapshot, now: datetime, *, is_resto
         raise DataError(
             "is missing or damaged",
             where=open_files(frozen).describe(file),
-            remedy="run mailrun audit, restore the file",
+            remedy="run mailrun audit, and restore the file from a backup",
         )
     return LeaseResults(state, recipients, decode_outcomes(pl.read_parquet(data)))

@@ -168,7 +168,7 @@ def test_manifest_with_another_digest_than_the_ledgers_is_refused(shop: Shop, tm
     digest = write_manifest(tmp_path, shop.frozen.manifest)
     changed = Manifest(**{**shop.frozen.manifest.model_dump(), "rows_read": 1})
     write_manifest(tmp_path, changed)
-    with pytest.raises(DataError, match="not what was frozen at launch"):
+    with pytest.raises(DataError, match="was changed after the launch"):
         read_manifest(tmp_path, digest)
 
 
@@ -188,7 +188,7 @@ def test_damage_is_a_sentence_for_each_file_that_differs_or_is_missing(tmp_path:
     (tmp_path / "a").write_text("A")
     (tmp_path / "b").unlink()
     assert find_damage(tmp_path, digests) == [
-        f"{tmp_path / 'a'} is not what was written: its digest differs",
+        f"{tmp_path / 'a'} was changed: its digest differs",
         f"{tmp_path / 'b'} is missing",
     ]
 
@@ -250,7 +250,7 @@ def test_a_folder_that_the_ledger_does_not_know_is_never_taken_for_the_run(shop:
 def test_a_run_whose_frozen_files_were_changed_is_not_sent(shop: Shop, name: str):
     with (shop.frozen.folder / name).open("ab") as file:
         file.write(b"\n ")
-    with pytest.raises(DataError, match="nothing was started again"):
+    with pytest.raises(DataError, match="nothing was sent"):
         open_run(shop.frozen.run, shop.store)
 
 
@@ -420,7 +420,7 @@ def test_an_audit_finds_a_flipped_bit_and_a_missing_file(shop: Shop, name: str):
     aside = shop.frozen.folder / "damaged" / path.name
     is_ours_to_move = path.parent == shop.outcomes
     told = f"; it was set aside as {aside}" if is_ours_to_move else ""
-    assert audit.problems == [f"{path} is not what was written: its digest differs{told}"]
+    assert audit.problems == [f"{path} was changed: its digest differs{told}"]
     assert audit.to_json()["balanced"] is False
     (aside if is_ours_to_move else path).unlink()
     assert shop.audit().problems == [f"{path} is missing"]

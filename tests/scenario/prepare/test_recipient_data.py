@@ -38,7 +38,7 @@ def test_recipients_read_their_data_and_nothing_of_python(world: World):
     assert preview.code == 0
     found = {(one["what"], one["messages"]) for one in preview.json["findings"] if one["code"] == "null_text"}
     assert found == {
-        (f'order.note has the text "{text}" as its value, which most exports mean as nothing', 10)
+        (f'order.note has the text "{text}" as its value, which means an empty value in most exports', 10)
         for text in ("NULL", "N/A")
     }
     assert world.launch().code == 0

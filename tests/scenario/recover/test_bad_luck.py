@@ -23,7 +23,7 @@ def test_a_plan_that_was_damaged_since_the_launch_is_never_sent(world: World):
     plan.write_bytes(data)
     refused = world.launch()
     assert refused.code == 65
-    assert "recipients-0000.parquet is not what was written" in refused.stderr
+    assert "recipients-0000.parquet was changed" in refused.stderr
     assert len(world.accepted()) == 20
 
 

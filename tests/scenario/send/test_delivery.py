@@ -200,7 +200,7 @@ def test_a_run_is_not_continued_another_way(world: World):
     world.change_sandbox(sending_enabled=True)
     refused = world.launch("--transport", "outbox")
     assert refused.code == 64
-    assert "goes by ses" in refused.stderr
+    assert "uses the transport ses" in refused.stderr
     assert world.launch().code == 0
     assert check_invariants(world) == {Outcome.SENT: 50}
 

@@ -33,8 +33,8 @@ def null_texts(folder: Path, *cells: str | None) -> list[str]:
 def test_null_texts_are_counted_by_column_and_text(tmp_path: Path) -> None:
     cells = {"name": ["Ann", "NULL", "NULL ", r"\N", None, "Bob"], "unread": ["NULL"] * 6}
     assert check(tmp_path, cells, template="Dear {{ name }}") == [
-        'warning name has the text "NULL" as its value, which most exports mean as nothing: 2 from row 2',
-        r'warning name has the text "\N" as its value, which most exports mean as nothing: 1 from row 4',
+        'warning name has the text "NULL" as its value, which means an empty value in most exports: 2 from row 2',
+        r'warning name has the text "\N" as its value, which means an empty value in most exports: 1 from row 4',
     ]
 
 

@@ -72,7 +72,7 @@ def test_one_step_that_does_not_end_is_named_with_file_line_and_row(
     assert raised.value.where == f"{job.source / 't.j2'}:4"
     assert (
         raised.value.what
-        == "one step of the template takes more than 0 seconds of processor time (row 2 of the audience)"
+        == "one step of the template took more than 0 seconds of processor time (row 2 of the audience)"
     )
 
 
