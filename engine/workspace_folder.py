@@ -25,7 +25,7 @@ def find_workspace(campaign: Path | None) -> Path:
         if (folder / CAMPAIGNS).is_dir():
             if folder != here and folder.stat().st_mode & stat.S_IWOTH:
                 raise UsageError(
-                    f"the nearest campaigns/ is in {folder}, where everybody on this machine can put files",
+                    f"the nearest campaigns/ is in {folder}, where every user of this machine can write",
                     where=str(here),
                     remedy=f"if it is yours, name it: --workspace {folder}",
                 )

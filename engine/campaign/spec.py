@@ -98,7 +98,7 @@ class CampaignSpec(Section):
         if kind == "marketing" and unsubscribe is None:
             raise ValueError(
                 "a marketing campaign without [unsubscribe]",
-                'add [unsubscribe] with url = "https://…/{{ token }}", or set kind = "transactional" where it is that',
+                'add [unsubscribe] with url = "https://…/{{ token }}", or set kind = "transactional" if it is that',
             )
         if kind == "transactional" and unsubscribe is not None:
             raise ValueError(
@@ -164,9 +164,9 @@ def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
         return spec.model_copy(update={"delivery": DeliverySpec.model_validate(document)})
     except ValidationError:
         raise UsageError(
-            f'the transport {transport} cannot be had with call = "{spec.delivery.call}"',
+            f'the transport {transport} does not work with call = "{spec.delivery.call}"',
             where="--transport",
-            remedy="use ses, smtp or outbox; bulk calls are of ses",
+            remedy="use ses, smtp or outbox; only ses has bulk calls",
         ) from None
 
 

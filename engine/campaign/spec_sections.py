@@ -94,7 +94,7 @@ class UnsubscribeSpec(Section):
             raise ValueError("no unsubscribe link", 'add url = "https://…/{{ token }}"')
         if self.ses_contact_list is not None and own:
             raise ValueError(
-                "two kinds of unsubscribe links", "keep url and mailto, or ses_contact_list: SES replaces our headers"
+                "two kinds of unsubscribe links", "keep url and mailto, or ses_contact_list: SES replaces these headers"
             )
         if self.ses_topic is not None and self.ses_contact_list is None:
             raise ValueError("a topic without its list", "name the ses_contact_list that has the topic")

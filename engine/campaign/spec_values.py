@@ -90,7 +90,7 @@ def check_unsubscribe_url(url: str) -> None:
         raise ValueError("no {{ token }} in it", "put {{ token }} where the recipient's signed token belongs")
     plain = TOKEN_PLACEHOLDER.sub("TOKEN", url)
     if "{" in plain or not re.fullmatch(r"[!-~]+", plain) or any(mark in plain for mark in '<>,"'):
-        raise ValueError("a character that a link cannot carry", "percent-encode it; {{ token }} is filled in alone")
+        raise ValueError("a character that a link cannot carry", "percent-encode it; only {{ token }} is replaced")
     parts = urlsplit(plain)
     if parts.scheme != "https" or not parts.hostname or "TOKEN" in parts.netloc:
         raise ValueError(

@@ -65,7 +65,7 @@ class Outage:
         """
         if now - self._warned_at >= WARN_SECONDS:
             self._warned_at = now
-            log.warning("server.unreachable", what=reply.detail, note=f"trying again: {reply.detail}")
+            log.warning("server.unreachable", what=reply.detail, note=f"retrying: {reply.detail}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

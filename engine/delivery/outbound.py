@@ -147,7 +147,7 @@ async def open_outbound(
     transport = spec.delivery.transport
     if transport != "ses" and spec.unsubscribe is not None and spec.unsubscribe.ses_contact_list is not None:
         raise UsageError(
-            f"SES's own subscription management does not go by {transport}",
+            f"SES's own subscription management does not work with the transport {transport}",
             where="campaign.toml: [unsubscribe] ses_contact_list",
             remedy='use transport "ses", or an unsubscribe url of your own',
         )

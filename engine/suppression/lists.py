@@ -35,7 +35,7 @@ EXPORT_SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class InvalidEntry:
-    """An entry that cannot match anybody, or whose topic is too long."""
+    """An entry that matches no address, or whose topic is too long."""
 
     where: str
     what: str

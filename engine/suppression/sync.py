@@ -272,7 +272,7 @@ class Sync:
                 raise PausedError(
                     f"SES's import job {done} ended as {status}: {why}",
                     where="CreateImportJob",
-                    remedy="see that SES may read the bucket (same region, bucket policy), then sync again",
+                    remedy="make sure that SES may read the bucket (same region, bucket policy), then sync again",
                 )
 
     def _report_drift(self, synced: Synced, there: list[pl.DataFrame]) -> None:

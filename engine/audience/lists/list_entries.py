@@ -28,7 +28,7 @@ def read_entries(raw: pl.Series) -> pl.DataFrame:
 
     Returns:
         For each cell a row, or several where it holds several: `at` (the cell's place, UInt32), `key` (as
-        `Suppression.key` has it), `address` (null for a domain) and `fault`: why a part of it cannot match anybody.
+        `Suppression.key` has it), `address` (null for a domain) and `fault`: why a part of it matches no address.
         Of a blank cell key, address and fault are null.
     """
     at = pl.int_range(raw.len(), dtype=pl.UInt32, eager=True).alias("at")

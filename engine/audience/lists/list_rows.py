@@ -23,7 +23,7 @@ class ListRows:
         entries: `line`; `key` and `address` (null for a domain); `topic`; `reason`, as the list has it; `named`, the
             reason of ours that its cell names as a whole; `known`, the reason that any column tells;
             `proof`.
-        faults: `line` and `fault` of what cannot match anybody.
+        faults: `line` and `fault` of what matches no address.
         malformed: line and words of the first row that cannot be read; None where all can.
     """
 

@@ -118,7 +118,7 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
         limits: how large a file may be.
 
     Raises:
-        DataError: a file is missing or damaged, has no column of addresses, or an entry that cannot match anybody.
+        DataError: a file is missing or damaged, has no column of addresses, or an entry that matches no address.
     """
     aside = _Aside(partitions, shelves, suppression.topic, kind, suppression.skip_invalid)
     sources = find_sources(suppression.files, workspace, downloads=downloads, limits=limits)
@@ -160,11 +160,11 @@ def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
         line, fault = first
         if not aside.skip_invalid:
             raise DataError(
-                f"{faults:,} of {count:,} entries cannot match anybody; the first: {fault}",
+                f"{faults:,} of {count:,} entries match no address; the first: {fault}",
                 where=f"{name}, line {line}",
                 remedy="correct or remove them; to leave such entries out, set skip_invalid = true in [suppression]",
             )
-        skipped = f"{faults:,} of {count:,} entries cannot match anybody and were skipped"
+        skipped = f"{faults:,} of {count:,} entries match no address and were skipped"
         yield f"{name}: {skipped}, the first in line {line}: {fault}"
     if domains:
         shown = ", ".join(key.removeprefix(DOMAIN_MARK) for key in list(domains)[:_NAMED])

@@ -29,7 +29,7 @@ def _read_letters(text: str) -> str:
     parts: list[str] = []
     for found in _TOKEN.finditer(text):
         if found[1]:
-            raise ValueError(f"the letter {found[1]}, which means nothing", 'write it such as "dd.mm.yyyy hh:mm"')
+            raise ValueError(f"the letter {found[1]}, which has no meaning", 'write it such as "dd.mm.yyyy hh:mm"')
         part = dict(_LETTERS).get(found[0].lower(), found[0])
         is_minutes = part == "%m" and parts[-2:-1] == ["%H"]
         parts.append("%M" if is_minutes else part)

@@ -43,7 +43,7 @@ def infer_schema(
             united[column] = both or pl.String()
     if not objects:
         remedy = "write one JSON object a line (for an array: jq -c '.[]')"
-        raise DataError("the file has no JSON objects, one a line", where=name, remedy=remedy)
+        raise DataError("the file has no JSON objects, one per line", where=name, remedy=remedy)
     return {column: pl.String() if dtype == pl.Null else dtype for column, dtype in united.items()}, mixed
 
 

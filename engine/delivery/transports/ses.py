@@ -111,7 +111,7 @@ class SesTransport:
             why = "it is too large for a bulk call"
         if why not in self._said:
             self._said.add(why)
-            log.warning("delivery.single", row=message.row, note=f"sent by a call of its own: {why}; said once")
+            log.warning("delivery.single", row=message.row, note=f"sent in a separate call: {why}; reported once")
         return Item(message.row, message, self._documents.write_single(message))
 
     def _find_obstacle(self, message: Message, data: bytes) -> str:

@@ -83,7 +83,7 @@ def _refuse(code: int, text: str, server: SmtpServer) -> MailrunError:
     what = f"the SMTP server {server.url} refuses the connection: {code} {text}"
     if is_passing(code):
         return UnreachableError(what, where=_URL, remedy="launch again later")
-    return ServiceError(what, where=_URL, remedy="see what the server says; it may accept other hosts only")
+    return ServiceError(what, where=_URL, remedy="read what the server says; it may accept only other hosts")
 
 
 def _describe_sender(code: int, text: str, server: SmtpServer, sender: str) -> MailrunError:
@@ -91,7 +91,7 @@ def _describe_sender(code: int, text: str, server: SmtpServer, sender: str) -> M
     if is_passing(code):
         return UnreachableError(what, where="MAIL FROM", remedy="launch again later")
     if code in (530, 535, 538):
-        return ConfigurationError(what, where=_LOGIN, remedy="set both: the server wants a login")
+        return ConfigurationError(what, where=_LOGIN, remedy="set both: the server requires a login")
     return ServiceError(
         what, where="campaign.toml: from", remedy="verify the sender or its domain with the server, or change `from`"
     )

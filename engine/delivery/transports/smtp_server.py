@@ -50,7 +50,7 @@ def parse_server(settings: Settings) -> SmtpServer:
     """Read the settings' server: `smtp://HOST[:587]` with STARTTLS, `smtps://HOST[:465]`, or `smtp+plain://HOST`.
 
     Raises:
-        ConfigurationError: it is none of these, carries a secret, or a password would cross the network in the open.
+        ConfigurationError: it is none of these, carries a secret, or a password would cross the network unencrypted.
     """
     where = "MAILRUN_SMTP_URL"
     parts = urlsplit(settings.smtp_url)
@@ -62,7 +62,7 @@ def parse_server(settings: Settings) -> SmtpServer:
         )
     if parts.username or parts.password:
         raise ConfigurationError(
-            "the URL of the SMTP server carries credentials, which end in logs and process lists",
+            "the URL of the SMTP server carries credentials, which appear in logs and process lists",
             where=where,
             remedy="put them into MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD",
         )
@@ -75,7 +75,7 @@ def parse_server(settings: Settings) -> SmtpServer:
     password = settings.smtp_password.get_secret_value() or None
     if password and security == "none" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError(
-            "the SMTP password would cross the network in the open", where=where, remedy="use smtp:// or smtps://"
+            "the SMTP password would cross the network unencrypted", where=where, remedy="use smtp:// or smtps://"
         )
     return SmtpServer(
         host=parts.hostname,

@@ -135,7 +135,7 @@ def _open_detail(document: Mapping[str, Any], verify: Verify, depth: int) -> Ope
         return _open(detail, verify, depth + 1)
     if document.get("source") == "aws.ses":
         return Passed.NOTICE  # an advisor's recommendation, a sending status
-    raise MalformedError("it is an EventBridge event, and none of SES")
+    raise MalformedError("it is an EventBridge event, but not of SES")
 
 
 def split_documents(text: str) -> Iterator[tuple[Any, str]]:

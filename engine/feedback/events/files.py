@@ -112,7 +112,7 @@ def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
         frame = pl.read_parquet(path, hive_partitioning=False).select(*EVENT_SCHEMA)
     except pl.exceptions.PolarsError as error:
         remedy = "give files of <store>/events, or JSON"
-        raise DataError("it is Parquet, and none of mailrun's events", where=name, remedy=remedy) from error
+        raise DataError("it is Parquet, but not with mailrun's events", where=name, remedy=remedy) from error
     campaign, key = (pl.col("run").str.split("/").list.get(at, null_on_oob=True).fill_null("") for at in (0, 1))
     events = frame.with_columns(
         campaign.alias("campaign"),

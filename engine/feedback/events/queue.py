@@ -191,7 +191,7 @@ async def _delete(client: Any, queue: str, handles: Sequence[str]) -> int:
         some = batches[at : at + _CALLS_AT_ONCE]
         left += sum(await asyncio.gather(*(_delete_batch(client, queue, batch) for batch in some)))
     if left:
-        log.warning("events.undeleted", messages=left, note="they come again, and change nothing then")
+        log.warning("events.undeleted", messages=left, note="they are delivered again, and then change nothing")
     return left
 
 

@@ -64,7 +64,7 @@ class SnsVerifier:
         try:
             key.verify(signature, _signed_text(notification), padding.PKCS1v15(), make_hash())
         except InvalidSignature:
-            raise ForgedError("its signature is not that of its text") from None
+            raise ForgedError("its signature does not match its text") from None
 
     def _check_topic(self, topic: Any) -> str:
         found = _TOPIC.fullmatch(topic) if isinstance(topic, str) else None

@@ -58,7 +58,7 @@ def _read_json(data: bytes, path: Path, run: str) -> Iterator[_Entry]:
             raise DataError(
                 "is neither an SES event nor a line of the sandbox's record",
                 where=f"{path}, line {number}",
-                remedy="give one JSON document a line, or a CSV file",
+                remedy="give one JSON document per line, or a CSV file",
             ) from None
         if entry is not None:
             yield entry

@@ -175,7 +175,7 @@ def _choose(recipients: pl.DataFrame, chosen: pl.DataFrame | None) -> set[int]:
         raise DataError(
             "the list has neither rows nor addresses, and recipients in doubt have no message id",
             where="--file",
-            remedy="give a column row or address, or SES events with our tags",
+            remedy="give a column row or address, or SES events with mailrun's tags",
         )
     return set(by_row["row"]) | set(by_address["row"])
 

@@ -136,7 +136,7 @@ def test_a_workspace_above_is_not_taken_from_where_everybody_can_put_one(
     (tmp_path / "shared" / "mine").mkdir()
     (tmp_path / "shared").chmod(0o1777)
     monkeypatch.chdir(tmp_path / "shared" / "mine")
-    with pytest.raises(UsageError, match="where everybody on this machine can put files"):
+    with pytest.raises(UsageError, match="where every user of this machine can write"):
         find_workspace(None)
     monkeypatch.chdir(tmp_path / "shared")
     assert find_workspace(None) == tmp_path / "shared"

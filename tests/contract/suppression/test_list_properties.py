@@ -33,7 +33,7 @@ def keys_of(texts: list[str]) -> set[str]:
 
 
 def read(data: bytes) -> tuple[set[str], int]:
-    """Whom a list suppresses, and how many of its entries cannot match anybody."""
+    """Whom a list suppresses, and how many of its entries match no address."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "list.csv"
         path.write_bytes(data)

@@ -54,7 +54,7 @@ class Sheet:
         below = self.table.slice(dialect.skip_lines).get_column("line")
         if count := int(self._is_hidden(below).sum()):
             rows, them = ("1 row", "it") if count == 1 else (f"{count:,} rows", "them")
-            fate = f"excluded as filtered: unhide {them} to include {them}" if skips_hidden else "read all the same"
+            fate = f"excluded as filtered: unhide {them} to include {them}" if skips_hidden else "read anyway"
             notes.append(f"{file}: the sheet {self.name} hides {rows}; {fate}")
         return tuple(notes)
 

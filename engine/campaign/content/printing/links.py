@@ -194,7 +194,7 @@ def _read(value: Any, *, is_escaped: bool = True) -> str:
 def _refuse_scheme(url: str, label: str) -> None:
     scheme = find_refused_scheme(url)
     if scheme is not None:
-        raise RefusedValueError(f"{label} is a {scheme} link, which data must not be; {_WHOLE}")
+        raise RefusedValueError(f"{label} is a {scheme} link, which is not allowed in data; {_WHOLE}")
 
 
 def _refuse_quote(value: Any, label: str, place: LinkPlace) -> None:
@@ -210,7 +210,7 @@ def _judge(value: Any, label: str, place: LinkPlace) -> None:
         case LinkKind.TAG | LinkKind.OWN_TAG:
             _refuse_in_tag(value, label)
         case LinkKind.SCRIPT:
-            raise RefusedValueError(f"{label} stands in a script; data must not, remove it")
+            raise RefusedValueError(f"{label} stands in a script, where data is not allowed; remove it")
         case LinkKind.MARKUP:
             refuse_active_markup(value, label)
         case _:

@@ -289,7 +289,7 @@ def test_a_folder_that_is_not_there_is_a_matter_of_configuration(tmp_path: Path)
 def test_a_suppression_entry_that_cannot_match_stops_the_plan(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").write_text("email\nnobody\n")
     write_many(tmp_path, 1)
-    with pytest.raises(DataError, match=r"1 of 1 entries cannot match anybody.*gone\.csv, line 2.*skip_invalid = true"):
+    with pytest.raises(DataError, match=r"1 of 1 entries match no address.*gone\.csv, line 2.*skip_invalid = true"):
         plan(tmp_path, suppressed=["gone.csv"])
 
 

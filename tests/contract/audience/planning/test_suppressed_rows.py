@@ -119,7 +119,7 @@ def test_an_entry_that_cannot_match_stops_the_plan_unless_skipped(
     assert caught.value.where == f"s.csv, line {line}"
     assert "skip_invalid = true" in caught.value.remedy
     (note,) = read(tmp_path, skip_invalid=True)[1]
-    assert "cannot match anybody and were skipped" in note
+    assert "match no address and were skipped" in note
 
 
 def test_a_blank_row_of_a_list_is_not_an_entry(tmp_path: Path) -> None:

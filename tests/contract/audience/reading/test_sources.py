@@ -206,8 +206,8 @@ def test_a_file_that_vanishes_meanwhile_is_refused(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('{"email":"a@x.example"}\n{"email":', r"the file ends in the middle of a line: it looks cut .*line 2"),
-        ('[{"email":"a@x.example"}]\n', "no JSON objects, one a line .*jq"),
-        ("", "no JSON objects, one a line"),
+        ('[{"email":"a@x.example"}]\n', "no JSON objects, one per line .*jq"),
+        ("", "no JSON objects, one per line"),
     ],
 )
 def test_ndjson_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def accept(_: object) -> None:
 
 def test_a_notification_holds_the_mail_or_names_its_object() -> None:
     def refuse(_: object) -> None:
-        raise ForgedError("its signature is not that of its text")
+        raise ForgedError("its signature does not match its text")
 
     def read(body: str | bytes) -> tuple[str, bytes | None, tuple[str, str] | None, bool]:
         found = open_notification(body, accept)

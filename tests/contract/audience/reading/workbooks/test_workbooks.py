@@ -198,7 +198,7 @@ def test_hidden_rows_of_a_suppression_list_count(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\nhid@example.com\nzoe@example.com\nann@example.com\n")
     found = plan(tmp_path, suppressed=["gone.xlsx"])
     assert found.excluded == {"suppressed": 2}
-    assert any("hides 1 row; read all the same" in note for note in found.notes)
+    assert any("hides 1 row; read anyway" in note for note in found.notes)
 
 
 def test_formula_without_a_value_is_reported(tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ def test_the_reason_names_column_scheme_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(RenderError) as raised:
         make({"cta_url": "javascript:other()"})
     assert str(raised.value) == (
-        "body.html.j2:3: cta_url is a javascript: link, which data must not be; write a whole link, from https:// on"
+        "body.html.j2:3: cta_url is a javascript: link, which is not allowed in data;"
+        " write a whole link, from https:// on"
     )
 
 
