@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TEXTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "engine", "tests", "bench", "tools", "requirements")
+TEXTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs",
+    "engine",
+    "tests",
+    "bench",
+    "tools",
+    "requirements",
+)
 # They name what they forbid.
 _EXCEPT = ("tools/language.py", "tests/unit/tools/test_language.py")
 
