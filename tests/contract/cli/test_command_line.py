@@ -51,6 +51,20 @@ print(json.dumps({"ended": ended, "modules": sorted(sys.modules)}))
     assert [name for name in HEAVY if name in said["modules"]] == []
 
 
+def test_workspace_on_a_folder_store_does_not_import_boto3(tmp_path: Path):
+    """It takes 45 ms of every command, and reads S3 alone."""
+    (tmp_path / "campaigns").mkdir()
+    code = """
+import sys
+from engine.cli.commands import suppress
+from engine.workspace import open_workspace
+with open_workspace(sys.argv[1]):
+    print([name for name in sys.modules if name.startswith(("boto3", "s3transfer"))])
+"""
+    ended = run_python(code, str(tmp_path))
+    assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (0, ["[]"]), ended.stderr
+
+
 def test_version_is_printed():
     told = run_python("from engine.cli.main import main; main()", "--version")
     assert (told.returncode, told.stdout.split()[0]) == (0, "mailrun,")
