@@ -1,1 +1,1 @@
-"""SES events, from where they arrive to the ledger: flags of recipients, suppressions, proof of what was in doubt."""
+"""Feedback: SES events, inbound mail and unsubscribe links become flags, suppressions and settled recipients."""

@@ -84,7 +84,7 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
                 verify=SnsVerifier(allowed, fetch_certificate),
                 reader=reader,
                 store=workspace.store,
-                believes_unsigned=settings.raw_delivery,
+                trusts_unsigned=settings.raw_delivery,
             )
             asyncio.run(_pull(queue, pulled, follow=follow))
     return _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")

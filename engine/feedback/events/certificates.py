@@ -1,4 +1,4 @@
-"""Fetching SNS's certificates: the one request to the outside that verifying makes."""
+"""Fetches SNS's certificates: the only outside request of signature verification."""
 
 import http.client
 import urllib.error
@@ -9,23 +9,23 @@ from engine.feedback.events.envelopes import ForgedError
 
 _TIMEOUT_SECONDS = 10
 _LARGEST = 64 * 1024
-_LASTING = range(300, 500)  # replies that asking again does not change,
-_PASSING = (407, 408, 429)  # but for these: a proxy's, or "later"
+_LASTING = range(300, 500)  # a retry does not change these replies,
+_PASSING = (407, 408, 429)  # except these: from a proxy, or temporary
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A server that redirects is not SNS."""
 
     def redirect_request(self, *_: object) -> None:
-        """Follow nothing."""
+        """Refuse redirects."""
 
 
 def fetch_certificate(url: str) -> bytes:
-    """Fetch a certificate; the caller has seen that the URL is SNS's own.
+    """Fetch a certificate; the caller has checked that the URL is SNS's own.
 
     Raises:
         ForgedError: there is none.
-        ServiceError: it cannot be had now.
+        ServiceError: it cannot be fetched now.
     """
     try:
         opener = urllib.request.build_opener(_NoRedirect)
@@ -37,6 +37,6 @@ def fetch_certificate(url: str) -> bytes:
         raise ServiceError(
             f"the certificate of SNS cannot be fetched: {error}",
             where=url,
-            remedy="check the network; nothing was deleted from the queue, pull again",
+            remedy="check the network, then pull again; nothing was deleted from the queue",
         ) from error
     return data

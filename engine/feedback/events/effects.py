@@ -1,7 +1,7 @@
 """What events change in the ledger: flags and counts of recipients, transient bounces, suppressions.
 
-Everything that has to be read from files is read before. One transaction then applies a batch of events; it may be
-done any number of times, in any order.
+All data from files is read before. One transaction then applies a batch of events; batches may be applied repeatedly
+and in any order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +30,7 @@ class SoftRule:
 
 @dataclass(frozen=True, slots=True)
 class RunEvents:
-    """The events of one run, with what is needed of its plan.
+    """The events of one run, with the necessary data of its plan.
 
     Attributes:
         run: CAMPAIGN/KEY.
@@ -51,7 +51,7 @@ class RunEvents:
 
 @dataclass(slots=True)
 class _Addresses:
-    """What events say about addresses: for the first time (`new`, `strikes`), or again."""
+    """Suppressions and bounces from events: processed for the first time (`new`, `strikes`), or again."""
 
     new: list[Suppression] = field(default_factory=list)
     again: list[Suppression] = field(default_factory=list)
@@ -100,20 +100,20 @@ def apply_events(
     """
     addresses = _Addresses()
     changed = sum([_apply_to_run(tx, part, addresses) for part in parts])
-    # Last and all at once: what two intakes both write, they write in one order, and never wait for each other.
+    # Last and all at once: two intakes write the same rows in one order, and never deadlock.
     new, again = _count_strikes(tx, addresses, soft_rule, oldest_strike)
     return changed, merge_event_suppressions(tx, [*addresses.new, *new], [*addresses.again, *again])
 
 
 def _apply_to_run(tx: Connection, part: RunEvents, addresses: _Addresses) -> int:
-    """Apply the events of one run, and collect what they say about addresses; returns how many rows changed."""
+    """Apply the events of one run, and collect suppressions and bounces; return how many rows changed."""
     grouped = part.events.group_by("lease").agg("index", "flags")
     additions = {lease: zip(indexes, flags, strict=True) for lease, indexes, flags in grouped.iter_rows()}
     new = event_flags.set_flags(tx, part.run, additions, part.rows)
     if new:
         event_flags.add_domain_counts(tx, part.run, _group_by_domain(part, new))
     known = runs.find_run(tx, part.run)
-    if known is not None and not known.sandbox:  # the bounces of a sandbox say nothing about real people
+    if known is not None and not known.sandbox:  # the bounces of a sandbox are not real
         _collect(part, new, addresses)
     return len(new)
 
@@ -147,7 +147,7 @@ def _make_suppressions(part: RunEvents, event: dict[str, Any], rule: EventRule) 
         named = event["topics"].split(",") if event["topics"] else [part.topic]
         topics = [part.topic if topic == part.ses_topic and part.topic else topic for topic in named]
     assert rule.reason is not None  # noqa: S101 - every rule that acts has one
-    address = event["sent_to"] or event["address"]  # what SES's own list needs
+    address = event["sent_to"] or event["address"]  # SES's own list needs it
     return [
         Suppression(event["key"], topic, rule.reason, f"run {part.run}", event["at"], event["id"], address)
         for topic in topics
@@ -174,7 +174,7 @@ def _count_strikes(
 
 
 def find_last_straw(bounces: Sequence[SoftBounce], rule: SoftRule) -> SoftBounce | None:
-    """Find the first bounce that makes them too many; None if there is none.
+    """Find the bounce that reaches the limit of the rule; None if there is none.
 
     Args:
         bounces: of one address, the earliest first.

@@ -1,10 +1,10 @@
-"""What events arrive in: SNS notifications, EventBridge, Firehose files, or nothing around them. Pure.
+"""Envelopes of events: SNS notifications, EventBridge, Firehose files, or none. Pure.
 
 * SNS to SQS: `{"Type": "Notification", "TopicArn", "Message": "<the record as text>", "Signature", …}`; with raw
   message delivery the record itself.
 * EventBridge: `{"detail-type", "source": "aws.ses", "detail": {record}}`.
 * Firehose: one record after the other, with or without line ends between them.
-* what mailrun itself set aside before: `{"quarantined": "<why>", "body": "<as it came>"}`.
+* quarantined by mailrun before: `{"quarantined": "<reason>", "body": "<as received>"}`.
 """
 
 import json
@@ -24,7 +24,7 @@ _BETWEEN = " \t\r\n,"  # documents
 _STRUCTURE = re.compile(r'["\\{}\[\]\n]')
 
 Verify = Callable[[Mapping[str, Any]], None]
-"""Checks an SNS notification; raises ForgedError where it is not what it says."""
+"""Checks an SNS notification; raises ForgedError where its signature or topic is wrong."""
 
 
 class ForgedError(ValueError):
@@ -32,9 +32,9 @@ class ForgedError(ValueError):
 
 
 class Passed(StrEnum):
-    """What is read and needs nothing."""
+    """Valid messages that are not events and need no processing."""
 
-    NOTICE = "notice"  # SES's or SNS's word about a set-up
+    NOTICE = "notice"  # a notice of SES or SNS about a set-up
     INBOUND = "inbound"  # a notification of received mail
 
 
@@ -43,7 +43,7 @@ _PASSED = {"AmazonSnsSubscriptionSucceeded": Passed.NOTICE, "Received": Passed.I
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Data that is not an event: why, as it came, and from where if that is known already."""
+    """Data that is not an event: the reason, the data as received, and its origin if known."""
 
     reason: str
     body: str
@@ -55,14 +55,14 @@ Opened = list[FeedbackEvent] | Passed | Quarantined
 
 
 def read_json(text: str | bytes) -> Any:
-    """Read JSON; also with halves of surrogate pairs in it, as a text has that was cut in the middle of an emoji.
+    """Read JSON; also with unpaired surrogates, which a text has that was cut in the middle of an emoji.
 
     Raises:
         ValueError: it is not JSON.
     """
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError:  # orjson refuses those halves
+    except orjson.JSONDecodeError:  # orjson refuses unpaired surrogates
         try:
             return json.loads(text)
         except RecursionError:
@@ -73,17 +73,17 @@ def open_body(body: str | bytes, verify: Verify) -> Opened:
     """Read one message of a queue, or one document of a file.
 
     Args:
-        body: as it came.
+        body: as received.
         verify: checks SNS notifications.
 
     Raises:
-        MailrunError: of `verify`: nothing can be said now, and the message must be kept.
+        MailrunError: of `verify`: it cannot be checked now, and the message must be kept.
     """
     try:
         document = read_json(body)
     except ValueError:
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-        # SES says so in plain words when a topic is set up.
+        # SES sends this plain text when a topic is set up.
         is_notice = text.strip().startswith("Successfully validated SNS topic")
         return Passed.NOTICE if is_notice else Quarantined("it is not JSON", text)
     return open_document(document, body, verify)
@@ -104,7 +104,7 @@ def open_document(document: Any, body: str | bytes, verify: Verify) -> Opened:
 
 def _open(document: Any, verify: Verify, depth: int) -> Opened:
     if not isinstance(document, dict):
-        raise MalformedError("it is JSON, and no object")
+        raise MalformedError("it is JSON, but not an object")
     if depth > _DEEPEST:
         raise MalformedError("it has too many envelopes")
     if document.get("Type") == "Notification" and isinstance(document.get("Message"), str):
@@ -135,14 +135,14 @@ def _open_detail(document: Mapping[str, Any], verify: Verify, depth: int) -> Ope
         return _open(detail, verify, depth + 1)
     if document.get("source") == "aws.ses":
         return Passed.NOTICE  # an advisor's recommendation, a sending status
-    raise MalformedError("it is an EventBridge event, but not of SES")
+    raise MalformedError("it is an EventBridge event, but not from SES")
 
 
 def split_documents(text: str) -> Iterator[tuple[Any, str]]:
-    """Take JSON documents out of text, whatever stands or does not stand between them.
+    """Extract JSON documents from text, with anything or nothing between them.
 
     Yields:
-        The document and its text; where it is not JSON a None, and the text up to where the next may begin.
+        The document and its text; None and the text up to the next possible beginning where it is not JSON.
     """
     at, end = 0, len(text)
     while True:
@@ -153,7 +153,7 @@ def split_documents(text: str) -> Iterator[tuple[Any, str]]:
         try:
             document, after = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
-            # Not tried again at the next line: each failure would cost a look at all of the text, for its line number.
+            # Not retried at the next line: each failure would read the whole text, to find its line number.
             yield from _split_damaged(text[at:])
             return
         yield document, text[at:after]
@@ -171,7 +171,7 @@ class _Cut(IntEnum):
 def _split_damaged(text: str, cut: _Cut = _Cut.BRACKETS) -> Iterator[tuple[Any, str]]:
     """Split text that is not JSON from its beginning on; a piece that is not a document is cut again, in the next way.
 
-    So every character is read as many times at most as there are ways, however much of the text is damaged.
+    So every character is read at most once for each way to cut, however much of the text is damaged.
     """
     pieces = text.split("\n") if cut is _Cut.LINES else _find_pieces(text, cut)
     for piece in (stripped for piece in pieces if (stripped := piece.strip(_BETWEEN))):
@@ -187,7 +187,7 @@ def _split_damaged(text: str, cut: _Cut = _Cut.BRACKETS) -> Iterator[tuple[Any, 
 
 
 def _find_pieces(text: str, cut: _Cut) -> Iterator[str]:
-    """Yield what stands within outer brackets; what begins with anything else ends with its line."""
+    """Yield the text within outer brackets; text that begins with another character ends with its line."""
     begun, depth, is_garbage = 0, 0, False
     for at, mark in _find_marks(text):
         end = at

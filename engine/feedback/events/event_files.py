@@ -1,7 +1,7 @@
-"""The events as Parquet in the store, by day, and what was set aside: volume, for people and for later questions.
+"""Events as Parquet in the store, by day, and quarantined data.
 
-A file is named after the ids of the events in it: the same batch again is the same file. An event may still be in two
-files (a batch that was read again after a crash, together with others): its `id` tells, `scan_events` takes it once.
+A file is named after the ids of its events, so a repeated batch is the same file. An event may still be in two files (a
+batch that was read again after a crash, together with others): `scan_events` reads each `id` once.
 """
 
 import io
@@ -25,11 +25,11 @@ EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "kind": pl.String,
     "subtype": pl.String,
     "at": pl.Datetime("ms", "UTC"),
-    "sent_at": pl.Datetime("ms", "UTC"),  # when SES took the message
+    "sent_at": pl.Datetime("ms", "UTC"),  # when SES accepted the message
     "message_id": pl.String,
     "address": pl.String,  # as the event has it; null where the person was forgotten
     "key": pl.String,  # normalised; null where it is not an address
-    "run": pl.String,  # null where the event belongs to none of ours
+    "run": pl.String,  # null where the event belongs to no run here
     "row": pl.UInt64,
     "match": pl.String,  # `tag` or `message_id`: how it was matched; else why it was not
     "feedback_id": pl.String,
@@ -37,7 +37,7 @@ EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "detail": pl.String,
     "link": pl.String,
     "topics": pl.String,
-    "sent_to": pl.String,  # whom the message went to, where the event names another: `key` is then of this one
+    "sent_to": pl.String,  # the recipient, where the event names another address: `key` is then the recipient's
 }
 
 
@@ -45,7 +45,7 @@ def write_events(store: Store, events: pl.DataFrame) -> None:
     """Write events durably, a file for each day.
 
     Args:
-        store: where.
+        store: has the events.
         events: EVENT_SCHEMA, each id once.
 
     Raises:
@@ -88,10 +88,10 @@ def _scan(files: list[Path]) -> pl.LazyFrame:
 
 
 def find_message_ids(store: Store, run: str, rows: Collection[int], since: datetime) -> dict[int, str]:
-    """Find SES's ids of messages that events of a run tell of: row -> the id of its first message.
+    """Find SES's message ids in the events of a run: row -> the id of its first message.
 
     Args:
-        store: where.
+        store: has the events.
         run: its name.
         rows: which.
         since: no event of the run is older.
@@ -118,14 +118,14 @@ def write_quarantine(store: Store, items: list[Quarantined], source: str) -> Non
 
 
 def _fit(text: str) -> str:
-    """Replace halves of surrogate pairs, which no UTF-8 can hold."""
+    """Replace unpaired surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()
 
 
 def erase_from_events(store: Store, key: str) -> int:
-    """Take a person's address and what was said about them out of all events; returns how many.
+    """Erase a person's address and details from all events; return how many.
 
-    What remains is the bare event, so that counts stay.
+    The events themselves remain, so that counts do not change.
     """
     erased = 0
     for day in list_days(store):
@@ -149,7 +149,7 @@ def erase_from_events(store: Store, key: str) -> int:
 
 
 def blank_forgotten(events: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
-    """Take out of events (EVENT_SCHEMA) what tells of a person, where `theirs` is true."""
+    """Erase personal data from events (EVENT_SCHEMA) where `theirs` is true."""
     personal = ("address", "key", "detail", "link", "sent_to")
     return events.with_columns(
         pl.when(~theirs.fill_null(value=False)).then(pl.col(name)).alias(name) for name in personal
@@ -157,7 +157,7 @@ def blank_forgotten(events: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
 
 
 def prune_events(store: Store, before: date) -> list[date]:
-    """Remove the events of days before a day; returns which."""
+    """Remove the events of days before a day; return the removed days."""
     old = [day for day in list_days(store) if day < before]
     for day in old:
         store.delete_folder(f"{EVENTS}/{_DAY}{day.isoformat()}")

@@ -1,4 +1,4 @@
-"""Events out of files, such as Firehose writes: JSON documents, gzipped or not, with line ends or without."""
+"""Reads events from files, such as Firehose's: JSON documents, gzipped or not, with line ends or without."""
 
 import gzip
 import json
@@ -42,7 +42,7 @@ def read_place(place: str, verify: Verify, limits: ReadLimits = DEFAULT_LIMITS) 
 
     Raises:
         DataError: there is no such file, or it is cut.
-        ConfigurationError: the bucket does not let us in.
+        ConfigurationError: reading the bucket is not permitted.
         ServiceError: S3 cannot be reached.
     """
     if not place.startswith(REMOTE):
@@ -54,11 +54,11 @@ def read_place(place: str, verify: Verify, limits: ReadLimits = DEFAULT_LIMITS) 
         for fetched in fetch_objects(place, folder):
             for some in read_file(fetched.path, fetched.name, verify, limits):
                 yield fetched.name, some
-            fetched.path.write_bytes(b"")  # its name stays taken, its bytes are needed no more
+            fetched.path.write_bytes(b"")  # its name stays in use, its bytes are not needed any more
 
 
 def find_files(place: Path) -> list[Path]:
-    """Find the files of a folder, at any depth, in order; hidden ones are not meant.
+    """Find the files of a folder, at any depth, in order, without hidden ones.
 
     Raises:
         UsageError: the path cannot be looked at.
@@ -98,21 +98,21 @@ def read_file(path: Path, name: str, verify: Verify, limits: ReadLimits = DEFAUL
         if some:
             yield some
         detail = getattr(error, "strerror", None) or str(error)
-        remedy = "fetch it again, and import it again: what was read before counts once"
+        remedy = "fetch the file again, and import it again: an event counts once"
         raise DataError(f"cannot be read to its end: {detail}", where=name, remedy=remedy) from error
     if some:
         yield some
 
 
 def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
-    """Read a file of the store's own events again: a ledger that was restored from a backup learns what it missed."""
+    """Read a file of the store's own events again, for a ledger that was restored from a backup."""
     state = path.stat()
     check_parquet(AudienceSource(path, name, state.st_size, state.st_mtime_ns, Format.PARQUET, limits=limits))
     try:
         frame = pl.read_parquet(path, hive_partitioning=False).select(*EVENT_SCHEMA)
     except pl.exceptions.PolarsError as error:
         remedy = "give files of <store>/events, or JSON"
-        raise DataError("it is Parquet, but not with mailrun's events", where=name, remedy=remedy) from error
+        raise DataError("it is Parquet, but not a file of mailrun's events", where=name, remedy=remedy) from error
     campaign, key = (pl.col("run").str.split("/").list.get(at, null_on_oob=True).fill_null("") for at in (0, 1))
     events = frame.with_columns(
         campaign.alias("campaign"),

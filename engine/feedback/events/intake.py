@@ -1,7 +1,7 @@
-"""Taking events in: the volume durably into the store first, then what they change into the ledger, at once.
+"""Processes events: writes them durably to the store first, then applies their changes to the ledger in a transaction.
 
-A crash between both leaves events that the ledger does not know yet; they are not deleted where they came from, and the
-next time they come they change what they have to. Everything here may be done any number of times, in any order.
+A crash between both leaves events in the store whose changes are not in the ledger. They are still in their queue or
+file, and are applied when they are read again. Every step may be repeated, in any order.
 """
 
 from collections import Counter
@@ -22,25 +22,25 @@ from engine.ledger import event_flags
 from engine.ledger.database import Ledger
 from engine.store.port import Store
 
-_KEPT_LONGER = timedelta(days=14)  # as long as a queue may keep an event back
+_KEPT_LONGER = timedelta(days=14)  # the longest that a queue may delay an event
 
 
 @dataclass(slots=True)
 class EventTally:
-    """What was read, and what it changed.
+    """Counts of the documents that were read, and of their changes.
 
     Attributes:
         documents: messages of a queue, or documents of files.
         passed: notices and notifications of inbound mail.
         malformed: data that is not an event, stored.
-        forged: SNS notifications that were refused, set aside.
+        forged: SNS notifications that were refused and quarantined.
         events: one for each recipient; copies within a batch once.
         kinds: kind -> events.
         matches: how they were matched or why not -> events.
-        changed: recipients of whom something new was learnt.
+        changed: recipients with new flags.
         suppressed: addresses that came onto the suppression list.
         settled: recipients in doubt that were settled.
-        reasons: why something was set aside -> documents.
+        reasons: why data was quarantined -> documents.
         runs: the runs that events belong to.
     """
 
@@ -81,9 +81,9 @@ class Intake:
     """Takes batches of what was read.
 
     Args:
-        ledger: takes the state.
-        store: takes the volume.
-        matcher: tells whose events they are.
+        ledger: gets the flags, counts and suppressions.
+        store: gets the events.
+        matcher: finds the recipients of events.
         soft_rule: when transient bounces suppress.
         clock: now.
     """
@@ -97,14 +97,14 @@ class Intake:
         self.tally = EventTally()
 
     def take(self, opened: Iterable[Opened], source: str) -> None:
-        """Take a batch in; when this returns, all of it is durable.
+        """Process a batch; when this returns, all of it is durable.
 
         Args:
-            opened: what envelopes.py made of each document.
-            source: where it is from, for people.
+            opened: the documents as envelopes.py reads them.
+            source: their origin, for messages.
 
         Raises:
-            MailrunError: store or ledger could not be written: the batch must come again.
+            MailrunError: store or ledger could not be written: the batch must be read again.
         """
         events: list[FeedbackEvent] = []
         aside: list[Quarantined] = []
@@ -142,7 +142,7 @@ class Intake:
         self.tally.runs |= set(ours["run"].unique())
 
     def _divide(self, events: pl.DataFrame) -> list[RunEvents]:
-        """Divide matched events by run, each with what is needed of its plan."""
+        """Divide matched events by run, each with the necessary data of its plan."""
         parts = []
         for part in events.sort("run").partition_by("run", maintain_order=True):
             run: str = part["run"].item(0)
@@ -152,7 +152,7 @@ class Intake:
         return parts
 
     def tidy(self) -> None:
-        """Drop what no rule looks back to any more."""
+        """Remove transient bounces that are too old for any rule."""
         with self._ledger.write() as tx:
             event_flags.delete_old_soft_bounces(tx, self._oldest_strike)
 

@@ -1,7 +1,7 @@
-"""Whose event it is: by our own tags first, then by message id; and whether the recipient is the one we mailed.
+"""Matches an event to its recipient: by mailrun's own tags first, then by message id.
 
-An event belongs to a row of a run only where its address is that row's, or the only one that its mail went to: of
-anybody else nothing is believed.
+An event belongs to a row of a run only if its address is that row's, or is the only recipient of the mail. Events about
+other addresses are not applied.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ OpenPlan = Callable[[Run], FrozenPlan]
 log = structlog.get_logger()
 
 INDEXES = "indexes"
-_PLANS_OPEN = 16  # memory maps; the least used goes
+_PLANS_OPEN = 16  # memory maps; the least used one is closed
 _MARGIN_MS = 3_600_000
 MATCHED = ("tag", "message_id")
 # What matching adds to EVENT_SCHEMA.
@@ -66,11 +66,11 @@ def make_frame(events: list[FeedbackEvent]) -> pl.DataFrame:
 
 
 class Matcher:
-    """Matches events to the runs that the ledger knows.
+    """Matches events to the runs in the ledger.
 
     Args:
         ledger: which runs there are.
-        store: where outcomes are; its local folder takes the indexes.
+        store: has the outcomes; its local folder has the indexes.
         open_plan: opens a run's frozen plan.
         find_forgotten: finds the keys of erased people.
     """
@@ -123,7 +123,7 @@ class Matcher:
         return self._matched[run].plan
 
     def close(self) -> None:
-        """Let go of all indexes."""
+        """Close all indexes."""
         for places in self._places.values():
             places.close()
         self._places.clear()
@@ -133,7 +133,7 @@ class Matcher:
         name: str = part["run"].item(0)
         try:
             places = self._find_places(name)
-        except DataError as error:  # of one run; the events of the others are taken
+        except DataError as error:  # of one run; the events of other runs are processed
             self._log_damaged(name, error)
             return _without_place(part, DAMAGED)
         if isinstance(places, str):
@@ -184,7 +184,7 @@ class Matcher:
                 break
             try:
                 found = self._find_rows(run, left.select("hash", "sent_at", "message_id"))
-            except DataError as error:  # they may be its events
+            except DataError as error:  # the events may belong to this run
                 self._log_damaged(run.name, error)
                 why = DAMAGED
                 continue

@@ -1,7 +1,7 @@
-"""From SES's message ids to the rows of a run, for events without our tags: segments on the disk, pruned by time.
+"""Finds the rows of a run by SES's message ids, for events without mailrun's tags: segments on the disk, by time.
 
-A segment has the ids of some settled leases, as 64-bit hashes. It is made once from their outcomes and read again only
-for events of mails that SES took at its time. Leases that are still open are asked through their journals.
+A segment has the ids of some settled leases, as 64-bit hashes. It is made once from their outcomes, and read only for
+events of mails that SES accepted at its time. Ids of open leases are read from their journals.
 """
 
 import json
@@ -58,7 +58,7 @@ class MessageIds:
             IDS_SCHEMA, those that are found.
 
         Raises:
-            DataError: an outcomes file is missing or damaged, or was replaced since the ledger was asked.
+            DataError: an outcomes file is missing or damaged, or was replaced since the ledger was read.
         """
         if ids.is_empty():
             return pl.DataFrame(schema=IDS_SCHEMA)
@@ -115,7 +115,7 @@ class MessageIds:
 
 
 def _name(state: LeaseState) -> str | None:
-    """Name the outcomes of a lease by file, epoch and digest: a file may be replaced."""
+    """Return a name for the outcomes of a lease from file, epoch and digest: a file may be replaced."""
     settlement = state.settlement
     if settlement is None:
         return None

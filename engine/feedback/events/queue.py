@@ -1,7 +1,7 @@
-"""Events out of an SQS queue: long polling, and nothing is deleted before it is durable here.
+"""Reads messages from an SQS queue by long polling; deletes a message only when it is durable here.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
-A queue delivers at least once and in no order. What is not deleted comes again, and changes nothing then.
+A queue delivers at least once and in no order. A message that is not deleted is delivered again, without effect.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from engine.account.client import NO_PROXIES, Endpoint, translate_aws_errors
 from engine.errors import ConfigurationError
 from engine.stopping.stop import Stop
 
-LONG_POLL_SECONDS = 20  # the longest that SQS waits
-# Any long poll asks all servers of a queue (SQS Developer Guide, "Short and long polling"): its empty answer is true.
+LONG_POLL_SECONDS = 20  # the longest wait that SQS supports
+# A long poll queries all servers of a queue (SQS Developer Guide, "Short and long polling"): an empty answer is final.
 IDLE_POLL_SECONDS = 2
 VISIBILITY_SECONDS = 120  # a batch is durable, and deleted, in much less
 MESSAGES_AT_ONCE = 2000
 MOST_MESSAGE_BYTES = 1024 * 1024  # SQS's limit
 MOST_HELD_BYTES = 128 * 1024 * 1024  # of bodies at one time
 _CALLS_AT_ONCE = 10
-_IN_A_CALL = 10  # SQS takes and gives no more
+_IN_A_CALL = 10  # SQS's limit for one request
 _DELETE_ATTEMPTS = 3
 _QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com")
 _CONFIG = AioConfig(
@@ -41,17 +41,17 @@ _CONFIG = AioConfig(
 log = structlog.get_logger()
 
 Take = Callable[[Sequence[str]], Awaitable[Collection[int] | None]]
-"""Takes the bodies of messages; when it returns, they are durable, but for those whose numbers it returns."""
+"""Processes the bodies of messages; when it returns, they are durable, except those whose numbers it returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """How a pull went.
+    """The result of a pull.
 
     Attributes:
         messages: received.
-        undeleted: of them, how many SQS did not delete: they will come again, and change nothing.
-        kept: of them, how many stay in the queue, as `take` could not take them.
+        undeleted: messages that SQS did not delete: they are delivered again, without effect.
+        kept: messages that stay in the queue, because `take` could not process them.
     """
 
     messages: int
@@ -60,7 +60,7 @@ class Pulled:
 
 
 def choose_poll(*, follow: bool) -> int:
-    """Choose how many seconds an empty queue is waited for: short where that is the end."""
+    """Return how many seconds to wait for an empty queue: few if the pull ends then."""
     return LONG_POLL_SECONDS if follow else IDLE_POLL_SECONDS
 
 
@@ -111,21 +111,21 @@ async def pull(  # noqa: PLR0913 - from where, to whom, how long
     poll_seconds: int = LONG_POLL_SECONDS,
     most_messages: int = MESSAGES_AT_ONCE,
 ) -> Pulled:
-    """Take messages until the queue is idle, or forever.
+    """Process messages until the queue is idle, or until stopped.
 
     Args:
         client: of SQS.
         queue: its URL.
-        take: takes a batch of bodies.
-        follow: go on when the queue is idle.
+        take: processes a batch of bodies.
+        follow: continue when the queue is idle.
         stop: ends it between two batches, or while it waits.
-        poll_seconds: how long a queue without messages is waited for; then it is idle.
-        most_messages: about so many are taken at once; fewer where they have more than `MOST_HELD_BYTES` together.
+        poll_seconds: how long to wait for messages before the queue counts as idle.
+        most_messages: messages in a batch; fewer where they have more than `MOST_HELD_BYTES` together.
 
     Raises:
         ConfigurationError: there is no such queue.
-        ServiceError: SQS cannot be reached, or says no.
-        MailrunError: of `take`; its messages are not deleted and come again.
+        ServiceError: SQS cannot be reached, or refuses.
+        MailrunError: of `take`; its messages are not deleted, and are delivered again.
     """
     messages = undeleted = kept_in_all = 0
     with translate_aws_errors("SQS"):
@@ -150,7 +150,7 @@ async def _receive_unless_stopped(client: Any, queue: str, wait_seconds: int, st
     await asyncio.wait([receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not receiving.done():
-        receiving.cancel()  # what SQS was about to give comes again
+        receiving.cancel()  # messages in an interrupted answer are delivered again
         return []
     return receiving.result()
 
@@ -173,7 +173,7 @@ async def _receive(client: Any, queue: str, wait_seconds: int) -> list[dict[str,
 
 
 async def _receive_more(client: Any, queue: str, batch: list[dict[str, Any]], most_messages: int) -> None:
-    """Add what else is there to a batch, without waiting: so many messages, and no more than may be held."""
+    """Fill a batch with further messages, without waiting, up to its limits."""
     while len(batch) < most_messages:
         held = sum(len(message["Body"]) for message in batch)
         calls = min(_CALLS_AT_ONCE, (MOST_HELD_BYTES - held) // (_IN_A_CALL * MOST_MESSAGE_BYTES))
@@ -191,7 +191,7 @@ async def _delete(client: Any, queue: str, handles: Sequence[str]) -> int:
         some = batches[at : at + _CALLS_AT_ONCE]
         left += sum(await asyncio.gather(*(_delete_batch(client, queue, batch) for batch in some)))
     if left:
-        log.warning("events.undeleted", messages=left, note="they are delivered again, and then change nothing")
+        log.warning("events.undeleted", messages=left, note="they are delivered again, without effect")
     return left
 
 

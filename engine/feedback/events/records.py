@@ -1,4 +1,4 @@
-"""What an SES event says: its record read into one event for each recipient. Pure.
+"""Reads the record of an SES event into one event for each recipient. Pure.
 
 The record is the same whatever envelope it came in: `eventType` (event publishing) or `notificationType` (feedback
 notifications of an identity: bounces, complaints and deliveries, without tags), `mail`, and an object named after the
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 _LONGEST_ID = 255
 _LONGEST_NAME = 100  # of a type or subtype: they are in every recipient's event
-_MOST_TOPICS = 100  # opted out of at once: a contact list of SES has 20
+_MOST_TOPICS = 100  # in one opt-out: a contact list of SES has up to 20
 _LONGEST_TEXT = 1000  # of a diagnostic or a link: they are for people
-_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # far from where calendars and Parquet end
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what campaigns and run keys are made of
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # within the ranges of calendars and Parquet
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # the characters of campaigns and run keys
 _ROW = re.compile(r"[0-9]{1,15}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -60,10 +60,10 @@ class FeedbackEvent(NamedTuple):
     Attributes:
         id: the same for every copy of the event: of message id, type and subtype, recipient, feedback id or time, link
             and topics.
-        kind: a `EventKind`, or what SES says where that is newer than this.
+        kind: an `EventKind`, or SES's own type where it is newer than this version.
         subtype: as `Type`, or `Type/Subtype` where rules distinguish them; see rules.py.
-        at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure when the mail was taken.
-        sent_at: when SES took the mail, in milliseconds since 1970.
+        at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure, when SES accepted the mail.
+        sent_at: when SES accepted the mail, in milliseconds since 1970.
         message_id: SES's.
         address: the recipient as the event has it.
         campaign: our tag; empty where there is none.
@@ -71,7 +71,7 @@ class FeedbackEvent(NamedTuple):
         row: our tag; None where there is none.
         feedback_id: SES's, of bounces and complaints.
         status: the receiver's enhanced status code.
-        detail: the receiver's words, or why.
+        detail: the receiver's diagnostic text, or the reason.
         link: that was clicked.
         topics: opted out of, divided by commas; `*` is all mail.
         sent_to: the recipient of the mail, where the event names only others, such as a forwarding address.
@@ -96,7 +96,7 @@ class FeedbackEvent(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """A record is not what SES writes; the message says what is wrong with it."""
+    """A record is not valid; the message says why."""
 
 
 def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
@@ -158,7 +158,7 @@ def _read_time(value: Any, name: str) -> int:
 
 
 def _read_tags(tags: Any) -> tuple[str, str, int | None]:
-    """Read our own tags; what cannot be ours is none."""
+    """Read mailrun's own tags; None for a value that mailrun cannot have written."""
     if not isinstance(tags, dict):
         return "", "", None
     campaign, key = _first(tags.get("mailrun-campaign")), _first(tags.get("mailrun-key"))
@@ -189,7 +189,7 @@ def _read_subtype(kind: str, body: Mapping[str, Any], *, opted_out: bool) -> str
 
 
 def _detect_out_of_office(subtype: str, details: Mapping[str, Any]) -> str:
-    """Name a Transient/General without any word of the receiver's server: an answer of a person's mailbox, not a fault.
+    """Name a Transient/General without a diagnostic of the receiver's server: an automatic reply, not a fault.
 
     SES reports out-of-office replies so, after the message was delivered.
     """
@@ -247,5 +247,5 @@ def _text(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Take out what no table of text can hold: control characters such as NUL, halves of surrogate pairs."""
+    """Remove characters that a text column cannot store: control characters such as NUL, unpaired surrogates."""
     return text if text.isprintable() else _UNFIT.sub(" ", text).encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""From a row of a run to its place in the plan: an index on the disk, made once for a plan, looked up in memory maps.
+"""Finds the place of a run's row in the plan: an index on the disk, made once for a plan, read through memory maps.
 
 Rows are numbered from 1 as the audience has them, and a plan is ordered otherwise. For each row the index has 8 bytes:
 32 bits of a hash of its address (0: no recipient, or erased) over the row's place in the plan, counted from 1 (0: the
@@ -35,7 +35,7 @@ _LOW = 2**32
 
 @dataclass(frozen=True, slots=True)
 class FrozenPlan:
-    """What matching needs of a run's frozen plan.
+    """The data of a run's frozen plan that matching needs.
 
     Attributes:
         run: CAMPAIGN/KEY.
@@ -61,7 +61,7 @@ class RowIndex:
 
     Args:
         plan: the frozen plan.
-        shelf: a local folder for indexes; this one's is made where it is missing, and older ones of the run go.
+        shelf: a local folder for indexes; the index is made if missing, and older ones of the run are removed.
 
     Raises:
         DataError: the plan cannot be read.
@@ -124,7 +124,7 @@ class RowIndex:
         )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._view.release()
         self._map.close()
 
@@ -170,7 +170,7 @@ def _find_large_domains(plan: FrozenPlan) -> list[str]:
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file whole or not at all; it can be made again, so that it is not flushed."""
+    """Write a file atomically, without flushing it: it can be made again."""
     aside = path.with_name(f".{uuid.uuid4().hex}")
     try:
         with aside.open("xb") as file:

@@ -1,4 +1,4 @@
-"""The rules, as data: what each event says of its recipient, and whether the address is suppressed for it."""
+"""The rules, as data: the flags that each event sets, and whether it suppresses the address."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from engine.ledger.suppressed.reasons import Reason
 
 
 class EventAction(StrEnum):
-    """What becomes of the address."""
+    """The effect on the address."""
 
     NOTHING = "nothing"
     SUPPRESS = "suppressed at once"
@@ -19,7 +19,7 @@ class EventAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """What an event means; the source is ses-facts' table of bounce types, from AWS's pages on notification contents.
+    """The effects of an event; the source is AWS's documentation of notification contents.
 
     Attributes:
         kind: the event's type; empty for any other.
@@ -27,7 +27,7 @@ class EventRule:
         flags: set for the recipient's row.
         action: on the address.
         reason: of the suppression.
-        note: why, for people.
+        note: the reason, for the documentation.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class EventRule:
 
 
 _P, _SOFT, _STRIKE = Flag.PROVEN, Flag.SOFT_BOUNCED, Flag.STRIKE
-_OURS = "SES did not even try: its own list has the address"
+_OURS = "SES did not try: its own list has the address"
 
 RULES: tuple[EventRule, ...] = (
     EventRule(EventKind.SEND, "", _P),
@@ -50,7 +50,7 @@ RULES: tuple[EventRule, ...] = (
     EventRule(EventKind.REJECT, "", Flag.REJECTED, note="SES found a virus, and did not send it"),
     EventRule(
         EventKind.RENDERING_FAILURE, "", Flag.REJECTED,
-        note="a template of SES's could not be filled in: not sent",
+        note="SES could not render a template: not sent",
     ),
     EventRule(
         EventKind.BOUNCE, "Permanent", _P | Flag.BOUNCED, EventAction.SUPPRESS, Reason.BOUNCE,
@@ -58,7 +58,7 @@ RULES: tuple[EventRule, ...] = (
     ),
     EventRule(
         EventKind.BOUNCE, "Permanent/Suppressed", _P | Flag.BOUNCED, EventAction.SUPPRESS, Reason.PROVIDER,
-        "SES's global list; counts as a bounce of yours",
+        "SES's global list; counts in your bounce rate",
     ),
     EventRule(
         EventKind.BOUNCE, "Permanent/OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
@@ -70,19 +70,19 @@ RULES: tuple[EventRule, ...] = (
     ),
     EventRule(
         EventKind.BOUNCE, "Permanent/EmailValidationSuppressed", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
-        Reason.PROVIDER, "SES's validation says that the mailbox does not exist",
+        Reason.PROVIDER, "according to SES's validation, the mailbox does not exist",
     ),
     EventRule(
         EventKind.BOUNCE, "Permanent/UnsubscribedRecipient", _P | Flag.UNSUBSCRIBED, EventAction.OPT_OUT,
         Reason.UNSUBSCRIBE,
-        "SES's contact list has the opt-out: no bounce; of the campaign's topic where it has one",
+        "SES's contact list has the opt-out: not a bounce; for the campaign's topic if it has one",
     ),
     EventRule(
         EventKind.BOUNCE, "Transient", _P | _SOFT | _STRIKE, EventAction.COUNT, Reason.SOFT_BOUNCES,
-        "SES gave up trying",
+        "SES stopped retrying",
     ),
-    EventRule(EventKind.BOUNCE, "Transient/OutOfOffice", _P, note="General without a word of the receiver's server"),
-    EventRule(EventKind.BOUNCE, "Transient/MessageTooLarge", _P | _SOFT, note="is of the message, not of the address"),
+    EventRule(EventKind.BOUNCE, "Transient/OutOfOffice", _P, note="without a diagnostic of the receiver's server"),
+    EventRule(EventKind.BOUNCE, "Transient/MessageTooLarge", _P | _SOFT, note="about the message, not the address"),
     EventRule(EventKind.BOUNCE, "Transient/ContentRejected", _P | _SOFT, note="as MessageTooLarge"),
     EventRule(EventKind.BOUNCE, "Transient/AttachmentRejected", _P | _SOFT, note="as MessageTooLarge"),
     EventRule(
@@ -97,7 +97,7 @@ RULES: tuple[EventRule, ...] = (
     EventRule(
         EventKind.COMPLAINT, "OnAccountSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
         Reason.PROVIDER,
-        "no new complaint: SES's own list has an old one",
+        "not a new complaint: SES's own list has an old one",
     ),
     EventRule(
         EventKind.COMPLAINT, "OnTenantSuppressionList", _P | Flag.PROVIDER_SUPPRESSED, EventAction.SUPPRESS,
@@ -109,7 +109,7 @@ RULES: tuple[EventRule, ...] = (
         "of the topics that it names, or of all mail",
     ),
     EventRule(EventKind.SUBSCRIPTION, "OptIn", _P, note="an event never removes a suppression; a person does"),
-    EventRule("", "", _P, note="a type that is newer than this: SES took the message"),
+    EventRule("", "", _P, note="a type that is newer than this version: SES accepted the message"),
 )  # fmt: skip
 _BY_NAME = {(rule.kind, rule.subtype): rule for rule in RULES}
 

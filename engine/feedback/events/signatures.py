@@ -20,7 +20,7 @@ from engine.feedback.events.envelopes import ForgedError
 
 FetchCertificate = Callable[[str], bytes]
 """Fetches a certificate (PEM) from a URL that was found to be SNS's; raises ForgedError where there is
-none, ServiceError where it cannot be had now."""
+none, ServiceError where it cannot be fetched now."""
 
 _PATH = re.compile(r"/SimpleNotificationService-[0-9a-zA-Z]{1,64}\.pem")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):([0-9]{12}):[A-Za-z0-9_-]{1,256}")
@@ -28,7 +28,7 @@ _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")  
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {"1": hashes.SHA1, "2": hashes.SHA256}
 _QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([0-9]{12})/[^/]+")
 _CERTIFICATES_KEPT = 16
-_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by the region's beginning; all others are aws
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by the prefix of the region; all others are aws
 
 
 class SnsVerifier:
@@ -55,7 +55,7 @@ class SnsVerifier:
         url = _check_url(notification.get("SigningCertURL"), region)
         make_hash = _HASHES.get(str(notification.get("SignatureVersion")))
         if make_hash is None:
-            raise ForgedError("its signature is of no known version")
+            raise ForgedError("its signature version is unknown")
         try:
             signature = base64.b64decode(str(notification.get("Signature")), validate=True)
         except (binascii.Error, ValueError):
@@ -69,7 +69,7 @@ class SnsVerifier:
     def _check_topic(self, topic: Any) -> str:
         found = _TOPIC.fullmatch(topic) if isinstance(topic, str) else None
         if found is None:
-            raise ForgedError("it names no topic")
+            raise ForgedError("it has no topic")
         if found[0] not in self._topics and f"{found[0].rpartition(':')[0]}:*" not in self._topics:
             raise ForgedError(f"its topic {found[0]} is not among [events] topics")
         return found[1]

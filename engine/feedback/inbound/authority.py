@@ -1,4 +1,4 @@
-"""Who sent an inbound mail, as far as the server that received it proves it.
+"""Identifies the sender of an inbound mail, and whether the receiving server proves it.
 
 Anyone can write any From, and any report. The receiving server proves a sender: by the verdicts of an SES receipt, or
 by an Authentication-Results field of a server that the settings name (RFC 8601). Of these fields the topmost with that
@@ -103,7 +103,7 @@ class _Result:
 
 
 def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
-    """Identify the sender of a mail, and say whether it is proven; never raises.
+    """Identify the sender of a mail, and whether it is proven; never raises.
 
     A DMARC failure outweighs everything else. Otherwise one of these proves the domain in From: DMARC passed; SPF
     passed for an aligned envelope sender; in Authentication-Results, a DKIM signature of an aligned domain passed.
@@ -122,7 +122,7 @@ def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
         has_failed = receipt.dmarc == "fail"
         is_aligned = receipt.dmarc == _PASS
         is_aligned |= receipt.spf == _PASS and counts_for(_domain_of(receipt.mail_from), domain)
-        # SES does not say who signed: that DMARC passed too ties it to the domain in From.
+        # SES does not report the signing domain: a passed DMARC links the signature to the domain in From.
         signers |= {domain} if receipt.dkim == receipt.dmarc == _PASS else set()
     for one in results or ():
         if one.method == "dmarc":
@@ -136,7 +136,7 @@ def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
         return MailSender(address, Unproven.NOT_ALIGNED)
     sources = {_clean(source) for source in trust.feedback_sources}
     names_a_source = any(_is_within(domain, source) for source in sources)
-    # Signed by the source, or by a domain above it: DMARC aligns it the same way, and SES's receipt says no more.
+    # Signed by the source, or by a domain above it: DMARC aligns it the same way; SES's receipt has no details.
     has_signed = any(counts_for(signer, domain) for signer in signers) or any(
         _is_within(signer, source) for signer in signers for source in sources
     )
@@ -144,7 +144,7 @@ def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
 
 
 def counts_for(proven: str, domain: str) -> bool:
-    """Say whether a proven domain counts for the domain in From: the same, or one above it.
+    """Return whether a proven domain counts for the domain in From: the same, or a parent domain.
 
     Stricter than DMARC's relaxed alignment, which needs the list of public suffixes: `mail.acme.example` does not count
     for `acme.example`. The server that checks DMARC has that list.

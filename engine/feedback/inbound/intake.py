@@ -1,4 +1,4 @@
-"""Records what inbound mail asks for as suppressions: only of people whom we have mailed, and only what is proven.
+"""Records suppressions that inbound mail requests: only of people who were mailed, and only proven requests.
 
 Our token proves which person a mail is about. Without one, a mail counts for its sender where the receiving server
 proves who that is, and a report counts where it is of a configured feedback source. Other mail is for a person to read.
@@ -24,7 +24,7 @@ from engine.ledger.suppressed.suppressions import Suppression, SuppressionProof,
 SOURCE = "inbound mail"
 REFUSED = "inbound-refused"  # the store's folder of messages that were set aside
 WasMailed = Callable[[Collection[str]], set[str]]
-"""Return the keys, of those given, to which a run has sent a message, or may have."""
+"""Return those of the given keys that a run has sent a message to, or may have."""
 
 
 @dataclass(slots=True)
@@ -92,8 +92,8 @@ class InboundIntake:
     Attributes:
         ledger: has the suppression list.
         signer: verifies tokens; None where there are no keys: every token counts as forged.
-        was_mailed: says which addresses we have mailed.
-        is_forgotten: says whether an address was erased with `mailrun forget`, which keeps it suppressed.
+        was_mailed: returns the addresses that were mailed.
+        is_forgotten: returns whether an address was erased with `mailrun forget`, which keeps it suppressed.
         clock: the time of new entries.
     """
 
@@ -160,7 +160,7 @@ class InboundIntake:
 
     @staticmethod
     def _find_missing_proof(judged: JudgedMail) -> Unproven | None:
-        """Say why a mail without a valid token is not proven; None where it is.
+        """Return why a mail without a valid token is not proven; None where it is.
 
         A feedback source names the recipient itself: its report counts even where the token is signed with another key.
         """
@@ -174,7 +174,7 @@ class InboundIntake:
         return sender.unproven
 
     def _by_address(self, named: Sequence[tuple[InboundMail, str, SuppressionProof]]) -> list[Suppression]:
-        """Suppress what has an address and no token: only people whom we have mailed."""
+        """Suppress the addresses of mails without a token: only people who were mailed."""
         keys = judge_addresses(pl.Series([address for _, address, _ in named], dtype=pl.String)).get_column("key")
         mailed = self.was_mailed(set(keys.drop_nulls())) if named else set()
         self.tally.never_mailed += sum(key not in mailed for key in keys)

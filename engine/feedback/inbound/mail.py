@@ -51,7 +51,7 @@ _FORWARDS = ("Original", "Forwarded")  # in other languages such a line ends lik
 
 
 class MailKind(StrEnum):
-    """What a mail is."""
+    """The kind of a mail."""
 
     DELIVERY_REPORT = "delivery_report"
     COMPLAINT = "complaint"  # a feedback report
@@ -68,7 +68,7 @@ class InboundMail:
     Attributes:
         kind: what it is.
         tokens: what looks like our tokens, of a complaint and an unsubscribe request.
-        address: the person that it is about, where no token says so: the sender of a request, the recipient that a
+        address: the person that it is about, where there is no token: the sender of a request, the recipient that a
             report names.
         message_id: its Message-ID.
         reason: why it is broken.
@@ -109,7 +109,7 @@ def _read(mail: MailPart) -> InboundMail:
 
 
 def _has_sole_token(mail: MailPart) -> bool:
-    """Say whether our token is the whole subject, or the whole local part of a recipient, or its +tag."""
+    """Return whether our token is the whole subject, or the whole local part of a recipient, or its +tag."""
     texts = [mail.joined("Subject").strip()]
     for value in (value for name in _RECIPIENTS for value in mail.get_all(name)):
         for address in read_addresses(value):
@@ -119,7 +119,7 @@ def _has_sole_token(mail: MailPart) -> bool:
 
 
 def is_automatic(mail: MailPart) -> bool:
-    """Say whether a machine wrote a mail (RFC 3834, and what machines write instead)."""
+    """Return whether a machine wrote a mail (RFC 3834, and what machines write instead)."""
     submitted = mail.text_of("Auto-Submitted").partition(";")[0].strip().lower()
     sender = _address(mail, "From")
     return (
@@ -150,7 +150,7 @@ def _without_prefixes(text: str) -> str:
 
 
 def _is_request(text: str) -> bool:
-    """Say whether a text is an unsubscribe request and nothing else."""
+    """Return whether a text is an unsubscribe request and nothing else."""
     plain = _without_prefixes(text)
     return len(plain) <= _LONGEST_REQUEST and plain in _REQUESTS
 
@@ -204,7 +204,7 @@ def _own_lines(mail: MailPart) -> Iterator[str]:
 
 
 def _is_quotation(line: str) -> bool:
-    """Say whether a line begins a quotation of another mail, as mail programs write it."""
+    """Return whether a line begins a quotation of another mail, as mail programs write it."""
     if line.startswith(_QUOTED):
         return True
     if line.startswith("On "):

@@ -68,7 +68,7 @@ def _read_one_of_many(path: Path, name: str, refuse: Refuse, limits: ReadLimits)
 
 
 def _is_mail(file: Path, folder: Path) -> bool:
-    """Say whether a file of a folder is a mail: not hidden, and in a Maildir not still being written."""
+    """Return whether a file of a folder is a mail: not hidden, and in a Maildir not still being written."""
     parts = file.relative_to(folder).parts
     return (
         file.is_file()

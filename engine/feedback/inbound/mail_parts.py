@@ -44,7 +44,7 @@ class MailPart:
     parts: tuple["MailPart", ...] = ()
 
     def __contains__(self, name: str) -> bool:
-        """Say whether there is such a header field."""
+        """Return whether there is such a header field."""
         return name.lower() in self.fields
 
     def get_all(self, name: str) -> list[str]:

@@ -18,7 +18,7 @@ _DEEPEST = 3  # an SNS envelope, a notification in it, and one more
 
 
 class Refusal(StrEnum):
-    """Why a message of the queue is set aside; its file's name in the store begins with the value."""
+    """Why a message of the queue is quarantined; its file's name in the store begins with the value."""
 
     NO_MAIL = "no-mail"  # not a notification of received mail, or one without a mail
     FORGED = "forged"  # the signature of its SNS envelope is invalid

@@ -127,13 +127,15 @@ class ObjectReader:
         size = answer.get("ContentLength")
         if not isinstance(size, int) or not 0 <= size <= LARGEST_MAIL_BYTES:
             answer["Body"].close()
-            raise NoMailError(f"the object that it names has {size} bytes: more than a mail", Refusal.UNREADABLE)
+            raise NoMailError(
+                f"the object that it names has {size} bytes, more than a mail can have", Refusal.UNREADABLE
+            )
         wanted = min(size, MOST_BYTES)  # what identifies a mail stands before large attachments
         with self.budget.hold(wanted):
             yield self._download(answer["Body"], wanted, bucket)
 
     def is_readable(self, bucket: str) -> bool:
-        """Say whether objects of a bucket can be read at all: one was, or S3 answers HeadBucket."""
+        """Return whether objects of a bucket can be read at all: one was, or S3 answers HeadBucket."""
         if bucket in self._readable:
             return True
         try:

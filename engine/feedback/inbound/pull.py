@@ -36,12 +36,12 @@ class InboundPull:
     """Processes the bodies of messages.
 
     Attributes:
-        intake: records what mails ask for.
+        intake: records the suppressions that mails request.
         trust: which servers and feedback sources count.
         verify: checks SNS envelopes.
         reader: reads objects.
         store: where messages are set aside.
-        believes_unsigned: verdicts count without SNS's signature.
+        trusts_unsigned: verdicts count without SNS's signature.
         is_ending: called before each message; once it returns True, further messages stay in the queue.
         exit_code: FINISHED, or what is wrong with this machine's settings or with S3.
         is_stuck: nothing of a bucket can be read, so that more messages would fail too.
@@ -52,7 +52,7 @@ class InboundPull:
     verify: Verify
     reader: ObjectReader
     store: Store
-    believes_unsigned: bool = False
+    trusts_unsigned: bool = False
     is_ending: Callable[[], bool] = lambda: False
     exit_code: ExitCode = field(default=ExitCode.FINISHED, init=False)
     is_stuck: bool = field(default=False, init=False)
@@ -112,11 +112,11 @@ class InboundPull:
             return problem
 
     def _receive(self, notification: Notification, raw: bytes) -> ReceivedMail:
-        """Decide what in a notification counts: without SNS's signature only the object of our own bucket.
+        """Return the trusted parts of a notification: without SNS's signature, only an object of a configured bucket.
 
         SES received each of these mails. It passes on fields of other servers as the sender wrote them.
         """
-        counts = notification.is_signed or self.believes_unsigned
+        counts = notification.is_signed or self.trusts_unsigned
         is_of_ses = self.trust.authserv_id.lower() == SES_AUTHSERV_ID
         return ReceivedMail(
             raw,

@@ -61,6 +61,6 @@ def _find_key(address: str) -> str | None:
 
 
 def is_forgotten(workspace: Workspace, key: str) -> bool:
-    """Say whether `mailrun forget` has erased an address."""
+    """Return whether `mailrun forget` has erased an address."""
     find = make_find_forgotten(workspace.ledger, partial(read_forget_key, workspace.store))
     return find is not None and find(pl.Series("key", [key], pl.String)).height > 0

@@ -39,7 +39,7 @@ class PageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """What `[unsubscribe_page]` says.
+    """The settings of `[unsubscribe_page]`.
 
     Attributes:
         sender: the sender's name, for people; empty for none.
@@ -58,7 +58,7 @@ class UnsubscribePages:
     """Renders the pages.
 
     Args:
-        theme: what the settings say.
+        theme: the settings.
 
     Attributes:
         policy: the pages' Content-Security-Policy.

@@ -1,8 +1,8 @@
-"""What a request to an unsubscribe link is answered.
+"""Answers requests to unsubscribe links.
 
 Source: RFC 8058 (one click): a POST with `List-Unsubscribe=One-Click`, form-encoded, without cookies or login,
-unsubscribes at once; a GET must change nothing, because programs follow the links of every mail. Only the token says
-whose link it is, and no answer shows the address.
+unsubscribes at once; a GET must change nothing, because programs follow the links of every mail. Only the token
+identifies the person, and no answer shows the address.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ HEADERS = {
 
 
 class LinkMeaning(StrEnum):
-    """What a request was, for the log."""
+    """The kind of a request, for the log."""
 
     PAGE = "page"  # the page with the button
     UNSUBSCRIBED = "unsubscribed"
@@ -82,7 +82,7 @@ class LinkAnswer:
 
 
 class OptOuts(Protocol):
-    """Records what a person asks for. Raises MailrunError where it cannot do so now."""
+    """Records a person's request. Raises MailrunError where that fails now."""
 
     def opt_out(self, address: str, topic: str) -> None:
         """Suppress an address for a topic, durably; repeating it changes nothing."""
@@ -92,7 +92,7 @@ class OptOuts(Protocol):
 
 
 def answer_request(request: LinkRequest, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> LinkAnswer:
-    """LinkAnswer a request to an unsubscribe link.
+    """Answer a request to an unsubscribe link.
 
     Args:
         request: the request.
@@ -131,7 +131,7 @@ def answer_later(pages: UnsubscribePages, *, problem: str, languages: str = "") 
 
 
 def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[int, LinkMeaning, PageKind]:
-    """Do what a request with a valid token asks for; returns status, meaning and kind of page."""
+    """Process a request with a valid token; return status, meaning and kind of page."""
     if request.method != "POST":
         return 200, LinkMeaning.PAGE, PageKind.ASK
     if has_field(request.content_type, request.body, *ONE_CLICK):
@@ -145,7 +145,7 @@ def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[in
 
 
 def has_field(content_type: str, body: bytes, name: str, value: str) -> bool:
-    """Say whether a body is a form with a field of this value only, in either encoding of forms.
+    """Return whether a body is a form with a field of this value only, in either encoding of forms.
 
     Case, and white space around it, do not matter: the token alone decides whose request it is.
     """
@@ -183,7 +183,7 @@ def answer_bug(error: Exception, pages: UnsubscribePages, languages: str = "") -
 
 
 def log_answer(method: str, reply: LinkAnswer) -> None:
-    """Log what a request was and what it was answered: never its path, which holds the token."""
+    """Log a request's kind and its answer, but never its path, which has the token."""
     known = method if method in ("GET", "HEAD", "POST") else "other"
     log.info("unsubscribe.request", method=known, status=reply.status, meaning=str(reply.meaning))
     if reply.problem:

@@ -9,7 +9,7 @@ from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
 
 MOST_TOKENS = 8  # of one text
 _TOKEN = re.compile(TOKEN_PATTERN)
-_TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # what stands before a token may look like the beginning of one
+_TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # the text before a token may look like the beginning of one
 
 
 class FoundToken(NamedTuple):

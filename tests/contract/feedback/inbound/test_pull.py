@@ -285,7 +285,7 @@ def test_unsigned_verdicts_count_only_when_the_setting_says_so(
     pull = pulling.open(FakeS3({}), trust=MailTrust("amazonses.com"))
     assert pull.process([forged]) == set()
     assert (pulling.suppressed(), pull.intake.tally.unproven) == (set(), {"unsigned_notification": 1})
-    pulling.open(FakeS3({}), believes_unsigned=True).process([forged])
+    pulling.open(FakeS3({}), trusts_unsigned=True).process([forged])
     assert pulling.suppressed() == {"ann@b.example"}
 
 
