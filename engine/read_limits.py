@@ -103,7 +103,7 @@ class ReadLimits(BaseModel):
 
 
 def refuse(what: str, name: str, key: str, instead: str = "") -> NoReturn:
-    """Say which limit was reached, and which setting raises it.
+    """Return which limit was reached, and which setting raises it.
 
     Raises:
         DataError: always.

@@ -95,6 +95,34 @@ RULES: tuple[LanguageRule, ...] = (
     LanguageRule(r"\b(whence|hence|thereof|therein|hereby|lest)\b", "from where, so", "hence", "fence"),
     LanguageRule(r"\bcalls? of (its|their) own accord\b", "by itself", "calls of its own accord", "calls of its own"),
     LanguageRule(
+        r'"""Say (whether|which|why)\b',
+        "return",
+        '"""Say whether it has ended."""',
+        '"""Report whether it has ended."""',
+    ),
+    LanguageRule(
+        r"\b(ledger|store|machine|manifest|run|endpoint) (does not know|did not know|cannot know|knows?|knew)\b",
+        "is in the ledger, has, supports",
+        "a run that the ledger knows",
+        "the known runs of the ledger",
+    ),
+    LanguageRule(
+        r"\b(ledger|store|S3|SES) (is|was)( not)? asked\b",
+        "is read, is called",
+        "S3 was not asked",
+        "the person is asked",
+    ),
+    LanguageRule(
+        r"\bwhat (came|comes|has come) back\b", "events, feedback", "process what came back", "what the call returned"
+    ),
+    LanguageRule(r"\ball the same\b", "anyway", "sending all the same", "all of the same size"),
+    LanguageRule(
+        r"\bholds? (\w+ ){1,5}against\b", "compare with, check against", "hold names against columns", "hold the lease"
+    ),
+    LanguageRule(r"\bSES took\b(?! \d)", "SES accepted", "messages that SES took", "the call to SES took 20 ms"),
+    LanguageRule(r"\blets? go of\b", "close, release", "let go of the file", "let the call go through"),
+    LanguageRule(r"\b(keep|keeps|kept) back\b", "block, suppress", "keeps back the mail", "keeps a backup"),
+    LanguageRule(
         r"\b(was|were) meant (to|and)\b", "give what was measured", "it was meant to cost 65", "what is meant"
     ),
 )

@@ -135,7 +135,7 @@ def _a_labels(domain: str) -> str | None:
 
 
 def _a_labels_with_emoji(domain: str) -> str | None:
-    """Convert a domain with emoji, which IDNA 2008 has none of, and some registries register all the same."""
+    """Convert a domain with emoji, which IDNA 2008 has none of, and some registries register anyway."""
     try:
         mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
         labels = [_a_label_with_emoji(label) for label in mapped.split(".")]

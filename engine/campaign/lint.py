@@ -110,7 +110,7 @@ def _empty_files(campaign: Campaign) -> Iterator[LintFinding]:
 
 
 def _data_uses(content: CampaignContent) -> Iterator[LintFinding]:
-    """Name what stands where escaping does not hold data: the values are judged for every recipient all the same."""
+    """Name what stands where escaping does not hold data: the values are judged for every recipient anyway."""
     for use in content.data_uses():
         if use.code:
             severity, what, remedy = _DATA_USES[use.code]

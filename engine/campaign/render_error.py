@@ -34,7 +34,7 @@ class RenderError(Exception):
 
 
 def locate_error(error: BaseException, template: Template) -> RenderError:
-    """Say which line of which template raised: the innermost one, as its author knows it."""
+    """Return which line of which template raised: the innermost one, as its author knows it."""
     name, line = template.name or "", None
     trace: TracebackType | None = error.__traceback__
     while trace is not None:

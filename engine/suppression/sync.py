@@ -3,7 +3,7 @@
 Pull: what was changed in the account since the last sync, page by page; each page is durable before the next is
 requested, and an interrupted sync resumes at its page. Push: bounces and complaints for all mail that were not pushed
 before, one call each, or by import jobs where there are many; but nothing that rests on a mail without a mailrun token,
-as it would keep back the mail of every sender of the account. Nothing is removed on either side: `suppress remove` does
+as it would block the mail of every sender of the account. Nothing is removed on either side: `suppress remove` does
 that, and the drift report names what differs.
 """
 

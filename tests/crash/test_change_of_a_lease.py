@@ -217,7 +217,7 @@ def forget(case: Case, store: Store, ledger: Ledger) -> None:
 
 
 def after_restore(case: Case, store: Store, ledger: Ledger) -> None:
-    store_mark = store.open_mark(f"runs/{NAME}/open/lease-00000-9")  # of an owner that this ledger does not know
+    store_mark = store.open_mark(f"runs/{NAME}/open/lease-00000-9")  # of an owner that is not in this ledger
     store_mark.close()
     hold_what_was_lost(ledger, case.frozen(store, ledger), gone=GONE, clock=case.clock)
 

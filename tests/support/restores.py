@@ -173,7 +173,7 @@ class RestoreStory:
             sim = Simulation(self.seed, stage)
             sim.receiver.faults = 0.0
             sim.receiver.accepted = copy.copy(self._sim.receiver.accepted)
-            sim.register()  # as a launch does where the ledger does not know the run
+            sim.register()  # as a launch does where the run is not in the ledger
             frozen = self._freeze(sim)
             with sim.looping():
                 if find_ahead(sim.ledger, frozen.run, stage.store):

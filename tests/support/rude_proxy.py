@@ -61,7 +61,7 @@ def reset_soon(talk: Conversation, answer: bytes) -> bool:
 
 
 def close_half_and_accept(talk: Conversation, answer: bytes) -> bool:
-    """Say that nothing more will be said, and accept one more request all the same."""
+    """Say that nothing more will be said, and accept one more request anyway."""
     talk.client.sendall(answer)
     socket.socket.shutdown(talk.client, socket.SHUT_WR)  # of TLS too, whose own `shutdown` would forget the keys
     talk.client.settimeout(1.0)

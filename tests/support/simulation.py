@@ -328,7 +328,7 @@ class Simulation:
             self.loop.close()
 
     def register(self) -> Run:
-        """Let the ledger know the run, as a launch does; nothing changes where it knows it."""
+        """Register the run in the ledger, as a launch does; does nothing where it is registered."""
         run = Run(
             name=NAME,
             state=RunState.PLANNED,

@@ -77,7 +77,7 @@ _ZERO_WIDTH = ("AT", "ASSERT", "ASSERT_NOT")
 
 
 def find_ambiguity(pattern: str | bytes, flags: int = 0, *, is_anchored: bool = False) -> str | None:
-    """Say why a pattern may take more than linear time; None where it cannot, by construction.
+    """Return why a pattern may take more than linear time; None where it cannot, by construction.
 
     It cannot where every repetition ends at a character that it does not contain itself, so that nothing is ever tried
     a second time, and where every long repetition comes after a character that it does not contain either, so that what

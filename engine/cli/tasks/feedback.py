@@ -1,4 +1,4 @@
-"""Commands that process what comes back: SES events, inbound mail, and clicks on unsubscribe links."""
+"""Commands that process feedback: SES events, inbound mail, and clicks on unsubscribe links."""
 
 import click
 

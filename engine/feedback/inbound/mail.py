@@ -1,7 +1,7 @@
 """The kind of an inbound mail: a delivery report, a complaint, an automatic answer, or an unsubscribe request.
 
 It is checked in this order (RFC 3464, RFC 5965, RFC 3834): most mail that machines write quotes the mail that it
-answers, with our unsubscribe link, and requests nothing. Some of it is a person's request all the same: a mail program
+answers, with our unsubscribe link, and requests nothing. Some of it is a person's request anyway: a mail program
 such as Apple's that unsubscribes for its user writes `Auto-Submitted: auto-replied`, and `X-Apple-Unsubscribe`; and an
 answer to our mail never has our token alone as its subject or recipient. Broken and hostile mail is `OTHER` or
 `BROKEN`, never an error.

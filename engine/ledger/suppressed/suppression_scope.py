@@ -37,7 +37,7 @@ def find_scope(reason: Reason | None, topic: str) -> Scope:
     return Scope.TOPIC if topic and reason not in OF_ALL_MAIL else Scope.ALL
 
 
-def is_kept_back(scope: Scope, topic: str, *, campaign_topic: str | None, kind: CampaignKind) -> bool:
+def is_blocked(scope: Scope, topic: str, *, campaign_topic: str | None, kind: CampaignKind) -> bool:
     """Return whether an entry blocks the mail of a campaign.
 
     Args:
@@ -52,7 +52,7 @@ def is_kept_back(scope: Scope, topic: str, *, campaign_topic: str | None, kind: 
 
 
 def are_kept_back(*, campaign_topic: str | None, kind: CampaignKind) -> pl.Expr:
-    """Return `is_kept_back` for rows of entries.
+    """Return `is_blocked` for rows of entries.
 
     Returns:
         A Boolean expression over `topic` (String, null or empty for all mail) and `known` (String, a `Reason`; null

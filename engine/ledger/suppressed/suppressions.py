@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import soft_bounce_table, suppression_table
 from engine.ledger.suppressed.reasons import Reason, classify_reason
-from engine.ledger.suppressed.suppression_scope import CampaignKind, Scope, find_scope, is_kept_back
+from engine.ledger.suppressed.suppression_scope import CampaignKind, Scope, find_scope, is_blocked
 
 _ROWS_AT_ONCE = 50_000
 KEYS_AT_ONCE = 500  # addresses per lookup
@@ -78,7 +78,7 @@ class Suppression:
             topic: the campaign's; capitals do not matter.
             kind: the campaign's; opt-outs from a topic do not block transactional mail.
         """
-        return is_kept_back(self.scope, self.topic, campaign_topic=topic, kind=kind)
+        return is_blocked(self.scope, self.topic, campaign_topic=topic, kind=kind)
 
 
 def limit_topic(topic: str, reason: str) -> str:

@@ -173,7 +173,7 @@ class Canary:
         if not reasons:
             return None
         is_short = count_with_result(state.totals) < ceil(self.recipients * ENOUGH)
-        first = "Run mailrun events pull" if is_short else "See what came back with mailrun status RUN"
+        first = "Run mailrun events pull" if is_short else "See the events with mailrun status RUN"
         remedy = f"{first}, then launch again; or send the rest with --approve."
         return StopReason(StopCause.PAUSED, f"Canary: {'; '.join(reasons)}.", remedy)
 

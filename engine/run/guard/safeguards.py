@@ -30,7 +30,7 @@ class Safeguards:
     Attributes:
         run: its name.
         failures: the guard over what this worker could not send.
-        events: the guard over what comes back.
+        events: the guard over events.
         canary: the run's; None where it has none.
         recorder: writes to the ledger.
         stop: is requested where the run must pause.

@@ -1,4 +1,4 @@
-"""What comes back from the sandbox: the queue of events, and the files that a Firehose stream would write."""
+"""Feedback of the sandbox: the queue of events, and the files that a Firehose stream would write."""
 
 import asyncio
 import gzip

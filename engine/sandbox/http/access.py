@@ -63,7 +63,7 @@ def check_access(credentials: Mapping[str, str], token: str) -> None:
 
 
 def is_bearer(request: web.BaseRequest, token: str) -> bool:
-    """Say whether a request has the token in its Authorization header."""
+    """Return whether a request has the token in its Authorization header."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     return scheme.lower() == "bearer" and is_token(given.strip(), token)
 

@@ -73,7 +73,7 @@ class ConfigurationSets:
         self._destinations.pop(name, None)
 
     def publishes(self, name: str | None, kind: str) -> bool:
-        """Say whether events of a type are published for mail through a set: those that its destinations ask for.
+        """Return whether events of a type are published for mail through a set: those that its destinations ask for.
 
         Where a set has no destination, or there is no set, all are: a sandbox is there to be looked at.
         """

@@ -24,7 +24,7 @@ class Identities:
         self._by_key: dict[str, str] = {_key(name): name for name in verified or ()}  # to the name as it was created
 
     def covers(self, address: str) -> bool:
-        """Say whether an address may be used: it, its domain or a parent domain is verified."""
+        """Return whether an address may be used: it, its domain or a parent domain is verified."""
         if self._all_verified:
             return True
         local, domain = split_address(address)

@@ -40,7 +40,7 @@ class RateBucket:
         self._tokens = min(self._tokens, rate * BURST_SECONDS)
 
     def has_tokens(self) -> bool:
-        """Say whether a call would be accepted now."""
+        """Return whether a call would be accepted now."""
         self._fill()
         return self._tokens > 0
 
@@ -75,7 +75,7 @@ class RollingQuota:
         return self._sent
 
     def has_room(self, recipients: int) -> bool:
-        """Say whether so many more would stay within the quota."""
+        """Return whether so many more would stay within the quota."""
         return self.maximum < 0 or self.sent + recipients <= self.maximum
 
     def add(self, recipients: int) -> None:

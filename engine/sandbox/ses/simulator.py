@@ -17,7 +17,7 @@ _FATES = {
 
 
 def is_simulator(address: str) -> bool:
-    """Say whether an address is the simulator's: one of its mailboxes, with or without a `+label`.
+    """Return whether an address is the simulator's: one of its mailboxes, with or without a `+label`.
 
     >>> is_simulator("bounce+c1-42@simulator.amazonses.com"), is_simulator("a@simulator.amazonses.com")
     (True, False)

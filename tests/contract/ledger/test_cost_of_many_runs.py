@@ -31,7 +31,7 @@ class NoStore:
     """A store that nobody may ask."""
 
     def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"the store is asked: {name}")
+        raise AssertionError(f"the store is read: {name}")
 
 
 def add_runs(ledger: Ledger, count: int) -> None:

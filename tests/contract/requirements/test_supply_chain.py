@@ -76,7 +76,7 @@ def test_licences_page_is_what_the_packages_say():
     }
     found = {(package.name, find_licence(package.name)) for package in PACKAGES}
     assert found <= listed, "run make licences"
-    # What a newer Python has itself is listed all the same.
+    # What a newer Python has itself is listed anyway.
     assert {name for name, _ in listed - found} <= {"backports-zstd"}, "run make licences"
 
 

@@ -230,7 +230,7 @@ def test_plan_check_preview_and_test_refuse_what_is_not_a_regular_file(shop: Sho
     assert sorted(digest_tree(folder / "campaign")) == ["body.txt", "campaign.toml"]
 
 
-def test_a_folder_that_the_ledger_does_not_know_is_never_taken_for_the_run(shop: Shop):
+def test_a_folder_that_the_ledger_does_not_have_is_never_taken_for_the_run(shop: Shop):
     """Such as one that a crash left: what it froze may be wrong by now."""
     (shop.workspace / "people.csv").write_text("email,first_name\nright@b.example,R\n")
     fresh = open_ledger(f"sqlite:///{shop.workspace / 'fresh.db'}")
@@ -457,7 +457,7 @@ def test_an_audit_names_a_lease_with_a_recipient_missing_or_another_twice(shop: 
         assert problem in shop.audit().problems
 
 
-def test_an_audit_holds_the_ledger_s_counts_against_the_file(shop: Shop):
+def test_an_audit_compares_the_ledger_s_counts_with_the_file(shop: Shop):
     shop.begin()
     path = shop.settle()
     change_settlement(shop, path, sent=249)

@@ -15,7 +15,7 @@ from support.world import CAMPAIGN, RUN, World, open_world
 
 from engine.ledger.journal import Outcome
 
-# What `nohup` does for a program whose output is the terminal's all the same.
+# What `nohup` does for a program whose output is the terminal's anyway.
 IGNORES_HANG_UP = (
     sys.executable,
     "-c",

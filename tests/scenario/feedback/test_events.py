@@ -1,4 +1,4 @@
-"""What came back: events change what people see, who is suppressed, and what was in doubt."""
+"""Events change what people see, who is suppressed, and what was in doubt."""
 
 import gzip
 import json
@@ -38,7 +38,7 @@ def sent(world: World) -> World:
     return world
 
 
-def test_what_came_back_stands_beside_the_outcomes(sent: World):
+def test_event_counts_are_shown_beside_the_outcomes(sent: World):
     accepted = sent.accepted()
     events = [make_event_of(entry, "Send") for entry in accepted]
     events += [make_event_of(entry, "Delivery") for entry in accepted[:17]]

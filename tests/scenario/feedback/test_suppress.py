@@ -78,7 +78,7 @@ def test_an_opt_out_from_a_topic_never_stops_transactional_mail(world: World) ->
 
 
 def test_an_opt_out_from_a_run_named_bounceback_stops_marketing_alone(world: World) -> None:
-    """The source of the entry names the run; the next transactional run reaches the recipient all the same."""
+    """The source of the entry names the run; the next transactional run reaches the recipient anyway."""
     world.write_people(2)
     assert world.run("launch", "hello", "--key", "bounceback", "--json").code == 0
     preferences = {"topicSubscriptionStatus": [{"topicName": "news", "subscriptionStatus": "OptOut"}]}

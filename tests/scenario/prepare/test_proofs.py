@@ -1,4 +1,4 @@
-"""Proofs: what a recipient would get, to its makers, through the real transport, and no run knows of it."""
+"""Proofs: what a recipient would get, to its makers, through the real transport, and it belongs to no run."""
 
 import pytest
 from support.invariants import check_invariants

@@ -126,7 +126,7 @@ def test_a_backup_of_a_small_run_that_has_ended_since_is_recognized(kind: str, h
         restore(world, tmp_path / "backup.db")
         check_nobody_got_it_twice(world, 60)
         told = world.run("status", RUN, "--json").json
-        assert (told["sent"], told["in_doubt"]) == (60, 0)  # the store knows them all
+        assert (told["sent"], told["in_doubt"]) == (60, 0)  # all of them are in the store
 
 
 def test_sqlite_with_a_bucket_on_a_new_machine_holds_the_rest_in_doubt(tmp_path: Path):
@@ -198,7 +198,7 @@ def test_a_dump_restored_into_postgresql_is_found_out(kind: str, how: str, tmp_p
         check_nobody_got_it_twice(world, 400)
 
 
-def test_after_a_restore_only_what_the_ledger_cannot_know_is_in_doubt(tmp_path: Path):
+def test_after_a_restore_only_what_the_ledger_has_lost_is_in_doubt(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=100.0) as world:
         world.write_people(2000)  # leases of 250
         run_for_a_while(world, tmp_path / "backup.db")

@@ -75,7 +75,7 @@ def hold_ledger(url: str) -> Iterator[None]:
 
 
 def kill_before_registration(world: World) -> None:
-    """Kill a launch when its plan is whole and sealed, and the ledger does not know it."""
+    """Kill a launch when its plan is whole and sealed, and not registered in the ledger."""
     with hold_ledger(world.ledger_url):
         process = world.start_launch()
         wait_until(lambda: count_sealed(world) == 1)

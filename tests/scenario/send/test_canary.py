@@ -1,4 +1,4 @@
-"""The canary goes out first; what came back, or a person, decides whether the rest follows."""
+"""The canary goes out first; its events, or a person, decide whether the rest follows."""
 
 import signal
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ def check_that_the_rest_waited(world: World, recipients: int) -> None:
     assert datetime.fromisoformat(world.accepted()[recipients]["at"]) >= decisions["canary passed"]
 
 
-def test_the_rest_follows_by_itself_where_what_came_back_is_good(tmp_path: Path, ledger_url: str):
+def test_the_rest_follows_by_itself_where_the_events_are_good(tmp_path: Path, ledger_url: str):
     with open_feedback_world(tmp_path, {}, ledger=ledger_url) as world:
         prepare(world, wait="5s")
         with pulling(world):

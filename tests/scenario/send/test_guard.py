@@ -1,4 +1,4 @@
-"""What comes back while a run is under way: it stops a run that does harm, and keeps back who is suppressed."""
+"""Events during a run: they pause a run that does harm, and suppress recipients that were not sent to yet."""
 
 from pathlib import Path
 

@@ -79,7 +79,7 @@ def test_json_has_the_keys_of_the_contract_and_their_values():
     assert replace(ACCOUNTS, started_at=None).to_json()["started_at"] is None
 
 
-def test_what_came_back_has_a_key_and_a_line_of_its_own():
+def test_event_counts_have_a_key_and_a_line_of_their_own():
     accounts = replace(ACCOUNTS, feedback={"delivered": 1_234_000, "complained": 3, "opened": 0})
     told = accounts.to_json()
     assert (told["delivered"], told["complained"], told["opened"], told["bounced"]) == (1_234_000, 3, 0, 0)

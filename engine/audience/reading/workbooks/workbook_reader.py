@@ -39,7 +39,7 @@ _NAME = re.compile("[A-Za-z_:]")
 Answer = dict[str, Any]
 
 
-# What parsers raise about a file that calamine could read and that is unusual all the same.
+# What parsers raise about a file that calamine could read and that is unusual anyway.
 _ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError,
         TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
 

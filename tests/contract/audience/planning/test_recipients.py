@@ -129,7 +129,7 @@ def test_the_plan_is_in_the_order_asked_for_with_blanks_last(
     assert (len([f for f in found.files if "recipients" in f]) > 1) == (partition_bytes == 4096)
 
 
-def test_values_that_are_blank_in_the_first_rows_are_ordered_all_the_same(
+def test_values_that_are_blank_in_the_first_rows_are_ordered_anyway(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.audience.reading.text_files.text_blocks.BLOCK_BYTES", 256)

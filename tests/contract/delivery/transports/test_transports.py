@@ -44,7 +44,7 @@ MESSAGE = Message(
     tags=(("mailrun-campaign", "welcome"), ("mailrun-row", "7")),
 )
 
-# fault -> what it means, and whether the message was accepted all the same.
+# fault -> what it means, and whether the message was accepted anyway.
 MEANINGS = {
     "throttle": (ReplyMeaning.SLOW_DOWN, 0),
     "reject": (ReplyMeaning.REFUSED, 0),

@@ -249,7 +249,7 @@ def test_a_key_that_none_can_be_is_not_asked_for(pulling: Pulling, key: str) -> 
 
 @pytest.mark.parametrize("wrong", ["AccessDenied", TIMEOUT])
 def test_where_nothing_of_a_bucket_can_be_read_all_stays_in_the_queue(pulling: Pulling, wrong: Any) -> None:
-    """And S3 is asked for some of the objects alone."""
+    """Only some of the objects are requested from S3."""
     count = 100
     s3 = FakeS3({("ours", str(n)): wrong for n in range(count)} | {("second", "k"): WISH}, has_bucket=TIMEOUT)
     pull = pulling.open(s3, buckets=("ours", "second"))

@@ -35,7 +35,7 @@ THROUGH = '[delivery]\nconfiguration_set = "new-ip"\n'
 
 @dataclass
 class History:
-    """Runs that were sent, as ledger and store know them."""
+    """Runs that were sent, as they are in ledger and store."""
 
     ledger: Ledger
     store: Store

@@ -1,4 +1,4 @@
-"""What comes back from the sandbox over real HTTP: its queue, its certificate, its control endpoint and files."""
+"""Feedback of the sandbox over real HTTP: its queue, its certificate, its control endpoint and files."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Which mail a suppression keeps back: the expression over rows and the function of one entry are the same rule."""
+"""Which mail a suppression blocks: the expression over rows and the function of one entry are the same rule."""
 
 from datetime import UTC, datetime
 from itertools import product

@@ -81,7 +81,7 @@ def test_a_warning_comes_before_the_pause():
     assert guard.finding.level is GuardLevel.WARNING
 
 
-# -- what came back ----------------------------------------------------------------------------------------------------
+# -- events ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
