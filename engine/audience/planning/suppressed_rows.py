@@ -16,7 +16,7 @@ from engine.audience.reading.tables import Batch, read_batches
 from engine.audience.spec import SuppressionSpec
 from engine.errors import DataError
 from engine.ledger.suppressed.reasons import classify_reason
-from engine.ledger.suppressed.suppression_scope import CampaignKind, are_kept_back
+from engine.ledger.suppressed.suppression_scope import CampaignKind, are_blocked
 from engine.ledger.suppressed.suppressions import DOMAIN_MARK, Suppression, list_keys
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
@@ -68,7 +68,7 @@ class _Aside:
 
     def divide(self, entries: pl.DataFrame, name: str) -> "_Divided":
         """Divide the entries (`key`, `topic`, `known`, `reason`, `line`) that apply."""
-        applying = entries.filter(are_kept_back(campaign_topic=self.topic, kind=self.kind))
+        applying = entries.filter(are_blocked(campaign_topic=self.topic, kind=self.kind))
         is_of_a_domain = applying.get_column("key").str.starts_with(DOMAIN_MARK)
         of_domains = applying.filter(is_of_a_domain).select("key", source=_in_words(name))
         addresses = applying.filter(~is_of_a_domain)

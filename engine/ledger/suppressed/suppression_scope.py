@@ -51,7 +51,7 @@ def is_blocked(scope: Scope, topic: str, *, campaign_topic: str | None, kind: Ca
     return kind != "transactional" and campaign_topic is not None and topic.lower() == campaign_topic.strip().lower()
 
 
-def are_kept_back(*, campaign_topic: str | None, kind: CampaignKind) -> pl.Expr:
+def are_blocked(*, campaign_topic: str | None, kind: CampaignKind) -> pl.Expr:
     """Return `is_blocked` for rows of entries.
 
     Returns:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.ledger.suppressed.reasons import Reason, classify_reason
-from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL, CampaignKind, Scope, are_kept_back
+from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL, CampaignKind, Scope, are_blocked
 from engine.ledger.suppressed.suppressions import Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -25,7 +25,7 @@ def judge(entries: list[Suppression], topic: str | None, kind: CampaignKind) -> 
     frame = pl.DataFrame(
         {"topic": [one.topic for one in entries], "known": known}, schema={"topic": pl.String, "known": pl.String}
     )
-    return frame.select(are_kept_back(campaign_topic=topic, kind=kind)).to_series().to_list()
+    return frame.select(are_blocked(campaign_topic=topic, kind=kind)).to_series().to_list()
 
 
 def make(reason: str, topic: str, source: str = "link") -> Suppression:
