@@ -1,1 +1,1 @@
-"""To whom: sources, addresses, exclusions and the plan."""
+"""Audiences: sources, addresses, exclusions and the plan."""

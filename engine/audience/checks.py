@@ -1,4 +1,4 @@
-"""`[audience.checks]`: checks of addresses beyond their grammar, once for each distinct domain."""
+"""`[audience.checks]`: checks of addresses beyond syntax, once per distinct domain."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,7 +15,7 @@ from engine.quantities import format_count
 
 
 class Check(StrEnum):
-    """What is looked for, in order of precedence."""
+    """The checks, in order of precedence."""
 
     MX = "mx"
     DISPOSABLE = "disposable"
@@ -23,7 +23,7 @@ class Check(StrEnum):
     ROLE = "role"
 
 
-# RFC 2142, and other local parts of an office rather than a person.
+# RFC 2142, and other local parts that name a role and not a person.
 ROLES = frozenset(
     """
     abuse accounts accounting admin administrator billing compliance contact devnull dns enquiries ftp help helpdesk
@@ -34,21 +34,21 @@ ROLES = frozenset(
     """.split()  # noqa: SIM905 - a list of words is read as words
 )
 _NOTED = 5
-_TAKES_NO_MAIL = "the domain {} takes no mail: DNS has no mail server for it"
+_TAKES_NO_MAIL = "the domain {} accepts no mail: DNS has no mail server for it"
 _WORDS = {
-    Check.DISPOSABLE: "the domain {} gives throw-away addresses",
-    Check.ROLE: "{}@ is a role, not a person",
+    Check.DISPOSABLE: "the domain {} provides disposable addresses",
+    Check.ROLE: "{}@ is a role address, not a person",
 }
 
-# Domains -> those of them that certainly take no mail, and those of which nothing could be learnt.
+# Domains -> those that certainly accept no mail, and those that could not be resolved.
 LookUp = Callable[[Collection[str]], tuple[Collection[str], Collection[str]]]
 
 
 class AddressChecks:
-    """The checks that a campaign asks for; many threads may judge at once.
+    """The checks that a campaign enables. Thread-safe.
 
     Args:
-        spec: which checks, and what they do.
+        spec: the enabled checks, each with `exclude` or `warn`.
         look_up: finds domains without mail servers; used where `mx` is on.
     """
 
@@ -63,7 +63,7 @@ class AddressChecks:
 
     @property
     def are_on(self) -> bool:
-        """Whether anything is asked for."""
+        """Whether any check is enabled."""
         return any(action is not CheckAction.OFF for action in self._actions.values())
 
     def judge(self, keys: pl.Series) -> pl.Series:
@@ -73,7 +73,7 @@ class AddressChecks:
             keys: normalised, in lower case; null where there is no address.
 
         Returns:
-            `fault`: what a check that excludes has found, or null. What a check that warns has found is counted.
+            `fault`: the finding of a check that excludes, or null. Findings of checks that warn are counted.
         """
         parts = pl.DataFrame({"key": keys}).select(
             domain=pl.col("key").str.extract("@(.*)$"), local=pl.col("key").str.extract(r"^([^@+]*)")
@@ -95,11 +95,11 @@ class AddressChecks:
         return found.select(fault=pl.coalesce(*faults, pl.lit(None, dtype=pl.String))).to_series()
 
     def begin_again(self) -> None:
-        """Forget what was counted: the rows are read once more."""
+        """Reset the counts before the rows are read again."""
         self._warned = {check: Counter() for check in Check}
 
     def notes(self) -> list[str]:
-        """Tell what the checks that warn have found; domains, no addresses."""
+        """Report the findings of the checks that warn: domains, never addresses."""
         notes = []
         for check, found in self._warned.items():
             if found:
@@ -109,7 +109,7 @@ class AddressChecks:
                 )
                 more = f"; and {len(found) - _NOTED:,} more" if len(found) > _NOTED else ""
                 rows = format_count(found.total(), "row")
-                notes.append(f"{rows} with an address that the check {check} objects to: {most}{more}")
+                notes.append(f"{rows} with an address that fails the check {check}: {most}{more}")
         if self._unknown:
             notes.append(f"not resolved in DNS, and treated as valid: {format_count(self._unknown, 'domain')}")
         return notes
@@ -120,17 +120,17 @@ class AddressChecks:
             self._warned[check].update(counts)
 
     def _judge_domains(self, domains: pl.Series) -> pl.DataFrame:
-        """A row for each domain, a column for each check of domains: words, or null."""
+        """Return a row per domain and a column per check of domains: the finding, or null."""
         names = domains.to_list()
         with self._lock:
             new = sorted(name for name in names if name not in self._known)
-            self._known.update(zip(new, self._look_into(new), strict=True))
+            self._known.update(zip(new, self._classify_domains(new), strict=True))
         found = [self._known[name] for name in names]
         checks = [check for check in Check if check is not Check.ROLE]
         columns = {check.value: pl.Series([item.get(check) for item in found], dtype=pl.String) for check in checks}
         return pl.DataFrame({"domain": domains} | columns)
 
-    def _look_into(self, domains: list[str]) -> Iterable[dict[Check, str]]:
+    def _classify_domains(self, domains: list[str]) -> Iterable[dict[Check, str]]:
         asked = [domain for domain in domains if domain not in self._allowed]
         dead: Collection[str] = ()
         if self._look_up and self._actions[Check.MX] is not CheckAction.OFF and asked:
@@ -147,7 +147,7 @@ class AddressChecks:
         if self._actions[Check.DISPOSABLE] is not CheckAction.OFF and is_disposable(domain, self._allowed):
             found[Check.DISPOSABLE] = _WORDS[Check.DISPOSABLE].format(domain)
         if self._actions[Check.TYPO] is not CheckAction.OFF and (meant := find_typo(domain)):
-            found[Check.TYPO] = f"the domain {domain} looks mistyped: did they mean {meant}?"
+            found[Check.TYPO] = f"the domain {domain} looks mistyped: did you mean {meant}?"
         return found
 
 
@@ -157,17 +157,17 @@ def _read_disposable() -> frozenset[str]:
 
 
 def is_disposable(domain: str, allowed: Collection[str] = ()) -> bool:
-    """Whether a domain, or one that it lies in, is on the list of throw-away domains and not allowed."""
+    """Whether a domain or one of its parents is on the list of disposable domains and not allowed."""
     labels = domain.split(".")
     around = [".".join(labels[begin:]) for begin in range(len(labels) - 1)]
     return not any(name in allowed for name in around) and any(name in _read_disposable() for name in around)
 
 
 def find_typo(domain: str) -> str | None:
-    """The large provider's domain from which this one differs by one slip of a finger.
+    """Return the large provider's domain from which this one differs by a single typing error.
 
-    One letter more, less or other, or two letters swapped. Domains that really are providers' are none, however alike:
-    neither those that are known, nor a country's domain of a provider that has some (`is_national`).
+    A typing error is one letter added, missing or replaced, or two letters swapped. Real domains of providers are never
+    reported: neither the known ones, nor the national domains of an international provider (`is_national`).
 
     >>> find_typo("gmial.com"), find_typo("hotmail.con"), find_typo("gmx.net"), find_typo("acme.example")
     ('gmail.com', 'hotmail.com', None, None)
@@ -179,18 +179,23 @@ def find_typo(domain: str) -> str | None:
     if is_national(domain):
         return None
     variants = {domain, *_with_a_letter_less(domain), *_with_two_swapped(domain)}
-    candidates = {meant for variant in variants for meant in _slips().get(variant, ()) if _is_one_slip(domain, meant)}
+    candidates = {
+        meant
+        for variant in variants
+        for meant in _index_typing_errors().get(variant, ())
+        if _is_one_typing_error(domain, meant)
+    }
     return min(candidates, key=list(PROVIDER_DOMAINS).index, default=None)
 
 
 _LONGEST_PROVIDER = max(map(len, PROVIDER_DOMAINS))
-# A slip makes almost any two short domains alike.
+# Almost any two short domains differ by a single letter.
 _SHORTEST_PROVIDER = 8
 
 
 @cache
-def _slips() -> dict[str, list[str]]:
-    """The providers' domains, and each with a letter less -> the domains that it comes from."""
+def _index_typing_errors() -> dict[str, list[str]]:
+    """Map the providers' domains, and each without one letter, to the domains that they come from."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for domain in PROVIDER_DOMAINS:
         if len(domain) >= _SHORTEST_PROVIDER:
@@ -199,8 +204,8 @@ def _slips() -> dict[str, list[str]]:
     return dict(found)
 
 
-def _is_one_slip(one: str, other: str) -> bool:
-    """Whether a letter more, less or other, or two letters swapped, makes one text the other."""
+def _is_one_typing_error(one: str, other: str) -> bool:
+    """Whether one letter added, missing or replaced, or two letters swapped, turns one text into the other."""
     while one and other and one[0] == other[0]:
         one, other = one[1:], other[1:]
     while one and other and one[-1] == other[-1]:

@@ -1,4 +1,4 @@
-"""Why a row is not accepted."""
+"""The reasons why a row is excluded."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ import polars as pl
 
 
 class ExclusionReason(StrEnum):
-    """Why a row was not accepted, in order of precedence: a row has the first that holds."""
+    """The reason why a row is excluded, in order of precedence: a row gets the first that applies."""
 
     MALFORMED_ROW = "malformed_row"
     MISSING_ADDRESS = "missing_address"
@@ -20,7 +20,7 @@ class ExclusionReason(StrEnum):
     HELD_OUT = "held_out"
 
 
-# Who decides, for people: the place where the rule is set.
+# Shown by --explain: the setting that decides.
 RULES: Mapping[ExclusionReason, str] = {
     ExclusionReason.MALFORMED_ROW: "the file itself",
     ExclusionReason.MISSING_ADDRESS: "[audience] address",
@@ -43,11 +43,11 @@ EXCLUDED_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def first_that_holds(rules: Mapping[ExclusionReason, pl.Expr | None]) -> tuple[pl.Expr, pl.Expr]:
-    """Turn rules into the columns `reason` and `detail`.
+def first_that_applies(rules: Mapping[ExclusionReason, pl.Expr | None]) -> tuple[pl.Expr, pl.Expr]:
+    """Combine rules into the columns `reason` and `detail`.
 
     Args:
-        rules: in order of precedence; each gives a detail (String) where it holds and null where it does not.
+        rules: in order of precedence; each is a detail (String) where it applies and null elsewhere.
     """
     details = {reason: detail for reason, detail in rules.items() if detail is not None}
     reasons = [pl.when(detail.is_not_null()).then(pl.lit(reason.value)) for reason, detail in details.items()]
@@ -55,6 +55,6 @@ def first_that_holds(rules: Mapping[ExclusionReason, pl.Expr | None]) -> tuple[p
     return pl.coalesce(*reasons, nothing).alias("reason"), pl.coalesce(*details.values(), nothing).alias("detail")
 
 
-def say_where(condition: pl.Expr, words: str) -> pl.Expr:
-    """A detail: some words where a condition holds, null elsewhere."""
+def detail_where(condition: pl.Expr, words: str) -> pl.Expr:
+    """Return a detail: a text where a condition is true, null elsewhere."""
     return pl.when(condition).then(pl.lit(words)).otherwise(pl.lit(None, dtype=pl.String))

@@ -1,4 +1,4 @@
-"""`mailrun plan --explain`: what becomes of one address, and which rule decides."""
+"""`mailrun plan --explain`: how the plan treats one address, and which rule decides."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from engine.audience.spec import Dedupe
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRow:
-    """What became of a row.
+    """The outcome of a row in the plan.
 
     Attributes:
-        file, line, row: which row it is.
+        file, line, row: the row's place.
         address: as the plan has it.
-        position: its place in the plan, from 1; None where it is excluded.
+        position: its position in the plan, from 1; None where it is excluded.
         lease: the lease that it is in; None where it is excluded.
         reason, detail: why it is excluded; None for a recipient.
     """
@@ -36,7 +36,7 @@ class ExplainedRow:
     detail: str | None = None
 
     def to_line(self) -> str:
-        """Return it as a sentence."""
+        """Return the row as a sentence."""
         place = f"{self.file} line {self.line}"
         if self.reason is None:
             return f"{place}: a recipient, number {self.position:,} of the plan (lease {self.lease})"
@@ -60,11 +60,11 @@ class ExplainedRow:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What becomes of an address.
+    """How the plan treats an address.
 
     Attributes:
-        asked: the address as it was asked for.
-        key: what it is compared by; None where it is not an address.
+        asked: the address as given to --explain.
+        key: the key that addresses are compared by; None where it is not an address.
         fault: why it is not an address; None where it is one.
         rows: every row of the audience with the same address, in the order of the sources.
     """
@@ -75,9 +75,9 @@ class Explanation:
     rows: tuple[ExplainedRow, ...]
 
     def to_lines(self) -> list[str]:
-        """Return it as sentences."""
+        """Return the explanation as sentences."""
         title = f"{self.asked}:" if self.fault is None else f"{self.asked} is not an address: {self.fault}"
-        nothing = [] if self.rows else ["  no row of the audience has it"]
+        nothing = [] if self.rows else ["  no row of the audience has this address"]
         return [title, *nothing, *(f"  {row.to_line()}" for row in self.rows)]
 
     def to_json(self) -> dict[str, Any]:
@@ -91,13 +91,13 @@ class Explanation:
 
 
 def explain_address(address: str, plan: Path, leases: Sequence[LeaseRange], dedupe: Dedupe) -> Explanation:
-    """Search a plan for an address, however it is written there.
+    """Find the rows of a plan that have an address, in any spelling.
 
     Args:
-        address: as a person writes it; anything else than an address is searched as text.
+        address: in any spelling; text that is not an address is searched as it is.
         plan: the plan's folder.
         leases: of the plan.
-        dedupe: when two addresses are the same.
+        dedupe: the rule that decides whether two addresses are the same.
     """
     (_, key, fault) = judge_addresses(pl.Series([address])).row(0)
     wanted = None if key is None else _same(pl.Series([key]), dedupe).item()

@@ -1,4 +1,4 @@
-"""The excluded rows as CSV, for people with spreadsheets."""
+"""Export the excluded rows as CSV for spreadsheets."""
 
 import codecs
 import os
@@ -16,10 +16,10 @@ from engine.system.given_paths import shorten_path
 
 
 def export_excluded_rows(plan: Path, path: Path) -> int:
-    """Write all excluded rows of a plan as CSV in UTF-8, with a mark so that spreadsheets read it as that.
+    """Write all excluded rows of a plan as CSV in UTF-8, with a byte order mark for spreadsheets.
 
-    A cell that a spreadsheet would run as a formula begins with an apostrophe. The file is readable by its owner
-    alone; one that was there is replaced.
+    A cell that a spreadsheet would run as a formula begins with an apostrophe. Only the owner can read the file. An
+    existing file is replaced.
 
     Args:
         plan: the plan's folder.
@@ -44,11 +44,11 @@ def export_excluded_rows(plan: Path, path: Path) -> int:
                 rows += excluded.height
         aside.rename(path)
     except OSError as error:
-        remedy = "name a file in a folder that you may write"
+        remedy = "name a file in a folder that you can write to"
         raise UsageError(
             f"{shorten_path(path)} cannot be written: {error.strerror}", where="--export-excluded", remedy=remedy
         ) from error
     finally:
-        with suppress(OSError):  # it was renamed, or never made
+        with suppress(OSError):  # it was renamed, or never created
             aside.unlink()
     return rows

@@ -1,4 +1,4 @@
-"""MX lookups: which domains take mail (RFC 5321 5.1, RFC 7505)."""
+"""MX lookups: which domains accept mail (RFC 5321 5.1, RFC 7505)."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -18,9 +18,9 @@ from engine.audience.planning.plan_files import write_plan_file
 
 log = structlog.get_logger()
 
-AT_ONCE = 64  # queries in flight: what a caching resolver takes from one client without complaint
-SECONDS = 5.0  # for a domain, all tries together
-# After so many domains in a row of which nothing was learnt there is no DNS here: the rest would only take time.
+AT_ONCE = 64  # queries in flight: a number that a caching resolver accepts from one client
+SECONDS = 5.0  # per domain, all attempts together
+# After this many unresolved domains in a row, assume that there is no DNS and stop asking.
 FAILURES_TO_GIVE_UP = 100
 REMEMBERED_FOR = timedelta(days=7)
 _CACHE_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -37,12 +37,12 @@ class _Answer(Enum):
 
 
 class MailHosts:
-    """Looks up domains, many at once, each once in a week.
+    """Looks up domains concurrently, each at most once a week.
 
     Args:
-        cache: the file that remembers the answers; None for no memory.
+        cache: the file that caches the answers; None for no cache.
         now: the time, aware.
-        resolver: whom to ask; None for the machine's own resolver.
+        resolver: the resolver; None for the machine's own.
     """
 
     def __init__(self, cache: Path | None, now: datetime, resolver: dns.asyncresolver.Resolver | None = None) -> None:
@@ -51,24 +51,24 @@ class MailHosts:
         self._new = dict[str, bool]()
         self._failures = 0
         if cache is not None:
-            self._known = self._recall(cache)
+            self._known = self._read_cache(cache)
 
     def look_up(self, domains: Collection[str]) -> tuple[Collection[str], Collection[str]]:
-        """Find the domains that certainly take no mail, and those of which nothing could be learnt.
+        """Find the domains that certainly accept no mail, and those that could not be resolved.
 
-        A domain takes mail if it has an MX, or none and an address. NXDOMAIN, and the null MX, say that it does not;
-        a timeout, a failing server or no network say nothing.
+        A domain accepts mail if it has an MX record, or an address and no MX record. NXDOMAIN and the null MX mean that
+        it does not; a timeout, a failing server or a missing network prove nothing.
         """
         asked = [domain for domain in domains if domain not in self._known]
-        answers = asyncio.run(self._ask_all(asked)) if asked else {}
+        answers = asyncio.run(self._query_all(asked)) if asked else {}
         learnt = {domain: answer.value for domain, answer in answers.items() if answer.value is not None}
         self._known.update(learnt)
         self._new.update(learnt)
         unknown = {domain for domain, answer in answers.items() if answer is _Answer.UNKNOWN}
         return {domain for domain in domains if self._known.get(domain) is False}, unknown
 
-    def remember(self) -> None:
-        """Write the new answers and those that are still fresh."""
+    def save_cache(self) -> None:
+        """Write the new answers and those that have not expired to the cache."""
         if self._cache is None or not self._new:
             return
         kept = self._read(self._cache).filter(~pl.col("domain").is_in(list(self._new)))
@@ -79,7 +79,7 @@ class MailHosts:
         self._cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_plan_file(self._cache, pl.concat([kept, new]), row_group_rows=100_000)
 
-    def _recall(self, cache: Path) -> dict[str, bool]:
+    def _read_cache(self, cache: Path) -> dict[str, bool]:
         return dict(self._read(cache).select("domain", "takes_mail").iter_rows())
 
     def _read(self, cache: Path) -> pl.DataFrame:
@@ -88,12 +88,12 @@ class MailHosts:
             return nothing
         try:
             frame = pl.read_parquet(cache, glob=False).select(*_CACHE_SCHEMA)
-        except pl.exceptions.PolarsError as error:  # it only saves time, and is written again
+        except pl.exceptions.PolarsError as error:  # the cache only saves time and is written again
             log.warning("mx_cache.damaged", path=str(cache), error=str(error))
             return nothing
         return frame.filter(pl.col("at") > self._now - REMEMBERED_FOR)
 
-    async def _ask_all(self, domains: Iterable[str]) -> dict[str, _Answer]:
+    async def _query_all(self, domains: Iterable[str]) -> dict[str, _Answer]:
         try:
             resolver = self._resolver or dns.asyncresolver.Resolver()
         except (dns.resolver.NoResolverConfiguration, OSError):
@@ -107,25 +107,25 @@ class MailHosts:
         async with free:
             if self._failures >= FAILURES_TO_GIVE_UP:
                 return _Answer.UNKNOWN
-            answer = await _ask_for_mx(resolver, domain)
+            answer = await _query_mx(resolver, domain)
         self._failures = self._failures + 1 if answer is _Answer.UNKNOWN else 0
         return answer
 
 
-async def _ask_for_mx(resolver: dns.asyncresolver.Resolver, domain: str) -> _Answer:
+async def _query_mx(resolver: dns.asyncresolver.Resolver, domain: str) -> _Answer:
     try:
         found = await resolver.resolve(dns.name.from_text(domain), dns.rdatatype.MX, search=False)
     except dns.resolver.NXDOMAIN:
         return _Answer.TAKES_NONE
     except dns.resolver.NoAnswer:
-        return await _ask_for_address(resolver, domain)
+        return await _query_address(resolver, domain)
     except (dns.exception.DNSException, OSError):
         return _Answer.UNKNOWN
     is_null = all(record.exchange == dns.name.root for record in found)
     return _Answer.TAKES_NONE if is_null else _Answer.TAKES_MAIL
 
 
-async def _ask_for_address(resolver: dns.asyncresolver.Resolver, domain: str) -> _Answer:
+async def _query_address(resolver: dns.asyncresolver.Resolver, domain: str) -> _Answer:
     for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
         try:
             await resolver.resolve(dns.name.from_text(domain), kind, search=False)

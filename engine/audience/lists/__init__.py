@@ -1,1 +1,1 @@
-"""Suppression lists of other systems: which column holds what, and what each entry is."""
+"""Suppression lists of other systems: the meaning of their columns and entries."""

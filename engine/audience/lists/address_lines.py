@@ -1,4 +1,4 @@
-"""Text files that are nothing but addresses: a line each, or several in a line."""
+"""Text files that contain only addresses: one or several per line."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from engine.audience.reading.text_files.text_encoding import detect_encoding, is
 from engine.errors import DataError
 
 COLUMN = "line"
-_SEPARATOR_LINE = "(?i)^sep=.$"  # what Excel writes above the first row
+_SEPARATOR_LINE = "(?i)^sep=.$"  # written by Excel above the first row
 _FIELDS = '[,;|\t"]+'
 
 
 def begins_with_address(source: AudienceSource) -> bool:
-    """Return whether the first line that is not blank holds an @: it is an entry then, and not a header."""
+    """Return whether the first line that is not blank contains an @: then it is an entry, not a header."""
     encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
     for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False, limits=source.limits):
         for line in block.data.split(b"\n", 100):
@@ -29,12 +29,12 @@ def begins_with_address(source: AudienceSource) -> bool:
 
 
 def open_lines(source: AudienceSource) -> Table:
-    """Open a text file without a header: what stands in a line is one cell, as `read_entries` takes it apart.
+    """Open a text file without a header: each line is one cell, which `read_entries` splits.
 
-    Next to one address a line may have other fields, such as a number or a date, which are not read.
+    A line may have other fields next to its address, such as a number or a date. They are ignored.
 
     Raises:
-        DataError: of what it is not clear which of the addresses in a line is meant; when it is loaded.
+        DataError: a line has several addresses and other fields; raised when a batch is loaded.
     """
     encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
 
@@ -66,7 +66,7 @@ def _load(data: bytes, first_line: int, name: str) -> Rows:
 
 
 def _drop_other_fields(frame: pl.DataFrame, name: str) -> pl.Series:
-    """Of lines with one address and other fields, keep the address."""
+    """Keep only the address of lines with one address and other fields."""
     lines = frame.get_column(COLUMN)
     at = lines.str.contains(_FIELDS).arg_true()
     whole = read_entries(lines.gather(at))
@@ -81,7 +81,7 @@ def _drop_other_fields(frame: pl.DataFrame, name: str) -> pl.Series:
     )
     read = read_entries(fields.get_column("field")).group_by("at").agg(fault=pl.col("fault").drop_nulls().first())
     fields = fields.with_columns(is_entry=read.sort("at").get_column("fault").is_null())
-    # With spaces in it, it is a remark that mentions a person.
+    # A field with spaces is a remark that mentions a person.
     is_broken = ~pl.col("is_entry") & ~pl.col("field").str.contains(r"\s")
     found = fields.group_by("at").agg(
         entries=pl.col("is_entry").sum(), broken=is_broken.any(), entry=pl.col("field").filter("is_entry").first()
@@ -90,9 +90,9 @@ def _drop_other_fields(frame: pl.DataFrame, name: str) -> pl.Series:
     if not unclear.is_empty():
         line = int(frame.get_column("line_number").item(unclear.min()))  # type: ignore[arg-type] # a place
         raise DataError(
-            "it is not clear which of the addresses in the line is suppressed",
+            "the line has several addresses, and it is unclear which one is suppressed",
             where=f"{name}, line {line}",
-            remedy="put a line with the column names above the first, and name the column of the addresses email",
+            remedy="add a header line with the column names, and call the column with the addresses email",
         )
     clear = found.filter((pl.col("entries") == 1) & ~pl.col("broken"))
     return lines.clone().scatter(clear.get_column("at"), clear.get_column("entry"))

@@ -1,4 +1,4 @@
-"""Which columns of a suppression list hold what. A wrong guess mails who opted out: what is unclear is refused."""
+"""Find the columns of a suppression list. A wrong guess mails people who opted out, so an unclear list is refused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from engine.errors import DataError
 from engine.ledger.suppressed.reasons import REASON_NAMES, TIME_NAMES, plain_name
 
 SAMPLE_ROWS = 10_000
-_REMEDY = "name the column of the addresses email"
+_REMEDY = "call the column with the addresses email"
 
 
 @dataclass(frozen=True, slots=True)
 class ListColumns:
-    """Where a list has what: names of its columns.
+    """The names of a list's columns, by meaning.
 
     Attributes:
-        addresses: each of them holds entries; more than one only where there is no header and nothing else.
-        reason: what people call the reason; None where no column does.
+        addresses: columns with entries; several only in a file without a header that has no other columns.
+        reason: the reason in words; None if no column has it.
         topic: the topic.
-        evidence: what tells the reason in the words and codes of an export.
-        times: filled where the reason of the same place holds.
-        unread: columns that hold addresses, too.
-        is_named: the column was chosen by its name, and not because no other holds addresses.
-        proof: what proved the request of an inbound mail, in a list that mailrun exported.
+        evidence: columns of an export whose words or codes imply the reason.
+        times: columns with a time if the reason at the same index applies.
+        unread: other columns with addresses, which are not read.
+        is_named: whether the column was chosen by its name, or as the only one with addresses.
+        proof: in a list that mailrun exported: the evidence for an opt-out that came by mail.
     """
 
     addresses: tuple[str, ...]
@@ -43,13 +43,13 @@ class ListColumns:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the first rows of a column are.
+    """Counts of the first rows of a column.
 
     Attributes:
         filled: cells that are not blank.
         ats: those with an @.
-        addresses: those that hold addresses, or hashes of some.
-        domains: those that hold domains alone; counted only where the name allows for them.
+        addresses: those with addresses, or hashes of addresses.
+        domains: those with only a domain; counted only if the column's name fits domains.
     """
 
     filled: int
@@ -71,10 +71,10 @@ class _Seen:
 
 
 def find_columns(table: Table, *, has_header: bool) -> ListColumns:
-    """Tell where a list has what: by name first, then by what the cells hold.
+    """Find the columns of a list: by name first, then by their cells.
 
     Raises:
-        DataError: it has no column of addresses, or several and none that is certainly meant.
+        DataError: no column has addresses, or several have and none is clearly the right one.
     """
     seen = _look_at(table, has_header=has_header)
     if not has_header:
@@ -112,15 +112,15 @@ def _count(cells: pl.Series, *, has_domains: bool) -> _Seen:
     hashes, ats = filled.str.contains(HASH), filled.str.contains("@", literal=True)
     readable = filled.filter((ats | has_domains) & ~hashes)
     read = read_entries(readable).drop_nulls("key").get_column("at").unique()
-    # In a column that is not named for it, x.example may be anything.
+    # In a column whose name does not fit domains, x.example may be anything.
     of_addresses = int(readable.gather(read).str.contains("@", literal=True).sum())
     return _Seen(filled.len(), int(ats.sum()), of_addresses + int(hashes.sum()), read.len() - of_addresses)
 
 
 def _find_by_name(table: Table, seen: Mapping[str, _Seen]) -> str:
-    """Choose the column: what is named for it, never one that only is the sole one with addresses beside such a name.
+    """Choose the column by name. If one has a fitting name, never choose another because only that one has addresses.
 
-    A column that cannot be read is one that may hold the addresses.
+    A column that cannot be read may have the addresses.
     """
     ranks = {column: rank_name(column) for column in (*seen, *table.closed)}
     named = {
@@ -155,14 +155,14 @@ def _find_by_name(table: Table, seen: Mapping[str, _Seen]) -> str:
 
 
 def _is_rival(cells: _Seen, rank: NameRank, best: NameRank, *, is_named: bool) -> bool:
-    """Whether a column of addresses is named for them, too, if less clearly than the best."""
+    """Whether another column of addresses also has a fitting name, if a less clear one than the best."""
     if best is NameRank.EXACT or not cells.addresses:
         return False
     return is_named or (best is not NameRank.EXACT_WITHIN and rank is not NameRank.OTHER)
 
 
 def _find_unnamed(table: Table, seen: Mapping[str, _Seen]) -> str:
-    """Choose the only column that holds an @ in any row, unless its name says that these are others' addresses."""
+    """Choose the only column with an @ in any row, unless its name says that these are other people's addresses."""
     holders = [column for column, cells in seen.items() if cells.ats or cells.addresses]
     is_sole = len(holders) == 1 and not table.closed and seen[holders[0]].addresses > 0
     if is_sole and (len(seen) == 1 or not names_actor(holders[0])):
@@ -176,7 +176,7 @@ def _find_unnamed(table: Table, seen: Mapping[str, _Seen]) -> str:
 
 
 def _find_ats(table: Table, columns: Sequence[str]) -> list[str]:
-    """Name the columns of text that hold an @ in any row."""
+    """Return the names of the text columns with an @ in any row."""
     texts = [column for column in columns if table.columns[column] == pl.String]
     for batch in read_batches([table], texts, dict.fromkeys(texts, pl.String())) if texts else ():
         cells = batch.load().cells.select(pl.all().str.contains("@", literal=True).any())
@@ -195,7 +195,7 @@ def _find_without_header(table: Table, seen: Mapping[str, _Seen]) -> tuple[str, 
 
 def _has_none(table: Table) -> DataError:
     return DataError(
-        "the suppression file has no column of addresses",
+        "the suppression file has no column with addresses",
         where=table.source.name,
         remedy=f"{_REMEDY}; available: {', '.join((*table.columns, *table.closed)) or 'no columns'}",
     )

@@ -1,27 +1,27 @@
-"""What an entry of a suppression list is: an address, several in one cell, a domain; or nothing that could match."""
+"""Entries of a suppression list: one or several addresses, a domain, or text that matches nothing."""
 
 import polars as pl
 
 from engine.addresses.parse import JUDGED_SCHEMA, judge_addresses
 from engine.ledger.suppressed.suppressions import DOMAIN_MARK
 
-# `@d.example`, `*@d.example`, `%@d.example` and `d.example` are the domain; `*.d.example` and `.d.example`, alone or
-# after an @, all that lie below it.
+# `@d.example`, `*@d.example`, `%@d.example` and `d.example` mean the domain; `*.d.example` and `.d.example`, alone or
+# after an @, mean all of its subdomains.
 _DOMAIN = r"^(?:[*%]?@)?(?P<below>\*?\.)?(?P<domain>[^@\s.*%/:][^@\s*%/:]*\.[^@\s*%/:]*[^@\s*%/:.])$"
 _WILDCARD = r"\*[^@]*@|@.*[*%]"
 HASH = (
     r"(?i)^(?:\{?(?:md5|sha-?1|sha-?224|sha-?256|sha-?384|sha-?512)\}?\s*[:$]?\s*)?"
     r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$"
 )
-IS_AHASH = "it is a hash: mailrun compares addresses, and cannot tell whose hash it is"
-HAS_A_WILDCARD = "it has a wildcard inside: write an address, or *@d.example or *.d.example for a domain"
-IS_BLANK = "there is no address in it"
+IS_AHASH = "it is a hash, and mailrun cannot find the address of a hash: export the list with plain addresses"
+HAS_A_WILDCARD = "its wildcard is not supported: write an address, or *@d.example or *.d.example for a domain"
+IS_BLANK = "it has no address"
 SEPARATOR = "\x1f"  # between the values of a list in one cell
-_LINK = r"(?i)(^|<)\s*mailto:\s*([^%?<>\s]+@[^%?<>\s]+)(>|$)"  # escapes in it would be another address
+_LINK = r"(?i)(^|<)\s*mailto:\s*([^%?<>\s]+@[^%?<>\s]+)(>|$)"  # with escapes inside it could be another address
 
 
 def read_entries(raw: pl.Series) -> pl.DataFrame:
-    """Read a column of entries as lists keep them.
+    """Read a column of entries of a suppression list.
 
     Args:
         raw: a String series.
@@ -45,7 +45,7 @@ def read_entries(raw: pl.Series) -> pl.DataFrame:
 
 
 def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:
-    """Divide cells that are not a single address, and read their parts."""
+    """Split cells that are not a single address, and read their parts."""
     parts = frame.select("at", text=_split(pl.col("raw"))).explode("text", empty_as_null=True, keep_nulls=True)
     parts = parts.with_columns(pl.col("text").str.strip_chars().str.replace(_LINK, "${1}${2}${3}"))
     parts = parts.filter(pl.col("text") != "")
@@ -55,7 +55,7 @@ def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:
         below=plain.str.extract(_DOMAIN, 1),
         domain=pl.concat_str(pl.lit("x@"), plain.str.extract(_DOMAIN, 2)),
     )
-    # A domain is what an address can be at.
+    # Only a domain that an address can have.
     at_domain = judge_addresses(parts.get_column("domain")).get_column("key").str.strip_prefix("x@")
     below = pl.when(pl.col("below").is_not_null()).then(pl.lit("*.")).otherwise(pl.lit(""))
     parts = parts.with_columns(domain=pl.concat_str(pl.lit(DOMAIN_MARK), below, at_domain))
@@ -75,9 +75,9 @@ def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split(text: pl.Expr) -> pl.Expr:
-    """Divide a cell with several addresses at commas, semicolons, line ends, and spaces between bare addresses.
+    """Split a cell with several addresses at commas, semicolons, line ends, and spaces between bare addresses.
 
-    What stands in a quoted name or in round brackets is none of them.
+    Separators in a quoted name or in round brackets do not count.
     """
     names_gone = text.str.replace_all(r'"[^"]*"\s*<', "<").str.replace_all(r"\s\([^()]*\)", "")
     divided = names_gone.str.replace_all(r'[,;|\t\r\n"]+', SEPARATOR)

@@ -1,4 +1,4 @@
-"""What the name of a suppression list's column says: whom it holds, or only who made the entry."""
+"""Names of a suppression list's columns: does a column hold the suppressed address, or who made the entry?"""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ _MAIL = re.compile("mail|courriel|correo")
 _RECIPIENT = re.compile("addres|adress|recipient|rcpt|subscriber|destinat|empfänger|empfaenger")
 _DOMAIN = re.compile("domain|domaine|domäne|dominio")
 _DOMAIN_WORDS = frozenset({"host", "hostname", "hosts"})
-# Who made or owns the entry. A long word may be a part of another one, a short one may not.
+# Words for the author or owner of an entry. A long word may be a part of another one, a short one may not.
 _ACTOR = re.compile(
     r"owner|sender|agent|creator|author|operator|admin|staff|employee|assign|manager|reporter|editor|approver|"
     r"replyto|returnpath|(?:ed|t)by$"
@@ -27,7 +27,7 @@ _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class NameRank(IntEnum):
-    """How clearly a name says that the column holds the suppressed; the clearest first."""
+    """How clearly a name says that the column holds the suppressed addresses; the clearest first."""
 
     EXACT = 0  # `email`
     EXACT_WITHIN = 1  # `contact.email`
@@ -38,7 +38,7 @@ class NameRank(IntEnum):
 
 
 def rank_name(name: str) -> NameRank:
-    """Tell how clearly a name says that its column holds the suppressed.
+    """Return how clearly a name says that its column holds the suppressed addresses.
 
     >>> [rank_name(one).name for one in ("E-Mail", "contact.email", "email_b64", "To", "Email domain", "Contact")]
     ['EXACT', 'EXACT_WITHIN', 'MAIL', 'RECIPIENT', 'DOMAIN', 'OTHER']
@@ -59,7 +59,7 @@ def rank_name(name: str) -> NameRank:
 
 
 def names_actor(name: str) -> bool:
-    """Whether a name says who made, sent or owns the entry, and not whom it suppresses.
+    """Whether a name means the author, sender or owner of an entry, and not the suppressed address.
 
     >>> [names_actor(one) for one in ("Added by", "addedBy", "mail_from", "account.owner", "Contact e-mail")]
     [True, True, True, True, False]

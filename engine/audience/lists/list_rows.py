@@ -1,4 +1,4 @@
-"""Rows of a suppression list: what each entry is, why it is there, and for which mail."""
+"""Rows of a suppression list: entry, reason and scope."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ListRows:
 
 
 def list_wanted(opened: ListTable) -> list[str]:
-    """Name the columns to read: of text all, as a row whose cells are all blank is not an entry."""
+    """Return the columns to read. All columns of a text file: a row whose cells are all blank is not an entry."""
     columns = opened.columns
     texts = [column for column, dtype in opened.table.columns.items() if dtype == pl.String]
     named = (
@@ -73,13 +73,13 @@ def _read_column(frame: pl.DataFrame, raw: pl.Series, columns: ListColumns) -> p
     entries = read_entries(read_defused(raw))
     read = pl.concat([frame.select(pl.all().gather(entries.get_column("at"))), entries], how="horizontal")
     is_missing = pl.all_horizontal(pl.col("key").is_null(), pl.col("fault").is_null(), ~pl.col("blank"))
-    if len(columns.addresses) > 1:  # a line of addresses, some shorter than others
+    if len(columns.addresses) > 1:  # lines with different numbers of addresses
         return read
     return read.with_columns(fault=pl.when(is_missing).then(pl.lit(IS_BLANK)).otherwise("fault"))
 
 
 def _tell(cells: pl.DataFrame, columns: ListColumns) -> Iterator[pl.Series]:
-    """Tell topic, proof and reason of each row."""
+    """Return topic, proof and reason of each row."""
     nothing = cells.select(pl.repeat(None, pl.len(), dtype=pl.String)).to_series()
 
     def column(name: str | None) -> pl.Series:
@@ -104,7 +104,7 @@ def _tell(cells: pl.DataFrame, columns: ListColumns) -> Iterator[pl.Series]:
 
 
 def classify_reasons(texts: pl.Series) -> pl.Series:
-    """Classify a column of texts; null where one names no reason."""
+    """Classify a column of texts; null for a text that names no reason."""
     distinct = texts.drop_nulls().unique().to_list()
     found = {text: str(reason) for text in distinct if (reason := classify_reason(text))}
     return texts.replace_strict(found, default=None, return_dtype=pl.String) if found else _nothing(texts)

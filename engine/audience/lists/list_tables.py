@@ -1,4 +1,4 @@
-"""Opening suppression lists: every sheet and every line of them, or an error that names what would stay unread."""
+"""Open suppression lists: read every sheet and every line, or raise an error that names what cannot be read."""
 
 import re
 from collections.abc import Iterator
@@ -12,29 +12,29 @@ from engine.audience.reading.tables import Reading, Table, open_table
 from engine.audience.reading.workbooks.workbooks import list_sheets
 from engine.errors import DataError
 
-# A name of the only column that is an entry itself: a domain or a hash. `user.email` is a column's name.
+# A column name that is an entry itself: a domain or a hash. `user.email` is a column name.
 _IS_ENTRY = re.compile(r"(?:\*?\.)?(?!.*mail)[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}|[0-9a-f]{32,128}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ListTable:
-    """A table of a suppression list, and where it has what."""
+    """A table of a suppression list, and the meaning of its columns."""
 
     table: Table
     columns: ListColumns
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for people: about the file, and about columns that could be meant."""
+        """Notes for the operator: about the file, and about other columns with addresses."""
         name, addresses = self.table.source.name, ", ".join(self.columns.addresses)
         notes = list(self.table.notes)
         if self.columns.unread:
             unread = ", ".join(self.columns.unread)
-            notes.append(f"{name}: the addresses in {addresses} were read, and not those in {unread}")
+            notes.append(f"{name}: the addresses in {addresses} were read; those in {unread} were ignored")
         elif not self.columns.is_named:
-            notes.append(f"{name}: the addresses in {addresses} were read: the only column that holds some")
+            notes.append(f"{name}: the addresses in {addresses} were read: no other column has addresses")
         if set(self.columns.addresses) & set(self.table.hidden):
-            notes.append(f"{name}: the addresses in {addresses} were read, a column that the sheet does not show")
+            notes.append(f"{name}: the addresses in {addresses} were read, although the sheet hides this column")
         own = self.columns
         named = (*own.addresses, own.reason, own.topic, *own.evidence, *own.times)
         return (*notes, *self.table.cell_notes([column for column in named if column]))
@@ -44,8 +44,7 @@ def open_lists(source: AudienceSource) -> Iterator[ListTable]:
     """Open a suppression list; a workbook has a table for each of its sheets.
 
     Raises:
-        DataError: it cannot be read, it is not clear which column holds the addresses, or a sheet that Excel does not
-            show has cells.
+        DataError: it cannot be read, it is not clear which column holds the addresses, or a hidden sheet has cells.
     """
     if source.format is not Format.EXCEL:
         yield _open(source, None)
@@ -56,7 +55,7 @@ def open_lists(source: AudienceSource) -> Iterator[ListTable]:
         raise DataError(
             f"the workbook has hidden sheets with cells: {', '.join(hidden)}",
             where=source.name,
-            remedy="show them (their entries are then read, too), or delete them",
+            remedy="unhide them to include their entries, or delete them",
         )
     if not sheets:
         yield _open(source, None)  # who reads it says that it is empty

@@ -1,4 +1,4 @@
-"""Columns of a suppression list as text: what is nested or binary is seen like any other column."""
+"""Columns of a suppression list as text: nested and binary columns become ordinary ones."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,13 @@ _PATTERN = re.compile(r"\*|\^.*\$", re.DOTALL)
 
 
 def with_text_columns(table: Table) -> Table:
-    """Replace nested columns by one for each field inside, such as `contact.email`, and bytes by text.
+    """Replace nested columns by one column per field, such as `contact.email`, and bytes by text.
 
-    A cell with several values, of a list, has them all, divided by `SEPARATOR`. Columns that cannot be read are left
+    The values of a list are joined by `SEPARATOR` in one cell. Columns that cannot be read are left
     out; `Table.closed` still names them.
 
     Raises:
-        DataError: a name is an address, and so not a name, or cannot be distinguished from a pattern.
+        DataError: a column name is an address, or looks like a pattern.
     """
     if table.source.is_untyped:
         return table
@@ -52,7 +52,7 @@ def _select(rows: Rows, values: Sequence[pl.Expr]) -> Rows:
 
 
 def _find_fields(dtype: pl.DataType, values: pl.Expr) -> Iterator[tuple[tuple[str, ...], pl.DataType, pl.Expr]]:
-    """The fields in a type, each with its path, its type (text, or a number, a date …) and its values."""
+    """Yield the fields of a type, each with its path, its type (text, a number, a date …) and its values."""
     if isinstance(dtype, pl.Struct):
         for field in dtype.fields:
             within = values.struct.field(field.name) if _PATTERN.fullmatch(field.name) is None else pl.lit(None)
@@ -67,13 +67,13 @@ def _find_fields(dtype: pl.DataType, values: pl.Expr) -> Iterator[tuple[tuple[st
     elif isinstance(dtype, pl.Null | pl.Categorical | pl.Enum):
         yield (), pl.String(), values.cast(pl.String)
     elif isinstance(dtype, pl.Duration):
-        yield (), pl.Int64(), values.cast(pl.Int64)  # Polars has no text for it
+        yield (), pl.Int64(), values.cast(pl.Int64)  # Polars cannot write it as text
     else:
         yield (), dtype, values
 
 
 def _decode(cells: pl.Series) -> pl.Series:
-    """Read bytes as UTF-8; other bytes stay visible as hex digits, so that a digest is seen to be one."""
+    """Decode bytes as UTF-8; write other bytes as hex digits, so that a digest is recognisable."""
     try:
         return cells.cast(pl.String)
     except pl.exceptions.PolarsError:
@@ -91,8 +91,8 @@ def _decode_cell(cell: bytes | None) -> str | None:
 
 def _refuse_name(name: str, table: Table) -> None:
     if any(_PATTERN.fullmatch(part) for part in (name, *name.split("."))):
-        what = f"the column name {name} cannot be distinguished from a pattern"
+        what = f"the column name {name} looks like a pattern"
         raise DataError(what, where=table.source.name, remedy="rename the column")
     if _ADDRESS.search(name):
         remedy = "write a row for each address, with the address as the value of email"
-        raise DataError("the name of a column is an address", where=table.source.name, remedy=remedy)
+        raise DataError("a column name is an address", where=table.source.name, remedy=remedy)

@@ -1,7 +1,7 @@
-"""`[audience] order_by`: the plan in the order of some columns, whatever its size.
+"""`[audience] order_by`: sort a plan of any size by some columns.
 
-The hash divides the rows by address; this order has to divide them again. A sample of the rows decides where the
-parts begin, so that they are about equal; each is then sorted by itself, and they follow one another.
+The rows are partitioned by the hash of the address; this order partitions them again. A sample of the rows decides
+where the partitions begin, so that they are about equal. Each is sorted by itself, and written after the one before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ class OrderBy:
 
 
 def parse_order(text: str | None) -> tuple[OrderBy, ...]:
-    """Read `points desc, since`; nothing where there is no order.
+    """Parse `points desc, since`; returns an empty tuple if there is no order.
 
     >>> parse_order("points desc, since")
     (OrderBy(column='points', descending=True), OrderBy(column='since', descending=False))
@@ -35,13 +35,13 @@ def parse_order(text: str | None) -> tuple[OrderBy, ...]:
 
 
 class Arrangement:
-    """Rows on their way into another order.
+    """Sorts rows by columns, partition by partition.
 
     Args:
         orders: the columns to order by; their values are in the columns named by `order_name`.
-        sample: of the rows: these values and `HASH`.
-        parts: how many parts to make.
-        shelves: where the parts are set aside.
+        sample: a sample of the rows: these values and `HASH`.
+        parts: the number of partitions.
+        shelves: stores the partitions.
     """
 
     def __init__(self, orders: Sequence[OrderBy], sample: pl.DataFrame, parts: int, shelves: Scratch[None]) -> None:
@@ -58,7 +58,7 @@ class Arrangement:
         return rows.sort(self._keys, descending=self._descending, nulls_last=True, maintain_order=True)
 
     def divide(self, rows: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
-        """Divide rows by the borders: each part's number, and it packed."""
+        """Divide rows by the borders: return each partition's number and its packed rows."""
         marked = rows.with_columns(pl.lit(value=False).alias(_BORDER))
         borders = self._borders.with_columns(pl.lit(value=True).alias(_BORDER))
         # A border comes before the rows that are equal to it.
@@ -68,10 +68,10 @@ class Arrangement:
             yield int(part), pack(own.select(rows.columns))
 
     def put(self, part: int, packed: bytes) -> None:
-        """Set aside a part of some rows."""
+        """Store rows of a partition."""
         self._shelves.put(part, packed, None)
 
     def take(self, part: int) -> pl.DataFrame | None:
-        """Read a part, sorted; None where it is empty."""
+        """Read a partition, sorted; None if it is empty."""
         frames = [frame for _, frame in self._shelves.take(part)]
         return self.sort(pl.concat(frames, how="vertical_relaxed")) if frames else None

@@ -1,4 +1,4 @@
-"""`[cap]`: which addresses have received enough messages, from the history in the store."""
+"""`[cap]`: addresses that reached the frequency cap, from the history in the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from engine.errors import DataError
 from engine.store.history import HISTORY_SCHEMA, find_history
 
 _SCHEMA = {HASH: pl.UInt64, "key": pl.String, "run": pl.String}
-# Lease files are small; so many together are a part that is worth a thread's while.
+# Lease files are small; a thread reads this many at once.
 _FILES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A frequency cap, and what it counts.
+    """A frequency cap and the messages that it counts.
 
     Attributes:
-        spec: how many messages in how many days.
-        shelves: the messages of that time, by partition.
-        partitions: how they are divided.
+        spec: the number of messages and of days.
+        shelves: the messages of these days, by partition.
+        partitions: how the messages are partitioned.
     """
 
     spec: CapSpec
@@ -34,7 +34,7 @@ class Cap:
     partitions: Partitions
 
     def take(self, partition: int) -> pl.DataFrame:
-        """Read who of a partition has had enough: `HASH`, `same` (whom the address reaches), `detail`."""
+        """Read the addresses of a partition that reached the cap: `HASH`, `same` (the address's identity), `detail`."""
         parts = [messages for _, messages in self.shelves.take(partition)]
         messages = pl.concat([pl.DataFrame(schema=_SCHEMA), *parts])
         same = self.partitions.identify(messages.get_column("key")).alias("same")
@@ -48,14 +48,14 @@ class Cap:
 def set_aside_history(
     spec: CapSpec, store: Path, now: datetime, *, partitions: Partitions, shelves: Scratch[None]
 ) -> Cap:
-    """Read the history that a cap looks at.
+    """Read the history that a cap counts.
 
     Args:
         spec: the cap.
         store: the store's folder.
-        now: the time that its days are counted back from, aware.
-        partitions: how the audience is divided.
-        shelves: where to put the messages.
+        now: the end of its days, timezone-aware.
+        partitions: how the audience is partitioned.
+        shelves: stores the messages.
 
     Raises:
         DataError: a file of the history is damaged.

@@ -1,4 +1,4 @@
-"""The first pass: every row is read and judged by itself, then set aside by the hash of its address."""
+"""The first pass: check every row by itself, then partition the rows by the hash of the address."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import polars as pl
 
 from engine.addresses.parse import judge_addresses
 from engine.audience.checks import AddressChecks
-from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, first_that_holds, say_where
+from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, detail_where, first_that_applies
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.plan_files import SCRATCH_PREFIX, stored_name
 from engine.audience.planning.scratch import Room, Set, pack
@@ -21,28 +21,28 @@ AT = f"{SCRATCH_PREFIX}at"
 LINE = f"{SCRATCH_PREFIX}line"
 ADDRESS = f"{SCRATCH_PREFIX}address"
 MISSING = f"{SCRATCH_PREFIX}missing"
-# One row in so many, by its hash, tells how the values to order by are spread.
+# One row in this many, by its hash, is sampled for the distribution of the values to order by.
 SAMPLE_ONE_IN = 256
 
 
 def order_name(number: int) -> str:
-    """Name the column in scratch that holds the nth value to order by."""
+    """Return the name of the scratch column with the nth value to order by."""
     return f"{SCRATCH_PREFIX}order{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """What a row is judged by, and what is kept of it.
+    """The rules for a row, and the columns kept of it.
 
     Attributes:
-        audience: `[audience]`; the columns that it names are there.
+        audience: `[audience]`; the columns that it names exist.
         files: the names of the tables' files.
         content: the columns that recipients carry.
         order_by: the columns to order by.
         types: of the columns of `where` and `order_by`.
         checks: of addresses.
-        partitions: how the rows are divided.
-        room: memory for rows that are set aside.
+        partitions: how the rows are partitioned.
+        room: memory for stored rows.
     """
 
     audience: AudienceSpec
@@ -57,17 +57,17 @@ class RowRules:
 
 @dataclass(slots=True)
 class JudgedBatch:
-    """What became of a batch.
+    """The result of checking a batch.
 
     Attributes:
         table: the number of its table.
         height: its rows.
-        parts: those that are left, for scratch: partition and rows. They have `AT` (the row in the batch,
+        parts: the rows that passed, for scratch: partition and rows. Columns: `AT` (the row in the batch,
             from 1), `LINE`, `ADDRESS`, `HASH`, `MISSING` where data is required, the values to order by, and the
             content under its stored names.
-        excluded: the others, as `EXCLUDED_SCHEMA`, with the row in the batch; None where there are none.
+        excluded: the excluded rows, as `EXCLUDED_SCHEMA`, with the row in the batch; None if there are none.
         counts: reason -> rows.
-        has_capitals: whether an address of those that are left has any.
+        has_capitals: whether an address of a row that passed has capitals.
         sample: `HASH` and the values to order by of some rows.
     """
 
@@ -81,7 +81,7 @@ class JudgedBatch:
 
 
 def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
-    """Judge the rows of a batch by everything that needs no other row.
+    """Apply every rule that needs no other row to the rows of a batch.
 
     Raises:
         DataError: the file is damaged, or the condition does not fit it.
@@ -122,10 +122,10 @@ def _exclude(
     out = frame.with_row_index("row", offset=1).filter(is_out)
     is_missing = pl.col("address").is_null() & pl.col("fault").is_null()
     audience = rules.audience
-    reason, detail = first_that_holds(
+    reason, detail = first_that_applies(
         {
             ExclusionReason.MALFORMED_ROW: pl.col("malformed"),
-            ExclusionReason.MISSING_ADDRESS: say_where(is_missing, f"the column {audience.address} is empty"),
+            ExclusionReason.MISSING_ADDRESS: detail_where(is_missing, f"the column {audience.address} is empty"),
             ExclusionReason.INVALID_ADDRESS: pl.col("fault"),
             ExclusionReason.FILTERED: _say_filtered(frame.columns, audience.where),
         }
@@ -139,15 +139,15 @@ def _exclude(
 
 
 def _say_filtered(columns: Sequence[str], where: str | None) -> pl.Expr | None:
-    says = [say_where(pl.col("hidden"), "the sheet hides this row")] if "hidden" in columns else []
-    says += [say_where(~pl.col("met"), f"it does not meet: {where}")] if "met" in columns else []
+    says = [detail_where(pl.col("hidden"), "the sheet hides this row")] if "hidden" in columns else []
+    says += [detail_where(~pl.col("met"), f"it does not meet the condition: {where}")] if "met" in columns else []
     return pl.coalesce(says) if says else None
 
 
 def _keep(
     frame: pl.DataFrame, cells: pl.DataFrame, typed: pl.DataFrame, is_left: pl.Series, rules: RowRules
 ) -> pl.DataFrame:
-    """The rows that are left, with what is kept of them."""
+    """Return the rows that passed, with the columns to keep."""
     ours = frame.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias(AT),
         pl.col("line").alias(LINE),
@@ -171,7 +171,7 @@ def _keep(
 
 
 def _missing(cells: pl.DataFrame, required: Sequence[str]) -> pl.Series:
-    """Words for the required columns that are blank, or null where none is."""
+    """Return a detail that names the required columns that are blank; null if none is."""
     names = [pl.when(is_blank(cells.get_column(column))).then(pl.lit(column)).alias(column) for column in required]
     listed = pl.concat_str(names, separator=", ", ignore_nulls=True)
-    return cells.select(missing=pl.when(listed != "").then(pl.format("there is no value for: {}", listed))).to_series()
+    return cells.select(missing=pl.when(listed != "").then(pl.format("missing values: {}", listed))).to_series()

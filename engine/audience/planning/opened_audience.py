@@ -1,4 +1,4 @@
-"""The files of an audience, opened: their columns, without their rows."""
+"""Open the files of an audience: read their columns, not their rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from engine.audience.spec import AudienceSpec
 from engine.errors import DataError, nearest
 
 _SAMPLE_ROWS = 1000
-# How much larger a file's rows are than the file, roughly.
+# Roughly how many times larger the rows are than the file.
 _GROWTH = {Format.CSV: 1, Format.NDJSON: 1, Format.PARQUET: 4, Format.ARROW: 2, Format.EXCEL: 6}
 _COMPRESSION = 6
-# Of more text than this a part in memory saves little time; that memory is better spent on larger blocks, whose
+# Keeping a part of more text than this in memory saves little time; the memory is better used for larger blocks, whose
 # partitions come in larger pieces.
 _LARGE_BYTES = 1 << 30
 LARGE_BLOCK_BYTES = 24 << 20
@@ -31,8 +31,8 @@ class Audience:
     Attributes:
         tables: one for each source, in the order in which their rows count.
         columns: the columns that all of them have, in the order of the first, and types that fit all.
-        lenient: leave out what is damaged where it would be refused.
-        mixed: columns whose types have nothing in common, with what Polars says.
+        lenient: exclude damaged rows instead of stopping.
+        mixed: columns whose types cannot be unified, with Polars' error.
     """
 
     tables: tuple[Table, ...]
@@ -47,7 +47,7 @@ class Audience:
 
 
 def open_audience(sources: Sequence[AudienceSource], audience: AudienceSpec, *, lenient: bool = False) -> Audience:
-    """Tell the sources' columns, without their rows.
+    """Open the sources and find their columns.
 
     Raises:
         DataError: a file cannot be read, or there is no column of addresses.
@@ -64,7 +64,7 @@ def open_audience(sources: Sequence[AudienceSource], audience: AudienceSpec, *, 
 
 
 def estimate_text(sources: Sequence[AudienceSource]) -> int:
-    """About how much text the sources' rows are, in bytes."""
+    """Estimate the size of the sources' rows as text, in bytes."""
     return sum(
         source.size_bytes * _GROWTH[source.format] * (_COMPRESSION if _is_compressed(source) else 1)
         for source in sources
@@ -77,29 +77,29 @@ def _is_compressed(source: AudienceSource) -> bool:
 
 
 def is_large(sources: Sequence[AudienceSource]) -> bool:
-    """Whether next to nothing of the rows would find room in memory."""
+    """Whether only a small part of the rows fits in memory."""
     return estimate_text(sources) > _LARGE_BYTES
 
 
 def _no_address_column(address: str, opened: Audience) -> DataError:
-    what = f"there is no column {address} for the address"
+    what = f"there is no address column {address}"
     first = opened.tables[0]
     available = list(first.columns)
     if address in first.columns:
         other = next(table for table in opened.tables if address not in table.columns)
         what = f"{other.source.name} has no column {address}, which {first.source.name} has"
-        remedy = f"give all files of an audience the same columns; {nearest(address, list(other.columns))}"
+        remedy = f"give every file of an audience the same columns; {nearest(address, list(other.columns))}"
         return DataError(what, where=other.source.name, remedy=remedy)
     if first.holds_address:
-        what += ", and the first line holds an address"
-        remedy = "put a line with the column names above it, or set has_header = false in [audience]"
+        what += ", and the first line contains an address"
+        remedy = "add a header line with the column names, or set has_header = false in [audience]"
         return DataError(what, where=first.source.name, remedy=remedy)
     if line := first.find_header(address):
-        what += f", and line {line} has one of that name"
+        what += f", and line {line} has a column of that name"
         return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
     same = [column for column in available if is_same_name(column, address)]
     if not same and (line := first.find_header("")):
-        what += f", and line {line} looks like the one with the column names"
+        what += f", and line {line} looks like the header"
         return DataError(what, where=first.source.name, remedy=f"set header_row = {line} in [audience]")
     remedy = nearest(address, available)
     if same:

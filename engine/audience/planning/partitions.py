@@ -1,4 +1,4 @@
-"""Dividing what is of audience size by the hash of the address: the same address always meets itself."""
+"""Partition data of audience size by the hash of the address: equal addresses are always in the same partition."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
 
 HASH = f"{SCRATCH_PREFIX}hash"
-# So much text, and what is made of it, is one partition's memory in each thread.
+# Text per partition; each thread holds one partition and the frames made from it.
 _PARTITION_BYTES = 24 << 20
 _MOST_BITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """Parts of the plan's order: the first bits of the hash.
+    """Partitions of the plan's order, by the first bits of the hash.
 
     Attributes:
-        order_key: what makes the order a campaign's own.
-        dedupe: when two addresses are the same.
-        bits: how many of the hash's first bits number the partitions.
+        order_key: the key that makes the order specific to a campaign.
+        dedupe: the rule that decides whether two addresses are the same.
+        bits: the number of leading bits of the hash that select a partition.
     """
 
     order_key: str
@@ -33,23 +33,23 @@ class Partitions:
 
     @property
     def count(self) -> int:
-        """How many partitions there are."""
+        """The number of partitions."""
         return 1 << self.bits
 
     def identify(self, keys: pl.Series) -> pl.Series:
-        """Name whom addresses reach: equal where `dedupe` takes two for the same."""
+        """Return the identity of addresses: equal for two that `dedupe` treats as the same."""
         return mailbox_of(keys) if self.dedupe is Dedupe.PROVIDER else keys
 
     def hash(self, keys: pl.Series) -> pl.Series:
-        """Hash whom addresses reach: their place in the plan's order, UInt64."""
+        """Hash the identity of addresses: their position in the plan's order, UInt64."""
         return hash_keys(self.identify(keys), self.order_key).alias(HASH)
 
     def split(self, frame: pl.DataFrame, room: Room | None = None) -> Iterator[tuple[int, Set]]:
-        """Divide rows that have `HASH`: each part's number, and it, in the order that it had.
+        """Split rows that have `HASH`: return each partition's number and its rows, in their order.
 
         Args:
             frame: the rows.
-            room: memory for them; where there is none left, or None, they are packed for the disk.
+            room: memory for them; if none is left, or None is given, they are packed for the disk.
         """
         if frame.is_empty():
             return
@@ -68,5 +68,5 @@ def _keep(frame: pl.DataFrame) -> Set:
 
 
 def choose_bits(text_bytes: int) -> int:
-    """Choose so many partitions that each is small, whatever the size of the audience."""
+    """Choose the number of partitions so that each is small for any size of audience."""
     return min(max(0, -(-text_bytes // _PARTITION_BYTES) - 1).bit_length(), _MOST_BITS)

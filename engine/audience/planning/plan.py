@@ -37,7 +37,7 @@ from engine.store.files import translate_os_errors
 
 @dataclass(frozen=True)
 class Plan:
-    """What planning found, and where the plan's rows are.
+    """A plan: its counts, its leases and its files.
 
     Attributes:
         columns: the audience's columns that the recipients carry, under their own names.
@@ -46,7 +46,7 @@ class Plan:
         excluded: reason -> rows, in order of precedence, without zeros.
         leases: the recipients in order, without gaps.
         files: the plan's files, inside its folder.
-        notes: sentences worth telling, such as suppression entries that hold no address.
+        notes: notes for the operator, such as suppression entries without an address.
     """
 
     columns: tuple[str, ...]
@@ -60,16 +60,16 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """What rows are compared with in addition to the campaign's own files.
+    """Lists that rows are compared with in addition to the campaign's own files.
 
     Attributes:
         suppressions: the ledger's list, block by block.
-        find_forgotten: finds the keys of erased people; they are suppressed.
+        find_forgotten: finds the keys of erased recipients, which are suppressed.
         cap: the campaign's frequency cap.
-        store: the store's folder, whose history the cap looks at.
-        now: the time that the cap counts back from.
+        store: the store's folder, with the history that the cap counts.
+        now: the end of the cap's days.
         look_up: looks up domains, for the check `mx`.
-        limits: how large a suppression file may be.
+        limits: the size limits of a suppression file.
     """
 
     suppressions: Iterable[Sequence[Suppression]] = ()
@@ -81,7 +81,7 @@ class Lists:
     limits: ReadLimits = DEFAULT_LIMITS
 
 
-def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
+def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
     *,
     audience: AudienceSpec,
     suppression: SuppressionSpec,
@@ -95,34 +95,34 @@ def plan_audience(  # noqa: PLR0913 - the whole of planning, named one by one
     lists: Lists | None = None,
     downloads: Path | None = None,
 ) -> Plan:
-    """Read the sources, give every row its place, and write the plan durably.
+    """Read the sources, accept or exclude every row, and write the plan durably.
 
     The recipients are ordered by a hash of their address, keyed with `order_key`, or by `order_by`: the same inputs
     give the same plan, whatever the number of threads.
 
     Args:
-        audience: `[audience]` of the campaign; its `source` is not looked at, `opened` is what is read.
+        audience: `[audience]` of the campaign; its `source` is ignored, `opened` is read.
         suppression: `[suppression]` of the campaign.
-        workspace: where the paths of suppression files begin.
+        workspace: the folder that paths of suppression files are relative to.
         opened: the files.
         columns: the audience's columns that content uses; None keeps all.
         folder: where to write; it exists. Scratch files are made next to it and removed.
-        order_key: what makes the order this campaign's own.
+        order_key: the key that makes the order specific to this campaign.
         limit: the recipients to keep, the first by their hash; None keeps all.
         kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
         lists: the ledger's suppressions, the cap.
-        downloads: where copies of objects go; None where there are none.
+        downloads: the folder for copies of S3 objects; None if there are none.
 
     Returns:
-        The counts and leases. In `folder` are then `recipients-NNNN.parquet` (`row` UInt64, `file` String, `line`
+        The counts and leases. `folder` then has `recipients-NNNN.parquet` (`row` UInt64, `file` String, `line`
         UInt64, `address` String, `key` String, and the content columns under `stored_name`), together in the plan's
         order, a row group for each lease; and `excluded-NNNN.parquet` (`row`, `file`, `line`, `address` String: as it
         was read, or as it was understood where it could be; `reason` String, `detail` String), sorted by row.
 
     Raises:
-        DataError: a file or the campaign's words about it are wrong.
+        DataError: a file is damaged, or the campaign's settings do not fit it.
         PausedError: the disk is full or failing.
-        ConfigurationError: the folder may not be written.
+        ConfigurationError: the folder cannot be written.
     """
     lists = lists or Lists()
     content = content_columns(columns, opened)
@@ -182,20 +182,20 @@ def _make_plan(
 
 
 class _ScratchMaker:
-    """Makes scratch files next to a folder; they are removed when the stack is closed."""
+    """Creates scratch files next to a folder; closing the stack removes them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
 
     def make(self, name: str) -> Scratch[Any]:
-        """Make one."""
+        """Create a scratch file."""
         path = self._folder.with_name(f".{self._folder.name}.{name}.scratch")
         return self._stack.enter_context(Scratch(path))
 
 
 @dataclass(slots=True)
 class _Read:
-    """What the first pass found."""
+    """The result of the first pass."""
 
     rows: int = 0
     counts: dict[str, int] = field(default_factory=dict)
@@ -205,7 +205,7 @@ class _Read:
 def _read_rows(
     opened: Audience, rules: RowRules, rows: Scratch[BatchPosition], excluded: ExcludedRows, reading: Step
 ) -> _Read:
-    """Read all rows; once more where the types that the first ones had turned out not to fit all."""
+    """Read all rows; read them again if the types of the first rows do not fit all rows."""
     while True:
         read = _Read()
         batches = read_batches(opened.tables, _columns_to_read(rules), opened.columns)

@@ -13,7 +13,7 @@ from engine.errors import DataError, nearest
 
 
 def column_notes(opened: Audience, used: Collection[str]) -> Iterator[str]:
-    """Yield notes about the cells of the columns that are used, and those that a sheet hides."""
+    """Yield notes about the cells of used columns, and about used columns that a sheet hides."""
     for table in opened.tables:
         yield from table.cell_notes(used)
         if hidden := [column for column in table.hidden if column in used]:
@@ -31,7 +31,7 @@ def content_columns(columns: Collection[str] | None, opened: Audience) -> tuple[
         return tuple(column for column in opened.columns if column not in closed)
     for column in sorted(columns):
         if column not in opened.columns:
-            what = f"the content uses the column {column}, which the audience does not have"
+            what = f"the templates use the column {column}, which the audience does not have"
             raise DataError(what, where="the campaign's templates", remedy=nearest(column, list(opened.columns)))
     return tuple(column for column in opened.columns if column in columns)
 
@@ -44,8 +44,8 @@ def check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[st
     """
     dtype = opened.columns[audience.address]
     if dtype not in (pl.String, pl.Null):
-        what = f"the column {audience.address} holds {dtype} and no addresses"
-        raise DataError(what, where="campaign.toml, [audience] address", remedy="name the column of the addresses")
+        what = f"the address column {audience.address} has the type {dtype}, not text"
+        raise DataError(what, where="campaign.toml, [audience] address", remedy="name the column with the addresses")
     orders = [order.column for order in parse_order(audience.order_by)]
     available = list(opened.columns)
     for key, names in (("required", audience.required), ("defaults", audience.defaults), ("order_by", orders)):
@@ -54,7 +54,7 @@ def check_columns(audience: AudienceSpec, opened: Audience, content: Sequence[st
     used = {*columns_in(audience.where, available)} if audience.where else set()
     used |= {audience.address, *audience.required, *orders, *content}
     for name in sorted(used & set(opened.mixed)):
-        what = f"the files' types differ in the column {name}: {opened.mixed[name]}"
+        what = f"the column {name} has different types in the files: {opened.mixed[name]}"
         raise DataError(what, where=opened.sources[0].name, remedy="give each column the same type in all files")
     for table in opened.tables:
         for name in sorted(used & set(table.closed)):

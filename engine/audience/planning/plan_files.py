@@ -1,4 +1,4 @@
-"""The plan's Parquet files: names of columns, writing, reading a lease, and the proof that they balance."""
+"""The plan's Parquet files: column names, writing, reading a lease, and the balance check."""
 
 import os
 from collections import Counter
@@ -34,8 +34,8 @@ class LeaseRange:
     Attributes:
         ordinal: its number in the plan's order, from 0.
         file: the recipients file, inside the plan's folder.
-        first_row: how many rows of that file stand before it.
-        rows: how many it has.
+        first_row: the number of rows before it in that file.
+        rows: the number of its rows.
     """
 
     ordinal: int
@@ -45,7 +45,7 @@ class LeaseRange:
 
 
 def stored_name(column: str) -> str:
-    """Name the column of a recipients file that holds a column of the audience: the same, unless the plan uses it.
+    """Return the name of an audience column in a recipients file: the same, unless the plan uses that name.
 
     >>> [stored_name(column) for column in ("city", "address", "audience.address")]
     ['city', 'audience.address', 'audience.audience.address']
@@ -55,23 +55,23 @@ def stored_name(column: str) -> str:
 
 
 def recipients_file(number: int) -> str:
-    """Name a file of recipients, inside the plan's folder."""
+    """Return the name of a recipients file in the plan's folder."""
     return f"recipients-{number:04d}.parquet"
 
 
 def excluded_file(number: int) -> str:
-    """Name a file of exclusions, inside the plan's folder."""
+    """Return the name of an exclusions file in the plan's folder."""
     return f"excluded-{number:04d}.parquet"
 
 
 def content_of(lease: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
-    """Take the audience's columns out of a lease, under their own names: what templates see.
+    """Return the audience's columns of a lease under their own names, as templates use them.
 
-    A cell without a value is null, whatever the format has for that: nothing, blanks or NaN.
+    A cell without a value is null, whether the format has nothing, blanks or NaN.
 
     Args:
         lease: rows of a recipients file.
-        columns: names as the audience has them (`Plan.columns`).
+        columns: their names in the audience (`Plan.columns`).
     """
     return lease.select(_content_column(column, lease.schema) for column in columns)
 
@@ -104,7 +104,7 @@ class RecipientsFile:
     Attributes:
         name: inside the plan's folder.
         rows: its recipients.
-        lease_rows: how many of them make a lease.
+        lease_rows: the number of recipients in a lease.
     """
 
     name: str
@@ -113,7 +113,7 @@ class RecipientsFile:
 
 
 def divide(files: Iterable[RecipientsFile]) -> tuple[LeaseRange, ...]:
-    """Divide the recipients into leases, in order and without gaps; no lease is in two files."""
+    """Divide the recipients into leases, in order and without gaps. A lease is in one file."""
     ranges = (
         (file.name, start, min(file.lease_rows, file.rows - start))
         for file in files
@@ -123,13 +123,14 @@ def divide(files: Iterable[RecipientsFile]) -> tuple[LeaseRange, ...]:
 
 
 def write_plan_file(path: Path, frame: pl.DataFrame, *, row_group_rows: int) -> None:
-    """Write a Parquet file, readable by its owner alone; one that was there is replaced.
+    """Write a Parquet file that only its owner can read. An existing file is replaced.
 
-    It is there whole or not at all. It is not flushed to the disk: publishing a run flushes all of its files at once.
+    The file appears completely or not at all. It is not flushed to the disk: publishing a run flushes all of its files
+    at once.
 
     Raises:
         PausedError: the disk is full or failing.
-        ConfigurationError: the folder may not be written.
+        ConfigurationError: the folder cannot be written.
     """
     aside = path.with_name(f".{path.name}")
     with translate_os_errors(path):
@@ -141,7 +142,7 @@ def write_plan_file(path: Path, frame: pl.DataFrame, *, row_group_rows: int) -> 
                     file,
                     compression="zstd",
                     compression_level=_ZSTD_LEVEL,
-                    statistics=False,  # in the order of a hash they say nothing
+                    statistics=False,  # useless in hash order
                     row_group_size=row_group_rows,
                 )
             aside.rename(path)
@@ -150,7 +151,7 @@ def write_plan_file(path: Path, frame: pl.DataFrame, *, row_group_rows: int) -> 
 
 
 def read_lease(folder: Path, lease: LeaseRange) -> pl.DataFrame:
-    """Read the rows of one lease, and of the file little more than these.
+    """Read the rows of one lease, and little more of the file.
 
     Args:
         folder: the plan's folder.
@@ -171,7 +172,7 @@ def read_lease(folder: Path, lease: LeaseRange) -> pl.DataFrame:
         what = f"the plan cannot be read: {str(error).splitlines()[0]}"
         raise describe_limit(error) or _damaged(what, path) from error
     if frame.height != lease.rows:
-        raise _damaged(f"the plan has {frame.height} rows where lease {lease.ordinal} has {lease.rows}", path)
+        raise _damaged(f"the plan file has {frame.height} of the {lease.rows} rows of lease {lease.ordinal}", path)
     return frame
 
 
@@ -183,10 +184,10 @@ def iterate_lease_rows(folder: Path, leases: Iterable[LeaseRange]) -> Iterator[l
         leases: in the plan's order.
 
     Yields:
-        Leases that follow one another in a file, each with its rows' ids.
+        consecutive leases of a file, each with its rows' ids.
 
     Raises:
-        DataError: as read_lease.
+        DataError: a file is missing, damaged or too short.
     """
     together: list[LeaseRange] = []
     for lease in leases:
@@ -217,11 +218,11 @@ def _read_rows(folder: Path, leases: list[LeaseRange]) -> list[tuple[LeaseRange,
 
 
 def prove_balance(folder: Path, *, rows_read: int, accepted: int, excluded: Mapping[str, int]) -> None:
-    """Read the files back: every row from 1 to `rows_read` is in one of them, once, and the counts are theirs.
+    """Read the files back and check that they have every row from 1 to `rows_read` once, and that the counts match.
 
-    The number of rows, the lowest, the highest, and the sum of a 64-bit hash of each prove that the rows are these, and
-    each once: one row missing and another twice would have the same sum with a chance of 1 in 2^64. A list of all rows
-    would not stay small.
+    The number of rows, the lowest, the highest, and the sum of a 64-bit hash of each prove that every row is there, and
+    once: if one row were missing and another twice, the sum would be the same with a chance of 1 in 2^64. A list of all
+    rows would grow with the audience.
 
     Raises:
         DataError: they do not balance.
@@ -236,12 +237,12 @@ def prove_balance(folder: Path, *, rows_read: int, accepted: int, excluded: Mapp
         and all(look.rows == 0 or (look.lowest >= 1 and look.highest <= rows_read) for look in found)
     )
     if not complete or sum(look.rows for look in kept) != accepted or counted != Counter(excluded):
-        raise _damaged("the plan as written does not balance", folder)
+        raise _damaged("the written plan does not balance", folder)
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a file holds."""
+    """Figures of a file's rows."""
 
     rows: int
     lowest: int
@@ -267,7 +268,7 @@ def _expected_sum(rows_read: int) -> int:
 
 
 def _sum_hashes(rows: pl.Series) -> int:
-    """The sum of the rows' hashes, in 64 bits."""
+    """Return the sum of the rows' hashes, in 64 bits."""
     halves = (
         mix(rows)
         .to_frame("hash")
@@ -278,4 +279,4 @@ def _sum_hashes(rows: pl.Series) -> int:
 
 
 def _damaged(what: str, path: Path) -> DataError:
-    return DataError(what, where=str(path), remedy="restore the file, or plan a run under another key")
+    return DataError(what, where=str(path), remedy="restore the file, or launch a run with another key")

@@ -18,7 +18,7 @@ from engine.audience.planning.plan_files import (
 from engine.audience.planning.second_pass import SetRules, Settled, merge_counts, settle_partition
 from engine.audience.planning.threads import work_through
 
-# A small audience still gives several leases, for several workers; a large one leases that are worth their file.
+# A small audience still has several leases, for several workers; a large one has leases that are worth a file each.
 LEASES_WANTED = 8
 MIN_LEASE_ROWS = 250
 MAX_LEASE_ROWS = 10_000
@@ -26,7 +26,7 @@ MAX_LEASE_ROWS = 10_000
 
 @dataclass(slots=True)
 class Written:
-    """The recipients as written.
+    """The written recipients.
 
     Attributes:
         files: in the plan's order; at least one.
@@ -38,7 +38,7 @@ class Written:
 
 
 def rows_per_lease(accepted: int) -> int:
-    """Choose the size of a file's leases: an eighth of its recipients, at least 250 and at most 10,000.
+    """Choose the number of rows of a file's leases: an eighth of its recipients, at least 250 and at most 10,000.
 
     >>> [rows_per_lease(accepted) for accepted in (0, 2_001, 1_000_000)]
     [250, 251, 10000]
@@ -46,7 +46,7 @@ def rows_per_lease(accepted: int) -> int:
     return min(max(-(-accepted // LEASES_WANTED), MIN_LEASE_ROWS), MAX_LEASE_ROWS)
 
 
-def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
+def write_recipients(  # noqa: PLR0913 - all inputs of writing, keyword-only
     folder: Path,
     rules: SetRules,
     excluded: ExcludedRows,
@@ -56,15 +56,15 @@ def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
     arrangement: Arrangement | None,
     count: Callable[[int], None] = lambda _: None,
 ) -> Written:
-    """Decide every partition and write what is accepted.
+    """Settle every partition and write the accepted rows.
 
     Args:
         folder: the plan's.
-        rules: what decides.
-        excluded: takes the exclusions.
+        rules: the rules of the second pass.
+        excluded: collects the exclusions.
         content: the audience's columns that recipients carry.
         limit: how many recipients to keep, the first by their hash; None keeps all.
-        arrangement: another order than that by the hash, or None.
+        arrangement: the order by columns; None for the order by hash.
         count: called after every partition.
     """
     writer = _Writer(folder, excluded, content, arrangement)
@@ -79,7 +79,7 @@ def write_recipients(  # noqa: PLR0913 - the whole of writing, named one by one
         count(1)
         written.counts = merge_counts(written.counts, item.counts)
         for part, packed in item.parts:
-            assert arrangement is not None  # noqa: S101 - there are parts only then
+            assert arrangement is not None  # noqa: S101 - only then are there parts
             arrangement.put(part, packed)
         written.files += [item.file] if item.file else []
     if arrangement is not None:
@@ -100,7 +100,7 @@ def _keep_first(decided: Iterator[Settled], limit: int) -> Iterator[Settled]:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """A partition that is done with: its file, or its parts on the way to another order."""
+    """A finished partition: its file, or its parts to be sorted by columns."""
 
     counts: dict[str, int]
     file: RecipientsFile | None = None
@@ -123,7 +123,7 @@ class _Writer:
         return _Finished(settled.counts, self.write(number, accepted))
 
     def write(self, number: int, accepted: pl.DataFrame | None) -> RecipientsFile | None:
-        """Write a file of recipients; None where there are none."""
+        """Write a file of recipients; return None if there are none."""
         if accepted is None or accepted.is_empty():
             return None
         file = RecipientsFile(recipients_file(number), accepted.height, rows_per_lease(accepted.height))
@@ -131,7 +131,7 @@ class _Writer:
         return file
 
     def write_nothing(self) -> RecipientsFile:
-        """Write a file without rows: a plan has at least one, with the columns that it would have."""
+        """Write a file with all columns and no rows: a plan has at least one file."""
         columns = dict.fromkeys(self._columns, pl.String) | {"row": pl.UInt64, "line": pl.UInt64}
         name = recipients_file(0)
         write_plan_file(self._folder / name, pl.DataFrame(schema=columns), row_group_rows=MIN_LEASE_ROWS)

@@ -1,4 +1,4 @@
-"""The second pass: each partition is deduplicated, compared with the lists of addresses, and put in order."""
+"""The second pass: deduplicate each partition, compare it with the lists of addresses, and sort it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ _PERCENT_STEPS = 2**64 / 100
 
 @dataclass(frozen=True, slots=True)
 class BatchPosition:
-    """Where a batch's rows belong.
+    """The position of a batch's rows.
 
     Attributes:
         table: the number of its table.
-        row_before: how many rows there are before it.
-        has_capitals: whether an address of theirs has any, so that its key is another text.
+        row_before: the number of rows before it.
+        has_capitals: whether an address has capitals, so that its key differs from it.
     """
 
     table: int
@@ -35,16 +35,16 @@ class BatchPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRules:
-    """What the second pass needs to compare rows with each other and with lists.
+    """The inputs of the second pass: rows, and the lists to compare them with.
 
     Attributes:
         files: the names of the tables' files.
-        rows: what the first pass left, by partition.
+        rows: the rows that passed the first pass, by partition.
         suppressions: suppressed addresses.
-        find_forgotten: finds the keys of erased people, who must not be mailed; None where nobody was erased.
+        find_forgotten: finds the keys of erased recipients, who must not be mailed; None if there are none.
         cap: addresses that received enough messages; None without a cap.
-        hold_out: percentage that gets nothing.
-        partitions: how everything is divided.
+        hold_out: percentage of recipients that is held out.
+        partitions: how rows and lists are partitioned.
     """
 
     files: Sequence[str]
@@ -58,14 +58,15 @@ class SetRules:
 
 @dataclass(slots=True)
 class Settled:
-    """A partition whose rows are decided.
+    """A partition whose rows are accepted or excluded.
 
     Attributes:
-        frame: its rows as they were set aside: `row`, `file`, `line`, `address`, `HASH`, and what the first pass kept.
-        order: the plan's order: places in the frame, sorted by the hash, and where it is the same as the sources are.
-        left: which rows of the frame are accepted.
-        has_capitals: whether an address has any.
-        taken: their exclusions, as `EXCLUDED_SCHEMA`.
+        frame: its rows as stored by the first pass: `row`, `file`, `line`, `address`, `HASH`, and the columns that the
+            first pass kept.
+        order: the plan's order: indexes of the frame, sorted by hash, then in the order of the sources.
+        left: whether a row of the frame is accepted.
+        has_capitals: whether an address has capitals.
+        taken: the exclusions, as `EXCLUDED_SCHEMA`.
         counts: reason -> rows.
     """
 
@@ -88,7 +89,7 @@ class Settled:
         return self.order if self.left.all() else self.order.filter(self.left.gather(self.order))
 
     def exclude(self, reason: ExclusionReason, details: pl.DataFrame) -> None:
-        """Take out the rows of `details`: `at` (their place in the frame) and `detail`, unless they are out already."""
+        """Exclude the rows of `details` (`at`, their index in the frame, and `detail`) that are not excluded yet."""
         details = details.filter(self.left.gather(details.get_column("at")))
         if details.is_empty():
             return
@@ -101,14 +102,14 @@ class Settled:
         self.taken.append(described.select(*EXCLUDED_SCHEMA))
 
     def keep_first(self, rows: int, limit: int) -> None:
-        """Hold out the accepted rows after the first so many."""
+        """Hold out the accepted rows after the first `limit`."""
         beyond = self._accepted_order.slice(rows)
         words = pl.lit(f"it is beyond the limit of {limit} recipients")
         self.exclude(ExclusionReason.HELD_OUT, pl.select(at=beyond, detail=words))
 
 
 def settle_partition(number: int, rules: SetRules) -> Settled:
-    """Decide the rows of a partition."""
+    """Accept or exclude the rows of a partition."""
     parts = rules.rows.take(number)
     frame = _number_rows(parts, rules.files)
     at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
@@ -136,10 +137,10 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
 
 
 def _number_rows(parts: Sequence[tuple[BatchPosition, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
-    """A partition's rows in the sources' order."""
+    """Return a partition's rows in the order of the sources."""
     if not parts:
         return pl.DataFrame(schema=_NOTHING)
-    # Relaxed: a batch whose values to order by are all blank knows no type for them.
+    # Relaxed: a batch whose values to order by are all blank has no type for them.
     rows = pl.concat([part for _, part in parts], how="vertical_relaxed", rechunk=True)
     before = pl.Series([place.row_before for place, _ in parts], dtype=pl.UInt64)
     table = pl.Series([place.table for place, _ in parts], dtype=pl.UInt32)
@@ -161,13 +162,13 @@ def _number_rows(parts: Sequence[tuple[BatchPosition, pl.DataFrame]], files: Seq
 
 
 def _identify(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.Series:
-    """Whom the addresses at some places reach."""
+    """Return the identities of the addresses at some indexes."""
     keys = frame.get_column("address").gather(at).str.to_lowercase()
     return partitions.identify(keys).alias("same")
 
 
 def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    """Of the rows that reach the same the first is kept; the others name it.
+    """Of rows with the same identity, keep the first; the others name it.
 
     Equal addresses have equal hashes and so are neighbours; the few neighbours with equal hashes are compared.
     """
@@ -184,14 +185,14 @@ def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Parti
 
 
 def _find_suppressed(frame: pl.DataFrame, entries: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    """The rows whom an entry names, with the first that does."""
+    """Return the rows that an entry names, with the first such entry."""
     entries = entries.with_columns(partitions.identify(entries.get_column("key")).alias("same"))
     listed = entries.unique("same", keep="first", maintain_order=True)
     return _find_listed(frame, listed.select(HASH, "same", detail=pl.format("suppressed by {}", "source")), partitions)
 
 
 def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) -> pl.DataFrame:
-    """The rows whose domain an entry names."""
+    """Return the rows whose domain an entry names."""
     at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
     domains = frame.select(at, domain=pl.col("address").str.extract("@(.*)$").str.to_lowercase())
     found = suppressions.find_domains(domains.get_column("domain"))
@@ -200,14 +201,14 @@ def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) ->
 
 
 def _find_forgotten(frame: pl.DataFrame, find: FindForgotten) -> pl.DataFrame:
-    """The rows of erased people: only hashes of their keys are known."""
+    """Return the rows of erased recipients: only hashes of their keys are stored."""
     keys = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), key=pl.col("address").str.to_lowercase())
     found = find(keys.get_column("key")).select("key", detail=pl.format("suppressed by {}", "source"))
     return keys.join(found, on="key", how="inner", maintain_order="left").select("at", "detail")
 
 
 def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    """The rows whom a list (`HASH`, `same`, `detail`) names; hashes are compared first, for they are small."""
+    """Return the rows that a list (`HASH`, `same`, `detail`) names; compare hashes first, which are small."""
     if listed.is_empty():
         return pl.DataFrame(schema={"at": pl.UInt32, "detail": pl.String})
     numbered = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), HASH)
@@ -219,7 +220,7 @@ def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitio
 
 
 def _find_held_out(frame: pl.DataFrame, rules: SetRules) -> pl.DataFrame:
-    """Who gets nothing is decided by a second hash: the same addresses in every run, whatever the others."""
+    """A second hash decides who is held out: the same addresses in every run, independent of the other rows."""
     seed = pl.Series([seed_of(f"hold out {rules.partitions.order_key}")], dtype=pl.UInt64)
     below = min(int(rules.hold_out * _PERCENT_STEPS), 2**64 - 1)
     drawn = mix(frame.get_column(HASH) ^ seed)
@@ -228,6 +229,6 @@ def _find_held_out(frame: pl.DataFrame, rules: SetRules) -> pl.DataFrame:
 
 
 def merge_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
-    """Add up counts, in order of precedence, without zeros."""
+    """Sum counts, in order of precedence, without zeros."""
     added = {reason.value: counts.get(reason, 0) + more.get(reason, 0) for reason in ExclusionReason}
     return {reason: count for reason, count in added.items() if count}

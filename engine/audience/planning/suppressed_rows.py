@@ -1,4 +1,4 @@
-"""Suppressed addresses: suppression files and the ledger's own list, set aside by partition."""
+"""Suppressed addresses: suppression files and the ledger's list, stored by partition."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,11 +27,11 @@ ENTRIES_SCHEMA = {HASH: pl.UInt64, "key": pl.String, "line": pl.UInt64, "reason"
 
 @dataclass(frozen=True, slots=True)
 class Suppressions:
-    """What keeps addresses from being mailed.
+    """The suppressions that apply to a campaign.
 
     Attributes:
-        shelves: `ENTRIES_SCHEMA` by partition, of addresses; the labels are the names of their sources.
-        domains: keys of entries for whole domains -> where they are from, and their reasons.
+        shelves: `ENTRIES_SCHEMA` by partition, of addresses; a label is the name of its source.
+        domains: keys of entries for whole domains -> source and reason.
         notes: sentences for people.
     """
 
@@ -40,13 +40,13 @@ class Suppressions:
     notes: tuple[str, ...]
 
     def take(self, partition: int) -> pl.DataFrame:
-        """Read the entries of a partition: `HASH`, `key`, and `source` (where it is from, and its reason)."""
+        """Read the entries of a partition: `HASH`, `key`, and `source` (source and reason)."""
         parts = [entries.select(HASH, "key", source=_in_words(name)) for name, entries in self.shelves.take(partition)]
         nothing = pl.DataFrame(schema={HASH: pl.UInt64, "key": pl.String, "source": pl.String})
         return pl.concat([nothing, *parts])
 
     def find_domains(self, domains: pl.Series) -> pl.DataFrame:
-        """Find the suppressed ones among some domains, in lower case: `domain` and `source`."""
+        """Return the suppressed domains among these, in lower case: `domain` and `source`."""
         found = {
             domain: next(self.domains[key] for key in keys if key in self.domains)
             for domain in (domains.unique().to_list() if self.domains else ())
@@ -57,7 +57,7 @@ class Suppressions:
 
 @dataclass(slots=True)
 class _Aside:
-    """Where entries go, and of which campaign."""
+    """Stores the entries that apply to a campaign."""
 
     partitions: Partitions
     shelves: Scratch[str]
@@ -77,7 +77,7 @@ class _Aside:
         return _Divided(parts, dict(reversed(of_domains.rows())))
 
     def put(self, divided: "_Divided", name: str) -> None:
-        """Set entries aside; of two for a domain the first stays."""
+        """Store entries; the first of two entries for a domain wins."""
         for part, packed in divided.parts:
             self.shelves.put(part, packed, name)
         self.domains = divided.domains | self.domains
@@ -89,7 +89,7 @@ class _Divided:
     domains: dict[str, str]
 
 
-def set_aside_suppressions(  # noqa: PLR0913 - named one by one
+def set_aside_suppressions(  # noqa: PLR0913 - keyword-only
     suppression: SuppressionSpec,
     listed: Iterable[Sequence[Suppression]],
     *,
@@ -102,20 +102,20 @@ def set_aside_suppressions(  # noqa: PLR0913 - named one by one
 ) -> Suppressions:
     """Read all suppression files of a campaign, and the ledger's list.
 
-    A list that cannot be read stops the plan, and so does an entry that cannot match any address, so that no address is
-    mailed by mistake. `open_lists` says what a file may be, `read_entries` what an entry may be, and
-    `Suppression.applies_to` to which campaigns it applies.
+    A list that cannot be read stops planning, and so does an entry that cannot match any address, so that no address is
+    mailed by mistake. See `open_lists` for files, `read_entries` for entries, and
+    `Suppression.applies_to` for the campaigns that an entry applies to.
 
     Args:
-        suppression: the files (as in `[audience] source`), the campaign's topic, and whether entries that cannot match
-            anybody are left out.
+        suppression: the files (as in `[audience] source`), the campaign's topic, and whether to skip entries that
+            cannot match any address.
         listed: the ledger's list, block by block.
-        workspace: where the paths begin.
-        downloads: where copies of objects go.
-        partitions: how the audience is divided.
-        shelves: where to put the entries.
+        workspace: the folder that paths are relative to.
+        downloads: the folder for copies of S3 objects.
+        partitions: how the audience is partitioned.
+        shelves: stores the entries.
         kind: the campaign's: opt-outs from a topic do not apply to transactional mail.
-        limits: how large a file may be.
+        limits: the size limits of a file.
 
     Raises:
         DataError: a file is missing or damaged, has no column of addresses, or an entry that matches no address.
@@ -143,7 +143,7 @@ def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
         rows = read_list_rows(batch.load(), opened)
         if rows.malformed is not None:
             line, what = rows.malformed
-            remedy = "fix the line: an entry that cannot be read must not be skipped"
+            remedy = "fix the line: an entry that cannot be read is never skipped"
             raise DataError(what, where=f"{name}, line {line}", remedy=remedy)
         return aside.divide(rows.entries, name), rows
 
@@ -162,7 +162,7 @@ def _set_aside_table(opened: ListTable, aside: _Aside) -> Iterator[str]:
             raise DataError(
                 f"{faults:,} of {count:,} entries match no address; the first: {fault}",
                 where=f"{name}, line {line}",
-                remedy="correct or remove them; to leave such entries out, set skip_invalid = true in [suppression]",
+                remedy="correct or remove them, or set skip_invalid = true in [suppression] to skip them",
             )
         skipped = f"{faults:,} of {count:,} entries match no address and were skipped"
         yield f"{name}: {skipped}, the first in line {line}: {fault}"

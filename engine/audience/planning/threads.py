@@ -1,4 +1,4 @@
-"""Work on many parts at once, with the results in order and never many parts in memory."""
+"""Process parts in several threads, with ordered results and few parts in memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import polars as pl
 
-# Polars leaves the interpreter free while it works, so threads are enough; each holds a part or two.
+# Polars releases the interpreter lock while it works, so threads are enough; each holds one or two parts.
 MOST_WORKERS = 4
 
 Part = TypeVar("Part")
@@ -15,14 +15,14 @@ Result = TypeVar("Result")
 
 
 def count_workers() -> int:
-    """As many as Polars has threads (cores, or POLARS_MAX_THREADS), and not so many that memory grows with them."""
+    """Return the number of Polars' threads (cores, or POLARS_MAX_THREADS), up to a limit that bounds memory."""
     return max(1, min(pl.thread_pool_size(), MOST_WORKERS))
 
 
 def work_through(parts: Iterable[Part], work: Callable[[Part], Result]) -> Iterator[Result]:
-    """Work on parts in several threads; yield the results in the order of the parts.
+    """Process parts in several threads; yield the results in the order of the parts.
 
-    The parts are drawn in the caller's thread, at most one more than there are workers ahead of what was yielded.
+    The caller's thread iterates over the parts, at most one more than there are workers ahead of the yielded results.
     """
     workers = count_workers()
     waiting: deque[Future[Result]] = deque()

@@ -8,18 +8,19 @@ from engine.audience.reading.dtypes import as_instance
 from engine.audience.spec import Value
 from engine.errors import DataError
 
-# A character that people see: no white space, no control character, and none that shows nothing (Unicode's
-# Default_Ignorable_Code_Point has the zero-width ones, fillers and soft hyphens), nor a blank or mark outside of these.
+# A visible character: not white space, not a control character, and not an invisible one (Unicode's
+# Default_Ignorable_Code_Point has the zero-width ones, fillers and soft hyphens), nor a blank or mark outside of that
+# list.
 _SEEN = r"[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\x{2800}\x{FFF9}-\x{FFFB}\x{13441}\x{13442}\x{1D159}]"
 
 
 def is_blank_text(text: pl.Expr) -> pl.Expr:
-    """Whether a text shows nothing: it is empty, or white space and invisible characters alone; null stays null."""
+    """Whether a text is empty or has only white space and invisible characters; null stays null."""
     return ~text.str.contains(_SEEN)
 
 
 def is_blank(column: pl.Series) -> pl.Expr:
-    """Whether there is no value: null, or text that shows nothing."""
+    """Whether there is no value: null or blank text."""
     value = pl.col(column.name)
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         return value.is_null() | is_blank_text(value.cast(pl.String))
@@ -27,7 +28,7 @@ def is_blank(column: pl.Series) -> pl.Expr:
 
 
 def fill(column: pl.Series, default: Value) -> pl.Series:
-    """Put a default where a column is blank.
+    """Replace blank cells of a column by a default.
 
     Raises:
         DataError: the default does not fit the column's type.
@@ -44,14 +45,14 @@ def fill(column: pl.Series, default: Value) -> pl.Series:
 
 
 def null_nans(cells: pl.DataFrame) -> pl.DataFrame:
-    """Put null where there is NaN, inside lists and structs too: pandas and R write a missing number so."""
+    """Replace NaN by null, also inside lists and structs: pandas and R write a missing number as NaN."""
     found = {name: _change(pl.col(name), dtype, _null_nan) for name, dtype in cells.schema.items()}
     changed = [value for value in found.values() if value is not None]
     return cells.with_columns(changed) if changed else cells
 
 
 def null_blanks(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Return an expression with null wherever there is no value: blank text and NaN, inside lists and structs too.
+    """Return an expression that replaces blank text and NaN by null, also inside lists and structs.
 
     Args:
         value: the column.
@@ -74,7 +75,7 @@ def _null_blank(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
 def _change(
     value: pl.Expr, dtype: pl.DataType, change: Callable[[pl.Expr, pl.DataType], pl.Expr | None]
 ) -> pl.Expr | None:
-    """Change the values of some types, inside lists and structs too; None where a type has none of these."""
+    """Replace the values of some types, also inside lists and structs; return None if a type contains none of these."""
     if isinstance(dtype, pl.Struct):
         found = [_change(pl.field(field.name), as_instance(field.dtype), change) for field in dtype.fields]
         fields = [field for field in found if field is not None]

@@ -1,4 +1,4 @@
-"""Text cells that say TRUE or FALSE: text that is printed and compared as it is, and a boolean in a condition."""
+"""Text cells with TRUE or FALSE: printed and compared as text, a boolean in a condition."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ _TRUE, _FALSE = "true", "false"
 
 
 class BooleanText(str):
-    """Text that says true or false, in any case: `{% if vip %}` means what it says.
+    """Text that is true or false, in upper or lower case: `{% if vip %}` uses it as a boolean.
 
     >>> bool(BooleanText("FALSE")), BooleanText("FALSE") == False, BooleanText("FALSE") == "FALSE"
     (False, True, True)
@@ -18,22 +18,22 @@ class BooleanText(str):
     __slots__ = ()
 
     def __bool__(self) -> bool:
-        """Whether it says true."""
+        """Whether it is true."""
         return self.strip().lower() == _TRUE
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is that text, or says that."""
+        """Whether it equals that text or that boolean."""
         return bool(self) is other if isinstance(other, bool) else str.__eq__(self, other)
 
     def __ne__(self, other: object) -> bool:
-        """Whether it is another text, or says the other."""
+        """Whether it differs from that text or that boolean."""
         return not self == other
 
     __hash__ = str.__hash__
 
 
 def iterate_rows(content: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a frame as templates see them: booleans that came as text are booleans in conditions."""
+    """Yield the rows of a frame for templates: booleans that were read as text are booleans in conditions."""
     columns = [column.name for column in content if _has_booleans(column)]
     rows = content.iter_rows(named=True)
     return (_with_booleans(row, columns) for row in rows) if columns else rows

@@ -1,4 +1,4 @@
-"""How a CSV file is written: its delimiter and quotes, and where its header is."""
+"""The dialect of a CSV file: its delimiter and quotes, and the line of its header."""
 
 import csv
 import io
@@ -11,25 +11,25 @@ from engine.audience.reading.text_files.text_blocks import mark_damage
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
-# A header that is not complete within this many bytes belongs to no table.
+# A file whose header is not complete within this many bytes is not a table.
 HEADER_BYTES = 1 << 20
 DELIMITERS = (",", ";", "\t", "|")
 CHECK_QUOTES = "check the quotation marks, or write the file as Parquet"
 _MOST_TITLE_LINES = 50
 OTHER_LINE_ENDS = re.compile("[\x1c-\x1e\x85\u2028\u2029]")
-_SEPARATOR_LINE = re.compile(rb"sep=(.)\n", re.IGNORECASE)  # what Excel writes above a header
+_SEPARATOR_LINE = re.compile(rb"sep=(.)\n", re.IGNORECASE)  # written by Excel above a header
 
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a CSV file is written.
+    """The dialect of a CSV file.
 
     Attributes:
         columns: the columns' names, in the file's order, each once.
         delimiter: one character.
-        skip_lines: how many physical lines stand before the first row.
+        skip_lines: the number of physical lines before the first row.
         twice: names that the header has more than once; the later ones were renamed.
-        nameless: names that were made up for columns without one.
+        nameless: generated names of columns without a name.
     """
 
     columns: tuple[str, ...]
@@ -39,7 +39,7 @@ class CsvDialect:
     nameless: tuple[str, ...] = ()
 
 
-def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
+def read_dialect(  # noqa: PLR0913 - keyword-only, settings of campaign.toml
     head: bytes,
     *,
     name: str,
@@ -49,16 +49,16 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
     columns: Sequence[str] = (),
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> CsvDialect:
-    """Tell how a CSV file is written from its first lines.
+    """Detect the dialect of a CSV file from its first lines.
 
     Args:
         head: UTF-8: the file's first `HEADER_BYTES` bytes, or all of them.
-        name: the file as errors show it.
-        delimiter: one character, or None to tell it from the first record.
+        name: the file's name for errors.
+        delimiter: one character, or None to detect it from the first record.
         has_header: whether the first record names the columns.
-        header_row: the line (from 1) of the record that does, where lines stand above it.
-        columns: their names where it does not; empty for `column_1` and so on.
-        limits: how many columns there may be.
+        header_row: the line (from 1) of that record, if there are lines above it.
+        columns: the names of a file without a header; empty for `column_1` and so on.
+        limits: the limit on the number of columns.
 
     Raises:
         DataError: no header, or one that cannot be read; or not as many columns as `columns` names.
@@ -71,7 +71,7 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
     record, line, lines = _first_record(body, name)
     text = record.decode()
     if delimiter is None:
-        delimiter = separator[1].decode() if separator else _tell_delimiter(text)
+        delimiter = separator[1].decode() if separator else _detect_delimiter(text)
     where = f"{name}, line {line + skipped}"
     names = _split(text, delimiter, where)
     limits.check_columns(len(names), where)
@@ -79,7 +79,7 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
         what = f"the header has a line separator (U+{ord(other[0]):04X}) that no CSV file uses"
         raise DataError(what, where=where, remedy="write the file with LF or CR LF at the end of each line")
     if any("\n" in cell and "@" in cell for cell in names):
-        what = "the header has a field of several lines with an address in it: a quote is not closed where it should be"
+        what = "the header has a field of several lines that contains an address: a quote is not closed"
         raise DataError(what, where=where, remedy="close its quotes")
     if not has_header:
         return name_columns(len(names), columns, delimiter, skipped, where)
@@ -87,20 +87,20 @@ def read_dialect(  # noqa: PLR0913 - keyword-only, what campaign.toml may say
 
 
 def _from_line(head: bytes, line: int, name: str) -> bytes:
-    """What begins with a line; it has to hold something."""
+    """Return the text from a line on, which must not be blank."""
     lines = head.split(b"\n", line - 1)
     if len(lines) < line or not lines[-1].partition(b"\n")[0].strip():
-        what = f"[audience] header_row = {line}, and there is nothing in that line"
+        what = f"[audience] header_row = {line}, but that line is empty"
         raise DataError(what, where=name, remedy="give the number of the line that has the column names")
     return lines[-1]
 
 
 def find_header(head: bytes, column: str) -> int | None:
-    """The line, not the first one, that has the names of the columns: below a title, for example.
+    """Find the line with the column names if it is not the first one: below a title, for example.
 
     Args:
         head: UTF-8: the file's first lines.
-        column: a name that is among them, in any case; empty to guess by how many fields are filled.
+        column: a name among them, in upper or lower case; empty to guess from the number of filled fields.
     """
     lines = head.decode(errors="replace").split("\n", _MOST_TITLE_LINES)[:_MOST_TITLE_LINES]
     delimiter = max(DELIMITERS, key=lambda mark: max(line.count(mark) for line in lines))
@@ -113,7 +113,7 @@ def find_header(head: bytes, column: str) -> int | None:
 
 
 def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
-    """The first record that is not blank, the line where it begins, and the lines up to its end."""
+    """Return the first record that is not blank, the line where it begins, and the number of lines up to its end."""
     begin = line = end = 0
     while begin < len(body):
         line += 1
@@ -130,7 +130,7 @@ def _first_record(body: bytes, name: str) -> tuple[bytes, int, int]:
 
 
 def _record_end(body: bytes, begin: int) -> tuple[int, bool]:
-    """Where the record that begins there ends, and whether that is a line's end."""
+    """Return where a record ends, and whether a line ends there."""
     end = begin
     while True:
         feed = body.find(b"\n", end)
@@ -141,8 +141,8 @@ def _record_end(body: bytes, begin: int) -> tuple[int, bool]:
             return end, True
 
 
-def _tell_delimiter(record: str) -> str:
-    """The most frequent of the usual delimiters, outside quotes; a comma when there is none."""
+def _detect_delimiter(record: str) -> str:
+    """Return the most frequent of the usual delimiters outside quotes; a comma if there is none."""
     return max(DELIMITERS, key=re.sub('"[^"]*"', "", record).count)
 
 
@@ -157,10 +157,10 @@ def name_columns(width: int, columns: Sequence[str], delimiter: str, skipped: in
     """Name the columns of a file without a header.
 
     Raises:
-        DataError: there are not as many columns as names.
+        DataError: the number of names is not the number of columns.
     """
     if columns and len(columns) != width:
-        what = f"[audience] columns names {len(columns)} columns, and the first row has {width} fields"
+        what = f"[audience] columns names {len(columns)} columns, but the first row has {width} fields"
         raise DataError(what, where=where, remedy="name every column of the file")
     names = tuple(columns) or tuple(f"column_{number}" for number in range(1, width + 1))
     return CsvDialect(names, delimiter, skipped)
@@ -173,5 +173,5 @@ def read_header(names: Sequence[str], delimiter: str, skip_lines: int, hidden: S
 
 
 def holds_address(dialect: CsvDialect) -> bool:
-    """Return whether the header holds an address and so is a row."""
+    """Return whether the header contains an address and so is a row."""
     return any("@" in column for column in dialect.columns)

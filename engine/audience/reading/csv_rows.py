@@ -1,9 +1,9 @@
-"""Reading CSV strictly: every record of the file is a row, or a refusal that names its line.
+"""Reading CSV strictly: every record of the file is a row or an error that names its line.
 
 Polars alone reads damage silently (a short row is filled up, NUL-ridden UTF-16 is text, duplicate headers are
-renamed). A block of lines without quotation marks is sound when no row is too long (Polars says so) and none too short
-(the last column has no null, or the block has exactly as many delimiters as it must). Any other block is taken apart:
-its records are found line by line and their fields counted, and only the sound ones are parsed; the parser has to find
+renamed). A block of lines without quotation marks is valid if no row is too long (Polars reports it) and none too short
+(the last column has no null, or the block has exactly as many delimiters as it must). Any other block is split:
+its records are found line by line and their fields counted, and only the valid ones are parsed; the parser must find
 exactly as many.
 """
 
@@ -18,7 +18,7 @@ from engine.errors import DataError
 
 # One joined text of this many records stays far below the 4 GiB that a Polars string may have.
 RECORDS_AT_ONCE = 200_000
-LENIENT = "or give --lenient to leave out the rows that it touches"
+LENIENT = "or give --lenient to exclude the affected rows"
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class CsvRows:
     """The rows of a block of a CSV file.
 
     Attributes:
-        places: a row each: `line` UInt64, the physical line (from 1) where the row begins; `malformed` String, what
+        places: one per row: `line` UInt64, the physical line (from 1) where the row begins; `malformed` String, what
             is wrong with it, or null.
-        cells: the same rows, one String column for each column of the header; all null where the row is malformed.
+        cells: the same rows, one String column per column of the header; all null if the row is malformed.
             A line break inside a quoted field is a line feed here.
     """
 
@@ -43,19 +43,19 @@ def read_csv_block(block: TextBlock, dialect: CsvDialect, *, name: str, lenient:
     or with a byte that is not a character is a malformed row; the rows after it are read.
 
     Args:
-        block: whole lines; the file's header is skipped where the block has it.
+        block: whole lines; the header is skipped in the first block.
         dialect: how the file is written.
         name: the file as errors show it.
-        lenient: whether what would make rows uncertain is malformed as well, line by line, and not refused.
+        lenient: treat lines that make rows uncertain as malformed rows instead of raising an error.
 
     Raises:
-        DataError: what makes rows uncertain: NUL, an unclosed quote, a file cut in the middle of its last row.
+        DataError: rows are uncertain: NUL, an unclosed quote, a file that ends in the middle of its last row.
     """
     block = _without_header(block, dialect.skip_lines)
-    rows = _read_plain(block, dialect) or _take_apart(block, dialect, name, lenient=lenient)
+    rows = _read_plain(block, dialect) or _split_records(block, dialect, name, lenient=lenient)
     if rows.places.is_empty() and block.data.strip():
         raise DataError(
-            "there is text below the header, and no row can be read from it", where=name, remedy=CHECK_QUOTES
+            "there is text below the header, but no row can be read from it", where=name, remedy=CHECK_QUOTES
         )
     return rows
 
@@ -73,7 +73,7 @@ def _without_header(block: TextBlock, skip_lines: int) -> TextBlock:
 
 
 def _read_plain(block: TextBlock, dialect: CsvDialect) -> CsvRows | None:
-    """Read a block in which every line is a sound row; None where it is not one."""
+    """Read a block in which every line is a valid row; return None for any other block."""
     data, width = block.data, len(dialect.columns)
     is_plain = width > 1 and not block.damaged and data.endswith(b"\n")
     if not is_plain or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
@@ -82,7 +82,7 @@ def _read_plain(block: TextBlock, dialect: CsvDialect) -> CsvRows | None:
     try:
         cells = pl.read_csv(data, has_header=False, schema=schema, separator=dialect.delimiter, quote_char=None)
     except pl.exceptions.PolarsError:
-        return None  # taken apart, the block tells which of its rows it was
+        return None  # splitting the block shows which row it was
     if cells.height != block.lines:
         return None
     if cells.get_column(dialect.columns[-1]).null_count() and data.count(dialect.delimiter.encode()) != block.lines * (
@@ -93,7 +93,7 @@ def _read_plain(block: TextBlock, dialect: CsvDialect) -> CsvRows | None:
     return CsvRows(pl.select(line=line, malformed=pl.repeat(None, block.lines, dtype=pl.String)), cells)
 
 
-def _take_apart(block: TextBlock, dialect: CsvDialect, name: str, *, lenient: bool) -> CsvRows:
+def _split_records(block: TextBlock, dialect: CsvDialect, name: str, *, lenient: bool) -> CsvRows:
     if not is_utf_8(block.data):
         block = replace(block, data=mark_damage(block.data), damaged=True)
     records = _records(_lines(block, name, lenient=lenient))
@@ -115,7 +115,7 @@ def _take_apart(block: TextBlock, dialect: CsvDialect, name: str, *, lenient: bo
 def _judge_line_by_line(
     judged: pl.DataFrame, uncertain: pl.Expr, delimiter: str, width: int, *, damaged: bool
 ) -> pl.DataFrame:
-    """Let records whose quotes do not close fall apart into their lines, each of which is then judged alone."""
+    """Split records with an unclosed quote into their lines, and check each line alone."""
     apart = (
         judged.filter(uncertain)
         .select(pl.col("line"), text=pl.col("text").str.split("\n"))
@@ -148,9 +148,9 @@ def _lines(block: TextBlock, name: str, *, lenient: bool) -> pl.DataFrame:
 
 
 def _records(lines: pl.DataFrame) -> pl.DataFrame:
-    """Join the lines that a quoted line break divides, and leave out blank ones.
+    """Join lines that are divided by a quoted line break, and remove blank ones.
 
-    A record is open at the end of a line when the quotation marks so far are odd in number.
+    A record is open at the end of a line if the number of quotation marks so far is odd.
 
     Returns:
         `line` where the record begins, `last` where it ends, `text`, `quotes` (their number).
@@ -179,8 +179,8 @@ def _join_open_lines(lines: pl.DataFrame) -> pl.DataFrame:
 def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) -> pl.DataFrame:
     """Add `fields` (their number), `loose` (a quotation mark in an unquoted field) and `malformed` (why, or null).
 
-    Quoted fields are reduced to one quotation mark each, so the delimiters that are left are real ones, and a mark
-    with anything but a delimiter at its side is loose.
+    Quoted fields are reduced to one quotation mark each, so the remaining delimiters are real, and a mark
+    next to anything but a delimiter is loose.
     """
     quoted = pl.col("text").str.replace_all('(?:"[^"]*")+', '"')
     any_quotes = bool(records.get_column("quotes").sum())
@@ -195,7 +195,7 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) 
     counted = pl.format(f"the row has {{}} fields, the header has {width}{{}}", "fields", spans)
     malformed = (
         pl.when("loose")
-        .then(pl.lit("a quotation mark stands in a field that is not quoted as a whole"))
+        .then(pl.lit("a field that is not quoted as a whole has a quotation mark"))
         .when(pl.col("text").str.contains(DAMAGE, literal=True) if damaged else pl.lit(value=False))
         .then(pl.lit("it has a byte that is not a character in the file's encoding"))
         .when(pl.col("text").str.contains("\0", literal=True))
@@ -207,7 +207,7 @@ def _judge(records: pl.DataFrame, delimiter: str, *, width: int, damaged: bool) 
 
 
 def _refuse_unclosed_quotes(unclosed: pl.DataFrame, name: str) -> None:
-    """Refuse an unclosed quotation mark: it contains line ends, and it is unknown how many of them were rows."""
+    """Refuse an unclosed quotation mark: it contains line ends, and it is unknown which of them end a row."""
     if unclosed.height:
         line = unclosed.item(0, "line")
         remedy = f'close the quote; a quotation mark inside a quoted field is written twice (""); {LENIENT}'
@@ -217,8 +217,8 @@ def _refuse_unclosed_quotes(unclosed: pl.DataFrame, name: str) -> None:
 def _refuse_a_cut_end(records: pl.DataFrame, name: str, *, width: int) -> None:
     end = records.tail(1)
     if not end.is_empty() and end.item(0, "fields") < width:
-        what = "the file ends in the middle of a row, without a line break: it looks cut"
-        remedy = f"fetch it again, or, if it is complete, end it with a line break, {LENIENT}"
+        what = "the file ends in the middle of a row, without a line break: it looks truncated"
+        remedy = f"fetch it again; if it is complete, add a line break at its end, {LENIENT}"
         raise DataError(what, where=f"{name}, line {end.item(0, 'line')}", remedy=remedy)
 
 
@@ -234,14 +234,14 @@ def _parse(texts: pl.Series, header: tuple[str, ...], name: str, delimiter: str)
             what = f"the rows cannot be parsed: {str(error).splitlines()[0]}"
             raise DataError(what, where=name, remedy=CHECK_QUOTES) from error
         if blocks[-1].height != block.len():
-            what = f"the parser found {blocks[-1].height} rows where there are {block.len()}"
+            what = f"the parser found {blocks[-1].height} of {block.len()} rows"
             raise DataError(what, where=name, remedy=CHECK_QUOTES)
     # An empty field is null, quoted or not.
     return pl.concat(blocks).select(pl.when(pl.col(name) != "").then(name).alias(name) for name in header)
 
 
 def _align(cells: pl.DataFrame, sound: pl.Series) -> pl.DataFrame:
-    """Put rows of nulls where the malformed ones were."""
+    """Insert rows of nulls for the malformed rows."""
     if cells.height == sound.len():
         return cells
     position = pl.select(pl.when(sound).then(sound.cum_sum().cast(pl.Int64) - 1)).to_series()

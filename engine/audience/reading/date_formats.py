@@ -2,7 +2,7 @@
 
 import re
 
-# The longest first, for yyyy is not twice yy; mm is months, and minutes after an hour.
+# The longest first: yyyy is not twice yy. mm is months; after an hour it is minutes.
 _LETTERS = (
     ("yyyy", "%Y"), ("yy", "%y"), ("mmmm", "%B"), ("mmm", "%b"), ("mm", "%m"), ("m", "%m"), ("dd", "%d"), ("d", "%d"),
     ("hh", "%H"), ("h", "%H"), ("ss", "%S"), ("am/pm", "%p"),
@@ -11,17 +11,17 @@ _TOKEN = re.compile("|".join(letters for letters, _ in _LETTERS) + r"|[^a-z]|(.)
 
 
 def read_date_format(text: str) -> str:
-    """Return the format as strptime has it: from letters, such as dd.mm.yyyy, or as it is where it has a %.
+    """Convert a format to strptime's: from letters, such as dd.mm.yyyy; a format with a % is unchanged.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a format of dates.
 
     >>> read_date_format("dd.mm.yyyy"), read_date_format("M/D/YY hh:mm AM/PM"), read_date_format("%d %b %Y")
     ('%d.%m.%Y', '%m/%d/%y %I:%M %p', '%d %b %Y')
     """
     strptime_format = text if "%" in text else _read_letters(text)
     if not all(re.search(part, strptime_format) for part in ("%[Yy]", "%[mbBh]", "%-?[de]")):
-        raise ValueError("not a day, a month and a year", 'write it such as "dd.mm.yyyy"')
+        raise ValueError("it needs a day, a month and a year", 'write it such as "dd.mm.yyyy"')
     return strptime_format
 
 

@@ -1,4 +1,4 @@
-"""Names of columns as people see them: without invisible marks, and each once."""
+"""Names of columns: visible characters only, each name once."""
 
 import re
 import unicodedata
@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Letters by their category, and yet nothing is seen of them: fillers, and the mark that joins nothing.
+# Letters by category, but invisible: fillers, and the combining grapheme joiner.
 _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-_JOINERS = frozenset("\u200c\u200d")  # between letters of Persian or Hindi they change how a word looks
+_JOINERS = frozenset("\u200c\u200d")  # they change the appearance of words in Persian or Hindi
 _SPACES = re.compile(r"[^\S\n\t\r ]")
 
 
@@ -19,7 +19,7 @@ class ColumnNames:
     Attributes:
         columns: in the file's order, each once.
         twice: names that the file has more than once; the later ones are numbered.
-        nameless: names that were made up for columns without one.
+        nameless: generated names of columns without a name.
     """
 
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ class ColumnNames:
 
 
 def clean_name(name: str) -> str:
-    r"""Return a name as people see it: composed letters (NFC), plain spaces, no invisible marks, no blanks around it.
+    r"""Normalise a name: composed letters (NFC), plain spaces, no invisible marks, no blanks around it.
 
     >>> clean_name("\ufeffemail\u200b"), clean_name("first\u00a0name "), len(clean_name("Pre\u0301nom"))
     ('email', 'first name', 6)
@@ -56,8 +56,8 @@ def name_each_once(names: Sequence[str], hidden: Sequence[bool] = ()) -> ColumnN
     """Give every column a different name.
 
     Args:
-        names: as the file has them.
-        hidden: which of the columns are hidden; of two with one name, the visible one keeps it.
+        names: the names in the file.
+        hidden: which of the columns are hidden; of two columns with the same name, the visible one keeps it.
     """
     cleaned = [clean_name(name) for name in names]
     seen_first = sorted(range(len(names)), key=lambda place: bool(hidden and hidden[place]))
@@ -78,7 +78,7 @@ def name_each_once(names: Sequence[str], hidden: Sequence[bool] = ()) -> ColumnN
 
 
 def guess_header(rows: Iterable[tuple[int, Sequence[str | None]]]) -> int | None:
-    """The line that seems to have the names, where the first one does not: below a title that fills fewer cells.
+    """Guess the header's line if it is not the first one: below a title that fills fewer cells.
 
     Args:
         rows: the file's first lines: number and cells.

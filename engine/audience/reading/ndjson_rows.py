@@ -1,4 +1,4 @@
-"""Reading NDJSON strictly: an object a line, or a malformed row."""
+"""Reading NDJSON strictly: each line is an object or a malformed row."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,17 +12,17 @@ from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 Schema = Mapping[str, pl.DataType]
-_DEEPEST = 64  # levels of a value: Polars goes down them by recursion
-_NAME_BYTES = 5  # the least that a name and its value take, such as "a":1,
+_DEEPEST = 64  # levels of a value: Polars handles them by recursion
+_NAME_BYTES = 5  # the minimum size of a name and its value, such as "a":1,
 
 
 def infer_schema(
     blocks: Iterable[TextBlock], name: str, limits: ReadLimits = DEFAULT_LIMITS
 ) -> tuple[Schema, dict[str, str]]:
-    """Read a whole file for the columns that its objects have, and the types that fit all their values.
+    """Read a whole file to find the columns of its objects, and the types that fit all values.
 
     Returns:
-        The columns; and those of them whose values have nothing in common, with words that say so: they cannot be read.
+        The columns; and the columns whose values have no common type, which cannot be read, with a description.
 
     Raises:
         DataError: no line is an object, or there are too many columns.
@@ -48,14 +48,14 @@ def infer_schema(
 
 
 def _check_names(lines: pl.DataFrame, name: str, limits: ReadLimits) -> None:
-    """Check the number of names before types are inferred: most lines have no room for as many as are allowed."""
+    """Check the number of names before types are inferred. Most lines are too short to exceed the limit."""
     long = lines.filter(pl.col("text").str.len_bytes() > _NAME_BYTES * limits.columns).get_column("text")
     for text in long:
         limits.check_columns(len(orjson.loads(text)), name)
 
 
 def _unite(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """The type that fits the values of two blocks, as Polars finds it within one: text takes anything."""
+    """Return the type that fits the values of two blocks, as Polars finds it within one: text fits anything."""
     if pl.String() in (one, other):
         return pl.String()
     is_alike = (one.is_numeric() and other.is_numeric()) or one.base_type() == other.base_type()
@@ -69,7 +69,7 @@ def _unite(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
 
 
 def _say_mixed(column: str, line: int, where: str = "the first in line") -> str:
-    return f"the values of the column {column} have nothing in common with those before, {where} {line}"
+    return f"the values of the column {column} have no type in common with those before, {where} {line}"
 
 
 def _infer_block(lines: pl.DataFrame, mixed: dict[str, str]) -> Schema:
@@ -82,7 +82,7 @@ def _infer_block(lines: pl.DataFrame, mixed: dict[str, str]) -> Schema:
 
 
 def _infer_columns(lines: pl.DataFrame, mixed: dict[str, str]) -> Schema:
-    """Infer each column alone; those that have no type are put among the mixed ones."""
+    """Infer each column alone; columns without a common type are reported as mixed."""
     objects = [orjson.loads(text) for text in lines.get_column("text")]
     schema: dict[str, pl.DataType] = {}
     for column in dict.fromkeys(key for one in objects for key in one):
@@ -101,7 +101,7 @@ def _infer(texts: pl.Series) -> Schema:
 
 
 def _first_misfit(texts: pl.Series) -> int:
-    """The place of the first line that does not fit those before it."""
+    """Return the index of the first line that does not fit those before it."""
     fitting, misfit = 0, texts.len()
     while misfit - fitting > 1:
         middle = (fitting + misfit) // 2
@@ -125,9 +125,9 @@ def read_block(block: TextBlock, wanted: Schema, *, name: str, lenient: bool) ->
     if block.is_last and not lenient and not block.data.endswith(b"\n") and lines.height:
         last = lines.row(-1, named=True)
         if last["malformed"] is not None:
-            remedy = "fetch it again, or give --lenient to leave out its last line"
+            remedy = "fetch it again, or give --lenient to exclude its last line"
             where = f"{name}, line {last['line']}"
-            raise DataError("the file ends in the middle of a line: it looks cut", where=where, remedy=remedy)
+            raise DataError("the file ends in the middle of a line: it looks truncated", where=where, remedy=remedy)
     sound = lines.get_column("malformed").is_null()
     text = lines.filter(sound).get_column("text")
     cells = pl.DataFrame(schema=wanted)
@@ -140,7 +140,7 @@ def read_block(block: TextBlock, wanted: Schema, *, name: str, lenient: bool) ->
 
 
 def _lines(block: TextBlock) -> pl.DataFrame:
-    """The lines that are not blank: `line` UInt64, `text` String, `malformed` String."""
+    """Return the lines that are not blank: `line` UInt64, `text` String, `malformed` String."""
     data = mark_damage(block.data)
     texts = pl.read_lines(data, name="text") if data else pl.DataFrame(schema={"text": pl.String})
     lines = texts.with_columns(line=pl.int_range(block.first_line, block.first_line + pl.len(), dtype=pl.UInt64))
@@ -151,7 +151,7 @@ def _lines(block: TextBlock) -> pl.DataFrame:
 
 
 def _read_line(text: str) -> tuple[str, str | None]:
-    """A line's object, NaN in it as null (Python writes a missing number so), and what is wrong with it, or None."""
+    """Return a line's object with null for NaN (Python's missing number), and its error or None."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -166,7 +166,7 @@ def _read_line(text: str) -> tuple[str, str | None]:
 
 
 def _is_deep(found: Any) -> bool:
-    """Whether a value has more levels than are read; level by level, so that none of ours is needed for each."""
+    """Whether a value has more levels than are read. Iterates over levels instead of recursing."""
     level = [found]
     for _ in range(_DEEPEST):
         inside = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]

@@ -1,4 +1,4 @@
-"""Columns under other names: those that people see, and those that `[audience.columns]` gives them."""
+"""Rename columns: without invisible characters, and as `[audience.columns]` says."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ KEY = "[audience.columns]"
 
 
 def with_seen_names(table: Table) -> Table:
-    """Give the columns the names that people see, without invisible marks."""
+    """Rename the columns to their names without invisible characters."""
     own = list(table.columns)
     if all(clean_name(column) == column for column in own):
         return table
@@ -21,13 +21,13 @@ def with_seen_names(table: Table) -> Table:
 
 
 def rename_columns(tables: Sequence[Table], renames: Mapping[str, str]) -> tuple[Table, ...]:
-    """Give columns the names that campaign.toml has for them.
+    """Rename columns as `[audience.columns]` says.
 
-    A file that has the new name already, and not the old one, stays as it is.
+    A file that already has the new name and not the old one is unchanged.
 
     Args:
         tables: the audience's files.
-        renames: new name -> name in the files; the other way round where no file has the second name.
+        renames: new name -> name in the files; the other way round if no file has the second name.
 
     Raises:
         DataError: no file has such a column, or another column of a file has the new name.
@@ -50,7 +50,7 @@ def _fitting(new_of: Mapping[str, str], table: Table) -> dict[str, str]:
     fitting = {old: new for old, new in new_of.items() if old in table.columns}
     for old, new in fitting.items():
         if new in table.columns and new not in fitting:
-            what = f"{KEY} calls the column {old} {new}, and there is another column with that name"
+            what = f"{KEY} renames the column {old} to {new}, but another column has that name"
             raise DataError(what, where=table.source.name, remedy=f"choose another name, or rename {new} as well")
     return fitting
 

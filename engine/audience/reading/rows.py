@@ -1,4 +1,4 @@
-"""What a file of rows is, whatever its format: its columns, its batches, its rows."""
+"""Columns, batches and rows of a file in any format."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ Schema = Mapping[str, pl.DataType]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How files are read: what campaign.toml and the command line say about it.
+    """How files are read: settings of campaign.toml and the command line.
 
     Attributes:
         encoding, delimiter, has_header, header_row, sheet: as in `AudienceSpec`.
         columns: names for the columns of a file without a header.
-        skips_hidden: mark the rows that a sheet hides, so that they are left out.
-        lenient: leave out what is damaged where it would be refused.
-        block_bytes: how much text to read at once; None for the usual.
+        skips_hidden: mark the rows that a sheet hides, so that they are excluded.
+        lenient: exclude damaged rows instead of raising an error.
+        block_bytes: how much text to read at once; None for the default.
     """
 
     encoding: str | None = None
@@ -38,10 +38,10 @@ class Rows:
     """Some rows of a source.
 
     Attributes:
-        places: a row each: `line` UInt64 (the line of the file where it begins; the row's number from 1 where the
-            format has no lines) and `malformed` String (why it cannot be read, or null); `hidden` Boolean where a
-            sheet tells it and it matters.
-        cells: the columns asked for; all null where the row is malformed.
+        places: one per row: `line` UInt64 (the line of the file where it begins; the row's number from 1 if the
+            format has no lines) and `malformed` String (why it cannot be read, or null); `hidden` Boolean if a
+            sheet has hidden rows and they are excluded.
+        cells: the requested columns; all null if the row is malformed.
     """
 
     places: pl.DataFrame
@@ -50,7 +50,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows that may be read in another thread.
+    """Rows that another thread may read.
 
     Attributes:
         table: the number of their table.
@@ -69,16 +69,16 @@ class Table:
 
     Attributes:
         source: the file.
-        columns: its columns and their types, in its order; String for CSV and Excel.
-        notes: sentences about the file for people.
+        columns: its columns and their types, in the file's order; String for CSV and Excel.
+        notes: notes about the file for the operator.
         twice: names that its header has more than once.
-        holds_address: its header holds an address, and so is a row.
+        holds_address: its header contains an address, and so is a row.
         batches: reads the rows of some columns.
-        find_header: tells the line, not the first, that has a name among its cells, or for an empty name seems to have
-            the names; None where none has.
-        hidden: columns that a sheet does not show.
-        closed: columns that are there and cannot be read, with words that say why.
-        cell_notes: sentences for people about cells of some columns, those that are used.
+        find_header: finds the line, other than the first, that has a name among its cells, or for an empty name seems
+            to have the names; None if there is none.
+        hidden: columns that a sheet hides.
+        closed: columns that cannot be read, with the reason.
+        cell_notes: notes for the operator about cells of the columns that are used.
     """
 
     source: AudienceSource

@@ -1,4 +1,4 @@
-"""The audience's files: finding them, and telling what they are."""
+"""Find the audience's files and detect their formats."""
 
 import errno
 import glob
@@ -23,7 +23,7 @@ from engine.transaction_guard import refuse_in_transaction
 
 
 class Format(StrEnum):
-    """What a file is."""
+    """The format of a file."""
 
     CSV = "csv"
     NDJSON = "ndjson"
@@ -40,14 +40,14 @@ SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), Format.EXCEL),
 }
 COMPRESSIONS = (".gz", ".gzip", ".zst", ".zstd")
-_OF_THE_KERNEL = (("proc",), ("sys",))  # an environment with its secrets must not become rows, or names of columns
+_OF_THE_KERNEL = (("proc",), ("sys",))  # the environment's secrets must not become rows or column names
 _REMEDIES = {
     errno.EACCES: "make it, and the folders above it, readable for this user",
     errno.ENAMETOOLONG: "check the path",
-    errno.ENOENT: "wait until what writes it is done, then try again",
+    errno.ENOENT: "wait until the writing program is done, then try again",
 }
 _SUPPORTED = "CSV, TSV, NDJSON, Parquet, Arrow or Excel; text may be compressed with gzip or Zstandard"
-# A file is what it begins with, whatever it is called.
+# The first bytes decide the format, not the name.
 _MAGIC = {
     b"PAR1": Format.PARQUET,
     b"ARROW1": Format.ARROW,
@@ -58,17 +58,17 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class AudienceSource:
-    """One file of the audience, as it was when it was found.
+    """One file of the audience, with its state when it was found.
 
     Attributes:
-        path: where it is.
-        name: as it is shown: relative to the workspace where it lies inside it, or its s3:// address.
+        path: its path.
+        name: its name in messages: relative to the workspace if it is inside, or its s3:// address.
         size_bytes: its size.
         mtime_ns: when it was last changed, in nanoseconds since 1970.
-        format: what it is.
-        version: what tells another state of an object from this one; None for files.
-        is_tabbed: its name says that tabs divide its fields.
-        limits: how large it may be.
+        format: its format.
+        version: the version of an S3 object; None for files.
+        is_tabbed: its suffix says that tabs separate its fields.
+        limits: its size limits.
     """
 
     path: Path
@@ -86,17 +86,17 @@ class AudienceSource:
         return self.format in (Format.CSV, Format.EXCEL)
 
     def refuse_if_changed(self) -> None:
-        """Check that the file is what it was when it was found.
+        """Check that the file has not changed since it was found.
 
         Raises:
-            DataError: it is not.
+            DataError: it has changed.
         """
         try:
             state = self.path.stat()
         except OSError as error:
             raise unreadable(self, error) from error
         if self.version is None and (state.st_size, state.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
-            what = "the file was changed while the audience was planned"
+            what = "the file changed while the audience was planned"
             raise DataError(what, where=self.name, remedy="wait until it is complete, then try again")
 
 
@@ -112,12 +112,12 @@ def find_sources(
     Args:
         places: each relative to the workspace, absolute, or s3://.
         workspace: the workspace's folder.
-        downloads: an existing folder for copies of objects; None where there are to be none.
-        limits: how large a file may be.
+        downloads: an existing folder for copies of S3 objects; None if S3 is not read.
+        limits: the size limits of a file.
 
     Raises:
         DataError: there is no such file, nothing matches, or the format is not supported.
-        ConfigurationError: S3 cannot be reached, or does not let us in.
+        ConfigurationError: S3 cannot be reached or denies access.
     """
     found: dict[str, AudienceSource] = {}
     for place in (places,) if isinstance(places, str) else places:
@@ -125,7 +125,7 @@ def find_sources(
             sources = tuple(replace(source, limits=limits) for source in _find(place, workspace, downloads))
         except OSError as error:
             if place.startswith(REMOTE) or describe_limit(error) is not None:
-                raise  # the disk with the copies; this process
+                raise  # the disk with the copies, or this process's limit
             raise _inaccessible(place, workspace, error) from error
         for source in sources:
             found.setdefault(source.name, source)
@@ -138,7 +138,7 @@ def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Audie
     path = workspace / place
     if path.is_file():
         if is_leftover(path.name):
-            what = f"{place} is not data: another program left it there"
+            what = f"{place} is a temporary file of another program, not data"
             raise DataError(what, where=str(path.parent), remedy="name the file itself")
         return (_describe(path, workspace),)
     if path.is_dir():
@@ -153,7 +153,7 @@ def _find(place: str, workspace: Path, downloads: Path | None) -> Iterable[Audie
 
 
 def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[AudienceSource]:
-    """Everything in a folder and below, but for marks of other programs and what they left there."""
+    """Find every file in a folder and below, except marker and temporary files of other programs."""
     inside = (path for path in folder.rglob("*") if path.is_file() and not is_leftover(path.name))
     files = sorted(path for path in inside if not any(part[0] in "._" for part in path.relative_to(folder).parts))
     if not files:
@@ -162,7 +162,7 @@ def _find_in_folder(folder: Path, place: str, workspace: Path) -> list[AudienceS
 
 
 def _inaccessible(place: str, workspace: Path, error: OSError) -> DataError:
-    """The error that names the file or folder that the operating system does not let us look at or read."""
+    """Return the error for a file or folder that the operating system does not allow to read."""
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else workspace / place
     what = f"{shorten_path(place)} cannot be read: {error.strerror}"
     return DataError(what, where=shorten_path(_name(path, workspace)), remedy=_choose_remedy(error))
@@ -176,12 +176,12 @@ def _choose_remedy(error: BaseException) -> str:
 
 
 def _name_kind(path: Path) -> str | None:
-    """Say what a path is that is neither a file nor a folder; None where nothing is there."""
+    """Describe a path that is neither a file nor a folder; None if it does not exist."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
         if path.is_symlink():
-            return "a loop of symbolic links" if error.errno == errno.ELOOP else "a symbolic link to nothing"
+            return "a loop of symbolic links" if error.errno == errno.ELOOP else "a broken symbolic link"
         return None
     except ValueError:  # a NUL byte
         return None
@@ -208,10 +208,10 @@ def _no_such_file(path: Path, place: str) -> DataError:
 def _describe(path: Path, workspace: Path) -> AudienceSource:
     name = _name(path, workspace)
     if path.resolve().parts[1:2] in _OF_THE_KERNEL:
-        what = f"{name} is not data, but what the system says of its processes and devices"
+        what = f"{name} is a file of the operating system about processes or devices, not data"
         raise DataError(what, where=str(path.parent), remedy="write the rows to a file, and name that file")
     state = path.stat()
-    kind, is_tabbed = _tell_format(path, name)
+    kind, is_tabbed = _detect_format(path, name)
     return AudienceSource(path, name, state.st_size, state.st_mtime_ns, kind, is_tabbed=is_tabbed)
 
 
@@ -221,26 +221,26 @@ def _name(path: Path, workspace: Path) -> str:
 
 def _fetch(place: str, downloads: Path) -> Iterable[AudienceSource]:
     for fetched in fetch_objects(place, downloads):
-        kind, is_tabbed = _tell_format(fetched.path, fetched.name)
+        kind, is_tabbed = _detect_format(fetched.path, fetched.name)
         yield AudienceSource(
             fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed
         )
 
 
 def _suffix_of(name: str) -> str:
-    """The suffix that tells the format, in lower case: that before a compression's."""
+    """Return the suffix of the format in lower case: the one before a compression's."""
     path = PurePosixPath(name.lower())
     return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
 
 
-def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
-    """Tell the format by the file's first bytes, for text by its suffix; and whether tabs divide its fields."""
+def _detect_format(path: Path, name: str) -> tuple[Format, bool]:
+    """Detect the format by the file's first bytes, for text by its suffix; and whether tabs separate its fields."""
     begin = b""
     try:
         with open_raw(path) as file:
             begin = file.read(HEAD_BYTES)
     except EOFError:
-        pass  # who reads the rows says what is wrong with it
+        pass  # reading the rows raises the error
     except OSError as error:
         if error.errno is not None:  # otherwise its compression is damaged: as above
             raise _make_unreadable(name, error) from error
@@ -249,7 +249,7 @@ def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
     by_content = next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), None)
     by_name = SUFFIXES.get(suffix)
     if by_name is Format.EXCEL and begin and b"\0" not in begin:
-        by_name = Format.CSV  # text that a program gave the name of a workbook, as many do
+        by_name = Format.CSV  # text with the suffix of a workbook, as many programs write
     if by_name is None and by_content is None:
         what = f"the format {suffix or 'of a file without suffix'} is not supported"
         raise DataError(what, where=name, remedy=f"write it as one of: {_SUPPORTED}")
@@ -257,7 +257,7 @@ def _tell_format(path: Path, name: str) -> tuple[Format, bool]:
 
 
 def unreadable(source: AudienceSource, error: BaseException) -> DataError:
-    """The error that says that a file is damaged or not to be had."""
+    """Return the error for a file that is damaged or cannot be read."""
     return _make_unreadable(source.name, error)
 
 
@@ -282,16 +282,16 @@ def _make_unreadable(name: str, error: BaseException) -> DataError:
 
 
 def refuse_unknown_column(column: str, *, columns: Sequence[str], key: str, hint: str = "") -> None:
-    """Check that a column named in campaign.toml is there.
+    """Check that a column named in campaign.toml exists.
 
     Args:
         column: the name to look for.
-        columns: those that the audience has.
+        columns: the columns of the audience.
         key: the place in campaign.toml that names it, such as `[audience] required`.
-        hint: words to put before the remedy.
+        hint: text before the remedy.
 
     Raises:
-        DataError: it is not there.
+        DataError: it does not exist.
     """
     if column not in columns:
         what = f"{key} names the column {column}, which the audience does not have"

@@ -1,4 +1,4 @@
-"""Sources as tables: their columns and types, and their rows batch by batch, whatever the format."""
+"""Sources as tables: columns, types and batches of rows, for any format."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ __all__ = ["Batch", "Reading", "Rows", "Schema", "Table", "open_table", "read_ba
 
 
 def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None = None) -> Reading:
-    """Take from `[audience]` what is about reading."""
+    """Return the settings of `[audience]` for reading files."""
     return Reading(
         encoding=audience.encoding,
         delimiter=audience.delimiter,
@@ -38,10 +38,10 @@ def reading_of(audience: AudienceSpec, *, lenient: bool, block_bytes: int | None
 
 
 def open_table(source: AudienceSource, reading: Reading) -> Table:
-    """Tell a source's columns.
+    """Open a source and find its columns.
 
     Raises:
-        DataError: it is damaged, or has no header where it should have one.
+        DataError: it is damaged, or has no header although it should.
     """
     opener = {
         Format.CSV: _open_csv,
@@ -58,7 +58,7 @@ def open_table(source: AudienceSource, reading: Reading) -> Table:
     table = with_seen_names(table)
     for column in table.columns:
         if column == "*" or (column.startswith("^") and column.endswith("$")):
-            what = f"the column name {column} cannot be distinguished from a pattern"
+            what = f"the column name {column} looks like a pattern"
             raise DataError(what, where=source.name, remedy="rename the column")
     return table
 
@@ -67,7 +67,7 @@ def read_batches(tables: Sequence[Table], columns: Sequence[str], types: Schema)
     """Read the tables' rows of some columns, in order, with the same types in all tables.
 
     Raises:
-        DataError: a file is damaged, or was changed since it was found; a batch raises it when it is loaded.
+        DataError: a file is damaged, or has changed since it was found; raised when a batch is loaded.
     """
     for number, table in enumerate(tables):
         own = [column for column in columns if column in table.columns]
@@ -116,10 +116,10 @@ def _open_csv(source: AudienceSource, reading: Reading) -> Table:
 
     notes = [encoding.note] if encoding.note else []
     if dialect.nameless:
-        notes.append(f"{source.name}: columns without a name are called {', '.join(dialect.nameless)}")
+        notes.append(f"{source.name}: columns without a name get the names {', '.join(dialect.nameless)}")
     if dialect.twice:
         notes.append(
-            f"{source.name}: the header has a name twice: {', '.join(dialect.twice)}; the later ones are numbered"
+            f"{source.name}: the header repeats names: {', '.join(dialect.twice)}; the later columns are numbered"
         )
     schema = dict.fromkeys(dialect.columns, pl.String())
     is_row = reading.has_header and holds_address(dialect)
@@ -193,7 +193,7 @@ def _load_ndjson(block: TextBlock, wanted: Schema, source: AudienceSource, readi
     return Rows(*ndjson_rows.read_block(block, wanted, name=source.name, lenient=reading.lenient))
 
 
-def _open_binary(source: AudienceSource, reading: Reading) -> Table:  # noqa: ARG001 - like the others
+def _open_binary(source: AudienceSource, reading: Reading) -> Table:  # noqa: ARG001 - same signature as the others
     scan = binary_rows.scan(source)
     schema = {column: binary_rows.plain_type(dtype) for column, dtype in scan.collect_schema().items()}
 
@@ -248,10 +248,10 @@ def _number(lines: pl.Expr, height: int) -> pl.DataFrame:
 
 
 def unite(tables: Sequence[Table]) -> tuple[Schema, dict[str, str]]:
-    """The columns that all tables have, in the order of the first, with types that fit all.
+    """Return the columns that all tables have, in the order of the first, with types that fit all.
 
     Returns:
-        The columns; and those of them whose types have nothing in common, with what Polars says: they cannot be read.
+        The columns; and the columns whose types cannot be unified, which cannot be read, with Polars' error.
     """
     first, *others = tables
     united: dict[str, pl.DataType] = {}

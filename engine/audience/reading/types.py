@@ -1,10 +1,11 @@
-"""Types of cells that have none: CSV is text, yet `points > 100` means numbers.
+"""Infer the types of text cells: CSV is text, but `points > 100` compares numbers.
 
-A column's type is the one in which all its cells are written that are not blank, nor a program's word for nothing such
+A column's type is the narrowest one that fits all cells that are neither blank nor a program's word for a missing value
+such
 as NULL: booleans, integers, decimals, else text. A number with a leading zero or a plus sign is text, like a postal
-code or a telephone number. Which type that is is known only when all rows were read. So every batch is taken with the
-type that fits all batches so far, and where a later one widens it, reading begins again, once, with the type that fits
-them all: the answer does not depend on how the rows were divided into batches.
+code or a telephone number. The type is known only after all rows have been read. So every batch gets the
+type that fits all batches so far. If a later batch widens it, all rows are read once more with the type that fits
+them all, so the result does not depend on the division into batches.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,21 +17,21 @@ from engine.audience.reading.blanks import is_blank_text
 
 Schema = Mapping[str, pl.DataType]
 
-# Written so that reading as a number loses nothing: 01234 and +84 stay text.
+# Numbers that can be parsed without loss: 01234 and +84 stay text.
 INTEGER = "^-?(?:0|[1-9][0-9]*)$"
 DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
-# How programs spell a value that is missing; in columns of numbers and booleans they are nothing else.
+# Programs' words for a missing value; in columns of numbers and booleans they have no other meaning.
 WORDS_FOR_NOTHING = ("nan", "null", "none", "\\n", "#n/a", "(null)", "<na>", "nat")
 _BOOLEAN = "^(?i:true|false)$"
 _NUMBERS = (pl.Int64(), pl.Float64())
 
 
 class ColumnTypes:
-    """The types of some columns, as far as they are known; many threads may look and tell at once.
+    """The types of some columns, as far as they are known. Thread-safe.
 
     Args:
-        columns: whose types are asked for.
-        are_text: whether they come from files without types; other columns keep the type that they have.
+        columns: the columns whose types are needed.
+        are_text: whether they come from files without types; other columns keep their types.
     """
 
     def __init__(self, columns: Collection[str], *, are_text: bool) -> None:
@@ -41,10 +42,10 @@ class ColumnTypes:
         self._lock = Lock()
 
     def give_types(self, cells: pl.DataFrame) -> pl.DataFrame:
-        """Give the columns that are text the types that fit these rows and all before.
+        """Cast text columns to the types that fit these rows and all rows before.
 
         Args:
-            cells: the columns, at least.
+            cells: at least the columns.
         """
         cells = cells.select(self.columns)
         if not self._are_text:
@@ -62,13 +63,13 @@ class ColumnTypes:
         return self._known
 
     def is_settled(self) -> bool:
-        """Whether all rows were read with the types that fit them all; asking restarts the count."""
+        """Whether all rows were read with the types that fit them all; resets the count."""
         used, self._used = self._used, set()
         return all(dtype in (pl.Null, self._known[name]) for types in used for name, dtype in types)
 
 
 def type_of(column: pl.Series) -> pl.DataType:
-    """The type in which all cells of a column are written; Null where all are blank."""
+    """Return the type that fits all cells of a column; Null if all are blank."""
     if column.dtype != pl.String:
         return column.dtype
     text = _without_blanks(column)
@@ -87,7 +88,7 @@ def type_of(column: pl.Series) -> pl.DataType:
 
 
 def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType:
-    """The type that fits both."""
+    """Return the type that fits both."""
     if other in (one, pl.Null()):
         return one
     if one == pl.Null:
@@ -96,7 +97,7 @@ def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType:
 
 
 def cast_text(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Read text that is written in a type, blank cells as null; a column with a type of its own stays as it is."""
+    """Cast text to a type, blank cells to null; a column that is not text is unchanged."""
     if column.dtype != pl.String or dtype == pl.String:
         return column
     text = _without_words_for_nothing(_without_blanks(column))

@@ -1,4 +1,4 @@
-"""Dates and numbers as people write them, read as `[audience] date_format` and `decimal` say."""
+"""Parse dates and numbers in the formats of `[audience] date_format` and `decimal`."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,33 +12,34 @@ from engine.audience.reading.sources import Format, refuse_unknown_column
 from engine.audience.reading.types import DECIMAL, WORDS_FOR_NOTHING
 from engine.errors import DataError
 
-LENIENT = "correct the file or the setting, or give --lenient to leave out the rows"
+LENIENT = "correct the file or the setting, or give --lenient to exclude the rows"
 _ISO = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}.*)?$"
 _GROUPS = {",": ".", ".": ","}
 _SPACES = " \u00a0\u202f'\u2019"
-_FIRST_YEAR = 1000  # before it the year has been cut
+_FIRST_YEAR = 1000  # an earlier year is truncated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenForms:
-    """How an audience writes dates and numbers.
+    """The formats of an audience's dates and numbers.
 
     Attributes:
-        date_format: as campaign.toml has it: of all columns, or column -> its own; None for ISO 8601 alone.
-        decimal: the mark before the decimals: of all columns, or column -> its own; None for a point.
+        date_format: as in campaign.toml: for all columns, or column -> format; None for ISO 8601 only.
+        decimal: the decimal mark: for all columns, or column -> mark; None for a point.
     """
 
     date_format: str | Mapping[str, str] | None = None
     decimal: str | Mapping[str, str] | None = None
 
     def read(self, tables: Sequence[Table], *, lenient: bool) -> tuple[Table, ...]:
-        """Return the tables with dates as ISO 8601, and numbers as JSON writes them.
+        """Return the tables with dates in ISO 8601 and numbers as in JSON.
 
-        In a column that a setting names, a text that is not written like that is an error, or leniently a malformed
-        row; where a setting is for all columns other texts stay as they are.
+        In a column that a setting names, a text in another format is an error, or if lenient a malformed
+        row; if a setting is for all columns, other texts are unchanged.
 
         Raises:
-            DataError: a setting names a column that is not there; a batch raises it when it is loaded.
+            DataError: a setting names a column that does not exist; or a text has another format, raised when a batch
+                is loaded.
         """
         available = [column for table in tables for column in table.columns]
         for key, setting in (("date_format", self.date_format), ("decimal", self.decimal)):
@@ -71,7 +72,7 @@ class WrittenForms:
 
 
 def _choose(setting: str | Mapping[str, str] | None, column: str) -> tuple[str | None, bool]:
-    """How a column is written, and whether that is said of it alone."""
+    """Return a column's format, and whether the setting names this column."""
     if isinstance(setting, Mapping):
         return setting.get(column), True
     return setting, False
@@ -79,13 +80,13 @@ def _choose(setting: str | Mapping[str, str] | None, column: str) -> tuple[str |
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A setting, as it is for one column.
+    """A setting for one column.
 
     Attributes:
         key: in `[audience]`.
         written: its value.
-        is_own: it is for that column alone.
-        read: reads texts without blanks around them: as they are to be passed on, null where they are not written so.
+        is_own: the setting names this column.
+        read: parses texts without blanks around them; null for a text in another format.
     """
 
     key: str
@@ -103,11 +104,11 @@ class _Form:
             return replace(rows, cells=rows.cells.with_columns(found.fill_null(column).alias(name)))
         is_text = (texts != "") & ~texts.str.to_lowercase().is_in(WORDS_FOR_NOTHING)
         is_other = (is_text & found.is_null()).fill_null(value=False)
-        what = f'the column {name} is not written as {self.key} = "{self.written}" says'
+        what = f'the column {name} is not in the format {self.key} = "{self.written}"'
         if is_other.any() and not lenient:
             first = is_other.arg_max() or 0
             line, text = rows.places["line"][first], texts[first]
-            count = f"{is_other.sum():,} values are not, the first one is {text[:40]!r}"
+            count = f"{is_other.sum():,} values differ, the first is {text[:40]!r}"
             where = f"{table.source.name}, line {line}; campaign.toml, [audience] {self.key}"
             raise DataError(f"{what}: {count}", where=where, remedy=LENIENT)
         cells = rows.cells.with_columns(found.fill_null(column).alias(name))
@@ -118,7 +119,7 @@ class _Form:
         return replace(rows, places=places, cells=cells.select(pl.when(~is_other).then(pl.all())))
 
 
-def _read_dates(texts: pl.Series, written: str, _: bool) -> pl.Series:  # noqa: FBT001 - as _read_numbers
+def _read_dates(texts: pl.Series, written: str, _: bool) -> pl.Series:  # noqa: FBT001 - same signature as _read_numbers
     strptime_format = read_date_format(written)
     if re.search("%[HI]", strptime_format):
         moments = texts.str.to_datetime(strptime_format, strict=False, time_unit="us")
@@ -130,7 +131,7 @@ def _read_dates(texts: pl.Series, written: str, _: bool) -> pl.Series:  # noqa: 
     return iso.fill_null(texts.set(~texts.str.contains(_ISO), None))
 
 
-def _read_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # noqa: FBT001 - as _Form calls it
+def _read_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # noqa: FBT001 - called by _Form
     group, escaped = re.escape(_GROUPS[mark]), re.escape(mark)
     decimals = rf"(?:{escaped}\d+)?"
     if is_own:
@@ -142,7 +143,7 @@ def _read_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # no
     return plain.set(~texts.str.contains(pattern), None)
 
 
-def _read_cell_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # noqa: FBT001 - as _Form calls it
-    """In a workbook numbers have a type of their own, and a point in their text."""
+def _read_cell_numbers(texts: pl.Series, mark: str, is_own: bool) -> pl.Series:  # noqa: FBT001 - called by _Form
+    """Read numbers of a workbook, which have their own type and a point in their text."""
     numbers = texts.set(~texts.str.contains(DECIMAL), None)
     return numbers.fill_null(_read_numbers(texts, mark, is_own))

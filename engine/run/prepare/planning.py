@@ -189,7 +189,7 @@ def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
 
     cache = None if request.store is None else request.store.local_folder / "cache" / "mx.parquet"
     hosts = MailHosts(cache, request.created_at)
-    stack.callback(hosts.remember)
+    stack.callback(hosts.save_cache)
     return hosts.look_up
 
 

@@ -28,10 +28,10 @@ def test_nothing_is_checked_unless_asked_for(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("check", "lines", "words"),
     [
-        ("typo", [3], "the domain gnail.com looks mistyped: did they mean gmail.com?"),
-        ("role", [4, 7], "info@ is a role, not a person"),
-        ("disposable", [5], "the domain mailinator.com gives throw-away addresses"),
-        ("mx", [6], "the domain dead.example takes no mail: DNS has no mail server for it"),
+        ("typo", [3], "the domain gnail.com looks mistyped: did you mean gmail.com?"),
+        ("role", [4, 7], "info@ is a role address, not a person"),
+        ("disposable", [5], "the domain mailinator.com provides disposable addresses"),
+        ("mx", [6], "the domain dead.example accepts no mail: DNS has no mail server for it"),
     ],
 )
 def test_a_check_warns_or_excludes(check: str, lines: list[int], words: str, workspace: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_check_warns_or_excludes(check: str, lines: list[int], words: str, wor
     assert warned.accepted == 6
     assert words in warned.notes[0]
     rows = format_count(len(lines), "row")
-    assert warned.notes[0].startswith(f"{rows} with an address that the check {check} objects to")
+    assert warned.notes[0].startswith(f"{rows} with an address that fails the check {check}")
     assert plan(workspace, checks={check: "exclude"}, lists=lists).excluded == {"invalid_address": len(lines)}
     assert [line for line, _, _ in excluded(workspace)] == lines
     assert excluded(workspace)[0][1:] == ("invalid_address", words)

@@ -78,7 +78,7 @@ def test_answers_are_remembered_for_a_week_and_failures_are_not(
     cache = tmp_path / "cache" / "mx.parquet"
     first = MailHosts(cache, NOW, make_resolver(port))
     first.look_up(["mail.example", "nothing.example", "broken.example"])
-    first.remember()
+    first.save_cache()
     resolver.asked.clear()
     again = MailHosts(cache, NOW + timedelta(days=6), make_resolver(port))
     assert again.look_up(["mail.example", "nothing.example"]) == ({"nothing.example"}, set())
@@ -95,7 +95,7 @@ def test_damaged_cache_is_made_again(authority: tuple[Authority, int], tmp_path:
     cache.write_bytes(b"nonsense")
     hosts = MailHosts(cache, NOW, make_resolver(authority[1]))
     assert hosts.look_up(["nothing.example"])[0] == {"nothing.example"}
-    hosts.remember()
+    hosts.save_cache()
     assert MailHosts(cache, NOW, make_resolver(9)).look_up(["nothing.example"]) == ({"nothing.example"}, set())
 
 

@@ -148,7 +148,7 @@ def make_odd(path: Path, kind: str) -> Iterator[str]:
                 yield "is a socket"
             case "nothing":
                 path.symlink_to("nowhere")
-                yield "is a symbolic link to nothing"
+                yield "is a broken symbolic link"
             case "loop":
                 path.symlink_to(path.name)
                 yield "is a loop of symbolic links"

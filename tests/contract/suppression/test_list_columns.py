@@ -117,7 +117,7 @@ READ_NONE = {  # name of the columns that the error has
     ("contact", "owner"): objects(
         lambda one, owner: {"contact": one if one == OPTED_OUT[0] else {"is": [one]}, "owner": owner}
     ),
-    ("name of a column is an address",): objects(lambda one, owner: {one: {"owner": owner}}),
+    ("column name is an address",): objects(lambda one, owner: {one: {"owner": owner}}),
 }
 
 
@@ -144,13 +144,13 @@ def test_list_is_refused_when_a_named_column_cannot_be_read(
 def test_list_column_without_a_telling_name_is_noted(tmp_path: Path) -> None:
     file = READ["no name for it"](tmp_path)
     (block, *_) = read_suppression_list(str(file), tmp_path, OPTIONS)
-    assert block.notes == ("gone.csv: the addresses in who were read: the only column that holds some",)
+    assert block.notes == ("gone.csv: the addresses in who were read: no other column has addresses",)
 
 
 def test_list_row_is_reported_when_only_other_columns_are_filled(command: Command, tmp_path: Path) -> None:
     rows = [{"email": OPTED_OUT[0]}, {"contact": OPTED_OUT[1], "owner": STAFF[0]}]
     (tmp_path / "gone.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match="there is no address in it"):
+    with pytest.raises(DataError, match="it has no address"):
         command(tmp_path / "gone.ndjson")
 
 

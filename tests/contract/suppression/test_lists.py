@@ -135,7 +135,7 @@ def test_what_cannot_match_is_reported_and_the_rest_is_read(tmp_path: Path) -> N
     assert [(one.key, one.address) for one in entries] == [("a@x.example", "a@x.example"), ("@rival.example", None)]
     assert invalid[0].startswith("it is a hash")
     assert invalid[1].startswith("the row has 1 fields")
-    assert invalid[2] == "there is no address in it"
+    assert invalid[2] == "it has no address"
     assert len(invalid) == 3
 
 

@@ -309,7 +309,7 @@ def test_an_audience_that_is_not_a_regular_file_is_named_as_what_it_is(world: Wo
     for audience, kind in (
         ("audiences/pipe.csv", "a named pipe"),
         ("/dev/null", "a device"),
-        ("audiences/gone.csv", "a symbolic link to nothing"),
+        ("audiences/gone.csv", "a broken symbolic link"),
     ):
         check_refused(world.run("plan", "hello", "--audience", audience), 65, f"is not a file, but {kind}")
     toml = (world.campaign / "campaign.toml").read_text()

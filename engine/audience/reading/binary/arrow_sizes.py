@@ -1,7 +1,7 @@
-"""What an Arrow file or stream unpacks to, from its metadata, before any buffer is unpacked.
+"""The decompressed size of an Arrow file or stream, from its metadata, before any buffer is decompressed.
 
 A compressed buffer begins with its own unpacked size, which decides how much memory is allocated. Metadata are
-FlatBuffers; only what is needed of them is read. Source: the Arrow Columnar Format, "Serialization and Interprocess
+FlatBuffers; only the needed fields are read. Source: the Arrow Columnar Format, "Serialization and Interprocess
 Communication", with Message.fbs and File.fbs.
 """
 
@@ -20,14 +20,14 @@ _MOST_METADATA = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class BatchSize:
-    """A batch: what its buffers unpack to, and how many values its columns have."""
+    """A batch: the decompressed size of its buffers, and the number of values of its columns."""
 
     unpacked: int
     values: int
 
     @property
     def memory(self) -> int:
-        """About what it takes: columns without values, of the type Null, have no buffers."""
+        """Estimate its memory: columns of the type Null have no buffers."""
         return max(self.unpacked, self.values)
 
 
@@ -66,7 +66,7 @@ def _read_stream(file: BinaryIO) -> Iterator[BatchSize]:
 
 
 def _read_message(file: BinaryIO) -> "_Table | None":
-    """Read the metadata of a message; None at the end."""
+    """Read the metadata of a message; return None at the end."""
     begin = file.read(4)
     if begin == b"\xff\xff\xff\xff":
         begin = file.read(4)
@@ -94,7 +94,7 @@ def _measure(file: BinaryIO, message: "_Table", body: int) -> BatchSize:
 def _unpacked_size(file: BinaryIO, at: int, length: int) -> int:
     file.seek(at)
     size = int.from_bytes(file.read(8), "little", signed=True)
-    return max(size, length)  # -1: this one is not compressed
+    return max(size, length)  # -1: this buffer is not compressed
 
 
 class _Table:
@@ -117,20 +117,20 @@ class _Table:
         return int(struct.unpack_from(kind, self._data, at)[0])
 
     def has(self, field: int) -> bool:
-        """Whether a field is there."""
+        """Whether a field is set."""
         return field < len(self._fields) and self._fields[field] != 0
 
     def number(self, field: int, kind: str) -> int:
-        """A number; 0 where it is not there."""
+        """Read a number; 0 if it is not set."""
         return self._read(kind, self._at + self._fields[field]) if self.has(field) else 0
 
     def table(self, field: int) -> "_Table":
-        """A table within."""
+        """Read a nested table."""
         at = self._at + self._fields[field]
         return _Table(self._data, at + self._read("<I", at))
 
     def structs(self, field: int, kind: struct.Struct) -> Iterator[tuple[int, ...]]:
-        """The structs of a vector; none where it is not there."""
+        """Read the structs of a vector; none if it is not set."""
         if not self.has(field):
             return
         at = self._at + self._fields[field]

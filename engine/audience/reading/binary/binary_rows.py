@@ -1,4 +1,4 @@
-"""Reading Parquet and Arrow."""
+"""Read Parquet and Arrow files."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from engine.audience.reading.sources import AudienceSource, Format, unreadable
 from engine.errors import DataError
 
 # Polars panics on an INTERVAL unless it may read it as a struct; the other columns can then be read.
-# Set through its own settings, because it reads the environment once.
+# Set through Polars' own settings, because Polars reads the environment once.
 pl.Config.load('{"environment": {"POLARS_IMPORT_INTERVAL_AS_STRUCT": "1"}}')
 _INTERVAL = {"months", "days", "nanoseconds"}
 UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -23,10 +23,10 @@ _ARROW_FILE = b"ARROW1"
 
 
 def scan(source: AudienceSource) -> pl.LazyFrame:
-    """Open a Parquet or Arrow file; of an Arrow stream, which can only be read from its beginning, all at once.
+    """Open a Parquet or Arrow file. An Arrow stream, which can only be read from its beginning, is read completely.
 
     Raises:
-        DataError: it has a column of a type that Polars does not know: then it reads none of the file.
+        DataError: a column has a type that Polars does not know: Polars then cannot read the file at all.
     """
     if source.format is Format.PARQUET:
         frame = pl.scan_parquet(source.path, glob=False, hive_partitioning=False)
@@ -36,7 +36,7 @@ def scan(source: AudienceSource) -> pl.LazyFrame:
             if unknown := find_unknown_types(source.path):
                 columns = ", ".join(f"{column} ({kind})" for column, kind in unknown.items())
                 what = f"the file cannot be read because of the type of a column: {columns}"
-                remedy = "write the file without it, or write it as text: CAST(… AS VARCHAR)"
+                remedy = "write the file without this column, or the column as text: CAST(… AS VARCHAR)"
                 raise DataError(what, where=source.name, remedy=remedy) from None
             raise
         check_parquet(source)
@@ -50,10 +50,10 @@ def scan(source: AudienceSource) -> pl.LazyFrame:
 
 
 def check_parquet(source: AudienceSource) -> None:
-    """Check what a Parquet file unpacks to, by what it says.
+    """Check the decompressed size of a Parquet file from its metadata.
 
     Raises:
-        DataError: it is more than is allowed, or the file is damaged.
+        DataError: it exceeds the limit, or the file is damaged.
     """
     limits, total = source.limits, 0
     try:
@@ -80,10 +80,10 @@ def _check_arrow(source: AudienceSource) -> None:
 
 
 def check_texts(cells: pl.DataFrame, source: AudienceSource) -> None:
-    """Check how long the texts of some rows are: many cells may refer to one and the same text of a file.
+    """Check the length of the texts in some rows: many cells may refer to the same text of a file.
 
     Raises:
-        DataError: a text is longer, or all are larger, than is allowed.
+        DataError: a text, or all of them together, exceeds the limit.
     """
     limits, total = source.limits, 0
     for column in cells:
@@ -96,7 +96,7 @@ def check_texts(cells: pl.DataFrame, source: AudienceSource) -> None:
 
 
 def _find_texts(column: pl.Series) -> Iterator[pl.Series]:
-    """The texts and bytes in a column, those in lists and structs too."""
+    """Yield the texts and bytes in a column, including those in lists and structs."""
     dtype = column.dtype
     if isinstance(dtype, pl.String | pl.Binary):
         yield column
@@ -108,7 +108,7 @@ def _find_texts(column: pl.Series) -> Iterator[pl.Series]:
 
 
 def is_interval(dtype: pl.DataType) -> bool:
-    """Whether a type is, or has in it, an INTERVAL, of which Polars knows the name and not the values."""
+    """Whether a type is or contains an INTERVAL, whose values Polars cannot read."""
     if isinstance(dtype, pl.Struct):
         fields = {field.name: field.dtype for field in dtype.fields}
         return fields.keys() == _INTERVAL or any(is_interval(as_instance(inner)) for inner in fields.values())
@@ -116,7 +116,7 @@ def is_interval(dtype: pl.DataType) -> bool:
 
 
 def plain_type(dtype: pl.DataType) -> pl.DataType:
-    """Categories are text: each batch has its own."""
+    """Return the type with categories as text: each batch has its own categories."""
     return pl.String() if isinstance(dtype, (pl.Categorical, pl.Enum)) else dtype
 
 

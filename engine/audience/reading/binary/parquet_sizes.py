@@ -1,6 +1,6 @@
-"""What a Parquet file unpacks to, from its footer and the heads of its pages, before any page is unpacked.
+"""The decompressed size of a Parquet file, from its footer and page headers, before any page is decompressed.
 
-The footer may say what it likes; what is unpacked is what a page's head says. Both are read, and nothing between them.
+The footer may be wrong: the size that is allocated is that of the page header. Both are read, and nothing between them.
 Source: parquet-format's parquet.thrift (FileMetaData, RowGroup, ColumnChunk, ColumnMetaData, PageHeader).
 """
 
@@ -16,26 +16,26 @@ _COLUMNS = 1  # of RowGroup
 _META = 3  # of ColumnChunk
 _VALUES, _UNPACKED, _PACKED, _DATA_PAGE, _DICTIONARY_PAGE = 5, 6, 7, 9, 11  # of ColumnMetaData
 _PAGE_UNPACKED, _PAGE_PACKED = 2, 3  # of PageHeader
-_HEAD_BYTES = (1 << 12, 1 << 24)  # to read of a page's head, and where that is not enough
+_HEAD_BYTES = (1 << 12, 1 << 24)  # bytes to read of a page header, and bytes to read if that is not enough
 _MOST_PAGES = 1_000_000  # a terabyte in pages of the usual size
-_VALUE_BYTES = 16  # of a text in memory, in addition to what it refers to
+_VALUE_BYTES = 16  # bytes of a text in memory, in addition to its characters
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSize:
-    """A row group: what its pages unpack to, and how many values they have."""
+    """A row group: the decompressed size of its pages, and the number of their values."""
 
     unpacked: int
     values: int
 
     @property
     def memory(self) -> int:
-        """About what it takes once it is decoded."""
+        """Estimate its memory after decoding."""
         return max(self.unpacked, self.values * _VALUE_BYTES)
 
 
 def count_columns(path: Path) -> int:
-    """Count a file's columns, those within columns too.
+    """Count a file's columns, including nested ones.
 
     Raises:
         ValueError, LookupError, struct.error: the footer is damaged.
@@ -62,7 +62,7 @@ def read_group_sizes(path: Path) -> Iterator[GroupSize]:
 
 
 def _read_page_sizes(file: BinaryIO, chunk: dict[int, Any], most: int) -> Iterator[int]:
-    """Read what each page of a column's chunk says that it unpacks to, as far as its pages can be read."""
+    """Yield the decompressed size that each page header of a column chunk gives, as far as the headers can be read."""
     begin = chunk[_DATA_PAGE]
     if 0 < chunk.get(_DICTIONARY_PAGE, 0) < begin:
         begin = chunk[_DICTIONARY_PAGE]
@@ -79,7 +79,7 @@ def _read_page_sizes(file: BinaryIO, chunk: dict[int, Any], most: int) -> Iterat
 
 
 def _read_head(file: BinaryIO, at: int) -> tuple[dict[int, Any] | None, int]:
-    """Read a page's head and its length; None where it is none: what follows cannot be read."""
+    """Read a page header and its length; return None if there is no valid header: the rest cannot be read."""
     for size in _HEAD_BYTES:
         file.seek(at)
         reader = ThriftReader(file.read(size))

@@ -1,4 +1,4 @@
-"""Columns of Parquet files that Polars cannot read: found in the file's footer, which is Thrift's compact protocol."""
+"""Find the columns of a Parquet file that Polars cannot read, in its footer (Thrift's compact protocol)."""
 
 import struct
 from collections.abc import Callable
@@ -18,20 +18,20 @@ _MOST_FOOTER = 64 << 20  # bytes: of some 500,000 chunks of columns
 
 
 def find_unknown_types(path: Path) -> dict[str, str]:
-    """Name the top-level columns whose type, or a part of it, is newer than Polars: column -> type.
+    """Return the top-level columns whose type, or a part of it, Polars does not know yet: column -> type.
 
-    Nothing where the footer cannot be read.
+    Empty if the footer cannot be read.
     """
     try:
         elements = read_footer(path)[_SCHEMA]
         found: dict[str, str] = {}
-        place, count = 1, elements[0].get(_CHILDREN, 0)  # the first is the whole row
+        place, count = 1, elements[0].get(_CHILDREN, 0)  # the first element is the whole row
         for _ in range(count):
             end = _end_of(elements, place)
             kinds = {kind for element in elements[place:end] for kind in element.get(_LOGICAL, {})}
             unknown = {kind for kind in kinds if kind > _KNOWN_LOGICAL}
             if unknown:
-                found[elements[place][_NAME].decode()] = _TYPES.get(min(unknown), "of a newer kind")
+                found[elements[place][_NAME].decode()] = _TYPES.get(min(unknown), "an unknown newer type")
             place = end
     except (OSError, LookupError, ValueError, RecursionError, struct.error):
         return {}
@@ -39,7 +39,7 @@ def find_unknown_types(path: Path) -> dict[str, str]:
 
 
 def _end_of(elements: list[dict[int, Any]], place: int) -> int:
-    """Where the element after a whole tree of elements is."""
+    """Return the index of the element after a tree of elements."""
     left = 1
     while left:
         left += int(elements[place].get(_CHILDREN, 0)) - 1
@@ -58,7 +58,7 @@ def read_footer(path: Path) -> dict[int, Any]:
         file.seek(max(end - _TAIL_BYTES, 0))
         tail = file.read()
         if not tail.endswith(_MAGIC):
-            raise ValueError("no Parquet file")
+            raise ValueError("it is not a Parquet file")
         (length,) = struct.unpack("<I", tail[:4])
         if length > _MOST_FOOTER:
             raise ValueError("its footer is too large: it has too many row groups and columns")
@@ -67,14 +67,14 @@ def read_footer(path: Path) -> dict[int, Any]:
 
 
 class ThriftReader:
-    """Reads values of Thrift's compact protocol; a struct is its members by number."""
+    """Reads values of Thrift's compact protocol. A struct becomes a mapping from field numbers to values."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     @property
     def at(self) -> int:
-        """How many bytes were read."""
+        """The number of bytes read."""
         return self._at
 
     def read_struct(self) -> dict[int, Any]:

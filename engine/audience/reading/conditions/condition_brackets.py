@@ -1,17 +1,17 @@
-"""What is open at a place of a condition: brackets, CASE and calls, and how much longer a call may make a text."""
+"""Open brackets, CASE and calls of a condition, and how much longer a call can make a text."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.audience.reading.conditions.condition_tokens import ConditionKind, ConditionToken
 
-# How many times larger than the cells a text may become, by REPLACE within REPLACE or by a chain of ||.
+# The most times larger than the cells that a text may become, by REPLACE within REPLACE or by a chain of ||.
 MOST_GROWTH = 1_000
 _ANY_GROWTH = MOST_GROWTH  # of a replacement that is not a literal
 
 
 class BracketKind(StrEnum):
-    """What an open bracket, or CASE, belongs to."""
+    """The construct that an open bracket or CASE belongs to."""
 
     GROUP = "group"
     CALL = "call"
@@ -27,7 +27,7 @@ class BracketKind(StrEnum):
 
 @dataclass(slots=True)
 class OpenBracket:
-    """An open bracket or CASE: its function, its arguments so far, and how much longer a text may become."""
+    """An open bracket or CASE: its function, its arguments so far, and how much longer it can make a text."""
 
     context: BracketKind
     token: ConditionToken
@@ -47,7 +47,7 @@ CLOSED_BY = {BracketKind.ARRAY: "]", BracketKind.SUBSCRIPT: "]", BracketKind.CAS
 
 
 def find_growth(opened: OpenBracket) -> int:
-    """How many times as long as its first argument a function's text may be."""
+    """Return how many times longer than its first argument a function's result can be."""
     literals = [argument[0] if len(argument) == 1 else None for argument in opened.arguments]
     if opened.name in ("lpad", "rpad"):
         size = literals[1] if len(literals) > 1 else None

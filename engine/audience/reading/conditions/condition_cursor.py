@@ -1,4 +1,4 @@
-"""A place in a condition while it is read: its token, what is written so far, and the brackets that are open."""
+"""A position in a condition while it is parsed: the token, the output so far, and the open brackets."""
 
 from typing import NoReturn
 
@@ -12,12 +12,12 @@ from engine.audience.reading.conditions.condition_tokens import (
 from engine.audience.reading.conditions.condition_words import OF_SEVERAL_ROWS, QUERIES
 
 MOST_JOINED = 100
-# Polars 2.1 visits brackets by recursion, and its parser refuses 50 levels of them itself.
+# Polars 2.1 handles brackets by recursion, and its parser rejects 50 levels.
 MOST_DEPTH = 40
 
 
 class ConditionCursor:
-    """A place among the tokens of a condition, what was written of it so far, and the brackets that are open there."""
+    """A position among the tokens of a condition, the output so far, and the open brackets."""
 
     def __init__(self, tokens: list[ConditionToken]) -> None:
         self._tokens = tokens
@@ -60,7 +60,7 @@ class ConditionCursor:
     def _refuse(self, expected: str) -> NoReturn:
         token = self._now
         if token.kind is ConditionKind.END:
-            raise ConditionError(ConditionFault.SYNTAX, token.at, f"{expected}, found its end")
+            raise ConditionError(ConditionFault.SYNTAX, token.at, f"{expected}, found the end")
         if token.word in QUERIES or (token.word.lower() in OF_SEVERAL_ROWS and self._next.text == "("):
             raise ConditionError(ConditionFault.ROWS, token.at, f"unexpected {token.text}")
         raise ConditionError(ConditionFault.SYNTAX, token.at, f"{expected}, found {token.text}")
@@ -78,7 +78,7 @@ class ConditionCursor:
         opened = self._open.pop()
         growth = opened.growth * find_growth(opened)
         if growth > MOST_GROWTH:
-            what = f"it may make a text more than {MOST_GROWTH:,} times as long as it is"
+            what = f"it can make a text more than {MOST_GROWTH:,} times as long"
             raise ConditionError(ConditionFault.SIZE, opened.token.at, what)
         if self._open:
             self._open[-1].growth = max(self._open[-1].growth, growth)
@@ -93,10 +93,10 @@ class ConditionCursor:
                 ConditionFault.SIZE, token.at, f"at most {MOST_JOINED} texts are joined by || and CONCAT"
             )
         if self._growth * self._joined > MOST_GROWTH:
-            what = f"it may make a text more than {MOST_GROWTH:,} times as long as it is"
+            what = f"it can make a text more than {MOST_GROWTH:,} times as long"
             raise ConditionError(ConditionFault.SIZE, token.at, what)
 
     def _note_argument(self) -> None:
-        """Remember the tokens of an argument, as far as it is a single literal."""
+        """Record an argument that is a single literal."""
         if self._open and len(self._open[-1].arguments[-1]) < 2:
             self._open[-1].arguments[-1].append(self._now)

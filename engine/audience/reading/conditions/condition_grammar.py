@@ -1,9 +1,9 @@
-"""The grammar of `[audience] where`: read word by word before Polars sees any of it.
+"""The grammar of `[audience] where`: parsed before Polars parses it.
 
-Polars' SQL knows table functions and queries, and opens the files and URLs that these name while it parses. So a
-condition is divided into tokens here, each of which must be an operator, a literal, a column or a function of the
-lists below; and what Polars gets is written from these tokens, never the text: every name of a column is in quotation
-marks, so that no word can mean anything else to it. The work is linear in the text's length.
+Polars' SQL has table functions and queries, and opens the files and URLs that these name while it parses. So a
+condition is split into tokens here, each of which must be an operator, a literal, a column or a function of the
+lists below. Polars gets a condition written from these tokens, never the text itself: every column name is in quotation
+marks, so that Polars cannot interpret it as anything else. The time is linear in the length of the text.
 """
 
 from collections.abc import Callable
@@ -34,13 +34,13 @@ from engine.audience.reading.conditions.condition_words import (
     UNITS,
 )
 
-# Polars 2.1 visits operators by recursion, and where the stack ends so does the process: 8 MB end with a
-# chain of 500 ||, and of some thousands of other operators.
+# Polars 2.1 handles operators by recursion, and a stack overflow ends the process: 8 MB overflow with a
+# chain of 500 ||, or of some thousands of other operators.
 MOST_OPERATORS = 500
 
 
 def rewrite(text: str) -> str:
-    """Write a condition for Polars, from its tokens alone.
+    """Rewrite a condition for Polars from its tokens.
 
     Raises:
         ConditionError: it has anything but operators, literals, columns and allowed functions of one row.
@@ -49,7 +49,7 @@ def rewrite(text: str) -> str:
 
 
 class _Reader(ConditionCursor):
-    """Reads tokens: an operand, then an operator or an end, and so on; brackets are kept on a stack."""
+    """Reads tokens: an operand, then an operator or the end, and so on. Open brackets are on a stack."""
 
     def read(self) -> list[str]:
         state: Callable[[], bool] = self._operand  # whether an operand is complete
@@ -95,7 +95,7 @@ class _Reader(ConditionCursor):
         return self._constant() or self._column()
 
     def _constant(self) -> bool:
-        """Read NULL, TRUE, the time, or a literal with its type; whether there is one."""
+        """Read NULL, TRUE, the time, or a literal with its type; return whether there is one."""
         token = self._now
         if token.word in CONSTANTS or token.word in TIMES:
             self._note_argument()
@@ -225,7 +225,7 @@ class _Reader(ConditionCursor):
         return True
 
     def _part_of(self, top: OpenBracket) -> bool | None:
-        """Read a word that belongs to CASE or to a function; None where it does not."""
+        """Read a word that belongs to CASE or to a function; return None for any other word."""
         if top.context is BracketKind.CASE and self._is("WHEN", "THEN", "ELSE"):
             self._take()
             return False

@@ -1,4 +1,4 @@
-"""The tokens of a condition, and what is wrong with one that is refused."""
+"""The tokens of a condition, and the error of a rejected one."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ MOST_CHARACTERS = 1_000_000  # an IN list of 50,000 addresses
 
 
 class ConditionKind(StrEnum):
-    """What a token is."""
+    """The kind of a token."""
 
     WORD = "word"
     QUOTED = "quoted"
@@ -21,7 +21,7 @@ class ConditionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConditionToken:
-    """A token: what it is, how it is written (quoted names and texts without their marks), and its first character."""
+    """A token: its kind, its text (without quotation marks), and the position of its first character."""
 
     kind: ConditionKind
     text: str
@@ -29,26 +29,26 @@ class ConditionToken:
 
     @property
     def word(self) -> str:
-        """A word in capitals; empty for anything else."""
+        """The word in capitals; empty for any other token."""
         return self.text.upper() if self.kind is ConditionKind.WORD else ""
 
 
 class ConditionFault(StrEnum):
-    """What is wrong with a condition."""
+    """The kinds of errors in a condition."""
 
     SYNTAX = "is not an SQL condition"
-    ROWS = "looks at more than one row at a time"
+    ROWS = "uses more than one row at a time"
     FUNCTION = "uses a function that a condition cannot use"
     SIZE = "is too large"
 
 
 class ConditionError(ValueError):
-    """A condition is refused.
+    """A condition is rejected.
 
     Attributes:
         fault: what is wrong.
-        at: the character where, from 0.
-        reason: words about the place.
+        at: the position of the character, from 0.
+        reason: a description for the error message.
     """
 
     def __init__(self, fault: ConditionFault, at: int, reason: str) -> None:
@@ -74,10 +74,10 @@ _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
 def divide(text: str) -> list[ConditionToken]:
-    """Divide a condition into tokens; comments and spaces are none. The last one is the end.
+    """Split a condition into tokens, without comments and spaces. The last token is the end.
 
     Raises:
-        ConditionError: it is too long, or has a character or an open quotation mark that no token has.
+        ConditionError: it is too long, or has an unknown character or an unclosed quotation mark.
     """
     if len(text) > MOST_CHARACTERS:
         raise ConditionError(
@@ -110,7 +110,7 @@ def _say_unknown(character: str) -> str:
     if character in "'\"`":
         return f"the quotation mark {character} is not closed"
     if "\u2018" <= character <= "\u201f":
-        return "write quotation marks straight: 'text', \"column\""
+        return "use straight quotation marks: 'text', \"column\""
     return f"unexpected {character!r}"
 
 

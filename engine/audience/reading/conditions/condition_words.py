@@ -1,4 +1,4 @@
-"""The words that a condition may have: operators, literals, types and functions of a single row."""
+"""The words that a condition may use: operators, literals, types and functions of a single row."""
 
 _COMPARISONS = frozenset(["=", "==", "<>", "!=", "<", "<=", ">", ">=", "<=>"])
 SYMBOLS = _COMPARISONS | frozenset(
@@ -34,7 +34,7 @@ TYPES = frozenset(
      "CHAR", "CHARACTER", "VARYING", "VARCHAR", "TEXT", "STRING", "BYTES", "BYTEA", "BLOB", "BINARY", "VARBINARY",
      "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "DATETIME", "INTERVAL", "UUID"]
 )  # fmt: skip
-# Functions of the row alone. Not among them: what looks at other rows, reads anything, or depends on chance.
+# Functions of a single row. Functions that use other rows, read anything or return random values are not among them.
 FUNCTIONS = frozenset(
     ["abs", "acos", "acosd", "array_contains", "array_get", "array_length", "array_lower", "array_mean",
      "array_reverse", "array_sum", "array_to_string", "array_unique", "array_upper", "asin", "asind", "atan", "atan2",

@@ -1,4 +1,4 @@
-"""`[audience] where`: an SQL condition on the audience's columns, judged row by row."""
+"""`[audience] where`: an SQL condition on the audience's columns, evaluated row by row."""
 
 import re
 from collections.abc import Sequence
@@ -27,10 +27,11 @@ _WRONG = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 def parse_condition(where: str) -> pl.Expr:
     """Parse an SQL condition (Polars' dialect: comparisons, AND, OR, NOT, IN, LIKE, BETWEEN, CASE, CAST, functions).
 
-    Polars parses what `rewrite` writes, and never the text itself: it reads files while it parses a query.
+    Polars parses the output of `rewrite`, never the text itself: it reads files while it parses a query.
 
     Raises:
-        DataError: it is not one SQL expression, looks at more than one row at a time, or uses what is not allowed.
+        DataError: it is not one SQL expression, uses more than one row at a time, or uses something that is not
+            allowed.
     """
     try:
         written = rewrite(where)
@@ -44,7 +45,7 @@ def parse_condition(where: str) -> pl.Expr:
 
 
 def _point_at(where: str, error: ConditionError) -> DataError:
-    """Show the place under the condition."""
+    """Return the error with a mark under the place in the condition."""
     lines = where.split("\n")
     before = where[: error.at].split("\n")
     line, column = len(before), len(before[-1]) + 1
@@ -57,14 +58,14 @@ def _point_at(where: str, error: ConditionError) -> DataError:
 
 def _choose_remedy(error: ConditionError) -> str:
     if error.fault is ConditionFault.ROWS:
-        return "compare each row's own columns; averages, counts, windows, queries and tables cannot be asked for"
+        return "compare columns of the same row; averages, counts, windows, queries and tables are not supported"
     if error.fault is ConditionFault.FUNCTION:
         return f"{error.reason}: {nearest(error.reason.lower(), sorted(FUNCTIONS))}"
-    return error.reason if error.fault is ConditionFault.SIZE else f"correct it at the mark: {error.reason}"
+    return error.reason if error.fault is ConditionFault.SIZE else f"correct the condition at the mark: {error.reason}"
 
 
 def columns_in(where: str, columns: Sequence[str]) -> frozenset[str]:
-    """Name the columns that a condition uses.
+    """Return the names of the columns that a condition uses.
 
     Raises:
         DataError: it cannot be parsed, or names a column that is not among `columns`.
@@ -78,14 +79,14 @@ def columns_in(where: str, columns: Sequence[str]) -> frozenset[str]:
 
 
 def rows_that_meet(where: str, cells: pl.DataFrame, types: ColumnTypes) -> pl.Series:
-    """Judge every row by a condition; where it comes out as null the row does not meet it.
+    """Evaluate a condition for every row. A row for which it is null does not meet it.
 
-    Text without types is seen with the types that `types` gives it. Should the condition not fit these
-    (`code = '123'`), it sees all its columns as the text that they are.
+    Text without types is cast to `types`. If the condition does not fit these
+    (`code = '123'`), all of its columns stay text.
 
     Args:
         where: the condition.
-        cells: the columns that it uses, at least.
+        cells: at least the columns that it uses.
         types: of these columns.
 
     Returns:
@@ -105,7 +106,7 @@ def rows_that_meet(where: str, cells: pl.DataFrame, types: ColumnTypes) -> pl.Se
     except _WRONG as error:
         what = f"{KEY} does not fit the audience: {where}: {_first_line(error)}"
         is_of_dates = _OF_DATES.search(_first_line(error)) is not None
-        remedy = f"{_DATES if is_of_dates else 'compare like with like, or use CAST'}; {_describe(typed)}"
+        remedy = f"{_DATES if is_of_dates else 'compare values of the same type, or use CAST'}; {_describe(typed)}"
         raise DataError(what, where=WHERE, remedy=remedy) from error
 
 
@@ -121,7 +122,7 @@ def _fits(condition: pl.Expr, schema: Schema) -> bool:
 def _judge(condition: pl.Expr, cells: pl.DataFrame, height: int, where: str) -> pl.Series:
     verdicts = cells.select(condition.alias("met")).to_series() if cells.width else pl.select(condition).to_series()
     if verdicts.dtype not in (pl.Boolean, pl.Null):
-        what = f"{KEY} is a {verdicts.dtype} and not a condition: {where}"
+        what = f"{KEY} returns {verdicts.dtype}, not true or false: {where}"
         raise DataError(what, where=WHERE, remedy="write a comparison, such as points > 100")
     if verdicts.len() == 1 and height != 1:
         verdicts = verdicts.new_from_index(0, height)  # a constant
@@ -129,7 +130,7 @@ def _judge(condition: pl.Expr, cells: pl.DataFrame, height: int, where: str) -> 
 
 
 def _describe(cells: pl.DataFrame) -> str:
-    """Words for an error: each column's type, and for text the first value that is not a number, nor an address."""
+    """Describe the columns: their types, and for text the first value that is neither a number nor an address."""
     return "; ".join(_describe_column(column) for column in cells) or "it uses no column"
 
 

@@ -1,4 +1,4 @@
-"""Guessing a text's encoding: only what one reading alone explains is taken, and anything else is refused."""
+"""Guess a text's encoding: accept only one that clearly fits better than all others, and reject anything else."""
 
 import re
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from engine.audience.reading.text_files.letters import JUDGES, SCRIPTS
 from engine.errors import DataError
 
-# Ends every note about a guess: who checks a campaign makes it a finding.
+# Ends every note about a guess: `check` reports notes with it as findings.
 IF_WRONG = 'set encoding = "…" in [audience] if names look wrong'
 # Bytes that no multi-byte encoding has as a second one.
 _BETWEEN = re.compile(rb"[\x00-\x2f\x3a-\x3f]+")
 _INNER = re.compile(r"[@|_\[\]{}~^` \\\u3000]+")
-_NO_BREAK = "\u00a0"  # where it is byte A0; in other encodings letters have that place
+_NO_BREAK = "\u00a0"  # encodings in which it is byte A0; others have a letter there
 _MOST_WORDS = 5_000
-_MOST_ODD = 0.1  # share of words that the reading does not explain
-_MOST_RARE, _MANY_WORDS = 0.75, 8  # the same with rare characters, and how many words that needs
-_LEAST_FOR = 0.1  # share of the words that two readings have differently, which speak for one
+_MOST_ODD = 0.1  # share of words that do not fit the encoding
+_MOST_RARE, _MANY_WORDS = 0.75, 8  # the same with rare characters, and the number of words required
+_LEAST_FOR = 0.1  # share of the words that differ between two encodings and fit one of them
 _LEAST_RATIO = 4
 _LEAST_CHARACTERS, _LEAST_WEIGHT, _CLEAR_WEIGHT = 5, 0.3, 2.0
 # Scripts without capitals, in which most bytes are letters.
@@ -25,7 +25,7 @@ _MOST_SHOWN, _MOST_CANDIDATES = 40, 4
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What an encoding makes of the words."""
+    """The words decoded with an encoding."""
 
     encoding: str
     words: tuple[str | None, ...]
@@ -45,10 +45,10 @@ def guess_encoding(sample: bytes, name: str) -> tuple[str, str]:
         name: the file, for messages.
 
     Returns:
-        A codec of Python, and a sentence for people.
+        A codec of Python, and a note for the operator.
 
     Raises:
-        DataError: no encoding explains the text, or several do and read it differently.
+        DataError: no encoding fits the text, or several fit and decode it differently.
     """
     words = _find_words(sample)
     readings = [_read(encoding, words) for encoding in JUDGES] if words else []
@@ -62,7 +62,7 @@ def guess_encoding(sample: bytes, name: str) -> tuple[str, str]:
 
 
 def name_encoding(codec: str) -> str:
-    """Name a codec as people know it.
+    """Return the common name of a codec.
 
     >>> name_encoding("cp1252"), name_encoding("mac_roman")
     ('windows-1252', 'mac-roman')
@@ -95,14 +95,14 @@ def _decode(word: bytes, encoding: str) -> str | None:
 
 
 def _allow_odd(reading: _Reading) -> float:
-    """Names of some languages have rare characters; a text of nothing else is chance."""
+    """Allow some rare characters, as in names of some languages; a text of only rare ones is a wrong guess."""
     return _MOST_RARE if reading.encoding in SCRIPTS and len(reading.words) >= _MANY_WORDS else _MOST_ODD
 
 
 def _beats(one: _Reading, other: _Reading) -> bool:
-    """Whether a reading is to be taken though there is another one."""
+    """Whether an encoding is clearly better than another one."""
     places = [place for place, word in enumerate(one.words) if word != other.words[place]]
-    if not places:  # both read the same: the one that comes first
+    if not places:  # both decode the same: take the first
         return list(JUDGES).index(one.encoding) < list(JUDGES).index(other.encoding)
     if one.encoding in SCRIPTS and other.encoding in SCRIPTS:
         return one.weight > other.weight * _CLEAR_WEIGHT
@@ -112,7 +112,7 @@ def _beats(one: _Reading, other: _Reading) -> bool:
 
 
 def _has_evidence(reading: _Reading, readings: list[_Reading]) -> bool:
-    """Whether there is so much text that it is not valid by chance."""
+    """Whether there is enough text that it is not valid by chance."""
     if reading.encoding in _RARE:
         return len(reading.words) >= _LEAST_WORDS
     if reading.encoding not in SCRIPTS:
@@ -132,7 +132,7 @@ def _refuse(sample: bytes, words: list[bytes], likely: list[_Reading], name: str
         what = "the file is not UTF-8, and its encoding cannot be determined"
         return DataError(what, where=name, remedy=remedy)
     pairs = list(readings_of_cell.items())[:_MOST_CANDIDATES]
-    what = "the file is not UTF-8, and its text is too little to tell its encoding: " + ", ".join(
+    what = "the file is not UTF-8, and has too little text to detect its encoding: " + ", ".join(
         f"{cell} in {encoding}" for cell, encoding in pairs
     )
     choices = " or ".join(f'"{encoding}"' for _, encoding in pairs)
@@ -140,7 +140,7 @@ def _refuse(sample: bytes, words: list[bytes], likely: list[_Reading], name: str
 
 
 def _show_cell(sample: bytes, words: list[bytes], reading: _Reading, others: list[_Reading] | None = None) -> str:
-    """Show a cell as it is read: no address, and one that the others read differently, where there is such."""
+    """Show a decoded cell: not an address, and if possible one that the other encodings decode differently."""
     places = [place for place, is_good in enumerate(reading.is_good) if is_good]
     distinct = [place for place in places if others and len({one.words[place] for one in others}) > 1]
     places = distinct or places

@@ -1,10 +1,10 @@
-"""Which words a reading of bytes can have: the letters, case and spelling of what mailing lists are written in.
+"""Check decoded words: letters, case and spelling of the languages of mailing lists.
 
-Encodings of short lists are distinguished by what no language writes: "Jørg" as "J鰎g", "Jiří" as "Jiøí", "Андрей"
-as "Àíäðåé".
+Encodings of short lists are distinguished by spellings that no language has: "Jørg" as "J鰎g", "Jiří" as "Jiøí",
+"Андрей" as "Àíäðåé".
 """
 
-# ruff: noqa: RUF001 - letters of many languages are what it is about
+# ruff: noqa: RUF001 - it contains letters of many languages
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äöüõšžé", "å
 _V = "aeiouyáéíóúýäëïöüåæøœàâãèêìîòôõùûąęěůőűăıāēėīįųūÿ"
 _C = "bcdfghjklmnpqrstvwxzßñçšžčćđďłńňřŕśşťţźżľĺðþğģķļņ"
 _ALWAYS = f"(?<![{_V}])ß|ß[rcdgjkpqtxzáéíóúüöä]|[{_C}]š[{_C}]|[{_C}]ž[{_C}]"
-# Spellings that do not exist; each line belongs to one letter that another encoding has in the same place.
+# Spellings that do not exist; each line is for one letter that another encoding has at the same byte.
 _NEVER = {
     "western": "|".join(
         (
@@ -71,7 +71,7 @@ Judge = Callable[[str], bool]
 
 
 def _has_case(word: str) -> bool:
-    """Whether capitals stand where people write them: at the beginning, everywhere, or nowhere."""
+    """Whether capitals are where people write them: at the beginning, everywhere, or nowhere."""
     return word.islower() or word.isupper() or word[1:].islower() or _TITLE.fullmatch(word) is not None
 
 
@@ -99,7 +99,7 @@ def _latin(alphabets: tuple[str, ...], spelling: str) -> Judge:
 
 
 def _cased(alphabet: str, vowels: str, never: str) -> Judge:
-    """A script with capitals: names begin with one."""
+    """Return the check for a script with capitals: names begin with one."""
     impossible = re.compile(never)
 
     def judge(word: str) -> bool:
@@ -127,7 +127,7 @@ _CYRILLIC_NEVER = (
 _GREEK = "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ"
 _GREEK_VOWELS = "αεηιουωάέήίόύώϊϋ"
 _GREEK_NEVER = f"ς.|σ$|[^{_GREEK_VOWELS}]{{4}}|[{_GREEK_VOWELS}]{{5}}|[άέήίόύώ].*[άέήίόύώ]"
-# What the most frequent characters of names and places are, by language.
+# The most frequent characters of names and places, by language.
 _CHINESE = (
     "蔡潘戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段婷欣怡浩宇子涵轩嘉晨晓东峰珍俊思佳"
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕小大明伟芳娜敏静丽强"
@@ -152,26 +152,26 @@ _KANA = f"{_WIDE_KANA}ｦ-ﾟ"
 
 
 class Script:
-    """A multi-byte encoding's language.
+    """The language of a multi-byte encoding.
 
     Attributes:
-        frequent: characters that names have most.
-        judge: whether a word is of common characters alone.
+        frequent: the most frequent characters of names.
+        judge: whether a word has only common characters.
     """
 
     def __init__(self, frequent: str, codec: str, leads: range, extra: str = "") -> None:
         self.frequent = frozenset(frequent)
         self._codec, self._leads = codec, leads
         self._extra = re.compile(f"[0-9０-９Ａ-Ｚａ-ｚ　-〟（），．－：；{extra}]")
-        # Half-width kana are single bytes, and so of any text.
+        # Half-width kana are single bytes, which any text may have.
         self._is_kana = re.compile(f"[{_WIDE_KANA}]") if extra else None
 
     def judge(self, word: str) -> bool:
-        """Whether a word is of common characters, none of them next to an ASCII letter."""
+        """Whether a word has only common characters, none of them next to an ASCII letter."""
         return all(self._is_common(character) for character in word)
 
     def weigh(self, text: str) -> float:
-        """The share of frequent characters, and of kana."""
+        """Return the share of frequent characters and of kana."""
         known = [letter for letter in text if not letter.isascii()]
         hits = sum(c in self.frequent or bool(self._is_kana and self._is_kana.match(c)) for c in known)
         return hits / max(1, len(known))
@@ -192,7 +192,7 @@ SCRIPTS = {
     "euc_jp": Script(_JAPANESE, "euc_jp", range(0xB0, 0xD0), _WIDE_KANA),
     "cp949": Script(_KOREAN, "euc_kr", range(0xB0, 0xC9)),
 }
-# In the order of preference where several read the same.
+# In order of preference for encodings that decode the text to the same.
 JUDGES: dict[str, Judge] = {
     "cp1252": _latin(_WESTERN, "western"),
     "cp1250": _latin(_CENTRAL, "central"),

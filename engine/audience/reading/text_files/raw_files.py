@@ -1,4 +1,4 @@
-"""The bytes of files, unpacked where they are compressed, and no more of them than is allowed."""
+"""Read the bytes of files, decompressed, up to a limit."""
 
 import gzip
 import io
@@ -23,7 +23,7 @@ Read = TypeVar("Read")
 
 @contextmanager
 def open_raw(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading its bytes, decompressed where it is gzip or Zstandard."""
+    """Open a file for reading bytes; decompress gzip and Zstandard."""
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
@@ -39,10 +39,10 @@ def open_raw(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_limited(path: Path, name: str, limits: ReadLimits) -> Iterator[BinaryIO]:
-    """Open a file as `open_raw` does, and stop where it unpacks to more than is allowed.
+    """Open a file as `open_raw` does, with a limit on its decompressed size.
 
     Raises:
-        DataError: it does; raised by what reads.
+        DataError: it exceeds the limit; raised while reading.
     """
     with open_raw(path) as file:
         is_packed = not isinstance(file, io.BufferedReader)
@@ -50,7 +50,7 @@ def open_limited(path: Path, name: str, limits: ReadLimits) -> Iterator[BinaryIO
 
 
 class CountedFile:
-    """A compressed file that counts what it unpacks."""
+    """A compressed file that counts its decompressed bytes."""
 
     def __init__(self, file: BinaryIO | gzip.GzipFile, packed: int, name: str, limits: ReadLimits) -> None:
         self._file, self._packed, self._name, self._limits = file, packed, name, limits
@@ -61,33 +61,33 @@ class CountedFile:
         self._limits.check_unpacked(self._unpacked, self._packed, self._name)
 
     def read(self, size: int) -> bytes:
-        """Read so many bytes at most."""
+        """Read up to this many bytes."""
         data = self._file.read(size)
         self._count(len(data))
         return data
 
     def readinto1(self, free: memoryview) -> int:
-        """Fill memory with what one read gives."""
-        count = int(self._file.readinto1(free))  # type: ignore[union-attr] # both kinds have it
+        """Fill memory with a single read."""
+        count = int(self._file.readinto1(free))  # type: ignore[union-attr] # both types have it
         self._count(count)
         return count
 
     def readline(self, size: int) -> bytes:
-        """Read a line, so many bytes at most."""
+        """Read a line, up to this many bytes."""
         line = self._file.readline(size)
         self._count(len(line))
         return line
 
 
 def is_compressed(path: Path) -> bool:
-    """Tell by the file's first bytes."""
+    """Return whether the file's first bytes are those of gzip or Zstandard."""
     with path.open("rb") as file:
         magic = file.read(4)
     return magic.startswith(_GZIP) or magic == _ZSTD
 
 
 def read_into(file: BinaryIO, free: memoryview) -> int:
-    """Fill memory as far as the file goes; of a compressed file that is cut, up to there."""
+    """Fill memory up to the end of the file, or up to the end of a truncated compressed file."""
     count = 0
     while count < len(free):
         try:
@@ -103,10 +103,10 @@ def read_into(file: BinaryIO, free: memoryview) -> int:
 
 
 def read_bytes(file: BinaryIO, size: int, name: str, *, lenient: bool) -> bytes:
-    """Read as many bytes, fewer where the file ends.
+    """Read this many bytes, or fewer at the end of the file.
 
     Raises:
-        DataError: it is compressed and damaged, or cut; not the latter if `lenient`.
+        DataError: it is compressed and damaged, or truncated and not `lenient`.
     """
     buffer = bytearray(size)
     count = guard(lambda: read_into(file, memoryview(buffer)), 0, name, lenient=lenient)
@@ -124,7 +124,7 @@ def guard(read: Callable[[], Read], nothing: Read, name: str, *, lenient: bool) 
     except EOFError:
         if lenient:
             return nothing
-        remedy = "fetch it again, or give --lenient to use what there is"
-        raise DataError("the compressed file is cut: its end is missing", where=name, remedy=remedy) from None
+        remedy = "fetch it again, or give --lenient to use the rows before the end"
+        raise DataError("the compressed file is truncated: its end is missing", where=name, remedy=remedy) from None
     except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
         raise DataError(f"the compressed file is damaged: {error}", where=name, remedy="fetch it again") from None

@@ -1,6 +1,6 @@
-"""Text files as blocks of whole lines in UTF-8, whatever they are compressed with and encoded in.
+"""Read text files of any compression and encoding as blocks of whole lines in UTF-8.
 
-Nothing is lost on the way: a byte that is not a character in the file's encoding becomes `DAMAGE`, and the row that has
+Nothing is lost: a byte that is not a character in the file's encoding becomes `DAMAGE`, and the row that has
 it is malformed.
 """
 
@@ -14,9 +14,9 @@ from engine.audience.reading.text_files.raw_files import guard, open_limited, re
 from engine.audience.reading.text_files.text_encoding import Encoding, is_utf_8
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
-# Large enough that Polars is busy and not the interpreter; small enough for several at once.
+# Large enough to keep Polars busy instead of the interpreter; small enough for several at once.
 BLOCK_BYTES = 8 << 20
-# A non-character of Unicode: never in text that is passed on, so it marks what could not be read.
+# A non-character of Unicode: never used in text exchange, so it can mark unreadable bytes.
 DAMAGE = "\ufdd0"
 DAMAGE_BYTES = DAMAGE.encode()
 
@@ -35,10 +35,10 @@ class TextBlock:
     """Some whole lines of a file.
 
     Attributes:
-        data: with line feeds as line ends; the file's last line may have none. It is UTF-8 where the file was
-            transcoded; where it said to be UTF-8 it may turn out not to be: see `mark_damage`.
+        data: with line feeds as line ends; the file's last line may have none. It is UTF-8 if the file was
+            transcoded; a file declared as UTF-8 may have other bytes: see `mark_damage`.
         first_line: the number of its first line, from 1.
-        lines: how many line feeds it has.
+        lines: the number of its line feeds.
         damaged: whether transcoding left `DAMAGE` in it.
         is_last: the file ends with it.
     """
@@ -50,7 +50,7 @@ class TextBlock:
     is_last: bool
 
 
-def read_text(  # noqa: PLR0913 - named one by one
+def read_text(  # noqa: PLR0913 - keyword-only
     path: Path,
     encoding: Encoding,
     *,
@@ -64,16 +64,16 @@ def read_text(  # noqa: PLR0913 - named one by one
 
     Args:
         path: the file.
-        encoding: as `detect_encoding` tells it.
-        name: as errors show it.
-        quoted: whether line feeds inside quotation marks do not end a row: a block ends where they are even in number,
+        encoding: as returned by `detect_encoding`.
+        name: the file's name for errors.
+        quoted: whether line feeds inside quotation marks do not end a row: a block ends where their number is even,
             if there is such a place in it.
-        lenient: whether a compressed file that was cut is read as far as it goes.
+        lenient: read a truncated compressed file up to its end.
         block_bytes: about how much at once.
-        limits: how much it may unpack to, and how long a line may be.
+        limits: the limits on its decompressed size and on the length of a line.
 
     Raises:
-        DataError: the file is damaged, or larger than is allowed.
+        DataError: the file is damaged, or exceeds a limit.
         OSError: it cannot be read.
     """
     buffer = _Buffer(block_bytes or BLOCK_BYTES)
@@ -86,7 +86,7 @@ def read_text(  # noqa: PLR0913 - named one by one
             if not cut and not is_last:
                 if buffer.filled > limits.line_bytes:
                     limits.refuse_line(f"{name}, line {line}")
-                buffer.grow()  # not one whole line yet
+                buffer.grow()  # no complete line yet
                 continue
             block = buffer.cut(cut)
             if block or is_last:
@@ -96,9 +96,9 @@ def read_text(  # noqa: PLR0913 - named one by one
 
 
 class _Buffer:
-    """Bytes on their way from a file to blocks, in one piece of memory that is used again and again.
+    """A reusable buffer between a file and its blocks.
 
-    Fresh memory for every block costs more time in page faults than reading the file.
+    Allocating memory for every block costs more time in page faults than reading the file.
     """
 
     def __init__(self, size: int) -> None:
@@ -111,7 +111,7 @@ class _Buffer:
         self.data.extend(bytes(self.size))
 
     def read_from(self, file: BinaryIO) -> int:
-        """Fill what is free; returns how many bytes came, 0 at the file's end."""
+        """Fill the free space; returns the number of bytes read, 0 at the end of the file."""
         if self.filled == len(self.data):
             self.grow()
         with memoryview(self.data) as view, view[self.filled :] as free:
@@ -120,12 +120,12 @@ class _Buffer:
         return count
 
     def append(self, piece: bytes) -> None:
-        """Add bytes, whatever room that takes."""
+        """Append bytes, and grow if necessary."""
         self.data[self.filled : self.filled + len(piece)] = piece
         self.filled += len(piece)
 
     def cut(self, end: int) -> bytes:
-        """Take the first bytes out; those after them move to the front."""
+        """Remove and return the first bytes; the rest moves to the front."""
         taken = bytes(memoryview(self.data)[:end])
         rest = self.filled - end
         self.data[:rest] = self.data[end : self.filled]
@@ -134,12 +134,12 @@ class _Buffer:
 
 
 def mark_damage(data: bytes) -> bytes:
-    """Put `DAMAGE` in the place of bytes that are not UTF-8."""
+    """Replace bytes that are not UTF-8 by `DAMAGE`."""
     return data if is_utf_8(data) else data.decode(errors="mailrun-damage").encode()
 
 
 def _find_cut(buffer: _Buffer, *, quoted: bool) -> int:
-    """The end of the last line at which quotation marks are even in number; in a full buffer else that of the last."""
+    """Return the end of the last line outside quotation marks; in a full buffer without one, of the last line."""
     data, end = buffer.data, buffer.filled
     last = cut = data.rfind(b"\n", 0, end) + 1
     if not quoted or data.find(b'"', 0, cut) < 0:
@@ -154,7 +154,7 @@ def _find_cut(buffer: _Buffer, *, quoted: bool) -> int:
 
 
 def _fill_with_text(file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: str, *, lenient: bool) -> Iterator[bool]:
-    """Fill the buffer with the file's text in UTF-8, without marks and with line feeds as line ends; True for each."""
+    """Fill the buffer with text in UTF-8, without byte order marks, with line feeds as line ends, again and again."""
     if encoding.is_utf_8:
         filled = _copy(file, buffer, name, lenient=lenient)
     else:
@@ -162,7 +162,7 @@ def _fill_with_text(file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: s
     begin, after_return = 0, False
     for count, _ in enumerate(filled):
         if not count:
-            while buffer.data.startswith(codecs.BOM_UTF8, 0, buffer.filled):  # two programs may each have put one there
+            while buffer.data.startswith(codecs.BOM_UTF8, 0, buffer.filled):  # two programs may each have written one
                 buffer.cut(len(codecs.BOM_UTF8))
         after_return = _unify_line_ends(buffer, begin, after_return=after_return)
         yield True
@@ -170,9 +170,9 @@ def _fill_with_text(file: BinaryIO, encoding: Encoding, buffer: _Buffer, name: s
 
 
 def _unify_line_ends(buffer: _Buffer, begin: int, *, after_return: bool) -> bool:
-    """Make every CR LF, CR and LF after a place of the buffer a line feed; whether the last was a CR.
+    """Replace CR LF and CR after a position of the buffer by a line feed; return whether a CR was the last character.
 
-    Lines end with any of these, and with several in one file: a CR that stayed would hide the row after it.
+    Lines end with any of these, and with several in one file: a remaining CR would hide the row after it.
     """
     follows = after_return and buffer.data.startswith(b"\n", begin, buffer.filled)
     if not follows and buffer.data.find(b"\r", begin, buffer.filled) < 0:
@@ -200,7 +200,7 @@ def _decode(file: BinaryIO, encoding: str, buffer: _Buffer, name: str, *, lenien
 
 
 def _replace_lone(error: UnicodeError) -> tuple[bytes, int]:
-    """A lone half of a UTF-16 pair, which some decoders let through, is damage as well."""
+    """Replace an unpaired UTF-16 surrogate, which some decoders accept, by `DAMAGE`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return DAMAGE_BYTES, error.end

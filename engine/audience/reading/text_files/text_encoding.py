@@ -1,4 +1,4 @@
-"""Which encoding a text file has."""
+"""Detect the encoding of a text file."""
 
 import codecs
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from engine.audience.reading.text_files.raw_files import guard, open_limited, re
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
-READ_BYTES = 8 << 20  # at once, until something is not ASCII
+READ_BYTES = 8 << 20  # bytes per read while everything is ASCII
 _DETECTION_BYTES = 1 << 18
-_WIDE_BYTES, _WIDE_SHARE = 1 << 16, 0.02  # of a text's letters at least so many are ASCII
+_WIDE_BYTES, _WIDE_SHARE = 1 << 16, 0.02  # the minimum share of ASCII among a text's letters
 _LONGEST_LINE = 1 << 20
 # The order matters: UTF-32's mark begins with UTF-16's.
 _MARKS = (
@@ -23,16 +23,16 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_NEEDS_MARK = ("utf-16", "utf-32")  # without one Python's codecs refuse to begin
+_NEEDS_MARK = ("utf-16", "utf-32")  # without a byte order mark Python's codecs fail
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a text file is encoded.
+    """The encoding of a text file.
 
     Attributes:
         name: a codec of Python.
-        note: a sentence for people where it was guessed, else None.
+        note: a note for the operator if it was guessed, else None.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Encoding:
 
     @property
     def is_utf_8(self) -> bool:
-        """Whether nothing has to be transcoded."""
+        """Whether no transcoding is needed."""
         return codecs.lookup(self.name).name in ("utf-8", "ascii", "utf-8-sig")
 
 
 def detect_encoding(
     path: Path, *, name: str, declared: str | None, lenient: bool, limits: ReadLimits = DEFAULT_LIMITS
 ) -> Encoding:
-    """Tell a text file's encoding: declared, by its mark, UTF-8 where its bytes are that, or guessed.
+    """Detect a text file's encoding: as declared, by its byte order mark, UTF-8 if its bytes are valid, or guessed.
 
-    Reads as far as the first bytes that are not ASCII.
+    Reads up to the first bytes that are not ASCII.
 
     Raises:
-        DataError: it mixes encodings, or nothing fits; not if `lenient`: then it is UTF-8 with damaged rows.
+        DataError: it mixes encodings, or no encoding fits. If `lenient`, it is read as UTF-8 with damaged rows instead.
         OSError: the file cannot be read.
     """
     with open_limited(path, name, limits) as file:
@@ -60,7 +60,7 @@ def detect_encoding(
         for mark, encoding in _MARKS:
             if head.startswith(mark):
                 return Encoding(encoding)
-        if wide := _tell_wide(head):
+        if wide := _detect_utf_16(head):
             says = declared and codecs.lookup(declared).name == codecs.lookup(wide).name
             return Encoding(wide, None if says else f"{name}: read as {wide.upper()}, as its bytes suggest")
         if declared:
@@ -69,13 +69,13 @@ def detect_encoding(
         block = head
         while block and block.isascii():
             block = read_bytes(file, READ_BYTES, name, lenient=lenient)
-        if block and not block.endswith(b"\n"):  # no character may be cut in the middle
+        if block and not block.endswith(b"\n"):  # do not cut a character
             block += guard(lambda: file.readline(_LONGEST_LINE), b"", name, lenient=lenient)
     return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
 
 
-def _tell_wide(head: bytes) -> str | None:
-    """Tell UTF-16 without a mark: in any script line ends, commas and addresses have NUL as their upper byte."""
+def _detect_utf_16(head: bytes) -> str | None:
+    """Detect UTF-16 without a byte order mark: line ends, commas and addresses have NUL as their upper byte."""
     sample = head[:_WIDE_BYTES]
     halves = sample[: len(sample) // 2 * 2 : 2], sample[1::2]
     for name, (lower, upper) in (("utf-16-le", halves), ("utf-16-be", halves[::-1])):
@@ -89,14 +89,14 @@ def _tell_wide(head: bytes) -> str | None:
 
 
 def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
-    """Judge the first block that is not ASCII, line by line."""
+    """Check the first block that is not ASCII, line by line."""
     lines = [line for line in block.replace(b"\r", b"\n").split(b"\n") if not line.isascii()]
     valid = sum(is_utf_8(line) for line in lines)
     if valid * 2 > len(lines) or (valid and lenient):
         return Encoding("utf-8")
     if valid:
-        what = f"the file mixes encodings: {valid} of its first {len(lines)} lines with other letters are UTF-8"
-        remedy = 'set encoding = "…" in [audience], or give --lenient to leave out the rows that are not UTF-8'
+        what = f"the file mixes encodings: {valid} of its first {len(lines)} lines that are not ASCII are UTF-8"
+        remedy = 'set encoding = "…" in [audience], or give --lenient to exclude the rows that are not UTF-8'
         raise DataError(what, where=name, remedy=remedy)
     try:
         return Encoding(*guess_encoding(_cut_lines(lines), name))
@@ -107,14 +107,14 @@ def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
 
 
 def _cut_lines(lines: list[bytes]) -> bytes:
-    """Whole lines, as many as are looked at."""
+    """Return whole lines, up to the number that is checked."""
     text = b"\n".join(lines)
     end = text.rfind(b"\n", 0, _DETECTION_BYTES)
     return text if len(text) <= _DETECTION_BYTES or end < 0 else text[:end]
 
 
 def is_utf_8(data: bytes) -> bool:
-    """Whether bytes are UTF-8, found out without holding up other threads."""
+    """Whether bytes are UTF-8, checked without blocking other threads."""
     if data.isascii():
         return True
     try:

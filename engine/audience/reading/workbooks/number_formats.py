@@ -23,13 +23,13 @@ _Condition = Callable[[float], bool]
 
 @cache
 def _read_format(code: str) -> tuple[tuple[_Condition, tuple[str, ...] | None], ...]:
-    """The sections of a format: when one holds, and its digits and literals; None for other sections than zeros."""
+    """Return the sections of a format: its condition, digits and literals; None for a section without leading zeros."""
     return tuple(_read_section(section) for section in _SECTION.findall(code)[:2] if section)
 
 
 def _read_section(section: str) -> tuple[_Condition, tuple[str, ...] | None]:
     parts: list[str] = []
-    compare, limit = _COMPARE[">="], 0.0  # where the section has no condition of its own
+    compare, limit = _COMPARE[">="], 0.0  # if the section has no condition
     is_plain = True
     for bracket, quoted, escaped, digit, literal, other in _PART.findall(section):
         if condition := _CONDITION.fullmatch(bracket.strip()):
@@ -50,7 +50,7 @@ def pads(code: str) -> bool:
 
 
 def pad(code: str, value: float) -> str | None:
-    """Write a number as a format shows it; None where it adds no zeros, or the number is not a whole one.
+    """Format a number; None if the format adds no zeros, or the number is not an integer.
 
     >>> pad("00000", 1234), pad("[<=99999]00000;00000-0000", 123456789), pad("000-00-0000", 12345678), pad("0", 7)
     ('01234', '12345-6789', '012-34-5678', None)

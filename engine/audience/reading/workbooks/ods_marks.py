@@ -1,4 +1,4 @@
-"""What an OpenDocument spreadsheet says about its cells."""
+"""Marks of an OpenDocument spreadsheet's cells."""
 
 import re
 import zipfile
@@ -17,7 +17,7 @@ _LAST_ROW, _LAST_COLUMN = 1 << 20, 1 << 14
 
 
 def read_ods(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None where the file is not an OpenDocument spreadsheet."""
+    """Read the marks of a sheet; return None if the file is not an OpenDocument spreadsheet."""
     if not zipfile.is_zipfile(path):
         return None
     with open_zip(path) as file:
@@ -25,7 +25,7 @@ def read_ods(path: Path, sheet: str) -> SheetMarks | None:
             return None
         reader = _SheetReader(sheet)
         with file.open(_CONTENT) as opened:
-            for event, item in ET.iterparse(opened, events=("start", "end")):  # noqa: S314 - expat refuses what multiplies
+            for event, item in ET.iterparse(opened, events=("start", "end")):  # noqa: S314 - expat rejects entity expansion attacks
                 reader.read(event, item)
     return reader.marks
 

@@ -1,4 +1,4 @@
-"""What a workbook says about its cells in addition to their values: what is hidden, and how numbers are shown."""
+"""Marks of a sheet's cells in addition to their values: hidden rows and columns, and displayed texts."""
 
 from dataclasses import dataclass, field
 
@@ -7,16 +7,17 @@ import polars as pl
 
 @dataclass(slots=True)
 class SheetMarks:
-    """What a sheet says about its cells. Rows count from 1, columns from 0.
+    """The marks of a sheet's cells. Rows count from 1, columns from 0.
 
     Attributes:
-        hidden_rows: rows that are not shown: hidden, filtered, or of no height.
-        hidden_columns: columns that are not shown.
-        texts: column -> row -> the text that is shown where the value says less: 01234, and a time of day.
+        hidden_rows: rows that are hidden, filtered, or have no height.
+        hidden_columns: columns that are hidden.
+        texts: column -> row -> the displayed text if it has more information than the value: 01234, and a time of day.
         unsaved: cells with a formula whose value was not saved: row and column.
-        errors: cells with an error such as #REF!: row and column; #N/A is not an error: it says that there is no value.
-        first_column: the first that has a value; None where none has.
-        last_row, last_column: the last that have one, as far as they are known: the columns of an .xlsx beyond Z.
+        errors: cells with an error such as #REF!: row and column; #N/A is not an error: it means that there is no
+            value.
+        first_column: the first with a value; None if there is none.
+        last_row, last_column: the last with a value, as far as known: for an .xlsx only columns beyond Z.
     """
 
     hidden_rows: set[int] = field(default_factory=set)
@@ -29,21 +30,21 @@ class SheetMarks:
     last_column: int = 0
 
     def show(self, row: int, column: int, text: str) -> None:
-        """Say what a cell shows."""
+        """Record the displayed text of a cell."""
         self.texts.setdefault(column, {})[row] = text
 
     def has_value(self, column: int, row: int) -> None:
-        """Say that a column has a value, and a row."""
+        """Record that a column and a row have a value."""
         if self.first_column is None or column < self.first_column:
             self.first_column = column
         self.last_row, self.last_column = max(self.last_row, row), max(self.last_column, column)
 
     def count_cells(self) -> int:
-        """Count the cells up to the last one, which all take memory once the sheet is read."""
+        """Count the cells up to the last one: all of them need memory when the sheet is read."""
         return self.last_row * (self.last_column + 1)
 
     def put_texts(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Put the texts that are shown in the place of values.
+        """Replace values by the displayed texts.
 
         Args:
             table: all of the sheet's rows, from its first column that has a value.

@@ -1,8 +1,9 @@
-"""Starts the process that reads a workbook, and makes an error of whatever becomes of it.
+"""Start the process that reads a workbook, and turn its failures into errors.
 
-What reads workbooks takes memory as a file says (one cell at XFD1048576 is 17 billion cells), ends the whole process
-where it finds none, and ignores signals until then. So it has its own process, with limits of memory and CPU time,
-none of this process's environment but where modules are, and no file to write: what it read comes through a pipe.
+The library that reads workbooks allocates whatever a file declares (one cell at XFD1048576 is 17 billion cells), aborts
+the process if memory is short, and ignores signals until then. So it runs in its own process, with limits of memory and
+CPU time, without this process's environment except the module path, and without files to write: the result comes
+through a pipe.
 
 A start costs about 0.3 s of CPU time, of which importing Polars is 0.25 s (Python 3.11, Polars 2.1).
 """
@@ -24,24 +25,24 @@ from engine.errors import DataError
 from engine.read_limits import MEGABYTE, refuse
 
 _SAID_BYTES = 2_000
-_OUT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)  # Rust aborts; the kernel's last resort
+_OUT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)  # SIGABRT: Rust aborts; SIGKILL: the kernel's out-of-memory killer
 
 
 def ask_reader(
     source: AudienceSource, task: str, wanted: str | None = None
 ) -> tuple[dict[str, Any], pl.DataFrame | None]:
-    """Let the process read a workbook.
+    """Read a workbook in the process.
 
     Args:
         source: the workbook.
         task: `sheet`, or `list` for the names of all sheets.
-        wanted: the sheet, for `sheet`; None for the first that is shown.
+        wanted: the sheet, for `sheet`; None for the first visible one.
 
     Returns:
-        What it says, and of a sheet its table.
+        The process's answer, and for a sheet its table.
 
     Raises:
-        DataError: the workbook is damaged, or larger than `source.limits` allow.
+        DataError: the workbook is damaged, or exceeds `source.limits`.
     """
     try:
         unpacked = unpacked_bytes(source.path)
@@ -58,11 +59,11 @@ def ask_reader(
     if "too_many" in answer:
         what = f"the workbook has too many cells: {answer['too_many']}"
         raise DataError(
-            what, where=source.name, remedy="delete what is far below or to the right of the table, and save it"
+            what, where=source.name, remedy="delete the cells far below or to the right of the table, and save it"
         )
     if answer.get("limit") == "cells":
         what = f"the sheet {answer['sheet']} has {answer['rows']:,} rows and {answer['columns']:,} columns"
-        instead = "delete what is far below or to the right of the table, and save it; "
+        instead = "delete the cells far below or to the right of the table, and save it; "
         refuse(f"{what}: more than {source.limits.cells:,} cells", source.name, "cells", instead)
     if "limit" in answer:
         _refuse_memory(source)
@@ -78,7 +79,7 @@ def _run(source: AudienceSource, task: str, wanted: str | None) -> tuple[bytes, 
         "parent": os.getpid(),
     }
     command = [sys.executable, "-m", "engine.audience.reading.workbooks.workbook_reader"]
-    # Two threads: each needs its own memory, and the table is small compared with the workbook.
+    # Two threads: each needs its own memory, and the table is small compared to the workbook.
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "POLARS_MAX_THREADS": "2",
@@ -95,7 +96,7 @@ def _run(source: AudienceSource, task: str, wanted: str | None) -> tuple[bytes, 
         try:
             output, said = process.communicate()
         finally:
-            process.kill()  # a stop was requested; otherwise it has ended
+            process.kill()  # a stop was requested; otherwise the process has ended
     return output, process.returncode, said[-_SAID_BYTES:].decode(errors="replace")
 
 

@@ -1,7 +1,7 @@
-"""Reads a workbook in its own process, which has little memory and no secrets: see `workbook_process`.
+"""Read a workbook in a process with little memory and no secrets: see `workbook_process`.
 
-It is given a path, what to do, and limits; it writes a line of JSON to stdout and, of a sheet, its table as an Arrow
-stream. It imports next to nothing: a small workbook waits for its start.
+The arguments are a path, a task and limits. It writes a line of JSON to stdout and, for a sheet, its table as an Arrow
+stream. It imports little, so that it starts fast.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
 _PROLOG_BYTES = 1 << 16
 _LAST_ROW = 1 << 20
 _LAST_NARROW = 25  # column Z
-# How calamine writes a moment, with a blank or a T; of a time of day, the day that stands before the first.
+# calamine's format of a date with time, with a blank or a T; and the date that it puts before a time of day.
 _MOMENT = r"^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.0+)?$"
 _AFTER_MIDNIGHT = r"^\d{4}-\d{2}-\d{2} (?:0[1-9]|1|2|00:0[1-9]|00:[1-5]|00:00:0[1-9]|00:00:[1-5])"
 _DAY_ZERO = "^(?:1899-12-3[01]|1904-01-01) "
@@ -45,7 +45,7 @@ _ODD = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, 
 
 
 class _RefusedError(Exception):
-    """The workbook is refused; the answer says why."""
+    """The workbook is rejected; the answer has the reason."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
@@ -53,10 +53,10 @@ class _RefusedError(Exception):
 
 
 def main(arguments: list[str]) -> None:
-    """Read what the arguments say, within the limits that they give."""
+    """Run the task of the arguments within their limits."""
     path, task, wanted, limits = Path(arguments[0]), arguments[1], arguments[2], json.loads(arguments[3])
     _limit(limits["memory_bytes"], limits["cpu_seconds"], limits["parent"])
-    import fastexcel  # noqa: PLC0415 - under the limits
+    import fastexcel  # noqa: PLC0415 - imported under the limits
 
     try:
         _refuse_entities(path)
@@ -77,14 +77,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _limit(memory_bytes: int, cpu_seconds: int, parent: int) -> None:
-    """Take what may go wrong from this process, and end with its parent, whatever this one is doing then.
+    """Limit this process's resources, and end it when its parent ends.
 
-    RLIMIT_DATA counts what is written to, not what is mapped: libraries and stacks of threads take gigabytes of
-    addresses and next to no memory.
+    RLIMIT_DATA counts written memory, not mapped memory: libraries and stacks of threads need gigabytes of
+    addresses and almost no memory.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it as well, and ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it as well, and ends this process
     if sys.platform == "linux":
-        # The thread that started this process waits for its answer, so it does not end before.
+        # The thread that started this process waits for its answer, so it does not end earlier.
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
@@ -95,12 +95,12 @@ def _limit(memory_bytes: int, cpu_seconds: int, parent: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(what)[1]
-        # The hard limit stays: past that of CPU time comes SIGKILL, past the soft one SIGXCPU, which says why.
+        # The hard limit of CPU time sends SIGKILL; the soft one sends SIGXCPU, which shows the cause.
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _refuse_entities(path: Path) -> None:
-    """Refuse parts with a document type: neither Excel nor OpenDocument has one, and entities in it multiply."""
+    """Reject parts with a document type: no valid workbook has one, and its entities can expand without limit."""
     if not zipfile.is_zipfile(path):
         return
     with open_zip(path) as file:
@@ -112,7 +112,7 @@ def _refuse_entities(path: Path) -> None:
 
 
 def _has_document_type(begin: bytes) -> bool:
-    """Whether XML declares a document type, or its root does not begin within what is looked at."""
+    """Whether XML declares a document type, or its root does not begin within the bytes that are checked."""
     wide = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
     text = begin.decode(wide.get(begin[:2], "latin-1"), "replace")
     at = 0
@@ -129,7 +129,7 @@ def _has_document_type(begin: bytes) -> bool:
 
 
 def _try_formats(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None for .xlsb, and for a file with an unusual structure."""
+    """Read the marks of a sheet; None for .xlsb, and for a file with an unusual structure."""
     try:
         readers = (read_xlsx, read_ods, read_xls)
         return next((marks for read in readers if (marks := read(path, sheet)) is not None), None)
@@ -138,7 +138,7 @@ def _try_formats(path: Path, sheet: str) -> SheetMarks | None:
 
 
 def _read_marks(path: Path, name: str, most_cells: int) -> SheetMarks | None:
-    """Read what a sheet says about its cells; refuse one that ends too far away, before memory is allocated for it."""
+    """Read the marks of a sheet; reject one with too many cells before memory is allocated for it."""
     marks = _try_formats(path, name)
     is_far = marks is not None and (marks.last_column > _LAST_NARROW or marks.last_row > _LAST_ROW)
     if marks is not None and is_far and marks.count_cells() > most_cells:
@@ -184,7 +184,7 @@ def _read_sheet(book: Any, path: Path, wanted: str | None, most_cells: int) -> t
 
 
 def _find_shown(book: Any, path: Path) -> list[str]:
-    """Name the sheets that are shown; where the file does not tell it by itself, each has to be read."""
+    """Return the visible sheets; if the file does not list them, each sheet is read."""
     try:
         hidden = find_hidden(path)
     except _ODD:
@@ -195,7 +195,7 @@ def _find_shown(book: Any, path: Path) -> list[str]:
 
 
 def _write_dates(column: pl.Series) -> pl.Series:
-    """Write dates as every format does: 2026-11-24 in a column of dates, 2026-11-24 09:30:00 in one of moments."""
+    """Write dates as in every format: 2026-11-24, or 2026-11-24 09:30:00 in a column of dates with times."""
     if not column.str.contains(_MOMENT).any():
         return column
     moments = column.str.replace(_MOMENT, "${1} ${2}").str.replace(_DAY_ZERO, "")

@@ -1,4 +1,4 @@
-"""Reading workbooks: Excel and OpenDocument, as their programs show them."""
+"""Read workbooks of Excel and OpenDocument, as their programs show them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Sheet:
 
     Attributes:
         name: its name.
-        others: the names of the other sheets that are shown.
-        hidden_others: the names of the other sheets that are not.
-        is_shown: Excel shows it.
+        others: the names of the other visible sheets.
+        hidden_others: the names of the other hidden sheets.
+        is_shown: it is visible.
         is_named: campaign.toml named it.
-        table: its rows, the header among them, without the blank ones: `line` and a String column for each of its
+        table: its rows including the header, without blank ones: `line` and a String column for each of its
             columns.
-        marks: what the workbook says about its cells; None where that is unknown.
+        marks: the marks of its cells; None if they are unknown.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Sheet:
     marks: SheetMarks | None
 
     def notes(self, file: str, dialect: CsvDialect, *, skips_hidden: bool) -> tuple[str, ...]:
-        """Report what of the workbook is not read, and what is read although it is hidden."""
+        """Report the sheets and rows that are not read, and hidden ones that are read."""
         notes = []
         if not self.is_shown:
-            notes.append(f"{file}: the sheet {self.name} was read, which is hidden")
+            notes.append(f"{file}: the sheet {self.name} was read, although it is hidden")
         if (self.others or self.hidden_others) and not self.is_named:
             others = ", ".join((*self.others, *(f"{other} (hidden)" for other in self.hidden_others)))
             choose = 'choose with [audience] sheet = "…"'
@@ -59,7 +59,7 @@ class Sheet:
         return tuple(notes)
 
     def cell_notes(self, file: str, dialect: CsvDialect, used: Collection[str]) -> Iterator[str]:
-        """Tell which cells of the columns that a campaign uses have no value, though the workbook means one."""
+        """Report cells of used columns that should have a value and have none."""
         if self.marks is None:
             return
         for found, one, many, remedy in (
@@ -86,7 +86,7 @@ class Sheet:
         return lines.is_in(pl.Series(hidden, dtype=pl.UInt64).implode())
 
     def hidden_columns(self) -> list[bool]:
-        """Which columns are not shown."""
+        """The hidden columns."""
         hidden = self.marks.hidden_columns if self.marks else ()
         return [self._first + place in hidden for place in range(self.table.width - 1)]
 
@@ -106,18 +106,18 @@ class Sheet:
             return name_columns(cells.width, columns, ",", 0, where)
         place = self._find_names() if header_row is None else self.table.get_column("line").index_of(header_row)
         if place is None:
-            what = f"[audience] header_row = {header_row}, and there is nothing in that line"
+            what = f"[audience] header_row = {header_row}, but that row is empty"
             raise DataError(what, where=where, remedy="give the number of the row that has the column names")
         return read_header([cell or "" for cell in cells.row(place)], ",", place + 1, self.hidden_columns())
 
     def _find_names(self) -> int:
-        """The place of the first row that is shown, or of the first of all where that has an address: not a header."""
+        """Return the index of the first visible row, or 0 if that row has an address and so is not a header."""
         shown = int((~self._is_hidden(self.table.get_column("line"))).arg_max() or 0)
         cells = self.table.drop("line").row(shown)
         return 0 if any(cell and "@" in cell for cell in cells) else shown
 
     def find_header(self, column: str) -> int | None:
-        """The row, not the first one, that has the names of the columns; see `csv_rows.find_header`."""
+        """Find the row with the column names if it is not the first one; see `csv_dialect.find_header`."""
         rows = [(int(line), cells) for line, *cells in self.table.head(_MOST_TITLE_ROWS).iter_rows()]
         if not column:
             return guess_header(rows)
@@ -135,7 +135,7 @@ class Sheet:
 
 
 def read_sheet(source: AudienceSource, wanted: str | None) -> Sheet:
-    """Read a sheet of a workbook, all at once: a sheet has a million rows at most.
+    """Read a whole sheet: it has at most a million rows.
 
     Raises:
         DataError: the workbook is damaged, encrypted or too large, or has no such sheet.
@@ -173,7 +173,7 @@ def _no_sheet(wanted: str | None, names: Sequence[str], source: AudienceSource) 
 
 
 def list_sheets(source: AudienceSource) -> list[tuple[str, bool]]:
-    """Name the sheets of a workbook that have any cell, and whether Excel shows them.
+    """List the sheets of a workbook that have cells, and whether they are visible.
 
     Raises:
         DataError: the workbook is damaged, encrypted or too large.

@@ -1,4 +1,4 @@
-"""What an .xls workbook says about its cells."""
+"""Marks of an .xls workbook's cells."""
 
 import io
 from pathlib import Path
@@ -12,9 +12,9 @@ _NOT_AVAILABLE = 0x2A  # the code of #N/A
 
 
 def read_xls(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None where the file is not an .xls."""
+    """Read the marks of a sheet; return None if the file is not an .xls."""
     try:
-        # Its warnings would go to stdout, which belongs to the command's answer.
+        # Its warnings would go to stdout, which is reserved for the answer.
         book = xlrd.open_workbook(path, logfile=io.StringIO(), formatting_info=True, on_demand=True)
         table = book.sheet_by_name(sheet)
     except (xlrd.XLRDError, NotImplementedError):

@@ -1,4 +1,4 @@
-"""What an .xlsx workbook says about its cells: read from its XML, which is searched and not parsed, for it is large."""
+"""Marks of an .xlsx workbook's cells, from its XML, which is large and so is searched instead of parsed."""
 
 import re
 import zipfile
@@ -31,7 +31,7 @@ _NOT_AVAILABLE = b"#N/A"
 _FIRST_CELL = re.compile(
     rb'<(?:\w+:)?row\b[^>]*>\s*(?:<(?:\w+:)?c\b[^>]*/>\s*)*<(?:\w+:)?c\b[^>]*?\br="([A-Z]+)(\d+)"[^>]*>'
 )
-# A cell with a value in a column beyond Z: few sheets have them, so that the search costs little.
+# A cell with a value in a column beyond Z: few sheets have one, so the search costs little.
 _WIDE_CELL = re.compile(rb'\br="([A-Z]{2,})(\d+)"[^>]*(?<!/)>')
 _COLUMN = re.compile(rb"<(?:\w+:)?col\b([^>]*)>")
 _ATTRIBUTE = re.compile(rb'(\w+)\s*=\s*"([^"]*)"')
@@ -43,7 +43,7 @@ _LETTERS = 26
 
 
 def read_xlsx(path: Path, sheet: str) -> SheetMarks | None:
-    """Read what a sheet says about its cells; None where the file is not an .xlsx."""
+    """Read the marks of a sheet; return None if the file is not an .xlsx."""
     if not zipfile.is_zipfile(path):
         return None
     with open_zip(path) as file:
@@ -58,13 +58,13 @@ def read_xlsx(path: Path, sheet: str) -> SheetMarks | None:
 
 
 def find_hidden(path: Path) -> set[str] | None:
-    """Name the sheets that are hidden, without reading any; None where the file is not an .xlsx."""
+    """Return the hidden sheets without reading any; None if the file is not an .xlsx."""
     if not zipfile.is_zipfile(path):
         return None
     with open_zip(path) as file:
         if _WORKBOOK not in file.namelist():
             return None
-        items = ET.fromstring(file.read(_WORKBOOK)).iter()  # noqa: S314 - expat refuses what multiplies
+        items = ET.fromstring(file.read(_WORKBOOK)).iter()  # noqa: S314 - expat rejects entity expansion attacks
         return {
             item.get("name", "")
             for item in items
@@ -76,7 +76,7 @@ def _find_sheet(file: zipfile.ZipFile, sheet: str) -> str | None:
     names = set(file.namelist())
     if not {_WORKBOOK, _RELATIONS} <= names:
         return None
-    targets = {item.get("Id"): item.get("Target", "") for item in ET.fromstring(file.read(_RELATIONS))}  # noqa: S314 - expat refuses what multiplies
+    targets = {item.get("Id"): item.get("Target", "") for item in ET.fromstring(file.read(_RELATIONS))}  # noqa: S314 - expat rejects entity expansion attacks
     for item in ET.fromstring(file.read(_WORKBOOK)).iter():  # noqa: S314 - as above
         if _local(item.tag) == "sheet" and item.get("name") == sheet:
             relation = next((value for key, value in item.items() if key.endswith("}id")), None)
@@ -87,10 +87,10 @@ def _find_sheet(file: zipfile.ZipFile, sheet: str) -> str | None:
 
 
 def _padding_styles(file: zipfile.ZipFile) -> dict[bytes, str]:
-    """The styles whose number format shows leading zeros: number of the style -> format."""
+    """Return the styles whose number format shows leading zeros: style number -> format."""
     if _STYLES not in file.namelist():
         return {}
-    root = ET.fromstring(file.read(_STYLES))  # noqa: S314 - expat refuses what multiplies
+    root = ET.fromstring(file.read(_STYLES))  # noqa: S314 - expat rejects entity expansion attacks
     codes = {item.get("numFmtId"): item.get("formatCode", "") for item in root.iter() if _local(item.tag) == "numFmt"}
     used = next((list(item) for item in root if _local(item.tag) == "cellXfs"), [])
     formats = {str(number).encode(): codes.get(style.get("numFmtId"), "") for number, style in enumerate(used)}
@@ -102,7 +102,7 @@ def _local(tag: str) -> str:
 
 
 def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Put pieces together so that each ends with a row."""
+    """Join pieces so that each ends with a whole row."""
     rest = b""
     for piece in pieces:
         rest += piece
@@ -118,12 +118,12 @@ def _has_end(text: bytes) -> bool:
 
 
 def _has_references(chunk: bytes) -> bool:
-    """Whether its rows and cells say where they are; else they have to be counted."""
+    """Whether its rows and cells have references; otherwise they have to be counted."""
     return _REFERENCES.search(chunk) is not None
 
 
 def _find_styles(padding: dict[bytes, str]) -> re.Pattern[bytes] | None:
-    """What finds numbers of some styles: style, column, row, value."""
+    """Return the pattern for numbers of some styles: style, column, row, value."""
     if not padding:
         return None
     styles = b"|".join(padding)
@@ -158,7 +158,7 @@ class _SheetReader:
                 self._read_cell(found["cell"], found["inside"] or b"")
 
     def _search(self, chunk: bytes) -> None:
-        """Find what there is to say in rows whose cells say where they are."""
+        """Find the marks in rows whose cells have references."""
         self._find_ends(chunk)
         if self._hides_rows or b"hidden=" in chunk or b'ht="0"' in chunk:
             for attributes in _ROW.findall(chunk):
@@ -182,7 +182,7 @@ class _SheetReader:
                 self.marks.has_value(_column_number(letters), row)
 
     def _read_head(self, chunk: bytes) -> None:
-        """Read what stands before the rows: hidden columns, and whether rows are hidden too."""
+        """Read the head of the sheet: hidden columns, and whether there are hidden rows."""
         self._is_first = False
         head = re.split(rb"<(?:\w+:)?sheetData", chunk, maxsplit=1)[0]
         self._hides_rows = re.search(rb'zeroHeight\s*=\s*"(?:1|true)"', head) is not None

@@ -1,4 +1,4 @@
-"""Opening ZIP files, as workbooks are, whose directory may be anything."""
+"""Open untrusted ZIP files, such as workbooks."""
 
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _DIRECTORY_BYTES = 8 << 20
 
 
 class _BoundedReads:
-    """A file of which no more than so much is read at once: `zipfile` reads a directory all at once."""
+    """A file that rejects large reads: `zipfile` reads a directory with a single read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -31,14 +31,14 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a ZIP file.
 
     Raises:
-        BadZipFile: it is none, or its directory is too large.
+        BadZipFile: it is not a ZIP file, or its directory is too large.
     """
     with path.open("rb") as file, zipfile.ZipFile(cast("BinaryIO", _BoundedReads(file))) as opened:
         yield opened
 
 
 def unpacked_bytes(path: Path) -> int:
-    """Return what all parts together unpack to, as the directory says; 0 for a file that is not a ZIP.
+    """Return the decompressed size of all parts according to the directory; 0 for a file that is not a ZIP.
 
     Raises:
         BadZipFile: its directory is damaged, or too large.

@@ -47,11 +47,11 @@ def test_each_reason_has_its_detail(tmp_path: Path) -> None:
         (3, "malformed_row", "the row has 4 fields, the header has 3"),
         (4, "missing_address", "the column email is empty"),
         (5, "invalid_address", "nothing stands after the @"),
-        (6, "filtered", "it does not meet: points > 100"),
+        (6, "filtered", "it does not meet the condition: points > 100"),
         (7, "duplicate", "the same address as in list.csv line 2"),
         (8, "suppressed", "suppressed by gone.csv line 2: complained"),
         (9, "suppressed", "suppressed by gone.csv line 3"),
-        (10, "missing_data", "there is no value for: name"),
+        (10, "missing_data", "missing values: name"),
     ]
     assert recipients(tmp_path).get_column("address").to_list() == ["ann@example.com"]
     assert (found.rows_read, found.accepted) == (9, 1)
@@ -122,7 +122,7 @@ def test_opt_outs_by_topic_do_not_apply_to_transactional_campaigns(tmp_path: Pat
 def test_all_missing_columns_are_named(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email,a,b,c\nann@example.com,,x, \n")
     plan(tmp_path, required=["c", "a", "b"])
-    assert excluded(tmp_path) == [(2, "missing_data", "there is no value for: c, a")]
+    assert excluded(tmp_path) == [(2, "missing_data", "missing values: c, a")]
 
 
 def test_a_default_stands_in_for_nulls_and_blanks(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_reading_a_lease_touches_little_else_of_the_file(tmp_path: Path) -> None
 def test_a_lease_beyond_the_file_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
     write_many(tmp_path, 300)
     plan(tmp_path)
-    with pytest.raises(DataError, match="the plan has 50 rows where lease 1 has 250"):
+    with pytest.raises(DataError, match="the plan file has 50 of the 250 rows of lease 1"):
         read_lease(tmp_path, LeaseRange(1, recipients_file(0), 250, 250))
     with pytest.raises(DataError, match="the plan cannot be read"):
         read_lease(tmp_path, LeaseRange(0, "recipients-0001.parquet", 0, 1))
@@ -299,8 +299,8 @@ def test_a_suppression_entry_that_cannot_match_stops_the_plan(tmp_path: Path) ->
         ({"required": ["nam"]}, r"\[audience\] required names the column nam, .* did you mean name\?"),
         ({"defaults": {"nam": "x"}}, r"\[audience\] defaults names the column nam, .* did you mean name\?"),
         ({"where": "nam = 'x'"}, r"\[audience\] where names the column nam, .* did you mean name\?"),
-        ({"columns": frozenset({"nam"})}, r"the content uses the column nam, .* did you mean name\?"),
-        ({"address": "e_mail"}, r"there is no column e_mail .*\(list\.csv; .* did you mean email\?"),
+        ({"columns": frozenset({"nam"})}, r"the templates use the column nam, .* did you mean name\?"),
+        ({"address": "e_mail"}, r"there is no address column e_mail .*\(list\.csv; .* did you mean email\?"),
         (
             {"address": "to"},
             r'the column email holds addresses: set address = "email".* available: email, name',
@@ -317,13 +317,13 @@ def test_missing_column_is_refused_with_its_key_and_the_nearest(
 
 def test_a_file_without_header_is_not_taken_for_one_with(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("ann@example.com,Ann\nbob@example.com,Bob\n")
-    with pytest.raises(DataError, match=r"the first line holds an address.*put a line with the column names above it"):
+    with pytest.raises(DataError, match=r"the first line contains an address.*add a header line with the column names"):
         plan(tmp_path)
 
 
 def test_an_address_column_without_text_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"email": [1, 2]}).write_parquet(tmp_path / "list.parquet")
-    with pytest.raises(DataError, match="the column email holds Int64 and no addresses"):
+    with pytest.raises(DataError, match="the address column email has the type Int64, not text"):
         plan(tmp_path, source="list.parquet")
 
 

@@ -165,7 +165,7 @@ def test_a_header_that_has_a_used_name_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the header has the column n twice, and the campaign uses it"):
         plan(tmp_path)
     found = plan(tmp_path, columns=frozenset())
-    assert found.notes == ("list.csv: the header has a name twice: n; the later ones are numbered",)
+    assert found.notes == ("list.csv: the header repeats names: n; the later columns are numbered",)
 
 
 @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
@@ -255,7 +255,7 @@ def test_explained_address_names_the_rule_that_decides(tmp_path: Path) -> None:
     (row,) = explain_address("eve@example.com", tmp_path, found.leases, Dedupe.ADDRESS).to_json()["rows"]
     assert (row["verdict"], row["reason"], row["rule"]) == ("excluded", "filtered", "[audience] where")
     nobody = explain_address("zoe@example.com", tmp_path, found.leases, Dedupe.ADDRESS)
-    assert nobody.to_lines() == ["zoe@example.com:", "  no row of the audience has it"]
+    assert nobody.to_lines() == ["zoe@example.com:", "  no row of the audience has this address"]
 
 
 def test_an_exported_file_has_all_exclusions_and_no_formulas(tmp_path: Path) -> None:

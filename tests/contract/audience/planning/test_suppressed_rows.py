@@ -97,13 +97,13 @@ def test_first_entry_of_an_address_that_applies_is_named(tmp_path: Path) -> None
     [
         ("email\na@x.example\nnobody\nx@y@z\n", 3, "there is no @"),
         ('email\na@x.example\n""\n b@x.example\n@com\n', 5, "nothing stands before the @"),
-        ("email,name\na@x.example,A\n,Bob\n", 3, "there is no address in it"),
+        ("email,name\na@x.example,A\n,Bob\n", 3, "it has no address"),
         ("email\nd41d8cd98f00b204e9800998ecf8427e\n", 2, "it is a hash"),
         (f"email_sha256\n{'0a' * 32}\n", 2, "it is a hash"),
         (f"{'0A' * 32}\n{'0b' * 32}\n", 1, "it is a hash"),
         ("email\nmd5:d41d8cd98f00b204e9800998ecf8427e\n", 2, "it is a hash"),
-        ("email\nann*@x.example\n", 2, "it has a wildcard inside"),
-        ("email\nann@*.x.example\n", 2, "it has a wildcard inside"),
+        ("email\nann*@x.example\n", 2, "its wildcard is not supported"),
+        ("email\nann@*.x.example\n", 2, "its wildcard is not supported"),
         ("email\nmailto:a%2Bb@x.example\n", 2, "a character that is not allowed"),
         ("email\n*\n", 2, "there is no @"),
         ("a@x.example\nn/a\n", 2, "there is no @"),
@@ -221,13 +221,13 @@ def test_an_unclear_column_of_addresses_is_refused(text: str, named: tuple[str, 
 
 def test_an_unclear_line_without_a_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("a@x.example,1\nsales@acme.example,b@x.example,2026-10-02\n")
-    with pytest.raises(DataError, match=r"not clear which of the addresses .*line 2"):
+    with pytest.raises(DataError, match=r"several addresses, and it is unclear .*line 2"):
         read(tmp_path)
 
 
 def test_addresses_in_another_column_are_reported(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("email,by\na@x.example,eve@acme.example\n")
-    assert read(tmp_path)[1] == ["s.csv: the addresses in email were read, and not those in by"]
+    assert read(tmp_path)[1] == ["s.csv: the addresses in email were read; those in by were ignored"]
 
 
 def write_workbook(path: Path, sheets: dict[str, list[list[str]]], hidden: str = "") -> None:

@@ -115,7 +115,7 @@ def test_a_ragged_row_over_several_lines_says_where_it_ends() -> None:
 @pytest.mark.parametrize("row", ['Bob "Bobby" Lee,x', '"Bob" Lee,x', 'x, "Bob"', '"Bob" ,x'])
 def test_a_quotation_mark_in_an_unquoted_field_makes_the_row_malformed(row: str) -> None:
     places, cells = read(f"a,b\n{row}\n1,2\n")
-    assert places == [(2, "a quotation mark stands in a field that is not quoted as a whole"), (3, None)]
+    assert places == [(2, "a field that is not quoted as a whole has a quotation mark"), (3, None)]
     assert cells == [(None, None), ("1", "2")]
 
 
@@ -222,7 +222,7 @@ def test_without_a_header_the_first_line_is_a_row() -> None:
     assert columns("1;2\n3;4\n", has_header=False, columns=("a", "b")) == ["a", "b"]
     assert read("1;2\n3;4\n", has_header=False)[0] == [(1, None), (2, None)]
     error = refusal(b"1;2\n3;4\n", has_header=False, columns=("a",))
-    assert error.what == "[audience] columns names 1 columns, and the first row has 2 fields"
+    assert error.what == "[audience] columns names 1 columns, but the first row has 2 fields"
 
 
 PLAIN = "a,b,c\n" + "".join(f"{n},x{n},{'' if n % 7 == 0 else n}\n" for n in range(400))

@@ -39,11 +39,11 @@ def write_zip(path: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["people.csv"], r"a ZIP archive \(list\..*\); unpack it, and name what is in it: people\.csv$"),
+        (["people.csv"], r"a ZIP archive \(list\..*\); unpack it, and name a file in it: people\.csv$"),
         (["__MACOSX/._a.csv", "a.csv", "b/"], "name what is in it: a.csv$"),
         ([f"{n}.csv" for n in range(9)], "0.csv, 1.csv, 2.csv, 3.csv, 4.csv, …"),
         (["[Content_Types].xml", "word/document.xml"], "a Word document .*; write it as CSV or Excel"),
-        (["Index/Document.iwa", "Data/x"], "a document of Numbers .*; export it as Excel or CSV"),
+        (["Index/Document.iwa", "Data/x"], "a Numbers document .*; export it as Excel or CSV"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "xlsx", "zip"])
@@ -56,8 +56,11 @@ def test_a_zip_file_says_what_is_in_it(names: list[str], words: str, suffix: str
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("<html><body><table><tr><td>email</td></tr></table>", "an HTML page, whatever .*save it as .xlsx or CSV"),
-        ("\ufeff\n<table><tr><td>email</td></tr></table>", "an HTML page, whatever"),
+        (
+            "<html><body><table><tr><td>email</td></tr></table>",
+            "an HTML page, despite its name .*save it as .xlsx or CSV",
+        ),
+        ("\ufeff\n<table><tr><td>email</td></tr></table>", "an HTML page, despite its name"),
         ("<!DOCTYPE html><title>Sign in</title>", "an HTML page .*may be an error page"),
         ('<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">', "SpreadsheetML"),
         ('<?xml version="1.0"?><people/>', "an XML document"),

@@ -79,8 +79,8 @@ def test_value_in_another_format_is_reported_once_for_its_column(
     ((key, columns),) = setting.items()
     with pytest.raises(DataError) as caught:
         read_values(tmp_path, values, **setting)
-    what = f'the column v is not written as {key} = "{columns["v"]}" says'
-    assert caught.value.what == f"{what}: {count} values are not, the first one is {first}"
+    what = f'the column v is not in the format {key} = "{columns["v"]}"'
+    assert caught.value.what == f"{what}: {count} values differ, the first is {first}"
     assert caught.value.where == f"list.csv, line 3; campaign.toml, [audience] {key}"
     read_values(tmp_path, values, lenient=True, **setting)
     excluded = all_excluded(tmp_path).select("reason", "detail").unique().rows()

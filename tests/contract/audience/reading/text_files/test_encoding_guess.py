@@ -1,6 +1,6 @@
 """A short list that is not UTF-8 is read as what it says, or refused; never as something else."""
 
-# ruff: noqa: RUF001 - letters of many languages are what it is about
+# ruff: noqa: RUF001 - it contains letters of many languages
 
 from pathlib import Path
 
@@ -57,5 +57,5 @@ def test_plan_reads_suppression_files_as_audiences(tmp_path: Path) -> None:
     assert found.excluded == {"suppressed": 1}
     assert any('gone.csv: read as windows-1252, as its bytes suggest ("Jörg")' in note for note in found.notes)
     (tmp_path / "gone.csv").write_bytes("email;name\nann@example.com;Şahin\n".encode("windows-1254"))
-    with pytest.raises(DataError, match=r"too little to tell its encoding.*gone\.csv.*save the file as UTF-8"):
+    with pytest.raises(DataError, match=r"too little text to detect its encoding.*gone\.csv.*save the file as UTF-8"):
         plan(tmp_path, suppressed=["gone.csv"])

@@ -140,7 +140,7 @@ def test_a_cut_compressed_file_is_refused_unless_leniently(suffix: str, tmp_path
     lines = "".join(f"user{n * 7919 % 100003}@mail{n % 13}.example,{n}\n" for n in range(60_000))
     whole = _compress(("email,n\n" + lines).encode(), suffix)
     (tmp_path / f"list.csv{suffix}").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="the compressed file is cut: its end is missing"):
+    with pytest.raises(DataError, match="the compressed file is truncated: its end is missing"):
         plan(tmp_path, source=f"list.csv{suffix}")
     assert plan(tmp_path, source=f"list.csv{suffix}", lenient=True).rows_read > 1000
 

@@ -48,7 +48,7 @@ def test_a_cell_in_the_last_corner_is_refused_before_it_takes_memory(tmp_path: P
         with pytest.raises(DataError) as caught:
             read(find(tmp_path / "a.xlsx"))
         assert caught.value.what == ("the sheet S has 1,048,576 rows and 16,384 columns: more than 40,000,000 cells")
-        assert "delete what is far below or to the right of the table" in caught.value.remedy
+        assert "delete the cells far below or to the right of the table" in caught.value.remedy
         assert "[limits] cells in mailrun.toml, or MAILRUN_LIMITS_CELLS, raises the limit" in caught.value.remedy
 
 

@@ -227,7 +227,7 @@ def test_a_hidden_sheet_that_is_named_is_read_with_a_note(tmp_path: Path) -> Non
             book.add_worksheet(name).write_column(0, 0, ["email", address])
         book.get_worksheet_by_name("Old").hide()
     found = plan(tmp_path, source="a.xlsx", sheet="Old")
-    assert found.notes == ("a.xlsx: the sheet Old was read, which is hidden",)
+    assert found.notes == ("a.xlsx: the sheet Old was read, although it is hidden",)
     assert recipients(tmp_path)["address"].to_list() == ["bob@example.com"]
 
 

@@ -38,16 +38,16 @@ ARGUMENTS = [
 @pytest.mark.parametrize(
     ("where", "line", "column", "what"),
     [
-        ("n = 1 AND\n  n IN (SELECT 1)", 2, 9, "looks at more than one row"),
+        ("n = 1 AND\n  n IN (SELECT 1)", 2, 9, "uses more than one row"),
         ("n = 1 OR read_csv('x')", 1, 10, "uses a function that a condition cannot use"),
-        ("n > SUM(n)", 1, 5, "looks at more than one row"),
-        ("lower(t) OVER () = 'x'", 1, 10, "looks at more than one row"),
-        ("n > ALL(l)", 1, 5, "looks at more than one row"),
+        ("n > SUM(n)", 1, 5, "uses more than one row"),
+        ("lower(t) OVER () = 'x'", 1, 10, "uses more than one row"),
+        ("n > ALL(l)", 1, 5, "uses more than one row"),
         ("t = \u2018x\u2019", 1, 5, "is not an SQL condition"),
         ("t = 1 /* x", 1, 7, "is not an SQL condition"),
         ("(n = 1", 1, 1, "is not an SQL condition"),
         ("CASE WHEN n = 1 THEN 2", 1, 1, "is not an SQL condition"),
-        ("CAST(n AS SELECT) = 1", 1, 11, "looks at more than one row"),
+        ("CAST(n AS SELECT) = 1", 1, 11, "uses more than one row"),
     ],
 )
 def test_what_is_refused_is_shown_with_its_place(where: str, line: int, column: int, what: str) -> None:

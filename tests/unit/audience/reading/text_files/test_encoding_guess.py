@@ -1,6 +1,6 @@
 """A short list that is not UTF-8 is read as what it says, or refused; never as something else."""
 
-# ruff: noqa: RUF001 - letters of many languages are what it is about
+# ruff: noqa: RUF001 - it contains letters of many languages
 
 from itertools import combinations
 
