@@ -195,7 +195,7 @@ def _find_without_header(table: Table, seen: Mapping[str, _Seen]) -> tuple[str, 
 
 def _has_none(table: Table) -> DataError:
     return DataError(
-        "the suppression file has no column with addresses",
+        "the suppression file has no column of addresses",
         where=table.source.name,
         remedy=f"{_REMEDY}; available: {', '.join((*table.columns, *table.closed)) or 'no columns'}",
     )

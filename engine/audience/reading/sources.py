@@ -201,7 +201,7 @@ def _no_such_file(path: Path, place: str) -> DataError:
     files = sorted(item.name for item in path.parent.iterdir() if _suffix_of(item.name) in SUFFIXES)
     what = f"there is no file {place}"
     close = get_close_matches(path.name, files, n=1) or files[:10]
-    remedy = f"in that folder there is: {', '.join(close)}" if close else "check the path: the folder has no audience"
+    remedy = f"that folder has: {', '.join(close)}" if close else "check the path: the folder has no audience"
     return DataError(what, where=str(path.parent), remedy=remedy)
 
 

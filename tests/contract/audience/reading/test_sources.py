@@ -205,7 +205,7 @@ def test_a_file_that_vanishes_meanwhile_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"email":"a@x.example"}\n{"email":', r"the file ends in the middle of a line: it looks cut .*line 2"),
+        ('{"email":"a@x.example"}\n{"email":', r"the file ends in the middle of a line: it looks truncated .*line 2"),
         ('[{"email":"a@x.example"}]\n', "no JSON objects, one per line .*jq"),
         ("", "no JSON objects, one per line"),
     ],
