@@ -66,7 +66,7 @@ def test_missing_audience_is_reported_with_its_name(world: World):
 
 def test_missing_address_column_names_the_columns_and_the_nearest(world: World):
     world.write("audiences/people.csv", "e_mail,first_name\na@example.com,A\n")
-    check_refused(world.launch(), 65, "no column email", "did you mean e_mail?", "first_name")
+    check_refused(world.launch(), 65, "no address column email", "did you mean e_mail?", "first_name")
 
 
 def test_a_missing_template_says_what_is_in_the_folder(world: World):
