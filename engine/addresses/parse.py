@@ -1,40 +1,33 @@
-"""What an address is: reading, normalising and judging whole columns of them.
+"""Reading, normalising and judging whole columns of addresses, fast.
 
-The rules are those under which SES can deliver: an RFC 5321 dot-atom local part in ASCII (SES has no SMTPUTF8), a
-domain of A-labels with at least one dot, and the lengths of RFC 5321 4.5.3.1 (local part 64, path 256 with its angle
-brackets, so 254 for the address) and RFC 1035 2.3.4 (63 for a label).
+`rules` says what an address is. Most rows need not go through all of its rules: a plain address is one that matches a
+pattern, and of a simple one the domain decides, which is judged once for all rows that have it.
 """
 
-import idna
+from collections.abc import Callable
+
 import polars as pl
 
-MAX_ADDRESS_BYTES = 254
-MAX_LOCAL_BYTES = 64
-MAX_LABEL_BYTES = 63
-
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_ADDRESS = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}$"
-_NUMERIC_TLD = r"\.[0-9]+$"
-_LONG_LOCAL = rf"^[^@]{{{MAX_LOCAL_BYTES + 1}}}"
-_LONG_LABEL = rf"@(?:.*\.)?[^.@]{{{MAX_LABEL_BYTES + 1}}}"
-# White space and invisible characters (zero-width, byte order and direction marks) come along with pasted text.
-_EDGES = r"^[\s\p{Cf}]+|[\s\p{Cf}]+$"
-# `Name <address>`, `"Name <x>" <address>`; and the old form, `address (Name)`.
-_NAMED = r'^(?:"(?:[^"\\]|\\.)*"|[^<>"])*<([^<>]*)>$'
-_SEVERAL = r'^[^<>"]*@[^<>"]*[,;][^<>]*<'  # an address, a comma, and then a name with its address
-_COMMENTED = r"^([^\s()<>\"]+@[^\s()<>\"]+)\s+\([^@]*\)$"
+from engine.addresses.rules import (
+    ATOM,
+    IS_TOO_LONG,
+    MAX_ADDRESS_BYTES,
+    MAX_LABEL_BYTES,
+    MAX_LOCAL_BYTES,
+    judge_texts,
+    read_texts,
+)
 
 # Most addresses are plain: as SES takes them, without capitals, and none of whose parts can be too long. Neither is
 # xn-- plain: it looks so, and may still be no punycode.
-_PLAIN_ATOM = _ATOM.replace("A-Z", "")
+_PLAIN_ATOM = ATOM.replace("A-Z", "")
 _PLAIN = rf"^{_PLAIN_ATOM}(?:\.{_PLAIN_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
 _PLAIN_BYTES = MAX_LABEL_BYTES + 2  # with a longer label, or local part, it would be longer
 
-_ACE = "xn--"
-_JOINER = "\u200d"  # makes one emoji of two
-_EMOJI = r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\x{200D}\x{FE0F}]"
-_WITH_EMOJI = r"[\p{Extended_Pictographic}\p{Regional_Indicator}]"
+# What is simple has a local part that needs no change, and nothing that could be a name, a comment or a second address.
+_AROUND = r"@<>()\",;"
+_LOCAL = "x@"
+_SIMPLE = rf"^{ATOM}(?:\.{ATOM})*@[^{_AROUND}]*$"
 
 JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
 
@@ -59,133 +52,71 @@ def judge_addresses(raw: pl.Series) -> pl.DataFrame:
     nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, raw.len())
     if is_plain.all():
         return pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing])
-    unusual = (~is_plain).arg_true()
-    judged = _finish(_judge_unusual(pl.DataFrame({"text": raw.gather(unusual)})))
+    judged = pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing, is_plain.alias("is_judged")])
+    return _complete(judged, lambda rest: _judge_unusual(raw.gather(rest))).drop("is_judged")
+
+
+def _judge_unusual(raw: pl.Series) -> pl.DataFrame:
+    judged = _judge_simple(raw)
+    return _complete(judged, lambda rest: _judge_read(read_texts(raw.gather(rest))))
+
+
+def _judge_read(text: pl.Series) -> pl.DataFrame:
+    judged = _judge_simple(text)
+    return _complete(judged, lambda rest: _judge_by_rules(text.gather(rest)))
+
+
+def _complete(judged: pl.DataFrame, judge_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
+    """Put in the rows that are not judged what is found about them, given their places."""
+    rest = (~judged.get_column("is_judged")).arg_true()
+    if rest.is_empty():
+        return judged
+    found = judge_rest(rest)
+    if rest.len() == judged.height:
+        return found
     # Scatter writes into the series itself.
-    address = raw.clone().scatter(unusual, judged.get_column("address")).alias("address")
-    key = raw.clone().scatter(unusual, judged.get_column("address").str.to_lowercase()).alias("key")
-    return pl.DataFrame([address, key, nothing.scatter(unusual, judged.get_column("fault"))])
+    columns = [judged.get_column(name).clone().scatter(rest, found.get_column(name)) for name in JUDGED_SCHEMA]
+    return pl.DataFrame([*columns, judged.get_column("is_judged")])
 
 
-def _is_address(text: pl.Expr) -> pl.Expr:
-    return (
-        text.str.contains(_ADDRESS)
-        & (text.str.len_bytes() <= MAX_ADDRESS_BYTES)
-        & ~text.str.contains(_LONG_LOCAL)
-        & ~text.str.contains(_LONG_LABEL)
-        & ~text.str.contains(_NUMERIC_TLD)
+def _judge_by_rules(text: pl.Series) -> pl.DataFrame:
+    judged = judge_texts(text)
+    key = pl.col("address").str.to_lowercase().alias("key")
+    return judged.select("address", key, "fault", is_judged=pl.repeat(value=True, n=text.len(), dtype=pl.Boolean))
+
+
+def _judge_simple(text: pl.Series) -> pl.DataFrame:
+    """Judge simple addresses by their domains; `is_judged` says which rows those are."""
+    is_simple = text.str.contains(_SIMPLE)
+    if not is_simple.any():
+        nothing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in JUDGED_SCHEMA.items()]
+        return pl.select(is_judged=pl.repeat(value=False, n=text.len(), dtype=pl.Boolean)).select(*nothing, "is_judged")
+    parts = text.str.splitn("@", 2).struct.unnest().with_columns(is_simple=is_simple)
+    parts = parts.rename({"field_0": "local", "field_1": "domain"})
+    parts = parts.join(_judge_domains(parts.get_column("domain")), on="domain", how="left", maintain_order="left")
+    is_judged = pl.col("is_simple") & pl.col("is_clear") & (pl.col("local").str.len_bytes() <= MAX_LOCAL_BYTES)
+    parts = parts.select(
+        "fault", address=pl.concat_str("local", "at_domain"), is_judged=is_judged.fill_null(value=False)
     )
+    is_too_long = pl.col("address").str.len_bytes() > MAX_ADDRESS_BYTES
+    if parts.select(is_too_long.any()).item():
+        fault = pl.when(is_too_long).then(pl.lit(IS_TOO_LONG)).otherwise("fault")
+        parts = parts.with_columns(fault=fault, address=pl.when(~is_too_long).then("address"))
+    return parts.select("address", pl.col("address").str.to_lowercase().alias("key"), "fault", "is_judged")
 
 
-def _finish(frame: pl.DataFrame) -> pl.DataFrame:
-    """From `text` and `fault` to `address` and `fault`; the domain of an address is in lower case."""
-    lowered = pl.concat_str(
-        pl.col("text").str.extract("^([^@]*)@"), pl.lit("@"), pl.col("text").str.extract("@(.*)$").str.to_lowercase()
-    )
-    return frame.select(pl.when(pl.col("fault").is_null()).then(lowered).alias("address"), "fault")
+def _judge_domains(domains: pl.Series) -> pl.DataFrame:
+    """Judge each domain once, by what the rules say about a simple local part at it.
 
-
-def _judge_unusual(frame: pl.DataFrame) -> pl.DataFrame:
-    """Normalise what is not a plain address, and say what is wrong with it: `text`, `fault`."""
-    text = pl.col("text").str.normalize("NFKC").str.replace_all(_EDGES, "")
-    frame = frame.select(text=text).with_columns(
-        text=pl.when(pl.col("text") != "").then(
-            pl.coalesce(
-                pl.when(~pl.col("text").str.contains(_SEVERAL)).then(
-                    pl.col("text").str.extract(_NAMED).str.replace_all(_EDGES, "")
-                ),
-                pl.col("text").str.extract(_COMMENTED),
-                "text",
-            )
-        )
-    )
-    frame = frame.with_columns(
-        ats=pl.col("text").str.count_matches("@", literal=True),
-        local=pl.col("text").str.extract("(?s)^(.*)@"),
-        domain=pl.col("text").str.extract("(?s)@([^@]*)$"),
-    )
-    frame = _to_a_labels(frame)
-    text = pl.when(pl.col("ats") == 1).then(pl.concat_str("local", pl.lit("@"), "domain")).otherwise("text")
-    frame = frame.with_columns(text=text)
-    return frame.select("text", fault=pl.when(pl.col("text").is_not_null()).then(_fault()))
-
-
-def _to_a_labels(frame: pl.DataFrame) -> pl.DataFrame:
-    """Replace international domains in `domain`, and mark in `unknown_domain` where that is not possible.
-
-    One conversion for each distinct domain.
+    Returns:
+        `domain`; `at_domain`: how an address at it ends, null where there is none; `fault`; and `is_clear`: whether
+        these are the same for every simple local part.
     """
-    international = pl.col("domain").str.contains(r"[^\x00-\x7F]|(?i:xn--)") & (pl.col("ats") == 1)
-    distinct = frame.filter(international).get_column("domain").unique().to_list()
-    converted = pl.DataFrame(
-        {"domain": distinct, "a_labels": [_a_labels(domain) for domain in distinct]},
-        schema={"domain": pl.String, "a_labels": pl.String},
+    distinct = domains.drop_nulls().unique()
+    judged = judge_texts(read_texts(_LOCAL + distinct))
+    return pl.DataFrame([distinct.alias("domain"), judged.get_column("address"), judged.get_column("fault")]).select(
+        "domain",
+        at_domain=pl.col("address").str.strip_prefix(_LOCAL[:-1]),
+        fault="fault",
+        is_clear=~pl.col("domain").str.normalize("NFKC").str.contains(f"[{_AROUND}]"),
     )
-    frame = frame.join(converted, on="domain", how="left", maintain_order="left")
-    return frame.with_columns(
-        domain=pl.coalesce("a_labels", "domain"), unknown_domain=international & pl.col("a_labels").is_null()
-    )
-
-
-def _a_labels(domain: str) -> str | None:
-    try:
-        return idna.encode(domain, uts46=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        return _a_labels_with_emoji(domain)
-
-
-def _a_labels_with_emoji(domain: str) -> str | None:
-    """Convert a domain with emoji, which IDNA 2008 has none of, and some registries register anyway."""
-    try:
-        mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
-        labels = [_a_label_with_emoji(label) for label in mapped.split(".")]
-    except (idna.IDNAError, UnicodeError):
-        return None
-    return ".".join(labels)
-
-
-def _a_label_with_emoji(label: str) -> str:
-    """Convert a label; UnicodeError where it is neither one of IDNA 2008 nor one with emoji."""
-    text = label[len(_ACE) :].encode("ascii").decode("punycode") if label.startswith(_ACE) else label
-    if not pl.Series([text], dtype=pl.String).str.contains(_WITH_EMOJI).item():
-        return idna.encode(label, uts46=True).decode()
-    if text.strip(_JOINER) != text:
-        raise UnicodeError("a joiner that joins nothing")
-    plain = "".join(character for character in text if not pl.Series([character]).str.contains(_EMOJI).item())
-    if plain.strip("-"):
-        idna.encode(plain.strip("-"))  # everything but emoji obeys the rules
-    converted = _ACE + text.encode("punycode").decode("ascii")
-    if label.startswith(_ACE) and converted != label:
-        raise UnicodeError("not what punycode makes of it")
-    return converted
-
-
-def _fault() -> pl.Expr:
-    """The first rule that the address in `text` (with `ats`, `local`, `domain`, `unknown_domain`) breaks, or null."""
-    text, local, domain = pl.col("text"), pl.col("local"), pl.col("domain")
-    rules: list[tuple[pl.Expr, str]] = [
-        (pl.col("ats") == 0, "there is no @"),
-        (local.str.starts_with('"'), "a quoted local part is not supported by SES"),
-        (pl.col("ats") > 1, "there is more than one @"),
-        (text.str.contains(r"[\s\p{Cc}]"), "it contains a space or a control character"),
-        (local == "", "nothing stands before the @"),
-        (domain == "", "nothing stands after the @"),
-        (
-            local.str.contains(r"[^\x00-\x7F]"),
-            "the part before the @ has characters outside ASCII, which SES cannot send to",
-        ),
-        (local.str.contains(r"^\.|\.$|\.\."), "the part before the @ begins or ends with a dot, or has two in a row"),
-        (~local.str.contains(rf"^(?:{_ATOM}|\.)+$"), "the part before the @ has a character that is not allowed there"),
-        (text.str.contains(_LONG_LOCAL), f"the part before the @ is longer than {MAX_LOCAL_BYTES} characters"),
-        (domain.str.contains(r"^\.|\.$|\.\."), "the domain begins or ends with a dot, or has two in a row"),
-        (text.str.contains(_LONG_LABEL), f"a part of the domain is longer than {MAX_LABEL_BYTES} characters"),
-        (pl.col("unknown_domain"), "the domain is not a valid international domain name"),
-        (~domain.str.contains("^[A-Za-z0-9.-]*$"), "the domain has a character that is not allowed there"),
-        (~domain.str.contains(".", literal=True), "the domain has no dot"),
-        (domain.str.contains(r"^-|-$|\.-|-\."), "a part of the domain begins or ends with a hyphen"),
-        (domain.str.contains(_NUMERIC_TLD), "the domain ends with a number"),
-        (text.str.len_bytes() > MAX_ADDRESS_BYTES, f"it is longer than {MAX_ADDRESS_BYTES} characters"),
-        # The grammar has the last word, should a rule above be missing.
-        (~_is_address(text), "it is not an address"),
-    ]
-    return pl.coalesce(*(pl.when(broken).then(pl.lit(words)) for broken, words in rules))

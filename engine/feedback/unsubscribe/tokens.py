@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from engine.addresses.parse import MAX_ADDRESS_BYTES
+from engine.addresses.rules import MAX_ADDRESS_BYTES
 from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
 
 MOST_TOKENS = 8  # of one text
