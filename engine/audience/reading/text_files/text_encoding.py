@@ -89,7 +89,9 @@ def _detect_utf_16(head: bytes) -> str | None:
 
 
 def _judge_bytes(block: bytes, name: str, *, lenient: bool) -> Encoding:
-    """Check the first block that is not ASCII, line by line."""
+    """Check the first block that is not ASCII, line by line where it is not all UTF-8."""
+    if is_utf_8(block):
+        return Encoding("utf-8")
     lines = [line for line in block.replace(b"\r", b"\n").split(b"\n") if not line.isascii()]
     valid = sum(is_utf_8(line) for line in lines)
     if valid * 2 > len(lines) or (valid and lenient):
