@@ -53,6 +53,26 @@ def test_dedupe_by_provider_keeps_the_first_row_of_a_mailbox(tmp_path: Path) -> 
     assert excluded(tmp_path)[0] == (3, "duplicate", "the same address as in list.csv line 2")
 
 
+def test_a_duplicate_names_the_first_row_whatever_its_capitals(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("email\nAnn@example.com\nbob@example.com\nann@EXAMPLE.com\nANN@example.com\n")
+    assert plan(tmp_path).accepted == 2
+    detail = "the same address as in list.csv line 2"
+    assert excluded(tmp_path) == [(4, "duplicate", detail), (5, "duplicate", detail)]
+
+
+def test_different_addresses_with_equal_hashes_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "engine.audience.planning.partitions.hash_keys", lambda keys, _: keys.str.len_bytes().cast(pl.UInt64)
+    )
+    (tmp_path / "list.csv").write_text("email\nann@example.com\nbob@example.com\nAnn@example.com\nbob@example.com\n")
+    (tmp_path / "gone.csv").write_text("email\neve@example.com\n")
+    assert plan(tmp_path, suppressed=["gone.csv"]).accepted == 2
+    assert excluded(tmp_path) == [
+        (4, "duplicate", "the same address as in list.csv line 2"),
+        (5, "duplicate", "the same address as in list.csv line 3"),
+    ]
+
+
 def test_with_dedupe_by_provider_a_suppression_is_of_the_mailbox(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").write_text("annlee+shop@gmail.com\n")
     (tmp_path / "list.csv").write_text("email\nann.lee@gmail.com\n")
