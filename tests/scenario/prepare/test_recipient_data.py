@@ -108,7 +108,7 @@ def test_links_that_run_fail_their_recipients_alone_and_are_known_before(world: 
     checked = world.run("check", "hello", "--json")
     assert checked.code == 65
     (finding,) = [one for one in checked.json["findings"] if one["severity"] == "error"]
-    assert finding["what"] == "link is a javascript: link, which data must not be"
+    assert finding["what"] == "link is a javascript: link, which is not allowed in data"
     assert (finding["messages"], finding["first_row"]) == (1, 98)
     assert finding["where"].endswith("body.html.j2:1")
     launched = world.launch()

@@ -55,7 +55,7 @@ def test_every_recipient_with_a_bad_link_is_counted(tmp_path: Path, body: str) -
 
 def test_the_finding_names_column_scheme_and_remedy(tmp_path: Path) -> None:
     assert check(tmp_path, {"url": [BAD]}, '<a href="{{ url }}">x</a>') == [
-        "error refused_value url is a javascript: link, which data must not be: 1 from row 1"
+        "error refused_value url is a javascript: link, which is not allowed in data: 1 from row 1"
     ]
 
 
