@@ -319,7 +319,7 @@ def _follow(path: Path) -> Path:
             if not path.is_symlink():
                 raise
             if attempt == _ATTEMPTS - 1:
-                raise _NotRegularError("a symbolic link to nothing") from None
+                raise _NotRegularError("a broken symbolic link") from None
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise _NotRegularError("a loop of symbolic links") from None
