@@ -210,7 +210,12 @@ def _size_of(path: Path) -> int:
 def copy_files(folder: Path, target: Path) -> None:
     """Copy a campaign's files, and what it shares with others: the copy renders by itself.
 
+    Args:
+        folder: the campaign's.
+        target: the copy; the folder in which it is must exist.
+
     Raises:
+        FileNotFoundError: the folder around the copy was removed, because planning was stopped.
         DataError: something is not a regular file inside, they are too large together, or a name is not UTF-8:
             run.json could not list it.
     """
@@ -220,7 +225,7 @@ def copy_files(folder: Path, target: Path) -> None:
             what = f"the name {_show(name)} is not valid UTF-8"
             raise DataError(what, where=str(folder), remedy="rename the file, or move it elsewhere")
         copy = target / name
-        copy.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        _make_folders(copy.parent, below=target.parent)
         with open_file(folder, name, path) as source:
             descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PRIVATE_FILE)
             with os.fdopen(descriptor, "wb") as end:
@@ -229,6 +234,13 @@ def copy_files(folder: Path, target: Path) -> None:
                     end.write(some)
         if left < 0:
             raise DataError(f"{_show(name)} grows: {_TOO_LARGE}", where=str(path), remedy=_REMEDY)
+
+
+def _make_folders(folder: Path, below: Path) -> None:
+    """Make a folder and those between it and one that exists. That one is not made again once it was removed."""
+    for name in reversed(folder.relative_to(below).parents[:-1]):
+        (below / name).mkdir(exist_ok=True, mode=_PRIVATE_FOLDER)
+    folder.mkdir(exist_ok=True, mode=_PRIVATE_FOLDER)
 
 
 def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles) -> None:

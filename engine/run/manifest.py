@@ -90,7 +90,7 @@ class Manifest(BaseModel):
 def write_manifest(folder: Path, manifest: Manifest) -> str:
     """Write run.json; returns its SHA-256."""
     data = encode_manifest(manifest)
-    write_file(folder / FILE, data)
+    write_file(folder / FILE, data, make_folders=False)
     return digest_bytes(data)
 
 

@@ -23,14 +23,21 @@ PRIVATE_FOLDER = 0o700
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, make_folders: bool = True) -> None:
     """Write a file whole and durably, readable by its owner alone; an existing one is replaced.
+
+    Args:
+        path: the file.
+        data: its new content.
+        make_folders: make the folders around it that are missing; False fails where one is missing.
 
     Raises:
         PausedError: the disk is full or failing.
         ConfigurationError: the folder may not be written.
     """
     with translate_os_errors(path):
+        if make_folders:
+            _make_folder(path.parent)
         with _written_aside(path, data) as aside:
             aside.rename(path)
         sync_folder(path.parent)
@@ -38,13 +45,15 @@ def write_file(path: Path, data: bytes) -> None:
 
 def create_file(path: Path, data: bytes) -> bool:
     """Write a file whole and durably unless one exists; False where one does. Raises as `write_file`."""
-    with translate_os_errors(path), _written_aside(path, data) as aside:
-        try:
-            path.hardlink_to(aside)
-        except FileExistsError:
-            return False
-        sync_folder(path.parent)
-        return True
+    with translate_os_errors(path):
+        _make_folder(path.parent)
+        with _written_aside(path, data) as aside:
+            try:
+                path.hardlink_to(aside)
+            except FileExistsError:
+                return False
+            sync_folder(path.parent)
+            return True
 
 
 def delete_tree(folder: Path) -> None:
@@ -55,13 +64,16 @@ def delete_tree(folder: Path) -> None:
                 shutil.rmtree(folder)
 
 
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+
+
 @contextmanager
 def _written_aside(path: Path, data: bytes) -> Iterator[Path]:
     """Write a durable file beside another one; it is removed afterwards, unless it was renamed.
 
     It is locked while its writer lives, so that `remove_unfinished` can recognize what a crash left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     aside, file = _open_aside(path)
     try:
         with file:

@@ -105,8 +105,14 @@ def _remove_leftover(path: Path) -> bool:
 
 
 def _remove_tree(folder: Path) -> None:
-    """Remove a folder that an abandoned thread may still be writing into; without the folder its next file fails."""
-    for _ in range(REMOVAL_ATTEMPTS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+    """Remove a folder that an abandoned thread may still be writing into.
+
+    It is renamed first, so that the thread's next file cannot be created.
+    """
+    renamed = folder.with_name(f"{folder.name[:-32]}{uuid.uuid4().hex}")
+    with suppress(OSError):
+        folder.rename(renamed)
+    for _ in range(REMOVAL_ATTEMPTS):  # a file may have been created at the moment of the renaming
+        shutil.rmtree(renamed, ignore_errors=True)
+        if not renamed.exists():
             return

@@ -4,6 +4,7 @@ import io
 import multiprocessing
 import os
 import re
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -102,6 +103,7 @@ def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int)
         waiting: deque[Future[Rendered]] = deque()
         remaining = iter(leases)
         try:
+            _start_processes(pool)
             for lease in islice(remaining, 2 * processes):
                 waiting.append(pool.submit(_render_in_process, lease))
             while waiting:
@@ -128,6 +130,20 @@ def _open_pool(job: RenderJob, processes: int) -> ProcessPoolExecutor | None:
         note = "one process renders all messages: further ones need a /dev/shm that can be written"
         log.warning("render.one_process", note=note, error=error.strerror)
         return None
+
+
+def _start_processes(pool: ProcessPoolExecutor) -> None:
+    """Start the pool's processes, in a thread: a signal in mid-start would leave one without its instructions.
+
+    That process would then print a traceback.
+    """
+    starting = threading.Thread(target=pool.submit, args=(int,), name="start processes")
+    starting.start()
+    try:
+        starting.join()
+    except BaseException:
+        starting.join()
+        raise
 
 
 def choose_processes(rows: int) -> int:

@@ -282,6 +282,17 @@ def test_a_volume_that_is_mounted_again_while_it_is_copied_is_read(
     assert {name: (tmp_path / "copy" / name).read_text(encoding="utf-8") for name in FILES} == FILES
 
 
+def test_copy_never_makes_the_folder_around_it_again(tmp_path: Path) -> None:
+    """Planning that was stopped may still be copying after its folder was removed."""
+    campaign = write_campaign(tmp_path, {"deep/er/text.j2": "x"}, 'text = "deep/er/text.j2"')
+    with pytest.raises(FileNotFoundError):
+        copy_files(campaign.folder, tmp_path / "removed" / "copy")
+    assert not (tmp_path / "removed").exists()
+    (tmp_path / "kept").mkdir()
+    copy_files(campaign.folder, tmp_path / "kept" / "copy")
+    assert (tmp_path / "kept" / "copy" / "deep" / "er" / "text.j2").read_text() == "x"
+
+
 def test_a_copy_is_private_and_overwrites_nothing(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path, {"b.j2": "Hi"}, 'text = "b.j2"')
     (campaign.folder / "b.j2").chmod(0o444)

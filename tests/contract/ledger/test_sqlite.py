@@ -115,7 +115,7 @@ def test_url_without_an_sqlite_file_is_refused_with_the_right_form(url: str):
     ("said", "kind", "word"),
     [
         ("database or disk is full", PausedError, "full"),
-        ("disk I/O error", PausedError, "fails"),
+        ("disk I/O error", PausedError, "has I/O errors"),
         ("database is locked", PausedError, "another process"),
         ("database disk image is malformed", DataError, "damaged"),
         ("file is not a database", DataError, "damaged"),

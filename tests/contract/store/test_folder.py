@@ -126,7 +126,7 @@ def test_a_file_that_is_new_and_fails_is_not_there(tmp_path: Path):
     [
         (errno.ENOSPC, PausedError, "full"),
         (errno.EDQUOT, PausedError, "full"),
-        (errno.EIO, PausedError, "fails"),
+        (errno.EIO, PausedError, "has I/O errors"),
         (errno.EACCES, ConfigurationError, "Permission denied.*write access"),
         (errno.EROFS, ConfigurationError, "Read-only"),
         (errno.ENOENT, ConfigurationError, "No such file"),
