@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.invariants import check_invariants, count_received
+from support.stopped import stop_between_transactions
 from support.world import World, finish, open_world
 
 from engine.delivery.pacing.concurrency import FEWEST, MOST_WHERE_LATE
@@ -99,7 +100,7 @@ def test_worker_that_lost_its_lease_while_stopped_records_nothing_more(world: Wo
     world.change_sandbox(latency_seconds=0.2)
     zombie = world.start_launch()
     world.wait_for_accepted(100, zombie)
-    zombie.send_signal(signal.SIGSTOP)
+    stop_between_transactions(zombie, world.folder / ".mailrun" / "ledger.db")
     world.forget_workers()  # as if its heartbeat had been silent for long
     successor = world.launch()
     zombie.send_signal(signal.SIGCONT)

@@ -12,6 +12,7 @@ import pytest
 from support.disks import fill_disk, small_disk
 from support.invariants import check_invariants, count_received
 from support.postgres import run_cluster
+from support.stopped import stop_between_transactions
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
 from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
@@ -166,21 +167,6 @@ def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Pat
         assert world.launch().json["state"] == "finished"
         assert check_invariants(world) == {Outcome.SENT: 2400}
         assert world.sandbox_state()["largest_second"] <= 200 * 1.1 + 200
-
-
-def stop_between_transactions(process: subprocess.Popen[str], ledger: Path) -> None:
-    """Stop a process where it does not hold SQLite's lock, which nobody can take from a process that lives."""
-    for _ in range(100):
-        process.send_signal(signal.SIGSTOP)
-        with closing(sqlite3.connect(ledger, timeout=0.5, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
-            except sqlite3.OperationalError:
-                process.send_signal(signal.SIGCONT)
-            else:
-                return
-    raise AssertionError("the process always held the ledger's lock")
 
 
 def test_launch_resumes_when_a_stopped_process_locks_the_ledger(tmp_path: Path):
