@@ -63,7 +63,7 @@ def test_the_rest_follows_by_itself_where_the_events_are_good(tmp_path: Path, le
         assert list(list_decisions(world)) == ["canary sent", "canary passed"]
         canary = read_canary(world)
         assert (canary["stage"], canary["opened_by"], canary["recipients"]) == ("open", "mailrun", 100)
-        assert "canary: the first 100 are sent, and the rest was opened" in world.run("status", RUN).stdout
+        assert "canary: the first 100 are sent, and the rest was released" in world.run("status", RUN).stdout
         check_that_the_rest_waited(world, 100)
         assert check_invariants(world) == {Outcome.SENT: PEOPLE}
 

@@ -307,4 +307,4 @@ def test_a_full_disk_pauses_with_the_place_and_leaves_no_scratch(
     monkeypatch.setattr("engine.audience.planning.scratch.os.pwrite", refuse)
     with pytest.raises(PausedError, match="the disk with the store is full"):
         plan(tmp_path)
-    assert [path.name for path in tmp_path.rglob("*.scratch")] == []
+    assert [path.name for path in tmp_path.parent.glob(f".{tmp_path.name}.*.scratch")] == []
