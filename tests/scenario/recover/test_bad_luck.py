@@ -84,7 +84,7 @@ def test_most_frequent_failure_is_reported_when_the_guard_stops_a_run(world: Wor
     paused = world.launch()
     assert paused.code == 75
     assert "most often: MessageRejected" in paused.json["reason"]
-    assert "another key" in paused.json["reason"]
+    assert "another --key" in paused.json["reason"]
 
 
 def test_options_that_a_frozen_plan_cannot_follow_are_reported(world: World):

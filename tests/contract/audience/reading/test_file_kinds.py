@@ -40,7 +40,7 @@ def write_zip(path: Path, *names: str) -> None:
     ("names", "words"),
     [
         (["people.csv"], r"a ZIP archive \(list\..*\); unpack it, and name a file in it: people\.csv$"),
-        (["__MACOSX/._a.csv", "a.csv", "b/"], "name what is in it: a.csv$"),
+        (["__MACOSX/._a.csv", "a.csv", "b/"], "name a file in it: a.csv$"),
         ([f"{n}.csv" for n in range(9)], "0.csv, 1.csv, 2.csv, 3.csv, 4.csv, …"),
         (["[Content_Types].xml", "word/document.xml"], "a Word document .*; write it as CSV or Excel"),
         (["Index/Document.iwa", "Data/x"], "a Numbers document .*; export it as Excel or CSV"),
