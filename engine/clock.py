@@ -1,4 +1,4 @@
-"""Time as a parameter: one port for the wall clock, the monotonic clock and waiting."""
+"""Time as a parameter: one interface for the wall clock, the monotonic clock and waiting."""
 
 import asyncio
 import time
@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the engine knows of time."""
+    """A source of time: the wall clock, the monotonic clock and waiting."""
 
     def now(self) -> datetime:
         """Return the wall clock, in UTC: for records, never for rates or waits."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow: for rates and waits."""
+        """Return seconds that never decrease: for rates and waits."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

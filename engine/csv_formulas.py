@@ -1,17 +1,17 @@
 """Formulas in CSV exports: a cell that a spreadsheet would run begins with an apostrophe, in every file of mailrun.
 
-Addresses and names come from strangers, and a file of them is opened in a spreadsheet.
+Addresses and names come from outside, and people open these files in a spreadsheet.
 """
 
 import polars as pl
 
-# What a spreadsheet takes for a formula, in full width as well, and the characters that would hide one.
+# Characters that begin a formula in a spreadsheet, their full-width forms, and characters that would hide one.
 _FORMULA = r"^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
 _DEFUSED = r"^'([=+\-@])"
 
 
 def defuse_formulas(frame: pl.DataFrame) -> pl.DataFrame:
-    """Put an apostrophe before each text of a frame that a spreadsheet would take for a formula.
+    """Put an apostrophe before each text of a frame that a spreadsheet would read as a formula.
 
     >>> defuse_formulas(pl.DataFrame({"name": ["=1+1", "Ann"], "row": [-1, 2]})).rows()
     [("'=1+1", -1), ('Ann', 2)]

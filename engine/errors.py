@@ -3,8 +3,8 @@
 The tree; catch the base to report anything that is not a bug:
 
 * MailrunError                what happened, where, what to do; carries the exit code
-    - UsageError (64)         the command line asks for something that is not there
-        - CancelledError      a person said no to the question before a launch
+    - UsageError (64)         the command line names something that does not exist
+        - CancelledError      a person answered no when asked to confirm a launch
     - DataError (65)          audience, template, plan or outcome files are wrong or damaged
     - ServiceError (69)       SES cannot be reached, or the account may not send
     - PausedError (75)        the work stopped half-way; the next launch resumes it
@@ -72,7 +72,7 @@ def _restore(kind: type[MailrunError], arguments: tuple[Any, ...], fields: dict[
 
 
 class UsageError(MailrunError):
-    """The command line asks for something that is not there."""
+    """The command line names something that does not exist."""
 
     exit_code = ExitCode.USAGE
 

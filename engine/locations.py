@@ -1,4 +1,4 @@
-"""How people write where store and ledger are, and what to say of a form that means something else."""
+"""Parse and check the locations of the store and the ledger, as people write them."""
 
 import re
 from pathlib import Path
@@ -32,16 +32,16 @@ def check_store(store: str, where: str) -> None:
 
 
 def expand_home(place: str, where: str) -> Path:
-    """Read a folder that may begin with `~`, the home folder.
+    """Expand `~`, the home folder, at the beginning of a folder's path.
 
     Raises:
-        ConfigurationError: this user has no home folder, as in a container with a user id of its own.
+        ConfigurationError: this user has no home folder, as in a container with an arbitrary user id.
     """
     try:
         return Path(place).expanduser()
     except RuntimeError:
         what = f"cannot use the path {place}: this user has no home folder (HOME is not set)"
-        raise ConfigurationError(what, where=where, remedy="write the whole path, or set HOME") from None
+        raise ConfigurationError(what, where=where, remedy="write the absolute path, or set HOME") from None
 
 
 def check_ledger(ledger: str, where: str) -> None:
@@ -71,7 +71,7 @@ def find_ledger_file(url: str) -> Path | None:
 
 
 def resolve_ledger(ledger: str, workspace: str) -> str:
-    """Let the relative path of an SQLite file begin at the workspace, whatever folder a command is called in."""
+    """Resolve the relative path of an SQLite file against the workspace, not against the current folder."""
     found = _SQLITE.fullmatch(ledger)
     if found is None or found["path"].startswith("/"):
         return ledger

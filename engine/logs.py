@@ -33,7 +33,7 @@ def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
         logger_factory=_Printer,
     )
     root = logging.getLogger()
-    if not root.handlers:  # a program that uses the library has its own
+    if not root.handlers:  # a program that uses mailrun as a library has its own
         root.addHandler(_LibraryEvents())
     logging.captureWarnings(capture=True)
 
@@ -54,7 +54,7 @@ def _write_sentence(_logger: object, _method: str, event: structlog.typing.Event
 
 
 class _LibraryEvents(logging.Handler):
-    """Turns what libraries log, including asyncio and Python's warnings, into events of mailrun."""
+    """Turns log records of libraries and of asyncio, and Python's warnings, into events of mailrun."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -70,7 +70,7 @@ class _LibraryEvents(logging.Handler):
 
 
 class _Printer:
-    """Prints events on stderr; a reader that has ended must not end a run."""
+    """Prints events on stderr; ignores write errors, because a closed pipe must not stop a run."""
 
     def __init__(self, *_: object) -> None:
         pass

@@ -1,9 +1,9 @@
-"""The one place that takes addresses, tokens and secrets out of texts that people and log collectors read.
+"""Mask addresses, tokens and secrets in texts that people and log collectors read.
 
 Messages are written without them. This is the second line of defence: what an SMTP server, SES, PostgreSQL, a library
 or a person quotes is masked before it reaches a log, an error, or a reason in the ledger. Every pattern takes time that
-grows linearly with the text, for an outsider may have written it: a run of characters is looked at from its beginning
-alone (look-behind), and is not given back (possessive quantifiers).
+grows linearly with the text, because an outsider may have written it: a match starts only at the beginning of a run of
+characters (look-behind), and never backtracks (possessive quantifiers).
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 MASK = "***"
 
-# Variables whose value is a secret, wherever it turns up.
+# Variables whose value is a secret, wherever it appears.
 _SECRET_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -25,7 +25,7 @@ _SECRET_VARIABLES = (
     "MAILRUN_UNSUBSCRIBE_KEYS",
     "PGPASSWORD",
 )
-_SHORTEST_SECRET = 8  # a shorter value is a word of other texts as well; where it stands in a URL, it is masked there
+_SHORTEST_SECRET = 8  # a shorter value may be an ordinary word; in a URL it is masked anyway
 
 _MARKS = r".!#$&'*+=?^`{|}~\-"
 _LOCAL = rf"\w{_MARKS}"  # of an address before its @; beyond ASCII as well (RFC 6531). `%` is apart, for %40
@@ -62,7 +62,8 @@ _HEADER = re.compile(
 _CANONICAL = re.compile(r"(?P<name>for this request should have been\s{0,4})'[^']*+'?", re.IGNORECASE)
 _ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?P<kind>AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}+")
 _SESSION_TOKEN = re.compile(r"(?<![A-Za-z0-9])(?:IQoJ|FwoG|FQoG|AQoD)[A-Za-z0-9+/=_-]{40,}+")
-# Ours (see campaign/unsubscribe_tokens.py), those of other services, and whatever else is as long as no word is.
+# Ours (see campaign/unsubscribe_tokens.py), those of other services, and any other string that is too long to be a
+# word.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[0-9]\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{16,}+|[A-Za-z0-9_-]{96,1200}+(?![A-Za-z0-9_-]))"
 )
@@ -115,9 +116,9 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """Hide the password of a URL, and secrets in its query; also of what was meant for one and cannot be read.
+    """Mask the password of a URL, and secrets in its query; also in a malformed URL.
 
-    A password may have any character in it, unescaped: it is taken to reach to the last `@`.
+    A password may contain any character, unescaped: it extends to the last `@`.
 
     >>> mask_url("postgresql://ann:hush@host/db?sslmode=require&password=hush")
     'postgresql://ann:***@host/db?sslmode=require&password=***'
@@ -133,7 +134,7 @@ def mask_url(url: str) -> str:
     if "@" not in rest or (kind_name in _WITHOUT_USER and rest.startswith("/")):
         return url
     if kind_name in ("http", "https") and _HTTP_AUTHORITY.fullmatch(re.split("[/?#]", rest, maxsplit=1)[0]):
-        return url  # the @ stands in the path or the query
+        return url  # the @ is in the path or the query
     user, _, host = rest.rpartition("@")
     if kind_name in ("http", "https"):  # a token may be in place of the user
         return f"{start}{MASK}@{host}"
@@ -153,9 +154,9 @@ def mask_value(value: Any) -> Any:
 
 
 def show_address(address: str) -> None:
-    """Leave an address as it is: one that mail is sent from, which every recipient reads, or that a person has typed.
+    """Exempt an address from masking: a sender address, which every recipient sees, or one that a person typed.
 
-    People correct both by their names. Nothing that data or a server names belongs here.
+    People need the whole address to correct it. Do not pass addresses from data or from servers.
 
     Args:
         address: or a text with addresses in it.
@@ -165,7 +166,7 @@ def show_address(address: str) -> None:
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """Mask these values wherever they turn up, from now on and in this process."""
+    """Mask these values wherever they appear, from now on and in this process."""
     global _known  # noqa: PLW0603 - of the process, as its environment is
     found = {value for value in values if len(value) >= _SHORTEST_SECRET} - _known_secrets
     if found:
@@ -175,7 +176,7 @@ def remember_secrets(values: Iterable[str]) -> None:
 
 
 def remember_secrets_of_environment(environment: Mapping[str, str] = os.environ) -> None:
-    """Remember the secrets that the environment holds, see `remember_secrets`."""
+    """Remember the secrets in the environment, see `remember_secrets`."""
     remember_secrets(
         part for name in _SECRET_VARIABLES for part in re.split(r"[\s,]+", environment.get(name, "")) if part
     )

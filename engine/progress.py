@@ -1,4 +1,4 @@
-"""Steps of long work: anything that takes time reports what it does and how far it is, and a listener shows it."""
+"""Progress of long work: each step reports what it does and how much is done, and a listener shows it."""
 
 import time
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Listener(Protocol):
         """It has ended, or failed."""
 
 
-_listeners: list[Listener] = []  # of the process, because work is done in other threads
+_listeners: list[Listener] = []  # one for the process, because other threads do work too
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def step(name: str, unit: str = "", total: int | None = None, *, is_shown: bool 
         name: what is being done, for people.
         unit: what `advance` counts, in the plural.
         total: how many there are; None if that is not known.
-        is_shown: False for work that shows its progress itself: its duration alone is reported.
+        is_shown: False for work that shows its progress itself: only its duration is reported.
     """
     one = Step(name, unit, total, is_shown)
     heard = list(_listeners)

@@ -2,7 +2,7 @@
 
 
 def format_count(number: int, singular: str, plural: str = "") -> str:
-    """Write how many there are of something.
+    """Format a count with its noun.
 
     Args:
         number: how many.
@@ -16,7 +16,7 @@ def format_count(number: int, singular: str, plural: str = "") -> str:
 
 
 def format_number(number: float) -> str:
-    """Write a number with as many digits as matter, and never as a power of ten.
+    """Format a number with its significant digits, never as a power of ten.
 
     >>> [format_number(n) for n in (10_000.0, 1234.56, 13.94, 5.0, 0.25, 0.0004)]
     ['10,000', '1,235', '13.9', '5', '0.25', '0.0004']

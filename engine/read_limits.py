@@ -1,6 +1,6 @@
-"""How large what is read may be: a small file can unpack to more than any disk, or name a cell that no memory reaches.
+"""Limits on files from outside: a small file can unpack to more than a disk holds, or name a cell beyond all memory.
 
-They are the operator's (`[limits]` of mailrun.toml, or the environment), not a campaign's, whose author may have
+The operator sets them (`[limits]` of mailrun.toml, or the environment). A campaign cannot, because its author may have
 chosen the file as well.
 """
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.errors import DataError
 
 MEGABYTE, GIGABYTE = 10**6, 10**9
-# Below it a file may unpack to any multiple of its size: it takes seconds, and lists with many equal columns do so.
+# Up to this size any ratio is allowed: unpacking takes seconds, and lists with many equal columns have high ratios.
 RATIO_FLOOR = GIGABYTE
 
 
@@ -94,7 +94,7 @@ class ReadLimits(BaseModel):
             refuse(what, name, "batch_mb", "write the file with smaller row groups, or ")
 
     def refuse_line(self, name: str) -> NoReturn:
-        """Say that a line or cell is too long.
+        """Refuse a line or cell that is too long.
 
         Raises:
             DataError: always.
@@ -103,7 +103,7 @@ class ReadLimits(BaseModel):
 
 
 def refuse(what: str, name: str, key: str, instead: str = "") -> NoReturn:
-    """Return which limit was reached, and which setting raises it.
+    """Raise an error that names the limit that was exceeded, and the setting that raises it.
 
     Raises:
         DataError: always.

@@ -179,7 +179,9 @@ class SandboxAccessSettings(BaseModel):
     token: SecretStr = Field(
         default=SecretStr(""), description="token of the inbox and the control endpoint. Default: random at each start"
     )
-    allow_hosts: _HostNames = Field(default=(), description="host names that the sandbox answers to, beside loopback")
+    allow_hosts: _HostNames = Field(
+        default=(), description="host names that the sandbox answers to in addition to loopback"
+    )
 
 
 class UnsubscribeServerSettings(BaseModel):
@@ -188,5 +190,6 @@ class UnsubscribeServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     allow_hosts: _HostNames = Field(
-        default=(), description="host names that the server answers to; it refuses others. Default: every name"
+        default=(),
+        description="host names that the server answers to; others are refused. Default: every name",
     )

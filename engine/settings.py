@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     @classmethod
     def _are_long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < KEY_BYTES_MINIMUM for key in keys):
-            raise ValueError(f"a key has at least {KEY_BYTES_MINIMUM} characters")
+            raise ValueError(f"a key must have at least {KEY_BYTES_MINIMUM} characters")
         return keys
 
     @classmethod
@@ -134,7 +134,9 @@ class Settings(BaseSettings):
             return keys
         where = f"unsubscribe_keys_file, {self.workspace / self.unsubscribe_keys_file}"
         if keys:
-            raise ConfigurationError("two settings give unsubscribe keys", where=where, remedy="remove one of them")
+            raise ConfigurationError(
+                "unsubscribe_keys and unsubscribe_keys_file are both set", where=where, remedy="remove one of them"
+            )
         try:
             lines = (self.workspace / self.unsubscribe_keys_file).read_bytes().split()
         except OSError as error:
@@ -142,21 +144,21 @@ class Settings(BaseSettings):
                 f"the unsubscribe keys cannot be read: {error.strerror}", where=where, remedy="make the file readable"
             ) from None
         if not lines or min(map(len, lines)) < KEY_BYTES_MINIMUM:
-            what = f"an unsubscribe key has at least {KEY_BYTES_MINIMUM} characters" if lines else "the file has no key"
+            what = f"a key must have at least {KEY_BYTES_MINIMUM} characters" if lines else "the file has no key"
             raise ConfigurationError(what, where=where, remedy="create one, for instance with: openssl rand -hex 32")
         remember_secrets(line.decode("utf-8", "replace") for line in lines)
         return tuple(lines)
 
     @property
     def store_folder(self) -> Path:
-        """Where the store is; for a bucket, where its copies and what is of this machine alone are."""
+        """The store's folder; for a bucket, the folder of its local copies and of files of this machine."""
         if not self.in_bucket:
             return self.workspace / expand_home(self.store, "store")
         return self.scratch_folder or self.workspace / ".mailrun"
 
     @property
     def scratch_folder(self) -> Path | None:
-        """The folder that `scratch` names; None where it names none."""
+        """The folder that `scratch` names; None where it is not set."""
         return self.workspace / expand_home(self.scratch, "scratch") if self.scratch else None
 
     @property
@@ -169,7 +171,7 @@ class Settings(BaseSettings):
         """Where the ledger is."""
         if self.ledger:
             return resolve_ledger(self.ledger, str(self.workspace.absolute()))
-        # Never in `scratch`, which may end with the pod: a ledger must last as long as the store.
+        # Never in `scratch`, which may be lost with the pod: a ledger must last as long as the store.
         folder = self.workspace / ".mailrun" if self.in_bucket else self.store_folder
         return f"sqlite:///{folder.absolute() / 'ledger.db'}"
 
@@ -197,7 +199,7 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         raise _describe_mistake(error, workspace, given) from None
     except SettingsError:  # pydantic reads mailrun_events as well
         raise ConfigurationError(
-            "a section of settings cannot be one variable",
+            "one variable cannot set a section of settings",
             where="the environment",
             remedy="set its keys one by one, such as MAILRUN_EVENTS_QUEUE",
         ) from None
@@ -206,7 +208,7 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
     check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
     if "://" in settings.scratch:
         where = find_source("scratch", workspace, given).name_with_key("scratch")
-        what = f"scratch is a folder on this machine, not {mask_url(settings.scratch)}"
+        what = f"scratch must be a folder on this machine, not {mask_url(settings.scratch)}"
         raise ConfigurationError(what, where=where, remedy="give a folder; only the store can be a bucket")
     for key, place in (("store", settings.store), ("scratch", settings.scratch)):
         expand_home(place, find_source(key, workspace, given).name_with_key(key))

@@ -68,10 +68,10 @@ class UnsubscribeKeys:
         """Describe which key signs, and which keys only verify."""
         if not self.configured:
             own = f"the store's own ({self.where}) signs and verifies"
-            return own if self.stored else f"none yet; the first launch makes the store's own ({self.where})"
+            return own if self.stored else f"none yet; the first launch creates the store's own ({self.where})"
         first = f"{len(self.configured)} in the settings, the first signs"
         if self.stored is None:
-            return f"{first}; the store has none of its own"
+            return f"{first}; the store has no key"
         return f"{first}; the store's own ({self.where}) still verifies"
 
 
@@ -155,7 +155,7 @@ def open_workspace(path: Path | str | None = None, *, store: str | None = None, 
         path: the workspace's folder. None for the one that MAILRUN_WORKSPACE names, or else the nearest folder upwards
             that has `campaigns/`.
         store: a folder or `s3://BUCKET/PREFIX`; None for what the settings say.
-        ledger: an SQLAlchemy URL of SQLite or PostgreSQL; None for what the settings say.
+        ledger: an SQLAlchemy URL of SQLite or PostgreSQL; None to use the settings.
 
     Raises:
         UsageError: there is no workspace.
@@ -188,7 +188,7 @@ def connect(settings: Settings) -> Workspace:
 
 def read_settings(path: Path | str | None = None, *, store: str | None = None, ledger: str | None = None) -> Settings:
     """Read the settings of a workspace; arguments and errors as `open_workspace`."""
-    check_environment(os.environ, list_variables())  # a misspelt MAILRUN_WORKSPACE, before one is looked for
+    check_environment(os.environ, list_variables())  # reports a misspelt MAILRUN_WORKSPACE
     named = path or os.environ.get("MAILRUN_WORKSPACE")
     folder = (Path(named) if named else find_workspace(None)).absolute()
     settings = load_settings(folder, store=store, ledger=ledger)

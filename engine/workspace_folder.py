@@ -1,4 +1,4 @@
-"""Where the workspace is, and which campaigns it has. Imports nothing heavy: shell completion asks this too."""
+"""Where the workspace is, and which campaigns it has. Imports nothing heavy, because shell completion uses it."""
 
 import stat
 from pathlib import Path

@@ -36,11 +36,11 @@ def test_keys_come_from_a_secret_file_one_a_line(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("keys", "content", "what"),
     [
-        (f"{NEW}", f"{OLD}", "two settings give unsubscribe keys"),
+        (f"{NEW}", f"{OLD}", "unsubscribe_keys and unsubscribe_keys_file are both set"),
         (None, None, "the unsubscribe keys cannot be read: No such file or directory"),
         (None, "\n", "the file has no key"),
-        (None, "short", "an unsubscribe key has at least 16 characters"),
-        ("short", None, "a key has at least 16 characters"),
+        (None, "short", "a key must have at least 16 characters"),
+        ("short", None, "a key must have at least 16 characters"),
         ("[oops", None, "the setting unsubscribe_keys is wrong"),
     ],
 )

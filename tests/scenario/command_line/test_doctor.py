@@ -17,7 +17,7 @@ def test_a_workspace_in_order_has_a_line_forevery_part(world: World) -> None:
     assert told.code == 0, told.stdout
     parts = ("versions", "workspace", "temporary files", "open files", "store", "ledger", "unsubscribe keys")
     assert all(f"ok       {part}" in told.stdout for part in parts)
-    assert "none yet; the first launch makes the store's own" in told.stdout
+    assert "none yet; the first launch creates the store's own" in told.stdout
     assert world.accepted() == []
 
 

@@ -34,7 +34,7 @@ def test_keys_that_are_set_do_not_break_links_of_the_stores_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_file: bool
 ) -> None:
     with open_workspace(tmp_path) as place:
-        assert place.find_unsubscribe_keys().describe().startswith("none yet; the first launch makes")
+        assert place.find_unsubscribe_keys().describe().startswith("none yet; the first launch creates")
         stored = TokenSigner(place.read_signing_keys()).sign(*WHOM)
         assert "signs and verifies" in place.find_unsubscribe_keys().describe()
     set_keys(monkeypatch, tmp_path, NEW, OLD, in_file=in_file)
@@ -58,7 +58,7 @@ def test_keys_that_are_set_leave_a_store_without_its_own(tmp_path: Path, monkeyp
     with open_workspace(tmp_path) as place:
         place.read_signing_keys()
         assert place.find_unsubscribe_keys().to_json() == {"configured": 1, "signs": "settings", "stored": False}
-        assert place.find_unsubscribe_keys().describe().endswith("the store has none of its own")
+        assert place.find_unsubscribe_keys().describe().endswith("the store has no key")
 
 
 def test_a_link_of_a_stores_key_that_was_deleted_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
