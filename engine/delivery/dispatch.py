@@ -1,4 +1,4 @@
-"""The messages of one call, from ready to their results: journal the intents, hand over, note the results, retry."""
+"""Dispatch the messages of one call: journal the intents, hand the messages over, record the results, retry."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,12 +47,12 @@ class Call:
 
 
 FindDue: TypeAlias = Callable[[Call], Awaitable[Sequence[Item]]]
-"""Returns the items of a call that has waited which may still be sent; the results of the others are recorded."""
+"""Returns the items of a delayed call that may still be sent, and records the results of the others."""
 
 
 @dataclass(slots=True)
 class Outage:
-    """Warns every WARN_SECONDS that a server cannot be reached, while its calls are tried again."""
+    """Warns every WARN_SECONDS that a server cannot be reached, while calls to it are retried."""
 
     _warned_at: float = float("-inf")
 
@@ -60,7 +60,7 @@ class Outage:
         """Log it, unless it was logged less than WARN_SECONDS ago.
 
         Args:
-            reply: that says so.
+            reply: of the call that failed.
             now: monotonic seconds.
         """
         if now - self._warned_at >= WARN_SECONDS:
@@ -75,7 +75,7 @@ class Dispatcher:
     Attributes:
         observe: receives the seconds that each attempt took, with its journal.
         jitter: draws from 0 to 1, to spread retries.
-        resend_in_doubt: the campaign's `in_doubt = "resend"`: what is in doubt is tried again, and may arrive twice.
+        resend_in_doubt: the campaign's `in_doubt = "resend"`: messages in doubt are sent again, and may arrive twice.
         wait_for_quota: the campaign's `at_quota = "wait"`.
     """
 
@@ -97,7 +97,7 @@ class Dispatcher:
         Args:
             call: what to send.
             keep: receives every final result; a row that stays unsent has none.
-            find_due: asked before every further attempt, for any wait may have been hours.
+            find_due: called before every further attempt, because a wait may last hours.
 
         Raises:
             LeaseLostError: the lease has a newer owner.
@@ -123,7 +123,7 @@ class Dispatcher:
                 return
 
     async def leave_out(self, call: Call, find_due: FindDue) -> bool:
-        """Remove from an admitted call the recipients not to be sent to, or not now; False where none is left."""
+        """Remove recipients that must not be sent to, or not now, from an admitted call; False if none is left."""
         admitted = len(call.items)
         call.items = await find_due(call)
         if len(call.items) < admitted:
@@ -150,7 +150,7 @@ class Dispatcher:
         return replies
 
     def _withdraw(self, call: Call, error: BaseException) -> None:
-        """Note that nothing was handed over, whatever became of the record of the intents."""
+        """Record that nothing was handed over, whether the intents were recorded or not."""
         at, detail = self.clock.now().timestamp(), f"not handed over: {str(error) or 'stopped at once'}"
         rows = [item.row for item in call.items if item.row not in call.doubtful]
         attempts = {row: call.attempts.get(row, 0) + call.tries - 1 for row in rows}
@@ -221,7 +221,7 @@ class Dispatcher:
                 self.stop.request(StopReason(StopCause.PAUSED, reply.detail, reply.remedy))
             elif reply.meaning in (ReplyMeaning.UNREACHABLE, ReplyMeaning.SLOW_DOWN):
                 text = f"given up after {tries} attempts: {reply.detail}"
-                remedy = "see that the server can be reached and accepts mail, then launch again"
+                remedy = "check that the server can be reached and accepts mail, then launch again"
                 self.stop.request(StopReason(StopCause.PAUSED, text, remedy))
 
 

@@ -26,7 +26,7 @@ from engine.settings import Settings
 
 log = structlog.get_logger()
 
-UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process makes
+UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process reaches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Outbound:
         return None if self.ses is None else self.ses.control_plane
 
     async def read_quota(self) -> AccountQuota:
-        """Read what the account allows; without an account, the campaign's own `max_rate` is all there is.
+        """Read the account's limits; without an account, the campaign's `max_rate` is the only limit.
 
         Raises:
             ServiceError: SES cannot be reached or refuses the credentials.
@@ -70,7 +70,7 @@ class Outbound:
         return AccountQuota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
 
     def _assume_quota(self, error: UnknownOperationError) -> AccountQuota:
-        """Take `max_rate` for the limit of a server that speaks only a part of SES's API.
+        """Use `max_rate` as the limit of a server that implements only a part of the SES API.
 
         Raises:
             UnknownOperationError: the campaign has none.
@@ -140,16 +140,16 @@ async def open_outbound(
         run: its name.
 
     Raises:
-        ConfigurationError: no region, no credentials, or none that SMTP takes.
-        UsageError: the sandbox speaks no SMTP, the outbox needs a folder, or SES's subscription management is asked for
-            elsewhere.
+        ConfigurationError: no region, no credentials, or credentials that SMTP does not accept.
+        UsageError: the sandbox has no SMTP server, the outbox needs a folder, or SES's subscription management is set
+            for a transport other than `ses`.
     """
     transport = spec.delivery.transport
     if transport != "ses" and spec.unsubscribe is not None and spec.unsubscribe.ses_contact_list is not None:
         raise UsageError(
             f"SES's own subscription management does not work with the transport {transport}",
             where="campaign.toml: [unsubscribe] ses_contact_list",
-            remedy='use transport "ses", or an unsubscribe url of your own',
+            remedy='use transport "ses", or set [unsubscribe] url',
         )
     if transport == "outbox" and settings.in_bucket:
         raise UsageError(
@@ -159,14 +159,12 @@ async def open_outbound(
         yield Outbound(spec=spec, endpoint="files of the run's folder", account=f"outbox {run}", ses=None)
         return
     if transport == "smtp" and endpoint is not None:
-        raise UsageError(
-            "the sandbox speaks the SES API and no SMTP", where="--sandbox", remedy='use transport "ses" or "outbox"'
-        )
+        raise UsageError("the sandbox has no SMTP server", where="--sandbox", remedy='use transport "ses" or "outbox"')
     if transport == "smtp" and settings.smtp_url:
         server = parse_server(settings)
         if spec.delivery.max_rate is None:
             raise ConfigurationError(
-                f"the rate that {server.host} accepts is not known",
+                f"the rate limit of {server.host} is unknown",
                 where="campaign.toml: [delivery] max_rate",
                 remedy="set max_rate, in recipients a second",
             )
@@ -193,9 +191,9 @@ async def _open_account(endpoint: Endpoint | None, transport: str) -> AsyncItera
             if transport != "smtp":
                 raise
             raise ConfigurationError(
-                f"no SMTP server is set, and SES's own cannot be found ({error.what})",
+                f"no SMTP server is set, and the one of SES cannot be determined ({error.what})",
                 where="MAILRUN_SMTP_URL",
-                remedy="set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD; for SES's server set"
+                remedy="set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD; for SES set"
                 " AWS_DEFAULT_REGION and AWS credentials",
             ) from error
         yield account

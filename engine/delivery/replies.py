@@ -1,9 +1,9 @@
-"""What every reply of the transport means: one table, decided by type, as data.
+"""The meaning of every reply of SES, as tables of codes, texts and statuses.
 
 Sources: the SES v2 API's common and modelled errors, and what botocore and aiohttp raise. SES has no idempotency
 token, so the one question about a failed call is whether the message may have been accepted. *Certainly not*: refused
 connections, names that do not resolve, connect and handshake timeouts, and any 4xx reply that carries an SES error
-code. Everything else is in doubt and is never sent again blindly.
+code. Everything else is in doubt and is not sent again, unless the campaign sets `in_doubt = "resend"`.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ class ReplyMeaning(StrEnum):
 
     SENT = "sent"
     REFUSED = "refused"  # this message or recipient, permanently
-    RETRY = "retry"  # certainly not accepted, for a reason that passes; used up: the message failed
-    RETRY_ONCE = "retry_once"  # certainly not accepted, without a reason; a second time: the message failed
-    SPLIT = "split"  # certainly not accepted as part of this call: each message goes again alone, at once
-    UNREACHABLE = "unreachable"  # certainly not accepted, no connection; used up: the run pauses
-    SLOW_DOWN = "slow_down"  # certainly not accepted, over the rate; used up: the run pauses
-    QUOTA = "quota"  # certainly not accepted, the 24-hour quota is used up; the run pauses or waits, as it says
+    RETRY = "retry"  # certainly not accepted, for a temporary reason; retries exhausted: the message fails
+    RETRY_ONCE = "retry_once"  # certainly not accepted, no reason given; a second time: the message fails
+    SPLIT = "split"  # certainly not accepted as part of this call: each message is sent again alone, at once
+    UNREACHABLE = "unreachable"  # certainly not accepted, no connection; retries exhausted: the run pauses
+    SLOW_DOWN = "slow_down"  # certainly not accepted, over the rate; retries exhausted: the run pauses
+    QUOTA = "quota"  # certainly not accepted, the 24-hour quota is used up; the run pauses or waits, see `at_quota`
     PAUSE = "pause"  # certainly not accepted, and no other message would be
     IN_DOUBT = "in_doubt"  # perhaps accepted
 
@@ -45,7 +45,7 @@ class SendReply(NamedTuple):
     remedy: str = ""
 
 
-LONGEST_DETAIL = 2048  # bytes: it is kept for each recipient, and a server may say anything
+LONGEST_DETAIL = 2048  # bytes: it is kept for each recipient, and a server may send any text
 _LONGEST_MASKED = 64 * 1024  # characters
 _CUT = " [...]"
 
@@ -54,7 +54,7 @@ def bound_detail(text: str) -> str:
     """Cut an error text of a server to LONGEST_DETAIL bytes of UTF-8, and mask the secrets that it quotes.
 
     SES answers a wrong signature with the whole request, session token and all. Addresses stay: outcome files hold
-    them anyway, and who reads the text elsewhere masks them, see StopReason.
+    them anyway, and code that shows the text elsewhere masks them, see StopReason.
 
     >>> bound_detail("554 rejected")
     '554 rejected'
@@ -76,7 +76,7 @@ class ReplyRule:
     remedy: str = ""
 
 
-_QUOTA = ReplyRule(ReplyMeaning.QUOTA, "the 24-hour quota is used up; launch again when part of it is free")
+_QUOTA = ReplyRule(ReplyMeaning.QUOTA, "launch again when part of the 24-hour quota is free")
 _CREDENTIALS = ReplyRule(
     ReplyMeaning.PAUSE, "renew or correct the AWS credentials and their permissions, then launch again"
 )
@@ -98,17 +98,17 @@ CODES: Mapping[str, ReplyRule] = {
     ),
     "SendingPausedException": ReplyRule(
         ReplyMeaning.PAUSE,
-        "sending is paused for the account or the configuration set; find out why, enable it, launch again",
+        "find out why sending is paused for the account or the configuration set, enable it, then launch again",
     ),
     "MailFromDomainNotVerifiedException": ReplyRule(
-        ReplyMeaning.PAUSE, "the custom MAIL FROM domain's MX record is not as SES needs it; correct it, launch again"
+        ReplyMeaning.PAUSE, "correct the MX record of the custom MAIL FROM domain, then launch again"
     ),
     "NotFoundException": ReplyRule(
         ReplyMeaning.PAUSE,
-        "the configuration set (or another thing the call names) is missing in this account and region",
+        "create the configuration set (or whatever the call names) in this account and region, then launch again",
     ),
     "ConfigurationSetDoesNotExist": ReplyRule(
-        ReplyMeaning.PAUSE, "the configuration set is missing in this account and region"
+        ReplyMeaning.PAUSE, "create the configuration set in this account and region, then launch again"
     ),
     "MessageRejected": ReplyRule(
         ReplyMeaning.REFUSED
@@ -137,16 +137,16 @@ CODES: Mapping[str, ReplyRule] = {
     "UnrecognizedClientException": _CREDENTIALS,
 }
 
-# For codes that are not in the table: SES may learn new ones. A 4xx without any code is in doubt, see read_error.
+# For codes that are not in the table: SES may add new ones. A 4xx without any code is in doubt, see read_error.
 STATUSES: Mapping[int, ReplyRule] = {
     401: _CREDENTIALS,
     403: _CREDENTIALS,
-    404: ReplyRule(ReplyMeaning.PAUSE, "something that the call names is missing in this account and region"),
+    404: ReplyRule(ReplyMeaning.PAUSE, "create what the call names in this account and region, then launch again"),
     408: ReplyRule(ReplyMeaning.RETRY),
     429: ReplyRule(ReplyMeaning.SLOW_DOWN),
 }
 
-# SendBulkEmail answers 200 and says of each entry what became of it: BulkEmailStatus of the SES v2 API, and the older
+# SendBulkEmail answers 200 and gives the status of each entry: BulkEmailStatus of the SES v2 API, and the older
 # spellings of its documentation. What is not here is in doubt.
 BULK_STATUSES: Mapping[str, ReplyRule] = {
     "SUCCESS": ReplyRule(ReplyMeaning.SENT),
@@ -161,7 +161,7 @@ BULK_STATUSES: Mapping[str, ReplyRule] = {
     "ACCOUNT_DAILY_QUOTA_EXCEEDED": CODES["LimitExceededException"],
     "INVALID_SENDING_POOL_NAME": ReplyRule(
         ReplyMeaning.PAUSE,
-        "the configuration set names a pool of IP addresses that is missing; correct it, launch again",
+        "name an existing pool of IP addresses in the configuration set, then launch again",
     ),
     "ACCOUNT_SENDING_PAUSED": CODES["SendingPausedException"],
     "CONFIGURATION_SET_SENDING_PAUSED": CODES["SendingPausedException"],
@@ -210,7 +210,7 @@ def read_bulk_entry(entry: Mapping[str, Any], *, sender: str) -> SendReply:
 
 
 def _read_text(rule: ReplyRule, message: str, *, detail: str, sender: str) -> SendReply:
-    """Let the text of an error decide where it says more than its code."""
+    """Use the text of an error where it is more specific than its code."""
     lower = message.lower()
     if is_unverified_sender(lower, sender):
         return SendReply(
@@ -223,7 +223,7 @@ def _read_text(rule: ReplyRule, message: str, *, detail: str, sender: str) -> Se
 
 
 def is_unverified_sender(lower: str, sender: str) -> bool:
-    """Return whether an error's text, in lower case, says that the sender is not verified; it may be a recipient."""
+    """Return whether an error's text, in lower case, reports the sender as not verified; it may report a recipient."""
     if _UNVERIFIED not in lower:
         return False
     named = lower.partition(_UNVERIFIED)[2].replace(":", " ").split()

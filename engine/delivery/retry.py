@@ -12,9 +12,9 @@ class RetryPolicy:
 
     Attributes:
         first_seconds: mean wait after the first attempt; the range is from nothing to twice the mean.
-        longest_seconds: the range never grows beyond.
+        longest_seconds: the upper end of the range is never longer.
         attempts: dispatches at most.
-        seconds: from the first dispatch on; after that it is given up.
+        seconds: since the first dispatch; after that the message is not retried.
     """
 
     first_seconds: float
@@ -23,7 +23,7 @@ class RetryPolicy:
     seconds: float
 
     def next_wait(self, *, attempts: int, elapsed_seconds: float, jitter: float) -> float | None:
-        """Return seconds to wait before the next attempt, or None where it is given up.
+        """Return seconds to wait before the next attempt, or None if there is none.
 
         Args:
             attempts: made so far, at least one.
@@ -38,13 +38,14 @@ class RetryPolicy:
 
 POLICIES = {
     ReplyMeaning.RETRY_ONCE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=2, seconds=120),
-    # Each message goes again alone, at once; the one that is refused then is the cause.
+    # Each message is sent again alone, at once; the one that is refused then is the cause.
     ReplyMeaning.SPLIT: RetryPolicy(first_seconds=0, longest_seconds=0, attempts=1_000, seconds=600),
     # The gate does not open before part of the quota is free, which may take a day and more.
     ReplyMeaning.QUOTA: RetryPolicy(first_seconds=5, longest_seconds=60, attempts=10_000, seconds=7 * 86_400),
     ReplyMeaning.RETRY: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=6, seconds=120),
     ReplyMeaning.UNREACHABLE: RetryPolicy(first_seconds=0.5, longest_seconds=20, attempts=12, seconds=120),
-    # The pacer slows down; the wait only spreads the returning calls. Throttling passes, so attempts hardly count.
+    # The pacer slows down; the wait only spreads the returning calls. Throttling is temporary, so the time counts and
+    # not the attempts.
     ReplyMeaning.SLOW_DOWN: RetryPolicy(first_seconds=0.5, longest_seconds=5, attempts=1_000, seconds=600),
 }
 

@@ -1,4 +1,4 @@
-"""What every SMTP reply means: one table, by phase, code and text. Beside replies.py, which has the API's.
+"""The meaning of every SMTP reply, by phase, code and text. replies.py has those of the API.
 
 Sources: RFC 5321 4.2; SES developer guide, "Troubleshooting Amazon SES SMTP issues" for the texts. A reply with a code
 is always certain: 4xx and 5xx say that the message was not accepted, whatever the phase (RFC 5321 4.2.1).
@@ -11,7 +11,7 @@ from engine.delivery.replies import TEXTS, ReplyMeaning, ReplyRule, SendReply, b
 
 
 class Phase(StrEnum):
-    """How far a hand-over has come; it says what is lost then."""
+    """How far a hand-over has come, which decides what a lost connection means."""
 
     LOGIN = "before the message"
     MAIL = "at MAIL FROM"
@@ -20,13 +20,13 @@ class Phase(StrEnum):
     DOT = "after the final dot"
 
 
-_OTHER_REMEDY = "see what the server says, then launch again"
+_OTHER_REMEDY = "read the server's reply, fix its cause, then launch again"
 _CREDENTIALS = ReplyRule(
     ReplyMeaning.PAUSE, "check the SMTP user name and password (for SES: of this region), then launch again"
 )
 _SENDER = ReplyRule(ReplyMeaning.PAUSE, "verify the sender or its domain with the server, then launch again")
 
-# Read first: what servers say decides more than their codes do.
+# Read before the codes: the texts of servers are more specific.
 SMTP_TEXTS: Mapping[str, ReplyRule] = {
     **TEXTS,
     "too many concurrent": ReplyRule(ReplyMeaning.UNREACHABLE),
@@ -36,10 +36,10 @@ SMTP_TEXTS: Mapping[str, ReplyRule] = {
         ReplyMeaning.PAUSE, "sign this account up for SES in this region, then launch again"
     ),
     "configuration set does not exist": ReplyRule(
-        ReplyMeaning.PAUSE, "the configuration set is missing in this account and region"
+        ReplyMeaning.PAUSE, "create the configuration set in this account and region, then launch again"
     ),
     "sending paused": ReplyRule(
-        ReplyMeaning.PAUSE, "sending is paused for the account; find out why, enable it, launch again"
+        ReplyMeaning.PAUSE, "find out why sending is paused for the account, enable it, then launch again"
     ),
     "account is suspended": ReplyRule(ReplyMeaning.PAUSE, "SES has suspended the account; see the AWS Support Center"),
 }
@@ -75,14 +75,14 @@ SMTP_CODES: Mapping[int, ReplyRule] = {
 
 
 def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = True) -> SendReply:
-    """Read a reply other than the one that was hoped for.
+    """Read a reply other than the expected one.
 
     Args:
         code: three digits.
         text: what follows.
         phase: of the hand-over.
         sender: the bare address of `from`, to distinguish an unverified sender from an unverified recipient.
-        ses: the server is SES's; of another one nothing is said that is true of SES alone.
+        ses: the server is SES; remedies for other servers do not mention SES.
     """
     detail = bound_detail(f"{code} {' '.join(text.split())}".strip())
     lower = text.lower()
@@ -97,7 +97,7 @@ def is_passing(code: int) -> bool:
 
 
 def wants_fewer_connections(code: int, text: str) -> bool:
-    """Return whether a server refuses a connection because it has enough of them.
+    """Return whether a server refuses a connection because too many are open.
 
     SES: "421 Too many concurrent SMTP connections"; Postfix: "421 4.7.0 … too many connections from …".
     """
@@ -112,8 +112,8 @@ def _find_rule(code: int, lower: str, phase: Phase) -> ReplyRule:
         case (5, Phase.LOGIN):
             return known or _CREDENTIALS
         case (5, Phase.MAIL) if code in (550, 553, 554):
-            return known or _SENDER  # it is the sender that was refused: no other message would pass
+            return known or _SENDER  # the sender was refused: every other message would be refused too
         case (5, _):
             return known or SMTP_CODES.get(code, _REFUSED)
-        case _:  # no reply that SMTP knows
+        case _:  # not a reply of SMTP
             return ReplyRule(ReplyMeaning.IN_DOUBT if phase is Phase.DOT else ReplyMeaning.UNREACHABLE)

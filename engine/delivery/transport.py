@@ -1,4 +1,4 @@
-"""What a transport does: it hands over messages and says what the answers mean."""
+"""The interface of a transport: it hands over messages and reports what the answers mean."""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
@@ -24,7 +24,7 @@ class Item(NamedTuple):
 
 
 class Transport(Protocol):
-    """Hands over messages. It sends once: every retry is the engine's decision."""
+    """Hands over messages. It sends once; the engine decides about retries."""
 
     @property
     def most_items(self) -> int:
@@ -32,7 +32,7 @@ class Transport(Protocol):
 
     @property
     def most_calls(self) -> int:
-        """How many calls may be in flight at once, for the transport's sake."""
+        """How many calls in flight the transport supports."""
 
     @property
     def most_bytes(self) -> int:
@@ -45,6 +45,6 @@ class Transport(Protocol):
         """Hand over the messages of one call.
 
         Returns:
-            What the answer means for each, in their order. A transport raises nothing but cancellation: what it
-            cannot explain is in doubt.
+            What the answer means for each, in their order. A transport raises nothing but cancellation: after an
+            unknown error the messages are in doubt.
         """

@@ -1,10 +1,10 @@
-"""What the gate and the tasks beside it share: how many were admitted, and what keeps all calls waiting for now."""
+"""State that the gate shares with other tasks: recipients admitted so far, and what makes every call wait."""
 
 from dataclasses import dataclass
 
 from engine.clock import Clock
 
-SHARE_SECONDS = 10.0  # how long a part of the rate holds without a heartbeat: the others take it over after 15 s
+SHARE_SECONDS = 10.0  # how long a part of the rate is valid without a heartbeat: other workers take it over after 15 s
 
 
 @dataclass(slots=True)
@@ -13,8 +13,8 @@ class Admission:
 
     Attributes:
         clock: both of its times.
-        admitted: recipients that have passed so far, without those that were certainly not accepted.
-        is_paused: a person paused the run; nothing passes until it is resumed.
+        admitted: recipients admitted so far, without those that were certainly not accepted.
+        is_paused: a person paused the run; nothing is admitted until it is resumed.
     """
 
     clock: Clock
@@ -25,20 +25,20 @@ class Admission:
     _share_until_at: float = float("inf")
 
     def hold(self, seconds: float) -> None:
-        """Admit nothing for a while: other workers must first see that there is one more."""
+        """Admit nothing for a while: other workers must notice this one first."""
         self._held_until = max(self._held_until, self.clock.monotonic() + seconds)
 
     def seconds_held(self, now: float) -> float:
-        """Return how long nothing is admitted from a monotonic time on; 0.0 or less where nothing holds."""
+        """Return how long nothing is admitted from a monotonic time on; 0.0 or less where calls may pass."""
         return self._held_until - now
 
     def renew_share(self, begun: float, begun_at: float, *, hold_seconds: float) -> None:
-        """Record a heartbeat: the others count on this worker's part of the rate from now on.
+        """Record a heartbeat: from now on other workers leave this worker its part of the rate.
 
         Args:
             begun: monotonic time before the heartbeat was recorded.
             begun_at: wall clock then, in Unix time; a machine's sleep shows in one of the two.
-            hold_seconds: how long nothing is admitted where the others may have taken the part over meanwhile.
+            hold_seconds: how long nothing is admitted if other workers may have taken the part over meanwhile.
         """
         if self.is_share_stale(self.clock.monotonic()):
             self.hold(hold_seconds)

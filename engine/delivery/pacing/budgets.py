@@ -1,4 +1,4 @@
-"""What limits sending beside the rate: budgets that run out, windows that close."""
+"""Limits in addition to the rate: budgets that run out, windows that close."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from engine.clock import Clock
 from engine.delivery.pacing.window import Window
 from engine.stopping.stop import Stop, StopCause, StopReason
 
-LOOK_AGAIN_SECONDS = 30.0  # how often a budget that is waited for is read again: GetAccount takes one call a second
+LOOK_AGAIN_SECONDS = 30.0  # how often a budget that is used up is read again: GetAccount allows one call a second
 LONGEST_SLEEP_SECONDS = 60.0  # of waiting for a window; the wall clock may jump
 
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
@@ -27,7 +27,7 @@ class Allowance:
     left: float | None = None
 
     def scale(self, factor: float) -> None:
-        """Take a larger or smaller part: more or fewer workers share the whole."""
+        """Set a larger or smaller part: more or fewer workers share the whole."""
         if self.left is not None:
             self.left *= factor
 
@@ -41,7 +41,7 @@ class Budget:
         allowance: this worker's part.
         reread: reads the whole again and sets the allowance.
         at_end: why the run pauses where nothing is left; None where it waits instead.
-        stop: is requested then.
+        stop: requested in that case.
         clock: monotonic time.
     """
 
@@ -52,7 +52,7 @@ class Budget:
     stop: Stop
     clock: Clock
     _read_at: float = float("-inf")
-    # Every worker has a part of its own, and the others' parts end at about the same time.
+    # Every worker has its own part, and all parts run out at about the same time.
     releases_share: ClassVar[bool] = False
 
     @property
@@ -66,7 +66,7 @@ class Budget:
         return left is None or left >= recipients
 
     async def wait(self, recipients: int) -> None:
-        """Read it again; where nothing is left even then, pause the run, or wait until some is."""
+        """Read the budget again; if nothing is left, pause the run, or wait until part of it is free."""
         if self.clock.monotonic() - self._read_at < LOOK_AGAIN_SECONDS and self.at_end is None:
             await self.stop.wait(LOOK_AGAIN_SECONDS)
         await self.reread()
@@ -95,10 +95,10 @@ class Hours:
 
     Attributes:
         window: None where it is always open.
-        zone: whose times of day.
-        deadline: nothing leaves from then on; None for no end.
+        zone: the time zone of the window's times.
+        deadline: no message is sent after it; None for no end.
         pauses: `outside = "pause"`, else waits.
-        stop: is requested at the deadline, or where it pauses.
+        stop: requested at the deadline, or where the run pauses outside the window.
         clock: the wall clock.
     """
 
@@ -156,5 +156,5 @@ class Hours:
 
 
 def describe_deadline(deadline: datetime, zone: ZoneInfo) -> str:
-    """Say that it is too late."""
+    """Return the text of the stop at the deadline."""
     return f"not_after has passed: {deadline.astimezone(zone):%Y-%m-%d %H:%M %Z}"

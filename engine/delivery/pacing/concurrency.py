@@ -1,8 +1,8 @@
 """How many calls are in flight: as many as the rate needs, by Little's law, and no more.
 
 calls in flight = calls a second times seconds a call. The seconds are measured; a quarter is added for their scatter.
-Where the event loop itself is late, calls wait for it and seem slow; more of them would only make it later. Then
-there are no more than some hundred.
+Where the event loop itself is late, calls wait for it and seem slow; more of them would only make it later. In that
+case there are no more than about a hundred.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ FEWEST = 8
 MOST = 1024
 HEADROOM = 1.25
 LATENCY_WEIGHT = 0.1  # of a new measurement in the moving average
-LATE_SECONDS = 0.01  # a loop that is later than that has enough to do
-MOST_WHERE_LATE = 128  # answers at once keep the loop busy for some 10 ms
+LATE_SECONDS = 0.01  # a loop that is later than this is fully loaded
+MOST_WHERE_LATE = 128  # so many calls keep the loop busy for some 10 ms when all answers arrive at once
 TURNS_SECONDS = 0.002  # of computing for calls, between two looks at sockets and timers
 BYTES_IN_FLIGHT = 16 * 1024 * 1024
 
@@ -50,14 +50,14 @@ class Concurrency:
         self.target = min(self.most, 2 * FEWEST)
 
     def observe(self, seconds: float) -> None:
-        """Learn how long a call took."""
+        """Record how long a call took."""
         if self.latency_seconds == 0.0:
             self.latency_seconds = seconds
         else:
             self.latency_seconds += LATENCY_WEIGHT * (seconds - self.latency_seconds)
 
     def weigh(self, payload_bytes: int) -> None:
-        """Learn how large a call is."""
+        """Record how large a call is."""
         self._payload_bytes += LATENCY_WEIGHT * (payload_bytes - self._payload_bytes)
 
     def adjust(self, *, calls_per_second: float, lag_seconds: float) -> None:
@@ -65,7 +65,7 @@ class Concurrency:
 
         Args:
             calls_per_second: what the rate allows.
-            lag_seconds: how late the event loop was of late.
+            lag_seconds: how late the event loop was recently.
         """
         needed = math.ceil(calls_per_second * self.latency_seconds * HEADROOM) + FEWEST
         if lag_seconds > LATE_SECONDS:
@@ -91,7 +91,7 @@ class Slots:
         self.used += 1
 
     def release(self) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         self.used -= 1
         self._free.set()
 
@@ -101,7 +101,7 @@ class Turns:
     """Lets calls compute for some milliseconds in each round of the event loop; the others continue in the next.
 
     A group commit wakes all the calls that waited for it at once. Each signs and writes its body, which takes 40 µs for
-    one message and half a millisecond for fifty; hundreds of them would hold the loop for as long as they are.
+    one message and half a millisecond for fifty; hundreds of them would block the loop until all are written.
     """
 
     _ends: float | None = None  # of this round's turns; None before the first
@@ -121,7 +121,7 @@ class Turns:
 
 @dataclass(slots=True)
 class LagMeter:
-    """How late the event loop wakes up: what everything on it waits for everything else."""
+    """How late the event loop wakes up, which is how long its tasks wait for each other."""
 
     samples: deque[float] = field(default_factory=lambda: deque(maxlen=2_000))
 
@@ -137,6 +137,6 @@ class LagMeter:
 
     @property
     def p99_seconds(self) -> float:
-        """Return what 99 of 100 measurements did not exceed."""
+        """Return the 99th percentile of the measurements."""
         ordered = sorted(self.samples)
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0

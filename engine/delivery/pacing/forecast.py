@@ -1,4 +1,4 @@
-"""What will happen, in one sentence: how long it takes, and what ends it before: the quota, the warm-up, the window."""
+"""Forecast a run in one sentence: when it is done, or what stops it before: the quota, the warm-up, the window."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from engine.delivery.pacing.window import Window
 
 _MILLION, _THOUSAND = 1_000_000, 10_000
 _UTC = ZoneInfo("UTC")
-_MOST_DAYS = 3_660  # a forecast looks no further ahead
+_MOST_DAYS = 3_660  # a forecast covers at most this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Opening:
 
     Attributes:
         window: None where it is always open, or every recipient has one of their own.
-        zone: whose times of day.
+        zone: the time zone of the window's times.
         pauses: `outside = "pause"`.
     """
 
@@ -39,14 +39,14 @@ def forecast_sending(  # noqa: PLR0913 - whatever may end it
     warmup_left: float | None = None,
     opening: Opening = _ALWAYS,
 ) -> str:
-    """Say when a run will be done, or what will end it before.
+    """Forecast when a run will be done, or what will stop it before.
 
     Args:
         recipients: how many are left to send to.
         rate: recipients a second.
         left_24_hours: what the quota still allows; None is unlimited.
         waits: `at_quota = "wait"`.
-        now: in the time zone that the times shall be said in.
+        now: in the time zone of the times in the sentence.
         warmup_left: what the warm-up still allows today; None is unlimited.
         opening: the sending window.
 

@@ -1,4 +1,4 @@
-"""Where every dispatch waits: for the rate, for quotas and windows, or for the end."""
+"""Every dispatch waits here for the rate, quotas and windows, or until the worker stops."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class NotShared:
 
 
 class SendLimit(Protocol):
-    """Something beside the rate that limits sending: a quota, a window, a day's cap."""
+    """A limit in addition to the rate: a quota, a window, a day's cap."""
 
     @property
     def releases_share(self) -> bool:
@@ -44,7 +44,7 @@ class SendLimit(Protocol):
         """Return whether so many may pass now."""
 
     async def wait(self, recipients: int) -> None:
-        """Wait a while, or until it may have opened, or request the stop; then it is asked again."""
+        """Wait until it may have opened, or request the stop; the gate checks the limit again afterwards."""
 
     def take(self, recipients: int) -> None:
         """Count recipients that pass."""
@@ -91,7 +91,7 @@ class Gate:
 
     @property
     def admitted(self) -> int:
-        """Recipients that have passed, without those that were certainly not accepted."""
+        """Recipients admitted so far, without those that were certainly not accepted."""
         return self.admission.admitted
 
     def most_at_once(self, most: int, seconds: float) -> int:
@@ -100,7 +100,7 @@ class Gate:
         return max(1, int(min(most, self.pacer.limit * seconds, left)))
 
     async def admit(self, recipients: int) -> bool:
-        """Wait for the turn of one call.
+        """Wait until one call may be dispatched.
 
         Returns:
             False where the worker stops: nothing may be handed over any more.
@@ -114,7 +114,7 @@ class Gate:
                     await self.release_share()
                     await closed.wait(recipients)
                     continue
-                if self._has_released:  # the others must see it first; and a worker that released learns of no budget
+                if self._has_released:  # first let others notice it, and read the budgets again
                     self._has_released = False
                     await self._sharing.claim_share()
                     continue
@@ -129,12 +129,12 @@ class Gate:
         return False
 
     async def _wait_for_share(self) -> bool:
-        """Wait a while where the admission keeps all calls waiting; False where it does not."""
+        """Wait a while if the admission makes all calls wait; return False if it does not."""
         now = self._clock.monotonic()
         if self.admission.is_paused:
             await self.release_share()
             await self._stop.wait(PAUSED_LOOK_SECONDS)
-        elif self.admission.is_share_stale(now):  # the next heartbeat says how many share the rate by now
+        elif self.admission.is_share_stale(now):  # the next heartbeat reads how many share the rate
             await self._stop.wait(PAUSED_LOOK_SECONDS)
         elif (seconds := self.admission.seconds_held(now)) > 0.0:
             await self._stop.wait(seconds)
@@ -151,7 +151,7 @@ class Gate:
     async def hand_over(self, recipients: int) -> None:
         """Wait until the last second has room for an admitted call whose intents are recorded.
 
-        A slow disk gathers calls, and a process that was stopped holds some: neither may end in a burst.
+        Calls accumulate behind a slow disk and in a process that was stopped. They must not leave in a burst.
         """
         async with self._handing:
             while seconds := self._last_second.take(recipients, rate=self.pacer.ceiling, now=self._clock.monotonic()):
@@ -169,5 +169,5 @@ class Gate:
             limit.give_back(recipients)
 
     def throttle(self) -> None:
-        """Learn from a throttle reply."""
+        """Lower the rate after a throttle reply."""
         self.pacer.throttle(self._clock.monotonic())

@@ -1,7 +1,7 @@
 """Which recipient is next: in the order of open leases, except where a domain's cap or a window makes one wait.
 
-Pure; the caller brings the time. A row whose domain is at its cap is held, and taken in its turn. A row whose window is
-closed is put off: its lease is given back when the rest is done, and taken again when the window opens.
+Pure; the caller passes the time. A row whose domain is at its cap is held until the cap allows it. A row whose window
+is closed is put off: its lease is released when its other rows are done, and taken again when the window opens.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ DOMAIN_BURST = 1.0  # recipients: a capped domain gets one after the other
 
 
 class Addressed(Protocol):
-    """What interleaving needs to know of a recipient."""
+    """The fields of a recipient that interleaving needs."""
 
     @property
     def address(self) -> str:
@@ -58,9 +58,9 @@ class Interleaving(Generic[L, R]):
     """The order of recipients.
 
     Attributes:
-        caps: domain -> its cap; a domain without one is not looked at.
+        caps: domain -> its cap; domains without one are not limited.
         windows: None where every recipient may be sent to at any time.
-        put_off: lease -> monotonic time at which the first of its closed windows opens; the caller takes leases out.
+        put_off: lease -> monotonic time at which the first of its closed windows opens; the caller removes leases.
     """
 
     caps: Mapping[str, DomainCap] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Interleaving(Generic[L, R]):
         return max(0.0, self._ready[0][0] - now) if self._ready else None
 
     def drop(self, lease: L) -> None:
-        """Forget a lease's rows that have not had their turn: they stay unsent."""
+        """Remove the remaining rows of a lease: they stay unsent."""
         self._sources = deque(source for source in self._sources if source[0] != lease)
         for rows in self._held.values():
             kept = [row for row in rows if row[0] != lease]

@@ -1,4 +1,4 @@
-"""Other senders of the account: noticed by what SES counts and we did not send. Pure."""
+"""Other senders of the account: the recipients that SES counts and mailrun did not send to. Pure."""
 
 from dataclasses import dataclass
 
@@ -21,14 +21,15 @@ class OtherSenders:
     _last: float = 0.0
 
     def forget(self) -> None:
-        """Forget the last count: the number of workers that send has changed, so it says nothing any more."""
+        """Discard the last count: it is no longer comparable, because the number of workers that send has changed."""
         self._sent = None
 
     def observe(self, *, sent_24_hours: float, own: float, now: float) -> None:
-        """Learn from the quota as read now.
+        """Update the estimate from the quota as read now.
 
         Args:
-            sent_24_hours: by all senders, as SES counts it. What rolls out of the day lowers it, which hides others.
+            sent_24_hours: by all senders, as SES counts it. Mail older than 24 hours leaves the count, which hides
+                other senders.
             own: recipients that all workers of this ledger sent to since any one moment.
             now: monotonic time.
         """

@@ -1,15 +1,15 @@
-"""The pacer: how many recipients may be handed over now. A pure object; the caller brings the time.
+"""The pacer: how many recipients may be handed over now. A pure object; the caller passes the time.
 
 Tokens are recipients. They accrue at the limit, up to one and a tenth of a second's worth: enough to make up for a late
 wake-up of the event loop, so little that a sliding second never holds more than 1.1 seconds' worth and one, and that a
 process that slept for a minute wakes without a burst.
 
-SES answers 429 where it allows less than it says, for instance because others send too. The limit then follows the
+SES answers 429 where it allows less than its quota, for instance because others send too. The limit then follows the
 curve of CUBIC (RFC 9438), with the limit in the place of the window:
 
-* A throttle lowers it at once to 85 % (multiplicative decrease), and where it stood is remembered. Replies to calls
+* A throttle lowers it at once to 85 % (multiplicative decrease), and the old limit is remembered. Replies to calls
   made before that prove nothing new and are ignored for a second.
-* From there it grows back fast, then ever slower towards where it stood, and beyond only after a plateau (slow
+* From there it grows back fast, then ever slower towards the old limit, and beyond only after a plateau (slow
   probing): a lower limit of the account is met with a throttle every ten seconds or so, and some 96 % of it are used.
 * After a storm of throttles, which leaves it at the floor, the curve is back at 95 % of the ceiling within 15 s.
 * The curve's pace differs from worker to worker by a fifth either way, so that workers that were throttled together
@@ -30,12 +30,12 @@ SPREAD = 0.2  # how far the paces of workers differ
 
 @dataclass(slots=True)
 class Pacer:
-    """A token bucket with a limit that learns.
+    """A token bucket whose limit adapts to throttle replies.
 
     Args:
         ceiling: recipients a second that this worker may send.
         now: monotonic time, in seconds.
-        jitter: from 0 to 1, drawn once a worker: its pace of recovery.
+        jitter: from 0 to 1, drawn once a worker: sets its pace of recovery.
     """
 
     ceiling: float
@@ -61,10 +61,11 @@ class Pacer:
         return CURVE * (1.0 + SPREAD * (2.0 * self.jitter - 1.0))
 
     def take(self, recipients: int, now: float) -> float:
-        """Take tokens for one call; or say how long to wait before asking again.
+        """Take the tokens of one call, or return how long to wait before the next try.
 
         Args:
-            recipients: in the call; more than the bucket holds are lent, and the debt is waited off by later calls.
+            recipients: in the call; it may take more than the bucket holds, and later calls wait until the debt is
+                paid.
             now: monotonic time, in seconds.
 
         Returns:
@@ -78,7 +79,7 @@ class Pacer:
         return (needed - self._tokens) / self.limit
 
     def set_ceiling(self, ceiling: float, now: float) -> None:
-        """Take over a new ceiling: the quota was read again, or the rate is shared with more or fewer workers.
+        """Set a new ceiling: the quota was read again, or the rate is shared with more or fewer workers.
 
         What was learned from throttles is kept as a share of the ceiling.
         """
@@ -88,7 +89,7 @@ class Pacer:
         self._tokens = min(self._tokens, self._capacity)
 
     def throttle(self, now: float) -> None:
-        """Learn from a throttle reply that the account allows less."""
+        """Lower the limit after a throttle reply: the account allows less."""
         self._advance(now)
         self.throttles += 1
         if now - self._throttled_at < THROTTLE_ECHO_SECONDS:
@@ -116,16 +117,16 @@ class Pacer:
 
 @dataclass(slots=True)
 class LastSecond:
-    """What was handed over in the last second: the pacer admits evenly, and waiting for the disk may undo that."""
+    """Recipients handed over in the last second. The pacer admits evenly, but waiting for the disk may bunch calls."""
 
     _passed: deque[tuple[float, int]] = field(default_factory=deque)
     _count: int = 0
 
     def take(self, recipients: int, *, rate: float, now: float) -> float:
-        """Count one call; or say how long to wait before asking again.
+        """Count one call, or return how long to wait before the next try.
 
         Args:
-            recipients: in the call; where nothing passed for a second, any number may.
+            recipients: in the call; after a second without calls, any number may pass.
             rate: recipients a second; a second holds a tenth more, and one.
             now: monotonic time, in seconds.
 

@@ -1,6 +1,6 @@
 """The rate and the quota: what all workers may send together, and the part of one of them. Pure.
 
-This is the only place where a rate is computed: previews, forecasts, launches and workers all ask find_rate.
+This is the only place where a rate is computed: previews, forecasts, launches and workers all call find_rate.
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class RateShare:
         spec: the campaign's own bounds.
         now: monotonic time of that reading.
         workers: how many share the account, this one included.
-        is_released: this worker leaves its part to the others, so its own count says nothing of theirs.
+        is_released: this worker leaves its part to the others, so its own count does not estimate theirs.
     """
 
     quota: AccountQuota
@@ -95,7 +95,7 @@ class RateShare:
         self.others.forget()
 
     def update(self, quota: AccountQuota, *, admitted: int, left: float | None, now: float) -> None:
-        """Take the quota as it was read again.
+        """Update the quota after it was read again.
 
         Args:
             quota: as SES reports it.
@@ -114,6 +114,6 @@ class RateShare:
             self._left = None
             return
         counted = reported if left is None else left * self.workers
-        # What rolled out of the day is free again, but our latest may not be counted yet.
+        # Mail older than 24 hours is free again, but SES may not count our latest mail yet.
         surely_free = reported - (admitted - self._recent[0][1]) * self.workers
         self._left = max(0.0, min(reported, max(counted, surely_free)))

@@ -1,4 +1,4 @@
-"""When messages may be handed over: times of day in a time zone, and a moment after which nothing leaves. Pure."""
+"""When messages may be handed over: times of day in a time zone, and a moment after which nothing is sent. Pure."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,10 +13,10 @@ _SHORTEST = timedelta(seconds=1)
 
 
 def find_moment(day: date, clock_time: time, zone: ZoneInfo) -> datetime:
-    """Return the first moment of a day at which the wall shows a time, or a later one.
+    """Return the first moment of a day at which a wall clock shows a time or a later one.
 
-    A time that is skipped when clocks go forward is the jump: 02:30 is 03:00 then. One that occurs twice when they go
-    back is the first of the two.
+    A time that is skipped when clocks go forward becomes the moment of the change: 02:30 becomes 03:00. One that occurs
+    twice when they go back is the first of the two.
     """
     local = datetime.combine(day, clock_time, zone)
     moment = local.astimezone(UTC)
@@ -48,9 +48,10 @@ class Window:
     def find_span(self, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return begin and end of the window that is open at a moment, or of the next one.
 
-        Both are as find_moment says where clocks change. A window that lies in what is skipped is none on that day.
+        Both are as find_moment says where clocks change. A window that lies in the skipped hour is left out on that
+        day.
         """
-        now = now.astimezone(UTC)  # two times of one zone would be compared as the wall shows them
+        now = now.astimezone(UTC)  # two times of one zone would be compared without their offsets
         today = now.astimezone(zone).date()
         spans = (self._span_of(today + timedelta(days=days), zone) for days in _DAYS)
         return next((begin, end) for begin, end in spans if now < end and begin.astimezone(UTC) < end)
@@ -73,10 +74,10 @@ def parse_window(opens: str | None, closes: str | None) -> Window | None:
 
 
 def find_deadline(spec: CampaignSpec, *, planned_at: datetime, now: datetime) -> datetime | None:
-    """Return the moment after which nothing leaves.
+    """Return the moment after which nothing is sent.
 
-    A time of day is meant on the day on which the run is planned: what was to go out today is not sent tomorrow. While
-    a domain warms up a run takes days, and every launch has that time of its own day. In a window that passes midnight
+    A time of day is that of the day on which the run is planned: mail for today is not sent tomorrow. While
+    a domain warms up a run takes days, and it is the time on the day of each launch. In a window that passes midnight
     the time is the first one after its opening.
 
     Args:
@@ -99,7 +100,7 @@ def find_deadline(spec: CampaignSpec, *, planned_at: datetime, now: datetime) ->
 
 @dataclass(slots=True)
 class ZonedWindows:
-    """The window in each recipient's own time zone, asked once a zone and opening.
+    """The window in each recipient's own time zone, computed once for each zone and opening.
 
     Attributes:
         window: of every day.
@@ -109,12 +110,12 @@ class ZonedWindows:
     _spans: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
     def seconds_closed(self, zone_name: str, now: datetime) -> float:
-        """Return how long the window stays closed in a zone; 0.0 for a zone that is not known."""
+        """Return how long the window stays closed in a zone; 0.0 for an unknown zone."""
         span = self._find_span(zone_name, now)
         return 0.0 if span is None else max(0.0, (span[0] - now).total_seconds())
 
     def find_close(self, zone_name: str, now: datetime) -> datetime | None:
-        """Return when the window that is open in a zone, or the next one, closes; None for a zone that is not known."""
+        """Return when the window that is open in a zone, or the next one, closes; None for an unknown zone."""
         span = self._find_span(zone_name, now)
         return None if span is None else span[1]
 

@@ -24,8 +24,8 @@ from engine.delivery.transports.sigv4 import Keys, Signer
 from engine.errors import ConfigurationError
 
 CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound the parts, but not the sum
-RENEWAL_SECONDS = 30.0  # for whatever botocore asks for new credentials: STS, a metadata service, a program
-KEYS_SECONDS = 1.0  # how long keys are taken as they are; credentials are renewed long before they expire
+RENEWAL_SECONDS = 30.0  # for the issuer of new credentials: STS, a metadata service, a program
+KEYS_SECONDS = 1.0  # how long keys are used before they are read again; credentials are renewed long before they expire
 
 _UNREACHABLE = (  # what issues credentials
     botocore.exceptions.HTTPClientError,
@@ -37,23 +37,23 @@ log = structlog.get_logger()
 
 
 async def read_credentials(credentials: Any) -> Any:
-    """Read botocore's credentials, renewed by it where they are due.
+    """Read botocore's credentials; botocore renews them when they are due.
 
     Raises:
         NeverSentError: the issuer could not be reached, or did not answer in time.
-        CredentialsError: they cannot be had.
+        CredentialsError: there are none, or they cannot be renewed.
     """
     try:
         async with asyncio.timeout(RENEWAL_SECONDS):
             return await credentials.get_frozen_credentials()
     except (TimeoutError, *_UNREACHABLE) as error:
         raise NeverSentError(f"the credentials could not be renewed: {type(error).__name__}: {error}") from error
-    except Exception as error:  # botocore lets everything through that a provider of credentials raises
+    except Exception as error:  # botocore passes on whatever a provider of credentials raises
         raise CredentialsError(f"the credentials could not be renewed: {type(error).__name__}: {error}") from error
 
 
 class LeanCaller:
-    """Signs and sends by itself; credentials are looked at again every second.
+    """Signs and sends by itself; reads the credentials again every second.
 
     Args:
         resolved: where sends go and how they are signed.
@@ -106,7 +106,7 @@ class LeanCaller:
 
 
 class BotocoreCaller:
-    """Sends by aiobotocore, at several times the CPU: what is written for the lean client is read back for it."""
+    """Sends by aiobotocore, at several times the CPU: it parses the JSON that was written for the lean client."""
 
     def __init__(self, client: Any, credentials: Any) -> None:
         self._credentials = credentials
@@ -142,11 +142,11 @@ def _to_answer(error: botocore.exceptions.ClientError) -> HttpAnswer:
 
 
 class OpenCaller:
-    """A caller with what it holds open.
+    """A caller and its open connections.
 
     Attributes:
         caller: carries the calls.
-        lean: it is the lean client.
+        lean: whether it is the lean client.
     """
 
     def __init__(self, caller: Caller, carrier: Carrier | None) -> None:
@@ -161,7 +161,7 @@ class OpenCaller:
 
 
 async def open_caller(account: OpenAccount) -> OpenCaller:
-    """Choose how calls to SES are carried: lean, or by aiobotocore where something needs it, and say so.
+    """Choose how calls to SES are carried: lean, or by aiobotocore where something needs it, which is logged.
 
     Raises:
         ConfigurationError: no credentials, no region, or a CA bundle that cannot be read.
@@ -171,8 +171,8 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
             "delivery.endpoint",
             settings=", ".join(account.dropped),
             note=f"{' and '.join(account.dropped)} has no effect: the endpoint's own URL is configured "
-            f"({account.client.meta.endpoint_url}), and AWS's libraries use that one as it is",
-            do="name such an endpoint in the URL, or remove AWS_ENDPOINT_URL and the profile's endpoint_url",
+            f"({account.client.meta.endpoint_url}), and AWS's libraries use that URL unchanged",
+            do="set AWS_ENDPOINT_URL to such an endpoint, or remove it and the profile's endpoint_url",
         )
     try:
         resolved = await resolve_sends(account)

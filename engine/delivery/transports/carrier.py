@@ -1,9 +1,9 @@
 """The HTTP carrier of the hot path: kept connections, one request at a time on each, and certainty about what was sent.
 
-An asyncio protocol over httptools (llhttp). It owns its sockets, so it knows what matters about a failed call: whether
-the server can have got the request. Servers close kept connections without a word, and some answer twice. So a
-connection is used again only after it was quiet for a moment, never when something waits to be read on it, and not for
-longer than the server is known to keep it. docs/explanation/pacing.md says what is certain and what is in doubt.
+An asyncio protocol over httptools (llhttp). It owns its sockets, so it can determine whether the server may have
+received the request of a failed call. Servers close kept connections without notice, and some answer twice. So a
+connection is used again only after it was quiet for a moment, never when data waits to be read on it, and not after the
+time for which the server keeps it open. docs/explanation/pacing.md says what is certain and what is in doubt.
 """
 
 import asyncio
@@ -56,10 +56,10 @@ class Carrier:
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
     _sweeper: asyncio.TimerHandle | None = None
-    _quiet_seconds: float = 0.0  # these two as learned
+    _quiet_seconds: float = 0.0  # both are adjusted to the server
     _idle_seconds: float = IDLE_SECONDS
     _learned_at: float = float("-inf")
-    _keeps: bool = True  # until the server says more than it was asked
+    _keeps: bool = True  # until the server sends more answers than requests
 
     @property
     def open_connections(self) -> int:
@@ -74,7 +74,7 @@ class Carrier:
             body: as many bytes as Content-Length says.
 
         Raises:
-            NeverSentError: no connection could be had, or it was closed and the server certainly read nothing.
+            NeverSentError: no connection could be opened, or it was closed and the server certainly read nothing.
             InDoubtError: the request was begun, and no whole answer came in time.
         """
         kept = self._take_idle()
@@ -97,13 +97,13 @@ class Carrier:
         except EndedUnread as ended:
             if await ended.is_proven():
                 raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
-            raise InDoubtError("SES closed the connection before it answered") from None
+            raise InDoubtError("the server closed the connection before it answered") from None
         except asyncio.CancelledError:
-            connection.close()  # its answer would be taken for the next call's
+            connection.close()  # its answer would be read as the next call's
             raise
 
     def give_back(self, connection: Connection, *, keep: bool) -> None:
-        """Take a connection back whose call has ended."""
+        """Return a connection to the pool after its call."""
         self._busy.discard(connection)
         if keep and self._keeps and not connection.lost:
             connection.idle_since = self.loop.time()
@@ -112,13 +112,13 @@ class Carrier:
             connection.close()
 
     def note_unasked(self) -> None:
-        """Learn that the server sends what was not asked for: every call gets a connection of its own from now on."""
+        """Record that the server sends unrequested data: from now on every call gets a new connection."""
         self._keeps = False
         while self._idle:
             self._idle.pop().close()
 
     def note_closed(self, idle_seconds: float) -> None:
-        """Learn after how much idling the server closed a connection: no other one is used at about that age."""
+        """Record after what idle time the server closed a connection: no other one is used at about that age."""
         self._forget_what_is_old()
         self._learned_at = self.loop.time()
         if idle_seconds < SHORT_SECONDS:
@@ -173,11 +173,11 @@ class Carrier:
                 f"no connection to {self.host}:{self.port} within {self.connect_seconds:g} s"
             ) from None
         except (OSError, ssl.SSLError) as error:
-            self._resolved_at = float("-inf")  # the address may have gone: ask again
+            self._resolved_at = float("-inf")  # the address may have changed: look it up again
             raise NeverSentError(f"no connection to {self.host}:{self.port}: {error}") from error
 
     async def _connect_to_any(self, addresses: Sequence[str]) -> Connection:
-        """Connect to the first address that takes it: a machine may have IPv6 addresses and no way to them."""
+        """Connect to the first address that accepts: a machine may get IPv6 addresses and have no IPv6 route."""
         refused = OSError("the name has no address")
         for address in addresses:
             try:
@@ -195,7 +195,7 @@ class Carrier:
         raise refused
 
     async def _resolve(self) -> Sequence[str]:
-        """Return the host's addresses, beginning with each in its turn; one question serves all who wait for it."""
+        """Return the host's addresses, rotated at each call; concurrent callers share one look-up."""
         async with self._resolving:
             now = self.loop.time()
             if now - self._resolved_at > NAMES_SECONDS:

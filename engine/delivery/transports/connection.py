@@ -1,4 +1,4 @@
-"""One kept HTTP connection: a request is written at once, and what became of it is known with certainty."""
+"""One kept HTTP connection: a request is written at once, and whether the server received it is certain or in doubt."""
 
 import asyncio
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ ANSWER_SECONDS = 30.0  # from writing the request to the end of its answer; SES 
 
 
 class NeverSentError(Exception):
-    """The server certainly did not get the request."""
+    """The server certainly did not receive the request."""
 
 
 class InDoubtError(Exception):
@@ -18,23 +18,23 @@ class InDoubtError(Exception):
 
 
 class Pool(Protocol):
-    """What hands out connections."""
+    """The pool that a connection belongs to."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of its connections."""
 
     def give_back(self, connection: "Connection", *, keep: bool) -> None:
-        """Take a connection back whose call has ended."""
+        """Return a connection to the pool after its call."""
 
     def forget(self, connection: "Connection") -> None:
         """Drop a connection that is gone."""
 
     def note_unasked(self) -> None:
-        """Learn that the server sent what was not asked for."""
+        """Record that the server sent unrequested data."""
 
     def note_closed(self, idle_seconds: float) -> None:
-        """Learn after how much idling the server closed a connection."""
+        """Record after what idle time the server closed a connection."""
 
 
 class Connection(asyncio.Protocol):
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
     Attributes:
         deadline: when the answer must have arrived, by the loop's clock.
         idle_since: when it was used last, by the loop's clock.
-        idle_seconds: how long the server says that it keeps it; None where it does not say.
+        idle_seconds: how long the server announced to keep it open; None where it announced nothing.
         lost: it is closed, or about to be.
     """
 
@@ -74,14 +74,14 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Return whether a request may be written: the server has neither closed the connection nor said a word."""
+        """Return whether a request may be written: the server has neither closed the connection nor sent anything."""
         if self.lost:
             return False
         # After the handshake TLS brings session tickets; they are read before the first answer is.
         return (self._is_tls and not self._answers) or is_quiet(self._descriptor)
 
     def request(self, head: bytes, body: bytes) -> asyncio.Future[HttpAnswer]:
-        """Write a request; returns what its answer will be."""
+        """Write a request; returns a future of its answer."""
         assert self._transport is not None  # noqa: S101 - made before it is handed out
         self._waiter = waiter = self._loop.create_future()
         self._reader = AnswerReader()
@@ -93,10 +93,10 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def data_received(self, data: bytes) -> None:
-        """Read on; see asyncio.Protocol."""
+        """Read received bytes; see asyncio.Protocol."""
         if self._waiter is None or self._reader is None:
             self._pool.note_unasked()
-            self.close()  # an answer that was not asked for: what follows on this connection cannot be trusted
+            self.close()  # an unrequested answer: what follows on this connection cannot be trusted
             return
         try:
             self._reader.feed(data)
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
             self._take_answer(self._reader)
 
     def _take_answer(self, reader: AnswerReader) -> None:
-        """End the call with its answer; one that may be another call's leaves it in doubt."""
+        """End the call with its answer; an answer that may belong to another call leaves it in doubt."""
         if reader.is_followed:
             self._pool.note_unasked()
         if (reader.is_followed and self._answers) or self._has_acknowledged_nothing():
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         self._pool.give_back(self, keep=keep)
 
     def _has_acknowledged_nothing(self) -> bool:
-        """Return whether the server's kernel has certainly not got a byte of the request."""
+        """Return whether the server's kernel has certainly not received a byte of the request."""
         now = read_state(self._socket)
         return self._before is not None and now is not None and now.acked == self._before.acked
 
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         return self._before is not None and now is not None and now.sent == self._before.sent
 
     def eof_received(self) -> bool:
-        """End the call that is under way as what is known says; see asyncio.Protocol."""
+        """End the call in flight as never sent or in doubt; see asyncio.Protocol."""
         if self._waiter is None or self._reader is None:
             if not self.lost and self._answers:
                 self._pool.note_closed(self._loop.time() - self.idle_since)
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
         """Leave the pool; a call that is under way ends in doubt; see asyncio.Protocol."""
         self.lost = True
         self._pool.forget(self)
-        self.fail(f"the connection was lost: {exc}" if exc else "SES closed the connection before it answered")
+        self.fail(f"the connection was lost: {exc}" if exc else "the server closed the connection before it answered")
 
     def fail(self, what: str) -> None:
         """End the call that is under way, if there is one, in doubt; the connection is not used again."""
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
-        """Close at once: after a timeout or a mishap nothing may be waited for."""
+        """Close at once, without waiting for anything: after a timeout or an error."""
         if self._transport is not None and not self.lost:
             self.lost = True
             self._transport.abort()

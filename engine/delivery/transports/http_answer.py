@@ -1,7 +1,7 @@
-"""Reading one HTTP answer: whole or not, however its end is marked and however its body is packed.
+"""Reading one HTTP answer: complete or not, whatever marks its end and whatever compresses its body.
 
 httptools (llhttp) calls the `on_…` methods. An answer ends by its length, by its last chunk, by its status (204, 304),
-or with the stream. Interim answers (1xx) come before it. Whatever follows it in the same stream was not asked for.
+or with the stream. Interim answers (1xx) come before it. Whatever follows it in the same stream was not requested.
 """
 
 import zlib
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import httptools
 
-LARGEST_ANSWER = 1_000_000  # bytes, unpacked; the largest answer of a bulk call has some 10,000
-_PACKED = {b"gzip": 47, b"x-gzip": 47, b"deflate": 47}  # zlib finds out by itself: gzip's or its own head
+LARGEST_ANSWER = 1_000_000  # bytes, decompressed; the largest answer of a bulk call has some 10,000
+_PACKED = {b"gzip": 47, b"x-gzip": 47, b"deflate": 47}  # zlib detects the header: gzip's or its own
 
 
 class UnreadableAnswerError(Exception):
-    """The stream is not HTTP, does not end, or is packed in a way that was not asked for."""
+    """The stream is not HTTP, does not end, or is compressed in a way that was not requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class HttpAnswer:
     Attributes:
         status: the HTTP status.
         error_type: the header `x-amzn-ErrorType`; empty where there is none.
-        body: its bytes, unpacked.
+        body: its bytes, decompressed.
     """
 
     status: int
@@ -38,7 +38,7 @@ class AnswerReader:
     Attributes:
         complete: it has arrived whole.
         is_followed: more came than one answer.
-        idle_seconds: how long the server says that it keeps the connection; None where it does not say.
+        idle_seconds: how long the server announced to keep the connection open; None where it announced nothing.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class AnswerReader:
             self.is_followed = True
 
     def end(self) -> None:
-        """Take note that the stream has ended: an answer without a length is whole then."""
+        """Record that the stream has ended: an answer without a length is complete then."""
         self.complete = self.complete or (self._in_body and not self._has_end and self._status >= 200)
 
     @property
@@ -84,7 +84,7 @@ class AnswerReader:
         """Return the answer that is complete.
 
         Raises:
-            UnreadableAnswerError: its body cannot be unpacked, and nothing else says what it means.
+            UnreadableAnswerError: its body cannot be decompressed, and the status alone does not give its meaning.
         """
         error_type = self._error_type.decode("latin-1")
         try:
@@ -98,18 +98,18 @@ class AnswerReader:
         for packing in reversed(self._packings):
             if packing not in _PACKED:
                 raise UnreadableAnswerError(
-                    f"the answer is packed as {packing.decode('latin-1')!r}, which was not asked for"
+                    f"the answer is compressed as {packing.decode('latin-1')!r}, which was not requested"
                 )
             body = _inflate(body, _PACKED[packing])
         return body
 
     def on_message_begin(self) -> None:
-        """Notice that another answer follows."""
+        """Record that another answer follows."""
         if self.complete:
             self.is_followed = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Read a header; trailers and what follows the answer are not looked at."""
+        """Read a header; trailers and what follows the answer are ignored."""
         if self.complete or self._in_body:  # of what follows, or a trailer
             return
         match name.lower():
@@ -158,15 +158,15 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
             reader = zlib.decompressobj(window_bits)
             unpacked += reader.decompress(body, LARGEST_ANSWER + 1 - len(unpacked))
             if not reader.eof or len(unpacked) > LARGEST_ANSWER:
-                raise UnreadableAnswerError("the packed answer is cut, or does not end")
+                raise UnreadableAnswerError("the compressed answer is truncated")
             body = reader.unused_data  # gzip may have several members
     except zlib.error as error:
-        raise UnreadableAnswerError(f"the answer cannot be unpacked: {error}") from error
+        raise UnreadableAnswerError(f"the answer cannot be decompressed: {error}") from error
     return bytes(unpacked)
 
 
 def _read_keep_alive(value: bytes) -> float | None:
-    """Read `timeout=5, max=100`: seconds; 0.0 where no further request is taken; None where nothing is said."""
+    """Read `timeout=5, max=100`: seconds; 0.0 if the server closes now; None without `timeout`."""
     found: dict[bytes, int] = {}
     for part in value.lower().split(b","):
         name, _, number = part.strip().partition(b"=")

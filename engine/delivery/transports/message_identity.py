@@ -1,4 +1,4 @@
-"""What a message needs besides its MIME where SES does not complete it: for SMTP and for files."""
+"""Headers that SES adds itself, for messages that other servers or files receive: Date, Message-ID, Feedback-ID."""
 
 import uuid
 from email import message_from_bytes, policy
@@ -10,13 +10,13 @@ from engine.clock import Clock
 
 
 def make_identity(message: Message, sender_address: str, clock: Clock) -> tuple[tuple[str, str], ...]:
-    """Make Date and Message-ID, which SES sets itself and no other server (RFC 5322 3.6), and Feedback-ID as it does.
+    """Make Date and Message-ID (RFC 5322 3.6), and Feedback-ID as SES writes it. Other servers do not add them.
 
     The id is the same for every attempt at a recipient, so that a receiver can recognize a second copy.
     """
     tags = dict(message.tags)
     known = [tags[tag] for tag in OWN_TAGS if tag in tags]
-    name = ".".join(known) if "mailrun-row" in tags else uuid.uuid4().hex  # a proof is of no run
+    name = ".".join(known) if "mailrun-row" in tags else uuid.uuid4().hex  # a proof belongs to no run
     domain = sender_address.rpartition("@")[2]
     identity = ("Date", format_datetime(clock.now())), ("Message-ID", f"<{name}@{domain}>")
     feedback = [tags[tag] for tag in FEEDBACK_TAGS if tag in tags]

@@ -1,8 +1,8 @@
-"""`transport = "outbox"`: nothing is sent; messages become files, for archives and for looking.
+"""`transport = "outbox"`: nothing is sent; messages are written to files, for archives and for inspection.
 
 * `eml`: one file a message, named by its row, in folders of a thousand. Writing it again replaces it.
 * `mbox`: one file a worker (RFC 4155, "mboxrd" quoting: a line of `>`s and `From ` gets one more `>`).
-* `maildir`: one file a message in `new/`, moved there whole (https://cr.yp.to/proto/maildir.html).
+* `maildir`: one file a message in `new/`, moved there when complete (https://cr.yp.to/proto/maildir.html).
 
 A message counts as sent when its file has reached the disk.
 """
@@ -30,7 +30,7 @@ class Outbox:
     """Writes messages to files.
 
     Args:
-        folder: made where it is missing, readable by its owner alone.
+        folder: created if it is missing, readable by its owner alone.
         kind: eml, mbox or maildir.
         envelope: what is the same in every message.
         worker: names this worker's mbox.
@@ -40,7 +40,7 @@ class Outbox:
         ConfigurationError: the folder cannot be written.
     """
 
-    most_items = 50  # one fsync for so many in an mbox; files are written one by one
+    most_items = 50  # messages that share one fsync in an mbox; other kinds are written one by one
     most_bytes = 64 * 1024 * 1024
     most_calls = 16
 
@@ -63,7 +63,9 @@ class Outbox:
                     (folder / name).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"the outbox cannot be written: {error.strerror}", where=str(folder), remedy="give write access to it"
+                f"the outbox cannot be written: {error.strerror}",
+                where=str(folder),
+                remedy="give write access to the folder",
             ) from None
 
     def prepare(self, message: Message) -> Item:
@@ -72,7 +74,7 @@ class Outbox:
         return Item(message.row, message, self._composer.compose(message, extra), group=())
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
-        """Write the messages; see Transport.send. A disk that fails pauses the run."""
+        """Write the messages; see Transport.send. A failed write pauses the run."""
         try:
             async with self._lock:
                 await asyncio.to_thread(self._write, items)

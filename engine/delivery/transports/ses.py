@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class CredentialsError(Exception):
-    """Credentials could not be had: nothing was sent, and nothing can be."""
+    """There are no usable credentials: nothing was sent, and nothing can be sent."""
 
 
 # Most specific first. What is not here is in doubt.
@@ -77,7 +77,7 @@ class SesTransport:
         documents: writes their bodies.
         sender_address: the bare address of `from`, to distinguish an unverified sender from an unverified recipient.
         bulk: `call = "bulk"`.
-        most_calls: calls in flight that the caller can carry.
+        most_calls: calls in flight that the caller supports.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class SesTransport:
         self.most_bytes = LARGEST_BULK_BYTES - documents.bulk_overhead - MOST_ENTRIES
 
     def prepare(self, message: Message) -> Item:
-        """Write what the message is on the wire: an entry of a bulk call, or the whole of its own call."""
+        """Serialize the message: as an entry of a bulk call, or as the body of a separate call."""
         if not self._bulk:
             return Item(message.row, message, self._documents.write_single(message))
         data = write_data(message)
@@ -122,7 +122,7 @@ class SesTransport:
         if len(data) > LONGEST_DATA:
             return "it is too large for a bulk call"
         fits = fits_bulk(data) and not any("{{" in value for _, value in message.headers)
-        return "" if fits else "its content has {{ in it, which a bulk call might not carry as it is"
+        return "" if fits else "its content contains {{, which SES might replace in a bulk call"
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over the messages of one call; see Transport.send."""
@@ -161,7 +161,7 @@ class SesTransport:
 
 
 def _split_refusal(reply: SendReply) -> SendReply:
-    """One entry may be the reason why a whole call was refused: find out which, by sending each alone."""
+    """One entry may be the reason why a whole call was refused: send each alone to find it."""
     return SendReply(ReplyMeaning.SPLIT, detail=reply.detail) if reply.meaning is ReplyMeaning.REFUSED else reply
 
 
@@ -187,7 +187,7 @@ def _read_document(answer: HttpAnswer) -> Mapping[str, object]:
 
 
 def read_exception(error: Exception) -> SendReply:
-    """Read what a caller raised."""
+    """Return the meaning of an exception that a caller raised."""
     meaning = _read_type(error)
     remedy = (
         "give the worker valid AWS credentials and a region, then launch again" if meaning is ReplyMeaning.PAUSE else ""

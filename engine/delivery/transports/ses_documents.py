@@ -1,6 +1,6 @@
 """The documents of SendEmail and SendBulkEmail, as orjson writes them. Pure: messages in, bytes out.
 
-The same JSON values as botocore's serializer makes of the same parameters; tests compare both. orjson
+The JSON values equal those that botocore's serializer writes for the same parameters; tests compare both. orjson
 writes them shorter: without blanks, and UTF-8 instead of escapes.
 """
 
@@ -20,7 +20,7 @@ LARGEST_BULK_BYTES = 1_000_000
 LONGEST_DATA = 262_144
 MOST_ENTRIES = 50
 
-# Flat names of letters only: inline templates know nothing else (aws-sdk-js-v3#6657).
+# Flat names of letters only: inline templates support nothing else (aws-sdk-js-v3#6657).
 _VARIABLES = {"Subject": "{{subject}}", "Html": "{{html}}", "Text": "{{text}}"}
 
 
@@ -126,7 +126,7 @@ def parts_of(message: Message) -> tuple[str, ...]:
 
 
 def write_data(message: Message) -> bytes:
-    """Write the values of a bulk entry: a JSON document that stands as text in another one."""
+    """Write the values of a bulk entry: a JSON document that is embedded as text in another one."""
     values = {"subject": message.subject, "html": message.html, "text": message.text}
     return orjson.dumps({name: value for name, value in values.items() if value is not None})
 
@@ -138,7 +138,7 @@ def fits_bulk(data: bytes) -> bool:
     in it therefore goes by SendEmail.
 
     Args:
-        data: from write_data, which brings no `{{` of its own.
+        data: from write_data, which adds no `{{`.
     """
     at = data.find(b"{", 1)
     while at >= 0:  # a search for one byte is several times faster than one for two

@@ -1,6 +1,6 @@
 """`transport = "smtp"`: SES's SMTP interface, or any other server, over a pool of connections.
 
-The hand-over is done step by step, so that what is known about a lost connection is known exactly: before the final dot
+The hand-over is done step by step, so that the result of a lost connection is certain: before the final dot
 was begun nothing was accepted; after it, without a reply, the message is in doubt.
 """
 
@@ -23,15 +23,15 @@ from engine.delivery.transports.smtp_server import SmtpServer, make_tls_context,
 from engine.delivery.transports.socket_state import is_quiet
 
 CONNECT_SECONDS = 10.0
-REPLY_SECONDS = 60.0  # for each reply; RFC 5321 4.5.3.2.6 allows ten minutes after the dot, which no campaign has
+REPLY_SECONDS = 60.0  # for each reply; RFC 5321 4.5.3.2.6 allows ten minutes after the dot, too long for a campaign
 MESSAGES_A_CONNECTION = 500  # then a new one: load balancers cut old connections in the middle of a message
 IDLE_SECONDS = 8.0  # SES closes idle connections after 10 s
 MOST_CONNECTIONS = 32
-MORE_AFTER_SECONDS = 60.0  # a server that refused one more connection is asked for one again after that
+MORE_AFTER_SECONDS = 60.0  # wait before opening another connection at a server that refused one
 
 _LONG_TAGS = 900  # characters of all tags
 _DOT = re.compile(rb"^\.", re.MULTILINE)
-# SES: "Ok 0100…"; Postfix: "2.0.0 Ok: queued as 4XyZ…"; others say what they like.
+# SES: "Ok 0100…"; Postfix: "2.0.0 Ok: queued as 4XyZ…"; others use any text.
 _QUEUED_AS = re.compile(r"(?:ok:?(?: queued as)?|queued as|id=) *(?P<id>[A-Za-z0-9][\w.@+-]{4,})", re.IGNORECASE)
 
 
@@ -46,7 +46,7 @@ class _Connection:
 
     @property
     def is_usable(self) -> bool:
-        """Return whether the server has neither closed the connection nor said a word since its last reply."""
+        """Return whether the server has neither closed the connection nor sent anything since its last reply."""
         return self.client.is_connected and is_quiet(self.client.get_transport_info("socket").fileno())
 
 
@@ -112,7 +112,7 @@ class SmtpTransport:
             meaning = ReplyMeaning.IN_DOUBT if phase.now is Phase.DOT else ReplyMeaning.UNREACHABLE
             return [SendReply(meaning, detail=bound_detail(f"the connection was lost {phase.now.value}: {error}"))]
         except BaseException:
-            self._drop(connection)  # its reply would be taken for the next message's
+            self._drop(connection)  # its reply would be read as the next message's
             raise
         await self._give_back(connection, clean=phase.now is Phase.DOT)
         return [reply]
@@ -151,17 +151,18 @@ class SmtpTransport:
         return SendReply(ReplyMeaning.SENT, message_id=read_message_id(answer.message))
 
     def _read(self, answer: aiosmtplib.SMTPResponse, phase: Phase) -> SendReply:
-        """Read a reply other than the one that was hoped for.
+        """Read a reply other than the expected one.
 
         Raises:
-            SMTPServerDisconnected: it is not a refusal either, so it answers something else, and so would what follows.
+            SMTPServerDisconnected: it is not a refusal either, so it belongs to another command, as would the replies
+                after it.
         """
         if answer.code < 400:
-            raise aiosmtplib.SMTPServerDisconnected(f"the server answers out of turn: {answer.code} {answer.message}")
+            raise aiosmtplib.SMTPServerDisconnected(f"unexpected reply of the server: {answer.code} {answer.message}")
         return read_smtp(answer.code, answer.message, phase, sender=self._sender, ses=self._server.ses)
 
     async def _take(self) -> _Connection:
-        """Take an idle connection, or open one; wait for one where the server does not take any more of them.
+        """Take an idle connection, or open one; wait for one if the server does not accept more.
 
         Raises:
             Exception: what aiosmtplib raises where none can be opened and none is open.
@@ -177,7 +178,7 @@ class SmtpTransport:
             await self._freed.wait()
 
     async def _open_one(self) -> _Connection | None:
-        """Open a connection; None where the server has enough of them, and others are open here."""
+        """Open a connection; None where the server refuses more of them, and others are open here."""
         self._open += 1
         self._most_open = max(self._most_open, self._open)
         try:
@@ -242,7 +243,7 @@ class _PhaseOf:
 
 
 def read_message_id(text: str) -> str:
-    """Take the message id out of a 250's text; the whole text where it names none.
+    """Read the message id from the text of a 250 reply; returns the whole text where it has none.
 
     >>> read_message_id("Ok 01010160d7de98d8-21e57d9a-JZho-416c-bbe1-8ebaAexample-000000")
     '01010160d7de98d8-21e57d9a-JZho-416c-bbe1-8ebaAexample-000000'
@@ -254,7 +255,7 @@ def read_message_id(text: str) -> str:
 
 
 def _make_ses_headers(message: Message, envelope: Envelope) -> tuple[tuple[str, str], ...]:
-    """SES takes these off before it sends: developer guide, "Specifying a configuration set", X-SES headers."""
+    """SES removes these headers before it sends: developer guide, "Specifying a configuration set", X-SES headers."""
     tags = [f"{name}={value}" for name, value in message.tags]
     separator = ", " if sum(map(len, tags)) < _LONG_TAGS else ",\r\n "  # RFC 5322 2.1.1: a line has 998 at most
     headers = [("X-SES-MESSAGE-TAGS", separator.join(tags))]

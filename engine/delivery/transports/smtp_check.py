@@ -1,4 +1,4 @@
-"""Asking an SMTP server whether it would take mail: connect, TLS, AUTH, MAIL FROM, RSET. Nothing is sent."""
+"""Check whether an SMTP server accepts mail: connect, TLS, AUTH, MAIL FROM, RSET. Nothing is sent."""
 
 import ssl
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ async def check_server(server: SmtpServer, sender: str) -> None:
 
     Raises:
         ServiceError: it cannot be reached, or does not accept the sender.
-        UnreachableError: it refuses for now (4xx): later it may accept.
+        UnreachableError: it refuses temporarily (4xx): it may accept later.
         ConfigurationError: TLS or the login fails.
     """
     client = open_client(server, timeout=CONNECT_SECONDS)
@@ -68,13 +68,13 @@ def _describe_connect(error: Exception, server: SmtpServer) -> MailrunError:
         return ConfigurationError(
             f"the SMTP server {server.url} does not offer STARTTLS",
             where=_URL,
-            remedy="write smtps://HOST:465 where it speaks TLS from the first byte, or smtp+plain://HOST without TLS",
+            remedy="write smtps://HOST:465 for TLS from the first byte, or smtp+plain://HOST for no TLS",
         )
     if "auth" in text:
         return ConfigurationError(
             f"the SMTP server {server.url} offers no login that mailrun knows: {error}",
             where=_LOGIN,
-            remedy="unset both where it needs no login, or use TLS: many servers offer a login only then",
+            remedy="unset both if it needs no login, or use TLS: many servers offer a login only over TLS",
         )
     return _unreachable(server, str(error) or type(error).__name__)
 
@@ -83,7 +83,9 @@ def _refuse(code: int, text: str, server: SmtpServer) -> MailrunError:
     what = f"the SMTP server {server.url} refuses the connection: {code} {text}"
     if is_passing(code):
         return UnreachableError(what, where=_URL, remedy="launch again later")
-    return ServiceError(what, where=_URL, remedy="read what the server says; it may accept only other hosts")
+    return ServiceError(
+        what, where=_URL, remedy="read the server's reply; it may accept connections only from certain hosts"
+    )
 
 
 def _describe_sender(code: int, text: str, server: SmtpServer, sender: str) -> MailrunError:

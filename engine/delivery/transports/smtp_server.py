@@ -28,7 +28,7 @@ class SmtpServer:
         username: None to hand over without logging in.
         password: its secret.
         ca_bundle: path of a file of PEM certificates; None for the machine's own.
-        ses: it is SES's, which takes X-SES headers and sets Date and Message-ID.
+        ses: it is SES's, which accepts X-SES headers and sets Date and Message-ID.
     """
 
     host: str
@@ -56,7 +56,7 @@ def parse_server(settings: Settings) -> SmtpServer:
     parts = urlsplit(settings.smtp_url)
     if parts.scheme not in _KINDS or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise ConfigurationError(
-            "the SMTP server cannot be read",
+            "the URL of the SMTP server is invalid",
             where=where,
             remedy=f"write {' or '.join(f'{scheme}://HOST:PORT' for scheme in _KINDS)}",
         )
@@ -92,15 +92,15 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
     """Make SES's own server in the account's region, with the password that belongs to the credentials.
 
     Raises:
-        ConfigurationError: no credentials, or temporary ones, which SES's SMTP does not take; or an endpoint of the API
-            that is not the region's usual one.
+        ConfigurationError: no credentials, or temporary ones, which SES's SMTP does not accept; or an endpoint of the
+            API that is not the region's usual one.
     """
     region = account.client.meta.region_name
     with translate_aws_errors("SES"):
         frozen = None if account.credentials is None else await account.credentials.get_frozen_credentials()
     if frozen is None or frozen.token:
         raise ConfigurationError(
-            "SES's SMTP takes the access key of an IAM user, and these credentials are "
+            "SES's SMTP accepts only the access key of an IAM user, and these credentials are "
             + ("missing" if frozen is None else "temporary"),
             where="AWS environment variables, profile or role",
             remedy='use transport = "ses", or set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD',
@@ -109,9 +109,9 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
     api = urlsplit(account.client.meta.endpoint_url).hostname
     if api != f"email.{region}.amazonaws.com{suffix}":
         raise ConfigurationError(
-            f"the account is reached at {api}, whose SMTP server mailrun does not know",
+            f"the AWS endpoint is {api}, and its SMTP server cannot be determined",
             where="AWS_ENDPOINT_URL*, FIPS or dual-stack of the AWS configuration",
-            remedy='set MAILRUN_SMTP_URL to it, or use transport = "ses"',
+            remedy='set MAILRUN_SMTP_URL to that server, or use transport = "ses"',
         )
     return SmtpServer(
         host=f"email-smtp.{region}.amazonaws.com{suffix}",
@@ -139,12 +139,12 @@ def derive_password(secret_key: str, region: str) -> str:
 
 
 def open_client(server: SmtpServer, *, timeout: float, tls: ssl.SSLContext | None = None) -> aiosmtplib.SMTP:
-    """Make a client that connects, negotiates TLS and logs in as a server wants it.
+    """Make a client that connects, negotiates TLS and logs in as a server requires it.
 
     Args:
         server: where.
         timeout: seconds for each step.
-        tls: of make_tls_context; made where it is not given.
+        tls: of make_tls_context; created if it is None.
 
     Raises:
         ConfigurationError: the CA bundle cannot be read.
@@ -163,7 +163,7 @@ def open_client(server: SmtpServer, *, timeout: float, tls: ssl.SSLContext | Non
 
 
 def make_tls_context(server: SmtpServer) -> ssl.SSLContext | None:
-    """Make what verifies the server; None where it is spoken to without TLS.
+    """Make the TLS context that verifies the server; None for a server without TLS.
 
     Raises:
         ConfigurationError: the CA bundle cannot be read.

@@ -1,7 +1,7 @@
-"""What the kernel knows of a TCP connection: whether something waits to be read, and what its peer has received.
+"""The kernel's state of a TCP connection: whether data waits to be read, and what its peer has received.
 
-Linux counts the bytes that left and the bytes that the peer's kernel acknowledged (TCP_INFO, tcp(7)). Elsewhere, and
-where the counters are empty, nothing is known, and what nothing proves stays in doubt.
+Linux counts the bytes that left and the bytes that the peer's kernel acknowledged (TCP_INFO, tcp(7)). On other systems,
+and where the counters are empty, nothing is proven, and the message stays in doubt.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ def read_state(connected: _HasOptions | None) -> SocketState | None:
     if len(info) < _LENGTH:
         return None
     state, acked, sent = _ACKED.unpack_from(info)
-    return SocketState(state == _CLOSED, acked, sent) if acked else None  # even a SYN counts: else nothing is counted
+    return SocketState(state == _CLOSED, acked, sent) if acked else None  # 0: not counted, as a SYN would be
 
 
 def is_quiet(descriptor: int) -> bool:
@@ -63,7 +63,7 @@ class EndedUnread(Exception):  # noqa: N818 - not an error yet: what it was is f
     """The peer ended its stream and had not acknowledged a byte of the request.
 
     Args:
-        kept: a duplicate of the socket, so that the connection lives until it is known what became of the request.
+        kept: a duplicate of the socket, so that the connection stays open until the result of the request is known.
         before: its counters before the request was written.
     """
 
