@@ -12,7 +12,7 @@ from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 
 @dataclass(frozen=True)
 class EmbeddedSandbox:
-    """What a client needs to know of a running sandbox."""
+    """The addresses and credentials of a running sandbox."""
 
     url: str
     access_key_id: str
@@ -35,7 +35,7 @@ def run_in_thread(settings: SandboxSettings) -> Iterator[EmbeddedSandbox]:
     """Run a sandbox in its own thread and event loop until the context ends.
 
     Args:
-        settings: how it is set up; the first of its credentials is handed out.
+        settings: how it is set up; the client gets the first of its credentials.
 
     Raises:
         ConfigurationError: it cannot start; see `Sandbox.start`.
@@ -55,7 +55,7 @@ def run_in_thread(settings: SandboxSettings) -> Iterator[EmbeddedSandbox]:
 
 
 async def _run(settings: SandboxSettings, started: "Future[_Started]") -> None:
-    """Serve until the event that is handed over is set; a failure to start is handed over too."""
+    """Serve until the event in `started` is set; `started` gets the error if the server cannot start."""
     stop = asyncio.Event()
     try:
         async with Sandbox(settings) as sandbox:

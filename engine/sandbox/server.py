@@ -50,23 +50,23 @@ class SandboxSettings:
     """How the sandbox and its account are set up.
 
     Attributes:
-        record_folder: where the record of accepted messages is kept; made when it is not there.
+        record_folder: where the record of accepted messages is kept; created if it is missing.
         host: where to listen; loopback only.
-        port: 0 takes a free one.
+        port: 0 selects a free one.
         max_send_rate: recipients a second.
         max_24_hour_send: recipients in 24 hours; -1 for no limit.
         production_access: False is an account in the SES sandbox, which may send to verified recipients only.
         identities: verified addresses and domains; None means that all are verified.
         configuration_sets: those that exist; None means that every name exists.
-        latency_seconds: how long each reply of the API is held back.
+        latency_seconds: how long each reply of the API is delayed.
         credentials: access key ids and their secrets; random by default.
-        token: what the inbox and the control endpoint want to have; random by default.
+        token: required by the inbox and the control endpoint; random by default.
         allowed_hosts: names that the server answers to in addition to those of loopback, without a port.
-        seed: fixes the dice of faults with a probability.
-        behaviour: what becomes of accepted mail, and how its events travel.
+        seed: seed of the random draws for faults with a probability.
+        behaviour: what happens to accepted mail, and how its events are delivered.
         firehose_folder: where events go as the files of a Firehose stream; None for nowhere.
         firehose_gzip: compress them.
-        firehose_seconds: how often they are written; None: at the end, and whenever the control endpoint asks.
+        firehose_seconds: how often they are written; None: at the end, and at each request to the control endpoint.
         s3_endpoint: where the sources of import jobs are read, with the first of the credentials; None for nowhere.
     """
 
@@ -201,7 +201,7 @@ class Sandbox:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
-        """Stop listening, let the calls in flight end, close everything. Stopping twice does nothing."""
+        """Stop listening, finish the calls in flight, close everything. A second stop does nothing."""
         self._stopping.set()
         if self._writing is not None:
             self._writing.cancel()
@@ -241,13 +241,13 @@ class Sandbox:
     async def _serve_control(self, request: web.BaseRequest) -> web.Response:
         assert self._control is not None  # noqa: S101 - nothing is served before `start` has set it
         if not is_bearer(request, self._settings.token):
-            return refuse("the header Authorization: Bearer TOKEN is missing, or the token is another")
+            return refuse("the header Authorization: Bearer TOKEN is missing, or the token is wrong")
         return self._control.answer(request.method, request.raw_path, await request.read())
 
     async def _serve_inbox(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._inbox is not None  # noqa: S101 - nothing is served before `start` has set it
         if request.method not in PAGE_METHODS:
-            return await self._serve_api(request)  # which wants a signature
+            return await self._serve_api(request)  # which requires a signature
         if not is_token(request.path.strip("/").partition("/")[0], self._settings.token):
             return web.Response(status=403, text=ASK_FOR_THE_ADDRESS, headers=PRIVATE)
         return await self._inbox.answer(request)
@@ -305,7 +305,7 @@ class Sandbox:
         return await deliver(request, reply, stopping=self._stopping)
 
     def _answer(self, request: web.BaseRequest, body: bytes) -> SandboxReply:
-        """Return the reply of one call of the API. It does not wait, so no two calls are decided at once."""
+        """Return the reply of one call of the API. It does not wait, so calls are decided one after the other."""
         assert self._api is not None  # noqa: S101 - nothing is served before `start` has set it
         method, target = request.method, request.raw_path
         try:
@@ -330,7 +330,7 @@ def _account_of(settings: SandboxSettings, clock: Clock) -> SandboxAccount:
 
 
 def _make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - aiohttp's private types
-    """Return a request that may be as large as SES takes them."""
+    """Return a request that may be as large as SES accepts."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_REQUEST_BYTES)
 
@@ -340,8 +340,8 @@ def _cannot_listen(problem: OSError, where: str) -> ConfigurationError:
         return ConfigurationError(
             "the sandbox cannot listen: the port is in use",
             where=where,
-            remedy="stop what uses it, or take another port (0 takes a free one)",
+            remedy="stop the process that uses it, or set another port (0 selects a free one)",
         )
     return ConfigurationError(
-        f"the sandbox cannot listen: {problem.strerror or problem}", where=where, remedy="take another host or port"
+        f"the sandbox cannot listen: {problem.strerror or problem}", where=where, remedy="set another host or port"
     )

@@ -1,1 +1,1 @@
-"""What becomes of accepted mail, and the events that tell of it."""
+"""What happens to accepted mail, and the events that report it."""

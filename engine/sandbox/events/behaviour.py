@@ -1,7 +1,7 @@
-"""What becomes of accepted mail: bounces, complaints, opens and the rest, by receiver domain and rate, from one seed.
+"""What happens to accepted mail: bounces, complaints, opens and the rest, by receiver domain and rate, from one seed.
 
-The dice of an address are a keyed hash of it, so that the same seed gives the same address the same fate in whatever
-order messages come, and however often their events are made.
+The random draws of an address are a keyed hash of it, so that the same seed gives the same address the same fate in any
+order of messages, and however often their events are made.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ EVENT_TYPES = (
     "Send", "Delivery", "Bounce", "Complaint", "Reject", "Open", "Click", "DeliveryDelay", "Subscription",
     "Rendering Failure",
 )  # fmt: skip
-BEHAVIOUR_FILE = "behaviour.json"  # in the record's folder, for sandboxes that are given no other
+BEHAVIOUR_FILE = "behaviour.json"  # in the record's folder, for sandboxes without another behaviour
 ENVELOPES = ("raw", "sns", "eventbridge")
 SIGNATURE_VERSIONS = ("1", "2")
 BOUNCES = MappingProxyType(
@@ -33,23 +33,23 @@ BOUNCES = MappingProxyType(
     }
 )  # fmt: skip
 COMPLAINTS = ("abuse", "auth-failure", "fraud", "not-spam", "other", "virus")
-MOST_SHUFFLED = 10_000  # events that are held back to be put out of order, and so the memory that this takes
+MOST_SHUFFLED = 10_000  # events that are held to shuffle them, which bounds the memory
 _RATES = ("reject", "delay", "out_of_office", "open", "click", "unsubscribe")
 _CERTAIN = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
 class BehaviourRule:
-    """What becomes of mail to a domain; every rate is the share of its addresses.
+    """What happens to mail to a domain; every rate is the share of its addresses.
 
     Attributes:
-        bounces: `TYPE/SUBTYPE` to rate, such as `Permanent/General`; those who do not bounce get it.
-        complaints: feedback type, such as `abuse`, to rate, of those who got it.
+        bounces: `TYPE/SUBTYPE` to rate, such as `Permanent/General`; the others receive it.
+        complaints: feedback type, such as `abuse`, to rate, of those who received it.
         reject: SES finds a virus.
         delay: the delivery is delayed first.
         out_of_office: an automatic reply comes after the delivery.
-        open, click: of those who got it; who clicks has opened.
-        unsubscribe: by SES's own subscription management, of those who got it.
+        open, click: of those who received it; a click implies an open.
+        unsubscribe: by SES's own subscription management, of those who received it.
         after: event type to seconds between acceptance and event; 0 for the types that are not named.
     """
 
@@ -71,13 +71,13 @@ class BehaviourRule:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one recipient's message.
+    """What happens to one recipient's message.
 
     Attributes:
         bounce: type and subtype, where it bounces in place of being delivered.
         complaint: the feedback type, where its recipient complains.
         complaint_subtype: `OnAccountSuppressionList` where SES did not attempt it, because of an earlier complaint.
-        others: further names of `_RATES` that happen.
+        others: further names of `_RATES` that occur.
     """
 
     bounce: tuple[str, str] | None = None
@@ -97,14 +97,14 @@ _SIMULATED = {
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What becomes of all mail, and how its events travel.
+    """What happens to all mail, and how its events are delivered.
 
     Attributes:
-        seed: fixes the dice.
+        seed: of the random draws.
         default: for every domain without its own rule.
         domains: domain, in lower case, to rule.
-        duplicates: the share of events that come twice.
-        shuffle: so many events are held and come in any order; 1 keeps the order.
+        duplicates: the share of events that are delivered twice.
+        shuffle: so many events are held and delivered in random order; 1 keeps the order.
         envelope: one of `ENVELOPES`, for the queue.
         signature_version: of the SNS envelope.
         auto_suppress: permanent bounces and complaints are added to the account's suppression list.
@@ -163,11 +163,11 @@ class Behaviour:
         return {0.0, *(seconds for rule in (self.default, *self.domains.values()) for seconds in rule.after.values())}
 
     def fate_of(self, address: str, *, suppressed: str | None = None) -> Fate:
-        """Return what becomes of a message to an address.
+        """Return what happens to a message to an address.
 
         Args:
             address: the recipient.
-            suppressed: why it stood on the account's suppression list, `BOUNCE` or `COMPLAINT`; None if it did not.
+            suppressed: why it was on the account's suppression list, `BOUNCE` or `COMPLAINT`; None if it was not.
         """
         if suppressed is not None:
             return _ON_LIST[suppressed]
@@ -197,7 +197,7 @@ _ON_LIST = {
 
 
 def _choose(rates: Mapping[str, float], die: int) -> str | None:
-    """Return the name whose share of the whole a die falls into, None where it falls into none."""
+    """Return the name whose share of the range a draw falls into; None where it falls into none."""
     end = 0.0
     for name, rate in rates.items():
         end += rate
@@ -230,7 +230,7 @@ def _read_rates(where: str, document: Any, names: set[str]) -> dict[str, float]:
     rates = {name: _rate(f"{where}.{name}", value) for name, value in _mapping(where, document).items()}
     unknown = sorted(set(rates) - names)
     if unknown:
-        raise ValueError(f"{where}: {unknown[0]} is none of {', '.join(sorted(names))}")
+        raise ValueError(f"{where}: {unknown[0]} is unknown; use {', '.join(sorted(names))}")
     if sum(rates.values()) > 1 + 1e-9:
         raise ValueError(f"{where}: the rates add up to more than 1")
     return rates
@@ -240,7 +240,7 @@ def _members_of(cls: type, document: Any, where: str) -> dict[str, Any]:
     names = [entry.name for entry in fields(cls)]
     unknown = sorted(set(_mapping(where, document)) - set(names))
     if unknown:
-        raise ValueError(f"{unknown[0]} is not a member of {where}; there are {', '.join(names)}")
+        raise ValueError(f"{unknown[0]} is not a member of {where}; use {', '.join(names)}")
     return dict(document)
 
 
@@ -258,7 +258,7 @@ def _rate(where: str, value: Any) -> float:
 
 def _seconds(where: str, kind: str, value: Any) -> float:
     if kind not in EVENT_TYPES:
-        raise ValueError(f"{where}: there is no such event type; there are {', '.join(EVENT_TYPES)}")
+        raise ValueError(f"{where}: unknown event type; use {', '.join(EVENT_TYPES)}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
         raise ValueError(f"{where} must be a number of seconds from 0")
     return float(value)

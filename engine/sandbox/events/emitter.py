@@ -1,7 +1,7 @@
 """The events of everything on record, made on demand.
 
-The record is the list of what there are events for: nothing is kept in memory for a message that was accepted, and a
-sandbox that is started again resumes where the last one ended. For each delay that the behaviour knows there is one
+Events are made from the record: nothing is kept in memory for a message that was accepted, and a
+sandbox that is started again resumes where the last one ended. For each delay in the behaviour there is one
 reader of the record; it makes the events of each line that come so long after it.
 """
 
@@ -26,7 +26,7 @@ class Emitted(NamedTuple):
     Attributes:
         record: its document.
         identity: 32 hexadecimal digits that identify it.
-        offset: of its message in the record: a restart there misses nothing.
+        offset: of its message in the record: a restart from there misses no event.
     """
 
     record: dict[str, Any]
@@ -57,7 +57,7 @@ class _Stream:
         return None if message is None else datetime.fromisoformat(message["at"]) + self._delay
 
     def take(self, matches: Matches) -> Iterator[Emitted]:
-        """Pass the next line; yield its events."""
+        """Read the next line; yield its events."""
         message, start = self._peek(), self.position
         if message is None or self._next is None:
             return
@@ -77,7 +77,7 @@ class _Stream:
             if line is None:
                 return None
             message = parse_line(line)
-            if message is None:  # torn, and never acknowledged
+            if message is None:  # incomplete, so it was never acknowledged
                 self.position += len(line)
             else:
                 self._next = self.position + len(line), message
@@ -93,7 +93,7 @@ class _Stream:
         line = self._file.readline()
         if line.endswith(b"\n"):
             return line
-        self._file.seek(self.position)  # nothing, or a line that is being written
+        self._file.seek(self.position)  # the end, or a line that is being written
         return None
 
 
@@ -102,7 +102,7 @@ class Emitter:
 
     Args:
         folder: the record's folder.
-        behaviour: what becomes of mail.
+        behaviour: what happens to mail.
         start: where in the record to begin, in bytes.
         matches: whether a configuration set publishes an event type.
         clock: an event is emitted once its time has come.
@@ -115,7 +115,7 @@ class Emitter:
         self._streams: list[_Stream] = []
         self._held: list[Emitted] = []  # at most `shuffle` of them, and the events of a message
         self._ready: deque[Emitted] = deque()
-        self._behaviours: list[tuple[int, Behaviour]] = []  # from which offset on each one holds
+        self._behaviours: list[tuple[int, Behaviour]] = []  # the offset from which each one applies
         self._open(behaviour, start)
 
     def change(self, behaviour: Behaviour) -> None:
@@ -128,7 +128,7 @@ class Emitter:
     def behaviour_at(self, offset: int) -> Behaviour:
         """Return the behaviour that decides about the message at an offset of the record.
 
-        What this process did not see being accepted has the behaviour that it began with.
+        Messages that were accepted before this process started have the behaviour that it started with.
         """
         holding = [behaviour for start, behaviour in self._behaviours if start <= offset]
         return holding[-1] if holding else self._behaviours[0][1]
@@ -153,7 +153,7 @@ class Emitter:
 
     @property
     def position(self) -> int:
-        """The offset in the record to resume at: all events of earlier messages were taken."""
+        """The offset in the record to resume at: `take` has returned all events of earlier messages."""
         return min(
             *(stream.position for stream in self._streams),
             *(event.offset for event in (*self._held, *self._ready)),
@@ -172,7 +172,7 @@ class Emitter:
         self._streams += [_Stream(self._path, delay, start, behaviour) for delay in sorted(behaviour.delays())]
 
     def _fill(self) -> None:
-        """Make events until one is ready or nothing more has happened; let those go whose turn the dice say it is."""
+        """Make events until one is ready or no more are due; draw the next of the held ones at random."""
         while len(self._held) < self._behaviour.shuffle and self._read_one():
             pass
         if not self._held:

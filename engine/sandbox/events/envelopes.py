@@ -1,4 +1,4 @@
-"""What wraps an event on its way: SNS, EventBridge, or nothing.
+"""The envelope in which an event is delivered: SNS, EventBridge, or none.
 
 Source: SNS developer guide, "Message and JSON formats" and "Verifying the signatures of Amazon SNS messages"; SES
 developer guide, "Monitoring Amazon SES events using Amazon EventBridge".
@@ -38,7 +38,7 @@ _DETAIL_TYPES = {
 
 
 class SnsSigner:
-    """A key of this server's own, made when it is first needed, with its certificate."""
+    """The server's signing key with its certificate, created when it is first needed."""
 
     def sign(self, document: Mapping[str, str], version: str) -> str:
         """Return the signature of an SNS message: SHA-1 in version 1, SHA-256 in version 2."""

@@ -1,7 +1,7 @@
 """Events of an accepted message, in the shapes in which SES publishes them.
 
 Source: SES developer guide, "Contents of event data that Amazon SES publishes to Amazon SNS", "Examples of event data"
-and the same of Firehose. An event is made of the message's line in the record alone: made again, it is the same.
+and the same of Firehose. An event is made from the message's line in the record alone, so it is the same each time.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from engine.sandbox.events.behaviour import Behaviour, Fate
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
-MOST_HEADER_BYTES = 10 * 1024  # of all headers; SES leaves out the rest and says so
+MOST_HEADER_BYTES = 10 * 1024  # of all headers; SES leaves out the rest and sets headersTruncated
 _REPORTING = "a8-70.smtp-out.amazonses.com"
 _BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/129.0 Safari/537.36"
 _REPLIES = {
@@ -44,8 +44,8 @@ class SandboxEvent(NamedTuple):
     Attributes:
         kind: the event type.
         after: seconds between acceptance and event.
-        recipients: whom it is about.
-        fate: what befell them.
+        recipients: that it reports.
+        fate: what happened to their message.
     """
 
     kind: str
@@ -61,7 +61,7 @@ def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[Sandbo
 
     Args:
         message: its line in the record.
-        behaviour: what becomes of mail.
+        behaviour: what happens to mail.
     """
     if message["fate"] == "rendering_failure":
         seconds = behaviour.default.after.get("Rendering Failure", 0.0)
@@ -209,7 +209,7 @@ def _bounce(message: Mapping[str, Any], event: SandboxEvent, at: str) -> tuple[s
     status, reply = _REPLIES.get(
         f"{kind}/{subtype}", _TRANSIENT if kind == "Transient" else ("5.0.0", "smtp; 554 failed")
     )
-    if event.fate is _AUTOMATIC_REPLY:  # there was no server that refused anything
+    if event.fate is _AUTOMATIC_REPLY:  # no server refused anything
         bounced = [{"emailAddress": address} for address in event.recipients]
     else:
         bounced = [

@@ -1,4 +1,4 @@
-"""What became of a message, in one word, as its events show it."""
+"""What happened to a message, in one word, from its events."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -41,7 +41,7 @@ _BY_KIND = MappingProxyType(
 
 
 def name_fate(events: Sequence[SandboxEvent]) -> str:
-    """Return the fate of a message: of all that its events say, what stands first in `FATES`.
+    """Return the fate of a message: the first of `FATES` that its events report.
 
     Args:
         events: of one message, at least one.
@@ -67,7 +67,7 @@ def _name_event(event: SandboxEvent, *, delivered: bool) -> str:
 
 
 def describe_event(event: SandboxEvent) -> str:
-    """Return the details of an event in a few words, empty where its type says all."""
+    """Return the details of an event in a few words, empty where its type is enough."""
     if event.kind == "Bounce" and event.fate.bounce is not None:
         return "/".join(event.fate.bounce)
     if event.kind == "Complaint":

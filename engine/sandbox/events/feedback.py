@@ -20,7 +20,7 @@ from engine.sandbox.sqs.queues import Arrival, SandboxQueue
 from engine.sandbox.sqs.sqs import Sqs
 
 QUEUE_NAME = "mailrun-events"
-_CURSORS_FILE = "events.json"  # how far each destination has come with the record
+_CURSORS_FILE = "events.json"  # the position of each destination in the record
 FIREHOSE_EVENTS = 10_000  # in one file, and so in memory at once
 
 
@@ -28,8 +28,8 @@ class Feedback:
     """The destinations of events.
 
     Args:
-        folder: the record's folder, where it is also kept how far they have come.
-        behaviour: what becomes of mail.
+        folder: the record's folder, which also keeps the positions of the destinations.
+        behaviour: what happens to mail.
         clock: time.
         matches: whether a configuration set publishes an event type.
         firehose_folder: where files go; None for none.
@@ -74,11 +74,11 @@ class Feedback:
         return self._signer.certificate
 
     def notice(self) -> None:
-        """Tell those who wait that a message was accepted."""
+        """Wake the tasks that wait for an accepted message."""
         self._arrived.set()
 
     def change(self, behaviour: Behaviour) -> None:
-        """Change what becomes of mail that is accepted from now on; the envelope changes at once."""
+        """Change what happens to mail that is accepted from now on; the envelope changes at once."""
         self.behaviour = behaviour
         self._to_queue.change(behaviour)
         if self._to_firehose is not None:
@@ -103,7 +103,7 @@ class Feedback:
         return files
 
     def close(self) -> None:
-        """Write the files that are due, keep how far the destinations have come, and close."""
+        """Write the files that are due, save the positions of the destinations, and close."""
         self.stopping.set()
         self.write_files()
         for emitter in (self._to_queue, self._to_firehose):
@@ -138,7 +138,7 @@ class Feedback:
         return wrap_sns(record, identity=event.identity, at=at, url=self._url(), signer=self._signer, version=version)
 
     async def _wait(self, seconds: float) -> bool:
-        """Wait for an acceptance, or so long; return False once the server stops."""
+        """Wait for an accepted message, at most so long; return False once the server stops."""
         self._arrived.clear()
         waits: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(each) for each in (self._arrived.wait(), self.stopping.wait())
@@ -164,7 +164,7 @@ class Feedback:
 
 
 def _read_cursors(folder: Path) -> dict[str, int]:
-    """Read how far the destinations have come; from the start where that is not known, or the record is another one."""
+    """Read the positions of the destinations: the start where they are unknown, or where the record is another one."""
     with suppress(FileNotFoundError, orjson.JSONDecodeError):
         cursors = orjson.loads((folder / _CURSORS_FILE).read_bytes())
         size = (folder / FILE_NAME).stat().st_size

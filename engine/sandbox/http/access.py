@@ -1,8 +1,8 @@
 """Access to the sandbox: for clients with its credentials, and people with the token of its pages.
 
 The server is on loopback, which every user of the machine reaches. Calls of the API and of SQS are signed with the
-credentials; the inbox stands under a path that starts with the token, and the control endpoint wants it as a bearer
-token (RFC 6750). Unless they are given, all of them are random at each start.
+credentials; the inbox is under a path that starts with the token, and the control endpoint requires it as a bearer
+token (RFC 6750). Credentials and token are random at each start unless they are configured.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from engine.errors import ConfigurationError
 _KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _KEY_ID = re.compile(r"\w{1,128}", re.ASCII)  # as AWS allows
 _SECRET = re.compile(r"[!-~]{1,128}")
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")  # of a path, and too long to be guessed
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")  # safe in a path, and too long to guess
 
 
 def make_access_key_id() -> str:
@@ -41,7 +41,7 @@ def make_token() -> str:
 
 
 def check_access(credentials: Mapping[str, str], token: str) -> None:
-    """Check what was given.
+    """Check configured credentials and token.
 
     Raises:
         ConfigurationError: a client could not use it, or it can be guessed.
@@ -49,16 +49,16 @@ def check_access(credentials: Mapping[str, str], token: str) -> None:
     for key_id, secret in credentials.items():
         if _KEY_ID.fullmatch(key_id) is None or _SECRET.fullmatch(secret) is None:
             raise ConfigurationError(
-                "the sandbox's credentials cannot be used",
+                "the sandbox's credentials are invalid",
                 where="the settings of the sandbox, access_key and secret",
                 remedy="write an access key of letters and digits, and a secret of printable ASCII without spaces;"
-                " or leave both out: they are made at each start",
+                " or set neither: both are random at each start then",
             )
     if _TOKEN.fullmatch(token) is None:
         raise ConfigurationError(
-            "the sandbox's token cannot be used",
+            "the sandbox's token is invalid",
             where="the settings of the sandbox, token",
-            remedy="write 16 or more of A-Z a-z 0-9 - and _, or leave it out: it is made at each start",
+            remedy="write 16 or more of A-Z a-z 0-9 - and _, or leave it out: it is random at each start then",
         )
 
 

@@ -1,4 +1,4 @@
-"""The control endpoint: look at the account, change it and queue faults while the sandbox runs."""
+"""The control endpoint: read the account, change it and queue faults while the sandbox runs."""
 
 import math
 from collections.abc import Callable
@@ -31,10 +31,10 @@ class Control:
     """Answers the control endpoint.
 
     Args:
-        account: what is looked at and changed.
+        account: read and changed.
         faults: where faults are queued.
-        latency: changed too.
-        feedback: whose behaviour is looked at and changed, and whose files are asked for.
+        latency: read and changed.
+        feedback: its behaviour is read and changed, and its files are written on request.
     """
 
     def __init__(self, *, account: SandboxAccount, faults: SandboxFaults, latency: Latency, feedback: Feedback) -> None:
@@ -62,7 +62,7 @@ class Control:
 
     @property
     def routes(self) -> tuple[tuple[str, str], ...]:
-        """Method and path of everything that it does."""
+        """Method and path of every operation."""
         return tuple(self._acts)
 
     def answer(self, method: str, path: str, body: bytes) -> web.Response:
@@ -70,7 +70,7 @@ class Control:
         act = self._acts.get((method, path))
         if act is None:
             return _json(
-                {"message": f"there is no {method} {path}; {docs_page('reference/sandbox.md')} lists what there is"},
+                {"message": f"there is no {method} {path}; {docs_page('reference/sandbox.md')} lists the operations"},
                 status=404,
             )
         try:
@@ -98,7 +98,7 @@ class Control:
         return {"files": [str(file) for file in self._feedback.write_files()]}
 
     def state(self) -> dict[str, Any]:
-        """Return the account's settings, what it has done since the start, and the faults that wait."""
+        """Return the account's settings, what it has done since the start, and the queued faults."""
         account = self._account
         return {
             "max_send_rate": account.bucket.rate,
@@ -161,7 +161,7 @@ class Control:
 
 def refuse(message: str) -> web.Response:
     """Return the answer to a request without the token."""
-    response = _json({"message": f"{message}; {docs_page('reference/sandbox.md')} says where it is"}, status=401)
+    response = _json({"message": f"{message}; {docs_page('reference/sandbox.md')} describes the token"}, status=401)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

@@ -21,13 +21,13 @@ _MEMBERS = ("kind", "count", "probability", "after", "match")
 
 @dataclass(slots=True)
 class SandboxFault:
-    """One fault and the sends that it is meant for.
+    """One fault and the sends that it affects.
 
     Attributes:
         kind: one of `KINDS`.
-        count: how many sends it still spoils; None for every one.
-        probability: how likely it is for a send that it is meant for.
-        after: how many sends it still lets pass.
+        count: how many sends it still affects; None for every one.
+        probability: how likely it is for each of these sends.
+        after: how many sends it still skips first.
         match: only sends with this text in a recipient's address; empty for all.
     """
 
@@ -42,13 +42,13 @@ class SandboxFault:
         """Return a fault from a JSON document.
 
         Raises:
-            ValueError: the document describes no fault; the text says why.
+            ValueError: the document is not a valid fault; the text names the reason.
         """
         if not isinstance(document, dict) or document.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
         unknown = sorted(set(document) - set(_MEMBERS))
         if unknown:
-            raise ValueError(f"{unknown[0]} is not a member of a fault; there are {', '.join(_MEMBERS)}")
+            raise ValueError(f"{unknown[0]} is not a member of a fault; use {', '.join(_MEMBERS)}")
         fault = cls(**document)
         if fault.count is not None and not _is_count(fault.count, 1):
             raise ValueError("count must be an integer from 1, or null for every send")
@@ -59,7 +59,7 @@ class SandboxFault:
         if not 0 < fault.probability <= 1:
             raise ValueError("probability must be above 0 and at most 1")
         if not isinstance(fault.match, str):
-            raise ValueError("match must be a text")  # noqa: TRY004 - as above
+            raise ValueError("match must be a string")  # noqa: TRY004 - as above
         return fault
 
     def document(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class SandboxFaults:
     """The faults that are waiting for their sends, in the order in which they were queued.
 
     Args:
-        seed: fixes the dice.
+        seed: of the random draws.
     """
 
     def __init__(self, seed: int) -> None:
@@ -83,7 +83,7 @@ class SandboxFaults:
         self._queue.append(fault)
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         self._queue.clear()
 
     def documents(self) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ class SandboxFaults:
         return [fault.document() for fault in self._queue]
 
     def take(self, kinds: Sequence[str], recipients: Iterable[str]) -> SandboxFault | None:
-        """Return the first fault of these kinds that strikes a send, and count it off.
+        """Return the first fault of these kinds that applies to a send, and count it.
 
         Args:
             kinds: `BEFORE` or `AFTER`.

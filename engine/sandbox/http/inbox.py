@@ -1,4 +1,4 @@
-"""The web inbox: what the sandbox has accepted, to look at."""
+"""The web inbox: pages that show what the sandbox has accepted."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -37,8 +37,8 @@ class Inbox:
 
     Args:
         folder: the record's folder.
-        list_events: tells what becomes of a message.
-        root: the path that all pages stand under, without a slash at its end.
+        list_events: returns the events of a message.
+        root: the path that all pages are under, without a slash at its end.
     """
 
     def __init__(self, folder: Path, list_events: ListEvents, *, root: str) -> None:
@@ -130,7 +130,7 @@ class _EventRow:
 
 
 def _html_of(_: int, message: dict[str, Any]) -> web.Response:
-    """Return the HTML part alone, under a policy that lets it do nothing but be looked at."""
+    """Return the HTML part alone, under a policy that allows it to be displayed and nothing else."""
     return _respond(message["html"] or "", policy=_MAIL_POLICY)
 
 

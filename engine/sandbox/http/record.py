@@ -26,10 +26,10 @@ class Record:
     acknowledged survives the end of the process (though not of the machine: nothing is synced to the disk).
 
     Args:
-        folder: where it is; made, with mode 0700, when it is not there.
+        folder: where it is; created with mode 0700 if it is missing.
 
     Raises:
-        ConfigurationError: the folder cannot be made or the file not opened.
+        ConfigurationError: the folder cannot be created, or the file cannot be opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,7 +58,7 @@ class Record:
             line = b"\n" + line
         self._torn = True
         if os.write(self._file, line) < len(line):
-            raise OSError(f"the record {self.path} took only a part of a line; is the disk full?")
+            raise OSError(f"only a part of a line was written to {self.path}; is the disk full?")
         self._torn = False
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ def line_of(
 def read_record(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the accepted messages of a folder, in the order in which they were written.
 
-    A line that is not whole JSON is skipped: a full disk or the end of the machine tore it before its message was
+    A line that is not whole JSON is skipped: a full disk or a crash of the machine cut it before its message was
     acknowledged. It is the last line or, where a sandbox continued the file, followed by whole ones.
 
     Args:
@@ -123,7 +123,7 @@ def read_record(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Return the message of a line, None when the line is torn."""
+    """Return the message of a line; None when the line is incomplete."""
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Where each message stands in the record, so that pages can be shown without holding the record in memory."""
+"""The position of each message in the record, so that pages are shown without the record in memory."""
 
 from array import array
 from collections.abc import Iterator

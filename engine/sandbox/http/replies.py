@@ -26,7 +26,7 @@ class SandboxReply:
 
 
 class ApiError(Exception):
-    """A call that SES refuses. It travels to the client as a reply and is never shown to a person by mailrun.
+    """A call that SES refuses. It is sent to the client as a reply; mailrun never shows it to a person.
 
     Args:
         code: the error code, as in the SES API reference.
@@ -51,7 +51,7 @@ def result(document: dict[str, Any]) -> SandboxReply:
 
 
 def bad_request(message: str) -> ApiError:
-    """Return the error for input that SES does not take."""
+    """Return the error for input that SES does not accept."""
     return ApiError("BadRequestException", message)
 
 

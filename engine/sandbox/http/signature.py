@@ -136,7 +136,7 @@ def _canonical_request(method: str, target: str, headers: CIMultiDictProxy[str],
 
 @lru_cache(maxsize=256)
 def _canonical_path(path: str) -> str:
-    """Return the path normalised and percent-encoded once more, as every service but S3 wants it."""
+    """Return the path normalised and percent-encoded once more, as every service but S3 requires."""
     normal = normpath(path) if path.startswith("/") else "/"
     trailing = "/" if path.endswith("/") and normal != "/" else ""
     return quote(normal.replace("//", "/") + trailing, safe="/~")

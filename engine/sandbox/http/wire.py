@@ -1,4 +1,4 @@
-"""Replies on the wire, whole or spoiled as a fault of the connection demands."""
+"""Replies on the connection: complete, or damaged by a fault of the connection."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, with no time: closing
 
 
 async def deliver(request: web.BaseRequest, reply: SandboxReply, *, stopping: asyncio.Event) -> web.StreamResponse:
-    """Return the response of a reply; a fault of the connection has been acted out when this returns.
+    """Return the response of a reply; a fault of the connection has happened when this returns.
 
     Args:
         request: the call.
@@ -38,7 +38,7 @@ async def deliver(request: web.BaseRequest, reply: SandboxReply, *, stopping: as
 
 
 def respond(reply: SandboxReply) -> web.Response:
-    """Return the response of a reply that arrives whole."""
+    """Return the response of a reply that arrives complete."""
     headers = {"x-amzn-RequestId": str(uuid.uuid4())}
     if reply.error_code:
         headers["x-amzn-ErrorType"] = reply.error_code

@@ -1,4 +1,4 @@
-"""An SES account: what it may send, to whom, and how much of it is used."""
+"""An SES account: what it may send, to which recipients, and how much of its limits is used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +52,7 @@ class SandboxAccount:
         self.sliding_second = SlidingSecond(clock)
 
     def check_may_send(self, sender: str, *, configuration_set: str | None, region: str) -> None:
-        """Refuse a call for what the account, the sender or the configuration set is.
+        """Refuse a call that the state of the account, the sender or the configuration set does not allow.
 
         Raises:
             ApiError: AccountSuspendedException, SendingPausedException, NotFoundException or MessageRejected.

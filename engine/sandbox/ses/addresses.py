@@ -1,4 +1,4 @@
-"""Addresses as SES takes them: 7-bit, `local@domain.tld`, with or without a display name.
+"""Addresses as SES accepts them: 7-bit, `local@domain.tld`, with or without a display name.
 
 The texts of the errors are those that the service has been seen to answer. Source: RFC 5321 4.5.3.1 for the lengths;
 SES API v2, `Destination`, for the rest.
@@ -64,7 +64,7 @@ def _check_lengths(address: str) -> None:
 
 
 def _explain(address: str) -> None:
-    """Raise with the reason why an address is refused; return if it is odd but good (a quoted local part)."""
+    """Raise with the reason why an address is refused; return if it is unusual but valid (a quoted local part)."""
     if not address:
         raise bad_request("Empty address")
     local, at, domain = address.rpartition("@")

@@ -1,4 +1,4 @@
-"""The operations of the SES API v2 that the sandbox knows, by method and path."""
+"""The operations of the SES API v2 that the sandbox supports, by method and path."""
 
 import re
 from collections.abc import Callable

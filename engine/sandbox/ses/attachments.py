@@ -40,7 +40,7 @@ def read_attachments(source: dict[str, Any], *, path: str) -> Attachments:
     """Return the attachments of a content structure.
 
     Raises:
-        ApiError: BadRequestException for what SES does not take.
+        ApiError: BadRequestException for what SES does not accept.
     """
     given = items(source, "Attachments", dict, path=path)
     if not given:

@@ -73,9 +73,9 @@ class ConfigurationSets:
         self._destinations.pop(name, None)
 
     def publishes(self, name: str | None, kind: str) -> bool:
-        """Return whether events of a type are published for mail through a set: those that its destinations ask for.
+        """Return whether events of a type are published for mail through a set: those that its destinations name.
 
-        Where a set has no destination, or there is no set, all are: a sandbox is there to be looked at.
+        Without a set, or where it has no destination, all are published, so that the sandbox shows them.
         """
         destinations = self._destinations.get(name or "")
         return not destinations or any(

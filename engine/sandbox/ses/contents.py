@@ -1,4 +1,4 @@
-"""The content of a request to send, Simple or Template: checked, and as its recipient would see it."""
+"""The content of a request to send, Simple or Template: checked, and rendered as its recipient sees it."""
 
 import re
 from collections.abc import Mapping
@@ -154,7 +154,7 @@ def _read_part(part: dict[str, Any], *, path: str) -> str:
 
 
 def _check_size(content: DraftContent, attachment_bytes: int) -> None:
-    """Refuse a message that is longer than SES takes."""
+    """Refuse a message that is longer than SES accepts."""
     size = attachment_bytes + sum(len(part.encode()) for part in (content.subject, content.html, content.text) if part)
     check_message_size(size)
 

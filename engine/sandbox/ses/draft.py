@@ -1,4 +1,4 @@
-"""A message between the request that asked for it and the record of its acceptance."""
+"""A message between the request to send it and the record of its acceptance."""
 
 from dataclasses import dataclass, field
 from typing import TypedDict

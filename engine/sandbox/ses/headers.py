@@ -28,7 +28,7 @@ def read_headers(source: dict[str, Any], member: str, *, path: str) -> list[Draf
     """Return the headers of a list.
 
     Raises:
-        ApiError: BadRequestException for a name or value that SES does not take, or for too many.
+        ApiError: BadRequestException for a name or value that SES does not accept, or for too many.
     """
     headers: list[DraftHeader] = []
     given = items(source, member, dict, path=path)

@@ -21,7 +21,7 @@ class Identities:
 
     def __init__(self, verified: Iterable[str] | None) -> None:
         self._all_verified = verified is None
-        self._by_key: dict[str, str] = {_key(name): name for name in verified or ()}  # to the name as it was created
+        self._by_key: dict[str, str] = {_key(name): name for name in verified or ()}  # -> the name as it was created
 
     def covers(self, address: str) -> bool:
         """Return whether an address may be used: it, its domain or a parent domain is verified."""

@@ -76,7 +76,7 @@ class ImportJobs:
         self._jobs: dict[str, Job] = {}
 
     def create(self, request: dict[str, Any], *, at: datetime) -> str:
-        """Take a job; return its id."""
+        """Accept a job; return its id."""
         if sum(not job.is_over for job in self._jobs.values()) >= MOST_JOBS:
             raise ApiError("LimitExceededException", f"At most {MOST_JOBS} import jobs run at the same time.")
         destination = required(request, "ImportDestination", dict)
@@ -92,7 +92,7 @@ class ImportJobs:
         return job.job_id
 
     def get(self, job_id: str, *, at: datetime) -> dict[str, Any]:
-        """Return how a job goes."""
+        """Return the state of a job."""
         job = self._jobs.get(job_id)
         if job is None:
             raise not_found(f"Import job {job_id} does not exist.")
@@ -124,7 +124,7 @@ class ImportJobs:
         job.status = "COMPLETED"
 
     def _take(self, line: str, job: Job, at: datetime) -> bool:
-        """Carry one line out; return False where it is none."""
+        """Apply one line; return False where it is invalid."""
         try:
             address, reason = _read_line(line, job.data_format)
             read_address(address)
@@ -149,11 +149,11 @@ def _read_line(line: str, data_format: str) -> tuple[str, str]:
 
 
 def make_fetch(endpoint: str | None, access_key_id: str, secret_access_key: str) -> Fetch:
-    """Return what reads objects of an S3 server; without one, nothing can be read."""
+    """Return a function that reads objects of an S3 server; without an endpoint it fails."""
 
     def fetch(bucket: str, key: str) -> bytes:
         if endpoint is None:
-            raise OSError("this sandbox was given no S3 server")
+            raise OSError("this sandbox has no S3 endpoint")
         session = Session(access_key_id, secret_access_key, region_name="us-east-1")
         with closing(session.client("s3", endpoint_url=endpoint)) as client:
             try:

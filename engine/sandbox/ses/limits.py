@@ -7,7 +7,7 @@ from collections import deque
 
 from engine.clock import Clock
 
-BURST_SECONDS = 1.0  # so much of the rate may be used at once after a rest
+BURST_SECONDS = 1.0  # so much of the rate may be used at once after a pause
 DAY_SECONDS = 24 * 60 * 60
 
 
@@ -34,7 +34,7 @@ class RateBucket:
         return self._rate
 
     def set_rate(self, rate: float) -> None:
-        """Change the rate from now on; what was saved up is cut to the new burst, a debt stays."""
+        """Change the rate from now on; saved tokens are cut to the new burst, a debt stays."""
         self._fill()
         self._rate = rate
         self._tokens = min(self._tokens, rate * BURST_SECONDS)
@@ -45,7 +45,7 @@ class RateBucket:
         return self._tokens > 0
 
     def take(self, recipients: int) -> None:
-        """Take the tokens of a call, into debt if need be. Ask `has_tokens` first."""
+        """Take the tokens of a call, into debt if need be. Call `has_tokens` first."""
         self._tokens -= recipients
 
     def _fill(self) -> None:

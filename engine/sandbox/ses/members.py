@@ -16,7 +16,7 @@ def optional(source: dict[str, Any], name: str, kind: type[T], *, path: str = ""
         source: the structure.
         name: the member.
         kind: the type that its value must have.
-        path: where the structure stands in the request, for the error.
+        path: where the structure is in the request, for the error.
 
     Raises:
         ApiError: BadRequestException that names the member.

@@ -35,9 +35,9 @@ class SandboxSending:
     """The send operations of an account.
 
     Args:
-        account: decides.
+        account: decides what is accepted.
         record: keeps what was accepted.
-        faults: spoil it.
+        faults: change the replies.
         clock: the wall clock of the record.
         accepted: called with the recipients of every accepted message.
     """
@@ -79,12 +79,12 @@ class SandboxSending:
         entries = items(request, "BulkEmailEntries", dict)
         addresses = [address for entry in entries for address in _addresses_of(entry)]
         fault = self._faults.take(BEFORE, addresses)
-        poison = fault.match if fault is not None and fault.kind == "reject" else ""
-        if fault is not None and not poison:
+        rejected_text = fault.match if fault is not None and fault.kind == "reject" else ""
+        if fault is not None and not rejected_text:
             return self._fail_before(fault)
         self._check_may_send(envelope, region)
         self._check_limits()
-        read = partial(_read_entry, envelope=envelope, template=template, poison=poison)
+        read = partial(_read_entry, envelope=envelope, template=template, rejected_text=rejected_text)
         results = [self._send_entry(partial(read, entry), region) for entry in entries]
         return self._spoil(result({"BulkEmailEntryResults": results}), addresses)
 
@@ -120,7 +120,7 @@ class SandboxSending:
         return message_id
 
     def _fail_before(self, fault: SandboxFault) -> SandboxReply:
-        """Return the reply of a fault that strikes before anything is accepted."""
+        """Return the reply of a fault that applies before anything is accepted."""
         if fault.kind == "throttle":
             raise self._account.throttle()
         if fault.kind == "pause_account":
@@ -162,14 +162,14 @@ def parse_request(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _read_entry(entry: dict[str, Any], *, envelope: Draft, template: Template, poison: str) -> Draft:
+def _read_entry(entry: dict[str, Any], *, envelope: Draft, template: Template, rejected_text: str) -> Draft:
     """Return the message of a bulk entry.
 
     Raises:
-        ApiError: BadRequestException, or MessageRejected where a recipient has the poison in it.
+        ApiError: BadRequestException, or MessageRejected where a recipient contains the text of the fault.
     """
     recipients = read_destination(entry)
-    if poison and any(poison in address for address in recipients):
+    if rejected_text and any(rejected_text in address for address in recipients):
         raise message_rejected("The message contains invalid content.")
     replacement = optional(entry, "ReplacementEmailContent", dict) or {}
     values = optional(replacement, "ReplacementTemplate", dict) or {}

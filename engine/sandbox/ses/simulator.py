@@ -1,4 +1,4 @@
-"""The mailbox simulator, and what becomes of any other accepted message.
+"""The mailbox simulator, and what happens to any other accepted message.
 
 Source: SES developer guide, "Using the mailbox simulator manually".
 """
@@ -26,7 +26,7 @@ def is_simulator(address: str) -> bool:
 
 
 def fate_of(recipients: Sequence[str], *, suppressed: Container[str]) -> str:
-    """Return what becomes of a message.
+    """Return what happens to a message.
 
     Args:
         recipients: all addresses of the message.

@@ -23,7 +23,7 @@ class Suppressed(NamedTuple):
 
 
 class SandboxSuppressionList:
-    """Suppressed addresses, as they were put and by their lower case."""
+    """Suppressed addresses, as they were added and in lower case."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Suppressed] = {}
@@ -31,7 +31,7 @@ class SandboxSuppressionList:
         self._lowered_reasons: dict[str, str] = {}
 
     def reasons_of(self, addresses: Iterable[str]) -> dict[str, str]:
-        """Return those of some addresses that stand on the list, and why; compared without case."""
+        """Return those of some addresses that are on the list, and why; compared without case."""
         if not self._entries:
             return {}
         known = self._lowered_reasons

@@ -58,7 +58,7 @@ def read_bulk_envelope(request: dict[str, Any], *, request_bytes: int) -> Draft:
     """Return what all messages of a SendBulkEmail request have in common: a draft without recipients and content.
 
     Raises:
-        ApiError: BadRequestException, for what spoils the whole call.
+        ApiError: BadRequestException, for an error of the whole call.
     """
     entries = items(request, "BulkEmailEntries", dict)
     if not 1 <= len(entries) <= MAX_BULK_ENTRIES:
@@ -101,7 +101,7 @@ def read_tags(source: dict[str, Any], member: str) -> dict[str, str]:
     """Return message tags by name.
 
     Raises:
-        ApiError: BadRequestException for a name or value of other characters or length than SES takes.
+        ApiError: BadRequestException for a name or value of other characters or length than SES accepts.
     """
     tags = {}
     for tag in items(source, member, dict):

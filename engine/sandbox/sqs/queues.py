@@ -1,4 +1,4 @@
-"""Standard queues as SQS has them: at least once, in no promised order, hidden for a while once received.
+"""Standard queues as in SQS: delivery at least once, without a fixed order, hidden for a while once received.
 
 Source: SQS developer guide, "Amazon SQS visibility timeout", "Short and long polling", "Message quotas".
 """
@@ -17,7 +17,7 @@ from engine.clock import Clock
 from engine.sandbox.http.replies import ApiError
 
 MOST_IN_FLIGHT = 120_000  # of a standard queue
-MOST_WAITING = 120_000  # sent by hand; this server's own limit, so that its memory is bounded
+MOST_WAITING = 120_000  # sent by clients; a limit of this server, so that its memory is bounded
 DEFAULT_VISIBILITY_SECONDS = 30
 MOST_VISIBILITY_SECONDS = 12 * 60 * 60
 
@@ -27,7 +27,7 @@ class Arrival(NamedTuple):
 
     Attributes:
         body: its text, UTF-8.
-        origin: where the record must be read again should it get lost; None where that does not help.
+        origin: where to read the record again if the message is lost; None where that does not help.
         sent_at: when it was sent.
     """
 
@@ -62,7 +62,7 @@ class SandboxQueue:
     Attributes:
         name: its name.
         clock: time.
-        source: where messages come from of which none is kept before it is received; None for a separate queue.
+        source: makes messages when they are received, so that none is kept before; None for a queue of sent messages.
         visibility_seconds: how long a received message is hidden.
         created_at: when it was made.
     """
@@ -75,7 +75,7 @@ class SandboxQueue:
     wait_seconds: int = 0
     _waiting: deque[Arrival] = field(default_factory=deque)
     _messages: dict[int, QueueMessage] = field(default_factory=dict)
-    _hidden: list[tuple[float, int]] = field(default_factory=list)  # heap of when, number
+    _hidden: list[tuple[float, int]] = field(default_factory=list)  # heap of (visible at, number)
     _numbers: "count[int]" = field(default_factory=count)
 
     def send(self, body: bytes, *, delay_seconds: float = 0) -> str:
@@ -91,7 +91,7 @@ class SandboxQueue:
         return message.message_id
 
     def receive(self, most: int, *, visibility_seconds: int | None = None) -> list[QueueMessage]:
-        """Take up to so many messages that are there, and hide them.
+        """Receive up to so many available messages, and hide them.
 
         Raises:
             ApiError: OverLimit, where too many are hidden already.
@@ -109,7 +109,7 @@ class SandboxQueue:
         return taken
 
     def delete(self, handle: str) -> None:
-        """Delete the message of a receipt handle. An outdated handle deletes nothing, and no error says so."""
+        """Delete the message of a receipt handle. An outdated handle deletes nothing, without an error."""
         message = self._find(handle)
         if message is not None:
             del self._messages[message.number]
@@ -122,7 +122,7 @@ class SandboxQueue:
         self._hide(message, seconds)
 
     def purge(self) -> None:
-        """Delete all messages that are there, hidden or not."""
+        """Delete all messages, hidden or not."""
         self._waiting.clear()
         self._messages.clear()
         self._hidden.clear()
@@ -130,7 +130,7 @@ class SandboxQueue:
             pass
 
     def seconds_to_visible(self) -> float | None:
-        """Return how long until a message is there that is now hidden or waits; None where there is none."""
+        """Return how long until a hidden or delayed message becomes visible; None where there is none."""
         if self._waiting:
             return 0.0
         self._drop_stale()
@@ -138,7 +138,7 @@ class SandboxQueue:
 
     @property
     def origins(self) -> list[int]:
-        """Where the messages that are not deleted come from."""
+        """The origins of the messages that are not deleted."""
         return [message.origin for message in self._messages.values() if message.origin is not None]
 
     def counts(self) -> tuple[int, int]:
@@ -158,7 +158,7 @@ class SandboxQueue:
         return taken
 
     def _drop_stale(self) -> None:
-        """Forget the turns of messages that were deleted, or hidden again."""
+        """Remove heap entries of messages that were deleted, or hidden again."""
         while self._hidden:
             at, number = self._hidden[0]
             message = self._messages.get(number)
@@ -193,7 +193,7 @@ class SandboxQueue:
         """Return the message of its latest handle, None for an outdated one.
 
         Raises:
-            ApiError: ReceiptHandleIsInvalid, for what this server never gave out.
+            ApiError: ReceiptHandleIsInvalid, for a handle that this server did not issue.
         """
         number, _, rest = handle.partition(".")
         if not (number.isdecimal() and rest):

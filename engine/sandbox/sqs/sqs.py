@@ -1,6 +1,6 @@
-"""The operations of SQS that the sandbox knows, in its JSON protocol.
+"""The operations of SQS that the sandbox supports, in its JSON protocol.
 
-Source: SQS API reference; AWS JSON protocol 1.0. Only what is asked of a consumer of events, and of a test's sender.
+Source: SQS API reference; AWS JSON protocol 1.0. Only what a consumer of events and the sender of a test need.
 """
 
 import re
@@ -22,7 +22,7 @@ MOST_WAIT_SECONDS = 20
 MOST_BODY_BYTES = 1024 * 1024
 LOOK_AGAIN_SECONDS = 1.0  # another process may have written to the record
 
-# The codes that older clients know, from SQS's query protocol.
+# The codes that older clients expect, from SQS's query protocol.
 _QUERY_CODES = {
     "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
     "QueueNameExists": "QueueAlreadyExists",
@@ -41,10 +41,10 @@ class Sqs:
     """Answers the calls of SQS clients.
 
     Args:
-        events: the queue of events, which is always there.
+        events: the queue of events, which always exists.
         seconds_to_event: how long it is to the next event; None while none is to be expected.
         clock: time.
-        wait: waits for what long polling waits for.
+        wait: waits for the next message, for long polling.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Sqs:
         return {"Messages": [_describe(message, names) for message in messages]} if messages else {}
 
     def _pause(self, queue: SandboxQueue) -> float:
-        """Return how long to wait before it is worth looking again."""
+        """Return how long to wait before the next look for messages."""
         next_event = self._seconds_to_event() if queue is self._events else None
         known = [at for at in (next_event, queue.seconds_to_visible()) if at is not None]
         return min(LOOK_AGAIN_SECONDS, *(max(at, 0.001) for at in known), LOOK_AGAIN_SECONDS)
@@ -133,7 +133,7 @@ class Sqs:
     def _delete_queue(self, request: Request, _: str) -> dict[str, Any]:
         queue = self._find(request)
         if queue is self._events:
-            raise _invalid("the queue of events stays")
+            raise _invalid("the queue of events cannot be deleted")
         del self._queues[queue.name]
         return {}
 

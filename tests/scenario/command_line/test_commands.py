@@ -198,7 +198,7 @@ def test_the_sandbox_keeps_the_credentials_that_it_is_given(world: World):
     process.terminate()
     assert finish(process).code == 0
     refused = world.run("sandbox", "--port", "0", "--json", MAILRUN_SANDBOX_TOKEN="short")
-    assert (refused.code, refused.json["error"]["what"]) == (78, "the sandbox's token cannot be used")
+    assert (refused.code, refused.json["error"]["what"]) == (78, "the sandbox's token is invalid")
 
 
 def test_every_outcome_of_a_sandbox_run_can_be_shown_in_words(world: World):
