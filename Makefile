@@ -1,5 +1,5 @@
-# Every target stands on .venv. `make run` installs what mailrun itself needs; the other targets add the workshop.
-# uv installs where it is there, pip otherwise; both check the hashes of requirements/*.lock.
+# Every target needs .venv. `make run` installs what mailrun itself needs; the other targets add the tools of the tests.
+# uv installs the packages if it is on PATH, else pip; both check the hashes of requirements/*.lock.
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
@@ -20,7 +20,7 @@ $(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
 ifneq ($(UV),)
 	@test -x $(BIN)/python || uv venv --seed --python $(PYTHON) .venv
 else
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment: install python3-venv (Debian, Ubuntu) or uv, then run make again" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot create a virtual environment: install python3-venv (Debian, Ubuntu) or uv, then run make again" >&2; exit 1; }
 endif
 	$(INSTALL) --require-hashes -r requirements/runtime.lock -r requirements/build.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
@@ -31,10 +31,10 @@ $(WORKSHOP): requirements/workshop.lock $(RUNTIME)
 	$(INSTALL) --require-hashes -r requirements/workshop.lock
 	@touch $@
 
-# Suites that others wrote, as data for a test; where they cannot be had, that test says so.
+# Test suites of other projects, as data for a test. If they cannot be downloaded, that test is skipped.
 $(FOREIGN): tests/foreign/requirements.txt $(WORKSHOP)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --retries 1 --no-deps --no-binary :all: --require-hashes \
-	  --dest .venv/foreign --requirement $< && touch $@ || echo "the suites of others could not be fetched" >&2
+	  --dest .venv/foreign --requirement $< && touch $@ || echo "the test suites of other projects could not be downloaded: the tests that need them are skipped" >&2
 
 setup: $(WORKSHOP) $(FOREIGN)
 
@@ -42,11 +42,11 @@ setup: $(WORKSHOP) $(FOREIGN)
 run: $(RUNTIME)
 	$(BIN)/mailrun launch campaigns/welcome --sandbox --key demo-$(shell date -u +%Y-%m-%dT%H%M%S)
 
-# What a developer runs while typing: the pure tests, with few examples of each property.
+# For use while you write code: the pure tests, with few examples of each property.
 fast: setup
 	$(BIN)/pytest tests/unit tests/property --hypothesis-profile=fast --numprocesses $(shell nproc 2>/dev/null || echo 2)
 
-# Each process takes a row of neighbours, which share servers, and helps the others out at the end.
+# Each process runs neighbouring tests, which share servers, and takes over tests of the others at the end.
 # Three workers for two cores: many tests wait for timeouts and other processes.
 test: setup
 	$(BIN)/pytest --numprocesses $(shell expr 3 \* $$(nproc 2>/dev/null || echo 2) / 2) --dist worksteal
@@ -69,7 +69,7 @@ types: setup
 docs: setup reference
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-# The pages of docs/reference that are made from the code. `make lint` fails where one is stale.
+# The pages of docs/reference that are generated from the code. `make lint` fails if one is stale.
 reference: setup
 	$(BIN)/python -m tools.reference
 
@@ -80,18 +80,18 @@ picture: $(RUNTIME)
 bench: setup
 	$(BIN)/python -m bench
 
-# The long forms of what `make test` tries in short: 200 kills of 20,000 recipients, every boundary, thousands of
-# simulated runs; with SQLite and with PostgreSQL. Hours; prints its totals.
+# The long forms of tests that `make test` runs in short form: 200 kills of 20,000 recipients, every boundary, thousands of
+# simulated runs; with SQLite and with PostgreSQL. Takes hours; prints its totals.
 soak: setup
 	SOAK=1 SOAK_SEEDS=0-9999 SOAK_RESTORE_SEEDS=0-499 $(BIN)/pytest tests/crash tests/simulation --timeout 14400 -p no:randomly
 
-# Needs uv. The locks name no registry: the files come from wherever this machine takes them, and their hashes are checked.
+# Needs uv. The locks name no registry: the files come from the registry of this machine, and their hashes are checked.
 lock:
 	$(LOCK) --group build --group workshop --output-file requirements/workshop.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --output-file requirements/runtime.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --group pyproject.toml:build --output-file requirements/build.lock
 
-# docs/reference/licences.md, from what the installed packages say of themselves; fails for a licence that is not allowed.
+# docs/reference/licences.md, from the metadata of the installed packages; fails for a licence that is not allowed.
 licences: setup
 	$(BIN)/python -m requirements.licences
 
@@ -99,7 +99,7 @@ licences: setup
 sbom: setup
 	$(BIN)/python -m requirements.sbom
 
-# Known vulnerabilities of runtime.lock and build.lock; says what was not audited where the data cannot be had.
+# Known vulnerabilities of runtime.lock and build.lock; reports packages for which there are no data.
 audit: setup
 	$(BIN)/python -m requirements.audit
 

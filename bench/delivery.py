@@ -1,9 +1,9 @@
-"""CPU a message and throughput a core: `mailrun launch`, single and bulk, beside what people write today.
+"""CPU a message and throughput a core: `mailrun launch`, single and bulk, compared with common scripts.
 
-Every one is a process of its own, one after the other, against the same sink in another process. CPU is user and system
-time of all threads; the start (imports, client, the check of the content by a sample of the plan) is measured with an
-audience of that sample's size, for the others with an empty one, and taken off.
-Render, record, sign, send, settle: all of it is in mailrun's figures, and its planning as well.
+Each one runs in a separate process, one after the other, against the same sink in another process. CPU is user and
+system time of all threads; the start (imports, client, the check of the content by a sample of the plan) is measured
+with an audience of that sample's size, for the others with an empty one, and subtracted. The figures of mailrun include
+planning, rendering, recording, signing, sending and settling.
 """
 
 import os
@@ -33,7 +33,7 @@ class Entrant:
         command: what is run; {workspace} and {key} are filled in.
         messages: how many, without latency.
         slow_messages: how many with a region's latency.
-        bulk: the campaign says call = "bulk".
+        bulk: the campaign sets call = "bulk".
     """
 
     name: str

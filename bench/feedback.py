@@ -29,11 +29,11 @@ RECIPIENTS = 200_000
 LEASE_ROWS = 5_000
 RUN = "bench/2026-11-24"
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
-HEADERS = [{"name": f"X-Header-{number}", "value": "v" * 60} for number in range(12)]  # as SES sends them along
+HEADERS = [{"name": f"X-Header-{number}", "value": "v" * 60} for number in range(12)]  # as SES includes them
 
 
 def main() -> None:
-    """Print the figures for events in the order of sending, for opens in any order, and for all of them again."""
+    """Print the figures for events in the order of sending, for opens in random order, and for all of them again."""
     with TemporaryDirectory(prefix="mailrun-bench-") as name:
         folder = Path(name)
         plan = _make_plan(folder / "plan")

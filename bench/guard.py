@@ -1,7 +1,7 @@
-"""How many recipients a bad audience reaches before the guard pauses the run; and how often a good one is paused.
+"""Recipients of a bad audience that are sent to before the guard pauses the run, and false alarms for a good one.
 
-A model around the guard's own judgement: so many recipients a second are sent to; an event reports each after the
-receiver's time and the queue's, both exponential; every second a worker looks, as at its heartbeat.
+A model around the guard's own judgement: recipients are sent to at a constant rate; an event reports each after the
+delays of receiver and queue, both exponential; a worker checks every second, as at its heartbeat.
 """
 
 import random
@@ -19,7 +19,7 @@ LONGEST_SECONDS = 3600
 
 
 def main() -> None:
-    """Print recipients sent to at the pause: median and 95 % of runs; at once is what the statistics alone need."""
+    """Print recipients sent to at the pause: median and 95 % of runs; "at once" is without delays."""
     worlds = [(rate, delay) for rate in RATES for delay in DELAYS]
     print(f"{'bad':<6}{'at once':>16}" + "".join(f"{f'{rate}/s, {delay:.0f} s':>18}" for rate, delay in worlds))
     for bad in BAD:
@@ -34,7 +34,7 @@ def _describe(counts: list[int]) -> str:
 
 
 def _count_needed(bad: float, seed: int) -> int:
-    """Count recipients until the guard pauses, if every event came at once and every one was looked at."""
+    """Count recipients until the guard pauses, if every event arrives at once and is checked at once."""
     dice, bounced, sent = random.Random(seed), 0, 0  # noqa: S311 - a simulation
     while True:
         sent += 1
@@ -87,5 +87,5 @@ def _iterate_bounces(dice: random.Random) -> Iterator[tuple[int, int]]:
     while judged < 1_000_000:
         judged += int(dice.expovariate(BOUNCE_LIMIT / 2)) + 1
         bad += 1
-        if bad < 1000 or bad % 100 == 0:  # later a single one changes nothing
+        if bad < 1000 or bad % 100 == 0:  # later a single bounce changes nothing
             yield bad, judged

@@ -1,8 +1,8 @@
-"""How long the event loop is held at full speed: by its own work, and with what else the machine does.
+"""How long the event loop is blocked at full speed: by its own work, and including the rest of the machine.
 
-A launch in this process against a sink in another. The loop is held from one look at its sockets to the next; what it
-computes in that time is its own doing (processor time of its thread), the rest is other threads and other processes.
-How late a timer is, as the worker itself measures it every 50 ms, may take two such rounds.
+A launch in this process against a sink in another. The loop is blocked from one look at its sockets to the next; its
+own work is the CPU time of its thread in that time, the rest is other threads and other processes. How late a timer is,
+as the worker itself measures it every 50 ms, may take two such rounds.
 """
 
 import json

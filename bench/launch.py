@@ -1,6 +1,6 @@
-"""CPU a message: `mailrun launch` beside a plain aiobotocore loop that renders and sends the same messages.
+"""CPU a message: `mailrun launch` compared with a plain aiobotocore loop that renders and sends the same messages.
 
-Both are processes of their own, one after the other, against the same sandbox in a third process. CPU is user and
+Both run in separate processes, one after the other, against the same sandbox in a third process. CPU is user and
 system time of all threads, as the kernel counts it.
 """
 
@@ -21,7 +21,7 @@ MESSAGES = 8_000
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process took."""
+    """Wall and CPU seconds of a process."""
 
     cpu_seconds: float
     wall_seconds: float

@@ -1,4 +1,4 @@
-"""What the ledger costs: CPU a message at full speed, taking up a large run, two workers over PostgreSQL, its size.
+"""The cost of the ledger: CPU a message at full speed, resuming a large run, two workers over PostgreSQL, its size.
 
 The ledger alone: intents and outcomes through the recorder as a worker of `call = "single"` records them, nothing is
 rendered or sent. CPU is user and system time of all threads of this process.
@@ -96,7 +96,7 @@ async def _record_all(ledger: Ledger, worker: str, messages: int, at_once: int) 
 
 
 async def _idle(messages: int, at_once: int) -> None:
-    """Do what waiting for two records costs the event loop, without any ledger."""
+    """Let the event loop wait for two records, without any ledger."""
     left = list(range(messages))
 
     async def wait() -> None:
@@ -152,7 +152,7 @@ def two_workers() -> None:
 
 
 def recovery() -> None:
-    """Take up a run of ten million recipients of which a worker left leases open: to the first accepted message."""
+    """Resume a run of ten million recipients of which a worker left leases open, until the first accepted message."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = stack.enter_context(run_sandbox())[0]
@@ -184,7 +184,7 @@ def recovery() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(
-        f"taking up a run of {LARGE:,} recipients, from the command to its first intent:"
+        f"resuming a run of {LARGE:,} recipients, from the command to its first intent:"
         f" {seconds:.2f} s, of which {cpu:.2f} s CPU"
     )
 
@@ -263,7 +263,7 @@ def size() -> None:
 
 
 def work(url: str, worker: str) -> None:
-    """Be one of the two workers; print when recording began and ended."""
+    """Run one of the two workers; print when recording began and ended."""
     ledger = open_ledger(url)
     begun = time.time()
     commits = asyncio.run(_record_all(ledger, worker, MESSAGES, MOST_WHERE_LATE))

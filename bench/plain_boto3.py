@@ -1,4 +1,4 @@
-"""What people write without asyncio: boto3 in threads, or one call after the other. No ledger, no plan.
+"""A common script without asyncio: boto3 in threads, or one call after the other. No ledger, no plan.
 
 Usage: python -m bench.plain_boto3 WORKSPACE THREADS; SES is found as botocore finds it.
 """

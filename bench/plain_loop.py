@@ -1,4 +1,4 @@
-"""What people write today: read the file, render, send with aiobotocore, a semaphore and gather. No ledger, no plan.
+"""A common script: read the file, render, send with aiobotocore, a semaphore and gather. No ledger, no plan.
 
 Usage: python -m bench.plain_loop WORKSPACE CONCURRENCY; SES is found as botocore finds it.
 """

@@ -1,4 +1,4 @@
-"""The whole-audience preview: two processes against one, and the memory with ten times the audience."""
+"""The whole-audience preview: two processes compared with one, and the memory with ten times the audience."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def plan(rows: int, workspace: Path) -> None:
 
 
 def render(rows: int, workspace: Path, processes: int) -> None:
-    """Render all with so many processes; print seconds, processor seconds, and this process's largest memory in MB."""
+    """Render all with so many processes; print seconds, CPU seconds, and this process's peak memory in MB."""
     folder = workspace / f"store-{rows}" / "previews" / "welcome"
     manifest = read_manifest(folder)
     job = make_job(make_request(rows, workspace), manifest, folder, lambda: (KEY,))
@@ -65,7 +65,7 @@ def render(rows: int, workspace: Path, processes: int) -> None:
 
 
 def measure(*arguments: object) -> list[float]:
-    """Run in a process of its own, so that its memory is its own."""
+    """Run in a separate process, so that its memory is measured alone."""
     command = [sys.executable, "-m", "bench.preview", *map(str, arguments)]
     return [float(word) for word in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]
 
@@ -79,7 +79,7 @@ def main() -> None:
         one, one_used, large = measure("render", ROWS, workspace, 1)
         two, two_used, _ = measure("render", ROWS, workspace, 2)
         _, _, small = measure("render", ROWS // 10, workspace, 1)
-    print(f"{ROWS:,} recipients rendered and looked at: {one_used / ROWS * 1e6:.0f} µs of processor time a message")
+    print(f"{ROWS:,} recipients rendered and checked: {one_used / ROWS * 1e6:.0f} µs of processor time a message")
     print(f"one process {one:.1f} s, two {two:.1f} s: {one / two:.2f} times as fast (at least 1.8 on two free cores)")
     share = two_used / one_used
     print(f"both used {share:.2f} times the processor time of one: {2 / share:.2f} times as fast where cores are free")

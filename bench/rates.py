@@ -1,4 +1,4 @@
-"""How much of the account's rate is used, whatever it is: launches against the sandbox with its limit on.
+"""How much of the account's rate is used, at several rates: launches against the sandbox with its limit on.
 
 Share: recipients accepted from the fifth second to the end, by the sandbox's own record, of what the limit allows in
 that time. Largest second: the most that any sliding second held, of the limit.

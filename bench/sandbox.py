@@ -1,6 +1,6 @@
-"""Calls a second that the sandbox takes on one core: signed SendEmail calls on kept connections, from another process.
+"""Calls a second that the sandbox answers on one core: signed SendEmail calls on kept connections.
 
-The sandbox must never be what limits another benchmark.
+The calls come from another process. The sandbox must not limit another benchmark.
 """
 
 import asyncio

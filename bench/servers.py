@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for benchmarks."""
+"""A sandbox in a separate process, for benchmarks."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 def run_sandbox(*options: str) -> Iterator[tuple[dict[str, str], subprocess.Popen[str], Path]]:
     """Run a sandbox, without a rate limit unless an option sets one.
 
-    Gives the environment that points AWS clients at it, its process, and the folder of its record.
+    Yields the environment for AWS clients, the process, and the folder of its record.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "engine", "sandbox", "--port", "0", "--json", "--workspace", folder, *options]
@@ -31,7 +31,7 @@ def run_sandbox(*options: str) -> Iterator[tuple[dict[str, str], subprocess.Pope
 
 @contextmanager
 def run_sink(latency_seconds: float) -> Iterator[str]:
-    """Run a sink that never limits, see bench.sink; gives its URL."""
+    """Run a sink without a rate limit, see bench.sink; yields its URL."""
     command = [sys.executable, "-m", "bench.sink", str(latency_seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

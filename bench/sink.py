@@ -1,6 +1,6 @@
-"""A sink that never limits: the SES API as far as a launch needs it, as fast as one asyncio protocol can be.
+"""A sink without a rate limit: the part of the SES API that a launch needs, as fast as one asyncio protocol can be.
 
-Usage: python -m bench.sink LATENCY_SECONDS; prints its URL. Bodies are not looked at, beyond counting bulk entries.
+Usage: python -m bench.sink LATENCY_SECONDS; prints its URL. Bodies are ignored, except that bulk entries are counted.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""The locks, and what is known of the packages that they name: licences, SBOM, vulnerabilities."""
+"""The locks, and the licences, SBOM and vulnerabilities of the packages that they name."""

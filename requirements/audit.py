@@ -1,7 +1,7 @@
 """`make audit`: known vulnerabilities of what runtime.lock and build.lock name, by pip-audit.
 
-pip-audit ends with 0 where it could not look a package up, as behind a mirror that has no vulnerability data. Here each
-package that was not audited is reported, and an audit that could not be made is called that; a found one fails.
+pip-audit exits with 0 if it cannot look a package up, for instance behind a mirror without vulnerability data. Here
+each package that was not audited is reported, and so is an audit that failed. A vulnerability fails the command.
 """
 
 import json
@@ -22,8 +22,8 @@ def judge(stdout: str, stderr: str, exit_code: int) -> tuple[list[str], int]:
 
     Args:
         stdout: of pip-audit: a JSON document, or nothing where it failed.
-        stderr: of it: says why it failed.
-        exit_code: of it.
+        stderr: of pip-audit: why it failed.
+        exit_code: of pip-audit.
     """
     if exit_code == _USAGE:
         return [stderr], 1

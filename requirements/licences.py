@@ -1,6 +1,6 @@
 """The licence of every package that mailrun installs, as the package itself states it; `make licences` writes the page.
 
-A package says it by License-Expression (PEP 639), by older free text, by classifiers, or by its licence file alone.
+A package states it as License-Expression (PEP 639), as older free text, as classifiers, or only as its licence file.
 """
 
 import re
@@ -22,7 +22,7 @@ ALLOWED = frozenset(
         "PSF-2.0", "Python-2.0", "Unlicense", "Zlib",
     }
 )  # fmt: skip
-# Free text and classifiers -> SPDX. "BSD" alone names two licences: the file tells which.
+# Free text and classifiers -> SPDX. "BSD" alone names two licences: the licence file decides which.
 _TEXTS = {
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
@@ -58,12 +58,12 @@ def find_licence(name: str) -> str:
     """Return the SPDX expression of an installed package's licence.
 
     Raises:
-        LicenceError: the package is not installed, or does not say.
+        LicenceError: the package is not installed, or states no licence.
     """
     try:
         said = metadata.metadata(name)
     except metadata.PackageNotFoundError:
-        raise LicenceError(f"{name} is in the lock and not installed: run make setup") from None
+        raise LicenceError(f"{name} is in the lock but is not installed: run make setup") from None
     classifiers = [
         one.rpartition(" :: ")[2] for one in said.get_all("Classifier") or () if one.startswith("License ::")
     ]
@@ -81,10 +81,10 @@ def _first(said: metadata.PackageMetadata, field: str) -> str | None:
 
 
 def judge(name: str, *, expression: str | None, text: str | None, classifiers: list[str], files: str) -> str:
-    """Return the SPDX expression of what a package says of itself; several classifiers hold together.
+    """Return the SPDX expression of what a package states; several classifiers apply together.
 
     Raises:
-        LicenceError: it does not say, or says what nobody knows.
+        LicenceError: it states no licence, or an unknown one.
     """
     if expression:
         return str(_parse(name, expression))
@@ -93,7 +93,7 @@ def judge(name: str, *, expression: str | None, text: str | None, classifiers: l
     named = {_TEXTS.get(one.lower()) or (_tell_bsd(files) if one == "BSD License" else None) for one in classifiers}
     if not named or None in named:
         said = " ".join((text or "").split())[:60] or ", ".join(classifiers) or "nothing"
-        raise LicenceError(f"{name}: the licence is unknown (the package says: {said})")
+        raise LicenceError(f"{name}: the licence is unknown (the package states: {said})")
     return " AND ".join(sorted(one for one in named if one))
 
 
@@ -104,7 +104,7 @@ def check_allowed(name: str, expression: str) -> None:
         LicenceError: it is not allowed.
     """
     if not _is_allowed(_parse(name, expression)):
-        raise LicenceError(f"{name}: the licence {expression} is not on the list of allowed ones")
+        raise LicenceError(f"{name}: the licence {expression} is not allowed")
 
 
 def make_page(packages: list[Locked]) -> str:

@@ -1,4 +1,4 @@
-"""What a lock file names: packages with version, hashes and who needs them."""
+"""The packages of a lock file: version, hashes and the packages that need them."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def read_lock(path: Path = RUNTIME) -> list[Locked]:
     """Read the packages of a lock that this interpreter installs, by name.
 
     Raises:
-        ValueError: a line that names a package was not understood.
+        ValueError: a line that names a package cannot be parsed.
     """
     text, found, entries = path.read_text(encoding="utf-8"), list[Locked](), 0
     for entry in _ENTRY.finditer(text):
@@ -47,5 +47,5 @@ def read_lock(path: Path = RUNTIME) -> list[Locked]:
             )
             found.append(Locked(canonicalize_name(name), version, hashes, tuple(map(canonicalize_name, above))))
     if entries != len(re.findall(r"^[A-Za-z0-9]", text, re.MULTILINE)):
-        raise ValueError(f"{path}: a line was not understood")
+        raise ValueError(f"{path}: a line cannot be parsed")
     return sorted(found, key=lambda package: package.name)

@@ -1,1 +1,1 @@
-"""Scripts that make the documentation, and that check the language of everything that people read."""
+"""Scripts that generate parts of the documentation, and that check language and layout."""

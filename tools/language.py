@@ -26,7 +26,7 @@ TEXTS = (
     "tools",
     "requirements",
 )
-# They name what they forbid.
+# These files contain the forbidden words.
 _EXCEPT = ("tools/language.py", "tests/unit/tools/test_language.py")
 
 
@@ -142,7 +142,7 @@ class Finding:
 
 
 def check_text(path: Path, text: str) -> Iterator[Finding]:
-    """Yield what breaks a rule in the text of a file: a page whole, of Python what people read."""
+    """Yield what breaks a rule in the text of a file: all of a page; comments, strings and names of Python."""
     passages = read_python(text) if path.suffix == ".py" else [(1, text)]
     for line, passage in passages:
         for rule in RULES:

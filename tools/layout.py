@@ -1,12 +1,12 @@
-"""Keep the engine easy to find things in: the sizes of folders, modules and functions, class names, import circles.
+"""Check the layout of the engine: the sizes of folders, modules and functions, class names, circular imports.
 
 Prints what breaks a rule and exits with 1 then; run from anywhere as `python -m tools.layout`.
 
 - A folder has at most 20 modules, `__init__.py` not counted.
 - A module has at most 400 lines.
 - A function has at most 60 lines, its docstring not counted: signatures and docstrings name arguments one by one.
-- No two modules have a public class of the same name, so that a name means something when it is imported bare.
-- No modules import each other in a circle, inside functions and for types neither.
+- No two modules have a public class of the same name, so that a name is clear where it is imported.
+- No modules import each other in a circle; imports in functions and for types count too.
 """
 
 import ast
@@ -27,7 +27,7 @@ def find_faults(root: Path, package: str) -> Iterator[str]:
 
     Args:
         root: the folder that paths are relative to.
-        package: the folder in it whose modules are looked at.
+        package: the folder in it whose modules are checked.
     """
     files = sorted((root / package).rglob("*.py"))
     trees = {file: ast.parse(file.read_bytes()) for file in files}
@@ -36,7 +36,7 @@ def find_faults(root: Path, package: str) -> Iterator[str]:
         path = file.relative_to(root)
         lines = len(file.read_bytes().splitlines())
         if lines > MOST_LINES:
-            yield f"{path}: {lines} lines, more than {MOST_LINES}: divide it by what it contains"
+            yield f"{path}: {lines} lines, more than {MOST_LINES}: divide it into modules by topic"
         yield from (f"{path}:{fault}" for fault in _find_long_functions(tree))
     yield from _find_shared_names({str(file.relative_to(root)): tree for file, tree in trees.items()})
     yield from _find_circle({_name_module(file.relative_to(root)): tree for file, tree in trees.items()})
@@ -48,7 +48,7 @@ def _find_full_folders(root: Path, files: Sequence[Path]) -> Iterator[str]:
         modules[file.parent] += file.name != "__init__.py"
     for folder, count in modules.items():
         if count > MOST_MODULES:
-            yield f"{folder.relative_to(root)}: {count} modules, more than {MOST_MODULES}: give some a folder"
+            yield f"{folder.relative_to(root)}: {count} modules, more than {MOST_MODULES}: move some into a folder"
 
 
 def _find_long_functions(tree: ast.Module) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _find_shared_names(trees: Mapping[str, ast.Module]) -> Iterator[str]:
                 places[node.name].append(path)
     for name, found in sorted(places.items()):
         if len(found) > 1:
-            yield f"class {name} is in {' and in '.join(found)}: rename all but one for what they are"
+            yield f"class {name} is in {' and in '.join(found)}: rename all but one"
 
 
 def _name_module(path: Path) -> str:
@@ -100,7 +100,7 @@ def _find_imports(tree: ast.Module) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the faults of the engine; returns the exit code."""
+    """Print what breaks a rule in the engine; returns the exit code."""
     faults = list(find_faults(_ROOT, "engine"))
     for fault in faults:
         print(fault)

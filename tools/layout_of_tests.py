@@ -1,9 +1,10 @@
-"""Keep the tests easy to find things in: where they are, how many share a folder, and how they are named.
+"""Check the layout of the tests: where they are, how many share a folder, and how they are named.
 
 Prints what breaks a rule and exits with 1 then; run from anywhere as `python -m tools.layout_of_tests`.
 
 - A folder has at most 20 test modules.
-- The folders of tests/unit, tests/contract and tests/property are folders of engine/, or name what else they test.
+- The folders of tests/unit, tests/contract and tests/property have the names of folders of engine/, or of another part
+  of the project.
 - A test's name has at most 70 characters.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 MOST_MODULES = 20
 MOST_CHARACTERS = 70
 MIRRORS = ("unit", "contract", "property")
-BESIDE = ("docs", "requirements", "tools")  # of the project, and not of the engine
+BESIDE = ("docs", "requirements", "tools")  # parts of the project outside of the engine
 _ROOT = Path(__file__).parents[1]
 
 
@@ -29,9 +30,9 @@ def find_faults(root: Path) -> Iterator[str]:
     files = sorted((root / "tests").rglob("test_*.py"))
     for folder, count in Counter(file.parent.relative_to(root) for file in files).items():
         if count > MOST_MODULES:
-            yield f"{folder}: {count} test modules, more than {MOST_MODULES}: give some a folder"
+            yield f"{folder}: {count} test modules, more than {MOST_MODULES}: move some into a folder"
         if not _is_mirror(root, folder):
-            yield f"{folder}: engine/ has no such folder: move its tests where what they test is"
+            yield f"{folder}: engine/ has no such folder: move its tests to the folder of the code that they test"
     for file in files:
         yield from (f"{file.relative_to(root)}:{fault}" for fault in _find_long_names(file))
 
@@ -50,7 +51,7 @@ def _find_long_names(file: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the faults of the tests; returns the exit code."""
+    """Print what breaks a rule in the tests; returns the exit code."""
     faults = list(find_faults(_ROOT))
     for fault in faults:
         print(fault)

@@ -3,7 +3,7 @@
 Run from the project's folder:
 
     python tools/picture.py           # launch, and draw what is printed
-    python tools/picture.py --check   # launch, and exit with 1 if the picture shows something else
+    python tools/picture.py --check   # launch, and exit with 1 if the picture differs
 """
 
 import html
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     shown, printed = _read_lines(PICTURE.read_text(encoding="utf-8")), _read_lines(drawn)
     if shown == printed:
         return 0
-    print(f"{PICTURE.name} shows something else than a launch prints; run: make picture", file=sys.stderr)
+    print(f"{PICTURE.name} does not show what a launch prints; run: make picture", file=sys.stderr)
     print("\n".join(printed), file=sys.stderr)
     return 1
 
@@ -53,7 +53,7 @@ def _draw(shown: str) -> str:
     console.print(Text("$ " + COMMAND, style="bold green"))
     console.print(Text(shown), highlight=True)
     svg = console.export_svg(title="mailrun", theme=MONOKAI)
-    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from the web: any will do
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from the web: use a local one
     return svg.replace("Fira Code, monospace", "monospace")
 
 

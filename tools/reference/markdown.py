@@ -20,6 +20,6 @@ def make_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _make_cell(text: str) -> str:
-    """Write a cell on one line, without a bar, which ends it even inside code."""
+    """Write a cell on one line, without `|`, which ends a cell even inside code."""
     bars = re.sub(r"`([^`]*\|[^`]*)`", lambda found: f"<code>{html.escape(found[1], quote=False)}</code>", text)
     return bars.replace("\n", " ").replace("|", "&#124;")

@@ -7,7 +7,7 @@ from tools.reference.markdown import escape, make_table
 from tools.reference.schemas import describe_default, describe_types, list_models
 
 _HEADS = ("variable", "mailrun.toml", "type", "default", "meaning")
-# The workspace is where mailrun.toml is found, so mailrun.toml cannot name it.
+# mailrun.toml is in the workspace, so it cannot name the workspace.
 _NOT_IN_FILE = ("workspace",)
 
 
