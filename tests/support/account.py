@@ -1,4 +1,4 @@
-"""What an account answers, without SES."""
+"""The answers of an account, without SES."""
 
 from typing import Any
 

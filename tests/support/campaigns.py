@@ -44,12 +44,12 @@ def render(campaign: Campaign, row: dict[str, Any] | None = None) -> Message:
 
 
 def parse_toml(text: str, base: str = TOML + 'text = "b"\n') -> CampaignSpec:
-    """Parse a campaign.toml: some lines after a campaign that needs no more."""
+    """Parse a campaign.toml: a minimal campaign, then some lines."""
     return parse_spec(base + text, file="campaign.toml")
 
 
 def refuse_toml(text: str, base: str = TOML + 'text = "b"\n') -> str:
-    """Return what is said of a campaign.toml that is refused."""
+    """Return the error for a campaign.toml that is refused."""
     with pytest.raises(ConfigurationError) as caught:
         parse_toml(text, base)
     return f"{caught.value.where} | {caught.value.what} | {caught.value.remedy}"

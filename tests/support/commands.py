@@ -1,8 +1,8 @@
-"""Commands out of a process that has imported the libraries already: most of a short command's time goes to that.
+"""Commands forked from a process that has imported the libraries: imports take most of a short command's time.
 
-Each command is a process of its own, forked with its own arguments, folder, environment and standard streams, and runs
-`python -m engine` to its end. What the interpreter reads before anything is imported (PYTHON*, LC_*, LANG), signals of
-people and what must be killed are tried with a fresh interpreter: `World.start`.
+Each command is a separate process, forked with its own arguments, folder, environment and standard streams, and runs
+`python -m engine` to its end. Settings that the interpreter reads at its start (PYTHON*, LC_*, LANG), signals from
+people and killed commands are tested with a fresh interpreter: `World.start`.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-# Polars starts no thread that computes before it is used: only those that give memory back, which a fork may lose.
+# Before its first use Polars starts only threads that release memory, which a fork may lose.
 _IMPORTS = """
 import atexit, gc, importlib, json, os, pkgutil, runpy, signal, socket, sys, threading, time, traceback
 import engine

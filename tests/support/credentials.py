@@ -1,4 +1,4 @@
-"""One set of credentials for every server that a test's clients reach with the same environment."""
+"""One set of credentials for all servers that the clients of a test call with the same environment."""
 
 from engine.sandbox.embedded import EmbeddedSandbox
 
@@ -8,5 +8,5 @@ CREDENTIALS = {ACCESS_KEY_ID: SECRET_ACCESS_KEY}
 
 
 def bearer(sandbox: EmbeddedSandbox) -> dict[str, str]:
-    """Return the header that opens the control endpoint."""
+    """Return the Authorization header for the control endpoint."""
     return {"Authorization": f"Bearer {sandbox.token}"}

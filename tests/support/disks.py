@@ -24,7 +24,7 @@ def small_disk(folder: Path, megabytes: float) -> Iterator[Path]:
 
 
 def fill_disk(disk: Path) -> Path:
-    """Write until nothing more fits; returns the file that takes the space."""
+    """Write until the disk is full; returns the file that fills it."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:

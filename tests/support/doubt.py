@@ -5,7 +5,7 @@ from support.world import World
 
 
 def leave_in_doubt(world: World, people: int = 300, before: int = 50) -> int:
-    """Kill a launch with every call unanswered; then bring the run to its end. Returns how many calls hung."""
+    """Kill a launch whose calls are all unanswered, then finish the run; returns the number of unanswered calls."""
     world.write_people(people)
     world.fault("no_answer", count=None, after=before)
     process = world.start_launch()

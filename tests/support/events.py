@@ -33,7 +33,7 @@ def make_mail(
 
 
 def make_event(kind: str, mail: dict[str, Any], **told: Any) -> dict[str, Any]:
-    """Make an event record; what is not given is as in AWS's examples."""
+    """Make an event record; values that are not given are those of AWS's examples."""
     to = [{"emailAddress": address} for address in mail["destination"]]
     usual: dict[str, dict[str, Any]] = {
         "Send": {},
@@ -61,7 +61,7 @@ def make_event(kind: str, mail: dict[str, Any], **told: Any) -> dict[str, Any]:
 
 
 def make_event_of(accepted: dict[str, Any], kind: str, **told: Any) -> dict[str, Any]:
-    """Make an event of an entry of the sandbox's record, of the moment of its acceptance."""
+    """Make an event of an entry of the sandbox's record, at the time of its acceptance."""
     mail = make_mail(accepted["message_id"], accepted["to"][0], accepted["tags"], at=accepted["at"])
     event = make_event(kind, mail, **told)
     if event[OBJECTS[kind]].get("timestamp") == AT:

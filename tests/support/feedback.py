@@ -1,4 +1,4 @@
-"""A ledger that knows a run, its plan as files, and an intake: events without a campaign around them."""
+"""A ledger with a run, the files of its plan, and an intake: for tests of events without a campaign."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ RULE = SoftRule(bounces=2, days=7)
 
 
 def scan_events(store: Store) -> pl.LazyFrame:
-    """All events of a store, each once: of one that was read too early, and again, the matched one."""
+    """All events of a store, each once; of an event that was stored unmatched and matched later, the matched one."""
     is_later = pl.col("run").is_null() | (pl.col("match") == DAMAGED)
     frames = [pl.LazyFrame(schema=EVENT_SCHEMA), *(scan_day(store, day) for day in list_days(store))]
     return pl.concat(frames).sort(is_later, maintain_order=True).unique("id", keep="first", maintain_order=True)
@@ -64,7 +64,7 @@ def make_run(name: str = RUN) -> Run:
 
 
 def write_plan(folder: Path, run: str = RUN, **more: Any) -> FrozenPlan:
-    """Write a plan of PEOPLE: rows 1 to 20, in another order than theirs, in three leases."""
+    """Write a plan of PEOPLE: rows 1 to 20, in a different order, in three leases."""
     folder.mkdir(parents=True)
     rows = [row * 7 % 20 + 1 for row in range(20)]
     keys = [PEOPLE[row - 1] for row in rows]
@@ -88,7 +88,7 @@ def _template() -> Path:
 
 @dataclass
 class Desk:
-    """Where events are taken in."""
+    """A place where events are processed."""
 
     ledger: Ledger
     store: Store
@@ -99,7 +99,7 @@ class Desk:
         self.intake.take([open_body(json.dumps(record), lambda _: None) for record in records], "a test")
 
     def read_state(self) -> dict[str, Any]:
-        """Read all that events may change."""
+        """Read everything that events may change."""
         with self.ledger.read() as tx:
             names = [run.name for run in runs.list_runs(tx)]
             state = {
@@ -118,7 +118,7 @@ class Desk:
 
 @contextmanager
 def open_desk(folder: Path, url: str | None = None, **more: Any) -> Iterator[Desk]:
-    """Open a desk; on a copy of a ledger that is there, or on one by URL."""
+    """Open a desk, on a copy of an existing ledger or on a ledger by URL."""
     plan = write_plan(folder / "plan", **more)
     if url is None:
         shutil.copy(_template(), folder / "ledger.db")
@@ -136,7 +136,7 @@ def open_desk(folder: Path, url: str | None = None, **more: Any) -> Iterator[Des
 
 
 def make(kind: str, row: int, *, run: str = RUN, copy: int = 0, **told: Any) -> dict[str, Any]:
-    """Make an event of a row of a run; `copy` tells messages to the same row apart."""
+    """Make an event of a row of a run; `copy` distinguishes messages to the same row."""
     campaign, _, key = run.partition("/")
     tags = {"mailrun-campaign": campaign, "mailrun-key": key, "mailrun-row": str(row)}
     mail = make_mail(f"0100-{run.replace('/', '-')}-{row}-{copy}", PEOPLE[row - 1], tags)

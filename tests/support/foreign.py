@@ -1,4 +1,4 @@
-"""Suites of addresses that others wrote, read out of their source distributions: cases and verdicts, nothing is run."""
+"""Address suites of other projects, read from their source distributions: cases and verdicts, no code."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ FOLDER = Path(sys.prefix) / "foreign"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An address, and whether a suite takes it for one."""
+    """An address, and whether a suite treats it as valid."""
 
     suite: str
     text: str
@@ -48,7 +48,7 @@ def read_source(project: str, path: str) -> str:
 
 
 def _parameters(tree: ast.AST, test: str) -> Iterator[list[ast.expr]]:
-    """The rows that a test is parametrised with."""
+    """The parameter rows of a test."""
     function = next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == test)
     for decorator in function.decorator_list:
         assert isinstance(decorator, ast.Call)

@@ -1,4 +1,4 @@
-"""Samples of events that others keep: django-ses's own, read out of its source distribution; nothing of it is run."""
+"""Sample events of django-ses, read from its source distribution; its code does not run."""
 
 import ast
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def read_records() -> list[dict[str, Any]]:
 
 
 def read_signed() -> tuple[list[dict[str, Any]], bytes]:
-    """Read the notifications that AWS really signed, and the certificate of SNS that they name."""
+    """Read the notifications that AWS signed, and the certificate of SNS that they name."""
     tree = ast.parse(read_source("django_ses", "tests/test_verifier.py"))
     values = dict(_assigned(tree))
     certificate = next(v for v in values.values() if isinstance(v, bytes) and b"BEGIN CERTIFICATE" in v)

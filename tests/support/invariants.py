@@ -1,4 +1,4 @@
-"""The invariants that every story ends with: a run's own accounts against the receiving side's record."""
+"""The invariants at the end of every story: a run's accounts compared with the record of the receiving side."""
 
 from collections import Counter
 
@@ -50,11 +50,11 @@ def check_invariants(world: World, run: str = RUN, *, in_doubt_at_most: int = 0)
     assert {str(o): len(rows) for o, rows in by_outcome.items()} == {str(o): told.json[str(o)] for o in Outcome}
     assert told.json["balanced"] is True
     # I2: at most once each.
-    assert set(received.values()) <= {1}, "somebody was handed over twice"
-    # I3: sent, and perhaps in doubt, is what was received.
+    assert set(received.values()) <= {1}, "a recipient was handed over twice"
+    # I3: received are all sent ones and some of those in doubt.
     sent, in_doubt = by_outcome[Outcome.SENT], by_outcome[Outcome.IN_DOUBT]
-    assert sent <= set(received), "a recipient counts as sent and never arrived"
-    assert set(received) <= sent | in_doubt, "a recipient arrived and is not accounted for"
+    assert sent <= set(received), "a recipient is sent and not received"
+    assert set(received) <= sent | in_doubt, "a recipient is received and neither sent nor in doubt"
     # I4: in doubt are calls without an answer, never more.
     assert len(in_doubt) <= in_doubt_at_most
     return Counter(outcomes.values())

@@ -1,4 +1,4 @@
-"""A ledger that has seen 1,000 runs of a million recipients each."""
+"""A ledger with 1,000 runs of a million recipients each."""
 
 from datetime import UTC, datetime, timedelta
 

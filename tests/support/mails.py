@@ -1,4 +1,4 @@
-"""Mails that recipients and their servers send."""
+"""Mail from recipients and from their servers."""
 
 from email.message import EmailMessage
 

@@ -1,4 +1,4 @@
-"""Where the project and its tests are, whatever folder a test is in."""
+"""The folders of the project and of its tests."""
 
 from pathlib import Path
 

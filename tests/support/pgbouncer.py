@@ -1,4 +1,4 @@
-"""A real PgBouncer before a cluster, on loopback."""
+"""A PgBouncer in front of a cluster, on loopback."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ default_pool_size = {size}
 
 @contextmanager
 def run_pgbouncer(cluster: Cluster, url: str, mode: str, *, size: int = 3) -> Iterator[str]:
-    """Run it before a database; gives the URL of the database through it."""
+    """Run it in front of a database; yields the URL of the database through it."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None, "PgBouncer is missing: apt-get install pgbouncer"
     port, database = free_port(), url.rpartition("/")[2]

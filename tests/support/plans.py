@@ -1,4 +1,4 @@
-"""Planning a file of a folder, and reading the plan back."""
+"""Plan a file of a folder, and read the plan."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def plan(
     spec: AudienceSpec | None = None,
     **audience: Any,
 ) -> Plan:
-    """Plan the file of a folder into that folder; what is not named here is for `[audience]`, or that is `spec`."""
+    """Plan the file of a folder into that folder; other arguments are keys of `[audience]`, unless `spec` is given."""
     into = into or folder
     for old in (*into.glob("recipients-*.parquet"), *into.glob("excluded-*.parquet")):
         old.unlink()
@@ -67,7 +67,7 @@ def excluded(folder: Path) -> list[tuple[int, str, str]]:
 
 
 def read_file(path: Path, wanted: Sequence[str] | None = None, **reading: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read a file as the audience is read: the places (`line`, `malformed`) and the cells of all its rows."""
+    """Read a file as an audience: the places (`line`, `malformed`) and the cells of all its rows."""
     (source,) = find_sources(str(path), path.parent)
     table = open_table(source, Reading(**reading))
     wanted = list(table.columns) if wanted is None else wanted

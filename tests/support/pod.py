@@ -1,4 +1,4 @@
-"""A restricted pod on this machine: every mount read-only but some folders, a user id without a name, no capabilities.
+"""A restricted pod on this machine: read-only mounts except some folders, a user id without a name, no capabilities.
 
 As a program, `python pod.py FOLDER... -- COMMAND...`, it is started inside a mount namespace of its own and becomes the
 command. Folders on the way to what the command needs that are root's alone are covered by empty public ones.
@@ -15,7 +15,7 @@ _TOOLS = Path(__file__).resolve().parent.parent.parent
 
 
 def can_isolate() -> bool:
-    """Return whether this user may make a mount namespace and give up its rights in it."""
+    """Return whether this user may create a mount namespace and drop its rights in it."""
     if os.geteuid() != 0:
         return False
     tried = ["unshare", "-m", "setpriv", "--reuid", str(USER), "--bounding-set", "-all", "--inh-caps", "-all", "true"]
@@ -26,7 +26,7 @@ def can_isolate() -> bool:
 
 
 def in_pod(workspace: Path, writable: Path) -> list[str]:
-    """Return what to write before a command so that it runs in such a pod."""
+    """Return the words before a command that run it in such a pod."""
     return ["unshare", "-m", sys.executable, __file__, str(workspace), str(writable), "--"]
 
 

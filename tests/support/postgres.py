@@ -1,6 +1,6 @@
-"""A real PostgreSQL cluster of the suite's own, in a temporary folder, on loopback.
+"""A PostgreSQL cluster for the tests, in a temporary folder, on loopback.
 
-`initdb` refuses to run as root: then the cluster belongs to the user `postgres`, whom Debian's package makes.
+`initdb` refuses to run as root: then the cluster belongs to the user `postgres` of Debian's package.
 """
 
 import os
@@ -20,7 +20,7 @@ _HOW = "PostgreSQL is missing: apt-get install postgresql-15 (or put initdb and 
 
 
 def find_binaries() -> Path:
-    """Find the newest server of this machine; says how to get one where there is none."""
+    """Find the newest server of this machine; fails with the way to install one."""
     if _BINARIES:
         return _BINARIES[-1]
     on_path = shutil.which("initdb")
@@ -87,19 +87,19 @@ class Cluster:
         self._run("pg_restore", *options, "-d", url.replace("+psycopg", ""), str(file))
 
     def empty(self, url: str) -> None:
-        """Remove every row and no table."""
+        """Remove all rows and keep the tables."""
         names = ["alembic_version", *(table.name for table in reversed(metadata.sorted_tables))]
         for name in names:
             self._psql(f"DELETE FROM {name}", url.rpartition("/")[2])  # noqa: S608 - our own tables
 
     def configure(self, line: str) -> None:
-        """Change a setting that a reload takes over."""
+        """Change a setting that a reload applies."""
         with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
         self._run("pg_ctl", "-D", str(self.folder), "reload")
 
     def require_password(self, password: str) -> None:
-        """Give the user `mailrun` a password, which everybody but the cluster's own tools needs from now on."""
+        """Give the user `mailrun` a password, which all clients except the cluster's own tools need from now on."""
         self.change_password(password)
         (self.folder / "pg_hba.conf").write_text(
             "host postgres all samenet trust\nhost all all samenet scram-sha-256\n"

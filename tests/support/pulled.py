@@ -13,7 +13,7 @@ from support.world import World, open_world
 
 @contextmanager
 def open_feedback_world(folder: Path, behaviour: dict[str, Any], **more: Any) -> Iterator[World]:
-    """A world whose events somebody pulls."""
+    """A world whose events are pulled."""
     with open_world(folder, behaviour=Behaviour.from_document(behaviour), **more) as world:
         world.settings["AWS_ENDPOINT_URL_SQS"] = world.server.url
         yield world
@@ -21,7 +21,7 @@ def open_feedback_world(folder: Path, behaviour: dict[str, Any], **more: Any) ->
 
 @contextmanager
 def pulling(world: World) -> Iterator[None]:
-    """Pull events in another process, until the story ends."""
+    """Pull events in another process until the test ends."""
     process = world.start("events", "pull", "--queue", world.server.queue_url, "--follow", "--json")
     try:
         yield
@@ -36,7 +36,7 @@ def add_to_campaign(world: World, text: str) -> None:
 
 
 def list_turns(world: World) -> list[tuple[int, str]]:
-    """List row and address of everybody, in the plan's order."""
+    """List row and address of all recipients, in the plan's order."""
     return list(
         pl.read_parquet(world.run_folder / "plan" / "recipients-*.parquet").select("row", "address").iter_rows()
     )

@@ -1,7 +1,7 @@
-"""Fails a pure test that does I/O: heard from Python's own audit events, which no library goes around.
+"""Fails a pure test that does I/O, by Python's audit events, which no library bypasses.
 
-A file may be read where importing reads them: below the engine, Python and its packages, and the system's time zones.
-Hypothesis may read and write what it likes: it keeps failing examples, and reads the constants of modules.
+A file may be read where imports read files: below the engine, Python and its packages, and the system's time zones.
+Hypothesis may read and write any file: it stores failing examples, and reads the constants of modules.
 """
 
 import os
@@ -33,7 +33,7 @@ _READABLE = tuple(
         )
     }
 )
-_CACHES = ("/__pycache__/",)  # Python writes them whatever a test does
+_CACHES = ("/__pycache__/",)  # Python writes them in any test
 _PYTHON = (sysconfig.get_path("stdlib"), "<frozen ", __file__)
 _HYPOTHESIS = str(Path(hypothesis.__file__).parent)
 _READS = ("open", "os.listdir", "os.scandir")
@@ -47,7 +47,7 @@ _NETWORK = frozenset(f"socket.{name}" for name in _SOCKET_CALLS.split())
 
 
 class Listener:
-    """Hears the audit events of this process; a hook cannot be taken away, so that there is one of it."""
+    """Receives the audit events of this process; a hook cannot be removed, so there is only one."""
 
     def __init__(self) -> None:
         self._find: Callable[[str, tuple[Any, ...]], str | None] | None = None
@@ -55,7 +55,7 @@ class Listener:
 
     @contextmanager
     def watch(self, find: Callable[[str, tuple[Any, ...]], str | None]) -> Generator[None]:
-        """Fail what does I/O inside, where it does it; what other threads do fails it at the end."""
+        """Fail code in the block where it does I/O; I/O of other threads fails at the end of the block."""
         self._find, self._in_threads = find, []
         try:
             yield
@@ -65,7 +65,7 @@ class Listener:
             _refuse(self._in_threads[0])
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Take an audit event; no exception of another thread would reach the test."""
+        """Receive an audit event; an exception in another thread would not reach the test."""
         if self._find is None or (found := self._find(event, arguments)) is None or _is_of_hypothesis():
             return
         if threading.current_thread() is threading.main_thread():
@@ -99,7 +99,7 @@ def _may_read(event: str, path: object, _mode: object = None, flags: object = 0)
     place = _place_of(path)
     if _is_cache(place):
         return True
-    if event != "open" and place in map(os.path.realpath, sys.path):  # where an import looks
+    if event != "open" and place in map(os.path.realpath, sys.path):  # where imports search
         return True
     is_source = place.startswith(str(TESTS)) and place.endswith(".py")  # which failures quote
     return not _is_writing(flags) and (is_source or f"{place}/".startswith(_READABLE))
@@ -142,7 +142,7 @@ sys.addaudithook(LISTENER.hear)
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Watch what a module changes where it is imported; what libraries read and try when they are is theirs."""
+    """Watch what a module changes when it is imported; what libraries read at their import is allowed."""
     if not isinstance(collector, pytest.Module):
         return (yield)
     with LISTENER.watch(find_change):

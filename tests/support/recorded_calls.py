@@ -2,7 +2,7 @@
 
 STEPS is a JSON list of {role, arguments, environment}; `lambda` instead of arguments makes the unsubscribe handler
 answer that event. RECORD gets one JSON line for every call: role, service, operation, and the parameters that name a
-resource. Recorded where a client is called, so that retries and signing are as they are.
+resource. Calls are recorded at the client, so that retries and signing are unchanged.
 """
 
 import json
@@ -25,7 +25,7 @@ NAMES = (
 
 
 class Recorder:
-    """Writes down every call of botocore, aiobotocore and the lean SES client."""
+    """Records every call of botocore, aiobotocore and the lean SES client."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

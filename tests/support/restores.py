@@ -1,6 +1,6 @@
-"""Simulated runs whose ledger is backed up after every commit, and brought back from each of these backups.
+"""Simulated runs whose ledger is backed up after every commit and restored from each of these backups.
 
-What lives on through a restore is the store and what the receiving side has accepted.
+The store and the mail that the receiving side accepted stay as they are.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def open_backup(data: bytes) -> Engine:
 
 
 class BackedUpLedger(FlakyLedger):
-    """A ledger of which there is a backup of every moment."""
+    """A ledger that is backed up after every commit."""
 
     def __init__(self, engine: Engine, dice: random.Random, loop: Any) -> None:
         super().__init__(engine, dice, loop)
@@ -62,7 +62,7 @@ class BackedUpLedger(FlakyLedger):
 
 
 class _Everybody(frozenset[str]):
-    """All workers are gone."""
+    """The state in which no worker is alive."""
 
     def __contains__(self, _worker: object) -> bool:
         return True
@@ -70,7 +70,7 @@ class _Everybody(frozenset[str]):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run stands.
+    """The outcomes of a run at its end.
 
     Attributes:
         outcomes: row -> outcome; rows that are unsent are missing.
@@ -86,7 +86,7 @@ class Ended:
 
 @dataclass
 class RestoreStory:
-    """One run to wherever its seed lets it come, and all restores of it.
+    """One run, as far as its seed lets it come, and all restores of its ledger.
 
     Attributes:
         checked: how many restores were tried.
@@ -104,7 +104,7 @@ class RestoreStory:
     _skipped: set[int] = field(default_factory=set)
 
     def run(self) -> None:
-        """Live through the run, then restore every backup of it."""
+        """Execute the run, then restore every backup of its ledger."""
         self._dice = random.Random(self.seed)
         self.stage.clean()
         self._sim = Simulation(self.seed, self.stage)
@@ -122,7 +122,7 @@ class RestoreStory:
                 if self._dice.random() < 0.5:
                     self._sim.loop.run_until_complete(self._work(self._sim, frozen, LONGEST_SECONDS))
         accepted = self._sim.receiver.accepted
-        assert max(accepted.values(), default=0) <= 1, f"seed {self.seed}: twice without any restore"
+        assert max(accepted.values(), default=0) <= 1, f"seed {self.seed}: a recipient got it twice without a restore"
         for number, backup in enumerate(ledger.backups):
             self._restore(number, backup)
 
@@ -144,7 +144,7 @@ class RestoreStory:
         await asyncio.sleep(IN_FLIGHT_SECONDS)
 
     def _resolve(self, frozen: FrozenRun) -> None:
-        """Settle what is in doubt by what the receiving side knows, and send some of the others again."""
+        """Settle recipients in doubt by the record of the receiving side, and send some of the others again."""
         gone = _Everybody()
         doubt = list_in_doubt(self._sim.ledger, frozen, gone, self._sim.clock.now())
         rows = sorted(doubt.recipients["row"])
@@ -162,8 +162,8 @@ class RestoreStory:
                 settle_in_doubt(self._sim.ledger, frozen, verdict, chosen=listed, gone=gone, clock=self._sim.clock)
 
     def _restore(self, number: int, backup: bytes) -> None:
-        """Bring a backup back, do what the error says, send what is left, and check the accounts."""
-        told = f"seed {self.seed}, backup {number}"
+        """Restore a backup, follow the error's remedy, send to the remaining recipients, and check the accounts."""
+        place = f"seed {self.seed}, backup {number}"
         with tempfile.TemporaryDirectory(dir=self.stage.store.local_folder.parent) as folder:
             stage = copy.copy(self.stage)
             shutil.copytree(self.stage.store.local_folder, Path(folder) / "store")
@@ -179,29 +179,29 @@ class RestoreStory:
                 if find_ahead(sim.ledger, frozen.run, stage.store):
                     self.recognized += 1
                     self.held += hold_what_was_lost(sim.ledger, frozen, gone=_Everybody(), clock=sim.clock)
-                    assert not find_ahead(sim.ledger, frozen.run, stage.store), told
+                    assert not find_ahead(sim.ledger, frozen.run, stage.store), place
                 else:
                     known = read_end(sim).of(Outcome.SENT, Outcome.IN_DOUBT)
                     lost = {row for row, count in sim.receiver.accepted.items() if count} - known
-                    assert not lost, f"{told}: what was handed over is lost, and nothing tells"
+                    assert not lost, f"{place}: recipients that were handed over are lost without an error"
                 sim.loop.run_until_complete(self._work(sim, frozen, LONGEST_SECONDS))
-            self._check(sim, told)
+            self._check(sim, place)
             stage.engine.dispose()
         self.checked += 1
 
-    def _check(self, sim: Simulation, told: str) -> None:
+    def _check(self, sim: Simulation, place: str) -> None:
         ended, accepted = read_end(sim), sim.receiver.accepted
         received = {row for row, count in accepted.items() if count}
-        assert max(accepted.values(), default=0) <= 1, f"{told}: somebody got it twice"
-        assert ended.of(Outcome.SENT) <= received, f"{told}: sent and never arrived"
+        assert max(accepted.values(), default=0) <= 1, f"{place}: a recipient got it twice"
+        assert ended.of(Outcome.SENT) <= received, f"{place}: sent and never arrived"
         known = ended.of(Outcome.SENT, Outcome.IN_DOUBT)
-        assert received <= known, f"{told}: arrived, and not accounted for"
-        assert max(ended.files.values(), default=0) <= 1, f"{told}: readers count somebody twice"
+        assert received <= known, f"{place}: arrived, and not accounted for"
+        assert max(ended.files.values(), default=0) <= 1, f"{place}: readers count a recipient twice"
         with sim.ledger.read() as tx:
             run = runs.find_run(tx, NAME)
         assert run is not None
         if run.state is RunState.FINISHED:
-            assert len(ended.outcomes) == len(ended.files) == RECIPIENTS, f"{told}: somebody is lost"
+            assert len(ended.outcomes) == len(ended.files) == RECIPIENTS, f"{place}: a recipient is lost"
 
 
 def read_end(sim: Simulation) -> Ended:

@@ -1,4 +1,4 @@
-"""A server in front of another: it forwards every request, and has bad manners about connections and answers."""
+"""A server in front of another: it forwards every request, and misbehaves with connections and answers."""
 
 import gzip
 import select
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 _MOST_WAITS = 50  # for the rest of a message
 
 Manners = Callable[["Conversation", bytes], bool]
-"""Sends an answer its own way; returns whether the connection is served further."""
+"""Sends an answer in its own way; returns whether the connection stays open."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ def keep(talk: Conversation, answer: bytes) -> bool:
 
 
 def close_at_once(talk: Conversation, answer: bytes) -> bool:
-    """Close without a word: the answer did not say so."""
+    """Close without notice: the answer did not announce it."""
     talk.client.sendall(answer)
     return False
 
@@ -61,7 +61,7 @@ def reset_soon(talk: Conversation, answer: bytes) -> bool:
 
 
 def close_half_and_accept(talk: Conversation, answer: bytes) -> bool:
-    """Say that nothing more will be said, and accept one more request anyway."""
+    """End the sending side, and accept one more request anyway."""
     talk.client.sendall(answer)
     socket.socket.shutdown(talk.client, socket.SHUT_WR)  # of TLS too, whose own `shutdown` would forget the keys
     talk.client.settimeout(1.0)
@@ -116,7 +116,8 @@ class RudeProxy:
         target: where requests go.
         manners: how answers to sends are given.
         tls: None for plain HTTP.
-        unread: requests that had arrived when their connection was closed, and that nobody read: a client cannot know.
+        unread: requests that had arrived when their connection was closed and that were not read: unknown to the
+            client.
     """
 
     target: tuple[str, int]

@@ -1,4 +1,4 @@
-"""S3 servers for tests: moto's, SeaweedFS on a real disk, and one that lies about conditional writes."""
+"""S3 servers for tests: moto's, SeaweedFS on a real disk, and one with wrong answers to conditional writes."""
 
 import os
 import subprocess
@@ -45,14 +45,14 @@ def open_client(url: str) -> Any:
 
 @contextmanager
 def _served(command: list[str], url: str) -> Iterator[str]:
-    # SeaweedFS takes its administrator's keys from AWS's environment; a file of them it may forget while it starts.
+    # SeaweedFS reads its administrator's keys from AWS's variables; it may ignore a file of them while it starts.
     keys = os.environ | environment(url)
     with TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log, env=keys) as process:
         try:
             _make_bucket(url, process, log)
             yield url
         finally:
-            process.kill()  # SeaweedFS takes leave for 25 seconds
+            process.kill()  # SeaweedFS takes 25 seconds to end
             process.wait(30)
 
 
@@ -111,7 +111,7 @@ def run_seaweedfs(folder: Path) -> Iterator[str]:
 
 
 class _Liar(BaseHTTPRequestHandler):
-    """Takes every PUT for a success, whatever its conditions."""
+    """Answers success to every PUT, whatever its conditions."""
 
     objects: dict[str, bytes]
 
@@ -134,7 +134,7 @@ class _Liar(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Failing(_Liar):

@@ -8,6 +8,6 @@ T = TypeVar("T")
 
 
 def run_in_thread(work: Callable[[], T]) -> T:
-    """Run work in a thread of its own, wait for it, and return its result or raise its error."""
+    """Run work in another thread, wait for it, and return its result or raise its error."""
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(work).result()

@@ -1,9 +1,9 @@
 """A deterministic simulation of workers over one ledger: clock, network, ledger latency and faults from one seed.
 
-The real worker, dispatcher, gate, recorder, leases and journal run on an event loop whose time is virtual. Simulated
-are what lies outside of the process: the receiving side, the time that commits and calls take, and faults: a process is
-killed or stopped for a while, a call is refused, throttled, or its answer is lost, the ledger is away and the answer to
-a commit is lost. A process that is dead does nothing more: what it had begun outside may still happen.
+The real worker, dispatcher, gate, recorder, leases and journal run on an event loop whose time is virtual. Everything
+outside of the process is simulated: the receiving side, the time that commits and calls take, and faults. A process is
+killed or stopped for a while; a call is refused or throttled, or its answer is lost; the ledger is unreachable, and the
+answer to a commit is lost. A dead process does nothing more, but what it began outside may still happen.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ LONGEST_SECONDS = 4 * 3600.0
 
 
 class _InstantSelector(selectors.DefaultSelector):
-    """Waits for nobody: time jumps to where something happens."""
+    """Never waits: time jumps to the next event."""
 
     def __init__(self, loop: "VirtualLoop") -> None:
         super().__init__()
@@ -66,13 +66,13 @@ class _InstantSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("everybody waits forever")
+            raise RuntimeError("every task waits forever")
         self._loop.seconds += max(timeout, 1e-6)  # computing takes time as well
         return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own; blocking work runs in it, after the time that it takes."""
+    """An event loop with its own clock; blocking work runs in it, after its simulated duration."""
 
     def __init__(self, dice: random.Random) -> None:
         self.seconds = 1000.0
@@ -113,7 +113,7 @@ class Process:
     asleep_until: float = 0.0
 
     def delay(self, again: Callable[[], None]) -> bool:
-        """Return whether something of this process does not happen now; it happens later if it only sleeps."""
+        """Return whether the process does nothing now; a process that only sleeps continues later."""
         if self.dead:
             return True
         if self.asleep_until > self.loop.seconds:
@@ -191,7 +191,7 @@ class Receiver:
 
 
 class FlakyLedger(Ledger):
-    """A ledger in memory whose server is away now and then, and whose answers get lost."""
+    """A ledger in memory whose server is sometimes unreachable, and whose answers get lost."""
 
     def __init__(self, engine: Any, dice: random.Random, loop: VirtualLoop) -> None:
         super().__init__(engine)
@@ -222,7 +222,7 @@ async def _read_quota() -> AccountQuota:
 
 @dataclass(frozen=True)
 class SeedReport:
-    """What a simulated run came to."""
+    """The result of a simulated run."""
 
     seed: int
     kills: int
@@ -290,7 +290,7 @@ def _make_engine() -> Engine:
 
 
 class Simulation:
-    """One run from its seed: up to three workers that die and come again, until nothing is left."""
+    """One run from its seed: up to three workers that die and are restarted, until no recipient is left."""
 
     def __init__(self, seed: int, stage: Stage) -> None:
         self.seed, self.stage = seed, stage
@@ -383,7 +383,7 @@ class Simulation:
             quota=QUOTA,
             read_quota=_read_quota,
             transport=self.receiver,
-            renderer=_Renderer(),  # type: ignore[arg-type] # what a worker asks of a renderer
+            renderer=_Renderer(),  # type: ignore[arg-type] # the methods that a worker calls
             count=lambda _: None,
             processes=WorkerProcesses(None, 1, stop, self.clock),
         )
@@ -426,7 +426,7 @@ class Simulation:
         accepted = self.receiver.accepted
         by = {o: {row for row, outcome in outcomes.items() if outcome is o} for o in Outcome}
         assert set(outcomes) == set(range(1, RECIPIENTS + 1)), f"I1, seed {self.seed}"
-        assert set(accepted.values()) <= {1}, f"I2, seed {self.seed}: somebody got it twice"
+        assert set(accepted.values()) <= {1}, f"I2, seed {self.seed}: a recipient got it twice"
         assert by[Outcome.SENT] <= set(accepted), f"I3, seed {self.seed}: sent and never arrived"
         assert set(accepted) <= by[Outcome.SENT] | by[Outcome.IN_DOUBT], (
             f"I3, seed {self.seed}: arrived, and not reported"
@@ -442,7 +442,7 @@ class Simulation:
 
 @contextmanager
 def open_stage(columns: Mapping[str, str] = MappingProxyType({})) -> Iterator[Stage]:
-    """Make the stage in memory where the machine has such a folder: its files are not what is tried here.
+    """Make the stage in memory where the machine has such a folder: its files are not under test here.
 
     Args:
         columns: what every row of the audience has besides its address.
@@ -459,7 +459,7 @@ def simulate(seeds: range) -> list[SeedReport]:
 
 
 def main(first: int, count: int) -> None:
-    """Run seeds and print what they came to."""
+    """Run seeds and print their reports."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with open_stage() as stage:
         for seed in range(first, first + count):

@@ -1,4 +1,4 @@
-"""A store that takes long, as a bucket far away or a network folder under load."""
+"""A slow store, such as a bucket far away or a network folder under load."""
 
 SLOW_STORE = """
 import functools, time
@@ -24,5 +24,5 @@ for name, work in list(vars(FolderStore).items()):
 
 
 def slow_store(seconds: float) -> str:
-    """Return a program that makes the store of its process take so long for the first call of each method."""
+    """Return a program in whose process the first call of each method of the store takes so long."""
     return SLOW_STORE.format(seconds=seconds)

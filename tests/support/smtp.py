@@ -1,4 +1,4 @@
-"""SMTP servers for tests: a decent one with TLS and AUTH, and a library of named bad manners."""
+"""SMTP servers for tests: a correct one with TLS and AUTH, and a library of named misbehaviours."""
 
 import asyncio
 import ssl
@@ -15,12 +15,12 @@ NAME, PASSWORD = b"AKIDSMTP", b"smtp-password"
 
 @dataclass
 class Mailroom:
-    """What a server accepted, and how it behaves to the next messages.
+    """What a server accepted, and how it treats the next messages.
 
     Attributes:
-        manners: bad ones, each for one message in turn; when none is left the server behaves.
-        most_connections: at a time; one more is refused as SES does.
-        refused: connections that were one too many.
+        manners: misbehaviours, each for one message in turn; afterwards the server is correct.
+        most_connections: at a time; further ones are refused as SES refuses them.
+        refused: connections above `most_connections`.
     """
 
     manners: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechani
 async def run_smtp(
     mailroom: Mailroom, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, auth: bool = False
 ) -> AsyncIterator[int]:
-    """Serve on loopback; gives the port."""
+    """Serve on loopback; yields the port."""
     loop = asyncio.get_running_loop()
 
     def make() -> asyncio.Protocol:
@@ -124,7 +124,7 @@ async def run_smtp(
 def smtp_in_thread(
     room: Mailroom, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, auth: bool = False
 ) -> Iterator[int]:
-    """Serve beside a test that waits for a command; gives the port."""
+    """Serve in a thread, for a test that waits for a command; yields the port."""
     ports: list[int] = []
     up, down = threading.Event(), threading.Event()
 
@@ -174,7 +174,7 @@ def script(*lines: bytes) -> Script:
 
 @asynccontextmanager
 async def run_script(*lines: bytes) -> AsyncIterator[int]:
-    """Serve one script to every connection; gives the port."""
+    """Serve one script to every connection; yields the port."""
     server = await asyncio.start_server(script(*lines), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]

@@ -12,7 +12,7 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def sign(version: str = "2", key: rsa.RSAPrivateKey = KEY, **changes: Any) -> dict[str, Any]:
-    """Make a notification as SNS does; what is changed is changed before it is signed."""
+    """Make a notification as SNS does; `changes` apply before it is signed."""
     fields = {
         "Type": "Notification",
         "MessageId": "m-1",

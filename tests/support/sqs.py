@@ -1,4 +1,4 @@
-"""SQS servers for tests: the sandbox's own, and moto's as a foreign witness."""
+"""SQS servers for tests: the sandbox's own, and moto's as an independent one."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     with closing(open_sqs(url)) as client:
         while True:
             assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server never came up"
+            assert time.monotonic() < deadline, "the server did not start"
             try:
                 client.list_queues()
             except Exception:  # noqa: BLE001 - it is starting

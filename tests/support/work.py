@@ -1,4 +1,4 @@
-"""How the work of a call grows with its input: counted lines of Python, and CPU time where C does the work."""
+"""Measure how the work of a call grows with its input: lines of Python, and CPU time where C does the work."""
 
 import gc
 import re
@@ -23,7 +23,7 @@ def count_lines(call: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
-    gc.disable()  # the collector calls functions of libraries and of what it frees
+    gc.disable()  # the garbage collector calls functions of libraries and of freed objects
     sys.settrace(trace)
     try:
         call()
@@ -34,7 +34,7 @@ def count_lines(call: Callable[[], object]) -> int:
 
 
 def _cpu(call: Callable[[], object]) -> int:
-    gc.disable()  # it goes over what others have made
+    gc.disable()  # it visits objects of other tests
     try:
         before = time.thread_time_ns()
         call()
@@ -47,17 +47,17 @@ _LINES_OF_OTHERS = 50  # of what the interpreter runs in between, such as finali
 
 
 def find_excess(read: Callable[[Any], object], make: Callable[[int], Any], lines_at: int, bytes_at: int) -> str | None:
-    """Say how the work of `read` grows faster than `LIMIT` allows with the size of what `make` makes; None where not.
+    """Describe how the work of `read` grows faster than `LIMIT` with the input of `make`; None if it does not.
 
     Args:
         read: what is measured.
         make: makes an input of a size.
         lines_at: the smaller size for counting lines.
-        bytes_at: the smallest size for CPU time, which is compared over three doublings. A neighbour on the machine can
-            only add to it, so that the least of several measurements counts, and an excess is measured again.
+        bytes_at: the smallest size for CPU time, which is compared over three doublings. Other processes can only add
+            to it, so the least of several measurements counts, and an excess is measured again.
     """
     small, large = (make(size) for size in (lines_at, 2 * lines_at))
-    read(small)  # what is made once is made now
+    read(small)  # lazy initialisation happens now
     lines = count_lines(lambda: read(small)), count_lines(lambda: read(large))
     if lines[1] > LIMIT * lines[0] + _LINES_OF_OTHERS:
         return f"{lines[0]} lines for {lines_at}, {lines[1]} for twice that"
@@ -70,7 +70,7 @@ def find_excess(read: Callable[[Any], object], make: Callable[[int], Any], lines
     return f"{least[0]} ns of CPU for {bytes_at}, {least[1]} for {2**_DOUBLINGS} times that"
 
 
-# What regular expressions are made of, as the compiler sees them: the only place that says what a pattern can match.
+# What regular expressions are made of, as the compiler sees them: the only description of what a pattern can match.
 _PARSER: Any = re._parser  # type: ignore[attr-defined]
 _ANY = frozenset(range(0x180))
 _ZERO_WIDTH = ("AT", "ASSERT", "ASSERT_NOT")
@@ -118,7 +118,7 @@ def _check(items: list[Any], follow: frozenset[int], *, is_end: bool) -> None:
                     raise ValueError("a repetition contains the character that ends it")
                 _check(list(inner), after | (first if most > 1 else frozenset()), is_end=ends and most == 1)
             case other:
-                raise ValueError(f"{other} is not judged")
+                raise ValueError(f"{other} is not supported by this check")
 
 
 def _check_starts(items: list[Any], before: list[frozenset[int]], *, is_alone: bool) -> None:
@@ -193,7 +193,7 @@ def _characters(kind: str, value: Any) -> frozenset[int]:
                     case "RANGE":
                         listed |= frozenset(range(one[0], one[1] + 1))
                     case "CATEGORY":
-                        listed |= _ANY  # more than it is: rather too strict
+                        listed |= _ANY  # more than it is, which is strict
             return _ANY - listed if str(value[0][0]) == "NEGATE" else listed
         case _:
             return _ANY

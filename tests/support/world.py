@@ -1,4 +1,4 @@
-"""A small world: a workspace, a sandbox that it sends to over real HTTP, and the command line as a process."""
+"""A small world: a workspace, a sandbox that it reaches over HTTP, and the command line as a process."""
 
 import json
 import os
@@ -81,7 +81,7 @@ class World:
         self.record_folder = record_folder
         self._ledger = ledger
         self.settings: dict[str, str] = {}  # of the environment of every command, such as MAILRUN_STORE
-        self.constants: dict[str, float] = {}  # of the engine, such as a timeout, which a story has shorter
+        self.constants: dict[str, float] = {}  # of the engine, such as a timeout, which a story shortens
         self.before = ""  # a program that every command runs first, such as one that makes the store slow
         self.campaign = folder / "campaigns" / "hello"
         self.campaign.mkdir(parents=True)
@@ -128,7 +128,7 @@ class World:
         return [sys.executable, "-c", self.before + _WITH_CONSTANTS, json.dumps(self.constants), *arguments]
 
     def start(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
-        """Start a command; what `environment` says is set, or removed where it is None."""
+        """Start a command; variables of `environment` are set, or removed where they are None."""
         changed = self.environment() | environment
         process = subprocess.Popen(
             self.command(*arguments),
@@ -166,7 +166,7 @@ class World:
         return process
 
     def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
-        """Run a command to its end; with a fresh interpreter where a setting may concern the interpreter itself."""
+        """Run a command to its end; with a fresh interpreter where a variable may affect the interpreter itself."""
         changed = self.environment() | environment
         new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
         if self.constants or self.before or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
@@ -220,7 +220,7 @@ class World:
         wait_until(lambda: any(runs.glob(".*/campaign")) or process.poll() is not None)
 
     def forget_workers(self) -> None:
-        """Take all workers out of the ledger, as if they had been silent for long."""
+        """Remove all workers from the ledger, as after a long time without heartbeats."""
         ledger = open_ledger(self.ledger_url)
         try:
             with ledger.write() as tx:
@@ -261,7 +261,7 @@ class World:
 
 @contextmanager
 def open_world(folder: Path, *, ledger: str | None = None, **settings: Any) -> Iterator[World]:
-    """Open a world; `settings` are the sandbox's, `ledger` is another than SQLite in the store."""
+    """Open a world; `settings` are the sandbox's; `ledger` is the URL of a ledger other than SQLite in the store."""
     record = folder / "record"
     given: dict[str, Any] = {
         "max_send_rate": 10_000.0,
@@ -284,7 +284,7 @@ def finish(process: subprocess.Popen[str], seconds: float = LONGEST_SECONDS) -> 
 
 
 def check(finished: Finished) -> Finished:
-    """Check of a command that it did not end by a bug."""
+    """Check that a command did not end with a traceback."""
     assert "Traceback" not in finished.stderr, finished.stderr
     return finished
 
@@ -292,18 +292,18 @@ def check(finished: Finished) -> Finished:
 def wait_for_line(process: subprocess.Popen[str], word: str) -> None:
     """Read a command's stderr up to the line with a word."""
     assert process.stderr is not None
-    assert any(word in line for line in process.stderr), f"the command ended without saying {word}"
+    assert any(word in line for line in process.stderr), f"the command ended without printing {word}"
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Look at another process's traces until they say that it is where the story needs it; fail after a deadline."""
+    """Wait until another process has reached the state that the test needs; fail after a deadline."""
     pause, deadline = Event(), time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the other process never got there"
+        assert time.monotonic() < deadline, "the other process did not reach the expected state"
         pause.wait(0.002)
 
 
 def wait_for_seconds(seconds: float) -> None:
-    """Let some time pass where that is the story: between two signals of a person."""
+    """Let some time pass, for instance between two signals of a person."""
     until = time.monotonic() + seconds * 1.1
     wait_until(lambda: time.monotonic() > until)

@@ -5,9 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-halves = st.text(
-    st.characters(categories=["Cs", "L"]), max_size=12
-)  # of surrogate pairs: cut in the middle of an emoji
+halves = st.text(st.characters(categories=["Cs", "L"]), max_size=12)  # halves of surrogate pairs: an emoji that was cut
 times = st.builds(
     lambda year, offset: f"{year:04d}-12-31T23:59:59{offset}",
     st.sampled_from([1, 1969, 1970, 2026, 2200, 2201, 9999]),
@@ -27,7 +25,7 @@ values = st.recursive(
 
 
 def wreck(record: Any, dice: random.Random, value: Any) -> Any:
-    """Put a value somewhere into a record, or take something away."""
+    """Insert a value somewhere into a record, or remove one."""
     if isinstance(record, dict) and record and dice.random() < 0.85:
         name = dice.choice(sorted(record))
         if dice.random() < 0.1:
