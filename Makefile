@@ -34,7 +34,7 @@ $(WORKSHOP): requirements/workshop.lock $(RUNTIME)
 # Test suites of other projects, as data for a test. If they cannot be downloaded, that test is skipped.
 $(FOREIGN): tests/foreign/requirements.txt $(WORKSHOP)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --retries 1 --no-deps --no-binary :all: --require-hashes \
-	  --dest .venv/foreign --requirement $< && touch $@ || echo "the test suites of other projects could not be downloaded: the tests that need them are skipped" >&2
+	  --dest .venv/foreign --requirement $< && touch $@ || echo "the test suites of other projects could not be downloaded: their test is skipped" >&2
 
 setup: $(WORKSHOP) $(FOREIGN)
 

@@ -191,7 +191,7 @@ def test_everything_can_be_done_with_the_keyboard(browser: Browser, tmp_path: Pa
     assert page.locator("iframe").count() == 1
 
 
-def test_a_screen_reader_finds_names_foreverything(browser: Browser, tmp_path: Path, requests: list[str]) -> None:
+def test_screen_reader_finds_a_name_for_every_element(browser: Browser, tmp_path: Path, requests: list[str]) -> None:
     page = open_page(browser, tmp_path, THREE, requests)
     for landmark in ("complementary", "main", "navigation", "tablist"):
         expect(page.get_by_role(landmark)).to_be_visible()

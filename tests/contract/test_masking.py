@@ -46,7 +46,7 @@ from engine.system.unhandled import describe_exception
         "https://ann:canary@host/db",
     ],
 )
-def test_the_password_of_a_ledger_is_in_no_error(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch):
+def test_errors_never_show_the_password_of_a_ledger(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch):
     """Also of a URL that cannot be read, whatever part of it the driver takes for the host or the database."""
 
     def refuse(**given: object) -> None:
@@ -61,14 +61,14 @@ def test_the_password_of_a_ledger_is_in_no_error(tmp_path: Path, url: str, monke
     assert "canary" not in whole, "not in what it comes from either"
 
 
-def test_a_store_or_queue_with_credentials_is_in_no_error(tmp_path: Path):
+def test_errors_never_show_credentials_of_a_store_or_queue(tmp_path: Path):
     for given in ({"store": "s3://id:canary@bucket/x"}, {"events": {"queue": "sqs://id:canary@host"}}):
         with pytest.raises(ConfigurationError) as raised:
             load_settings(tmp_path, **given)
         assert "canary" not in str(raised.value)
 
 
-def test_what_a_broken_constraint_says_of_a_row_is_in_no_error(ledger_url: str):
+def test_errors_never_show_the_row_of_a_broken_constraint(ledger_url: str):
     """PostgreSQL quotes the row, SQLAlchemy the parameters: both name people."""
     ledger = open_ledger(ledger_url)
     row = dict.fromkeys((column.name for column in run_table.c), None) | {"name": "somebody@b.example"}

@@ -96,7 +96,7 @@ def test_hypothesis_keeps_what_fails_and_what_it_calls_may_not(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("folder", ["unit", "property"])
-def test_the_guard_stands_in_each_folder_of_pure_tests(folder: str, tmp_path: Path) -> None:
+def test_each_folder_of_pure_tests_has_the_purity_guard(folder: str, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((TESTS / folder / "conftest.py").read_text(encoding="utf-8"))
     (tmp_path / "test_a.py").write_text("def test_with_a_file(tmp_path): pass\n\n\ndef test_without(): pass\n")
     ended = subprocess.run(

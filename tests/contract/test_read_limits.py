@@ -136,7 +136,7 @@ def test_what_is_decoded_at_once_is_limited(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_low_floor")
 @pytest.mark.parametrize("name", ["list.parquet", "list.arrow", "list.arrows"])
-def test_the_ratio_of_binary_files_is_checked_by_what_they_say(name: str, tmp_path: Path) -> None:
+def test_ratio_of_binary_files_is_checked_by_their_metadata(name: str, tmp_path: Path) -> None:
     frame = constants().head(50_000)
     if name.endswith("parquet"):
         frame.write_parquet(tmp_path / name)
@@ -159,7 +159,7 @@ def test_one_text_that_many_cells_refer_to_is_seen(tmp_path: Path) -> None:
     refused(tmp_path, "list.parquet", ReadLimits(line_mb=10), "line_mb")
 
 
-def test_a_footer_that_lies_about_its_pages_is_not_believed(tmp_path: Path) -> None:
+def test_wrong_page_sizes_in_a_parquet_footer_are_not_used(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     pl.select(n=pl.int_range(500_000)).write_parquet(path, use_pyarrow=False, statistics=False)
     (true,) = {group.unpacked for group in read_group_sizes(path)}

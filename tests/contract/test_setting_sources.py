@@ -23,7 +23,7 @@ def write(workspace: Path, text: str) -> None:
     (workspace / "mailrun.toml").write_text(text, encoding="utf-8")
 
 
-def test_without_anything_said_all_is_in_the_workspace(tmp_path: Path):
+def test_store_and_ledger_are_in_the_workspace_by_default(tmp_path: Path):
     settings = load_settings(tmp_path)
     assert settings.store_folder == tmp_path / ".mailrun"
     assert settings.ledger_url == f"sqlite:///{tmp_path}/.mailrun/ledger.db"

@@ -81,5 +81,5 @@ def test_killed_at_any_boundary_nobody_gets_it_twice_and_nobody_is_lost(
     )
 
 
-def test_strace_is_here():
+def test_strace_is_installed():
     assert shutil.which("strace"), "strace is missing: apt-get install strace"

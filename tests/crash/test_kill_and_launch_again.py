@@ -52,7 +52,7 @@ def test_only_calls_in_flight_are_in_doubt_when_killed_unanswered(world: World):
     assert counts[Outcome.SENT] == 400 - hanging
 
 
-def test_a_campaign_that_says_resend_sends_what_was_in_doubt_again(world: World):
+def test_messages_in_doubt_are_resent_when_the_campaign_sets_resend(world: World):
     world.write_people(300)
     toml = (world.campaign / "campaign.toml").read_text()
     world.write("campaigns/hello/campaign.toml", toml + '\n[delivery]\nin_doubt = "resend"\n')

@@ -43,7 +43,7 @@ def run_killed_at(world: World, calls: str, nth: int, *command: str) -> bool:
 
 
 @pytest.mark.timeout(600)
-def test_a_resolve_that_is_killed_leaves_everybody_counted_once(world: World):
+def test_killed_resolve_leaves_each_recipient_counted_once(world: World):
     doubtful = leave_in_doubt(world)
     assert doubtful >= 1
     received, killed = count_received(world), 0

@@ -72,7 +72,7 @@ def test_failing_disk_stops_the_run_with_nothing_sent_unrecorded(world: World, e
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
-def test_a_store_that_cannot_be_written_is_said_and_nothing_is_sent(tmp_path: Path):
+def test_unwritable_store_is_reported_and_nothing_is_sent(tmp_path: Path):
     with small_disk(tmp_path / "disk", 8) as disk, open_world(tmp_path) as world:
         world.settings["MAILRUN_STORE"] = str(disk / "store")
         world.write_people(5)
@@ -103,7 +103,7 @@ def test_run_resumes_by_itself_when_postgresql_restarts_or_crashes(tmp_path: Pat
         assert check_invariants(world) == {Outcome.SENT: 1500}
 
 
-def test_nothing_is_sent_while_the_ledger_is_away(tmp_path: Path):
+def test_nothing_is_sent_while_the_ledger_is_unreachable(tmp_path: Path):
     """The connection is lost between intent and call: what has no durable record is not handed over."""
     with run_cluster() as cluster, open_world(tmp_path, ledger=cluster.make_database(), max_send_rate=300.0) as world:
         world.write_people(1000)
@@ -122,7 +122,7 @@ def test_nothing_is_sent_while_the_ledger_is_away(tmp_path: Path):
         assert check_invariants(world) == {Outcome.SENT: 1000}
 
 
-def test_a_fail_over_to_a_standby_goes_on_where_nothing_was_lost(tmp_path: Path):
+def test_failover_to_a_standby_continues_when_nothing_was_lost(tmp_path: Path):
     with run_cluster() as primary, open_world(tmp_path, ledger=primary.make_database(), max_send_rate=300.0) as world:
         standby = primary.copy_to(primary.folder.parent / "standby", primary.port, standby=True)
         standby.listen("127.0.0.2")

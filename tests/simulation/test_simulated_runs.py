@@ -40,7 +40,7 @@ def test_the_invariants_hold_in_every_simulated_run():
     )
 
 
-def test_a_seed_tells_the_same_story_again_also_in_another_process():
+def test_seed_repeats_the_same_run_in_another_process():
     code = "import sys; from support.simulation import main; main(int(sys.argv[1]), 5)"
     command = [sys.executable, "-c", code, str(FIRST)]
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
@@ -52,7 +52,7 @@ def test_a_seed_tells_the_same_story_again_also_in_another_process():
     assert told.pop().count(b"seed") == 5
 
 
-def test_the_simulation_finds_a_worker_that_forgets_its_intents(monkeypatch: pytest.MonkeyPatch):
+def test_simulation_finds_a_worker_that_forgets_its_intents(monkeypatch: pytest.MonkeyPatch):
     """A mutant: if intents were not recorded, somebody would get it twice, and the simulation would say so."""
     from engine.ledger import journal  # noqa: PLC0415 - the mutant's place
     from engine.ledger import recorder as recording  # noqa: PLC0415

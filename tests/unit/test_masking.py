@@ -59,7 +59,7 @@ The String-to-Sign should have been
         ("40 % of 40", "40 % of 40"),
     ],
 )
-def test_of_an_address_the_first_letter_and_the_domain_stay(text: str, masked: str):
+def test_masked_address_keeps_its_first_letter_and_domain(text: str, masked: str):
     assert mask_text(text) == masked
 
 
@@ -103,7 +103,7 @@ def test_every_error_of_mailrun_is_masked_wherever_it_goes():
     assert (error.what, error.args) == ("no a***@b.example", ("no a***@b.example",))
 
 
-def test_a_sender_is_named_for_people_must_correct_it(monkeypatch: pytest.MonkeyPatch):
+def test_sender_is_shown_unmasked_so_that_people_can_correct_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(masking, "_shown", set())
     masking.show_address("News@acme.example")
     assert mask_text("news@acme.example, <news@acme.example> 'ann@b.example'") == (
@@ -157,7 +157,7 @@ def list_repeats(tree: object) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_no_pattern_gives_back_what_it_has_read(name: str):
+def test_no_pattern_backtracks(name: str):
     """A repeat without a bound that may give back makes a pattern look at the same characters again and again."""
     parser: ModuleType = re._parser  # type: ignore[attr-defined] # the standard library's own
     pattern = vars(masking)[name]

@@ -52,7 +52,7 @@ def write_plan(folder: Path, *addresses: str) -> Path:
 # -- quota -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_quota_is_what_the_account_says(start: Callable[..., EmbeddedSandbox]):
+async def test_quota_is_that_of_the_account(start: Callable[..., EmbeddedSandbox]):
     sandbox = start(max_send_rate=5.0, max_24_hour_send=200.0, production_access=False)
     async with open_client(SENDS, endpoint_of(sandbox)) as client:
         quota = await read_quota(client)
@@ -120,7 +120,7 @@ def test_the_first_uncovered_recipient_is_the_example(tmp_path: Path):
     assert count_unverified(plan, {"acme.example"}) == (2, 3, "first@other.example")
 
 
-def test_nobody_is_uncovered_in_an_empty_plan(tmp_path: Path):
+def test_empty_plan_has_no_uncovered_recipient(tmp_path: Path):
     assert count_unverified(write_plan(tmp_path), set()) == (0, 0, "")
 
 
@@ -137,7 +137,7 @@ async def test_account_in_the_ses_sandbox_masks_unverified_recipients(
     assert "secret" not in str(raised.value)
 
 
-async def test_an_account_with_production_access_may_send_to_anybody(tmp_path: Path):
+async def test_account_with_production_access_may_send_to_any_address(tmp_path: Path):
     await check_recipients(CannedClient(), QUOTA, write_plan(tmp_path, "ann@anywhere.example"))
 
 

@@ -26,7 +26,7 @@ Deviation = tuple[str, str, str, str]
 @pytest.fixture
 def cases() -> list[Case]:
     if not is_fetched():
-        words = "the suites of others are not here: run `make setup` where the package index can be reached"
+        words = "the test suites of other projects are missing: run `make setup` where a package index is reachable"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
     return read_cases()
 

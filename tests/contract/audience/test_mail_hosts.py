@@ -99,7 +99,7 @@ def test_damaged_cache_is_made_again(authority: tuple[Authority, int], tmp_path:
     assert MailHosts(cache, NOW, make_resolver(9)).look_up(["nothing.example"]) == ({"nothing.example"}, set())
 
 
-def test_without_a_network_nothing_is_taken_for_dead_and_the_wait_is_short(
+def test_no_domain_is_dead_without_a_network_and_the_wait_is_short(
     authority: tuple[Authority, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolver, port = authority

@@ -237,7 +237,7 @@ def test_a_link_to_a_shared_file_is_read_and_frozen_as_a_file(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("swapped", ["part.txt", "img"])
-def test_a_link_that_is_put_there_after_the_look_leads_nowhere(
+def test_link_created_after_the_check_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
 ) -> None:
     """Between the look at the real name and the opening, a file or a folder on the way becomes a link out."""
@@ -384,7 +384,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
         list_files(campaign.folder)
 
 
-def test_changes_name_what_is_refused_and_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_report_refusals_and_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = write_campaign(tmp_path, {"b.j2": "Hi", "c.j2": "x"}, 'text = "b.j2"')
     manifest = SimpleNamespace(
         campaign_from="campaigns/welcome", campaign_files=digest_campaign(campaign.folder), sources=()

@@ -132,7 +132,7 @@ def test_findings_count_their_messages_and_know_the_first(tmp_path: Path) -> Non
     assert (other.counts[relative], other.rows[relative]) == (6, 3)
 
 
-def test_findings_that_differ_foreverybody_take_no_memory_foreverybody(tmp_path: Path) -> None:
+def test_findings_that_differ_for_every_row_take_bounded_memory(tmp_path: Path) -> None:
     lint = MessageLint(campaign_of(tmp_path), Envelope("a@b.example", (), (), None))
     for row in range(1000):
         lint.check(with_body(f"<a href='/{row}'>x</a>")._replace(row=row))

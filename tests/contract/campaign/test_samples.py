@@ -60,7 +60,7 @@ def test_notice_has_no_unsubscribe_link() -> None:
 
 
 @pytest.mark.parametrize("points", [None, "0", 0])
-def test_the_welcome_is_silent_about_points_that_are_not_there(points: str | int | None) -> None:
+def test_welcome_sample_omits_missing_points(points: str | int | None) -> None:
     assert "points" not in str(render("welcome", FULL | {"points": points}).text)
 
 

@@ -228,7 +228,7 @@ async def test_a_final_reply_ends_the_dispatch_after_one_call(desk: Desk, meanin
 
 
 @pytest.mark.parametrize("meaning", [ReplyMeaning.RETRY, ReplyMeaning.UNREACHABLE, ReplyMeaning.SLOW_DOWN])
-async def test_what_passes_is_tried_again_and_every_attempt_counts(desk: Desk, meaning: ReplyMeaning):
+async def test_temporary_failure_is_retried_and_every_attempt_counts(desk: Desk, meaning: ReplyMeaning):
     transport = ScriptedTransport(reply(meaning), reply(meaning), SENT)
     result = await desk.dispatch(transport, attempts=2)
     assert (result.outcome, result.attempts, len(transport.sent)) == (Outcome.SENT, 5, 3)
@@ -245,7 +245,7 @@ async def test_retries_that_are_used_up_with_certainty_fail_the_message_alone(de
 
 
 @pytest.mark.parametrize("meaning", [ReplyMeaning.UNREACHABLE, ReplyMeaning.SLOW_DOWN])
-async def test_where_ses_stays_away_the_run_pauses_and_the_row_stays_unsent(desk: Desk, meaning: ReplyMeaning):
+async def test_run_pauses_and_row_stays_unsent_while_ses_is_unreachable(desk: Desk, meaning: ReplyMeaning):
     begun = desk.clock.monotonic()
     result = await desk.dispatch(ScriptedTransport(reply(meaning)))
     assert result.outcome is Outcome.UNSENT
@@ -296,7 +296,7 @@ async def test_a_doubt_stays_whatever_later_attempts_say(desk: Desk, later: Repl
 
 
 @pytest.mark.parametrize("later", [ReplyMeaning.PAUSE, ReplyMeaning.UNREACHABLE])
-async def test_a_doubt_is_not_taken_back_where_the_run_pauses(desk: Desk, later: ReplyMeaning):
+async def test_doubt_stays_when_the_run_pauses(desk: Desk, later: ReplyMeaning):
     result = await desk.dispatch(ScriptedTransport(reply(ReplyMeaning.IN_DOUBT), reply(later)), resend=True)
     assert result.outcome is Outcome.UNSENT
     assert desk.journal().open_intents == {7}

@@ -263,7 +263,7 @@ def test_a_mail_beyond_its_bounds_is_refused_with_the_reason(raw: bytes, words: 
     assert words in read.reason
 
 
-def test_of_a_large_mail_its_beginning_is_read() -> None:
+def test_large_mail_is_read_from_its_beginning() -> None:
     def make(size: int) -> bytes:
         return b"From: a@b.example\r\nSubject: unsubscribe\r\n\r\n" + b"x\r\n" * (size // 3)
 
@@ -344,7 +344,7 @@ def list_modules() -> list[str]:
     return sorted(module.name.removeprefix("engine.feedback.") for module in found if not module.ispkg)
 
 
-def test_every_module_says_whether_it_reads_what_outsiders_send() -> None:
+def test_every_module_declares_whether_it_reads_outside_input() -> None:
     assert set(list_modules()) == OUTSIDERS | set(OTHERS), "add its parsers to PARSERS, or say why it has none"
 
 

@@ -30,7 +30,7 @@ def explain(ledger: Ledger, statements: list[tuple[str, object]]) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_it_stays_small_and_status_and_resume_are_quick(ledger_url: str, tmp_path: Path):
+def test_ledger_stays_small_and_status_and_resume_are_fast(ledger_url: str, tmp_path: Path):
     ledger = open_ledger(ledger_url)
     store = FolderStore(tmp_path / "store")
     try:

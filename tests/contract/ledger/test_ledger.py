@@ -122,7 +122,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(ledger: Ledger):
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
 
 
-def test_the_version_that_opening_wants_is_the_newest_migration():
+def test_required_ledger_version_is_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", "engine.ledger:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == migrate.HEAD
@@ -149,7 +149,7 @@ def test_ledger_of_a_newer_version_is_refused_unchanged(url: str):
             open_ledger(url)
 
 
-def test_a_moment_comes_back_as_the_same_moment_in_utc(ledger: Ledger):
+def test_moment_is_read_as_the_same_moment_in_utc(ledger: Ledger):
     moment = datetime(2026, 11, 24, 16, 0, 0, 123456, tzinfo=timezone(timedelta(hours=7)))
     with ledger.write() as tx:
         runs.insert_run(tx, replace(RUN, created_at=moment), lease_rows=[])
@@ -184,7 +184,7 @@ def test_what_an_interrupted_block_wrote_is_not_there(ledger: Ledger):
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_comes_back_as_it_was_inserted(ledger: Ledger):
+def test_run_is_read_as_it_was_inserted(ledger: Ledger):
     with ledger.write() as tx:
         assert runs.insert_run(tx, RUN, lease_rows=[2, 2, 2])
         assert runs.find_run(tx, NAME) == RUN
@@ -208,7 +208,7 @@ def test_runs_are_listed_the_newest_first(ledger: Ledger):
 
 
 @pytest.mark.parametrize("state", RunState)
-def test_a_start_takes_up_what_is_planned_or_paused_and_nothing_else(ledger: Ledger, state: RunState):
+def test_start_accepts_only_planned_and_paused_runs(ledger: Ledger, state: RunState):
     with ledger.write() as tx:
         runs.insert_run(tx, replace(RUN, state=state, reason="recorded before"), lease_rows=[2])
         before = find(tx)
@@ -296,7 +296,7 @@ def test_a_lease_of_a_silent_worker_is_taken_over_under_a_new_epoch(tx: Connecti
     assert leases.list_leases(tx, NAME)[0].worker == "b"
 
 
-def test_a_lease_of_a_worker_that_nobody_knows_is_taken_over(tx: Connection):
+def test_lease_of_an_unknown_worker_is_taken_over(tx: Connection):
     add_worker(tx, "b")
     taken(tx, "gone")
     assert taken(tx, "b") == Lease(NAME, 0, 2)
@@ -323,7 +323,7 @@ def test_a_released_lease_keeps_its_journal_for_the_next_owner(tx: Connection):
     assert leases.read_journal(tx, NAME, 0) == [b"[[1]]"]
 
 
-def test_who_lost_a_lease_can_neither_record_nor_settle_nor_release_it(tx: Connection):
+def test_worker_without_its_lease_cannot_record_settle_or_release_it(tx: Connection):
     old = taken(tx, "dead")
     leases.append_journal(tx, old, sequence=1, entries=b"[[1]]")
     new = taken(tx, "b")
@@ -393,7 +393,7 @@ def test_same_record_twice_is_one_record_and_durable_both_times(tx: Connection):
     assert leases.read_journal(tx, NAME, 0) == [b"[[1]]"]
 
 
-def test_settling_twice_with_the_same_file_says_yes_twice(tx: Connection):
+def test_settling_twice_with_the_same_file_succeeds_twice(tx: Connection):
     lease = taken(tx, "a")
     for _ in range(2):
         assert leases.settle_lease(tx, lease, settlement(sent=2), START)
@@ -508,7 +508,7 @@ def test_a_run_is_paused_resumed_and_cancelled_by_people(tx: Connection):
     assert (find(tx).state, find(tx).reason) == (RunState.CANCELLED, "called off")
 
 
-def test_a_run_that_was_paused_before_it_began_begins_when_it_goes_on(tx: Connection):
+def test_run_paused_before_its_start_starts_when_resumed(tx: Connection):
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
     runs.pause_run_by_person(tx, "other/1", who="ann@desk", reason="wait")
     for hours in (1, 2):  # the first time stays
@@ -561,7 +561,7 @@ class Beating(VirtualClock):
                 beat(tx, worker)
 
 
-def test_gone_workers_are_known_by_heartbeats_and_not_by_clocks(ledger: Ledger):
+def test_dead_workers_are_detected_by_heartbeats_and_not_by_clocks(ledger: Ledger):
     with ledger.write() as tx:
         runs.insert_run(tx, RUN, lease_rows=[2, 2, 2])
         long_ago, ahead = START - timedelta(days=1), START + timedelta(days=1)
@@ -577,7 +577,7 @@ def test_gone_workers_are_known_by_heartbeats_and_not_by_clocks(ledger: Ledger):
     assert clock.monotonic() < 1000.0 + 2 * workers.HEARTBEAT_SECONDS  # who lives is seen to soon
 
 
-def test_a_pulse_tells_the_run_s_state_and_who_shares_the_account(tx: Connection):
+def test_heartbeat_returns_run_state_and_workers_of_the_account(tx: Connection):
     runs.insert_run(tx, replace(RUN, name="other/1"), lease_rows=[])
     add_worker(tx, "same account, other run", run="other/1")
     add_worker(tx, "other account", account="elsewhere")
@@ -619,7 +619,7 @@ def test_a_worker_whose_process_has_died_is_gone_at_once_on_its_machine(tx: Conn
     assert not worker_locks.is_process_gone(worker_id)  # what it left is swept: nothing is known of it
 
 
-def test_no_worker_is_taken_for_dead_by_the_name_of_its_machine_or_process(tx: Connection, worker_id: str):
+def test_worker_is_never_dead_by_the_name_of_its_machine_or_process(tx: Connection, worker_id: str):
     add_worker(tx, worker_id, host=socket.gethostname(), process=f"{2**22 + 1}/5@another boot")
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
     assert workers.list_live_workers(tx, NAME, START) == {"me", worker_id}
@@ -650,7 +650,7 @@ def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Conn
     assert silent == [{"other"}] * 14 + [set()]
 
 
-def test_workers_that_slept_together_do_not_take_each_other_for_dead(tx: Connection):
+def test_workers_suspended_together_do_not_count_as_dead(tx: Connection):
     """Who listens again after a pause of its own has heard nothing, which says nothing of the others."""
     add_worker(tx, "other", START)
     liveness = workers.Liveness()

@@ -45,7 +45,7 @@ def make_previous(url: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009"])
-def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, version: str):
+def test_ledger_of_a_previous_version_is_opened_and_works(ledger_url: str, version: str):
     make_previous(ledger_url, version)
     ledger = open_ledger(ledger_url)
     try:
@@ -68,7 +68,7 @@ def test_a_ledger_of_a_previous_version_is_opened_and_goes_on(ledger_url: str, v
         ledger.close()
 
 
-def test_reasons_that_lifted_a_topic_by_their_words_are_ours_now(ledger_url: str):
+def test_migration_marks_reasons_that_widened_opt_outs_as_ours(ledger_url: str):
     make_previous(ledger_url, "0007")
     engine = make_engine(ledger_url)
     with engine.begin() as connection:

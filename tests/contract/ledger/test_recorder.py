@@ -156,7 +156,7 @@ async def test_ledger_error_reaches_every_waiter_and_records_nothing(recorder: R
     assert read_intents(ledger, first) == read_intents(ledger, second) == set()
 
 
-async def test_a_recorder_goes_on_after_an_error(recorder: Recorder, ledger: Ledger):
+async def test_recorder_continues_after_an_error(recorder: Recorder, ledger: Ledger):
     lease = await take_lease(recorder)
     with ledger.write() as tx:
         tx.execute(text("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"))
@@ -233,7 +233,7 @@ async def test_flush_waits_only_for_what_was_noted_before_it(recorder: Recorder,
     await asyncio.gather(*busy)
 
 
-async def test_a_flush_tells_of_what_could_not_be_written(recorder: Recorder, ledger: Ledger):
+async def test_flush_raises_what_could_not_be_written(recorder: Recorder, ledger: Ledger):
     lease = await take_lease(recorder)
     with ledger.write() as tx:
         tx.execute(text("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"))

@@ -123,7 +123,7 @@ def test_url_without_an_sqlite_file_is_refused_with_the_right_form(url: str):
         ("no such table: run", ConfigurationError, "cannot be used"),
     ],
 )
-def test_every_database_error_is_one_of_mailrun_s(tmp_path: Path, said: str, kind: type[MailrunError], word: str):
+def test_every_database_error_becomes_a_mailrun_error(tmp_path: Path, said: str, kind: type[MailrunError], word: str):
     ledger = open_ledger(url_of(tmp_path / "ledger.db"))
     with ledger.write() as tx:
         tx.execute(text(f"CREATE TRIGGER t BEFORE UPDATE ON alembic_version BEGIN SELECT RAISE(ABORT, '{said}'); END"))
@@ -134,6 +134,6 @@ def test_every_database_error_is_one_of_mailrun_s(tmp_path: Path, said: str, kin
     ledger.close()
 
 
-def test_errors_that_are_not_the_database_s_pass_the_border():
+def test_errors_not_from_the_database_are_not_translated():
     with pytest.raises(KeyError), translate_database_errors("here"):
         raise KeyError("a bug")

@@ -30,7 +30,7 @@ def names_of(requirements: list[object]) -> set[str]:
 
 
 @pytest.mark.parametrize("lock", ["runtime.lock", "build.lock", "workshop.lock"])
-def test_lock_has_a_hash_forevery_package_and_names_no_registry(lock: str):
+def test_lock_has_a_hash_for_every_package_and_names_no_registry(lock: str):
     assert all(package.hashes for package in read_lock(FOLDER / lock))
     text = (FOLDER / lock).read_text(encoding="utf-8")
     assert "://" not in text
@@ -52,7 +52,7 @@ def test_locks_agree_on_every_version():
         assert (workshop[package.name].version, workshop[package.name].hashes) == (package.version, package.hashes)
 
 
-def test_lock_with_a_line_that_is_not_understood_is_refused(tmp_path: Path):
+def test_lock_with_an_unreadable_line_is_refused(tmp_path: Path):
     (tmp_path / "a.lock").write_text("acme>=1\n")
     with pytest.raises(ValueError, match="cannot be parsed"):
         read_lock(tmp_path / "a.lock")
@@ -66,7 +66,7 @@ def test_licence_of_every_installed_package_is_known_and_allowed(package: Locked
     check_allowed(package.name, find_licence(package.name))
 
 
-def test_licences_page_is_what_the_packages_say():
+def test_licences_page_lists_what_the_packages_state():
     page = licences.PAGE.read_text(encoding="utf-8")
     listed = {
         (name, row.split(" | ")[0].removeprefix("| "))
@@ -99,7 +99,7 @@ def test_licences_page_is_what_the_packages_say():
         ),
     ],
 )
-def test_licence_is_read_from_what_a_package_says(said: dict[str, object], licence: str):
+def test_licence_is_read_from_package_metadata(said: dict[str, object], licence: str):
     whole: dict[str, object] = {"expression": None, "text": None, "classifiers": [], "files": ""}
     assert judge("acme", **(whole | said)) == licence  # type: ignore[arg-type] # one field each
 

@@ -126,7 +126,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 # -- run.json ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_manifest_comes_back_as_it_was_written(shop: Shop, tmp_path: Path):
+def test_manifest_is_read_as_it_was_written(shop: Shop, tmp_path: Path):
     digest = write_manifest(tmp_path, shop.frozen.manifest)
     assert digest == digest_bytes((tmp_path / FILE).read_bytes())
     assert read_manifest(tmp_path, digest) == shop.frozen.manifest
@@ -152,7 +152,7 @@ def test_a_damaged_manifest_is_named_and_nothing_is_begun_again(tmp_path: Path, 
     assert raised.value.where == str(tmp_path / FILE)
 
 
-def test_a_manifest_with_a_member_that_nobody_knows_is_damaged(shop: Shop, tmp_path: Path):
+def test_manifest_with_an_unknown_member_is_damaged(shop: Shop, tmp_path: Path):
     document = shop.frozen.manifest.model_dump_json().replace('{"run"', '{"ruin":1,"run"', 1)
     (tmp_path / FILE).write_text(document)
     with pytest.raises(DataError, match="is damaged"):
@@ -172,7 +172,7 @@ def test_manifest_with_another_digest_than_the_ledgers_is_refused(shop: Shop, tm
         read_manifest(tmp_path, digest)
 
 
-def test_a_tree_has_a_digest_forevery_file_by_its_path(tmp_path: Path):
+def test_tree_has_a_digest_for_every_file_by_its_path(tmp_path: Path):
     (tmp_path / "b" / "c").mkdir(parents=True)
     (tmp_path / "b" / "c" / "d").write_bytes(b"abc")
     (tmp_path / "a").write_bytes(b"")
@@ -230,7 +230,7 @@ def test_plan_check_preview_and_test_refuse_what_is_not_a_regular_file(shop: Sho
     assert sorted(digest_tree(folder / "campaign")) == ["body.txt", "campaign.toml"]
 
 
-def test_a_folder_that_the_ledger_does_not_have_is_never_taken_for_the_run(shop: Shop):
+def test_folder_without_a_run_in_the_ledger_is_never_used_as_the_run(shop: Shop):
     """Such as one that a crash left: what it froze may be wrong by now."""
     (shop.workspace / "people.csv").write_text("email,first_name\nright@b.example,R\n")
     fresh = open_ledger(f"sqlite:///{shop.workspace / 'fresh.db'}")
@@ -325,7 +325,7 @@ def test_leases_of_a_possibly_live_worker_are_not_listed_or_settled(shop: Shop, 
 # -- accounts and audit ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_nobody_knows_is_refused_with_the_nearest_name(shop: Shop):
+def test_unknown_run_is_refused_with_the_nearest_name(shop: Shop):
     with pytest.raises(UsageError, match=r"no run hello/tset.*did you mean hello/test"):
         require_run(shop.ledger, "hello/tset")
 
@@ -426,7 +426,7 @@ def test_an_audit_finds_a_flipped_bit_and_a_missing_file(shop: Shop, name: str):
     assert shop.audit().problems == [f"{path} is missing"]
 
 
-def test_an_audit_names_an_outcome_file_that_no_lease_knows(shop: Shop):
+def test_audit_names_an_outcome_file_without_a_lease(shop: Shop):
     shop.begin()
     stranger = shop.settle().with_name("lease-00009-1.parquet")
     stranger.write_bytes(b"x")

@@ -58,7 +58,7 @@ def send(ses: Any, to: str = "ann@b.example") -> str:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "mail.example"])  # noqa: S104 - must be refused
-async def test_it_listens_on_loopback_only(tmp_path: Path, host: str) -> None:
+async def test_sandbox_listens_on_loopback_only(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"loopback only.*use host 127\.0\.0\.1"):
         await Sandbox(SandboxSettings(record_folder=tmp_path, host=host)).start()
 
@@ -135,7 +135,7 @@ def test_record_survives_kill_9_and_is_shared_by_servers(tmp_path: Path) -> None
     assert [message["message_id"] for message in read_record(tmp_path)] == ids
 
 
-def test_what_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
+def test_message_that_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).symlink_to("/dev/full")
     with (
         run_in_thread(SandboxSettings(record_folder=tmp_path, credentials=CREDENTIALS)) as sandbox,

@@ -96,7 +96,7 @@ def test_a_writer_starts_again_where_its_file_was_removed_as_a_leftover(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_aside(
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ):
     write_file(tmp_path / "a", b"before")
@@ -132,13 +132,13 @@ def test_a_file_that_is_new_and_fails_is_not_there(tmp_path: Path):
         (errno.ENOENT, ConfigurationError, "No such file"),
     ],
 )
-def test_every_error_of_the_operating_system_is_one_of_mailrun_s(number: int, kind: type[MailrunError], word: str):
+def test_every_operating_system_error_becomes_a_mailrun_error(number: int, kind: type[MailrunError], word: str):
     with pytest.raises(kind, match=word) as raised, translate_os_errors(Path("/store/file")):
         fail_with(number)
     assert raised.value.where == "/store/file"
 
 
-def test_errors_that_are_not_the_operating_system_s_pass_the_border():
+def test_errors_not_from_the_operating_system_are_not_translated():
     with pytest.raises(KeyError), translate_os_errors(Path("x")):
         raise KeyError("a bug")
 

@@ -129,9 +129,7 @@ def test_a_pod_has_no_other_users(store: Path, monkeypatch: pytest.MonkeyPatch) 
     assert describe(store) == []
 
 
-def test_a_workspace_above_is_not_taken_from_where_everybody_can_put_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workspace_in_a_world_writable_parent_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shared" / "campaigns").mkdir(parents=True)
     (tmp_path / "shared" / "mine").mkdir()
     (tmp_path / "shared").chmod(0o1777)

@@ -190,7 +190,7 @@ def test_a_key_is_made_once(store: Store):
     assert read_key(store, UNSUBSCRIBE_KEY) == (key, False)
 
 
-def test_a_store_that_takes_a_second_create_for_a_success_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_store_that_accepts_a_second_create_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with s3.run_double(s3.LIAR) as url:
         set_environment(monkeypatch, url)
         with pytest.raises(ConfigurationError, match="second create"):
@@ -206,14 +206,14 @@ def test_store_retries_503_and_reads_back_a_lost_reply(tmp_path: Path, monkeypat
         assert not store.create("a", b"theirs")
 
 
-def test_a_store_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_missing_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     set_environment(monkeypatch, "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(UnreachableError, match="cannot be reached"):
         S3Store(f"s3://{s3.BUCKET}/x", tmp_path)
 
 
-def test_a_bucket_that_does_not_exist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_missing_bucket_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with s3.run_moto() as url:
         set_environment(monkeypatch, url)
         with pytest.raises(ConfigurationError, match="NoSuchBucket"):
@@ -311,7 +311,7 @@ def test_staged_folder_that_is_not_sealed_is_removed(store: Store):
     assert store.remove_unfinished() == 0
 
 
-def test_store_says_where_it_is(store: Store):
+def test_store_describes_its_location(store: Store):
     assert store.describe("runs/a/1").endswith("/runs/a/1")
     assert store.describe("").rstrip("/") in store.address
     assert store.local_folder.is_dir()

@@ -47,7 +47,7 @@ def read(data: bytes) -> tuple[set[str], int]:
     separator=st.sampled_from([", ", ";", " ; "]),
     end=st.sampled_from("\n\r"),
 )
-def test_a_list_of_lines_suppresses_everybody_in_it(
+def test_list_of_lines_suppresses_every_address_in_it(
     rows: list[list[tuple[str, str]]], separator: str, end: str
 ) -> None:
     lines = [separator.join(text for _, text in row) for row in rows]

@@ -121,7 +121,7 @@ def test_bounces_are_for_all_mail_and_unsubscribes_of_the_topic(tmp_path: Path) 
         ("email,topic,reason\na@x.example,news,unsubscribed\n", {"reason": "bounce"}, r"unsubscribe.*line 2"),
     ],
 )
-def test_an_option_that_changes_for_which_mail_an_entry_is_is_refused(
+def test_option_that_changes_the_scope_of_an_entry_is_refused(
     text: str, options: dict[str, str], words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "l.csv").write_text(text)

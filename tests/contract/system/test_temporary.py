@@ -30,7 +30,7 @@ def make_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(NOTHING)])
 
 
-def test_a_temporary_folder_is_private_and_goes(own_temporary_folder: Path) -> None:
+def test_temporary_folder_is_private_and_removed(own_temporary_folder: Path) -> None:
     with temporary.make_temporary_folder() as folder:
         assert folder.parent == own_temporary_folder
         assert folder.stat().st_mode & 0o777 == 0o700

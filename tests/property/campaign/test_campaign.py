@@ -55,7 +55,7 @@ def decode_parts(token: str) -> list[bytes]:
 
 
 @given(ADDRESSES, st.integers(min_value=0), st.characters())
-def test_a_token_with_one_changed_character_is_nobodys(address: str, place: int, mark: str) -> None:
+def test_token_with_one_changed_character_is_invalid(address: str, place: int, mark: str) -> None:
     token = SIGNER.sign(address, "newsletter")
     place %= len(token)
     assume(token[place] != mark)

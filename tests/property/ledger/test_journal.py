@@ -27,18 +27,18 @@ def histories(rows: st.SearchStrategy[int]) -> st.SearchStrategy[list[Entry]]:
 
 
 @given(entries=histories(ROWS))
-def test_entries_come_back_as_they_were_written(entries: list[Entry]) -> None:
+def test_entries_are_read_as_they_were_written(entries: list[Entry]) -> None:
     assert decode_entries(encode_entries(entries)) == entries
 
 
 @given(groups=st.lists(histories(st.integers(0, 4))))
-def test_how_entries_were_grouped_into_commits_does_not_matter(groups: list[list[Entry]]) -> None:
+def test_replay_does_not_depend_on_commit_grouping(groups: list[list[Entry]]) -> None:
     together = encode_entries([entry for group in groups for entry in group])
     assert replay(encode_entries(group) for group in groups) == replay([together])
 
 
 @given(entries=histories(st.integers(0, 4)))
-def test_a_replay_says_of_each_row_what_its_own_history_says(entries: list[Entry]) -> None:
+def test_replay_gives_each_row_the_state_of_its_own_history(entries: list[Entry]) -> None:
     said = replay([encode_entries(entries)])
     for row in range(5):
         own = [entry for entry in entries if entry.row == row]
@@ -50,7 +50,7 @@ def test_a_replay_says_of_each_row_what_its_own_history_says(entries: list[Entry
 
 
 @given(entries=histories(st.integers(0, 4)), cut=st.integers(0, 200))
-def test_a_value_cut_short_is_never_taken_for_a_whole_one(entries: list[Entry], cut: int) -> None:
+def test_truncated_value_is_never_treated_as_complete(entries: list[Entry], cut: int) -> None:
     value = encode_entries(entries)
     try:
         read = decode_entries(value[: min(cut, len(value) - 1)])

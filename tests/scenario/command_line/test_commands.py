@@ -21,7 +21,7 @@ from engine.ledger.journal import Outcome
 MESSY = "email,first_name\nann@example.com,Ann\n,Nobody\nbroken,B\nANN@example.com,A\nbo@example.com,\n"
 
 
-def test_plan_tells_who_would_get_it_and_sends_nothing(world: World):
+def test_plan_lists_the_recipients_and_sends_nothing(world: World):
     world.write("audiences/people.csv", MESSY)
     planned = world.run("plan", "hello", "--key", "test", "--json")
     assert planned.code == 0
@@ -71,7 +71,7 @@ def test_preview_fails_where_a_message_cannot_be_made_and_says_why(world: World)
     assert rows == 1
 
 
-def test_status_tells_of_one_run_and_of_all(world: World):
+def test_status_shows_one_run_and_all_runs(world: World):
     world.write_people(3)
     world.launch()
     world.run("launch", "hello", "--key", "second")
@@ -81,7 +81,7 @@ def test_status_tells_of_one_run_and_of_all(world: World):
     assert "hello/test    finished   3 of 3 sent" in shown.stdout
 
 
-def test_status_of_a_run_under_way_tells_what_is_in_flight(world: World):
+def test_status_of_an_active_run_shows_what_is_in_flight(world: World):
     world.write_people(30)
     world.fault("no_answer", count=None, after=20)
     process = world.start_launch()
@@ -140,7 +140,7 @@ def test_a_damaged_run_json_stops_a_resume_and_nothing_is_begun_again(world: Wor
     assert len(world.accepted()) == 10
 
 
-def test_what_init_makes_runs_at_once_in_the_sandbox(world: World, tmp_path: Path):
+def test_workspace_made_by_init_runs_in_the_sandbox(world: World, tmp_path: Path):
     folder = tmp_path / "new"
     made = world.run("init", str(folder))
     assert made.code == 0
@@ -153,7 +153,7 @@ def test_what_init_makes_runs_at_once_in_the_sandbox(world: World, tmp_path: Pat
     assert world.run("init", str(folder)).code == 64
 
 
-def test_the_sample_campaign_accounts_forevery_row_of_the_sample_audience(tmp_path: Path):
+def test_sample_campaign_accounts_for_every_row_of_its_audience(tmp_path: Path):
     command = [sys.executable, "-m", "engine", "launch", "welcome", "--sandbox", "--workspace", str(ROOT)]
     done = subprocess.run(
         [*command, "--store", str(tmp_path), "--key", "test", "--json"], check=True, capture_output=True, text=True

@@ -11,7 +11,7 @@ def by_part(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {finding["part"]: finding for finding in told["findings"]}
 
 
-def test_a_workspace_in_order_has_a_line_forevery_part(world: World) -> None:
+def test_doctor_has_a_line_for_every_part_of_a_valid_workspace(world: World) -> None:
     (world.folder / ".mailrun").mkdir(mode=0o700, exist_ok=True)
     told = world.run("doctor")
     assert told.code == 0, told.stdout

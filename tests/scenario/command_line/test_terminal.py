@@ -108,7 +108,7 @@ def test_the_question_shows_how_many_recipients_are_known_to_fail(world: World):
     assert check_invariants(world) == {Outcome.SENT: 1, Outcome.FAILED: 1}
 
 
-def test_yes_sends_behind_a_bar_and_ends_with_the_accounts(world: World):
+def test_yes_sends_with_a_progress_bar_and_prints_the_accounts(world: World):
     world.write_people(300)
     terminal = Terminal(world, "launch", "hello", "--key", "test")
     terminal.read_until("[y/N]")

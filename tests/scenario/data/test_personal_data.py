@@ -57,7 +57,7 @@ def test_forgotten_person_is_erased_everywhere_and_stays_suppressed(world: World
     assert len(row.digest) == 64
 
 
-def test_who_is_forgotten_before_being_sent_to_is_not_sent_to(world: World):
+def test_forgotten_recipient_is_not_sent_to(world: World):
     world.write_people(300)
     world.change_sandbox(latency_seconds=0.2)
     process = world.start_launch()
@@ -73,7 +73,7 @@ def test_who_is_forgotten_before_being_sent_to_is_not_sent_to(world: World):
     assert (audited.code, audited.json["failed"]) == (0, 1)
 
 
-def test_a_run_that_is_being_sent_is_left_for_later_and_said(world: World):
+def test_active_run_is_left_for_later_and_reported(world: World):
     world.write_people(1_000)
     world.change_sandbox(max_send_rate=5)  # so that it is being sent however long the other commands take
     process = world.start_launch()
@@ -111,7 +111,7 @@ def test_pruned_runs_lose_their_files_and_keep_their_counts_and_their_key(world:
     assert world.run("prune", "--older-than", "soon").code == 64
 
 
-def test_what_nobody_needs_any_more_is_pruned_wherever_it_stands(world: World):
+def test_unneeded_data_is_pruned_wherever_it_is(world: World):
     world.write_people(20)
     assert world.run("preview", "hello").code == 0
     assert world.launch().code == 0

@@ -128,7 +128,7 @@ def test_events_again_and_in_another_order_change_nothing(sent: World):
     assert scan_events(FolderStore(sent.folder / ".mailrun")).collect().sort("id").equals(volume)
 
 
-def test_who_was_never_mailed_is_reported_and_never_suppressed(sent: World):
+def test_unmailed_address_is_reported_and_never_suppressed(sent: World):
     entry = sent.accepted()[0]
     stranger = make_mail(entry["message_id"], "stranger@else.example", entry["tags"])
     unknown = make_mail("0100-unknown", "other@else.example")
@@ -194,7 +194,7 @@ def test_in_doubt_is_settled_by_the_events_that_prove_it(tmp_path: Path, ledger_
         assert world.run("audit", RUN, "--json").code == 0
 
 
-def test_who_is_proven_is_not_sent_to_again_whatever_was_decided_before(tmp_path: Path):
+def test_proven_recipient_is_not_sent_to_again_after_any_decision(tmp_path: Path):
     with open_world(tmp_path) as world:
         hanging = leave_in_doubt(world)
         doubtful = {row["row"] for row in world.run("resolve", RUN, "--json").json["recipients_in_doubt"]}
@@ -218,7 +218,7 @@ def pass_time(world: World, time: timedelta) -> None:
     ledger.close()
 
 
-def test_the_silent_are_sent_to_again_where_the_campaign_says_so(tmp_path: Path):
+def test_recipients_without_events_are_resent_when_configured(tmp_path: Path):
     with open_world(tmp_path) as world:
         leave_in_doubt(world)
         refused = world.run("resolve", RUN, "--from-events", "--after", "0m", "--json")
@@ -260,7 +260,7 @@ def read_events(world: World) -> pl.DataFrame:
     return scan_events(FolderStore(world.folder / ".mailrun")).collect()
 
 
-def test_who_is_forgotten_goes_out_of_the_events_and_does_not_come_back(sent: World):
+def test_forgotten_address_is_erased_from_events_and_stays_erased(sent: World):
     entry = sent.accepted()[0]
     address = entry["to"][0]
     write_events(sent.folder / "e.jsonl", [make_event_of(e, "Bounce") for e in sent.accepted()])
@@ -302,7 +302,7 @@ def test_old_events_are_pruned_and_their_counts_stay(sent: World):
     assert sent.run("status", RUN, "--json").json["opened"] == 20
 
 
-def test_events_that_come_while_the_run_is_under_way_are_taken_in(tmp_path: Path):
+def test_events_are_processed_while_the_run_is_active(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=20.0) as world:
         world.write_people(150)
         world.fault("throttle", count=None, after=140)  # the run does not end before the events are imported

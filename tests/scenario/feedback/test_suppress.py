@@ -19,7 +19,7 @@ def suppress(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
     return finished.json
 
 
-def test_who_is_added_is_not_mailed_and_who_is_removed_is_again(world: World) -> None:
+def test_added_address_is_not_mailed_and_removed_one_is_again(world: World) -> None:
     world.write_people(3)
     assert suppress(world, "add", "Person1@example.com", "nobody@example.com") == {
         "added": 2,
@@ -91,7 +91,7 @@ def test_an_opt_out_from_a_run_named_bounceback_stops_marketing_alone(world: Wor
     assert (launched["excluded"], launched["sent"], launched["balanced"]) == ({}, 2, True)
 
 
-def test_who_complained_or_unsubscribed_is_removed_with_consent_alone(world: World) -> None:
+def test_complaint_or_opt_out_is_removed_only_with_consent(world: World) -> None:
     suppress(world, "add", "a@b.example", "--reason", "complaint")
     suppress(world, "add", "a@b.example", "--topic", "news", "--reason", "unsubscribe")
     error = suppress(world, "remove", "a@b.example", code=64)["error"]
@@ -126,7 +126,7 @@ def test_list_is_imported_reported_exported_and_imported_again(world: World) -> 
     assert eve["entries"][0]["topic"] == "news"
 
 
-def test_the_accounts_list_is_asked_and_synced(world: World) -> None:
+def test_suppression_list_of_the_account_is_read_and_synced(world: World) -> None:
     environment = world.environment()
     client = boto3.client(
         "sesv2",

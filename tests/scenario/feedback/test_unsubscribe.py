@@ -137,7 +137,7 @@ def test_undo_removes_what_the_link_did_and_nothing_else(newsletter: World, monk
     assert sorted(received) == [["person0@example.com"], ["person2@example.com"]]
 
 
-def test_a_link_with_many_parameters_is_answered_and_apples_mail_is_heard(
+def test_link_with_many_parameters_and_apple_mail_request_work(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sent link is clicked at the server's handler, two mails of Apple's arrive, and three get no more mail."""
@@ -239,7 +239,7 @@ def test_mail_to_the_mailto_link_unsubscribes_and_an_auto_reply_does_not(newslet
     assert newsletter.run("inbound", "import", str(folder), "--json").json["suppressed"] == 0
 
 
-def test_a_wish_is_heard_while_the_run_that_caused_it_is_under_way(tmp_path: Path) -> None:
+def test_unsubscribe_request_applies_while_its_run_is_active(tmp_path: Path) -> None:
     with open_world(tmp_path, max_send_rate=20.0) as world:
         world.write_people(150)
         world.settings["MAILRUN_UNSUBSCRIBE_KEYS"] = "k" * 40
@@ -280,7 +280,7 @@ def test_the_whole_loop_from_the_sandbox_to_the_next_run(world: World) -> None:
     assert launch_again(world)["excluded"] == {"suppressed": 8}
 
 
-def test_a_mail_of_somebody_whom_the_embedded_sandbox_had_is_an_opt_out(newsletter: World, tmp_path: Path) -> None:
+def test_mail_of_an_embedded_sandbox_recipient_is_an_opt_out(newsletter: World, tmp_path: Path) -> None:
     newsletter.write("audiences/people.csv", "email,first_name\nSandy@example.com,Sandy\nkim@example.com,Kim\n")
     assert newsletter.run("launch", "hello", "--sandbox", "--key", "s", "--json").json["sent"] == 2
     for sender in ("sandy", "stranger"):
@@ -317,7 +317,7 @@ def test_firehose_files_of_the_sandbox_are_imported(tmp_path: Path) -> None:
         assert world.run("status", "hello/test", "--json").json["delivered"] == 4
 
 
-def test_mails_are_pulled_out_of_a_queue_and_what_is_none_is_kept_aside(newsletter: World) -> None:
+def test_mails_are_pulled_from_a_queue_and_other_messages_set_aside(newsletter: World) -> None:
     newsletter.settings["AWS_ENDPOINT_URL_SQS"] = newsletter.server.url
     head = "From: p@example.com\r\nTo: unsubscribe@acme.example\r\n"
     mail = f"{head}Subject: {token_of(newsletter, 'person0@example.com')}\r\n\r\n"

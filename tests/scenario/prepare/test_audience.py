@@ -45,7 +45,7 @@ def test_damaged_file_is_refused_and_leniently_every_row_is_reported(world: Worl
     assert check_invariants(world)
 
 
-def test_who_got_a_message_is_capped_in_the_next_run_of_any_campaign(world: World) -> None:
+def test_sent_recipient_is_capped_in_the_next_run_of_any_campaign(world: World) -> None:
     world.write("campaigns/hello/campaign.toml", CAPPED)
     world.write_people(5)
     assert world.launch("--yes").json["sent"] == 5
@@ -59,7 +59,7 @@ def test_who_got_a_message_is_capped_in_the_next_run_of_any_campaign(world: Worl
     assert check_invariants(world)
 
 
-def test_what_the_sandbox_got_does_not_count_for_the_cap(world: World) -> None:
+def test_sandbox_messages_do_not_count_for_the_cap(world: World) -> None:
     world.write("campaigns/hello/campaign.toml", CAPPED)
     world.write_people(3)
     assert world.launch("--sandbox").json["sent"] == 3
@@ -78,7 +78,7 @@ def test_the_ledgers_suppressions_apply(world: World) -> None:
     assert "excluded as suppressed: suppressed by the ledger: hard bounce, an event" in told.stdout
 
 
-def test_a_guessed_encoding_is_said(world: World) -> None:
+def test_guessed_encoding_is_reported(world: World) -> None:
     people = "".join(f"p{n}@x.example,{name}\n" for n, name in enumerate(["Jürgen", "Françoise", "José", "Søren"] * 5))
     (world.folder / "audiences" / "people.csv").write_bytes(("email,first_name\n" + people).encode("windows-1252"))
     assert "note: audiences/people.csv: read as windows-1252" in world.run("plan", "hello").stdout

@@ -153,7 +153,7 @@ def test_a_damaged_ledger_is_named_and_never_begun_again(world: World):
     assert len(world.accepted()) == 3
 
 
-def test_a_run_of_the_sandbox_is_never_taken_for_one_of_the_real_ses(world: World):
+def test_run_of_one_endpoint_is_not_resumed_at_another(world: World):
     world.write_people(2)
     assert world.launch("--sandbox").code == 0
     check_refused(world.launch(), 64, "belongs to the sandbox, and this launch goes to SES", "another --key")
@@ -164,7 +164,7 @@ def test_a_run_of_the_sandbox_is_never_taken_for_one_of_the_real_ses(world: Worl
     assert world.accepted() == []
 
 
-def test_without_a_key_a_launch_into_the_sandbox_keeps_the_real_key_free(world: World):
+def test_sandbox_launch_without_a_key_keeps_the_real_key_free(world: World):
     world.write_people(2)
     assert world.run("launch", "hello", "--sandbox", "--json").json["run"].endswith("-sandbox")
     real = world.run("launch", "hello", "--json")
@@ -179,7 +179,7 @@ def test_unknown_runs_commands_and_options_are_usage_errors(world: World):
     check_refused(world.launch("--key", "a b"), 64, "cannot be a run key")
 
 
-def test_a_setting_that_is_none_names_the_nearest(world: World):
+def test_unknown_setting_names_the_nearest(world: World):
     world.write("mailrun.toml", 'stoer = "x"\n')
     check_refused(world.launch(), 78, "stoer is not a setting", "did you mean store?", "mailrun.toml")
 
@@ -242,7 +242,7 @@ def test_global_option_is_refused_before_a_command_without_it(world: World):
     assert not (world.folder / "new").exists()
 
 
-def test_outside_of_a_workspace_nothing_is_made(world: World, tmp_path: Path):
+def test_nothing_is_created_outside_of_a_workspace(world: World, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     check_refused(world.run("status", folder=elsewhere), 64, "no workspace here", "mailrun init")

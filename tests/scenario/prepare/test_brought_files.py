@@ -41,7 +41,7 @@ def test_a_workbook_is_mailed_as_its_program_shows_it(world: World) -> None:
     assert subjects(world) == {"ann@example.com": "Dear VIP 01234", "bob@example.com": "Dear reader 98765"}
 
 
-def test_nobody_opted_out_is_mailed_whatever_ends_the_lines(world: World) -> None:
+def test_opted_out_addresses_are_not_mailed_with_any_line_end(world: World) -> None:
     people = [f"user{n}@example.com" for n in range(6)]
     rows = [f"{address},{n},FALSE" for n, address in enumerate(people)]
     (world.folder / "audiences" / "people.csv").write_bytes(

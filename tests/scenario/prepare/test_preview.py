@@ -207,7 +207,7 @@ def test_few_rows_that_fail_are_outcomes_and_many_stop_the_launch(letter: World)
     assert len(letter.accepted()) == 297
 
 
-def test_a_check_tells_of_content_and_account(letter: World) -> None:
+def test_check_reports_content_and_account(letter: World) -> None:
     letter.write("audiences/people.csv", people(30))
     passed = letter.run("check", "hello")
     assert passed.code == 0

@@ -27,7 +27,7 @@ def test_a_plan_that_was_damaged_since_the_launch_is_never_sent(world: World):
     assert len(world.accepted()) == 20
 
 
-def test_a_launch_whose_log_nobody_reads_any_more_sends_anyway(world: World):
+def test_launch_sends_when_its_log_is_no_longer_read(world: World):
     world.write_people(300)
     read, write = os.pipe()
     command = world.command("launch", "hello", "--key", "test", "--json")

@@ -72,7 +72,7 @@ def test_resent_recipients_get_one_more_message_with_the_next_launch(doubtful: W
     assert doubtful.run("audit", RUN, "--json").code == 0
 
 
-def test_a_file_chooses_whom_to_settle(doubtful: World, hanging: int):
+def test_file_selects_the_recipients_to_settle(doubtful: World, hanging: int):
     doubtful.run("resolve", RUN, "--export", "doubt.csv")
     half = pl.read_csv(doubtful.folder / "doubt.csv").head(8)
     half.select("address").write_csv(doubtful.folder / "arrived.csv")

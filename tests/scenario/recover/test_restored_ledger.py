@@ -96,7 +96,7 @@ def test_lost_ledger_is_not_begun_again(world: World):
     assert check_invariants(world) == {Outcome.SENT: 600}
 
 
-def test_a_restore_of_what_is_not_older_goes_on_as_after_any_crash(tmp_path: Path):
+def test_restore_without_losses_continues_as_after_any_crash(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=200.0) as world:
         world.write_people(400)
         process = world.start_launch()

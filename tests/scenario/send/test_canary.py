@@ -54,7 +54,7 @@ def check_that_the_rest_waited(world: World, recipients: int) -> None:
     assert datetime.fromisoformat(world.accepted()[recipients]["at"]) >= decisions["canary passed"]
 
 
-def test_the_rest_follows_by_itself_where_the_events_are_good(tmp_path: Path, ledger_url: str):
+def test_remaining_recipients_follow_when_the_events_are_good(tmp_path: Path, ledger_url: str):
     with open_feedback_world(tmp_path, {}, ledger=ledger_url) as world:
         prepare(world, wait="5s")
         with pulling(world):
@@ -139,13 +139,13 @@ def test_several_workers_that_are_stopped_and_killed_keep_to_the_canary(tmp_path
 
 
 @pytest.mark.parametrize("text", ['wait = "soon"', "recipients = 0"])
-def test_a_canary_that_cannot_be_is_refused(world: World, text: str):
+def test_invalid_canary_is_refused(world: World, text: str):
     world.write_people(3)
     add_to_campaign(world, f"\n[canary]\n{text}\n")
     assert world.launch().code == 78
 
 
-def test_there_must_be_something_to_approve(world: World):
+def test_approve_is_refused_without_a_canary(world: World):
     world.write_people(3)
     assert world.launch("--approve").code == 64
     world.launch()

@@ -269,7 +269,7 @@ def test_an_smtp_server_of_ones_own_needs_a_rate(world: World):
     assert "max_rate" in refused.stderr
 
 
-def test_sess_smtp_takes_no_temporary_credentials(world: World):
+def test_ses_smtp_refuses_temporary_credentials(world: World):
     world.write_people(1)
     write_delivery(world, '[delivery]\ntransport = "smtp"\n')
     refused = world.run("launch", "hello", AWS_SESSION_TOKEN="token")
@@ -307,7 +307,7 @@ def write_closed_window(world: World, outside: str) -> None:
     write_delivery(world, f'[window]\nfrom = "{begin:02d}:00"\nto = "{end:02d}:00"\noutside = "{outside}"\n')
 
 
-def test_outside_the_window_the_run_pauses_or_waits_as_it_says(world: World):
+def test_run_pauses_or_waits_outside_the_window_as_configured(world: World):
     world.write_people(5)
     write_closed_window(world, "pause")
     paused = world.launch()
@@ -339,7 +339,7 @@ def test_every_recipient_is_sent_to_in_the_window_of_their_own_zone(world: World
     assert "windows" in outcomes["reason"]
 
 
-def test_a_zone_column_that_is_not_there_is_said_at_once(world: World):
+def test_missing_zone_column_is_reported_at_once(world: World):
     world.write_people(1)
     write_delivery(world, '[window]\nfrom = "09:00"\nto = "20:00"\ntimezone = "column:zone"\n')
     refused = world.launch()
@@ -372,7 +372,7 @@ def test_a_capped_domain_goes_at_its_own_pace_and_the_others_at_theirs(world: Wo
     assert (max(slow) - min(slow)).total_seconds() >= 19 / 10 * 0.95
 
 
-def test_at_the_end_of_the_quota_the_run_waits_where_it_says_so(world: World):
+def test_run_waits_at_the_end_of_the_quota_when_configured(world: World):
     world.change_sandbox(max_24_hour_send=40)
     world.write_people(100)
     write_delivery(world, '[delivery]\nat_quota = "wait"\n')

@@ -16,7 +16,7 @@ FEEDBACK_KEYS = [
 ]  # fmt: skip
 
 
-def test_everybody_accepted_is_sent_to_once_and_the_accounts_balance(world: World):
+def test_each_accepted_recipient_is_sent_to_once_and_accounts_balance(world: World):
     world.write("audiences/people.csv", "email,first_name\nann@example.com,Ann\nbroken,B\nann@example.com,A\n")
     launched = world.launch()
     assert launched.code == 0
@@ -99,7 +99,7 @@ def test_another_audience_can_be_named_for_one_launch(world: World):
     assert world.launch("--audience", "audiences/two.csv").json["sent"] == 2
 
 
-def test_a_refused_recipient_is_refused_alone_and_the_exit_code_tells(world: World):
+def test_refused_recipient_is_refused_alone_and_sets_the_exit_code(world: World):
     world.write_people(40)
     world.fault("reject", match="person7@")
     launched = world.launch()

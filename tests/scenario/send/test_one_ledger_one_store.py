@@ -59,7 +59,7 @@ def test_two_ledgers_with_one_bucket_in_the_same_second_send_once(tmp_path: Path
         check_each_got_one(world, sent)
 
 
-def test_a_mark_of_another_ledger_stops_a_run_that_both_know(tmp_path: Path):
+def test_mark_of_another_ledger_stops_a_run_of_both_ledgers(tmp_path: Path):
     """As two ledgers could know it before run.json named one: the mark is created once, and decides."""
     with open_with_bucket(tmp_path) as world:
         process = world.start_launch("--limit", "100")

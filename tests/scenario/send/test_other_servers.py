@@ -57,7 +57,7 @@ def test_a_launch_goes_to_moto_with_max_rate_as_its_limit(world: World, moto: st
     assert received == Counter(f"person{i}@example.com" for i in range(20))
 
 
-def test_a_double_of_ses_without_max_rate_is_refused_with_what_is_missing(world: World, moto: str):
+def test_partial_ses_server_without_max_rate_is_refused(world: World, moto: str):
     world.write_people(3)
     refused = launch_at(world, moto)
     assert refused.code == 78
@@ -68,7 +68,7 @@ def test_a_double_of_ses_without_max_rate_is_refused_with_what_is_missing(world:
 
 
 @pytest.mark.parametrize("status", [200, 502])
-def test_a_page_in_the_place_of_ses_is_never_printed(world: World, status: int):
+def test_page_in_place_of_ses_is_never_printed(world: World, status: int):
     world.write_people(3)
     with page_server(status) as url:
         refused = launch_at(world, url)
@@ -135,7 +135,7 @@ def run_each(
         assert "region" not in told.stdout + told.stderr
 
 
-def test_check_passes_where_the_smtp_server_would_take_the_mail(mail_world: World):
+def test_check_passes_when_the_smtp_server_accepts_the_mail(mail_world: World):
     room = Mailroom()
     with smtp_in_thread(room) as port:
         checked = mail_world.run("check", "hello", MAILRUN_SMTP_URL=f"smtp+plain://127.0.0.1:{port}")
@@ -179,7 +179,7 @@ def test_server_without_starttls_is_reported(mail_world: World):
         run_each(mail_world, 78, "does not offer STARTTLS", "smtps://", MAILRUN_SMTP_URL=f"smtp://127.0.0.1:{port}")
 
 
-def test_a_server_that_is_busy_for_now_does_not_stop_a_launch(mail_world: World):
+def test_temporarily_busy_server_does_not_stop_a_launch(mail_world: World):
     room = Mailroom(["mail:450 4.7.1 Error: too much mail"])
     with smtp_in_thread(room) as port:
         url = f"smtp+plain://127.0.0.1:{port}"

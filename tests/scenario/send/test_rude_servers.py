@@ -52,7 +52,7 @@ def test_kept_connections_that_close_leave_nobody_in_doubt(tmp_path: Path, tls: 
     assert count_wrong_ids(world) == 0
 
 
-def test_a_half_closed_connection_that_still_accepts_mails_nobody_twice(tmp_path: Path):
+def test_half_closed_connection_sends_to_no_recipient_twice(tmp_path: Path):
     world, _ = launch_through(tmp_path, rude_proxy.close_half_and_accept, count=100)
     received = len(count_received(world))
     counts = check_invariants(world, in_doubt_at_most=received)

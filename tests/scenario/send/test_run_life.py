@@ -50,7 +50,7 @@ def test_pause_and_resume_take_effect_within_two_seconds(slow: World):
     ]
 
 
-def test_what_a_person_paused_is_not_undone_by_a_pod_that_starts_again(slow: World):
+def test_restarted_pod_does_not_resume_a_run_that_a_person_paused(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(20, launch)
     slow.run("pause", RUN)
@@ -65,7 +65,7 @@ def test_what_a_person_paused_is_not_undone_by_a_pod_that_starts_again(slow: Wor
     check_invariants(slow, in_doubt_at_most=MOST_WHERE_LATE)
 
 
-def test_a_cancelled_run_ends_within_two_seconds_and_never_goes_on(slow: World):
+def test_cancelled_run_ends_within_two_seconds_and_never_resumes(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(50, launch)
     cancelled = slow.run("cancel", RUN, "--reason", "called off", "--json")

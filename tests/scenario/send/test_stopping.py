@@ -80,7 +80,7 @@ def test_a_signal_while_the_audience_is_planned_leaves_no_run(world: World):
     assert list(world.run_folder.parent.iterdir()) == []
 
 
-def test_a_signal_while_a_finished_run_is_taken_up_again_changes_nothing(tmp_path: Path):
+def test_signal_while_a_finished_run_is_relaunched_changes_nothing(tmp_path: Path):
     with open_world(tmp_path, latency_seconds=0.05) as world:
         world.write_people(600)
         process = world.start_launch()
@@ -96,7 +96,7 @@ def test_a_signal_while_a_finished_run_is_taken_up_again_changes_nothing(tmp_pat
         assert check_invariants(world) == {Outcome.SENT: 600}
 
 
-def test_four_ctrl_c_in_a_blink_drain_and_record_the_state(tmp_path: Path):
+def test_four_ctrl_c_at_once_drain_and_record_the_state(tmp_path: Path):
     with open_world(tmp_path, latency_seconds=0.05) as world:
         world.write_people(1500)
         process = world.start_launch()

@@ -28,7 +28,7 @@ async def test_what_is_left_is_the_maximum_less_what_was_sent_or_unlimited(
     assert (quota.max_24_hours, quota.left_24_hours) == (maximum, left)
 
 
-async def test_account_that_says_nothing_counts_as_the_slowest():
+async def test_account_without_figures_counts_as_the_slowest():
     assert await read_quota(CannedClient()) == AccountQuota(1.0, None, 0.0, True, True, "HEALTHY")  # noqa: FBT003 - in order
 
 
@@ -69,7 +69,7 @@ async def test_an_identity_that_is_known_and_not_verified_covers_nothing():
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "AccessDenied"])
-async def test_who_may_not_look_at_identities_may_try_to_send(code: str):
+async def test_account_without_identity_permission_may_try_to_send(code: str):
     await refuse_if_unverified(CannedClient(identity=code), "news@acme.example", "from")
 
 
@@ -96,13 +96,13 @@ async def test_any_other_answer_about_an_identity_is_reported():
         (client_error("502", 502), ServiceError, "SES answered 502"),
     ],
 )
-def test_every_error_of_a_question_is_one_of_mailrun_s(error: Exception, kind: type[MailrunError], word: str):
+def test_every_control_plane_error_becomes_a_mailrun_error(error: Exception, kind: type[MailrunError], word: str):
     with pytest.raises(kind, match=word) as raised, translate_aws_errors("SES"):
         raise error
     assert raised.value.remedy
     assert raised.value.__cause__ is error
 
 
-def test_errors_that_are_not_aws_s_pass_the_border():
+def test_errors_not_from_aws_are_not_translated():
     with pytest.raises(KeyError), translate_aws_errors("SES"):
         raise KeyError("a bug")

@@ -32,7 +32,7 @@ def test_the_hash_of_an_address_is_this_one_forever() -> None:
     assert hash_keys(pl.Series(["ann@example.com"]), "welcome/2026-01-01").to_list() == [8211766873266291222]
 
 
-def test_a_key_has_the_same_hash_in_any_company() -> None:
+def test_key_has_the_same_hash_among_any_other_keys() -> None:
     alone = hash_keys(pl.Series(["a@x.example"]), "k").item()
     assert hash_keys(pl.Series(["b" * 200, "a@x.example"]), "k").to_list()[1] == alone
 
@@ -58,7 +58,7 @@ def test_the_first_tenth_is_a_fair_sample_of_every_domain() -> None:
         assert 400 < first.str.ends_with(f"@{domain}").sum() < 600
 
 
-def test_no_keys_have_no_hashes() -> None:
+def test_hashes_of_no_keys_are_empty() -> None:
     hashes = hash_keys(pl.Series([], dtype=pl.String), "k")
     assert hashes.len() == 0
     assert hashes.dtype == pl.UInt64

@@ -47,7 +47,7 @@ def judge(address: str | None) -> tuple[str | None, str | None, str | None]:
         ("success+00001@simulator.amazonses.com", "success+00001@simulator.amazonses.com"),
     ],
 )
-def test_what_people_write_for_an_address_is_read_as_ses_takes_it(raw: str, address: str) -> None:
+def test_common_spellings_of_an_address_are_read_as_ses_reads_them(raw: str, address: str) -> None:
     assert judge(raw) == (address, address.lower(), None)
 
 
@@ -98,7 +98,7 @@ def test_blank_is_neither_an_address_nor_a_fault(raw: str | None) -> None:
         (f"a@{'.'.join(['c' * 60] * 5)}", "it is longer than 254 characters"),
     ],
 )
-def test_what_cannot_be_mailed_says_why(raw: str, fault: str) -> None:
+def test_unmailable_address_has_a_fault(raw: str, fault: str) -> None:
     assert judge(raw) == (None, None, fault)
 
 
@@ -109,7 +109,7 @@ def test_254_characters_are_an_address_and_255_are_not() -> None:
     assert judge("a" + at_the_limit)[2] == "it is longer than 254 characters"
 
 
-def test_the_answers_stand_in_the_order_of_the_questions() -> None:
+def test_judged_addresses_are_in_the_order_of_the_input() -> None:
     raw = ["Ann <ann@example.com>", "bob@example.com", None, "nobody", "eve@bäckerei.example", "Zoe@EXAMPLE.com"]
     assert judge_addresses(pl.Series(raw)).get_column("key").to_list() == [
         *("ann@example.com", "bob@example.com", None, None),
@@ -117,5 +117,5 @@ def test_the_answers_stand_in_the_order_of_the_questions() -> None:
     ]
 
 
-def test_no_addresses_give_no_answers() -> None:
+def test_judging_no_addresses_returns_no_rows() -> None:
     assert judge_addresses(pl.Series([], dtype=pl.String)).shape == (0, 3)

@@ -33,7 +33,7 @@ def test_every_key_is_read():
     assert spec.warmup.caps == (1, 2)
 
 
-def test_without_them_messages_leave_at_any_time_and_at_one_rate():
+def test_default_window_domains_and_warmup_limit_nothing():
     spec = parse("")
     assert (spec.window.opens, spec.window.not_after, spec.domains, spec.warmup) == (None, None, {}, None)
 

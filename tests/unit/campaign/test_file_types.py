@@ -43,7 +43,7 @@ OFFICE = "application/vnd.openxmlformats-officedocument"
         ("a.unknown", "application/octet-stream"),
     ],
 )
-def test_find_content_type_knows_what_people_attach(name: str, expected: str) -> None:
+def test_find_content_type_recognizes_common_attachments(name: str, expected: str) -> None:
     assert find_content_type(name, b"x") == expected
 
 
@@ -61,7 +61,7 @@ def test_find_content_type_leaves_out_a_charset_that_is_not_known() -> None:
     assert find_content_type("a.txt", "Grüße".encode("latin-1")) == "text/plain"
 
 
-def test_types_fit_what_ses_takes_and_no_extension_has_two() -> None:
+def test_types_are_accepted_by_ses_and_no_extension_has_two() -> None:
     extensions = [extension for extensions in _TABLE.values() for extension in extensions.split()]
     assert len(extensions) == len(set(extensions))
     assert max(map(len, _TABLE)) <= 78

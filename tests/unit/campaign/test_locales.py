@@ -58,7 +58,7 @@ def test_find_zone_name_ignores_case_and_spaces(name: str, data: st.DataObject) 
         ("../etc/passwd", None), ("Eastern Time (US & Canada)", None),
     ],
 )  # fmt: skip
-def test_find_zone_name_knows_windows_names_and_no_others(name: str, zone: str | None) -> None:
+def test_find_zone_name_accepts_windows_names_and_no_others(name: str, zone: str | None) -> None:
     assert find_zone_name(name) == zone
     assert (find_zone(name) is None) == (zone is None)
     assert find_zone(None) is None

@@ -349,6 +349,6 @@ def test_a_key_template_that_makes_no_key_is_refused(template: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "../x", "-a", "x" * 65, "ü", "a\n"])
-def test_a_key_given_by_hand_obeys_the_same_rule(key: str) -> None:
+def test_explicit_key_follows_the_same_rule(key: str) -> None:
     with pytest.raises(UsageError, match="cannot be a run key"):
         check_key(key)

@@ -35,7 +35,7 @@ def test_tokens_of_version_1_stay_valid(keys: tuple[bytes, ...], whom: tuple[str
     assert TokenSigner([NEW]).verify(token) is None
 
 
-def test_a_token_of_one_version_is_none_of_the_other() -> None:
+def test_token_of_one_version_is_invalid_in_the_other() -> None:
     signer = TokenSigner([KEY_OF_VERSION_1])
     for whom, token in OF_VERSION_1.items():
         for forged in (f"2{token[1:]}", f"1{signer.sign(*whom)[1:]}", f"2{token[1:-2]}", f"3{signer.sign(*whom)[1:]}"):

@@ -292,7 +292,7 @@ def test_progress_is_reported_every_few_seconds(logged: Callable[[], list[dict[s
     assert [line["event"] for line in logged()] == ["run.begin", "run.progress", "run.end"]
 
 
-def test_a_launch_that_began_nothing_tells_no_progress(logged: Callable[[], list[dict[str, object]]]):
+def test_launch_that_began_nothing_reports_no_progress(logged: Callable[[], list[dict[str, object]]]):
     configure_logs(verbose=False)
     with Lines("welcome/1"):
         pass

@@ -90,12 +90,12 @@ def test_every_bulk_status_means_what_its_table_says(status: str):
 
 
 @pytest.mark.parametrize("entry", [{}, {"Status": "SOMETHING_NEW"}, {"Status": "SUCCESS"}, {"Status": None}])
-def test_a_bulk_entry_that_nobody_knows_is_in_doubt(entry: dict[str, object]):
+def test_unknown_bulk_status_is_in_doubt(entry: dict[str, object]):
     assert read_bulk_entry(entry, sender=SENDER).meaning is ReplyMeaning.IN_DOUBT
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_4xx_with_a_code_is_certain_but_for_the_one_ses_is_not_sure_of(code: str):
+def test_4xx_with_a_code_is_certain_except_request_aborted(code: str):
     reply = read_error(status=400, code=code, message="because", sender=SENDER)
     assert reply.meaning is CODES[code].meaning
     assert (reply.meaning in CERTAIN) is (code != "RequestAbortedException")
@@ -230,7 +230,7 @@ def test_every_smtp_reply_has_a_meaning_and_4xx_and_5xx_are_certain(code: int, t
 
 
 @pytest.mark.parametrize("code", SMTP_CODES)
-def test_every_smtp_code_of_the_table_means_what_it_says_at_the_final_dot(code: int):
+def test_every_smtp_code_has_its_table_meaning_at_the_final_dot(code: int):
     assert read_smtp(code, "because", Phase.DOT, sender=SENDER).meaning is SMTP_CODES[code].meaning
 
 
@@ -255,14 +255,14 @@ def test_every_smtp_code_of_the_table_means_what_it_says_at_the_final_dot(code: 
         (550, "5.1.1 no such user", Phase.RCPT, ReplyMeaning.REFUSED),
     ],
 )
-def test_what_ses_says_by_smtp_means_what_it_says_by_the_api(code: int, text: str, phase: Phase, meaning: ReplyMeaning):
+def test_ses_errors_mean_the_same_by_smtp_and_by_the_api(code: int, text: str, phase: Phase, meaning: ReplyMeaning):
     assert read_smtp(code, text, phase, sender=SENDER).meaning is meaning
 
 
 @pytest.mark.parametrize("text", [*SMTP_TEXTS, "no"])
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("code", [421, 454, 530, 535, 550, 554])
-def test_read_smtp_never_says_ses_of_another_server(text: str, phase: Phase, code: int):
+def test_read_smtp_never_mentions_ses_for_another_server(text: str, phase: Phase, code: int):
     other = read_smtp(code, text, phase, sender="news@acme.example", ses=False)
     assert "SES" not in other.remedy
     assert other.meaning is read_smtp(code, text, phase, sender="news@acme.example").meaning

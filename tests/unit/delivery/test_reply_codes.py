@@ -67,12 +67,12 @@ def test_every_other_error_of_the_api_is_known_to_this_test():
 
 
 @pytest.mark.parametrize(("code", "status", "meaning"), [(code, *told) for code, told in COMMON.items()])
-def test_common_errors_mean_what_they_say(code: str, status: int, meaning: ReplyMeaning):
+def test_common_errors_have_their_documented_meaning(code: str, status: int, meaning: ReplyMeaning):
     assert read(code, status=status).meaning is meaning
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
-def test_whatever_its_code_a_server_error_is_in_doubt(status: int):
+def test_server_error_is_in_doubt_whatever_its_code(status: int):
     codes = {*MODELLED, *COMMON, *CODES}
     assert {read(code, "Maximum sending rate exceeded.", status).meaning for code in codes} == {ReplyMeaning.IN_DOUBT}
 

@@ -36,12 +36,12 @@ def test_jitter_spreads_a_wait_over_the_whole_range():
     assert POLICY.next_wait(attempts=1, elapsed_seconds=0, jitter=0.5) == 0.5
 
 
-def test_it_is_given_up_after_the_last_attempt():
+def test_retry_stops_after_the_last_attempt():
     assert POLICY.next_wait(attempts=5, elapsed_seconds=0, jitter=0.0) is not None
     assert POLICY.next_wait(attempts=6, elapsed_seconds=0, jitter=0.0) is None
 
 
-def test_it_is_given_up_where_the_wait_would_end_too_late():
+def test_retry_stops_if_the_wait_would_end_too_late():
     assert POLICY.next_wait(attempts=1, elapsed_seconds=119, jitter=1.0) == 1.0
     assert POLICY.next_wait(attempts=1, elapsed_seconds=119.1, jitter=1.0) is None
 
@@ -82,7 +82,7 @@ async def test_a_wait_ends_with_the_request():
     assert await stop.wait(0.0) is True
 
 
-async def test_a_wait_that_runs_out_says_so():
+async def test_stop_wait_returns_false_after_its_time():
     assert await Stop().wait(0.0) is False
 
 
@@ -141,7 +141,7 @@ async def test_an_unlimited_quota_stays_unlimited(clock: VirtualClock):
         assert await gate.admit(1)
 
 
-async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: VirtualClock):
+async def test_nothing_is_admitted_while_the_run_is_paused(clock: VirtualClock):
     gate = make_gate(clock, ClockedStop(clock))
     gate.admission.is_paused, begun = True, clock.monotonic()
 
@@ -156,7 +156,7 @@ async def test_nobody_is_admitted_while_a_person_has_paused_the_run(clock: Virtu
 
 
 @pytest.mark.parametrize("bar", ["held", "window"])
-async def test_barred_worker_leaves_its_part_and_claims_it_before_it_sends(clock: VirtualClock, bar: str):
+async def test_released_worker_claims_its_part_before_it_sends(clock: VirtualClock, bar: str):
     stop = ClockedStop(clock)
     hours = Hours(Window(time(10), time(20)), ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
     admission, told, begun = Admission(clock), list[tuple[str, float]](), clock.monotonic()

@@ -48,7 +48,7 @@ def test_accounts_balance_where_every_row_is_in_one_place(changes: dict[str, Any
     assert replace(ACCOUNTS, **changes).balanced is balanced
 
 
-def test_only_where_everybody_was_sent_to_nothing_was_lost():
+def test_run_has_no_losses_only_if_all_recipients_are_sent():
     assert not ACCOUNTS.lossless
     assert replace(ACCOUNTS, outcomes={Outcome.SENT: 1_234_500}).lossless
     assert not replace(ACCOUNTS, outcomes={}).lossless
@@ -79,7 +79,7 @@ def test_json_has_the_keys_of_the_contract_and_their_values():
     assert replace(ACCOUNTS, started_at=None).to_json()["started_at"] is None
 
 
-def test_event_counts_have_a_key_and_a_line_of_their_own():
+def test_event_counts_have_their_own_key_and_line():
     accounts = replace(ACCOUNTS, feedback={"delivered": 1_234_000, "complained": 3, "opened": 0})
     told = accounts.to_json()
     assert (told["delivered"], told["complained"], told["opened"], told["bounced"]) == (1_234_000, 3, 0, 0)
@@ -99,19 +99,19 @@ def test_the_table_has_every_number_and_ends_with_the_proof():
     )
 
 
-def test_the_table_says_where_accounts_do_not_balance():
+def test_table_shows_where_accounts_do_not_balance():
     assert (
         render_accounts(replace(ACCOUNTS, rows_read=1)).splitlines()[-1]
         == "NOT BALANCED: run `mailrun audit welcome/1`"
     )
 
 
-def test_the_table_tells_how_many_in_doubt_are_only_in_flight():
+def test_table_shows_how_many_in_doubt_are_in_flight():
     table = render_accounts(replace(ACCOUNTS, in_flight=4, state="sending", finished_at=None))
     assert table.startswith("welcome/1  sending\n")
     assert "  → in doubt                                10  (4 in flight)" in table.splitlines()
 
 
-def test_the_accounts_of_nobody_balance_at_0():
+def test_accounts_without_rows_balance_at_0():
     nobody = replace(ACCOUNTS, rows_read=0, accepted=0, excluded={}, outcomes={})
     assert render_accounts(nobody).splitlines()[-1] == "balanced: 0 read = 0 accepted + 0 excluded; 0 = 0"

@@ -104,7 +104,7 @@ async def test_a_third_signal_does_not_disturb_stopping_at_once():
     assert recorded == ["state"]
 
 
-async def test_a_hang_up_that_nohup_switched_off_stays_off():
+async def test_hang_up_that_nohup_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         stop = Stop()

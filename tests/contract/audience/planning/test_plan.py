@@ -172,7 +172,7 @@ def test_the_files_have_their_schema_also_without_rows(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / excluded_file(0)).schema == {**place, **said}
 
 
-def test_an_empty_parquet_file_is_an_audience_of_nobody(tmp_path: Path) -> None:
+def test_empty_parquet_file_is_an_empty_audience(tmp_path: Path) -> None:
     pl.DataFrame(schema={"email": pl.String}).write_parquet(tmp_path / "list.parquet")
     assert plan(tmp_path, source="list.parquet").rows_read == 0
 
@@ -281,7 +281,7 @@ def test_plan_files_are_private_and_nothing_else_is_left(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"list.csv", *found.files}
 
 
-def test_a_folder_that_is_not_there_is_a_matter_of_configuration(tmp_path: Path) -> None:
+def test_missing_folder_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         write_plan_file(tmp_path / "no" / recipients_file(0), pl.DataFrame(), row_group_rows=1)
 

@@ -169,7 +169,7 @@ def test_equal_values_are_in_the_order_of_the_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order_by", ["points sideways", "", "points desc,", "a b c"])
-def test_an_order_that_is_none_is_refused(order_by: str) -> None:
+def test_invalid_order_is_refused(order_by: str) -> None:
     with pytest.raises(ValueError, match="is not a column to order by"):
         AudienceSpec(source=("x.csv",), order_by=order_by)
 
@@ -215,7 +215,7 @@ def plan_capped(folder: Path, messages: int = 2, days: float = 7, **options: obj
     return plan(folder, lists=lists, **options)  # type: ignore[arg-type]
 
 
-def test_who_has_had_enough_is_capped(tmp_path: Path) -> None:
+def test_recipient_with_enough_messages_is_capped(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\na@x.example\nB@x.example\nc@x.example\n")
     had(tmp_path, "welcome/1", ["a@x.example", "b@x.example"], NOW - timedelta(days=6))
     had(tmp_path, "weekly/1", ["b@x.example"], NOW - timedelta(hours=1))

@@ -277,7 +277,7 @@ def test_no_name_of_a_file_a_run_or_a_person_widens_an_opt_out(tmp_path: Path) -
     assert set(read(tmp_path, topic="news", listed=listed)[0]) == {"a@x.example", "b@x.example"}
 
 
-def test_a_list_of_nobody_suppresses_nobody(tmp_path: Path) -> None:
+def test_empty_list_suppresses_no_address(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("email,reason\n")
     assert read(tmp_path) == ({}, [])
 

@@ -25,7 +25,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_boolean_is_one_in_a_condition_in_every_format(name: str, tmp_path: Path) -> None:
+def test_boolean_is_a_boolean_in_conditions_in_every_format(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / name)
     plan(tmp_path, source=name)
     rows = list(iterate_rows(content_of(recipients(tmp_path).sort("row"), ["vip"])))[:3]

@@ -205,7 +205,7 @@ def test_a_file_without_a_header_line_is_refused(data: bytes) -> None:
     assert refusal(data).what == "the file is empty"
 
 
-def test_a_name_that_comes_twice_is_numbered() -> None:
+def test_duplicate_name_is_numbered() -> None:
     assert columns("email,name,email, email \n1,2,3,4\n") == ["email", "name", "email (2)", "email (3)"]
 
 

@@ -134,7 +134,7 @@ def test_a_column_of_a_type_that_nobody_reads_yet_is_named_with_the_remedy(tmp_p
         plan(tmp_path, source="a.parquet", columns=frozenset(["name"]))
 
 
-def test_a_damaged_parquet_file_is_not_taken_for_one_of_a_newer_kind(tmp_path: Path) -> None:
+def test_damaged_parquet_file_is_not_reported_as_a_newer_format(tmp_path: Path) -> None:
     pl.DataFrame({"email": ["a@x.example"] * 99}).write_parquet(tmp_path / "a.parquet")
     whole = (tmp_path / "a.parquet").read_bytes()
     for cut in range(1, len(whole) - 4, 7):

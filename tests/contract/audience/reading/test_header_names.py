@@ -53,7 +53,7 @@ def test_joiners_inside_a_word_and_emoji_are_seen() -> None:
     assert clean_name("a\u200cb ❤️") == "ab ❤️"
 
 
-def test_of_two_columns_with_one_name_the_one_that_is_seen_keeps_it() -> None:
+def test_visible_column_keeps_its_name_beside_a_hidden_namesake() -> None:
     named = name_each_once(["email", "email", ""], [True, False, False])
     assert (named.columns, named.twice, named.nameless) == (("email (2)", "email", "column_3"), (), ("column_3",))
 
@@ -100,7 +100,7 @@ def test_two_columns_may_change_their_names_with_one_another(tmp_path: Path) -> 
         ({"age": "First name"}, "another column has that name"),
     ],
 )
-def test_a_rename_that_cannot_be_is_refused(columns: dict[str, str], words: str, tmp_path: Path) -> None:
+def test_invalid_rename_is_refused(columns: dict[str, str], words: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("email,First name,age\na@x.example,Ann,3\n")
     with pytest.raises(DataError, match=words):
         rename(tmp_path, columns)

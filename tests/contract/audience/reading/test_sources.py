@@ -100,9 +100,7 @@ def test_a_file_is_what_it_begins_with_whatever_its_name(tmp_path: Path) -> None
         ("s3://bucket/list.csv", "s3://bucket/list.csv is not a file"),
     ],
 )
-def test_what_is_not_there_or_not_readable_is_refused_with_what_there_is(
-    source: str, words: str, tmp_path: Path
-) -> None:
+def test_missing_or_unreadable_names_are_refused_with_those_that_exist(source: str, words: str, tmp_path: Path) -> None:
     write(tmp_path, subscribers_csv="email\n", list_pdf="email\n")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=words):
@@ -163,7 +161,7 @@ def test_files_whose_types_differ_meet_in_text(tmp_path: Path) -> None:
     assert recipients(tmp_path).sort("row")["n"].to_list() == ["3", "04"]
 
 
-def test_files_whose_types_have_nothing_in_common_are_no_one_audience(tmp_path: Path) -> None:
+def test_files_without_common_types_are_not_one_audience(tmp_path: Path) -> None:
     pl.DataFrame({"email": ["x"], "n": [{"a": 3}]}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"email": ["x"], "n": [[3]]}).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(DataError, match="the column n has different types in the files"):
@@ -210,7 +208,7 @@ def test_a_file_that_vanishes_meanwhile_is_refused(tmp_path: Path) -> None:
         ("", "no JSON objects, one per line"),
     ],
 )
-def test_ndjson_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:
+def test_invalid_ndjson_is_refused(text: str, words: str, tmp_path: Path) -> None:
     write(tmp_path, a_ndjson=text)
     with pytest.raises(DataError, match=words):
         plan(tmp_path, source="a.ndjson")
@@ -247,7 +245,7 @@ def test_line_that_is_not_a_json_object_is_a_malformed_row(tmp_path: Path) -> No
     assert recipients(tmp_path).sort("row").select("line", "n").rows() == [(1, None), (5, 5)]
 
 
-def test_a_workbook_tells_of_its_other_sheets_and_reads_the_one_named(tmp_path: Path) -> None:
+def test_workbook_reports_other_sheets_and_reads_the_named_one(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "list.xlsx") as book:
         for sheet, address in (("Readers", "a@x.example"), ("Old", "b@x.example")):
             pl.DataFrame({"email": [address], "points": [5]}).write_excel(book, sheet)

@@ -112,7 +112,7 @@ def test_typed_columns_stay_as_they_are(tmp_path: Path) -> None:
     assert recipients(tmp_path)["v"].to_list() == [1.5]
 
 
-def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\[audience.decimal\] names the column vv, .*did you mean v\?"):
         read_values(tmp_path, ["1,5"], decimal={"vv": ","})
 

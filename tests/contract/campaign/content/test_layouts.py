@@ -125,14 +125,14 @@ def test_an_important_rule_prevails_over_the_elements_own_style(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("media", ['media="print"', "media='(max-width: 9px)'", "MEDIA=print"])
-def test_inlining_leaves_rules_out_that_are_not_forevery_screen(tmp_path: Path, media: str) -> None:
+def test_inlining_skips_rules_that_are_not_for_every_screen(tmp_path: Path, media: str) -> None:
     html = render_html(tmp_path, f"<style {media}>p{{display:none}}</style><style>p{{margin:0}}</style><p>x</p>")
     assert '<p style="margin: 0;">x</p>' in html
     assert f"<style {media}>p{{display:none}}</style>" in html
 
 
 @pytest.mark.parametrize("media", ['media="screen"', "media=all", 'media="print, screen"', ""])
-def test_inlining_reads_rules_that_are_forevery_screen(tmp_path: Path, media: str) -> None:
+def test_inlining_reads_rules_that_are_for_every_screen(tmp_path: Path, media: str) -> None:
     assert '<p style="margin: 0;">x</p>' in render_html(tmp_path, f"<style {media}>p{{margin:0}}</style><p>x</p>")
 
 

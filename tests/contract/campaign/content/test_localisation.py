@@ -185,7 +185,7 @@ def test_the_locale_is_a_column_that_the_audience_must_have(tmp_path: Path) -> N
     assert caught.value.where.endswith("campaign.toml:8 content.locale")
 
 
-def test_a_default_locale_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_unknown_default_locale_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="default_locale has no known locale"):
         write_campaign(tmp_path, {}, 'text = "t.j2"\ndefault_locale = "xx-YY"')
 

@@ -78,7 +78,7 @@ async def test_a_profile_gives_region_keys_and_endpoint(aws: pytest.MonkeyPatch,
         assert (await account.credentials.get_frozen_credentials()).access_key == "AKIDP"
 
 
-async def test_through_a_proxy_calls_go_by_aiobotocore_and_it_is_said(
+async def test_calls_through_a_proxy_use_aiobotocore_and_it_is_logged(
     aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     aws.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
@@ -94,7 +94,7 @@ async def test_through_a_proxy_calls_go_by_aiobotocore_and_it_is_said(
     opened.close()
 
 
-async def test_the_configured_ca_bundle_is_used_or_its_absence_said(aws: pytest.MonkeyPatch, tmp_path: Path):
+async def test_configured_ca_bundle_is_used_or_reported_missing(aws: pytest.MonkeyPatch, tmp_path: Path):
     aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     async with open_account() as account:
         assert account.verify == str(tmp_path / "missing.pem")
@@ -118,7 +118,7 @@ async def reach(world: World, aws: pytest.MonkeyPatch) -> AsyncIterator[OpenAcco
         yield account
 
 
-async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws: pytest.MonkeyPatch):
+async def test_both_callers_send_the_same_message(world: World, aws: pytest.MonkeyPatch):
     async with reach(world, aws) as account:
         lean = await open_caller(account)
         assert lean.lean
@@ -147,7 +147,7 @@ async def test_both_ways_to_carry_a_call_send_the_same_message(world: World, aws
     ],
 )
 @pytest.mark.parametrize("lean", [True, False])
-async def test_both_ways_read_replies_the_same(
+async def test_both_callers_read_replies_alike(
     world: World, aws: pytest.MonkeyPatch, fault: str, meaning: ReplyMeaning, *, lean: bool
 ):
     async with reach(world, aws) as account:
@@ -227,7 +227,7 @@ class NoCredentials:
     ],
 )
 @pytest.mark.parametrize("lean", [True, False])
-async def test_a_lost_source_of_credentials_leaves_nobody_in_doubt(
+async def test_lost_credential_source_leaves_no_message_in_doubt(
     error: Exception | None, meaning: ReplyMeaning, monkeypatch: pytest.MonkeyPatch, *, lean: bool
 ):
     monkeypatch.setattr(callers, "RENEWAL_SECONDS", 0.01)
@@ -257,7 +257,7 @@ async def test_a_bulk_answer_of_another_length_leaves_all_in_doubt(count: int):
     assert [reply.meaning for reply in replies] == [ReplyMeaning.IN_DOUBT] * 2
 
 
-def test_what_does_not_fit_a_bulk_call_is_prepared_for_its_own(capsys: pytest.CaptureFixture[str]):
+def test_message_that_does_not_fit_a_bulk_call_gets_its_own_call(capsys: pytest.CaptureFixture[str]):
     transport = SesTransport(None, Documents(ENVELOPE), sender_address="n@acme.example", bulk=True)  # type: ignore[arg-type] # nothing is sent
     small = transport.prepare(MESSAGE)
     assert small.group == ("Subject", "Html", "Text")
@@ -278,7 +278,7 @@ def expire_after(seconds: float, now: datetime) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("life", "asked_after"), [(60, 30), (600, 300), (1_200, 600), (36_000, 35_100)])
-async def test_credentials_are_asked_for_again_when_half_of_what_is_left_is_over(life: int, asked_after: int):
+async def test_credentials_are_renewed_after_half_of_their_remaining_time(life: int, asked_after: int):
     clock = VirtualClock()
     asked: list[float] = []
 
@@ -297,7 +297,7 @@ async def test_credentials_are_asked_for_again_when_half_of_what_is_left_is_over
     assert len(asked) >= 3
 
 
-async def test_an_issuer_that_fails_is_asked_again_after_half_of_the_rest():
+async def test_failed_credential_issuer_is_retried_after_half_of_the_rest():
     clock = VirtualClock()
     asked: list[float] = []
 
@@ -340,7 +340,7 @@ async def test_a_credential_process_is_started_once_for_many_calls(aws: pytest.M
 
 
 @pytest.mark.parametrize("setting", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
-async def test_what_a_configured_endpoint_drops_is_warned_about(
+async def test_settings_that_a_configured_endpoint_drops_are_reported(
     aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str
 ):
     aws.setenv(setting, "true")

@@ -114,7 +114,7 @@ async def test_status_error_type_and_chunked_bodies_are_read():
         assert server.connections == 1
 
 
-async def test_an_interim_answer_is_not_taken_for_the_real_one():
+async def test_interim_answer_is_not_used_as_the_final_one():
     async with serving(b"HTTP/1.1 100 Continue\r\n\r\n" + OK) as (_, port), carrying(port) as carrier:
         assert (await carrier.post(HEAD, b"{}")).status == 200
 
@@ -190,7 +190,7 @@ async def test_waiting_for_a_connection_is_bounded_when_tls_hangs():
             await writer.wait_closed()
 
 
-async def test_tls_is_checked_and_a_stranger_is_never_sent_anything():
+async def test_tls_is_verified_and_an_untrusted_server_receives_nothing():
     authority, stranger = trustme.CA(), trustme.CA()
     theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(theirs)

@@ -236,7 +236,7 @@ def test_a_cut_answer_is_not_whole(stream: bytes):
 @pytest.mark.parametrize(
     "head", [b"Content-Encoding: br\r\n", b"Content-Encoding: zstd\r\n", b"Content-Encoding: gzip\r\n"]
 )
-def test_what_cannot_be_unpacked_is_unreadable_unless_a_header_tells(head: bytes):
+def test_damaged_compression_is_unreadable_without_an_error_header(head: bytes):
     answers = [AnswerReader(), AnswerReader()]
     answers[0].feed(OK + head + b"Content-Length: 2\r\n\r\n{}")
     with pytest.raises(UnreadableAnswerError):
@@ -247,7 +247,7 @@ def test_what_cannot_be_unpacked_is_unreadable_unless_a_header_tells(head: bytes
     assert answers[1].read().error_type == "MessageRejected"
 
 
-async def test_what_the_server_says_of_its_patience_is_kept_to():
+async def test_announced_keep_alive_time_is_respected():
     told = AnswerReader()
     told.feed(OK + b"Keep-Alive: timeout=5, max=100\r\nContent-Length: 0\r\n\r\n")
     assert (told.idle_seconds, told.keeps_connection) == (5.0, True)

@@ -81,7 +81,7 @@ async def test_a_disk_that_fails_pauses_the_run_and_leaves_no_half_message(
     outbox.close()
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_anything(tmp_path: Path):
+def test_unwritable_folder_is_reported_before_any_work(tmp_path: Path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ConfigurationError, match="outbox"):
         Outbox(tmp_path / "out" / "deep", "eml", ENVELOPE, worker="w1")

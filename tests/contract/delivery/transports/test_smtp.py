@@ -83,7 +83,7 @@ async def test_ses_gets_its_own_headers():
 
 
 @pytest.mark.parametrize("kind", ["starttls", "tls"])
-async def test_tls_and_login(certificates: tuple[ssl.SSLContext, Path], kind: str):
+async def test_message_is_sent_with_tls_and_login(certificates: tuple[ssl.SSLContext, Path], kind: str):
     context, bundle = certificates
     room, secure = Mailroom(), {kind: context}
     given = {"security": kind, "ca_bundle": str(bundle)}
@@ -102,7 +102,7 @@ async def test_tls_and_login(certificates: tuple[ssl.SSLContext, Path], kind: st
     assert len(room.accepted) == 1
 
 
-async def test_a_server_without_starttls_is_never_sent_anything_in_the_open():
+async def test_nothing_is_sent_unencrypted_to_a_server_without_starttls():
     room = Mailroom()
     async with run_smtp(room) as port, transporting(port, security="starttls") as transport:
         assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE
@@ -123,7 +123,7 @@ async def test_connections_are_used_again_and_renewed_after_many_messages(monkey
     assert len(room.accepted) == 8
 
 
-async def test_server_that_takes_few_connections_gets_every_message():
+async def test_server_with_few_connections_gets_every_message():
     room = Mailroom(most_connections=3)
     async with run_smtp(room) as port, transporting(port) as transport:
         replies = [reply.meaning for reply in await asyncio.gather(*(send(transport) for _ in range(60)))]
@@ -156,7 +156,7 @@ MANNERS = {
 
 
 @pytest.mark.parametrize("manner", MANNERS)
-async def test_bad_manners_mean_one_thing_each_and_the_next_message_goes(manner: str):
+async def test_misbehaviour_has_one_meaning_and_the_next_message_is_sent(manner: str):
     room, (meaning, accepted) = Mailroom([manner]), MANNERS[manner]
     async with run_smtp(room) as port, transporting(port) as transport:
         assert (await send(transport)).meaning is meaning
@@ -187,7 +187,9 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize(("lines", "meaning"), SCRIPTS.values(), ids=SCRIPTS)
-async def test_scripted_servers(lines: tuple[bytes, ...], meaning: ReplyMeaning, monkeypatch: pytest.MonkeyPatch):
+async def test_reply_of_a_scripted_server_has_its_meaning(
+    lines: tuple[bytes, ...], meaning: ReplyMeaning, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 0.2)
     async with run_script(*lines) as port:
         async with transporting(port) as transport:
@@ -197,7 +199,7 @@ async def test_scripted_servers(lines: tuple[bytes, ...], meaning: ReplyMeaning,
 
 
 @pytest.mark.parametrize("twice", [b"MAIL", b"RCPT", b"DATA", b"."])
-async def test_a_reply_that_comes_twice_is_never_taken_for_the_next_one(twice: bytes):
+async def test_duplicate_reply_is_never_used_for_the_next_message(twice: bytes):
     accepted: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -223,7 +225,7 @@ async def test_a_reply_that_comes_twice_is_never_taken_for_the_next_one(twice: b
     assert all(replies[number].message_id == f"0100-{number}" for number in sent)
 
 
-async def test_an_idle_connection_on_which_the_server_spoke_is_not_used():
+async def test_idle_connection_with_unread_data_is_not_used():
     room = Mailroom()
     async with run_smtp(room) as port, transporting(port) as transport:
         await send(transport)
@@ -233,7 +235,7 @@ async def test_an_idle_connection_on_which_the_server_spoke_is_not_used():
     assert (room.connections, len(room.accepted)) == (2, 2)
 
 
-async def test_a_server_that_is_not_there_is_unreachable():
+async def test_missing_server_is_unreachable():
     async with run_script(b"") as port:
         pass
     async with transporting(port) as transport:
@@ -277,7 +279,7 @@ async def test_ses_server_and_password_are_derived_from_the_account(aws: pytest.
         ("AWS_SESSION_TOKEN", "t", "temporary"),
     ],
 )
-async def test_what_smtp_does_not_honour_is_refused_and_never_bypassed(
+async def test_aws_setting_that_smtp_cannot_follow_is_refused(
     aws: pytest.MonkeyPatch, name: str, value: str, said: str
 ):
     aws.setenv(name, value)
@@ -312,6 +314,6 @@ def test_invalid_server_is_refused_with_what_to_write(url: str):
     assert ":p@" not in str(refused.value)
 
 
-def test_a_password_never_crosses_the_network_in_the_open():
+def test_password_is_never_sent_unencrypted():
     with pytest.raises(ConfigurationError, match="unencrypted"):
         read_server("smtp+plain://mail.example", username="u", password="p")

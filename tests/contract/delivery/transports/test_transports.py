@@ -178,7 +178,7 @@ async def send(transport: Transport, message: Message = MESSAGE) -> SendReply:
 # -- every transport ---------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_accepted_has_an_id_of_its_own(tried: Tried):
+async def test_accepted_message_has_a_unique_id(tried: Tried):
     replies = [await send(tried.transport) for _ in range(3)]
     assert {reply.meaning for reply in replies} == {ReplyMeaning.SENT}
     assert len({reply.message_id for reply in replies}) == 3
@@ -232,7 +232,7 @@ async def test_what_ses_receives_is_the_message(sandbox: EmbeddedSandbox, tmp_pa
     assert received["attachments"] == [{"name": "terms.pdf", "type": "application/pdf", "size": 256}]
 
 
-async def test_what_a_message_has_not_is_not_in_its_request(sandbox: EmbeddedSandbox, tmp_path: Path):
+async def test_absent_parts_of_a_message_are_not_in_its_request(sandbox: EmbeddedSandbox, tmp_path: Path):
     plain = Message(row=1, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
     envelope = Envelope(sender=SENDER, reply_to=(), attachments=(), configuration_set=None)
     async with open_ses(endpoint_of(sandbox), envelope) as transport:
@@ -272,7 +272,7 @@ async def test_a_server_that_cannot_speak_tls_is_unreachable(sandbox: EmbeddedSa
         ({"max_24_hour_send": 0}, ReplyMeaning.QUOTA, "24-hour quota"),
     ],
 )
-async def test_what_the_account_forbids_has_its_meaning_and_its_remedy(
+async def test_account_error_has_its_meaning_and_remedy(
     tmp_path: Path, settings: dict[str, Any], meaning: ReplyMeaning, remedy: str
 ):
     with run_in_thread(SandboxSettings(record_folder=tmp_path, **settings)) as sandbox:
@@ -282,7 +282,7 @@ async def test_what_the_account_forbids_has_its_meaning_and_its_remedy(
     assert remedy in reply.remedy
 
 
-async def test_a_cancelled_send_is_cancelled_and_no_reply(sandbox: EmbeddedSandbox):
+async def test_cancelled_send_raises_and_returns_no_reply(sandbox: EmbeddedSandbox):
     async with open_ses(endpoint_of(sandbox)) as transport:
         sending = asyncio.create_task(send(transport))
         await asyncio.sleep(0)

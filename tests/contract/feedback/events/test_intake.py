@@ -76,7 +76,7 @@ def test_transient_bounces_suppress_only_together_and_only_in_time(desk: Desk):
     assert [(item.key, item.reason) for item in suppressed(desk)] == [(PEOPLE[1], "soft_bounces")]
 
 
-def test_who_was_taken_off_the_list_stays_off_until_something_new_is_heard(desk: Desk):
+def test_removed_address_stays_removed_until_a_new_event(desk: Desk):
     history = [
         make("Bounce", 3),
         make_soft(4, "2026-11-10T10:00:00Z"),
@@ -117,7 +117,7 @@ def test_the_bounces_of_a_sandbox_say_nothing_about_real_people(desk: Desk):
     assert (state["suppressed"], state["sums"][RUN][Flag.BOUNCED]) == ([], 1)
 
 
-def test_flags_stand_where_their_rows_stand_in_the_plan(desk: Desk):
+def test_flags_are_in_the_order_of_their_rows_in_the_plan(desk: Desk):
     desk.take([make("Open", row) for row in (1, 8, 20)])
     flags = desk.read_state()["flags"]
     places = [lease * 8 + at for lease in range(3) for at, bits in enumerate(flags[RUN, lease]) if bits]
@@ -202,7 +202,7 @@ def test_bounce_of_an_alias_suppresses_the_mailed_address(desk: Desk):
         ([PEOPLE[3], "moved-to@corp.example"], [PEOPLE[3]]),
     ],
 )
-def test_who_is_named_beside_others_is_nobody_of_ours(desk: Desk, named: list[str], destination: Any):
+def test_address_named_beside_others_is_not_our_recipient(desk: Desk, named: list[str], destination: Any):
     event = make_forwarded("Complaint", 3, *named)
     event["mail"]["destination"] = destination
     desk.take([event])
@@ -283,7 +283,7 @@ def make_intake(desk: Desk, clock: Clock | None = None) -> Intake:
     return Intake(desk.ledger, desk.store, desk.matcher, soft_rule=RULE, clock=clock or VirtualClock())
 
 
-def test_of_two_messages_to_a_row_the_first_proves_it(desk: Desk):
+def test_first_of_two_messages_to_a_row_proves_it(desk: Desk):
     desk.take([make("Delivery", 5, copy=1), make("Send", 5, copy=0), make("Send", 6)])
     found = find_message_ids(desk.store, RUN, [5, 6, 7], datetime(2026, 11, 24, tzinfo=UTC))
     assert found == {5: "0100-news-2026-11-24-5-0", 6: "0100-news-2026-11-24-6-0"}
@@ -320,13 +320,13 @@ def test_old_transient_bounces_count_alike_together_and_one_by_one(
     ("days", "straw"),
     [([1, 2, 3], 3), ([1, 20, 21, 22], 22), ([1, 9, 17], None), ([1, 4, 8, 9], 8), ([1, 2], None), ([], None)],
 )
-def test_the_last_straw_is_the_first_that_makes_them_too_many(days: list[int], straw: int | None):
+def test_last_straw_is_the_first_bounce_above_the_limit(days: list[int], straw: int | None):
     bounces = [SoftBounce("k", RUN, day, datetime(2026, 11, day, tzinfo=UTC), f"e{day}") for day in days]
     found = find_last_straw(bounces, SoftRule(bounces=3, days=7))
     assert (found.row if found else None) == straw
 
 
-def test_a_ledger_that_was_restored_learns_from_the_store_what_it_missed(tmp_path: Path):
+def test_restored_ledger_reads_missed_events_from_the_store(tmp_path: Path):
     kinds = ("Send", "Delivery", "Bounce", "Complaint", "Open", "Subscription")
     with open_desk(tmp_path / "desk") as desk:
         desk.take([make(kind, row) for row in (1, 2, 9) for kind in kinds])

@@ -120,7 +120,7 @@ async def test_following_pull_ends_at_once_when_stopped_while_it_waits(queue: st
     assert await pull_all(queue, [], stop, follow=True) == Pulled(0, 0)
 
 
-async def test_a_queue_that_is_not_there_is_named(queue: str):
+async def test_missing_queue_is_named(queue: str):
     with pytest.raises(ConfigurationError, match="no such queue"):
         await pull_all(queue + "-not", [])
 

@@ -45,6 +45,6 @@ def test_missing_certificate_sets_its_notification_aside(status: int):
 
 
 @pytest.mark.parametrize("status", [407, 408, 429, 500, 503])
-def test_a_certificate_that_cannot_be_had_now_is_awaited(status: int):
+def test_temporarily_unavailable_certificate_is_awaited(status: int):
     with answering(status) as url, pytest.raises(ServiceError):
         fetch_certificate(url)

@@ -62,7 +62,7 @@ def desk(tmp_path: Path, clock: VirtualClock) -> Iterator[Desk]:
         SesReceipt("pass", "", "", "<ann@B.example>"),
     ],
 )
-def test_a_request_whose_receipt_proves_the_sender_is_heard(desk: Desk, receipt: SesReceipt) -> None:
+def test_request_with_a_receipt_that_proves_its_sender_is_applied(desk: Desk, receipt: SesReceipt) -> None:
     assert desk.take(WISH, receipt) == {"ann@b.example": "sender"}
 
 
@@ -79,7 +79,9 @@ def test_a_request_whose_receipt_proves_the_sender_is_heard(desk: Desk, receipt:
         (None, Unproven.NO_RESULTS),
     ],
 )
-def test_a_forged_from_is_other_and_suppresses_nobody(desk: Desk, receipt: SesReceipt | None, lack: Unproven) -> None:
+def test_forged_from_is_other_mail_and_suppresses_no_address(
+    desk: Desk, receipt: SesReceipt | None, lack: Unproven
+) -> None:
     for apple in ("", "X-Apple-Unsubscribe: true\r\nAuto-Submitted: auto-replied\r\n"):
         assert desk.take(apple + WISH, receipt) == {}
     assert desk.intake.tally.to_json()["kinds"] == {"other": 2}
@@ -93,7 +95,7 @@ def test_our_own_token_needs_no_verdicts(desk: Desk) -> None:
     assert desk.take(REPORT.format(source="e.example", more=more), FAILED)["bob@b.example"] == "token"
 
 
-def test_a_token_of_others_is_other_whatever_the_verdicts_say(desk: Desk) -> None:
+def test_foreign_token_is_other_mail_whatever_the_verdicts(desk: Desk) -> None:
     token = TokenSigner([b"somebody-elses-key-of-32-letters"]).sign("ann@b.example", "")
     assert desk.take(WISH.replace("unsubscribe", token), PASSED) == {}
     tally = desk.intake.tally.to_json()
@@ -212,7 +214,7 @@ def test_report_of_a_configured_source_counts_with_an_old_token(desk: Desk) -> N
         ("arf.y.example", f"{RESULTS}spf=pass smtp.mailfrom=y.example", None, Unproven.NOT_A_SOURCE),
     ],
 )
-def test_a_forged_report_is_other_and_suppresses_nobody(
+def test_forged_report_is_other_mail_and_suppresses_no_address(
     desk: Desk, source: str, head: str, receipt: SesReceipt | None, lack: Unproven
 ) -> None:
     text = (f"{head}\r\n" if head else "") + REPORT.format(source=source, more="")
@@ -221,6 +223,6 @@ def test_a_forged_report_is_other_and_suppresses_nobody(
     assert desk.intake.tally.kinds == {"other": 1}
 
 
-def test_a_delivery_report_suppresses_nobody_whatever_proves_its_sender(desk: Desk) -> None:
+def test_delivery_report_suppresses_no_address_whatever_its_proof(desk: Desk) -> None:
     assert desk.take(BOUNCE, PASSED) == {}
     assert desk.intake.tally.kinds == {"delivery_report": 1}

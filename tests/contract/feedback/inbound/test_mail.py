@@ -63,7 +63,7 @@ def test_requests_and_complaints_suppress_mailed_addresses_alone(tmp_path: Path,
     assert tally.kinds["broken"] == 1
 
 
-def test_a_complaint_is_for_all_mail_and_who_was_forgotten_leaves_no_trace(tmp_path: Path, clock: VirtualClock) -> None:
+def test_complaint_covers_all_mail_and_forgotten_address_has_no_trace(tmp_path: Path, clock: VirtualClock) -> None:
     desk = intake(tmp_path, clock, set(), {"gone@b.example"})
     gone = mail(Subject=SIGNER.sign("gone@b.example", "news"))
     take(desk, [report("feedback-report", ARF.format(kind="abuse", to="x@b.example"), OURS), gone])
@@ -109,7 +109,7 @@ def in_box(body: bytes, head: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("body", [b"hi\n\n", b"hi", b"\n\n", b""])
-def test_a_mail_whose_length_the_mbox_says_has_no_second_one_in_it(
+def test_mail_with_a_length_in_an_mbox_is_not_split(
     tmp_path: Path, body: bytes, pack: Callable[[bytes], bytes]
 ) -> None:
     inner = body + b"\n" + LINE + b"Authentication-Results: mx.acme.example; dmarc=pass\nFrom: ann@b.example\n\nx\n"
@@ -119,7 +119,7 @@ def test_a_mail_whose_length_the_mbox_says_has_no_second_one_in_it(
     assert [inner in raw for raw in mails] == [True, False, True]
 
 
-def test_a_length_that_a_sender_wrote_hides_no_mail_and_makes_none(tmp_path: Path) -> None:
+def test_length_written_by_a_sender_hides_and_adds_no_mail(tmp_path: Path) -> None:
     """It is where another line of a mail begins with `From `, in the middle of one, or beyond the file."""
     hidden = in_box(b"second\n")
     for body, length in ((b"hi\n", 10**9), (b"hi\n", 10**40), (b"hi\n", 5 + len(hidden) // 2), (b"xFrom y\n", 1)):
@@ -128,7 +128,7 @@ def test_a_length_that_a_sender_wrote_hides_no_mail_and_makes_none(tmp_path: Pat
         assert len(list(read_mails(str(tmp_path / "box"), refuse))) == 3
 
 
-def test_of_a_damaged_packed_mbox_what_is_before_the_damage_is_read(tmp_path: Path) -> None:
+def test_damaged_compressed_mbox_is_read_up_to_the_damage(tmp_path: Path) -> None:
     (tmp_path / "box.gz").write_bytes(gzip.compress(in_box(b"one\n") + in_box(b"two\n"))[:-6])
     reading = read_mails(str(tmp_path / "box.gz"), refuse)
     assert b"one" in next(reading)[1]

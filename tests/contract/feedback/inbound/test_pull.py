@@ -152,7 +152,7 @@ def test_an_object_that_is_larger_than_a_mail_is_not_read_at_all(pulling: Pullin
     assert (pulling.suppressed(), pulling.aside()) == ({"ann@b.example"}, ["unreadable"])
 
 
-def test_of_a_large_mail_no_more_is_read_than_is_looked_at(pulling: Pulling) -> None:
+def test_large_mail_is_read_only_as_far_as_needed(pulling: Pulling) -> None:
     s3 = FakeS3({("ours", "k"): wish(1, 2 * MOST_BYTES)})
     pull = pulling.open(s3)
     pull.process([notice()])
@@ -224,9 +224,7 @@ def test_messages_with_a_bucket_stay_without_the_setting(pulling: Pulling) -> No
     ],
 )
 @pytest.mark.parametrize("others", [0, 3])
-def test_one_object_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
-    pulling: Pulling, wrong: Any, others: int
-) -> None:
+def test_unreadable_object_is_set_aside_and_the_others_are_read(pulling: Pulling, wrong: Any, others: int) -> None:
     """Alone in its batch too, where S3 says that the bucket is there."""
     good = {("ours", str(number)): wish(number) for number in range(others)}
     pull = pulling.open(FakeS3(good | {("ours", "bad"): wrong}))
@@ -237,7 +235,7 @@ def test_one_object_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
 
 
 @pytest.mark.parametrize("key", ["", "x" * 1025, "\0", "\ud800"])
-def test_a_key_that_none_can_be_is_not_asked_for(pulling: Pulling, key: str) -> None:
+def test_impossible_object_key_is_not_requested(pulling: Pulling, key: str) -> None:
     s3 = FakeS3({})
     body = notice("KEY", is_signed=False).replace(
         '"KEY"', '"' + key.encode("unicode_escape").decode().replace("\\x00", "\\u0000") + '"'

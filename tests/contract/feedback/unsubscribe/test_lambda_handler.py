@@ -46,7 +46,7 @@ def test_no_settings_are_read_from_the_temporary_or_the_current_folder(function:
     assert not own.exists()
 
 
-def test_without_a_ledger_that_lasts_no_opt_out_is_taken() -> None:
+def test_opt_outs_are_refused_without_a_durable_ledger() -> None:
     with pytest.raises(ConfigurationError, match="opt-outs would be lost") as error:
         make_lambda_handler()
     assert error.value.where == "MAILRUN_LEDGER"

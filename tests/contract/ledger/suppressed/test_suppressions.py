@@ -66,7 +66,7 @@ def test_a_ledger_of_the_first_version_gets_the_table(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_what_events_say_stays_the_same_in_whatever_order_they_come(tmp_path: Path) -> None:
+def test_result_of_events_does_not_depend_on_their_order(tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     said = [
         Suppression("a@x.example", "", Reason.BOUNCE, "hello/1", NOW, "e1"),
@@ -83,7 +83,7 @@ def test_what_events_say_stays_the_same_in_whatever_order_they_come(tmp_path: Pa
     ledger.close()
 
 
-def test_an_event_does_not_replace_what_a_person_said(tmp_path: Path) -> None:
+def test_event_does_not_replace_an_entry_of_a_person(tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     manual = Suppression("a@x.example", "", Reason.MANUAL, "by hand", NOW, address="A@x.example")
     with ledger.write() as tx:

@@ -85,7 +85,7 @@ def test_null_texts_are_found_in_fields_and_in_renamed_columns(tmp_path: Path) -
 ZONED = TOML.replace("[content]", '[window]\nfrom = "09:00"\nto = "20:00"\ntimezone = "column:tz"\n[content]')
 
 
-def test_time_zones_that_are_none_are_errors_with_value_count_and_row(tmp_path: Path) -> None:
+def test_invalid_time_zones_are_errors_with_value_count_and_row(tmp_path: Path) -> None:
     zones = ["Europe/Berlin", " asia/tokyo ", "W. Europe Standard Time", "UTC+2", "UTC+2", None, " ", "Etc/Unknown"]
     assert check(tmp_path, {"tz": zones}, toml=ZONED) == [
         'error tz has "UTC+2", which is not a time zone: 2 from row 4',
@@ -105,7 +105,7 @@ def test_time_zones_are_kept_up_to_a_bound(tmp_path: Path) -> None:
     assert sum(int(one.rpartition(": ")[2].partition(" ")[0]) for one in found) == 3000
 
 
-def test_locales_that_are_none_are_warnings(tmp_path: Path) -> None:
+def test_invalid_locales_are_warnings(tmp_path: Path) -> None:
     locales = ["fr_FR.UTF-8", "english", "english", None, "fr,en;q=0.5", "US"]
     found = check(tmp_path, {"lang": locales}, content='locale = "lang"')
     assert found == [

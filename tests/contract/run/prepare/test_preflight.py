@@ -42,7 +42,7 @@ def test_links_that_are_too_long_are_counted_over_the_whole_plan(tmp_path: Path)
     assert not list(check_link_lengths(offer_up_to(14), plan, "campaign.toml"))
 
 
-def test_links_that_are_too_long_foreverybody_stop_the_launch(tmp_path: Path) -> None:
+def test_links_that_are_too_long_for_every_row_stop_the_launch(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, "a@b.example", "anna@b.example")
     with pytest.raises(ConfigurationError, match=r"for every recipient \(campaign.toml, \[unsubscribe\]\); shorten"):
         check_link_lengths(offer_up_to(10), plan, "campaign.toml")

@@ -115,7 +115,7 @@ def test_domain_with_earlier_mail_begins_its_warm_up_at_day_one(history: History
     assert history.read(CAMPAIGN + WARMUP, START) == WarmupDay(1, 20, 4)
 
 
-def test_a_run_that_cannot_be_read_counts_for_nobody(history: History):
+def test_unreadable_run_does_not_count_for_the_warm_up(history: History):
     history.add("bad/1", "from = ", START - timedelta(days=1), 9)
     assert history.read(CAMPAIGN + WARMUP, START) == WarmupDay(1, 20, 0)
 

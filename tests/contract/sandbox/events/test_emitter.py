@@ -115,7 +115,7 @@ def test_the_mailbox_simulator_does_its_own_whatever_the_rules(
         assert events[-1].record["bounce"]["bounceSubType"] == subtype
 
 
-def test_what_stood_on_the_suppression_list_is_sent_and_not_attempted(tmp_path: Path, clock: VirtualClock) -> None:
+def test_suppressed_address_has_a_send_event_and_no_attempt(tmp_path: Path, clock: VirtualClock) -> None:
     accept(tmp_path, "a@b.example", "c@b.example", on_list={"a@b.example": "BOUNCE", "c@b.example": "COMPLAINT"})
     events = emitter(tmp_path, clock).take(10)
     assert kinds(events) == ["Send", "Bounce", "Complaint"]
@@ -139,7 +139,7 @@ def test_rendering_failure_is_one_event_without_headers(tmp_path: Path, clock: V
     assert "headers" not in event.record["mail"]
 
 
-def test_a_late_event_waits_for_its_time(tmp_path: Path, clock: VirtualClock) -> None:
+def test_delayed_event_is_sent_when_it_is_due(tmp_path: Path, clock: VirtualClock) -> None:
     accept(tmp_path, "a@b.example")
     late = emitter(tmp_path, clock, default={"complaints": {"abuse": 1}, "after": {"Complaint": 3600, "Delivery": 5}})
     assert kinds(late.take(10)) == ["Send"]
@@ -211,7 +211,7 @@ def make_feedback(folder: Path, clock: VirtualClock, **more: Any) -> Feedback:
     )
 
 
-def test_firehose_files_go_on_where_the_last_sandbox_ended(tmp_path: Path, clock: VirtualClock) -> None:
+def test_firehose_files_continue_where_the_last_sandbox_ended(tmp_path: Path, clock: VirtualClock) -> None:
     accept(tmp_path, "a@b.example", number=1)
     make_feedback(tmp_path, clock).close()
     accept(tmp_path, "a@b.example", number=2)
@@ -265,7 +265,7 @@ async def test_long_polling_ends_when_an_event_is_due(tmp_path: Path, clock: Vir
         [],
     ],
 )
-def test_a_behaviour_that_is_none_is_refused_by_name(document: Any) -> None:
+def test_invalid_behaviour_is_refused_with_the_wrong_member(document: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Behaviour.from_document(document)
 

@@ -222,7 +222,7 @@ async def test_a_waiting_receiver_gets_an_event_at_once(sandbox: EmbeddedSandbox
     assert len(received["Messages"]) == 1
 
 
-def test_the_next_sandbox_of_a_record_has_the_events_that_nobody_took(tmp_path: Path) -> None:
+def test_next_sandbox_of_a_record_has_the_events_not_yet_received(tmp_path: Path) -> None:
     with run(tmp_path) as sandbox:
         send(sandbox, "a@b.example")
         drain(sandbox)

@@ -268,12 +268,12 @@ def test_inbox_unknown_path_is_a_page(sandbox: EmbeddedSandbox, path: str) -> No
     assert "<b>" not in text
 
 
-def test_a_number_of_no_message_shows_the_newest(folder: Path, sandbox: EmbeddedSandbox) -> None:
+def test_unknown_message_number_shows_the_newest(folder: Path, sandbox: EmbeddedSandbox) -> None:
     write(folder, draft("Hello"))
     assert get(sandbox, f"/?before={'9' * 5000}")[1] == get(sandbox, "/")[1]
 
 
-def test_a_message_that_is_not_there_is_not_found(sandbox: EmbeddedSandbox) -> None:
+def test_missing_message_is_answered_with_404(sandbox: EmbeddedSandbox) -> None:
     assert get(sandbox, "/messages/5")[0].status == 404
     assert get(sandbox, "/messages/5/html")[0].status == 404
 
@@ -292,7 +292,7 @@ def test_pages_are_labelled_and_load_nothing_from_elsewhere(folder: Path, sandbo
     assert get(sandbox, "/inbox.css")[0].headers.get_content_type() == "text/css"
 
 
-def test_a_long_search_stops_and_goes_on_from_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_search_stops_and_resumes_from_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_index, "MAX_SEARCHED", 3)
     write(folder, draft("wanted"), *(draft("other") for _ in range(4)))
     index = RecordIndex(folder)

@@ -121,7 +121,7 @@ def test_boto3_meets_a_broken_connection(
 
 
 @pytest.mark.parametrize("kind", ["cut_200", "empty_200", "html_200"])
-def test_boto3_takes_a_spoiled_200_for_a_success_without_message_id(
+def test_boto3_reads_a_damaged_200_as_success_without_id(
     sandbox: EmbeddedSandbox, ses: Any, tmp_path: Path, kind: str
 ) -> None:
     queue(sandbox, kind=kind)
@@ -160,7 +160,7 @@ async def test_aiobotocore_meets_a_broken_connection(
 
 
 @pytest.mark.parametrize("kind", ["empty_200", "html_200"])
-async def test_aiobotocore_takes_a_spoiled_200_for_a_success_without_message_id(
+async def test_aiobotocore_reads_a_damaged_200_as_success_without_id(
     sandbox: EmbeddedSandbox, tmp_path: Path, kind: str
 ) -> None:
     queue(sandbox, kind=kind)

@@ -154,7 +154,7 @@ def entry(to: str, **data: str) -> dict[str, Any]:
     }
 
 
-def test_bulk_results_stand_in_the_order_of_the_entries(ses: Any, folder: Path) -> None:
+def test_bulk_results_are_in_the_order_of_the_entries(ses: Any, folder: Path) -> None:
     headers = [{"Name": "list-unsubscribe", "Value": "<https://u.example/>"}, {"Name": "X-A", "Value": "b"}]
     results = bulk(
         ses,
@@ -177,7 +177,7 @@ def test_bulk_results_stand_in_the_order_of_the_entries(ses: Any, folder: Path) 
     assert bob["detail"] == "Attribute 'html' is not present in the rendering data."
 
 
-def test_get_account_tells_quota_and_use(ses: Any) -> None:
+def test_get_account_returns_quota_and_use(ses: Any) -> None:
     send(ses)
     send(ses, to="success@simulator.amazonses.com")
     account = ses.get_account()
@@ -299,7 +299,7 @@ def test_a_foreign_token_and_a_page_size_out_of_bounds_are_refused(ses: Any) -> 
         ses.list_email_identities(NextToken="é")
 
 
-def test_an_operation_that_the_sandbox_does_not_know_is_unknown(ses: Any) -> None:
+def test_unsupported_operation_is_unknown(ses: Any) -> None:
     with pytest.raises(ClientError) as caught:
         ses.list_contact_lists()
     assert code_of(caught.value) == ("UnknownOperationException", 404)

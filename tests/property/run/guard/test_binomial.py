@@ -41,7 +41,7 @@ def test_a_rate_is_above_a_limit_just_where_its_lower_bound_is(
 
 
 @given(COUNTS, RATES)
-def test_one_more_bad_one_makes_no_rate_smaller(counts: tuple[int, int], rate: float):
+def test_one_more_bad_event_never_lowers_a_rate(counts: tuple[int, int], rate: float):
     bad, judged = counts
     assert find_tail(bad, judged, rate) <= find_tail(max(0, bad - 1), judged, rate) + 1e-12
     assert find_lower_bound(bad, judged + 1, 0.999) <= find_lower_bound(bad + 1, judged + 1, 0.999) + 1e-12

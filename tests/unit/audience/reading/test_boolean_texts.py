@@ -5,7 +5,7 @@ import polars as pl
 from engine.audience.reading.boolean_texts import BooleanText, iterate_rows
 
 
-def test_such_text_is_printed_and_compared_as_it_is() -> None:
+def test_boolean_text_is_printed_and_compared_unchanged() -> None:
     text = BooleanText("FALSE")
     assert f"{text}" == "FALSE"
     assert text == "FALSE"

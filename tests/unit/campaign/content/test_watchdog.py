@@ -52,7 +52,7 @@ def test_many_short_pieces_of_work_are_left_alone() -> None:
             work_for(0.005)
 
 
-def test_after_an_interruption_the_next_piece_of_work_begins_afresh() -> None:
+def test_work_after_an_interruption_is_not_interrupted_by_it() -> None:
     watchdog = Watchdog(0.1)
     for _ in range(3):
         with pytest.raises(TimeUpError), watchdog:
@@ -86,7 +86,7 @@ def test_each_thread_is_interrupted_in_its_own_work() -> None:
     assert ended == ["first", "second"]
 
 
-def test_an_interruption_that_is_swallowed_comes_again() -> None:
+def test_swallowed_interruption_is_raised_again() -> None:
     def work_and_swallow_one() -> None:
         try:
             work_for(30)

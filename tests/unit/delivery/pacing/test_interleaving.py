@@ -42,7 +42,7 @@ def test_without_caps_the_order_is_the_plans(people: list[Person]):
 
 
 @given(leases=st.lists(PEOPLE, max_size=4), rate=st.floats(0.5, 50))
-def test_everybody_has_one_turn_and_no_domain_is_above_its_cap(leases: list[list[Person]], rate: float):
+def test_each_row_is_returned_once_and_no_domain_exceeds_its_cap(leases: list[list[Person]], rate: float):
     interleaving: Interleaving[str, Person] = Interleaving({"gmail.com": DomainCap(rate)})
     for number, people in enumerate(leases):
         interleaving.feed(str(number), iter(people))
@@ -64,7 +64,7 @@ def test_a_lease_waits_as_long_as_one_of_its_rows_is_held():
     assert not interleaving.is_waiting("one")
 
 
-def test_a_dropped_lease_has_no_more_turns_and_others_have_theirs():
+def test_dropped_lease_yields_no_more_rows_and_others_continue():
     interleaving: Interleaving[str, Person] = Interleaving({"gmail.com": DomainCap(1.0)})
     interleaving.feed("one", iter([Person("a@gmail.com"), Person("b@gmail.com")]))
     interleaving.feed("two", iter([Person("c@gmail.com")]))
@@ -100,7 +100,7 @@ def test_spreading_keeps_every_row_and_bounds_each_domains_share(domains: list[s
             assert here <= 10 * count / len(order) + 3
 
 
-def test_a_plan_sorted_by_domain_leaves_in_turns():
+def test_plan_sorted_by_domain_is_sent_interleaved():
     addresses = [f"p{i}@gmail.com" for i in range(50)] + [f"p{i}@yahoo.com" for i in range(50)]
     order = [a.rpartition("@")[2] for a in spread_domains(pl.DataFrame({"address": addresses}))["address"]]
     longest = max(len(run) for run in "".join("g" if d == "gmail.com" else " " for d in order).split())

@@ -59,7 +59,7 @@ def test_the_whole_rate_is_used(rate: float):
 
 
 @given(rate=st.floats(10, 1_000), size=st.integers(2, 50))
-def test_a_call_of_many_is_lent_what_the_bucket_lacks_and_waited_off(rate: float, size: int):
+def test_large_call_leaves_a_debt_that_later_takes_wait_for(rate: float, size: int):
     sent, now = send_for(Pacer(rate, 0.0), 0.0, 10.0 + 2 * size / rate, size)
     assert len(sent) <= rate * now + 1 + rate * BURST_SECONDS + size
     assert len(sent) >= 0.9 * rate * now - 2 * size

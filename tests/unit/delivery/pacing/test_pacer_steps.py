@@ -26,7 +26,7 @@ def test_waiter_gets_a_token_after_the_time_that_was_returned():
     assert pacer.take(1, seconds + 1e-9) == 0.0
 
 
-def test_asking_costs_nothing():
+def test_refused_take_costs_no_tokens():
     pacer = Pacer(10.0, 0.0)
     drain(pacer, 0.0)
     assert len({pacer.take(1, 0.0) for _ in range(100)}) == 1
@@ -84,7 +84,7 @@ def test_a_new_ceiling_keeps_what_was_learnt_in_proportion():
     assert pacer.limit == pytest.approx(170.0)
 
 
-def test_a_lower_ceiling_takes_back_what_the_bucket_holds_too_much():
+def test_lower_ceiling_cuts_tokens_above_its_burst():
     pacer = Pacer(1000.0, 0.0)
     pacer.set_ceiling(10.0, 0.0)
     assert drain(pacer, 0.0) == 2

@@ -50,7 +50,7 @@ async def test_a_budget_pauses_the_run_when_reading_it_again_shows_nothing_left(
     assert len(read) == 1
 
 
-async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: VirtualClock):
+async def test_budget_opens_when_part_of_it_is_free_again(clock: VirtualClock):
     stop = ClockedStop(clock)
     budget: Budget
 
@@ -65,7 +65,7 @@ async def test_a_budget_that_is_waited_for_opens_when_part_of_it_is_free(clock: 
     assert not stop.requested
 
 
-async def test_what_was_not_accepted_is_given_back(clock: VirtualClock):
+async def test_tokens_of_unaccepted_recipients_are_returned(clock: VirtualClock):
     async def reread() -> None: ...
 
     budget = Budget("the quota", Allowance(1), reread, lambda: ENDED, ClockedStop(clock), clock)
@@ -133,7 +133,7 @@ def test_recipients_have_the_window_of_their_own_zone():
     assert find_zone("Mars/Base") is find_zone("") is find_zone(None) is find_zone("../etc/passwd") is None
 
 
-async def test_hours_wait_for_the_window_or_pause_or_end_at_the_deadline(clock: VirtualClock):
+async def test_window_waits_pauses_or_stops_at_the_deadline(clock: VirtualClock):
     window = Window(time(10, 30), time(20))
     stop = ClockedStop(clock)
     hours = Hours(window, ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
@@ -231,7 +231,7 @@ def test_other_senders_are_noticed_by_two_readings_and_left_their_rate():
     assert limits.rate == 100.0
 
 
-def test_a_count_that_lags_behind_a_pause_is_not_taken_for_others():
+def test_lagging_count_after_a_pause_is_not_counted_as_other_senders():
     others = OtherSenders()
     others.observe(sent_24_hours=0, own=0, now=0)
     others.observe(sent_24_hours=0, own=3_000, now=30)  # nothing is counted yet
@@ -300,7 +300,7 @@ def test_quota_is_never_overdrawn_when_counts_lag_and_others_send(max_rate: floa
         assert left <= 1_000 - max(sent, counted)
 
 
-def test_what_rolled_out_of_the_day_is_free_again():
+def test_quota_older_than_24_hours_is_free_again():
     full = replace(QUOTA, sent_24_hours=1_000.0)
     limits = RateShare(full, make_spec(), 0.0)
     assert limits.left_24_hours == 0
@@ -414,7 +414,7 @@ async def test_slots_are_taken_up_to_the_target():
     assert slots.used == 2
 
 
-def test_the_lag_meter_tells_the_99th_of_a_hundred():
+def test_lag_meter_returns_the_99th_percentile():
     meter = LagMeter()
     assert meter.p99_seconds == meter.recent_seconds == 0.0
     for number in range(1, 101):
@@ -469,7 +469,7 @@ async def test_busy_process_starts_another_when_their_number_is_open(
         assert len(made) == started
 
 
-async def test_worker_with_an_old_heartbeat_admits_nobody_until_the_next():
+async def test_worker_with_a_stale_heartbeat_admits_nothing_until_the_next():
     clock = VirtualClock()
     stop = ClockedStop(clock)
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop)
@@ -487,7 +487,7 @@ async def test_worker_with_an_old_heartbeat_admits_nobody_until_the_next():
     assert clock.monotonic() >= beaten + 1.5 > woken
 
 
-async def test_heaps_of_recorded_calls_are_handed_over_at_the_rate():
+async def test_accumulated_calls_are_handed_over_at_the_rate():
     clock = VirtualClock()
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, ClockedStop(clock))
     begun = clock.monotonic()

@@ -64,12 +64,12 @@ def name_of(error: Exception) -> str:
 
 
 @pytest.mark.parametrize("error", NEVER_SENT, ids=name_of)
-def test_what_never_reached_the_server_is_unreachable(error: Exception):
+def test_failure_before_the_server_was_reached_is_unreachable(error: Exception):
     assert read(error).meaning is ReplyMeaning.UNREACHABLE
 
 
 @pytest.mark.parametrize("error", PERHAPS_SENT, ids=name_of)
-def test_what_may_have_reached_the_server_is_in_doubt(error: Exception):
+def test_failure_that_may_have_reached_the_server_is_in_doubt(error: Exception):
     assert read(error).meaning is ReplyMeaning.IN_DOUBT
 
 
@@ -100,7 +100,7 @@ def test_the_detail_names_the_error_for_the_outcome_file():
     assert "http://127.0.0.1:9/" in detail
 
 
-def test_no_class_of_the_table_hides_a_more_special_one_behind_it():
+def test_no_exception_class_hides_a_more_specific_one():
     kinds = list(EXCEPTIONS)
     hidden = [(b, a) for i, a in enumerate(kinds) for b in kinds[i + 1 :] if issubclass(b, a)]
     assert hidden == []

@@ -193,7 +193,7 @@ RECIPIENT = [{"emailAddress": "ann@example.com", "status": "4.2.2", "diagnosticC
         ("Rendering Failure", {}, EventAction.NOTHING, None, Flag.REJECTED),
     ],
 )
-def test_what_an_event_means(
+def test_event_has_its_action_reason_and_flag(
     kind: str, reported: dict[str, Any], action: EventAction, reason: Reason | None, flag: Flag
 ):
     event = read_one(make_event(kind, MAIL, **reported))

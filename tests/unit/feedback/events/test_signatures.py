@@ -40,7 +40,7 @@ class Fetcher:
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_what_sns_signed_is_believed_and_its_certificate_fetched_once(version: str):
+def test_message_signed_by_sns_is_trusted_with_one_certificate_fetch(version: str):
     fetch = Fetcher()
     verify = SnsVerifier((TOPIC,), fetch)
     verify(sign(version))
@@ -72,13 +72,13 @@ def test_a_notification_without_a_subject_is_signed_without_it():
         {"SignatureVersion": "1"},
     ],
 )
-def test_what_was_changed_after_it_was_signed_is_refused(changes: dict[str, Any]):
+def test_message_changed_after_signing_is_refused(changes: dict[str, Any]):
     verify = SnsVerifier(("arn:aws:sns:eu-west-1:123456789012:*",), Fetcher())
     with pytest.raises(ForgedError):
         verify(sign() | changes)
 
 
-def test_what_another_key_signed_is_refused():
+def test_message_signed_by_another_key_is_refused():
     with pytest.raises(ForgedError, match="signature"):
         SnsVerifier((TOPIC,), Fetcher())(sign(key=OTHER_KEY))
 
@@ -107,7 +107,7 @@ def test_what_another_key_signed_is_refused():
         {"a": 1},
     ],
 )
-def test_of_a_certificate_elsewhere_nothing_is_fetched(url: Any):
+def test_certificate_on_another_host_is_not_fetched(url: Any):
     fetch = Fetcher()
     with pytest.raises(ForgedError):
         SnsVerifier((TOPIC,), fetch)(sign() | {"SigningCertURL": url})
@@ -115,7 +115,7 @@ def test_of_a_certificate_elsewhere_nothing_is_fetched(url: Any):
 
 
 @pytest.mark.parametrize("topic", ["arn:aws:sns:eu-west-1:999999999999:ses-events", TOPIC + "-x", "x", "", None, 7])
-def test_of_another_topic_nothing_is_fetched(topic: Any):
+def test_nothing_is_fetched_for_another_topic(topic: Any):
     fetch = Fetcher()
     with pytest.raises(ForgedError, match="topic"):
         SnsVerifier((TOPIC,), fetch)(sign(TopicArn=topic))
@@ -124,7 +124,7 @@ def test_of_another_topic_nothing_is_fetched(topic: Any):
     assert fetch.fetched == []
 
 
-def test_china_has_a_host_of_its_own():
+def test_china_has_its_own_host():
     topic = "arn:aws-cn:sns:cn-north-1:123456789012:ses"
     url = "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-1.pem"
     fetch = Fetcher()
@@ -133,7 +133,7 @@ def test_china_has_a_host_of_its_own():
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", make_certificate(ec.generate_private_key(ec.SECP256R1()))])
-def test_certificate_of_others_proves_nothing(data: bytes):
+def test_foreign_certificate_verifies_nothing(data: bytes):
     with pytest.raises(ForgedError, match="certificate"):
         SnsVerifier((TOPIC,), Fetcher(data))(sign())
 
@@ -152,7 +152,7 @@ def test_forged_notification_is_set_aside_and_an_unverifiable_one_kept():
         open_body(body, SnsVerifier((TOPIC,), fail))
 
 
-def test_a_queue_believes_the_topics_of_its_own_account():
+def test_queue_trusts_the_topics_of_its_own_account():
     (topics,) = own_account_topics("https://sqs.eu-west-1.amazonaws.com/123456789012/events")
     SnsVerifier((topics,), Fetcher())(sign())
     assert own_account_topics("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/e")[0].startswith("arn:aws-cn:")

@@ -25,7 +25,7 @@ from engine.feedback.inbound.intake import judge
         "",
     ],
 )
-def test_a_from_that_may_be_read_two_ways_proves_nobody(sender: str) -> None:
+def test_ambiguous_from_proves_no_sender(sender: str) -> None:
     found = identify_sender(ReceivedMail(f"From: {sender}\r\n\r\n".encode(), PASSED), TRUST)
     assert (found.address, found.unproven) == (None, Unproven.SENDER_UNCLEAR)
 
@@ -57,7 +57,7 @@ def test_twice_the_header_takes_at_most_two_and_a_half_times_the_work(field: str
     assert judge_one(6000) <= 2.5 * judge_one(3000)
 
 
-def test_of_a_header_of_any_length_a_bounded_part_is_read() -> None:
+def test_bounded_part_of_a_header_is_read() -> None:
     def judge_one(size: int) -> int:
         received = ReceivedMail((RESULTS + "a" * size).encode(), PASSED)
         return count_lines(lambda: identify_sender(received, TRUST))

@@ -23,7 +23,7 @@ from engine.feedback.inbound.notifications import NoMailError, open_notification
         mail(f"please\n{TOKEN}\n"),
     ],
 )
-def test_our_token_in_the_subject_a_recipient_or_alone_on_a_line_is_a_wish(raw: bytes) -> None:
+def test_our_token_in_subject_recipient_or_its_own_line_is_a_request(raw: bytes) -> None:
     read = read_mail(raw)
     assert (read.kind, read.tokens) == (MailKind.UNSUBSCRIBE, (TOKEN,))
 
@@ -80,14 +80,14 @@ AUTOMATIC = [{"Auto_Submitted": "auto-replied"}, {"Auto_Submitted": "auto-genera
         {"Delivered_To": f"unsubscribe+{TOKEN}@acme.example"},
     ],
 )
-def test_a_machine_may_send_the_wish_of_a_person(headers: dict[str, str], automatic: dict[str, str]) -> None:
+def test_automatic_mail_may_carry_a_request_of_a_person(headers: dict[str, str], automatic: dict[str, str]) -> None:
     read = read_mail(mail("The mail program was asked to leave the list.", **headers, **automatic))
     assert (read.kind, read.tokens) == (MailKind.UNSUBSCRIBE, (TOKEN,))
 
 
 @pytest.mark.parametrize("automatic", AUTOMATIC)
 @pytest.mark.parametrize("subject", ["unsubscribe", "leave", ""])
-def test_apples_own_unsubscribe_is_a_wish_of_its_sender(subject: str, automatic: dict[str, str]) -> None:
+def test_apple_mail_unsubscribe_is_a_request_of_its_sender(subject: str, automatic: dict[str, str]) -> None:
     read = read_mail(mail("Asked to.", Subject=subject, X_Apple_Unsubscribe="True", **automatic))
     assert (read.kind, read.tokens, read.address) == (MailKind.UNSUBSCRIBE, (), "ann@b.example")
     assert (
@@ -102,7 +102,7 @@ def test_delivery_report_is_not_a_request_even_with_our_mail() -> None:
     assert (read.kind, read.tokens) == (MailKind.DELIVERY_REPORT, ())
 
 
-def test_a_feedback_report_is_a_complaint_of_whom_our_token_names() -> None:
+def test_feedback_report_is_a_complaint_of_the_address_in_our_token() -> None:
     read = read_mail(report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS))
     assert (read.kind, read.tokens, read.address) == (MailKind.COMPLAINT, (TOKEN,), "ann@b.example")
     for kind in ("not-spam", "auth-failure"):
@@ -129,13 +129,13 @@ def test_an_answer_that_quotes_our_mail_is_for_a_person_to_read() -> None:
         "________________________________",
     ],
 )
-def test_below_a_line_that_begins_a_forwarded_mail_nothing_is_a_wish(line: str) -> None:
+def test_text_below_a_forwarding_line_is_not_a_request(line: str) -> None:
     assert read_mail(mail(f"Look at this\n\n{line}\nHello\n{TOKEN}\n", Subject="Fwd: News")).kind is MailKind.OTHER
     assert read_mail(mail(f"Bye\n-----\n{TOKEN}\n", Subject="Fwd: News")).tokens == (TOKEN,)
 
 
 @pytest.mark.parametrize("text", [TOKEN, "unsubscribe"])
-def test_attached_mail_is_not_a_request_of_who_forwards_it(text: str) -> None:
+def test_attached_mail_is_not_a_request_of_its_forwarder(text: str) -> None:
     attached = f"Content-Type: message/rfc822\r\n\r\nSubject: News\r\n\r\n{text}\r\n"
     whole = f"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n{attached}--x--\r\n"
     for raw in (whole, f"From: a@b.example\r\n{attached}"):
@@ -156,7 +156,7 @@ def test_the_recipient_that_a_report_names_is_one_address(named: str, address: s
     assert read_mail(report("feedback-report", ARF.format(kind="abuse", to=named))).address == address
 
 
-def test_the_bare_word_is_a_wish_of_its_sender() -> None:
+def test_bare_word_is_a_request_of_its_sender() -> None:
     read = read_mail(mail(Subject="Re: Unsubscribe"))
     assert (read.kind, read.tokens, read.address) == (MailKind.UNSUBSCRIBE, (), "ann@b.example")
     assert read_mail(mail("please unsubscribe me!\n")).kind is MailKind.UNSUBSCRIBE
@@ -196,12 +196,12 @@ def test_hostile_headers_never_raise(headers: list[tuple[str, str]], body: str) 
 
 
 @given(st.integers(0, 600))
-def test_a_cut_mail_never_raises_and_suppresses_nobody_else(length: int) -> None:
+def test_truncated_mail_never_raises_and_suppresses_no_other_address(length: int) -> None:
     whole = report("feedback-report", ARF.format(kind="abuse", to="ann@b.example"), OURS)
     assert set(read_mail(whole[:length]).tokens) <= {TOKEN}
 
 
-def test_a_mail_whose_reading_fails_is_broken_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_mail_is_broken_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> bool:
         raise KeyError("a fault of ours")
 
@@ -245,7 +245,7 @@ def test_a_notification_holds_the_mail_or_names_its_object() -> None:
             open_notification(wrong, accept)
 
 
-def test_a_notification_tells_the_verdicts_of_the_receipt() -> None:
+def test_notification_contains_the_verdicts_of_the_receipt() -> None:
     verdicts = {f"{name}Verdict": {"status": status} for name, status in (("spf", "PASS"), ("dmarc", "FAIL"))}
     receipt = {"action": {"type": "S3", "bucketName": "b", "objectKey": "k"}, "dkimVerdict": 3, **verdicts}
     found = open_notification(notification(receipt=receipt, mail={"messageId": "m", "source": "b@c.example"}), accept)

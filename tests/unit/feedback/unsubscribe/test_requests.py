@@ -45,7 +45,7 @@ def ask(desk: Desk, method: str, target: str, body: bytes = b"", content_type: s
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_looking_changes_nothing(method: str) -> None:
+def test_get_changes_nothing(method: str) -> None:
     desk = Desk()
     reply = ask(desk, method, f"/u/{TOKEN}", CLICK)
     assert (reply.status, reply.meaning, desk.outs) == (200, LinkMeaning.PAGE, [])
@@ -98,7 +98,7 @@ def test_whatever_the_url_of_a_campaign_may_be_is_answered(target: str) -> None:
     assert desk.outs == [("Ann@b.example", "news")] * 2
 
 
-def test_a_link_signed_by_an_earlier_key_is_honoured() -> None:
+def test_link_signed_by_an_earlier_key_is_accepted() -> None:
     desk = Desk()
     ask(desk, "POST", f"/u/{TokenSigner([OLD]).sign('b@b.example', 'news')}", CLICK)
     assert desk.outs == [("b@b.example", "news")]
@@ -134,7 +134,7 @@ def test_a_token_that_we_did_not_sign_changes_nothing(token: str) -> None:
         (b"a=b&" * 500, FORM),
     ],
 )
-def test_a_post_that_is_no_one_click_changes_nothing(body: bytes, content_type: str) -> None:
+def test_post_without_one_click_changes_nothing(body: bytes, content_type: str) -> None:
     desk = Desk()
     reply = ask(desk, "POST", f"/u/{TOKEN}", body, content_type)
     assert (reply.status, reply.meaning, desk.outs) == (400, LinkMeaning.NOT_ONE_CLICK, [])
@@ -147,7 +147,7 @@ def test_both_encodings_of_forms_are_one_click() -> None:
     assert has_field("Application/X-WWW-Form-URLencoded; charset=UTF-8", CLICK, *ONE_CLICK)
 
 
-def test_what_is_too_large_or_another_method_is_refused() -> None:
+def test_too_large_request_or_other_method_is_refused() -> None:
     desk = Desk()
     assert ask(desk, "POST", f"/u/{TOKEN}", b"x" * (MOST_BODY_BYTES + 1)).status == 413
     assert ask(desk, "POST", "/u/" + "x" * 5000, CLICK).status == 413
@@ -178,7 +178,7 @@ def test_undo_takes_an_opt_out_back_and_says_when_it_cannot() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_undo_is_never_a_look(method: str) -> None:
+def test_get_never_undoes_an_opt_out(method: str) -> None:
     desk = Desk()
     desk.outs.append(("Ann@b.example", "news"))
     ask(desk, method, f"/u/{TOKEN}?undo=1", b"undo=1")
@@ -213,7 +213,7 @@ def test_an_event_of_a_function_url_is_answered_as_the_request_would_be(*, is_en
 
 
 @pytest.mark.parametrize("event", [{}, {"requestContext": None, "headers": []}, {"body": 3, "isBase64Encoded": True}])
-def test_an_event_that_is_none_is_answered_and_changes_nothing(event: dict[str, object]) -> None:
+def test_invalid_function_event_is_answered_and_changes_nothing(event: dict[str, object]) -> None:
     desk = Desk()
     assert answer_event(event, SIGNER, desk, PAGES)["statusCode"] in (404, 405)
     assert not desk.outs

@@ -53,7 +53,7 @@ def test_losses_are_permitted_up_to_proof_of_more_than_the_share():
     assert count(guard, lost=20)
 
 
-def test_a_guard_of_all_never_trips():
+def test_failure_guard_of_100_percent_never_trips():
     assert not count(FailureGuard(1.0), lost=1000)
 
 
@@ -65,7 +65,7 @@ def test_refusals_have_a_limit_of_their_own_where_one_is_set():
     assert "[guard] max_refusal_rate is 1.0%" in guard.describe()
 
 
-def test_the_guard_says_what_it_saw():
+def test_guard_describes_its_counts_and_limit():
     guard = FailureGuard(0.02)
     count(guard, sent=30, lost=10)
     told = guard.describe()
@@ -103,7 +103,7 @@ def test_bounces_warn_and_pause(delivered: int, bounced: int, level: GuardLevel 
 @pytest.mark.parametrize(
     ("complained", "level"), [(4, None), (5, None), (12, GuardLevel.WARNING), (30, GuardLevel.PAUSE)]
 )  # of 5,000, where 0.1 % pauses
-def test_complaints_are_judged_against_those_who_got_it(complained: int, level: GuardLevel | None):
+def test_complaints_are_compared_with_deliveries(complained: int, level: GuardLevel | None):
     assert find_level(EventTotals(proven=5000, delivered=5000, complained=complained)) is level
 
 
@@ -137,7 +137,7 @@ def test_receiver_may_have_twice_the_rate_and_the_account_its_own_limit():
     assert finding.describe().startswith("80 of 1,000 messages (the account) bounced: 8.0%, certainly more than 5.")
 
 
-def test_what_a_person_has_seen_is_not_judged_again():
+def test_events_that_a_person_has_seen_are_not_judged_again():
     seen = EventTotals(proven=1000, delivered=700, bounced=300)
     now = EventTotals(proven=3000, delivered=2690, bounced=310)
     assert find_level(now) is GuardLevel.PAUSE

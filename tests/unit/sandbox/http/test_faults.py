@@ -19,25 +19,25 @@ def struck(queue: SandboxFaults, *recipients: str) -> str:
     return fault.kind if fault else ""
 
 
-def test_faults_strike_in_order_and_as_often_as_they_should() -> None:
+def test_faults_apply_in_order_and_as_often_as_configured() -> None:
     queue = faults({"kind": "throttle", "count": 2}, {"kind": "drop_after"})
     assert [struck(queue) for _ in range(4)] == ["throttle", "throttle", "drop_after", ""]
     assert queue.documents() == []
 
 
-def test_a_fault_without_count_strikes_forever() -> None:
+def test_fault_without_count_applies_to_every_send() -> None:
     queue = faults({"kind": "throttle", "count": None})
     assert {struck(queue) for _ in range(100)} == {"throttle"}
     queue.clear()
     assert struck(queue) == ""
 
 
-def test_a_fault_lets_pass_as_many_sends_as_it_says() -> None:
+def test_fault_skips_as_many_sends_as_configured() -> None:
     queue = faults({"kind": "throttle", "after": 2})
     assert [struck(queue) for _ in range(4)] == ["", "", "throttle", ""]
 
 
-def test_a_fault_strikes_matching_recipients_only() -> None:
+def test_fault_applies_to_matching_recipients_only() -> None:
     queue = faults({"kind": "reject", "match": "poison"})
     assert struck(queue, "ok@b.example") == ""
     assert struck(queue, "ok@b.example", "poison@b.example") == "reject"
@@ -49,7 +49,7 @@ def test_before_and_after_faults_wait_for_their_moment() -> None:
     assert queue.take(AFTER, ["a@b.example"]) is not None
 
 
-def test_the_dice_are_fixed_by_the_seed() -> None:
+def test_random_draws_depend_only_on_the_seed() -> None:
     document = {"kind": "throttle", "count": None, "probability": 0.3}
     first, second = faults(document, seed=7), faults(document, seed=7)
     rolls = [struck(first) for _ in range(1000)]
@@ -71,6 +71,6 @@ def test_the_dice_are_fixed_by_the_seed() -> None:
         ({"kind": "throttle", "match": 1}, "match must be"),
     ],
 )
-def test_a_document_that_describes_no_fault_is_refused(document: Any, part: str) -> None:
+def test_invalid_fault_document_is_refused(document: Any, part: str) -> None:
     with pytest.raises(ValueError, match=part):
         SandboxFault.from_document(document)

@@ -124,7 +124,7 @@ def test_a_date_more_than_fifteen_minutes_off_is_refused(offset_seconds: float) 
 
 
 @pytest.mark.parametrize("offset_seconds", [-800, 800])
-def test_a_date_less_than_fifteen_minutes_off_is_taken(offset_seconds: float) -> None:
+def test_date_less_than_fifteen_minutes_off_is_accepted(offset_seconds: float) -> None:
     assert verify(signed(), offset_seconds=offset_seconds)
 
 

@@ -131,7 +131,7 @@ def test_the_suppression_list_itself_is_case_sensitive() -> None:
     assert "ann@b.example" not in listed.lowered
 
 
-def test_a_suspended_account_says_so_before_a_paused_one() -> None:
+def test_suspension_is_reported_before_a_pause() -> None:
     account = account_with()
     account.sending_enabled = False
     with pytest.raises(ApiError) as caught:

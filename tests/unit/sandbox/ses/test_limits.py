@@ -44,7 +44,7 @@ def test_a_large_call_leaves_a_debt_that_later_calls_wait_for(clock: VirtualCloc
     assert accept(bucket, 1)
 
 
-def test_a_rest_saves_up_no_more_than_the_burst(clock: VirtualClock) -> None:
+def test_pause_saves_at_most_the_burst(clock: VirtualClock) -> None:
     bucket = RateBucket(10, clock)
     clock.elapsed = 3600
     assert [accept(bucket, 1) for _ in range(11)] == [True] * 10 + [False]
@@ -109,7 +109,7 @@ def test_the_quota_refuses_what_would_exceed_it(clock: VirtualClock) -> None:
     assert not quota.has_room(3)
 
 
-def test_the_quota_forgets_after_a_day_what_was_sent_in_that_second(clock: VirtualClock) -> None:
+def test_quota_drops_each_second_after_a_day(clock: VirtualClock) -> None:
     quota = RollingQuota(10, clock)
     quota.add(6)
     clock.elapsed = 3600

@@ -71,7 +71,7 @@ def test_a_simple_message_is_read_as_it_is() -> None:
         "x" * 64 + "@b.example",
     ],
 )
-def test_good_addresses_are_taken(address: str) -> None:
+def test_good_addresses_are_accepted(address: str) -> None:
     assert read_address(address) in address
 
 
@@ -123,7 +123,7 @@ def test_content_is_exactly_one_of_three(content: dict[str, Any]) -> None:
     assert "exactly one of Simple, Raw and Template" in refusal({**SIMPLE, "Content": content})
 
 
-def test_fifty_recipients_are_taken_and_fifty_one_are_not() -> None:
+def test_fifty_recipients_are_accepted_and_fifty_one_are_refused() -> None:
     many = [f"a{number}@b.example" for number in range(51)]
     lists = {"ToAddresses": many[:20], "CcAddresses": many[20:40], "BccAddresses": many[40:50]}
     assert read({**SIMPLE, "Destination": lists}).recipients == many[:50]
@@ -172,7 +172,7 @@ def test_feedback_id_tags_are_allowed() -> None:
         ([(f"X-{number}", "v") for number in range(16)], "more than 15 headers"),
     ],
 )
-def test_headers_that_ses_does_not_take_are_refused(headers: list[tuple[str, str]], part: str) -> None:
+def test_headers_that_ses_does_not_accept_are_refused(headers: list[tuple[str, str]], part: str) -> None:
     given = [{"Name": name, "Value": value} for name, value in headers]
     assert part in refusal(simple(Headers=given))
 
@@ -201,7 +201,7 @@ def test_good_headers_are_kept_in_order() -> None:
         ({"RawContent": b64encode(b"\xff").decode()}, "is SEVEN_BIT"),
     ],
 )
-def test_attachments_that_ses_does_not_take_are_refused(changes: dict[str, Any], part: str) -> None:
+def test_attachments_that_ses_does_not_accept_are_refused(changes: dict[str, Any], part: str) -> None:
     attachment = {"FileName": "a.pdf", "RawContent": b64encode(b"pdf").decode(), **changes}
     assert part in refusal(simple(Attachments=[attachment]))
 

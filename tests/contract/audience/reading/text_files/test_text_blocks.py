@@ -42,20 +42,20 @@ def test_unicode_is_known_by_its_mark_or_its_bytes(encoding: str, tmp_path: Path
         ("utf-16-be", "Ünï"),
     ],
 )
-def test_a_declared_encoding_is_believed(encoding: str, name: str, tmp_path: Path) -> None:
+def test_declared_encoding_is_used(encoding: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(f"email,name\nann@example.com,{name}\n".encode(encoding))
     plan(tmp_path, encoding=encoding)
     assert recipients(tmp_path)["name"].to_list() == [name]
 
 
 @pytest.mark.parametrize("declared", ["utf-8", "windows-1252"])
-def test_a_mark_overrules_what_is_declared(declared: str, tmp_path: Path) -> None:
+def test_byte_order_mark_overrides_the_declared_encoding(declared: str, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_bytes(TEXT.encode("utf-16"))
     assert read_file(path, encoding=declared)[1]["name"].to_list() == ["Ünï", "Đặng"]
 
 
-def test_a_western_file_is_read_as_windows_1252_and_that_is_said(tmp_path: Path) -> None:
+def test_western_file_is_read_as_windows_1252_and_reported(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(WESTERN.encode("windows-1252"))
     found = plan(tmp_path)
     assert found.accepted == 32

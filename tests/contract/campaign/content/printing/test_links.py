@@ -302,7 +302,7 @@ def count_calls(work: Callable[[], object]) -> int:
     return calls
 
 
-def test_data_that_stands_in_no_link_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_outside_of_links_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     html = '<p title="{{ name }}">{{ name }}</p><a href="https://acme.example/{{ name }}">x</a>'
     make = write_html(tmp_path, html)
     make({"name": "Ann"})

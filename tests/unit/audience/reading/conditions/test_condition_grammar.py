@@ -97,7 +97,7 @@ def test_a_rewritten_condition_is_the_same_condition(where: str) -> None:
     assert str(pl.sql_expr(f"({rewrite(where)})")) == str(pl.sql_expr(f"({where}\n)"))
 
 
-def test_a_keyword_is_a_column_where_a_column_stands() -> None:
+def test_keyword_is_a_column_in_the_place_of_a_column() -> None:
     assert columns_in("interval = 1 AND user = 'x' AND with = 2", ["interval", "user", "with"]) == {
         "interval",
         "user",

@@ -99,7 +99,7 @@ def test_cell_that_is_not_a_number_is_named_when_numbers_are_needed() -> None:
 @pytest.mark.parametrize(
     "where", ["CAST(day AS DATE) > CURRENT_DATE", "day::date > CURRENT_DATE", "day > CURRENT_DATE"]
 )
-def test_how_to_read_a_date_is_said_and_works(where: str) -> None:
+def test_remedy_for_a_date_condition_works(where: str) -> None:
     cells = pl.DataFrame({"day": ["2024-01-01", "2024-12-31", ""]})
     with pytest.raises(DataError) as raised:
         meet(where, cells)
@@ -129,7 +129,7 @@ def test_a_number_too_large_for_an_integer_is_a_decimal() -> None:
         ("points > 1 AND\n  country == = 'VN'", 2, 14),
     ],
 )
-def test_what_is_not_sql_is_refused_with_the_place(where: str, line: int, column: int) -> None:
+def test_invalid_sql_is_refused_with_its_place(where: str, line: int, column: int) -> None:
     with pytest.raises(DataError) as caught:
         columns_in(where, CSV.columns)
     said = caught.value.what.split("\n")
