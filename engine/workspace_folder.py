@@ -15,7 +15,7 @@ def find_workspace(campaign: Path | None) -> Path:
         campaign: a campaign folder; None where none is named.
 
     Raises:
-        UsageError: there is none, or it is in a folder above this one that everybody can write, such as /tmp. No store
+        UsageError: there is none, or it is in a folder above this one that every user can write, such as /tmp. No store
             is created in a folder that is not a workspace.
     """
     if campaign is not None and campaign.parent.name == CAMPAIGNS:

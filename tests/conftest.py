@@ -25,7 +25,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the engine once: with PYTHONDONTWRITEBYTECODE each of the suite's 1,500 commands would do it itself."""
+    """Compile the engine once: with PYTHONDONTWRITEBYTECODE each of the suite's 1,500 commands would compile it."""
     if not hasattr(config, "workerinput"):  # before pytest-xdist starts its workers
         compileall.compile_dir(ROOT / "engine", quiet=2)
 
@@ -51,7 +51,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
-    """A PostgreSQL cluster that all tests of a session share, each in a database of its own."""
+    """A PostgreSQL cluster that all tests of a session share, each with its own database."""
     with run_cluster() as cluster:
         yield cluster
 

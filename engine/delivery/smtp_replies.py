@@ -92,7 +92,7 @@ def read_smtp(code: int, text: str, phase: Phase, *, sender: str, ses: bool = Tr
 
 
 def is_passing(code: int) -> bool:
-    """Return whether a reply says that the same may succeed later (RFC 5321 4.2.1)."""
+    """Return whether a reply is temporary: the same command may succeed later (RFC 5321 4.2.1)."""
     return code // 100 == 4
 
 

@@ -47,7 +47,7 @@ from engine.system.unhandled import describe_exception
     ],
 )
 def test_errors_never_show_the_password_of_a_ledger(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch):
-    """Also of a URL that cannot be read, whatever part of it the driver takes for the host or the database."""
+    """Also in a malformed URL, whatever part of it the driver reads as the host or the database."""
 
     def refuse(**given: object) -> None:
         raise psycopg.OperationalError(" ".join(str(given.get(name)) for name in ("user", "host", "port", "dbname")))
@@ -69,7 +69,7 @@ def test_errors_never_show_credentials_of_a_store_or_queue(tmp_path: Path):
 
 
 def test_errors_never_show_the_row_of_a_broken_constraint(ledger_url: str):
-    """PostgreSQL quotes the row, SQLAlchemy the parameters: both name people."""
+    """PostgreSQL quotes the row, and SQLAlchemy the parameters: both contain addresses."""
     ledger = open_ledger(ledger_url)
     row = dict.fromkeys((column.name for column in run_table.c), None) | {"name": "somebody@b.example"}
     try:
@@ -118,7 +118,7 @@ fail()
 
 
 def test_what_libraries_threads_tasks_and_bugs_say_is_masked_too():
-    """At -v as well: what is never retrieved, what nobody catches, warnings, and the logs of libraries."""
+    """With -v too: exceptions that are never retrieved or caught, warnings, and the logs of libraries."""
     environment = dict(os.environ) | {"AWS_SECRET_ACCESS_KEY": "canary/Secret+Key/0123456789"}
     ended = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""The guard of the pure tests: what it takes for I/O, and that both folders of pure tests have it."""
+"""The guard of the pure tests: what it treats as I/O, and that both folders of pure tests have it."""
 
 import multiprocessing
 import os

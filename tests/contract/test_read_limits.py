@@ -1,4 +1,4 @@
-"""Files that are small and unpack to much: each limit is checked before memory is taken, and says what raises it."""
+"""Small files that unpack to much: each limit is checked before memory is used, and its error names the setting."""
 
 import gzip
 import re
@@ -149,7 +149,7 @@ def test_ratio_of_binary_files_is_checked_by_their_metadata(name: str, tmp_path:
 
 
 def test_one_text_that_many_cells_refer_to_is_seen(tmp_path: Path) -> None:
-    """A dictionary of one long text costs a file once, and whatever is done with the column for each row."""
+    """A long text in a dictionary takes space once in the file, and once for each row in memory."""
     long = pl.DataFrame({"email": ["ann@example.com"] * 50, "text": ["x" * 12_000_000] * 50})
     long.write_parquet(tmp_path / "list.parquet")
     refused(tmp_path, "list.parquet", ReadLimits(line_mb=10), "line_mb")
@@ -164,7 +164,7 @@ def test_wrong_page_sizes_in_a_parquet_footer_are_not_used(tmp_path: Path) -> No
     pl.select(n=pl.int_range(500_000)).write_parquet(path, use_pyarrow=False, statistics=False)
     (true,) = {group.unpacked for group in read_group_sizes(path)}
     content = path.read_bytes()
-    changed = content.replace(varint(true), varint(true // 2))  # as long as it, so that all else stays in its place
+    changed = content.replace(varint(true), varint(true // 2))  # of the same length, so that all offsets stay
     assert changed != content
     assert len(changed) == len(content)
     path.write_bytes(changed)
@@ -193,7 +193,7 @@ def test_arrow_says_what_it_unpacks_to(compression: Literal["uncompressed", "lz4
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "arrows"])
 def test_damaged_binary_files_are_refused_in_time(suffix: str, tmp_path: Path) -> None:
-    """Whatever byte is changed, reading the sizes ends, and with no other errors than those that are translated."""
+    """With any byte changed, reading the sizes ends, and raises only errors that are translated."""
     path = tmp_path / f"list.{suffix}"
     frame = pl.DataFrame({"email": [f"u{n}@example.com" for n in range(50)], "n": range(50)})
     if suffix == "parquet":

@@ -1,4 +1,4 @@
-"""Settings: flags before MAILRUN_* before mailrun.toml, and every mistake named."""
+"""Settings: flags before MAILRUN_* before mailrun.toml; every mistake is named."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_store_and_ledger_are_in_the_workspace_by_default(tmp_path: Path):
 
 
 def test_scratch_holds_the_copies_of_a_bucket_and_never_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A pod's scratch may end with the pod, and a ledger must not."""
+    """The scratch folder may be lost with a pod, and a ledger must not."""
     monkeypatch.setenv("MAILRUN_STORE", "s3://bucket/mailrun")
     settings = load_settings(tmp_path)
     assert (settings.store_folder, settings.scratch_folder) == (tmp_path / ".mailrun", None)

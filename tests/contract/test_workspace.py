@@ -1,4 +1,4 @@
-"""The library's face: a workspace is opened as a command opens it."""
+"""The library's entry point: a workspace is opened as a command opens it."""
 
 import doctest
 from pathlib import Path

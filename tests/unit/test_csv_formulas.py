@@ -1,4 +1,4 @@
-"""What a spreadsheet would run as a formula is defused, and addresses come back as they were."""
+"""Cells that a spreadsheet would run as a formula are defused, and addresses are read back unchanged."""
 
 import polars as pl
 import pytest

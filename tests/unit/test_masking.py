@@ -158,7 +158,7 @@ def list_repeats(tree: object) -> list[str]:
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_no_pattern_backtracks(name: str):
-    """A repeat without a bound that may give back makes a pattern look at the same characters again and again."""
+    """An unbounded repeat that may backtrack makes a pattern read the same characters many times."""
     parser: ModuleType = re._parser  # type: ignore[attr-defined] # the standard library's own
     pattern = vars(masking)[name]
     assert set(list_repeats(parser.parse(pattern.pattern, pattern.flags))) <= {"POSSESSIVE_REPEAT"}
@@ -166,7 +166,7 @@ def test_no_pattern_backtracks(name: str):
 
 @pytest.mark.parametrize("name", ["_ADDRESS", "_URL", "_TOKEN", "_SESSION_TOKEN", "_ACCESS_KEY"])
 def test_a_pattern_that_begins_anywhere_looks_behind_first(name: str):
-    """Of a long run of characters only the beginning may be tried: else it is read once for each of them."""
+    """A match may start only at the beginning of a long run of characters: else the run is read again for each."""
     assert vars(masking)[name].pattern.startswith("(?<![")
 
 

@@ -48,7 +48,7 @@ class Window:
     def find_span(self, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return begin and end of the window that is open at a moment, or of the next one.
 
-        Both are as find_moment says where clocks change. A window that lies in the skipped hour is left out on that
+        find_moment describes both where clocks change. A window that lies in the skipped hour is left out on that
         day.
         """
         now = now.astimezone(UTC)  # two times of one zone would be compared without their offsets

@@ -3,7 +3,7 @@
 An asyncio protocol over httptools (llhttp). It owns its sockets, so it can determine whether the server may have
 received the request of a failed call. Servers close kept connections without notice, and some answer twice. So a
 connection is used again only after it was quiet for a moment, never when data waits to be read on it, and not after the
-time for which the server keeps it open. docs/explanation/pacing.md says what is certain and what is in doubt.
+time for which the server keeps it open. docs/explanation/pacing.md explains what is certain and what is in doubt.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that
 QUIET_SECONDS = 0.05  # a server that closes after its answer, or answers twice, shows it by then
 SHORT_SECONDS = 0.25  # a server that closes a connection sooner is given twice the time to show it
 LEARNED_SECONDS = 60.0  # how long it is remembered after how much idling the server closed a connection
-NAMES_SECONDS = 30.0  # AWS asks for at most 60 s of DNS caching
+NAMES_SECONDS = 30.0  # AWS recommends at most 60 s of DNS caching
 _SWEEP_SECONDS = 0.5
 
 
@@ -71,11 +71,11 @@ class Carrier:
 
         Args:
             head: request line and headers, with the empty line that ends them.
-            body: as many bytes as Content-Length says.
+            body: as many bytes as Content-Length gives.
 
         Raises:
             NeverSentError: no connection could be opened, or it was closed and the server certainly read nothing.
-            InDoubtError: the request was begun, and no whole answer came in time.
+            InDoubtError: sending began, and no complete answer arrived in time.
         """
         kept = self._take_idle()
         if kept is not None:

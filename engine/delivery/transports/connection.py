@@ -14,7 +14,7 @@ class NeverSentError(Exception):
 
 
 class InDoubtError(Exception):
-    """The request was begun, and no whole answer came."""
+    """Sending began, and no complete answer arrived."""
 
 
 class Pool(Protocol):

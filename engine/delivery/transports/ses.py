@@ -201,7 +201,8 @@ def read_exception(error: Exception) -> SendReply:
 
 def _read_type(error: Exception) -> ReplyMeaning:
     if isinstance(error, aws.EndpointConnectionError):
-        # The same class for a refused connection and for a reset after the whole request: the inner error says which.
+        # The same class for a refused connection and for a reset after the whole request: the inner error distinguishes
+        # them.
         inner = error.kwargs.get("error")
         never_sent = isinstance(inner, aiohttp.ClientConnectorError | socket.gaierror)
         return ReplyMeaning.UNREACHABLE if never_sent else ReplyMeaning.IN_DOUBT

@@ -72,7 +72,7 @@ def _describe_connect(error: Exception, server: SmtpServer) -> MailrunError:
         )
     if "auth" in text:
         return ConfigurationError(
-            f"the SMTP server {server.url} offers no login that mailrun knows: {error}",
+            f"the SMTP server {server.url} offers no login that mailrun supports: {error}",
             where=_LOGIN,
             remedy="unset both if it needs no login, or use TLS: many servers offer a login only over TLS",
         )

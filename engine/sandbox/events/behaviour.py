@@ -124,7 +124,7 @@ class Behaviour:
         """Return a behaviour from a JSON document.
 
         Raises:
-            ValueError: a member is unknown or wrong; the text says which.
+            ValueError: a member is unknown or wrong; the text names it.
         """
         known = _members_of(cls, document, "behaviour")
         if "default" in known:

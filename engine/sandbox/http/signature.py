@@ -48,7 +48,7 @@ class Verifier:
 
         Args:
             method: the HTTP method.
-            target: path and query as they stand in the request line.
+            target: path and query as in the request line.
             headers: all headers of the request.
             body: the whole body.
             service: what the call must be signed for.
@@ -57,7 +57,7 @@ class Verifier:
             The region that the call is signed for.
 
         Raises:
-            ApiError: 403, with the code that says what is wrong.
+            ApiError: 403, with the code of the error.
         """
         access_key, date, region, names, signature = _read_authorization(headers, service)
         secret = self._credentials.get(access_key)

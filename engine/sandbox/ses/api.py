@@ -83,7 +83,7 @@ class Api:
 
         Args:
             method: the HTTP method.
-            target: path and query as they stand in the request line.
+            target: path and query as in the request line.
             body: the whole body.
             region: what the call is signed for.
 

@@ -34,7 +34,7 @@ def fate_of(recipients: Sequence[str], *, suppressed: Container[str]) -> str:
 
     Returns:
         `delivered`, `bounced`, `complained`, `out_of_office` or `suppressed`; for several recipients, the fate of the
-        first to whom something other than delivery happens.
+        first whose message is not simply delivered.
     """
     for address in recipients:
         if address.lower() in suppressed:

@@ -1,4 +1,4 @@
-"""A dispatch: admitted, intended durably, handed over once, and every reply has its outcome."""
+"""A dispatch: admitted, recorded durably as an intent, handed over once; every reply has its outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -39,7 +39,7 @@ def reply(meaning: ReplyMeaning) -> SendReply:
 
 
 class ScriptedTransport:
-    """Answers what the script says, the last line forever; looks at whatever `look` looks at before each answer."""
+    """Answers with the script, then with its last line; calls `look` before each answer."""
 
     most_items = 50
     most_bytes = 1_000
@@ -63,7 +63,7 @@ class ScriptedTransport:
 
 @dataclass
 class Desk:
-    """A dispatcher with everything real but the transport and time."""
+    """A dispatcher whose parts are real except transport and time."""
 
     ledger: Ledger
     recorder: Recorder

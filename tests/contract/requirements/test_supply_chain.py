@@ -1,4 +1,4 @@
-"""What mailrun installs: hashed locks, licences, the SBOM, and an audit that never looks green where none was made."""
+"""What mailrun installs: hashed locks, licences, the SBOM, and an audit that reports what it did not check."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def test_licences_page_lists_what_the_packages_state():
     }
     found = {(package.name, find_licence(package.name)) for package in PACKAGES}
     assert found <= listed, "run make licences"
-    # What a newer Python has itself is listed anyway.
+    # Packages that a newer Python replaces are listed anyway.
     assert {name for name, _ in listed - found} <= {"backports-zstd"}, "run make licences"
 
 
@@ -208,5 +208,5 @@ def test_audit_without_data_says_that_nothing_was_audited():
 def test_audit_fails_when_its_own_command_is_wrong():
     assert audit.judge("", "usage: pip-audit", 2)[1] == 1
     done = subprocess.run([*audit._COMMAND, "--dry-run", "--version"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr  # pip-audit knows these options
+    assert done.returncode == 0, done.stderr  # pip-audit has these options
     assert sys.executable == audit._COMMAND[0]

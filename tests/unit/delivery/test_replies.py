@@ -35,8 +35,8 @@ NotAuthorized OptInRequired RequestAbortedException RequestEntityTooLargeExcepti
 RequestTimeoutException ThrottlingException UnrecognizedClientException ValidationError
 InvalidSignatureException SignatureDoesNotMatch RequestExpired
 """.split()  # noqa: SIM905 - a list of so many names reads worse
-# What botocore raises beside what EXCEPTIONS names. None of it tells for sure that SES did not get the request: a new
-# one has to be looked at. Where credentials cannot be had, the callers say so themselves.
+# What botocore raises beside what EXCEPTIONS names. None of it proves that SES did not receive the request: a new one
+# must be examined. The callers report missing credentials themselves.
 KNOWN_IN_DOUBT = frozenset(
     """
 AliasConflictParameterError ApiVersionNotFoundError AwsChunkedWrapperError BaseEndpointResolverError BotoCoreError

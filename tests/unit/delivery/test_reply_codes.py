@@ -13,7 +13,7 @@ MODELLED = {
     if MODEL.shape_for(name).metadata.get("exception")
 }
 OF_SEND_EMAIL = {shape.name for shape in MODEL.operation_model("SendEmail").error_shapes}
-# Of other operations alone; where a send ever got one, it would be a 4xx like any unknown code.
+# Only of other operations; if a send received one, it would be a 4xx like any unknown code.
 OF_OTHERS = {"AlreadyExistsException", "ConflictException", "InvalidNextTokenException"}
 
 # The common errors of SES's API (docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html): status and meaning.

@@ -1,4 +1,4 @@
-"""Retry, stop and gate: when a message waits, and when everything does."""
+"""Retry, stop and gate: when one message waits, and when all do."""
 
 import asyncio
 from datetime import time

@@ -1,4 +1,4 @@
-"""Everything that botocore resolves is honoured: endpoint, FIPS, dual-stack, proxy, CA bundle, credentials."""
+"""Callers use everything that botocore resolves: endpoint, FIPS, dual-stack, proxy, CA bundle, credentials."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -195,7 +195,7 @@ async def test_temporary_credentials_are_refreshed_in_mid_run():
 
 
 class NoCredentials:
-    """A source of credentials that fails as botocore's do: with whatever it met."""
+    """A source of credentials that fails as botocore's do: with any exception."""
 
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -314,7 +314,7 @@ async def test_failed_credential_issuer_is_retried_after_half_of_the_rest():
     for _ in range(47):
         clock.advance(1.0)
         await spaced.get_frozen_credentials()
-    assert asked == [0.0, 33.0]  # what it gave holds, and the next question comes when a quarter is left
+    assert asked == [0.0, 33.0]  # the old credentials stay in use, and the next attempt comes when a quarter is left
     clock.advance(16.0)
     with pytest.raises(OSError, match="away"):
         await spaced.get_frozen_credentials()
@@ -336,7 +336,7 @@ async def test_a_credential_process_is_started_once_for_many_calls(aws: pytest.M
         for _ in range(20):
             await account.credentials.get_frozen_credentials()
     asked = (tmp_path / "asked").read_text().count("x")
-    assert asked <= 2  # when it is found, and at the first look, which learns when it expires
+    assert asked <= 2  # when it is found, and at the first read, which finds its expiry
 
 
 @pytest.mark.parametrize("setting", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])

@@ -1,4 +1,4 @@
-"""The carrier against a server with bad manners: what was certainly never sent, and what is in doubt."""
+"""The carrier against a misbehaving server: what was certainly never sent, and what is in doubt."""
 
 import asyncio
 import ssl

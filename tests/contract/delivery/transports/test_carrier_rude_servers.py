@@ -1,4 +1,4 @@
-"""The carrier against servers that close kept connections without a word, pack their answers, or answer twice."""
+"""The carrier against servers that close kept connections without notice, compress answers, or answer twice."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ AT_ONCE = 16
 
 
 class Receiver:
-    """Accepts every request and answers with its number; what it accepted is the truth."""
+    """Accepts every request and answers with its number; records what it accepted."""
 
     def __init__(self) -> None:
         self.accepted: Counter[int] = Counter()
@@ -61,7 +61,7 @@ async def call(carrier: Carrier, number: int) -> str:
 
 @dataclass
 class Outcomes:
-    """What became of every number: accepted by the receiver, arrived at a closing server, and what the carrier says."""
+    """What happened to every number: accepted by the receiver, arrived at a closing server, and its result."""
 
     accepted: Counter[int] = field(default_factory=Counter)
     unread: set[int] = field(default_factory=set)
@@ -154,8 +154,8 @@ async def test_unread_end_is_seen_before_the_connection_is_used():
         server.shutdown(socket.SHUT_WR)  # before the second call has begun
         await asyncio.sleep(0.05)
         assert not second.done()
-        assert carrier.open_connections <= 1  # it goes by a new connection, which nobody accepts here
-        assert server.recv(1) == b""  # closed, and not a byte of the request came
+        assert carrier.open_connections <= 1  # it uses a new connection, which nothing accepts here
+        assert server.recv(1) == b""  # closed, and not a byte of the request arrived
 
 
 async def test_a_request_that_was_acknowledged_is_in_doubt_whatever_follows():
@@ -170,7 +170,7 @@ async def test_a_request_that_was_acknowledged_is_in_doubt_whatever_follows():
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "half closed"])
 async def test_unread_is_proven_by_a_reset_and_by_no_acknowledged_byte(closed: bool):  # noqa: FBT001 - a parameter
-    """The server ends its stream in the instant in which a request is written: too late for it, too early for us."""
+    """The server ends its stream in the instant in which a request is written."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
         with server:

@@ -1,4 +1,4 @@
-"""The outbox: files that mail programs read, whole or not there."""
+"""The outbox: files that mail programs read, complete or absent."""
 
 import mailbox
 import re

@@ -1,4 +1,4 @@
-"""SMTP: TLS, AUTH, reuse and reconnect, SES's headers, and what bad manners mean."""
+"""SMTP: TLS, AUTH, reuse and reconnect, SES's headers, and what misbehaviour of servers means."""
 
 import asyncio
 import ssl
@@ -98,7 +98,7 @@ async def test_message_is_sent_with_tls_and_login(certificates: tuple[ssl.SSLCon
             async with transporting(port, **given) as transport:
                 assert (await send(transport)).meaning is ReplyMeaning.PAUSE  # 530: log in first
         async with transporting(port, **(given | {"ca_bundle": None})) as transport:
-            assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE  # a stranger's certificate
+            assert (await send(transport)).meaning is ReplyMeaning.UNREACHABLE  # the certificate of an unknown issuer
     assert len(room.accepted) == 1
 
 

@@ -1,4 +1,4 @@
-"""What every transport promises: a fault has one meaning, and what is accepted is what was handed over."""
+"""The contract of every transport: a fault has one meaning, and accepted is what was handed over."""
 
 import asyncio
 import socket
@@ -74,7 +74,7 @@ class Tried(Protocol):
     transport: Transport
 
     def spoil(self, fault: str) -> None:
-        """Let the next send meet a fault."""
+        """Apply a fault to the next send."""
 
     def accepted(self) -> list[str]:
         """Return the addresses of what the receiving side accepted."""
@@ -161,7 +161,7 @@ async def tried(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def send_spoiled(tried: Tried, fault: str) -> SendReply:
-    """Send with a fault; a server that never answers is waited for less long, and no other one, however slow it is."""
+    """Send with a fault; only for a server that never answers the timeout is shorter."""
     tried.spoil(fault)
     with pytest.MonkeyPatch.context() as patch:
         if fault == "no_answer":
@@ -250,7 +250,7 @@ async def test_wrong_credentials_pause_the_run(sandbox: EmbeddedSandbox):
 
 
 async def test_a_refused_connection_is_unreachable(sandbox: EmbeddedSandbox):
-    with closing(socket.socket()) as unheard:  # bound, and nobody listens
+    with closing(socket.socket()) as unheard:  # bound, and nothing listens
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         async with open_ses(endpoint_of(sandbox, url=url)) as transport:

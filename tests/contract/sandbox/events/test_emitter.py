@@ -1,4 +1,4 @@
-"""The sandbox's events: of everything it accepted, by rule and rate, late, twice and out of order, from one seed."""
+"""The sandbox's events of accepted mail: by rule and rate, late, twice and out of order, from one seed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def accept(folder: Path, *addresses: str, number: int = 0, at: Any = AT, **chang
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
-    """Every emitter that a test has opened is closed after it."""
+    """Close every emitter that a test opened."""
     yield
     while OPEN:
         OPEN.pop().close()

@@ -1,4 +1,4 @@
-"""Who gets an answer from the sandbox on every route: its clients and its own pages, and no other user or page."""
+"""Every route of the sandbox answers its clients and its own pages, and no other user or page."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -44,7 +44,7 @@ class Route:
     service: str = ""  # what the call is signed for
 
     def write_headers(self, url: str, *, secret: str = SECRET_ACCESS_KEY, key: str = ACCESS_KEY_ID) -> dict[str, str]:
-        """Return all that the route wants of a client."""
+        """Return everything that the route requires of a client."""
         if self.target.startswith("/_sandbox/"):
             return {"Authorization": f"Bearer {TOKEN}"}
         if not self.service:
@@ -111,7 +111,7 @@ async def test_every_route_refuses_a_page_elsewhere_whatever_it_knows(
 
 
 async def test_every_route_refuses_a_client_without_its_secret(sandbox: Sandbox, client: ClientSession) -> None:
-    """Another user of the machine reaches loopback, and gets nothing but the public certificate of its signatures."""
+    """Another user of the machine reaches loopback, and gets only the public certificate."""
     send = Route("POST", "/v2/email/outbound-emails", "ses")
     assert (await ask(client, sandbox, send, send.write_headers(sandbox.url)))[0] == 200
     for route in list_routes(sandbox):

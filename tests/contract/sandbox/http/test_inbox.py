@@ -243,7 +243,7 @@ def test_inbox_shows_the_fate_that_the_events_show(folder: Path) -> None:
 
 
 def test_inbox_shows_the_fate_by_the_behaviour_of_the_acceptance(folder: Path, sandbox: EmbeddedSandbox) -> None:
-    """A behaviour that is changed later says nothing of what was accepted before it."""
+    """A behaviour that is changed later does not apply to mail accepted before."""
     write(folder, draft("before"))
     with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
         document = '{"default": {"bounces": {"Permanent/General": 1}}}'

@@ -1,4 +1,4 @@
-"""Every fault of the sandbox, as boto3 and aiobotocore surface it, and whether the message was accepted."""
+"""Every fault of the sandbox, as boto3 and aiobotocore report it, and whether the message was accepted."""
 
 from collections.abc import Iterator
 from contextlib import closing

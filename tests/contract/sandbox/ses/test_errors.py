@@ -1,4 +1,4 @@
-"""Every error of the sandbox, as boto3 surfaces it."""
+"""Every error of the sandbox, as boto3 reports it."""
 
 import http.client
 from collections.abc import Callable, Iterator

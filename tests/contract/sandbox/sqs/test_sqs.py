@@ -1,4 +1,4 @@
-"""One suite for SQS servers: what a consumer of events counts on holds for the sandbox as for a foreign witness."""
+"""One suite for SQS servers: a consumer of events can rely on the same for the sandbox and for moto."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -17,7 +17,7 @@ TINY = 1e-9
 def grants(
     pacer: Pacer, *, until: float, late: list[float], calls: int = 1, stops: tuple[float, ...] = ()
 ) -> Iterator[float]:
-    """Take as a dispatcher does, sleeping as long as the pacer says and waking late; yield when tokens were granted."""
+    """Take as a dispatcher does: sleep as long as the pacer returns, and wake late; yield when tokens were granted."""
     now, step, ahead = pacer.now, 0, sorted(stops)
     while now < until:
         seconds = pacer.take(calls, now)
@@ -109,7 +109,7 @@ def test_limit_stays_between_floor_and_ceiling_under_any_history(
     calls=st.lists(st.integers(1, 50), min_size=1, max_size=200),
 )
 def test_the_last_second_holds_whatever_was_gathered_before(rate: float, gaps: list[float], calls: list[int]) -> None:
-    """Calls come in heaps, as a slow disk or a pause gathers them; none is larger than the rate allows at once."""
+    """Calls arrive in groups, as after a slow disk or a pause; none is larger than the rate allows at once."""
     second, now, passed = LastSecond(), 1000.0, list[float]()
     most = (1 + BURST_SECONDS) * rate + 1
     for step, size in enumerate(calls):

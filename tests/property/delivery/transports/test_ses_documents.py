@@ -1,4 +1,4 @@
-"""What is sent against what botocore's serializer makes of the same parameters, over all shapes of messages."""
+"""Documents equal those of botocore's serializer for the same parameters, over all shapes of messages."""
 
 import json
 from typing import Any

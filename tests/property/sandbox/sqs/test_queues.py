@@ -1,4 +1,4 @@
-"""The sandbox's queue: whatever is received, hidden, shown and deleted, nothing is lost and nothing comes back."""
+"""The sandbox's queue: in any order of calls no message is lost, and no deleted message comes again."""
 
 from hypothesis import given
 from hypothesis import strategies as st

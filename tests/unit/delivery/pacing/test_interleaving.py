@@ -1,4 +1,4 @@
-"""Whose turn it is: order, caps of domains, windows."""
+"""The next recipient: order, caps of domains, windows."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The pacer under a virtual clock: I6, learning from throttles, no bursts, no lockstep."""
+"""The pacer under a virtual clock: full use of the rate, throttles, no bursts, no lockstep."""
 
 import heapq
 from collections import deque
@@ -13,7 +13,7 @@ RATES = st.floats(0.5, 10_000)
 
 
 def send_for(pacer: Pacer, now: float, seconds: float, size: int = 1) -> tuple[list[float], float]:
-    """Take as fast as the pacer lets; returns when recipients went out."""
+    """Take as fast as the pacer allows; returns the times of the recipients."""
     end, sent = now + seconds, []
     while now < end:
         wait = pacer.take(size, now)
@@ -124,7 +124,7 @@ class Account:
 
 
 def simulate(account: Account, pacers: list[Pacer], *, begin: float, seconds: float) -> None:
-    """Let workers send as fast as their pacers let; replies come 50 ms after the call."""
+    """Let workers send as fast as their pacers allow; replies arrive 50 ms after the call."""
     latency = 0.05
     events: list[tuple[float, int, str, int]] = [(begin, i, "send", i) for i in range(len(pacers))]
     heapq.heapify(events)

@@ -1,4 +1,4 @@
-"""The pacer: tokens, debt, and a limit that learns."""
+"""The pacer: tokens, debt, and a limit that adapts."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from engine.delivery.pacing.pacer import DECREASE, FLOOR, Pacer
 
 
 def drain(pacer: Pacer, now: float) -> int:
-    """Take single tokens until the pacer says to wait; returns how many there were."""
+    """Take single tokens until the pacer returns a wait; returns how many there were."""
     taken = 0
     while pacer.take(1, now) == 0.0:
         taken += 1

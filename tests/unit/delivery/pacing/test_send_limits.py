@@ -475,7 +475,7 @@ async def test_worker_with_a_stale_heartbeat_admits_nothing_until_the_next():
     gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop)
     gate.admission.renew_share(clock.monotonic(), clock.now().timestamp(), hold_seconds=1.5)
     assert await gate.admit(1)
-    clock.advance(25.0)  # everybody slept
+    clock.advance(25.0)  # all workers were suspended
     woken = clock.monotonic()
     waiting = asyncio.create_task(gate.admit(1))
     for _ in range(10):
@@ -503,7 +503,7 @@ NEW_YORK = ZoneInfo("America/New_York")
     [
         ("2026-03-08", "01:30-02:30", "01:30-05:00", "03:00-04:00"),  # clocks go from 02:00 to 03:00
         ("2026-03-08", "02:30-03:30", "03:00-04:00", "03:30-04:00"),
-        ("2026-03-08", "02:10-02:50", "02:10-04:00+1", "02:50-04:00+1"),  # none on that day
+        ("2026-03-08", "02:10-02:50", "02:10-04:00+1", "02:50-04:00+1"),  # no window on that day
         ("2026-11-01", "00:30-01:30", "00:30-04:00", "01:30-04:00"),  # from 02:00 to 01:00: the first 01:30
         ("2026-11-01", "01:30-03:00", "01:30-04:00", "03:00-05:00"),
     ],

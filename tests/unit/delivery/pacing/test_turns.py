@@ -1,4 +1,4 @@
-"""Turns: calls that were woken together do not hold the event loop together."""
+"""Turns: calls that were woken together do not block the event loop together."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Which sends a fault of the sandbox strikes."""
+"""The sends that a fault of the sandbox applies to."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the sandbox's account accepts, and from and to whom."""
+"""The messages that the sandbox's account accepts: senders and recipients."""
 
 from datetime import UTC, datetime
 from typing import Any

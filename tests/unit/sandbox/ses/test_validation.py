@@ -1,4 +1,4 @@
-"""Requests that the sandbox refuses as SES does, and those that it takes."""
+"""Requests that the sandbox refuses as SES does, and those that it accepts."""
 
 from base64 import b64encode
 from contextlib import suppress
