@@ -46,7 +46,7 @@ def card(address: str, subject: str = "Hi", *reasons: str, html: str | None = No
 
 @pytest.fixture
 def evil() -> Iterator[tuple[str, list[str]]]:
-    """A server that hostile messages call home to, and what it was asked for."""
+    """A server that hostile messages try to reach, and the requests that it received."""
     asked: list[str] = []
 
     class Listener(BaseHTTPRequestHandler):

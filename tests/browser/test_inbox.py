@@ -82,7 +82,7 @@ def test_a_hostile_message_runs_nothing(page: Page, inbox: str, tmp_path: Path):
 
 
 def test_a_hostile_message_does_not_learn_the_address_of_the_inbox(page: Page, inbox: str):
-    """The address holds the token; an image of a message is asked for without a referrer, whatever the message says."""
+    """The address holds the token; images of messages are requested without a referrer."""
     asked: list[dict[str, str]] = []
 
     def answer(route: Route) -> None:

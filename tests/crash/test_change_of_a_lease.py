@@ -118,7 +118,7 @@ class Case:
         return open_run(require_run(ledger, NAME), store)
 
     def begin(self, *, settled: bool) -> None:
-        """Send to everybody; three get no answer. Settle the lease, or leave it to somebody else."""
+        """Send to all recipients; three calls get no answer. Settle the lease, or leave it to another worker."""
         store, ledger = self.open_store(), self.ledger
         campaign = load_campaign(self.folder / "hello")
         request = PlanRequest(
@@ -279,7 +279,7 @@ def copy_objects(server: str, source: str, target: str) -> None:
 
 
 def take_over(case: Case, fuse: Fuse | None = None) -> None:
-    """A worker takes the lease over and closes it, as worker.py does; nobody is sent to again."""
+    """A worker takes the lease over and closes it, as worker.py does; no recipient is sent to again."""
     store, ledger = case.open_store(), case.ledger
     frozen = case.frozen(store, ledger)
 
@@ -310,7 +310,7 @@ def take_over(case: Case, fuse: Fuse | None = None) -> None:
 
 @pytest.mark.parametrize("known", ["in doubt", "proven", "forgotten"])
 def test_worker_cut_off_while_closing_a_lease_is_not_a_restore(known: str, tmp_path: Path):
-    """What is found out when a lease is taken over is journaled before it stands in a file."""
+    """Outcomes that are found when a lease is taken over are journaled before they are in a file."""
     (tmp_path / "begun").mkdir()
     begun = begin(tmp_path / "begun", lambda: FolderStore(tmp_path / "begun" / "store"), settled=False)
     if known == "proven":

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making mount namespac
 
 
 def as_machine(boot: Path) -> tuple[str, ...]:
-    """Return the beginning of a command that runs on a machine of this name, with memory and a boot id of its own."""
+    """Return the beginning of a command that runs on a machine of this name, with its own memory and boot id."""
     mount = f'mount -t tmpfs none /dev/shm && mount --bind {shlex.quote(str(boot))} {BOOT} && exec "$@"'
     return ("unshare", "--mount", "sh", "-c", mount, "sh")
 

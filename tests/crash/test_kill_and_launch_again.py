@@ -1,4 +1,4 @@
-"""kill -9 in mid-run, then launch again: each recipient is handed over at most once, and nobody is lost."""
+"""kill -9 in mid-run, then launch again: each recipient is handed over at most once, and none is lost."""
 
 import random
 import signal
@@ -101,7 +101,7 @@ def test_worker_that_lost_its_lease_while_stopped_records_nothing_more(world: Wo
     zombie = world.start_launch()
     world.wait_for_accepted(100, zombie)
     stop_between_transactions(zombie, world.folder / ".mailrun" / "ledger.db")
-    world.forget_workers()  # as if its heartbeat had been silent for long
+    world.forget_workers()  # as after a long time without heartbeats
     successor = world.launch()
     zombie.send_signal(signal.SIGCONT)
     ended = finish(zombie)

@@ -1,4 +1,4 @@
-"""kill -9 inside `resolve` and `forget`, at real system calls: readers and the audit count everybody once."""
+"""kill -9 inside `resolve` and `forget`, at real system calls: readers and the audit count each recipient once."""
 
 import signal
 from collections import Counter
@@ -15,7 +15,7 @@ PEOPLE = 60
 
 
 def leave_in_doubt(world: World) -> int:
-    """Send to everybody; the last calls get no answer. Returns how many are in doubt."""
+    """Send to all recipients; the last calls get no answer. Returns how many are in doubt."""
     world.write_people(PEOPLE)
     world.fault("no_answer", count=None, after=PEOPLE - FEWEST)
     process = world.start_launch()

@@ -1,4 +1,4 @@
-"""Disk, memory and open files come to their end: the run stops, says so, and completes when there is more."""
+"""Disk, memory or open files run out: the run stops, reports it, and completes when there is more."""
 
 import json
 import resource
@@ -62,7 +62,7 @@ def test_a_memory_limit_that_is_reached_in_mid_run_ends_the_run(tmp_path: Path):
         limit = read_address_space(process.pid)
         resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
         code, told = finish_whatever(process)
-        # Where Polars gets no memory, Rust ends the process: nobody can tell anything then.
+        # Where Polars gets no memory, Rust ends the process, without a report.
         assert code in (75, -signal.SIGABRT), told
         assert ("memory limit" if code == 75 else "alloc") in told
         stands, received = world.run("status", RUN, "--json").json, count_received(world)
@@ -106,6 +106,6 @@ def read_address_space(pid: int) -> int:
 
 
 def finish_whatever(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:
-    """Wait for the end, whatever is said about it; fails where there is none: it hangs."""
+    """Wait for the end of a command, with any output; fails if it hangs."""
     told = process.communicate(timeout=seconds)[1]
     return process.returncode, told

@@ -162,7 +162,7 @@ def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Pat
         second = world.start("work", RUN, "--json")  # its clock stays right
         world.wait_for_workers(2)
         offset.write_text(f"{hours:+d}h\n")
-        # SES refuses signatures of a wrong time: the run says so and pauses, and goes on when the clock is right.
+        # SES refuses signatures of a wrong time: the run reports it and pauses, and resumes when the clock is right.
         assert {finish(first).code, finish(second).code} <= {0, 75}
         assert world.launch().json["state"] == "finished"
         assert check_invariants(world) == {Outcome.SENT: 2400}

@@ -15,7 +15,7 @@ from engine.ledger.journal import Intent, decode_entries, replay
 RECIPIENTS = 6_000
 RATE = 1_500.0
 IN_FLIGHT = 1 * 50  # the rate asks for 30 calls of 50 a second, and an answer takes 20 ms
-GROUP = 1_000  # twice what the rate lets gather while a commit takes two flushes of 150 ms
+GROUP = 1_000  # twice what accumulates at the rate while a commit takes two flushes of 150 ms
 
 
 def read_doubt_and_largest_group(world: World) -> tuple[set[int], int]:

@@ -34,9 +34,10 @@ def test_workers_that_slept_together_keep_the_rate_when_they_wake(tmp_path: Path
         processes = [world.start_launch() for _ in range(WORKERS)]
         world.wait_for_workers(WORKERS)
         world.wait_for_accepted(120, processes[0])
-        world.wait_for_accepted(world.accepted_count() + int(4 * RATE), processes[0])  # they know of each other
+        # by then each has read the heartbeat of the other
+        world.wait_for_accepted(world.accepted_count() + int(4 * RATE), processes[0])
         asleep = []
-        for pause in (2.0, SILENCE_SECONDS + 2):  # the others stay known, or are taken for gone
+        for pause in (2.0, SILENCE_SECONDS + 2):  # the others count as alive, or as dead
             for process in processes:
                 process.send_signal(signal.SIGSTOP)
             wait_for_seconds(pause)

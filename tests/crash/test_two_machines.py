@@ -77,7 +77,7 @@ asyncio.run(main())
 
 
 class Remote:
-    """What the world asks of a sandbox that runs elsewhere."""
+    """The part of a sandbox that a world needs, for one that runs elsewhere."""
 
     def __init__(self, url: str) -> None:
         from engine.sandbox.server import REGION  # noqa: PLC0415 - its constant

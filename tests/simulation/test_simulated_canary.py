@@ -1,4 +1,4 @@
-"""Whatever happens to its workers, a run sends to nobody beyond its canary before the gate is opened."""
+"""Whatever happens to its workers, a run sends only to its canary before the gate is opened."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def test_nobody_beyond_the_canary_is_sent_to_before_the_gate_is_opened():
         stage.spec = stage.spec.model_copy(update={"canary": CanarySpec(recipients=CANARY, wait="90d")})
         for seed in SEEDS:
             run = ApprovedRun(seed, stage)
-            told = run.run()  # ends when everybody has an outcome
+            told = run.run()  # ends when every recipient has an outcome
             assert run.is_approved
             assert run.before <= set(range(1, CANARY + 1)), seed
             assert told.outcomes.total() == RECIPIENTS

@@ -1,4 +1,4 @@
-"""A ledger that is restored from a backup of any moment: recognized before anything is sent, and nobody gets it twice.
+"""A ledger restored from a backup of any moment is recognized before a message goes out a second time.
 
 `SOAK_RESTORE_SEEDS=FIRST-LAST` chooses the seeds; `make soak` runs hundreds.
 """

@@ -53,7 +53,7 @@ def test_seed_repeats_the_same_run_in_another_process():
 
 
 def test_simulation_finds_a_worker_that_forgets_its_intents(monkeypatch: pytest.MonkeyPatch):
-    """A mutant: if intents were not recorded, somebody would get it twice, and the simulation would say so."""
+    """A mutant: without recorded intents a recipient gets it twice, and the simulation finds it."""
     from engine.ledger import journal  # noqa: PLC0415 - the mutant's place
     from engine.ledger import recorder as recording  # noqa: PLC0415
 

@@ -32,7 +32,7 @@ def cases() -> list[Case]:
 
 
 def find_deviations(cases: list[Case]) -> set[Deviation]:
-    """Suite, address, what they say, what we say (the address that we understand, or why it is none)."""
+    """Suite, address, their verdict, and ours (the parsed address, or its fault)."""
     judged = judge_addresses(pl.Series([case.text for case in cases], dtype=pl.String))
     pairs = zip(cases, judged.iter_rows(named=True), strict=True)
     return {

@@ -53,7 +53,7 @@ def authority() -> Iterator[tuple[Authority, int]]:
 
 
 class _Silent:
-    """A logger that says nothing."""
+    """A logger without output."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None

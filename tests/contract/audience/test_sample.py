@@ -1,4 +1,4 @@
-"""The sample audience: the same bytes every time, nobody real, and nearly nine in ten rows good."""
+"""The sample audience: the same bytes every time, no real people, and nearly nine in ten rows mailable."""
 
 import importlib.util
 import re

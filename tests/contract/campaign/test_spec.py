@@ -1,4 +1,4 @@
-"""campaign.toml: what it accepts, and what it says about what it does not."""
+"""campaign.toml: what it accepts, and its errors for everything else."""
 
 from pathlib import Path
 

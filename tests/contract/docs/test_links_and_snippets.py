@@ -1,4 +1,4 @@
-"""Links lead somewhere, and what a page says to type or to write is accepted."""
+"""Links have targets, and the commands and files that a page shows are accepted."""
 
 import ast
 import importlib
@@ -139,7 +139,7 @@ def test_every_command_line_is_understood(page: Path):
 
 @by_page
 def test_every_command_of_a_shell_block_is_complete(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """In a block a command stands as it is typed: with every argument that it needs. Its files are empty here."""
+    """In a block a command is complete: with every argument that it needs. Its files are empty here."""
     monkeypatch.chdir(tmp_path)
     for text in list_blocks(page, "sh"):
         for found in re.finditer(r"(?:^|(?<=&& ))mailrun ([^\n]*)", text, flags=re.MULTILINE):

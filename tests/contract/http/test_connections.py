@@ -62,7 +62,7 @@ async def test_one_connection_too_many_is_asked_to_come_again() -> None:
         await held[0][1].wait_closed()
         closing = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         while not (answered := await ask(port, closing)).startswith(b"HTTP/1.1 200"):
-            assert answered.startswith(b"HTTP/1.1 503")  # the server has not heard of the close yet
+            assert answered.startswith(b"HTTP/1.1 503")  # the server has not received the close yet
         held[1][1].close()
 
 

@@ -1,4 +1,4 @@
-"""What a worker asks again and again costs the same with 5,000 runs as with 5."""
+"""The repeated queries of a worker cost the same with 5,000 runs as with 5."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ CAME_BACK = {"proven": 2, "delivered": 2, "bounced": 1, "soft_bounced": 0, "prov
 
 
 class NoStore:
-    """A store that nobody may ask."""
+    """A store that fails at every call."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"the store is read: {name}")

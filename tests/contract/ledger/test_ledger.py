@@ -1,4 +1,4 @@
-"""What every ledger promises, whatever database holds it: each law is tried on SQLite and on PostgreSQL."""
+"""The contract of every ledger: each law is tested on SQLite and on PostgreSQL."""
 
 import socket
 import subprocess
@@ -74,7 +74,7 @@ def add_worker(tx: Connection, worker: str, heartbeat_at: datetime = START, **va
 
 
 def live_in(tx: Connection) -> set[str]:
-    """Whose heartbeat is fresh: what a worker that has watched the others knows."""
+    """Workers with a fresh heartbeat, as seen by a worker that has watched the others."""
     fresh = select(worker_table.c.id).where(worker_table.c.heartbeat_at > START - workers.ALIVE)
     return set(tx.execute(fresh).scalars())
 
@@ -651,7 +651,7 @@ def test_a_worker_lives_while_its_counter_grows_whatever_the_clocks_say(tx: Conn
 
 
 def test_workers_suspended_together_do_not_count_as_dead(tx: Connection):
-    """Who listens again after a pause of its own has heard nothing, which says nothing of the others."""
+    """A worker that was suspended itself cannot conclude that the others are dead."""
     add_worker(tx, "other", START)
     liveness = workers.Liveness()
     assert [liveness.list_live(tx, second) for second in (0.0, 1.0, 2.0, 60.0, 61.0)] == [{"other"}] * 5

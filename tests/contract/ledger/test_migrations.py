@@ -58,7 +58,7 @@ def test_ledger_of_a_previous_version_is_opened_and_works(ledger_url: str, versi
             assert (run.store, run.limited) == (None, False)
             assert leases.sum_settled(tx, "a/1")[Outcome.IN_DOUBT] == 1
             assert replay(leases.read_journal(tx, "a/1", 1)).open_intents == {5}
-            assert leases.replay_lease(tx, "a/1", 1).begun == {}  # nobody recorded when
+            assert leases.replay_lease(tx, "a/1", 1).begun == {}  # no time was recorded
         with ledger.write() as tx:
             runs.start_run(tx, "a/1", run.created_at)
             assert Liveness().list_live(tx, 0.0) == {"w"}

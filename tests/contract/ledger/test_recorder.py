@@ -1,4 +1,4 @@
-"""Group commit: what waits together is written together, and every caller learns the true result."""
+"""Group commit: waiting records are written together, and every caller gets the true result."""
 
 import asyncio
 from collections import Counter
@@ -115,7 +115,7 @@ async def test_what_is_recorded_during_a_commit_shares_the_next_one(
     commits.clear()
     async with held(recorder):
         begun = [asyncio.create_task(recorder.record(first, [Intent(0)]))]
-        await let_tasks_begin()  # its commit is under way: it stands before the thread
+        await let_tasks_begin()  # its commit has begun: it waits in front of the thread
         begun += [
             asyncio.create_task(recorder.record(lease, [Intent(i)])) for i in range(1, 9) for lease in (first, second)
         ]
@@ -238,7 +238,7 @@ async def test_flush_raises_what_could_not_be_written(recorder: Recorder, ledger
     with ledger.write() as tx:
         tx.execute(text("CREATE TRIGGER f BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"))
     recorder.note(lease, [Intent(1)])
-    for _ in range(2):  # and a later caller learns of it too
+    for _ in range(2):  # and a later caller gets it too
         with pytest.raises(PausedError):
             await recorder.flush()
 
@@ -283,7 +283,7 @@ async def test_a_commit_holds_a_bounded_number_of_intents_and_all_results(
 
 
 async def test_a_commit_holds_two_thousand_intents_at_most(recorder: Recorder, ledger: Ledger):
-    """The bound of what a kill on a slow disk leaves in doubt, whatever waits."""
+    """The bound of what a kill on a slow disk leaves in doubt, however much waits."""
     lease = await take_lease(recorder)
     async with held(recorder):
         first = asyncio.create_task(recorder.record(lease, [Intent(0)]))

@@ -1,4 +1,4 @@
-"""The ledger in an SQLite file: who may read it, and what is said when it cannot be used."""
+"""The ledger in an SQLite file: its permissions, and the errors when it cannot be used."""
 
 import os
 import sqlite3

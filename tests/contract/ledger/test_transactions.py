@@ -26,7 +26,7 @@ DECIDE_INSIDE = {
 }
 TRANSACTIONS = {"Connection", "Engine"}
 STORES = {"Store", "FolderStore", "S3Store"}
-# The callers of SES have connections of their own, of the network.
+# The connections of SES callers are network connections.
 HAVE_OTHER_CONNECTIONS = "delivery/transports/"
 
 Modules = Sequence[tuple[str, ast.Module]]

@@ -76,7 +76,7 @@ class Shop:
         return lease
 
     def settle(self) -> Path:
-        """Settle the next lease, everybody sent to; returns its outcome file."""
+        """Settle the next lease with all recipients sent; returns its outcome file."""
         lease = self.take()
         span = self.frozen.manifest.leases[lease.ordinal]
         rows = self.plan_rows().slice(span.first_row, span.rows)

@@ -74,7 +74,7 @@ def seal(store: Store, name: str, body: bytes) -> None:
         store.seal(staging, name, body.decode())
 
 
-# These describe places or look at a lock; a bucket has nothing to ask for them.
+# These describe places or look at a lock; they need no call to a bucket.
 QUICK = {"local_folder", "address", "describe", "is_abandoned"}
 
 
@@ -221,7 +221,7 @@ def test_missing_bucket_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_run_is_launched_worked_on_and_audited_in_a_bucket(bucket: str, tmp_path: Path, ledger_url: str):
-    """Two workers, each with a local folder of its own, as on two machines."""
+    """Two workers, each with its own local folder, as on two machines."""
     with open_world(tmp_path, ledger=ledger_url, max_send_rate=400.0) as world:
         world.write_people(1200)
         world.settings |= {"MAILRUN_STORE": f"s3://{s3.BUCKET}/{tmp_path.name}", "AWS_ENDPOINT_URL_S3": bucket}

@@ -1,4 +1,4 @@
-"""However a list is written, everybody in it is suppressed and nobody else, or the list is refused."""
+"""However a list is written, exactly its addresses are suppressed, or the list is refused."""
 
 import csv
 import io

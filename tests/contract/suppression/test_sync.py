@@ -229,7 +229,7 @@ async def test_an_account_has_its_number_whatever_endpoint_it_shares(
         ).items():
             monkeypatch.setenv(name, value)
         async with open_client(CONTROL_PLANE) as client:
-            assert await find_account_id(client) == "123456789012"  # as STS says
+            assert await find_account_id(client) == "123456789012"  # as STS returns it
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ACCOUNT_ID", "210987654321")
     async with open_client(CONTROL_PLANE) as client:

@@ -1,4 +1,4 @@
-"""Work in a child process: its memory, its processor time, and what it says when the system ends it."""
+"""Work in a child process: its memory, its CPU time, and the error when the system ends it."""
 
 import os
 import signal

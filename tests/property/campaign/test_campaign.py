@@ -1,4 +1,4 @@
-"""Laws of the campaign room that hold whatever the data is."""
+"""Laws of engine/campaign for all data."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from email import message_from_bytes

@@ -1,4 +1,4 @@
-"""A standard stream that is closed, as some schedulers start a job: nobody to ask, nobody to tell, and a whole run."""
+"""A standard stream is closed, as some schedulers start a job: no question, no output, and a complete run."""
 
 import subprocess
 

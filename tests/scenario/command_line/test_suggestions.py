@@ -14,7 +14,7 @@ from support.world import RUN, Finished, World, finish
 from engine.ledger.journal import Outcome
 
 PREFIX = "python -m engine "
-UNANSWERED = (1, 64)  # a bug, and what the command line does not know
+UNANSWERED = (1, 64)  # a bug, and an unknown command line
 
 
 def suggested(finished: Finished) -> Iterator[list[str]]:
@@ -95,7 +95,7 @@ def test_suggestion_of_a_paused_run_resumes_it(world: World):
 
 
 def test_suggestion_of_a_run_in_doubt_names_resolve(world: World):
-    """A run that was killed says so, how to resume it, and how to settle whom nobody knows about."""
+    """The report of a killed run shows how to resume it and how to settle recipients in doubt."""
     world.write_people(60)
     world.fault("no_answer", count=None, after=20)
     launch = world.start_launch()

@@ -65,7 +65,7 @@ def test_forgotten_recipient_is_not_sent_to(world: World):
     process.kill()
     process.communicate()
     plan = pl.read_parquet(world.run_folder / "plan" / "recipients-*.parquet")
-    address = plan["address"][-1]  # of the last lease: nobody has begun it
+    address = plan["address"][-1]  # of the last lease, which no worker has begun
     assert world.run("forget", address).code == 0
     world.launch()
     assert address not in {to for message in world.accepted() for to in message["to"]}

@@ -1,4 +1,4 @@
-"""Canaries: an address, a token and secrets that no log line, reason, report or error may repeat, whatever fails."""
+"""Canaries: an address, a token and secrets that no log line, reason, report or error may contain, whatever fails."""
 
 import http.client
 import json
@@ -102,7 +102,7 @@ def run_rude_ses() -> Iterator[str]:
 
 
 def find_canaries(text: str) -> list[str]:
-    """Find what must not be there, each with what stands around it; an address that is masked begins with `c***`."""
+    """Find secrets in a text, each with its context; a masked address begins with `c***`."""
     known = "kestrel", "Credential=AK", TOKEN[:20]
     return [text[max(at - 80, 0) : at + 80] for word in known if (at := text.lower().find(word.lower())) >= 0]
 
@@ -134,7 +134,7 @@ def run_here(capfd: pytest.CaptureFixture[str], *words: str) -> str:
 def test_quoted_requests_are_nowhere_and_addresses_where_documented(
     world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    """A launch that SES refuses, as loud as it can be; then everything that tells of it, and every file."""
+    """A launch that SES refuses, with the most output; then every report of it, and every file."""
     world.write("campaigns/hello/campaign.toml", CAMPAIGN)
     world.write("campaigns/hello/body.txt.j2", "Dear reader\n\n{{ unsubscribe_url }}\n")
     world.write("audiences/people.csv", f"email\n{PERSON}\nother@example.com\nkestrel.person@@example..com\n")
@@ -245,7 +245,7 @@ EVENT = {
 def test_lambda_handler_answers_503_when_the_ledger_refuses_or_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    """Away at the start, back, and then read-only; nobody reads why, and the log does not say who."""
+    """Unreachable at the start, back, then read-only: the answer hides the cause, and the log hides the address."""
     monkeypatch.setenv("MAILRUN_UNSUBSCRIBE_KEYS", KEY)
     monkeypatch.setenv("MAILRUN_LEDGER", "postgresql://ann:kestrel@127.0.0.1:9/mailrun")
     handler = make_lambda_handler(world.folder)

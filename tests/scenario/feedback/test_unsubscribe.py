@@ -110,7 +110,7 @@ def test_one_click_keeps_the_recipient_out_of_the_next_run(newsletter: World) ->
 
 
 def test_undo_removes_what_the_link_did_and_nothing_else(newsletter: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A click is taken back by its own page; what a person or an event said before stays."""
+    """The page undoes its own click; earlier entries of a person or an event stay."""
     monkeypatch.delenv("MAILRUN_LEDGER", raising=False)
     handler = make_lambda_handler(newsletter.folder)
 

@@ -153,7 +153,7 @@ def test_policies_and_table_say_the_same():
 
 
 def test_policies_name_a_resource_wherever_aws_lets_them():
-    """Only calls that have no resource in IAM stand with `*`."""
+    """Only calls that have no resource in IAM have `*`."""
     without = {
         "ses:GetAccount", "ses:ListEmailIdentities", "ses:ListSuppressedDestinations", "ses:GetSuppressedDestination",
         "ses:PutSuppressedDestination", "ses:DeleteSuppressedDestination", "ses:CreateImportJob",
@@ -184,7 +184,7 @@ def name_resources(service: str, operation: str, parameters: dict[str, Any]) -> 
             yield action, f"arn:aws:ses:{ACCOUNT}:identity/{parameters['EmailIdentity']}", None
         elif operation == "GetImportJob":
             yield action, f"arn:aws:ses:{ACCOUNT}:import-job/some", None
-        elif action not in ("ses:SendEmail", "ses:SendBulkEmail"):  # botocore is asked how it would sign one; no call
+        elif action not in ("ses:SendEmail", "ses:SendBulkEmail"):  # botocore shows how it would sign one; no call
             yield action, "*", None
 
 
@@ -201,7 +201,7 @@ def name_objects(action: str, parameters: dict[str, Any]) -> Iterator[tuple[str,
 
 
 def is_allowed(statements: list[dict[str, Any]], action: str, resource: str, prefix: str | None) -> bool:
-    """Judge as IAM does, for what stands in these policies."""
+    """Judge as IAM does, for the elements of these policies."""
     for statement in statements:
         if action in listed(statement["Action"]) and any(
             fnmatchcase(resource, r) for r in listed(statement["Resource"])

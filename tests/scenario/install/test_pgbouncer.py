@@ -62,7 +62,7 @@ def test_statement_mode_is_refused_with_what_to_set(tmp_path: Path):
 
 
 def test_a_login_that_expires_in_mid_run_is_waited_for(tmp_path: Path):
-    """A token of a cloud database is renewed in the password file; the run goes on with the new one by itself."""
+    """A token of a cloud database is renewed in the password file; the run continues with the new one by itself."""
     with run_cluster() as cluster:
         url = cluster.make_database()
         cluster.require_password("first")

@@ -1,4 +1,4 @@
-"""The tutorials as a reader follows them: their commands in their order, with what they say to write."""
+"""The tutorials as a reader follows them: their commands in order, with the files that they show."""
 
 import subprocess
 from pathlib import Path
@@ -34,7 +34,7 @@ def follow(world: World, script: str, folder: Path) -> str:
 
 
 def test_first_campaign_is_sent_and_proved(world: World, tmp_path: Path):
-    """At a higher rate than the page's, where nobody stops the run; the sandbox's own page is not opened."""
+    """At a higher rate than on the page, without stopping the run; the sandbox's page is not opened."""
     script = make_script("first-campaign.md", without=("mailrun sandbox",)).replace(
         "max_rate = 50 ", "max_rate = 5000 "
     )

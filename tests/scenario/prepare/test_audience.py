@@ -52,7 +52,7 @@ def test_sent_recipient_is_capped_in_the_next_run_of_any_campaign(world: World) 
     world.write_people(8)
     told = world.run("plan", "hello", "--json").json
     assert (told["accepted"], told["excluded"]) == (3, {"capped": 5})
-    assert world.launch("--yes").json["sent"] == 5  # the run is finished: nobody is sent to again
+    assert world.launch("--yes").json["sent"] == 5  # the run is finished: no recipient is sent to again
     history = pl.read_parquet(world.folder / ".mailrun" / "history" / "**" / "*.parquet", hive_partitioning=False)
     assert sorted(history["key"]) == [f"person{number}@example.com" for number in range(5)]
     assert set(history["run"]) == {"hello/test"}

@@ -1,4 +1,4 @@
-"""Mistakes of users: each is a clear error with its exit code, says what to do, and loses nothing."""
+"""Mistakes of users: each is a clear error with its exit code and a remedy, and loses nothing."""
 
 import json
 import os

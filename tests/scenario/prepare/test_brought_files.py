@@ -1,4 +1,4 @@
-"""What people bring from spreadsheets and other programs is mailed to whom it shows, and says what it means."""
+"""Files from spreadsheets and other programs are mailed to the addresses, and with the values, that they show."""
 
 import polars as pl
 import xlsxwriter

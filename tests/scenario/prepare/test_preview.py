@@ -114,7 +114,7 @@ def test_every_row_that_fails_is_in_a_file_with_its_reason(letter: World) -> Non
 
 
 def refuse_lock(*_: object, **__: object) -> None:
-    """What a container says whose /dev/shm cannot be written."""
+    """The error in a container whose /dev/shm cannot be written."""
     raise OSError(errno.EROFS, "Read-only file system")
 
 

@@ -107,7 +107,7 @@ def test_signal_right_after_the_start_ends_with_the_same_code(world: World):
     world.write_people(10)
     for number in (signal.SIGTERM, signal.SIGINT):
         process = world.start_launch()
-        process.send_signal(signal.SIGSTOP)  # whatever it does at this moment, the signal finds it there
+        process.send_signal(signal.SIGSTOP)  # whatever it does when the signal arrives
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)
         process.wait(60)

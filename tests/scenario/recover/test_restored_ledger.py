@@ -1,4 +1,4 @@
-"""A ledger that is older than what was sent knows it, and nothing is sent again silently."""
+"""A ledger that is older than what was sent is recognized, and nothing is sent again silently."""
 
 import shutil
 import sqlite3
@@ -20,7 +20,7 @@ BULK = CAMPAIGN + '\n[delivery]\ncall = "bulk"\n'
 
 
 def back_up(world: World, target: Path) -> None:
-    """Back the ledger up while workers write to it, as docs/guides/back-up-and-restore.md says."""
+    """Back the ledger up while workers write to it, as in docs/guides/back-up-and-restore.md."""
     with (
         closing(sqlite3.connect(world.folder / ".mailrun/ledger.db")) as live,
         closing(sqlite3.connect(target)) as copy,
@@ -51,7 +51,7 @@ def check_nobody_got_it_twice(world: World, people: int) -> None:
     assert f"mailrun resolve {RUN} --after-restore" in refused.stderr
     stands = count_received(world)
     audited = world.run("audit", RUN)
-    assert audited.code in (64, 65)  # 64: the ledger does not even know the run
+    assert audited.code in (64, 65)  # 64: the run is not in the ledger
     assert audited.code == 64 or "older than what was sent" in audited.stdout
     held = world.run("resolve", RUN, "--after-restore", "--json")
     assert held.code == 0, held.stderr
@@ -170,7 +170,7 @@ def test_copy_of_a_postgresql_database_is_recognized_after_a_bulk_run(tmp_path: 
         check_nobody_got_it_twice(world, 300)
 
 
-# How a dump comes back: into another database, over the tables that it was made from, or into them.
+# Where a dump is restored: into another database, over the tables that it was made from, or into them.
 RESTORES = {
     "elsewhere": (),
     "in place": ("--clean", "--if-exists"),

@@ -60,7 +60,7 @@ def count_sealed(world: World) -> int:
 
 @contextmanager
 def hold_ledger(url: str) -> Iterator[None]:
-    """Let nobody register a run for as long as the block lasts, or the server lives."""
+    """Block the registration of runs for as long as the block lasts, or the server lives."""
     ledger = open_ledger(url)
     read_identity(ledger)
     try:

@@ -37,7 +37,7 @@ def check_that_only_the_first_were_mailed(world: World, recipients: int) -> None
 
 
 def launch_until_judged(world: World) -> Finished:
-    """Launch, and again as a pause says where the events of the canary came later than its wait."""
+    """Launch; launch again as the pause suggests if the events of the canary arrive after its wait."""
     for _ in range(MOST_LAUNCHES):
         launched = world.launch()
         if not str(launched.json["reason"]).startswith("Canary: events arrived for "):
@@ -46,7 +46,7 @@ def launch_until_judged(world: World) -> Finished:
 
 
 def check_that_the_rest_waited(world: World, recipients: int) -> None:
-    """The first were accepted first, and nobody else before the canary was found good, after its wait."""
+    """The canary was accepted first, and no other recipient before it was found good, after its wait."""
     rows = [int(message["tags"]["mailrun-row"]) for message in world.accepted()]
     assert set(rows[:recipients]) == {row for row, _ in list_turns(world)[:recipients]}
     decisions = list_decisions(world)

@@ -38,7 +38,7 @@ def test_bad_audience_is_paused_by_bounces_until_a_person_resumes(tmp_path: Path
         assert decision["seen"]["runs"][RUN]["bounced"] >= 10
         assert world.run("status", RUN, "--json").json["guard"] == []
         world.change_sandbox(max_send_rate=10_000)
-        finished = world.launch()  # nobody pulls events: there is no new evidence
+        finished = world.launch()  # events are not pulled: there is no new evidence
         assert (finished.code, finished.json["sent"]) == (0, 3000)
         check_invariants(world)
 

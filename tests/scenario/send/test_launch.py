@@ -74,7 +74,7 @@ def test_launching_a_finished_key_with_losses_again_exits_with_losses(world: Wor
     world.write_people(3)
     world.fault("reject", match="person1@")
     assert [world.launch().code, world.launch().code, world.run("work", RUN, "--json").code] == [3, 3, 3]
-    assert world.run("status", RUN).code == 0  # it was asked, and has answered
+    assert world.run("status", RUN).code == 0  # it has received a call and answered
     assert check_invariants(world) == {Outcome.SENT: 2, Outcome.REFUSED: 1}
 
 

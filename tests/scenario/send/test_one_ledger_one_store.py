@@ -26,7 +26,7 @@ def open_with_bucket(folder: Path) -> Iterator[World]:
 
 
 def make_other_machine(world: World, name: str = "other") -> Path:
-    """Copy the workspace without what the first machine has of its own; returns the new one."""
+    """Copy the workspace without the files of the first machine alone; returns the new one."""
     other = world.folder.parent / f"{world.folder.name}-{name}"
     shutil.copytree(world.folder, other, ignore=shutil.ignore_patterns(".mailrun", "record"))
     return other
@@ -60,7 +60,7 @@ def test_two_ledgers_with_one_bucket_in_the_same_second_send_once(tmp_path: Path
 
 
 def test_mark_of_another_ledger_stops_a_run_of_both_ledgers(tmp_path: Path):
-    """As two ledgers could know it before run.json named one: the mark is created once, and decides."""
+    """As in two ledgers before run.json named one: the mark is created once, and decides."""
     with open_with_bucket(tmp_path) as world:
         process = world.start_launch("--limit", "100")
         assert finish(process).code == 0

@@ -119,7 +119,7 @@ def mail_world(world: World) -> World:
 
 
 def run_both(world: World, code: int, *words: str, **environment: str | None) -> None:
-    """Check and launch say the same, and nothing is sent."""
+    """Check and launch report the same, and nothing is sent."""
     run_each(world, code, *words, commands=(CHECK, LAUNCH), **environment)
 
 

@@ -1,4 +1,4 @@
-"""What SES may answer, and what becomes of the message and of the run."""
+"""The answers of SES, and what happens to the message and to the run."""
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first drains, the second ends at once; the next launch goes on."""
+"""SIGTERM and SIGINT: the first drains, the second ends at once; the next launch resumes."""
 
 import os
 import re

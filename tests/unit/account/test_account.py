@@ -1,4 +1,4 @@
-"""The account: what SES tells of it, and the refusals before anything is sent."""
+"""The account: what SES returns, and the refusals before anything is sent."""
 
 import botocore.exceptions as aws
 import pytest

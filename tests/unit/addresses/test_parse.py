@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - full-width letters are what this is about
-"""What an address is, and what is said about one that is none."""
+"""Valid addresses, and the faults of invalid ones."""
 
 import polars as pl
 import pytest

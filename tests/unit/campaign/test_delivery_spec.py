@@ -1,4 +1,4 @@
-"""[delivery], [window], [domains], [warmup]: what they accept, and what they say about what they do not."""
+"""[delivery], [window], [domains], [warmup]: what they accept, and their errors for everything else."""
 
 import pytest
 

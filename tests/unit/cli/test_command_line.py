@@ -286,7 +286,7 @@ def test_progress_is_reported_every_few_seconds(logged: Callable[[], list[dict[s
     configure_logs(verbose=False)
     with Lines("welcome/1") as progress:
         progress.begin(accounts_of(10))
-        progress._next -= LINE_SECONDS  # as if so much time had passed
+        progress._next -= LINE_SECONDS  # as after so much time
         progress.count(SENT)
         progress.count(REFUSED)
     assert [line["event"] for line in logged()] == ["run.begin", "run.progress", "run.end"]

@@ -1,4 +1,4 @@
-"""Help of every command: whole sentences, options that say what they do, and examples that parse."""
+"""Help of every command: complete sentences, options with descriptions, and examples that parse."""
 
 import inspect
 import re

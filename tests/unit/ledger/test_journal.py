@@ -1,4 +1,4 @@
-"""What a lease's journal says when it is replayed."""
+"""The state of a lease after its journal is replayed."""
 
 import pytest
 

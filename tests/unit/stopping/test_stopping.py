@@ -46,7 +46,7 @@ async def test_blocking_work_is_abandoned_at_a_stop():
     stop.request(StopReason(StopCause.SIGNAL, "stopped by SIGTERM"))
     with pytest.raises(PausedError, match="stopped while the audience was planned, nothing was sent"):
         await waiting
-    release.set()  # what it does afterwards reaches nobody
+    release.set()  # what it does afterwards has no effect
 
 
 async def send_to_self(number: signal.Signals) -> None:

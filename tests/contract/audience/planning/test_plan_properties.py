@@ -57,7 +57,7 @@ addresses = st.none() | near_addresses | texts
 
 
 def is_mailable(address: str) -> bool:
-    """The grammar once more, in other words than the engine's."""
+    """The grammar again, written independently of the engine."""
     local, _, domain = address.partition("@")
     labels = domain.split(".")
     return (
@@ -81,7 +81,7 @@ def planned(
     skip_invalid: bool = True,
     **audience: Any,
 ) -> Iterator[tuple[Plan, Path]]:
-    """A plan of the table, in a folder of its own."""
+    """A plan of the table, in its own folder."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = "list.csv" if as_csv else "list.parquet"

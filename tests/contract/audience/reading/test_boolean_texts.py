@@ -1,4 +1,4 @@
-"""A boolean is a boolean in a condition, whatever the format that it came in."""
+"""A boolean is a boolean in a condition, whatever its format."""
 
 from collections.abc import Callable
 from pathlib import Path

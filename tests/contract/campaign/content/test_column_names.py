@@ -1,4 +1,4 @@
-"""Columns whose names a template cannot hold as they stand, or that share a name of mailrun's."""
+"""Columns whose names are not valid in a template, or that have a name of mailrun's."""
 
 from pathlib import Path
 

@@ -141,7 +141,7 @@ def test_events_of_every_envelope_are_pulled_by_the_command(sqs: Any, queue: str
     send(sqs, queue, [*bodies, *bodies[:5], *notices, json.dumps(forged)])
     pulled = world.run("events", "pull", "--json")
     assert pulled.code == 65, pulled.stderr
-    # At least: SQS may give a message twice, and moto does so now and then where it is asked ten times at once.
+    # At least: SQS may give a message twice, and moto sometimes does so with ten calls at once.
     assert pulled.json["documents"] >= 31
     assert pulled.json["notices"] >= 1
     assert pulled.json["forged"] >= 1

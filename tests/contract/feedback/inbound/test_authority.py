@@ -1,4 +1,4 @@
-"""A mail without our token moves nobody but its proven sender, or whom a configured source of reports names."""
+"""Mail without our token suppresses only its proven sender, or the address in a report of a configured source."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ BOUNCE = (
 
 
 class Desk:
-    """Takes mails in, and says what came of them."""
+    """Processes mails, and returns the results."""
 
     def __init__(self, folder: Path, clock: VirtualClock) -> None:
         self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
@@ -41,7 +41,7 @@ class Desk:
     def take(
         self, text: str, receipt: SesReceipt | None = None, trust: MailTrust = TRUST, **how: bool
     ) -> dict[str, str]:
-        """Take a mail in; return whom the list has now, and by what proof."""
+        """Process a mail; return the suppressed addresses with their proof."""
         self.intake.record([judge(ReceivedMail(text.encode(), receipt, **how), trust)])
         return {one.key: str(one.proof) for block in iterate_suppressions(self.ledger) for one in block}
 

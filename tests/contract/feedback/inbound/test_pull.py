@@ -1,4 +1,4 @@
-"""What becomes of a message of the queue, and how much of its mails is in memory, with an S3 that is made here."""
+"""What happens to a message of the queue, and how much of its mails is in memory, with a simulated S3."""
 
 import io
 import itertools

@@ -15,7 +15,7 @@ PLANTED = 'ledger = "sqlite:///planted.db"\n'
 
 @pytest.fixture(autouse=True)
 def function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A function's process: planted files wherever somebody else could put them."""
+    """The process of a function, with hostile files in every place that others can write."""
     for name in [name for name in os.environ if name.startswith("MAILRUN_")]:
         monkeypatch.delenv(name)
     shared = tmp_path / "tmp"

@@ -1,4 +1,4 @@
-"""What is said of the plan's values before a launch."""
+"""The findings about the plan's values before a launch."""
 
 from pathlib import Path
 from typing import Any

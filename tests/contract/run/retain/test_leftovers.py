@@ -1,4 +1,4 @@
-"""What killed commands leave: removed once it is certain that nobody works with it, and kept until then."""
+"""Files of killed commands are removed once no process can be using them, and kept until then."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Laws of content that hold whatever templates and data are: raw MIME, derived text, tokens, prepared templates."""
+"""Laws of content for all templates and data: raw MIME, derived text, tokens, prepared templates."""
 
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -203,7 +203,7 @@ def test_placeholders_give_every_tag_back_and_lead_to_its_line(source: str) -> N
 
 
 def script_of(tag: Tag) -> str:
-    """Look the script up in CLDR's likely subtags, where the tag does not say it."""
+    """Look the script up in CLDR's likely subtags, where the tag does not have it."""
     likely = get_global("likely_subtags")
     found = likely.get(f"{tag.language}_{tag.territory}") or likely.get(tag.language) or "__"
     return tag.script or str(found.split("_")[1])

@@ -20,7 +20,7 @@ SOURCES = ["run hello/bounceback", "bounces-and-optouts.csv", "complaints/bounce
 
 
 def judge(entries: list[Suppression], topic: str | None, kind: CampaignKind) -> list[bool]:
-    """What the expression says of entries."""
+    """The result of the expression for entries."""
     known = [classify_reason(one.reason) for one in entries]
     frame = pl.DataFrame(
         {"topic": [one.topic for one in entries], "known": known}, schema={"topic": pl.String, "known": pl.String}

@@ -1,4 +1,4 @@
-"""Cells without a value are null in templates, whatever a format has for that."""
+"""Cells without a value are null in templates, whatever the format has for them."""
 
 import polars as pl
 import pytest

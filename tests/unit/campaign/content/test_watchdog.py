@@ -120,4 +120,4 @@ def test_work_that_ends_while_it_is_interrupted_leaves_nothing_behind() -> None:
     for _ in range(30):
         with suppress(TimeUpError), watchdog:
             work_for(0.025)
-        work_for(0.01)  # nobody watches: an interruption here would fail the test
+        work_for(0.01)  # no watchdog runs: an interruption here would fail the test

@@ -1,4 +1,4 @@
-"""SNS signatures: versions 1 and 2 of our topics are believed; of anything forged nothing is fetched."""
+"""SNS signatures: versions 1 and 2 of our topics are trusted; nothing is fetched for a forged one."""
 
 import base64
 from datetime import UTC, datetime

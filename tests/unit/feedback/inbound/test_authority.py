@@ -1,4 +1,4 @@
-"""A mail without our token moves nobody but its proven sender, or whom a configured source of reports names."""
+"""Mail without our token suppresses only its proven sender, or the address in a report of a configured source."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What inbound mail is taken for: in the order of reports, complaints, automatic answers, and people."""
+"""How inbound mail is classified: reports, complaints, automatic answers, and people, in this order."""
 
 import orjson
 import pytest

@@ -29,7 +29,7 @@ SPEC = parse_spec(
 
 @dataclass
 class Day:
-    """A ledger that knows what was recorded of one day, and a worker that goes on sending while it is read."""
+    """A ledger with the records of one day, and a worker that continues to send while it is read."""
 
     cap: int
     number: int = 1

@@ -1,4 +1,4 @@
-"""Text in any encoding and compression is read as what it says, or refused; a guess is said."""
+"""Text in any encoding and compression is read correctly or refused; a guess is reported."""
 
 import gzip
 from pathlib import Path

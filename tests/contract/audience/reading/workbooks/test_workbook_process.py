@@ -1,4 +1,4 @@
-"""Workbooks that ask for more than there is: refused, and nothing but their own process is at risk."""
+"""Workbooks that need more than the limits: refused, and only their own process can fail."""
 
 import os
 import signal
@@ -82,7 +82,7 @@ def test_repeated_cells_of_opendocument_are_counted(rows: int, columns: int, wha
 
 
 def test_a_reader_that_reaches_its_memory_limit_is_an_error(tmp_path: Path) -> None:
-    """What the sheet says about its cells cannot be read, so this limit is what is left."""
+    """The sheet's own size cannot be read, so only this limit applies."""
     write_far(tmp_path / "a.xlsx")
     odd = b'<cols><col hidden="1" min="odd" max="1"/></cols><sheetData>'
     change(tmp_path / "a.xlsx", "xl/worksheets/sheet1.xml", b"<sheetData>", odd)

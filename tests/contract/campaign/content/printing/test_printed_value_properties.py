@@ -1,4 +1,4 @@
-"""Whatever a template says, a message holds text, numbers and dates: nothing of Python shows in it."""
+"""With any template, a message holds text, numbers and dates, and no Python values."""
 
 import re
 from datetime import date

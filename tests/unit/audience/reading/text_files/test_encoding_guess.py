@@ -1,4 +1,4 @@
-"""A short list that is not UTF-8 is read as what it says, or refused; never as something else."""
+"""A short list that is not UTF-8 is read correctly or refused, never read wrongly."""
 
 # ruff: noqa: RUF001 - it contains letters of many languages
 
