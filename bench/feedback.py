@@ -131,19 +131,24 @@ def _make_sent() -> Iterator[dict[str, object]]:
     for row in rows:
         mail = _make_mail(row)
         yield {"eventType": "Send", "mail": mail, "send": {}}
-        told = {"timestamp": "2026-11-24T09:00:02.000Z", "recipients": mail["destination"], "smtpResponse": "250 ok"}
-        yield {"eventType": "Delivery", "mail": mail, "delivery": told}
+        details = {"timestamp": "2026-11-24T09:00:02.000Z", "recipients": mail["destination"], "smtpResponse": "250 ok"}
+        yield {"eventType": "Delivery", "mail": mail, "delivery": details}
 
 
 def _make_opened() -> Iterator[dict[str, object]]:
     for row in range(1, RECIPIENTS + 1, 2):
-        told = {"timestamp": "2026-11-24T11:00:02.000Z", "ipAddress": "192.0.2.1", "userAgent": "Mail"}
-        yield {"eventType": "Open", "mail": _make_mail(row), "open": told}
+        details = {"timestamp": "2026-11-24T11:00:02.000Z", "ipAddress": "192.0.2.1", "userAgent": "Mail"}
+        yield {"eventType": "Open", "mail": _make_mail(row), "open": details}
 
 
 def _make_bounced() -> Iterator[dict[str, object]]:
     for row in range(1, RECIPIENTS + 1, 10):
         mail = _make_mail(row)
         to = [{"emailAddress": f"person{row}@{'gmail.com' if row % 3 else 'example.com'}", "status": "5.1.1"}]
-        told = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": to, "feedbackId": f"f{row}"}
-        yield {"eventType": "Bounce", "mail": mail, "bounce": {**told, "timestamp": "2026-11-24T09:00:02.000Z"}}
+        details = {
+            "bounceType": "Permanent",
+            "bounceSubType": "General",
+            "bouncedRecipients": to,
+            "feedbackId": f"f{row}",
+        }
+        yield {"eventType": "Bounce", "mail": mail, "bounce": {**details, "timestamp": "2026-11-24T09:00:02.000Z"}}

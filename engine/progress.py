@@ -71,11 +71,11 @@ def step(name: str, unit: str = "", total: int | None = None, *, is_shown: bool 
         is_shown: False for work that shows its progress itself: only its duration is reported.
     """
     one = Step(name, unit, total, is_shown)
-    heard = list(_listeners)
-    for listener in heard:
+    listeners = list(_listeners)
+    for listener in listeners:
         listener.begin(one)
     try:
         yield one
     finally:
-        for listener in heard:
+        for listener in listeners:
             listener.end(one)

@@ -61,23 +61,23 @@ def find_licence(name: str) -> str:
         LicenceError: the package is not installed, or states no licence.
     """
     try:
-        said = metadata.metadata(name)
+        stated = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         raise LicenceError(f"{name} is in the lock but is not installed: run make setup") from None
     classifiers = [
-        one.rpartition(" :: ")[2] for one in said.get_all("Classifier") or () if one.startswith("License ::")
+        one.rpartition(" :: ")[2] for one in stated.get_all("Classifier") or () if one.startswith("License ::")
     ]
     return judge(
         name,
-        expression=_first(said, "License-Expression"),
-        text=_first(said, "License"),
+        expression=_first(stated, "License-Expression"),
+        text=_first(stated, "License"),
         classifiers=classifiers,
         files=_read_files(name),
     )
 
 
-def _first(said: metadata.PackageMetadata, field: str) -> str | None:
-    return next(iter(said.get_all(field) or ()), None)
+def _first(stated: metadata.PackageMetadata, field: str) -> str | None:
+    return next(iter(stated.get_all(field) or ()), None)
 
 
 def judge(name: str, *, expression: str | None, text: str | None, classifiers: list[str], files: str) -> str:
@@ -92,8 +92,8 @@ def judge(name: str, *, expression: str | None, text: str | None, classifiers: l
         return known
     named = {_TEXTS.get(one.lower()) or (_tell_bsd(files) if one == "BSD License" else None) for one in classifiers}
     if not named or None in named:
-        said = " ".join((text or "").split())[:60] or ", ".join(classifiers) or "nothing"
-        raise LicenceError(f"{name}: the licence is unknown (the package states: {said})")
+        stated = " ".join((text or "").split())[:60] or ", ".join(classifiers) or "nothing"
+        raise LicenceError(f"{name}: the licence is unknown (the package states: {stated})")
     return " AND ".join(sorted(one for one in named if one))
 
 

@@ -105,7 +105,7 @@ def wants_fewer_connections(code: int, text: str) -> bool:
 
 
 def _find_rule(code: int, lower: str, phase: Phase) -> ReplyRule:
-    known = next((rule for said, rule in SMTP_TEXTS.items() if said in lower), None)
+    known = next((rule for words, rule in SMTP_TEXTS.items() if words in lower), None)
     match code // 100, phase:
         case (4, _):
             return known or SMTP_CODES.get(code, ReplyRule(ReplyMeaning.RETRY))

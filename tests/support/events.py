@@ -32,7 +32,7 @@ def make_mail(
     return mail | ({} if tags is None else {"tags": {name: [value] for name, value in tags.items()}})
 
 
-def make_event(kind: str, mail: dict[str, Any], **told: Any) -> dict[str, Any]:
+def make_event(kind: str, mail: dict[str, Any], **details: Any) -> dict[str, Any]:
     """Make an event record; values that are not given are those of AWS's examples."""
     to = [{"emailAddress": address} for address in mail["destination"]]
     usual: dict[str, dict[str, Any]] = {
@@ -57,13 +57,13 @@ def make_event(kind: str, mail: dict[str, Any], **told: Any) -> dict[str, Any]:
         "Reject": {"reason": "Bad content"},
         "Rendering Failure": {"errorMessage": "Attribute 'x' is not present", "templateName": "T"},
     }
-    return {"eventType": kind, "mail": mail, OBJECTS[kind]: usual[kind] | told}
+    return {"eventType": kind, "mail": mail, OBJECTS[kind]: usual[kind] | details}
 
 
-def make_event_of(accepted: dict[str, Any], kind: str, **told: Any) -> dict[str, Any]:
+def make_event_of(accepted: dict[str, Any], kind: str, **details: Any) -> dict[str, Any]:
     """Make an event of an entry of the sandbox's record, at the time of its acceptance."""
     mail = make_mail(accepted["message_id"], accepted["to"][0], accepted["tags"], at=accepted["at"])
-    event = make_event(kind, mail, **told)
+    event = make_event(kind, mail, **details)
     if event[OBJECTS[kind]].get("timestamp") == AT:
         event[OBJECTS[kind]]["timestamp"] = accepted["at"]
     return event

@@ -135,20 +135,20 @@ def open_desk(folder: Path, url: str | None = None, **more: Any) -> Iterator[Des
         ledger.close()
 
 
-def make(kind: str, row: int, *, run: str = RUN, copy: int = 0, **told: Any) -> dict[str, Any]:
+def make(kind: str, row: int, *, run: str = RUN, copy: int = 0, **details: Any) -> dict[str, Any]:
     """Make an event of a row of a run; `copy` distinguishes messages to the same row."""
     campaign, _, key = run.partition("/")
     tags = {"mailrun-campaign": campaign, "mailrun-key": key, "mailrun-row": str(row)}
     mail = make_mail(f"0100-{run.replace('/', '-')}-{row}-{copy}", PEOPLE[row - 1], tags)
-    return make_event(kind, mail, **told)
+    return make_event(kind, mail, **details)
 
 
 def make_soft(row: int, at: str, *, run: str = RUN, subtype: str = "MailboxFull") -> dict[str, Any]:
     to = [{"emailAddress": PEOPLE[row - 1], "status": "4.2.2", "diagnosticCode": "smtp; 452 4.2.2 full"}]
-    told: dict[str, Any] = {
+    details: dict[str, Any] = {
         "bounceType": "Transient",
         "bounceSubType": subtype,
         "bouncedRecipients": to,
         "timestamp": at,
     }
-    return make("Bounce", row, run=run, **told, feedbackId=f"soft-{run}-{row}-{at}")
+    return make("Bounce", row, run=run, **details, feedbackId=f"soft-{run}-{row}-{at}")

@@ -22,9 +22,9 @@ def read_records() -> list[dict[str, Any]]:
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     mail = next(_returned(functions["get_mock_email"]))
     return [
-        {specifier: _OBJECTS[name], "mail": mail, name: told}
+        {specifier: _OBJECTS[name], "mail": mail, name: details}
         for function in functions.values()
-        for name, told in _assigned(function)
+        for name, details in _assigned(function)
         for specifier in ("eventType", "notificationType")
         if name in _OBJECTS
     ]

@@ -62,7 +62,7 @@ class BackedUpLedger(FlakyLedger):
 
 
 class _Everybody(frozenset[str]):
-    """The state in which no worker is alive."""
+    """A set of dead workers that contains every worker."""
 
     def __contains__(self, _worker: object) -> bool:
         return True

@@ -38,19 +38,19 @@ class Mailroom:
     async def handle_RCPT(  # noqa: N802 - as above
         self, server: SMTP, _s: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        if told := await self._behave("rcpt", server):
-            return told
+        if reply := await self._behave("rcpt", server):
+            return reply
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
-        if (told := await self._behave("refuse", server)) is not None:
-            return told
+        if (reply := await self._behave("refuse", server)) is not None:
+            return reply
         assert envelope.mail_from is not None
         assert isinstance(envelope.content, bytes)
         self.accepted.append((envelope.mail_from, list(envelope.rcpt_tos), envelope.content))
-        if (told := await self._behave("after", server)) is not None:
-            return told
+        if (reply := await self._behave("after", server)) is not None:
+            return reply
         return f"250 Ok 0100-{len(self.accepted):04d}"
 
     async def _behave(self, moment: str, server: SMTP) -> str | None:

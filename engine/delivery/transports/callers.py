@@ -134,11 +134,11 @@ def _to_parameters(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_answer(error: botocore.exceptions.ClientError) -> HttpAnswer:
-    said = error.response.get("Error", {})
-    code = str(said.get("Code", ""))
+    found = error.response.get("Error", {})
+    code = str(found.get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # Where the reply carries no code, botocore puts the status there.
-    return HttpAnswer(status, "" if code.isdigit() else code, orjson.dumps({"message": str(said.get("Message", ""))}))
+    return HttpAnswer(status, "" if code.isdigit() else code, orjson.dumps({"message": str(found.get("Message", ""))}))
 
 
 class OpenCaller:
