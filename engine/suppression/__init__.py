@@ -1,1 +1,1 @@
-"""Suppressions: lists as files, edited by people, and kept equal to SES's own list."""
+"""Suppressions: list files, changes by people, and synchronisation with SES's own list."""

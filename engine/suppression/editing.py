@@ -24,14 +24,14 @@ from engine.workspace import Workspace
 
 @dataclass(slots=True)
 class ListImport:
-    """What became of the entries of a list.
+    """The result of an import.
 
     Attributes:
         entries: how many were read.
         added: of them, new on the list.
-        forgotten: of them, erased with `mailrun forget`: suppressed already, and not written again.
-        invalid: what is not an address or a domain, by file and line.
-        notes: what a person should know about how the files were read.
+        forgotten: of them, erased with `mailrun forget`; they stay suppressed and are not written again.
+        invalid: entries that are not an address or a domain, with file and line.
+        notes: remarks about how the files were read.
     """
 
     entries: int = 0
@@ -48,12 +48,12 @@ class ListImport:
 
 @dataclass(frozen=True, slots=True)
 class ListRemoval:
-    """What was removed.
+    """The result of a removal.
 
     Attributes:
         removed: how many entries.
         reasons: how many entries of each reason.
-        forgotten: addresses among those asked for that were erased with `mailrun forget`: they stay suppressed.
+        forgotten: how many of the requested addresses were erased with `mailrun forget`: they stay suppressed.
     """
 
     removed: int
@@ -65,10 +65,10 @@ def add_addresses(workspace: Workspace, addresses: Sequence[str], *, topic: str,
     """Suppress addresses, or domains as `@DOMAIN`.
 
     Args:
-        workspace: whose ledger.
+        workspace: has the ledger.
         addresses: as a person typed them.
         topic: empty for all mail.
-        reason: of every entry; some reasons are of all mail whatever the topic.
+        reason: of every entry; some reasons apply to all mail, whatever the topic.
 
     Raises:
         DataError: one is not an address.
@@ -97,10 +97,10 @@ def remove_entries(
     """Remove entries that `find_entries` has found.
 
     Args:
-        workspace: whose ledger.
-        keys: that were asked for.
+        workspace: has the ledger.
+        keys: the requested keys.
         entries: to remove.
-        topic: that was asked for, for the record.
+        topic: the requested topic, for the record.
         account: whether they are removed from the SES account's list too, for the record.
     """
     now, who = workspace.clock.now(), find_user()
@@ -116,9 +116,9 @@ def import_list(workspace: Workspace, place: str, options: ImportOptions) -> Lis
     """Add the entries of a list; invalid ones are reported, and the others are added.
 
     Args:
-        workspace: whose ledger, and where a relative path begins.
+        workspace: has the ledger; relative paths begin there.
         place: a path, a glob pattern or s3://.
-        options: what is said of the list from outside.
+        options: settings that override the list.
 
     Raises:
         DataError: a file is missing or damaged, or contradicts the options; blocks before it are added.
@@ -147,6 +147,6 @@ def find_forgotten(workspace: Workspace, keys: Collection[str]) -> set[str]:
 
 
 def _leave_out_forgotten(workspace: Workspace, entries: Sequence[Suppression]) -> Sequence[Suppression]:
-    """Leave out erased addresses: they are suppressed already, of all mail, and are never written again."""
+    """Leave out erased addresses: they stay suppressed for all mail, and are never written again."""
     forgotten = find_forgotten(workspace, [one.key for one in entries])
     return [one for one in entries if one.key not in forgotten] if forgotten else entries

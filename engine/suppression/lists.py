@@ -1,4 +1,4 @@
-"""Suppression lists as files: read into entries, and written for people and for other systems."""
+"""Suppression list files: read them into entries, and write them for people and other systems."""
 
 import codecs
 import os
@@ -52,13 +52,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What is said of a list from outside; it wins over what the list says.
+    """Settings of an import; they override what the list says.
 
     Attributes:
-        topic: of entries that name none; empty for all mail.
-        reason: of all entries; None for what the list says, or else `manual`.
-        source: where the entries are from; None for the file's name.
-        at: when they are learnt.
+        topic: of entries without a topic; empty for all mail.
+        reason: of all entries; None for the reasons in the list, or else `manual`.
+        source: where the entries come from; None for the file's name.
+        at: the time to record for the entries.
         limits: how large a file may be.
     """
 
@@ -74,11 +74,11 @@ def read_suppression_list(place: str, workspace: Path, options: ImportOptions) -
 
     Args:
         place: a path, a glob pattern or s3://.
-        workspace: where a relative path begins.
-        options: what is said of it.
+        workspace: relative paths begin there.
+        options: settings that override the list.
 
     Raises:
-        DataError: a file is missing or damaged, has no column of addresses, or says what the options contradict.
+        DataError: a file is missing or damaged, has no column of addresses, or contradicts the options.
     """
     with make_temporary_folder() as downloads:
         for file in find_sources(place, workspace, downloads=downloads, limits=options.limits):
@@ -109,7 +109,7 @@ def _read_table(opened: ListTable, options: ImportOptions) -> Iterator[Block]:
 def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -> list[Suppression]:
     reason = pl.coalesce(pl.lit(options.reason, dtype=pl.String), "known", "reason", pl.lit(str(Reason.MANUAL)))
     source = options.source or name
-    # What a mail without a token said stays that where it is read again.
+    # An entry that rests on a mail without a token keeps that mark when it is imported again.
     proven = pl.when(pl.col("proof").is_in([str(proof) for proof in SuppressionProof])).then("proof")
     rows = entries.select("key", "address", "topic", reason.alias("reason"), proven)
     return [
@@ -119,7 +119,7 @@ def _to_suppressions(entries: pl.DataFrame, name: str, options: ImportOptions) -
 
 
 def _refuse_conflicts(entries: pl.DataFrame, name: str, options: ImportOptions) -> None:
-    """Check that the options do not change for which mail an entry is, where the list says so itself.
+    """Check that the options do not change the scope of an entry that has its own topic or reason.
 
     Raises:
         DataError: an entry is of another topic than the option's, or its reason is for all mail and the option's is
@@ -129,9 +129,9 @@ def _refuse_conflicts(entries: pl.DataFrame, name: str, options: ImportOptions) 
         other = entries.filter(pl.col("given").str.to_lowercase() != options.topic.lower())
         if other.height:
             raise DataError(
-                f"the entry is of the topic {other['given'].item(0)}, and --topic says {options.topic}",
+                f"the entry has the topic {other['given'].item(0)}, but --topic is {options.topic}",
                 where=f"{name}, line {other['line'].item(0)}",
-                remedy="leave --topic out: the list names its topics; or remove the list's column topic",
+                remedy="remove --topic to use the topics in the list, or remove the column topic from the list",
             )
     if options.reason:
         is_of_all_mail = pl.col("named").is_in([str(reason) for reason in OF_ALL_MAIL])
@@ -140,25 +140,25 @@ def _refuse_conflicts(entries: pl.DataFrame, name: str, options: ImportOptions) 
         if other.height:
             named = other["named"].item(0)
             raise DataError(
-                f"the entry's reason is {named}, and --reason says {options.reason}: only one is limited to a topic",
+                f"the entry's reason is {named}, but --reason is {options.reason}: only one is limited to a topic",
                 where=f"{name}, line {other['line'].item(0)}",
-                remedy="leave --reason out: the list names its reasons; or divide the list by reason",
+                remedy="remove --reason to use the reasons in the list, or split the list by reason",
             )
 
 
 def to_frame(entries: Iterable[Suppression]) -> pl.DataFrame:
-    """Return entries as `EXPORT_SCHEMA`; the address as it was received, where that is known."""
+    """Return entries as `EXPORT_SCHEMA`; the address as it was received, if known."""
     rows = [(s.address or s.key, s.topic, s.reason, s.source, s.at.isoformat(), s.event, s.proof) for s in entries]
     return pl.DataFrame(rows, schema=EXPORT_SCHEMA, orient="row")
 
 
 def export_suppressions(blocks: Iterable[Sequence[Suppression]], path: Path) -> int:
-    """Write a list as Parquet where the name says so, else as CSV in UTF-8 with a mark, formulas defused.
+    """Write a list as Parquet for .parquet and .pq, else as CSV in UTF-8 with a byte order mark and defused formulas.
 
-    The file is readable by its owner alone, and there whole or not at all; one that was there is replaced.
+    Only the owner can read the file. It replaces an existing file only when it is complete.
 
     Returns:
-        How many entries it has.
+        The number of entries.
 
     Raises:
         UsageError: it cannot be written.
@@ -173,10 +173,10 @@ def export_suppressions(blocks: Iterable[Sequence[Suppression]], path: Path) -> 
         raise UsageError(
             f"{shorten_path(path)} cannot be written: {error.strerror}",
             where="FILE",
-            remedy="name a file in a folder you may write",
+            remedy="name a file in a folder that you may write to",
         ) from error
     finally:
-        with suppress(OSError):  # it was renamed, or never made
+        with suppress(OSError):  # it was renamed, or never created
             aside.unlink()
     return rows
 
@@ -200,14 +200,14 @@ def _write_parquet(blocks: Iterable[Sequence[Suppression]], file: object) -> int
 
 
 def read_one_entry(text: str, where: str = "ADDRESS") -> tuple[str, str | None]:
-    """Return the key and the address (None for a domain) of what a person typed.
+    """Return the key and the address (None for a domain) of one address or domain that a person typed.
 
     Raises:
-        DataError: it is neither an address nor a domain, or several.
+        DataError: it is not one address or one domain.
     """
     read = read_entries(pl.Series([text], dtype=pl.String))
     key, address, fault = read.select("key", "address", "fault").row(0)
     if key is None or read.height > 1:
-        why = fault or ("it holds several" if read.height > 1 else "it is empty")
+        why = fault or ("it has more than one address" if read.height > 1 else "it is empty")
         raise DataError(f"{text!r} is not an address: {why}", where=where, remedy="check its spelling")
     return key, address

@@ -2,9 +2,9 @@
 
 Pull: what was changed in the account since the last sync, page by page; each page is durable before the next is
 requested, and an interrupted sync resumes at its page. Push: bounces and complaints for all mail that were not pushed
-before, one call each, or by import jobs where there are many; but nothing that rests on a mail without a mailrun token,
-as it would block the mail of every sender of the account. Nothing is removed on either side: `suppress remove` does
-that, and the drift report names what differs.
+before, one call each, or by import jobs if there are many. An entry that rests on a mail without a mailrun token is not
+pushed, because it would block the mail of every sender of the account. Nothing is removed on either side: `suppress
+remove` does that, and the drift report lists the differences.
 """
 
 import io
@@ -51,12 +51,12 @@ Upload = Callable[[str, bytes], str]
 
 @dataclass(slots=True)
 class SyncState:
-    """How far the syncs with one account have come.
+    """The progress of the syncs with one account.
 
     Attributes:
         pulled: the time before which every change of the account is in the ledger.
-        pull_began, token: of a pull under way.
-        jobs: import jobs under way.
+        pull_began, token: of an unfinished pull.
+        jobs: unfinished import jobs.
     """
 
     pulled: str | None = None
@@ -67,7 +67,7 @@ class SyncState:
 
 @dataclass(slots=True)
 class Synced:
-    """What a sync did.
+    """The result of a sync.
 
     Attributes:
         listed: entries of the account's list that were read.
@@ -109,7 +109,7 @@ class Sync:
     """One sync.
 
     Attributes:
-        account: names the account and region whose list it is: a state is kept for each.
+        account: the account and region of the list; each has its own state.
         most_calls: the most addresses that are pushed one by one; more wait for import jobs, or for the next sync.
         upload: for import jobs; None where there is no bucket.
         find_forgotten: finds the keys of erased people; None where nobody was erased.
@@ -268,7 +268,7 @@ class Sync:
             done = state.jobs.pop(0)
             self._save(state)
             if status != "COMPLETED":
-                why = job.get("FailureInfo", {}).get("ErrorMessage", "SES does not say why")
+                why = job.get("FailureInfo", {}).get("ErrorMessage", "SES gives no reason")
                 raise PausedError(
                     f"SES's import job {done} ended as {status}: {why}",
                     where="CreateImportJob",
@@ -291,7 +291,7 @@ class Sync:
             states = orjson.loads(self.store.read(STATE_FILE) or b"{}")
             return SyncState(**states.get(self.account, {}))
         except (orjson.JSONDecodeError, TypeError, AttributeError):
-            return SyncState()  # a damaged state costs time, nothing else: everything is pulled and pushed again
+            return SyncState()  # a damaged state only costs time: everything is pulled and pushed again
 
     def _load_pushed(self) -> set[int]:
         """Read what was pushed: a number for each entry."""
@@ -325,17 +325,17 @@ class Sync:
 
 
 def _is_for_the_account(item: Suppression) -> bool:
-    """Whether SES's list can hold it: a bounce or a complaint of an address, for all mail."""
+    """Return whether SES's list accepts the entry: a bounce or a complaint of an address, for all mail."""
     return item.reason in _LISTED and item.scope is Scope.ALL and not item.is_of_a_domain
 
 
 def _address_for_ses(item: Suppression) -> str:
-    """Return the address as it was received, which SES compares by; the key where it is not ASCII."""
+    """Return the address as it was received, which SES compares; the key if the address is not ASCII."""
     return item.address if item.address and item.address.isascii() else item.key
 
 
 def _digest(item: Suppression) -> int:
-    """Return a number for an entry as it was added: one that was removed and added again has another."""
+    """Return a number for an entry; an entry that was removed and added again gets another number."""
     text = f"{item.key}\0{item.reason}\0{item.at.isoformat()}"
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
