@@ -7,7 +7,7 @@ import polars as pl
 _WORD_BYTES = 8
 # The finaliser of MurmurHash3 (64 bits): a bijection in which every bit of the input reaches every bit of the output.
 _MULTIPLIERS = tuple(pl.Series([word], dtype=pl.UInt64) for word in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53))
-# Keys are filled up to the longest one's length; apart from the few longer ones these are most of all addresses.
+# Keys are padded to the length of the longest key. Most addresses have at most this many words; longer keys are rare.
 _USUAL_WORDS = 6
 _SHIFT = pl.Series([2**33], dtype=pl.UInt64)
 
@@ -15,11 +15,11 @@ _SHIFT = pl.Series([2**33], dtype=pl.UInt64)
 def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
     """Hash normalised addresses under a key, the same everywhere and forever.
 
-    Receiver domains interleave by themselves in this order, its beginning is a fair sample, and another `order_key`
-    gives another order. It spreads; it does not resist someone who makes up addresses to collide.
+    This order interleaves receiver domains, its beginning is a fair sample, and another `order_key` gives another
+    order. The hash spreads keys evenly; it does not resist addresses that are made up to collide.
 
-    Polars' own hash is faster, but not promised to stay the same. This one is nothing but wrapping 64-bit arithmetic
-    over the key's bytes, in words of 8 filled up with NUL: for each word `h = (h XOR word) * M; h = h XOR (h >> 33)`,
+    Polars' own hash is faster, but may change between versions. This one is only wrapping 64-bit arithmetic over the
+    key's bytes, in words of 8 padded with NUL: for each word `h = (h XOR word) * M; h = h XOR (h >> 33)`,
     then `mix(h)`; `h` begins as the BLAKE2b digest of `order_key`, and M is the first multiplier of `mix`.
 
     Args:
@@ -38,7 +38,7 @@ def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
 
 
 def seed_of(order_key: str) -> int:
-    """The 64 bits with which the hash of a key begins."""
+    """The 64 bits with which every hash begins."""
     return int.from_bytes(blake2b(order_key.encode(), digest_size=_WORD_BYTES).digest(), "little")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from email.header import Header
 from email.utils import formataddr
 
-# RFC 5322 3.2.3 dot-atom, without obsolete forms; SES takes 7-bit ASCII and wants a dot in the domain.
+# RFC 5322 3.2.3 dot-atom, without obsolete forms; SES accepts 7-bit ASCII and requires a dot in the domain.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})+)")
@@ -40,32 +40,34 @@ def parse_mailbox(text: str) -> Mailbox:
     """Read an RFC 5322 mailbox: an address, or a name and an address in angle brackets.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     if _CONTROL.search(text):
-        raise ValueError("a mailbox with control characters", "remove line breaks and invisible characters")
+        raise ValueError("has control characters", "remove line breaks and invisible characters")
     named = _NAMED.fullmatch(text.strip())
     if named is None:
         if "<" in text:
-            raise ValueError("no mailbox", 'write Name <user@example.com>; a name with , or ; needs "quotes" around it')
+            raise ValueError(
+                "is not a mailbox", 'write Name <user@example.com>; a name with , or ; needs "quotes" around it'
+            )
         return Mailbox("", check_address(text.strip()))
     name = named["plain"] if named["quoted"] is None else re.sub(r"\\(.)", r"\1", named["quoted"])
     return Mailbox(name.strip(), check_address(named["address"].strip()))
 
 
 def check_address(address: str) -> str:
-    """Return an address that SES takes as a sender or for replies.
+    """Return an address that SES accepts as a sender or for replies.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     if not address.isascii():
-        raise ValueError("an address with characters beyond ASCII", "write the domain in Punycode (xn--…)")
+        raise ValueError("has non-ASCII characters", "write the domain in Punycode (xn--…)")
     parts = _ADDRESS.fullmatch(address)
     if parts is None:
-        raise ValueError("no address", "write it as user@example.com")
+        raise ValueError("is not an email address", "write it as user@example.com")
     if len(parts["local"]) > _LONGEST_LOCAL or len(address) > _LONGEST_ADDRESS:
-        raise ValueError("an address that is too long", "use 64 characters before the @ and 254 in all, at most")
+        raise ValueError("is too long", "use at most 64 characters before the @ and at most 254 in all")
     return address
 
 

@@ -1,7 +1,7 @@
-"""Reading, normalising and judging whole columns of addresses, fast.
+"""Normalise and check whole columns of addresses, fast.
 
-`rules` says what an address is. Most rows need not go through all of its rules: a plain address is one that matches a
-pattern, and of a simple one the domain decides, which is judged once for all rows that have it.
+`rules` defines an address. Most rows skip its rules: a plain address matches a pattern, and a simple address only needs
+a check of its domain, which is done once for all rows with that domain.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,17 @@ from engine.addresses.rules import (
     MAX_ADDRESS_BYTES,
     MAX_LABEL_BYTES,
     MAX_LOCAL_BYTES,
-    judge_texts,
+    check_texts,
     read_texts,
 )
 
-# Most addresses are plain: as SES takes them, without capitals, and none of whose parts can be too long. Neither is
-# xn-- plain: it looks so, and may still be no punycode.
+# Most addresses are plain: SES accepts them unchanged, they have no capitals, and no part can be too long. An xn--
+# label is not plain, because it may be invalid Punycode.
 _PLAIN_ATOM = ATOM.replace("A-Z", "")
 _PLAIN = rf"^{_PLAIN_ATOM}(?:\.{_PLAIN_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
-_PLAIN_BYTES = MAX_LABEL_BYTES + 2  # with a longer label, or local part, it would be longer
+_PLAIN_BYTES = MAX_LABEL_BYTES + 2  # an address with a label or local part that is too long has more bytes
 
-# What is simple has a local part that needs no change, and nothing that could be a name, a comment or a second address.
+# A simple address has a local part that needs no change, and no name, comment or second address.
 _AROUND = r"@<>()\",;"
 _LOCAL = "x@"
 _SIMPLE = rf"^{ATOM}(?:\.{ATOM})*@[^{_AROUND}]*$"
@@ -33,88 +33,89 @@ JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
 
 
 def judge_addresses(raw: pl.Series) -> pl.DataFrame:
-    """Read a column of addresses as people write them.
+    """Normalise and check a column of addresses as people write them.
 
-    White space at the ends goes, `Ann Lee <ann@example.com>` gives what stands in the angle brackets and
-    `ann@example.com (Ann Lee)` what stands before the round ones, Unicode
-    compatibility forms become plain (NFKC: full-width letters), and an international domain becomes A-labels (IDNA
-    2008 with the mapping of UTS 46).
+    White space at the ends is removed. `Ann Lee <ann@example.com>` and `ann@example.com (Ann Lee)` become
+    `ann@example.com`. Unicode compatibility forms, such as full-width letters, become plain letters (NFKC). An
+    international domain becomes A-labels (IDNA 2008 with the mapping of UTS 46).
 
     Args:
         raw: a String series.
 
     Returns:
-        As many rows: `address` (as SES takes it: the local part's case kept, the domain in lower case), `key` (for
-        comparing: all in lower case) and `fault`. Where the address cannot be mailed `fault` says why, and the others
-        are null; where there is none all three are null.
+        One row for each: `address` (as SES accepts it: the local part unchanged, the domain in lower case), `key` (all
+        in lower case, for comparisons) and `fault`. If the address cannot be mailed, `fault` is the reason, and the
+        others are null. If there is no address, all three are null.
     """
     is_plain = (raw.str.contains(_PLAIN) & (raw.str.len_bytes() <= _PLAIN_BYTES)).fill_null(value=False)
     nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, raw.len())
     if is_plain.all():
         return pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing])
-    judged = pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing, is_plain.alias("is_judged")])
-    return _complete(judged, lambda rest: _judge_unusual(raw.gather(rest))).drop("is_judged")
+    checked = pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing, is_plain.alias("is_checked")])
+    return _complete(checked, lambda rest: _check_unusual(raw.gather(rest))).drop("is_checked")
 
 
-def _judge_unusual(raw: pl.Series) -> pl.DataFrame:
-    judged = _judge_simple(raw)
-    return _complete(judged, lambda rest: _judge_read(read_texts(raw.gather(rest))))
+def _check_unusual(raw: pl.Series) -> pl.DataFrame:
+    checked = _check_simple(raw)
+    return _complete(checked, lambda rest: _check_read(read_texts(raw.gather(rest))))
 
 
-def _judge_read(text: pl.Series) -> pl.DataFrame:
-    judged = _judge_simple(text)
-    return _complete(judged, lambda rest: _judge_by_rules(text.gather(rest)))
+def _check_read(text: pl.Series) -> pl.DataFrame:
+    checked = _check_simple(text)
+    return _complete(checked, lambda rest: _check_by_rules(text.gather(rest)))
 
 
-def _complete(judged: pl.DataFrame, judge_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
-    """Put in the rows that are not judged what is found about them, given their places."""
-    rest = (~judged.get_column("is_judged")).arg_true()
+def _complete(checked: pl.DataFrame, check_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
+    """Fill in the rows that are not checked yet with the result of `check_rest` for their positions."""
+    rest = (~checked.get_column("is_checked")).arg_true()
     if rest.is_empty():
-        return judged
-    found = judge_rest(rest)
-    if rest.len() == judged.height:
+        return checked
+    found = check_rest(rest)
+    if rest.len() == checked.height:
         return found
-    # Scatter writes into the series itself.
-    columns = [judged.get_column(name).clone().scatter(rest, found.get_column(name)) for name in JUDGED_SCHEMA]
-    return pl.DataFrame([*columns, judged.get_column("is_judged")])
+    # scatter changes the series in place.
+    columns = [checked.get_column(name).clone().scatter(rest, found.get_column(name)) for name in JUDGED_SCHEMA]
+    return pl.DataFrame([*columns, checked.get_column("is_checked")])
 
 
-def _judge_by_rules(text: pl.Series) -> pl.DataFrame:
-    judged = judge_texts(text)
+def _check_by_rules(text: pl.Series) -> pl.DataFrame:
+    checked = check_texts(text)
     key = pl.col("address").str.to_lowercase().alias("key")
-    return judged.select("address", key, "fault", is_judged=pl.repeat(value=True, n=text.len(), dtype=pl.Boolean))
+    return checked.select("address", key, "fault", is_checked=pl.repeat(value=True, n=text.len(), dtype=pl.Boolean))
 
 
-def _judge_simple(text: pl.Series) -> pl.DataFrame:
-    """Judge simple addresses by their domains; `is_judged` says which rows those are."""
+def _check_simple(text: pl.Series) -> pl.DataFrame:
+    """Check simple addresses by their domains; `is_checked` marks their rows."""
     is_simple = text.str.contains(_SIMPLE)
     if not is_simple.any():
         nothing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in JUDGED_SCHEMA.items()]
-        return pl.select(is_judged=pl.repeat(value=False, n=text.len(), dtype=pl.Boolean)).select(*nothing, "is_judged")
+        return pl.select(is_checked=pl.repeat(value=False, n=text.len(), dtype=pl.Boolean)).select(
+            *nothing, "is_checked"
+        )
     parts = text.str.splitn("@", 2).struct.unnest().with_columns(is_simple=is_simple)
     parts = parts.rename({"field_0": "local", "field_1": "domain"})
-    parts = parts.join(_judge_domains(parts.get_column("domain")), on="domain", how="left", maintain_order="left")
-    is_judged = pl.col("is_simple") & pl.col("is_clear") & (pl.col("local").str.len_bytes() <= MAX_LOCAL_BYTES)
+    parts = parts.join(_check_domains(parts.get_column("domain")), on="domain", how="left", maintain_order="left")
+    is_checked = pl.col("is_simple") & pl.col("is_clear") & (pl.col("local").str.len_bytes() <= MAX_LOCAL_BYTES)
     parts = parts.select(
-        "fault", address=pl.concat_str("local", "at_domain"), is_judged=is_judged.fill_null(value=False)
+        "fault", address=pl.concat_str("local", "at_domain"), is_checked=is_checked.fill_null(value=False)
     )
     is_too_long = pl.col("address").str.len_bytes() > MAX_ADDRESS_BYTES
     if parts.select(is_too_long.any()).item():
         fault = pl.when(is_too_long).then(pl.lit(IS_TOO_LONG)).otherwise("fault")
         parts = parts.with_columns(fault=fault, address=pl.when(~is_too_long).then("address"))
-    return parts.select("address", pl.col("address").str.to_lowercase().alias("key"), "fault", "is_judged")
+    return parts.select("address", pl.col("address").str.to_lowercase().alias("key"), "fault", "is_checked")
 
 
-def _judge_domains(domains: pl.Series) -> pl.DataFrame:
-    """Judge each domain once, by what the rules say about a simple local part at it.
+def _check_domains(domains: pl.Series) -> pl.DataFrame:
+    """Check each domain once, with a simple local part before it.
 
     Returns:
-        `domain`; `at_domain`: how an address at it ends, null where there is none; `fault`; and `is_clear`: whether
-        these are the same for every simple local part.
+        `domain`; `at_domain`: the end of every valid address at it, or null; `fault`; and `is_clear`: whether these are
+        the same for every simple local part.
     """
     distinct = domains.drop_nulls().unique()
-    judged = judge_texts(read_texts(_LOCAL + distinct))
-    return pl.DataFrame([distinct.alias("domain"), judged.get_column("address"), judged.get_column("fault")]).select(
+    checked = check_texts(read_texts(_LOCAL + distinct))
+    return pl.DataFrame([distinct.alias("domain"), checked.get_column("address"), checked.get_column("fault")]).select(
         "domain",
         at_domain=pl.col("address").str.strip_prefix(_LOCAL[:-1]),
         fault="fault",

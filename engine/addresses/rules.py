@@ -1,4 +1,4 @@
-"""What an address is: reading and judging whole columns of them, rule by rule.
+"""The rules of an address: normalise and check whole columns, rule by rule.
 
 The rules are those under which SES can deliver: an RFC 5321 dot-atom local part in ASCII (SES has no SMTPUTF8), a
 domain of A-labels with at least one dot, and the lengths of RFC 5321 4.5.3.1 (local part 64, path 256 with its angle
@@ -28,7 +28,7 @@ _NAMED = r'^(?:"(?:[^"\\]|\\.)*"|[^<>"])*<([^<>]*)>$'
 _SEVERAL = r'^[^<>"]*@[^<>"]*[,;][^<>]*<'  # an address, a comma, and then a name with its address
 _COMMENTED = r"^([^\s()<>\"]+@[^\s()<>\"]+)\s+\([^@]*\)$"
 
-_KNOWN_DOMAINS = 1 << 14  # international ones: a conversion takes 50 µs, and a few MB remember so many
+_KNOWN_DOMAINS = 1 << 14  # cached international domains: a conversion takes 50 µs, and this many use a few MB
 _ACE = "xn--"
 _JOINER = "\u200d"  # makes one emoji of two
 _EMOJI = r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\x{200D}\x{FE0F}]"
@@ -36,7 +36,7 @@ _WITH_EMOJI = r"[\p{Extended_Pictographic}\p{Regional_Indicator}]"
 
 
 def read_texts(raw: pl.Series) -> pl.Series:
-    """Read what people write for an address: normalised, without what stands around it; null where that is nothing.
+    """Normalise addresses as people write them, and remove names and comments; null if nothing is left.
 
     Args:
         raw: a String series.
@@ -53,20 +53,20 @@ def read_texts(raw: pl.Series) -> pl.Series:
 
 
 def _normalize(raw: pl.Series) -> pl.Series:
-    """Make compatibility forms plain; ASCII has none, and most addresses are ASCII."""
+    """Normalise compatibility forms (NFKC); ASCII, as in most addresses, has none."""
     others = (raw.str.len_bytes() != raw.str.len_chars()).arg_true()
     return raw.clone().scatter(others, raw.gather(others).str.normalize("NFKC")) if others.len() else raw
 
 
-def judge_texts(text: pl.Series) -> pl.DataFrame:
-    """Judge addresses by every rule.
+def check_texts(text: pl.Series) -> pl.DataFrame:
+    """Check addresses by every rule.
 
     Args:
-        text: as `read_texts` gives it.
+        text: from `read_texts`.
 
     Returns:
-        As many rows: `address`, its domain as A-labels in lower case, null where there is none; and `fault`: the first
-        rule that is broken, null where none is or where there is no text.
+        One row for each: `address`, with its domain as A-labels in lower case, or null; and `fault`: the first broken
+        rule, or null if no rule is broken or there is no text.
     """
     frame = (
         text.alias("text")
@@ -95,7 +95,7 @@ def _is_address(text: pl.Expr) -> pl.Expr:
 
 
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:
-    """From `text` and `fault` to `address` and `fault`; the domain of an address is in lower case."""
+    """Convert `text` and `fault` to `address` and `fault`, with the domain in lower case."""
     lowered = pl.concat_str(
         pl.col("text").str.extract("^([^@]*)@"), pl.lit("@"), pl.col("text").str.extract("@(.*)$").str.to_lowercase()
     )
@@ -103,7 +103,7 @@ def _finish(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _to_a_labels(frame: pl.DataFrame) -> pl.DataFrame:
-    """Replace international domains in `domain`, and mark in `unknown_domain` where that is not possible.
+    """Replace international domains in `domain`, and mark invalid ones in `unknown_domain`.
 
     One conversion for each distinct domain.
     """
@@ -128,7 +128,7 @@ def _a_labels(domain: str) -> str | None:
 
 
 def _a_labels_with_emoji(domain: str) -> str | None:
-    """Convert a domain with emoji, which IDNA 2008 has none of, and some registries register anyway."""
+    """Convert a domain with emoji: IDNA 2008 excludes them, but some registries accept them."""
     try:
         mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
         labels = [_a_label_with_emoji(label) for label in mapped.split(".")]
@@ -138,18 +138,18 @@ def _a_labels_with_emoji(domain: str) -> str | None:
 
 
 def _a_label_with_emoji(label: str) -> str:
-    """Convert a label; UnicodeError where it is neither one of IDNA 2008 nor one with emoji."""
+    """Convert a label; raise UnicodeError if it is neither valid under IDNA 2008 nor a label with emoji."""
     text = label[len(_ACE) :].encode("ascii").decode("punycode") if label.startswith(_ACE) else label
     if not pl.Series([text], dtype=pl.String).str.contains(_WITH_EMOJI).item():
         return idna.encode(label, uts46=True).decode()
     if text.strip(_JOINER) != text:
-        raise UnicodeError("a joiner that joins nothing")
+        raise UnicodeError("an unused joiner")
     plain = "".join(character for character in text if not pl.Series([character]).str.contains(_EMOJI).item())
     if plain.strip("-"):
-        idna.encode(plain.strip("-"))  # everything but emoji obeys the rules
+        idna.encode(plain.strip("-"))  # all characters other than emoji follow the rules
     converted = _ACE + text.encode("punycode").decode("ascii")
     if label.startswith(_ACE) and converted != label:
-        raise UnicodeError("not what punycode makes of it")
+        raise UnicodeError("not canonical Punycode")
     return converted
 
 
@@ -161,8 +161,8 @@ def _fault() -> pl.Expr:
         (local.str.starts_with('"'), "a quoted local part is not supported by SES"),
         (pl.col("ats") > 1, "there is more than one @"),
         (text.str.contains(r"[\s\p{Cc}]"), "it contains a space or a control character"),
-        (local == "", "nothing stands before the @"),
-        (domain == "", "nothing stands after the @"),
+        (local == "", "there is nothing before the @"),
+        (domain == "", "there is nothing after the @"),
         (
             local.str.contains(r"[^\x00-\x7F]"),
             "the part before the @ has characters outside ASCII, which SES cannot send to",
@@ -178,7 +178,7 @@ def _fault() -> pl.Expr:
         (domain.str.contains(r"^-|-$|\.-|-\."), "a part of the domain begins or ends with a hyphen"),
         (domain.str.contains(_NUMERIC_TLD), "the domain ends with a number"),
         (text.str.len_bytes() > MAX_ADDRESS_BYTES, IS_TOO_LONG),
-        # The grammar has the last word, should a rule above be missing.
+        # The full grammar decides last, in case a rule above is missing.
         (~_is_address(text), "it is not an address"),
     ]
     return pl.coalesce(*(pl.when(broken).then(pl.lit(words)) for broken, words in rules))

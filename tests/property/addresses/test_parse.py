@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.addresses.parse import judge_addresses
-from engine.addresses.rules import judge_texts, read_texts
+from engine.addresses.rules import check_texts, read_texts
 
 SMALL = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 LOCALS = st.sampled_from(
@@ -132,7 +132,7 @@ ADDRESSES = st.builds(
 @example(raw=["ann@example.com", "Ann@EXAMPLE.com", "ann@@x", None, "", "Ann <Ann@bär.example>", " Bob@bär.example "])
 def test_judge_addresses_equals_judging_by_every_rule(raw: list[str | None]) -> None:
     series = pl.Series(raw, dtype=pl.String)
-    by_rules = judge_texts(read_texts(series))
+    by_rules = check_texts(read_texts(series))
     key = pl.col("address").str.to_lowercase().alias("key")
     expected = by_rules.select("address", key, "fault")
     assert judge_addresses(series).rows() == expected.rows()

@@ -46,7 +46,7 @@ def test_each_reason_has_its_detail(tmp_path: Path) -> None:
     assert excluded(tmp_path) == [
         (3, "malformed_row", "the row has 4 fields, the header has 3"),
         (4, "missing_address", "the column email is empty"),
-        (5, "invalid_address", "nothing stands after the @"),
+        (5, "invalid_address", "there is nothing after the @"),
         (6, "filtered", "it does not meet the condition: points > 100"),
         (7, "duplicate", "the same address as in list.csv line 2"),
         (8, "suppressed", "suppressed by gone.csv line 2: complained"),

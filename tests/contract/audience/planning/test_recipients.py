@@ -266,9 +266,9 @@ def test_explained_address_names_the_rule_that_decides(tmp_path: Path) -> None:
     ]
     bob = explain_address("bob@", tmp_path, found.leases, Dedupe.ADDRESS)
     assert bob.to_lines() == [
-        "bob@ is not an address: nothing stands after the @",
+        "bob@ is not an address: there is nothing after the @",
         (
-            "  list.csv line 4: excluded as invalid_address: nothing stands after the @; "
+            "  list.csv line 4: excluded as invalid_address: there is nothing after the @; "
             "decided by the grammar of addresses, or [audience.checks]"
         ),
     ]

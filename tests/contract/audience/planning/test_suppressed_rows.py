@@ -96,7 +96,7 @@ def test_first_entry_of_an_address_that_applies_is_named(tmp_path: Path) -> None
     ("text", "line", "fault"),
     [
         ("email\na@x.example\nnobody\nx@y@z\n", 3, "there is no @"),
-        ('email\na@x.example\n""\n b@x.example\n@com\n', 5, "nothing stands before the @"),
+        ('email\na@x.example\n""\n b@x.example\n@com\n', 5, "there is nothing before the @"),
         ("email,name\na@x.example,A\n,Bob\n", 3, "it has no address"),
         ("email\nd41d8cd98f00b204e9800998ecf8427e\n", 2, "it is a hash"),
         (f"email_sha256\n{'0a' * 32}\n", 2, "it is a hash"),
