@@ -160,8 +160,8 @@ GROUPS = (
     ),
 )
 
-# What lists collect in the place of addresses: every one of these is refused.
-NO_ADDRESSES = (
+# Invalid addresses as they occur in real lists: every row with one is excluded.
+INVALID_ADDRESSES = (
     *("", "", "", "", "   ", "n/a", "none", "-", "no email", "tba"),
     *("ann.lee.example.com", "@example.com", "ann.lee@", "ann@lee@example.com", "ann@example.com; bob@example.com"),
     *(".ann@example.com", "ann.@example.com", "ann..lee@example.com", "ann lee@example.com", "ann@exam ple.com"),
@@ -186,7 +186,7 @@ NO_ADDRESSES = (
     ),
 )
 
-# Rare, and right.
+# Rare, but valid.
 SPECIAL_ADDRESSES = (
     *("Ann Lee <ann.lee@acme.example>", '"Nguyễn, Ánh" <anh.nguyen+news@example.com>', "<kenta@orchard.test>"),
     *("Käthe Weiß <kaethe@bäckerei.example>", "wei@例子.example", "Oksana@HARBOUR.TEST", "o'brien+list@example.org"),
@@ -201,9 +201,9 @@ def make_subscribers() -> Iterator[list[str]]:
     people = [_make_person(random, number) for number in range(PEOPLE)]
     rows = [_leave_gaps(random, person) for person in people]
     rows += [_with_address(random.choice(people), _respell(random, random.choice(people)[0])) for _ in range(90)]
-    rows += [_with_address(random.choice(people), address) for address in (*NO_ADDRESSES, *NO_ADDRESSES)]
+    rows += [_with_address(random.choice(people), address) for address in (*INVALID_ADDRESSES, *INVALID_ADDRESSES)]
     rows += [_with_address(random.choice(people), address) for address in (*SPECIAL_ADDRESSES, *_at_the_simulator())]
-    rows += [_with_loose_comma(random.choice(people)) for _ in range(3)]
+    rows += [_with_unquoted_comma(random.choice(people)) for _ in range(3)]
     random.shuffle(rows)
     yield from rows
 
@@ -227,12 +227,12 @@ def _make_person(random: Random, number: int) -> list[str]:
 
 
 def _capitals(random: Random, address: str) -> str:
-    """Some people write their address as a name."""
+    """Write some addresses in title case, as some people do."""
     return address.title() if random.random() < 0.04 else address
 
 
 def _leave_gaps(random: Random, person: list[str]) -> list[str]:
-    """Some cells are empty: no first name (the campaign greets with its default), no city."""
+    """Empty some cells: no first name (the campaign greets with its default), no city."""
     row = list(person)
     for column, share in (("first_name", 0.05), ("city", 0.08), ("last_name", 0.02)):
         if random.random() < share:
@@ -241,7 +241,7 @@ def _leave_gaps(random: Random, person: list[str]) -> list[str]:
 
 
 def _respell(random: Random, address: str) -> str:
-    """The same address, as somebody writes it the second time."""
+    """Write the same address differently, as a person may the second time."""
     full_width = address.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)})
     spellings = (address, address.upper(), address.swapcase(), f"  {address} ", full_width, f"Member <{address}>")
     return random.choice(spellings)
@@ -251,14 +251,14 @@ def _with_address(person: list[str], address: str) -> list[str]:
     return [address, *person[1:]]
 
 
-def _with_loose_comma(person: list[str]) -> list[str]:
-    """A comma that nobody quoted makes a cell two, and the row malformed."""
+def _with_unquoted_comma(person: list[str]) -> list[str]:
+    """Add an unquoted comma, which splits a cell in two and makes the row malformed."""
     city = COLUMNS.index("city")
     return [*person[:city], person[city], " old town", *person[city + 1 :]]
 
 
 def _at_the_simulator() -> Iterator[str]:
-    """The SES mailbox simulator takes labels, so that each of these is a recipient of its own."""
+    """Yield addresses of the SES mailbox simulator, which accepts labels: each address is a separate recipient."""
     for number in range(30):
         yield f"success+{number:02}@{SIMULATOR}"
     for kind in ("bounce", "complaint", "ooto"):
