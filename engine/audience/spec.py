@@ -47,14 +47,14 @@ def _check_encoding(name: str) -> str:
         codecs.lookup(name).incrementaldecoder(errors="strict").decode(b"")
     except (LookupError, TypeError, UnicodeError):
         raise ValueError(
-            f'an unknown encoding "{name}"', "such as utf-8, windows-1252, iso-8859-15, shift_jis"
+            "is not a known encoding", "use a name such as utf-8, windows-1252, iso-8859-15 or shift_jis"
         ) from None
     return name
 
 
 def _check_change(text: str) -> str:
     if not re.fullmatch(r"\d{1,4}(\.\d{1,2})?%", text) or parse_percentage(text) == 0:
-        raise ValueError(f'"{text}" is not a percentage', 'write it as "30%"')
+        raise ValueError("is not a percentage", 'write it as "30%"')
     return text
 
 
@@ -72,7 +72,8 @@ def _check_order(text: str) -> str:
         words = item.split()
         if not words or len(words) > 2 or (len(words) == 2 and words[1].lower() not in ("asc", "desc")):
             raise ValueError(
-                f'"{item.strip()}" is not a column to order by', "write a column, then desc or asc: points desc"
+                f'names "{item.strip()}", which is not a column to order by',
+                "write a column, then desc or asc, such as points desc",
             )
     return text
 
@@ -81,7 +82,7 @@ def _as_tuple(value: object) -> object:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple):
-        raise ValueError("neither a path nor a list of paths", "write text in quotes, or a list of such")  # noqa: TRY004 - pydantic's way
+        raise ValueError("is neither a path nor a list of paths", "write a path in quotes, or a list of such paths")  # noqa: TRY004 - pydantic's way
     return value
 
 
@@ -89,7 +90,7 @@ def _as_columns(value: object) -> object:
     items = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError(
-            "neither a list of names nor a table of renames", 'write text in quotes: first_name = "First name"'
+            "is neither a list of names nor a table of renames", 'write text in quotes: first_name = "First name"'
         )
     return value if isinstance(value, dict) else tuple(items)
 
@@ -109,11 +110,11 @@ SeenNames = Annotated[tuple[SeenName, ...], Strict(strict=False)]
 
 
 def _check_date_format(value: object) -> object:
-    return _for_columns(value, read_date_format, "a format of dates", 'write it such as "dd.mm.yyyy"')
+    return _for_columns(value, read_date_format, "a date format", 'write it such as "dd.mm.yyyy"')
 
 
 def _check_decimal(value: object) -> object:
-    return _for_columns(value, lambda _: None, "a mark", 'write "," or "."', marks=(",", "."))
+    return _for_columns(value, lambda _: None, "a decimal mark", 'write "," or "."', marks=(",", "."))
 
 
 def _for_columns(
@@ -123,7 +124,7 @@ def _for_columns(
     table = value if isinstance(value, dict) else {"": value}
     for setting in table.values():
         if not isinstance(setting, str) or (marks and setting not in marks):
-            raise ValueError(f"neither {what} nor a table of them for columns", remedy)
+            raise ValueError(f"is neither {what} nor a table with {what} for each column", remedy)
         check(setting)
     return {clean_name(column): setting for column, setting in table.items()} if isinstance(value, dict) else value
 
@@ -221,12 +222,14 @@ class AudienceSpec(Section):
     @model_validator(mode="after")
     def _names_its_columns_once(self) -> "AudienceSpec":
         if self.names and self.has_header:
-            raise ValueError("columns, and a header that names them", "set has_header = false, or remove columns")
+            raise ValueError(
+                "sets columns, but the header row names the columns", "set has_header = false, or remove columns"
+            )
         if self.header_row and not self.has_header:
-            raise ValueError("header_row, and has_header = false", "remove one of them")
+            raise ValueError("sets header_row with has_header = false", "remove one of them")
         named = list(self.renames.values()) or self.names
         if len(set(named)) < len(named):
-            raise ValueError("a column named twice", "give every column a different name")
+            raise ValueError("names a column twice", "give every column a different name")
         return self
 
 

@@ -1,6 +1,6 @@
-"""The media types of what people attach, and of images inside messages: a table, so that no machine has another.
+"""The media types of attachments and inline images: a fixed table, so that every machine uses the same types.
 
-Names: IANA's registry of media types, and where it has none, what mail programs know.
+Sources: IANA's registry of media types, and for types that it lacks, the names that mail programs use.
 """
 
 import re
@@ -129,9 +129,9 @@ _COMPONENT = re.compile(rb"^BEGIN:(?!VCALENDAR)", re.MULTILINE | re.IGNORECASE)
 
 
 def find_content_type(name: str, content: bytes) -> str:
-    r"""Return the media type of a file, as its name and, for text, its content say.
+    r"""Return the media type of a file from its name and, for text, its content.
 
-    Text has its charset where it is UTF-8, and an invitation the METHOD of its calendar (RFC 5545 3.7.2, RFC 6047 2.4).
+    UTF-8 text gets a charset, and an invitation gets the METHOD of its calendar (RFC 5545 3.7.2, RFC 6047 2.4).
 
     >>> find_content_type("Invite.ICS", b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n")
     'text/calendar; charset=utf-8; method=REQUEST'
@@ -145,7 +145,7 @@ def find_content_type(name: str, content: bytes) -> str:
 
 
 def _find_method(content: bytes) -> str:
-    """Return the parameter that tells mail programs to show an invitation; it is a property of the calendar itself."""
+    """Return the `method` parameter, which makes mail programs show an invitation, from the calendar's own property."""
     head = content.replace(b"\r", b"\n")
     if (component := _COMPONENT.search(head)) is not None:
         head = head[: component.start()]

@@ -1,12 +1,12 @@
-"""The files that make a campaign: its own folder, and what it shares with others.
+"""The files of a campaign: those of its own folder, and those of the shared folder `_shared` next to it.
 
 A campaign folder may come from a person with fewer permissions than mailrun has. Therefore only regular files inside
-it, and inside `_shared` next to it, are read or copied. Links are followed where they stay inside, because a Kubernetes
-volume is made of them. Whatever else stands there (links that lead out, named pipes, sockets, devices) is refused by
-name.
+it, and inside `_shared` next to it, are read or copied. Links are followed while they stay inside, because a Kubernetes
+volume consists of links. Everything else (links that lead out, named pipes, sockets, devices) is refused, and the
+error names it.
 
-A file is opened under its real name, folder by folder, without following a link on the way, and what was opened is
-looked at through its descriptor: a link that is put there after the look leads nowhere.
+A file is opened by its real path, folder by folder, without following links, and the open file is checked through its
+descriptor. A link that is created after the check therefore has no effect.
 """
 
 import errno
@@ -31,16 +31,16 @@ _LEFT_OVER = re.compile(
 )
 # Where the links of a Kubernetes volume lead: ..data, which is a link to ..2026_11_29_02_15_00.123456789.
 _OF_A_VOLUME = re.compile(r"\.\..+")
-_ATTEMPTS = 5  # a volume that is mounted again between two steps is looked at again
+_ATTEMPTS = 5  # a volume that is remounted between two steps is read again
 _MOST_FOLDERS = 10_000  # links to folders multiply: ten folders with links to each other have millions of paths
-_MOST_BYTES = 1 << 30  # of all files together: a file with holes may say that it is larger than the disk
-_TOO_LARGE = f"the files of a campaign and of {SHARED} may have {_MOST_BYTES >> 20:,} MB together"
-_MOST_BYTES_READ = 64 << 20  # of one file that goes into messages, of which SES takes 40 MB
-_LONGEST_NAME = 1000  # bytes; S3 takes names of 1024, and Linux paths of 4096
+_MOST_BYTES = 1 << 30  # of all files together: a sparse file may report a size larger than the disk
+_TOO_LARGE = f"the files of a campaign and of {SHARED} together may have at most {_MOST_BYTES >> 20:,} MB"
+_MOST_BYTES_READ = 64 << 20  # of one file that goes into messages; SES accepts messages of 40 MB
+_LONGEST_NAME = 1000  # bytes; S3 accepts names of 1024, and Linux paths of 4096
 _LONGEST_SHOWN = 255
 _MOST_NAMED = 10
 _REMEDY = (
-    f"put a copy of the file there, or remove it: a campaign is made of regular files in its own folder and in {SHARED}"
+    f"put a copy of the file there, or remove it: a campaign consists of regular files in its folder and in {SHARED}"
 )
 _FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -53,7 +53,7 @@ _KINDS = (
 
 
 class _NotRegularError(Exception):
-    """Something is not a regular file inside; says what it is."""
+    """A path is not a regular file inside the campaign's folders; the message says what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def read_file(folder: Path, name: str) -> bytes | None:
     with open_file(folder, name, path) as file:
         content = file.read(_MOST_BYTES_READ + 1)
     if len(content) > _MOST_BYTES_READ:
-        what = f"{_show(name)} is larger than {_MOST_BYTES_READ >> 20} MB, and no message is"
-        raise DataError(what, where=str(path), remedy="link to large files")
+        what = f"{_show(name)} is larger than {_MOST_BYTES_READ >> 20} MB, which is too large for a message"
+        raise DataError(what, where=str(path), remedy="make the file smaller, or link to it instead")
     return content
 
 
@@ -142,19 +142,19 @@ def open_file(folder: Path, name: str, path: Path) -> BufferedReader:
 
 
 def search_path(folder: Path) -> tuple[Path, ...]:
-    """Name the folders in which templates are looked for."""
+    """Return the folders that are searched for templates."""
     return (folder, folder.parent / SHARED)
 
 
 def list_files(folder: Path) -> dict[str, Path]:
-    """List everything that has to be frozen for a campaign to be rendered again: name in the copy -> file now.
+    """List the files that a run copies from a campaign: name in the copy -> file.
 
-    Of `_shared` next to the campaign, the files that the campaign does not have under the same name.
+    From `_shared` next to the campaign, only the files that the campaign folder does not have under the same name.
 
     Raises:
         DataError: something is not a regular file inside these folders; it is named.
     """
-    found = look_through(folder)
+    found = find_files(folder)
     if not found.refused:
         return found.files
     refused = [f"{_show(name)} is {kind}" for name, kind in found.refused.items()]
@@ -162,19 +162,19 @@ def list_files(folder: Path) -> dict[str, Path]:
     raise DataError("; ".join(refused[:_MOST_NAMED]) + more, where=str(folder), remedy=_REMEDY)
 
 
-def look_through(folder: Path) -> FoundFiles:
+def find_files(folder: Path) -> FoundFiles:
     """List a campaign's files, and what is refused; see `list_files`.
 
-    Where a volume of all campaigns is mounted again during this, its files are checked again.
+    If the volume of the campaigns is remounted meanwhile, its files are checked again.
     """
     for _ in range(_ATTEMPTS):
-        roots, found = _list_roots(folder), _look_through(folder)
+        roots, found = _list_roots(folder), _find_files(folder)
         if roots == _list_roots(folder):
             break
     return found
 
 
-def _look_through(folder: Path) -> FoundFiles:
+def _find_files(folder: Path) -> FoundFiles:
     found = FoundFiles({}, {})
     _walk(folder, _list_roots(folder), "", found)
     shared = folder.parent / SHARED
@@ -183,7 +183,7 @@ def _look_through(folder: Path) -> FoundFiles:
         if roots:
             _walk(shared, roots, f"{SHARED}/", found)
         else:
-            found.refused[SHARED] = "a symbolic link that leads out of the folder of the campaigns"
+            found.refused[SHARED] = "a symbolic link that leads out of the campaigns folder"
     _refuse_large(found)
     return FoundFiles(dict(sorted(found.files.items())), dict(sorted(found.refused.items())))
 
@@ -204,11 +204,11 @@ def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        return 0  # it is gone, or becomes an error where it is opened
+        return 0  # it was removed, or opening it reports the error
 
 
 def copy_files(folder: Path, target: Path) -> None:
-    """Copy a campaign's files, and what it shares with others: the copy renders by itself.
+    """Copy a campaign's files, including those of `_shared`: the copy can be rendered alone.
 
     Args:
         folder: the campaign's.
@@ -233,7 +233,7 @@ def copy_files(folder: Path, target: Path) -> None:
                     left -= len(some)
                     end.write(some)
         if left < 0:
-            raise DataError(f"{_show(name)} grows: {_TOO_LARGE}", where=str(path), remedy=_REMEDY)
+            raise DataError(f"{_show(name)} grew while it was copied: {_TOO_LARGE}", where=str(path), remedy=_REMEDY)
 
 
 def _make_folders(folder: Path, below: Path) -> None:
@@ -244,13 +244,13 @@ def _make_folders(folder: Path, below: Path) -> None:
 
 
 def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles) -> None:
-    """Add what is below a folder; what is there already under the same name comes first."""
+    """Add the files below a folder; a file that was found earlier under the same name is kept."""
     waiting, seen = [(folder, frozenset[Path]())], 0
     while waiting:
         place, around = waiting.pop()
         seen += 1
         if seen > _MOST_FOLDERS:
-            what = f"there are more than {_MOST_FOLDERS:,} folders, counting each way to them through symbolic links"
+            what = f"there are more than {_MOST_FOLDERS:,} folders, counting each path to them through symbolic links"
             raise DataError(what, where=str(folder), remedy="remove links to folders")
         inside = around | {place.resolve()}
         try:
@@ -269,7 +269,7 @@ def _walk(folder: Path, roots: Collection[Path], prefix: str, found: FoundFiles)
                 found.refused.setdefault(prefix + name, str(refused))
                 continue
             except FileNotFoundError:
-                continue  # it was removed just now
+                continue  # it was removed after the folder was listed
             if not real.is_dir():
                 found.files[prefix + name] = path
             elif real not in inside:
@@ -289,12 +289,12 @@ def _check_length(name: str) -> None:
 
 
 def _list_roots(folder: Path) -> tuple[Path, ...]:
-    """The real folders that a campaign's own files may be in."""
+    """Return the real folders that may contain a campaign's own files."""
     return (folder.resolve(), *_list_shared_roots(folder))
 
 
 def _list_shared_roots(folder: Path) -> tuple[Path, ...]:
-    """The real folder that is shared with other campaigns; none where it is a link out of the folder of them all."""
+    """Return the real `_shared` folder; nothing when it is a link that leads out of the campaigns folder."""
     shared = (folder.parent / SHARED).resolve()
     return (shared,) if shared.is_relative_to(folder.parent.resolve()) and shared != folder.resolve() else ()
 
@@ -304,11 +304,11 @@ def _is_there(path: Path) -> bool:
 
 
 def _find_real(path: Path, roots: Collection[Path], *, folders: bool = False) -> Path:
-    """Find the real name of a regular file, inside one of some real folders.
+    """Return the real path of a regular file inside one of the given real folders.
 
     Raises:
-        FileNotFoundError: it is gone.
-        _NotRegularError: it is something else, or elsewhere.
+        FileNotFoundError: it was removed.
+        _NotRegularError: it is not a regular file, or is outside these folders.
     """
     real = _follow(path)
     root = next((root for root in roots if real.is_relative_to(root)), None)
@@ -340,7 +340,7 @@ def _follow(path: Path) -> Path:
 
 
 def _open(path: Path, roots: Collection[Path]) -> int:
-    """Open a regular file below one of the folders; a volume that is mounted again during this is checked again."""
+    """Open a regular file below one of the folders; if the volume is remounted meanwhile, try again."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return _open_once(path, roots)
@@ -371,7 +371,7 @@ def _open_once(path: Path, roots: Collection[Path]) -> int:
 
 
 def _show(name: str) -> str:
-    """Write a name so that it is one line of a terminal, whatever is in it."""
+    """Return a name as one line that is safe to print in a terminal."""
     shown = escape_controls(escape_undecodable(name))
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
@@ -382,11 +382,11 @@ def _name_kind(mode: int) -> str:
 
 @contextmanager
 def _refusing(name: str, path: Path) -> Iterator[None]:
-    """Turn what is wrong with one file into an error that names it."""
+    """Convert an error about one file into a DataError that names it."""
     try:
         yield
     except _NotRegularError as error:
         raise DataError(f"{_show(name)} is {error}", where=str(path), remedy=_REMEDY) from None
     except OSError as error:
         what = f"{_show(name)} cannot be read: {error.strerror}"
-        raise DataError(what, where=str(path), remedy="make it readable for this user") from error
+        raise DataError(what, where=str(path), remedy="make it readable for the user that runs mailrun") from error

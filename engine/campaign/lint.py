@@ -1,4 +1,4 @@
-"""What is wrong with the templates of a campaign although they can be rendered: found before anything is rendered."""
+"""Findings about a campaign's templates, made before any message is rendered."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -13,14 +13,14 @@ from engine.quantities import format_count
 
 
 def lint_templates(content: CampaignContent, columns: Collection[str], nulls: Mapping[str, int]) -> LintFindings:
-    """Hold the templates' names against the plan's columns, before anything is rendered.
+    """Compare the names in the templates with the plan's columns, before any message is rendered.
 
-    Names that are not there at all are errors of `check_names`.
+    `check_names` reports undefined names as errors.
 
     Args:
         content: the compiled templates.
         columns: of the audience.
-        nulls: column -> recipients for whom it is null, defaults filled in.
+        nulls: column -> number of recipients for whom it is null after defaults are applied.
     """
     findings = LintFindings()
     used = content.columns_used()
@@ -46,24 +46,32 @@ def _unused(content: CampaignContent, columns: Collection[str], used: frozenset[
             if name not in used and name in columns:
                 what = f"[audience] {key} names {name}, which no template reads"
                 yield LintFinding(
-                    Severity.WARNING, "unused_name", what, "use it, or remove it", _toml(content.campaign)
+                    Severity.WARNING,
+                    "unused_name",
+                    what,
+                    f"use {name} in a template, or remove it from {key}",
+                    _toml(content.campaign),
                 )
     known = used | {spec.address, content.campaign.spec.window.column, *spec.required, *spec.defaults}
     if rest := [name for name in columns if name not in known]:
         yield LintFinding(
-            Severity.NOTE, "unused_columns", f"no template reads {', '.join(rest)}", "nothing needs to be done"
+            Severity.NOTE, "unused_columns", f"no template reads {', '.join(rest)}", "no action is needed"
         )
 
 
 def _hidden(content: CampaignContent, columns: Collection[str]) -> Iterator[LintFinding]:
-    """Name the columns that have a name of mailrun's: templates get mailrun's value, and may mean the column."""
+    """Report names that give mailrun's own value although the audience has a column of that name."""
     address = content.campaign.spec.audience.address
     for use in content.uses:
         column = may_hide_column(use, columns, address)
         if column is not None:
             written = f"{use.name}.{use.field}" if use.field else use.name
-            what = f"{written} is mailrun's own value here, and not the column {column}"
-            remedy = f"write {column} for the column" if use.field == column else f'write recipient["{column}"] for it'
+            what = f"{written} is mailrun's own value here, not the column {column}"
+            remedy = (
+                f"write {column} to read the column"
+                if use.field == column
+                else f'write recipient["{column}"] to read the column'
+            )
             yield LintFinding(Severity.WARNING, "hidden_column", what, remedy, place_of(content.campaign, use))
 
 
@@ -71,19 +79,21 @@ def _nulls(content: CampaignContent, nulls: Mapping[str, int]) -> Iterator[LintF
     for use in content.uses:
         rows = nulls.get(use.name, 0)
         if rows and not use.guarded and use.is_column:
-            what = f"{use.name} is null for {format_count(rows, 'recipient')}, and a template uses it without a test"
+            what = (
+                f"{use.name} is null for {format_count(rows, 'recipient')}, and a template uses it without testing it"
+            )
             remedy = f"give it a value in [audience] defaults, or write {{% if {use.name} %}} around it"
             yield LintFinding(Severity.WARNING, "nullable", what, remedy, place_of(content.campaign, use))
 
 
 def _languages(content: CampaignContent) -> Iterator[LintFinding]:
     for language, parts in content.missing.items():
-        what = f"the language {language} has no {' and no '.join(parts)} of its own: the default's is sent"
+        what = f"the language {language} has no {' and no '.join(parts)} of its own: the default is sent instead"
         yield LintFinding(
             Severity.WARNING, "untranslated", what, "add the missing templates", str(content.campaign.folder)
         )
     if content.never_chosen:
-        what = f"{', '.join(content.never_chosen)} are never chosen: no column says the recipient's language"
+        what = f"{', '.join(content.never_chosen)} are never used: no column gives the recipient's language"
         yield LintFinding(
             Severity.WARNING, "no_locale", what, 'set locale = "COLUMN" in [content]', _toml(content.campaign)
         )
@@ -93,7 +103,7 @@ def _unsubscribe_links(content: CampaignContent) -> Iterator[LintFinding]:
     spec = content.campaign.spec.unsubscribe
     if spec is not None and spec.url is None and spec.ses_contact_list is None:
         what = (
-            "mailto: is the only unsubscribe link; Gmail and Yahoo require one-click links of bulk senders (RFC 8058)"
+            "mailto: is the only unsubscribe link; Gmail and Yahoo require one-click links from bulk senders (RFC 8058)"
         )
         remedy = 'add url = "https://…/{{ token }}" to [unsubscribe]'
         yield LintFinding(Severity.WARNING, "no_one_click", what, remedy, _toml(content.campaign))
@@ -110,7 +120,7 @@ def _empty_files(campaign: Campaign) -> Iterator[LintFinding]:
 
 
 def _data_uses(content: CampaignContent) -> Iterator[LintFinding]:
-    """Name what stands where escaping does not hold data: the values are judged for every recipient anyway."""
+    """Report expressions in places where escaping is not enough; their values are checked in every message too."""
     for use in content.data_uses():
         if use.code:
             severity, what, remedy = _DATA_USES[use.code]
@@ -122,26 +132,26 @@ def _toml(campaign: Campaign) -> str:
     return str(campaign.folder / "campaign.toml")
 
 
-# Code of a DataUse -> what its finding says.
+# Code of a DataUse -> severity, message and remedy of its finding.
 _DATA_USES = {
     DATA_IN_SCRIPT: (
         Severity.ERROR,
-        "stands in a script, where escaping does not hold it",
-        "remove it; these messages fail",
+        "is in a script, where escaping does not protect it",
+        "remove it from the script: these messages fail",
     ),
     UNQUOTED_DATA: (
         Severity.WARNING,
-        "stands in a tag without quotes around it: recipients fail whose value has a space or a quote",
+        "is in a tag without quotes around it: messages fail for values with a space or a quote",
         'write quotes around it: href="{{ … }}"',
     ),
     UNESCAPED_DATA: (
         Severity.WARNING,
-        "is not escaped ({% autoescape false %}): what it holds becomes part of the HTML",
+        "is not escaped ({% autoescape false %}): its value becomes part of the HTML",
         "remove the autoescape block, unless the value is HTML that you wrote yourself",
     ),
     SAFE_DATA: (
         Severity.WARNING,
-        "is not escaped (|safe): what it holds becomes part of the HTML",
+        "is not escaped (|safe): its value becomes part of the HTML",
         "remove |safe, unless the value is HTML that you wrote yourself",
     ),
 }

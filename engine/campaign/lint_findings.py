@@ -7,15 +7,15 @@ from typing import Any
 
 from engine.masking import mask_text
 
-_MOST_KINDS = 100  # different findings that are counted separately; links that differ for every recipient are one
+_MOST_KINDS = 100  # different findings that are counted separately; the rest are counted by kind
 
 
 class Severity(StrEnum):
     """What a finding means for a launch."""
 
-    ERROR = "error"  # stops it
-    WARNING = "warning"  # is shown
-    NOTE = "note"  # is worth knowing
+    ERROR = "error"  # stops the launch
+    WARNING = "warning"  # is shown; the launch continues
+    NOTE = "note"  # for information
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class LintFindings:
     def add(self, finding: LintFinding, row: int | None = None, times: int = 1) -> None:
         """Count a finding."""
         if finding not in self.counts and len(self.counts) >= _MOST_KINDS:
-            finding = LintFinding(finding.severity, finding.code, f"more of the kind {finding.code}", finding.remedy)
+            finding = LintFinding(
+                finding.severity, finding.code, f"more findings of the kind {finding.code}", finding.remedy
+            )
         self.counts[finding] = self.counts.get(finding, 0) + (times if row is not None else 0)
         if row is not None:
             self.rows.setdefault(finding, row)
@@ -61,7 +63,7 @@ class LintFindings:
             self.add(finding)
 
     def merge(self, other: "LintFindings") -> None:
-        """Take over what was found elsewhere."""
+        """Add the findings of another collection."""
         for finding, count in other.counts.items():
             self.add(finding, other.rows.get(finding), times=count)
 

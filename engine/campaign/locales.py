@@ -1,8 +1,8 @@
-"""Locales as people's data has them, and the language variant that fits one.
+"""Locales in audience data, and the language variant that fits a locale.
 
-Read are language tags (BCP 47) with hyphens or underscores in any case, with old and three-letter codes; POSIX names
-(`fr_FR.UTF-8`, `sr_RS@latin`); and lists of preferences (`fr-CA,fr;q=0.9,en;q=0.8`). What a tag leaves open is filled
-in with CLDR's likely subtags: `zh-TW` is written in Hant.
+Accepted formats: language tags (BCP 47) with hyphens or underscores in any case, also with old and three-letter codes;
+POSIX names (`fr_FR.UTF-8`, `sr_RS@latin`); and lists of preferences (`fr-CA,fr;q=0.9,en;q=0.8`). Missing subtags are
+filled in with CLDR's likely subtags: `zh-TW` gets the script Hant.
 """
 
 import re
@@ -24,7 +24,7 @@ _LONGEST = 400  # characters; browsers' lists are shorter
 
 
 class Tag(NamedTuple):
-    """A language, its script, and its territory, of which the last two may be unsaid; in canonical spelling.
+    """A language with an optional script and territory, in canonical spelling.
 
     >>> str(Tag("zh", "Hant", "TW"))
     'zh-Hant-TW'
@@ -40,7 +40,7 @@ class Tag(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def read_locales(text: str) -> tuple[Tag, ...]:
-    """Read a locale, or a list of preferences; the most wanted first, and nothing where it is not a locale.
+    """Read a locale or a list of preferences: most preferred first; empty if the text is not a locale.
 
     >>> [str(tag) for tag in read_locales("en;q=0.8, fr_CA.UTF-8")]
     ['fr-CA', 'en']
@@ -59,7 +59,7 @@ def read_locales(text: str) -> tuple[Tag, ...]:
 
 
 def _read_tag(name: str) -> Tag | None:
-    """Read one tag or POSIX name; subtags beyond language, script and territory say nothing about the text."""
+    """Read one tag or POSIX name; subtags other than language, script and territory are ignored."""
     plain, _, modifier = name.partition("@")
     plain = plain.partition(".")[0]
     if not _TAG.fullmatch(plain):
@@ -82,7 +82,7 @@ def _read_tag(name: str) -> Tag | None:
 
 @lru_cache(maxsize=1024)
 def parse_locale(tag: str) -> Locale | None:
-    """Return Babel's locale for a tag, or for the nearest parent that it knows."""
+    """Return Babel's locale for a tag, or for its nearest parent that Babel has."""
     while tag:
         try:
             return Locale.parse(tag, sep="-")
@@ -94,8 +94,8 @@ def parse_locale(tag: str) -> Locale | None:
 def choose_language(preferences: Sequence[Tag], available: Iterable[str], default: str | None = None) -> str | None:
     """Choose the variant for a recipient, by the preferences in their order.
 
-    For each: the variant in the same language and script, of the same territory if there is one; then, as RFC 4647 3.4
-    has it, a parent of the tag.
+    For each preference: the variant in the same language and script, with the same territory if possible; then a
+    parent of the tag (RFC 4647 3.4).
 
     Args:
         preferences: from read_locales.
@@ -129,14 +129,14 @@ def choose_language(preferences: Sequence[Tag], available: Iterable[str], defaul
 
 
 def _languages(wanted: Tag) -> Iterator[Tag]:
-    """Yield the tag, and the language that stands in for it where there is one, such as Norwegian for Nynorsk."""
+    """Yield the tag, then its fallback language if it has one, such as Norwegian for Nynorsk."""
     yield wanted
     if (parent := get_global("parent_exceptions").get(wanted.language)) is not None and parent.isalpha():
         yield Tag(parent, None, wanted.territory)
 
 
 def _rank(wanted: Tag, variant: Tag) -> int | None:
-    """Say how well a variant fits, 0 best; None where it is another language or script."""
+    """Return how well a variant fits (0 is best); None for another language or script."""
     full, its = _maximise(wanted), _maximise(variant)
     if (_base(full.language), full.script) != (_base(its.language), its.script):
         return None

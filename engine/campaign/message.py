@@ -34,7 +34,7 @@ class Message(NamedTuple):
         text: the text part, if there is one.
         headers: further headers, names and values; printable ASCII.
         tags: SES message tags, names and values; letters, digits, - and _.
-        language: the variant that it was made of; None is the default.
+        language: the variant that it was rendered from; None is the default.
     """
 
     row: int
@@ -92,7 +92,7 @@ def prepare_envelope(campaign: Campaign) -> Envelope:
     encoded = sum((len(one.content) + 2) // 3 * 4 for one in attachments)
     if encoded >= _LARGEST_MESSAGE:
         raise DataError(
-            f"the attachments take {encoded / 1024**2:.1f} MB of a message, and SES takes 40 MB in all",
+            f"the attachments need {encoded / 1024**2:.1f} MB of a message, and SES accepts 40 MB in all",
             where=str(campaign.folder / "campaign.toml"),
             remedy="link to large files instead",
         )
@@ -117,7 +117,7 @@ def _refuse_repeats(campaign: Campaign, attachments: Sequence[Attachment]) -> No
         raise DataError(
             f"two inline images are called {repeated}",
             where=str(campaign.folder / "campaign.toml"),
-            remedy="rename one of them: the name is what cid: links to",
+            remedy="rename one of them: cid: links refer to the name",
         )
 
 
@@ -127,7 +127,7 @@ def _read_inline(folder: Path, path: str) -> Attachment:
         raise DataError(
             f"{path} is not an image, and inline files must be images",
             where=str(folder / path),
-            remedy="name it in attachments instead",
+            remedy="list it in attachments instead",
         )
     return replace(found, content_id=found.name)
 
@@ -143,6 +143,8 @@ def _read_attachment(folder: Path, path: str) -> Attachment:
     extension = PurePosixPath(path).suffix.removeprefix(".").lower()
     if extension in _REFUSED_EXTENSIONS:
         raise DataError(
-            f"SES refuses attachments of the kind .{extension}", where=str(folder / path), remedy="link to the file"
+            f"SES refuses attachments of the type .{extension}",
+            where=str(folder / path),
+            remedy="remove it from attachments, and link to the file instead",
         )
     return Attachment(name=name, content_type=find_content_type(name, content), content=content)

@@ -16,7 +16,7 @@ GMAIL_CLIPS_BYTES = 102 * 1024
 LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes: https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 SES_PLACEHOLDERS_MOST = 2  # https://docs.aws.amazon.com/ses/latest/dg/sending-email-subscription-management.html
 _BASE64_GROWTH = 1.37  # with its line breaks
-_MOST_TAGS = 10_000  # links and images that are known to be right
+_MOST_TAGS = 10_000  # links and images that are known to be valid
 _TAG = re.compile(r"""<(?:a|area|img)\b(?:"[^"]*"|'[^']*'|[^>"'])*>""", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\s(href|src|alt)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -25,7 +25,7 @@ _HARMLESS_SCHEMES = frozenset({"https", "mailto", "tel", "sms", "cid", "data"})
 
 
 class MessageLint:
-    """Looks at rendered messages, as many as there are: what is the same in many of them is looked at once.
+    """Checks rendered messages; parts that many messages share are checked once.
 
     Args:
         campaign: whose messages they are.
@@ -37,13 +37,13 @@ class MessageLint:
         self._has_unsubscribe_link = campaign.spec.unsubscribe is not None
         self._inline = frozenset(one.content_id for one in envelope.attachments if one.content_id)
         self._attached_bytes = int(sum(len(one.content) for one in envelope.attachments) * _BASE64_GROWTH)
-        self._right: set[str] = set()  # tags without fault
+        self._right: set[str] = set()  # tags without findings
         self._seen: set[str | None] = set()  # languages
         self._look = LinkLook()
         self.cids: set[str] = set()
 
     def check(self, message: Message) -> bool:
-        """Look at a message; return whether it has an error."""
+        """Check a message; return whether it has an error."""
         found = [*self._check_texts(message), *self._check_html(message.html), *self._check_unsubscribe_link(message)]
         for one in found:
             self.findings.add(one, message.row)
@@ -91,14 +91,14 @@ class MessageLint:
         source = found.get("src", "")
         if "alt" not in found:
             what = f"the image {_shorten(source)} has no alt text"
-            yield LintFinding(Severity.WARNING, "no_alt", what, 'add alt="…", or alt="" where it says nothing', "html")
+            yield LintFinding(Severity.WARNING, "no_alt", what, 'add alt="…", or alt="" for a decorative image', "html")
         yield from _check_address("image", source)
         if source.lower().startswith("cid:"):
             self.cids.add(source[4:])
             if source[4:] not in self._inline:
                 what = f"the image {_shorten(source)} is not among [content] inline"
                 yield LintFinding(
-                    Severity.ERROR, "unknown_cid", what, "add its file to inline, or correct the name", "html"
+                    Severity.ERROR, "unknown_cid", what, "add the file to inline, or correct the name", "html"
                 )
 
     def _check_unsubscribe_link(self, message: Message) -> Iterator[LintFinding]:
@@ -119,7 +119,7 @@ class MessageLint:
 
 
 def find_unused_inline(envelope: Envelope, cids: Collection[str]) -> LintFindings:
-    """Name the inline images that no message shows.
+    """Report the inline images that no message shows.
 
     Args:
         envelope: what goes with each message.
@@ -127,7 +127,7 @@ def find_unused_inline(envelope: Envelope, cids: Collection[str]) -> LintFinding
     """
     findings = LintFindings()
     for name in sorted({one.content_id for one in envelope.attachments if one.content_id} - set(cids)):
-        what = f"the inline image {name} is in no message that was looked at"
+        what = f"the inline image {name} is not used in any message that was checked"
         remedy = f'use it as src="cid:{name}", or remove it'
         findings.add(LintFinding(Severity.WARNING, "unused_inline", what, remedy))
     return findings
@@ -141,23 +141,23 @@ def _find_unsubscribe_link(message: Message) -> str:
 
 
 def _check_address(kind: str, address: str) -> Iterator[LintFinding]:
-    """Check where a link leads, or an image comes from."""
+    """Check the address of a link or an image."""
     if address == SES_PLACEHOLDER or address.startswith("#"):
         return
     it = f"the {kind} {_shorten(address)}"
     scheme = found[1].lower() if (found := _SCHEME.match(address)) else ""
     if not address:
-        yield LintFinding(Severity.WARNING, "no_address", f"a {kind} without address", "give it one", "html")
+        yield LintFinding(Severity.WARNING, "no_address", f"a {kind} has no address", "set its href or src", "html")
     elif _LEFT_OVER.search(address):
         what = f"{it} has a placeholder that is not filled in"
         yield LintFinding(Severity.ERROR, "placeholder_in_link", what, "write {{ name }} in the template", "html")
     elif scheme == "http":
         yield LintFinding(Severity.WARNING, "unencrypted", f"{it} is not encrypted", "write https://", "html")
     elif not scheme:
-        what = f"{it} is relative, and a message has no address of its own"
-        yield LintFinding(Severity.ERROR, "relative", what, "write it whole, from https:// on", "html")
+        what = f"{it} is relative, and a message has no base address"
+        yield LintFinding(Severity.ERROR, "relative", what, "write the full address, starting with https://", "html")
     elif scheme not in _HARMLESS_SCHEMES:
-        what = f"{it} is one that mail programs do not follow"
+        what = f"{it} has a scheme that mail programs do not open"
         yield LintFinding(Severity.ERROR, "scheme", what, "use https:, mailto: or tel:", "html")
 
 
@@ -169,7 +169,7 @@ def _find_left_over(part: str, text: str) -> Iterator[LintFinding]:
     for found in dict.fromkeys(_LEFT_OVER.findall(text)):
         if found != SES_PLACEHOLDER:
             what = f"{_shorten(found)} is left in the {part}"
-            remedy = "is it a name in another tool's writing? Write {{ name }}; in a recipient's data it does no harm"
+            remedy = "if it is another tool's placeholder, write {{ name }}; if it is a recipient's data, ignore this"
             yield LintFinding(Severity.WARNING, "left_over", what, remedy, part)
 
 
@@ -185,7 +185,7 @@ _NO_TEXT = LintFinding(
     Severity.WARNING, "no_text", "the text part is missing or blank", "write one in [content] text", "text"
 )
 _TOO_LARGE = LintFinding(
-    Severity.ERROR, "too_large", "the message may be larger than the 40 MB that SES takes", "link to large files", ""
+    Severity.ERROR, "too_large", "the message may be larger than the 40 MB that SES accepts", "link to large files", ""
 )
 _CLIPPED = LintFinding(
     Severity.WARNING, "clipped", "the HTML is larger than 102 KB: Gmail clips it", "shorten the message", "html"
@@ -200,7 +200,8 @@ _NO_LINK = LintFinding(
 _HIDDEN_LINK = LintFinding(
     Severity.ERROR,
     "no_unsubscribe_link",
-    "there is no visible unsubscribe link: it is in a comment, hidden, empty, without size, or of the colour behind it",
+    "there is no visible unsubscribe link: it is in a comment, hidden, empty, without size, or has the colour of its"
+    " background",
     'show <a href="{{ unsubscribe_url }}">Unsubscribe</a> to every recipient',
     "html",
 )
@@ -208,13 +209,13 @@ _NO_LINK_IN_TEXT = LintFinding(
     Severity.WARNING,
     "no_unsubscribe_link_in_text",
     "the text part has no unsubscribe link",
-    "add {{ unsubscribe_url }}",
+    "add {{ unsubscribe_url }} to the text template",
     "text",
 )
 _TOO_MANY_PLACEHOLDERS = LintFinding(
     Severity.ERROR,
     "too_many_ses_links",
-    "SES fills in two unsubscribe links at most in a part",
+    "SES fills in at most two unsubscribe links per part",
     "remove the others",
     "",
 )

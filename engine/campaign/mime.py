@@ -1,4 +1,4 @@
-"""Raw MIME (RFC 2045 to 2049, 5322) from a prepared skeleton: a message costs the encoding of its own parts alone."""
+"""Raw MIME (RFC 2045 to 2049, 5322) from prepared headers and attachments: a message encodes only its own parts."""
 
 import re
 from binascii import b2a_base64, b2a_qp
@@ -40,7 +40,7 @@ class Composer:
             self._head += _write_header("Reply-To", ", ".join(envelope.reply_to))
         self._head += b"MIME-Version: 1.0\r\n"
         seed = sha256(repr(envelope).encode()).hexdigest()[:24]
-        # "=_" stands in no quoted-printable or base64 body, and what has it is encoded: no content has the boundary.
+        # A quoted-printable or base64 body never has "=_", and text with "=_" is encoded: no content has the boundary.
         self._boundary = f"{_BOUNDARY_SIGN.decode()}{seed}"
         inline = [one for one in envelope.attachments if one.content_id]
         attached = [one for one in envelope.attachments if not one.content_id]
@@ -90,7 +90,7 @@ class _Wrapping:
 
 
 def _encode_part(kind: str, content: str) -> list[bytes]:
-    """Write a text part: as it is where it is ASCII in lines that mail carries, else encoded, whichever is shorter."""
+    """Write a text part: unchanged if it is ASCII in lines short enough for mail, else in the shorter encoding."""
     content = _LINE_BREAK.sub("\r\n", content) if "\r" in content else content.replace("\n", "\r\n")
     data = content.encode()
     if content.isascii() and _is_plain(data):
@@ -98,12 +98,12 @@ def _encode_part(kind: str, content: str) -> list[bytes]:
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: '
     if len(data) > len(content) * _FOREIGN_SHARE:
         return [f"{head}base64\r\n\r\n".encode("ascii"), _encode_base64(data)]
-    # With a line break at the end the encoder knows which kind it is to write.
+    # From a line break at the end, the encoder detects which line breaks to write.
     return [f"{head}quoted-printable\r\n\r\n".encode("ascii"), b2a_qp(data + b"\r\n", istext=True)[:-2]]
 
 
 def _is_plain(data: bytes) -> bool:
-    """Return whether ASCII can go as it is: no boundary of ours in it, no control characters, no line too long."""
+    """Return whether ASCII needs no encoding: it has no boundary, no control characters and no long line."""
     if _BOUNDARY_SIGN in data or len(data.translate(None, _CONTROLS)) != len(data):
         return False
     return max(map(len, data.split(b"\r\n"))) <= _LONGEST_LINE
@@ -127,7 +127,7 @@ def _write_subject(subject: str) -> bytes:
 
 
 def _chunks(text: str) -> Iterable[str]:
-    """Divide text so that no character is cut and each piece fits an encoded word (RFC 2047 5)."""
+    """Split text so that no character is cut and each piece fits an encoded word (RFC 2047 5)."""
     chunk, size = "", 0
     for mark in text:
         width = len(mark.encode())
@@ -143,7 +143,7 @@ def _write_header(name: str, value: str) -> bytes:
 
 
 def _write_file(one: Attachment) -> bytes:
-    """Write a file's part: once per campaign, so that the library may take its time over its headers."""
+    """Write a file's part, once per campaign: the speed of the standard library is enough."""
     part = MIMEPart(policy=SMTP)
     content_type, *parameters = one.content_type.split("; ")
     kind, _, subtype = content_type.partition("/")

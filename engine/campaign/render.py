@@ -1,4 +1,4 @@
-"""One recipient's data and the content make one message."""
+"""Render one recipient's message from the content and the recipient's data."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +25,7 @@ from engine.campaign.unsubscribe_tokens import TokenSigner
 
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
 LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs
-_MOST_CHOICES = 1000  # locales whose variant is remembered; there are some 800
+_MOST_CHOICES = 1000  # locales whose variant is cached; there are about 800
 
 
 class _Campaign:
@@ -51,7 +51,7 @@ class _Run:
 class _Recipient:
     """What templates see as `recipient`: its columns, by attribute or item, and its address."""
 
-    __slots__ = ("__address", "__columns")  # names that no column has
+    __slots__ = ("__address", "__columns")  # private: a column of the same name stays readable
 
     def __init__(self, columns: Mapping[str, Any], address: str) -> None:
         self.__columns = columns
@@ -60,11 +60,11 @@ class _Recipient:
     def __getitem__(self, name: str) -> Any:
         return self.__address if name == "address" else self.__columns[name]
 
-    __iter__ = None  # else Python would try the items 0, 1, 2…
+    __iter__ = None  # otherwise Python would read the items 0, 1, 2…
 
 
 class Renderer:
-    """Makes the messages of one run.
+    """Renders the messages of one run.
 
     Args:
         content: the campaign's compiled templates.
@@ -127,14 +127,16 @@ class Renderer:
             raise parts.locate(error, self.seconds) from error
 
     def list_unsubscribe(self, address: str) -> str | None:
-        """Return the List-Unsubscribe header of the message to an address; None where the campaign makes none."""
+        """Return the List-Unsubscribe header of the message to an address; None when the campaign has none."""
         headers = () if self._links is None else self._links.offer(address)[1]
         return next((value for name, value in headers if name == "List-Unsubscribe"), None)
 
     def locate(self, template: str, line: int) -> tuple[str, int]:
-        """Return the file and line that an author knows, for a line of a compiled template."""
+        """Return the file and line in the author's template for a line of a compiled template."""
         parts = [part for parts in self._variants.values() for part in parts.list_parts()]
-        for part in sorted(parts, key=lambda part: part.name != template):  # it, or else what may include it
+        for part in sorted(
+            parts, key=lambda part: part.name != template
+        ):  # first the template itself, then parts that may include it
             environment = part.template.environment
             with suppress(TemplateError):
                 compiled = part.template if part.name == template else environment.get_template(template)
@@ -174,7 +176,7 @@ class Renderer:
         if self._links is not None:
             context["unsubscribe_url"], headers = self._links.offer(reader)
         else:
-            context.pop("unsubscribe_url", None)  # a column cannot pose as the unsubscribe link
+            context.pop("unsubscribe_url", None)  # a column must not replace the unsubscribe link
         subject = _checked_subject(parts.subject.render(context))
         html = parts.html.render(context) if parts.html else None
         headers += self._headers.render(context)

@@ -1,4 +1,4 @@
-"""Why a message cannot be made, and which line of which template is to blame."""
+"""The error of a message that cannot be rendered, with the template and the line that caused it."""
 
 from types import TracebackType
 
@@ -10,20 +10,20 @@ from engine.campaign.content.printing.links import RefusedValueError
 from engine.campaign.content.printing.printed_values import NullValueError, UnprintableError
 from engine.masking import mask_text
 
-LARGEST_MEMORY = 512 * 1024**2  # bytes that one message may take where a child process makes it
+LARGEST_MEMORY = 512 * 1024**2  # bytes that one message may use when a child process renders it
 
 
 class RenderError(Exception):
-    """One recipient's message cannot be made.
+    """One recipient's message cannot be rendered.
 
     Attributes:
         template: the template's file in the campaign folder, or "subject".
-        line: the line in it, where one is to blame.
+        line: the line that caused the error; None when it is not known.
         reason: what is wrong, without a full stop.
     """
 
     def __init__(self, template: str, line: int | None, reason: str) -> None:
-        reason = mask_text(reason)  # it quotes values, and reports count it
+        reason = mask_text(reason)  # it may quote values, and reports show it
         super().__init__(template, line, reason)
         self.template = template
         self.line = line
@@ -34,7 +34,7 @@ class RenderError(Exception):
 
 
 def locate_error(error: BaseException, template: Template) -> RenderError:
-    """Return which line of which template raised: the innermost one, as its author knows it."""
+    """Return the error with the innermost template line that raised it, as numbered in the author's file."""
     name, line = template.name or "", None
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
@@ -52,7 +52,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TemplateNotFound):
         return f"the template {error} is missing"
     if isinstance(error, MemoryError):
-        return f"it takes more than {LARGEST_MEMORY // 1024**2} MB of memory"
+        return f"it needs more than {LARGEST_MEMORY // 1024**2} MB of memory"
     known = isinstance(
         error, TemplateError | NullValueError | UnprintableError | UnreadableTextError | RefusedValueError
     )

@@ -1,4 +1,4 @@
-"""What campaign.toml says, checked, and a campaign folder read."""
+"""The validated content of campaign.toml, and the campaign folder around it."""
 
 import re
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ def _check_key_template(template: str) -> None:
     for placeholder in _PLACEHOLDER.findall(template):
         if placeholder not in _KEY_FORMATS:
             known = ", ".join(f"{{{name}}}" for name in _KEY_FORMATS)
-            raise ValueError(f"an unknown placeholder {{{placeholder}}}", f"available: {known}")
+            raise ValueError(f"has the unknown placeholder {{{placeholder}}}", f"use one of {known}")
     example = format_key(template, datetime(2026, 11, 24, 13, tzinfo=UTC))
     if not _NAME.fullmatch(example):
-        raise ValueError(f'a key that comes out as "{example}"', f"use {_NAME_RULE}")
+        raise ValueError(f'makes the invalid key "{example}"', f"use {_NAME_RULE}")
 
 
 class CampaignSpec(Section):
@@ -67,11 +67,11 @@ class CampaignSpec(Section):
     unsubscribe: UnsubscribeSpec | None = Field(default=None, validate_default=True)
     headers: dict[HeaderName, HeaderText] = Field(
         default_factory=dict,
-        description="name of a header to the template of its value; at most 15 with the unsubscribe headers",
+        description="header name = template of its value; at most 15 with the unsubscribe headers",
     )
     delivery: DeliverySpec = DeliverySpec()
     window: WindowSpec = WindowSpec()
-    domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="limits of single receiver domains")
+    domains: dict[DomainText, DomainSpec] = Field(default_factory=dict, description="limits for each receiver domain")
     warmup: WarmupSpec | None = Field(
         default=None, description="daily limits while a domain or dedicated IP address is new"
     )
@@ -82,28 +82,27 @@ class CampaignSpec(Section):
 
     @field_validator("headers")
     @classmethod
-    def _are_few_headers(cls, headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def _check_all_headers(cls, headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         check_headers(headers, unsubscribes=info.data.get("unsubscribe") is not None)
         return headers
 
     @property
     def signs_links(self) -> bool:
-        """Return whether messages carry unsubscribe tokens of ours."""
+        """Return whether messages have mailrun's unsubscribe tokens."""
         return self.unsubscribe is not None and self.unsubscribe.ses_contact_list is None
 
     @field_validator("unsubscribe")
     @classmethod
-    def _fits_the_kind(cls, unsubscribe: UnsubscribeSpec | None, info: ValidationInfo) -> UnsubscribeSpec | None:
+    def _matches_kind(cls, unsubscribe: UnsubscribeSpec | None, info: ValidationInfo) -> UnsubscribeSpec | None:
         kind = info.data.get("kind")
         if kind == "marketing" and unsubscribe is None:
             raise ValueError(
-                "a marketing campaign without [unsubscribe]",
-                'add [unsubscribe] with url = "https://…/{{ token }}", or set kind = "transactional" if it is that',
+                "is missing in a marketing campaign",
+                'add [unsubscribe] with url = "https://…/{{ token }}", or set kind = "transactional" if the mail is not'
+                " marketing",
             )
         if kind == "transactional" and unsubscribe is not None:
-            raise ValueError(
-                "a transactional campaign with [unsubscribe]", 'remove [unsubscribe], or set kind = "marketing"'
-            )
+            raise ValueError("is set in a transactional campaign", 'remove [unsubscribe], or set kind = "marketing"')
         return unsubscribe
 
     @property
@@ -114,14 +113,14 @@ class CampaignSpec(Section):
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign folder and what its campaign.toml says."""
+    """A campaign folder and the content of its campaign.toml."""
 
     name: str
     folder: Path
     spec: CampaignSpec
 
     def rename(self, name: str) -> "Campaign":
-        """Return the campaign under the name that it was launched by; a run keeps its folder under another."""
+        """Return the campaign with the name it was launched with; the run's copy of its folder has another name."""
         return Campaign(name=name, folder=self.folder, spec=self.spec)
 
 
@@ -133,7 +132,7 @@ def load_campaign(folder: Path) -> Campaign:
 
     Raises:
         UsageError: there is no such folder.
-        ConfigurationError: campaign.toml is missing, or is wrong: all its problems at once.
+        ConfigurationError: campaign.toml is missing or has errors; all errors are reported together.
     """
     name = folder.absolute().name
     if not folder.is_dir():
@@ -141,7 +140,7 @@ def load_campaign(folder: Path) -> Campaign:
         raise UsageError(f"there is no campaign {name}", where=str(folder), remedy=nearest(name, others))
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f'"{name}" cannot name a campaign', where=str(folder), remedy=f"rename the folder: {_NAME_RULE}"
+            f'"{name}" is not a valid campaign name', where=str(folder), remedy=f"rename the folder: {_NAME_RULE}"
         )
     spec = parse_spec(_read_text(folder), file=str(folder / _FILE))
     for mailbox in (spec.sender, *spec.reply_to):
@@ -152,10 +151,10 @@ def load_campaign(folder: Path) -> Campaign:
 
 
 def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
-    """Return the spec with another transport; None leaves it.
+    """Return the spec with another transport, or unchanged for None.
 
     Raises:
-        UsageError: there is no such transport, or it does not go with the campaign's `call`.
+        UsageError: the transport is unknown, or does not support the campaign's `call`.
     """
     if transport is None:
         return spec
@@ -193,7 +192,7 @@ def _read_text(folder: Path) -> str:
         raise ConfigurationError(
             "the campaign folder has no campaign.toml",
             where=str(folder / _FILE),
-            remedy="write one; from, subject, [audience] and [content] are required",
+            remedy="create it; from, subject, [audience] and [content] are required",
         )
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -216,8 +215,8 @@ def check_key(key: str) -> str:
     """Return a run key that can be a folder name and an SES tag value.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: the key is not valid.
     """
     if not _NAME.fullmatch(key):
-        raise UsageError(f'"{key}" cannot be a run key', where="--key", remedy=f"use {_NAME_RULE}")
+        raise UsageError(f'"{key}" is not a valid run key', where="--key", remedy=f"use {_NAME_RULE}")
     return key

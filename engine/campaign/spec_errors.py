@@ -1,4 +1,4 @@
-"""What is wrong with a TOML file, in words: each problem with its line, its key, and what to do."""
+"""Error messages for a TOML file: each problem with its line, its key and what to do."""
 
 import json
 import re
@@ -62,10 +62,10 @@ def read_toml(source: str, *, file: str) -> dict[str, Any]:
 
 
 def describe_problems(error: ValidationError, *, model: type[BaseModel], source: str) -> list[Problem]:
-    """Put pydantic's findings into words, in the order of the file.
+    """Describe pydantic's errors in words, in the order of the file.
 
     Args:
-        error: what pydantic found.
+        error: pydantic's errors.
         model: the model of the whole document; its fields that are models are the tables.
         source: the document.
     """
@@ -82,7 +82,7 @@ def describe_problems(error: ValidationError, *, model: type[BaseModel], source:
 
 
 def report_problems(problems: list[Problem], *, file: str) -> ConfigurationError:
-    """Return the one error that says all the problems."""
+    """Return one error that reports all the problems."""
     if len(problems) == 1:
         (one,) = problems
         place = file if one.line is None else f"{file}:{one.line}"
@@ -107,13 +107,16 @@ def _problem(
     line = lines.get(path) or lines.get(path[:-1])
     key = _key_text(path, is_table=_is_table(path, data) or (len(path) == 1 and path[0] in tables))
     if detail["type"] == "extra_forbidden":
-        return Problem(line, key, f"unknown {'table' if key.endswith(']') else 'key'} {path[-1]}", _way(path, tables))
+        return Problem(
+            line, key, f"unknown {'table' if key.endswith(']') else 'key'} {path[-1]}", _suggest_fix(path, tables)
+        )
     if detail["type"] == "missing":
         return Problem(line, key, f"{path[-1]} is missing", f"add it{_inside(path)}")
     if detail["type"] == "value_error":
         what, remedy = detail["ctx"]["error"].args
-        found = "" if detail["input"] is None or isinstance(detail["input"], dict) else f": {_found(detail['input'])}"
-        return Problem(line, key, f"{path[-1]} has {what}{found}" if found else f"this is {what}", remedy)
+        given = detail["input"]
+        found = "" if given is None or given == path[-1] or isinstance(given, dict) else f": {_found(given)}"
+        return Problem(line, key, f"{key if key.endswith(']') else path[-1]} {what}{found}", remedy)
     expected = " or ".join(dict.fromkeys(_expected(one) for one in details))
     return Problem(line, key, f"{path[-1]} is {_found(detail['input'])}", f"write {expected}")
 
@@ -126,7 +129,7 @@ def _expected(detail: ErrorDetails) -> str:
 
 
 def _path_of(detail: ErrorDetails, lines: Mapping[KeyPath, int]) -> KeyPath:
-    """Return the key that a finding is about, without list indices and without pydantic's union members."""
+    """Return the key that has the error, without list indices and without pydantic's union members."""
     keys = tuple(takewhile(lambda part: isinstance(part, str), detail["loc"]))
     names = tuple(str(key) for key in keys)
     if detail["type"] == "missing" or not names:
@@ -157,8 +160,8 @@ def _inside(path: KeyPath) -> str:
     return f" to [{path[0]}]" if len(path) > 1 else ""
 
 
-def _way(path: KeyPath, tables: Mapping[str, list[str]]) -> str:
-    """Say what to do about an unknown key: where it belongs, or what it may have been meant to be."""
+def _suggest_fix(path: KeyPath, tables: Mapping[str, list[str]]) -> str:
+    """Return what to do about an unknown key: where it belongs, or which known key is similar."""
     table, key = ".".join(path[:-1]), path[-1]
     homes = [name for name, keys in tables.items() if key in keys and name != table]
     if not homes:

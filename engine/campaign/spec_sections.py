@@ -50,10 +50,10 @@ class ContentSpec(Section):
         description="column of the recipient's locale, such as vi-VN: chooses body.vi.html.j2 and the formats",
     )
     default_locale: Annotated[str, AfterValidator(read_locale)] = Field(
-        default=DEFAULT_LOCALE, description="locale of recipients who have none"
+        default=DEFAULT_LOCALE, description="locale of recipients without one"
     )
     attachments: Annotated[tuple[ContentPath, ...], Field(strict=False)] = Field(
-        default=(), description="files of the campaign folder that go with every message"
+        default=(), description="files in the campaign folder that are attached to every message"
     )
     inline: Annotated[tuple[InlinePath, ...], Field(strict=False)] = Field(
         default=(), description='images inside the message, for <img src="cid:NAME">'
@@ -62,9 +62,9 @@ class ContentSpec(Section):
     @model_validator(mode="after")
     def _has_a_part(self) -> "ContentSpec":
         if self.html is None and self.text is None:
-            raise ValueError("neither html nor text", "name at least one template")
+            raise ValueError("names neither html nor text", "set html, text or both to a template")
         if self.preheader is not None and self.html is None:
-            raise ValueError("a preheader without html", "name an HTML template, or remove preheader")
+            raise ValueError("sets preheader without html", "set html to a template, or remove preheader")
         return self
 
 
@@ -88,21 +88,23 @@ class UnsubscribeSpec(Section):
     )
 
     @model_validator(mode="after")
-    def _is_one_way(self) -> "UnsubscribeSpec":
+    def _has_one_kind_of_link(self) -> "UnsubscribeSpec":
         own = self.url is not None or self.mailto is not None
         if self.ses_contact_list is None and not own:
-            raise ValueError("no unsubscribe link", 'add url = "https://…/{{ token }}"')
+            raise ValueError("has no unsubscribe link", 'add url = "https://…/{{ token }}"')
         if self.ses_contact_list is not None and own:
             raise ValueError(
-                "two kinds of unsubscribe links", "keep url and mailto, or ses_contact_list: SES replaces these headers"
+                "sets both mailrun's and SES's unsubscribe links", "remove url and mailto, or ses_contact_list"
             )
         if self.ses_topic is not None and self.ses_contact_list is None:
-            raise ValueError("a topic without its list", "name the ses_contact_list that has the topic")
+            raise ValueError(
+                "sets ses_topic without ses_contact_list", "set ses_contact_list to the list that has the topic"
+            )
         return self
 
 
 class DeliverySpec(Section):
-    """`[delivery]`: how the messages leave."""
+    """`[delivery]`: how messages are sent."""
 
     transport: Literal["ses", "smtp", "outbox"] = Field(
         default="ses", description="ses, smtp, or outbox: files are written and nothing is sent"
@@ -110,7 +112,9 @@ class DeliverySpec(Section):
     call: Literal["single", "bulk"] = Field(
         default="single", description="single: one message per call; bulk: up to 50 recipients per call"
     )
-    outbox: Literal["eml", "mbox", "maildir"] = Field(default="eml", description="what transport outbox writes")
+    outbox: Literal["eml", "mbox", "maildir"] = Field(
+        default="eml", description="format of the files that transport outbox writes"
+    )
     configuration_set: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES configuration set"
     )
@@ -125,7 +129,7 @@ class DeliverySpec(Section):
         description="hold recipients in doubt, or resend: send to them again, which may deliver a second copy",
     )
     at_quota: Literal["pause", "wait"] = Field(
-        default="pause", description="at the end of the 24-hour quota: pause the run, or wait for free quota"
+        default="pause", description="when the 24-hour quota is used up: pause the run, or wait for free quota"
     )
 
     tags: dict[TagName, TagText] = Field(
@@ -137,23 +141,23 @@ class DeliverySpec(Section):
 
     @property
     def message_tags(self) -> tuple[tuple[str, str], ...]:
-        """Names and values of the campaign's own tags; SES makes the Feedback-ID header of those of that name."""
+        """Names and values of the campaign's own tags; SES makes the Feedback-ID header from the feedback tags."""
         return (*self.tags.items(), *zip(FEEDBACK_TAGS, self.feedback_id, strict=False))
 
     @model_validator(mode="after")
-    def _has_few_tags(self) -> "DeliverySpec":
+    def _check_all_tags(self) -> "DeliverySpec":
         check_tags(self.tags, self.feedback_id)
         return self
 
     @model_validator(mode="after")
-    def _bulk_is_of_ses(self) -> "DeliverySpec":
+    def _bulk_needs_ses(self) -> "DeliverySpec":
         if self.call == "bulk" and self.transport == "smtp":
-            raise ValueError('call = "bulk" with transport = "smtp"', 'use transport = "ses", or call = "single"')
+            raise ValueError('sets call = "bulk" with transport = "smtp"', 'use transport = "ses", or call = "single"')
         return self
 
 
 class WindowSpec(Section):
-    """`[window]`: when messages may be handed over."""
+    """`[window]`: when messages may be sent."""
 
     opens: ClockText | None = Field(
         default=None,
@@ -175,31 +179,33 @@ class WindowSpec(Section):
     @model_validator(mode="after")
     def _is_whole(self) -> "WindowSpec":
         if (self.opens is None) != (self.closes is None):
-            raise ValueError("half a window", "give both from and to")
+            raise ValueError("sets only one of from and to", "set both from and to")
         if self.opens is not None and self.opens == self.closes:
-            raise ValueError("an empty window", "let from and to differ; a window may pass midnight")
+            raise ValueError(
+                "is empty: from and to are the same time", "set different times; a window may pass midnight"
+            )
         if self.column is not None and self.not_after is not None and len(self.not_after) == len("00:00"):
             raise ValueError(
-                "not_after is a time of day, and every recipient has a time zone of their own",
-                'give a moment with its offset, such as "2026-12-24T18:00:00+01:00"',
+                "sets a time of day for not_after, but each recipient has their own time zone",
+                'write not_after as a date and time with offset, such as "2026-12-24T18:00:00+01:00"',
             )
         return self
 
     @property
     def column(self) -> str | None:
-        """The audience's column with each recipient's time zone; None where one zone holds for all."""
+        """The audience's column with each recipient's time zone; None when all recipients share one."""
         return self.timezone.removeprefix(COLUMN) if self.timezone.startswith(COLUMN) else None
 
     @property
     def zone(self) -> ZoneInfo:
-        """The campaign's own time zone; UTC where every recipient has one."""
+        """The campaign's own time zone; UTC when each recipient has their own."""
         zone = find_zone("UTC" if self.column else self.timezone)
         assert zone is not None  # noqa: S101 - checked
         return zone
 
 
 class DomainSpec(Section):
-    """`[domains."gmail.com"]`: what one receiver domain gets."""
+    """`[domains."gmail.com"]`: the limits of one receiver domain."""
 
     max_rate: float = Field(
         gt=0, allow_inf_nan=False, description="highest rate to this receiver domain, in recipients per second"
@@ -215,7 +221,7 @@ class WarmupSpec(Section):
 
 
 class GuardSpec(Section):
-    """`[guard]`: shares of the sent messages at which the run pauses itself."""
+    """`[guard]`: the shares of messages at which mailrun pauses the run."""
 
     max_bounce_rate: Share = Field(default=0.05, description="share of permanent bounces at which the run is paused")
     max_complaint_rate: Share = Field(default=0.001, description="share of complaints at which the run is paused")
@@ -228,16 +234,16 @@ class GuardSpec(Section):
 
 
 class CanarySpec(Section):
-    """`[canary]`: the first part of a run, whose events decide whether the rest follows."""
+    """`[canary]`: the first part of a run, whose events decide whether the rest is sent."""
 
-    recipients: int = Field(default=1000, ge=1, description="number of recipients that are sent to first")
+    recipients: int = Field(default=1000, ge=1, description="number of recipients in the first part")
     wait: Annotated[str, checked(check_wait)] = Field(
-        default="30m", description="how long to wait for their events: 90s, 30m, 2h or 1d"
+        default="30m", description="how long to wait for the events of the first part: 90s, 30m, 2h or 1d"
     )
 
     @property
     def wait_time(self) -> timedelta:
-        """How long events are awaited."""
+        """The time to wait for events."""
         found = WAIT.fullmatch(self.wait)
         assert found is not None  # noqa: S101 - checked
         return timedelta(seconds=int(found[1]) * SECONDS[found[2]])

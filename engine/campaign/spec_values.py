@@ -1,4 +1,4 @@
-"""The values that campaign.toml may have: texts with their checks."""
+"""String types of campaign.toml, each with its check."""
 
 import re
 from collections.abc import Callable
@@ -37,93 +37,100 @@ def checked(check: Callable[[str], object]) -> AfterValidator:
 
 
 def as_list(value: object) -> object:
-    """Make a list of a single text."""
+    """Return a single string as a tuple of one."""
     return (value,) if isinstance(value, str) else value
 
 
 def _check_content_path(path: str) -> None:
     pure = PurePosixPath(path)
     if not path or "\\" in path or pure.is_absolute() or ".." in pure.parts or not path.isprintable():
-        raise ValueError("no path inside the campaign folder", "name a file of the campaign folder")
+        raise ValueError("is not a path inside the campaign folder", "write the path of a file in the campaign folder")
     if not is_part(path):
         raise ValueError(
-            "a name of hidden, backup or lock files, which are not part of a campaign",
-            "rename the file, or name another",
+            "names a hidden, backup or lock file, which is not part of a campaign",
+            "rename the file, or name another file",
         )
 
 
 def _check_inline_path(path: str) -> None:
     _check_content_path(path)
     if not _CONTENT_ID.fullmatch(PurePosixPath(path).name):
-        raise ValueError("no name for an image inside a message", "use 1 to 78 letters, digits, ., - and _")
+        raise ValueError(
+            "is not a valid file name for an inline image", "rename the file: use 1 to 78 letters, digits, ., - and _"
+        )
 
 
 def read_locale(tag: str) -> str:
-    """Return a language tag as it is compared.
+    """Return a language tag in its canonical form.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     found = read_locales(tag)
     if len(found) != 1:
-        raise ValueError("no known locale", "write it as vi or vi-VN")
+        raise ValueError("is not a known locale", "write it as vi or vi-VN")
     return str(found[0])
 
 
 def check_wait(text: str) -> None:
-    """Refuse what is not a time to wait, such as 30m.
+    """Check a duration such as 30m.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     if not WAIT.fullmatch(text):
-        raise ValueError("no time to wait", "write it as 90s, 30m, 2h or 1d")
+        raise ValueError("is not a duration", "write it as 90s, 30m, 2h or 1d")
 
 
 def check_unsubscribe_url(url: str) -> None:
-    """Refuse a URL that cannot be an unsubscribe link.
+    """Check the URL of unsubscribe links.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     if not TOKEN_PLACEHOLDER.search(url):
-        raise ValueError("no {{ token }} in it", "put {{ token }} where the recipient's signed token belongs")
+        raise ValueError("has no {{ token }}", "put {{ token }} where the recipient's signed token belongs")
     plain = TOKEN_PLACEHOLDER.sub("TOKEN", url)
     if "{" in plain or not re.fullmatch(r"[!-~]+", plain) or any(mark in plain for mark in '<>,"'):
-        raise ValueError("a character that a link cannot carry", "percent-encode it; only {{ token }} is replaced")
+        raise ValueError(
+            "has a character that is not allowed in a link", "percent-encode it; only {{ token }} is replaced"
+        )
     parts = urlsplit(plain)
     if parts.scheme != "https" or not parts.hostname or "TOKEN" in parts.netloc:
         raise ValueError(
-            "no https link with a fixed host", "one-click unsubscribing (RFC 8058) needs https://HOST/…{{ token }}"
+            "is not an https link with a fixed host",
+            "one-click unsubscribing (RFC 8058) needs https://HOST/…{{ token }}",
         )
     if "TOKEN" in parts.fragment:
-        raise ValueError("{{ token }} after a #, which is never sent to a server", "put it into the path or the query")
+        raise ValueError(
+            "has {{ token }} after a #, and browsers do not send that part", "put it in the path or the query"
+        )
 
 
 def _check_time_of_day(text: str) -> None:
     if not _TIME_OF_DAY.fullmatch(text):
-        raise ValueError("no time of day", 'write it as "09:00"')
+        raise ValueError("is not a time of day", 'write it as "09:00"')
 
 
 def check_timezone(name: str) -> None:
-    """Refuse what is neither a time zone nor a column of time zones.
+    """Check a time zone, or a column of time zones.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     if name.startswith(COLUMN) and len(name) > len(COLUMN):
         return
     if find_zone_name(name) is None:
         near = nearest(name, sorted(available_timezones())).partition("?")[0]
         hint = f"{near}? Or use" if near.startswith("did you mean") else "use"
-        raise ValueError("no time zone", f'{hint} an IANA name such as "Europe/Berlin", or "column:NAME"')
+        raise ValueError("is not a time zone", f'{hint} an IANA name such as "Europe/Berlin", or "column:NAME"')
 
 
 def check_deadline(text: str) -> None:
-    """Refuse what is neither a time of day nor a moment.
+    """Check a time of day, or a date and time with offset.
 
     Raises:
-        ValueError: with two arguments, what is wrong and what to do.
+        ValueError: with two arguments: what is wrong (a predicate, such as `is too long`), and what to do.
     """
     if _TIME_OF_DAY.fullmatch(text):
         return
@@ -132,12 +139,17 @@ def check_deadline(text: str) -> None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise ValueError("no moment", 'write a time of day as "12:00", or a moment as "2026-12-24T18:00:00+01:00"')
+        raise ValueError(
+            "is neither a time of day nor a date and time with offset",
+            'write it such as "12:00" or "2026-12-24T18:00:00+01:00"',
+        )
 
 
 def _check_domain(domain: str) -> None:
     if domain != domain.lower() or not _DOMAIN.fullmatch(domain):
-        raise ValueError("no receiver domain", 'write it in lower case and Punycode, as [domains."gmail.com"]')
+        raise ValueError(
+            "is not a receiver domain", 'write it in lower case and Punycode, such as [domains."gmail.com"]'
+        )
 
 
 MailboxText = Annotated[str, checked(parse_mailbox)]

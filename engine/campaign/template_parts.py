@@ -13,12 +13,14 @@ from engine.campaign.content.watchdog import TimeUpError
 from engine.campaign.headers import encode_header
 from engine.campaign.render_error import RenderError, locate_error
 
-LARGEST_PART = 10_000_000  # characters; SES slows down messages above 10 MB, and no template means to make one
-_PIECES = 4096  # pieces of output between two looks at the size
+LARGEST_PART = (
+    10_000_000  # characters; SES slows down messages above 10 MB, so a larger part is a mistake in the template
+)
+_PIECES = 4096  # pieces of output between two checks of the size
 
 
 class TemplatePart:
-    """A compiled template and its short way to text, past the conveniences of Template.render."""
+    """A compiled template that is rendered without the overhead of Template.render."""
 
     __slots__ = ("_blocks", "_environment", "_root", "name", "template")
 
@@ -40,24 +42,24 @@ class TemplatePart:
             begun = list(islice(pieces, _PIECES))
             size = sum(map(len, begun))
             if len(begun) == _PIECES and size <= LARGEST_PART:
-                size = _take_all(begun, size, pieces)
+                size = _read_rest(begun, size, pieces)
             text = "".join(begun) if size <= LARGEST_PART else ""
         except Exception as error:  # a template may raise anything, and it fails this one recipient
             raise locate_error(error, self.template) from error
         if size > LARGEST_PART:
             raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
         if not may_be_blank and (not text or text.isspace()):
-            raise RenderError(self.name, None, "there is nothing in it")
+            raise RenderError(self.name, None, "it is blank")
         if not text.isascii() and not _is_encodable(text):
-            raise RenderError(self.name, None, "it has half a character (a lone surrogate)")
+            raise RenderError(self.name, None, "it has an incomplete character (a lone surrogate)")
         return text
 
 
-def _take_all(begun: list[str], size: int, pieces: Iterator[str]) -> int:
-    """Take the rest of a part of many pieces, such as one with a long loop, until it grows beyond all bounds.
+def _read_rest(begun: list[str], size: int, pieces: Iterator[str]) -> int:
+    """Read the rest of a part with many pieces, such as a long loop; stop when it is too large.
 
     Returns:
-        The characters of all pieces, or of so many that they are too many.
+        The number of characters read.
     """
     while size <= LARGEST_PART and (chunk := list(islice(pieces, _PIECES))):
         size += sum(map(len, chunk))
@@ -66,7 +68,7 @@ def _take_all(begun: list[str], size: int, pieces: Iterator[str]) -> int:
 
 
 class HeaderParts:
-    """Makes the campaign's own headers: those that are the same in all messages once."""
+    """Renders the campaign's own headers; encodes headers without template tags only once."""
 
     def __init__(self, content: CampaignContent) -> None:
         given = content.campaign.spec.headers.items()
@@ -74,10 +76,10 @@ class HeaderParts:
         self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)
 
     def render(self, context: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-        """Return names and values; a header whose value comes out blank is left out.
+        """Return names and values; a header with a blank value is left out.
 
         Raises:
-            RenderError: a part fails, or holds what a header cannot.
+            RenderError: a template fails, or its value is not allowed in a header.
         """
         if not self._parts:
             return self._fixed
@@ -87,14 +89,14 @@ class HeaderParts:
             try:
                 value = encode_header(name, text)
             except ValueError as error:
-                raise RenderError(part.name, None, f"it has {error.args[0]}") from None
+                raise RenderError(part.name, None, f"it {error.args[0]}") from None
             if value:
                 made.append((name, value))
         return (*self._fixed, *made)
 
 
 class VariantParts:
-    """What makes a message in one language."""
+    """The templates of a message in one language."""
 
     __slots__ = ("_derived", "_text", "html", "language", "subject")
 
@@ -114,7 +116,7 @@ class VariantParts:
         return None if html is None else derive_text(html)
 
     def locate(self, error: TimeUpError, seconds: float) -> RenderError:
-        """Say where the time was spent."""
+        """Return an error that names the template and the line at which the time limit was reached."""
         part = self.html or self._text or self.subject
         found = locate_error(error, part.template)
         return RenderError(found.template, found.line, f"it does not end within {seconds:g} seconds")

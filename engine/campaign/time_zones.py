@@ -1,4 +1,4 @@
-"""Time zones as people's data names them."""
+"""Time zones by the names that audiences use."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -11,14 +11,14 @@ _NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})  # the zone of th
 
 @cache
 def _names() -> Mapping[str, str]:
-    """Return IANA's name for every name, in small letters: IANA's own, and those of Windows (CLDR's windowsZones)."""
+    """Return IANA's name for every name, in lower case: IANA's own, and those of Windows (CLDR's windowsZones)."""
     iana = {name.casefold(): name for name in sorted(available_timezones() - _NO_PLACES)}
     windows = {name.casefold(): zone for name, zone in get_global("windows_zone_mapping").items()}
     return {**windows, **iana}
 
 
 def find_zone_name(name: str | None) -> str | None:
-    """Return IANA's name of a time zone; None where there is none of that name.
+    """Return IANA's name of a time zone; None when there is no such time zone.
 
     Case does not matter, nor do spaces around a name or instead of its underscores.
 
@@ -30,7 +30,7 @@ def find_zone_name(name: str | None) -> str | None:
 
 
 def find_zone(name: object) -> ZoneInfo | None:
-    """Return the time zone that an audience names; None where there is none of that name."""
+    """Return the time zone that an audience names; None when there is no such time zone."""
     return _find_zone(name if isinstance(name, str) else None)
 
 

@@ -20,10 +20,10 @@ _ONE_CLICK = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")  # RFC 8058
 def make_unsubscribe_links(
     campaign: Campaign, signer: TokenSigner | None
 ) -> "UnsubscribeLinks | SesUnsubscribeLinks | None":
-    """Return what makes the unsubscribe links of a campaign; None where its messages have none.
+    """Return the object that makes a campaign's unsubscribe links; None when its messages have no links.
 
     Raises:
-        ConfigurationError: the links need a signing key, and there is none.
+        ConfigurationError: the links need a signing key, and no key is set.
     """
     spec = campaign.spec.unsubscribe
     if spec is None:
@@ -36,9 +36,9 @@ def make_unsubscribe_links(
         return SesUnsubscribeLinks(list_id)
     if signer is None:
         raise ConfigurationError(
-            f"the unsubscribe links of {campaign.name} need a signing key, and there is none",
+            f"the unsubscribe links of {campaign.name} need a signing key, and no key is set",
             where=str(campaign.folder / "campaign.toml"),
-            remedy="set an unsubscribe key in the settings",
+            remedy="set unsubscribe_keys or unsubscribe_keys_file in the settings",
         )
     return UnsubscribeLinks(spec, topic, signer, list_id)
 
@@ -73,7 +73,7 @@ class UnsubscribeLinks:
         url = token.join(self._url)
         value = f"<{url}>, <{self._mailto}{token}>" if self._mailto else f"<{url}>"
         if len(value) > LONGEST_LINK:
-            value = f"<{url}>"  # the link alone is enough; both do not fit for addresses of some 200 characters
+            value = f"<{url}>"  # the https link is enough; both do not fit for addresses of about 200 characters
         return url, (self._list_id, ("List-Unsubscribe", _fit(value)), _ONE_CLICK)
 
 

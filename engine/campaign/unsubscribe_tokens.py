@@ -1,11 +1,11 @@
 """Unsubscribe tokens: the address and the topic of a link, so that only our own links are honoured (RFC 8058 3.1).
 
 A token is encrypted with AES-SIV (RFC 5297), which hides the address and the topic and proves that mailrun made it.
-Nobody without a key learns more than how long both are together. The same address and topic give the same token under
-the same key: a message can be rendered again without a change, and two links can be linked only where both are known.
+Without a key, a reader learns only the total length of both. The same address, topic and key always give the same
+token, so a message can be rendered again without a change; two equal tokens have the same address and topic.
 
-Tokens of version 1, of earlier releases, hold the address in base64 and a MAC. They stay valid, and are not made
-any more. A token of version 2 is 2 characters shorter: what fitted into a header still fits.
+Tokens of version 1, of earlier releases, hold the address in base64 and a MAC. They stay valid, but no new
+ones are made. A token of version 2 is 2 characters shorter, so it fits into every header that version 1 fitted into.
 """
 
 import hmac
@@ -26,8 +26,8 @@ _SIGNED, _SEALED = "1.", "2."
 _MAC_BYTES = 18  # of version 1: 144 bits, and 24 characters of base64 without spare bits
 _TAG_BYTES = 16  # of version 2: AES-SIV's synthetic IV
 _SHORTEST_KEY = 16
-_DOMAIN = b"mailrun unsubscribe\0"  # the keys sign nothing else by accident
-_SEALING = b"mailrun unsubscribe token 2"  # HKDF's info: the key of version 2 is another than that of version 1
+_DOMAIN = b"mailrun unsubscribe\0"  # separates these MACs from other uses of the same key
+_SEALING = b"mailrun unsubscribe token 2"  # HKDF's info: versions 1 and 2 use different keys
 
 
 class TokenSigner:
@@ -44,9 +44,9 @@ class TokenSigner:
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or min(map(len, keys)) < _SHORTEST_KEY:
             raise ConfigurationError(
-                "unsubscribe links need a signing key of 16 bytes or more" if keys else "there is no unsubscribe key",
+                "unsubscribe links need a signing key of 16 bytes or more" if keys else "no unsubscribe key is set",
                 where="the unsubscribe keys",
-                remedy="create one, for instance with: openssl rand -hex 32",
+                remedy="create a key, for instance with openssl rand -hex 32, and set unsubscribe_keys to it",
             )
         self._keys = tuple(map(KeyedHash, keys))
         self._ciphers = tuple(map(_derive_cipher, keys))
@@ -59,7 +59,7 @@ class TokenSigner:
     def verify(self, token: str) -> tuple[str, str] | None:
         """Return the address and the topic of a token that one of the keys made; None for anything else.
 
-        No other spelling of a token passes.
+        Only the exact spelling of a token is accepted.
         """
         if token.startswith(_SEALED):
             payload = self._open(token)
@@ -110,7 +110,7 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes | None:
-    """Decode base64 of its one spelling; None for any other."""
+    """Decode canonical base64; return None for any other spelling."""
     try:
         data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:

@@ -143,7 +143,7 @@ def digest_campaign(folder: Path) -> dict[str, str]:
 
 
 def digest_campaign_file(folder: Path, name: str, path: Path) -> str:
-    """Return the SHA-256 of one file of a campaign, as `look_through` found it.
+    """Return the SHA-256 of one file of a campaign, as `find_files` found it.
 
     Raises:
         DataError: it is not a regular file inside any more, or cannot be read.

@@ -21,7 +21,7 @@ def read_date_format(text: str) -> str:
     """
     strptime_format = text if "%" in text else _read_letters(text)
     if not all(re.search(part, strptime_format) for part in ("%[Yy]", "%[mbBh]", "%-?[de]")):
-        raise ValueError("it needs a day, a month and a year", 'write it such as "dd.mm.yyyy"')
+        raise ValueError("needs a day, a month and a year", 'write it such as "dd.mm.yyyy"')
     return strptime_format
 
 
@@ -29,7 +29,7 @@ def _read_letters(text: str) -> str:
     parts: list[str] = []
     for found in _TOKEN.finditer(text):
         if found[1]:
-            raise ValueError(f"the letter {found[1]}, which has no meaning", 'write it such as "dd.mm.yyyy hh:mm"')
+            raise ValueError(f"has the unknown letter {found[1]}", 'write it such as "dd.mm.yyyy hh:mm"')
         part = dict(_LETTERS).get(found[0].lower(), found[0])
         is_minutes = part == "%m" and parts[-2:-1] == ["%H"]
         parts.append("%M" if is_minutes else part)

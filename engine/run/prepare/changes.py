@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from engine.campaign.files import is_part, look_through
+from engine.campaign.files import find_files, is_part
 from engine.errors import DataError, escape_controls
 from engine.ledger.runs import Run
 from engine.run.manifest import FILE, FrozenSource, Manifest, digest_campaign_file
@@ -47,7 +47,7 @@ def _compare_campaign(manifest: Manifest, folder: Path) -> list[str]:
     then = {file: kept for file, kept in manifest.campaign_files.items() if is_part(file)}
     name, now, unread = manifest.campaign_from, dict[str, str](), dict[str, str]()
     try:
-        found = look_through(folder)
+        found = find_files(folder)
     except DataError as error:  # too many folders to look at
         return [f"{name} is not read: {error.what}"]
     for file, path in found.files.items():

@@ -138,4 +138,4 @@ def check_readers(addresses: Sequence[str]) -> None:
             check_address(address)
         except ValueError as error:
             what, remedy = error.args
-            raise UsageError(f"--to has {what}: {address}", where="--to", remedy=remedy) from None
+            raise UsageError(f"--to {what}: {address}", where="--to", remedy=remedy) from None

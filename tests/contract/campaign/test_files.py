@@ -344,10 +344,10 @@ def test_files_that_are_too_large_are_refused_before_they_are_read(
     monkeypatch.setattr(files, "open_file", lambda *_: pytest.fail("it was opened"))
     for reads in (list_files, digest_campaign, lambda folder: copy_files(folder, tmp_path / "copy")):
         with pytest.raises(
-            DataError, match=r"^holes\.psd is too large: 2,097,152 MB, and .* may have 1,024 MB together"
+            DataError, match=r"^holes\.psd is too large: 2,097,152 MB, and .* together may have at most 1,024 MB"
         ):
             reads(campaign.folder)
-    assert list(files.look_through(campaign.folder).files) == ["_shared/x.j2", "b.j2", "campaign.toml"]
+    assert list(files.find_files(campaign.folder).files) == ["_shared/x.j2", "b.j2", "campaign.toml"]
 
 
 def test_a_file_that_grows_while_it_is_copied_ends_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,5 +400,8 @@ def test_changes_report_refusals_and_continue(tmp_path: Path, monkeypatch: pytes
     ]
     monkeypatch.setattr(files, "_MOST_FOLDERS", 0)
     assert find_changes(cast(Manifest, manifest), tmp_path) == [
-        "campaigns/welcome is not read: there are more than 0 folders, counting each way to them through symbolic links"
+        (
+            "campaigns/welcome is not read: "
+            "there are more than 0 folders, counting each path to them through symbolic links"
+        )
     ]

@@ -1,4 +1,4 @@
-"""A campaign's own headers and tags, within what SES takes."""
+"""A campaign's own headers and tags, within the limits of SES."""
 
 from pathlib import Path
 

@@ -118,7 +118,7 @@ def test_inline_images_are_known_and_unused_ones_reported(tmp_path: Path) -> Non
     assert not lint.check(with_body('<img src="cid:logo.png" alt="">'))
     assert list(lint.findings) == []
     (unused,) = find_unused_inline(envelope, lint.cids)
-    assert unused.what == "the inline image old.png is in no message that was looked at"
+    assert unused.what == "the inline image old.png is not used in any message that was checked"
 
 
 def test_findings_count_their_messages_and_know_the_first(tmp_path: Path) -> None:
@@ -173,18 +173,18 @@ def test_unused_names_of_the_audience_are_reported(tmp_path: Path) -> None:
 def test_nullable_column_used_without_a_guard_is_reported_with_its_line(tmp_path: Path) -> None:
     nulls = dict.fromkeys(COLUMNS, 12)
     assert lint_of(tmp_path, nulls=nulls)[:2] == [
-        "warning first_name is null for 12 recipients, and a template uses it without a test (body.html.j2:1)",
-        "warning points is null for 12 recipients, and a template uses it without a test (body.html.j2:2)",
+        "warning first_name is null for 12 recipients, and a template uses it without testing it (body.html.j2:1)",
+        "warning points is null for 12 recipients, and a template uses it without testing it (body.html.j2:2)",
     ]
 
 
 def test_incomplete_or_never_chosen_languages_are_reported(tmp_path: Path) -> None:
     files = {"body.vi.html.j2": "x", "subject.de.j2": "x"}
-    never = "body.vi.html.j2, subject.de.j2 are never chosen: no column says the recipient's language"
+    never = "body.vi.html.j2, subject.de.j2 are never used: no column gives the recipient's language"
     assert f"warning {never} (campaign.toml)" in lint_of(tmp_path, files=files)
     told = lint_of(tmp_path, 'locale = "country"', files=files)
-    assert "warning the language de has no html of its own: the default's is sent (welcome)" in told
-    assert "warning the language vi has no subject of its own: the default's is sent (welcome)" in told
+    assert "warning the language de has no html of its own: the default is sent instead (welcome)" in told
+    assert "warning the language vi has no subject of its own: the default is sent instead (welcome)" in told
 
 
 def test_lint_reports_an_empty_attachment(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_marketing_campaign_without_a_signer_is_refused_first(tmp_path: Path) ->
 
 def test_a_run_key_that_cannot_be_a_tag_is_refused(tmp_path: Path) -> None:
     campaign = campaign_of(tmp_path, text="x")
-    with pytest.raises(UsageError, match="cannot be a run key"):
+    with pytest.raises(UsageError, match="is not a valid run key"):
         Renderer(compile_content(campaign), campaign, run_key="a b", signer=None)
 
 
@@ -189,8 +189,8 @@ def test_a_default_for_nulls_is_put_into_a_message(tmp_path: Path) -> None:
         ),
         ("{% include name %}", ":1: the template nowhere.j2 is missing"),
         ("{{ 'x' * 10**17 }}", ":1: a text of 100,000,000,000,000,000 characters; 10,000,000 is the limit"),
-        ("  \n", ": there is nothing in it"),
-        ('{{ "\\ud800" }}', ": it has half a character (a lone surrogate)"),
+        ("  \n", ": it is blank"),
+        ('{{ "\\ud800" }}', ": it has an incomplete character (a lone surrogate)"),
         ("{% for x in range(20000) %}{{ 'x' * 1000 }}{% endfor %}", ": it is longer than 10,000,000 characters"),
         ("{{ 'x' * 10000001 }}", ":1: a text of 10,000,001 characters; 10,000,000 is the limit"),
         ("{{ 'x' * 9000000 }}{{ 'x' * 9000000 }}", ": it is longer than 10,000,000 characters"),
@@ -248,7 +248,7 @@ def test_a_subject_with_control_characters_is_refused_not_cleaned(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("subject", "reason"),
-    [("{{ n }}", "subject: there is nothing in it"), ("{{ 'x' * 999 }}", "subject: it is longer than 998")],
+    [("{{ n }}", "subject: it is blank"), ("{{ 'x' * 999 }}", "subject: it is longer than 998")],
 )
 def test_a_subject_is_neither_blank_nor_endless(tmp_path: Path, subject: str, reason: str) -> None:
     assert failure(tmp_path, None, "x", row={"n": " "}, subject=subject).startswith(reason)

@@ -34,7 +34,7 @@ def test_folder_without_campaign_toml_says_what_to_write(tmp_path: Path) -> None
 
 
 def test_a_folder_whose_name_cannot_be_a_tag_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match='"my campaign" cannot name a campaign'):
+    with pytest.raises(ConfigurationError, match='"my campaign" is not a valid campaign name'):
         load_campaign(_folder(tmp_path, "my campaign"))
 
 

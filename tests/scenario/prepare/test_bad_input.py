@@ -176,7 +176,7 @@ def test_unknown_runs_commands_and_options_are_usage_errors(world: World):
     check_refused(world.run("audit", "hello/nope"), 64, "there is no run hello/nope")
     check_refused(world.run("lunch", "hello"), 64, "lunch")
     check_refused(world.run("launch", "hello", "--limit", "many"), 64, "--limit")
-    check_refused(world.launch("--key", "a b"), 64, "cannot be a run key")
+    check_refused(world.launch("--key", "a b"), 64, "is not a valid run key")
 
 
 def test_unknown_setting_names_the_nearest(world: World):

@@ -64,8 +64,8 @@ def test_proof_that_ses_refuses_is_reported(letter: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--to", "me"), 64, "--to has no address: me"),
-        (("--to", "me@acme.example\nBcc: x@example.com"), 64, "--to has no address"),
+        (("--to", "me"), 64, "--to is not an email address: me"),
+        (("--to", "me@acme.example\nBcc: x@example.com"), 64, "--to is not an email address"),
         (("--to", "me@acme.example", "--as", "nobody@example.com"), 64, "nobody@example.com is not a recipient"),
         ((), 64, "Missing option '--to'"),
     ],

@@ -51,7 +51,7 @@ def test_default_window_domains_and_warmup_limit_nothing():
         ('[window]\ntimezone = "column:"', "column:NAME"),
         ('[window]\nnot_after = "noon"', "12:00"),
         ('[window]\nnot_after = "2026-12-24T18:00:00"', "+01:00"),
-        ('[window]\ntimezone = "column:tz"\nnot_after = "12:00"', "moment with its offset"),
+        ('[window]\ntimezone = "column:tz"\nnot_after = "12:00"', "date and time with offset"),
         ('[domains."Gmail.com"]\nmax_rate = 1', "lower case"),
         ('[domains."gmail"]\nmax_rate = 1', "receiver domain"),
         ('[domains."gmail.com"]\nmax_rate = 0', "greater than 0"),

@@ -1,4 +1,4 @@
-"""A campaign's own headers and tags, within what SES takes."""
+"""A campaign's own headers and tags, within the limits of SES."""
 
 import pytest
 from support.campaigns import refuse_toml
@@ -9,10 +9,10 @@ from engine.campaign.headers import LONGEST_VALUE
 @pytest.mark.parametrize(
     ("header", "reported"),
     [
-        ('"X Y" = "a"', "a name that no header can have"),
-        ('"X:Y" = "a"', "a name that no header can have"),
-        ('"" = "a"', "a name that no header can have"),
-        ('"Größe" = "a"', "a name that no header can have"),
+        ('"X Y" = "a"', "is not a valid header name"),
+        ('"X:Y" = "a"', "is not a valid header name"),
+        ('"" = "a"', "is not a valid header name"),
+        ('"Größe" = "a"', "is not a valid header name"),
         (f'"{"x" * 127}" = "a"', "1 to 126"),
         ('Subject = "a"', "set by subject"),
         ('to = "a"', "set by the audience"),
@@ -25,12 +25,12 @@ from engine.campaign.headers import LONGEST_VALUE
         ('X-SES-CONFIGURATION-SET = "a"', "set by [delivery]"),
         ('List-Unsubscribe = "<mailto:a@b.example>"', "set by [unsubscribe]"),
         ('Feedback-ID = "a"', "[delivery] feedback_id"),
-        ('X-A = ""', "an empty value"),
+        ('X-A = ""', "is empty"),
         ('X-A = "a\\nBcc: b@c.example"', "a line break or control character (U+000A)"),
-        (f'X-A = "{"x" * 996}"', f"keep it to the {LONGEST_VALUE} that SES takes"),
+        (f'X-A = "{"x" * 996}"', f"SES accepts at most {LONGEST_VALUE} characters"),
         ("X-A = 7", "text in quotes"),
         ('X-A = "a"\nx-a = "b"', "twice"),
-        ("".join(f'X-{n} = "a"\n' for n in range(16)), "keep 15: SES takes 15 a message"),
+        ("".join(f'X-{n} = "a"\n' for n in range(16)), "keep at most 15: SES accepts 15 per message"),
     ],
 )
 def test_headers_that_ses_refuses_are_errors_with_file_key_and_remedy(header: str, reported: str) -> None:
@@ -43,18 +43,18 @@ def test_headers_that_ses_refuses_are_errors_with_file_key_and_remedy(header: st
 @pytest.mark.parametrize(
     ("tags", "reported"),
     [
-        ('tags = { "a b" = "c" }', "a name that no tag can have"),
-        ('tags = { a = "b c" }', "a value that no tag can have"),
-        ('tags = { a = "é" }', "a value that no tag can have"),
-        ('tags = { a = "" }', "a value that no tag can have"),
+        ('tags = { "a b" = "c" }', "is not a valid tag name"),
+        ('tags = { a = "b c" }', "is not a valid tag value"),
+        ('tags = { a = "é" }', "is not a valid tag value"),
+        ('tags = { a = "" }', "is not a valid tag value"),
         (f'tags = {{ a = "{"x" * 257}" }}', "1 to 256"),
-        ('tags = { mailrun-row = "1" }', "not yours to set"),
-        ('tags = { "ses:from-domain" = "1" }', "not yours to set"),
+        ('tags = { mailrun-row = "1" }', "is a reserved tag name"),
+        ('tags = { "ses:from-domain" = "1" }', "is a reserved tag name"),
         ("tags = { a = 1 }", "text in quotes"),
-        ("tags = { " + ", ".join(f'a{n} = "1"' for n in range(8)) + " }", "keep 7"),
+        ("tags = { " + ", ".join(f'a{n} = "1"' for n in range(8)) + " }", "keep at most 7"),
         ('feedback_id = ["a", "b", "c"]', "feedback_id"),
-        ('feedback_id = "a:b"', "a value that no tag can have"),
-        ('feedback_id = "a"\ntags = { "ses:feedback-id-a" = "b" }', "a feedback id twice"),
+        ('feedback_id = "a:b"', "is not a valid tag value"),
+        ('feedback_id = "a"\ntags = { "ses:feedback-id-a" = "b" }', "sets the feedback ID twice"),
     ],
 )
 def test_tags_that_ses_refuses_are_errors_with_file_key_and_remedy(tags: str, reported: str) -> None:

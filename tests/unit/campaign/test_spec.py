@@ -102,7 +102,7 @@ def test_the_defaults_are_the_cautious_ones() -> None:
 
 def test_campaign_of_no_stated_kind_is_marketing() -> None:
     error = refusal(NOTICE.replace('kind = "transactional"\n', ""))
-    assert error.what == "this is a marketing campaign without [unsubscribe]"
+    assert error.what == "[unsubscribe] is missing in a marketing campaign"
     assert error.where == f"{FILE} [unsubscribe]"
     assert error.remedy.startswith('add [unsubscribe] with url = "https://…/{{ token }}"')
 
@@ -110,7 +110,7 @@ def test_campaign_of_no_stated_kind_is_marketing() -> None:
 def test_transactional_campaign_has_no_unsubscribe_link() -> None:
     source = FULL.replace('kind = "marketing"', 'kind = "transactional"')
     error = refusal(source)
-    assert error.what == "this is a transactional campaign with [unsubscribe]"
+    assert error.what == "[unsubscribe] is set in a transactional campaign"
     assert error.where == f"{FILE}:{line_of(source, '[unsubscribe]')} [unsubscribe]"
 
 
@@ -202,44 +202,47 @@ def test_missing_key_and_missing_table_say_where_to_add_them() -> None:
 
 def test_content_needs_html_or_text() -> None:
     error = refusal(NOTICE.replace('text = "body.txt.j2"\n', ""))
-    assert (error.what, error.remedy) == ("this is neither html nor text", "name at least one template")
+    assert (error.what, error.remedy) == (
+        "[content] names neither html nor text",
+        "set html, text or both to a template",
+    )
     assert error.where == f"{FILE}:8 [content]"
 
 
 @pytest.mark.parametrize("path", ["../secret.txt", "/etc/passwd", "a\\\\b", "", "a\\u0007b"])
 def test_content_stays_inside_the_campaign_folder(path: str) -> None:
     error = refusal(NOTICE.replace("body.txt.j2", path))
-    assert error.what.startswith("text has no path inside the campaign folder: ")
+    assert error.what.startswith("text is not a path inside the campaign folder: ")
 
 
 @pytest.mark.parametrize(
     ("sender", "what", "remedy"),
     [
-        ("acme.example", "no address", "write it as user@example.com"),
-        ("news@localhost", "no address", "write it as user@example.com"),
-        ("a..b@acme.example", "no address", "write it as user@example.com"),
-        ("Acme <>", "no address", "write it as user@example.com"),
-        ("Acme <nëws@acme.example>", "an address with characters beyond ASCII", "write the domain in Punycode (xn--…)"),
+        ("acme.example", "is not an email address", "write it as user@example.com"),
+        ("news@localhost", "is not an email address", "write it as user@example.com"),
+        ("a..b@acme.example", "is not an email address", "write it as user@example.com"),
+        ("Acme <>", "is not an email address", "write it as user@example.com"),
+        ("Acme <nëws@acme.example>", "has non-ASCII characters", "write the domain in Punycode (xn--…)"),
         (
             f"{'a' * 65}@acme.example",
-            "an address that is too long",
-            "use 64 characters before the @ and 254 in all, at most",
+            "is too long",
+            "use at most 64 characters before the @ and at most 254 in all",
         ),
         (
             "Acme, Inc <news@acme.example>",
-            "no mailbox",
+            "is not a mailbox",
             'write Name <user@example.com>; a name with , or ; needs "quotes" around it',
         ),
         (
             "Acme\\nBcc: x <a@b.example>",
-            "a mailbox with control characters",
+            "has control characters",
             "remove line breaks and invisible characters",
         ),
     ],
 )
 def test_sender_that_is_not_a_mailbox_is_refused(sender: str, what: str, remedy: str) -> None:
     error = refusal(FULL.replace("Acme News <news@acme.example>", sender))
-    assert error.what.startswith(f"from has {what}: ")
+    assert error.what.startswith(f"from {what}: ")
     assert error.where == f"{FILE}:1 from"
     assert error.remedy == remedy
 
@@ -251,25 +254,25 @@ def test_a_sender_may_have_any_name(sender: str) -> None:
 
 def test_replies_and_requests_by_mail_need_addresses_too() -> None:
     error = refusal(FULL.replace('["hello@acme.example"]', '["hello"]').replace('mailto = "unsubscribe@', 'mailto = "'))
-    assert '- line 2 reply_to: reply_to has no address: "hello"; write it as user@example.com' in error.what
-    assert '[unsubscribe] mailto: mailto has no address: "acme.example"' in error.what
+    assert '- line 2 reply_to: reply_to is not an email address: "hello"; write it as user@example.com' in error.what
+    assert '[unsubscribe] mailto: mailto is not an email address: "acme.example"' in error.what
 
 
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("http://acme.example/{{ token }}", "no https link with a fixed host"),
-        ("https://{{ token }}.acme.example/", "no https link with a fixed host"),
-        ("https://acme.example/u", "no {{ token }} in it"),
-        ("https://acme.example/{{ token }}/{{ email }}", "a character that a link cannot carry"),
-        ("https://acme.example/a b/{{ token }}", "a character that a link cannot carry"),
-        ("https://acme.example/ü/{{token}}", "a character that a link cannot carry"),
-        ("https://acme.example/>,<{{token}}", "a character that a link cannot carry"),
+        ("http://acme.example/{{ token }}", "is not an https link with a fixed host"),
+        ("https://{{ token }}.acme.example/", "is not an https link with a fixed host"),
+        ("https://acme.example/u", "has no {{ token }}"),
+        ("https://acme.example/{{ token }}/{{ email }}", "has a character that is not allowed in a link"),
+        ("https://acme.example/a b/{{ token }}", "has a character that is not allowed in a link"),
+        ("https://acme.example/ü/{{token}}", "has a character that is not allowed in a link"),
+        ("https://acme.example/>,<{{token}}", "has a character that is not allowed in a link"),
     ],
 )
 def test_the_unsubscribe_link_is_https_and_carries_the_token_alone(url: str, what: str) -> None:
     error = refusal(FULL.replace("https://acme.example/u/{{ token }}", url))
-    assert error.what.startswith(f"url has {what}: ")
+    assert error.what.startswith(f"url {what}: ")
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
@@ -283,7 +286,9 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     bullets = error.what.split("\n  - ")
     assert bullets[0] == "3 problems:"
     assert bullets[1] == 'line 4 kind: kind is 1; write "marketing" or "transactional"'
-    assert bullets[2].startswith('line 5 key: key has an unknown placeholder {day}: "{day}"; available: {date}, {week}')
+    assert bullets[2].startswith(
+        'line 5 key: key has the unknown placeholder {day}: "{day}"; use one of {date}, {week}'
+    )
     assert bullets[3].startswith("line 32 [delivery] max_rat: unknown key max_rat; did you mean max_rate?")
 
 
@@ -345,10 +350,10 @@ def test_a_week_belongs_to_its_iso_year() -> None:
 
 @pytest.mark.parametrize("template", ["", "a b", "{date}/x", "-{date}", "{{date}}", "x" * 65, "{"])
 def test_a_key_template_that_makes_no_key_is_refused(template: str) -> None:
-    assert refusal(FULL.replace('"{date}"', f'"{template}"')).what.startswith("key has a key that comes out as ")
+    assert refusal(FULL.replace('"{date}"', f'"{template}"')).what.startswith("key makes the invalid key ")
 
 
 @pytest.mark.parametrize("key", ["", "a b", "../x", "-a", "x" * 65, "ü", "a\n"])
 def test_explicit_key_follows_the_same_rule(key: str) -> None:
-    with pytest.raises(UsageError, match="cannot be a run key"):
+    with pytest.raises(UsageError, match="is not a valid run key"):
         check_key(key)

@@ -66,8 +66,8 @@ def test_column_with_a_name_of_mailruns_is_read_through_recipient(tmp_path: Path
     assert render(campaign, {"campaign": "spring", "run": "ten"}).text == "spring ten welcome k"
     found = [finding for finding in lint_templates(content, ["campaign", "run"], {}) if finding.code == "hidden_column"]
     assert [finding.what for finding in found] == [
-        "campaign.name is mailrun's own value here, and not the column campaign",
-        "run.key is mailrun's own value here, and not the column run",
+        "campaign.name is mailrun's own value here, not the column campaign",
+        "run.key is mailrun's own value here, not the column run",
     ]
 
 

@@ -186,7 +186,7 @@ def test_the_locale_is_a_column_that_the_audience_must_have(tmp_path: Path) -> N
 
 
 def test_unknown_default_locale_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="default_locale has no known locale"):
+    with pytest.raises(ConfigurationError, match="default_locale is not a known locale"):
         write_campaign(tmp_path, {}, 'text = "t.j2"\ndefault_locale = "xx-YY"')
 
 

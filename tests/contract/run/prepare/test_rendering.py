@@ -55,7 +55,7 @@ def test_what_takes_all_memory_fails_its_row_alone(tmp_path: Path, monkeypatch: 
     renderer = LeaseRenderer(make_job(tmp_path, body))
     found = renderer.render(LEASE)
     assert found.rendered == 2
-    assert found.failures == {"t.j2:2: it takes more than 64 MB of memory": 1}
+    assert found.failures == {"t.j2:2: it needs more than 64 MB of memory": 1}
 
 
 @bounded
