@@ -1,11 +1,11 @@
-"""Sizes that a template may reach: no single step of it takes all memory or much time.
+"""Limits on what a template may make: no single step may use all memory or much time.
 
-Jinja's sandbox keeps a template from Python's internals; it does not keep it from `9 ** 9 ** 9`. These guards stand at
-the operators, calls, literals and filters that make something large of something small. What grows in small steps is
-ended by the watchdog, by the bound on a part's size, and by the bound on what all steps of a message make together.
+Jinja's sandbox protects Python's internals, but allows `9 ** 9 ** 9`. These guards check the operators, calls, literals
+and filters that make something large from something small. Growth in small steps is stopped by the watchdog, by the
+limit on a part's size, and by the limit on everything that the steps of a message make together.
 
-A list counts as what it would be written out: a list of two lists that are the same list is as large as both, or two
-such lists could be compared forever by one call into C.
+A list counts with its written-out size: a list that contains the same list twice counts it twice. Otherwise one call
+into C could compare two such lists forever.
 """
 
 import re
@@ -27,7 +27,7 @@ _WIDTHS = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(\d{0,4})(?:\.(\d{0,4}))?")
 _FIELD_WIDTH = re.compile(r"\{[^{}]*(?:\d{5,}|:[^{}]*\{)")
 _FIELD_WIDTHS = re.compile(r"(\d{1,4})[^{}\d]*\}")
 _STRING_METHODS_REFUSED = frozenset({"translate", "expandtabs", "format_map"})
-# Filters that take a width or a count, or make text of all they are given.
+# Filters with a width or a count, and filters that convert all their input to text.
 _GUARDED_FILTERS = (
     "batch center dictsort e escape filesizeformat forceescape format groupby indent join list replace reverse round"
     " slice sort sum tojson truncate urlencode urlize wordwrap xmlattr"
@@ -36,13 +36,13 @@ _TEXTS = (str, bytes)
 
 
 class _Made:
-    """What the steps of the message that is being made have made so far."""
+    """The total size of what the steps of the current message have made."""
 
     size = 0
 
 
 def begin_message() -> None:
-    """Begin to count what the steps of a message make."""
+    """Start counting for a new message."""
     _Made.size = 0
 
 
@@ -80,7 +80,7 @@ def weigh(value: Any, times: int = 1) -> tuple[int, int]:
 
 
 def _weigh(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Count what is in a list, tuple or dictionary; one that is in it twice is counted twice, and read once."""
+    """Count what is in a list, tuple or dictionary; one that occurs twice is counted twice, but read once."""
     _refuse_weight(len(value), 0)
     items, characters = len(value), 0
     for part in [*value, *value.values()] if isinstance(value, dict) else value:
@@ -209,13 +209,13 @@ def _check_growth(name: str, text: str | bytes, arguments: Sequence[Any]) -> Non
 
 
 def guard_filters(filters: dict[str, Callable[..., Any]]) -> None:
-    """Put guards around the filters that could make something large."""
+    """Add size checks to the filters that could make something large."""
     for name in _GUARDED_FILTERS.split():
         filters[name] = _guarded(name, filters[name])
 
 
 def _guarded(name: str, made: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(made)  # with Jinja's marks for what else it passes
+    @wraps(made)  # keep Jinja's marks for the additional arguments
     def guarded(*arguments: Any, **named: Any) -> Any:
         texts = [value for value in arguments if isinstance(value, str)]
         if name != "sum":
@@ -244,7 +244,7 @@ def _check_indent(texts: Sequence[str], given: Sequence[Any]) -> None:
 
 
 def _check_sum(arguments: Sequence[Any]) -> None:
-    """Check a sum of lists, whose parts are put together one by one."""
+    """Check a sum of lists, which are joined one by one."""
     for items in arguments:
         if isinstance(items, list | tuple):
             weigh(items)
@@ -258,5 +258,5 @@ def _check_join(arguments: Sequence[Any]) -> None:
 
 
 def take_items(arguments: Sequence[Any]) -> tuple[Any, ...]:
-    """Return arguments with lists in place of what could be read once, so that their size is known."""
+    """Return the arguments with iterators converted to lists, so that their size is known."""
     return tuple(list(one) if isinstance(one, Iterator) else one for one in arguments)

@@ -1,4 +1,4 @@
-"""Column names that cannot stand in a template as they are: how to write them, and what else they may mean."""
+"""Column names that are not valid names in a template: how to write them, and what else they may mean."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -28,12 +28,12 @@ def write_column(column: str) -> str:
 
 
 def suggest_column(source: str, line: int, columns: Collection[str] = ()) -> str | None:
-    """Name the remedy where a tag on a line holds the name of a column that no template can read as it stands.
+    """Return the remedy for a tag that uses a column name which is not a valid name in a template.
 
     Args:
         source: the template as its author wrote it.
         line: of the error.
-        columns: of the audience; empty where they are not known, and then anything that looks like such a name.
+        columns: of the audience; if empty, every text that looks like such a name counts.
     """
     for text in _tags_on(source, line):
         name = _find_name(text, columns)
@@ -73,14 +73,14 @@ def _folded(name: str) -> str:
 
 
 def hides_column(use: NameUse, columns: Collection[str]) -> bool:
-    """Return whether a template surely means a column, and gets a name of mailrun's."""
+    """Return whether a template certainly means a column, but gets mailrun's own value."""
     if use.is_column or use.name not in columns or use.name == "unsubscribe_url":
         return False
     return use.field is None if use.name == "recipient" else use.field not in ENGINE_FIELDS[use.name]
 
 
 def may_hide_column(use: NameUse, columns: Collection[str], address: str) -> str | None:
-    """Return the column that an author may expect behind a name of mailrun's, though the name is used as documented."""
+    """Return the column that an author may expect, when a name of mailrun's is used as documented."""
     if use.is_column:
         return None
     if use.name == "recipient":

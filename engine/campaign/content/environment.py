@@ -1,8 +1,8 @@
 """Jinja2 as this engine uses it: sandboxed, bounded, strict about names, and strict about what is printed.
 
 A null column is None in a template, so `{% if last_name %}` and `last_name is none` work. Printing it is an error, as
-is printing a function, a list or an object: no recipient may read "Hi None" or "<built-in method …>". print_checks
-weaves the checks into every template.
+is printing a function, a list or an object: no recipient may read "Hi None" or "<built-in method …>". `print_checks`
+adds the checks to every template.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import Formats
 from engine.campaign.content.printing.link_places import DataPlace, LinkPlaces, find_link_places
 from engine.campaign.content.printing.parsed_templates import OutputKey
-from engine.campaign.content.printing.print_checks import CHECK_FILTERS, weave_checks
+from engine.campaign.content.printing.print_checks import CHECK_FILTERS, add_checks
 from engine.campaign.content.printing.printed_values import (
     UndefinedName,
     hide_method,
@@ -32,7 +32,7 @@ from engine.campaign.files import list_files, read_file
 
 
 class _CheckedFields(SandboxedFormatter):
-    """Fills in what may be printed alone."""
+    """Fills in only values that may be printed."""
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[Any, str]:
         value, first = super().get_field(field_name, args, kwargs)
@@ -48,8 +48,8 @@ class Prepared:
     """A template as it is compiled, where that differs from its file.
 
     Attributes:
-        source: what is compiled.
-        origin: line of `source` -> file and line that an author knows; None where both have the same lines.
+        source: the text that is compiled.
+        origin: line of `source` -> file and line that the author wrote; None if both have the same lines.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Prepared:
 
 
 class _CampaignLoader(BaseLoader):
-    """Reads the files of a campaign, and prefers what was prepared of them."""
+    """Loads the files of a campaign, or their prepared versions."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,8 +83,7 @@ class _CampaignLoader(BaseLoader):
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox that every template of a campaign runs in.
 
-    A block tag that stands alone on its line leaves no line behind (trim_blocks, lstrip_blocks): in a text part every
-    line counts.
+    A block tag alone on its line prints no line (trim_blocks, lstrip_blocks): in a text part every line counts.
 
     Args:
         folder: the campaign's folder, where includes, imports and parents are read from; and `_shared` next to it.
@@ -111,41 +110,41 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         limits.guard_filters(self.filters)
         self.filters.update((formats or Formats()).filters())
         self.filters |= CHECK_FILTERS
-        del self.filters["pprint"]  # it shows what a value is in Python
+        del self.filters["pprint"]  # it prints Python's representation of a value
         self.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}
         self.globals = {}
         self.link_places: LinkPlaces | None = None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Do an operation that could make something large, unless it would."""
+        """Run an operation, unless its result would be too large."""
         limits.check_operation(operator, left, right)
         return limits.refuse_large(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - Jinja's signature
-        """Call something from a template, unless it would make something large."""
+        """Call a function or method from a template, unless its result would be too large."""
         if isinstance(getattr(__obj, "__self__", None), str | bytes):
             args = limits.take_items(args)
         limits.check_call(__obj, args, kwargs)
-        if isinstance(getattr(__obj, "__self__", None), Markup):  # its methods make text of anything
+        if isinstance(getattr(__obj, "__self__", None), Markup):  # its methods convert any value to text
             refuse_unprintable_given((*args, *kwargs.values()), f"what {__obj.__name__} is given")
         return limits.refuse_large(super().call(__context, __obj, *args, **kwargs))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return what `obj.attribute` is: a field of the data before anything that Python has under that name."""
+        """Return `obj.attribute`: a field of the data comes before a Python attribute of the same name."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return hide_method(obj, attribute, super().getattr(obj, attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Return what `obj[argument]` is."""
+        """Return `obj[argument]`."""
         return hide_method(obj, argument, super().getitem(obj, argument))
 
     def find_method(self, obj: Any, name: str) -> Any:
-        """Return what `obj.name(…)` calls."""
+        """Return the method that `obj.name(…)` calls."""
         return super().getattr(obj, name)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Take the `format` of a text in hand, unless it would make something large."""
+        """Return a checked version of the `format` method of a text."""
         if super().wrap_str_format(value) is None:
             return None
         text: str = value.__self__
@@ -161,11 +160,11 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return fill_map if value.__name__ == "format_map" else fill
 
     def put(self, name: str, prepared: Prepared) -> None:
-        """Give a template another source than its file has."""
+        """Replace the source of a template."""
         self._files.prepared[name] = prepared
 
     def replace(self, name: str, source: str) -> None:
-        """Give a template another source with the same lines."""
+        """Replace the source of a template by one with the same lines."""
         before = self._files.prepared.get(name)
         self.put(name, Prepared(source, before.origin if before else None))
 
@@ -173,20 +172,20 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         """Return the source of a template of the folder.
 
         Raises:
-            TemplateNotFound: it is not there, or not in the folder.
+            TemplateNotFound: it does not exist in the folder.
             TemplateSyntaxError: it is not UTF-8.
         """
         return self._files.get_source(self, name)[0]
 
     def locate(self, name: str, line: int) -> tuple[str, int]:
-        """Return the file and line that an author knows, for a line of what was compiled."""
+        """Return the file and line that the author wrote, for a line of a compiled template."""
         prepared = self._files.prepared.get(name)
         if prepared is None or prepared.origin is None:
             return name, line
         return prepared.origin(line)
 
-    def judge_links(self, name: str) -> LinkPlaces:
-        """Find where the expressions of an HTML template stand; what is compiled from now on judges their values.
+    def check_links(self, name: str) -> LinkPlaces:
+        """Find the places of the expressions in an HTML template; templates compiled later check their values.
 
         Raises:
             TemplateSyntaxError: a template that it refers to is wrong.
@@ -200,16 +199,16 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return tree
 
     def _find_places(self, known: LinkPlaces, name: str | None) -> Mapping[OutputKey, DataPlace] | None:
-        if name is not None and name not in known.found:  # only rendering tells that it is included
+        if name is not None and name not in known.found:  # its name is known only at rendering
             known.merge(find_link_places(name, self._parse_plain))
         return known.of(name or "")
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        """Weave in the checks: Jinja compiles and inspects what this returns."""
+        """Add the checks: Jinja compiles and inspects the returned tree."""
         try:
             parsed = super()._parse(source, name, filename)
             places = None if self.link_places is None else self._find_places(self.link_places, name)
-            tree = weave_checks(parsed, places, is_html=bool(self.autoescape))
+            tree = add_checks(parsed, places, is_html=bool(self.autoescape))
         except TemplateSyntaxError as error:
             error.name, error.lineno = self.locate(name or "", error.lineno)
             raise

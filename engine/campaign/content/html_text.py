@@ -1,4 +1,4 @@
-"""The text part of a message, derived from its HTML: once from the template where that can be, else from each."""
+"""Derive the text part of a message from its HTML: once from the template if possible, else from each message."""
 
 import re
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ _SPACES = re.compile(r"[ \t\n\r\f\v\u00a0]+")
 # Breaks while text is collected; white space is tidied afterwards, when values are in their places.
 _SOFT, _GAP, _LINE = "\x01", "\x02", "\x03"  # ends a line unless it has ended, leaves an empty line, ends a line
 _BREAKS = re.compile(r" ?(?:[\x01-\x03] ?)+")
-_INVISIBLE = re.compile("[\u00ad\u034f\u200b\u200c\ufeff]")  # what pads preheaders
+_INVISIBLE = re.compile("[\u00ad\u034f\u200b\u200c\ufeff]")  # padding of preheaders
 _STATEMENT = "mailrun-statement"
-# Constructs that put markup out from elsewhere, or from values: only the message tells what text is in it.
+# Constructs that print markup from elsewhere or from values: only the rendered message has the text.
 _FOREIGN = (
     nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Macro, nodes.CallBlock, nodes.FilterBlock,
     nodes.AssignBlock, nodes.Block, nodes.ScopedEvalContextModifier,
@@ -33,7 +33,7 @@ def derive_text(html: str) -> str:
     """Return readable text for an HTML message.
 
     Paragraphs are separated by an empty line, list items are marked, a link is followed by its address in brackets,
-    an image becomes its alternative text; what is hidden (display:none) stays hidden.
+    an image becomes its alternative text; hidden elements (display:none) are left out.
     """
     reader = _TextReader()
     reader.feed(html)
@@ -45,15 +45,15 @@ def derive_text_template(tokens: Sequence[TemplateToken], tree: nodes.Template) 
     """Derive the template of a text part from an HTML template.
 
     Args:
-        tokens: of the HTML template, with its parents and includes laid out as one.
+        tokens: of the HTML template, assembled with its parents and includes.
         tree: the same, parsed.
 
     Returns:
-        A template that gives, rendered without escaping and then tidied, what derive_text makes of the rendered HTML;
-        None where only the rendered HTML can tell.
+        A template that, rendered without escaping and then tidied, gives the same text as derive_text for the rendered
+        HTML; None if only the rendered HTML has the text.
     """
     if len({token.file for token in tokens}) > 1 and next(tree.find_all(nodes.Assign), None) is not None:
-        return None  # laid out as one, what one file sets would be seen in another
+        return None  # after assembling, a name set in one file would be visible in another
     if {"super", "self"} & {node.name for node in tree.find_all(nodes.Name)}:
         return None
     filters = {node.name for node in tree.find_all(nodes.Filter)}
@@ -64,18 +64,18 @@ def derive_text_template(tokens: Sequence[TemplateToken], tree: nodes.Template) 
         if token.kind is TokenKind.TEXT:
             reader.feed(token.text)
         elif token.kind is TokenKind.OUTPUT or reader.rawdata:
-            reader.feed(places.stand_for(token, again=True))
+            reader.feed(places.replace(token, again=True))
         elif token.kind is TokenKind.STATEMENT and not reader.is_numbering:
-            reader.feed(f'<{_STATEMENT} n="{places.stand_for(token)}">')
+            reader.feed(f'<{_STATEMENT} n="{places.replace(token)}">')
         elif token.kind is not TokenKind.COMMENT:
-            return None  # how many items a list will have is not known here
+            return None  # the number of items of the list is not known here
     reader.close()
     made = "".join(reader.parts)
     return None if re.search(r"\{[{%#]", made) else places.restore(made)
 
 
 def has_preheader(html: str) -> bool:
-    """Return whether the first words of a message are hidden ones, which are shown next to the subject in a list."""
+    """Return whether the first words of a message are hidden: a list of messages shows them next to the subject."""
     reader = _PreheaderReader()
     reader.feed(html)
     return reader.first_is_hidden is True
@@ -134,7 +134,7 @@ class _TextReader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         if tag == _STATEMENT:
-            self.parts.append(attributes["n"] or "")  # also where nothing is shown: a loop ends where it begins
+            self.parts.append(attributes["n"] or "")  # also in hidden elements: a loop must end where it begins
             return
         hidden = tag in _SKIPPED or "hidden" in attributes or _HIDDEN.search(attributes.get("style") or "")
         if self._skipping or hidden:
@@ -187,6 +187,6 @@ class _TextReader(HTMLParser):
         address, begin = self._links.pop()
         label = "".join(self.parts[begin:]).strip(f" \n{_SOFT}{_GAP}{_LINE}")
         target = address.removeprefix("mailto:").strip()
-        says_it = label in (target, target.partition("://")[2].rstrip("/"))
-        if target and not target.startswith("#") and not (label and says_it):
+        repeats_address = label in (target, target.partition("://")[2].rstrip("/"))
+        if target and not target.startswith("#") and not (label and repeats_address):
             self.parts.append(f" ({target})" if label else target)

@@ -1,8 +1,8 @@
-"""CSS into style attributes, once per template: many mail programs read nothing else.
+"""Inline CSS into style attributes, once per template: many mail programs support nothing else.
 
-The templates themselves stay as they are, byte by byte, Jinja tags, conditional comments and all: a browser's engine
-matches the rules to a copy in which every element carries a number, and only the style attributes that it finds are
-written into the templates. What cannot be inlined (media queries, :hover) stays in the <style> elements.
+The rest of a template stays unchanged, including Jinja tags and conditional comments: a browser's engine matches the
+rules to a copy in which every element has a number, and only the resulting style attributes are written into the
+template. What cannot be inlined (media queries, :hover) stays in the <style> elements.
 """
 
 import re
@@ -24,7 +24,7 @@ _SHEET_TAG = re.compile(r"<style\b([^>]*)>", re.IGNORECASE)
 _MEDIA_ATTRIBUTE = re.compile(r"""\smedia\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _IGNORED = '<style data-css-inline="ignore"'
 _NUMBERED = re.compile(r"""<[^>]*\bdata-mailrun="(\d+)"(?:"[^"]*"|'[^']*'|[^>"'])*>""")
-_PASSED_OVER = frozenset({"html", "head", "meta", "title", "style", "script", "link", "base", "mjml"})
+_SKIPPED = frozenset({"html", "head", "meta", "title", "style", "script", "link", "base", "mjml"})
 _IN_TABLES = {"tr": "table", "td": "table><tr", "th": "table><tr", "tbody": "table", "thead": "table", "tfoot": "table"}
 _INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
@@ -33,8 +33,8 @@ _INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=F
 class _Place:
     """An element of a template.
 
-    `start`: where a style is to be written, from the beginning of its file: in its own style attribute, where it has
-    one (`style`), else before its attributes.
+    `start`: the offset in its file where a style is written: in its own style attribute (`style`) if it has one, else
+    before its attributes.
     """
 
     file: str
@@ -48,15 +48,15 @@ def inline_css(document: Sequence[TemplateToken], sources: Mapping[str, str]) ->
     """Write the rules of a document's <style> elements into its elements.
 
     Args:
-        document: the templates laid out as one (`tokens.assemble`).
+        document: the templates assembled into one document (`template_tokens.assemble`).
         sources: name -> source of these templates.
 
     Returns:
         Name -> source, of those that have changed.
 
     Raises:
-        TemplateSyntaxError: the CSS cannot be read, or an element stands where HTML does not allow it, so that no
-            rule could be matched to it.
+        TemplateSyntaxError: the CSS cannot be read, or HTML does not allow an element in its place, so that no
+            rule can match it.
     """
     plain = mask(document)
     sheets = _SHEET.findall(_COMMENT.sub("", plain))
@@ -70,13 +70,13 @@ def inline_css(document: Sequence[TemplateToken], sources: Mapping[str, str]) ->
     styles = _read_styles(made)
     for number, place in enumerate(places):
         if number not in styles:
-            what = f"<{place.tag}> stands where HTML does not allow it, so that no style can be given to it"
+            what = f"<{place.tag}> is not allowed by HTML in this place, so its styles cannot be inlined"
             raise TemplateSyntaxError(what, lineno=place.line, name=place.file)
     return _write_styles(sources, places, styles)
 
 
 def _leave_out_conditional(html: str) -> str:
-    """Keep the rules of `<style media="print">` and the like out of the elements: css_inline takes no notice of it."""
+    """Keep the rules of `<style media="print">` and the like out of the elements: css_inline ignores `media`."""
     return _SHEET_TAG.sub(lambda found: found[0] if _is_for_screens(found[0]) else f"{_IGNORED}{found[1]}>", html)
 
 
@@ -86,7 +86,7 @@ def _is_for_screens(tag: str) -> bool:
 
 
 def _number(plain: str, document: Sequence[TemplateToken]) -> tuple[str, list[_Place]]:
-    """Give every element a number, and take its own style away: what is found are the rules' alone."""
+    """Give every element a number and remove its own style, so that only the styles of the rules are found."""
     hidden = _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), plain)
     origins = _Origins(document)
     pieces: list[str] = []
@@ -95,13 +95,13 @@ def _number(plain: str, document: Sequence[TemplateToken]) -> tuple[str, list[_P
     sheets = [found.span(1) for found in _SHEET.finditer(hidden)]
     for found in _ELEMENT.finditer(hidden):
         tag = found[1].lower()
-        if tag in _PASSED_OVER or any(begin <= found.start() < stop for begin, stop in sheets):
+        if tag in _SKIPPED or any(begin <= found.start() < stop for begin, stop in sheets):
             continue
         own = _STYLE.search(found[2])
         group = 2 if own and own[2] is not None else 1
         token, offset = origins.find(found.start(2))
         line = token.line + token.text[:offset].count("\n")
-        if own is not None:  # its beginning may be in another token than the element's
+        if own is not None:  # it may begin in another token than the element
             token, offset = origins.find(found.start(2) + own.start(group))
         pieces += (plain[end : found.start(2)], f' data-mailrun="{len(places)}"', _STYLE.sub("", found[2], count=1))
         places.append(_Place(token.file, line, tag, token.start + offset, own[group] if own else None))
@@ -114,7 +114,7 @@ def _number(plain: str, document: Sequence[TemplateToken]) -> tuple[str, list[_P
 
 
 class _Origins:
-    """Leads from a place in a document to the token that holds it."""
+    """Finds the token at an offset of a document."""
 
     def __init__(self, document: Sequence[TemplateToken]) -> None:
         self._document = document
@@ -122,7 +122,7 @@ class _Origins:
         self._before = 0
 
     def find(self, place: int) -> tuple[TemplateToken, int]:
-        """Return the token, and how far into it the place is; places have to come in order."""
+        """Return the token and the offset in it; call with ascending offsets."""
         while place >= self._before + len(self._document[self._index].text) and self._index + 1 < len(self._document):
             self._before += len(self._document[self._index].text)
             self._index += 1
@@ -143,13 +143,13 @@ def _write_styles(sources: Mapping[str, str], places: Sequence[_Place], styles: 
         rules = escape(_without_repeats(styles[number], place.style or ""))
         if rules and place.file in sources:
             written = rules if place.style is not None else f' style="{rules}"'
-            # A file that is included twice has its elements twice: the first counts.
+            # A file that is included twice has its elements twice: use the first.
             edits.setdefault(place.file, {}).setdefault(place.start, written)
     return {file: _apply(sources[file], of_file) for file, of_file in edits.items()}
 
 
 def _without_repeats(rules: str, own: str) -> str:
-    """Leave out what the element's own style says anyway; that stands after the rules, and so prevails."""
+    """Leave out properties that the element's own style sets; it comes after the rules and overrides them."""
     said = {part.partition(":")[0].strip().lower() for part in own.split(";")}
     kept = [
         part.strip()

@@ -1,4 +1,4 @@
-"""Languages and locales: which variant of a template, which way its text runs, how dates and numbers are written."""
+"""Languages and locales: language tags, the direction of text, and the formats of dates and numbers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ from engine.campaign.time_zones import find_zone
 
 DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
-_MOST_REMEMBERED = 8192  # values as they were written: dates and small numbers repeat
+_MOST_REMEMBERED = 8192  # formatted values that are cached: dates and small numbers repeat
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::\d\d)?")
 _LENGTHS = ("short", "medium", "long", "full")
 
 
 def normalise_tag(tag: str) -> str | None:
-    """Return a language tag (BCP 47) in lower case with hyphens; None for what is none.
+    """Return a language tag (BCP 47) in lower case with hyphens; None for other text.
 
     >>> [normalise_tag(tag) for tag in ("vi_VN", "zh-Hant-TW", "", "??")]
     ['vi-vn', 'zh-hant-tw', None, None]
@@ -44,8 +44,8 @@ def is_right_to_left(tag: str | None) -> bool:
 class UnreadableTextError(ValueError):
     """A column has text that is not a date or a number.
 
-    It has the text only where the campaign says how such text is written: then it is a slip in some rows. Elsewhere it
-    is all of the column, and a million of them are reported once.
+    The message quotes the text only if the campaign sets a format: then only some rows are wrong. Otherwise the whole
+    column is wrong, and all its rows are reported as one failure.
     """
 
 
@@ -54,9 +54,9 @@ class _UnreadableError(ValueError):
 
     Args:
         what: what happened, with the text.
-        words: what the text is not, without it.
+        words: the same without the text.
         kind: what it should be.
-        key: the setting in `[audience]` that says how it is written; None where there is none.
+        key: the setting in `[audience]` for its format; None if there is no setting.
     """
 
     def __init__(self, what: str, words: str, kind: str, key: str | None = None) -> None:
@@ -64,16 +64,16 @@ class _UnreadableError(ValueError):
         self.words, self.kind, self.key = words, kind, key
 
 
-_NO_DATE = 'not a date such as 2026-11-24; say how it is written with date_format = "dd.mm.yyyy" in [audience]'
+_NO_DATE = 'not a date such as 2026-11-24; set its format with date_format = "dd.mm.yyyy" in [audience]'
 _NO_TIME = "not a time such as 09:30 or 2026-11-24T09:30:00Z"
-_NO_NUMBER = 'not a number such as 1234.5; say how it is written with decimal = "," in [audience]'
+_NO_NUMBER = 'not a number such as 1234.5; set its format with decimal = "," in [audience]'
 
 
 Written = str | Mapping[str, str] | None
 
 
 class Formats:
-    """Filters that write dates, numbers and currency as the recipient's locale does, or the one given as `locale`.
+    """Filters that format dates, numbers and currency for the recipient's locale, or for the argument `locale`.
 
     Values of a CSV audience are text: dates are read as ISO 8601, numbers as JSON writes them.
 
@@ -99,7 +99,7 @@ class Formats:
         return {name: self._make_filter(method) for name, method in FILTERS.items()}
 
     def _make_filter(self, method: str) -> Callable[..., str]:
-        @pass_context  # keeps Jinja from working it out when it compiles: no recipient's locale is known then
+        @pass_context  # keeps Jinja from evaluating it at compile time, when no recipient's locale is known
         def filtered(_: Context, *arguments: Any, **named: Any) -> str:
             try:
                 return self._remembered(method, self.locale, *arguments, **named)
@@ -107,11 +107,11 @@ class Formats:
                 column = next((name for name, value in self.columns.items() if value is arguments[0]), None)
                 if column is None:
                     raise ValueError(*error.args[:1]) from None
-                raise UnreadableTextError(self._say_unreadable(column, arguments[0], error)) from None
+                raise UnreadableTextError(self._describe_unreadable(column, arguments[0], error)) from None
 
         return filtered
 
-    def _say_unreadable(self, column: str, value: object, error: _UnreadableError) -> str:
+    def _describe_unreadable(self, column: str, value: object, error: _UnreadableError) -> str:
         setting = self._written.get(error.key) if error.key else None
         written = setting.get(column) if isinstance(setting, Mapping) else setting
         if written is None:
@@ -121,7 +121,7 @@ class Formats:
         return f"{what}; correct it in the audience"
 
     def _format(self, method: str, _: Locale, *arguments: Any, **named: Any) -> str:
-        """Write a value; the locale is among the arguments so that it is remembered with it."""
+        """Format a value; the locale is an argument so that it is part of the cache's key."""
         return str(getattr(self, method)(*arguments, **named))
 
     def _choose(self, tag: str | None) -> Locale:
@@ -167,7 +167,7 @@ class Formats:
         """`{{ price|currency("EUR") }}`; the code is ISO 4217's.
 
         Raises:
-            ValueError: it is not such a code.
+            ValueError: the currency is not such a code.
         """
         if not babel.numbers.is_currency(currency):
             raise ValueError(f"{currency} is not an ISO 4217 currency code")
@@ -196,7 +196,7 @@ def _read_moment(value: Any) -> date | datetime:
 
 
 def _read_time(value: Any) -> time | datetime:
-    """Read a time of day alone, as a workbook may have it, or that of a moment."""
+    """Read a time of day, as a workbook may have it, or the time of a date and time."""
     if isinstance(value, time):
         return value
     text = str(value).strip()

@@ -9,7 +9,7 @@ from engine.campaign.content.template_tokens import Placeholders, TemplateToken,
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _HERE = "<!--here-->"
-# A letter for Markdown without its own layout: readable everywhere, light and dark.
+# The layout of Markdown templates that extend no other template; for light and dark mode.
 _LETTER = """\
 <!doctype html>
 <html lang="en">
@@ -45,11 +45,11 @@ Helvetica, Arial, sans-serif; color: #24292f; text-align: start; }
 
 
 def convert_markdown(tokens: list[TemplateToken]) -> Prepared:
-    """Make an HTML template of a Markdown template.
+    """Convert a Markdown template to an HTML template.
 
-    CommonMark with tables and strikethrough. A tag that stands alone on its line stands between blocks. Without
-    `{% extends %}` the letter above goes around it. Values are put into the HTML later, escaped: Markdown in them is
-    not read.
+    CommonMark with tables and strikethrough. A tag alone on its line stays between blocks. Without
+    `{% extends %}`, the default layout is put around it. Values are put into the HTML later and escaped, so Markdown
+    in them has no effect.
     """
     places = Placeholders(tokens)
     source = "".join(
@@ -67,12 +67,12 @@ def convert_markdown(tokens: list[TemplateToken]) -> Prepared:
 
 
 def _stand_in(places: Placeholders, token: TemplateToken) -> str:
-    word = places.stand_for(token)
+    word = places.replace(token)
     return word if token.kind is TokenKind.OUTPUT else f"<!--{word}-->"
 
 
 def _loop_inside_lists(html: str, places: Placeholders) -> str:
-    """Move a loop around a list into it: one list of many items, not many lists of one."""
+    """Move a loop around a list into the list, so that it makes one list and not a list for each item."""
     mark = places.pattern.pattern
     around = re.compile(rf"<!--({mark})-->\s*<(ul|ol)>(.*?)</\3>\s*<!--({mark})-->", re.DOTALL)
 

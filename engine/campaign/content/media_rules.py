@@ -1,4 +1,4 @@
-"""Style rules for a screen (`@media screen`, `@media all`), written into the elements that they are for.
+"""Style rules for a screen (`@media screen`, `@media all`), written into the elements that they match.
 
 Inlining leaves media queries in the <style> elements, where browsers and most mail programs apply those without a
 condition like any other rule.
@@ -18,7 +18,7 @@ _INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=F
 def apply_screen_rules(html: str) -> str:
     """Write the rules of unconditional media queries into the style attributes of a message's HTML.
 
-    Where there are none, or the HTML cannot be read as such, it is returned as it is.
+    If there are none, or the HTML cannot be parsed, it is returned unchanged.
     """
     if "@media" not in html.lower():
         return html
@@ -43,7 +43,7 @@ def is_for_screens(query: str) -> bool:
 def unwrap_screen_rules(sheet: str) -> str:
     """Return a style sheet with the rules of its unconditional media queries outside of these.
 
-    A sheet without such queries is returned as it is.
+    A sheet without such queries is returned unchanged.
 
     >>> unwrap_screen_rules("@media only screen{.a{color:red}} @media (max-width:9px){.b{color:red}}")
     '.a{color:red} @media (max-width:9px){.b{color:red}}'

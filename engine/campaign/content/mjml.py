@@ -1,4 +1,4 @@
-"""`body.mjml.j2`: MJML with Jinja tags, to an HTML template, once per campaign."""
+"""Convert `body.mjml.j2`, MJML with Jinja tags, to an HTML template, once per campaign."""
 
 import re
 from html.parser import HTMLParser
@@ -14,12 +14,12 @@ _VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "w
 
 
 def convert_mjml(tokens: list[TemplateToken]) -> Prepared:
-    """Make an HTML template of an MJML template.
+    """Convert an MJML template to an HTML template.
 
-    A tag may stand in text, in attributes, and between the elements of a body, section, column, group, wrapper or hero.
+    A tag may be in text, in attributes, and between the elements of a body, section, column, group, wrapper or hero.
 
     Raises:
-        TemplateSyntaxError: it is not valid MJML; the message names the element where one is to blame.
+        TemplateSyntaxError: it is not valid MJML; the message names the wrong element, if known.
     """
     places = Placeholders(tokens)
     front, inside = _divide(tokens)
@@ -31,16 +31,16 @@ def convert_mjml(tokens: list[TemplateToken]) -> Prepared:
             reader.feed(token.text)
             pieces.append(token.text)
         elif token.kind is not TokenKind.COMMENT:
-            word = places.stand_for(token)
+            word = places.replace(token)
             raw = token.kind is TokenKind.STATEMENT and reader.is_between_elements
             if not reader.rawdata:
                 shown[word] = token
             pieces.append(f"<mj-raw>{word}</mj-raw>" if raw else word)
-    before = "".join(places.stand_for(token) for token in front)
+    before = "".join(places.replace(token) for token in front)
     made = _compile("".join(pieces), tokens)
     for word, token in shown.items():
         if word not in made:
-            what = f"{' '.join(token.text.split())} stands where MJML shows nothing; put it into <mj-text>"
+            what = f"{' '.join(token.text.split())} is in a place where MJML shows nothing; put it into <mj-text>"
             raise TemplateSyntaxError(what, lineno=token.line, name=token.file)
     return places.restore(before + made)
 
@@ -57,13 +57,13 @@ def _compile(source: str, tokens: list[TemplateToken]) -> str:
     from mjml import mjml_to_html  # noqa: PLC0415 - a fifth of a second, for MJML alone
 
     if found := re.search(r"<mj-include\b", source):
-        raise _wrong('mj-include is not read; write {% include "file.mjml.j2" %}', tokens, found[0])
+        raise _wrong('mj-include is not supported; write {% include "file.mjml.j2" %}', tokens, found[0])
     try:
         return str(mjml_to_html(source).html)
     except KeyError as error:
         element = str(error).strip("'\"")
         raise _wrong(f"<{element}> is not an MJML element", tokens, f"<{element}") from None
-    except Exception as error:  # the compiler raises whatever its code trips over
+    except Exception as error:  # the compiler raises exceptions of any type
         detail = f"{type(error).__name__}: {error}"
         raise _wrong(f"the MJML cannot be compiled: {detail}", tokens, "<mj-body") from error
 
@@ -77,7 +77,7 @@ def _wrong(what: str, tokens: list[TemplateToken], element: str) -> TemplateSynt
 
 
 class _Structure(HTMLParser):
-    """Follows which elements are open."""
+    """Tracks the open elements."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -88,7 +88,7 @@ class _Structure(HTMLParser):
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Nothing is open after it."""
+        """Ignore it: a self-closing element stays closed."""
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._open:
@@ -97,5 +97,5 @@ class _Structure(HTMLParser):
 
     @property
     def is_between_elements(self) -> bool:
-        """Return whether the next thing stands between MJML elements, not inside a tag or in content."""
+        """Return whether the next token is between MJML elements, not inside a tag or in content."""
         return not self.rawdata and bool(self._open) and self._open[-1] in _CONTAINERS

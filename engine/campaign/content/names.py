@@ -7,7 +7,7 @@ from jinja2 import TemplateAssertionError, meta, nodes
 
 from engine.campaign.content.environment import TemplateEnvironment
 
-# What content sees in addition to the audience's columns, and the fields that these have.
+# The names that templates have in addition to the audience's columns, and the fields of these names.
 ENGINE_FIELDS: Mapping[str, frozenset[str]] = {
     "campaign": frozenset({"name", "kind", "language", "dir"}),
     "run": frozenset({"name", "key"}),
@@ -21,10 +21,10 @@ ENGINE_NAMES = frozenset(ENGINE_FIELDS)
 class NameUse:
     """A template reads a name.
 
-    `optional`: it may be missing: the template asks whether it is there (`is defined`, `|default`), or another file
+    `optional`: it may be missing: the template tests whether it is defined (`is defined`, `|default`), or another file
     of the same part may set it.
-    `guarded`: it may be null: the template asks for it (`{% if city %}`), or gives a default for nulls.
-    `hidden`: it stands in a file that is imported without the context, where no column is visible.
+    `guarded`: it may be null: the template tests it (`{% if city %}`), or gives a default for nulls.
+    `hidden`: it is in a file that is imported without the context, where no column is visible.
     `of_recipient`: it is read as recipient.city or recipient["city"], which the engine's own names cannot hide.
     `field`: of the name, where one is read by a constant name, such as `name` of `campaign.name`.
     """
@@ -54,7 +54,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """An include, import or extends; `names` is None where they are known at rendering alone."""
+    """An include, import or extends; `names` is None when they are known only at rendering."""
 
     names: tuple[str, ...] | None
     with_context: bool
@@ -66,7 +66,7 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
 
     Raises:
         TemplateSyntaxError: one of them cannot be parsed.
-        TemplateNotFound: one of them is not there.
+        TemplateNotFound: one of them is missing.
     """
     trees = {(name, False): environment.parse(source, name)}
     waiting, all_columns = [(name, False)], False
@@ -86,7 +86,7 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
 
 
 def _without_foreign(uses: list[NameUse], trees: Mapping[tuple[str, bool], nodes.Template]) -> Iterator[NameUse]:
-    """Let names pass that another file of the same part may set, such as the title that a page sets for its layout."""
+    """Mark a name as optional if another file of the same part may set it, such as a page's title for its layout."""
     stored = [(template, _stored(tree)) for (template, _), tree in trees.items()]
     for use in uses:
         foreign = any(use.name in names for template, names in stored if template != use.template)
@@ -99,7 +99,7 @@ def _as_authored(environment: TemplateEnvironment, use: NameUse) -> NameUse:
 
 
 def _existing(environment: TemplateEnvironment, reference: _Reference) -> list[str]:
-    """Return the templates that a reference can mean; of alternatives, those that are there."""
+    """Return the templates that a reference can mean; of alternatives, those that exist."""
     names = list(reference.names or ())
     if reference.may_be_missing or len(names) > 1:
         there = set(environment.list_templates())
@@ -157,7 +157,7 @@ def _fields(tree: nodes.Template) -> dict[int, str]:
 
 
 def _asked_for(tree: nodes.Template) -> Iterator[nodes.Node]:
-    """Yield the expressions that the template tests for being there."""
+    """Yield the expressions that the template tests with `is defined` or a default."""
     for test in tree.find_all(nodes.Test):
         if test.name in ("defined", "undefined"):
             yield test.node
@@ -167,7 +167,7 @@ def _asked_for(tree: nodes.Template) -> Iterator[nodes.Node]:
 
 
 def _guarded(tree: nodes.Template) -> frozenset[str]:
-    """Return the columns that the template asks for before it uses them, or gives a default for nulls."""
+    """Return the columns that the template tests before use, or gives a default for nulls."""
     asked: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]  # type: ignore[attr-defined] # find_all names no common base
     asked += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
     asked += [
@@ -213,7 +213,7 @@ def _is_recipient(node: nodes.Node) -> bool:
 
 
 def _uses_whole_recipient(tree: nodes.Template) -> bool:
-    """Return whether `recipient` stands anywhere but before a constant column name."""
+    """Return whether `recipient` is used other than with a constant column name."""
     everywhere = sum(_is_recipient(node) for node in tree.find_all(nodes.Name))
     accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
     named = sum(_is_recipient(node.node) and _column(node) is not None for node in accesses)  # type: ignore[attr-defined] # as above

@@ -1,4 +1,4 @@
-"""From the files of an HTML part to what is compiled: once per campaign, before any recipient is looked at."""
+"""Prepare the templates of an HTML part for compiling, once per campaign."""
 
 import re
 from pathlib import PurePosixPath
@@ -17,7 +17,7 @@ _HTML_TAG = re.compile(r"<html\b(?P<attributes>[^>]*)>", re.IGNORECASE)
 _BODY_TAG = re.compile(r"<body\b(?:\"[^\"]*\"|'[^']*'|[^>\"'])*>", re.IGNORECASE)
 _LANG = re.compile(r"""(\slang\s*=\s*)(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _DIR = re.compile(r"\sdir\s*=", re.IGNORECASE)
-# Hidden in the message, shown in the list of messages; what follows keeps the body's text from running on behind it.
+# Hidden in the message, shown in the list of messages; the filler keeps the body's text out of that list.
 _PREHEADER_BLOCK = (
     '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all;">'
     f'{{% include "{PREHEADER}" %}}' + "&#847;&zwnj;&nbsp;" * 25 + "</div>"
@@ -25,12 +25,12 @@ _PREHEADER_BLOCK = (
 
 
 def prepare_html(environment: TemplateEnvironment, name: str, *, language: str | None, preheader: bool) -> None:
-    """Make ready what a compiler of HTML templates reads of a part: Markdown and MJML converted, CSS inlined.
+    """Prepare the templates of an HTML part for compiling: convert Markdown and MJML, inline CSS.
 
     Args:
         environment: holds the templates; the prepared ones are put into it.
         name: of the part's template.
-        language: tag of the variant, for `lang` and `dir`; None for the default one, which says them itself.
+        language: tag of the variant, for `lang` and `dir`; None for the default variant, which sets them itself.
         preheader: put the template `preheader` at the top of the body.
 
     Raises:
@@ -65,7 +65,7 @@ def _convert(environment: TemplateEnvironment, name: str) -> None:
 
 
 def _assemble_mjml(environment: TemplateEnvironment, name: str) -> list[TemplateToken]:
-    """Lay MJML out as one document, with the MJML that it includes: it is compiled as a whole."""
+    """Assemble MJML and the MJML that it includes into one document, which is compiled as a whole."""
     try:
         return assemble(environment, name, follow=lambda other: ".mjml" in PurePosixPath(other).suffixes)
     except RecursionError as error:
@@ -73,7 +73,7 @@ def _assemble_mjml(environment: TemplateEnvironment, name: str) -> list[Template
 
 
 def _set_language(source: str, language: str | None) -> str:
-    """Set `lang` to the variant's language, and `dir` where that is written from right to left."""
+    """Set `lang` to the variant's language, and `dir` if it is written from right to left."""
 
     def write(found: re.Match[str]) -> str:
         attributes = found["attributes"]

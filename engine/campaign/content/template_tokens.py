@@ -1,4 +1,4 @@
-"""Templates as text and Jinja tags, so that HTML, Markdown and MJML tools can work between the tags."""
+"""Split templates into text and Jinja tags, so that HTML, Markdown and MJML tools can process the text."""
 
 import re
 from bisect import bisect_right
@@ -35,10 +35,10 @@ class TemplateToken:
 
     Attributes:
         kind: what it is.
-        text: as it stands in the template.
+        text: as in the template.
         file: the template.
         line: where it begins.
-        start: how many characters stand before it.
+        start: its offset in the template, in characters.
     """
 
     kind: TokenKind
@@ -73,7 +73,7 @@ _ENDS = frozenset(["comment_end", "raw_end", "variable_end", "block_end"])
 
 
 def split(source: str, file: str) -> list[TemplateToken]:
-    """Divide a template into tokens, as Jinja does; their texts together are the template.
+    """Split a template into tokens, as Jinja does; their joined texts are the template.
 
     Raises:
         TemplateSyntaxError: a tag is not closed, or cannot be read.
@@ -118,9 +118,9 @@ def _find_tags(source: str, file: str) -> Iterator[tuple[TokenKind, int, int]]:
 
 
 def mask(tokens: Sequence[TemplateToken]) -> str:
-    """Return a template of the same length in which tags are spaces, or letters where they put something out.
+    """Return a template of the same length in which tags are spaces, or letters for tags that print something.
 
-    What is left is as near to plain HTML as can be, and every character stands where it stood.
+    The result is close to plain HTML, and every character keeps its offset.
     """
     return "".join(token.text if token.kind is TokenKind.TEXT else _filler(token) for token in tokens)
 
@@ -133,21 +133,21 @@ def _filler(token: TemplateToken) -> str:
 def assemble(
     environment: TemplateEnvironment, name: str, *, follow: Callable[[str], bool] = lambda _: True
 ) -> list[TemplateToken]:
-    """Lay a template out as one document: parents around it, includes in their places.
+    """Assemble a template into one document: parents around it, includes in their places.
 
-    Only constant names are followed. Everything that is not followed stays as it is.
+    Only constant names are followed. Other tags stay unchanged.
 
     Args:
         environment: reads the templates.
         name: of the template.
-        follow: which other templates to lay in.
+        follow: returns whether to insert a template of that name.
 
     Raises:
         TemplateNotFound: one is missing.
         TemplateSyntaxError: one is not UTF-8.
         RecursionError: templates include each other.
     """
-    return list(_Assembly(environment, follow).lay(name, {}, 0))
+    return list(_Assembly(environment, follow).assemble(name, {}, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,9 @@ class _Assembly:
     environment: TemplateEnvironment
     follow: Callable[[str], bool]
 
-    def lay(self, name: str, blocks: Mapping[str | None, list[TemplateToken]], depth: int) -> Iterator[TemplateToken]:
+    def assemble(
+        self, name: str, blocks: Mapping[str | None, list[TemplateToken]], depth: int
+    ) -> Iterator[TemplateToken]:
         if depth > _DEEPEST:
             raise RecursionError(f"{name} includes or extends itself")
         tokens = split(self.environment.read(name), name)
@@ -165,7 +167,7 @@ class _Assembly:
             return
         own = _blocks(tokens)
         yield from (t for t in _outside_blocks(tokens) if t.word in ("import", "from", "set", "macro", "endmacro"))
-        yield from self.lay(parent.reference, {**own, **blocks}, depth + 1)
+        yield from self.assemble(parent.reference, {**own, **blocks}, depth + 1)
 
     def _fill(
         self, tokens: Sequence[TemplateToken], blocks: Mapping[str | None, list[TemplateToken]], depth: int
@@ -174,7 +176,7 @@ class _Assembly:
         while place < len(tokens):
             token = tokens[place]
             if token.word == "include" and token.reference and self.follow(token.reference):
-                yield from self.lay(token.reference, {}, depth + 1)
+                yield from self.assemble(token.reference, {}, depth + 1)
             elif token.block in blocks:
                 end = _end_of_block(tokens, place)
                 yield from self._fill(blocks[token.block], {**blocks, token.block: []}, depth + 1)
@@ -210,7 +212,7 @@ def _outside_blocks(tokens: Sequence[TemplateToken]) -> Iterator[TemplateToken]:
 
 
 class Placeholders:
-    """Words that stand for tags while a tool that knows no Jinja works on a template."""
+    """Words that replace tags while a tool without Jinja support processes a template."""
 
     def __init__(self, tokens: Sequence[TemplateToken]) -> None:
         self._mark = "jx"
@@ -220,8 +222,8 @@ class Placeholders:
         self._tokens: list[TemplateToken] = []
         self.pattern = re.compile(rf"{self._mark}(\d+)z")
 
-    def stand_for(self, token: TemplateToken, *, again: bool = False) -> str:
-        """Return the word for a tag; the same one for the same text where `again`."""
+    def replace(self, token: TemplateToken, *, again: bool = False) -> str:
+        """Return the word that replaces a tag; with `again`, the same word for the same text."""
         if again:
             for number, known in enumerate(self._tokens):
                 if known.text == token.text:
@@ -230,13 +232,13 @@ class Placeholders:
         return f"{self._mark}{len(self._tokens) - 1}z"
 
     def token(self, number: str) -> TemplateToken:
-        """Return the tag that a word stands for."""
+        """Return the tag that a word replaces."""
         return self._tokens[int(number)]
 
     def restore(self, made: str) -> Prepared:
-        """Put the tags back. Each of them stands on a line of its own making, so that its line leads back to it."""
+        """Restore the tags. Each tag begins a new line, so that an error's line identifies the tag."""
         pieces: list[str] = []
-        starts: list[tuple[int, TemplateToken]] = []  # line in what is made, tag
+        starts: list[tuple[int, TemplateToken]] = []  # line in the result, tag
         line, end = 1, 0
         for found in self.pattern.finditer(made):
             token = self.token(found[1])
@@ -252,7 +254,7 @@ class Placeholders:
 
 
 class _Origins:
-    """Leads from a line of what was made to the file and line of the tag that stands there."""
+    """Maps a line of the result to the file and line of the tag on it."""
 
     def __init__(self, starts: Sequence[tuple[int, TemplateToken]], first: TemplateToken | None) -> None:
         self._lines = [line for line, _ in starts]

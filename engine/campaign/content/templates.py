@@ -26,9 +26,9 @@ from engine.toml_lines import locate_keys
 
 SUBJECT = "subject"
 LOCALE = "locale"
-_HEADER = "[headers] "  # before a header's name: how its template is called
-COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large ones take one
-# What stands in campaign.toml, not in its own file.
+_HEADER = "[headers] "  # prefix of the name of a header's template
+COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large ones need one second
+# Templates in campaign.toml, not in their own file.
 _KEYS = {SUBJECT: ("subject",), PREHEADER: ("content", "preheader"), LOCALE: ("content", "locale")}
 
 
@@ -39,11 +39,11 @@ class Variant:
     Attributes:
         language: its tag, as `vi`; None for the default.
         subject: the subject.
-        html: the HTML part, if there is one; its environment holds what it includes.
+        html: the HTML part, if there is one; its environment has the templates that it includes.
         text: the text part, if it has a template.
-        derived: the text part's template as derived from the HTML's; None where there is a text part, or where it has
-            to be derived from every message.
-        data_uses: the expressions of the HTML part whose values are judged, or that its author should know of.
+        derived: the text part's template as derived from the HTML's; None if there is a text part, or if it must be
+            derived from every message.
+        data_uses: the expressions of the HTML part whose values are checked, or that its author should know of.
     """
 
     language: str | None
@@ -59,14 +59,14 @@ class CampaignContent:
     """Compiled templates, and the names that they read.
 
     Attributes:
-        campaign: whose content it is.
+        campaign: that has the content.
         variants: by language; None is the default.
         uses: the names that the templates read, in all languages.
-        all_columns: they use more than can be listed beforehand.
+        all_columns: they use columns that cannot be listed beforehand.
         formats: how dates and numbers are written; the renderer sets the locale.
         headers: the campaign's own headers whose values are templates.
-        missing: language -> parts that it has no template for, so that the default's stands in.
-        never_chosen: templates of languages, where no column tells the recipient's.
+        missing: language -> parts without a template of its own, for which the default is used.
+        never_chosen: templates of languages, if no column gives the recipient's language.
     """
 
     campaign: Campaign
@@ -83,13 +83,13 @@ class CampaignContent:
         return tuple(dict.fromkeys(use for variant in self.variants.values() for use in variant.data_uses))
 
     def columns_used(self) -> frozenset[str] | None:
-        """Return the columns that the templates read, without the engine's own names.
+        """Return the columns that the templates read, without mailrun's own names.
 
         Among them may be columns that the audience lacks, where a template asks `is defined` first.
 
         Returns:
-            None if a template uses `recipient`, or names another template, in a way that only rendering can follow:
-            then it needs all the columns.
+            None if a template uses `recipient`, or names another template, in a way that is known only at rendering:
+            then it needs all columns.
         """
         if self.all_columns:
             return None
@@ -132,7 +132,7 @@ Variants = Mapping[str, Mapping[str | None, str]]
 
 
 def _find_variants(campaign: Campaign) -> Variants:
-    """Find `body.vi.html.j2` next to `body.html.j2`, and `subject.vi.j2`; the default stands under None."""
+    """Find `body.vi.html.j2` next to `body.html.j2`, and `subject.vi.j2`; the key of the default is None."""
     spec = campaign.spec.content
     parts = {SUBJECT: SUBJECT, PREHEADER: spec.preheader and PREHEADER, "html": spec.html, "text": spec.text}
     there = list_files(campaign.folder) if spec.locale is not None else {}
@@ -197,7 +197,7 @@ class _Compilation:
         parts = [(plain, subject), *([(rich, html)] if html else []), *([(plain, text)] if text else [])]
         names = [scan_names(environment, name, environment.read(name)) for environment, name in parts if name]
         derived = self._derive(plain, rich, html) if html is not None and text is None else None
-        links = rich.judge_links(html) if html is not None else None
+        links = rich.check_links(html) if html is not None else None
         return Variant(
             language=self.language,
             subject=_compile(plain, subject or SUBJECT),
@@ -222,7 +222,7 @@ class _Compilation:
         source = "".join(token.text for token in tokens)
         try:
             made = derive_text_template(tokens, rich.parse(source, html))
-        except TemplateSyntaxError:  # laid out as one, the files are not a template any more
+        except TemplateSyntaxError:  # assembled into one, the files are not a valid template
             return None
         if made is None:
             return None
@@ -232,7 +232,7 @@ class _Compilation:
 
 
 def _compile_headers(campaign: Campaign, formats: Formats) -> tuple[dict[str, Template], list[Names]]:
-    """Compile the campaign's own headers whose values have something to fill in."""
+    """Compile the campaign's own headers that have template tags."""
     plain = TemplateEnvironment(campaign.folder, autoescape=False, formats=formats)
     headers, names = {}, []
     for header, source in campaign.spec.headers.items():
@@ -245,7 +245,7 @@ def _compile_headers(campaign: Campaign, formats: Formats) -> tuple[dict[str, Te
 
 
 def check_names(content: CampaignContent, columns: Collection[str]) -> None:
-    """Check that every name that the templates read is a column or the engine's.
+    """Check that every name in the templates is a column or one of mailrun's names.
 
     Args:
         content: the compiled templates.
@@ -282,7 +282,7 @@ def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> st
         return f'{use.name} is not visible in an imported file: write {{% import "{use.template}" as … with context %}}'
     if use.name == "unsubscribe_url" and not use.of_recipient:
         column = '; for the column of that name write recipient["unsubscribe_url"]' if use.name in columns else ""
-        return f"unsubscribe_url is there in marketing campaigns alone{column}"
+        return f"unsubscribe_url is available only in marketing campaigns{column}"
     if hides_column(use, columns):
         meaning = f'mailrun\'s own {use.name}; for the column of that name write recipient["{use.name}"]'
         return f"{use.name} is {meaning}"
@@ -295,7 +295,7 @@ def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> st
 
 
 def _read_source(campaign: Campaign, template: str) -> str:
-    """Return a template as its author wrote it; empty where it cannot be read."""
+    """Return a template as its author wrote it; empty if it cannot be read."""
     if template == SUBJECT:
         return campaign.spec.subject
     if template == PREHEADER:
@@ -312,7 +312,7 @@ def _compile(environment: TemplateEnvironment, name: str) -> Template:
 
 @contextmanager
 def _reported(campaign: Campaign) -> Iterator[None]:
-    """Turn what Jinja raises while it reads and compiles into errors for people."""
+    """Convert Jinja's errors in reading and compiling to DataError."""
     try:
         yield
     except TemplateSyntaxError as error:
@@ -323,7 +323,7 @@ def _reported(campaign: Campaign) -> Iterator[None]:
     except TemplateNotFound as error:
         raise _missing(campaign, str(error.name)) from None
     except TimeUpError:
-        what = f"the templates are not compiled after {COMPILE_SECONDS:.0f} seconds"
+        what = f"compiling the templates takes more than {COMPILE_SECONDS:.0f} seconds"
         raise DataError(what, where=str(campaign.folder), remedy="make their constants and loops smaller") from None
 
 
@@ -331,7 +331,7 @@ def _missing(campaign: Campaign, name: str) -> DataError:
     own, shared = search_path(campaign.folder)
     files = sorted(name for name in list_files(campaign.folder) if name != "campaign.toml")
     there = ", ".join(files) if files else "nothing but campaign.toml"
-    looked = f" (looked for in {own} and, as _shared/…, in {shared})" if "/" in name else ""
+    looked = f" (searched in {own} and, as _shared/…, in {shared})" if "/" in name else ""
     todo = "create it" if is_part(name) else "rename it: hidden, backup and lock files are not part of a campaign"
     return DataError(
         f"the template {name} is missing{looked}",
@@ -341,7 +341,7 @@ def _missing(campaign: Campaign, name: str) -> DataError:
 
 
 def place_of(campaign: Campaign, use: NameUse) -> str:
-    """Return file and line of a name; the subject, for one, stands in campaign.toml."""
+    """Return the file and line of a name; some templates, such as the subject, are in campaign.toml."""
     key = _KEYS.get(use.template)
     if use.template.startswith(_HEADER):
         key = ("headers", use.template.removeprefix(_HEADER))

@@ -1,4 +1,4 @@
-"""Whether a person sees a link in an HTML message: not in comments, hidden, without size or in the colour behind it."""
+"""Check that a link in an HTML message is visible: not in a comment, hidden, without size or as its background."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _MOST_SHAPES = 1000
 
 
 class LinkLook:
-    """Checks whether links are seen; messages of the same shape, which differ in their data alone, are read once."""
+    """Checks whether links are visible; messages that differ only in their data are parsed once."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}
@@ -49,7 +49,7 @@ class LinkLook:
 
 
 def _describe_shape(marked: str) -> str:
-    """Return what decides whether something is seen: tags without what is data in them, and where text is."""
+    """Return the parts that decide what is visible: the tags without their data, and the positions of text."""
     parts = []
     for piece in marked.split("<"):
         tag, _, text = piece.partition(">")
@@ -77,7 +77,7 @@ def is_link_seen(html: str, link: str) -> bool:
 class _Element:
     """An open element, with what it inherits.
 
-    `colour` is None where it is the mail program's own, `ground` where it is not known.
+    `colour` is None for the mail program's own colour; `ground`, the background, is None if it is not known.
     """
 
     tag: str
@@ -94,7 +94,7 @@ class _Element:
 
 
 class _Reader(HTMLParser):
-    """Follows what is open, and looks at what stands in the links that are looked for."""
+    """Tracks the open elements, and checks the content of the wanted links."""
 
     def __init__(self, link: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""The expressions of a campaign that stand in links, attributes and markup, as its author knows them."""
+"""Describe the expressions in links, attributes and markup, with the author's files and lines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from engine.campaign.content.printing.print_checks import write_label
 
 
 class Suspects(StrEnum):
-    """Which values of its columns an expression may have to refuse; what is none of these is surely right."""
+    """The column values that an expression may have to refuse; all other values are certainly allowed."""
 
-    LINKS = "links"  # texts with a sign that ends a scheme, or may hide one
+    LINKS = "links"  # texts with a character that ends a scheme, or may hide one
     MARKUP = "markup"  # texts with a tag
-    SIGNS = "signs"  # texts with other signs than those of a word, and none at all
-    ALL = "all"  # only rendering tells
+    SIGNS = "signs"  # empty texts, and texts with characters that are not in words
+    ALL = "all"  # known only at rendering
 
 
 @dataclass(frozen=True, slots=True)
 class DataUse:
-    """An expression whose value is judged, or of which its author should know.
+    """An expression whose value is checked, or that the author should know of.
 
     Attributes:
-        label: what a person calls it.
+        label: its name in messages.
         template: the file.
         line: in it.
         columns: that it reads; None where these are not known.
-        suspects: which of their values it may have to refuse; None for an expression that no value makes right.
-        code: of the finding about the expression itself; empty where only its values can be wrong.
+        suspects: which of their values it may have to refuse; None for an expression that is wrong with every value.
+        code: of the finding about the expression itself; empty if only its values can be wrong.
     """
 
     label: str
@@ -44,13 +44,13 @@ class DataUse:
 
 
 def describe_data(environment: TemplateEnvironment, links: LinkPlaces) -> Iterator[DataUse]:
-    """Describe what was found in the templates of an HTML part."""
+    """Describe the expressions found in the templates of an HTML part."""
     for hazard in links.hazards:
         suspects = Suspects.MARKUP if hazard.code == SAFE_DATA else None
         yield _describe(environment, hazard, suspects, hazard.code)
     for places in links.found.values():
         for place in places.values():
-            if not any(one.kind is LinkKind.SCRIPT for one in place.places):  # whose finding says it all
+            if not any(one.kind is LinkKind.SCRIPT for one in place.places):  # its own finding is enough
                 yield _describe(environment, place, _find_suspects(place))
 
 

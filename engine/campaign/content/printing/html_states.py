@@ -1,4 +1,4 @@
-"""Where in an HTML document printed data stands: the states of a tokeniser, as far as links and markup need them.
+"""The place of printed data in an HTML document: a tokeniser's states, as far as links and markup need them.
 
 As the HTML standard tokenises it (https://html.spec.whatwg.org/#tokenization).
 """
@@ -18,11 +18,11 @@ from engine.campaign.content.printing.links import (
     settles_scheme,
 )
 
-_MOST_STATES = 24  # beyond, what stands before a value in its attribute is not followed
+_MOST_STATES = 24  # above this, the text before a value in its attribute is not tracked
 _TEXT, _NAME, _TAG, _ATTRIBUTE, _AFTER, _BEFORE, _VALUE, _COMMENT, _BOGUS, _RAW = (
     "text", "name", "tag", "attribute", "after", "before", "value", "comment", "bogus", "raw",
 )  # fmt: skip
-_SETTLED = "/"  # the scheme of a link is decided: nothing after it changes that
+_SETTLED = "/"  # the scheme of the link is complete: later text cannot change it
 _RAW_ELEMENTS = frozenset({"script", "style", "title", "textarea", "xmp", "noembed", "noframes"})
 DATA_IN_SCRIPT, UNQUOTED_DATA, UNESCAPED_DATA, SAFE_DATA = (  # what a Hazard is
     "data_in_script", "unquoted_data", "unescaped_data", "safe_data",
@@ -63,14 +63,14 @@ AT_START: HtmlStates = frozenset({HtmlState()})
 
 
 def bound_states(states: HtmlStates) -> HtmlStates:
-    """Keep few states: beyond, what stands before a value is not known, as if it were other data."""
+    """Limit the states: above the limit, the text before a value counts as unknown data."""
     if len(states) <= _MOST_STATES:
         return states
     return frozenset(one._replace(begun="", data=True) if one.mode == _VALUE else one for one in states)
 
 
 def find_hazard(state: HtmlState, child: nodes.Expr) -> str | None:
-    """Return the code of what makes an expression dangerous in a state, whatever its value; None where nothing does."""
+    """Return the code of the hazard of an expression in a state, whatever its value; None if there is no hazard."""
     if state.mode == _RAW and state.element == "script" and not state.is_json:
         return DATA_IN_SCRIPT
     if state.mode == _VALUE:
@@ -104,7 +104,7 @@ def _is_script(begun: str) -> bool:
 
 
 def find_place(state: HtmlState, after: str, *, is_ended: bool) -> LinkPlace | None:
-    """Return where data stands in a state; None where escaping is enough."""
+    """Return the place of data in a state; None if escaping is enough."""
     match state.mode:
         case "text" if not state.is_escaped:
             return LinkPlace(LinkKind.MARKUP)
@@ -140,7 +140,7 @@ def _find_in_attribute(state: HtmlState, after: str, *, is_ended: bool) -> LinkP
 
 
 def _find_open_url(begun: str) -> str | None:
-    """Return what stands behind the `url(` that is open at the end of some CSS; None where none is."""
+    """Return the text after an open `url(` at the end of some CSS; None if there is no open `url(`."""
     found = _OPEN_URL.search(begun)
     return found[1] if found else None
 
@@ -160,7 +160,7 @@ def _kind(element: str, attribute: str) -> LinkKind | None:
 
 
 def put_data(state: HtmlState) -> HtmlState:
-    """Return the state after data, which does not leave it."""
+    """Return the state after data; escaped data never ends an attribute or a tag."""
     match state.mode:
         case "before":
             return state._replace(mode=_VALUE, quote="", begun="", data=True)
@@ -201,7 +201,7 @@ def _in_text(state: HtmlState, text: str, place: int) -> tuple[HtmlState, int]:
 
 
 def _in_declaration(state: HtmlState, text: str, place: int) -> tuple[HtmlState, int]:
-    if _CONDITION.match(text, place):  # Outlook reads what stands in it
+    if _CONDITION.match(text, place):  # Outlook reads its content
         return state._replace(mode=_BOGUS), place + 3
     if text.startswith(("!-->", "!--->"), place):
         return state, text.index(">", place) + 1
@@ -279,7 +279,7 @@ def _in_value(state: HtmlState, text: str, place: int) -> tuple[HtmlState, int]:
 
 
 def _keep(state: HtmlState, piece: str) -> str:
-    """Return what is to be known of an attribute's beginning."""
+    """Return the part of an attribute's beginning that later checks need."""
     kind = _kind(state.element, state.attribute)
     begun = state.begun + piece
     match kind:

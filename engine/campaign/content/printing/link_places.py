@@ -1,9 +1,8 @@
-"""Which expressions of an HTML template stand in links, in attributes without quotes, in styles or scripts.
+"""Find the expressions of an HTML template in links, in attributes without quotes, in styles or scripts.
 
 Found once per campaign, by following the template's own HTML through its statements, parents, includes and macros as
 the HTML standard tokenises it (https://html.spec.whatwg.org/#tokenization). Branches are followed in parallel,
-so an expression may stand in several places. Nothing is looked at where recipients are rendered but the values that
-stand in such a place.
+so an expression may have several places. Rendering a message checks only the values in such places.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,14 +38,14 @@ _DEEPEST = 40
 
 @dataclass(frozen=True, slots=True)
 class DataPlace:
-    """An expression that stands where its value is judged.
+    """An expression in a place where its value is checked.
 
     Attributes:
-        template: as it is compiled.
-        line: of what is compiled.
+        template: its name.
+        line: in the compiled template.
         node: the expression.
-        places: where it stands.
-        columns: that it reads; None where it reads what other statements set.
+        places: in the HTML.
+        columns: that it reads; None if it reads names that other statements set.
     """
 
     template: str
@@ -58,7 +57,7 @@ class DataPlace:
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """An expression that no value makes right, or that an author should know of; `columns` as in DataPlace."""
+    """An expression that is wrong with every value, or that an author should know of; `columns` as in DataPlace."""
 
     code: str
     template: str
@@ -69,7 +68,7 @@ class Hazard:
 
 @dataclass(slots=True)
 class LinkPlaces:
-    """What was found: template -> key -> expression; and what to report."""
+    """The result: template -> key -> expression; and hazards to report."""
 
     found: dict[str, dict[OutputKey, DataPlace]] = field(default_factory=dict)
     hazards: dict[Hazard, None] = field(default_factory=dict)
@@ -79,7 +78,7 @@ class LinkPlaces:
         return self.found.get(template, {})
 
     def merge(self, other: "LinkPlaces") -> None:
-        """Take over what was found from another template on."""
+        """Add the result for another template."""
         self.found |= {name: places for name, places in other.found.items() if name not in self.found}
         self.hazards |= other.hazards
 
@@ -111,7 +110,7 @@ def find_link_places(name: str, parse: Callable[[str], nodes.Template]) -> LinkP
 
 
 def _drop_quoted(found: LinkPlaces) -> None:
-    """Drop places in quotes other than links: where everything is escaped, nothing ends their attribute."""
+    """Drop places in quotes other than links: if everything is escaped, nothing can end their attribute."""
     for file, places in found.found.items():
         found.found[file] = {
             key: place for key, place in places.items() if any(one.kind != LinkKind.QUOTED for one in place.places)
@@ -119,7 +118,7 @@ def _drop_quoted(found: LinkPlaces) -> None:
 
 
 class _Walk:
-    """Follows statements with the set of states that they may begin in."""
+    """Follows statements, each with the set of states in which it may begin."""
 
     def __init__(self, loader: TemplateParser) -> None:
         self.places = LinkPlaces()
@@ -148,7 +147,7 @@ class _Walk:
                 one for node in tree.body if isinstance(node, nodes.Extends) for one in list_constants(node.template)
             ]
             if parents:
-                for node in tree.body:  # what stands outside the blocks is not put out
+                for node in tree.body:  # text outside the blocks is not printed
                     if not isinstance(node, nodes.Output):
                         self.node(node, AT_START)
                 results = [self.template(parent, states, keep_blocks=True) for parent in parents]
@@ -249,7 +248,7 @@ class _Walk:
         return states
 
     def _called_block(self, child: nodes.Node, states: HtmlStates) -> HtmlStates | None:
-        """Follow `{{ super() }}` and `{{ self.name() }}`, which put blocks out."""
+        """Follow `{{ super() }}` and `{{ self.name() }}`, which print blocks."""
         match child:
             case nodes.Call(node=nodes.Name(name="super")) if self._super:
                 name, place = self._super[-1]
@@ -261,7 +260,7 @@ class _Walk:
                 return None
 
     def _macros(self, expression: nodes.Node, states: HtmlStates) -> None:
-        """Follow the macros that an expression calls where their output stands in a tag."""
+        """Follow the macros that an expression calls, if their output is in a tag."""
         if states <= AT_START:
             return
         calls = [*expression.find_all(nodes.Call), *([expression] if isinstance(expression, nodes.Call) else [])]

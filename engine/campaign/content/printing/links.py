@@ -1,10 +1,9 @@
-"""What data may say where a mail program follows it: links of known schemes, and nothing that ends an attribute.
+"""Check data in links and attributes: only links of known schemes, and nothing that ends an attribute.
 
-Escaping keeps data inside its attribute; it does not keep a link from beginning with `javascript:`, nor an attribute
-without quotes from ending at a space. `link_places` finds once per campaign which expressions stand in such a place;
-here their values are judged, for each recipient. A value is read as browsers read it
-(https://url.spec.whatwg.org/#concept-basic-url-parser): control characters and spaces before it, and tabs and line
-breaks inside it, count for nothing, and case does not matter.
+Escaping keeps data inside its attribute, but it allows a link to begin with `javascript:`, and an attribute without
+quotes to end at a space. `link_places` finds the expressions in such places once per campaign; this module checks their
+values for each recipient. A value is read as browsers read it (https://url.spec.whatwg.org/#concept-basic-url-parser):
+control characters and spaces before it, and tabs and line breaks inside it, are ignored, and case does not matter.
 """
 
 import re
@@ -17,18 +16,18 @@ from urllib.parse import unquote
 
 from markupsafe import Markup
 
-# Data may name these. Others an author writes out in the template, as in href="myapp://open/{{ id }}".
+# Data may use these schemes. The author writes others in the template, as in href="myapp://open/{{ id }}".
 SCHEMES = frozenset({"https", "http", "mailto", "tel", "sms", "cid"})
-# Refused however they are disguised: they run code, show what they carry, or read files.
+# Refused in every disguise: they run code, show embedded content, or read files.
 _EXECUTING = ("javascript:", "vbscript:", "livescript:", "jscript:", "mocha:", "data:", "file:", "blob:", "about:")
-_WHOLE = "write a whole link, from https:// on"
+_WRITE_FULL_LINK = "write a full link that starts with https://"
 _URL_ATTRIBUTES = (
     "action archive background cite classid code codebase dynsrc formaction href icon longdesc lowsrc manifest ping"
     " poster profile src usemap xlink:href"
 )
 URL_ATTRIBUTES = frozenset(_URL_ATTRIBUTES.split())
 LIST_ATTRIBUTES = frozenset({"srcset", "imagesrcset"})
-# Attributes that are links in some elements alone.
+# Attributes that are links only in some elements.
 _OF_ELEMENTS = {
     "data": frozenset({"object"}),
     "value": frozenset({"param"}),
@@ -39,8 +38,8 @@ _REFUSED_ELEMENTS = frozenset(_REFUSED.split())
 _IGNORED = re.compile("[\t\n\r]")
 _LEADING = "".join(map(chr, range(0x21)))  # C0 controls and the space
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_SETTLED = re.compile("[/?#\\\\:]")  # whatever stands after one of these is not part of a scheme
-# What some mail programs leave out although browsers do not.
+_SETTLED = re.compile("[/?#\\\\:]")  # text after one of these is not part of a scheme
+# Characters that some mail programs leave out, although browsers do not.
 _UNSEEN = re.compile("[\\s\x00-\x20\x7f-\xa0\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+")
 _ENDS_ATTRIBUTE = re.compile("[\\s\"'=<>`]")
 _NOT_IN_TAG = re.compile("[^A-Za-z0-9_-]")
@@ -49,16 +48,16 @@ _CSS_ACTIVE = re.compile(
     r"expression\s*\(|-moz-binding|behavior\s*:|@import|javascript:|vbscript:|</|\\", re.IGNORECASE
 )
 _REFRESH = re.compile(r"""url\s*=\s*["']?(.*)""", re.IGNORECASE | re.DOTALL)
-_LONGEST_SCHEME = 20  # characters of a scheme that a message names
-_MOST_READ = 200  # characters of a value in which a disguised scheme is looked for
+_LONGEST_SCHEME = 20  # characters of a scheme that a message shows
+_MOST_READ = 200  # characters of a value that are searched for a disguised scheme
 
 
 class RefusedValueError(Exception):
-    """A value stands in a place of the HTML in which it would do something, or would end an attribute."""
+    """A value in its place of the HTML would run something, or would end an attribute."""
 
 
 class LinkKind(StrEnum):
-    """In what place of the HTML a value stands."""
+    """The kind of place in the HTML that a value has."""
 
     LINK = "link"
     LINKS = "links"  # a list of links: srcset
@@ -67,21 +66,21 @@ class LinkKind(StrEnum):
     BARE = "bare"  # an attribute without quotes
     TAG = "tag"  # among the names of elements and attributes
     OWN_TAG = "own_tag"  # the same, of an expression whose markup is the template's own: a macro, xmlattr
-    QUOTED = "quoted"  # any other attribute, where markup from data may come
+    QUOTED = "quoted"  # any other attribute, which may get markup from data
     MARKUP = "markup"  # text that is not escaped
     SCRIPT = "script"  # code, in which escaping does not help
 
 
 class LinkPlace(NamedTuple):
-    """Where a value stands.
+    """The place of a value in the HTML.
 
     Attributes:
-        kind: what stands there.
-        before: of the attribute, what the template writes before the value; None where other data stands there.
-        after: what the template writes after it, as far as that is known.
+        kind: of the place.
+        before: the attribute's text before the value in the template; None if other data is before it.
+        after: the template's text after it, as far as known.
         closed: `after` reaches to the attribute's end, or to other data.
-        quote: that ends the attribute; empty where there is none.
-        is_escaped: the value is escaped when it is put out.
+        quote: that ends the attribute; empty if there is none.
+        is_escaped: the value is escaped when it is printed.
     """
 
     kind: str
@@ -103,7 +102,7 @@ def settles_scheme(text: str) -> bool:
 
 
 def find_refused_scheme(url: str) -> str | None:
-    r"""Return the scheme of a link, with its colon, where data must not name it; None where the link may stand.
+    r"""Return the scheme of a link, with its colon, if data must not use it; None if the link is allowed.
 
     >>> find_refused_scheme(" JAVA\tscript:alert(1)")
     'javascript:'
@@ -115,35 +114,35 @@ def find_refused_scheme(url: str) -> str | None:
         scheme = found[1].lower()
         return None if scheme in SCHEMES else f"{scheme[:_LONGEST_SCHEME]}:"
     plain = url[:_MOST_READ]
-    for _ in range(2):  # what decodes once too often
+    for _ in range(2):  # entities may be decoded twice
         plain = unquote(unescape(plain))
     squeezed = _UNSEEN.sub("", plain).lower()
     return next((scheme for scheme in _EXECUTING if squeezed.startswith(scheme)), None)
 
 
-Written = tuple[str, str | None, str, bool, str, bool]  # a Place as it stands in a compiled template
+Written = tuple[str, str | None, str, bool, str, bool]  # a LinkPlace as a constant of a compiled template
 
 
 def refuse_link(value: Any, label: str, places: tuple[Written, ...]) -> Any:
-    """Return a value that begins a link; as refuse_in_place, and faster where it is a usual one."""
+    """Return a value that begins a link, checked as in refuse_in_place; faster for usual links."""
     if type(value) is str and value.startswith(("https://", "http://")):
         return value
     return refuse_in_place(value, label, places)
 
 
 def refuse_in_place(value: Any, label: str, places: tuple[Written, ...]) -> Any:
-    """Return a value that may stand in all of these places.
+    """Return a value after checking that it is allowed in all of these places.
 
     Raises:
         RefusedValueError: it is not allowed; the message names the expression, never the value.
     """
     for one in places:
-        _judge(value, label, LinkPlace(*one))
+        _check(value, label, LinkPlace(*one))
     return value
 
 
 def refuse_active_markup(value: Any, label: str) -> Any:
-    """Return markup that data brings along (`|safe`), where nothing in it runs or leads to what runs.
+    """Return markup from data (`|safe`) after checking that nothing in it runs or links to code that runs.
 
     Raises:
         RefusedValueError: it has an element, an attribute or a link that does.
@@ -162,12 +161,12 @@ def _read_markup(text: str, label: str) -> None:
 
 
 def mark_safe(value: Any, label: str) -> Markup:
-    """`|safe`: data as markup, where nothing in it runs."""
-    return Markup(refuse_active_markup(value, label))  # noqa: S704 - what the template asks for, judged
+    """`|safe`: data as markup, in which nothing runs."""
+    return Markup(refuse_active_markup(value, label))  # noqa: S704 - the template asks for it, and it was checked
 
 
 def refuse_attribute(name: str, value: Any) -> None:
-    """Judge an attribute that data names (`|xmlattr`).
+    """Check an attribute whose name comes from data (`|xmlattr`).
 
     Raises:
         RefusedValueError: it is a script, or a link that data must not make.
@@ -181,20 +180,20 @@ def refuse_attribute(name: str, value: Any) -> None:
     if is_url_attribute("", name):
         _refuse_scheme(_read(value), label)
     elif name in LIST_ATTRIBUTES:
-        _judge(value, label, LinkPlace(LinkKind.LINKS))
+        _check(value, label, LinkPlace(LinkKind.LINKS))
     elif name == "style":
-        _judge(value, label, LinkPlace(LinkKind.STYLE, None))
+        _check(value, label, LinkPlace(LinkKind.STYLE, None))
 
 
 def _read(value: Any, *, is_escaped: bool = True) -> str:
-    """Return a value as the browser reads it: markup has its entities still."""
+    """Return a value as the browser reads it: markup still has its entities."""
     return str(value) if is_escaped and not hasattr(value, "__html__") else unescape(str(value))
 
 
 def _refuse_scheme(url: str, label: str) -> None:
     scheme = find_refused_scheme(url)
     if scheme is not None:
-        raise RefusedValueError(f"{label} is a {scheme} link, which is not allowed in data; {_WHOLE}")
+        raise RefusedValueError(f"{label} is a {scheme} link, which is not allowed in data; {_WRITE_FULL_LINK}")
 
 
 def _refuse_quote(value: Any, label: str, place: LinkPlace) -> None:
@@ -202,7 +201,7 @@ def _refuse_quote(value: Any, label: str, place: LinkPlace) -> None:
         raise RefusedValueError(f"{label} has a quote that ends its attribute; leave out |safe")
 
 
-def _judge(value: Any, label: str, place: LinkPlace) -> None:
+def _check(value: Any, label: str, place: LinkPlace) -> None:
     match place.kind:
         case LinkKind.TAG | LinkKind.OWN_TAG if hasattr(value, "__html__"):
             if place.kind == LinkKind.TAG:
@@ -210,14 +209,14 @@ def _judge(value: Any, label: str, place: LinkPlace) -> None:
         case LinkKind.TAG | LinkKind.OWN_TAG:
             _refuse_in_tag(value, label)
         case LinkKind.SCRIPT:
-            raise RefusedValueError(f"{label} stands in a script, where data is not allowed; remove it")
+            raise RefusedValueError(f"{label} is in a script, where data is not allowed; remove it")
         case LinkKind.MARKUP:
             refuse_active_markup(value, label)
         case _:
-            _judge_attribute(value, label, place)
+            _check_attribute(value, label, place)
 
 
-def _judge_attribute(value: Any, label: str, place: LinkPlace) -> None:
+def _check_attribute(value: Any, label: str, place: LinkPlace) -> None:
     if place.quote:
         _refuse_quote(value, label, place)
     else:
@@ -237,16 +236,18 @@ def _judge_attribute(value: Any, label: str, place: LinkPlace) -> None:
 
 
 def _refuse_joined(text: str, label: str, place: LinkPlace) -> None:
-    """Judge a link that template and data write together."""
+    """Check a link that is written partly by the template and partly by data."""
     if place.before is None:
         found = _SETTLED.search(text + place.after)
         if found is not None and found[0] == ":":
-            raise RefusedValueError(f"{label} decides on the scheme of a link that begins with other data; {_WHOLE}")
+            raise RefusedValueError(
+                f"{label} sets the scheme of a link that begins with other data; {_WRITE_FULL_LINK}"
+            )
         return
     begun = place.before + text
     _refuse_scheme(begun + place.after, label)
     if text and not place.closed and not settles_scheme(begun + place.after):
-        raise RefusedValueError(f"{label} is not a whole link; {_WHOLE}")
+        raise RefusedValueError(f"{label} is not a full link; {_WRITE_FULL_LINK}")
 
 
 def _split_links(text: str) -> Iterator[str]:
@@ -266,7 +267,7 @@ def _refuse_style(text: str, label: str, place: LinkPlace) -> None:
 def _refuse_bare(value: Any, label: str) -> None:
     text = str(value)
     if not text or _ENDS_ATTRIBUTE.search(text):
-        what = "has a space, a quote or another character that ends" if text else "is empty, which does not end"
+        what = "has a space, a quote or another character that ends" if text else "is empty, which is not allowed in"
         raise RefusedValueError(f"{label} {what} an attribute without quotes; write quotes around it in the template")
 
 
@@ -274,17 +275,17 @@ def _refuse_in_tag(value: Any, label: str) -> None:
     text = str(value)
     if text[:2].lower() == "on" or is_url_attribute("", text.lower()) or text.lower() in _REFUSED_ELEMENTS:
         raise RefusedValueError(
-            f"{label} is the name of an attribute or element that data must not choose; write it out"
+            f"{label} is the name of an attribute or element that data must not set; write the name in the template"
         )
     if _NOT_IN_TAG.search(text):
         raise RefusedValueError(
-            f"{label} stands among the names of a tag and has more than letters, digits, - and _ in it;"
+            f"{label} is among the attribute names of a tag and has characters other than letters, digits, - and _;"
             ' write it as a value: name="{{ … }}", and in Markdown [text]({{ … }})'
         )
 
 
 class _MarkupReader(HTMLParser):
-    """Refuses what runs in markup, or leads to what runs."""
+    """Refuses elements and attributes in markup that run code or link to it."""
 
     def __init__(self, label: str) -> None:
         super().__init__(convert_charrefs=False)
@@ -300,14 +301,14 @@ class _MarkupReader(HTMLParser):
             if is_url_attribute(tag, name):
                 _refuse_scheme(text, self._label)
             elif name in LIST_ATTRIBUTES:
-                _judge(text, self._label, LinkPlace(LinkKind.LINKS))
+                _check(text, self._label, LinkPlace(LinkKind.LINKS))
             elif name == "style":
-                _judge(text, self._label, LinkPlace(LinkKind.STYLE, None))
+                _check(text, self._label, LinkPlace(LinkKind.STYLE, None))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
 
 
 def write_literal(value: Any) -> str:
-    """Return a constant of a template as it stands in the HTML."""
+    """Return a constant of a template as it is written into the HTML."""
     return str(value) if hasattr(value, "__html__") else escape(str(value))

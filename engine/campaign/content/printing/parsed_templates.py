@@ -19,7 +19,7 @@ class TemplateParser:
         self._set: dict[str, frozenset[str]] = {}
 
     def load(self, name: str) -> nodes.Template | None:
-        """Return the tree of a template; None where there is no such template."""
+        """Return the tree of a template; None if there is no such template."""
         if name not in self._trees:
             try:
                 tree = self._parse(name)
@@ -34,14 +34,14 @@ class TemplateParser:
         return self._keys[name][id(node)]
 
     def marked_safe(self, name: str) -> Iterator[nodes.Filter]:
-        """Yield where data is marked as markup (`|safe`)."""
+        """Yield the expressions that mark data as markup (`|safe`)."""
         tree = self.load(name)
         for node in tree.find_all(nodes.Filter) if tree is not None else ():
             if node.name == "safe" and node.node is not None and is_data(node.node):
                 yield node
 
     def columns(self, name: str, node: nodes.Expr) -> frozenset[str] | None:
-        """Return the columns that an expression reads; None where it reads what other statements set."""
+        """Return the columns that an expression reads; None if it reads names that other statements set."""
         tree = self.load(name)
         if name not in self._set:
             own = [one for one in tree.find_all(nodes.Name) if one.ctx != "load"] if tree is not None else []
@@ -72,14 +72,14 @@ def number_outputs(tree: nodes.Template) -> dict[int, int]:
 
 
 def is_data(node: nodes.Node) -> bool:
-    """Return whether what is marked as markup may be data: constants and macros are the template's own."""
+    """Return whether an expression marked as markup may be data: constants and macros are the template's own."""
     return not isinstance(node, nodes.Const) and not (
         isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name)
     )
 
 
 def list_constants(node: nodes.Expr) -> tuple[str, ...]:
-    """List the texts that an expression is without data: one, or those of a list; none where it needs data."""
+    """List the texts of an expression without data: one, or those of a list; none if it needs data."""
     try:
         value = node.as_const()
     except nodes.Impossible:
@@ -88,7 +88,7 @@ def list_constants(node: nodes.Expr) -> tuple[str, ...]:
 
 
 def literal_of(node: nodes.Node) -> str | None:
-    """Return the text that a node prints whatever the data; None where that depends on data."""
+    """Return the text that a node prints for any data; None if the text depends on data."""
     if isinstance(node, nodes.TemplateData):
         return node.data
     if isinstance(node, nodes.Const):

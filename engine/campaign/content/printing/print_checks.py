@@ -1,8 +1,8 @@
-"""Weaves checks of what is printed into the syntax trees of templates.
+"""Add checks of printed values to the syntax trees of templates.
 
-Jinja's own hook for this (finalize) sees a value, but not where it came from, and misses filters and `~`, which make
-text of it before. The checks are filters around the expressions that become text, and get the names that a person has
-for these.
+Jinja's own hook for this (finalize) sees a value, but not its origin, and misses filters and `~`, which convert
+values to text before. The checks are filters around the expressions that become text, and get the expressions' names
+for their messages.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,12 +27,12 @@ from engine.campaign.content.printing.printed_values import (
     refuse_unprintable_values,
 )
 
-# They make text of whatever they are given; the other filters fail on None by themselves, or are made for it (default).
-_TEXT_MAKERS = (
+# They convert any value to text; the other filters fail on None by themselves, or are made for it (default).
+_NAMES_OF_TEXT_FILTERS = (
     "capitalize center e escape filesizeformat forceescape format indent lower replace safe string striptags title "
     "trim truncate upper urlize wordcount wordwrap"
 )
-_TEXT_FILTERS = frozenset(_TEXT_MAKERS.split()) | FILTERS.keys()
+_TEXT_FILTERS = frozenset(_NAMES_OF_TEXT_FILTERS.split()) | FILTERS.keys()
 _CHECK = "refuse_unprintable"
 _CHECK_NULL = "refuse_null"
 _CHECK_ARGUMENT = "refuse_unprintable_argument"
@@ -45,7 +45,7 @@ _FUNCTION = "take_function"
 _MODULO = "modulo"
 _BOUND = "refuse_large"
 _CONCAT = "concat"
-# What templates can call. A column of such a name is not hidden by them.
+# The functions that templates can call. They do not hide a column of the same name.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "range": safe_range,
     "dict": dict,
@@ -56,7 +56,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 class _PrintChecks(NodeTransformer):
-    """Wraps every expression that becomes text, and tells calls of methods and functions from names of the data."""
+    """Wraps every expression that becomes text, and distinguishes calls of methods and functions from data."""
 
     def __init__(self, defined: frozenset[str], *, is_html: bool) -> None:
         self._defined = defined
@@ -110,7 +110,7 @@ class _PrintChecks(NodeTransformer):
                 keyword.value = _checked(keyword.value, check)
             if node.dyn_args is not None:
                 node.dyn_args = _checked(node.dyn_args, _CHECK_PARTS)
-        if node.node is None:  # {% filter %}, whose content is checked where it is put out
+        if node.node is None:  # {% filter %}, whose content is checked where it is printed
             return node
         if node.name in _TEXT_FILTERS:
             marked = node.node
@@ -138,14 +138,14 @@ class _PrintChecks(NodeTransformer):
 
 
 def _bounded(node: nodes.Expr, parts: Iterable[nodes.Expr]) -> nodes.Expr:
-    """Bound what a literal makes of its parts, unless they are constants: these are as long as the template."""
+    """Limit the size of a literal, unless its parts are constants: these are as long as the template."""
     if all(isinstance(part, nodes.Const) for part in parts):
         return node
     return nodes.Filter(node, _BOUND, [], [], None, None, lineno=node.lineno)
 
 
 def _inside(node: nodes.Node | None) -> nodes.Node | None:
-    """Return the literal that is bounded here, or the node itself."""
+    """Return the literal inside a size check, or the node itself."""
     return node.node if isinstance(node, nodes.Filter) and node.name == _BOUND else node
 
 
@@ -170,7 +170,7 @@ def _check_joined(node: nodes.Filter) -> None:
 
 
 def write_label(node: nodes.Node | None) -> str:
-    """Return what a person calls an expression: the name at its root where there is one."""
+    """Return the name of an expression in messages: the name at its root if it has one."""
     match node:
         case nodes.Name():
             return node.name
@@ -187,7 +187,7 @@ def write_label(node: nodes.Node | None) -> str:
 
 
 def _label_called(node: nodes.Node) -> str:
-    """Return what a person calls what is called, which visit_Call put filters around."""
+    """Return the name in messages of a called expression, which visit_Call put filters around."""
     match node:
         case nodes.Filter(name="take_method", args=[nodes.Const(value=value)]):
             return f"{write_label(node.node)}.{value}"
@@ -198,7 +198,7 @@ def _label_called(node: nodes.Node) -> str:
 
 
 def _find_defined(tree: nodes.Template) -> frozenset[str]:
-    """Return the names that a template gives to something that can be called: macros, imports and their arguments."""
+    """Return the names of a template that can be called: macros, imports and their arguments."""
     names = {macro.name for macro in tree.find_all(nodes.Macro)}
     names |= {name.name for name in tree.find_all(nodes.Name) if name.ctx == "param"}
     for imported in tree.find_all(nodes.FromImport):
@@ -208,7 +208,7 @@ def _find_defined(tree: nodes.Template) -> frozenset[str]:
 
 @pass_environment
 def _take_method(environment: Any, value: Any, name: str) -> Any:
-    """What `value.name(…)` calls; the environment is a TemplateEnvironment."""
+    """Return the method that `value.name(…)` calls; the environment is a TemplateEnvironment."""
     return environment.find_method(value, name)
 
 
@@ -220,35 +220,35 @@ def _take_modulo(context: Context, left: Any, right: Any, label: str) -> Any:
     return cast("SandboxedEnvironment", context.environment).call_binop(context, "%", left, right)
 
 
-@pass_context  # keeps Jinja from working it out when it compiles
+@pass_context  # keeps Jinja from evaluating it at compile time
 def _take_function(_: Context, name: str) -> Any:
     return _FUNCTIONS[name]
 
 
 @pass_eval_context
 def _concat(eval_ctx: nodes.EvalContext, parts: list[Any]) -> str:
-    """The operator ~, of texts that are not too long together."""
+    """The operator ~, with a limit on the length of the result."""
     limits.refuse_long_sum(parts)
     joined: str = limits.refuse_large(markup_join(parts) if eval_ctx.autoescape else str_join(parts))
     return joined
 
 
-def weave_checks(
+def add_checks(
     tree: nodes.Template, places: Mapping[OutputKey, DataPlace] | None = None, *, is_html: bool = False
 ) -> nodes.Template:
     """Return a tree with checks around everything that becomes text.
 
     Args:
         tree: of a template.
-        places: its expressions that stand in links and attributes.
-        is_html: what comes out is HTML.
+        places: of its expressions in links and attributes.
+        is_html: the template prints HTML.
     """
     outputs = {number: node for node, number in _list_outputs(tree)}
     labels = {key: write_label(outputs[key[0]].nodes[key[1]]) for key in places or ()}
     woven: nodes.Template = _PrintChecks(_find_defined(tree), is_html=is_html).visit(tree)
     for (number, index), place in (places or {}).items():
         children = outputs[number].nodes
-        children[index] = _judged(children[index], labels[number, index], place)
+        children[index] = _checked_in_place(children[index], labels[number, index], place)
     return woven
 
 
@@ -256,7 +256,7 @@ def _list_outputs(tree: nodes.Template) -> list[tuple[nodes.Output, int]]:
     return [(node, number) for number, node in enumerate(tree.find_all(nodes.Output))]
 
 
-def _judged(node: nodes.Expr, label: str, place: DataPlace) -> nodes.Expr:
+def _checked_in_place(node: nodes.Expr, label: str, place: DataPlace) -> nodes.Expr:
     written = tuple(sorted(((str(one[0]), *one[1:]) for one in place.places), key=repr))
     begins = all(
         one.kind == LinkKind.LINK and one.before == "" and one.quote and one.is_escaped for one in place.places

@@ -1,6 +1,6 @@
-"""What may be printed into a message: text, numbers, dates and markup. Everything else is an error with its remedy.
+"""Values that may be printed into a message: text, numbers, dates and markup. All others are errors with a remedy.
 
-Data comes before methods: `order.copy` is the field `copy` of the data; a method is found only where it is called.
+Data comes before methods: `order.copy` is the field `copy` of the data; a method is found only when it is called.
 """
 
 import re
@@ -24,8 +24,8 @@ _SCALARS = (str, int, Decimal, date, time, timedelta)
 _DATA = (*_SCALARS, float, bytes, dict, list, tuple, set, type(None))
 _NAMED = re.compile(r"%\((.*?)\)")
 _DEEPEST = 20
-_MOST_DIGITS = 400  # of a decimal number that is written out; a float has 309 before its point at most
-_MOST_FIELDS = 10  # that a message lists
+_MOST_DIGITS = 400  # digits of a decimal number that is written out; a float has at most 309 before its point
+_MOST_FIELDS = 10  # names that a message lists
 
 
 class NullValueError(Exception):
@@ -37,7 +37,7 @@ class UnprintableError(Exception):
 
 
 class UndefinedName(StrictUndefined):
-    """Any use of a name that is not there is an error, which says so in a person's words."""
+    """Any use of an undefined name is an error with a message for the author."""
 
     __slots__ = ()
 
@@ -67,7 +67,7 @@ class MethodName(UndefinedName):
         return f"{name} is a function; write {_replace_method('…', name)}"
 
     def describe(self, label: str) -> str:
-        """Say what to write instead, where the whole expression is known."""
+        """Return the message for the whole expression: what to write instead."""
         name = str(self._undefined_name)
         owner = label.removesuffix(f".{name}").removesuffix(f"[{name!r}]")
         if owner == label:
@@ -87,7 +87,7 @@ def hide_method(owner: Any, name: str, value: Any) -> Any:
 
 
 class WrittenFloat(float):
-    """A float whose text is as people write numbers: 1200 and not 1200.0, all digits and not 1e+16."""
+    """A float that prints as people write numbers: 1200 and not 1200.0, all digits and not 1e+16."""
 
     __slots__ = ()
 
@@ -97,7 +97,7 @@ class WrittenFloat(float):
 
 
 class WrittenDecimal(Decimal):
-    """A decimal number whose text is written out: 0.00000000, and not 0E-8."""
+    """A decimal number that prints without exponent: 0.00000000 and not 0E-8."""
 
     __slots__ = ()
 
@@ -126,12 +126,12 @@ def refuse_unprintable(value: Any, label: str) -> Any:
         NullValueError: it is None.
         UnprintableError: it is not text, a number, a date or markup; naming the expression and the remedy.
     """
-    return value if type(value) in _PLAIN else _judge(value, label)
+    return value if type(value) in _PLAIN else _check(value, label)
 
 
 def refuse_unprintable_argument(value: Any, label: str) -> Any:
     """Return an argument of a filter, which may be None."""
-    return value if value is None or type(value) in _PLAIN else _judge(value, label)
+    return value if value is None or type(value) in _PLAIN else _check(value, label)
 
 
 def refuse_unprintable_given(arguments: Iterable[Any], label: str) -> None:
@@ -145,7 +145,7 @@ def refuse_unprintable_given(arguments: Iterable[Any], label: str) -> None:
 
 
 def refuse_unprintable_parts(value: Any, label: str, depth: int = 0) -> Any:
-    """Return a value whose parts, where it has parts, may all be printed: the values of a format or of a query."""
+    """Return a value, such as those of a format or query, after checking that all its parts may be printed."""
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
             return {
@@ -170,7 +170,7 @@ def refuse_unprintable_values(text: str, values: Any, label: str) -> Any:
     return refuse_unprintable(values, label)
 
 
-def _judge(value: Any, label: str) -> Any:
+def _check(value: Any, label: str) -> Any:
     refuse_null(value, label)
     if isinstance(value, float | Decimal):
         if value != value:  # noqa: PLR0124 - NaN
@@ -181,12 +181,12 @@ def _judge(value: Any, label: str) -> Any:
     if isinstance(value, MethodName):
         raise UnprintableError(value.describe(label))
     if isinstance(value, (*_SCALARS, Undefined)) or hasattr(value, "__html__"):
-        return value  # a name that is not there says so itself
+        return value  # an undefined name raises its own error
     raise UnprintableError(_describe(value, label))
 
 
 def _write_out(number: float | Decimal) -> float | Decimal:
-    """Return a number whose text has no exponent, up to some hundreds of digits."""
+    """Return a number that prints without exponent, up to some hundreds of digits."""
     if isinstance(number, Decimal):
         is_short = abs(number.adjusted()) < _MOST_DIGITS
         return WrittenDecimal(number) if is_short and "E" in str(number) else number
@@ -215,7 +215,7 @@ def _describe(value: Any, label: str) -> str:
 def join_printable(
     eval_ctx: EvalContext, value: Any, d: Any = "", attribute: str | int | None = None, label: str = "this expression"
 ) -> str:
-    """Jinja's `join`, of what may be printed alone."""
+    """Jinja's `join`, for printable values only."""
     refuse_null(value, label)
     if isinstance(value, Mapping):
         refuse_unprintable(value, label)
@@ -229,7 +229,7 @@ def join_printable(
 
 
 def write_attributes(xmlattr: Callable[..., str]) -> Callable[..., str]:
-    """Return Jinja's `xmlattr`, of what may be printed alone; it leaves nulls out."""
+    """Return Jinja's `xmlattr`, for printable values only; it leaves nulls out."""
 
     @pass_eval_context
     def filtered(eval_ctx: EvalContext, d: Mapping[str, Any], autospace: bool = True) -> str:  # noqa: FBT001, FBT002 - Jinja's

@@ -88,7 +88,7 @@ def test_lint_warns_when_recipient_address_is_not_the_column_address(tmp_path: P
 
 def test_column_unsubscribe_url_is_read_through_recipient(tmp_path: Path) -> None:
     found = complaint(tmp_path, "{{ unsubscribe_url }}", ["unsubscribe_url"])
-    assert 'marketing campaigns alone; for the column of that name write recipient["unsubscribe_url"]' in found
+    assert 'only in marketing campaigns; for the column of that name write recipient["unsubscribe_url"]' in found
     campaign = write_campaign(tmp_path, {"b.j2": '{{ recipient["unsubscribe_url"] }}'}, 'text = "b.j2"')
     check_names(compile_content(campaign), ["unsubscribe_url"])
     assert render(campaign, {"unsubscribe_url": "https://x.example"}).text == "https://x.example"

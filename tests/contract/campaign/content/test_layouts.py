@@ -86,7 +86,7 @@ def test_shared_names_lead_nowhere_else(tmp_path: Path, name: str, what: str) ->
 def test_a_missing_partial_names_the_search_path(tmp_path: Path) -> None:
     error = refusal(tmp_path, '{% include "_shared/nowhere.html.j2" %}')
     assert error.what == (
-        f"the template _shared/nowhere.html.j2 is missing (looked for in {tmp_path}/campaigns/welcome and, "
+        f"the template _shared/nowhere.html.j2 is missing (searched in {tmp_path}/campaigns/welcome and, "
         f"as _shared/…, in {tmp_path}/campaigns/_shared)"
     )
 
@@ -139,7 +139,7 @@ def test_inlining_reads_rules_that_are_for_every_screen(tmp_path: Path, media: s
 def test_an_element_that_html_does_not_allow_there_is_named(tmp_path: Path) -> None:
     error = refusal(tmp_path, "<style>td{margin:0}</style>\n<div>\n<td>x</td></div>")
     assert error.where.endswith("body.html.j2:3")
-    assert error.what == "<td> stands where HTML does not allow it, so that no style can be given to it"
+    assert error.what == "<td> is not allowed by HTML in this place, so its styles cannot be inlined"
 
 
 def test_an_error_after_inlining_still_names_its_line(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_an_error_in_mjml_names_file_and_line(tmp_path: Path) -> None:
     ("change", "what", "line"),
     [
         (("<mj-text>For", "<mj-txt>For"), "<mj-txt> is not an MJML element", 9),
-        (("</mj-head>", "</mj-head><mj-include path='../x.mjml' />"), "mj-include is not read", 6),
+        (("</mj-head>", "</mj-head><mj-include path='../x.mjml' />"), "mj-include is not supported", 6),
         (("<mj-body ", "<mj-bdy "), "", None),
     ],
 )
@@ -285,7 +285,7 @@ def test_wrong_mjml_is_refused_with_the_element(
 def test_a_tag_that_mjml_would_drop_is_named(tmp_path: Path) -> None:
     source = "<mjml><mj-body>\n{{ first_name }}</mj-body></mjml>"
     error = refusal(tmp_path, source, name="body.mjml.j2")
-    assert error.what == "{{ first_name }} stands where MJML shows nothing; put it into <mj-text>"
+    assert error.what == "{{ first_name }} is in a place where MJML shows nothing; put it into <mj-text>"
     assert error.where.endswith("body.mjml.j2:2")
 
 

@@ -141,7 +141,7 @@ def test_a_transactional_message_that_links_to_unsubscribing_is_refused(tmp_path
     toml = 'from="a@b.example"\nsubject="S"\nkind="transactional"\naudience.source="a"\ncontent.text="t.j2"\n'
     (folder / "campaign.toml").write_text(toml, encoding="utf-8")
     (folder / "t.j2").write_text("{{ unsubscribe_url }}", encoding="utf-8")
-    with pytest.raises(DataError, match="unsubscribe_url is there in marketing campaigns alone"):
+    with pytest.raises(DataError, match="unsubscribe_url is available only in marketing campaigns"):
         check_names(compile_content(load_campaign(folder)), COLUMNS)
 
 

@@ -193,7 +193,7 @@ def test_tokens_together_are_the_template_and_know_their_lines(source: str) -> N
 def test_placeholders_give_every_tag_back_and_lead_to_its_line(source: str) -> None:
     tokens = split(source, "t")
     places = Placeholders(tokens)
-    words = "".join(token.text if token.kind is TokenKind.TEXT else places.stand_for(token) for token in tokens)
+    words = "".join(token.text if token.kind is TokenKind.TEXT else places.replace(token) for token in tokens)
     restored = places.restore(words)
     again = [token for token in split(restored.source, "t") if token.kind in (TokenKind.OUTPUT, TokenKind.STATEMENT)]
     tags = [token for token in tokens if token.kind in (TokenKind.OUTPUT, TokenKind.STATEMENT)]

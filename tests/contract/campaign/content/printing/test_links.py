@@ -125,7 +125,7 @@ def test_the_reason_names_column_scheme_file_and_line(tmp_path: Path) -> None:
         make({"cta_url": "javascript:other()"})
     assert str(raised.value) == (
         "body.html.j2:3: cta_url is a javascript: link, which is not allowed in data;"
-        " write a whole link, from https:// on"
+        " write a full link that starts with https://"
     )
 
 
@@ -142,7 +142,7 @@ def test_the_reason_names_column_scheme_file_and_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_scheme_that_is_put_together_is_judged_as_a_whole(tmp_path: Path, html: str, row: dict[str, str]) -> None:
-    with pytest.raises(RenderError, match=r"scheme of a link|javascript: link|not a whole link"):
+    with pytest.raises(RenderError, match=r"scheme of a link|javascript: link|not a full link"):
         write_html(tmp_path, html)(row)
 
 
@@ -257,7 +257,7 @@ def test_links_of_markdown_and_mjml_are_judged(tmp_path: Path, name: str, body: 
 
 def test_html_and_links_in_data_are_text_in_markdown(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path, {"body.md.j2": "Hi {{ it }}\n\n<{{ it }}>\n"}, 'html = "body.md.j2"')
-    with pytest.raises(RenderError, match="stands among the names of a tag"):
+    with pytest.raises(RenderError, match="is among the attribute names of a tag"):
         render(campaign, {"it": "[x](javascript:other())"})
     campaign = write_campaign(tmp_path, {"body.md.j2": "Hi {{ it }}\n"}, 'html = "body.md.j2"')
     assert "Hi [x](javascript:other()) &lt;b&gt;" in str(render(campaign, {"it": "[x](javascript:other()) <b>"}).html)
