@@ -89,7 +89,7 @@ def resolve_file(folder: Path, name: str) -> Path | None:
         name: a path with `/`, without `..`.
 
     Returns:
-        None where there is no such file.
+        None if there is no such file.
 
     Raises:
         DataError: what is there is not a regular file inside these folders.
@@ -109,7 +109,7 @@ def resolve_file(folder: Path, name: str) -> Path | None:
 
 
 def read_file(folder: Path, name: str) -> bytes | None:
-    """Read a file by the name that templates and campaign.toml use; None where there is none.
+    """Read a file by the name that templates and campaign.toml use; None if there is no such file.
 
     Raises:
         DataError: what is there is not a regular file inside the campaign's folder or `_shared`, or it cannot be read.

@@ -60,7 +60,7 @@ def _unused(content: CampaignContent, columns: Collection[str], used: frozenset[
 
 
 def _hidden(content: CampaignContent, columns: Collection[str]) -> Iterator[LintFinding]:
-    """Report names that give mailrun's own value although the audience has a column of that name."""
+    """Report names that mean mailrun's own value although the audience has a column of that name."""
     address = content.campaign.spec.audience.address
     for use in content.uses:
         column = may_hide_column(use, columns, address)

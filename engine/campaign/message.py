@@ -49,7 +49,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with every message; an image inside it where it has a content id (RFC 2392).
+    """A file that is attached to every message; with a content id, an inline image (RFC 2392).
 
     `content_type` has its parameters, such as `text/calendar; charset=utf-8; method=PUBLISH`; 78 characters at most.
     """

@@ -29,7 +29,7 @@ class MessageLint:
 
     Args:
         campaign: whose messages they are.
-        envelope: what goes with each of them.
+        envelope: the same parts of all these messages.
     """
 
     def __init__(self, campaign: Campaign, envelope: Envelope) -> None:
@@ -122,7 +122,7 @@ def find_unused_inline(envelope: Envelope, cids: Collection[str]) -> LintFinding
     """Report the inline images that no message shows.
 
     Args:
-        envelope: what goes with each message.
+        envelope: the same parts of all messages.
         cids: what the images of all messages link to.
     """
     findings = LintFindings()

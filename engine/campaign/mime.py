@@ -27,7 +27,7 @@ class Composer:
     """Writes messages as raw MIME.
 
     text, HTML or both (multipart/alternative), with the inline images (multipart/related) and the attachments
-    (multipart/mixed) that all messages carry. There is no Date and no Message-ID: SES sets them, and an SMTP transport
+    (multipart/mixed) of all messages. There is no Date and no Message-ID: SES sets them, and an SMTP transport
     passes its own as `headers`. The same message gives the same bytes.
 
     Args:

@@ -24,7 +24,7 @@ from engine.campaign.unsubscribe_links import make_unsubscribe_links
 from engine.campaign.unsubscribe_tokens import TokenSigner
 
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
-LONGEST_SECONDS = 2.0  # of processor time that one message may take; a usual one takes some 30 µs
+LONGEST_SECONDS = 2.0  # of processor time for one message; a usual one needs about 30 µs
 _MOST_CHOICES = 1000  # locales whose variant is cached; there are about 800
 
 
@@ -71,7 +71,7 @@ class Renderer:
         campaign: the campaign.
         run_key: the run's key.
         signer: signs the unsubscribe links; a marketing campaign needs one.
-        seconds: of processor time that one message may take; None for the usual ones.
+        seconds: of processor time for one message; None for the default.
 
     Raises:
         ConfigurationError: the campaign has unsubscribe links, and there is no signer.
@@ -111,8 +111,8 @@ class Renderer:
         Args:
             recipient: the recipient's columns, by name; a null is None.
             row: the recipient's row in the plan.
-            address: where the message goes.
-            reader: whose unsubscribe link it carries, where a proof of it goes to another person.
+            address: the recipient's address.
+            reader: the address of the unsubscribe link, when a proof is sent to another person.
 
         Raises:
             RenderError: it cannot be made.

@@ -71,7 +71,7 @@ class ContentSpec(Section):
 class UnsubscribeSpec(Section):
     """`[unsubscribe]`: the links that the List-Unsubscribe header offers (RFC 2369, RFC 8058).
 
-    Either mailrun's own, by link or mail or both, or SES's subscription management.
+    Either mailrun's own links (https, mailto or both), or SES's subscription management.
     """
 
     url: Annotated[str, checked(check_unsubscribe_url)] | None = Field(
@@ -133,7 +133,7 @@ class DeliverySpec(Section):
     )
 
     tags: dict[TagName, TagText] = Field(
-        default_factory=dict, description="SES message tags, name to value; at most 7 in addition to mailrun's own"
+        default_factory=dict, description="SES message tags, name = value; at most 7 in addition to mailrun's own"
     )
     feedback_id: Annotated[
         tuple[TagText, ...], Field(strict=False, max_length=len(FEEDBACK_TAGS)), BeforeValidator(as_list)
@@ -229,7 +229,7 @@ class GuardSpec(Section):
         default=0.02, description="share of messages refused, failed or in doubt at which the run is paused"
     )
     max_refusal_rate: Share | None = Field(
-        default=None, description="share of refused messages alone at which the run is paused"
+        default=None, description="share of refused messages at which the run is paused"
     )
 
 

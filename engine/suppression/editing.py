@@ -1,4 +1,4 @@
-"""Changes of the suppression list that a person asks for; each is recorded as a decision with its author."""
+"""Changes of the suppression list by a person; each is recorded as a decision with its author."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -75,13 +75,13 @@ def add_addresses(workspace: Workspace, addresses: Sequence[str], *, topic: str,
     """
     read = dict(read_one_entry(address) for address in addresses)
     now, who, topic = workspace.clock.now(), find_user(), limit_topic(topic, reason)
-    asked = [Suppression(key, topic, reason, who, now, None, address) for key, address in read.items()]
-    entries = _leave_out_forgotten(workspace, asked)
+    requested = [Suppression(key, topic, reason, who, now, None, address) for key, address in read.items()]
+    entries = _leave_out_forgotten(workspace, requested)
     with workspace.ledger.write() as tx:
         added = add_many_suppressions(tx, entries)
-        detail = {"asked": len(asked), "added": added, "topic": topic, "reason": reason}
+        detail = {"asked": len(requested), "added": added, "topic": topic, "reason": reason}
         record_decision(tx, Decision(None, now, who, "suppress add", detail))
-    return ListImport(entries=len(asked), added=added, forgotten=len(asked) - len(entries))
+    return ListImport(entries=len(requested), added=added, forgotten=len(requested) - len(entries))
 
 
 def find_entries(workspace: Workspace, keys: Collection[str], topic: str | None) -> list[Suppression]:

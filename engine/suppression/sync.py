@@ -35,7 +35,7 @@ from engine.store.port import Store
 
 STATE_FILE = "suppression-sync.json"
 PUSHED_FILE = "suppression-pushed"  # and a digest of the account
-_OLD_PUSHED_FILE = "suppression-told"  # the name in earlier versions: read where there is no newer file
+_OLD_PUSHED_FILE = "suppression-told"  # the name in earlier versions: read if there is no newer file
 SOURCE = "account"  # of entries that were pulled: they are not pushed back
 OVERLAP = timedelta(minutes=10)  # read again: clocks differ, and an entry may become visible late
 JOB_ADDRESSES = 100_000  # in one object: the developer guide's limit
@@ -46,7 +46,7 @@ _REASONS = {"BOUNCE": Reason.BOUNCE, "COMPLAINT": Reason.COMPLAINT}
 _LISTED = {Reason.BOUNCE: "BOUNCE", Reason.COMPLAINT: "COMPLAINT"}
 
 Upload = Callable[[str, bytes], str]
-"""Puts an object (name, content) where SES can read it; returns its s3:// address."""
+"""Writes an object (name, content) that SES can read; returns its s3:// address."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Synced:
         listed: entries of the account's list that were read.
         added: of them, new to the ledger.
         invalid: of them, addresses that mailrun cannot mail; some of them in `examples`.
-        forgotten: of them, erased people: they are suppressed already, and their address is not stored.
+        forgotten: of them, erased people: they stay suppressed, and their address is not stored.
         put: pushed to the account, one by one.
         refused: addresses that SES rejected as invalid; they are not pushed again. Some of them in `refused_examples`.
         imported, import_failed: pushed by import jobs, and rejected there; the latter are pushed one by one later.
@@ -111,8 +111,8 @@ class Sync:
     Attributes:
         account: the account and region of the list; each has its own state.
         most_calls: the most addresses that are pushed one by one; more wait for import jobs, or for the next sync.
-        upload: for import jobs; None where there is no bucket.
-        find_forgotten: finds the keys of erased people; None where nobody was erased.
+        upload: for import jobs; None without a bucket.
+        find_forgotten: finds the keys of erased people; None if nobody was erased.
     """
 
     ledger: Ledger
@@ -168,7 +168,7 @@ class Sync:
                 self._save(state)
 
     def _take(self, entries: list[ListedAddress], synced: Synced) -> pl.DataFrame:
-        """Add a page to the ledger, durably; return its keys and addresses, without those of forgotten people."""
+        """Add a page to the ledger, durably; return its keys and addresses, without those of erased people."""
         frame = judge_addresses(pl.Series([entry.address for entry in entries], dtype=pl.String))
         keys = frame.get_column("key").drop_nulls()
         forgotten = set() if self.find_forgotten is None else set(self.find_forgotten(keys).get_column("key"))

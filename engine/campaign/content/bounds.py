@@ -18,7 +18,7 @@ from jinja2.exceptions import SecurityError
 
 LARGEST_STRING = 10_000_000  # characters that one step may make
 LARGEST_SEQUENCE = 100_000  # items
-LARGEST_COUNT = 10_000  # a width, a number of repetitions or of items that an argument asks for
+LARGEST_COUNT = 10_000  # a width, or a number of repetitions or items, in an argument
 LARGEST_POWER_BITS = 4096
 LARGEST_SUM = 100_000_000  # characters and items that all steps of one message may make
 INTERCEPTED = frozenset({"**", "*", "+", "%"})

@@ -1,4 +1,4 @@
-"""The names that templates read: which columns the plan must carry, and which names are unknown."""
+"""The names that templates read: which columns the plan needs, and which names are unknown."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class NameUse:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """All the names that a part reads; `all_columns` where it uses more than can be listed beforehand."""
+    """All the names that a part reads; `all_columns` if it uses columns that cannot be listed beforehand."""
 
     uses: tuple[NameUse, ...]
     all_columns: bool
@@ -127,11 +127,11 @@ def _constant_names(node: nodes.Expr) -> tuple[str, ...] | None:
 def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[NameUse]:
     try:
         free = meta.find_undeclared_variables(tree)
-    except TemplateAssertionError as error:  # an unknown filter or test; Jinja does not know the file here
+    except TemplateAssertionError as error:  # an unknown filter or test; Jinja does not name the file here
         error.name = template
         raise
-    asked, guarded, fields = list(_asked_for(tree)), _guarded(tree), _fields(tree)
-    optional = {node.name for node in asked if isinstance(node, nodes.Name)}
+    tested, guarded, fields = list(_tested(tree)), _guarded(tree), _fields(tree)
+    optional = {node.name for node in tested if isinstance(node, nodes.Name)}
     for node in tree.find_all(nodes.Name):
         if node.ctx == "load" and node.name in free:
             yield NameUse(
@@ -143,7 +143,7 @@ def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[Name
                 guarded=node.name in guarded,
                 field=fields.get(id(node)),
             )
-    optional_columns = {_column(node) for node in asked if _is_of_recipient(node)}
+    optional_columns = {_column(node) for node in tested if _is_of_recipient(node)}
     for column, line in _recipient_columns(tree):
         yield NameUse(
             column, template, line, optional=column in optional_columns, guarded=column in guarded, of_recipient=True
@@ -156,7 +156,7 @@ def _fields(tree: nodes.Template) -> dict[int, str]:
     return {id(node.node): field for node in accesses if (field := _column(node)) is not None}  # type: ignore[attr-defined] # find_all names no common base
 
 
-def _asked_for(tree: nodes.Template) -> Iterator[nodes.Node]:
+def _tested(tree: nodes.Template) -> Iterator[nodes.Node]:
     """Yield the expressions that the template tests with `is defined` or a default."""
     for test in tree.find_all(nodes.Test):
         if test.name in ("defined", "undefined"):
@@ -168,15 +168,15 @@ def _asked_for(tree: nodes.Template) -> Iterator[nodes.Node]:
 
 def _guarded(tree: nodes.Template) -> frozenset[str]:
     """Return the columns that the template tests before use, or gives a default for nulls."""
-    asked: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]  # type: ignore[attr-defined] # find_all names no common base
-    asked += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
-    asked += [
+    tested: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]  # type: ignore[attr-defined] # find_all names no common base
+    tested += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
+    tested += [
         node
         for node in tree.find_all(nodes.Filter)
         if node.name in ("default", "d") and len(node.args) + len(node.kwargs) > 1
     ]
     columns = set()
-    for node in asked:
+    for node in tested:
         names = [*node.find_all(nodes.Name), *([node] if isinstance(node, nodes.Name) else [])]
         columns |= {name.name for name in names}
         accesses = [*node.find_all((nodes.Getattr, nodes.Getitem)), node]

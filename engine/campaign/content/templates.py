@@ -85,7 +85,7 @@ class CampaignContent:
     def columns_used(self) -> frozenset[str] | None:
         """Return the columns that the templates read, without mailrun's own names.
 
-        Among them may be columns that the audience lacks, where a template asks `is defined` first.
+        They may include columns that the audience lacks, if a template tests `is defined` first.
 
         Returns:
             None if a template uses `recipient`, or names another template, in a way that is known only at rendering:
@@ -99,7 +99,7 @@ class CampaignContent:
 def compile_content(campaign: Campaign) -> CampaignContent:
     """Read and compile the templates of a campaign, in all its languages.
 
-    Values are escaped in the HTML part alone; what an HTML template includes is part of the HTML.
+    Values are escaped only in the HTML part; what an HTML template includes is part of the HTML.
 
     Raises:
         DataError: a template is missing, is not UTF-8, has a syntax error, or never ends.

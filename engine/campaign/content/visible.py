@@ -33,7 +33,7 @@ class LinkLook:
         self._known: dict[str, bool] = {}
 
     def is_seen(self, html: str, link: str) -> bool:
-        """Return whether a person sees a link, or its address as text.
+        """Return whether a link, or its address as text, is visible.
 
         Args:
             html: of the message; it has the link somewhere.
@@ -66,7 +66,7 @@ def _describe_shape(marked: str) -> str:
 
 
 def is_link_seen(html: str, link: str) -> bool:
-    """Return whether a person sees a link, or its address as text."""
+    """Return whether a link, or its address as text, is visible."""
     reader = _Reader(link)
     reader.feed(apply_screen_rules(html))
     reader.close()

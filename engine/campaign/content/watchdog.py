@@ -1,9 +1,9 @@
 """A time limit that interrupts a template that does not end.
 
 A second thread checks the work at intervals. When one piece of work has used too much processor time, an exception is
-raised in its thread, at its next bytecode. No single step of a template takes long, because `bounds` limits the sizes.
-The work itself only takes an uncontended lock twice. Time is the processor time of the thread, if the system provides
-it: a process that was stopped for a minute has used none.
+raised in its thread, at its next bytecode. Every single step of a template is short, because `bounds` limits the sizes.
+The work itself only acquires an uncontended lock twice. Time is the processor time of the thread, if the system
+provides it: a process that was stopped for a minute has used none.
 """
 
 import ctypes
