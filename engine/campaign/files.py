@@ -29,7 +29,7 @@ _LEFT_OVER = re.compile(
     r"|.*___jb_(?:tmp|old)___|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|__pycache__|__macosx",
     re.IGNORECASE,
 )
-# Where the links of a Kubernetes volume lead: ..data, which is a link to ..2026_11_29_02_15_00.123456789.
+# The targets of the links in a Kubernetes volume: ..data, which is a link to ..2026_11_29_02_15_00.123456789.
 _OF_A_VOLUME = re.compile(r"\.\..+")
 _ATTEMPTS = 5  # a volume that is remounted between two steps is read again
 _MOST_FOLDERS = 10_000  # links to folders multiply: ten folders with links to each other have millions of paths
@@ -70,7 +70,7 @@ class FoundFiles:
 
 
 def is_part(name: str) -> bool:
-    """Return whether a campaign can use a file: not one with a dot name, a backup, or what programs leave behind.
+    """Return whether a campaign can use a file: not a hidden file, a backup, or a file that programs leave behind.
 
     >>> [is_part(name) for name in ("body.html.j2", "img/logo.png", "..data/body.html.j2", "body.html.j2~")]
     [True, True, False, False]
@@ -92,7 +92,7 @@ def resolve_file(folder: Path, name: str) -> Path | None:
         None if there is no such file.
 
     Raises:
-        DataError: what is there is not a regular file inside these folders.
+        DataError: the path is not a regular file inside these folders.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or not path.parts or ".." in path.parts or not is_part(name):
@@ -112,7 +112,7 @@ def read_file(folder: Path, name: str) -> bytes | None:
     """Read a file by the name that templates and campaign.toml use; None if there is no such file.
 
     Raises:
-        DataError: what is there is not a regular file inside the campaign's folder or `_shared`, or it cannot be read.
+        DataError: the path is not a regular file inside the campaign's folder or `_shared`, or it cannot be read.
     """
     path = resolve_file(folder, name)
     if path is None:
@@ -131,7 +131,7 @@ def open_file(folder: Path, name: str, path: Path) -> BufferedReader:
     Args:
         folder: the campaign's folder.
         name: as `list_files` and `resolve_file` name it, for messages.
-        path: where they found it.
+        path: from the same functions.
 
     Raises:
         DataError: it is not a regular file inside the campaign's folder or `_shared`, or it cannot be read.
@@ -163,7 +163,7 @@ def list_files(folder: Path) -> dict[str, Path]:
 
 
 def find_files(folder: Path) -> FoundFiles:
-    """List a campaign's files, and what is refused; see `list_files`.
+    """List a campaign's files and the refused paths; see `list_files`.
 
     If the volume of the campaigns is remounted meanwhile, its files are checked again.
     """

@@ -20,7 +20,7 @@ _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 # Control characters, line and paragraph separators, marks that override the direction of what follows, lone surrogates.
 NOT_IN_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
-# Name in small letters -> what sets it instead.
+# Name in lower case -> what sets it instead.
 _REFUSED = {
     "from": "from", "reply-to": "reply_to", "subject": "subject", "to": "the audience", "cc": "the audience",
     "bcc": "the audience", "date": "the transport", "message-id": "the transport", "return-path": "SES",
@@ -92,7 +92,7 @@ def check_header_value(value: str) -> None:
     if is_template(value):
         return
     if not value.strip():
-        raise ValueError("is empty", "give it one, or remove the header")
+        raise ValueError("is empty", "write a value, or remove the header")
     encode_header("", value)
 
 

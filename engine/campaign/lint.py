@@ -82,7 +82,7 @@ def _nulls(content: CampaignContent, nulls: Mapping[str, int]) -> Iterator[LintF
             what = (
                 f"{use.name} is null for {format_count(rows, 'recipient')}, and a template uses it without testing it"
             )
-            remedy = f"give it a value in [audience] defaults, or write {{% if {use.name} %}} around it"
+            remedy = f"set a value in [audience] defaults, or write {{% if {use.name} %}} around it"
             yield LintFinding(Severity.WARNING, "nullable", what, remedy, place_of(content.campaign, use))
 
 

@@ -1,4 +1,4 @@
-"""Findings about a campaign: what is wrong or worth knowing, and in how many messages."""
+"""Findings about a campaign, and the number of messages with each."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LintFinding:
-    """One thing that is wrong, or worth knowing.
+    """One problem or remark.
 
     Attributes:
         severity: what it means for a launch.
@@ -41,7 +41,7 @@ class LintFinding:
 class LintFindings:
     """Findings, how many messages each is in, and the row of the first of them.
 
-    `count` is 0 where a finding is about the campaign itself.
+    `count` is 0 if a finding is about the campaign itself.
     """
 
     counts: dict[LintFinding, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What is wrong with rendered messages."""
+"""Findings about rendered messages."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -123,7 +123,7 @@ def find_unused_inline(envelope: Envelope, cids: Collection[str]) -> LintFinding
 
     Args:
         envelope: the same parts of all messages.
-        cids: what the images of all messages link to.
+        cids: the content ids that the images of all messages use.
     """
     findings = LintFindings()
     for name in sorted({one.content_id for one in envelope.attachments if one.content_id} - set(cids)):

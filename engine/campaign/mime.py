@@ -28,7 +28,7 @@ class Composer:
 
     text, HTML or both (multipart/alternative), with the inline images (multipart/related) and the attachments
     (multipart/mixed) of all messages. There is no Date and no Message-ID: SES sets them, and an SMTP transport
-    passes its own as `headers`. The same message gives the same bytes.
+    passes its own as `headers`. Equal messages give equal bytes.
 
     Args:
         envelope: what is the same in all messages; written once.
@@ -77,7 +77,7 @@ class Composer:
 
 
 class _Wrapping:
-    """A multipart around a part: its beginning and its end, with all that follows the part, written once."""
+    """A multipart around a part: its beginning and its end, including all later parts, written once."""
 
     def __init__(self, kind: str, boundary: str, files: Sequence[Attachment]) -> None:
         self._begin = f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode("ascii")

@@ -33,7 +33,7 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with one key."""
+    """One error of one key."""
 
     line: int | None
     key: str
@@ -139,7 +139,7 @@ def _path_of(detail: ErrorDetails, lines: Mapping[KeyPath, int]) -> KeyPath:
 
 
 def _found(value: object) -> str:
-    """Return a value as TOML writes it, cut where it is long."""
+    """Return a value as TOML writes it, shortened if it is long."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:59]}…"
 

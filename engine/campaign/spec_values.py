@@ -27,7 +27,7 @@ TOKEN_PLACEHOLDER = re.compile(r"\{\{\s*token\s*\}\}")
 
 
 def checked(check: Callable[[str], object]) -> AfterValidator:
-    """Return a validator that keeps the text as written once `check` accepts it."""
+    """Return a validator that runs `check` and keeps the text unchanged."""
 
     def validate(text: str) -> str:
         check(text)

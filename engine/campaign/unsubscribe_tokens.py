@@ -4,7 +4,7 @@ A token is encrypted with AES-SIV (RFC 5297), which hides the address and the to
 Without a key, a reader learns only the total length of both. The same address, topic and key always give the same
 token, so a message can be rendered again without a change; two equal tokens have the same address and topic.
 
-Tokens of version 1, of earlier releases, hold the address in base64 and a MAC. They stay valid, but no new
+Tokens of version 1, of earlier releases, contain the address in base64 and a MAC. They stay valid, but no new
 ones are made. A token of version 2 is 2 characters shorter, so it fits into every header that version 1 fitted into.
 """
 

@@ -39,7 +39,7 @@ _OLD_PUSHED_FILE = "suppression-told"  # the name in earlier versions: read if t
 SOURCE = "account"  # of entries that were pulled: they are not pushed back
 OVERLAP = timedelta(minutes=10)  # read again: clocks differ, and an entry may become visible late
 JOB_ADDRESSES = 100_000  # in one object: the developer guide's limit
-PUSHED_AT_ONCE = 100  # addresses between two records of what was pushed
+PUSHED_AT_ONCE = 100  # pushed addresses between two records of the progress
 JOB_POLL_SECONDS = 10.0
 MOST_EXAMPLES = 20
 _REASONS = {"BOUNCE": Reason.BOUNCE, "COMPLAINT": Reason.COMPLAINT}
@@ -77,7 +77,7 @@ class Synced:
         put: pushed to the account, one by one.
         refused: addresses that SES rejected as invalid; they are not pushed again. Some of them in `refused_examples`.
         imported, import_failed: pushed by import jobs, and rejected there; the latter are pushed one by one later.
-        waiting: not pushed yet; give a bucket, or sync again.
+        waiting: not pushed yet; name a bucket, or sync again.
         only_here, only_there: after a full listing, how many differ; None without one.
         drift: examples of these, with the side that has them.
         calls: made to SES.
@@ -294,7 +294,7 @@ class Sync:
             return SyncState()  # a damaged state only costs time: everything is pulled and pushed again
 
     def _load_pushed(self) -> set[int]:
-        """Read what was pushed: a number for each entry."""
+        """Read the pushed entries: a number for each."""
         data = self.store.read(self._pushed_file)
         if data is None:
             data = self.store.read(f"{_OLD_PUSHED_FILE}-{self._account_digest}.parquet")

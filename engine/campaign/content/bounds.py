@@ -80,7 +80,7 @@ def weigh(value: Any, times: int = 1) -> tuple[int, int]:
 
 
 def _weigh(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Count what is in a list, tuple or dictionary; one that occurs twice is counted twice, but read once."""
+    """Count the content of a list, tuple or dictionary; one that occurs twice is counted twice, but read once."""
     _refuse_weight(len(value), 0)
     items, characters = len(value), 0
     for part in [*value, *value.values()] if isinstance(value, dict) else value:

@@ -1,4 +1,4 @@
-"""Jinja2 as this engine uses it: sandboxed, bounded, strict about names, and strict about what is printed.
+"""The Jinja2 environment: sandboxed, with size limits, strict about names and about printed values.
 
 A null column is None in a template, so `{% if last_name %}` and `last_name is none` work. Printing it is an error, as
 is printing a function, a list or an object: no recipient may read "Hi None" or "<built-in method …>". `print_checks`
@@ -45,7 +45,7 @@ class _CheckedMarkupFields(_CheckedFields, SandboxedEscapeFormatter):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A template as it is compiled, where that differs from its file.
+    """The source that is compiled for a template, if it differs from its file.
 
     Attributes:
         source: the text that is compiled.

@@ -123,8 +123,8 @@ class _TextReader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._skipping: list[str] = []  # open elements, from the outermost one that is not shown
-        self._links: list[tuple[str, int]] = []  # address, and where its text begins in `parts`
-        self._counters: list[int | None] = []  # of open lists; None where items are not numbered
+        self._links: list[tuple[str, int]] = []  # address, and the index in `parts` at which its text begins
+        self._counters: list[int | None] = []  # of open lists; None if items are not numbered
 
     @property
     def is_numbering(self) -> bool:

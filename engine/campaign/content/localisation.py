@@ -53,9 +53,9 @@ class _UnreadableError(ValueError):
     """A text is not a date or not a number.
 
     Args:
-        what: what happened, with the text.
+        what: the message, with the text.
         words: the same without the text.
-        kind: what it should be.
+        kind: the expected kind of value.
         key: the setting in `[audience]` for its format; None if there is no setting.
     """
 

@@ -28,7 +28,7 @@ def prepare_html(environment: TemplateEnvironment, name: str, *, language: str |
     """Prepare the templates of an HTML part for compiling: convert Markdown and MJML, inline CSS.
 
     Args:
-        environment: holds the templates; the prepared ones are put into it.
+        environment: reads the templates; the prepared ones are stored in it.
         name: of the part's template.
         language: tag of the variant, for `lang` and `dir`; None for the default variant, which sets them itself.
         preheader: put the template `preheader` at the top of the body.

@@ -59,7 +59,7 @@ class TemplateToken:
 
     @property
     def reference(self) -> str:
-        """The template that is included or extended here, where that is a constant name; else empty."""
+        """The template that is included or extended here, if its name is constant; else empty."""
         return found[1] or found[2] if (found := _REFERENCE.fullmatch(self.text)) else ""
 
 
@@ -92,7 +92,7 @@ def split(source: str, file: str) -> list[TemplateToken]:
 
 
 def _find_tags(source: str, file: str) -> Iterator[tuple[TokenKind, int, int]]:
-    """Yield each tag's kind, and where it begins and ends.
+    """Yield each tag's kind, begin and end.
 
     The lexer drops the white space before `{%-`, so that a tag is searched from the end of the token before it, and
     counts the white space after `-%}` to the tag.

@@ -171,7 +171,7 @@ def _read_style(style: str) -> dict[str, str]:
 
 
 def _read_colour(text: str) -> str | None:
-    """Return a colour as #rrggbb or `transparent`; None where it is not one that can be compared."""
+    """Return a colour as #rrggbb or `transparent`; None if it is not one that can be compared."""
     text = text.strip().lower()
     if (found := _RGB.fullmatch(text)) is not None:
         if found[4] is not None and _ZERO.fullmatch(found[4]):

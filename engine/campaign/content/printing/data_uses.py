@@ -30,7 +30,7 @@ class DataUse:
         label: its name in messages.
         template: the file.
         line: in it.
-        columns: that it reads; None where these are not known.
+        columns: that it reads; None if these are not known.
         suspects: which of their values it may have to refuse; None for an expression that is wrong with every value.
         code: of the finding about the expression itself; empty if only its values can be wrong.
     """

@@ -24,7 +24,7 @@ _TEXT, _NAME, _TAG, _ATTRIBUTE, _AFTER, _BEFORE, _VALUE, _COMMENT, _BOGUS, _RAW 
 )  # fmt: skip
 _SETTLED = "/"  # the scheme of the link is complete: later text cannot change it
 _RAW_ELEMENTS = frozenset({"script", "style", "title", "textarea", "xmp", "noembed", "noframes"})
-DATA_IN_SCRIPT, UNQUOTED_DATA, UNESCAPED_DATA, SAFE_DATA = (  # what a Hazard is
+DATA_IN_SCRIPT, UNQUOTED_DATA, UNESCAPED_DATA, SAFE_DATA = (  # codes of a Hazard
     "data_in_script", "unquoted_data", "unescaped_data", "safe_data",
 )  # fmt: skip
 _SPACES = " \t\n\r\f"

@@ -92,7 +92,7 @@ class LinkPlace(NamedTuple):
 
 
 def is_url_attribute(element: str, attribute: str) -> bool:
-    """Return whether an attribute of an element holds a link; both in lower case."""
+    """Return whether an attribute of an element is a link; both in lower case."""
     return attribute in URL_ATTRIBUTES or element in _OF_ELEMENTS.get(attribute, ())
 
 

@@ -110,7 +110,7 @@ class _PrintChecks(NodeTransformer):
                 keyword.value = _checked(keyword.value, check)
             if node.dyn_args is not None:
                 node.dyn_args = _checked(node.dyn_args, _CHECK_PARTS)
-        if node.node is None:  # {% filter %}, whose content is checked where it is printed
+        if node.node is None:  # {% filter %}, whose content is checked when it is printed
             return node
         if node.name in _TEXT_FILTERS:
             marked = node.node

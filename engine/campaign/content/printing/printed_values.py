@@ -80,7 +80,7 @@ def _replace_method(owner: str, name: str) -> str:
 
 
 def hide_method(owner: Any, name: str, value: Any) -> Any:
-    """Return an attribute of a value, or MethodName where it is a method of the audience's data."""
+    """Return an attribute of a value, or MethodName if it is a method of the audience's data."""
     if callable(value) and isinstance(owner, _DATA) and not isinstance(value, Undefined):
         return MethodName(obj=owner, name=name)
     return value
@@ -135,7 +135,7 @@ def refuse_unprintable_argument(value: Any, label: str) -> Any:
 
 
 def refuse_unprintable_given(arguments: Iterable[Any], label: str) -> None:
-    """Check the arguments of a method of markup, which may be lists of what is printed."""
+    """Check the arguments of a method of markup, which may be lists of printed values."""
     for argument in arguments:
         if isinstance(argument, list | tuple):
             for item in argument:
@@ -174,9 +174,9 @@ def _check(value: Any, label: str) -> Any:
     refuse_null(value, label)
     if isinstance(value, float | Decimal):
         if value != value:  # noqa: PLR0124 - NaN
-            raise UnprintableError(f"{label} is NaN, not a number; correct what it is computed from")
+            raise UnprintableError(f"{label} is NaN, not a number; correct the value it is computed from")
         if value in (float("inf"), float("-inf")):
-            raise UnprintableError(f"{label} is infinite; correct what it is computed from")
+            raise UnprintableError(f"{label} is infinite; correct the value it is computed from")
         return _write_out(value)
     if isinstance(value, MethodName):
         raise UnprintableError(value.describe(label))
