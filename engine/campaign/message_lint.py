@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from html import escape, unescape
 
 from engine.campaign.content.html_text import has_preheader
-from engine.campaign.content.visible import LinkLook
+from engine.campaign.content.visible import LinkVisibility
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.message import Envelope, Message
 from engine.campaign.spec import Campaign
@@ -39,7 +39,7 @@ class MessageLint:
         self._attached_bytes = int(sum(len(one.content) for one in envelope.attachments) * _BASE64_GROWTH)
         self._right: set[str] = set()  # tags without findings
         self._seen: set[str | None] = set()  # languages
-        self._look = LinkLook()
+        self._visibility = LinkVisibility()
         self.cids: set[str] = set()
 
     def check(self, message: Message) -> bool:
@@ -108,7 +108,7 @@ class MessageLint:
         in_text = link in (message.text or "")
         if not (in_text if message.html is None else link in message.html or escape(link) in message.html):
             yield _NO_LINK
-        elif message.html is not None and not self._look.is_seen(message.html, link):
+        elif message.html is not None and not self._visibility.is_visible(message.html, link):
             yield _HIDDEN_LINK
         elif message.text is not None and not in_text:
             yield _NO_LINK_IN_TEXT

@@ -20,7 +20,7 @@ _HEAD_7BIT = {
     kind: f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n'.encode("ascii")
     for kind in ("html", "plain")
 }
-_FOREIGN_SHARE = 1.2  # bytes of UTF-8 a character from which base64 is shorter than quoted-printable
+_BASE64_SHARE = 1.2  # bytes per character above which base64 is shorter than quoted-printable
 
 
 class Composer:
@@ -96,7 +96,7 @@ def _encode_part(kind: str, content: str) -> list[bytes]:
     if content.isascii() and _is_plain(data):
         return [_HEAD_7BIT[kind], data]
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: '
-    if len(data) > len(content) * _FOREIGN_SHARE:
+    if len(data) > len(content) * _BASE64_SHARE:
         return [f"{head}base64\r\n\r\n".encode("ascii"), _encode_base64(data)]
     # From a line break at the end, the encoder detects which line breaks to write.
     return [f"{head}quoted-printable\r\n\r\n".encode("ascii"), b2a_qp(data + b"\r\n", istext=True)[:-2]]

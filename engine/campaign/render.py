@@ -128,7 +128,7 @@ class Renderer:
 
     def list_unsubscribe(self, address: str) -> str | None:
         """Return the List-Unsubscribe header of the message to an address; None when the campaign has none."""
-        headers = () if self._links is None else self._links.offer(address)[1]
+        headers = () if self._links is None else self._links.make_link(address)[1]
         return next((value for name, value in headers if name == "List-Unsubscribe"), None)
 
     def locate(self, template: str, line: int) -> tuple[str, int]:
@@ -174,7 +174,7 @@ class Renderer:
         }
         headers: tuple[tuple[str, str], ...] = ()
         if self._links is not None:
-            context["unsubscribe_url"], headers = self._links.offer(reader)
+            context["unsubscribe_url"], headers = self._links.make_link(reader)
         else:
             context.pop("unsubscribe_url", None)  # a column must not replace the unsubscribe link
         subject = _checked_subject(parts.subject.render(context))

@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from babel.core import get_global
 
-_NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})  # the zone of the machine, and an unset zone
+_EXCLUDED_ZONES = frozenset({"Factory", "localtime", "posixrules"})  # the zone of the machine, and an unset zone
 
 
 @cache
 def _names() -> Mapping[str, str]:
     """Return IANA's name for every name, in lower case: IANA's own, and those of Windows (CLDR's windowsZones)."""
-    iana = {name.casefold(): name for name in sorted(available_timezones() - _NO_PLACES)}
+    iana = {name.casefold(): name for name in sorted(available_timezones() - _EXCLUDED_ZONES)}
     windows = {name.casefold(): zone for name, zone in get_global("windows_zone_mapping").items()}
     return {**windows, **iana}
 

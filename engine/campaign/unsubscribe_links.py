@@ -47,11 +47,11 @@ class SesUnsubscribeLinks:
     """SES puts its own link and headers into every message."""
 
     def __init__(self, list_id: tuple[str, str]) -> None:
-        self._offer = (SES_PLACEHOLDER, (list_id,))
+        self._link = (SES_PLACEHOLDER, (list_id,))
 
-    def offer(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:  # noqa: ARG002 - as UnsubscribeLinks.offer
+    def make_link(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:  # noqa: ARG002 - as UnsubscribeLinks.make_link
         """Return the placeholder that SES replaces, and the headers."""
-        return self._offer
+        return self._link
 
 
 class UnsubscribeLinks:
@@ -64,7 +64,7 @@ class UnsubscribeLinks:
         self._url = TOKEN_PLACEHOLDER.split(spec.url) if spec.url else None
         self._mailto = f"mailto:{quote(spec.mailto, safe='@')}?subject=" if spec.mailto else ""
 
-    def offer(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def make_link(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         """Return the link for one recipient, and the headers."""
         token = self._signer.sign(address, self._topic)
         if self._url is None:

@@ -257,6 +257,6 @@ def _check_join(arguments: Sequence[Any]) -> None:
         raise SecurityError(f"the filter join would make a text of more than {LARGEST_STRING:,} characters")
 
 
-def take_items(arguments: Sequence[Any]) -> tuple[Any, ...]:
+def list_iterators(arguments: Sequence[Any]) -> tuple[Any, ...]:
     """Return the arguments with iterators converted to lists, so that their size is known."""
     return tuple(list(one) if isinstance(one, Iterator) else one for one in arguments)

@@ -123,7 +123,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - Jinja's signature
         """Call a function or method from a template, unless its result would be too large."""
         if isinstance(getattr(__obj, "__self__", None), str | bytes):
-            args = limits.take_items(args)
+            args = limits.list_iterators(args)
         limits.check_call(__obj, args, kwargs)
         if isinstance(getattr(__obj, "__self__", None), Markup):  # its methods convert any value to text
             refuse_unprintable_given((*args, *kwargs.values()), f"what {__obj.__name__} is given")

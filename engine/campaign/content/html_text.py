@@ -22,7 +22,7 @@ _BREAKS = re.compile(r" ?(?:[\x01-\x03] ?)+")
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b\u200c\ufeff]")  # padding of preheaders
 _STATEMENT = "mailrun-statement"
 # Constructs that print markup from elsewhere or from values: only the rendered message has the text.
-_FOREIGN = (
+_NOT_DERIVABLE = (
     nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Macro, nodes.CallBlock, nodes.FilterBlock,
     nodes.AssignBlock, nodes.Block, nodes.ScopedEvalContextModifier,
 )  # fmt: skip
@@ -57,7 +57,7 @@ def derive_text_template(tokens: Sequence[TemplateToken], tree: nodes.Template) 
     if {"super", "self"} & {node.name for node in tree.find_all(nodes.Name)}:
         return None
     filters = {node.name for node in tree.find_all(nodes.Filter)}
-    if next(tree.find_all(_FOREIGN), None) is not None or filters & _MARKUP_FILTERS:
+    if next(tree.find_all(_NOT_DERIVABLE), None) is not None or filters & _MARKUP_FILTERS:
         return None
     places, reader = Placeholders(tokens), _TextReader()
     for token in tokens:

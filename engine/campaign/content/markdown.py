@@ -53,7 +53,7 @@ def convert_markdown(tokens: list[TemplateToken]) -> Prepared:
     """
     places = Placeholders(tokens)
     source = "".join(
-        token.text if token.kind is TokenKind.TEXT else _stand_in(places, token)
+        token.text if token.kind is TokenKind.TEXT else _write_placeholder(places, token)
         for token in tokens
         if token.kind is not TokenKind.COMMENT
     )
@@ -66,7 +66,7 @@ def convert_markdown(tokens: list[TemplateToken]) -> Prepared:
     return places.restore(html if extends else _LETTER.replace(_HERE, html))
 
 
-def _stand_in(places: Placeholders, token: TemplateToken) -> str:
+def _write_placeholder(places: Placeholders, token: TemplateToken) -> str:
     word = places.replace(token)
     return word if token.kind is TokenKind.OUTPUT else f"<!--{word}-->"
 

@@ -57,18 +57,18 @@ def _compile(source: str, tokens: list[TemplateToken]) -> str:
     from mjml import mjml_to_html  # noqa: PLC0415 - a fifth of a second, for MJML alone
 
     if found := re.search(r"<mj-include\b", source):
-        raise _wrong('mj-include is not supported; write {% include "file.mjml.j2" %}', tokens, found[0])
+        raise _make_error('mj-include is not supported; write {% include "file.mjml.j2" %}', tokens, found[0])
     try:
         return str(mjml_to_html(source).html)
     except KeyError as error:
         element = str(error).strip("'\"")
-        raise _wrong(f"<{element}> is not an MJML element", tokens, f"<{element}") from None
+        raise _make_error(f"<{element}> is not an MJML element", tokens, f"<{element}") from None
     except Exception as error:  # the compiler raises exceptions of any type
         detail = f"{type(error).__name__}: {error}"
-        raise _wrong(f"the MJML cannot be compiled: {detail}", tokens, "<mj-body") from error
+        raise _make_error(f"the MJML cannot be compiled: {detail}", tokens, "<mj-body") from error
 
 
-def _wrong(what: str, tokens: list[TemplateToken], element: str) -> TemplateSyntaxError:
+def _make_error(what: str, tokens: list[TemplateToken], element: str) -> TemplateSyntaxError:
     for token in tokens:
         if token.kind is TokenKind.TEXT and element in token.text:
             line = token.line + token.text[: token.text.index(element)].count("\n")

@@ -82,15 +82,15 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
     uses = [use for (template, hidden), tree in trees.items() for use in _uses(tree, template, hidden=hidden)]
     uses = [_as_authored(environment, use) for use in uses]
     whole = any(_uses_whole_recipient(tree) for tree in trees.values())
-    return Names(tuple(_without_foreign(uses, trees)), all_columns or whole)
+    return Names(tuple(_mark_optional(uses, trees)), all_columns or whole)
 
 
-def _without_foreign(uses: list[NameUse], trees: Mapping[tuple[str, bool], nodes.Template]) -> Iterator[NameUse]:
+def _mark_optional(uses: list[NameUse], trees: Mapping[tuple[str, bool], nodes.Template]) -> Iterator[NameUse]:
     """Mark a name as optional if another file of the same part may set it, such as a page's title for its layout."""
     stored = [(template, _stored(tree)) for (template, _), tree in trees.items()]
     for use in uses:
-        foreign = any(use.name in names for template, names in stored if template != use.template)
-        yield replace(use, optional=True, hidden=False) if foreign else use
+        is_set_elsewhere = any(use.name in names for template, names in stored if template != use.template)
+        yield replace(use, optional=True, hidden=False) if is_set_elsewhere else use
 
 
 def _as_authored(environment: TemplateEnvironment, use: NameUse) -> NameUse:

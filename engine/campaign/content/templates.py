@@ -265,10 +265,11 @@ def check_names(content: CampaignContent, columns: Collection[str]) -> None:
         return
     there = "columns: " + ", ".join(sorted(columns)) if columns else "the audience has no columns"
     if len(wrong) == 1:
-        what, where = _complaint(content.campaign, wrong[0], columns), place_of(content.campaign, wrong[0])
+        what, where = _describe_undefined(content.campaign, wrong[0], columns), place_of(content.campaign, wrong[0])
         raise DataError(what, where=where, remedy=there)
     bullets = "".join(
-        f"\n  - {place_of(content.campaign, use)}: {_complaint(content.campaign, use, columns)}" for use in wrong
+        f"\n  - {place_of(content.campaign, use)}: {_describe_undefined(content.campaign, use, columns)}"
+        for use in wrong
     )
     raise DataError(
         f"{len(wrong)} names in templates are not defined:{bullets}\n",
@@ -277,7 +278,7 @@ def check_names(content: CampaignContent, columns: Collection[str]) -> None:
     )
 
 
-def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> str:
+def _describe_undefined(campaign: Campaign, use: NameUse, columns: Collection[str]) -> str:
     if use.hidden:
         return f'{use.name} is not visible in an imported file: write {{% import "{use.template}" as … with context %}}'
     if use.name == "unsubscribe_url" and not use.of_recipient:
@@ -286,12 +287,12 @@ def _complaint(campaign: Campaign, use: NameUse, columns: Collection[str]) -> st
     if hides_column(use, columns):
         meaning = f'mailrun\'s own {use.name}; for the column of that name write recipient["{use.name}"]'
         return f"{use.name} is {meaning}"
-    complaint = f"{use.name} is not a column of the audience"
+    what = f"{use.name} is not a column of the audience"
     odd = [column for column in columns if use.name.casefold() in column.casefold()]
     if odd and (remedy := suggest_column(_read_source(campaign, use.template), use.line, odd)):
-        return f"{complaint}: {remedy}"
+        return f"{what}: {remedy}"
     close = find_near_column(use.name, columns) or next(iter(get_close_matches(use.name, list(columns), n=1)), None)
-    return complaint + (f", did you mean {write_column(close)}?" if close else "")
+    return what + (f", did you mean {write_column(close)}?" if close else "")
 
 
 def _read_source(campaign: Campaign, template: str) -> str:

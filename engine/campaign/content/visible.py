@@ -26,13 +26,13 @@ _DATA = re.compile(r"""\s(?:href|src|alt|title)\s*=\s*(?:"[^"\x00]*"|'[^'\x00]*'
 _MOST_SHAPES = 1000
 
 
-class LinkLook:
+class LinkVisibility:
     """Checks whether links are visible; messages that differ only in their data are parsed once."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}
 
-    def is_seen(self, html: str, link: str) -> bool:
+    def is_visible(self, html: str, link: str) -> bool:
         """Return whether a link, or its address as text, is visible.
 
         Args:
@@ -42,7 +42,7 @@ class LinkLook:
         shape = _describe_shape(html.replace(escape(link), _MARK).replace(link, _MARK))
         known = self._known.get(shape)
         if known is None:
-            known = is_link_seen(html, link)
+            known = is_link_visible(html, link)
             if len(self._known) < _MOST_SHAPES:
                 self._known[shape] = known
         return known
@@ -65,7 +65,7 @@ def _describe_shape(marked: str) -> str:
     return "<".join(parts)
 
 
-def is_link_seen(html: str, link: str) -> bool:
+def is_link_visible(html: str, link: str) -> bool:
     """Return whether a link, or its address as text, is visible."""
     reader = _Reader(link)
     reader.feed(apply_screen_rules(html))

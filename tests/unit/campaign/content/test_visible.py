@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.campaign.content.visible import LinkLook, is_link_seen
+from engine.campaign.content.visible import LinkVisibility, is_link_visible
 
 LINK = "https://acme.example/u/TOKEN?a=1&b=2"
 A = '<a href="https://acme.example/u/TOKEN?a=1&amp;b=2">Unsubscribe</a>'
@@ -40,7 +40,7 @@ HREF = 'href="https://acme.example/u/TOKEN?a=1&amp;b=2"'
     ],
 )
 def test_link_is_seen(html: str) -> None:
-    assert is_link_seen(f"<html><body>{html}</body></html>", LINK)
+    assert is_link_visible(f"<html><body>{html}</body></html>", LINK)
 
 
 @pytest.mark.parametrize(
@@ -93,22 +93,22 @@ def test_link_is_seen(html: str) -> None:
     ],
 )  # fmt: skip
 def test_link_is_not_seen(html: str) -> None:
-    assert not is_link_seen(f"<html><body>{html}</body></html>", LINK)
+    assert not is_link_visible(f"<html><body>{html}</body></html>", LINK)
 
 
 def test_messages_of_one_shape_are_judged_alike_whatever_their_data() -> None:
-    look = LinkLook()
+    links = LinkVisibility()
     for number in range(3):
         link = f"https://acme.example/u/{number}"
         shown = f'<p style="color:red">Hello {number}</p><a href="{link}">Leave</a>'
-        assert look.is_seen(shown, link)
-        assert not look.is_seen(f"<!-- {shown} -->", link)
-        assert not look.is_seen(
+        assert links.is_visible(shown, link)
+        assert not links.is_visible(f"<!-- {shown} -->", link)
+        assert not links.is_visible(
             shown.replace("<p", "<p hidden").replace("</p>", "").replace("Leave</a>", "x</a></p>"), link
         )
 
 
 def test_messages_with_different_style_sheets_are_judged_apart() -> None:
-    look, body = LinkLook(), f"<p class=m>{A}</p>"
-    assert look.is_seen(f"<style>@media screen{{.m{{color:red}}}}</style>{body}", LINK)
-    assert not look.is_seen(f"<style>@media screen{{.m{{display:none}}}}</style>{body}", LINK)
+    links, body = LinkVisibility(), f"<p class=m>{A}</p>"
+    assert links.is_visible(f"<style>@media screen{{.m{{color:red}}}}</style>{body}", LINK)
+    assert not links.is_visible(f"<style>@media screen{{.m{{display:none}}}}</style>{body}", LINK)
