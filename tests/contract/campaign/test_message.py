@@ -58,5 +58,5 @@ def test_an_attachment_that_is_not_in_the_folder_is_refused(tmp_path: Path, name
 def test_attachments_that_fill_a_message_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "big.bin").open("wb") as file:
         file.truncate(30 * 1024 * 1024)
-    with pytest.raises(DataError, match=r"the attachments take 40\.0 MB of a message"):
+    with pytest.raises(DataError, match=r"the attachments need 40\.0 MB of a message"):
         prepare_envelope(campaign_of(tmp_path, "big.bin"))

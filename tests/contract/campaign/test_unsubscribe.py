@@ -53,8 +53,8 @@ def test_ses_gets_list_and_topic(tmp_path: Path) -> None:
     ("unsubscribe", "what"),
     [
         ("", "no unsubscribe link"),
-        ('mailto = "a@b.example", ses_contact_list = "x"', "two kinds of unsubscribe links"),
-        ('mailto = "a@b.example", ses_topic = "x"', "a topic without its list"),
+        ('mailto = "a@b.example", ses_contact_list = "x"', "sets both mailrun's and SES's unsubscribe links"),
+        ('mailto = "a@b.example", ses_topic = "x"', "sets ses_topic without ses_contact_list"),
     ],
 )
 def test_campaign_has_one_kind_of_unsubscribe_link(tmp_path: Path, unsubscribe: str, what: str) -> None:

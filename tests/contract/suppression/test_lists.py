@@ -116,7 +116,7 @@ def test_bounces_are_for_all_mail_and_unsubscribes_of_the_topic(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        ("email,topic\na@x.example,news\nb@x.example,offers\n", {"topic": "news"}, r"of the topic offers.*line 3"),
+        ("email,topic\na@x.example,news\nb@x.example,offers\n", {"topic": "news"}, r"has the topic offers.*line 3"),
         ("email,reason\na@x.example,complaint\n", {"topic": "news", "reason": "unsubscribe"}, r"complaint.*line 2"),
         ("email,topic,reason\na@x.example,news,unsubscribed\n", {"reason": "bounce"}, r"unsubscribe.*line 2"),
     ],

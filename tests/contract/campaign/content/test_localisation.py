@@ -123,11 +123,11 @@ def test_what_cannot_be_formatted_fails_its_message_with_the_reason(tmp_path: Pa
     [
         (
             "{{ since|date }}",
-            'since is not a date such as 2026-11-24; say how .* date_format = "dd.mm.yyyy" in .audience',
+            'since is not a date such as 2026-11-24; set its format .* date_format = "dd.mm.yyyy" in .audience',
         ),
         ('{{ recipient["since"]|datetime }}', "since is not a date such as 2026-11-24"),
         ("{% import 'm.j2' as m %}{{ m.day(since) }}", "since is not a date such as 2026-11-24"),
-        ("{{ price|number }}", 'price is not a number such as 1234.5; say how .* decimal = "," in .audience'),
+        ("{{ price|number }}", 'price is not a number such as 1234.5; set its format .* decimal = "," in .audience'),
         ("{{ price|currency('EUR') }}", "price is not a number such as 1234.5"),
         ("{{ at|time }}", "at is not a time such as 09:30"),
     ],
@@ -156,7 +156,7 @@ def test_unformattable_values_are_reported_once_for_their_column(tmp_path: Path,
             "{{ since|date }}",
             'since is "31.02.2026", which is not a date written with date_format = "dd.mm.yyyy"',
         ),
-        ('decimal = ","', "{{ since|date }}", "since is not a date such as 2026-11-24; say how"),
+        ('decimal = ","', "{{ since|date }}", "since is not a date such as 2026-11-24; set its format"),
     ],
 )
 def test_a_value_that_does_not_fit_its_setting_is_shown(
