@@ -20,7 +20,7 @@ _EXPECTED = {
     "float_type": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
-    "tuple_type": 'a list, as ["…", "…"]',
+    "tuple_type": 'a list such as ["…", "…"]',
     "dict_type": "a table",
     "model_type": "a table",
     "string_too_short": "text that is not empty",
