@@ -35,7 +35,7 @@ def test_an_attachment_of_an_unknown_kind_is_plain_bytes(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["run.EXE", "a.tar.js", "x.msh1xml"])
 def test_an_attachment_that_ses_refuses_is_refused_first(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(DataError, match=rf"SES refuses attachments of the kind \.{name.rpartition('.')[2].lower()}"):
+    with pytest.raises(DataError, match=rf"SES refuses attachments of the type \.{name.rpartition('.')[2].lower()}"):
         prepare_envelope(campaign_of(tmp_path, name))
 
 

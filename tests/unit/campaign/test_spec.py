@@ -157,7 +157,12 @@ def test_key_in_the_wrong_table_says_where_it_belongs(source: str, place: str, r
         ("rate_share = 0.8", "rate_share = 1.5", "rate_share is 1.5", "write a number of at most 1"),
         ("max_bounce_rate = 0.05", "max_bounce_rate = 5", "max_bounce_rate is 5", "write a number of at most 1"),
         ("max_bounce_rate = 0.05", "max_bounce_rate = -1", "max_bounce_rate is -1", "write a number of at least 0"),
-        ('files = ["audiences/suppressed.csv"]', 'files = "a.csv"', 'files is "a.csv"', 'write a list such as ["…", "…"]'),
+        (
+            'files = ["audiences/suppressed.csv"]',
+            'files = "a.csv"',
+            'files is "a.csv"',
+            'write a list such as ["…", "…"]',
+        ),
         ('required = ["first_name"]', "required = [1]", "required is 1", "write text in quotes"),
         ('kind = "marketing"', 'kind = "promo"', 'kind is "promo"', 'write "marketing" or "transactional"'),
         ('in_doubt = "hold"', 'in_doubt = "drop"', 'in_doubt is "drop"', 'write "hold" or "resend"'),

@@ -279,7 +279,7 @@ def _refuse_in_tag(value: Any, label: str) -> None:
         )
     if _NOT_IN_TAG.search(text):
         raise RefusedValueError(
-            f"{label} is among the attribute names of a tag and has characters other than letters, digits, - and _;"
+            f"{label} is among the attribute names of a tag and has more than letters, digits, - and _ in it;"
             ' write it as a value: name="{{ … }}", and in Markdown [text]({{ … }})'
         )
 

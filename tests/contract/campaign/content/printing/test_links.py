@@ -307,7 +307,7 @@ def test_data_outside_of_links_costs_nothing(tmp_path: Path, monkeypatch: pytest
     make = write_html(tmp_path, html)
     make({"name": "Ann"})
     judged = count_calls(lambda: make({"name": "Ann"}))
-    monkeypatch.setattr("engine.campaign.content.environment.TemplateEnvironment.judge_links", lambda *_: None)
+    monkeypatch.setattr("engine.campaign.content.environment.TemplateEnvironment.check_links", lambda *_: None)
     make = write_html(tmp_path, html)
     make({"name": "Ann"})
     assert judged == count_calls(lambda: make({"name": "Ann"}))
