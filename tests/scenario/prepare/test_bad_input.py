@@ -34,7 +34,7 @@ def test_a_missing_campaign_names_the_nearest(world: World):
 
 def test_folder_without_campaign_toml_is_reported(world: World):
     (world.campaign / "campaign.toml").unlink()
-    check_refused(world.launch(), 78, "campaign.toml", "write one")
+    check_refused(world.launch(), 78, "campaign.toml", "create it; from, subject")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_folder_without_campaign_toml_is_reported(world: World):
         (('kind = "transactional"', 'kind = "newsletter"'), ["campaign.toml:3", "kind", "marketing"]),
         (("[content]", "[delivery]\nmax_rate = 'fast'\n[content]"), ["[delivery] max_rate", "number"]),
         (("[content]", "[delivery]\nmax_rat = 5\n[content]"), ["[delivery] max_rat", "max_rate"]),
-        (('source = "audiences/people.csv"', "source = 7"), ["[audience] source", "write text in quotes"]),
+        (('source = "audiences/people.csv"', "source = 7"), ["[audience] source", "write a path in quotes"]),
         (('from = "Acme <news@acme.example>"', "from = "), ["campaign.toml", "campaign.toml:1"]),
     ],
 )

@@ -119,5 +119,5 @@ def test_missing_column_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["dd/mm", "day.month.year", "yyyy", "%H:%M", "dd.mm.yyyy q"])
 def test_invalid_date_format_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^needs a day, a month and a year|has the unknown letter"):
+    with pytest.raises(ValueError, match=r"needs a day, a month and a year|has the unknown letter"):
         read_date_format(text)
