@@ -23,6 +23,7 @@ from engine.feedback.events.effects import SoftRule, find_last_straw
 from engine.feedback.events.event_files import find_message_ids
 from engine.feedback.events.files import read_file
 from engine.feedback.events.intake import Intake
+from engine.feedback.events.matching import Matcher
 from engine.ledger import event_flags
 from engine.ledger.database import open_ledger
 from engine.ledger.event_flags import Flag, SoftBounce
@@ -145,7 +146,9 @@ def test_pulls_at_once_lose_nothing_and_count_nothing_twice(tmp_path: Path, ledg
         batches = [[make(kind, row) for row in range(1, 21)] for kind in ("Delivery", "Open", "Click", "Bounce")] * 2
 
         def take(batch: list[dict[str, Any]]) -> None:
-            Desk.take(replace(desk, intake=make_intake(desk)), batch)
+            with closing(make_matcher(desk)) as matcher:  # as another process has one
+                own = replace(desk, matcher=matcher)
+                replace(own, intake=make_intake(own)).take(batch)
 
         with ThreadPoolExecutor(4) as threads:
             for _ in threads.map(take, batches):
@@ -277,6 +280,10 @@ def once_after_statement(tx: Connection, words: str) -> Callable[[Callable[[], N
         event.listen(tx, "after_cursor_execute", listen)
 
     return register
+
+
+def make_matcher(desk: Desk) -> Matcher:
+    return Matcher(desk.ledger, desk.store, desk.matcher._open_plan)
 
 
 def make_intake(desk: Desk, clock: Clock | None = None) -> Intake:
