@@ -62,8 +62,10 @@ async def test_a_queue_is_pulled_until_it_is_idle_and_what_was_taken_is_deleted(
     bodies = [f"body {number}" for number in range(47)]
     send(sqs, queue, bodies)
     taken: list[str] = []
-    assert await pull_all(queue, taken) == Pulled(47, 0)
-    assert sorted(taken) == sorted(bodies)
+    pulled = await pull_all(queue, taken)
+    # A queue delivers at least once: moto gives a message to two requests if they meet.
+    assert pulled == Pulled(len(taken), 0)
+    assert set(taken) == set(bodies)
     assert count_messages(sqs, queue) == 0
 
 
