@@ -103,12 +103,12 @@ def test_ambiguous_encoding_is_refused(world: World) -> None:
     ("line", "words"),
     [
         ("where = \"first_name = 'A' ADN 1 = 1\"", ["first_name = 'A' ADN 1 = 1", "                    ^"]),
-        ('encoding = "klingon"', ['an unknown encoding "klingon"']),
-        ('order_by = "points sideways"', ['"points sideways" is not a column to order by']),
+        ('encoding = "klingon"', ['encoding is not a known encoding: "klingon"']),
+        ('order_by = "points sideways"', ['order_by names "points sideways", which is not a column to order by']),
         ('dedupe = "nothing"', ["dedupe"]),
         ("hold_out = 200", ["hold_out"]),
         ('checks = { mx = "maybe" }', ["mx"]),
-        ('columns = ["a"]', ["columns, and a header that names them"]),
+        ('columns = ["a"]', ["[audience] sets columns, but the header row names the columns"]),
     ],
 )
 def test_mistake_in_campaign_toml_is_reported_with_its_place(line: str, words: list[str], world: World) -> None:
