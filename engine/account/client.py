@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import botocore.exceptions
@@ -21,6 +21,7 @@ CONNECTIONS = 64  # connections of this client, which reads the account, and sen
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 
+_NAMES = {"sesv2": "SES", "sqs": "SQS"}
 _DUAL_STACK_HOSTS = (".api.aws", ".api.amazonwebservices.com.cn")
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -99,7 +100,7 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
     Raises:
         ConfigurationError: no region, no or partial credentials, a profile that does not exist.
     """
-    async with _open(AioSession(), config, endpoint) as client:
+    async with open_aws_client(AioSession(), "sesv2", config, endpoint) as client:
         yield client
 
 
@@ -110,8 +111,8 @@ async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAc
     session = AioSession()
     recording = AioConfig(http_session_cls=type("Session", (ResolvedSession,), {"made": made}))
     async with (
-        _open(session, CONTROL_PLANE, endpoint) as control_plane,
-        _open(session, SENDS.merge(recording), endpoint) as client,
+        open_aws_client(session, "sesv2", CONTROL_PLANE, endpoint) as control_plane,
+        open_aws_client(session, "sesv2", SENDS.merge(recording), endpoint) as client,
     ):
         with translate_aws_errors("SES"):
             found = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
@@ -133,27 +134,37 @@ def find_dropped(client: Any) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def _open(session: AioSession, config: AioConfig, endpoint: Endpoint | None) -> AsyncIterator[Any]:
-    given = (
-        {}
-        if endpoint is None
-        else {
+async def open_aws_client(
+    session: AioSession, service: Literal["sesv2", "sqs"], config: AioConfig, endpoint: Endpoint | None, **more: Any
+) -> AsyncIterator[Any]:
+    """Open a client as botocore resolves it, or of the embedded sandbox, which is never reached through a proxy.
+
+    Args:
+        session: of aiobotocore.
+        service: as botocore names it.
+        config: of the client.
+        endpoint: the embedded sandbox; None for the one that botocore resolves.
+        more: further arguments of `create_client`.
+
+    Raises:
+        ConfigurationError: no credentials or region, or an endpoint that is not a URL.
+    """
+    if endpoint is not None:
+        config = config.merge(NO_PROXIES)
+        more |= {
             "endpoint_url": endpoint.url,
             "region_name": endpoint.region,
             "aws_access_key_id": endpoint.access_key_id,
             "aws_secret_access_key": endpoint.secret_access_key,
         }
-    )
-    if endpoint is not None:
-        config = config.merge(NO_PROXIES)
-    with translate_aws_errors("SES"):
-        context = session.create_client("sesv2", config=config, **given)
+    with translate_aws_errors(_NAMES[service]):
+        context = session.create_client(service, config=config, **more)
         try:
             client = await context.__aenter__()
         except ValueError as error:  # what botocore raises for an endpoint that is not a URL
             raise ConfigurationError(
                 f"the AWS configuration is wrong: {error}",
-                where="AWS_ENDPOINT_URL_SESV2, or the profile",
+                where=f"AWS_ENDPOINT_URL_{service.upper()}, or the profile",
                 remedy="write the endpoint as https://host or http://host:port",
             ) from error
     try:

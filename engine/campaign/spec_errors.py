@@ -114,8 +114,9 @@ def _problem(
         return Problem(line, key, f"{path[-1]} is missing", f"add it{_inside(path)}")
     if detail["type"] == "value_error":
         what, remedy = detail["ctx"]["error"].args
-        given = detail["input"]
-        found = "" if given is None or given == path[-1] or isinstance(given, dict) else f": {_found(given)}"
+        given, shown = detail["input"], _found(detail["input"])
+        is_shown = given is None or given == path[-1] or isinstance(given, dict) or shown in what
+        found = "" if is_shown else f": {shown}"
         return Problem(line, key, f"{key if key.endswith(']') else path[-1]} {what}{found}", remedy)
     expected = " or ".join(dict.fromkeys(_expected(one) for one in details))
     return Problem(line, key, f"{path[-1]} is {_found(detail['input'])}", f"write {expected}")

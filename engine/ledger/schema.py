@@ -4,6 +4,7 @@ State only, and small: a run of ten million recipients is a couple of thousand l
 Migrations in `migrations/versions` make these tables; a test compares both.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -241,6 +242,26 @@ suppression_table = Table(
 )
 Index("ix_suppression_at", suppression_table.c.at)  # added since
 
+_EVENT_COUNTS = {
+    "proven": "rows of which an event proves that SES accepted them",
+    "delivered": "rows delivered",
+    "bounced": "rows that bounced permanently",
+    "soft_bounced": "rows that SES stopped retrying",
+    "provider_suppressed": "rows that SES did not try, because its own list has the address",
+    "complained": "rows with a complaint",
+    "opened": "rows opened",
+    "clicked": "rows with a click",
+    "delayed": "rows that were delayed",
+    "unsubscribed": "rows with an opt-out that SES reported",
+    "rejected": "rows that SES accepted and did not send",
+}
+_OF_LEASES_ALONE = ("opened", "clicked", "delayed", "unsubscribed")
+
+
+def _count_events(names: Iterable[str]) -> list[Column[int]]:
+    return [Column(name, Integer, nullable=False, doc=_EVENT_COUNTS[name]) for name in names]
+
+
 feedback_table = Table(
     "feedback",
     metadata,
@@ -249,22 +270,7 @@ feedback_table = Table(
     Column(
         "flags", LargeBinary, nullable=False, doc="two bytes for each row, in the plan's order: the events of the row"
     ),
-    Column("proven", Integer, nullable=False, doc="rows of which an event proves that SES accepted them"),
-    Column("delivered", Integer, nullable=False, doc="rows delivered"),
-    Column("bounced", Integer, nullable=False, doc="rows that bounced permanently"),
-    Column("soft_bounced", Integer, nullable=False, doc="rows that SES stopped retrying"),
-    Column(
-        "provider_suppressed",
-        Integer,
-        nullable=False,
-        doc="rows that SES did not try, because its own list has the address",
-    ),
-    Column("complained", Integer, nullable=False, doc="rows with a complaint"),
-    Column("opened", Integer, nullable=False, doc="rows opened"),
-    Column("clicked", Integer, nullable=False, doc="rows with a click"),
-    Column("delayed", Integer, nullable=False, doc="rows that were delayed"),
-    Column("unsubscribed", Integer, nullable=False, doc="rows with an opt-out that SES reported"),
-    Column("rejected", Integer, nullable=False, doc="rows that SES accepted and did not send"),
+    *_count_events(_EVENT_COUNTS),
     info={"about": "Events by lease."},
 )
 
@@ -273,18 +279,7 @@ feedback_domain_table = Table(
     metadata,
     Column("run", String(129), ForeignKey("run.name"), primary_key=True, doc="its run"),
     Column("domain", String(253), primary_key=True, doc="a large receiver domain; empty for all others together"),
-    Column("proven", Integer, nullable=False, doc="rows of which an event proves that SES accepted them"),
-    Column("delivered", Integer, nullable=False, doc="rows delivered"),
-    Column("bounced", Integer, nullable=False, doc="rows that bounced permanently"),
-    Column("soft_bounced", Integer, nullable=False, doc="rows that SES stopped retrying"),
-    Column(
-        "provider_suppressed",
-        Integer,
-        nullable=False,
-        doc="rows that SES did not try, because its own list has the address",
-    ),
-    Column("complained", Integer, nullable=False, doc="rows with a complaint"),
-    Column("rejected", Integer, nullable=False, doc="rows that SES accepted and did not send"),
+    *_count_events(name for name in _EVENT_COUNTS if name not in _OF_LEASES_ALONE),
     info={"about": "Events by receiver domain."},
 )
 

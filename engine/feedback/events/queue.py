@@ -16,7 +16,7 @@ import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from engine.account.client import NO_PROXIES, Endpoint, translate_aws_errors
+from engine.account.client import Endpoint, open_aws_client, translate_aws_errors
 from engine.errors import ConfigurationError
 from engine.stopping.stop import Stop
 
@@ -76,29 +76,9 @@ async def open_sqs(queue: str, endpoint: Endpoint | None = None) -> AsyncIterato
         ConfigurationError: no region, no credentials.
     """
     region = _QUEUE.match(queue)
-    given, config = {"region_name": region[1]} if region else {}, _CONFIG
-    if endpoint is not None:
-        given = {
-            "endpoint_url": endpoint.url,
-            "region_name": endpoint.region,
-            "aws_access_key_id": endpoint.access_key_id,
-            "aws_secret_access_key": endpoint.secret_access_key,
-        }
-        config = _CONFIG.merge(NO_PROXIES)
-    with translate_aws_errors("SQS"):
-        context = AioSession().create_client("sqs", config=config, **given)
-        try:
-            client = await context.__aenter__()
-        except ValueError as error:  # what botocore raises for an invalid endpoint URL
-            raise ConfigurationError(
-                f"the AWS configuration is wrong: {error}",
-                where="AWS_ENDPOINT_URL_SQS, or the profile",
-                remedy="write the endpoint as https://host or http://host:port",
-            ) from error
-    try:
+    given = {"region_name": region[1]} if region and endpoint is None else {}
+    async with open_aws_client(AioSession(), "sqs", _CONFIG, endpoint, **given) as client:
         yield client
-    finally:
-        await context.__aexit__(None, None, None)
 
 
 async def pull(  # noqa: PLR0913 - from where, to whom, how long

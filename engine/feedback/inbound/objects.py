@@ -29,7 +29,6 @@ ATTEMPTS = 3  # of a request: a message that stays in the queue is tried again a
 FAILURES_IN_A_ROW = 10  # of a bucket of which nothing was read yet; then this batch does not try it any more
 _MOST_KEY_BYTES = 1024  # S3's limit
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")  # safe to print on a terminal
-_NO_OBJECT = 404
 
 
 class ByteBudget:

@@ -1,7 +1,7 @@
 """`mailrun audit`: prove the accounts of a run from its files, and compare the ledger with them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,14 +118,20 @@ def audit_run(ledger: Ledger, run: Run, store: Store, against: pl.DataFrame | No
     if against is not None and not problems:
         comparison = compare(pl.concat(compared), against)
         problems += comparison.problems
-    if not problems and not accounts.balanced:
-        problems.append(f"rows read: {accounts.rows_read:,}, but its parts add up to another number")
-    if not problems and snapshot.run.state is RunState.FINISHED and accounts.count(Outcome.UNSENT):
-        problems.append(
-            f"the run is finished, and {accounts.count(Outcome.UNSENT):,} of its recipients are unsent:"
-            f" run mailrun resolve {run.name} --after-restore, then launch again to resume"
-        )
+    if not problems:
+        problems += _check_sums(accounts)
     return Audit(accounts, problems, comparison)
+
+
+def _check_sums(accounts: Accounts) -> Iterator[str]:
+    """Yield what does not add up in accounts whose files are sound: the first problem only."""
+    if not accounts.balanced:
+        yield f"rows read: {accounts.rows_read:,}, but its parts add up to another number"
+    elif accounts.state is RunState.FINISHED and accounts.count(Outcome.UNSENT):
+        yield (
+            f"the run is finished, and {accounts.count(Outcome.UNSENT):,} of its recipients are unsent:"
+            f" run mailrun resolve {accounts.run} --after-restore, then launch again to resume"
+        )
 
 
 def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[int, dict[str, int]]:

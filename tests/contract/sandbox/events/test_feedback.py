@@ -18,11 +18,11 @@ import orjson
 import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from support.credentials import CREDENTIALS, bearer
+from support.ses import open_ses
 from support.sqs import open_sqs
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
@@ -46,20 +46,6 @@ def run(folder: Path, **settings: Any) -> Iterator[EmbeddedSandbox]:
         SandboxSettings(record_folder=folder, behaviour=behaviour, credentials=CREDENTIALS, **given)
     ) as running:
         yield running
-
-
-@contextmanager
-def open_ses(sandbox: EmbeddedSandbox) -> Iterator[Any]:
-    client = boto3.client(
-        "sesv2",
-        endpoint_url=sandbox.url,
-        region_name=sandbox.region,
-        aws_access_key_id=sandbox.access_key_id,
-        aws_secret_access_key=sandbox.secret_access_key,
-        config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30),
-    )
-    with closing(client):
-        yield client
 
 
 def send(sandbox: EmbeddedSandbox, *addresses: str, **more: Any) -> list[str]:

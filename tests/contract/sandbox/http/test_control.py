@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import orjson
 import pytest
-from botocore.config import Config
 from support.credentials import bearer
+from support.ses import open_ses
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
 
-ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10)
 TEXT = {"Data": "x"}
 
 
@@ -28,15 +26,7 @@ def sandbox(tmp_path: Path) -> Iterator[EmbeddedSandbox]:
 
 @pytest.fixture
 def ses(sandbox: EmbeddedSandbox) -> Iterator[Any]:
-    client = boto3.client(
-        "sesv2",
-        endpoint_url=sandbox.url,
-        region_name=sandbox.region,
-        aws_access_key_id=sandbox.access_key_id,
-        aws_secret_access_key=sandbox.secret_access_key,
-        config=ONE_TRY,
-    )
-    with closing(client):
+    with open_ses(sandbox) as client:
         yield client
 
 

@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import orjson
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from support.ses import open_ses
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
-
-ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10)
 
 
 @pytest.fixture
@@ -43,16 +40,8 @@ def sandbox(settings: SandboxSettings) -> Iterator[EmbeddedSandbox]:
 
 @pytest.fixture
 def ses(sandbox: EmbeddedSandbox) -> Iterator[Any]:
-    client = boto3.client(
-        "sesv2",
-        endpoint_url=sandbox.url,
-        region_name=sandbox.region,
-        aws_access_key_id=sandbox.access_key_id,
-        aws_secret_access_key=sandbox.secret_access_key,
-        config=ONE_TRY,
-    )
-    yield client
-    client.close()
+    with open_ses(sandbox) as client:
+        yield client
 
 
 def simple(subject: str = "Hé", html: str = "<p>Hé 🙂</p>") -> dict[str, Any]:
