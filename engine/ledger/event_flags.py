@@ -188,12 +188,6 @@ def add_domain_counts(tx: Connection, run: str, added: Mapping[str, Iterable[int
             tx.execute(update(table).where(table.c.run == run, table.c.domain == domain).values(**grown))
 
 
-def read_domains(tx: Connection, run: str) -> dict[str, Counts]:
-    """Read the counts of a run's receivers: domain -> flag -> rows; the empty domain is all smaller ones together."""
-    rows = tx.execute(select(feedback_domain_table).where(feedback_domain_table.c.run == run))
-    return {row.domain: {flag: getattr(row, _COLUMNS[flag]) for flag in OF_DOMAINS} for row in rows}
-
-
 def count_soft_bounces(tx: Connection, new: Iterable[SoftBounce], again: Iterable[SoftBounce]) -> None:
     """Store transient bounces; of two for the same message, the earlier one.
 

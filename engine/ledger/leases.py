@@ -173,12 +173,6 @@ _NOW = {
 _APPENDING: dict[str, Executable] = {}
 
 
-def read_journal(tx: Connection, run: str, ordinal: int) -> list[bytes]:
-    """Read a lease's journal values in order of commit."""
-    rows = select(journal_table.c.entries).where(journal_table.c.run == run, journal_table.c.lease == ordinal)
-    return list(tx.execute(rows.order_by(journal_table.c.epoch, journal_table.c.sequence)).scalars())
-
-
 def replay_lease(tx: Connection, run: str, ordinal: int) -> Replay:
     """Replay a lease's journal.
 

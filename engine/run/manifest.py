@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.audience.planning.plan_files import LeaseRange
-from engine.campaign.files import list_files, open_file
+from engine.campaign.files import open_file
 from engine.errors import DataError
 from engine.store.files import digest_bytes, digest_file, write_file
 from engine.transaction_guard import refuse_in_transaction
@@ -131,15 +131,6 @@ def digest_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file under a folder, by relative path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): digest_file(path) for path in files}
-
-
-def digest_campaign(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that makes a campaign, by its path in a run's copy: as digest_tree of that.
-
-    Raises:
-        DataError: something is not a regular file inside the campaign's folder.
-    """
-    return {name: digest_campaign_file(folder, name, path) for name, path in list_files(folder).items()}
 
 
 def digest_campaign_file(folder: Path, name: str, path: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.invariants import check_invariants
+from support.recorded import read_journal
 from support.world import RUN, World, open_world, wait_until
 
 from engine.ledger import leases
@@ -25,7 +26,7 @@ def read_doubt_and_largest_group(world: World) -> tuple[set[int], int]:
         with ledger.read() as tx:
             for lease in leases.list_leases(tx, RUN):
                 if lease.settlement is None:
-                    values = leases.read_journal(tx, RUN, lease.ordinal)
+                    values = read_journal(tx, RUN, lease.ordinal)
                     doubt |= replay(values).open_intents
                     counts = [sum(isinstance(entry, Intent) for entry in decode_entries(value)) for value in values]
                     largest = max([largest, *counts])

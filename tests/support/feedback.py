@@ -29,6 +29,7 @@ from engine.store.folder import FolderStore
 from engine.store.port import Store
 from support.clock import VirtualClock
 from support.events import make_event, make_mail
+from support.recorded import read_domains
 
 RUN = "news/2026-11-24"
 NEXT_RUN = "news/2026-11-25"
@@ -107,7 +108,7 @@ class Desk:
                     (name, lease): list(event_flags.read_flags(tx, name, lease)) for name in names for lease in range(3)
                 },
                 "sums": event_flags.sum_all_feedback(tx),
-                "domains": {name: event_flags.read_domains(tx, name) for name in names},
+                "domains": {name: read_domains(tx, name) for name in names},
                 "soft": event_flags.find_soft_bounces(tx, PEOPLE),
             }
         return state | {

@@ -7,6 +7,7 @@ import polars as pl
 from engine.ledger import leases
 from engine.ledger.database import open_ledger
 from engine.ledger.journal import Outcome, replay
+from support.recorded import read_journal
 from support.world import RUN, World
 
 
@@ -23,7 +24,7 @@ def read_outcomes(world: World, run: str = RUN) -> dict[int, Outcome]:
                     frame = pl.read_parquet(folder / "outcomes" / lease.settlement.outcomes_file)
                     outcomes.update({row: Outcome(name) for row, name in frame.select("row", "outcome").iter_rows()})
                     continue
-                history = replay(leases.read_journal(tx, run, lease.ordinal))
+                history = replay(read_journal(tx, run, lease.ordinal))
                 outcomes.update({row: result.outcome for row, result in history.results.items()})
                 outcomes.update(dict.fromkeys(history.open_intents, Outcome.IN_DOUBT))
     finally:

@@ -49,6 +49,7 @@ from engine.run.send.processes import WorkerProcesses
 from engine.run.send.wiring import SendJob, send_run
 from engine.stopping.stop import Stop
 from engine.store.folder import FolderStore
+from support.recorded import read_journal
 
 NAME = "sim/1"
 RECIPIENTS = 24
@@ -422,7 +423,7 @@ class Simulation:
                 assert state.settlement is not None
                 frame = pl.read_parquet(self.stage.folder / "outcomes" / state.settlement.outcomes_file)
                 outcomes |= {row: Outcome(name) for row, name in frame.select("row", "outcome").iter_rows()}
-                assert not replay(leases.read_journal(tx, NAME, state.ordinal)).results
+                assert not replay(read_journal(tx, NAME, state.ordinal)).results
         accepted = self.receiver.accepted
         by = {o: {row for row, outcome in outcomes.items() if outcome is o} for o in Outcome}
         assert set(outcomes) == set(range(1, RECIPIENTS + 1)), f"I1, seed {self.seed}"

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from support.campaigns import TOML, render, write_campaign
+from support.recorded import digest_campaign
 
 from engine.campaign import files
 from engine.campaign.content.templates import compile_content
@@ -17,7 +18,7 @@ from engine.campaign.files import copy_files, is_part, list_files, read_file, re
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign, load_campaign, parse_spec
 from engine.errors import ConfigurationError, DataError
-from engine.run.manifest import Manifest, digest_campaign, digest_tree
+from engine.run.manifest import Manifest, digest_tree
 from engine.run.prepare.changes import find_changes
 
 FILES = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.clock import START, ClockedStop, VirtualClock
+from support.recorded import read_journal
 
 from engine.campaign.message import Message
 from engine.delivery.dispatch import Call, Dispatcher
@@ -122,7 +123,7 @@ class Desk:
 
     def journal(self) -> Replay:
         with self.ledger.read() as tx:
-            return replay(leases.read_journal(tx, NAME, self.lease.ordinal))
+            return replay(read_journal(tx, NAME, self.lease.ordinal))
 
     @property
     def quota_used(self) -> float:

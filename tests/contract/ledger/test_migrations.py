@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from support.recorded import read_journal
 
 from engine.ledger import leases, runs
 from engine.ledger.connect import make_engine
@@ -57,7 +58,7 @@ def test_ledger_of_a_previous_version_is_opened_and_works(ledger_url: str, versi
             assert (run.paused_by, run.pruned_at, run.suspect) == (None, None, False)
             assert (run.store, run.limited) == (None, False)
             assert leases.sum_settled(tx, "a/1")[Outcome.IN_DOUBT] == 1
-            assert replay(leases.read_journal(tx, "a/1", 1)).open_intents == {5}
+            assert replay(read_journal(tx, "a/1", 1)).open_intents == {5}
             assert leases.replay_lease(tx, "a/1", 1).begun == {}  # no time was recorded
         with ledger.write() as tx:
             runs.start_run(tx, "a/1", run.created_at)

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from sqlalchemy import Connection, event, text
 from support.clock import START
+from support.recorded import read_journal
 
 from engine.errors import PausedError
 from engine.ledger import leases, runs
@@ -97,7 +98,7 @@ async def let_tasks_begin() -> None:
 
 def read_intents(ledger: Ledger, lease: Lease) -> frozenset[int]:
     with ledger.read() as tx:
-        return replay(leases.read_journal(tx, NAME, lease.ordinal)).open_intents
+        return replay(read_journal(tx, NAME, lease.ordinal)).open_intents
 
 
 async def test_an_entry_is_in_the_ledger_when_record_returns(recorder: Recorder, ledger: Ledger):
@@ -126,7 +127,7 @@ async def test_what_is_recorded_during_a_commit_shares_the_next_one(
     assert read_intents(ledger, first) == set(range(9))
     assert read_intents(ledger, second) == set(range(1, 9))
     with ledger.read() as tx:
-        assert len(leases.read_journal(tx, NAME, second.ordinal)) == 1
+        assert len(read_journal(tx, NAME, second.ordinal)) == 1
 
 
 async def test_lost_lease_reaches_its_own_waiters_alone(recorder: Recorder, ledger: Ledger):
@@ -277,7 +278,7 @@ async def test_a_commit_holds_a_bounded_number_of_intents_and_all_results(
         recorder.note(lease, [Result(0, Outcome.SENT, "id", None, 1.0, 1)])
     await asyncio.gather(first, *waiting)
     with ledger.read() as tx:
-        values = [decode_entries(value) for value in leases.read_journal(tx, NAME, lease.ordinal)]
+        values = [decode_entries(value) for value in read_journal(tx, NAME, lease.ordinal)]
     assert [sum(isinstance(entry, Intent) for entry in entries) for entries in values] == [1, 4, 4]
     assert any(isinstance(entry, Result) for entry in values[1])
 
@@ -293,5 +294,5 @@ async def test_a_commit_holds_two_thousand_intents_at_most(recorder: Recorder, l
         await let_tasks_begin()
     await asyncio.gather(first, *waiting)
     with ledger.read() as tx:
-        values = [decode_entries(value) for value in leases.read_journal(tx, NAME, lease.ordinal)]
+        values = [decode_entries(value) for value in read_journal(tx, NAME, lease.ordinal)]
     assert [len(entries) for entries in values] == [1, 2_000, 2_000, 500]

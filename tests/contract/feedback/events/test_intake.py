@@ -15,6 +15,7 @@ from support.clock import VirtualClock
 from support.events import make_event, make_mail
 from support.feedback import NEXT_RUN, NOW, PEOPLE, RULE, RUN, Desk, make, make_soft, open_desk, scan_events
 from support.postgres import Cluster
+from support.recorded import read_domains
 
 from engine.clock import Clock
 from engine.errors import DataError
@@ -24,7 +25,6 @@ from engine.feedback.events.event_files import find_message_ids
 from engine.feedback.events.files import read_file
 from engine.feedback.events.intake import Intake
 from engine.feedback.events.matching import Matcher
-from engine.ledger import event_flags
 from engine.ledger.database import open_ledger
 from engine.ledger.event_flags import Flag, SoftBounce
 from engine.ledger.schema import run_table
@@ -133,7 +133,7 @@ def test_large_receivers_are_counted_by_themselves_and_all_others_together(
     with open_desk(tmp_path / "desk", ledger_url) as desk:
         desk.take([make("Delivery", row) for row in range(1, 8)] + [make("Bounce", 9)])
         with desk.ledger.read() as tx:
-            domains = event_flags.read_domains(tx, RUN)
+            domains = read_domains(tx, RUN)
     assert {name: (c[Flag.PROVEN], c[Flag.DELIVERED], c[Flag.BOUNCED]) for name, c in domains.items()} == {
         "big.example": (5, 4, 1),
         "": (3, 3, 0),
