@@ -23,14 +23,14 @@ Post = Callable[[], Awaitable[object]]
 
 
 def main() -> None:
-    with run_sink(0.0) as url:
+    with run_sink(0.0) as sink:
         print(f"carriers: one POST of {len(BODY):,} bytes, {AT_ONCE} in flight, CPU µs of all threads")
         for name, measure in (
             ("own protocol on httptools", measure_own),
             ("pyreqwest (Rust)", measure_pyreqwest),
             ("aiohttp", measure_aiohttp),
         ):
-            print(f"{name:28}{asyncio.run(measure(url)):>8,.0f}")
+            print(f"{name:28}{asyncio.run(measure(sink.url)):>8,.0f}")
 
 
 async def measure_own(url: str) -> float:

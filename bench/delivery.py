@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.launch import Measured, make_workspace, measure, write_audience
-from bench.servers import run_sink
+from bench.servers import SinkServer, make_environment, run_sink
 from engine.ledger import leases
 from engine.ledger.database import open_ledger
 from engine.run.prepare.content_check import SAMPLE_ROWS
@@ -60,15 +60,15 @@ def main() -> None:
     for latency in (0.0, REGION_LATENCY_SECONDS):
         print(f"delivery: the welcome campaign (3.8 KB of HTML, and text), answers after {latency * 1000:.0f} ms")
         print(f"{'':26}{'CPU µs a message':>18}{'messages a core second':>25}{'messages a second':>20}{'x loop':>9}")
-        with tempfile.TemporaryDirectory() as folder, run_sink(latency) as url:
-            found = {one.name: run_entrant(one, Path(folder), url, latency) for one in ENTRANTS}
+        with tempfile.TemporaryDirectory() as folder, run_sink(latency) as sink:
+            found = {one.name: run_entrant(one, Path(folder), sink, latency) for one in ENTRANTS}
         loop = next(cpu for name, (cpu, _) in found.items() if name.startswith("aiobotocore"))
         for name, (micros, speed) in found.items():
             print(f"{name:26}{micros:>18,.0f}{1e6 / micros:>25,.0f}{speed:>20,.0f}{loop / micros:>9.1f}")
     compare_workers()
 
 
-def run_entrant(one: Entrant, folder: Path, url: str, latency: float) -> tuple[float, float]:
+def run_entrant(one: Entrant, folder: Path, sink: SinkServer, latency: float) -> tuple[float, float]:
     """Return CPU microseconds a message and messages a second, without the start."""
     workspace = make_workspace(folder / one.name.replace(" ", "-"), bulk=one.bulk)
     messages = one.slow_messages if latency else one.messages
@@ -77,7 +77,7 @@ def run_entrant(one: Entrant, folder: Path, url: str, latency: float) -> tuple[f
     for key, rows in (("start", least), ("all", messages + least)):
         write_audience(workspace, rows)
         command = [part.format(workspace=workspace, key=key) for part in one.command]
-        found.append(measure([sys.executable, *command], make_environment(url)))
+        found.append(measure([sys.executable, *command], make_environment(sink)))
     start, whole = found
     less: Measured = whole.less(start)
     return less.cpu_seconds / messages * 1e6, messages / less.wall_seconds
@@ -111,9 +111,9 @@ def measure_workers(messages: int, cores: list[int], *, bulk: bool) -> tuple[flo
         command = [part.format(workspace=workspace, key="k") for part in launch_command("--workers", str(len(cores)))]
         try:
             os.sched_setaffinity(0, sorted(every)[1:2])
-            with run_sink(0.0) as url:
+            with run_sink(0.0) as sink:
                 os.sched_setaffinity(0, cores)
-                measure([sys.executable, *command], make_environment(url))
+                measure([sys.executable, *command], make_environment(sink))
                 before = read_children_cpu()
         finally:
             os.sched_setaffinity(0, every)
@@ -133,11 +133,6 @@ def read_children_cpu() -> float:
     """Return the CPU seconds of all processes that were started here and have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def make_environment(url: str) -> dict[str, str]:
-    keys = {"AWS_ACCESS_KEY_ID": "AKIDBENCH", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-    return os.environ | keys | {"AWS_ENDPOINT_URL_SESV2": url}
 
 
 if __name__ == "__main__":

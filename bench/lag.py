@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bench.delivery import make_environment
 from bench.launch import make_workspace, write_audience
-from bench.servers import run_sink
+from bench.servers import make_environment, run_sink
 from engine.delivery.pacing.concurrency import LagMeter
 
 MESSAGES = 100_000
@@ -72,8 +71,8 @@ def launch(*, bulk: bool) -> tuple[Holds, dict[str, Any]]:
     output = StringIO()
     with (
         tempfile.TemporaryDirectory() as folder,
-        run_sink(0.0) as url,
-        mock.patch.dict(os.environ, make_environment(url)),
+        run_sink(0.0) as sink,
+        mock.patch.dict(os.environ, make_environment(sink)),
         mock.patch.object(selectors.EpollSelector, "select", lambda *given: holds.look(*given)),  # noqa: PLW0108 - binds the selector
         mock.patch("engine.run.send.work.send_run", send_run),
         mock.patch.object(LagMeter, "add", lambda _, seconds: holds.late.append(seconds)),

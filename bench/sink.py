@@ -1,11 +1,14 @@
 """A sink without a rate limit: the part of the SES API that a launch needs, as fast as one asyncio protocol can be.
 
-Usage: python -m bench.sink LATENCY_SECONDS; prints its URL. Bodies are ignored, except that bulk entries are counted.
+Usage: python -m bench.sink LATENCY_SECONDS [CERTIFICATE_FILE]; prints its port. With a certificate and its key, in PEM,
+it speaks TLS. Bodies are ignored, except that bulk entries are counted. GET /cpu returns its process's CPU seconds.
 """
 
 import asyncio
 import itertools
+import ssl
 import sys
+import time
 
 import orjson
 
@@ -60,6 +63,8 @@ class Sink(asyncio.Protocol):
 
 
 def _make_answer(head: bytes, body: bytes) -> bytes:
+    if head.startswith(b"GET /cpu "):
+        return b"%f" % time.process_time()
     if head.startswith(b"GET"):
         return _ACCOUNT if b"/account" in head.split(b"\r\n", 1)[0] else _IDENTITY
     if b"outbound-bulk-emails" in head.split(b"\r\n", 1)[0]:
@@ -73,12 +78,16 @@ def _make_id() -> str:
     return f"0100018f00000000-{next(_ids):08x}-0000-4000-8000-000000000000-000000"
 
 
-async def serve(latency_seconds: float) -> None:
+async def serve(latency_seconds: float, certificate: str | None) -> None:
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Sink(latency_seconds), "127.0.0.1", 0, backlog=2048)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    server = await loop.create_server(lambda: Sink(latency_seconds), "127.0.0.1", 0, backlog=2048, ssl=tls)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1])))
+    asyncio.run(serve(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))
