@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
+from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from babel.core import get_global
 
 _EXCLUDED_ZONES = frozenset({"Factory", "localtime", "posixrules"})  # the zone of the machine, and an unset zone
+
+
+@cache
+def _listed() -> Mapping[str, str]:
+    """Return IANA's names by their lower case, without a look at the 600 files of the system's zones."""
+    names = (files("tzdata") / "zones").read_text(encoding="ascii").split()
+    return {name.casefold(): name for name in names if name not in _EXCLUDED_ZONES}
 
 
 @cache
@@ -26,7 +34,8 @@ def find_zone_name(name: str | None) -> str | None:
     ['Asia/Tokyo', 'America/New_York', 'Europe/Berlin', None]
     """
     words = name.split() if name else []
-    return _names().get(" ".join(words).casefold()) or _names().get("_".join(words).casefold())
+    joined = " ".join(words).casefold()
+    return _listed().get(joined) or _names().get(joined) or _names().get("_".join(words).casefold())
 
 
 def find_zone(name: object) -> ZoneInfo | None:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, Table, exc
-from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError, docs_page
 from engine.ledger import migrate, restore_check
 from engine.ledger.connect import BUSY_TIMEOUT_SECONDS, make_engine
 from engine.masking import mask_url
 from engine.transaction_guard import guard_transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 # PostgreSQL's error codes (its manual, appendix A) of temporary failures: the connection is gone, the server starts,
 # stops, recovers or is a standby that was not promoted yet, too many connections, or two transactions conflict.
@@ -90,8 +94,9 @@ def open_ledger(url: str) -> Ledger:
 
 def insert_if_absent(tx: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
     """Begin an INSERT that does nothing if the key exists; its rowcount is then 0."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    dialect = import_module(f"sqlalchemy.dialects.{tx.dialect.name}")  # the one that is in use
+    statement: postgresql.Insert | sqlite.Insert = dialect.insert(table)
+    return statement.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 @contextmanager

@@ -1,10 +1,15 @@
-"""Migrates a ledger's tables to this version."""
+"""Makes a ledger's tables, or migrates them to this version.
+
+A new ledger is made from the schema at once; Alembic, which is slow to import, migrates those of earlier versions. A
+test compares what both make.
+"""
 
 from importlib import import_module
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from engine.errors import ConfigurationError
+from engine.ledger.schema import metadata
 
 HEAD = "0010"  # the newest file of migrations/versions; a test keeps both equal
 _LOCK = 0x6D61696C72756E  # "mailrun": the advisory lock of migrations
@@ -19,9 +24,11 @@ def migrate(engine: Engine, where: str) -> None:
         ConfigurationError: the ledger was written by a newer mailrun.
     """
     with engine.connect().execution_options(mailrun_read=True) as connection:
-        if _read_version(connection) == HEAD:
-            return
-    import_module("alembic.command")  # slow, and needed once in a ledger's life: not while the transaction waits
+        version = _read_version(connection)
+    if version == HEAD:
+        return
+    if version is not None:
+        import_module("alembic.command")  # not while the transaction waits
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":  # SQLite's write transactions exclude each other anyway
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -34,13 +41,28 @@ def migrate(engine: Engine, where: str) -> None:
                 where=where,
                 remedy="install the newer version of mailrun, then run the same command again",
             )
-        _upgrade(connection)
+        if version is None:
+            _make_tables(connection)
+        else:
+            _upgrade(connection)
 
 
 def _read_version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _make_tables(connection: Connection) -> None:
+    """Make the tables of this version, and the one where Alembic keeps it."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(
+        text(
+            "CREATE TABLE IF NOT EXISTS alembic_version"
+            " (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": HEAD})
 
 
 def _upgrade(connection: Connection) -> None:

@@ -1,10 +1,11 @@
 """Detects that the ledger was restored, or that its server failed over: it may miss messages that were sent."""
 
-from sqlalchemy import Connection, Engine, Text, cast, literal_column, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Connection, Engine, Text, cast, literal_column, select, text, update
 
 from engine.ledger.connect import read_server_identity, read_transaction
 from engine.ledger.schema import RunState, place_table, run_table
+
+_RECORD = text("INSERT INTO place (id, place) VALUES (1, :place) ON CONFLICT DO NOTHING")
 
 
 def detect_restore(engine: Engine) -> None:
@@ -23,7 +24,7 @@ def detect_restore(engine: Engine) -> None:
         known = connection.execute(select(place_table.c.place).with_for_update()).scalar_one_or_none()
         place = f"{here}/{read_transaction(connection)}"
         if known is None:
-            connection.execute(postgresql.insert(place_table).values(id=1, place=place).on_conflict_do_nothing())
+            connection.execute(_RECORD, {"place": place})
         elif not _names(connection, here):  # another process may have marked them first
             connection.execute(update(place_table).values(place=place))
             under_way = run_table.c.state.in_([RunState.SENDING, RunState.PAUSED])

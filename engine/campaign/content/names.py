@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jinja2 import TemplateAssertionError, meta, nodes
 
@@ -61,6 +62,18 @@ class _Reference:
     may_be_missing: bool
 
 
+class _Tree:
+    """A parsed template, walked once."""
+
+    def __init__(self, root: nodes.Template) -> None:
+        self.root = root
+        self._nodes = tuple(root.find_all(nodes.Node))
+
+    def find_all(self, kinds: Any) -> Iterator[Any]:
+        """Yield the nodes of a kind, or of one of several, in the template's order."""
+        return (node for node in self._nodes if isinstance(node, kinds))
+
+
 def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Names:
     """Read the names of a template and of all the templates that it refers to by constant names.
 
@@ -68,7 +81,7 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
         TemplateSyntaxError: one of them cannot be parsed.
         TemplateNotFound: one of them is missing.
     """
-    trees = {(name, False): environment.parse(source, name)}
+    trees = {(name, False): _Tree(environment.parse(source, name))}
     waiting, all_columns = [(name, False)], False
     while waiting:
         key = waiting.pop()
@@ -77,7 +90,7 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
             hidden = key[1] or not reference.with_context
             for other in _existing(environment, reference):
                 if (other, hidden) not in trees:
-                    trees[other, hidden] = environment.parse(environment.read(other), other)
+                    trees[other, hidden] = _Tree(environment.parse(environment.read(other), other))
                     waiting.append((other, hidden))
     uses = [use for (template, hidden), tree in trees.items() for use in _uses(tree, template, hidden=hidden)]
     uses = [_as_authored(environment, use) for use in uses]
@@ -85,7 +98,7 @@ def scan_names(environment: TemplateEnvironment, name: str, source: str) -> Name
     return Names(tuple(_mark_optional(uses, trees)), all_columns or whole)
 
 
-def _mark_optional(uses: list[NameUse], trees: Mapping[tuple[str, bool], nodes.Template]) -> Iterator[NameUse]:
+def _mark_optional(uses: list[NameUse], trees: Mapping[tuple[str, bool], _Tree]) -> Iterator[NameUse]:
     """Mark a name as optional if another file of the same part may set it, such as a page's title for its layout."""
     stored = [(template, _stored(tree)) for (template, _), tree in trees.items()]
     for use in uses:
@@ -107,10 +120,10 @@ def _existing(environment: TemplateEnvironment, reference: _Reference) -> list[s
     return names
 
 
-def _references(tree: nodes.Template) -> Iterator[_Reference]:
+def _references(tree: _Tree) -> Iterator[_Reference]:
     for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
         yield _Reference(
-            names=_constant_names(node.template),  # type: ignore[attr-defined] # find_all names no common base
+            names=_constant_names(node.template),
             with_context=getattr(node, "with_context", True),
             may_be_missing=getattr(node, "ignore_missing", False),
         )
@@ -124,9 +137,9 @@ def _constant_names(node: nodes.Expr) -> tuple[str, ...] | None:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[NameUse]:
+def _uses(tree: _Tree, template: str, *, hidden: bool) -> Iterator[NameUse]:
     try:
-        free = meta.find_undeclared_variables(tree)
+        free = meta.find_undeclared_variables(tree.root)
     except TemplateAssertionError as error:  # an unknown filter or test; Jinja does not name the file here
         error.name = template
         raise
@@ -150,13 +163,13 @@ def _uses(tree: nodes.Template, template: str, *, hidden: bool) -> Iterator[Name
         )
 
 
-def _fields(tree: nodes.Template) -> dict[int, str]:
+def _fields(tree: _Tree) -> dict[int, str]:
     """Return which field of a name is read: id of the name's node -> field."""
     accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
-    return {id(node.node): field for node in accesses if (field := _column(node)) is not None}  # type: ignore[attr-defined] # find_all names no common base
+    return {id(node.node): field for node in accesses if (field := _column(node)) is not None}
 
 
-def _tested(tree: nodes.Template) -> Iterator[nodes.Node]:
+def _tested(tree: _Tree) -> Iterator[nodes.Node]:
     """Yield the expressions that the template tests with `is defined` or a default."""
     for test in tree.find_all(nodes.Test):
         if test.name in ("defined", "undefined"):
@@ -166,9 +179,9 @@ def _tested(tree: nodes.Template) -> Iterator[nodes.Node]:
             yield used.node
 
 
-def _guarded(tree: nodes.Template) -> frozenset[str]:
+def _guarded(tree: _Tree) -> frozenset[str]:
     """Return the columns that the template tests before use, or gives a default for nulls."""
-    tested: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]  # type: ignore[attr-defined] # find_all names no common base
+    tested: list[nodes.Node] = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]
     tested += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
     tested += [
         node
@@ -184,10 +197,10 @@ def _guarded(tree: nodes.Template) -> frozenset[str]:
     return frozenset(columns)
 
 
-def _recipient_columns(tree: nodes.Template) -> Iterator[tuple[str, int]]:
+def _recipient_columns(tree: _Tree) -> Iterator[tuple[str, int]]:
     """Yield the columns read as recipient.city or recipient["city"]."""
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        if not _is_recipient(node.node):  # type: ignore[attr-defined] # find_all names no common base
+        if not _is_recipient(node.node):
             continue
         column = _column(node)
         if column is not None and column != "address":
@@ -212,15 +225,15 @@ def _is_recipient(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Name) and node.name == "recipient" and node.ctx == "load"
 
 
-def _uses_whole_recipient(tree: nodes.Template) -> bool:
+def _uses_whole_recipient(tree: _Tree) -> bool:
     """Return whether `recipient` is used other than with a constant column name."""
     everywhere = sum(_is_recipient(node) for node in tree.find_all(nodes.Name))
     accesses = tree.find_all((nodes.Getattr, nodes.Getitem))
-    named = sum(_is_recipient(node.node) and _column(node) is not None for node in accesses)  # type: ignore[attr-defined] # as above
+    named = sum(_is_recipient(node.node) and _column(node) is not None for node in accesses)
     return everywhere > named
 
 
-def _stored(tree: nodes.Template) -> frozenset[str]:
+def _stored(tree: _Tree) -> frozenset[str]:
     """Return the names that a template sets, imports or defines."""
     names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     names |= {macro.name for macro in tree.find_all(nodes.Macro)}

@@ -118,7 +118,7 @@ def count_rows(tx: Connection, table: Any) -> int:
 # -- schema ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_schema(ledger: Ledger):
+def test_new_ledger_has_exactly_the_tables_of_the_schema(ledger: Ledger):
     with ledger.read() as tx:
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
 

@@ -1,5 +1,6 @@
 """A ledger that the previous version wrote is opened, brought up to date, and loses nothing."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, inspect, text
 from support.recorded import read_journal
 
 from engine.ledger import leases, runs
@@ -30,18 +31,59 @@ INSERT INTO worker (id, run, account, host, process, heartbeat_at) VALUES ('w', 
 """
 
 
+def describe_tables(engine: Engine) -> dict[str, object]:
+    """Describe every table: columns, keys, indexes and constraints; the order of columns does not matter."""
+    found = inspect(engine)
+    kinds = ("columns", "pk_constraint", "foreign_keys", "indexes", "unique_constraints", "check_constraints")
+    return {
+        f"{table} {kind}": one if isinstance(one, dict) else sorted(map(_describe, one))
+        for table in found.get_table_names()
+        for kind in kinds
+        for one in [getattr(found, f"get_{kind}")(table)]
+    }
+
+
+def _describe(one: Mapping[str, object]) -> str:
+    """Describe a column or an index; conditions of indexes as their text."""
+    options = {name: str(value) for name, value in dict(one.get("dialect_options") or {}).items()}  # type: ignore[call-overload]
+    return repr({**one, "dialect_options": options})
+
+
+def upgrade(connection: Connection, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "engine.ledger:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)
+
+
 def make_previous(url: str, version: str) -> None:
     """Make a ledger as a previous version's migrations do, in the middle of a run."""
     engine = make_engine(url)
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", "engine.ledger:migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
+        upgrade(connection, version)
         for statement in ROWS.replace("AT'", f"{AT}'").split(";"):
             connection.execute(text(statement.replace(":", "\\:")))
         journal = text("INSERT INTO journal (run, lease, epoch, sequence, entries) VALUES ('a/1', 1, 2, 1, :entries)")
         connection.execute(journal, {"entries": b'[[4],[4,"sent","m",null,1.0,1],[5]]'})
+    engine.dispose()
+
+
+def test_new_ledger_and_migrated_one_have_the_same_tables(ledger_url: str):
+    """A new ledger is made from the schema, without the migrations."""
+    engine = make_engine(ledger_url)
+    with engine.begin() as connection:
+        upgrade(connection, "head")
+        versions = connection.execute(text("SELECT version_num FROM alembic_version")).all()
+    migrated = describe_tables(engine)
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+    engine.dispose()
+    open_ledger(ledger_url).close()
+    engine = make_engine(ledger_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == versions
+    assert describe_tables(engine) == migrated
     engine.dispose()
 
 

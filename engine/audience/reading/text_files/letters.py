@@ -8,6 +8,7 @@ Encodings of short lists are distinguished by spellings that no language has: "J
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 _WESTERN = ("äöüßé", "àâæçéèêëîïôœùûüÿ", "áéíóúüñçàèòï", "áâãàçéêíóôõúü", "àèéìíîòóùú", "åäöæøéüšžõ", "áðéíóúýþæö",
             "áéíóöúü", "áäčéíóôšúýž")  # fmt: skip
@@ -76,8 +77,6 @@ def _has_case(word: str) -> bool:
 
 
 def _latin(alphabets: tuple[str, ...], spelling: str) -> Judge:
-    never = re.compile(_NEVER[spelling])
-
     def judge(word: str) -> bool:
         word = _PLAIN_MARKS.sub("", word)
         if "’" in word:
@@ -92,7 +91,7 @@ def _latin(alphabets: tuple[str, ...], spelling: str) -> Judge:
             and others <= (len(word) + 1) // 2
             and (_has_case(word) or _has_case(word.replace("ß", "SS")))
             and any(letters <= set(alphabet) for alphabet in alphabets)
-            and not never.search(low)
+            and not _compile(_NEVER[spelling]).search(low)
         )
 
     return judge
@@ -100,7 +99,6 @@ def _latin(alphabets: tuple[str, ...], spelling: str) -> Judge:
 
 def _cased(alphabet: str, vowels: str, never: str) -> Judge:
     """Return the check for a script with capitals: names begin with one."""
-    impossible = re.compile(never)
 
     def judge(word: str) -> bool:
         low = word.lower()
@@ -108,15 +106,20 @@ def _cased(alphabet: str, vowels: str, never: str) -> Judge:
             set(low) <= set(alphabet)
             and (word[:1].isupper() and _has_case(word))
             and (len(low) < 3 or bool(set(low) & set(vowels)))
-            and not impossible.search(low)
+            and not _compile(never).search(low)
         )
 
     return judge
 
 
 def _pattern(text: str) -> Judge:
-    pattern = re.compile(text)
-    return lambda word: pattern.fullmatch(word) is not None
+    return lambda word: _compile(text).fullmatch(word) is not None
+
+
+@cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern at its first use: it takes milliseconds, and most files are UTF-8."""
+    return re.compile(pattern)
 
 
 _CYRILLIC = "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґў"
@@ -162,9 +165,9 @@ class Script:
     def __init__(self, frequent: str, codec: str, leads: range, extra: str = "") -> None:
         self.frequent = frozenset(frequent)
         self._codec, self._leads = codec, leads
-        self._extra = re.compile(f"[0-9０-９Ａ-Ｚａ-ｚ　-〟（），．－：；{extra}]")
+        self._extra = f"[0-9０-９Ａ-Ｚａ-ｚ　-〟（），．－：；{extra}]"
         # Half-width kana are single bytes, which any text may have.
-        self._is_kana = re.compile(f"[{_WIDE_KANA}]") if extra else None
+        self._is_kana = f"[{_WIDE_KANA}]" if extra else None
 
     def judge(self, word: str) -> bool:
         """Whether a word has only common characters, none of them next to an ASCII letter."""
@@ -173,11 +176,11 @@ class Script:
     def weigh(self, text: str) -> float:
         """Return the share of frequent characters and of kana."""
         known = [letter for letter in text if not letter.isascii()]
-        hits = sum(c in self.frequent or bool(self._is_kana and self._is_kana.match(c)) for c in known)
+        hits = sum(c in self.frequent or bool(self._is_kana and _compile(self._is_kana).match(c)) for c in known)
         return hits / max(1, len(known))
 
     def _is_common(self, character: str) -> bool:
-        if self._extra.match(character):
+        if _compile(self._extra).match(character):
             return True
         if character.isascii():
             return False
