@@ -18,11 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
 from engine.clock import SystemClock
 from engine.errors import ConfigurationError
 from engine.ledger.database import Ledger, open_ledger
+from engine.logs import get_logger
 from engine.masking import mask_url
 from engine.progress import step
 from engine.setting_sources import SETTINGS_FILE
@@ -144,7 +143,7 @@ class Workspace:
                 f"Created the key for unsubscribe links: {found.where}. Keep it; without it, links in sent mail stop"
                 " working. To sign with your own from now on, set MAILRUN_UNSUBSCRIBE_KEYS."
             )
-            structlog.get_logger().warning("unsubscribe.key_made", note=note)
+            get_logger().warning("unsubscribe.key_made", note=note)
         return (key,)
 
 
@@ -172,7 +171,7 @@ def connect(settings: Settings) -> Workspace:
         ConfigurationError: store or ledger cannot be used.
         UnreachableError: store or ledger do not answer.
     """
-    structlog.get_logger().info(
+    get_logger().info(
         "workspace.open",
         workspace=str(settings.workspace),
         store=settings.store if settings.in_bucket else str(settings.store_folder),
@@ -205,7 +204,7 @@ def open_store(settings: Settings) -> Store:
 def warn_of_other_writers(settings: Settings) -> None:
     """Log how other users of this machine can write the store, the ledger or mailrun.toml."""
     for note in list_other_writers(settings):
-        structlog.get_logger().warning("store.others_can_write", note=note)
+        get_logger().warning("store.others_can_write", note=note)
 
 
 def list_other_writers(settings: Settings) -> list[str]:

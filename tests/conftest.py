@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from hypothesis import settings
 from support.clock import VirtualClock
 from support.paths import ROOT
 from support.postgres import Cluster, run_cluster
 from support.totals import TOTALS
 from support.world import World, open_world
+
+from engine.logs import reset_logs
 
 # Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored, nohup SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _logs_as_they_begin() -> Iterator[None]:
     """A command that a test runs in this process sets up its logs; the next test begins without them."""
     yield
-    structlog.reset_defaults()
+    reset_logs()
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from typing import Any
 
 import botocore.exceptions
-import structlog
 
 from engine.account.client import translate_aws_errors
 from engine.account.unknown_operation import UnknownOperationError, find_variable, is_unknown_operation
 from engine.errors import ServiceError
+from engine.logs import get_logger
 from engine.masking import show_address
 
-log = structlog.get_logger()
+log = get_logger()
 
 SIMULATOR = "simulator.amazonses.com"
 

@@ -12,11 +12,11 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 import polars as pl
-import structlog
 
 from engine.audience.planning.plan_files import write_plan_file
+from engine.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 AT_ONCE = 64  # queries in flight: a number that a caching resolver accepts from one client
 SECONDS = 5.0  # per domain, all attempts together

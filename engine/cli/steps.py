@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+from engine.cli.on_demand import OnDemand
+from engine.logs import get_logger
 from engine.progress import Step, listen
 from engine.quantities import format_number
 from engine.system.streams import is_terminal
 
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.25  # a step that is over sooner shows no bar
+_make_bar = OnDemand("step_bar:make_step_bar")  # most commands end before it is shown
 _FEWEST_SECONDS = 0.05  # shorter steps are summed up
 
 
@@ -30,7 +29,7 @@ class StepReporter:
     seconds = LINE_SECONDS
 
     def __init__(self) -> None:
-        self._log: Any = structlog.get_logger()
+        self._log: Any = get_logger()
         self._lock = threading.Lock()
         self._running: list[Step] = []
         self._durations: dict[str, float] = {}
@@ -115,7 +114,7 @@ class StepBar(StepReporter):
         """Draw the bar, or move it."""
         if step is not self._shown:
             self.hide()
-            self._bar, self._shown = self._make_bar(), step
+            self._bar, self._shown = _make_bar(self._console), step
             self._bar.add_task(step.name, total=step.total, count="")
             self._bar.start()
         count = f"{step.done:,}" + (f" of {step.total:,}" if step.total is not None else "") + f" {step.unit}"
@@ -127,12 +126,6 @@ class StepBar(StepReporter):
         if self._bar is not None:
             self._bar.stop()
         self._bar = self._shown = None
-
-    def _make_bar(self) -> Any:
-
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
-        console = self._console or Console(stderr=True)
-        return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, auto_refresh=False)
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-import structlog
-
 from engine.clock import Clock
 from engine.delivery.pacing.concurrency import Turns
 from engine.delivery.pacing.gate import Gate
@@ -17,9 +15,10 @@ from engine.errors import UnreachableError
 from engine.ledger.journal import Intent, Outcome, Result
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
+from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
 
-log = structlog.get_logger()
+log = get_logger()
 
 WARN_SECONDS = 10.0
 _ACCEPTED_PERHAPS = (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT)

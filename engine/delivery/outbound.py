@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
 from engine.account.quota import AccountQuota, read_quota
 from engine.account.unknown_operation import UnknownOperationError
@@ -22,9 +20,10 @@ from engine.delivery.transports.ses_documents import Documents
 from engine.delivery.transports.smtp import SmtpTransport
 from engine.delivery.transports.smtp_server import SmtpServer, find_ses_server, parse_server
 from engine.errors import ConfigurationError, UsageError
+from engine.logs import get_logger
 from engine.settings import Settings
 
-log = structlog.get_logger()
+log = get_logger()
 
 UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process reaches
 

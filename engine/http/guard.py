@@ -12,12 +12,12 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from engine.http.connections import BoundedServer, ConnectionBounds
 from engine.http.log import make_server_logger
+from engine.logs import get_logger
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -87,7 +87,7 @@ def make_server(
         refusal = guard.find_refusal(request.headers)
         if not refusal:
             return await handle(request)
-        structlog.get_logger().warning("http.refused", host=request.headers.get("Host", "")[:100], why=refusal.strip())
+        get_logger().warning("http.refused", host=request.headers.get("Host", "")[:100], why=refusal.strip())
         response = web.Response(status=403, text=refusal, headers=_HEADERS)
         response.force_close()  # its body is not read
         return response

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import structlog
 from sqlalchemy import Connection
 
 from engine.clock import Clock, SystemClock
@@ -31,8 +30,9 @@ from engine.ledger import leases
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Entry, Intent, encode_entries
 from engine.ledger.leases import Lease
+from engine.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 T = TypeVar("T")
 

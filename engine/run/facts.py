@@ -8,8 +8,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
 from engine.addresses.mailbox import domain_of
 from engine.campaign.spec import CampaignSpec, change_transport, load_campaign, parse_spec
 from engine.campaign.spec_sections import CanarySpec, GuardSpec
@@ -18,12 +16,13 @@ from engine.ledger import facts, runs
 from engine.ledger.database import Ledger
 from engine.ledger.facts import RunFacts
 from engine.ledger.runs import Run
+from engine.logs import get_logger
 from engine.progress import step
 from engine.run.manifest import FILE, Manifest
 from engine.store.identity import read_store_identity
 from engine.store.port import Store
 
-log = structlog.get_logger()
+log = get_logger()
 _RUNS_AT_ONCE = 100  # whose facts are written together
 
 

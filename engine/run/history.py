@@ -4,19 +4,19 @@ from collections.abc import Collection, Mapping
 from datetime import date
 
 import polars as pl
-import structlog
 
 from engine.audience.planning.plan_files import read_lease
 from engine.errors import DataError
 from engine.ledger import leases, runs, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Result
+from engine.logs import get_logger
 from engine.run.frozen import FrozenRun, fetch_run
 from engine.run.manifest import read_manifest
 from engine.store.history import HISTORY, write_history
 from engine.store.port import Store
 
-log = structlog.get_logger()
+log = get_logger()
 
 _COUNTED = (Outcome.SENT, Outcome.IN_DOUBT)
 

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import structlog
-
 from engine.errors import ExitCode
+from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
 
-log = structlog.get_logger()
+log = get_logger()
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Signals closer together than this count as one: `timeout` and a closed terminal send two at once, and keys bounce.

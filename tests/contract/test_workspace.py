@@ -4,10 +4,10 @@ import doctest
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 import engine.workspace
 from engine.errors import UsageError
+from engine.logs import capture_logs
 from engine.report.run_accounts import list_accounts
 from engine.workspace import open_workspace
 

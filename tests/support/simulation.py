@@ -24,10 +24,10 @@ from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
+from engine import logs
 from engine.account.quota import AccountQuota
 from engine.audience.planning.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
 from engine.campaign.message import Message
@@ -461,7 +461,7 @@ def simulate(seeds: range) -> list[SeedReport]:
 
 def main(first: int, count: int) -> None:
     """Run seeds and print their reports."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logs._output.level = logging.CRITICAL
     with open_stage() as stage:
         for seed in range(first, first + count):
             print(Simulation(seed, stage).run())  # noqa: T201 - a command

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import structlog
 
 from engine import masking
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
@@ -171,17 +170,16 @@ def test_a_pattern_that_begins_anywhere_looks_behind_first(name: str):
 
 
 def test_logging_twice_adds_one_handler(monkeypatch: pytest.MonkeyPatch):
-    from engine.logs import configure_logs  # noqa: PLC0415 - it changes what the process logs
+    from engine.logs import configure_logs, reset_logs  # noqa: PLC0415 - it changes what the process logs
 
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
-    before = structlog.get_config()
     try:
         configure_logs(verbose=False)
         configure_logs(verbose=True)
         assert len(root.handlers) == 1
     finally:
-        structlog.configure(**before)
+        reset_logs()
         logging.captureWarnings(capture=False)
 
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 
-import structlog
-
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
@@ -21,6 +19,7 @@ from engine.feedback.inbound.mail_files import read_mails
 from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
 from engine.feedback.unsubscribe.opt_out import is_forgotten
+from engine.logs import get_logger
 from engine.progress import step
 from engine.quantities import format_count
 from engine.run.history import find_mailed
@@ -44,7 +43,7 @@ _UNPROVEN = {
     Unproven.NOT_A_SOURCE: f"reports without a token, not signed by one of [inbound] feedback_sources: {_READ_THEM}",
 }
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @with_common

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from engine.clock import Clock
 from engine.delivery.pacing.window import Window
+from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 LOOK_AGAIN_SECONDS = 30.0  # how often a budget that is used up is read again: GetAccount allows one call a second
@@ -17,7 +16,7 @@ LONGEST_SLEEP_SECONDS = 60.0  # of waiting for a window; the wall clock may jump
 
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(slots=True)

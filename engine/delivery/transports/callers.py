@@ -11,7 +11,6 @@ from typing import Any
 import botocore.exceptions
 import botocore.httpsession
 import orjson
-import structlog
 
 from engine.account.client import OpenAccount
 from engine.account.send_endpoint import NotLeanError, SendEndpoint, resolve_sends
@@ -22,6 +21,7 @@ from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import Caller, CredentialsError
 from engine.delivery.transports.sigv4 import Keys, Signer
 from engine.errors import ConfigurationError
+from engine.logs import get_logger
 
 CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound the parts, but not the sum
 RENEWAL_SECONDS = 30.0  # for the issuer of new credentials: STS, a metadata service, a program
@@ -33,7 +33,7 @@ _UNREACHABLE = (  # what issues credentials
     botocore.exceptions.MetadataRetrievalError,
 )
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def read_credentials(credentials: Any) -> Any:

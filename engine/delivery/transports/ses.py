@@ -7,7 +7,6 @@ from typing import Protocol
 import aiohttp
 import botocore.exceptions as aws
 import orjson
-import structlog
 
 from engine.campaign.message import Message
 from engine.delivery.pacing.concurrency import MOST
@@ -24,9 +23,10 @@ from engine.delivery.transports.ses_documents import (
     parts_of,
     write_data,
 )
+from engine.logs import get_logger
 from engine.system.proxies import explain_proxy
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class CredentialsError(Exception):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-import structlog
 
 from engine.addresses.parse import judge_addresses
 from engine.errors import DataError
@@ -22,13 +21,14 @@ from engine.ledger.journal import Result
 from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 from engine.ledger.suppressed.forgotten import FindForgotten
+from engine.logs import get_logger
 from engine.store.files import delete_tree
 from engine.store.port import Store
 
 OpenPlan = Callable[[Run], FrozenPlan]
 """Opens the frozen plan of a run that still has its files; raises DataError where they are damaged."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 INDEXES = "indexes"
 _PLANS_OPEN = 16  # memory maps; the least used one is closed

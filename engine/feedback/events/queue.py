@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import botocore.exceptions
-import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from engine.account.client import Endpoint, open_aws_client, translate_aws_errors
 from engine.errors import ConfigurationError
+from engine.logs import get_logger
 from engine.stopping.stop import Stop
 
 LONG_POLL_SECONDS = 20  # the longest wait that SQS supports
@@ -38,7 +38,7 @@ _CONFIG = AioConfig(
     retries={"total_max_attempts": 4, "mode": "standard"},
 )
 
-log = structlog.get_logger()
+log = get_logger()
 
 Take = Callable[[Sequence[str]], Awaitable[Collection[int] | None]]
 """Processes the bodies of messages; when it returns, they are durable, except those whose numbers it returns."""

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import structlog
-
 from engine.errors import ExitCode
 from engine.feedback.events.envelopes import ForgedError, Verify
 from engine.feedback.inbound.authority import SES_AUTHSERV_ID, MailTrust, ReceivedMail
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, JudgedMail, judge
 from engine.feedback.inbound.notifications import NoMailError, Notification, Refusal, open_notification
 from engine.feedback.inbound.objects import BucketNotSetError, ObjectReader, ObjectUnreadableError
+from engine.logs import get_logger
 from engine.store.files import digest_bytes
 from engine.store.port import Store
 
@@ -20,7 +19,7 @@ MOST_REASONS = 100  # counted by text: the writer of a message chooses the names
 _OTHER_REASONS = "for other reasons; see the log"
 _READERS = 8  # objects that are read at one time; each takes S3 tens of milliseconds
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

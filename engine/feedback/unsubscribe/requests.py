@@ -12,20 +12,19 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import parse_qsl
 
-import structlog
-
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import MailrunError
 from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
 from engine.feedback.inbound.mail_parts import split_multipart
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
 from engine.feedback.unsubscribe.tokens import FoundToken, find_token
+from engine.logs import get_logger
 
 MOST_BODY_BYTES = 8 * 1024
 MOST_TARGET_CHARACTERS = 2048
 RETRY_SECONDS = 30
 
-log = structlog.get_logger()
+log = get_logger()
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",

@@ -13,7 +13,6 @@ from itertools import accumulate
 from math import ceil
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from engine.audience.planning.plan_files import LeaseRange
@@ -21,6 +20,7 @@ from engine.campaign.spec_sections import CanarySpec, GuardSpec
 from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run
+from engine.logs import get_logger
 from engine.quantities import format_count
 from engine.run.guard.evidence import read_totals
 from engine.run.guard.judge import EventTotals
@@ -31,7 +31,7 @@ ENOUGH = 0.5  # share of the canary whose result must be known
 FEWEST = 3  # bad events: with fewer, the share is not significant
 BY_ITSELF = "mailrun"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class CanaryStage(StrEnum):

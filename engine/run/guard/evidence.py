@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection
 
 from engine.campaign.spec_sections import GuardSpec
 from engine.ledger import event_counts
 from engine.ledger.event_counts import Counts
 from engine.ledger.runs import Run
+from engine.logs import get_logger
 from engine.run.guard.judge import (
     ACCOUNT_BOUNCE_RATE,
     ACCOUNT_COMPLAINT_RATE,
@@ -30,7 +30,7 @@ from engine.stopping.stop import StopCause, StopReason
 RECENT = timedelta(days=7)  # period of the account's runs: SES uses a "representative volume", without a period
 ACCOUNT_SECONDS = 10.0  # between two reads of all recent runs; this run is read with every heartbeat
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

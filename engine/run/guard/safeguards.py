@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
 from sqlalchemy import Connection
 
 from engine.ledger.recorder import Recorder
+from engine.logs import get_logger
 from engine.run.guard.canary import Canary, CanaryState
 from engine.run.guard.evidence import EventGuard, GuardEvidence, warn
 from engine.run.guard.judge import FailureGuard, GuardRate
 from engine.stopping.stop import Stop
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
-import structlog
 
 from engine.account.identities import SIMULATOR, list_verified, refuse_if_unverified
 from engine.account.quota import AccountQuota, refuse_if_stopped
@@ -22,9 +21,10 @@ from engine.delivery.transports.smtp_check import check_server
 from engine.errors import ConfigurationError, ServiceError, UnreachableError
 from engine.feedback.inbound.mail import read_mail
 from engine.feedback.unsubscribe.tokens import find_token, verify_token
+from engine.logs import get_logger
 from engine.quantities import format_count
 
-log = structlog.get_logger()
+log = get_logger()
 
 LONGEST_ADDRESS = 320  # bytes: 64 before the @ and 255 after it, RFC 5321 4.5.3.1
 LONG_LINK = "long_unsubscribe_link"  # the code of the finding

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-import structlog
 
 from engine.audience.planning.plan_files import LeaseRange, read_lease, stored_name
 from engine.audience.spec import Value
@@ -27,7 +26,7 @@ from engine.campaign.render_error import LARGEST_MEMORY, RenderError
 from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import DataError, MailrunError
-from engine.logs import configure_logs
+from engine.logs import configure_logs, get_logger
 from engine.run.prepare.rendered import EXAMPLES, MOST_LOCALES, MOST_REASONS, Pick, Rendered, add_bounded
 from engine.run.recipients import Recipient, iterate_recipients
 from engine.store.files import write_file
@@ -39,7 +38,7 @@ ONE_PROCESS_ROWS = 20_000  # up to here, starting more processes takes longer th
 KILOBYTE = 1024
 _FRAME = re.compile(r'File "([^"]*)", line (\d+) in (?:root|block_|macro)')
 _T = TypeVar("_T")
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import Connection
 
 from engine.clock import Clock
@@ -11,6 +10,7 @@ from engine.ledger import runs, workers
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
 from engine.ledger.workers import HeartbeatReply, Liveness
+from engine.logs import get_logger
 from engine.run.guard.safeguards import SafeguardReading, Safeguards
 from engine.run.send.rates import Rates
 from engine.stopping.stop import Stop, StopCause, StopReason
@@ -20,7 +20,7 @@ SEEN_SECONDS = (
 )  # by then, the other workers have read a change with their own heartbeats
 REOPENED = "some recipients must be sent to again: launch again to resume"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import structlog
-
 from engine.account.client import find_account_id
 from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import Severity
@@ -22,6 +20,7 @@ from engine.errors import CancelledError, MailrunError, UsageError
 from engine.ledger import leases, runs
 from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
+from engine.logs import get_logger
 from engine.progress import step
 from engine.run import control
 from engine.run.destinations import find_destination, name_destination
@@ -40,7 +39,7 @@ from engine.run.send.warmup import complete_facts_unless_stopped, read_warmup
 from engine.run.send.work import Launched, SendRequest, load_frozen_campaign, read_accounts, send, until_stopped
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 
-log = structlog.get_logger()
+log = get_logger()
 
 Confirm = Callable[["Forecast"], Awaitable[bool]]
 

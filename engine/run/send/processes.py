@@ -12,16 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-import structlog
-
 from engine.clock import Clock
+from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 LOOK_SECONDS = 5.0
 BUSY = 0.85  # of a core: a process that computes more than that in Python is at its limit
 USED = 0.95  # of the rate: a worker that reaches this share needs no further process
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class WorkerProcess(Protocol):

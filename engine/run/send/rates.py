@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
 from engine.account.quota import AccountQuota, refuse_if_stopped
 from engine.clock import Clock
 from engine.delivery.pacing.admission import Admission
@@ -13,12 +11,13 @@ from engine.delivery.pacing.interleaving import DomainCap
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.pacing.rate_share import RateShare
 from engine.errors import MailrunError, ServiceError
+from engine.logs import get_logger
 from engine.run.send.warmup import WarmupShare
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 QUOTA_REFRESH_SECONDS = 30.0  # GetAccount is limited to one call a second for the whole account
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,13 +9,12 @@ no run has, and the next launch of the key plans again.
 from dataclasses import replace
 from datetime import datetime
 
-import structlog
-
 from engine.ledger import runs, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.logs import get_logger
 from engine.run.facts import load_facts, read_facts
 from engine.run.frozen import Begun, FrozenRun, claim, make_other_ledger_error, open_run, read_begun, take_over
 from engine.run.manifest import FILE, Manifest, read_manifest
@@ -26,7 +25,7 @@ from engine.store.identity import read_store_identity
 from engine.store.port import Store
 from engine.store.sealed import discard_sealed, list_sealed
 
-log = structlog.get_logger()
+log = get_logger()
 
 ORPHANED = "orphaned"  # frozen folders that no ledger registered: orphaned/CAMPAIGN/KEY/DIGEST
 

@@ -15,12 +15,10 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
-import structlog
-
 from engine.account.client import Endpoint
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome, Result
-from engine.logs import configure_logs
+from engine.logs import configure_logs, get_logger
 from engine.report.accounts import Accounts
 from engine.run.send.processes import stop_with_parent
 from engine.run.send.work import SendRequest, work
@@ -160,10 +158,10 @@ def run_worker(order: WorkerOrder, connection: Connection) -> None:
     except Exception as raised:  # noqa: BLE001 - logged, masked
         error = describe_limit(raised) or (raised if isinstance(raised, MailrunError) else None)
         if error is None:  # multiprocessing would print the traceback as it is
-            structlog.get_logger().critical("worker.failed", pid=os.getpid(), exc_info=raised, note=_BUG)
+            get_logger().critical("worker.failed", pid=os.getpid(), exc_info=raised, note=_BUG)
             sys.exit(ExitCode.BUG)
         note = f"a worker process ended: {error}"
-        structlog.get_logger().error(
+        get_logger().error(
             "worker.failed", pid=os.getpid(), what=error.what, where=error.where, do=error.remedy, note=note
         )
         sys.exit(error.exit_code)

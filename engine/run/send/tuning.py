@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import Connection
 
 from engine.clock import Clock
@@ -12,6 +11,7 @@ from engine.delivery.pacing.gate import Gate
 from engine.delivery.transport import Transport
 from engine.ledger import leases, workers
 from engine.ledger.recorder import Recorder
+from engine.logs import get_logger
 from engine.run.guard.safeguards import Safeguards
 from engine.run.send.heartbeat import WorkerIdentity
 from engine.run.send.processes import WorkerProcesses
@@ -21,7 +21,7 @@ LAG_SECONDS = 0.05  # between two measurements of the event loop's lag
 VITALS_SECONDS = 5.0
 CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
 from engine.campaign.content.templates import compile_content
@@ -20,6 +18,7 @@ from engine.errors import PausedError, UsageError
 from engine.ledger import runs
 from engine.ledger.journal import Result
 from engine.ledger.worker_locks import hold_worker_lock
+from engine.logs import get_logger
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
@@ -37,7 +36,7 @@ from engine.stopping.stop import Stop
 from engine.system.interpreter import start_threads
 from engine.workspace import Workspace
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
-import structlog
 
 from engine.audience.planning.plan_files import read_lease
 from engine.campaign.spec import load_campaign
@@ -18,6 +17,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.event_flags import Flag
 from engine.ledger.journal import Outcome, Result
 from engine.ledger.runs import Run
+from engine.logs import get_logger
 from engine.run.frozen import FrozenRun, fetch_run, open_run
 from engine.run.manifest import read_manifest
 from engine.run.outcomes import PROVED
@@ -32,7 +32,7 @@ from engine.run.settle.resolve import (
 )
 from engine.store.port import Store
 
-log = structlog.get_logger()
+log = get_logger()
 
 TAKEN_BACK = "SES accepted it and did not send it: a Reject or Rendering Failure event"
 _PROOF = Flag.PROVEN | Flag.REJECTED

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from structlog.testing import capture_logs
 
 from engine.errors import UsageError
+from engine.logs import capture_logs
 from engine.settings import load_settings
 from engine.store.other_writers import describe_other_writers
 from engine.workspace import warn_of_other_writers

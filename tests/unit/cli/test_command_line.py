@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 import pytest
-import structlog
 from click.testing import CliRunner
 from support.clock import START
 
@@ -30,7 +29,7 @@ from engine.errors import (
     nearest,
 )
 from engine.ledger.journal import Outcome, Result
-from engine.logs import configure_logs
+from engine.logs import configure_logs, get_logger
 from engine.report.accounts import Accounts
 from engine.run.prepare.run_forecast import RunForecast
 
@@ -249,7 +248,7 @@ def test_a_log_line_on_a_terminal_has_numbers_for_people_and_no_none(
 ):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     configure_logs(verbose=True)
-    structlog.get_logger().warning("run.resumed", note="sending resumes", rate=10_000.0, reason=None, run="a/b")
+    get_logger().warning("run.resumed", note="sending resumes", rate=10_000.0, reason=None, run="a/b")
     assert capsys.readouterr().err == "warning: sending resumes (rate 10,000, run a/b)\n"
 
 
@@ -306,7 +305,7 @@ def test_debug_lines_are_logged_only_when_asked_for(
     reported: list[str],
 ):
     configure_logs(verbose=verbose)
-    log = structlog.get_logger()
+    log = get_logger()
     for level in ("debug", "info", "warning"):
         getattr(log, level)("x.y")
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

@@ -5,11 +5,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from rich.console import Console
 
 from engine.cli.steps import LINE_SECONDS, StepBar, StepReporter, report_steps
-from engine.logs import configure_logs
+from engine.logs import configure_logs, reset_logs
 from engine.progress import listen, step
 
 Lines = pytest.CaptureFixture[str]
@@ -18,7 +17,7 @@ Lines = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def default_logs() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
+    reset_logs()
 
 
 def read_lines(capsys: Lines) -> list[dict[str, object]]:
