@@ -9,7 +9,29 @@ _WORD_BYTES = 8
 _MULTIPLIERS = tuple(pl.Series([word], dtype=pl.UInt64) for word in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53))
 # Keys are padded to the length of the longest key. Most addresses have at most this many words; longer keys are rare.
 _USUAL_WORDS = 6
+# Small enough that the memory of one part is used again for the next: fresh memory takes longer than the arithmetic.
+_ROWS_AT_ONCE = 1 << 16
 _SHIFT = pl.Series([2**33], dtype=pl.UInt64)
+# Eight bytes at once: adding these to an ASCII byte sets its high bit from A on, and from [ on.
+_FROM_A, _AFTER_Z = (
+    pl.Series([(0x80 - code) * 0x0101010101010101], dtype=pl.UInt64) for code in (ord("A"), ord("Z") + 1)
+)
+_HIGH_BITS = pl.Series([0x8080808080808080], dtype=pl.UInt64)
+_TO_SPACE = pl.Series([4], dtype=pl.UInt64)  # from the high bit to 0x20, by which a is more than A
+_PADDING = pl.Series(["\0" * count for count in range(_WORD_BYTES * _USUAL_WORDS + 1)], dtype=pl.String)
+
+
+def hash_addresses(addresses: pl.Series, order_key: str) -> pl.Series:
+    """Hash addresses as `hash_keys` hashes their keys, which need not be made for it.
+
+    Args:
+        addresses: String, ASCII, without nulls.
+        order_key: any text.
+
+    Returns:
+        UInt64, as many.
+    """
+    return _hash_all(addresses, order_key, folds=True)
 
 
 def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
@@ -29,12 +51,23 @@ def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
     Returns:
         UInt64, as many.
     """
+    return _hash_all(keys, order_key, folds=False)
+
+
+def _hash_all(keys: pl.Series, order_key: str, *, folds: bool) -> pl.Series:
     seed = seed_of(order_key)
+    starts = range(0, max(keys.len(), 1), _ROWS_AT_ONCE)
+    hashes = pl.concat([_hash_some(keys.slice(start, _ROWS_AT_ONCE), seed, folds=folds) for start in starts])
+    return hashes.alias("hash")
+
+
+def _hash_some(keys: pl.Series, seed: int, *, folds: bool) -> pl.Series:
     usual = keys.str.len_bytes() <= _USUAL_WORDS * _WORD_BYTES
     if usual.all():
-        return _hash(keys, seed)
+        return _hash(keys, seed, folds=folds)
     long = (~usual).arg_true()
-    return _hash(keys.set(~usual, ""), seed).scatter(long, _hash(keys.gather(long), seed))
+    hashes = _hash(keys.set(~usual, ""), seed, folds=folds)
+    return hashes.scatter(long, _hash(keys.gather(long), seed, folds=folds))
 
 
 def seed_of(order_key: str) -> int:
@@ -49,19 +82,34 @@ def mix(value: pl.Series) -> pl.Series:
     return value ^ (value // _SHIFT)
 
 
-def _hash(keys: pl.Series, seed: int) -> pl.Series:
+def _hash(keys: pl.Series, seed: int, *, folds: bool) -> pl.Series:
     lengths = keys.str.len_bytes()
     shortest, longest = lengths.min(), lengths.max()
     if not isinstance(shortest, int) or not isinstance(longest, int) or not longest:
         return mix(pl.repeat(seed, keys.len(), dtype=pl.UInt64, eager=True)).alias("hash")
     words = -(-longest // _WORD_BYTES)
-    padded = keys.str.pad_end(words * _WORD_BYTES, "\0").cast(pl.Binary)
-    array = padded.bin.reinterpret(dtype=pl.Array(pl.UInt64, words)).alias("words")
+    flat = _pad(keys, lengths, words).bin.reinterpret(dtype=pl.Array(pl.UInt64, words)).reshape((-1,))
     value = pl.Series("hash", [seed], dtype=pl.UInt64).new_from_index(0, keys.len())
-    for word in range(words):
-        mixed = (value ^ array.arr.get(word)) * _MULTIPLIERS[0]
+    for number in range(words):
+        word = flat.gather_every(words, number)
+        mixed = (value ^ (_fold(word) if folds else word)) * _MULTIPLIERS[0]
         mixed = mixed ^ (mixed // _SHIFT)
         # A key's hash must not depend on how long the others are.
-        is_over = word * _WORD_BYTES >= shortest
-        value = mixed.zip_with(lengths > word * _WORD_BYTES, value) if is_over else mixed
+        is_over = number * _WORD_BYTES >= shortest
+        value = mixed.zip_with(lengths > number * _WORD_BYTES, value) if is_over else mixed
     return mix(value).alias("hash")
+
+
+def _pad(keys: pl.Series, lengths: pl.Series, words: int) -> pl.Series:
+    """Pad keys with NUL to a number of words."""
+    size = words * _WORD_BYTES
+    if words > _USUAL_WORDS:
+        return keys.str.pad_end(size, "\0").cast(pl.Binary)
+    parts = pl.DataFrame([keys.alias("key"), _PADDING.gather(size - lengths).alias("padding")])  # in half the time
+    return parts.select(pl.concat_str("key", "padding")).to_series().cast(pl.Binary)
+
+
+def _fold(word: pl.Series) -> pl.Series:
+    """Convert 8 ASCII bytes to lower case."""
+    capitals = ((word + _FROM_A) ^ (word + _AFTER_Z)) & _HIGH_BITS
+    return word + capitals // _TO_SPACE

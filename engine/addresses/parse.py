@@ -5,6 +5,7 @@ a check of its domain, which is done once for all rows with that domain.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -18,21 +19,34 @@ from engine.addresses.rules import (
     read_texts,
 )
 
-# Most addresses are plain: SES accepts them unchanged, they have no capitals, and no part can be too long. An xn--
-# label is not plain, because it may be invalid Punycode.
-_PLAIN_ATOM = ATOM.replace("A-Z", "")
-_PLAIN = rf"^{_PLAIN_ATOM}(?:\.{_PLAIN_ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
+# Most addresses are plain: SES accepts them unchanged, their domains have no capitals, and no part can be too long. An
+# xn-- label is not plain, because it may be invalid Punycode.
+_PLAIN = rf"^{ATOM}(?:\.{ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
 _PLAIN_BYTES = MAX_LABEL_BYTES + 2  # an address with a label or local part that is too long has more bytes
 
 # A simple address has a local part that needs no change, and no name, comment or second address.
 _AROUND = r"@<>()\",;"
 _LOCAL = "x@"
+_KNOWN_DOMAINS = 1 << 14  # remembered: a check of some takes 3 ms and more
 _SIMPLE = rf"^{ATOM}(?:\.{ATOM})*@[^{_AROUND}]*$"
 
+READ_SCHEMA = {"address": pl.String, "fault": pl.String}
 JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
 
 
 def judge_addresses(raw: pl.Series) -> pl.DataFrame:
+    """Normalise and check a column of addresses, as `read_addresses` does, and make their keys.
+
+    Args:
+        raw: a String series.
+
+    Returns:
+        One row for each: `address`; `key`: the address in lower case, for comparisons; and `fault`.
+    """
+    return read_addresses(raw).select("address", pl.col("address").str.to_lowercase().alias("key"), "fault")
+
+
+def read_addresses(raw: pl.Series) -> pl.DataFrame:
     """Normalise and check a column of addresses as people write them.
 
     White space at the ends is removed. `Ann Lee <ann@example.com>` and `ann@example.com (Ann Lee)` become
@@ -43,81 +57,90 @@ def judge_addresses(raw: pl.Series) -> pl.DataFrame:
         raw: a String series.
 
     Returns:
-        One row for each: `address` (as SES accepts it: the local part unchanged, the domain in lower case), `key` (all
-        in lower case, for comparisons) and `fault`. If the address cannot be mailed, `fault` is the reason, and the
-        others are null. If there is no address, all three are null.
+        One row for each: `address` (ASCII, as SES accepts it: the local part unchanged, the domain in lower case) and
+        `fault`. If the address cannot be mailed, `fault` is the reason, and `address` is null. If there is no address,
+        both are null.
     """
-    is_plain = (raw.str.contains(_PLAIN) & (raw.str.len_bytes() <= _PLAIN_BYTES)).fill_null(value=False)
-    nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, raw.len())
-    if is_plain.all():
-        return pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing])
-    checked = pl.DataFrame([raw.alias("address"), raw.alias("key"), nothing, is_plain.alias("is_checked")])
-    return _complete(checked, lambda rest: _check_unusual(raw.gather(rest))).drop("is_checked")
+    return _read_plain(raw, partial(_read_simple, read_rest=_read_with_names))
 
 
-def _check_unusual(raw: pl.Series) -> pl.DataFrame:
-    checked = _check_simple(raw)
-    return _complete(checked, lambda rest: _check_read(read_texts(raw.gather(rest))))
+def _read_with_names(raw: pl.Series) -> pl.DataFrame:
+    return _read_plain(read_texts(raw), partial(_read_simple, read_rest=check_texts))
 
 
-def _check_read(text: pl.Series) -> pl.DataFrame:
-    checked = _check_simple(text)
-    return _complete(checked, lambda rest: _check_by_rules(text.gather(rest)))
+def _read_plain(text: pl.Series, read_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
+    is_plain = text.str.contains(_PLAIN) & (text.str.len_bytes() <= _PLAIN_BYTES)
+    nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, text.len())
+    return _complete(pl.DataFrame([text.alias("address"), nothing]), is_plain, text, read_rest)
 
 
-def _complete(checked: pl.DataFrame, check_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
-    """Fill in the rows that are not checked yet with the result of `check_rest` for their positions."""
-    rest = (~checked.get_column("is_checked")).arg_true()
+def _complete(
+    read: pl.DataFrame, is_read: pl.Series, text: pl.Series, read_rest: Callable[[pl.Series], pl.DataFrame]
+) -> pl.DataFrame:
+    """Replace the rows that are not read yet by what `read_rest` makes of their texts."""
+    rest = (~is_read.fill_null(value=False)).arg_true()
     if rest.is_empty():
-        return checked
-    found = check_rest(rest)
-    if rest.len() == checked.height:
-        return found
+        return read
+    if rest.len() == text.len():
+        return read_rest(text)
+    found = read_rest(text.gather(rest))
     # scatter changes the series in place.
-    columns = [checked.get_column(name).clone().scatter(rest, found.get_column(name)) for name in JUDGED_SCHEMA]
-    return pl.DataFrame([*columns, checked.get_column("is_checked")])
+    return pl.DataFrame([read.get_column(name).clone().scatter(rest, found.get_column(name)) for name in READ_SCHEMA])
 
 
-def _check_by_rules(text: pl.Series) -> pl.DataFrame:
-    checked = check_texts(text)
-    key = pl.col("address").str.to_lowercase().alias("key")
-    return checked.select("address", key, "fault", is_checked=pl.repeat(value=True, n=text.len(), dtype=pl.Boolean))
-
-
-def _check_simple(text: pl.Series) -> pl.DataFrame:
-    """Check simple addresses by their domains; `is_checked` marks their rows."""
+def _read_simple(text: pl.Series, read_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
+    """Read simple addresses by their domains."""
     is_simple = text.str.contains(_SIMPLE)
     if not is_simple.any():
-        nothing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in JUDGED_SCHEMA.items()]
-        return pl.select(is_checked=pl.repeat(value=False, n=text.len(), dtype=pl.Boolean)).select(
-            *nothing, "is_checked"
-        )
+        return read_rest(text)
     parts = text.str.splitn("@", 2).struct.unnest().with_columns(is_simple=is_simple)
     parts = parts.rename({"field_0": "local", "field_1": "domain"})
-    parts = parts.join(_check_domains(parts.get_column("domain")), on="domain", how="left", maintain_order="left")
-    is_checked = pl.col("is_simple") & pl.col("is_clear") & (pl.col("local").str.len_bytes() <= MAX_LOCAL_BYTES)
-    parts = parts.select(
-        "fault", address=pl.concat_str("local", "at_domain"), is_checked=is_checked.fill_null(value=False)
-    )
+    domains = _DOMAINS.look_up(parts.get_column("domain"))
+    parts = parts.join(domains, on="domain", how="left", maintain_order="left")
+    is_read = pl.col("is_simple") & pl.col("is_clear") & (pl.col("local").str.len_bytes() <= MAX_LOCAL_BYTES)
+    parts = parts.select("fault", address=pl.concat_str("local", "at_domain"), is_read=is_read)
     is_too_long = pl.col("address").str.len_bytes() > MAX_ADDRESS_BYTES
     if parts.select(is_too_long.any()).item():
         fault = pl.when(is_too_long).then(pl.lit(IS_TOO_LONG)).otherwise("fault")
         parts = parts.with_columns(fault=fault, address=pl.when(~is_too_long).then("address"))
-    return parts.select("address", pl.col("address").str.to_lowercase().alias("key"), "fault", "is_checked")
+    return _complete(parts.select(*READ_SCHEMA), parts.get_column("is_read"), text, read_rest)
+
+
+class _Domains:
+    """Checks domains, and remembers those of the last columns. Thread-safe: at worst a domain is checked again."""
+
+    def __init__(self) -> None:
+        self._known = _check_domains(pl.Series("domain", [], dtype=pl.String))
+
+    def look_up(self, domains: pl.Series) -> pl.DataFrame:
+        """Return what `_check_domains` says of these domains, and perhaps of others."""
+        known = self._known
+        new = domains.drop_nulls().unique().alias("domain")
+        new = new.filter(~new.is_in(known.get_column("domain")))
+        if new.is_empty():
+            return known
+        found = pl.concat([known, _check_domains(new)])
+        self._known = found if found.height <= _KNOWN_DOMAINS else known.clear()
+        return found
 
 
 def _check_domains(domains: pl.Series) -> pl.DataFrame:
-    """Check each domain once, with a simple local part before it.
+    """Check domains, each with a simple local part before it.
+
+    Args:
+        domains: all different.
 
     Returns:
         `domain`; `at_domain`: the end of every valid address at it, or null; `fault`; and `is_clear`: whether these are
         the same for every simple local part.
     """
-    distinct = domains.drop_nulls().unique()
-    checked = check_texts(read_texts(_LOCAL + distinct))
-    return pl.DataFrame([distinct.alias("domain"), checked.get_column("address"), checked.get_column("fault")]).select(
+    checked = check_texts(read_texts(_LOCAL + domains))
+    return pl.DataFrame([domains, checked.get_column("address"), checked.get_column("fault")]).select(
         "domain",
         at_domain=pl.col("address").str.strip_prefix(_LOCAL[:-1]),
         fault="fault",
         is_clear=~pl.col("domain").str.normalize("NFKC").str.contains(f"[{_AROUND}]"),
     )
+
+
+_DOMAINS = _Domains()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from engine.addresses.parse import judge_addresses
+from engine.addresses.parse import read_addresses
 from engine.audience.checks import AddressChecks
 from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, detail_where, first_that_applies
 from engine.audience.planning.partitions import HASH, Partitions
@@ -23,6 +23,7 @@ ADDRESS = f"{SCRATCH_PREFIX}address"
 MISSING = f"{SCRATCH_PREFIX}missing"
 # One row in this many, by its hash, is sampled for the distribution of the values to order by.
 SAMPLE_ONE_IN = 256
+_FIRST_ROWS = 1000  # nearly always show whether addresses have capitals
 
 
 def order_name(number: int) -> str:
@@ -88,9 +89,9 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
     """
     rows = batch.load()
     raw = rows.cells.get_column(rules.audience.address)
-    judged = judge_addresses(raw)
+    judged = read_addresses(raw)
     if rules.checks.are_on:
-        objections = rules.checks.judge(judged.get_column("key"))
+        objections = rules.checks.judge(judged.get_column("address").str.to_lowercase())
         judged = judged.with_columns(fault=pl.coalesce("fault", objections))
     hidden = rows.places.get_column("hidden") if "hidden" in rows.places.columns else None
     frame = pl.concat([rows.places, judged, raw.alias("raw").to_frame()], how="horizontal")
@@ -106,7 +107,8 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
     if not is_left.all():
         _exclude(found, frame, ~is_left, met, rules)
     kept = _keep(frame, rows.cells, typed, is_left, rules)
-    found.has_capitals = bool((judged.get_column("address") != judged.get_column("key")).any())
+    addresses = kept.get_column(ADDRESS)
+    found.has_capitals = any(some.str.contains("[A-Z]").any() for some in (addresses.head(_FIRST_ROWS), addresses))
     found.parts = list(rules.partitions.split(kept, rules.room))
     if rules.order_by:
         chosen = [HASH, *(order_name(number) for number in range(len(rules.order_by)))]
@@ -152,7 +154,6 @@ def _keep(
         pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias(AT),
         pl.col("line").alias(LINE),
         pl.col("address").alias(ADDRESS),
-        "key",
     )
     required = [column for column in dict.fromkeys(rules.audience.required) if column not in rules.audience.defaults]
     if required:
@@ -167,7 +168,7 @@ def _keep(
     ]
     whole = pl.DataFrame([*ours, *(series.alias(name) for name, series in orders.items()), *content])
     kept = whole if is_left.all() else whole.filter(is_left)
-    return kept.with_columns(rules.partitions.hash(kept.get_column("key"))).drop("key")
+    return kept.with_columns(rules.partitions.hash(kept.get_column(ADDRESS)))
 
 
 def _missing(cells: pl.DataFrame, required: Sequence[str]) -> pl.Series:

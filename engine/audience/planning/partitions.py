@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from engine.addresses.hashing import hash_keys
+from engine.addresses.hashing import hash_addresses
 from engine.audience.planning.plan_files import SCRATCH_PREFIX
 from engine.audience.planning.scratch import Room, Set, pack
 from engine.audience.providers import mailbox_of
@@ -40,9 +40,10 @@ class Partitions:
         """Return the identity of addresses: equal for two that `dedupe` treats as the same."""
         return mailbox_of(keys) if self.dedupe is Dedupe.PROVIDER else keys
 
-    def hash(self, keys: pl.Series) -> pl.Series:
-        """Hash the identity of addresses: their position in the plan's order, UInt64."""
-        return hash_keys(self.identify(keys), self.order_key).alias(HASH)
+    def hash(self, addresses: pl.Series) -> pl.Series:
+        """Hash the identity of addresses or their keys: their position in the plan's order, UInt64."""
+        same = self.identify(addresses.str.to_lowercase()) if self.dedupe is Dedupe.PROVIDER else addresses
+        return hash_addresses(same, self.order_key).alias(HASH)
 
     def split(self, frame: pl.DataFrame, room: Room | None = None) -> Iterator[tuple[int, Set]]:
         """Split rows that have `HASH`: return each partition's number and its rows, in their order.

@@ -5,7 +5,7 @@ from random import Random
 
 import polars as pl
 
-from engine.addresses.hashing import hash_keys
+from engine.addresses.hashing import hash_addresses, hash_keys
 
 MASK = 2**64 - 1
 
@@ -62,3 +62,17 @@ def test_hashes_of_no_keys_are_empty() -> None:
     hashes = hash_keys(pl.Series([], dtype=pl.String), "k")
     assert hashes.len() == 0
     assert hashes.dtype == pl.UInt64
+
+
+def test_hash_addresses_hashes_their_keys() -> None:
+    addresses = pl.Series(["Ann.O'Neil@example.com", "a@x.example", "[`{@Z_", "", f"{'Az09-' * 20}@{'Q' * 60}.example"])
+    assert hash_addresses(addresses, "k").to_list() == hash_keys(addresses.str.to_lowercase(), "k").to_list()
+
+
+def test_hash_keys_depends_on_no_other_key_of_a_large_column() -> None:
+    keys = pl.Series([f"user{number}@x.example" for number in range(100_000)])
+    whole = hash_keys(keys, "k")
+    assert (
+        whole.gather([0, 65_535, 65_536, 99_999]).to_list()
+        == hash_keys(keys.gather([0, 65_535, 65_536, 99_999]), "k").to_list()
+    )
