@@ -10,16 +10,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.audience_files import write_easy, write_realistic
+from bench.comparison import Row
+from bench.processes import on_cores
 from bench.servers import ROOT
 
 ROWS = (1_000_000, 5_000_000)
 ROUNDS = 3
 CORES = 2
 MIB = 1 << 20
+TARGETS = {"realistic": "≤ 3.5", "easy": "≤ 3"}
 INPUTS = {"realistic": write_realistic, "easy": write_easy}
 CAMPAIGN = """
 from = "Acme News <news@acme.example>"
@@ -73,16 +78,37 @@ def least(runs: list[Figures]) -> Figures:
     return min(runs, key=lambda run: run["cpu"])
 
 
-def compare(name: str, rows: int) -> list[str]:
-    """Measure one input of so many rows: the figures of a line of the table."""
+def measure_pairs(name: str, rows: int, rounds: int) -> tuple[float, list[tuple[Figures, Figures]]]:
+    """Measure one input of so many rows: the megabytes of its CSV, and the figures of copy and plan in each round."""
     with TemporaryDirectory() as folder:
         workspace = Path(folder)
         make_workspace(workspace)
         INPUTS[name](rows, workspace / "list.csv", workspace / "gone.csv")
         megabytes = (workspace / "list.csv").stat().st_size / 1e6
-        rounds = range(ROUNDS if rows <= ROWS[-1] else 1)
         plan_command = ["-m", "engine", "plan", "hello", "--json"]
-        pairs = [(measure(["-c", COPY], workspace), measure(plan_command, workspace)) for _ in rounds]
+        pairs = [(measure(["-c", COPY], workspace), measure(plan_command, workspace)) for _ in range(rounds)]
+    return megabytes, pairs
+
+
+def compare_plans(runs: int) -> Iterator[Row]:
+    """Compare plans of the larger audience with copies of the same files, on two cores."""
+    for name, target in TARGETS.items():
+        with on_cores(sorted(os.sched_getaffinity(0))[:CORES]):
+            _, pairs = measure_pairs(name, ROWS[-1], runs)
+        copy, plan = (median(run["cpu"] for run in of_one) for of_one in zip(*pairs, strict=True))
+        yield Row(
+            f"plan of {ROWS[-1]:,} rows, {name}: CPU / CPU of Polars' copy",
+            [plan["cpu"] / copy["cpu"] for copy, plan in pairs],
+            target=target,
+            note=f"{plan:.1f} s / {copy:.1f} s",
+        )
+        peaks = [plan["peak"] / MIB for _, plan in pairs]
+        yield Row(f"plan of {ROWS[-1]:,} rows, {name}: peak of memory", peaks, unit="MiB", target="≤ 1024")
+
+
+def compare(name: str, rows: int) -> list[str]:
+    """Measure one input of so many rows: the figures of a line of the table."""
+    megabytes, pairs = measure_pairs(name, rows, ROUNDS if rows <= ROWS[-1] else 1)
     copy, plan = (least(list(runs)) for runs in zip(*pairs, strict=True))
     return [
         name,
@@ -95,13 +121,12 @@ def compare(name: str, rows: int) -> list[str]:
 
 
 def main() -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     titles = ("input", "rows", "MB", "copy s", "plan s", "copy CPU", "plan CPU", "plan/copy", "by CPU", "peak MiB")
     print(*(f"{title:>10}" for title in titles))
     for rows in [int(text) for text in sys.argv[1:] if text.isdigit()] or ROWS:
         for name in INPUTS:
-            print(*(f"{figure:>10}" for figure in compare(name, rows)), flush=True)
+            with on_cores(sorted(os.sched_getaffinity(0))[:CORES]):
+                print(*(f"{figure:>10}" for figure in compare(name, rows)), flush=True)
 
 
 if __name__ == "__main__":

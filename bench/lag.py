@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bench.launch import make_workspace, write_audience
 from bench.servers import make_environment, run_sink
+from bench.workspaces import make_workspace, write_audience
 from engine.delivery.pacing.concurrency import LagMeter
 
 MESSAGES = 100_000

@@ -35,6 +35,21 @@ def run_sandbox(*options: str) -> Iterator[tuple[dict[str, str], subprocess.Pope
 
 
 @dataclass(frozen=True)
+class SinkFigures:
+    """What a sink has received and used.
+
+    Attributes:
+        messages: single calls, and the entries of bulk calls.
+        body_bytes: of all calls.
+        cpu_seconds: of its process.
+    """
+
+    messages: int
+    body_bytes: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
 class SinkServer:
     """A sink in another process.
 
@@ -46,11 +61,11 @@ class SinkServer:
     url: str
     authority: Path | None
 
-    def read_cpu(self) -> float:
-        """Return the CPU seconds that its process has used."""
+    def read_figures(self) -> "SinkFigures":
+        """Return what it has received and used until now."""
         trust = None if self.authority is None else ssl.create_default_context(cafile=str(self.authority))
-        with urllib.request.urlopen(f"{self.url}/cpu", context=trust) as answer:  # noqa: S310 - its own URL
-            return float(answer.read())
+        with urllib.request.urlopen(f"{self.url}/figures", context=trust) as answer:  # noqa: S310 - its own URL
+            return SinkFigures(**json.load(answer))
 
 
 @contextmanager
@@ -81,8 +96,9 @@ def _make_certificate(folder: Path) -> Path:
 
 def make_environment(sink: SinkServer) -> dict[str, str]:
     """Return the environment in which any AWS client, of Python or Node, uses the sink."""
-    keys = {"AWS_ACCESS_KEY_ID": "AKIDBENCH", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDBENCH", "AWS_SECRET_ACCESS_KEY": "secret"}
+    region = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_REGION": "us-east-1"}  # Node's SDK reads only the second one
     trust = {}
     if sink.authority is not None:
         trust = {"AWS_CA_BUNDLE": str(sink.authority), "NODE_EXTRA_CA_CERTS": str(sink.authority)}
-    return os.environ | keys | trust | {"AWS_ENDPOINT_URL_SESV2": sink.url}
+    return os.environ | keys | region | trust | {"AWS_ENDPOINT_URL_SESV2": sink.url}

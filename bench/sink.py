@@ -1,7 +1,8 @@
 """A sink without a rate limit: the part of the SES API that a launch needs, as fast as one asyncio protocol can be.
 
 Usage: python -m bench.sink LATENCY_SECONDS [CERTIFICATE_FILE]; prints its port. With a certificate and its key, in PEM,
-it speaks TLS. Bodies are ignored, except that bulk entries are counted. GET /cpu returns its process's CPU seconds.
+it speaks TLS. Bodies are ignored, except that bytes and messages are counted. GET /figures returns both counts, and the
+CPU seconds of its process.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ _ACCOUNT = orjson.dumps(
 )
 _IDENTITY = orjson.dumps({"IdentityType": "DOMAIN", "VerifiedForSendingStatus": True})
 _ids = itertools.count()
+_counts = {"messages": 0, "body_bytes": 0}
 
 
 class Sink(asyncio.Protocol):
@@ -63,14 +65,17 @@ class Sink(asyncio.Protocol):
 
 
 def _make_answer(head: bytes, body: bytes) -> bytes:
-    if head.startswith(b"GET /cpu "):
-        return b"%f" % time.process_time()
+    if head.startswith(b"GET /figures "):
+        return orjson.dumps({**_counts, "cpu_seconds": time.process_time()})
     if head.startswith(b"GET"):
         return _ACCOUNT if b"/account" in head.split(b"\r\n", 1)[0] else _IDENTITY
+    _counts["body_bytes"] += len(body)
     if b"outbound-bulk-emails" in head.split(b"\r\n", 1)[0]:
         entries = body.count(b'"Destination"')
+        _counts["messages"] += entries
         made = ",".join(f'{{"Status":"SUCCESS","MessageId":"{_make_id()}"}}' for _ in range(entries))
         return f'{{"BulkEmailEntryResults":[{made}]}}'.encode()
+    _counts["messages"] += 1
     return f'{{"MessageId":"{_make_id()}"}}'.encode()
 
 
