@@ -8,6 +8,7 @@ from typing import NamedTuple
 from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.file_types import find_content_type
 from engine.campaign.files import read_file
+from engine.campaign.part_writers import PartWriter
 from engine.campaign.spec import Campaign
 from engine.campaign.spec_sections import UnsubscribeSpec
 from engine.errors import DataError
@@ -23,6 +24,44 @@ _REFUSED_EXTENSIONS = frozenset(_REFUSED.split())
 _LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes, after base64: https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 
 
+class Part:
+    """A part of a message: its text, and how it was written for the message's transport.
+
+    Args:
+        pieces: of the text, in order.
+        written: by the writer, where there is one.
+        writer: of `written`.
+    """
+
+    __slots__ = ("pieces", "writer", "written")
+
+    def __init__(self, pieces: Sequence[str], written: bytes = b"", writer: PartWriter | None = None) -> None:
+        self.pieces = pieces
+        self.written = written
+        self.writer = writer
+
+    @property
+    def text(self) -> str:
+        """The text as a whole."""
+        return "".join(self.pieces)
+
+    def write(self, writer: PartWriter) -> bytes:
+        """Return the part as a writer writes it."""
+        return self.written if writer is self.writer else writer.write(self.pieces)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it has the same text."""
+        return isinstance(other, Part) and self.text == other.text
+
+    def __hash__(self) -> int:
+        """Equal parts have the same."""
+        return hash(self.text)
+
+    def __reduce__(self) -> tuple[type["Part"], tuple[list[str]]]:
+        """Pickle the text alone: another process has its own writers."""
+        return Part, ([self.text],)
+
+
 class Message(NamedTuple):
     """A rendered message to one recipient.
 
@@ -30,8 +69,8 @@ class Message(NamedTuple):
         row: the recipient's row in the plan.
         address: the recipient.
         subject: one line without control characters.
-        html: the HTML part, if there is one.
-        text: the text part, if there is one.
+        html_part: the HTML part, if there is one.
+        text_part: the text part, if there is one.
         headers: further headers, names and values; printable ASCII.
         tags: SES message tags, names and values; letters, digits, - and _.
         language: the variant that it was rendered from; None is the default.
@@ -40,11 +79,21 @@ class Message(NamedTuple):
     row: int
     address: str
     subject: str
-    html: str | None
-    text: str | None
+    html_part: Part | None
+    text_part: Part | None
     headers: tuple[tuple[str, str], ...]
     tags: tuple[tuple[str, str], ...]
     language: str | None = None
+
+    @property
+    def html(self) -> str | None:
+        """The text of the HTML part, if there is one."""
+        return None if self.html_part is None else self.html_part.text
+
+    @property
+    def text(self) -> str | None:
+        """The text of the text part, if there is one."""
+        return None if self.text_part is None else self.text_part.text
 
 
 @dataclass(frozen=True, slots=True)

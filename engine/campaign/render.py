@@ -1,5 +1,6 @@
 """Render one recipient's message from the content and the recipient's data."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,16 +10,17 @@ from babel import Locale
 from jinja2 import TemplateError
 
 from engine.campaign.content import bounds as limits
-from engine.campaign.content.environment import TemplateEnvironment
+from engine.campaign.content.environment import Recipient, TemplateEnvironment
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.content.templates import SUBJECT, CampaignContent
 from engine.campaign.content.watchdog import TimeUpError, Watchdog
 from engine.campaign.headers import NOT_IN_HEADERS
 from engine.campaign.locales import choose_language, parse_locale, read_locales
 from engine.campaign.message import Message
+from engine.campaign.part_writers import PartWriter, make_utf8_writer
 from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, check_key
-from engine.campaign.template_parts import HeaderParts, VariantParts
+from engine.campaign.template_parts import HeaderParts, Names, VariantParts
 from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe_links import make_unsubscribe_links
 from engine.campaign.unsubscribe_tokens import TokenSigner
@@ -48,21 +50,6 @@ class _Run:
     key: str
 
 
-class _Recipient:
-    """What templates see as `recipient`: its columns, by attribute or item, and its address."""
-
-    __slots__ = ("__address", "__columns")  # private: a column of the same name stays readable
-
-    def __init__(self, columns: Mapping[str, Any], address: str) -> None:
-        self.__columns = columns
-        self.__address = address
-
-    def __getitem__(self, name: str) -> Any:
-        return self.__address if name == "address" else self.__columns[name]
-
-    __iter__ = None  # otherwise Python would read the items 0, 1, 2…
-
-
 class Renderer:
     """Renders the messages of one run.
 
@@ -72,12 +59,13 @@ class Renderer:
         run_key: the run's key.
         signer: signs the unsubscribe links; a marketing campaign needs one.
         seconds: of processor time for one message; None for the default.
+        writer: of the transport that sends the messages; None for one of plain UTF-8.
 
     Raises:
         ConfigurationError: the campaign has unsubscribe links, and there is no signer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what rendering depends on, named one by one
         self,
         content: CampaignContent,
         campaign: Campaign,
@@ -85,9 +73,11 @@ class Renderer:
         run_key: str,
         signer: TokenSigner | None,
         seconds: float | None = None,
+        writer: PartWriter | None = None,
     ) -> None:
         check_key(run_key)
         self.seconds = LONGEST_SECONDS if seconds is None else seconds
+        self._writer = make_utf8_writer() if writer is None else writer
         self._formats = content.formats
         self._locale_column = campaign.spec.content.locale
         self._zone_column = campaign.spec.window.column
@@ -99,10 +89,10 @@ class Renderer:
         self._tags = (("mailrun-campaign", campaign.name), ("mailrun-key", run_key))
         self._own_tags = campaign.spec.delivery.message_tags
         self._headers = HeaderParts(content)
-        self._languages = {language: _Campaign(campaign, language) for language in content.variants}
+        run = _Run(f"{campaign.name}/{run_key}", run_key)
         self._shared = {
-            **content.variants[None].subject.globals,
-            "run": _Run(f"{campaign.name}/{run_key}", run_key),
+            language: {**variant.subject.globals, "run": run, "campaign": _Campaign(campaign, language)}
+            for language, variant in content.variants.items()
         }
 
     def render(self, recipient: Mapping[str, Any], row: int, address: str, *, reader: str | None = None) -> Message:
@@ -161,27 +151,25 @@ class Renderer:
     def _make(
         self, parts: VariantParts, recipient: Mapping[str, Any], *, row: int, address: str, reader: str
     ) -> Message:
-        if NOT_IN_HEADERS.search(address):
+        if _find_control(address):
             raise RenderError("address", None, "the address has control characters")
         if self._zone_column is not None:
             _refuse_unknown_zone(self._zone_column, recipient.get(self._zone_column))
-        language = parts.language
-        context = {
-            **recipient,
-            **self._shared,
-            "campaign": self._languages[language],
-            "recipient": _Recipient(recipient, address),
-        }
+        language, writer = parts.language, self._writer
+        names = Names(recipient)
+        names.update(self._shared[language])
+        names["recipient"] = Recipient(recipient, address)
         headers: tuple[tuple[str, str], ...] = ()
         if self._links is not None:
-            context["unsubscribe_url"], headers = self._links.make_link(reader)
+            names["unsubscribe_url"], headers = self._links.make_link(reader)
         else:
-            context.pop("unsubscribe_url", None)  # a column must not replace the unsubscribe link
-        subject = _checked_subject(parts.subject.render(context))
-        html = parts.html.render(context) if parts.html else None
-        headers += self._headers.render(context)
+            names.pop("unsubscribe_url", None)  # a column must not replace the unsubscribe link
+        subject = _checked_subject(parts.subject.render_text(names))
+        html = None if parts.html is None else parts.html.render(names, writer)
+        headers += self._headers.render(names)
+        text = parts.render_text(names, html, writer)
         tags = (*self._tags, ("mailrun-row", str(row)), *self._own_tags)
-        return Message(row, address, subject, html, parts.render_text(context, html), headers, tags, language)
+        return Message(row, address, subject, html, text, headers, tags, language)
 
 
 def _refuse_unknown_zone(column: str, name: Any) -> None:
@@ -190,8 +178,13 @@ def _refuse_unknown_zone(column: str, name: Any) -> None:
         raise RenderError("[window] timezone", None, f"{found}; write an IANA name such as Europe/Berlin")
 
 
+def _find_control(text: str) -> re.Match[str] | None:
+    """Find a character that no header may have; plain ASCII, as most texts are, is recognized faster."""
+    return None if text.isascii() and text.isprintable() else NOT_IN_HEADERS.search(text)
+
+
 def _checked_subject(subject: str) -> str:
-    if found := NOT_IN_HEADERS.search(subject):
+    if found := _find_control(subject):
         raise RenderError(SUBJECT, None, f"it has a line break or control character (U+{ord(found[0]):04X})")
     if len(subject) > LONGEST_SUBJECT:
         raise RenderError(SUBJECT, None, f"it is longer than {LONGEST_SUBJECT} characters")

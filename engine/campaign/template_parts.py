@@ -6,11 +6,14 @@ from typing import Any
 
 from jinja2 import Template
 from jinja2.runtime import Context
+from jinja2.utils import missing
 
 from engine.campaign.content.html_text import derive_text, tidy_text
 from engine.campaign.content.templates import CampaignContent, Variant
 from engine.campaign.content.watchdog import TimeUpError
 from engine.campaign.headers import encode_header
+from engine.campaign.message import Part
+from engine.campaign.part_writers import PartWriter
 from engine.campaign.render_error import RenderError, locate_error
 
 LARGEST_PART = (
@@ -19,40 +22,95 @@ LARGEST_PART = (
 _PIECES = 4096  # pieces of output between two checks of the size
 
 
+class Names(dict[str, Any]):
+    """The names that the templates of one message see."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> Any:
+        """Return Jinja's mark for a name that is not there."""
+        return missing
+
+
+class _PartContext(Context):
+    """The context of a part's template. It is used for one message after another: a new one takes longer."""
+
+    def __init__(self, template: Template) -> None:
+        super().__init__(template.environment, {}, template.name, template.blocks)
+        self._own_blocks = template.blocks
+
+    def begin(self, names: Names) -> None:
+        """Begin the next message: forget what the template has set, also where it has failed half-way."""
+        self.parent = names
+        if self.vars:
+            self.vars = {}
+        if self.exported_vars:
+            self.exported_vars = set()
+        if self._own_blocks:
+            self.blocks = {name: [block] for name, block in self._own_blocks.items()}
+        else:
+            # Only blocks read names that the template has set; without blocks, a name is one look-up.
+            self.resolve_or_missing = names.__getitem__  # type: ignore[method-assign, assignment] # a name is positional
+        self.eval_ctx.autoescape = bool(self.environment.autoescape)
+        self.eval_ctx.volatile = False
+
+
 class TemplatePart:
     """A compiled template that is rendered without the overhead of Template.render."""
 
-    __slots__ = ("_blocks", "_environment", "_root", "name", "template")
+    __slots__ = ("_context", "_root", "name", "template")
 
     def __init__(self, template: Template) -> None:
         self.template = template
         self.name = template.name or ""
         self._root: Callable[[Context], Iterator[str]] = template.root_render_func
-        self._environment, self._blocks = template.environment, template.blocks
+        self._context = _PartContext(template)
 
-    def render(self, context: dict[str, Any], *, may_be_blank: bool = False) -> str:
-        """Return the part.
+    def render(self, names: Names, writer: PartWriter) -> Part:
+        """Return the part, written.
 
         Raises:
-            RenderError: it fails, is blank, or is larger than a part may be.
+            RenderError: it fails, is blank, is larger than a part may be, or cannot be encoded.
         """
+        pieces = self._read(names)
+        if all(map(_is_blank, pieces)):
+            raise RenderError(self.name, None, "it is blank")
         try:
-            # As Template.new_context, without the globals, which the context has already.
-            pieces = self._root(Context(self._environment, context, self.name, self._blocks))
+            return Part(pieces, writer.write(pieces), writer)
+        except UnicodeEncodeError:
+            raise self._refuse_encoding() from None
+        except MemoryError as error:
+            raise locate_error(error, self.template) from error
+
+    def render_text(self, names: Names, *, may_be_blank: bool = False) -> str:
+        """Return the part's text.
+
+        Raises:
+            RenderError: as in render.
+        """
+        text = "".join(self._read(names))
+        if not may_be_blank and _is_blank(text):
+            raise RenderError(self.name, None, "it is blank")
+        if not text.isascii() and not _is_encodable(text):
+            raise self._refuse_encoding()
+        return text
+
+    def _read(self, names: Names) -> list[str]:
+        try:
+            self._context.begin(names)
+            pieces = self._root(self._context)
             begun = list(islice(pieces, _PIECES))
             size = sum(map(len, begun))
             if len(begun) == _PIECES and size <= LARGEST_PART:
                 size = _read_rest(begun, size, pieces)
-            text = "".join(begun) if size <= LARGEST_PART else ""
         except Exception as error:  # a template may raise anything, and it fails this one recipient
             raise locate_error(error, self.template) from error
         if size > LARGEST_PART:
             raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
-        if not may_be_blank and (not text or text.isspace()):
-            raise RenderError(self.name, None, "it is blank")
-        if not text.isascii() and not _is_encodable(text):
-            raise RenderError(self.name, None, "it has an incomplete character (a lone surrogate)")
-        return text
+        return begun
+
+    def _refuse_encoding(self) -> RenderError:
+        return RenderError(self.name, None, "it has an incomplete character (a lone surrogate)")
 
 
 def _read_rest(begun: list[str], size: int, pieces: Iterator[str]) -> int:
@@ -75,7 +133,7 @@ class HeaderParts:
         self._parts = {name: TemplatePart(template) for name, template in content.headers.items()}
         self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)
 
-    def render(self, context: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    def render(self, names: Names) -> tuple[tuple[str, str], ...]:
         """Return names and values; a header with a blank value is left out.
 
         Raises:
@@ -85,7 +143,7 @@ class HeaderParts:
             return self._fixed
         made = []
         for name, part in self._parts.items():
-            text = part.render(context, may_be_blank=True)
+            text = part.render_text(names, may_be_blank=True)
             try:
                 value = encode_header(name, text)
             except ValueError as error:
@@ -107,13 +165,17 @@ class VariantParts:
         self._text = TemplatePart(variant.text) if variant.text else None
         self._derived = TemplatePart(variant.derived) if variant.derived else None
 
-    def render_text(self, context: dict[str, Any], html: str | None) -> str | None:
+    def render_text(self, names: Names, html: Part | None, writer: PartWriter) -> Part | None:
         """Return the text part: from its own template, else derived from the HTML's, else from the message's HTML."""
         if self._text is not None:
-            return self._text.render(context)
+            return self._text.render(names, writer)
         if self._derived is not None:
-            return tidy_text(self._derived.render(context, may_be_blank=True))
-        return None if html is None else derive_text(html)
+            text = tidy_text(self._derived.render_text(names, may_be_blank=True))
+        elif html is not None:
+            text = derive_text(html.text)
+        else:
+            return None
+        return Part([text], writer.write_text(text), writer)
 
     def locate(self, error: TimeUpError, seconds: float) -> RenderError:
         """Return an error that names the template and the line at which the time limit was reached."""
@@ -124,6 +186,10 @@ class VariantParts:
     def list_parts(self) -> "list[TemplatePart]":
         """List the parts that have a template."""
         return [part for part in (self.html, self._text, self._derived, self.subject) if part is not None]
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
 
 
 def _is_encodable(text: str) -> bool:

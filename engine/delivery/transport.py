@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
 
 from engine.campaign.message import Message
+from engine.campaign.part_writers import PartWriter
 from engine.delivery.replies import SendReply
 
 
@@ -37,6 +38,10 @@ class Transport(Protocol):
     @property
     def most_bytes(self) -> int:
         """How many bytes the payloads of one call may have together."""
+
+    @property
+    def writer(self) -> PartWriter:
+        """Writes the parts of messages as `prepare` needs them."""
 
     def prepare(self, message: Message) -> Item:
         """Make a message ready: all the work that needs no network."""

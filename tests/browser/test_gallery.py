@@ -7,9 +7,10 @@ from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from support.messages import make_message
 
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
-from engine.campaign.message import Attachment, Envelope, Message
+from engine.campaign.message import Attachment, Envelope
 from engine.report.gallery import Card, Summary, write_gallery
 
 BODY = """<!doctype html><html lang="en"><head><style>
@@ -41,7 +42,7 @@ p { background: url(EVIL/c.png) }</style></head>
 def card(address: str, subject: str = "Hi", *reasons: str, html: str | None = None, text: str | None = "Text") -> Card:
     headers = (("List-Unsubscribe", "<https://acme.example/u/TOKEN>"),)
     html = BODY % address if html is None else html
-    return Card(Message(7, address, subject, html, text, headers, (("mailrun-row", "7"),), None), [*reasons])
+    return Card(make_message(7, address, subject, html, text, headers, (("mailrun-row", "7"),), None), [*reasons])
 
 
 @pytest.fixture
@@ -242,7 +243,7 @@ def test_text_has_contrast(browser: Browser, tmp_path: Path, requests: list[str]
 def test_a_message_without_html_and_one_that_is_alone_are_shown(
     browser: Browser, tmp_path: Path, requests: list[str]
 ) -> None:
-    message = Message(1, "ann@example.com", "Hi", None, "Only text", (), ())
+    message = make_message(1, "ann@example.com", "Hi", None, "Only text", (), ())
     page = open_page(browser, tmp_path, [Card(message, ["first"])], requests)
     expect(page.get_by_text("This message has no HTML part.")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("1 message")

@@ -31,6 +31,7 @@ from engine import logs
 from engine.account.quota import AccountQuota
 from engine.audience.planning.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
 from engine.campaign.message import Message
+from engine.campaign.part_writers import PartWriter, make_utf8_writer
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
@@ -49,6 +50,7 @@ from engine.run.send.processes import WorkerProcesses
 from engine.run.send.wiring import SendJob, send_run
 from engine.stopping.stop import Stop
 from engine.store.folder import FolderStore
+from support.messages import make_message
 from support.recorded import read_journal
 
 NAME = "sim/1"
@@ -159,6 +161,7 @@ class Receiver:
     most_items: int = 1
     most_bytes: int = 1_000
     most_calls: int = 8
+    writer: PartWriter = field(default_factory=make_utf8_writer)
 
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"x", group=() if self.most_items > 1 else None)
@@ -211,7 +214,7 @@ class FlakyLedger(Ledger):
 
 class _Renderer:
     def render(self, _content: object, row: int, address: str) -> Message:
-        return Message(row, address, "s", None, "t", (), ())
+        return make_message(row, address, "s", None, "t", (), ())
 
 
 QUOTA = AccountQuota(100.0, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")

@@ -20,10 +20,13 @@ from engine.campaign.content.localisation import Formats
 from engine.campaign.content.printing.link_places import DataPlace, LinkPlaces, find_link_places
 from engine.campaign.content.printing.parsed_templates import OutputKey
 from engine.campaign.content.printing.print_checks import CHECK_FILTERS, add_checks
+from engine.campaign.content.printing.print_code import PrintCodeGenerator
 from engine.campaign.content.printing.printed_values import (
     UndefinedName,
     hide_method,
     join_printable,
+    print_html,
+    print_text,
     refuse_unprintable,
     refuse_unprintable_given,
     write_attributes,
@@ -41,6 +44,21 @@ class _CheckedFields(SandboxedFormatter):
 
 class _CheckedMarkupFields(_CheckedFields, SandboxedEscapeFormatter):
     """The same for markup, which escapes them."""
+
+
+class Recipient:
+    """What templates see as `recipient`: its columns, by attribute or item, and its address."""
+
+    __slots__ = ("__address", "__columns")  # private: a column of the same name stays readable
+
+    def __init__(self, columns: Mapping[str, Any], address: str) -> None:
+        self.__columns = columns
+        self.__address = address
+
+    def __getitem__(self, name: str) -> Any:
+        return self.__address if name == "address" else self.__columns[name]
+
+    __iter__ = None  # otherwise Python would read the items 0, 1, 2…
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = limits.INTERCEPTED
     concat = staticmethod(limits.join_bounded)
+    code_generator_class = PrintCodeGenerator
+    print_text = staticmethod(print_text)
+    print_html = staticmethod(print_html)
 
     def __init__(self, folder: Path, *, autoescape: bool, formats: Formats | None = None) -> None:
         self._files = _CampaignLoader(folder)
@@ -131,7 +152,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return `obj.attribute`: a field of the data comes before a Python attribute of the same name."""
-        if type(obj) is dict and attribute in obj:
+        if type(obj) is Recipient:
+            try:
+                return obj[attribute]
+            except KeyError:
+                pass
+        elif type(obj) is dict and attribute in obj:
             return obj[attribute]
         return hide_method(obj, attribute, super().getattr(obj, attribute))
 

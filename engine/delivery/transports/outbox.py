@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
+from engine.campaign.part_writers import make_utf8_writer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item
@@ -47,6 +48,7 @@ class Outbox:
     def __init__(self, folder: Path, kind: str, envelope: Envelope, *, worker: str, clock: Clock | None = None) -> None:
         self._folder = folder
         self._composer = Composer(envelope)
+        self.writer = make_utf8_writer()
         self._sender = re.sub(r".*<(.*)>", r"\1", envelope.sender)
         self._clock = clock or SystemClock()
         self._worker = worker

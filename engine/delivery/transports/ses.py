@@ -19,9 +19,8 @@ from engine.delivery.transports.ses_documents import (
     LONGEST_DATA,
     MOST_ENTRIES,
     Documents,
-    fits_bulk,
+    measure_data,
     parts_of,
-    write_data,
 )
 from engine.logs import get_logger
 from engine.system.proxies import explain_proxy
@@ -95,6 +94,7 @@ class SesTransport:
         self._bulk = bulk
         self._said: set[str] = set()
         self.most_calls = most_calls
+        self.writer = documents.bulk if bulk else documents.single
         self.most_items = MOST_ENTRIES if bulk else 1
         self.most_bytes = LARGEST_BULK_BYTES - documents.bulk_overhead - MOST_ENTRIES
 
@@ -102,27 +102,25 @@ class SesTransport:
         """Serialize the message: as an entry of a bulk call, or as the body of a separate call."""
         if not self._bulk:
             return Item(message.row, message, self._documents.write_single(message))
-        data = write_data(message)
-        why = self._find_obstacle(message, data)
+        entry = self._documents.write_entry(message)
+        why = self._find_obstacle(message, entry)
         if not why:
-            entry = self._documents.write_entry(message, data)
-            if len(entry) <= self.most_bytes:
-                return Item(message.row, message, entry, group=parts_of(message))
-            why = "it is too large for a bulk call"
+            return Item(message.row, message, entry, group=parts_of(message))
         if why not in self._said:
             self._said.add(why)
             log.warning("delivery.single", row=message.row, note=f"sent in a separate call: {why}; reported once")
         return Item(message.row, message, self._documents.write_single(message))
 
-    def _find_obstacle(self, message: Message, data: bytes) -> str:
+    def _find_obstacle(self, message: Message, entry: bytes) -> str:
         if self._documents.bulk_obstacle:
             return self._documents.bulk_obstacle
         if self.most_bytes < 0:
             return "its attachments are too large for a bulk call"
-        if len(data) > LONGEST_DATA:
+        if len(entry) > LONGEST_DATA and measure_data(message) > LONGEST_DATA:
             return "it is too large for a bulk call"
-        fits = fits_bulk(data) and not any("{{" in value for _, value in message.headers)
-        return "" if fits else "its content contains {{, which SES might replace in a bulk call"
+        if not self._documents.fits_bulk(message):
+            return "its content contains {{, which SES might replace in a bulk call"
+        return "it is too large for a bulk call" if len(entry) > self.most_bytes else ""
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over the messages of one call; see Transport.send."""

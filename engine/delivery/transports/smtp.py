@@ -14,6 +14,7 @@ import aiosmtplib
 
 from engine.campaign.message import Envelope, Message
 from engine.campaign.mime import Composer
+from engine.campaign.part_writers import make_utf8_writer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import ReplyMeaning, SendReply, bound_detail
 from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
@@ -73,6 +74,7 @@ class SmtpTransport:
         self._server = server
         self._envelope = envelope
         self._composer = Composer(envelope)
+        self.writer = make_utf8_writer()
         self._sender = sender_address
         self._clock = clock or SystemClock()
         self._idle: deque[_Connection] = deque()

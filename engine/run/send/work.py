@@ -168,7 +168,7 @@ async def send(
             quota=quota,
             read_quota=outbound.read_quota,
             transport=opened,
-            renderer=Renderer(content, campaign, run_key=key, signer=signer),
+            renderer=Renderer(content, campaign, run_key=key, signer=signer, writer=opened.writer),
             count=request.count,
             processes=processes,
         )

@@ -1,14 +1,16 @@
 """What lint finds: in the templates, and in the messages."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.campaigns import TOML, write_campaign
+from support.messages import make_message
 
 from engine.campaign.content.templates import compile_content
 from engine.campaign.lint import lint_templates
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.campaign.message import Envelope, Message, prepare_envelope
+from engine.campaign.message import Envelope, Message, Part, prepare_envelope
 from engine.campaign.message_lint import MessageLint, find_unused_inline
 from engine.campaign.spec import Campaign
 
@@ -16,7 +18,7 @@ MARKETING = TOML.replace('kind = "transactional"', 'unsubscribe.url = "https://a
 WAY_OUT = "https://acme.example/TOKEN?a=1&b=2"
 HEADERS = (("List-Id", "<a.acme.example>"), ("List-Unsubscribe", f"<{WAY_OUT}>, <mailto:a@b.example>"))
 PREHEADER = '<body><div style="display:none">First words</div>'
-GOOD = Message(
+GOOD = make_message(
     row=7,
     address="ann@example.com",
     subject="Hi",
@@ -25,6 +27,14 @@ GOOD = Message(
     headers=HEADERS,
     tags=(),
 )
+
+
+def change(message: Message, **changes: Any) -> Message:
+    """Change fields of a message; html and text are the texts of its parts."""
+    for name in {"html", "text"} & changes.keys():
+        changes[f"{name}_part"] = None if changes[name] is None else Part([changes.pop(name)])
+        changes.pop(name, None)
+    return message._replace(**changes)
 
 
 def campaign_of(folder: Path, toml: str = MARKETING) -> Campaign:
@@ -41,7 +51,7 @@ def check(folder: Path, message: Message, *, toml: str = MARKETING) -> list[tupl
 
 
 def with_body(html: str) -> Message:
-    return GOOD._replace(html=str(GOOD.html).replace("<p>x</p>", html))
+    return change(GOOD, html=str(GOOD.html).replace("<p>x</p>", html))
 
 
 def test_a_good_message_has_no_finding(tmp_path: Path) -> None:
@@ -51,15 +61,15 @@ def test_a_good_message_has_no_finding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("message", "severity", "code"),
     [
-        (GOOD._replace(subject="x" * 79), "warning", "long_subject"),
-        (GOOD._replace(html=str(GOOD.html).replace("display:none", "")), "warning", "no_preheader"),
-        (GOOD._replace(html=str(GOOD.html) + "é" * 60_000), "warning", "clipped"),
-        (GOOD._replace(text="\n"), "warning", "no_text"),
-        (GOOD._replace(text="x"), "warning", "no_unsubscribe_link_in_text"),
-        (GOOD._replace(html=f"{PREHEADER}x"), "error", "no_unsubscribe_link"),
-        (GOOD._replace(html=None, text="x"), "error", "no_unsubscribe_link"),
-        (GOOD._replace(subject="Hi {{ name }}"), "warning", "left_over"),
-        (GOOD._replace(text=f"{GOOD.text}Dear *|FNAME|*"), "warning", "left_over"),
+        (change(GOOD, subject="x" * 79), "warning", "long_subject"),
+        (change(GOOD, html=str(GOOD.html).replace("display:none", "")), "warning", "no_preheader"),
+        (change(GOOD, html=str(GOOD.html) + "é" * 60_000), "warning", "clipped"),
+        (change(GOOD, text="\n"), "warning", "no_text"),
+        (change(GOOD, text="x"), "warning", "no_unsubscribe_link_in_text"),
+        (change(GOOD, html=f"{PREHEADER}x"), "error", "no_unsubscribe_link"),
+        (change(GOOD, html=None, text="x"), "error", "no_unsubscribe_link"),
+        (change(GOOD, subject="Hi {{ name }}"), "warning", "left_over"),
+        (change(GOOD, text=f"{GOOD.text}Dear *|FNAME|*"), "warning", "left_over"),
         (with_body("Dear [[FirstName]]"), "warning", "left_over"),
         (with_body("Dear %%name%%"), "warning", "left_over"),
         (with_body('<img src="https://a.example/x.png">'), "warning", "no_alt"),
@@ -74,7 +84,7 @@ def test_a_good_message_has_no_finding(tmp_path: Path) -> None:
         (with_body('<a href="https://acme.example/{{ id }}">x</a>'), "error", "placeholder_in_link"),
         (with_body('<a href="https://acme.example/%7B%7B id %7D%7D">x</a>'), "error", "placeholder_in_link"),
         (with_body('<a href="https://acme.example/*|UNSUB|*">x</a>'), "error", "placeholder_in_link"),
-        (GOOD._replace(html=str(GOOD.html) + "x" * 11_000_000), "error", "too_large"),
+        (change(GOOD, html=str(GOOD.html) + "x" * 11_000_000), "error", "too_large"),
     ],
 )
 def test_each_fault_of_a_message_is_found(tmp_path: Path, message: Message, severity: str, code: str) -> None:
@@ -97,15 +107,15 @@ def test_what_is_right_is_left_alone(tmp_path: Path, html: str) -> None:
 
 
 def test_transactional_messages_need_no_unsubscribe_link(tmp_path: Path) -> None:
-    assert check(tmp_path, GOOD._replace(html=f"{PREHEADER}x", text="x", headers=()), toml=TOML) == []
+    assert check(tmp_path, change(GOOD, html=f"{PREHEADER}x", text="x", headers=()), toml=TOML) == []
 
 
 def test_ses_fills_in_its_own_unsubscribe_link_at_most_twice(tmp_path: Path) -> None:
     toml = TOML.replace('kind = "transactional"', 'unsubscribe.ses_contact_list = "readers"')
     link = '<a href="{{amazonSESUnsubscribeUrl}}">out</a>'
-    message = GOOD._replace(html=PREHEADER + link, text="{{amazonSESUnsubscribeUrl}}", headers=HEADERS[:1])
+    message = change(GOOD, html=PREHEADER + link, text="{{amazonSESUnsubscribeUrl}}", headers=HEADERS[:1])
     assert check(tmp_path, message, toml=toml) == []
-    thrice = message._replace(html=PREHEADER + 3 * link)
+    thrice = change(message, html=PREHEADER + 3 * link)
     assert check(tmp_path, thrice, toml=toml) == [("error", "too_many_ses_links")]
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.clock import START, ClockedStop, VirtualClock
+from support.messages import make_message
 from support.recorded import read_journal
 
 from engine.campaign.message import Message
+from engine.campaign.part_writers import make_utf8_writer
 from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.pacing.budgets import Allowance, Budget
 from engine.delivery.pacing.gate import Gate
@@ -29,7 +31,7 @@ from engine.stopping.stop import StopCause, StopReason
 
 NAME = "welcome/1"
 RUN = Run(NAME, RunState.SENDING, None, False, "f", "d", 9, 9, {}, START, None, None)  # noqa: FBT003 - a row, in order
-MESSAGE = Message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
+MESSAGE = make_message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
 ITEM = Item(7, MESSAGE, b"x")
 SENT = SendReply(ReplyMeaning.SENT, message_id="id-1")
 SIGNAL = StopReason(StopCause.SIGNAL, "stopped by SIGTERM")
@@ -45,6 +47,7 @@ class ScriptedTransport:
     most_items = 50
     most_bytes = 1_000
     most_calls = 8
+    writer = make_utf8_writer()
 
     def __init__(self, *replies: SendReply | list[SendReply], look: Callable[[], object] = lambda: None) -> None:
         self._replies = list(replies)

@@ -9,10 +9,11 @@ from email.policy import default
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.campaigns import SIGNER
+from support.messages import make_message
 
 from engine.addresses.mailbox import Mailbox, parse_mailbox
 from engine.campaign.content.html_text import derive_text
-from engine.campaign.message import Envelope, Message
+from engine.campaign.message import Envelope
 from engine.campaign.mime import Composer
 from engine.toml_lines import locate_keys
 
@@ -95,7 +96,7 @@ BODY = st.text(
 
 @given(PRINTABLE, BODY, BODY)
 def test_an_eml_reads_back_to_the_same_parts(subject: str, html_part: str, text: str) -> None:
-    message = Message(1, "ann@example.com", "S" + subject + "S", html_part + "\n", text + "\n", (), ())
+    message = make_message(1, "ann@example.com", "S" + subject + "S", html_part + "\n", text + "\n", (), ())
     mail = message_from_bytes(Composer(Envelope("a@b.example", (), (), None)).compose(message), policy=default)
     found = [mail.get_body((kind,)) for kind in ("html", "plain")]
     bodies = [part.get_content().replace("\r\n", "\n") for part in found if isinstance(part, EmailMessage)]

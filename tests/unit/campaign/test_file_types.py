@@ -4,9 +4,10 @@ from email import message_from_bytes
 from email.policy import default
 
 import pytest
+from support.messages import make_message
 
 from engine.campaign.file_types import _TABLE, find_content_type
-from engine.campaign.message import Attachment, Envelope, Message
+from engine.campaign.message import Attachment, Envelope
 from engine.campaign.mime import Composer
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -71,7 +72,7 @@ def test_types_are_accepted_by_ses_and_no_extension_has_two() -> None:
 def test_mime_writes_a_type_with_its_parameters() -> None:
     content = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
     one = Attachment("i.ics", find_content_type("i.ics", content), content)
-    raw = Composer(Envelope("a@b.example", (), (one,), None)).compose(Message(1, "a@b.example", "S", None, "x", (), ()))
+    raw = Composer(Envelope("a@b.example", (), (one,), None)).compose(make_message(1, "a@b.example", "S", None, "x"))
     (part,) = message_from_bytes(raw, policy=default).iter_attachments()
     assert part["Content-Type"].params == {"charset": "utf-8", "method": "REQUEST"}
     assert (part.get_content_type(), part.get_filename()) == ("text/calendar", "i.ics")

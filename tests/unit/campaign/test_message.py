@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from email.policy import default
 
 import pytest
+from support.messages import make_message
 
 from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.message import Attachment, Envelope, Message
@@ -16,7 +17,7 @@ ENVELOPE = Envelope("Acme <a@acme.example>", ("b@acme.example", "=?utf-8?b?Q2hsb
 
 def message_of(subject: str = "Hi", html: str | None = None, text: str | None = None, unsubscribe: str = "") -> Message:
     headers = (("List-Unsubscribe", unsubscribe),) if unsubscribe else ()
-    return Message(1, "ann@example.com", subject, html, text, headers, ())
+    return make_message(1, "ann@example.com", subject, html, text, headers, ())
 
 
 def parse(raw: bytes) -> EmailMessage:

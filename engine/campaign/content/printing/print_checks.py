@@ -33,7 +33,7 @@ _NAMES_OF_TEXT_FILTERS = (
     "trim truncate upper urlize wordcount wordwrap"
 )
 _TEXT_FILTERS = frozenset(_NAMES_OF_TEXT_FILTERS.split()) | FILTERS.keys()
-_CHECK = "refuse_unprintable"
+CHECK = "refuse_unprintable"
 _CHECK_NULL = "refuse_null"
 _CHECK_ARGUMENT = "refuse_unprintable_argument"
 _CHECK_PARTS = "refuse_unprintable_parts"
@@ -104,7 +104,7 @@ class _PrintChecks(NodeTransformer):
     def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:  # noqa: N802 - as above
         self.generic_visit(node)
         if node.name in _TEXT_FILTERS:
-            check = _CHECK if node.name in ("format", "replace") else _CHECK_ARGUMENT
+            check = CHECK if node.name in ("format", "replace") else _CHECK_ARGUMENT
             node.args = [_checked(argument, check) for argument in node.args]
             for keyword in node.kwargs:
                 keyword.value = _checked(keyword.value, check)
@@ -149,7 +149,7 @@ def _inside(node: nodes.Node | None) -> nodes.Node | None:
     return node.node if isinstance(node, nodes.Filter) and node.name == _BOUND else node
 
 
-def _checked(node: nodes.Expr, check: str = _CHECK) -> nodes.Expr:
+def _checked(node: nodes.Expr, check: str = CHECK) -> nodes.Expr:
     harmless = isinstance(node, nodes.TemplateData) or (isinstance(node, nodes.Const) and node.value is not None)
     if harmless:
         return node
@@ -184,6 +184,15 @@ def write_label(node: nodes.Node | None) -> str:
             return write_label(node.node)
         case _:
             return "this expression"
+
+
+def find_printed_label(node: nodes.Node) -> str | None:
+    """Return the name in messages of an expression that is checked before it is printed; None for other nodes."""
+    match node:
+        case nodes.Filter(name=name, args=[nodes.Const(value=str(label)), *_]) if name in (CHECK, _LINK, _IN_PLACE):
+            return label
+        case _:
+            return None
 
 
 def _label_called(node: nodes.Node) -> str:
@@ -267,7 +276,7 @@ def _checked_in_place(node: nodes.Expr, label: str, place: DataPlace) -> nodes.E
 
 
 CHECK_FILTERS: Mapping[str, Callable[..., Any]] = {
-    _CHECK: refuse_unprintable,
+    CHECK: refuse_unprintable,
     _CHECK_NULL: refuse_null,
     _CHECK_ARGUMENT: refuse_unprintable_argument,
     _CHECK_PARTS: refuse_unprintable_parts,

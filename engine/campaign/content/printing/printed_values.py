@@ -13,7 +13,7 @@ from jinja2 import StrictUndefined, Undefined, pass_eval_context
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.nodes import EvalContext
 from jinja2.utils import missing
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import FILTERS
@@ -127,6 +127,20 @@ def refuse_unprintable(value: Any, label: str) -> Any:
         UnprintableError: it is not text, a number, a date or markup; naming the expression and the remedy.
     """
     return value if type(value) in _PLAIN else _check(value, label)
+
+
+def print_text(value: Any, label: str) -> str:
+    """Return the text of a value that may be printed; see refuse_unprintable."""
+    return value if type(value) is str else str(refuse_unprintable(value, label))
+
+
+def print_html(value: Any, label: str) -> str:
+    """Return the HTML of a value that may be printed: markup as it is, and all else escaped; see refuse_unprintable."""
+    if type(value) is str and not (
+        "&" in value or "<" in value or ">" in value or '"' in value or "'" in value  # faster than a pattern
+    ):
+        return value
+    return escape(value if type(value) is str or type(value) is Markup else refuse_unprintable(value, label))
 
 
 def refuse_unprintable_argument(value: Any, label: str) -> Any:

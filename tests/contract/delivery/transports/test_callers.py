@@ -14,13 +14,14 @@ import orjson
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
 from support.clock import VirtualClock
+from support.messages import make_message
 from support.world import World
 
 from engine.account.client import Endpoint, OpenAccount, open_account, translate_aws_errors
 from engine.account.credentials import SpacedCredentials
 from engine.account.quota import read_quota
 from engine.account.send_endpoint import NotLeanError, resolve_sends
-from engine.campaign.message import Attachment, Envelope, Message
+from engine.campaign.message import Attachment, Envelope
 from engine.delivery.replies import ReplyMeaning
 from engine.delivery.transports import callers
 from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_caller
@@ -33,7 +34,7 @@ from engine.store.objects import fetch_objects
 from engine.store.s3 import S3Store
 from engine.system.proxies import exempt
 
-MESSAGE = Message(1, "ann@example.com", "Hé", "<p>é</p>", "text", (("X-A", "b"),), (("mailrun-row", "1"),))
+MESSAGE = make_message(1, "ann@example.com", "Hé", "<p>é</p>", "text", (("X-A", "b"),), (("mailrun-row", "1"),))
 ENVELOPE = Envelope("Acme <news@acme.example>", (), (Attachment("a.txt", "text/plain", b"\x00\xff"),), None)
 
 
@@ -261,8 +262,8 @@ def test_message_that_does_not_fit_a_bulk_call_gets_its_own_call(capsys: pytest.
     transport = SesTransport(None, Documents(ENVELOPE), sender_address="n@acme.example", bulk=True)  # type: ignore[arg-type] # nothing is sent
     small = transport.prepare(MESSAGE)
     assert small.group == ("Subject", "Html", "Text")
-    large = Message(2, "b@example.com", "s", "x" * 300_000, None, (), ())
-    braces = Message(3, "c@example.com", "s", "{{ x }}", None, (), ())
+    large = make_message(2, "b@example.com", "s", "x" * 300_000, None, (), ())
+    braces = make_message(3, "c@example.com", "s", "{{ x }}", None, (), ())
     assert [transport.prepare(one).group for one in (large, braces, large)] == [None, None, None]
     said = capsys.readouterr().out
     assert said.count("too large") == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.clock import VirtualClock
+from support.messages import make_message
 
 from engine.campaign.message import Envelope, Message
 from engine.delivery.replies import ReplyMeaning
@@ -18,13 +19,13 @@ ENVELOPE = Envelope("Acme <news@acme.example>", (), (), None)
 TAGS = (("mailrun-campaign", "c"), ("mailrun-key", "k"))
 
 
-def make_message(row: int, text: str = "From here on\n>From there\n") -> Message:
-    return Message(row, f"p{row}@example.com", "Hé", None, text, (), (*TAGS, ("mailrun-row", str(row))))
+def make_mail(row: int, text: str = "From here on\n>From there\n") -> Message:
+    return make_message(row, f"p{row}@example.com", "Hé", None, text, (), (*TAGS, ("mailrun-row", str(row))))
 
 
 async def fill(folder: Path, kind: str, rows: range, worker: str = "w1") -> Outbox:
     outbox = Outbox(folder, kind, ENVELOPE, worker=worker)
-    replies = await outbox.send([outbox.prepare(make_message(row)) for row in rows])
+    replies = await outbox.send([outbox.prepare(make_mail(row)) for row in rows])
     assert [(reply.meaning, reply.message_id) for reply in replies] == [
         (ReplyMeaning.SENT, f"{r:08d}.eml") for r in rows
     ]
@@ -65,7 +66,7 @@ async def test_a_disk_that_fails_pauses_the_run_and_leaves_no_half_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     outbox = Outbox(tmp_path / "out", "mbox", ENVELOPE, worker="w1")
-    item = outbox.prepare(make_message(1))
+    item = outbox.prepare(make_mail(1))
     await outbox.send([item])
     before = (tmp_path / "out" / "w1.mbox").read_bytes()
 
@@ -92,7 +93,7 @@ def test_message_has_one_id_at_every_attempt_and_each_proof_its_own():
     run_tags = (("mailrun-campaign", "welcome"), ("mailrun-key", "k"), ("mailrun-row", "7"))
 
     def make_id(tags: tuple[tuple[str, str], ...]) -> str:
-        message = Message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=tags)
+        message = make_message(row=7, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=tags)
         return dict(make_identity(message, "news@acme.example", clock))["Message-ID"]
 
     assert make_id(run_tags) == make_id(run_tags) == "<welcome.k.7@acme.example>"

@@ -11,6 +11,7 @@ import pytest
 import trustme
 from pydantic import SecretStr
 from support.clock import VirtualClock
+from support.messages import make_message
 from support.smtp import NAME, PASSWORD, Mailroom, run_script, run_smtp
 
 from engine.account.client import open_account
@@ -24,7 +25,7 @@ from engine.errors import ConfigurationError
 from engine.settings import Settings
 
 TAGS = (("mailrun-campaign", "c"), ("mailrun-key", "k"), ("mailrun-row", "7"))
-MESSAGE = Message(7, "ann@example.com", "Hé", "<p>é</p>", "Grüße\n.\n..dots\n", (("X-A", "b"),), TAGS)
+MESSAGE = make_message(7, "ann@example.com", "Hé", "<p>é</p>", "Grüße\n.\n..dots\n", (("X-A", "b"),), TAGS)
 ENVELOPE = Envelope("Acme <news@acme.example>", ("help@acme.example",), (), "marketing")
 SENDER = "news@acme.example"
 CLOCK = VirtualClock()

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 from support.credentials import bearer
+from support.messages import make_message
 from support.world import wait_until
 
 from engine.account.client import Endpoint, open_account
 from engine.campaign.message import Attachment, Envelope, Message
+from engine.campaign.part_writers import make_utf8_writer
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.transport import Item, Transport
 from engine.delivery.transports import callers, connection
@@ -34,7 +36,7 @@ ENVELOPE = Envelope(
     attachments=(Attachment("terms.pdf", "application/pdf", bytes(range(256))),),
     configuration_set="marketing",
 )
-MESSAGE = Message(
+MESSAGE = make_message(
     row=7,
     address="ann@b.example",
     subject="Chào bạn, 20 % 🎉",
@@ -107,6 +109,7 @@ class TriedInMemory:
         self._accepted: list[str] = []
 
     most_items, most_bytes, most_calls = 1, 0, 100
+    writer = make_utf8_writer()
 
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"")
@@ -233,7 +236,7 @@ async def test_what_ses_receives_is_the_message(sandbox: EmbeddedSandbox, tmp_pa
 
 
 async def test_absent_parts_of_a_message_are_not_in_its_request(sandbox: EmbeddedSandbox, tmp_path: Path):
-    plain = Message(row=1, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
+    plain = make_message(row=1, address="ann@b.example", subject="Hi", html=None, text="x", headers=(), tags=())
     envelope = Envelope(sender=SENDER, reply_to=(), attachments=(), configuration_set=None)
     async with open_ses(endpoint_of(sandbox), envelope) as transport:
         assert (await send(transport, plain)).meaning is ReplyMeaning.SENT

@@ -10,6 +10,7 @@ from babel.localedata import locale_identifiers
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError
+from support.messages import make_message
 
 from engine.campaign.content.template_tokens import Placeholders, TemplateToken, TokenKind, mask, split
 from engine.campaign.locales import Tag, choose_language, read_locales
@@ -88,7 +89,7 @@ def normalise(text: str) -> str:
 def test_raw_mime_parses_to_exactly_the_parts_that_went_in(
     subject: str, html: str, text: str | None, attachments: list[Attachment]
 ) -> None:
-    message = Message(1, "ann@example.com", subject, html, text, (("List-Id", "<a.b>"),), ())
+    message = make_message(1, "ann@example.com", subject, html, text, (("List-Id", "<a.b>"),), ())
     envelope = Envelope("Acme <a@b.example>", ("c@d.example",), tuple(attachments), None)
     mail = parse(Composer(envelope).compose(message, [("Date", "Tue, 24 Nov 2026 09:00:00 +0000")]))
     assert (mail["From"], mail["To"], mail["Reply-To"]) == ("Acme <a@b.example>", "ann@example.com", "c@d.example")
@@ -113,7 +114,7 @@ PLAIN = st.text(st.characters(categories=["L", "N", "P", "Zs"], exclude_characte
 def test_raw_mime_parses_to_the_parts_that_the_email_package_builds(
     subject: str, html: str, text: str | None, attachments: list[Attachment]
 ) -> None:
-    message = Message(1, "ann@example.com", subject, html, text, (), ())
+    message = make_message(1, "ann@example.com", subject, html, text, (), ())
     envelope = Envelope("Acme <a@b.example>", (), tuple(attachments), None)
     ours, theirs = parse(Composer(envelope).compose(message)), parse(build_by_library(message, envelope))
     assert parts_of(ours) == parts_of(theirs)
@@ -122,7 +123,9 @@ def test_raw_mime_parses_to_the_parts_that_the_email_package_builds(
 
 @given(LINES, LINES)
 def test_no_line_of_raw_mime_is_longer_than_mail_allows(html: str, text: str) -> None:
-    raw = Composer(Envelope("a@b.example", (), (), None)).compose(Message(1, "a@b.example", "S", html, text, (), ()))
+    raw = Composer(Envelope("a@b.example", (), (), None)).compose(
+        make_message(1, "a@b.example", "S", html, text, (), ())
+    )
     assert max(map(len, raw.split(b"\r\n"))) <= 998
     assert b"\n" not in raw.replace(b"\r\n", b"")
 

@@ -10,9 +10,10 @@ from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
+from support.messages import make_message
 
 from engine.campaign.message import Attachment, Envelope, ListManagement, Message
-from engine.delivery.transports.ses_documents import Documents, fits_bulk, parts_of, write_data
+from engine.delivery.transports.ses_documents import Documents, measure_data, parts_of
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
 SERIALIZER = create_serializer("rest-json")
@@ -23,6 +24,7 @@ NAME = st.from_regex(r"\A[A-Za-z0-9_-]{1,20}\Z")
 PAIRS = st.lists(st.tuples(NAME, ASCII), max_size=4).map(tuple)
 TAGS = st.lists(st.tuples(NAME, NAME), min_size=1, max_size=4).map(tuple)
 
+ENVELOPE = Envelope("a@b.example", (), (), None)
 ENVELOPES = st.builds(
     Envelope,
     sender=ASCII,
@@ -45,7 +47,7 @@ ENVELOPES = st.builds(
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
     html, text = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
-    return Message(
+    return make_message(
         row=draw(st.integers(0, 10**9)),
         address=draw(NAME) + "@example.com",
         subject=draw(TEXT),
@@ -144,20 +146,28 @@ def test_a_bulk_call_is_the_document_that_botocore_would_write(
             {
                 "Destination": {"ToAddresses": [one.address]},
                 "ReplacementTags": pairs(one.tags),
-                "ReplacementEmailContent": {
-                    "ReplacementTemplate": {"ReplacementTemplateData": write_data(one).decode()}
-                },
+                "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": write_data(one)}},
                 "ReplacementHeaders": pairs(one.headers),
             }
             for one in together
         ],
     }
     documents = Documents(envelope)
-    written = documents.write_bulk([documents.write_entry(one, write_data(one)) for one in together], message)
+    written = documents.write_bulk([documents.write_entry(one) for one in together], message)
     assert orjson.loads(written) == serialize("SendBulkEmail", parameters)
     for one, entry in zip(together, orjson.loads(written)["BulkEmailEntries"], strict=True):
         values = json.loads(entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"])
         assert (values.get("subject"), values.get("html"), values.get("text")) == (one.subject, one.html, one.text)
+
+
+def write_data(message: Message) -> str:
+    values = {"subject": message.subject, "html": message.html, "text": message.text}
+    return orjson.dumps({name: value for name, value in values.items() if value is not None}).decode()
+
+
+@given(messages())
+def test_the_measure_of_a_bulk_entry_is_that_of_its_values(message: Message):
+    assert measure_data(message) == len(write_data(message).encode())
 
 
 def write_compact(values: dict[str, str]) -> str:
@@ -168,5 +178,5 @@ def write_compact(values: dict[str, str]) -> str:
 def test_content_with_handlebars_in_it_does_not_fit_a_bulk_call(part: str):
     parts = {"subject": "s", "html": "h", "text": "t"}
     for value, fits in (("a {b} {% x %}", True), ("{{b}}", False), ("a {{b", False), ("{", True)):
-        message = Message(1, "a@b.example", **(parts | {part: value}), headers=(), tags=())
-        assert fits_bulk(write_data(message)) is fits
+        message = make_message(1, "a@b.example", **(parts | {part: value}), headers=(), tags=())
+        assert Documents(ENVELOPE).fits_bulk(message) is fits
