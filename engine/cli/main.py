@@ -15,6 +15,7 @@ from engine.cli.on_demand import OnDemand
 from engine.cli.table import cli
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.masking import show_address
+from engine.system.allocator import keep_freed_memory
 from engine.system.process_limits import describe_limit
 from engine.system.streams import find_lost_output, make_output_lasting
 from engine.system.unhandled import catch_unhandled, describe_exception
@@ -24,6 +25,7 @@ _write_command = OnDemand("suggestions:write_command")  # a command that prints 
 
 def main() -> NoReturn:
     """Run the command line and exit as ExitCode says."""
+    keep_freed_memory()
     gc.set_threshold(100_000, 20, 100)  # imports make 130,000 objects that stay: collect less often
     make_output_lasting()
     INTERRUPTION.install()
