@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.clock import SystemClock
 from engine.feedback.events.effects import SoftRule
 from engine.feedback.events.envelopes import Verify

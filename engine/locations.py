@@ -6,6 +6,7 @@ from pathlib import Path
 from engine.errors import ConfigurationError
 from engine.masking import mask_url
 
+REMOTE = "s3://"  # a place in a bucket
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|s3/{2}", re.IGNORECASE)
 _BUCKET = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/[^?#]*)?")
 _ALMOST_S3 = re.compile(r"s3(:/*|/+)", re.IGNORECASE)

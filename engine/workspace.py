@@ -23,6 +23,7 @@ from engine.errors import ConfigurationError
 from engine.ledger.database import Ledger, open_ledger
 from engine.logs import get_logger
 from engine.masking import mask_url
+from engine.on_demand import OnDemand
 from engine.progress import step
 from engine.setting_sources import SETTINGS_FILE
 from engine.settings import KEY_BYTES_MINIMUM, Settings, list_variables, load_settings
@@ -30,10 +31,11 @@ from engine.store.folder import FolderStore
 from engine.store.keys import UNSUBSCRIBE_KEY, read_key
 from engine.store.other_writers import describe_other_writers
 from engine.store.port import Store
-from engine.store.s3 import S3Store
 from engine.system.environment import check_environment
 from engine.system.temporary import use_scratch
 from engine.workspace_folder import find_workspace
+
+_open_s3_store = OnDemand("engine.store.s3:S3Store")  # its client is slow to import
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,10 @@ def read_settings(path: Path | str | None = None, *, store: str | None = None, l
 
 def open_store(settings: Settings) -> Store:
     """Open the store alone."""
-    return S3Store(settings.store, settings.store_folder) if settings.in_bucket else FolderStore(settings.store_folder)
+    if settings.in_bucket:
+        store: Store = _open_s3_store(settings.store, settings.store_folder)
+        return store
+    return FolderStore(settings.store_folder)
 
 
 def warn_of_other_writers(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from engine.addresses.parse import judge_addresses
 from engine.audience.exclusions import RULES, ExclusionReason
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
+DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
 _SCRIPT = re.compile(r"[A-Za-z]{4}")
 _TERRITORY = re.compile(r"[A-Za-z]{2}|[0-9]{3}")

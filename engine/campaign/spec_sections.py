@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from engine.audience.spec import Section
-from engine.campaign.content.localisation import DEFAULT_LOCALE
 from engine.campaign.headers import FEEDBACK_TAGS, check_tags
+from engine.campaign.locales import DEFAULT_LOCALE
 from engine.campaign.spec_values import (
     COLUMN,
     SECONDS,

@@ -6,8 +6,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.cli.on_demand import OnDemand
 from engine.cli.options import make_common_options
+from engine.on_demand import OnDemand
 
 _NAME_WIDTH = 18  # of the longest command, so that the columns of all tasks are aligned
 
@@ -84,7 +84,9 @@ def declare(
         examples: whole command lines.
     """
     params = [*parameters, *make_common_options()]
-    return Command(name, callback=OnDemand(f"commands.{function}"), help=text, params=params, examples=examples)
+    return Command(
+        name, callback=OnDemand(f"engine.cli.commands.{function}"), help=text, params=params, examples=examples
+    )
 
 
 def declare_group(

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.account.client import Endpoint
-from engine.cli.on_demand import OnDemand
+from engine.on_demand import OnDemand
 from engine.store.port import Store
 
-_open_embedded = OnDemand("embedded_sandbox:open_embedded")  # the real SES does not need the sandbox's server
+_open_embedded = OnDemand("engine.cli.embedded_sandbox:open_embedded")  # the real SES needs no server here
 
 
 @contextmanager

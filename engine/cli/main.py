@@ -12,16 +12,16 @@ import click
 
 from engine.cli.console import is_output_all, print_json, print_lines
 from engine.cli.interruption import INTERRUPTION
-from engine.cli.on_demand import OnDemand
 from engine.cli.table import cli
 from engine.errors import CancelledError, DataError, ExitCode, MailrunError, PausedError, UsageError, escape_undecodable
 from engine.masking import show_address
+from engine.on_demand import OnDemand
 from engine.system.allocator import keep_freed_memory
 from engine.system.process_limits import describe_limit
 from engine.system.streams import find_lost_output, make_output_lasting
 from engine.system.unhandled import catch_unhandled, describe_exception
 
-_write_command = OnDemand("suggestions:write_command")  # a command that prints its help does not need it
+_write_command = OnDemand("engine.cli.suggestions:write_command")  # a command that prints its help does not need it
 
 
 def main() -> NoReturn:

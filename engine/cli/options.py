@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from engine.cli.on_demand import OnDemand
+from engine.on_demand import OnDemand
 
 _UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
 
-complete_campaign = OnDemand("completion.campaigns:complete_campaign")
-complete_path = OnDemand("completion.campaigns:complete_path")
-complete_run = OnDemand("completion.runs:complete_run")
+complete_campaign = OnDemand("engine.cli.completion.campaigns:complete_campaign")
+complete_path = OnDemand("engine.cli.completion.campaigns:complete_path")
+complete_run = OnDemand("engine.cli.completion.runs:complete_run")
 
 
 def make_common_options() -> list[click.Option]:

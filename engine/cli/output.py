@@ -1,42 +1,20 @@
-"""Prints runs: tables and plain sentences."""
+"""Prints what previews, checks and launches report, in plain sentences."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.console import print_lines
+from engine.cli.run_output import format_seconds
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
-from engine.ledger.journal import Outcome
 from engine.masking import mask_text
 from engine.quantities import format_count, format_number
-from engine.report.accounts import Accounts
-from engine.report.tables import render_accounts
 from engine.run.prepare.check import Checked
 from engine.run.prepare.preview import Preview, describe_sizes
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.run_forecast import RunForecast
 from engine.run.send.launch import Forecast
-
-LOSSES = (Outcome.REFUSED, Outcome.FAILED, Outcome.IN_DOUBT)
-
-
-def print_accounts(accounts: Accounts) -> None:
-    """Print the table of accounts."""
-    print_lines(render_accounts(accounts))
-
-
-def print_runs(all_accounts: Sequence[Accounts]) -> None:
-    """Print a line for every run."""
-    width = max(len(accounts.run) for accounts in all_accounts)
-    for accounts in all_accounts:
-        losses = format_outcomes({o: accounts.count(o) for o in LOSSES}, only_losses=True)
-        sent = f"{accounts.count(Outcome.SENT):,} of {accounts.accepted:,} sent"
-        parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, losses, accounts.reason)
-        print_lines("  ".join(part for part in parts if part))
-        print_lines(*(f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_in_doubt(accounts))))
 
 
 def print_preview(preview: Preview) -> None:
@@ -140,44 +118,3 @@ def describe_launch(forecast: Forecast, account: str) -> Iterator[str]:
         yield f"  failing   {format_count(forecast.failing, 'recipient')}: see the warnings above"
     yield f"  rate      at {format_number(forecast.rate)} a second at most, about {seconds}"
     yield f"  time      {forecast.text}"
-
-
-def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> str:
-    """Write counts in words: `12 refused, 1 in doubt`."""
-    shown = [o for o in outcomes if outcomes[o] and (o in LOSSES or not only_losses)]
-    return ", ".join(f"{outcomes[o]:,} {o.replace('_', ' ')}" for o in shown)
-
-
-def format_canary(canary: Mapping[str, Any]) -> str:
-    """Write the stage of a run's canary."""
-    results = (
-        f"{canary['with_result']:,} with a result, {canary['bounced']:,} bounced, {canary['complained']:,} complained"
-    )
-    stage = {
-        "sending": "are being sent",
-        "waiting": f"are sent; waits for events until {canary['until']}",
-        "open": f"are sent, and the rest was released by {canary['opened_by']}",
-    }[canary["stage"]]
-    return f"canary: the first {canary['recipients']:,} {stage}; {results}"
-
-
-def format_vitals(vitals: Mapping[str, float]) -> str:
-    """Write the figures that a worker has recorded."""
-    return (
-        f"worker: at most {format_number(vitals['rate_limit'])} recipients a second, {vitals['in_flight']:,.0f}"
-        f" of {vitals['concurrency']:,.0f} calls in flight, {vitals['latency_ms']:,.0f} ms a call, event loop late by"
-        f" {vitals['lag_p99_ms']:,.1f} ms (p99), {format_count(round(vitals['throttles']), 'throttle')}"
-    )
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a duration for people.
-
-    >>> [format_seconds(s) for s in (0.4, 75, 3 * 3600 + 120)]
-    ['1 s', '1 min 15 s', '3 h 2 min']
-    """
-    whole = max(1, round(seconds))
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

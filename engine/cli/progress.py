@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
-from engine.cli.on_demand import OnDemand
 from engine.ledger.journal import Outcome, Result
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.report.accounts import Accounts
 from engine.system.streams import is_terminal
 
 LINE_SECONDS = 5.0
-_make_bar = OnDemand("progress_bar:Bar")  # rich is slow to import
+_make_bar = OnDemand("engine.cli.progress_bar:Bar")  # rich is slow to import
 
 
 class Progress:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from engine.cli.output import format_outcomes
 from engine.cli.progress import Progress
+from engine.cli.run_output import format_outcomes
 from engine.ledger.journal import Result
 from engine.report.accounts import Accounts
 

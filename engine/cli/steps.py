@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine.cli.on_demand import OnDemand
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.progress import Step, listen
 from engine.quantities import format_number
 from engine.system.streams import is_terminal
 
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.25  # a step that is over sooner shows no bar
-_make_bar = OnDemand("step_bar:make_step_bar")  # most commands end before it is shown
+_make_bar = OnDemand("engine.cli.step_bar:make_step_bar")  # most commands end before it is shown
 _FEWEST_SECONDS = 0.05  # shorter steps are summed up
 
 

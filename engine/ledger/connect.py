@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
 
 from engine.errors import ConfigurationError
+from engine.ledger.schema import set_conditions
 from engine.locations import LEDGER_EXAMPLES
 from engine.masking import mask_url, remember_secrets
 from engine.system.temporary import find_temporary_folder
@@ -72,6 +73,7 @@ def make_engine(url: str) -> Engine:
 def _make_sqlite_engine(url: URL) -> Engine:
     _create_private_file(Path(str(url.database)))
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True)
+    set_conditions("sqlite")
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -87,6 +89,7 @@ def _make_postgres_engine(url: URL) -> Engine:
         pool_size=2,
         pool_pre_ping=True,  # a connection that was dropped while idle fails no request
     )
+    set_conditions("postgresql")
     event.listen(engine, "connect", _set_up_postgres)
     event.listen(engine, "begin", _begin_postgres)
     return engine

@@ -166,13 +166,7 @@ Index(
 )
 Index("ix_lease_settled_at", lease_table.c.settled_at)  # what was sent today: the warm-up
 # The queries for the next lease and for open leases read unsettled leases only.
-Index(
-    "ix_lease_unsettled",
-    lease_table.c.run,
-    lease_table.c.ordinal,
-    sqlite_where=lease_table.c.settled_at.is_(None),
-    postgresql_where=lease_table.c.settled_at.is_(None),
-)
+_UNSETTLED = Index("ix_lease_unsettled", lease_table.c.run, lease_table.c.ordinal)
 
 journal_table = Table(
     "journal",
@@ -294,3 +288,8 @@ soft_bounce_table = Table(
     info={"about": "Transient bounces, kept for the period of the rule that counts them."},
 )
 Index("ix_soft_bounce_at", soft_bounce_table.c.at)  # rows older than every rule's period are removed
+
+
+def set_conditions(dialect: str) -> None:
+    """Set the condition of the partial index for one kind of database: SQLAlchemy then imports its dialect."""
+    _UNSETTLED.dialect_kwargs[f"{dialect}_where"] = lease_table.c.settled_at.is_(None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.campaign.files import open_file
 from engine.errors import DataError
 from engine.store.files import digest_bytes, digest_file, write_file

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DataError, ServiceError
+from engine.locations import REMOTE
 from engine.store.s3_client import ConditionFailedError, ObjectMissingError, open_s3, translate_s3_errors
 from engine.store.stray_files import is_leftover
-
-REMOTE = "s3://"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.feedback.events.effects import SoftRule
 from engine.feedback.events.envelopes import open_body
 from engine.feedback.events.event_files import DAMAGED, EVENT_SCHEMA, list_days, scan_day

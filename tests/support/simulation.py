@@ -29,7 +29,8 @@ from sqlalchemy.pool import StaticPool
 
 from engine import logs
 from engine.account.quota import AccountQuota
-from engine.audience.planning.plan_files import LeaseRange, RecipientsFile, divide, recipients_file
+from engine.audience.planning.lease_range import LeaseRange
+from engine.audience.planning.plan_files import RecipientsFile, divide, recipients_file
 from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter, make_utf8_writer
 from engine.campaign.spec import CampaignSpec

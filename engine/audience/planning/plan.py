@@ -14,10 +14,11 @@ from engine.audience.planning.arrangement import Arrangement, parse_order
 from engine.audience.planning.caps import Cap, set_aside_history
 from engine.audience.planning.excluded_rows import ExcludedRows
 from engine.audience.planning.first_pass import RowRules, judge_batch
+from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.opened_audience import Audience, estimate_text, is_large
 from engine.audience.planning.partitions import Partitions, choose_bits
 from engine.audience.planning.plan_columns import check_columns, column_notes, content_columns
-from engine.audience.planning.plan_files import LeaseRange, divide, prove_balance
+from engine.audience.planning.plan_files import divide, prove_balance
 from engine.audience.planning.recipients import Written, write_recipients
 from engine.audience.planning.scratch import MEMORY_BYTES, Room, Scratch
 from engine.audience.planning.second_pass import BatchPosition, SetRules, merge_counts

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.addresses.hashing import mix
+from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.threads import work_through
 from engine.audience.reading.blanks import null_blanks
 from engine.errors import DataError
@@ -25,23 +26,6 @@ _ZSTD_LEVEL = 1
 _ROWS_AT_ONCE = 1_000_000
 # Names of columns that planning needs in addition to the audience's own.
 SCRATCH_PREFIX = "plan."
-
-
-@dataclass(frozen=True)
-class LeaseRange:
-    """The rows of one lease.
-
-    Attributes:
-        ordinal: its number in the plan's order, from 0.
-        file: the recipients file, inside the plan's folder.
-        first_row: the number of rows before it in that file.
-        rows: the number of its rows.
-    """
-
-    ordinal: int
-    file: str
-    first_row: int
-    rows: int
 
 
 def stored_name(column: str) -> str:

@@ -15,8 +15,9 @@ from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import Batch, read_batches
 from engine.audience.spec import SuppressionSpec
 from engine.errors import DataError
+from engine.ledger.suppressed.blocked_rows import are_blocked
 from engine.ledger.suppressed.reasons import classify_reason
-from engine.ledger.suppressed.suppression_scope import CampaignKind, are_blocked
+from engine.ledger.suppressed.suppression_scope import CampaignKind
 from engine.ledger.suppressed.suppressions import DOMAIN_MARK, Suppression, list_keys
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 

@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from engine.audience.reading.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_not_a_table
 from engine.audience.reading.text_files.raw_files import open_raw
 from engine.errors import DataError, nearest
+from engine.locations import REMOTE
+from engine.on_demand import OnDemand
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
-from engine.store.objects import REMOTE, fetch_objects
 from engine.store.stray_files import is_leftover
 from engine.system.given_paths import shorten_path
 from engine.system.process_limits import describe_limit
@@ -39,6 +40,7 @@ SUFFIXES = {
     **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), Format.ARROW),
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), Format.EXCEL),
 }
+_fetch_objects = OnDemand("engine.store.objects:fetch_objects")  # the client of S3 is slow to import
 COMPRESSIONS = (".gz", ".gzip", ".zst", ".zstd")
 _OF_THE_KERNEL = (("proc",), ("sys",))  # the environment's secrets must not become rows or column names
 _REMEDIES = {
@@ -220,7 +222,7 @@ def _name(path: Path, workspace: Path) -> str:
 
 
 def _fetch(place: str, downloads: Path) -> Iterable[AudienceSource]:
-    for fetched in fetch_objects(place, downloads):
+    for fetched in _fetch_objects(place, downloads):
         kind, is_tabbed = _detect_format(fetched.path, fetched.name)
         yield AudienceSource(
             fetched.path, fetched.name, fetched.size_bytes, fetched.mtime_ns, kind, fetched.version, is_tabbed

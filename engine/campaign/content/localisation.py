@@ -14,10 +14,9 @@ from babel import Locale
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from engine.campaign.locales import parse_locale, read_locales
+from engine.campaign.locales import DEFAULT_LOCALE, parse_locale, read_locales
 from engine.campaign.time_zones import find_zone
 
-DEFAULT_LOCALE = "en"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _MOST_REMEMBERED = 8192  # formatted values that are cached: dates and small numbers repeat
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::\d\d)?")

@@ -8,10 +8,11 @@ from jinja2 import TemplateSyntaxError
 from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.inline_css import inline_css
 from engine.campaign.content.localisation import is_right_to_left
-from engine.campaign.content.markdown import convert_markdown
 from engine.campaign.content.mjml import convert_mjml
 from engine.campaign.content.template_tokens import TemplateToken, assemble, split
+from engine.on_demand import OnDemand
 
+convert_markdown = OnDemand("engine.campaign.content.markdown:convert_markdown")  # its parser is slow to import
 PREHEADER = "preheader"
 _HTML_TAG = re.compile(r"<html\b(?P<attributes>[^>]*)>", re.IGNORECASE)
 _BODY_TAG = re.compile(r"<body\b(?:\"[^\"]*\"|'[^']*'|[^>\"'])*>", re.IGNORECASE)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from engine.cli import output
+from engine.cli import run_output
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.errors import ExitCode
 from engine.report.run_accounts import require_run
 from engine.run.settle.audit import audit_run
@@ -21,7 +21,7 @@ def audit(run: str, against: Path | None, common: Common) -> int:
     if common.json:
         print_json(found.to_json())
     else:
-        output.print_accounts(found.accounts)
+        run_output.print_accounts(found.accounts)
         if found.comparison is not None:
             compared = found.comparison.to_json()
             print_lines("receiver's list: " + ", ".join(f"{n:,} {w.replace('_', ' ')}" for w, n in compared.items()))

@@ -8,7 +8,8 @@ from engine.cli import output
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
-from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.cli.opening import open_chosen
+from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.run.prepare.check import check_campaign
 from engine.run.prepare.preview import describe_plan, replan
 

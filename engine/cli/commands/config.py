@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import read_settings
+from engine.cli.opening import read_settings
 from engine.cli.suggestions import find_given
 from engine.masking import MASK, mask_secrets, mask_url
 from engine.setting_sources import Source, find_source

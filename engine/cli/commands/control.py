@@ -3,7 +3,7 @@
 from engine.cli.advice import describe_pause
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.ledger.schema import RunState
 from engine.report.run_accounts import require_accounts

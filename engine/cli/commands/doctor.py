@@ -11,7 +11,7 @@ from typing import Any
 from engine import __version__
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen, read_settings
+from engine.cli.opening import open_chosen, read_settings
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.migrate import HEAD
 from engine.masking import mask_url

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from engine.account.client import Endpoint
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.on_demand import OnDemand
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_command
 from engine.errors import ExitCode, UsageError
 from engine.feedback.events.certificates import fetch_certificate
@@ -26,6 +25,7 @@ from engine.feedback.events.matching import MATCHED, Matcher
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 from engine.ledger.suppressed.forgotten import make_find_forgotten
+from engine.on_demand import OnDemand
 from engine.progress import Step, step
 from engine.quantities import format_count
 from engine.run.settle.event_proof import make_open_plan, settle_all_proven
@@ -49,7 +49,7 @@ _SKIPPED: dict[str, tuple[str, str]] = {
 }
 
 _run_embedded = OnDemand(
-    "embedded_sandbox:run_embedded"
+    "engine.cli.embedded_sandbox:run_embedded"
 )  # a real queue does not need the sandbox's server, which takes time to import
 _SETTLE_SECONDS = 10.0  # at most this often during a pull
 

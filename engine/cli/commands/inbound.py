@@ -8,7 +8,7 @@ from functools import partial
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.errors import DataError, ExitCode, docs_page
 from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.queue import choose_poll, open_sqs, pull

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.cli import output
+from engine.cli import output, run_output
 from engine.cli.advice import advise_on_in_doubt, describe_pause, warn_of_another_key
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
 from engine.cli.interruption import INTERRUPTION, STARTED_BY
+from engine.cli.opening import open_chosen
 from engine.cli.progress import Progress, make_progress
 from engine.cli.question import ask
-from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.cli.suggestions import repeat_command, write_command
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
@@ -125,7 +126,7 @@ def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -
     if common.json:
         print_json(launched.accounts.to_json())
     else:
-        output.print_accounts(launched.accounts)
+        run_output.print_accounts(launched.accounts)
         print_lines(*_suggest(launched, command, sandbox=sandbox))
 
 

@@ -6,10 +6,11 @@ from typing import Any
 from engine.audience.explain import explain_address
 from engine.audience.export import export_excluded_rows
 from engine.campaign.lint_findings import LintFindings
-from engine.cli import output
+from engine.cli import output, run_output
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.cli.opening import open_chosen
+from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.quantities import format_count
@@ -37,7 +38,7 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
         more |= {"exported_rows": exported} if exported is not None else {}
         print_json(accounts.to_json() | more)
         return code
-    output.print_accounts(accounts)
+    run_output.print_accounts(accounts)
     print_lines(
         *(f"note: {note}" for note in manifest.notes),
         *(explained.to_lines() if explained else ()),

@@ -5,11 +5,12 @@ import webbrowser
 from typing import Any
 
 from engine.campaign.message import prepare_envelope
-from engine.cli import output
+from engine.cli import output, run_output
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
-from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.cli.opening import open_chosen
+from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.errors import ExitCode
 from engine.run.prepare.preview import describe_plan, preview_run, replan
 from engine.run.prepare.run_forecast import read_account_limits
@@ -32,7 +33,7 @@ def preview(
     if common.json:
         print_json(accounts.to_json() | found.to_json())
     else:
-        output.print_accounts(accounts)
+        run_output.print_accounts(accounts)
         print_lines(*(f"note: {note}" for note in found.manifest.notes))
         output.print_preview(found)
     if open_page:

@@ -8,7 +8,7 @@ import polars as pl
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.csv_formulas import defuse_formulas
 from engine.masking import ADDRESS_COLUMN, mask_text

@@ -7,7 +7,7 @@ import click
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.errors import ExitCode
 from engine.progress import step
 from engine.quantities import format_count

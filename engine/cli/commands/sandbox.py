@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.embedded_sandbox import RATE, RECORD, UNLIMITED, load_behaviour
-from engine.cli.requests import read_settings
+from engine.cli.opening import read_settings
 from engine.sandbox.http.access import make_access_key_id, make_secret, make_token
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 from engine.system.proxies import exempt

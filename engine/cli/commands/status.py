@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.cli import output
+from engine.cli import run_output
 from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_command
 from engine.ledger.decisions import Decision, list_decisions
 from engine.ledger.runs import OVER
@@ -52,9 +52,9 @@ class _RunStatus:
         yield from advise_on_workers(self.accounts)
         yield from advise_on_in_doubt(self.accounts)
         if self.canary:
-            yield output.format_canary(self.canary)
+            yield run_output.format_canary(self.canary)
         yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)
-        yield from map(output.format_vitals, self.vitals)
+        yield from map(run_output.format_vitals, self.vitals)
         yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
         yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
 
@@ -86,7 +86,7 @@ def _print_run(found: _RunStatus, *, as_json: bool) -> None:
     if as_json:
         print_json(found.to_json())
     else:
-        output.print_accounts(found.accounts)
+        run_output.print_accounts(found.accounts)
         print_lines(*found.to_lines())
 
 
@@ -95,7 +95,7 @@ def _print_all(workspace: Workspace, *, as_json: bool) -> None:
     if as_json:
         print_json({"runs": [accounts.to_json() for accounts in all_accounts]})
     elif all_accounts:
-        output.print_runs(all_accounts)
+        run_output.print_runs(all_accounts)
     else:
         campaigns = list_campaigns(workspace.settings.workspace)
         launch = [f"next: {write_command('launch', name, '--sandbox')}" for name in campaigns[:1]]

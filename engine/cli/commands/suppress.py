@@ -15,16 +15,17 @@ from engine.account.client import CONTROL_PLANE, find_account_id, open_client
 from engine.account.suppression_list import AccountSuppressionList
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.errors import ExitCode, UsageError
 from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.ledger.suppressed.reasons import Reason, read_reason
 from engine.ledger.suppressed.suppression_scope import Scope
 from engine.ledger.suppressed.suppressions import DOMAIN_MARK, Suppression, iterate_suppressions, list_keys
+from engine.locations import REMOTE
+from engine.on_demand import OnDemand
 from engine.progress import step
 from engine.quantities import format_count
 from engine.store.keys import read_forget_key
-from engine.store.objects import REMOTE, upload_object
 from engine.suppression import editing
 from engine.suppression import lists as suppression_lists
 from engine.suppression.sync import Sync, Synced, Upload
@@ -32,6 +33,7 @@ from engine.system.given_paths import look_at
 from engine.system.streams import is_terminal
 from engine.workspace import Workspace
 
+_upload_object = OnDemand("engine.store.objects:upload_object")  # the client of S3 is slow to import
 MOST_INVALID = 20  # entries that are reported one by one
 _CONSENT = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
 
@@ -314,7 +316,7 @@ def _make_upload(bucket: str) -> Upload:
 
     def upload(key: str, content: bytes) -> str:
         url = REMOTE + "/".join(part for part in (name, prefix.strip("/"), key) if part)
-        upload_object(url, content)
+        _upload_object(url, content)
         return url
 
     return upload

@@ -7,7 +7,8 @@ from engine.campaign.message import prepare_envelope
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
-from engine.cli.requests import find_campaign_folder, make_plan_request, open_chosen
+from engine.cli.opening import open_chosen
+from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.errors import ExitCode
 from engine.run.prepare.preview import replan
 from engine.run.prepare.proofs import Proof, check_readers, send_proofs

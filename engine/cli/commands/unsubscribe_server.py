@@ -4,7 +4,7 @@ import sys
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
-from engine.cli.requests import open_chosen
+from engine.cli.opening import open_chosen
 from engine.feedback.unsubscribe.server import serve_links
 
 

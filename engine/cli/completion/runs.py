@@ -12,14 +12,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from engine.cli.completion.campaigns import find_named_workspace
-from engine.cli.on_demand import OnDemand
 from engine.cli.suggestions import find_given
+from engine.on_demand import OnDemand
 from engine.settings import load_settings
 
 WAIT_SECONDS = 1
 _MOST = 500
 _RUNS = f"SELECT name FROM run ORDER BY created_at DESC LIMIT {_MOST}"  # noqa: S608 - a number of our own
-_read_server = OnDemand("completion.postgres:read_names")  # the driver of SQLite needs no library
+_read_server = OnDemand("engine.cli.completion.postgres:read_names")  # the driver of SQLite needs no library
 
 
 def complete_run(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

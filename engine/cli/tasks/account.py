@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from engine.cli.declare import Command, declare
-from engine.cli.on_demand import OnDemand
+from engine.on_demand import OnDemand
 
 sandbox = declare(
     "sandbox",
@@ -109,7 +109,7 @@ doctor = declare(
 
 completion = Command(
     "completion",
-    callback=OnDemand("commands.completion:completion"),
+    callback=OnDemand("engine.cli.commands.completion:completion"),
     help="""Print the shell completion script.
 
     The script completes commands, options, the campaigns of the workspace, and the runs of the ledger. Load it in the

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from engine.cli.declare import Command, declare
-from engine.cli.on_demand import OnDemand
 from engine.cli.options import make_campaign_parameters, make_file_option
+from engine.on_demand import OnDemand
 
 init = Command(
     "init",
-    callback=OnDemand("commands.init:init"),
+    callback=OnDemand("engine.cli.commands.init:init"),
     help="""Create a workspace with sample campaigns.
 
     DIR gets three campaigns and an audience. Default: this folder. A folder that has campaigns or audiences already is

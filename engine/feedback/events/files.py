@@ -17,8 +17,9 @@ from engine.errors import DataError
 from engine.feedback.events.envelopes import Opened, Quarantined, Verify, open_document, split_documents
 from engine.feedback.events.event_files import EVENT_SCHEMA
 from engine.feedback.events.records import FeedbackEvent
+from engine.locations import REMOTE
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
-from engine.store.objects import REMOTE, fetch_objects
+from engine.store.objects import fetch_objects
 from engine.system.given_paths import look_at
 from engine.system.temporary import make_temporary_folder
 

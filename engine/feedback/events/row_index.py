@@ -21,7 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.addresses.hashing import hash_keys
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.scratch import Scratch, pack
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FOLDER, translate_os_errors

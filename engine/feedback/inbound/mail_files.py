@@ -14,8 +14,9 @@ from typing import BinaryIO
 from engine.audience.reading.text_files.raw_files import CountedFile
 from engine.errors import DataError
 from engine.feedback.inbound.mail_parts import MOST_BYTES
+from engine.locations import REMOTE
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
-from engine.store.objects import REMOTE, fetch_objects
+from engine.store.objects import fetch_objects
 from engine.system.given_paths import look_at
 from engine.system.temporary import make_temporary_folder
 

@@ -14,7 +14,7 @@ from typing import Any
 from engine.errors import MailrunError, PausedError
 from engine.feedback.inbound.mail_parts import MOST_BYTES
 from engine.feedback.inbound.notifications import NoMailError, Refusal
-from engine.store.objects import REMOTE
+from engine.locations import REMOTE
 from engine.store.s3_client import (
     InvalidNameError,
     ObjectMissingError,

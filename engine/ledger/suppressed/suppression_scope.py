@@ -1,4 +1,4 @@
-"""Which mail a suppression blocks: one rule, for a single entry and for columns of entries.
+"""Which mail a suppression blocks: one rule; see blocked_rows for columns of entries.
 
 The rule looks at the reason as one of the enum `Reason`, at the entry's topic, and at the campaign's topic and kind. It
 ignores the source: the name of a file, a run, a host or a person has no effect.
@@ -9,8 +9,6 @@ an opt-out: the topic of the entry limits it. The same applies to rows that earl
 
 from enum import StrEnum
 from typing import Literal
-
-import polars as pl
 
 from engine.ledger.suppressed.reasons import Reason
 
@@ -49,17 +47,3 @@ def is_blocked(scope: Scope, topic: str, *, campaign_topic: str | None, kind: Ca
     if scope is Scope.ALL:
         return True
     return kind != "transactional" and campaign_topic is not None and topic.lower() == campaign_topic.strip().lower()
-
-
-def are_blocked(*, campaign_topic: str | None, kind: CampaignKind) -> pl.Expr:
-    """Return `is_blocked` for rows of entries.
-
-    Returns:
-        A Boolean expression over `topic` (String, null or empty for all mail) and `known` (String, a `Reason`; null
-        where the reason is not in the enum).
-    """
-    to_all = (pl.col("topic").fill_null("") == "") | pl.col("known").is_in([str(one) for one in OF_ALL_MAIL])
-    to_all = to_all.fill_null(value=False)
-    if kind == "transactional" or campaign_topic is None:
-        return to_all
-    return to_all | (pl.col("topic").str.to_lowercase() == campaign_topic.strip().lower())

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.campaign.spec_sections import CanarySpec, GuardSpec
 from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision

@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from engine.audience.planning.plan_files import LeaseRange, read_lease, stored_name
+from engine.audience.planning.lease_range import LeaseRange
+from engine.audience.planning.plan_files import read_lease, stored_name
 from engine.campaign.content.names import NameUse
 from engine.campaign.content.printing.data_uses import DataUse, Suspects
 from engine.campaign.content.printing.links import SCHEMES, RefusedValueError

@@ -22,12 +22,12 @@ from engine.ledger.decisions import find_user
 from engine.ledger.identity import read_identity
 from engine.ledger.suppressed.forgotten import FindForgotten
 from engine.ledger.suppressed.suppressions import iterate_suppressions
+from engine.locations import REMOTE
 from engine.progress import step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
 from engine.store.files import PRIVATE_FOLDER, digest_file, translate_os_errors
 from engine.store.history import HISTORY
-from engine.store.objects import REMOTE
 from engine.store.port import Store
 
 

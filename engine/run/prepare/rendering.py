@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import polars as pl
 
-from engine.audience.planning.plan_files import LeaseRange, read_lease, stored_name
+from engine.audience.planning.lease_range import LeaseRange
+from engine.audience.planning.plan_files import read_lease, stored_name
 from engine.audience.spec import Value
 from engine.campaign.content.templates import compile_content
 from engine.campaign.message import Message, prepare_envelope

@@ -15,8 +15,9 @@ from engine.cli.common import Common, with_common
 from engine.cli.console import print_json
 from engine.cli.main import main
 from engine.cli.options import make_common_options
-from engine.cli.output import describe_forecast, format_outcomes, format_seconds
+from engine.cli.output import describe_forecast
 from engine.cli.progress import LINE_SECONDS, Lines
+from engine.cli.run_output import format_outcomes, format_seconds
 from engine.cli.table import cli
 from engine.errors import (
     ConfigurationError,

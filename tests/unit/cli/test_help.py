@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from support.command_tree import ALL
 
 from engine.cli.declare import Command, Group, read_first_line
-from engine.cli.on_demand import OnDemand
 from engine.cli.table import TASKS, cli
+from engine.on_demand import OnDemand
 
 LONGEST_FIRST_LINE = 70
 COLUMNS = 80

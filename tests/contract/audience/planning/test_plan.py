@@ -9,8 +9,8 @@ import pytest
 from support.plans import excluded, plan, recipients
 
 from engine.audience.exclusions import ExclusionReason
+from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.plan_files import (
-    LeaseRange,
     content_of,
     excluded_file,
     prove_balance,

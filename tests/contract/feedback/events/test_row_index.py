@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.audience.planning.plan_files import LeaseRange
+from engine.audience.planning.lease_range import LeaseRange
 from engine.feedback.events import row_index
 from engine.feedback.events.row_index import FrozenPlan, RowIndex
 

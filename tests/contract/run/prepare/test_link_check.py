@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from support.campaigns import TOML, write_campaign
 
-from engine.audience.planning.plan_files import LeaseRange, recipients_file, stored_name
+from engine.audience.planning.lease_range import LeaseRange
+from engine.audience.planning.plan_files import recipients_file, stored_name
 from engine.campaign.content.templates import compile_content
 from engine.run import recipients as run_recipients
 from engine.run.prepare import link_check

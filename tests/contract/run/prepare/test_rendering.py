@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from support.campaigns import write_campaign
 
-from engine.audience.planning.plan_files import LeaseRange, recipients_file, stored_name
+from engine.audience.planning.lease_range import LeaseRange
+from engine.audience.planning.plan_files import recipients_file, stored_name
 from engine.campaign import render_error
 from engine.campaign.content import bounds as limits
 from engine.campaign.render_error import RenderError

@@ -8,8 +8,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.ledger.suppressed.blocked_rows import are_blocked
 from engine.ledger.suppressed.reasons import Reason, classify_reason
-from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL, CampaignKind, Scope, are_blocked
+from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL, CampaignKind, Scope
 from engine.ledger.suppressed.suppressions import Suppression
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

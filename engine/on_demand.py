@@ -1,4 +1,4 @@
-"""Functions that are imported when they are called, so that declaring a command is cheap and its help is quick."""
+"""Functions that are imported when they are called: what few commands or campaigns need, and what is slow to import."""
 
 from importlib import import_module
 from typing import Any
@@ -8,7 +8,7 @@ class OnDemand:
     """A function by name, imported at its first call.
 
     Args:
-        name: `MODULE:FUNCTION`, the module below `engine.cli`.
+        name: `MODULE:FUNCTION`, the module with all its packages; a class is a function as well.
     """
 
     def __init__(self, name: str) -> None:
@@ -22,7 +22,7 @@ class OnDemand:
             AttributeError: there is no such function in it.
         """
         module, _, function = self.name.partition(":")
-        return getattr(import_module(f"engine.cli.{module}"), function)
+        return getattr(import_module(module), function)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Call the function."""

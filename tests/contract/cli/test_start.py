@@ -1,0 +1,34 @@
+"""What commands import: most of a short command's time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SLOW = ("aiobotocore", "aiohttp", "alembic", "botocore", "jinja2", "polars", "rich")
+_CODE = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
+from engine.cli.main import main
+main()
+"""
+
+
+def list_imports(workspace: Path, *arguments: str) -> list[str]:
+    """Run a command in a new process, and list the modules that it has imported at its end."""
+    (workspace / "campaigns").mkdir(exist_ok=True)
+    command = [sys.executable, "-c", _CODE, *arguments, "--workspace", str(workspace)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    imported: list[str] = json.loads(ended.stderr.splitlines()[-1])
+    return imported
+
+
+@pytest.mark.parametrize("arguments", [("status",)], ids=" ".join)
+def test_short_command_imports_nothing_slow(arguments: tuple[str, ...], tmp_path: Path):
+    """Neither in a new workspace, whose ledger is made, nor in one that exists."""
+    for _ in range(2):
+        imported = list_imports(tmp_path, *arguments)
+        assert [name for name in SLOW if name in imported] == []
+        assert "sqlalchemy.dialects.postgresql" not in imported
