@@ -52,9 +52,9 @@ fast: setup
 	$(BIN)/pytest tests/unit tests/property --hypothesis-profile=fast --numprocesses $(shell nproc 2>/dev/null || echo 2)
 
 # Each process runs neighbouring tests, which share servers, and takes over tests of the others at the end.
-# Three workers for two cores: many tests wait for timeouts and other processes.
+# Two workers for each core: many tests wait for timeouts and other processes.
 test: setup
-	$(BIN)/pytest --numprocesses $(shell expr 3 \* $$(nproc 2>/dev/null || echo 2) / 2) --dist worksteal
+	$(BIN)/pytest --numprocesses $(shell expr 2 \* $$(nproc 2>/dev/null || echo 2)) --dist worksteal
 
 check: lint types test
 

@@ -2,18 +2,21 @@
 
 import compileall
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support import s3
 from support.clock import VirtualClock
 from support.paths import ROOT
 from support.postgres import Cluster, run_cluster
 from support.totals import TOTALS
 from support.world import World, open_world
 
+from engine.ledger.database import open_ledger
 from engine.logs import reset_logs
 
 # Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored, nohup SIGHUP.
@@ -57,9 +60,34 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The URL of moto's server, which all tests of a session share: each has its own prefix, and its own queue."""
+    with s3.run_moto() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger without rows in a SQLite file, which tests copy: its tables are made once."""
+    file = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    open_ledger(f"sqlite:///{file}").close()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty ledger, once in each kind of database."""
+    """The URL of a ledger without rows, once in each kind of database."""
+    if request.param == "sqlite":
+        file = shutil.copy(request.getfixturevalue("sqlite_ledger"), tmp_path / "ledger.db")
+        return f"sqlite:///{file}"
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return cluster.make_ledger()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind; a test of what makes or changes the tables needs it."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     cluster: Cluster = request.getfixturevalue("postgres")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.invariants import check_invariants
 from support.postgres import Cluster
+from support.strace import under_strace
 from support.totals import add_total
 from support.world import World, open_world
 
@@ -30,14 +31,10 @@ BOUNDARIES = {
 }
 
 
-def under_strace(calls: str, nth: int) -> list[str]:
-    inject = f"inject={calls}:signal=SIGKILL:when={nth}"
-    return ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject]
-
-
 def launch_killed_at(world: World, calls: str, nth: int) -> bool:
     """Launch, killed at a boundary; False where it never came to it."""
-    process = world.start_under(under_strace(calls, nth), "launch", "hello", "--key", "test", "--json")
+    prefix = under_strace(calls, f"signal=SIGKILL:when={nth}")
+    process = world.start_under(prefix, "launch", "hello", "--key", "test", "--json")
     process.communicate(timeout=90)
     return process.returncode == -signal.SIGKILL  # strace ends as its child did
 

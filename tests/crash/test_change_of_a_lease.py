@@ -172,12 +172,6 @@ class Case:
         return found.problems, Counter({o: n for o in Outcome if (n := found.accounts.count(o))})
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with s3.run_moto() as url:
-        yield url
-
-
 @pytest.fixture(scope="module", params=[True, False], ids=["settled", "open"])
 def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """A run in a folder, to be copied: as it is before each command."""

@@ -6,6 +6,7 @@ from collections import Counter
 import polars as pl
 import pytest
 from support.invariants import check_invariants, count_received
+from support.strace import under_strace
 from support.world import RUN, World
 
 from engine.delivery.pacing.concurrency import FEWEST
@@ -35,9 +36,7 @@ def count_in_files(world: World) -> Counter[int]:
 
 def run_killed_at(world: World, calls: str, nth: int, *command: str) -> bool:
     """Run a command that is killed at its Nth system call of a kind; False where it never came to it."""
-    inject = f"inject={calls}:signal=SIGKILL:when={nth}"
-    strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject]
-    process = world.start_under(strace, *command)
+    process = world.start_under(under_strace(calls, f"signal=SIGKILL:when={nth}"), *command)
     process.communicate(timeout=90)
     return process.returncode == -signal.SIGKILL
 

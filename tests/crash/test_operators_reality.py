@@ -13,18 +13,13 @@ from support.disks import fill_disk, small_disk
 from support.invariants import check_invariants, count_received
 from support.postgres import run_cluster
 from support.stopped import stop_between_transactions
+from support.strace import under_strace
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
 from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-
-
-def strace(inject: str, path: str = "") -> list[str]:
-    calls = inject.partition(":")[0]
-    at = ["-P", path] if path else []
-    return ["strace", "-f", "-qqq", "-o", "/dev/null", *at, "-e", f"trace={calls}", "-e", f"inject={inject}"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -60,7 +55,7 @@ def test_failing_disk_stops_the_run_with_nothing_sent_unrecorded(world: World, e
     calls = "pwrite64" if error == "ENOSPC" else "fsync,fdatasync"
     wal = str(world.folder / ".mailrun" / "ledger.db-wal")
     process = world.start_under(
-        strace(f"{calls}:error={error}:when=30+", wal), "launch", "hello", "--key", "second", "--json"
+        under_strace(calls, f"error={error}:when=30+", wal), "launch", "hello", "--key", "second", "--json"
     )
     stopped = finish(process)
     assert stopped.code == 75, stopped.stderr
@@ -159,7 +154,7 @@ def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Pat
         }
         first = world.start("launch", "hello", "--key", "test", "--json", folder=None, **faked)
         world.wait_for_accepted(50, first)
-        second = world.start("work", RUN, "--json")  # its clock stays right
+        second = world.fork("work", RUN, "--json")  # its clock stays right
         world.wait_for_workers(2)
         offset.write_text(f"{hours:+d}h\n")
         # SES refuses signatures of a wrong time: the run reports it and pauses, and resumes when the clock is right.

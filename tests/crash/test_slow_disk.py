@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.invariants import check_invariants
 from support.recorded import read_journal
+from support.strace import under_strace
 from support.world import RUN, World, open_world, wait_until
 
 from engine.ledger import leases
@@ -37,18 +38,7 @@ def read_doubt_and_largest_group(world: World) -> tuple[set[int], int]:
 
 @pytest.mark.timeout(300)
 def test_a_kill_on_a_slow_disk_leaves_one_group_in_doubt(tmp_path: Path):
-    slow = "fsync,fdatasync"
-    prefix = [
-        "strace",
-        "-f",
-        "-qqq",
-        "-o",
-        "/dev/null",
-        "-e",
-        f"trace={slow}",
-        "-e",
-        f"inject={slow}:delay_exit=150000",
-    ]
+    prefix = under_strace("fsync,fdatasync", "delay_exit=150000")
     with open_world(tmp_path, latency_seconds=0.02, max_send_rate=RATE) as world:
         world.write_people(RECIPIENTS)
         config = world.campaign / "campaign.toml"

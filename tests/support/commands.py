@@ -1,13 +1,14 @@
 """Commands forked from a process that has imported the libraries: imports take most of a short command's time.
 
 Each command is a separate process, forked with its own arguments, folder, environment and standard streams, and runs
-`python -m engine` to its end. Settings that the interpreter reads at its start (PYTHON*, LC_*, LANG), signals from
-people and killed commands are tested with a fresh interpreter: `World.start`.
+`python -m engine` to its end. Settings that the interpreter reads at its start (PYTHON*, LC_*, LANG) and signals that
+come while it starts are tested with a fresh interpreter: `World.start`.
 """
 
 import atexit
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 # Before its first use Polars starts only threads that release memory, which a fork may lose.
 _IMPORTS = """
@@ -23,7 +25,9 @@ import engine
 for module in pkgutil.walk_packages(engine.__path__, "engine."):
     if not module.name.endswith("__main__") and ".migrations" not in module.name:
         importlib.import_module(module.name)
-import aiobotocore.session, psycopg, sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite
+# What the engine imports when it needs it.
+import aiobotocore.session, alembic.command, boto3, jinja2.sandbox, polars, psycopg
+import sqlalchemy.dialects.postgresql.psycopg, sqlalchemy.dialects.sqlite.pysqlite
 gc.collect()
 gc.freeze()
 """
@@ -86,37 +90,63 @@ def _start_server() -> tuple[socket.socket, threading.Lock]:
     return ours, threading.Lock()
 
 
-def run_command(
-    arguments: Sequence[str], folder: Path, environment: dict[str, str], seconds: float
-) -> tuple[int, str, str]:
-    """Run a command of mailrun to its end; returns its exit code (negative for a signal), stdout and stderr.
+class ForkedCommand(subprocess.Popen[str]):
+    """A command that the server forks, to be waited for and signalled as any process that is started.
 
-    Raises:
-        subprocess.TimeoutExpired: it took longer than `seconds`, and was killed.
+    Its parent is in the server and passes on its exit code.
     """
-    server, lock = _start_server()
-    wanted = json.dumps({"arguments": list(arguments), "folder": str(folder), "environment": environment}).encode()
-    pipes = [os.pipe() for _ in range(3)]
-    with Path(os.devnull).open("rb") as nothing:
-        descriptors = [nothing.fileno(), *(write for _, write in pipes)]
-        with lock:
-            socket.send_fds(server, [len(wanted).to_bytes(8)], descriptors)
-            server.sendall(wanted)
-    for _, write in pipes:
-        os.close(write)
-    read: list[bytes] = [b"", b"", b""]
 
-    def drain(number: int) -> None:
-        with os.fdopen(pipes[number][0], "rb") as stream:
-            for line in stream:
-                read[number] += line
+    def __init__(self, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+        self.args = list(arguments)
+        self.stdin = None
+        self.returncode = None
+        server, lock = _start_server()
+        wanted = json.dumps({"arguments": self.args, "folder": str(folder), "environment": environment}).encode()
+        pipes = [os.pipe() for _ in range(3)]
+        with Path(os.devnull).open("rb") as nothing:
+            descriptors = [nothing.fileno(), *(write for _, write in pipes)]
+            with lock:
+                socket.send_fds(server, [len(wanted).to_bytes(8)], descriptors)
+                server.sendall(wanted)
+        for _, write in pipes:
+            os.close(write)
+        self.stdout, self.stderr = (open(read, encoding="utf-8", newline="") for read, _ in pipes[:2])  # noqa: PTH123, SIM115 - descriptors; closed as subprocess does
+        self._status = open(pipes[2][0], "rb", buffering=0)  # noqa: PTH123, SIM115 - as above
+        self.pid = int(self._status.readline())
 
-    threads = [threading.Thread(target=drain, args=(number,), daemon=True) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(seconds)
-        if thread.is_alive():
-            os.kill(int(read[2].split()[0]), 9)
-            raise subprocess.TimeoutExpired(list(arguments), seconds, read[0], read[1])
-    return int(read[2].split()[1]), read[0].decode(), read[1].decode()
+    def poll(self) -> int | None:
+        return self._look(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        code = self._look(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return code
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:  # noqa: A002 - as in subprocess
+        assert input is None, "commands have no input"
+        read = ["", ""]
+
+        def drain(number: int, stream: IO[str] | None) -> None:
+            read[number] = stream.read() if stream is not None and not stream.closed else ""
+
+        streams = enumerate((self.stdout, self.stderr))
+        threads = [threading.Thread(target=drain, args=each, daemon=True) for each in streams]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout)
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        self.wait(timeout)
+        return read[0], read[1]
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def _look(self, seconds: float | None) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], seconds)[0]:
+            self.returncode = int(self._status.readline())
+            self._status.close()
+        return self.returncode

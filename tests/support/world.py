@@ -20,7 +20,7 @@ from engine.ledger.schema import worker_table
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
-from support.commands import run_command
+from support.commands import ForkedCommand
 from support.credentials import CREDENTIALS
 
 RUN = "hello/test"
@@ -142,6 +142,17 @@ class World:
         self._processes.append(process)
         return process
 
+    def fork(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> subprocess.Popen[str]:
+        """As `start`, without the time that imports take; starts it where a variable may affect the interpreter."""
+        changed = self.environment() | environment
+        new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
+        if self.constants or self.before or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
+            return self.start(*arguments, folder=folder, **environment)
+        settings = {name: value for name, value in changed.items() if value is not None}
+        process = ForkedCommand(arguments, folder or self.folder, settings)
+        self._processes.append(process)
+        return process
+
     def end(self) -> None:
         """End every command that a failed story left behind."""
         for process in self._processes:
@@ -167,18 +178,13 @@ class World:
 
     def run(self, *arguments: str, folder: Path | None = None, **environment: str | None) -> Finished:
         """Run a command to its end; with a fresh interpreter where a variable may affect the interpreter itself."""
-        changed = self.environment() | environment
-        new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
-        if self.constants or self.before or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
-            return finish(self.start(*arguments, folder=folder, **environment))
-        settings = {name: value for name, value in changed.items() if value is not None}
-        return check(Finished(*run_command(arguments, folder or self.folder, settings, LONGEST_SECONDS)))
+        return finish(self.fork(*arguments, folder=folder, **environment))
 
     def launch(self, *arguments: str) -> Finished:
         return self.run("launch", "hello", "--key", "test", "--json", *arguments)
 
     def start_launch(self, *arguments: str) -> subprocess.Popen[str]:
-        return self.start("launch", "hello", "--key", "test", "--json", *arguments)
+        return self.fork("launch", "hello", "--key", "test", "--json", *arguments)
 
     def accepted(self) -> list[dict[str, Any]]:
         """Read what the sandbox accepted: the receiving side's own record."""

@@ -129,12 +129,12 @@ def test_required_ledger_version_is_the_newest_migration():
     assert ScriptDirectory.from_config(config).get_current_head() == migrate.HEAD
 
 
-def test_opening_a_second_time_keeps_what_is_there(url: str):
-    first = open_ledger(url)
+def test_opening_a_second_time_keeps_what_is_there(database_url: str):
+    first = open_ledger(database_url)
     with first.write() as tx:
         runs.insert_run(tx, RUN, lease_rows=[2])
     first.close()
-    second = open_ledger(url)
+    second = open_ledger(database_url)
     with second.read() as tx:
         assert runs.find_run(tx, NAME) == RUN
     second.close()

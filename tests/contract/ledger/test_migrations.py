@@ -68,9 +68,9 @@ def make_previous(url: str, version: str) -> None:
     engine.dispose()
 
 
-def test_new_ledger_and_migrated_one_have_the_same_tables(ledger_url: str):
+def test_new_ledger_and_migrated_one_have_the_same_tables(database_url: str):
     """A new ledger is made from the schema, without the migrations."""
-    engine = make_engine(ledger_url)
+    engine = make_engine(database_url)
     with engine.begin() as connection:
         upgrade(connection, "head")
         versions = connection.execute(text("SELECT version_num FROM alembic_version")).all()
@@ -79,8 +79,8 @@ def test_new_ledger_and_migrated_one_have_the_same_tables(ledger_url: str):
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE alembic_version"))
     engine.dispose()
-    open_ledger(ledger_url).close()
-    engine = make_engine(ledger_url)
+    open_ledger(database_url).close()
+    engine = make_engine(database_url)
     with engine.begin() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == versions
     assert describe_tables(engine) == migrated
@@ -88,9 +88,9 @@ def test_new_ledger_and_migrated_one_have_the_same_tables(ledger_url: str):
 
 
 @pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009"])
-def test_ledger_of_a_previous_version_is_opened_and_works(ledger_url: str, version: str):
-    make_previous(ledger_url, version)
-    ledger = open_ledger(ledger_url)
+def test_ledger_of_a_previous_version_is_opened_and_works(database_url: str, version: str):
+    make_previous(database_url, version)
+    ledger = open_ledger(database_url)
     try:
         with ledger.read() as tx:
             assert compare_metadata(MigrationContext.configure(tx), metadata) == []
@@ -111,9 +111,9 @@ def test_ledger_of_a_previous_version_is_opened_and_works(ledger_url: str, versi
         ledger.close()
 
 
-def test_migration_marks_reasons_that_widened_opt_outs_as_ours(ledger_url: str):
-    make_previous(ledger_url, "0007")
-    engine = make_engine(ledger_url)
+def test_migration_marks_reasons_that_widened_opt_outs_as_ours(database_url: str):
+    make_previous(database_url, "0007")
+    engine = make_engine(database_url)
     with engine.begin() as connection:
         for key, topic, reason in (
             ("a", "news", "Hard bounce"),
@@ -128,7 +128,7 @@ def test_migration_marks_reasons_that_widened_opt_outs_as_ours(ledger_url: str):
             )
             connection.execute(text(entry), values)
     engine.dispose()
-    ledger = open_ledger(ledger_url)
+    ledger = open_ledger(database_url)
     try:
         entries = [one for block in iterate_suppressions(ledger) for one in block]
     finally:
@@ -143,9 +143,9 @@ def test_migration_marks_reasons_that_widened_opt_outs_as_ours(ledger_url: str):
     assert [one.applies_to("other", "transactional") for one in entries] == [True, False, True, True, False]
 
 
-def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
-    make_previous(ledger_url, "0008")
-    engine = make_engine(ledger_url)
+def test_what_came_from_inbound_mail_before_has_no_known_proof(database_url: str):
+    make_previous(database_url, "0008")
+    engine = make_engine(database_url)
     with engine.begin() as connection:
         for source in ("inbound mail", "run a/1"):
             entry = (
@@ -153,7 +153,7 @@ def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
             )
             connection.execute(text(entry), {"key": source[:3], "source": source, "at": AT})
     engine.dispose()
-    ledger = open_ledger(ledger_url)
+    ledger = open_ledger(database_url)
     try:
         found = {one.source: (one.proof, one.is_certain) for block in iterate_suppressions(ledger) for one in block}
     finally:
@@ -161,10 +161,10 @@ def test_what_came_from_inbound_mail_before_has_no_known_proof(ledger_url: str):
     assert found == {"inbound mail": ("unknown", False), "run a/1": (None, True)}
 
 
-def test_runs_of_earlier_versions_have_no_facts_until_written(ledger_url: str):
-    make_previous(ledger_url, "0009")
+def test_runs_of_earlier_versions_have_no_facts_until_written(database_url: str):
+    make_previous(database_url, "0009")
     facts = RunFacts("acme.example", "ses", trial=False, kind="marketing", topic="a", configuration_set="ip")
-    ledger = open_ledger(ledger_url)
+    ledger = open_ledger(database_url)
     try:
         with ledger.write() as tx:
             assert [run.name for run in runs.list_runs_without_facts(tx)] == ["a/1"]

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.strace import under_strace
 from support.world import Finished, World, finish, open_world
 
 BAD = os.fsdecode(b"ren\xe9@example.com")  # as a shell passes it on in another encoding
@@ -286,8 +287,7 @@ def test_a_read_error_names_the_file_and_not_the_store(world: World):
     toml = (world.campaign / "campaign.toml").read_text()
     broken = world.folder / "audiences" / "broken.csv"
     broken.write_text("email,first_name\nann@example.com,Ann\n")
-    inject = ["-e", "trace=read,pread64", "-e", "inject=read,pread64:error=EIO"]
-    strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-P", str(broken), *inject]  # a failing disk below the file
+    strace = under_strace("read,pread64", "error=EIO", str(broken))  # a failing disk below the file
     for arguments in (
         ("plan", "hello", "--audience", "audiences/broken.csv"),
         ("plan", "hello", "--audience", "audiences/bro*.csv"),

@@ -18,7 +18,7 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_first_signal_stops_a_command_while_it_plans(world: World, command: str, number: signal.Signals) -> None:
     world.write_people(400_000)
-    process = world.start(*COMMANDS[command], "--key", "test", "--json")
+    process = world.fork(*COMMANDS[command], "--key", "test", "--json")
     world.wait_for_staging(process)
     process.send_signal(number)
     stopped = finish(process)

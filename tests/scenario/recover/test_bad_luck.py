@@ -97,7 +97,7 @@ def test_options_that_a_frozen_plan_cannot_follow_are_reported(world: World):
 
 def test_plans_of_one_campaign_at_the_same_moment_all_succeed(world: World):
     world.write_people(500)
-    ended = [finish(process) for process in [world.start("plan", "hello") for _ in range(4)]]
+    ended = [finish(process) for process in [world.fork("plan", "hello") for _ in range(4)]]
     assert [plan.code for plan in ended] == [0, 0, 0, 0]
     folder = world.folder / ".mailrun" / "plans" / "hello" / "plan"
     assert pl.read_parquet(folder / "recipients-*.parquet").height == 500

@@ -315,7 +315,7 @@ def test_run_pauses_or_waits_outside_the_window_as_configured(world: World):
     assert "sending window" in paused.json["reason"]
     assert world.accepted() == []
     write_closed_window(world, "wait")
-    process = world.start("launch", "hello", "--key", "other", "--json")
+    process = world.fork("launch", "hello", "--key", "other", "--json")
     world.wait_for_workers(1)
     process.terminate()
     stopped = finish(process)

@@ -34,7 +34,7 @@ def make_other_machine(world: World, name: str = "other") -> Path:
 
 def launch_on_both(world: World, other: Path) -> tuple[Finished, Finished]:
     """Launch in the same second on this machine and another one; returns the one that sent, and the other."""
-    started = [world.start_launch(), world.start("launch", "hello", "--key", "test", "--json", folder=other)]
+    started = [world.start_launch(), world.fork("launch", "hello", "--key", "test", "--json", folder=other)]
     ended = [finish(process) for process in started]
     assert sorted(one.code for one in ended) == [0, 65], [one.stderr for one in ended]
     return (ended[0], ended[1]) if ended[0].code == 0 else (ended[1], ended[0])

@@ -100,7 +100,7 @@ def test_joining_workers_share_the_work_and_send_each_message_once(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(20, launch)
     slow.run("pause", RUN)
-    workers = [slow.start("work", RUN, "--json") for _ in range(2)]
+    workers = [slow.fork("work", RUN, "--json") for _ in range(2)]
     slow.wait_for_workers(3)
     assert slow.run("status", RUN, "--json").json["workers"] == 3
     slow.run("resume", RUN)
@@ -114,7 +114,7 @@ def test_a_worker_that_is_killed_is_replaced_by_the_others(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(20, launch)
     slow.run("pause", RUN)
-    other = slow.start("work", RUN, "--json")
+    other = slow.fork("work", RUN, "--json")
     slow.wait_for_workers(2)
     slow.run("resume", RUN)
     slow.wait_for_accepted(slow.accepted_count() + 100, other)

@@ -21,7 +21,7 @@ from engine.stopping.signals import SAME_SECONDS
 def test_the_first_signal_drains_and_leaves_nothing_in_doubt(tmp_path: Path, number: signal.Signals):
     with open_world(tmp_path, latency_seconds=0.05) as world:
         world.write_people(1500)
-        process = world.start_launch()
+        process = world.start("launch", "hello", "--key", "test", "--json")
         world.wait_for_accepted(200, process)
         process.send_signal(number)
         stopped = finish(process)
@@ -38,7 +38,7 @@ def test_the_first_signal_drains_and_leaves_nothing_in_doubt(tmp_path: Path, num
 def test_stop_says_how_to_resume(tmp_path: Path):
     with open_world(tmp_path, latency_seconds=0.05) as world:
         world.write_people(1500)
-        process = world.start("launch", "hello", "--key", "test")
+        process = world.fork("launch", "hello", "--key", "test")
         world.wait_for_accepted(10, process)
         process.terminate()
         assert "to resume: python -m engine launch hello --key test" in finish(process).stdout

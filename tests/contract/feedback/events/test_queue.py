@@ -18,12 +18,6 @@ from engine.feedback.events.queue import Pulled, open_sqs, pull
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with s3.run_moto() as url:
-        yield url
-
-
 @pytest.fixture
 def sqs(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name, value in s3.environment(moto).items():
@@ -157,7 +151,7 @@ def test_following_pull_takes_new_messages_and_stops_in_order(sqs: Any, queue: s
     world.write_people(3)
     world.settings |= {"AWS_ENDPOINT_URL_SQS": moto}
     assert world.launch().code == 0
-    following = world.start("events", "pull", "--queue", queue, "--follow", "--json")
+    following = world.fork("events", "pull", "--queue", queue, "--follow", "--json")
     for entry in world.accepted():
         send(sqs, queue, [json.dumps(make_event_of(entry, "Delivery"))])
     wait_until(lambda: world.run("status", RUN, "--json").json["delivered"] == 3)

@@ -1,7 +1,6 @@
 """Received mail out of SQS and S3 as others speak them: moto's servers."""
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,6 @@ from engine.store.folder import FolderStore
 from engine.store.s3_client import open_s3
 
 MAIL = b"Authentication-Results: amazonses.com; dmarc=pass header.from=b.example;\r\nFrom: p%d@b.example\r\n"
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with s3.run_moto() as url:
-        yield url
 
 
 def name(key: str, bucket: str = s3.BUCKET) -> str:
