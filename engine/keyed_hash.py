@@ -15,11 +15,12 @@ class KeyedHash:
 
     Args:
         key: of any length.
+        prefix: what every message begins with; it is hashed once.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, prefix: bytes = b"") -> None:
         block = (sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
-        self._inner = sha256(block.translate(_INNER))
+        self._inner = sha256(block.translate(_INNER) + prefix)
         self._outer = sha256(block.translate(_OUTER))
 
     def digest(self, message: bytes) -> bytes:

@@ -68,13 +68,14 @@ class LeanCaller:
         self._credentials = credentials
         self._carrier = carrier
         self._now = now
-        self._paths = resolved.paths
         content_type = resolved.headers["Content-Type"]
         self._signer = Signer(
             resolved.authority, region=resolved.region, service=resolved.service, content_type=content_type
         )
         same = {"Host": resolved.authority, **resolved.headers}
-        self._same = "".join(f"{name}: {value}\r\n" for name, value in same.items())
+        lines = "".join(f"{name}: {value}\r\n" for name, value in same.items())
+        self._paths = resolved.paths
+        self._starts = {name: f"POST {path} HTTP/1.1\r\n{lines}".encode() for name, path in resolved.paths.items()}
         self._keys: Keys | None = None
         self._keys_at = float("-inf")
         self._renewing = asyncio.Lock()
@@ -89,9 +90,8 @@ class LeanCaller:
 
     def write_head(self, operation: str, body: bytes, keys: Keys, now: float) -> bytes:
         """Write request line and headers."""
-        path = self._paths[operation]
-        signed = self._signer.sign(path, body, keys, now)
-        return f"POST {path} HTTP/1.1\r\n{self._same}{signed}Content-Length: {len(body)}\r\n\r\n".encode()
+        signed = self._signer.sign(self._paths[operation], body, keys, now)
+        return b"%b%bContent-Length: %d\r\n\r\n" % (self._starts[operation], signed, len(body))
 
     async def _renew_keys(self) -> None:
         async with self._renewing:

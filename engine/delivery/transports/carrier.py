@@ -1,22 +1,26 @@
 """The HTTP carrier of the hot path: kept connections, one request at a time on each, and certainty about what was sent.
 
-An asyncio protocol over httptools (llhttp). It owns its sockets, so it can determine whether the server may have
-received the request of a failed call. Servers close kept connections without notice, and some answer twice. So a
-connection is used again only after it was quiet for a moment, never when data waits to be read on it, and not after the
-time for which the server keeps it open. docs/explanation/pacing.md explains what is certain and what is in doubt.
+It owns its sockets, so it can determine whether the server may have received the request of a failed call. Servers
+close kept connections without notice, and some answer twice. So a connection is used again only after it was quiet for
+a moment, never when data waits to be read on it, and not after the time for which the server keeps it open.
+docs/explanation/connections.md explains what is certain and what is in doubt.
 """
 
 import asyncio
 import itertools
+import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
 
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.socket_state import EndedUnread
+from engine.delivery.transports.tls_stream import TlsStream
 
 CONNECT_SECONDS = 5.0  # name, TCP and TLS handshake together
 IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that instant would leave a call in doubt
@@ -25,6 +29,9 @@ SHORT_SECONDS = 0.25  # a server that closes a connection sooner is given twice 
 LEARNED_SECONDS = 60.0  # how long it is remembered after how much idling the server closed a connection
 NAMES_SECONDS = 30.0  # AWS recommends at most 60 s of DNS caching
 _SWEEP_SECONDS = 0.5
+_HANDSHAKE_BYTES = 65_536
+
+Address = tuple[int, Any]  # the family, and what `connect` takes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +58,8 @@ class Carrier:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _idle: deque[Connection] = field(default_factory=deque)
     _busy: set[Connection] = field(default_factory=set)
-    _addresses: list[str] = field(default_factory=list)
+    _session: ssl.SSLSession | None = None
+    _addresses: list[Address] = field(default_factory=list)
     _resolved_at: float = float("-inf")
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -78,35 +86,32 @@ class Carrier:
             InDoubtError: sending began, and no complete answer arrived in time.
         """
         kept = self._take_idle()
-        if kept is not None:
+        connection = await self._connect() if kept is None else kept
+        while True:
+            self._busy.add(connection)
+            if self._sweeper is None:
+                self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
             try:
-                return await self._ask(kept, head, body)
+                return await connection.request(head, body)
             except NeverSentError:
-                pass  # the server closed it in that instant; a new one shows whether it can be reached
-        return await self._ask(await self._connect(), head, body)
-
-    async def _ask(self, connection: Connection, head: bytes, body: bytes) -> HttpAnswer:
-        if not connection.is_usable:
-            connection.close()
-            raise NeverSentError(f"{self.host}:{self.port} closed the connection at once")
-        self._busy.add(connection)
-        if self._sweeper is None:
-            self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
-        try:
-            return await connection.request(head, body)
-        except EndedUnread as ended:
-            if await ended.is_proven():
-                raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
-            raise InDoubtError("the server closed the connection before it answered") from None
-        except asyncio.CancelledError:
-            connection.close()  # its answer would be read as the next call's
-            raise
+                if kept is None:
+                    raise
+            except EndedUnread as ended:
+                if not await ended.is_proven():
+                    raise InDoubtError("the server closed the connection before it answered") from None
+                if kept is None:
+                    raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
+            except asyncio.CancelledError:
+                connection.close()  # its answer would be read as the next call's
+                raise
+            kept = None  # the server closed it in that instant; a new one shows whether it can be reached
+            connection = await self._connect()
 
     def give_back(self, connection: Connection, *, keep: bool) -> None:
         """Return a connection to the pool after its call."""
         self._busy.discard(connection)
         if keep and self._keeps and not connection.lost:
-            connection.idle_since = self.loop.time()
+            connection.idle_since = monotonic()
             self._idle.append(connection)
         else:
             connection.close()
@@ -120,14 +125,14 @@ class Carrier:
     def note_closed(self, idle_seconds: float) -> None:
         """Record after what idle time the server closed a connection: no other one is used at about that age."""
         self._forget_what_is_old()
-        self._learned_at = self.loop.time()
+        self._learned_at = monotonic()
         if idle_seconds < SHORT_SECONDS:
             self._quiet_seconds = max(self._quiet_seconds, 2 * idle_seconds)
         else:
             self._idle_seconds = min(self._idle_seconds, idle_seconds / 2)
 
     def _forget_what_is_old(self) -> None:
-        if self.loop.time() - self._learned_at > LEARNED_SECONDS:
+        if monotonic() - self._learned_at > LEARNED_SECONDS:
             self._quiet_seconds, self._idle_seconds = self.quiet_seconds, IDLE_SECONDS
 
     def _is_stale(self, connection: Connection, now: float) -> bool:
@@ -151,7 +156,7 @@ class Carrier:
         self._busy.clear()
 
     def _take_idle(self) -> Connection | None:
-        now = self.loop.time()
+        now = monotonic()
         self._forget_what_is_old()
         while self._idle:
             is_young = now - self._idle[0].idle_since < self._quiet_seconds
@@ -166,48 +171,75 @@ class Carrier:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(self.connect_seconds):
-                return await self._connect_to_any(await self._resolve())
+                connection = await self._connect_to_any(await self._resolve())
         except TimeoutError:
             self._resolved_at = float("-inf")
             raise NeverSentError(
                 f"no connection to {self.host}:{self.port} within {self.connect_seconds:g} s"
             ) from None
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             self._resolved_at = float("-inf")  # the address may have changed: look it up again
             raise NeverSentError(f"no connection to {self.host}:{self.port}: {error}") from error
+        if not connection.is_usable:
+            raise NeverSentError(f"{self.host}:{self.port} closed the connection at once")
+        return connection
 
-    async def _connect_to_any(self, addresses: Sequence[str]) -> Connection:
+    async def _connect_to_any(self, addresses: Sequence[Address]) -> Connection:
         """Connect to the first address that accepts: a machine may get IPv6 addresses and have no IPv6 route."""
         refused = OSError("the name has no address")
-        for address in addresses:
+        for family, address in addresses:
+            connected = None
             try:
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self),
-                    address,
-                    self.port,
-                    ssl=self.tls,
-                    server_hostname=self.host if self.tls else None,
-                )
+                connected = socket.socket(family, socket.SOCK_STREAM)
+                connected.setblocking(False)  # noqa: FBT003 - the name says it
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await self.loop.sock_connect(connected, address)
+                tls = None if self.tls is None else await self._shake_hands(connected, self.tls)
             except OSError as error:
                 refused = error
+            except BaseException:
+                if connected is not None:
+                    connected.close()
+                raise
             else:
-                return connection
+                return Connection(self, connected, tls)
+            if connected is not None:
+                connected.close()
         raise refused
 
-    async def _resolve(self) -> Sequence[str]:
+    async def _shake_hands(self, connected: socket.socket, context: ssl.SSLContext) -> TlsStream:
+        """Agree on keys, and verify the server; the session of an earlier connection saves most of the CPU."""
+        stream, received, is_done = TlsStream(context, self.host, self._session), b"", False
+        while not is_done:
+            try:
+                is_done = stream.shake_hands(received)
+            finally:  # an alert says why this side refuses
+                if stream.must_send:
+                    await self.loop.sock_sendall(connected, stream.take_sealed())
+            if not is_done:
+                received = await self.loop.sock_recv(connected, _HANDSHAKE_BYTES)
+                if not received:
+                    raise ConnectionResetError("the server closed the connection during the TLS handshake")
+        return stream
+
+    def note_session(self, session: ssl.SSLSession) -> None:
+        """Keep a TLS session, which the next connection continues."""
+        self._session = session
+
+    async def _resolve(self) -> Sequence[Address]:
         """Return the host's addresses, rotated at each call; concurrent callers share one look-up."""
         async with self._resolving:
-            now = self.loop.time()
+            now = monotonic()
             if now - self._resolved_at > NAMES_SECONDS:
-                found = await self.loop.getaddrinfo(self.host, self.port, type=1)
-                self._addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+                found = await self.loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+                self._addresses = list(dict.fromkeys((entry[0], entry[4]) for entry in found))
                 self._resolved_at = now
         first = next(self._turn) % max(1, len(self._addresses))
         return self._addresses[first:] + self._addresses[:first]
 
     def _sweep(self) -> None:
         """End calls that have waited too long, and close idle connections before AWS does."""
-        now = self.loop.time()
+        now = monotonic()
         for connection in [one for one in self._busy if one.deadline < now]:
             connection.fail(f"no answer within {ANSWER_SECONDS:g} s")
         while self._idle and self._is_stale(self._idle[0], now):

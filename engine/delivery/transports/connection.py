@@ -1,12 +1,23 @@
-"""One kept HTTP connection: a request is written at once, and whether the server received it is certain or in doubt."""
+"""One kept HTTP connection: a request is written at once, and whether the server received it is certain or in doubt.
+
+It reads and writes its socket itself. So it knows which bytes the kernel has taken, and a call costs one write and one
+read. The event loop only reports when the socket can be read.
+"""
 
 import asyncio
-from typing import Any, Protocol
+import socket
+import ssl
+from time import monotonic
+from typing import Protocol
 
-from engine.delivery.transports.http_answer import AnswerReader, HttpAnswer, UnreadableAnswerError
-from engine.delivery.transports.socket_state import EndedUnread, SocketState, is_quiet, read_state
+from engine.delivery.transports.http_answer import AnswerReader, HttpAnswer, UnreadableAnswerError, read_usual
+from engine.delivery.transports.socket_state import EndedUnread, count_unacknowledged, make_poll, read_state
+from engine.delivery.transports.tls_stream import TlsStream
 
 ANSWER_SECONDS = 30.0  # from writing the request to the end of its answer; SES answers in well under a second
+_READ_BYTES = 65_536
+_MOST_READS = 8  # of what arrived while a connection was idle: two tickets and an end are three
+_CLOSED = "the server closed the connection before it answered"
 
 
 class NeverSentError(Exception):
@@ -36,122 +47,189 @@ class Pool(Protocol):
     def note_closed(self, idle_seconds: float) -> None:
         """Record after what idle time the server closed a connection."""
 
+    def note_session(self, session: ssl.SSLSession) -> None:
+        """Record a TLS session that the next connection may continue."""
 
-class Connection(asyncio.Protocol):
+
+class Connection:
     """One connection.
 
     Attributes:
-        deadline: when the answer must have arrived, by the loop's clock.
-        idle_since: when it was used last, by the loop's clock.
+        deadline: when the answer must have arrived, by the monotonic clock.
+        idle_since: when it was used last, by the monotonic clock.
         idle_seconds: how long the server announced to keep it open; None where it announced nothing.
-        lost: it is closed, or about to be.
+        lost: it is closed.
+
+    Args:
+        pool: gets it back.
+        connected: its socket, which does not block.
+        tls: after its handshake; None for plain HTTP.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, connected: socket.socket, tls: TlsStream | None) -> None:
         self._pool = pool
         self._loop = pool.loop
-        self._transport: asyncio.Transport | None = None
-        self._socket: Any = None
-        self._descriptor = -1
-        self._is_tls = False
+        self._socket = connected
+        self._descriptor = connected.fileno()
+        self._poll = make_poll(self._descriptor)
+        self._tls = tls
         self._waiter: asyncio.Future[HttpAnswer] | None = None
-        self._reader: AnswerReader | None = None
-        self._before: SocketState | None = None  # counters when the request was about to be written
+        self._reader: AnswerReader | None = None  # for an answer that is not of the usual form
+        self._unsent = b""  # what the kernel has not taken yet
+        self._taken = 0  # bytes of the request that it has
         self._answers = 0
         self.deadline = 0.0
         self.idle_since = 0.0
         self.idle_seconds: float | None = None
         self.lost = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, and the socket behind it; see asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP and TLS transports are
-        self._transport = transport
-        self._socket = transport.get_extra_info("socket")
-        self._descriptor = self._socket.fileno()
-        self._is_tls = transport.get_extra_info("ssl_object") is not None
-        transport.set_write_buffer_limits(high=2**30)  # the request is one write; nothing waits for the buffer
+        self._loop.add_reader(self._descriptor, self._receive)
 
     @property
     def is_usable(self) -> bool:
-        """Return whether a request may be written: the server has neither closed the connection nor sent anything."""
-        if self.lost:
-            return False
-        # After the handshake TLS brings session tickets; they are read before the first answer is.
-        return (self._is_tls and not self._answers) or is_quiet(self._descriptor)
+        """Return whether a request may be written: the server has neither closed the connection nor sent anything.
 
-    def request(self, head: bytes, body: bytes) -> asyncio.Future[HttpAnswer]:
+        Session tickets of TLS may wait to be read, and are.
+        """
+        for _ in range(_MOST_READS):
+            if self.lost or not self._poll.poll(0):
+                break
+            self._receive()
+        return not self.lost
+
+    def request(self, head: bytes, body: bytes) -> "asyncio.Future[HttpAnswer]":
         """Write a request; returns a future of its answer."""
-        assert self._transport is not None  # noqa: S101 - made before it is handed out
         self._waiter = waiter = self._loop.create_future()
-        self._reader = AnswerReader()
-        self.deadline = self._loop.time() + ANSWER_SECONDS
-        self._before = read_state(self._socket)
-        self._transport.write(head + body)
-        if self._transport.is_closing() and self._has_sent_nothing():
-            self._fail(NeverSentError("the connection was lost before a byte of the request had left"))
+        self._reader = None
+        self._taken = 0
+        self.deadline = monotonic() + ANSWER_SECONDS
+        data = head + body
+        try:
+            self._send(data if self._tls is None else self._tls.seal(data))
+        except OSError as error:
+            self._lose(error)
         return waiter
 
-    def data_received(self, data: bytes) -> None:
-        """Read received bytes; see asyncio.Protocol."""
-        if self._waiter is None or self._reader is None:
+    def _send(self, data: bytes) -> None:
+        """Write, as far as the kernel takes it; the rest is written when it can be.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
+            taken = self._socket.send(data)
+        except BlockingIOError:
+            taken = 0
+        self._taken += taken
+        if taken < len(data):
+            self._unsent = data[taken:]
+            self._loop.add_writer(self._descriptor, self._send_rest)
+
+    def _send_rest(self) -> None:
+        data, self._unsent = self._unsent, b""
+        self._loop.remove_writer(self._descriptor)
+        try:
+            self._send(data)
+        except OSError as error:
+            self._lose(error)
+
+    def _receive(self) -> None:
+        """Read what has arrived."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+            has_ended = not data
+            if self._tls is not None and data:
+                data = self._tls.open(data)
+                has_ended = self._tls.has_ended
+                if self._tls.must_send:
+                    self._send(self._tls.take_sealed())
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if data:
+            self._read_answer(data)
+        if has_ended and not self.lost:
+            self._end()
+
+    def _read_answer(self, data: bytes) -> None:
+        if self._waiter is None:
             self._pool.note_unasked()
             self.close()  # an unrequested answer: what follows on this connection cannot be trusted
             return
+        reader = self._reader
+        if reader is None:
+            usual = read_usual(data)
+            if usual is not None:
+                self._take_answer(usual, keep=True)
+                return
+            reader = self._reader = AnswerReader()
         try:
-            self._reader.feed(data)
+            reader.feed(data)
         except UnreadableAnswerError as error:
             self.fail(str(error))
             return
-        if self._reader.complete:
-            self._take_answer(self._reader)
+        if reader.complete:
+            self._take_read(reader)
 
-    def _take_answer(self, reader: AnswerReader) -> None:
-        """End the call with its answer; an answer that may belong to another call leaves it in doubt."""
+    def _take_read(self, reader: AnswerReader) -> None:
         if reader.is_followed:
             self._pool.note_unasked()
-        if (reader.is_followed and self._answers) or self._has_acknowledged_nothing():
+        self.idle_seconds = reader.idle_seconds
+        try:
+            answer: HttpAnswer | Exception = reader.read()
+        except UnreadableAnswerError as error:
+            answer = InDoubtError(str(error))
+        self._take_answer(answer, keep=reader.keeps_connection, is_followed=reader.is_followed)
+
+    def _take_answer(self, answer: HttpAnswer | Exception, *, keep: bool, is_followed: bool = False) -> None:
+        """End the call with its answer; an answer that may belong to another call leaves it in doubt."""
+        if (is_followed and self._answers) or self._has_acknowledged_nothing():
             self._pool.note_unasked()
             self.fail("the answer may be that of an earlier request: the server sent more answers than requests came")
             return
         waiter, self._waiter = self._waiter, None
         self._answers += 1
-        self.idle_seconds = reader.idle_seconds
-        keep = reader.keeps_connection and self._transport is not None and not self._transport.get_write_buffer_size()
         if waiter is not None and not waiter.done():
-            try:
-                waiter.set_result(reader.read())
-            except UnreadableAnswerError as error:
-                waiter.set_exception(InDoubtError(str(error)))
-        self._pool.give_back(self, keep=keep)
+            if isinstance(answer, Exception):
+                waiter.set_exception(answer)
+            else:
+                waiter.set_result(answer)
+        if self._tls is not None and self._answers == 1 and (session := self._tls.session) is not None:
+            self._pool.note_session(session)
+        self._pool.give_back(self, keep=keep and not self._unsent)
 
     def _has_acknowledged_nothing(self) -> bool:
         """Return whether the server's kernel has certainly not received a byte of the request."""
-        now = read_state(self._socket)
-        return self._before is not None and now is not None and now.acked == self._before.acked
+        return 0 < self._taken <= count_unacknowledged(self._descriptor)
 
-    def _has_sent_nothing(self) -> bool:
-        now = read_state(self._socket)
-        return self._before is not None and now is not None and now.sent == self._before.sent
+    def _end(self) -> None:
+        """End the call in flight as answered, as never sent or in doubt: the server has closed its stream."""
+        if self._waiter is None:
+            if self._answers:
+                self._pool.note_closed(monotonic() - self.idle_since)
+            self.close()
+            return
+        if self._reader is not None and (self._tls is None or self._tls.has_ended):
+            self._reader.end()
+            if self._reader.complete:
+                self._take_read(self._reader)
+                return
+        state = read_state(self._socket)
+        if state is not None and self._has_acknowledged_nothing():  # in this order: it had not when the state was read
+            self._fail(EndedUnread(self._socket.dup(), state))
+        else:
+            self.fail(_CLOSED)
 
-    def eof_received(self) -> bool:
-        """End the call in flight as never sent or in doubt; see asyncio.Protocol."""
-        if self._waiter is None or self._reader is None:
-            if not self.lost and self._answers:
-                self._pool.note_closed(self._loop.time() - self.idle_since)
-            return False
-        self._reader.end()
-        if self._reader.complete:
-            self._take_answer(self._reader)
-        elif self._before is not None and not self._waiter.done() and self._has_acknowledged_nothing():
-            self._fail(EndedUnread(self._socket.dup(), self._before))
-        return False  # the transport closes itself
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the pool; a call that is under way ends in doubt; see asyncio.Protocol."""
-        self.lost = True
-        self._pool.forget(self)
-        self.fail(f"the connection was lost: {exc}" if exc else "the server closed the connection before it answered")
+    def _lose(self, error: OSError) -> None:
+        """End the call that is under way after an error of the socket, or of TLS."""
+        if self._taken:
+            self.fail(f"the connection was lost: {error}")
+        else:
+            self._fail(NeverSentError(f"the connection was lost before a byte of the request had left: {error}"))
 
     def fail(self, what: str) -> None:
         """End the call that is under way, if there is one, in doubt; the connection is not used again."""
@@ -164,7 +242,12 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
-        """Close at once, without waiting for anything: after a timeout or an error."""
-        if self._transport is not None and not self.lost:
-            self.lost = True
-            self._transport.abort()
+        """Close at once, without waiting for anything."""
+        if self.lost:
+            return
+        self.lost = True
+        self._loop.remove_reader(self._descriptor)
+        if self._unsent:
+            self._loop.remove_writer(self._descriptor)
+        self._socket.close()
+        self._pool.forget(self)

@@ -1,11 +1,13 @@
 """Reading one HTTP answer: complete or not, whatever marks its end and whatever compresses its body.
 
-httptools (llhttp) calls the `on_…` methods. An answer ends by its length, by its last chunk, by its status (204, 304),
+Nearly every answer has one form, which one regular expression reads. Everything else goes to httptools (llhttp), which
+calls the `on_…` methods. An answer ends by its length, by its last chunk, by its status (204, 304),
 or with the stream. Interim answers (1xx) come before it. Whatever follows it in the same stream was not requested.
 """
 
+import re
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httptools
 
@@ -17,8 +19,7 @@ class UnreadableAnswerError(Exception):
     """The stream is not HTTP, does not end, or is compressed in a way that was not requested."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """An HTTP answer that arrived whole.
 
     Attributes:
@@ -30,6 +31,20 @@ class HttpAnswer:
     status: int
     error_type: str
     body: bytes
+
+
+# What SES sends: a status of 200, a length, and headers that change neither the body nor what happens to the
+# connection. Each part is stricter than llhttp.
+_HARMLESS = rb"(?:Connection: keep-alive\r\n|(?:Date|Content-Type|x-amzn-RequestId|Server): [!-~][ -~]*+\r\n)*+"
+_USUAL = re.compile(rb"HTTP/1\.1 200 OK\r\n%bContent-Length: ([0-9]{1,6})\r\n%b\r\n" % (_HARMLESS, _HARMLESS))
+
+
+def read_usual(data: bytes) -> HttpAnswer | None:
+    """Read an answer that arrived at once, in the usual form: 200, a length, kept open; None if it is anything else."""
+    head = _USUAL.match(data)
+    if head is None or head.end() + int(head[1]) != len(data):
+        return None
+    return HttpAnswer(200, "", data[head.end() :])
 
 
 class AnswerReader:

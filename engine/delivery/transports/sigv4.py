@@ -1,16 +1,21 @@
 """Signature Version 4 for one kind of request, with the derived key kept.
 
 Source: AWS General Reference, "Create a signed AWS API request". Deriving a key takes four HMACs; it depends on secret,
-date, region and service alone, so one derivation serves a day. What is left for a message is the hash of its body, the
-hash of the canonical request and one HMAC. Tests compare every byte with botocore's own signer.
+date, region and service alone, so one derivation serves a day. What is signed begins the same for every request of a
+second, so the hash states of those beginnings are kept. What is left for a message is the hash of its body, and a block
+or two of the canonical request and of one HMAC. Tests compare every byte with botocore's own signer.
 """
 
 import hmac
 from dataclasses import dataclass
 from hashlib import sha256
 from time import gmtime, strftime
+from typing import TYPE_CHECKING
 
 from engine.keyed_hash import KeyedHash
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
@@ -48,12 +53,15 @@ class Signer:
         self._region = region
         self._service = service
         self._content_type = content_type
-        self._made_for: tuple[str, Keys] | None = None
-        self._key = KeyedHash(b"")
-        self._scope = ""
-        self._head = ""
+        self._derived_for: tuple[str, Keys] | None = None
+        self._key = b""
+        self._made_for: tuple[int, Keys | None] = (-1, None)
+        self._to_sign = KeyedHash(b"")
+        self._canonical = ("", "")
+        self._hashes: dict[str, _Hash] = {}
+        self._lines = b""
 
-    def sign(self, path: str, body: bytes, keys: Keys, now: float) -> str:
+    def sign(self, path: str, body: bytes, keys: Keys, now: float) -> bytes:
         """Return the header lines that this request needs for its signature, each ended by CR LF.
 
         Args:
@@ -62,23 +70,37 @@ class Signer:
             keys: the credentials of this moment.
             now: Unix time.
         """
-        stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(now))
+        second, made_for = int(now), self._made_for
+        if made_for[0] != second or made_for[1] is not keys:
+            self._prepare(second, keys)
+        begun = self._hashes.get(path)
+        if begun is None:
+            before, after = self._canonical
+            begun = self._hashes[path] = sha256(f"{before}{path}{after}".encode())
+        canonical = begun.copy()
+        canonical.update(sha256(body).hexdigest().encode())
+        signature = self._to_sign.digest(canonical.hexdigest().encode())
+        return b"%b%b\r\n" % (self._lines, signature.hex().encode())
+
+    def _prepare(self, second: int, keys: Keys) -> None:
+        """Make what the requests of one second have in common."""
+        stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(second))
         date = stamp[:8]
-        if self._made_for != (date, keys):
-            self._prepare(date, keys)
+        if self._derived_for != (date, keys):
+            self._key = derive_key(keys.secret_key, date=date, region=self._region, service=self._service)
+            self._derived_for = (date, keys)
+        scope = f"{date}/{self._region}/{self._service}/{_TERMINATOR}"
         token = "" if keys.token is None else f"x-amz-security-token:{keys.token}\n"
         names = "content-type;host;x-amz-date" + ("" if keys.token is None else ";x-amz-security-token")
-        canonical = (
-            f"POST\n{path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\n"
-            f"x-amz-date:{stamp}\n{token}\n{names}\n{sha256(body).hexdigest()}"
+        self._canonical = (
+            "POST\n",
+            f"\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{token}\n{names}\n",
         )
-        to_sign = f"{ALGORITHM}\n{stamp}\n{self._scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = self._key.digest(to_sign.encode()).hex()
+        self._hashes = {}
+        self._to_sign = KeyedHash(self._key, f"{ALGORITHM}\n{stamp}\n{scope}\n".encode())
         line = "" if keys.token is None else f"X-Amz-Security-Token: {keys.token}\r\n"
-        return f"X-Amz-Date: {stamp}\r\n{line}{self._head}{names}, Signature={signature}\r\n"
-
-    def _prepare(self, date: str, keys: Keys) -> None:
-        self._key = KeyedHash(derive_key(keys.secret_key, date=date, region=self._region, service=self._service))
-        self._scope = f"{date}/{self._region}/{self._service}/{_TERMINATOR}"
-        self._head = f"Authorization: {ALGORITHM} Credential={keys.access_key}/{self._scope}, SignedHeaders="
-        self._made_for = (date, keys)
+        self._lines = (
+            f"X-Amz-Date: {stamp}\r\n{line}Authorization: {ALGORITHM} Credential={keys.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature="
+        ).encode()
+        self._made_for = (second, keys)

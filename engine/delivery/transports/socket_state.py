@@ -1,21 +1,26 @@
 """The kernel's state of a TCP connection: whether data waits to be read, and what its peer has received.
 
-Linux counts the bytes that left and the bytes that the peer's kernel acknowledged (TCP_INFO, tcp(7)). On other systems,
-and where the counters are empty, nothing is proven, and the message stays in doubt.
+Linux counts the bytes that the peer's kernel has acknowledged (TCP_INFO), and those that it has not (SIOCOUTQ, both
+tcp(7)). On other systems, and where the counters are empty, nothing is proven, and the message stays in doubt.
 """
 
 import asyncio
+import fcntl
 import select
 import socket
 import struct
+import sys
+import termios
 from typing import NamedTuple, Protocol
 
 VERDICT_SECONDS = 1.0  # a closed peer answers with a reset within one round trip
 _FIRST_LOOK_SECONDS = 0.001
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _LENGTH = 208  # of struct tcp_info up to tcpi_bytes_sent: Linux 4.19
-_ACKED = struct.Struct("=B119xQ72xQ")  # tcpi_state, tcpi_bytes_acked, tcpi_bytes_sent
+_ACKED = struct.Struct("=B119xQ")  # tcpi_state, tcpi_bytes_acked
 _CLOSED = 7  # TCP_CLOSE: after a reset
+_COUNTS_UNACKED = sys.platform == "linux"
+_count = bytearray(4)
 
 
 class _HasOptions(Protocol):
@@ -28,12 +33,10 @@ class SocketState(NamedTuple):
     Attributes:
         closed: it was reset, or ended by both sides.
         acked: bytes that the peer's kernel has acknowledged, the SYN included.
-        sent: bytes that have left, repeated ones included.
     """
 
     closed: bool
     acked: int
-    sent: int
 
 
 def read_state(connected: _HasOptions | None) -> SocketState | None:
@@ -46,17 +49,31 @@ def read_state(connected: _HasOptions | None) -> SocketState | None:
         return None
     if len(info) < _LENGTH:
         return None
-    state, acked, sent = _ACKED.unpack_from(info)
-    return SocketState(state == _CLOSED, acked, sent) if acked else None  # 0: not counted, as a SYN would be
+    state, acked = _ACKED.unpack_from(info)
+    return SocketState(state == _CLOSED, acked) if acked else None  # 0: not counted, as a SYN would be
+
+
+def count_unacknowledged(descriptor: int) -> int:
+    """Count the bytes that were written and that the peer's kernel has not acknowledged; 0 where it is not known."""
+    if not _COUNTS_UNACKED or descriptor < 0:
+        return 0
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, _count)
+    except OSError:
+        return 0
+    return int.from_bytes(_count, sys.byteorder)
+
+
+def make_poll(descriptor: int) -> select.poll:
+    """Make a poll that reports whether something waits to be read: a byte, the end of the stream, an error."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    return poll
 
 
 def is_quiet(descriptor: int) -> bool:
     """Return whether nothing waits to be read: no byte, no end of the stream, no error."""
-    if descriptor < 0:
-        return False
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN | getattr(select, "POLLRDHUP", 0))
-    return not poll.poll(0)
+    return descriptor >= 0 and not make_poll(descriptor).poll(0)
 
 
 class EndedUnread(Exception):  # noqa: N818 - not an error yet: what it was is found out
@@ -64,7 +81,7 @@ class EndedUnread(Exception):  # noqa: N818 - not an error yet: what it was is f
 
     Args:
         kept: a duplicate of the socket, so that the connection stays open until the result of the request is known.
-        before: its counters before the request was written.
+        before: its counters when not a byte of the request was acknowledged.
     """
 
     def __init__(self, kept: socket.socket, before: SocketState) -> None:

@@ -27,8 +27,8 @@ def sign_by_botocore(url: str, body: bytes, keys: Keys, moment: datetime, region
     return {name: request.headers[name] for name in names if name in request.headers}
 
 
-def read_lines(lines: str) -> dict[str, str]:
-    return dict(line.split(": ", 1) for line in lines.rstrip("\r\n").split("\r\n"))
+def read_lines(lines: bytes) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in lines.decode().rstrip("\r\n").split("\r\n"))
 
 
 @given(
