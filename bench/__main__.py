@@ -18,6 +18,7 @@ from bench import (
     rates,
     render,
     sandbox,
+    start,
     table,
     workers,
 )
@@ -35,10 +36,11 @@ BENCHMARKS = {
     "rates": rates.main,
     "render": render.main,
     "sandbox": sandbox.main,
+    "start": start.main,
     "workers": workers.main,
 }
 
-IN_TABLE = {"audience", "delivery", "workers"}
+IN_TABLE = {"audience", "delivery", "start", "workers"}
 
 if __name__ == "__main__":
     named = [word for word in sys.argv[1:] if word in BENCHMARKS]

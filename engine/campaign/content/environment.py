@@ -194,6 +194,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         before = self._files.prepared.get(name)
         self.put(name, Prepared(source, before.origin if before else None))
 
+    def move(self, folder: Path) -> None:
+        """Read templates that are named at rendering from another folder, which has the same files."""
+        self._files.folder = folder
+
     def read(self, name: str) -> str:
         """Return the source of a template of the folder.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
@@ -53,6 +53,10 @@ class Variant:
     derived: Template | None
     data_uses: tuple[DataUse, ...] = ()
 
+    def list_templates(self) -> list[Template]:
+        """List the templates of all parts."""
+        return [one for one in (self.subject, self.html, self.text, self.derived) if one is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class CampaignContent:
@@ -77,6 +81,14 @@ class CampaignContent:
     headers: Mapping[str, Template]
     missing: Mapping[str, tuple[str, ...]]
     never_chosen: tuple[str, ...] = ()
+
+    def move(self, campaign: Campaign) -> "CampaignContent":
+        """Return the content of a copy of the campaign; templates that are named at rendering are read there."""
+        templates = [one for variant in self.variants.values() for one in variant.list_templates()]
+        for template in (*templates, *self.headers.values()):
+            assert isinstance(template.environment, TemplateEnvironment)  # noqa: S101 - _compile's, for the type checker
+            template.environment.move(campaign.folder)
+        return replace(self, campaign=campaign)
 
     def data_uses(self) -> tuple[DataUse, ...]:
         """Return the expressions in links, attributes and markup, of all languages, each once."""

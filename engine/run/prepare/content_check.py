@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.audience.planning.plan_files import count_nulls
 from engine.audience.reading.text_files.encoding_guess import IF_WRONG
-from engine.campaign.content.templates import compile_content
+from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.lint import lint_templates
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
@@ -36,7 +36,7 @@ def check_templates(campaign: Campaign, folder: Path, manifest: Manifest, availa
         manifest: of the plan.
         available: the audience's columns.
     """
-    content = compile_content(campaign)
+    content = compile_or_reuse(campaign)
     findings = lint_templates(content, available, count_nulls(folder / "plan", manifest.columns))
     findings.merge(check_columns(content, folder, manifest.columns))
     findings.merge(check_links(content, folder, manifest.leases, manifest.columns))

@@ -13,7 +13,8 @@ from engine.audience.planning.opened_audience import Audience, open_audience
 from engine.audience.planning.plan import Lists, Plan, plan_audience
 from engine.audience.reading.sources import AudienceSource, find_sources, translate_read_errors
 from engine.audience.spec import CheckAction
-from engine.campaign.content.templates import check_names, compile_content
+from engine.campaign.content.compiled import compile_or_reuse
+from engine.campaign.content.templates import check_names
 from engine.campaign.files import copy_files
 from engine.campaign.spec import Campaign
 from engine.errors import DataError, nearest
@@ -94,7 +95,7 @@ def check_content(request: PlanRequest, downloads: Path) -> tuple[frozenset[str]
     Raises:
         DataError: a template or audience file is missing or wrong, or a template reads a name that is not there.
     """
-    content = compile_content(request.campaign)
+    content = compile_or_reuse(request.campaign)
     audience = request.campaign.spec.audience
     sources = find_sources(audience.source, request.workspace, downloads=downloads, limits=request.limits)
     opened = open_audience(sources, audience, lenient=request.lenient)

@@ -19,7 +19,7 @@ import polars as pl
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.plan_files import read_lease, stored_name
 from engine.audience.spec import Value
-from engine.campaign.content.templates import compile_content
+from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.message_lint import MessageLint
 from engine.campaign.render import Renderer
@@ -181,7 +181,7 @@ class LeaseRenderer:
         with job.name_source():
             self.campaign = job.load()
             self.envelope = prepare_envelope(self.campaign)
-            content = compile_content(self.campaign)
+            content = compile_or_reuse(self.campaign)
             self.renderer = Renderer(content, self.campaign, run_key=job.run_key, signer=signer, seconds=job.seconds)
         self._locale = self.campaign.spec.content.locale
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
-from engine.campaign.content.templates import compile_content
+from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, change_transport, load_campaign
@@ -159,7 +159,7 @@ async def send(
         await complete_facts_unless_stopped(context.ledger, context.store, stop)
     request.begin(read_accounts(context, name))
     processes = WorkerProcesses(request.start_worker, request.processes, stop, context.clock)
-    content, key = compile_content(campaign), name.rpartition("/")[2]
+    content, key = compile_or_reuse(campaign), name.rpartition("/")[2]
     async with transport as opened, processes:
         job = SendJob(
             frozen=frozen,
