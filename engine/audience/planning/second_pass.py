@@ -126,7 +126,7 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
         return settled
     settled.exclude(ExclusionReason.DUPLICATE, _find_duplicates(frame, order, rules.partitions))
     suppressed = rules.suppressions.take(number)
-    settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(frame, suppressed, rules.partitions))
+    settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed(settled, suppressed, rules.partitions))
     if rules.suppressions.domains:
         settled.exclude(ExclusionReason.SUPPRESSED, _find_suppressed_domains(frame, rules.suppressions))
     if rules.find_forgotten is not None:
@@ -135,7 +135,7 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
         missing = frame.select(at, detail=MISSING).drop_nulls("detail")
         settled.exclude(ExclusionReason.MISSING_DATA, missing)
     if rules.cap is not None:
-        settled.exclude(ExclusionReason.CAPPED, _find_listed(frame, rules.cap.take(number), rules.partitions))
+        settled.exclude(ExclusionReason.CAPPED, _find_listed(settled, rules.cap.take(number), rules.partitions))
     if rules.hold_out:
         settled.exclude(ExclusionReason.HELD_OUT, _find_held_out(frame, rules))
     return settled
@@ -205,11 +205,14 @@ def _find_among_alike(frame: pl.DataFrame, at: pl.Series, partitions: Partitions
     return found.filter(~is_first).join(firsts, on="same", how="left", maintain_order="left").select("at", "detail")
 
 
-def _find_suppressed(frame: pl.DataFrame, entries: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    """Return the rows that an entry names, with the first such entry."""
-    entries = entries.with_columns(partitions.identify(entries.get_column("key")).alias("same"))
-    listed = entries.unique("same", keep="first", maintain_order=True)
-    return _find_listed(frame, listed.select(HASH, "same", detail=pl.format("suppressed by {}", "source")), partitions)
+def _find_suppressed(settled: Settled, entries: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+    """Return the accepted rows that an entry names, with the first such entry."""
+    near = _find_near(settled, entries)
+    same = partitions.identify(entries.get_column("key").gather(near.get_column("entry")))
+    near = near.filter(_identify(settled.frame, near.get_column("at"), partitions) == same)
+    near = near.unique("at", keep="first", maintain_order=True)
+    source = entries.get_column("source").gather(near.get_column("entry"))
+    return near.select("at", detail=pl.format("suppressed by {}", source))
 
 
 def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) -> pl.DataFrame:
@@ -228,16 +231,22 @@ def _find_forgotten(frame: pl.DataFrame, find: FindForgotten) -> pl.DataFrame:
     return keys.join(found, on="key", how="inner", maintain_order="left").select("at", "detail")
 
 
-def _find_listed(frame: pl.DataFrame, listed: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    """Return the rows that a list (`HASH`, `same`, `detail`) names; compare hashes first, which are small."""
-    if listed.is_empty():
-        return pl.DataFrame(schema={"at": pl.UInt32, "detail": pl.String})
-    numbered = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), HASH)
-    near = numbered.join(listed.select(HASH).unique(), on=HASH, how="semi", maintain_order="left")
-    near = near.with_columns(_identify(frame, near.get_column("at"), partitions))
-    return near.join(listed.select("same", "detail"), on="same", how="inner", maintain_order="left").select(
-        "at", "detail"
-    )
+def _find_listed(settled: Settled, listed: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
+    """Return the accepted rows that a list (`HASH`, `same`, `detail`) names."""
+    near = _find_near(settled, listed)
+    same = listed.get_column("same").gather(near.get_column("entry"))
+    near = near.filter(_identify(settled.frame, near.get_column("at"), partitions) == same)
+    return near.select("at", detail=listed.get_column("detail").gather(near.get_column("entry")))
+
+
+def _find_near(settled: Settled, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return the accepted rows (`at`) whose hash is in a list, with the index of each such `entry`, in order.
+
+    Hashes are small and nearly always decide alone, so texts are compared for these rows only.
+    """
+    rows = settled.frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"), HASH).filter(settled.left)
+    entries = listed.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("entry"), HASH)
+    return rows.join(entries, on=HASH, how="inner", maintain_order="left_right").select("at", "entry")
 
 
 def _find_held_out(frame: pl.DataFrame, rules: SetRules) -> pl.DataFrame:
