@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -21,8 +22,8 @@ from engine.transaction_guard import refuse_in_transaction
 RECIPIENT_COLUMNS = ("row", "file", "line", "address", "key")
 _PREFIX = "audience."
 _WORD = 2**64
-# Half the time of the usual 3, for 4 % more bytes: most of a plan is addresses, which hardly compress.
-_ZSTD_LEVEL = 1
+# Three quarters of the time of Zstandard (level 1), for half as many bytes more; every reader of Parquet knows it.
+_COMPRESSION: Final = "snappy"
 _ROWS_AT_ONCE = 1_000_000
 # Names of columns that planning needs in addition to the audience's own.
 SCRATCH_PREFIX = "plan."
@@ -124,8 +125,7 @@ def write_plan_file(path: Path, frame: pl.DataFrame, *, row_group_rows: int) -> 
             with os.fdopen(descriptor, "w+b") as file:
                 frame.write_parquet(
                     file,
-                    compression="zstd",
-                    compression_level=_ZSTD_LEVEL,
+                    compression=_COMPRESSION,
                     statistics=False,  # useless in hash order
                     row_group_size=row_group_rows,
                 )
