@@ -9,15 +9,14 @@ _WORD_BYTES = 8
 _MULTIPLIERS = tuple(pl.Series([word], dtype=pl.UInt64) for word in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53))
 # Keys are padded to the length of the longest key. Most addresses have at most this many words; longer keys are rare.
 _USUAL_WORDS = 6
-# Small enough that the memory of one part is used again for the next: fresh memory takes longer than the arithmetic.
+# Enough that calls of Polars take little of the time; few enough that their memory is used again for the next rows.
 _ROWS_AT_ONCE = 1 << 16
 _SHIFT = pl.Series([2**33], dtype=pl.UInt64)
 # Eight bytes at once: adding these to an ASCII byte sets its high bit from A on, and from [ on.
-_FROM_A, _AFTER_Z = (
-    pl.Series([(0x80 - code) * 0x0101010101010101], dtype=pl.UInt64) for code in (ord("A"), ord("Z") + 1)
-)
-_HIGH_BITS = pl.Series([0x8080808080808080], dtype=pl.UInt64)
-_TO_SPACE = pl.Series([4], dtype=pl.UInt64)  # from the high bit to 0x20, by which a is more than A
+_BYTES = 0x0101010101010101
+_FROM_A, _AFTER_Z = (pl.lit((0x80 - code) * _BYTES, dtype=pl.UInt64) for code in (ord("A"), ord("Z") + 1))
+_HIGH_BITS = pl.lit(0x80 * _BYTES, dtype=pl.UInt64)
+_TO_SPACE = pl.lit(4, dtype=pl.UInt64)  # from the high bit to 0x20, by which a is more than A
 _PADDING = pl.Series(["\0" * count for count in range(_WORD_BYTES * _USUAL_WORDS + 1)], dtype=pl.String)
 
 
@@ -87,12 +86,10 @@ def _hash(keys: pl.Series, seed: int, *, folds: bool) -> pl.Series:
     shortest, longest = lengths.min(), lengths.max()
     if not isinstance(shortest, int) or not isinstance(longest, int) or not longest:
         return mix(pl.repeat(seed, keys.len(), dtype=pl.UInt64, eager=True)).alias("hash")
-    words = -(-longest // _WORD_BYTES)
-    flat = _pad(keys, lengths, words).bin.reinterpret(dtype=pl.Array(pl.UInt64, words)).reshape((-1,))
+    words = _split_words(keys, lengths, -(-longest // _WORD_BYTES), folds=folds)
     value = pl.Series("hash", [seed], dtype=pl.UInt64).new_from_index(0, keys.len())
-    for number in range(words):
-        word = flat.gather_every(words, number)
-        mixed = (value ^ (_fold(word) if folds else word)) * _MULTIPLIERS[0]
+    for number, word in enumerate(words):
+        mixed = (value ^ word) * _MULTIPLIERS[0]
         mixed = mixed ^ (mixed // _SHIFT)
         # A key's hash must not depend on how long the others are.
         is_over = number * _WORD_BYTES >= shortest
@@ -100,16 +97,22 @@ def _hash(keys: pl.Series, seed: int, *, folds: bool) -> pl.Series:
     return mix(value).alias("hash")
 
 
-def _pad(keys: pl.Series, lengths: pl.Series, words: int) -> pl.Series:
-    """Pad keys with NUL to a number of words."""
-    size = words * _WORD_BYTES
-    if words > _USUAL_WORDS:
+def _split_words(keys: pl.Series, lengths: pl.Series, count: int, *, folds: bool) -> list[pl.Series]:
+    """Split keys, padded with NUL, into words; optionally in lower case."""
+    padded = _pad(keys, lengths, count * _WORD_BYTES)
+    flat = padded.bin.reinterpret(dtype=pl.Array(pl.UInt64, count)).reshape((-1,)).alias("words").to_frame()
+    words = flat.select(pl.col("words").gather_every(count, number).alias(str(number)) for number in range(count))
+    return (words.select(_fold(pl.all())) if folds else words).get_columns()
+
+
+def _pad(keys: pl.Series, lengths: pl.Series, size: int) -> pl.Series:
+    if size >= _PADDING.len():
         return keys.str.pad_end(size, "\0").cast(pl.Binary)
     parts = pl.DataFrame([keys.alias("key"), _PADDING.gather(size - lengths).alias("padding")])  # in half the time
-    return parts.select(pl.concat_str("key", "padding")).to_series().cast(pl.Binary)
+    return parts.select(pl.concat_str("key", "padding").cast(pl.Binary)).to_series()
 
 
-def _fold(word: pl.Series) -> pl.Series:
+def _fold(word: pl.Expr) -> pl.Expr:
     """Convert 8 ASCII bytes to lower case."""
     capitals = ((word + _FROM_A) ^ (word + _AFTER_Z)) & _HIGH_BITS
     return word + capitals // _TO_SPACE

@@ -10,6 +10,7 @@ from engine.audience.reading.renames import rename_columns
 from engine.audience.reading.sources import AudienceSource, Format, translate_read_errors
 from engine.audience.reading.tables import Table, open_table, read_batches, reading_of, unite
 from engine.audience.reading.text_files.raw_files import is_compressed
+from engine.audience.reading.text_files.text_blocks import BLOCK_BYTES
 from engine.audience.reading.written_forms import WrittenForms
 from engine.audience.spec import AudienceSpec
 from engine.errors import DataError, nearest
@@ -21,7 +22,9 @@ _COMPRESSION = 6
 # Keeping a part of more text than this in memory saves little time; the memory is better used for larger blocks, whose
 # partitions come in larger pieces.
 _LARGE_BYTES = 1 << 30
-LARGE_BLOCK_BYTES = 24 << 20
+# Each block costs some 20 ms of calls to Polars, whatever its size; several blocks keep several threads busy.
+_BLOCKS_WANTED = 16
+_LARGEST_BLOCK_BYTES = 24 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def open_audience(sources: Sequence[AudienceSource], audience: AudienceSpec, *, 
     Raises:
         DataError: a file cannot be read, or there is no column of addresses.
     """
-    reading = reading_of(audience, lenient=lenient, block_bytes=LARGE_BLOCK_BYTES if is_large(sources) else None)
+    reading = reading_of(audience, lenient=lenient, block_bytes=_choose_block_bytes(sources))
     tables = rename_columns([open_table(source, reading) for source in sources], audience.renames)
     forms = WrittenForms(date_format=audience.date_format, decimal=audience.decimal)
     tables = forms.read(tables, lenient=lenient)
@@ -79,6 +82,12 @@ def _is_compressed(source: AudienceSource) -> bool:
 def is_large(sources: Sequence[AudienceSource]) -> bool:
     """Whether only a small part of the rows fits in memory."""
     return estimate_text(sources) > _LARGE_BYTES
+
+
+def _choose_block_bytes(sources: Sequence[AudienceSource]) -> int | None:
+    """Choose how much text to read at once; None for the default."""
+    wanted = estimate_text(sources) // _BLOCKS_WANTED
+    return min(wanted, _LARGEST_BLOCK_BYTES) if wanted > BLOCK_BYTES else None
 
 
 def _no_address_column(address: str, opened: Audience) -> DataError:

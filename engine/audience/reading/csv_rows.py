@@ -1,17 +1,19 @@
 """Reading CSV strictly: every record of the file is a row or an error that names its line.
 
-Polars alone reads damage silently (a short row is filled up, NUL-ridden UTF-16 is text, duplicate headers are
-renamed). A block of lines without quotation marks is valid if no row is too long (Polars reports it) and none too short
-(the last column has no null, or the block has exactly as many delimiters as it must). Any other block is split:
-its records are found line by line and their fields counted, and only the valid ones are parsed; the parser must find
-exactly as many.
+Polars alone reads damage silently (a short row is filled up, NUL-ridden UTF-16 is text, duplicate headers are renamed).
+A block of lines without quotation marks is valid if it has exactly as many delimiters as it must, and either no row is
+too short (the last column has no null) or none is too long (Polars reports it if it parses all columns). Any other
+block is split: its records are found line by line and their fields counted, and only the valid ones are parsed; the
+parser must find exactly as many.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from engine.audience.reading.csv_dialect import CHECK_QUOTES, CsvDialect
+from engine.audience.reading.text_files.byte_counts import count_byte
 from engine.audience.reading.text_files.text_blocks import DAMAGE, TextBlock, mark_damage
 from engine.audience.reading.text_files.text_encoding import is_utf_8
 from engine.errors import DataError
@@ -28,7 +30,8 @@ class CsvRows:
     Attributes:
         places: one per row: `line` UInt64, the physical line (from 1) where the row begins; `malformed` String, what
             is wrong with it, or null.
-        cells: the same rows, one String column per column of the header; all null if the row is malformed.
+        cells: the same rows, a String column for each of the columns that were asked for; all null if the row is
+            malformed.
             A line break inside a quoted field is a line feed here.
     """
 
@@ -36,7 +39,9 @@ class CsvRows:
     cells: pl.DataFrame
 
 
-def read_csv_block(block: TextBlock, dialect: CsvDialect, *, name: str, lenient: bool = False) -> CsvRows:
+def read_csv_block(
+    block: TextBlock, dialect: CsvDialect, *, name: str, columns: Sequence[str], lenient: bool = False
+) -> CsvRows:
     """Read a block of a CSV file (RFC 4180).
 
     Blank lines are skipped. A record with too many or too few fields, with a quotation mark inside an unquoted field
@@ -46,13 +51,14 @@ def read_csv_block(block: TextBlock, dialect: CsvDialect, *, name: str, lenient:
         block: whole lines; the header is skipped in the first block.
         dialect: how the file is written.
         name: the file as errors show it.
+        columns: the columns to return.
         lenient: treat lines that make rows uncertain as malformed rows instead of raising an error.
 
     Raises:
         DataError: rows are uncertain: NUL, an unclosed quote, a file that ends in the middle of its last row.
     """
     block = _without_header(block, dialect.skip_lines)
-    rows = _read_plain(block, dialect) or _split_records(block, dialect, name, lenient=lenient)
+    rows = _read_plain(block, dialect, columns) or _split_records(block, dialect, name, columns, lenient=lenient)
     if rows.places.is_empty() and block.data.strip():
         raise DataError(
             "there is text below the header, but no row can be read from it", where=name, remedy=CHECK_QUOTES
@@ -72,28 +78,47 @@ def _without_header(block: TextBlock, skip_lines: int) -> TextBlock:
     return TextBlock(block.data[end:], skip_lines + 1, block.lines - skip_lines, block.damaged, block.is_last)
 
 
-def _read_plain(block: TextBlock, dialect: CsvDialect) -> CsvRows | None:
+def _read_plain(block: TextBlock, dialect: CsvDialect, columns: Sequence[str]) -> CsvRows | None:
     """Read a block in which every line is a valid row; return None for any other block."""
     data, width = block.data, len(dialect.columns)
     is_plain = width > 1 and not block.damaged and data.endswith(b"\n")
     if not is_plain or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
         return None
-    schema = dict.fromkeys(dialect.columns, pl.String)
-    try:
-        cells = pl.read_csv(data, has_header=False, schema=schema, separator=dialect.delimiter, quote_char=None)
-    except pl.exceptions.PolarsError:
-        return None  # splitting the block shows which row it was
-    if cells.height != block.lines:
+    last = dialect.columns[-1]
+    wanted = {*columns, last}
+    cells = _parse_plain(data, dialect, wanted)
+    has_gaps = cells is not None and cells.get_column(last).null_count() > 0
+    if has_gaps and len(wanted) < width:  # a row may be too short, and another too long
+        wanted = {*dialect.columns}
+        cells = _parse_plain(data, dialect, wanted)
+    is_counted = has_gaps or len(wanted) < width
+    if is_counted and count_byte(data, dialect.delimiter) != block.lines * (width - 1):
         return None
-    if cells.get_column(dialect.columns[-1]).null_count() and data.count(dialect.delimiter.encode()) != block.lines * (
-        width - 1
-    ):
+    if cells is None or cells.height != block.lines:
         return None
     line = pl.int_range(block.first_line, block.first_line + block.lines, dtype=pl.UInt64)
-    return CsvRows(pl.select(line=line, malformed=pl.repeat(None, block.lines, dtype=pl.String)), cells)
+    places = pl.select(line=line, malformed=pl.repeat(None, block.lines, dtype=pl.String))
+    return CsvRows(places, cells.select(columns))
 
 
-def _split_records(block: TextBlock, dialect: CsvDialect, name: str, *, lenient: bool) -> CsvRows:
+def _parse_plain(data: bytes, dialect: CsvDialect, columns: Collection[str]) -> pl.DataFrame | None:
+    """Parse some columns of lines; return None if the parser finds a fault."""
+    try:
+        return pl.read_csv(
+            data,
+            has_header=False,
+            schema=dict.fromkeys(dialect.columns, pl.String),
+            columns=[number for number, column in enumerate(dialect.columns) if column in columns],
+            separator=dialect.delimiter,
+            quote_char=None,
+        )
+    except pl.exceptions.PolarsError:
+        return None  # splitting the block shows which row it was
+
+
+def _split_records(
+    block: TextBlock, dialect: CsvDialect, name: str, columns: Sequence[str], *, lenient: bool
+) -> CsvRows:
     if not is_utf_8(block.data):
         block = replace(block, data=mark_damage(block.data), damaged=True)
     records = _records(_lines(block, name, lenient=lenient))
@@ -109,7 +134,7 @@ def _split_records(block: TextBlock, dialect: CsvDialect, name: str, *, lenient:
     places = judged.select("line", "malformed")
     sound = judged.filter(pl.col("malformed").is_null()).get_column("text")
     cells = _parse(sound, dialect.columns, name, dialect.delimiter)
-    return CsvRows(places, _align(cells, places.get_column("malformed").is_null()))
+    return CsvRows(places, _align(cells.select(columns), places.get_column("malformed").is_null()))
 
 
 def _judge_line_by_line(

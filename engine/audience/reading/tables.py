@@ -169,8 +169,8 @@ def _read_head(source: AudienceSource, encoding: Encoding, reading: Reading) -> 
 def _load_csv(
     block: TextBlock, dialect: CsvDialect, source: AudienceSource, reading: Reading, columns: Sequence[str]
 ) -> Rows:
-    rows = read_csv_block(block, dialect, name=source.name, lenient=reading.lenient)
-    return Rows(rows.places, rows.cells.select(columns))
+    rows = read_csv_block(block, dialect, name=source.name, columns=columns, lenient=reading.lenient)
+    return Rows(rows.places, rows.cells)
 
 
 def _open_ndjson(source: AudienceSource, reading: Reading) -> Table:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.audience.reading.text_files.byte_counts import count_byte
 from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
 from engine.audience.reading.text_files.text_encoding import Encoding, is_utf_8
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
@@ -90,7 +91,7 @@ def read_text(  # noqa: PLR0913 - keyword-only
                 continue
             block = buffer.cut(cut)
             if block or is_last:
-                lines = block.count(b"\n")
+                lines = count_byte(block, "\n")
                 yield TextBlock(block, line, lines, not encoding.is_utf_8 and DAMAGE_BYTES in block, is_last)
                 line += lines
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.audience.reading.text_files.encoding_guess import guess_encoding
-from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes
+from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
@@ -66,12 +66,14 @@ def detect_encoding(
         if declared:
             codec = codecs.lookup(declared).name
             return Encoding(f"{codec}-le" if codec in _NEEDS_MARK else declared)
-        block = head
+        block: bytes | bytearray = head
+        buffer = bytearray(READ_BYTES)  # memory that is used again: fresh memory takes longer than reading
         while block and block.isascii():
-            block = read_bytes(file, READ_BYTES, name, lenient=lenient)
+            count = guard(lambda: read_into(file, memoryview(buffer)), 0, name, lenient=lenient)
+            block = bytes(buffer[:count]) if count < READ_BYTES or not buffer.isascii() else buffer
         if block and not block.endswith(b"\n"):  # do not cut a character
             block += guard(lambda: file.readline(_LONGEST_LINE), b"", name, lenient=lenient)
-    return _judge_bytes(block, name, lenient=lenient) if block else Encoding("utf-8")
+    return _judge_bytes(bytes(block), name, lenient=lenient) if block else Encoding("utf-8")
 
 
 def _detect_utf_16(head: bytes) -> str | None:

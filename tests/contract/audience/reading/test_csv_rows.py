@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 from support.plans import read_file
 
-from engine.audience.reading.csv_dialect import HEADER_BYTES, holds_address, read_dialect
+from engine.audience.reading.csv_dialect import HEADER_BYTES, CsvDialect, holds_address, read_dialect
+from engine.audience.reading.csv_rows import read_csv_block
+from engine.audience.reading.text_files.text_blocks import TextBlock
 from engine.errors import DataError
 
 Row = tuple[str | None, ...]
@@ -268,3 +270,18 @@ def test_cells_are_the_same_whether_a_block_is_plain_or_taken_apart(monkeypatch:
     monkeypatch.setattr("engine.audience.reading.csv_rows._read_plain", lambda *_: None)
     assert read(PLAIN) == plain
     assert pl.Series([cell for row in plain[1] for cell in row]).null_count() == 58
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "1,2,\n1,2,3,\n1,2\n", "1,2\n1,2,3,4\n", "1,2,3,\n", "1\n1,2,3,4,5\n", "\n\n,\n", '1,"q",\n']
+)
+@pytest.mark.parametrize("wanted", [["a"], ["b"], ["c"], ["c", "a"], ["b", "c", "a"]])
+def test_rows_and_faults_are_the_same_for_any_columns(damage: str, wanted: list[str]) -> None:
+    dialect = CsvDialect(("a", "b", "c"), ",", 1)
+    for rows in (PLAIN, "a,b,c\n1,2,3\n"):
+        data = (rows + damage + "1,2,3\n").encode()
+        block = TextBlock(data, 1, data.count(b"\n"), damaged=False, is_last=True)
+        whole = read_csv_block(block, dialect, name="list.csv", columns=dialect.columns)
+        found = read_csv_block(block, dialect, name="list.csv", columns=wanted)
+        assert found.places.equals(whole.places)
+        assert found.cells.equals(whole.cells.select(wanted))
