@@ -3,11 +3,10 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
-from engine.ledger.journal import Outcome, Result
+from engine.ledger.journal import Outcome
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
 from engine.report.accounts import Accounts
@@ -39,13 +38,9 @@ class Progress:
         self.accepted = accounts.accepted
         self.outcomes.update(accounts.outcomes)
 
-    def count(self, result: Result) -> None:
-        """Count one result."""
-        self.outcomes[result.outcome] += 1
-
-    def add(self, outcomes: Mapping[Outcome, int]) -> None:
-        """Count the results of another process."""
-        self.outcomes.update(outcomes)
+    def count(self, outcome: Outcome, recipients: int) -> None:
+        """Count recipients that got an outcome."""
+        self.outcomes[outcome] += recipients
 
     @property
     def done(self) -> int:
@@ -67,9 +62,9 @@ class Lines(Progress):
         self._next = time.monotonic() + LINE_SECONDS
         self._log_counts("run.begin")
 
-    def count(self, result: Result) -> None:
+    def count(self, outcome: Outcome, recipients: int) -> None:
         """Count, and log the progress, at most every few seconds."""
-        super().count(result)
+        super().count(outcome, recipients)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_SECONDS
             self._log_counts("run.progress")

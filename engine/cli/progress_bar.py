@@ -9,7 +9,7 @@ from rich.progress import Progress as RichProgress
 
 from engine.cli.progress import Progress
 from engine.cli.run_output import format_outcomes
-from engine.ledger.journal import Result
+from engine.ledger.journal import Outcome
 from engine.report.accounts import Accounts
 
 BAR_SECONDS = 0.1  # redrawing the bar costs more than sending a message
@@ -41,9 +41,9 @@ class Bar(Progress):
         self._bar.start_task(self._task)
         self._bar.update(self._task, description=self.run, total=self.accepted, completed=self.done)
 
-    def count(self, result: Result) -> None:
+    def count(self, outcome: Outcome, recipients: int) -> None:
         """Move the bar, at most every tenth of a second."""
-        super().count(result)
+        super().count(outcome, recipients)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + BAR_SECONDS
             self._move()

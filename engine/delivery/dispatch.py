@@ -1,12 +1,17 @@
-"""Dispatch the messages of one call: journal the intents, hand the messages over, record the results, retry."""
+"""Dispatch calls: journal the intents, hand the messages over, record the results, retry.
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+Calls that begin together share what need not be done for each: `begin` records their intents in one entry. From then on
+each has its own task, in `dispatch`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from engine.clock import Clock
-from engine.delivery.pacing.concurrency import Turns
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES, RetryPolicy
@@ -21,6 +26,8 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 log = get_logger()
 
 WARN_SECONDS = 10.0
+MESSAGES_TOGETHER = 64  # sign and write their calls in one pass of the event loop
+CALLS_TOGETHER = 16
 _ACCEPTED_PERHAPS = (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT)
 
 
@@ -35,6 +42,8 @@ class Call:
         doubtful: rows that may have been accepted before; the doubt stays until SES gives a message id.
         closes_at: when the first of its recipients' own sending windows closes; None where they have none.
         tries: dispatches made here.
+        begun_at: monotonic time of the first of them.
+        attempt_at: monotonic time of the last of them.
     """
 
     lease: Lease
@@ -43,7 +52,12 @@ class Call:
     doubtful: set[int] = field(default_factory=set)
     closes_at: datetime | None = None
     tries: int = 0
+    begun_at: float = float("inf")
+    attempt_at: float = 0.0
 
+
+Keep: TypeAlias = Callable[[Sequence[Result]], None]
+"""Receives final results."""
 
 FindDue: TypeAlias = Callable[[Call], Awaitable[Sequence[Item]]]
 """Returns the items of a delayed call that may still be sent, and records the results of the others."""
@@ -69,7 +83,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
-    """Dispatches calls, each in its own task.
+    """Dispatches calls.
 
     Attributes:
         observe: receives the seconds that each attempt took, with its journal.
@@ -87,25 +101,59 @@ class Dispatcher:
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
-    turns: Turns = field(default_factory=Turns)
     outage: Outage = field(default_factory=Outage)
+    _handing_over: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def dispatch(self, call: Call, *, keep: Callable[[Result], None], find_due: FindDue) -> None:
-        """Send the messages of one call that the gate has admitted, with retries where certainly nothing was accepted.
+    async def begin(self, calls: Sequence[Call], start: Callable[[Call], None]) -> None:
+        """Record the intents of calls that the gate has admitted, then start each call when it may be handed over.
+
+        A group commit wakes all that waited for it. Each call signs and writes its body, which takes 40 µs for one
+        message and half a millisecond for fifty, so only a few are started in one pass of the event loop.
+
+        Args:
+            calls: of one lease.
+            start: receives each call in order; it calls `dispatch` in a task, and does not wait.
+
+        Raises:
+            LeaseLostError: the lease has a newer owner; nothing was handed over.
+            MailrunError: the ledger could not be written; nothing was handed over.
+            CancelledError: calls that were not started are not handed over, and their intents are withdrawn.
+        """
+        left = deque(calls)
+        try:
+            await self._record(calls)
+            async with self._handing_over:
+                while left:
+                    await asyncio.sleep(0)
+                    messages, least_left = 0, len(left) - CALLS_TOGETHER
+                    while left and len(left) > least_left and messages < MESSAGES_TOGETHER:
+                        await self.gate.hand_over(len(left[0].items))
+                        messages += len(left[0].items)
+                        start(left.popleft())
+        except (LeaseLostError, UnreachableError):
+            raise
+        except BaseException as error:
+            self._withdraw(left, error)
+            raise
+
+    async def dispatch(self, call: Call, *, keep: Keep, find_due: FindDue) -> None:
+        """Send the messages of one call that was started, with retries where certainly nothing was accepted.
 
         Args:
             call: what to send.
-            keep: receives every final result; a row that stays unsent has none.
+            keep: receives the final results; a row that stays unsent has none.
             find_due: called before every further attempt, because a wait may last hours.
 
         Raises:
             LeaseLostError: the lease has a newer owner.
             MailrunError: the ledger could not be written. Where that was the intent, nothing was handed over.
         """
-        begun = self.clock.monotonic()
         while True:
-            replies = await self._hand_over(call)
-            waits = [self._next_wait(r, attempts=call.tries, begun=begun) for r in replies]
+            replies = await self._send(call)
+            if all(reply.meaning is ReplyMeaning.SENT for reply in replies):
+                self._take_sent(call, replies, keep)
+                return
+            waits = [self._next_wait(reply, call) for reply in replies]
             self._take_results(call, replies, waits, keep)
             self._pause_if_asked(replies, waits, call.tries)
             again = [item for item, wait in zip(call.items, waits, strict=True) if wait is not None]
@@ -120,6 +168,7 @@ class Dispatcher:
                 return
             if not await self.gate.admit(len(again)) or not await self.leave_out(call, find_due):
                 return
+            await self.begin([call], _is_started)
 
     async def leave_out(self, call: Call, find_due: FindDue) -> bool:
         """Remove recipients that must not be sent to, or not now, from an admitted call; False if none is left."""
@@ -129,39 +178,47 @@ class Dispatcher:
             self.gate.give_back(admitted - len(call.items))
         return bool(call.items)
 
-    async def _hand_over(self, call: Call) -> Sequence[SendReply]:
-        call.tries += 1
-        started = self.clock.monotonic()
-        try:
-            await self.recorder.record(call.lease, [Intent(item.row) for item in call.items])
-            await self.gate.hand_over(len(call.items))
-            await self.turns.take()
-        except (LeaseLostError, UnreachableError):
-            raise
-        except BaseException as error:
-            self._withdraw(call, error)
-            raise
+    async def _record(self, calls: Sequence[Call]) -> None:
+        """Record that the messages of some calls are about to be handed over; return when that is durable."""
+        now = self.clock.monotonic()
+        for call in calls:
+            call.tries += 1
+            call.attempt_at = now
+            call.begun_at = min(call.begun_at, now)
+        await self.recorder.record(calls[0].lease, [Intent(item.row) for call in calls for item in call.items])
+
+    async def _send(self, call: Call) -> Sequence[SendReply]:
         replies = await self.transport.send(call.items)
-        self.observe(self.clock.monotonic() - started)
-        self._adjust_gate(replies)
-        if away := next((reply for reply in replies if reply.meaning is ReplyMeaning.UNREACHABLE), None):
-            self.outage.warn(away, self.clock.monotonic())
+        self.observe(self.clock.monotonic() - call.attempt_at)
         return replies
 
-    def _withdraw(self, call: Call, error: BaseException) -> None:
+    def _withdraw(self, calls: Iterable[Call], error: BaseException) -> None:
         """Record that nothing was handed over, whether the intents were recorded or not."""
         at, detail = self.clock.now().timestamp(), f"not handed over: {str(error) or 'stopped at once'}"
-        rows = [item.row for item in call.items if item.row not in call.doubtful]
-        attempts = {row: call.attempts.get(row, 0) + call.tries - 1 for row in rows}
-        if rows:
-            self.recorder.note(call.lease, [Result(r, Outcome.UNSENT, None, detail, at, attempts[r]) for r in rows])
+        for call in calls:
+            attempts, tries = call.attempts, call.tries - 1
+            rows = [item.row for item in call.items if item.row not in call.doubtful]
+            unsent = [Result(row, Outcome.UNSENT, None, detail, at, attempts.get(row, 0) + tries) for row in rows]
+            if unsent:
+                self.recorder.note(call.lease, unsent)
+
+    def _take_sent(self, call: Call, replies: Sequence[SendReply], keep: Keep) -> None:
+        """Record that all messages of a call were sent, which ends every doubt."""
+        at, attempts, tries = self.clock.now().timestamp(), call.attempts, call.tries
+        results = [
+            Result(item.row, Outcome.SENT, reply.message_id, None, at, attempts.get(item.row, 0) + tries)
+            for item, reply in zip(call.items, replies, strict=True)
+        ]
+        self.recorder.note(call.lease, results)
+        keep(results)
 
     def _take_results(
-        self, call: Call, replies: Sequence[SendReply], waits: Sequence[float | None], keep: Callable[[Result], None]
+        self, call: Call, replies: Sequence[SendReply], waits: Sequence[float | None], keep: Keep
     ) -> None:
         """Record each message's outcome; the doubt about one that is sent again is in its open intent."""
+        self._adjust_gate(replies)
         at = self.clock.now().timestamp()
-        noted = []
+        noted, final = [], []
         for item, reply, wait in zip(call.items, replies, waits, strict=True):
             row = item.row
             if reply.meaning is ReplyMeaning.IN_DOUBT:
@@ -172,19 +229,22 @@ class Dispatcher:
             result = Result(row, outcome, reply.message_id, reply.detail or None, at, attempts)
             if outcome is not Outcome.UNSENT:
                 noted.append(result)
-                keep(result)
+                final.append(result)
             elif not doubtful:
                 noted.append(result)
         if noted:
             self.recorder.note(call.lease, noted)
+        if final:
+            keep(final)
 
-    async def _send_each_alone(self, call: Call, keep: Callable[[Result], None], find_due: FindDue) -> None:
+    async def _send_each_alone(self, call: Call, keep: Keep, find_due: FindDue) -> None:
         for item in call.items:
             if not await self.gate.admit(1):
                 return
             doubtful = set(call.doubtful) & {item.row}
             alone = Call(call.lease, [item], call.attempts, doubtful, call.closes_at, call.tries)
             if await self.leave_out(alone, find_due):
+                await self.begin([alone], _is_started)
                 await self.dispatch(alone, keep=keep, find_due=find_due)
 
     def _adjust_gate(self, replies: Sequence[SendReply]) -> None:
@@ -194,16 +254,18 @@ class Dispatcher:
         self.gate.give_back(returned)
         if any(reply.meaning is ReplyMeaning.SLOW_DOWN for reply in replies):
             self.gate.throttle()
+        if away := next((reply for reply in replies if reply.meaning is ReplyMeaning.UNREACHABLE), None):
+            self.outage.warn(away, self.clock.monotonic())
 
-    def _next_wait(self, reply: SendReply, *, attempts: int, begun: float) -> float | None:
+    def _next_wait(self, reply: SendReply, call: Call) -> float | None:
         """Return seconds to the next attempt; None where there is none."""
         if reply.meaning is ReplyMeaning.SENT:
             return None
         policy = self._find_policy(reply.meaning)
         if policy is None:
             return None
-        elapsed_seconds = self.clock.monotonic() - begun
-        return policy.next_wait(attempts=attempts, elapsed_seconds=elapsed_seconds, jitter=self.jitter())
+        elapsed_seconds = self.clock.monotonic() - call.begun_at
+        return policy.next_wait(attempts=call.tries, elapsed_seconds=elapsed_seconds, jitter=self.jitter())
 
     def _find_policy(self, meaning: ReplyMeaning) -> RetryPolicy | None:
         if meaning is ReplyMeaning.IN_DOUBT and self.resend_in_doubt:
@@ -222,6 +284,10 @@ class Dispatcher:
                 text = f"given up after {tries} attempts: {reply.detail}"
                 remedy = "check that the server can be reached and accepts mail, then launch again"
                 self.stop.request(StopReason(StopCause.PAUSED, text, remedy))
+
+
+def _is_started(_call: Call) -> None:
+    """The task of a call that is sent again goes on by itself."""
 
 
 def _judge(reply: SendReply, *, again: bool, doubtful: bool) -> Outcome:

@@ -389,7 +389,7 @@ class Simulation:
             read_quota=_read_quota,
             transport=self.receiver,
             renderer=_Renderer(),  # type: ignore[arg-type] # the methods that a worker calls
-            count=lambda _: None,
+            count=lambda _outcome, _recipients: None,
             processes=WorkerProcesses(None, 1, stop, self.clock),
         )
 

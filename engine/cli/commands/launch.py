@@ -112,7 +112,7 @@ def _start_worker(
     workspace: Workspace, common: Common, run: str, endpoint: Endpoint | None, progress: Progress
 ) -> SpawnedWorker:
     order = WorkerOrder(workspace.settings.workspace, common.store, common.ledger, run, endpoint)
-    return SpawnedWorker(order, progress.add)
+    return SpawnedWorker(order, progress.count)
 
 
 def _begin(stop: Stop, *, exit_with_parent: bool) -> None:

@@ -28,6 +28,10 @@ class Admission:
         """Admit nothing for a while: other workers must notice this one first."""
         self._held_until = max(self._held_until, self.clock.monotonic() + seconds)
 
+    def makes_wait(self, now: float) -> bool:
+        """Return whether anything makes all calls wait at a monotonic time."""
+        return self.is_paused or now < self._held_until or self.is_share_stale(now)
+
     def seconds_held(self, now: float) -> float:
         """Return how long nothing is admitted from a monotonic time on; 0.0 or less where calls may pass."""
         return self._held_until - now

@@ -19,7 +19,7 @@ HEADROOM = 1.25
 LATENCY_WEIGHT = 0.1  # of a new measurement in the moving average
 LATE_SECONDS = 0.01  # a loop that is later than this is fully loaded
 MOST_WHERE_LATE = 128  # so many calls keep the loop busy for some 10 ms when all answers arrive at once
-TURNS_SECONDS = 0.002  # of computing for calls, between two looks at sockets and timers
+FREE_TOGETHER = 8  # a worker without a free slot waits for an eighth of them; HEADROOM is more than that
 BYTES_IN_FLIGHT = 16 * 1024 * 1024
 
 
@@ -77,15 +77,26 @@ class Concurrency:
 
 @dataclass(slots=True)
 class Slots:
-    """Calls in flight, counted against the target; one waiter, the worker that starts them."""
+    """Calls in flight, counted against the target; one waiter, the worker that starts them.
+
+    Once all slots are taken the worker waits until a part of them is free: it then makes several calls at a time, which
+    share what need not be done for each.
+    """
 
     concurrency: Concurrency
     used: int = 0
     _free: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def take(self) -> bool:
+        """Take a slot; False where none is free."""
+        if self.used >= self.concurrency.target:
+            return False
+        self.used += 1
+        return True
+
     async def acquire(self) -> None:
-        """Wait for a free slot and take it."""
-        while self.used >= self.concurrency.target:
+        """Wait until some slots are free, and take one."""
+        while self.used > self._enough:
             self._free.clear()
             await self._free.wait()
         self.used += 1
@@ -93,30 +104,13 @@ class Slots:
     def release(self) -> None:
         """Release a slot."""
         self.used -= 1
-        self._free.set()
+        if self.used <= self._enough:
+            self._free.set()
 
-
-@dataclass(slots=True)
-class Turns:
-    """Lets calls compute for some milliseconds in each round of the event loop; the others continue in the next.
-
-    A group commit wakes all the calls that waited for it at once. Each signs and writes its body, which takes 40 µs for
-    one message and half a millisecond for fifty; hundreds of them would block the loop until all are written.
-    """
-
-    _ends: float | None = None  # of this round's turns; None before the first
-
-    async def take(self) -> None:
-        """Wait for a round that has time left."""
-        loop = asyncio.get_running_loop()
-        while self._ends is not None and loop.time() >= self._ends:  # noqa: ASYNC110 - a pass of the loop is what it waits for
-            await asyncio.sleep(0)
-        if self._ends is None:
-            self._ends = loop.time() + TURNS_SECONDS
-            loop.call_soon(self._end_round)
-
-    def _end_round(self) -> None:
-        self._ends = None
+    @property
+    def _enough(self) -> int:
+        target = self.concurrency.target
+        return target - max(1, target // FREE_TOGETHER)
 
 
 @dataclass(slots=True)

@@ -85,6 +85,7 @@ class Gate:
         self._stop = stop
         self._limits = limits
         self._turn = asyncio.Lock()
+        self._waiting = 0  # calls that wait for their turn
         self._has_released = False
         self._last_second = LastSecond()
         self._handing = asyncio.Lock()
@@ -96,8 +97,25 @@ class Gate:
 
     def most_at_once(self, most: int, seconds: float) -> int:
         """Return how many recipients one call may carry: so many seconds of the rate, and never more than is left."""
+        if most == 1:
+            return 1
         left = min((limit.left for limit in self._limits if limit.left is not None), default=float("inf"))
         return max(1, int(min(most, self.pacer.limit * seconds, left)))
+
+    def admit_now(self, recipients: int) -> bool:
+        """Admit one call if nothing makes it wait, and no other call waits; otherwise use `admit`."""
+        if self._waiting or self._has_released or self._stop.requested:
+            return False
+        now = self._clock.monotonic()
+        if self.admission.makes_wait(now):
+            return False
+        for limit in self._limits:
+            if not limit.is_open(recipients):
+                return False
+        if self.pacer.take(recipients, now) > 0.0:
+            return False
+        self._count(recipients)
+        return True
 
     async def admit(self, recipients: int) -> bool:
         """Wait until one call may be dispatched.
@@ -105,27 +123,34 @@ class Gate:
         Returns:
             False where the worker stops: nothing may be handed over any more.
         """
-        async with self._turn:
-            while not self._stop.requested:
-                if await self._wait_for_share():
-                    continue
-                closed = next((limit for limit in self._limits if not limit.is_open(recipients)), None)
-                if closed is not None and closed.releases_share:
-                    await self.release_share()
-                    await closed.wait(recipients)
-                    continue
-                if self._has_released:  # first let others notice it, and read the budgets again
-                    self._has_released = False
-                    await self._sharing.claim_share()
-                    continue
-                if closed is not None:
-                    await closed.wait(recipients)
-                    continue
-                seconds = self.pacer.take(recipients, self._clock.monotonic())
-                if seconds == 0.0:
-                    self._count(recipients)
-                    return True
-                await self._stop.wait(max(seconds, SHORTEST_WAIT_SECONDS))
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._wait_for_turn(recipients)
+        finally:
+            self._waiting -= 1
+
+    async def _wait_for_turn(self, recipients: int) -> bool:
+        while not self._stop.requested:
+            if await self._wait_for_share():
+                continue
+            closed = next((limit for limit in self._limits if not limit.is_open(recipients)), None)
+            if closed is not None and closed.releases_share:
+                await self.release_share()
+                await closed.wait(recipients)
+                continue
+            if self._has_released:  # first let others notice it, and read the budgets again
+                self._has_released = False
+                await self._sharing.claim_share()
+                continue
+            if closed is not None:
+                await closed.wait(recipients)
+                continue
+            seconds = self.pacer.take(recipients, self._clock.monotonic())
+            if seconds == 0.0:
+                self._count(recipients)
+                return True
+            await self._stop.wait(max(seconds, SHORTEST_WAIT_SECONDS))
         return False
 
     async def _wait_for_share(self) -> bool:
@@ -153,9 +178,14 @@ class Gate:
 
         Calls accumulate behind a slow disk and in a process that was stopped. They must not leave in a burst.
         """
+        if not self._handing.locked() and not self._wait_in_last_second(recipients):
+            return
         async with self._handing:
-            while seconds := self._last_second.take(recipients, rate=self.pacer.ceiling, now=self._clock.monotonic()):
+            while seconds := self._wait_in_last_second(recipients):
                 await self._clock.sleep(seconds)
+
+    def _wait_in_last_second(self, recipients: int) -> float:
+        return self._last_second.take(recipients, rate=self.pacer.ceiling, now=self._clock.monotonic())
 
     def _count(self, recipients: int) -> None:
         self.admission.admitted += recipients

@@ -214,11 +214,13 @@ class FailureGuard:
     errors: Counter[str] = field(default_factory=Counter)
     finding: GuardFinding | None = None
 
-    def count(self, error: str | None, *, is_refused: bool = False) -> None:
-        """Count one message that got its outcome; `error` says why it was lost, None that it was sent."""
+    def count_sent(self, messages: int) -> None:
+        """Count messages that were sent."""
+        self.done += messages
+
+    def count_lost(self, error: str, *, is_refused: bool = False) -> None:
+        """Count one message that was not sent; `error` says why."""
         self.done += 1
-        if error is None:
-            return
         self.lost += 1
         self.refused += is_refused
         if error in self.errors or len(self.errors) < ERRORS_KEPT:

@@ -16,6 +16,7 @@ class CallBatch:
         most_items: maximum number of messages in the call.
         most_bytes: maximum sum of their payloads, in bytes.
         items: the messages so far.
+        payload_bytes: the sum of their payloads.
         closes_at: when the first of the recipients' own sending windows closes; None where they have none.
     """
 
@@ -24,17 +25,17 @@ class CallBatch:
     most_bytes: int
     items: list[Item] = field(default_factory=list)
     closes_at: datetime | None = None
-    _bytes: int = 0
+    payload_bytes: int = 0
 
     def accepts(self, opened: OpenLease, item: Item) -> bool:
         """Return whether a message may share the call: it is of the same lease and group, and there is room."""
-        fits = self._bytes + len(item.payload) <= self.most_bytes
+        fits = self.payload_bytes + len(item.payload) <= self.most_bytes
         return opened is self.opened and fits and item.group is not None and item.group == self.items[0].group
 
     def add(self, item: Item, closes_at: datetime | None) -> None:
         """Add a message that was accepted."""
         self.items.append(item)
-        self._bytes += len(item.payload)
+        self.payload_bytes += len(item.payload)
         if closes_at is not None:
             self.closes_at = min(closes_at, self.closes_at or closes_at)
 

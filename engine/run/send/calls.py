@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 from engine.clock import Clock
-from engine.delivery.dispatch import Call, Dispatcher, FindDue
+from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.pacing.concurrency import Slots
 from engine.delivery.transport import Item
 from engine.ledger.recorder import LeaseLostError
@@ -17,9 +18,9 @@ from engine.run.send.results import ResultKeeper
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Calls:
-    """Starts the calls of one worker, each in a task of its own.
+    """Starts the calls of one worker. Calls that are admitted together begin together, then each has its own task.
 
     Attributes:
         dispatcher: sends the messages of one call.
@@ -36,28 +37,64 @@ class Calls:
     results: ResultKeeper
     clock: Clock
     stop: Stop
+    _admitted: list[Call] = field(default_factory=list)  # that begin next
+    _opened: OpenLease | None = None  # their lease
+    _beginning: set[asyncio.Task[None]] = field(default_factory=set)
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start(self, batch: CallBatch) -> None:
-        """Wait for a slot and the gate, then hand the messages to a task; where the worker stops they stay unsent."""
-        opened, slots, gate = batch.opened, self.slots, self.dispatcher.gate
-        slots.concurrency.weigh(sum(len(item.payload) for item in batch.items))
-        await slots.acquire()
-        find_due = partial(self._find_due, opened)
-        doubtful = {item.row for item in batch.items if item.row in opened.doubtful}
-        call = Call(opened.lease, batch.items, opened.attempts, doubtful, batch.closes_at)
-        if not await gate.admit(len(batch.items)) or not await self.dispatcher.leave_out(call, find_due):
-            slots.release()
-            return
-        task = asyncio.create_task(self._dispatch(opened, call, find_due))
-        for tasks in (opened.in_flight, self._in_flight):
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+    async def add(self, batch: CallBatch) -> None:
+        """Add the call of a batch to those that begin next; wait for a slot and the gate where there is no room now.
 
-    def abandon(self) -> None:
-        """Cancel the calls in flight: they are in doubt."""
-        for task in list(self._in_flight):
-            task.cancel()
+        Where the worker stops the messages stay unsent.
+        """
+        opened = batch.opened
+        if self._opened is not opened:
+            self.begin()
+            self._opened = opened
+        self.slots.concurrency.weigh(batch.payload_bytes)
+        doubtful = {item.row for item in batch.items if item.row in opened.doubtful} if opened.doubtful else set[int]()
+        call = Call(opened.lease, batch.items, opened.attempts, doubtful, batch.closes_at)
+        if not self._admit_now(call) and not await self._admit(opened, call):
+            return
+        opened.begin_call()
+        self._admitted.append(call)
+
+    def begin(self) -> None:
+        """Begin the calls that were added."""
+        if self._admitted and self._opened is not None:
+            calls, self._admitted = self._admitted, []
+            task = asyncio.create_task(self._begin(self._opened, calls))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+
+    async def abandon(self) -> None:
+        """Cancel the calls: those that were handed over are in doubt, the others unsent."""
+        if self._opened is not None:
+            for _ in self._admitted:
+                self._end(self._opened)
+        self._admitted.clear()
+        for tasks in (self._beginning, self._in_flight):
+            await asyncio.sleep(0)  # a task that is cancelled before its first step does not end its calls
+            for task in tasks:
+                task.cancel()
+
+    def _admit_now(self, call: Call) -> bool:
+        if not self.slots.take():
+            return False
+        if self.dispatcher.gate.admit_now(len(call.items)):
+            return True
+        self.slots.release()
+        return False
+
+    async def _admit(self, opened: OpenLease, call: Call) -> bool:
+        """Wait for a slot and the gate; return False where nothing of the call may be sent."""
+        self.begin()
+        await self.slots.acquire()
+        admitted = await self.dispatcher.gate.admit(len(call.items))
+        if not admitted or not await self.dispatcher.leave_out(call, partial(self._find_due, opened)):
+            self.slots.release()
+            return False
+        return True
 
     async def _find_due(self, opened: OpenLease, call: Call) -> Sequence[Item]:
         """Return the items of a call that has waited which may still be sent; the suppressed get their result.
@@ -71,12 +108,38 @@ class Calls:
             return ()
         return [item for item in call.items if item.row not in late] if late else call.items
 
-    async def _dispatch(self, opened: OpenLease, call: Call, find_due: FindDue) -> None:
+    async def _begin(self, opened: OpenLease, calls: Sequence[Call]) -> None:
+        started = 0
+
+        def start(call: Call) -> None:
+            nonlocal started
+            started += 1
+            self._in_flight.add(asyncio.create_task(self._dispatch(opened, call)))
+
         try:
-            await self.dispatcher.dispatch(call, keep=partial(self.results.keep, opened), find_due=find_due)
-        except LeaseLostError:
-            opened.lost = True
+            await self.dispatcher.begin(calls, start)
         except Exception as error:  # noqa: BLE001 - stops the worker in order, which reports it
-            self.stop.request(StopReason(StopCause.ERROR, str(error), error=error))
+            self._note_error(opened, error)
         finally:
-            self.slots.release()
+            for _ in calls[started:]:
+                self._end(opened)
+
+    async def _dispatch(self, opened: OpenLease, call: Call) -> None:
+        keep, find_due = partial(self.results.keep, opened), partial(self._find_due, opened)
+        try:
+            await self.dispatcher.dispatch(call, keep=keep, find_due=find_due)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._note_error(opened, error)
+        finally:
+            self._in_flight.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._end(opened)
+
+    def _note_error(self, opened: OpenLease, error: Exception) -> None:
+        if isinstance(error, LeaseLostError):
+            opened.lost = True
+        else:
+            self.stop.request(StopReason(StopCause.ERROR, str(error), error=error))
+
+    def _end(self, opened: OpenLease) -> None:
+        opened.end_call()
+        self.slots.release()

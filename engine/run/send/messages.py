@@ -7,7 +7,6 @@ from engine.campaign.render_error import RenderError
 from engine.delivery.transport import Item, Transport
 from engine.run.recipients import Recipient
 from engine.run.send.open_lease import OpenLease
-from engine.run.send.recheck import Watchlist
 from engine.run.send.results import ResultKeeper
 
 
@@ -18,18 +17,19 @@ class MessageMaker:
     Attributes:
         renderer: of the campaign.
         transport: makes messages ready for itself.
-        watchlist: finds recipients who were suppressed since the plan was made.
         results: keeps the result of a recipient who gets no message.
     """
 
     renderer: Renderer
     transport: Transport
-    watchlist: Watchlist
     results: ResultKeeper
 
-    async def make(self, opened: OpenLease, recipient: Recipient) -> Item | None:
-        """Make a recipient's message; None where the recipient gets none, and the result is recorded."""
-        reason = await self.watchlist.find_reason(opened, recipient.row)
+    def make(self, opened: OpenLease, recipient: Recipient) -> Item | None:
+        """Make a recipient's message; None where the recipient gets none, and the result is recorded.
+
+        The recipient must have been looked up, see `Watchlist.look_up`.
+        """
+        reason = opened.suppressed.get(recipient.row)
         if reason is not None:
             self.results.keep_suppressed(opened, recipient.row, reason)
             return None

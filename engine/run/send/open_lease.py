@@ -32,7 +32,7 @@ class OpenLease:
         results: row -> final result.
         attempts: row -> dispatches by earlier owners.
         doubtful: rows to be sent again although an earlier dispatch may have been accepted.
-        in_flight: tasks that work on its rows.
+        in_flight: number of calls that are admitted and have not ended.
         lost: it has a newer owner.
         looked_at: row -> monotonic time of its last look-up in the suppression list.
         suppressed: row -> why it is on that list.
@@ -45,11 +45,12 @@ class OpenLease:
     results: dict[int, Result]
     attempts: Mapping[int, int]
     doubtful: frozenset[int]
-    in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    in_flight: int = 0
     lost: bool = False
     looked_at: dict[int, float] = field(default_factory=dict)
     suppressed: dict[int, str] = field(default_factory=dict)
     part: int | None = None
+    _calls_ended: asyncio.Event = field(default_factory=asyncio.Event)
     _spread: pl.DataFrame | None = None
     _places: dict[int, int] | None = None
 
@@ -66,6 +67,22 @@ class OpenLease:
     @property
     def _part_rows(self) -> pl.DataFrame:
         return self.recipients if self.part is None else self.recipients.head(self.part)
+
+    def begin_call(self) -> None:
+        """Count a call that is admitted."""
+        self.in_flight += 1
+        self._calls_ended.clear()
+
+    def end_call(self) -> None:
+        """Count a call that has ended."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._calls_ended.set()
+
+    async def wait_for_calls(self) -> None:
+        """Wait until no call is in flight."""
+        while self.in_flight:
+            await self._calls_ended.wait()
 
     def left(self) -> Iterator[Recipient]:
         """Yield the recipients without an outcome, in the plan's order but for receiver domains, which are spread."""

@@ -15,7 +15,7 @@ from engine.clock import Clock
 from engine.ledger.recorder import Recorder
 from engine.ledger.suppressed.forgotten import find_forgotten_keys, is_anyone_forgotten
 from engine.ledger.suppressed.suppression_scope import CampaignKind
-from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE, find_suppressions, list_keys
+from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE, find_blocking, list_keys
 from engine.run.send.open_lease import OpenLease
 
 FRESH_SECONDS = 2.0
@@ -44,41 +44,42 @@ class Watchlist:
     read_secret: Callable[[], bytes]
     _secret: bytes | None = None
 
-    async def find_reason(self, opened: OpenLease, row: int) -> str | None:
-        """Return why a recipient must not be mailed; None where it may."""
-        if not self._is_fresh(opened, row):
-            await self._look_up(opened, row)
-        return opened.suppressed.get(row)
-
     async def find_reasons(self, opened: OpenLease, rows: Iterable[int]) -> dict[int, str]:
         """Return which of some recipients must not be mailed, and why, after they have waited: row -> reason."""
-        found = [(row, await self.find_reason(opened, row)) for row in rows]
-        return {row: reason for row, reason in found if reason is not None}
+        found = dict[int, str]()
+        for row in rows:
+            if not self.is_fresh(opened, row, self.clock.monotonic()):
+                await self.look_up(opened, row)
+            if row in opened.suppressed:
+                found[row] = opened.suppressed[row]
+        return found
 
-    def _is_fresh(self, opened: OpenLease, row: int) -> bool:
-        looked_at = opened.looked_at.get(row)
-        return looked_at is not None and self.clock.monotonic() - looked_at <= FRESH_SECONDS
+    @staticmethod
+    def is_fresh(opened: OpenLease, row: int, now: float) -> bool:
+        """Return whether a recipient was looked up at most FRESH_SECONDS before a monotonic time."""
+        return opened.looked_at.get(row, float("-inf")) >= now - FRESH_SECONDS
 
-    async def _look_up(self, opened: OpenLease, row: int) -> None:
+    async def look_up(self, opened: OpenLease, row: int) -> None:
         """Look up a recipient, and as many after it as are sent to within FRESH_SECONDS."""
         count = min(KEYS_AT_ONCE, max(_FEWEST_KEYS, int(self.rate() * FRESH_SECONDS)))
         keys, now = opened.list_next(row, count), self.clock.monotonic()
         reasons = await self._read_reasons(set(keys.values()))
-        for each, key in keys.items():
-            opened.looked_at[each] = now
-            if key in reasons:
-                opened.suppressed[each] = reasons[key]
-            else:
-                opened.suppressed.pop(each, None)
+        opened.looked_at.update(dict.fromkeys(keys, now))
+        if opened.suppressed:
+            for each in opened.suppressed.keys() & keys.keys():
+                del opened.suppressed[each]
+        if reasons:
+            opened.suppressed.update({each: reasons[key] for each, key in keys.items() if key in reasons})
 
     async def _read_reasons(self, keys: set[str]) -> dict[str, str]:
-        wanted = {key: list(list_keys(key)) for key in keys}
-        listed = {each for group in wanted.values() for each in group}
         entries, is_secret_needed = await self.recorder.transact(
-            lambda tx: (find_suppressions(tx, listed), is_anyone_forgotten(tx))
+            lambda tx: (find_blocking(tx, keys), is_anyone_forgotten(tx))
         )
         reasons = {item.key: str(item.reason) for item in entries if item.applies_to(self.topic, self.kind)}
-        found = {key: reasons[each] for key, group in wanted.items() for each in reversed(group) if each in reasons}
+        found = dict[str, str]()
+        if reasons:
+            blocking = ((key, next((each for each in list_keys(key) if each in reasons), None)) for key in keys)
+            found = {key: reasons[each] for key, each in blocking if each is not None}
         if not is_secret_needed:
             return found
         if self._secret is None:

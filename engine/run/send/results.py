@@ -1,6 +1,6 @@
 """Every recipient's final result: kept in the open lease, counted, and judged by the guard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.clock import Clock
@@ -25,22 +25,29 @@ class ResultKeeper:
         guard: judges the share of messages that were not sent.
         stop: is requested where that share is too high.
         clock: the wall clock.
-        count: receives every final result.
+        count: receives an outcome and the number of recipients who got it.
     """
 
     recorder: Recorder
     guard: FailureGuard
     stop: Stop
     clock: Clock
-    count: Callable[[Result], None]
+    count: Callable[[Outcome, int], None]
 
-    def keep(self, opened: OpenLease, result: Result) -> None:
-        """Keep a result that is journaled."""
-        opened.results[result.row] = result
-        self.count(result)
-        guard, is_refused = self.guard, result.outcome is Outcome.REFUSED
-        error = None if result.outcome is Outcome.SENT else result.error or str(result.outcome)
-        guard.count(error, is_refused=is_refused)
+    def keep(self, opened: OpenLease, results: Sequence[Result]) -> None:
+        """Keep results that are journaled."""
+        opened.results.update({result.row: result for result in results})
+        lost = [result for result in results if result.outcome is not Outcome.SENT]
+        if sent := len(results) - len(lost):
+            self.count(Outcome.SENT, sent)
+            self.guard.count_sent(sent)
+        for result in lost:
+            self.count(result.outcome, 1)
+            self._judge(result)
+
+    def _judge(self, result: Result) -> None:
+        guard = self.guard
+        guard.count_lost(result.error or str(result.outcome), is_refused=result.outcome is Outcome.REFUSED)
         if guard.tripped and guard.finding is not None:
             self.stop.request(make_stop(guard.finding, guard.describe()))
 
@@ -49,7 +56,7 @@ class ResultKeeper:
         attempts = opened.attempts.get(row, 0)
         result = Result(row, Outcome.FAILED, None, bound_detail(str(error)), self.clock.now().timestamp(), attempts)
         self.recorder.note(opened.lease, [result])
-        self.keep(opened, result)
+        self.keep(opened, [result])
 
     def keep_suppressed(self, opened: OpenLease, row: int, reason: str, call: Call | None = None) -> None:
         """Journal and keep the result of a recipient who was suppressed during the run.
@@ -68,4 +75,4 @@ class ResultKeeper:
         result = Result(row, outcome, None, f"{SUPPRESSED_DETAIL}: {reason}", now, attempts)
         self.recorder.note(opened.lease, [result])
         opened.results[row] = result
-        self.count(result)
+        self.count(outcome, 1)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from typing import Self
 
 from engine.account.client import Endpoint
 from engine.errors import ExitCode, MailrunError
-from engine.ledger.journal import Outcome, Result
+from engine.ledger.journal import Outcome
 from engine.logs import configure_logs, get_logger
 from engine.report.accounts import Accounts
 from engine.run.send.processes import stop_with_parent
@@ -58,10 +58,10 @@ class SpawnedWorker:
 
     Args:
         order: its parameters.
-        count: called with its new results, twice a second.
+        count: called with each outcome and its new recipients, twice a second.
     """
 
-    def __init__(self, order: WorkerOrder, count: Callable[[Mapping[Outcome, int]], None]) -> None:
+    def __init__(self, order: WorkerOrder, count: Callable[[Outcome, int], None]) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
         self._connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(target=run_worker, args=(order, theirs), name="mailrun worker")
@@ -90,10 +90,13 @@ class SpawnedWorker:
 
         def listen() -> None:
             try:
-                self._count(self._connection.recv())
+                counts = self._connection.recv()
             except (EOFError, OSError):
                 loop.remove_reader(self._connection.fileno())
                 ended.set()
+                return
+            for outcome, recipients in counts.items():
+                self._count(outcome, recipients)
 
         loop.add_reader(self._connection.fileno(), listen)
         try:
@@ -122,9 +125,9 @@ class _CountReporter:
     def begin(self, accounts: Accounts) -> None:
         """Do nothing: the parent has the accounts."""
 
-    def count(self, result: Result) -> None:
-        """Count one result."""
-        self._counts[result.outcome] += 1
+    def count(self, outcome: Outcome, recipients: int) -> None:
+        """Count recipients that got an outcome."""
+        self._counts[outcome] += recipients
         if not self._planned:
             self._planned = True
             asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)

@@ -24,7 +24,7 @@ from engine.delivery.pacing.rate_share import RateShare
 from engine.delivery.pacing.window import find_deadline, parse_window
 from engine.delivery.retry import draw_jitter
 from engine.delivery.transport import Transport
-from engine.ledger.journal import Result
+from engine.ledger.journal import Outcome
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
 from engine.run.facts import find_topic
@@ -70,7 +70,7 @@ class SendJob:
         read_quota: reads it again.
         transport: hands over messages.
         renderer: makes them.
-        count: receives every final result.
+        count: receives an outcome and the number of recipients who got it.
         processes: further processes that send for the run.
         worker_id: the worker's random identity.
     """
@@ -82,7 +82,7 @@ class SendJob:
     read_quota: Callable[[], Awaitable[AccountQuota]]
     transport: Transport
     renderer: Renderer
-    count: Callable[[Result], None]
+    count: Callable[[Outcome, int], None]
     processes: WorkerProcesses
     worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -172,7 +172,8 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         interleaving=Interleaving(rates.caps, windows),
         windows=windows,
         pauses_outside=spec.window.outside == "pause",
-        maker=MessageMaker(renderer=job.renderer, transport=job.transport, watchlist=watchlist, results=results),
+        maker=MessageMaker(renderer=job.renderer, transport=job.transport, results=results),
+        watchlist=watchlist,
         calls=Calls(dispatcher=dispatcher, slots=slots, watchlist=watchlist, results=results, clock=clock, stop=stop),
         gate=gate,
         clock=clock,

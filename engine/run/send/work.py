@@ -16,7 +16,7 @@ from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.errors import PausedError, UsageError
 from engine.ledger import runs
-from engine.ledger.journal import Result
+from engine.ledger.journal import Outcome
 from engine.ledger.worker_locks import hold_worker_lock
 from engine.logs import get_logger
 from engine.progress import step
@@ -47,7 +47,7 @@ class SendRequest:
         workspace: whose run it is.
         endpoint: the embedded sandbox; None for what botocore resolves.
         begin: receives the run's accounts as sending begins.
-        count: receives every final result.
+        count: receives an outcome and the number of recipients who got it.
         processes: how many processes send; None for as many as are needed.
         start_worker: starts another process that sends for the run; None where this one is such a process.
         watch: receives the stop at the start, to request it for other reasons.
@@ -56,7 +56,7 @@ class SendRequest:
     workspace: Workspace
     endpoint: Endpoint | None
     begin: Callable[[Accounts], None]
-    count: Callable[[Result], None]
+    count: Callable[[Outcome, int], None]
     processes: int | None = 1
     start_worker: StartWorker | None = None
     watch: Callable[[Stop], None] = lambda _: None

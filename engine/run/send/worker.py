@@ -2,7 +2,7 @@
 
 Several leases may be open at once: the next one begins while the last calls of the one before are still in flight,
 so that the rate is used between leases, too. One task starts all rows, so long work (rendering) is done in slices,
-between which the event loop runs other tasks.
+between which the event loop runs other tasks. The calls of a slice begin together.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from engine.run.send.calls import Calls
 from engine.run.send.lease_holder import LeaseHolder
 from engine.run.send.messages import MessageMaker
 from engine.run.send.open_lease import OpenLease, OpenLeases
+from engine.run.send.recheck import Watchlist
 from engine.run.send.tuning import CALL_SECONDS
 from engine.stopping.stop import Stop, StopCause, StopReason
 
@@ -67,6 +68,7 @@ class Worker:
         interleaving: the order of their recipients.
         windows: of recipients in their own time zones; None where the campaign has none.
         pauses_outside: `outside = "pause"`: the run pauses where only closed windows are left.
+        watchlist: looks up recipients before their messages are made.
         maker: makes messages.
         calls: sends them.
         gate: bounds what one call carries, and lends this worker's part of the rate.
@@ -79,6 +81,7 @@ class Worker:
     interleaving: Interleaving[OpenLease, Recipient]
     windows: RecipientWindows | None
     pauses_outside: bool
+    watchlist: Watchlist
     maker: MessageMaker
     calls: Calls
     gate: Gate
@@ -100,11 +103,12 @@ class Worker:
 
     async def abandon(self) -> None:
         """Cancel the calls in flight, which are then in doubt; then settle or release every lease."""
-        self.calls.abandon()
+        await self.calls.abandon()
         await self._close_all()
 
     async def _close_all(self) -> None:
         self._batch = None
+        self.calls.begin()
         for opened in list(self.open_leases):
             self._end_rows(opened)
         while self._closing:
@@ -116,7 +120,8 @@ class Worker:
             await self._start_row(*found)
             if self.stop.requested:
                 return True
-        await self._send_batch()
+        await self._add_batch()
+        self.calls.begin()
         for opened in [one for one in self.open_leases if not self.interleaving.is_waiting(one)]:
             self._end_rows(opened)
         held_seconds = self.interleaving.seconds_to_next(self.clock.monotonic())
@@ -164,20 +169,24 @@ class Worker:
         return True
 
     async def _start_row(self, opened: OpenLease, recipient: Recipient) -> None:
-        """Make a recipient's message and put it into the next call; send the call when it is full."""
+        """Make a recipient's message and put it into the next call; pause where a slice has ended."""
         if opened.lost:
             self.interleaving.drop(opened)
             return
         if self._batch is not None and self._batch.opened is not opened:
-            await self._send_batch()
-        item = await self.maker.make(opened, recipient)
+            await self._add_batch()
+        if not self.watchlist.is_fresh(opened, recipient.row, self.clock.monotonic()):
+            self.calls.begin()
+            await self.watchlist.look_up(opened, recipient.row)
+        item = self.maker.make(opened, recipient)
         if item is not None:
             if self._batch is not None and not self._batch.accepts(opened, item):
-                await self._send_batch()
+                await self._add_batch()
             if self._add(opened, recipient, item).is_full:
-                await self._send_batch()
+                await self._add_batch()
         now = asyncio.get_running_loop().time
         if now() >= self._slice_ends:
+            self.calls.begin()
             await asyncio.sleep(0)
             self._slice_ends = now() + SLICE_SECONDS
 
@@ -190,10 +199,10 @@ class Worker:
         self._batch.add(item, None if self.windows is None else self.windows.find_close(recipient))
         return self._batch
 
-    async def _send_batch(self) -> None:
+    async def _add_batch(self) -> None:
         batch, self._batch = self._batch, None
         if batch is not None:
-            await self.calls.start(batch)
+            await self.calls.add(batch)
 
     def _end_rows(self, opened: OpenLease) -> None:
         """Start no more rows of this lease: it closes when its last call has ended."""
@@ -206,8 +215,7 @@ class Worker:
     async def _close(self, opened: OpenLease, rows_ended: asyncio.Event) -> None:
         """Wait for its calls in flight, then settle the lease or release it."""
         await rows_ended.wait()
-        while opened.in_flight:
-            await asyncio.wait(opened.in_flight)
+        await opened.wait_for_calls()
         try:
             await self.holder.close(opened)
         except Exception as error:  # noqa: BLE001 - stops the worker in order, which reports it

@@ -12,7 +12,7 @@ from support.recorded import read_journal
 
 from engine.campaign.message import Message
 from engine.campaign.part_writers import make_utf8_writer
-from engine.delivery.dispatch import Call, Dispatcher
+from engine.delivery.dispatch import CALLS_TOGETHER, Call, Dispatcher
 from engine.delivery.pacing.budgets import Allowance, Budget
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
@@ -84,6 +84,21 @@ class Desk:
         self.quota = Budget("the quota", Allowance(self.left), reread, lambda: SIGNAL, self.stop, self.clock)
         self.gate = Gate(Pacer(1e6, self.clock.monotonic()), self.clock, self.stop, [self.quota])
 
+    def make_dispatcher(
+        self, transport: ScriptedTransport, *, resend: bool = False, wait_for_quota: bool = False
+    ) -> Dispatcher:
+        return Dispatcher(
+            transport=transport,
+            gate=self.gate,
+            recorder=self.recorder,
+            stop=self.stop,
+            clock=self.clock,
+            observe=lambda _: None,
+            jitter=lambda: 0.5,
+            resend_in_doubt=resend,
+            wait_for_quota=wait_for_quota,
+        )
+
     async def dispatch_all(
         self,
         transport: ScriptedTransport,
@@ -95,17 +110,7 @@ class Desk:
         wait_for_quota: bool = False,
         not_due: Collection[int] = (),
     ) -> dict[int, Result]:
-        dispatcher = Dispatcher(
-            transport=transport,
-            gate=self.gate,
-            recorder=self.recorder,
-            stop=self.stop,
-            clock=self.clock,
-            observe=lambda _: None,
-            jitter=lambda: 0.5,
-            resend_in_doubt=resend,
-            wait_for_quota=wait_for_quota,
-        )
+        dispatcher = self.make_dispatcher(transport, resend=resend, wait_for_quota=wait_for_quota)
         kept: dict[int, Result] = {}
         if await self.gate.admit(len(rows)):
             items = [ITEM._replace(row=row) for row in rows]
@@ -114,7 +119,11 @@ class Desk:
             async def find_due(call: Call) -> Sequence[Item]:
                 return [item for item in call.items if item.row not in not_due]
 
-            await dispatcher.dispatch(call, keep=lambda result: kept.update({result.row: result}), find_due=find_due)
+            def keep(results: Sequence[Result]) -> None:
+                kept.update({result.row: result for result in results})
+
+            await dispatcher.begin([call], lambda _: None)
+            await dispatcher.dispatch(call, keep=keep, find_due=find_due)
             await self.recorder.flush()
         return kept
 
@@ -210,6 +219,43 @@ async def test_after_a_stop_nothing_is_handed_over_and_the_row_is_unsent(desk: D
     assert (await desk.dispatch(transport)).outcome is Outcome.UNSENT
     assert transport.sent == []
     assert desk.journal() == Replay({}, frozenset(), {})
+
+
+async def test_calls_that_begin_together_share_one_commit_and_pass_a_few_at_a_time(desk: Desk):
+    """A group of calls that a commit wakes must not compute all at once: other tasks run between them."""
+    rows, started, at_once = range(9 * CALLS_TOGETHER), list[int](), list[int]()
+    assert await desk.gate.admit(len(rows))
+    calls = [Call(desk.lease, [ITEM._replace(row=row)], {}) for row in rows]
+    dispatcher = desk.make_dispatcher(ScriptedTransport(SENT))
+    beginning = asyncio.create_task(dispatcher.begin(calls, lambda call: started.append(call.items[0].row)))
+    while not beginning.done():
+        before = len(started)
+        await asyncio.sleep(0)
+        at_once.append(len(started) - before)
+    assert started == list(rows)
+    assert max(at_once) <= CALLS_TOGETHER
+    assert desk.journal().open_intents == set(rows)
+    with desk.ledger.read() as tx:
+        assert len(read_journal(tx, NAME, desk.lease.ordinal)) == 1
+
+
+async def test_calls_that_were_not_started_are_withdrawn_when_cancelled(desk: Desk):
+    """What was handed over is in doubt, and nothing else."""
+    calls = [Call(desk.lease, [ITEM._replace(row=row)], {}) for row in range(3 * CALLS_TOGETHER)]
+    assert await desk.gate.admit(len(calls))
+    started, dispatcher = list[int](), desk.make_dispatcher(ScriptedTransport(SENT))
+
+    def start(call: Call) -> None:
+        started.append(call.items[0].row)
+        if len(started) == CALLS_TOGETHER:
+            beginning.cancel()
+
+    beginning = asyncio.create_task(dispatcher.begin(calls, start))
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    await desk.recorder.flush()
+    assert started == list(range(CALLS_TOGETHER))
+    assert desk.journal().open_intents == set(started)
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------

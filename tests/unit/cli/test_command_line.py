@@ -29,14 +29,10 @@ from engine.errors import (
     UsageError,
     nearest,
 )
-from engine.ledger.journal import Outcome, Result
+from engine.ledger.journal import Outcome
 from engine.logs import configure_logs, get_logger
 from engine.report.accounts import Accounts
 from engine.run.prepare.run_forecast import RunForecast
-
-SENT = Result(1, Outcome.SENT, "id", None, 1.0, 1)
-REFUSED = Result(2, Outcome.REFUSED, None, "no", 1.0, 1)
-
 
 # -- exit codes --------------------------------------------------------------------------------------------------------
 
@@ -268,8 +264,8 @@ def test_progress_in_a_pod_is_json_lines_on_stderr(logged: Callable[[], list[dic
     configure_logs(verbose=False)
     with Lines("welcome/1") as progress:
         progress.begin(accounts_of(10, sent=3))
-        for _ in range(100):
-            progress.count(SENT)
+        for recipients in (1, 99):
+            progress.count(Outcome.SENT, recipients)
     begin, end = logged()
     assert {
         "event": "run.begin",
@@ -287,8 +283,8 @@ def test_progress_is_reported_every_few_seconds(logged: Callable[[], list[dict[s
     with Lines("welcome/1") as progress:
         progress.begin(accounts_of(10))
         progress._next -= LINE_SECONDS  # as after so much time
-        progress.count(SENT)
-        progress.count(REFUSED)
+        progress.count(Outcome.SENT, 1)
+        progress.count(Outcome.REFUSED, 1)
     assert [line["event"] for line in logged()] == ["run.begin", "run.progress", "run.end"]
 
 

@@ -104,6 +104,44 @@ async def test_admissions_keep_the_rate(clock: VirtualClock):
     assert clock.monotonic() - begun == pytest.approx((100 - 1.5) / 10.0, abs=0.2)
 
 
+async def test_admissions_without_waiting_keep_the_rate(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock), rate=10.0)
+    begun, admitted = clock.monotonic(), 0
+    while clock.monotonic() - begun < 10.0:
+        while gate.admit_now(1):
+            admitted += 1
+        await clock.sleep(0.01)
+    assert admitted == gate.admitted == pytest.approx(100, abs=3)
+
+
+async def test_nothing_is_admitted_before_a_call_that_waits(clock: VirtualClock):
+    gate = make_gate(clock, ClockedStop(clock), rate=10.0)
+    while gate.admit_now(1):
+        pass
+    waiting = asyncio.create_task(gate.admit(1))
+    await asyncio.sleep(0)
+    gate.pacer.set_ceiling(1e6, clock.monotonic())
+    gate.pacer.take(0, clock.monotonic() + 1.0)  # there are tokens for both, and one call was first
+    assert not gate.admit_now(1)
+    assert await waiting
+    assert gate.admit_now(1)
+
+
+@pytest.mark.parametrize("bar", ["stopped", "paused", "held", "empty", "released"])
+async def test_call_that_must_wait_is_not_admitted_at_once(clock: VirtualClock, bar: str):
+    gate = make_gate(clock, stop := ClockedStop(clock), rate=1e6, left=0 if bar == "empty" else None)
+    if bar == "stopped":
+        stop.request(SIGNAL)
+    elif bar == "paused":
+        gate.admission.is_paused = True
+    elif bar == "held":
+        gate.admission.hold(1.0)
+    elif bar == "released":
+        await gate.release_share()
+    assert not gate.admit_now(1)
+    assert gate.admitted == 0
+
+
 async def test_waiters_are_admitted_one_by_one_in_order_of_arrival(clock: VirtualClock):
     gate, order = make_gate(clock, stop := ClockedStop(clock)), []
 

@@ -20,6 +20,7 @@ from engine.ledger.suppressed.suppressions import (
     SuppressionProof,
     add_suppressions,
     count_suppressions,
+    find_blocking,
     find_suppressions,
     iterate_suppressions,
     merge_event_suppressions,
@@ -38,6 +39,18 @@ def test_an_entry_is_there_once_for_each_topic(tmp_path: Path) -> None:
         assert add_suppressions(tx, [entry(1), entry(1), entry(1, "news")]) == 2
         assert add_suppressions(tx, [entry(1, "news"), entry(0)]) == 1
     assert [item for block in iterate_suppressions(ledger) for item in block] == [entry(0), entry(1), entry(1, "news")]
+    ledger.close()
+
+
+def test_entries_that_block_an_address_are_its_own_and_those_of_its_domains(ledger_url: str) -> None:
+    blocking = ["ann@a.b.example", "@a.b.example", "@*.b.example", '"o\'h,{}%"@x.example']
+    others = ["bob@a.b.example", "@b.example", "@*.a.b.example"]
+    ledger = open_ledger(ledger_url)
+    with ledger.write() as tx:
+        add_suppressions(tx, [Suppression(key, "", "bounce", "event", NOW) for key in [*blocking, *others]])
+        found = [entry.key for entry in find_blocking(tx, {"ann@a.b.example", '"o\'h,{}%"@x.example'})]
+        assert find_blocking(tx, []) == []
+    assert sorted(found) == sorted(blocking)
     ledger.close()
 
 

@@ -14,7 +14,16 @@ from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec, parse_spec
 from engine.campaign.time_zones import find_zone
 from engine.delivery.pacing.budgets import Allowance, Budget, Hours
-from engine.delivery.pacing.concurrency import FEWEST, MOST, MOST_WHERE_LATE, Concurrency, LagMeter, Slots, find_most
+from engine.delivery.pacing.concurrency import (
+    FEWEST,
+    FREE_TOGETHER,
+    MOST,
+    MOST_WHERE_LATE,
+    Concurrency,
+    LagMeter,
+    Slots,
+    find_most,
+)
 from engine.delivery.pacing.forecast import Opening, forecast_sending
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.other_senders import OtherSenders
@@ -412,6 +421,22 @@ async def test_slots_are_taken_up_to_the_target():
     slots.release()
     await waiting
     assert slots.used == 2
+
+
+async def test_full_slots_are_taken_again_when_a_part_of_them_is_free():
+    concurrency = Concurrency(64)
+    concurrency.target = 64
+    slots = Slots(concurrency)
+    while slots.take():
+        pass
+    assert slots.used == 64
+    waiting = asyncio.create_task(slots.acquire())
+    for _ in range(64 // FREE_TOGETHER):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        slots.release()
+    await waiting
+    assert slots.used == 64 - 64 // FREE_TOGETHER + 1
 
 
 def test_lag_meter_returns_the_99th_percentile():

@@ -25,12 +25,11 @@ LIMITS: dict[str, Any] = {"bounce_limit": 0.05, "complaint_limit": 0.001}
 
 
 def count(guard: FailureGuard, *, sent: int = 0, lost: int = 0, refused: int = 0) -> bool:
-    for _ in range(sent):
-        guard.count(None)
+    guard.count_sent(sent)
     for _ in range(lost):
-        guard.count("no answer")
+        guard.count_lost("no answer")
     for _ in range(refused):
-        guard.count("refused", is_refused=True)
+        guard.count_lost("refused", is_refused=True)
     return guard.tripped
 
 
