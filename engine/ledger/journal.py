@@ -10,7 +10,7 @@ An outcome `unsent` cancels the row's intent: the transport reported with certai
 Entries are named tuples in that order: two are made for every message, and frozen dataclasses cost three times as much.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import repeat
@@ -58,9 +58,9 @@ class Result(NamedTuple):
 Entry = Intent | Result
 
 
-def encode_entries(entries: Iterable[Entry]) -> bytes:
+def encode_entries(entries: Sequence[Entry]) -> bytes:
     """Write entries as one journal value."""
-    return orjson.dumps([list(entry) for entry in entries])
+    return orjson.dumps(entries, default=tuple)  # it writes no named tuples by itself
 
 
 def decode_entries(value: bytes) -> list[Entry]:

@@ -41,7 +41,7 @@ LONGEST_RETRY_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; then the worker ends and is started again
 LARGEST_GROUP = 2_000  # intents in one commit: what a crash on a slow disk leaves in doubt
 _ANSWERS_WEIGHT = 0.2  # of a new measurement in the moving average
-GATHER_SECONDS = 0.004  # between the beginnings of two commits; a lone dispatch never waits for it
+GATHER_SECONDS = 0.01  # between the beginnings of two commits; a lone dispatch never waits for it
 
 
 class LeaseLostError(Exception):
@@ -51,7 +51,7 @@ class LeaseLostError(Exception):
 @dataclass(slots=True)
 class _Waiting:
     lease: Lease | None  # None for a caller that waits for earlier entries
-    entries: Sequence[Entry]
+    entries: list[Entry]
     durable: asyncio.Future[None] | None
 
 
@@ -97,7 +97,7 @@ class Recorder:
             MailrunError: the ledger could not be written; nothing was recorded.
         """
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._add(_Waiting(lease, entries, durable))
+        self._add(_Waiting(lease, [*entries], durable))
         await durable
 
     def note(self, lease: Lease, entries: Sequence[Entry]) -> None:
@@ -105,7 +105,11 @@ class Recorder:
 
         Entries become durable in order: once an intent is durable, so is every result noted before it.
         """
-        self._add(_Waiting(lease, entries, None))
+        last = self._waiting[-1] if self._waiting else None
+        if last is not None and last.durable is None and last.lease == lease:
+            last.entries += entries
+        else:
+            self._add(_Waiting(lease, [*entries], None))
         if self._unanswered:
             self._note_answers(entries)
 
@@ -117,7 +121,7 @@ class Recorder:
         """
         if self._committing is not None and not self._committing.done():
             passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._add(_Waiting(None, (), passed))
+            self._add(_Waiting(None, [], passed))
             await passed
         if self._failure is not None:
             raise self._failure

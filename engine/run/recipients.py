@@ -21,4 +21,4 @@ class Recipient(NamedTuple):
 def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[Recipient]:
     """Yield the recipients of a lease's frame."""
     content = iterate_rows(content_of(lease, columns)) if columns else repeat({}, lease.height)
-    return map(Recipient, lease["row"], lease["address"], content)
+    return map(Recipient, lease["row"].to_list(), lease["address"].to_list(), content)

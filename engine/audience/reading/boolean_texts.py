@@ -1,11 +1,13 @@
 """Text cells with TRUE or FALSE: printed and compared as text, a boolean in a condition."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Any
 
 import polars as pl
 
 _TRUE, _FALSE = "true", "false"
+_ROWS_AT_ONCE = 256  # take less than a millisecond, and the event loop waits for them
 
 
 class BooleanText(str):
@@ -34,18 +36,25 @@ class BooleanText(str):
 
 def iterate_rows(content: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the rows of a frame for templates: booleans that were read as text are booleans in conditions."""
-    columns = [column.name for column in content if _has_booleans(column)]
-    rows = content.iter_rows(named=True)
-    return (_with_booleans(row, columns) for row in rows) if columns else rows
+    with_booleans = {column.name for column in content if _has_booleans(column)}
+    return chain.from_iterable(_make_rows(part, with_booleans) for part in content.iter_slices(_ROWS_AT_ONCE))
+
+
+def _make_rows(content: pl.DataFrame, with_booleans: Collection[str]) -> list[dict[str, Any]]:
+    """Make rows from whole columns: a third of the time that `DataFrame.iter_rows` takes."""
+    names = content.columns
+    columns = [_list_values(column, is_boolean=column.name in with_booleans) for column in content]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _list_values(column: pl.Series, *, is_boolean: bool) -> list[Any]:
+    values = column.to_list()
+    return [_to_boolean(value) for value in values] if is_boolean else values
 
 
 def _has_booleans(column: pl.Series) -> bool:
     return column.dtype == pl.String and bool(column.str.contains(r"^\s*(?i:true|false)\s*$").any())
 
 
-def _with_booleans(row: dict[str, Any], columns: list[str]) -> dict[str, Any]:
-    for column in columns:
-        value = row[column]
-        if value is not None and value.strip().lower() in (_TRUE, _FALSE):
-            row[column] = BooleanText(value)
-    return row
+def _to_boolean(value: str | None) -> str | None:
+    return BooleanText(value) if value is not None and value.strip().lower() in (_TRUE, _FALSE) else value
