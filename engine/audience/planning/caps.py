@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.audience.planning.partitions import HASH, Partitions
-from engine.audience.planning.scratch import Scratch, Set
+from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.threads import work_through
 from engine.audience.spec import CapSpec
 from engine.errors import DataError
@@ -69,7 +69,7 @@ def set_aside_history(
     return Cap(spec, shelves, partitions)
 
 
-def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, Set]]:
+def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, bytes]]:
     try:
         found = pl.read_parquet(list(files), glob=False, hive_partitioning=False).select(*HISTORY_SCHEMA)
     except (OSError, pl.exceptions.PolarsError) as error:

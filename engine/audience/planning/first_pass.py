@@ -10,7 +10,7 @@ from engine.audience.checks import AddressChecks
 from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, detail_where, first_that_applies
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.plan_files import SCRATCH_PREFIX, stored_name
-from engine.audience.planning.scratch import Room, Set, pack
+from engine.audience.planning.scratch import pack
 from engine.audience.reading.blanks import fill, is_blank
 from engine.audience.reading.conditions.conditions import rows_that_meet
 from engine.audience.reading.tables import Batch
@@ -43,7 +43,6 @@ class RowRules:
         types: of the columns of `where` and `order_by`.
         checks: of addresses.
         partitions: how the rows are partitioned.
-        room: memory for stored rows.
     """
 
     audience: AudienceSpec
@@ -53,7 +52,6 @@ class RowRules:
     types: ColumnTypes
     checks: AddressChecks
     partitions: Partitions
-    room: Room
 
 
 @dataclass(slots=True)
@@ -63,7 +61,7 @@ class JudgedBatch:
     Attributes:
         table: the number of its table.
         height: its rows.
-        parts: the rows that passed, for scratch: partition and rows. Columns: `AT` (the row in the batch,
+        parts: the rows that passed, for scratch: partition and packed rows. Columns: `AT` (the row in the batch,
             from 1), `LINE`, `ADDRESS`, `HASH`, `MISSING` where data is required, the values to order by, and the
             content under its stored names.
         excluded: the excluded rows, as `EXCLUDED_SCHEMA`, with the row in the batch; None if there are none.
@@ -74,7 +72,7 @@ class JudgedBatch:
 
     table: int
     height: int
-    parts: list[tuple[int, Set]]
+    parts: list[tuple[int, bytes]]
     excluded: bytes | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     has_capitals: bool = False
@@ -109,7 +107,7 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
     kept = _keep(frame, rows.cells, typed, is_left, rules)
     addresses = kept.get_column(ADDRESS)
     found.has_capitals = any(some.str.contains("[A-Z]").any() for some in (addresses.head(_FIRST_ROWS), addresses))
-    found.parts = list(rules.partitions.split(kept, rules.room))
+    found.parts = list(rules.partitions.split(kept))
     if rules.order_by:
         chosen = [HASH, *(order_name(number) for number in range(len(rules.order_by)))]
         found.sample = kept.filter(pl.col(HASH) % SAMPLE_ONE_IN == 0).select(chosen)

@@ -7,7 +7,7 @@ import polars as pl
 
 from engine.addresses.hashing import hash_addresses
 from engine.audience.planning.plan_files import SCRATCH_PREFIX
-from engine.audience.planning.scratch import Room, Set, pack
+from engine.audience.planning.scratch import pack
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
 
@@ -45,27 +45,17 @@ class Partitions:
         same = self.identify(addresses.str.to_lowercase()) if self.dedupe is Dedupe.PROVIDER else addresses
         return hash_addresses(same, self.order_key).alias(HASH)
 
-    def split(self, frame: pl.DataFrame, room: Room | None = None) -> Iterator[tuple[int, Set]]:
-        """Split rows that have `HASH`: return each partition's number and its rows, in their order.
-
-        Args:
-            frame: the rows.
-            room: memory for them; if none is left, or None is given, they are packed for the disk.
-        """
+    def split(self, frame: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
+        """Split rows that have `HASH`: return each partition's number and its packed rows, in their order."""
         if frame.is_empty():
             return
-        as_set = _keep if room is not None and room.has_room_for(frame) else pack
         if not self.bits:
-            yield 0, as_set(frame)
+            yield 0, pack(frame)
             return
         number = (pl.col(HASH) // 2 ** (64 - self.bits)).cast(pl.UInt16).alias("number")
         parts = frame.with_columns(number).partition_by("number", as_dict=True, include_key=False, maintain_order=True)
         for (part,), rows in parts.items():
-            yield int(part), as_set(rows)
-
-
-def _keep(frame: pl.DataFrame) -> Set:
-    return frame
+            yield int(part), pack(rows)
 
 
 def choose_bits(text_bytes: int) -> int:

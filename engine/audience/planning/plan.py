@@ -131,7 +131,7 @@ def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
     partitions = Partitions(order_key, audience.dedupe, choose_bits(estimate_text(opened.sources)))
     rules = _make_row_rules(audience, opened, content, partitions, lists)
     with translate_os_errors(folder), ExitStack() as stack:
-        scratch = _ScratchMaker(folder, stack)
+        scratch = _ScratchMaker(folder, stack, Room(0 if is_large(opened.sources) else MEMORY_BYTES))
         with step("reading suppressions"):
             suppressions = set_aside_suppressions(
                 suppression,
@@ -185,13 +185,13 @@ def _make_plan(
 class _ScratchMaker:
     """Creates scratch files next to a folder; closing the stack removes them."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder, self._stack = folder, stack
+    def __init__(self, folder: Path, stack: ExitStack, room: Room) -> None:
+        self._folder, self._stack, self._room = folder, stack, room
 
     def make(self, name: str) -> Scratch[Any]:
         """Create a scratch file."""
         path = self._folder.with_name(f".{self._folder.name}.{name}.scratch")
-        return self._stack.enter_context(Scratch(path))
+        return self._stack.enter_context(Scratch(path, self._room))
 
 
 @dataclass(slots=True)
@@ -225,7 +225,6 @@ def _read_rows(
         if rules.types.is_settled():
             return read
         rows.clear()
-        rules.room.empty()
         excluded.clear()
         rules.checks.begin_again()
 
@@ -248,7 +247,6 @@ def _make_row_rules(
         types=ColumnTypes({*order_by, *used}, are_text=all(source.is_untyped for source in opened.sources)),
         checks=AddressChecks(audience.checks, lists.look_up),
         partitions=partitions,
-        room=Room(0 if is_large(opened.sources) else MEMORY_BYTES),
     )
 
 

@@ -1,7 +1,8 @@
 """Scratch: frames stored by shelf while the audience is planned, in memory while there is room, then on the disk.
 
-Frames on the disk are appended to one file, and a shelf is read by its index: writing is sequential for any number of
-shelves, and there is one file to remove.
+Frames are stored packed, so that the texts of a shelf are together in memory, too: reading texts that lie apart takes
+longer than packing them. On the disk they are appended to one file, and a shelf is read by its index: writing is
+sequential for any number of shelves, and there is one file to remove.
 """
 
 import io
@@ -29,20 +30,17 @@ def pack(frame: pl.DataFrame) -> bytes:
 
 
 # Memory that a plan's scratch uses before it writes to the disk.
-MEMORY_BYTES = 256 << 20
-
-# A frame for scratch in memory, or its bytes for the disk.
-Set = pl.DataFrame | bytes
+MEMORY_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Fragment(Generic[Label]):
-    """A frame in memory, or its position in the file."""
+    """A packed frame in memory, or its position in the file."""
 
     label: Label
-    frame: pl.DataFrame | None
-    offset: int = 0
-    size_bytes: int = 0
+    packed: bytes | None
+    offset: int
+    size_bytes: int
 
 
 class Room:
@@ -53,22 +51,20 @@ class Room:
     """
 
     def __init__(self, size_bytes: int) -> None:
-        self._size, self._left = size_bytes, size_bytes
+        self._left = size_bytes
         self._lock = Lock()
 
-    def has_room_for(self, frame: pl.DataFrame) -> bool:
-        """Reserve memory for a frame; returns whether there was enough."""
-        size = int(frame.estimated_size())
+    def take(self, size_bytes: int) -> bool:
+        """Take memory; returns whether there was enough."""
         with self._lock:
-            if size > self._left:
-                return False
-            self._left -= size
-            return True
+            is_enough = size_bytes <= self._left
+            self._left -= size_bytes if is_enough else 0
+            return is_enough
 
-    def empty(self) -> None:
-        """Release all of the memory."""
+    def give_back(self, size_bytes: int) -> None:
+        """Give memory back."""
         with self._lock:
-            self._left = self._size
+            self._left += size_bytes
 
 
 class Scratch(Generic[Label]):
@@ -76,10 +72,11 @@ class Scratch(Generic[Label]):
 
     Args:
         path: the file to create; closing scratch removes it.
+        room: memory to use before the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, room: Room) -> None:
+        self._path, self._room = path, room
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         self._end = 0
         self._lock = Lock()
@@ -96,22 +93,23 @@ class Scratch(Generic[Label]):
         os.close(self._file)
         self._path.unlink(missing_ok=True)
 
-    def put(self, shelf: int, frame: Set, label: Label) -> None:
-        """Store a frame; a shelf returns its frames in the order in which they were stored.
+    def put(self, shelf: int, packed: bytes, label: Label) -> None:
+        """Store a packed frame; a shelf returns its frames in the order in which they were stored.
 
         Raises:
             OSError: the disk is full or failing.
         """
-        if isinstance(frame, pl.DataFrame):
+        size = len(packed)
+        if self._room.take(size):
             with self._lock:
-                self._index[shelf].append(_Fragment(label, frame))
+                self._index[shelf].append(_Fragment(label, packed, 0, size))
             return
         with self._lock:
-            offset, self._end = self._end, self._end + len(frame)
-            self._index[shelf].append(_Fragment(label, None, offset, len(frame)))
+            offset, self._end = self._end, self._end + size
+            self._index[shelf].append(_Fragment(label, None, offset, size))
         written = 0
-        while written < len(frame):
-            written += os.pwrite(self._file, memoryview(frame)[written:], offset + written)
+        while written < size:
+            written += os.pwrite(self._file, memoryview(packed)[written:], offset + written)
 
     def take(self, shelf: int) -> list[tuple[Label, pl.DataFrame]]:
         """Return the frames of a shelf and remove them."""
@@ -120,12 +118,15 @@ class Scratch(Generic[Label]):
         return [(fragment.label, self._unpack(fragment)) for fragment in fragments]
 
     def _unpack(self, fragment: _Fragment[Label]) -> pl.DataFrame:
-        if fragment.frame is not None:
-            return fragment.frame
-        return pl.read_ipc_stream(io.BytesIO(os.pread(self._file, fragment.size_bytes, fragment.offset)))
+        if fragment.packed is None:
+            return pl.read_ipc_stream(os.pread(self._file, fragment.size_bytes, fragment.offset))
+        self._room.give_back(fragment.size_bytes)
+        return pl.read_ipc_stream(fragment.packed)
 
     def clear(self) -> None:
         """Remove all frames."""
+        for fragments in self._index.values():
+            self._room.give_back(sum(item.size_bytes for item in fragments if item.packed is not None))
         self._index.clear()
         os.ftruncate(self._file, 0)
         self._end = 0

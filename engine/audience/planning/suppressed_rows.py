@@ -9,7 +9,7 @@ import polars as pl
 from engine.audience.lists.list_rows import ListRows, list_wanted, read_list_rows
 from engine.audience.lists.list_tables import ListTable, open_lists
 from engine.audience.planning.partitions import HASH, Partitions
-from engine.audience.planning.scratch import Scratch, Set
+from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.threads import work_through
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import Batch, read_batches
@@ -86,7 +86,7 @@ class _Aside:
 
 @dataclass(frozen=True, slots=True)
 class _Divided:
-    parts: list[tuple[int, Set]]
+    parts: list[tuple[int, bytes]]
     domains: dict[str, str]
 
 
