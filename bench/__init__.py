@@ -1,1 +1,5 @@
-"""Benchmarks: each prints its figures; compare ratios within one run, never seconds across machines."""
+"""Benchmarks: `python -m bench`."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent

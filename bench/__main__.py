@@ -12,6 +12,7 @@ from bench import (
     delivery,
     feedback,
     guard,
+    instructions,
     lag,
     ledger,
     preview,
@@ -20,6 +21,7 @@ from bench import (
     sandbox,
     start,
     table,
+    whole_preview,
     workers,
 )
 
@@ -30,6 +32,7 @@ BENCHMARKS = {
     "delivery": delivery.main,
     "feedback": feedback.main,
     "guard": guard.main,
+    "instructions": instructions.main,
     "lag": lag.main,
     "ledger": ledger.main,
     "preview": preview.main,
@@ -37,10 +40,11 @@ BENCHMARKS = {
     "render": render.main,
     "sandbox": sandbox.main,
     "start": start.main,
+    "whole_preview": whole_preview.main,
     "workers": workers.main,
 }
 
-IN_TABLE = {"audience", "delivery", "start", "workers"}
+IN_TABLE = {"audience", "delivery", "start", "whole_preview", "workers"}
 
 if __name__ == "__main__":
     named = [word for word in sys.argv[1:] if word in BENCHMARKS]

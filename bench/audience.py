@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from bench import ROOT
 from bench.audience_files import write_easy, write_realistic
 from bench.comparison import Row
 from bench.processes import on_cores
-from bench.servers import ROOT
 
 ROWS = (1_000_000, 5_000_000)
 ROUNDS = 3

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.servers import ROOT, run_sandbox
+from bench import ROOT
+from bench.servers import run_sandbox
 from engine.audience.planning.plan_files import RecipientsFile, divide, recipients_file
 from engine.delivery.pacing.concurrency import MOST_WHERE_LATE  # what a worker has in flight at full speed
 from engine.ledger import leases, runs

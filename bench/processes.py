@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import ROOT
+from bench import ROOT
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.servers import ROOT, run_sandbox
+from bench import ROOT
+from bench.servers import run_sandbox
 from bench.workspaces import make_workspace, write_audience
 
 RATES = ((1, 30, False), (14, 20, False), (200, 20, False), (1_000, 20, False), (5_000, 20, True))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trustme
 
-ROOT = Path(__file__).parent.parent
+from bench import ROOT
 
 
 @contextmanager

@@ -7,15 +7,16 @@ target is missed. Compare ratios; times are those of this machine.
 import sys
 from collections.abc import Iterator
 
-from bench import audience, delivery, start, workers
+from bench import audience, delivery, start, whole_preview, workers
 from bench.comparison import RUNS, Row, print_markdown, print_rows
 
 
 def compare_all() -> Iterator[Row]:
     yield from audience.compare_plans(RUNS)
     yield from delivery.compare_senders(RUNS)
-    yield from workers.compare_workers(RUNS)
     yield from start.compare_starts(RUNS)
+    yield from whole_preview.compare_previews(RUNS)
+    yield from workers.compare_workers(RUNS)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.servers import ROOT
+from bench import ROOT
 
 _SAMPLE = ROOT / "audiences" / "subscribers.csv"
 _HOSTS = ("gmail.com", "Yahoo.com", "outlook.com", "mail.example")
@@ -33,7 +33,7 @@ def write_audience(workspace: Path, accepted: int) -> None:
     from row to row. Addresses have capitals, display names, blanks around them and international domains (one in ten).
     Further rows repeat an address in capitals (one for ten people), are suppressed (one for 20) or invalid.
     """
-    people, draw = _read_people(), random.Random(14)  # noqa: S311 - the same audience each time
+    people, draw = read_people(), random.Random(14)  # noqa: S311 - the same audience each time
     with (
         (workspace / "audiences" / "bench.csv").open("w", encoding="utf-8", newline="") as file,
         (workspace / "audiences" / "suppressed.csv").open("w", encoding="utf-8") as suppressed,
@@ -55,7 +55,7 @@ def write_audience(workspace: Path, accepted: int) -> None:
                 rows.writerow([f"User..{number}@shop.example", *values])
 
 
-def _read_people() -> list[dict[str, str]]:
+def read_people() -> list[dict[str, str]]:
     """Return the sample's people without their addresses."""
     with _SAMPLE.open(encoding="utf-8", newline="") as file:
         people = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bench.servers import ROOT
+from bench import ROOT
 
 INSTALLED = ROOT / ".venv" / "peers"
 
