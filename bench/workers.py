@@ -20,7 +20,7 @@ from bench.workspaces import make_workspace, write_audience
 from engine.ledger import leases
 from engine.ledger.database import open_ledger
 
-MESSAGES = {"bulk": 400_000, "single": 240_000}
+MESSAGES = {"bulk": 300_000, "single": 160_000}
 TARGET = "≥ 1.8"
 
 
