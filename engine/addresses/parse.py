@@ -110,7 +110,10 @@ class _Domains:
     """Checks domains, and remembers those of the last columns. Thread-safe: at worst a domain is checked again."""
 
     def __init__(self) -> None:
-        self._known = _check_domains(pl.Series("domain", [], dtype=pl.String))
+        # As `_check_domains` returns it, which at an import would start the threads of Polars.
+        self._known = pl.DataFrame(
+            schema=dict.fromkeys(("domain", "at_domain", "fault"), pl.String) | {"is_clear": pl.Boolean}
+        )
 
     def look_up(self, domains: pl.Series) -> pl.DataFrame:
         """Return what `_check_domains` says of these domains, and perhaps of others."""
