@@ -9,20 +9,8 @@ from functools import partial
 
 import polars as pl
 
-from engine.addresses.rules import (
-    ATOM,
-    IS_TOO_LONG,
-    MAX_ADDRESS_BYTES,
-    MAX_LABEL_BYTES,
-    MAX_LOCAL_BYTES,
-    check_texts,
-    read_texts,
-)
-
-# Most addresses are plain: SES accepts them unchanged, their domains have no capitals, and no part can be too long. An
-# xn-- label is not plain, because it may be invalid Punycode.
-_PLAIN = rf"^{ATOM}(?:\.{ATOM})*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,}}$"
-_PLAIN_BYTES = MAX_LABEL_BYTES + 2  # an address with a label or local part that is too long has more bytes
+from engine.addresses.plain import ATOM, PLAIN, PLAIN_BYTES
+from engine.addresses.rules import IS_TOO_LONG, MAX_ADDRESS_BYTES, MAX_LOCAL_BYTES, check_texts, read_texts
 
 # A simple address has a local part that needs no change, and no marks of a name, comment or second address after it.
 _AROUND = r"[@<>()\",;]"
@@ -69,7 +57,7 @@ def _read_with_names(raw: pl.Series) -> pl.DataFrame:
 
 
 def _read_plain(text: pl.Series, read_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
-    is_plain = text.str.contains(_PLAIN) & (text.str.len_bytes() <= _PLAIN_BYTES)
+    is_plain = text.str.contains(PLAIN) & (text.str.len_bytes() <= PLAIN_BYTES)
     nothing = pl.Series("fault", [None], dtype=pl.String).new_from_index(0, text.len())
     return _complete(pl.DataFrame([text.alias("address"), nothing]), is_plain, text, read_rest)
 

@@ -10,12 +10,12 @@ from functools import lru_cache
 import idna
 import polars as pl
 
+from engine.addresses.plain import ATOM, MAX_LABEL_BYTES
+
 MAX_ADDRESS_BYTES = 254
 MAX_LOCAL_BYTES = 64
-MAX_LABEL_BYTES = 63
 IS_TOO_LONG = f"it is longer than {MAX_ADDRESS_BYTES} characters"
 
-ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _ADDRESS = rf"^{ATOM}(?:\.{ATOM})*@(?:{_LABEL}\.)+{_LABEL}$"
 _NUMERIC_TLD = r"\.[0-9]+$"

@@ -13,14 +13,14 @@ import click
 
 from engine.account.client import CONTROL_PLANE, find_account_id, open_client
 from engine.account.suppression_list import AccountSuppressionList
+from engine.cli.commands.suppress_check import describe_entry
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.errors import ExitCode, UsageError
 from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.ledger.suppressed.reasons import Reason, read_reason
-from engine.ledger.suppressed.suppression_scope import Scope
-from engine.ledger.suppressed.suppressions import DOMAIN_MARK, Suppression, iterate_suppressions, list_keys
+from engine.ledger.suppressed.suppressions import Suppression, iterate_suppressions
 from engine.locations import REMOTE
 from engine.on_demand import OnDemand
 from engine.progress import step
@@ -113,37 +113,8 @@ async def _remove_at_account(workspace: Workspace, spellings: Sequence[str]) -> 
         return sum([await listing.delete(spelling) for spelling in spellings])
 
 
-@with_common
-def check(addresses: Sequence[str], common: Common, *, account: bool) -> int:
-    """Look up; print; return the exit code."""
-    mark_output_as_all()
-    read = [(address, *suppression_lists.read_one_entry(address)) for address in addresses]
-    with open_chosen(common) as workspace:
-        entries = editing.find_entries(workspace, {each for _, key, _ in read for each in list_keys(key)}, None)
-        forgotten = editing.find_forgotten(workspace, [key for _, key, _ in read])
-        spellings = {address for _, _, address in read if address} | {one.address for one in entries if one.address}
-        at_account = asyncio.run(_look_up_at_account(workspace, sorted(spellings))) if account else {}
-    found = []
-    for given, key, address in read:
-        own = [_describe(one) for each in dict.fromkeys(list_keys(key)) for one in entries if one.key == each]
-        listed = [at for spelling, at in at_account.items() if spelling.lower() == key or spelling == address]
-        found.append(
-            {
-                "address": given,
-                "suppressed": bool(own or listed) or key in forgotten,
-                "entries": own,
-                "forgotten": key in forgotten,
-                **({"account": listed} if account else {}),
-            }
-        )
-    if common.json:
-        print_json({"addresses": found})
-    else:
-        print_lines(*(line for one in found for line in _explain(one)))
-    return ExitCode.FINISHED
-
-
-async def _look_up_at_account(workspace: Workspace, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
+async def look_up_at_account(workspace: Workspace, spellings: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Look up addresses in the SES account's own list: address -> the entry as --json has it."""
     async with open_client(CONTROL_PLANE) as client:
         listing = AccountSuppressionList(client, workspace.clock)
         found = {spelling: await listing.get(spelling) for spelling in spellings}
@@ -152,21 +123,6 @@ async def _look_up_at_account(workspace: Workspace, spellings: Sequence[str]) ->
         for spelling, one in found.items()
         if one is not None
     }
-
-
-def _explain(found: dict[str, Any]) -> Iterator[str]:
-    address = found["address"]
-    if not found["suppressed"]:
-        yield f"{address}: not suppressed"
-    for entry in found["entries"]:
-        what = f"the topic {entry['topic']}" if entry["scope"] == Scope.TOPIC else "all mail"
-        event = f", event {entry['event']}" if entry["event"] else ""
-        by = f" (by {entry['address']})" if entry["address"].startswith(DOMAIN_MARK) else ""
-        yield f"{address}: suppressed for {what}{by}: {entry['reason']}, {entry['source']}, {entry['at']}{event}"
-    if found["forgotten"]:
-        yield f"{address}: suppressed for all mail: erased with mailrun forget"
-    for entry in found.get("account", ()):
-        yield f"{address}: on the SES account's list as {entry['address']}: {entry['reason']}, {entry['at']}"
 
 
 @with_common
@@ -196,7 +152,9 @@ def list_entries(  # noqa: PLR0913 - one for each option
                 counts[one.reason] += 1
                 shown += [one] if len(shown) < limit else []
     if common.json:
-        print_json({"total": counts.total(), "reasons": dict(counts), "entries": [_describe(one) for one in shown]})
+        print_json(
+            {"total": counts.total(), "reasons": dict(counts), "entries": [describe_entry(one) for one in shown]}
+        )
         return ExitCode.FINISHED
     for one in shown:
         print_lines(
@@ -207,19 +165,6 @@ def list_entries(  # noqa: PLR0913 - one for each option
     if len(shown) < counts.total():
         print_lines(f"the first {len(shown):,} of them are shown; for more, use --limit N or suppress export FILE")
     return ExitCode.FINISHED
-
-
-def _describe(one: Suppression) -> dict[str, Any]:
-    return {
-        "address": one.address or one.key,
-        "topic": one.topic,
-        "scope": str(one.scope),
-        "reason": one.reason,
-        "source": one.source,
-        "at": one.at.isoformat(),
-        "event": one.event,
-        "proof": one.proof,
-    }
 
 
 @with_common

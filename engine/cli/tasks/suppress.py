@@ -56,7 +56,7 @@ _remove = declare(
 
 _check = declare(
     "check",
-    "suppress:check",
+    "suppress_check:check",
     """Show whether addresses are suppressed, and why.
 
     For each ADDRESS: the topic, the reason, the source and the time. Write - in place of ADDRESS to read addresses from

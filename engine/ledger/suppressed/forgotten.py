@@ -56,11 +56,6 @@ def make_find_forgotten(ledger: Ledger, read_secret: Callable[[], bytes]) -> Fin
     return find
 
 
-def is_anyone_forgotten(tx: Connection) -> bool:
-    """Return True if any person was forgotten: then the store's key is needed to compare addresses."""
-    return tx.execute(select(forgotten_table.c.digest).limit(1)).first() is not None
-
-
 def find_forgotten_keys(tx: Connection, keys: Collection[str], secret: bytes) -> set[str]:
     """Find forgotten people among a few keys, as they are at this moment.
 

@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, delete, func, s
 from sqlalchemy.engine import Row
 
 from engine.ledger.database import Ledger, insert_if_absent
-from engine.ledger.schema import soft_bounce_table, suppression_table
+from engine.ledger.schema import forgotten_table, soft_bounce_table, suppression_table
 from engine.ledger.suppressed.reasons import Reason, classify_reason
 from engine.ledger.suppressed.suppression_scope import CampaignKind, Scope, find_scope, is_blocked
 
@@ -85,6 +85,11 @@ class Suppression:
 def limit_topic(topic: str, reason: str) -> str:
     """Return the topic of an entry with a reason: empty, for all mail, where no topic limits the reason."""
     return topic if find_scope(classify_reason(reason), topic) is Scope.TOPIC else ""
+
+
+def is_anyone_forgotten(tx: Connection) -> bool:
+    """Return True if any person was forgotten: then the store's key is needed to compare addresses."""
+    return tx.execute(select(forgotten_table.c.digest).limit(1)).first() is not None
 
 
 def list_keys(key: str) -> Iterator[str]:

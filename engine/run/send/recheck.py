@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from engine.clock import Clock
 from engine.ledger.recorder import Recorder
-from engine.ledger.suppressed.forgotten import find_forgotten_keys, is_anyone_forgotten
+from engine.ledger.suppressed.forgotten import find_forgotten_keys
 from engine.ledger.suppressed.suppression_scope import CampaignKind
-from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE, find_blocking, list_keys
+from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE, find_blocking, is_anyone_forgotten, list_keys
 from engine.run.send.open_lease import OpenLease
 
 FRESH_SECONDS = 2.0

@@ -25,7 +25,7 @@ def list_imports(workspace: Path, *arguments: str) -> list[str]:
     return imported
 
 
-@pytest.mark.parametrize("arguments", [("status",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [("status",), ("suppress", "check", "Ann@example.com")], ids=" ".join)
 def test_short_command_imports_nothing_slow(arguments: tuple[str, ...], tmp_path: Path):
     """Neither in a new workspace, whose ledger is made, nor in one that exists."""
     for _ in range(2):
