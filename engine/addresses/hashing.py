@@ -20,7 +20,7 @@ _TO_SPACE = pl.lit(4, dtype=pl.UInt64)  # from the high bit to 0x20, by which a 
 _PADDING = pl.Series(["\0" * count for count in range(_WORD_BYTES * _USUAL_WORDS + 1)], dtype=pl.String)
 
 
-def hash_addresses(addresses: pl.Series, order_key: str) -> pl.Series:
+def hash_addresses(addresses: pl.Series, order_key: str) -> tuple[pl.Series, bool]:
     """Hash addresses as `hash_keys` hashes their keys, which need not be made for it.
 
     Args:
@@ -28,9 +28,10 @@ def hash_addresses(addresses: pl.Series, order_key: str) -> pl.Series:
         order_key: any text.
 
     Returns:
-        UInt64, as many.
+        UInt64, as many; and whether an address has capitals, so that its key differs.
     """
-    return _hash_all(addresses, order_key, folds=True)
+    hashed = _hash_parts(addresses, order_key, folds=True)
+    return pl.concat([hashes for hashes, _ in hashed]), any(has_capitals for _, has_capitals in hashed)
 
 
 def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
@@ -50,23 +51,23 @@ def hash_keys(keys: pl.Series, order_key: str) -> pl.Series:
     Returns:
         UInt64, as many.
     """
-    return _hash_all(keys, order_key, folds=False)
+    return pl.concat([hashes for hashes, _ in _hash_parts(keys, order_key, folds=False)])
 
 
-def _hash_all(keys: pl.Series, order_key: str, *, folds: bool) -> pl.Series:
+def _hash_parts(keys: pl.Series, order_key: str, *, folds: bool) -> list[tuple[pl.Series, bool]]:
     seed = seed_of(order_key)
     starts = range(0, max(keys.len(), 1), _ROWS_AT_ONCE)
-    hashes = pl.concat([_hash_some(keys.slice(start, _ROWS_AT_ONCE), seed, folds=folds) for start in starts])
-    return hashes.alias("hash")
+    return [_hash_part(keys.slice(start, _ROWS_AT_ONCE), seed, folds=folds) for start in starts]
 
 
-def _hash_some(keys: pl.Series, seed: int, *, folds: bool) -> pl.Series:
+def _hash_part(keys: pl.Series, seed: int, *, folds: bool) -> tuple[pl.Series, bool]:
     usual = keys.str.len_bytes() <= _USUAL_WORDS * _WORD_BYTES
     if usual.all():
         return _hash(keys, seed, folds=folds)
     long = (~usual).arg_true()
-    hashes = _hash(keys.set(~usual, ""), seed, folds=folds)
-    return hashes.scatter(long, _hash(keys.gather(long), seed, folds=folds))
+    hashes, has_capitals = _hash(keys.set(~usual, ""), seed, folds=folds)
+    of_long, has_long_capitals = _hash(keys.gather(long), seed, folds=folds)
+    return hashes.scatter(long, of_long), has_capitals or has_long_capitals
 
 
 def seed_of(order_key: str) -> int:
@@ -81,28 +82,30 @@ def mix(value: pl.Series) -> pl.Series:
     return value ^ (value // _SHIFT)
 
 
-def _hash(keys: pl.Series, seed: int, *, folds: bool) -> pl.Series:
+def _hash(keys: pl.Series, seed: int, *, folds: bool) -> tuple[pl.Series, bool]:
     lengths = keys.str.len_bytes()
     shortest, longest = lengths.min(), lengths.max()
     if not isinstance(shortest, int) or not isinstance(longest, int) or not longest:
-        return mix(pl.repeat(seed, keys.len(), dtype=pl.UInt64, eager=True)).alias("hash")
-    words = _split_words(keys, lengths, -(-longest // _WORD_BYTES), folds=folds)
+        return mix(pl.repeat(seed, keys.len(), dtype=pl.UInt64, eager=True)).alias("hash"), False
+    words = _split_words(keys, lengths, -(-longest // _WORD_BYTES))
+    has_capitals = folds and words.select(pl.any_horizontal((_find_capitals(pl.all()) != 0).any())).item()
+    if has_capitals:
+        words = words.select(pl.all() + _find_capitals(pl.all()) // _TO_SPACE)
     value = pl.Series("hash", [seed], dtype=pl.UInt64).new_from_index(0, keys.len())
-    for number, word in enumerate(words):
+    for number, word in enumerate(words.get_columns()):
         mixed = (value ^ word) * _MULTIPLIERS[0]
         mixed = mixed ^ (mixed // _SHIFT)
         # A key's hash must not depend on how long the others are.
         is_over = number * _WORD_BYTES >= shortest
         value = mixed.zip_with(lengths > number * _WORD_BYTES, value) if is_over else mixed
-    return mix(value).alias("hash")
+    return mix(value).alias("hash"), has_capitals
 
 
-def _split_words(keys: pl.Series, lengths: pl.Series, count: int, *, folds: bool) -> list[pl.Series]:
-    """Split keys, padded with NUL, into words; optionally in lower case."""
+def _split_words(keys: pl.Series, lengths: pl.Series, count: int) -> pl.DataFrame:
+    """Split keys, padded with NUL, into a column for each word."""
     padded = _pad(keys, lengths, count * _WORD_BYTES)
     flat = padded.bin.reinterpret(dtype=pl.Array(pl.UInt64, count)).reshape((-1,)).alias("words").to_frame()
-    words = flat.select(pl.col("words").gather_every(count, number).alias(str(number)) for number in range(count))
-    return (words.select(_fold(pl.all())) if folds else words).get_columns()
+    return flat.select(pl.col("words").gather_every(count, number).alias(str(number)) for number in range(count))
 
 
 def _pad(keys: pl.Series, lengths: pl.Series, size: int) -> pl.Series:
@@ -112,7 +115,6 @@ def _pad(keys: pl.Series, lengths: pl.Series, size: int) -> pl.Series:
     return parts.select(pl.concat_str("key", "padding").cast(pl.Binary)).to_series()
 
 
-def _fold(word: pl.Expr) -> pl.Expr:
-    """Convert 8 ASCII bytes to lower case."""
-    capitals = ((word + _FROM_A) ^ (word + _AFTER_Z)) & _HIGH_BITS
-    return word + capitals // _TO_SPACE
+def _find_capitals(word: pl.Expr) -> pl.Expr:
+    """Set the high bit of each of 8 ASCII bytes that is a capital."""
+    return ((word + _FROM_A) ^ (word + _AFTER_Z)) & _HIGH_BITS

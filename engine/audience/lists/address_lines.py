@@ -15,13 +15,23 @@ from engine.errors import DataError
 
 COLUMN = "line"
 _SEPARATOR_LINE = "(?i)^sep=.$"  # written by Excel above the first row
+_FIRST_BYTES = 1 << 16  # nearly always have the first line
 _FIELDS = '[,;|\t"]+'
 
 
 def begins_with_address(source: AudienceSource) -> bool:
     """Return whether the first line that is not blank contains an @: then it is an entry, not a header."""
     encoding = detect_encoding(source.path, name=source.name, declared=None, lenient=False, limits=source.limits)
-    for block in read_text(source.path, encoding, name=source.name, quoted=False, lenient=False, limits=source.limits):
+    blocks = read_text(
+        source.path,
+        encoding,
+        name=source.name,
+        quoted=False,
+        lenient=False,
+        block_bytes=_FIRST_BYTES,
+        limits=source.limits,
+    )
+    for block in blocks:
         for line in block.data.split(b"\n", 100):
             if line.strip() and re.match(_SEPARATOR_LINE.encode(), line.strip()) is None:
                 return b"@" in line

@@ -23,7 +23,6 @@ ADDRESS = f"{SCRATCH_PREFIX}address"
 MISSING = f"{SCRATCH_PREFIX}missing"
 # One row in this many, by its hash, is sampled for the distribution of the values to order by.
 SAMPLE_ONE_IN = 256
-_FIRST_ROWS = 1000  # nearly always show whether addresses have capitals
 
 
 def order_name(number: int) -> str:
@@ -105,8 +104,8 @@ def judge_batch(batch: Batch, rules: RowRules) -> JudgedBatch:
     if not is_left.all():
         _exclude(found, frame, ~is_left, met, rules)
     kept = _keep(frame, rows.cells, typed, is_left, rules)
-    addresses = kept.get_column(ADDRESS)
-    found.has_capitals = any(some.str.contains("[A-Z]").any() for some in (addresses.head(_FIRST_ROWS), addresses))
+    hashes, found.has_capitals = rules.partitions.hash_addresses(kept.get_column(ADDRESS))
+    kept = kept.with_columns(hashes)
     found.parts = list(rules.partitions.split(kept))
     if rules.order_by:
         chosen = [HASH, *(order_name(number) for number in range(len(rules.order_by)))]
@@ -165,8 +164,7 @@ def _keep(
         for column in rules.content
     ]
     whole = pl.DataFrame([*ours, *(series.alias(name) for name, series in orders.items()), *content])
-    kept = whole if is_left.all() else whole.filter(is_left)
-    return kept.with_columns(rules.partitions.hash(kept.get_column(ADDRESS)))
+    return whole if is_left.all() else whole.filter(is_left)
 
 
 def _missing(cells: pl.DataFrame, required: Sequence[str]) -> pl.Series:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from engine.addresses.hashing import hash_addresses
+from engine.addresses.hashing import hash_addresses, hash_keys
 from engine.audience.planning.plan_files import SCRATCH_PREFIX
 from engine.audience.planning.scratch import pack
 from engine.audience.providers import mailbox_of
@@ -40,10 +40,17 @@ class Partitions:
         """Return the identity of addresses: equal for two that `dedupe` treats as the same."""
         return mailbox_of(keys) if self.dedupe is Dedupe.PROVIDER else keys
 
-    def hash(self, addresses: pl.Series) -> pl.Series:
-        """Hash the identity of addresses or their keys: their position in the plan's order, UInt64."""
-        same = self.identify(addresses.str.to_lowercase()) if self.dedupe is Dedupe.PROVIDER else addresses
-        return hash_addresses(same, self.order_key).alias(HASH)
+    def hash(self, keys: pl.Series) -> pl.Series:
+        """Hash the identity of addresses by their keys: their position in the plan's order, UInt64."""
+        return self.hash_addresses(keys)[0]
+
+    def hash_addresses(self, addresses: pl.Series) -> tuple[pl.Series, bool]:
+        """Hash addresses as `hash` hashes their keys; and find out whether an address has capitals."""
+        if self.dedupe is not Dedupe.PROVIDER:
+            hashes, has_capitals = hash_addresses(addresses, self.order_key)
+            return hashes.alias(HASH), has_capitals
+        keys = addresses.str.to_lowercase()
+        return hash_keys(self.identify(keys), self.order_key).alias(HASH), bool((keys != addresses).any())
 
     def split(self, frame: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
         """Split rows that have `HASH`: return each partition's number and its packed rows, in their order."""

@@ -81,13 +81,14 @@ def _without_header(block: TextBlock, skip_lines: int) -> TextBlock:
 def _read_plain(block: TextBlock, dialect: CsvDialect, columns: Sequence[str]) -> CsvRows | None:
     """Read a block in which every line is a valid row; return None for any other block."""
     data, width = block.data, len(dialect.columns)
-    is_plain = width > 1 and not block.damaged and data.endswith(b"\n")
-    if not is_plain or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
+    if block.damaged or not data.endswith(b"\n") or any(data.find(mark) >= 0 for mark in (b'"', b"\0")):
         return None
     last = dialect.columns[-1]
     wanted = {*columns, last}
     cells = _parse_plain(data, dialect, wanted)
     has_gaps = cells is not None and cells.get_column(last).null_count() > 0
+    if cells is not None and width == 1 and (has_gaps or (cells.to_series().str.strip_chars(" ") == "").any()):
+        return None  # a blank line is not a row
     if has_gaps and len(wanted) < width:  # a row may be too short, and another too long
         wanted = {*dialect.columns}
         cells = _parse_plain(data, dialect, wanted)

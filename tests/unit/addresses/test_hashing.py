@@ -4,6 +4,7 @@ from hashlib import blake2b
 from random import Random
 
 import polars as pl
+import pytest
 
 from engine.addresses.hashing import hash_addresses, hash_keys
 
@@ -66,7 +67,17 @@ def test_hashes_of_no_keys_are_empty() -> None:
 
 def test_hash_addresses_hashes_their_keys() -> None:
     addresses = pl.Series(["Ann.O'Neil@example.com", "a@x.example", "[`{@Z_", "", f"{'Az09-' * 20}@{'Q' * 60}.example"])
-    assert hash_addresses(addresses, "k").to_list() == hash_keys(addresses.str.to_lowercase(), "k").to_list()
+    hashes, has_capitals = hash_addresses(addresses, "k")
+    assert hashes.to_list() == hash_keys(addresses.str.to_lowercase(), "k").to_list()
+    assert has_capitals
+
+
+@pytest.mark.parametrize("letter", "AMZ")
+@pytest.mark.parametrize("place", [0, 7, 8, 40, 60])
+def test_hash_addresses_finds_a_capital_anywhere(letter: str, place: int) -> None:
+    plain = pl.Series(["ann@x.example", "[`{@z_^.example", "x" * 61])
+    assert not hash_addresses(plain, "k")[1]
+    assert hash_addresses(plain.extend(pl.Series(["a" * place + letter])), "k")[1]
 
 
 def test_hash_keys_depends_on_no_other_key_of_a_large_column() -> None:

@@ -62,7 +62,8 @@ def test_a_duplicate_names_the_first_row_whatever_its_capitals(tmp_path: Path) -
 
 def test_different_addresses_with_equal_hashes_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "engine.audience.planning.partitions.hash_addresses", lambda keys, _: keys.str.len_bytes().cast(pl.UInt64)
+        "engine.audience.planning.partitions.hash_addresses",
+        lambda keys, _: (keys.str.len_bytes().cast(pl.UInt64), True),
     )
     (tmp_path / "list.csv").write_text("email\nann@example.com\nbob@example.com\nAnn@example.com\nbob@example.com\n")
     (tmp_path / "gone.csv").write_text("email\neve@example.com\n")
