@@ -1,7 +1,7 @@
 """Async clients of SES, configured by botocore; the client for sends never retries by itself."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -59,8 +59,8 @@ class OpenAccount:
     """The open clients and their resolved settings.
 
     Attributes:
-        client: aiobotocore's client for sends; it never repeats one.
-        control_plane: its client for every other call.
+        control_plane: aiobotocore's client for every call but sends.
+        open_send_client: opens its client for sends, which never repeats one, where the lean client cannot be used.
         credentials: `await credentials.get_frozen_credentials()` renews them when due; None where there are none.
         proxy: the proxy that requests to SES go through; None where there is none.
         verify: path of the CA bundle, True for botocore's own, False for no verification.
@@ -68,8 +68,8 @@ class OpenAccount:
         dropped: settings that the endpoint's own URL overrides: FIPS, dual-stack.
     """
 
-    client: Any
     control_plane: Any
+    open_send_client: Callable[[], Awaitable[Any]]
     credentials: Any
     proxy: str | None
     verify: bool | str
@@ -106,21 +106,24 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
 
 @asynccontextmanager
 async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
-    """Open the clients for sends and for control-plane calls, with their resolved settings; see open_client."""
+    """Open the client for control-plane calls, with its resolved settings; see open_client."""
     made: list[ResolvedSession] = []
     session = AioSession()
     recording = AioConfig(http_session_cls=type("Session", (ResolvedSession,), {"made": made}))
-    async with (
-        open_aws_client(session, "sesv2", CONTROL_PLANE, endpoint) as control_plane,
-        open_aws_client(session, "sesv2", SENDS.merge(recording), endpoint) as client,
-    ):
+    async with AsyncExitStack() as stack:
+
+        async def open_sends() -> Any:
+            return await stack.enter_async_context(open_aws_client(session, "sesv2", SENDS, endpoint))
+
+        opening = open_aws_client(session, "sesv2", CONTROL_PLANE.merge(recording), endpoint)
+        client = await stack.enter_async_context(opening)
         with translate_aws_errors("SES"):
             found = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
         credentials = None if found is None else SpacedCredentials(found)
         http = made[0].given
         proxy = (http["proxies"] or {}).get(urlsplit(client.meta.endpoint_url).scheme)
         dropped = () if endpoint is not None else find_dropped(client)
-        yield OpenAccount(client, control_plane, credentials, proxy, http["verify"], http["client_cert"], dropped)
+        yield OpenAccount(client, open_sends, credentials, proxy, http["verify"], http["client_cert"], dropped)
 
 
 def find_dropped(client: Any) -> tuple[str, ...]:

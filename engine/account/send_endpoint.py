@@ -83,7 +83,7 @@ async def resolve_sends(account: OpenAccount) -> SendEndpoint:
         raise NotLeanError("SES is reached through a proxy")
     if account.client_certificate:
         raise NotLeanError("SES is reached with a client certificate")
-    requests = {name: await _capture(account.client, name) for name in _SAMPLES}
+    requests = {name: await _capture(account.control_plane, name) for name in _SAMPLES}
     single = requests["SendEmail"]
     headers = {name: _to_text(value) for name, value in single.headers.items()}
     scope = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))

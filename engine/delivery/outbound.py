@@ -170,7 +170,7 @@ async def open_outbound(
         yield Outbound(spec=spec, endpoint=server.url, account=server.url, ses=None, server=server)
         return
     async with _open_account(endpoint, transport) as account:
-        url = account.client.meta.endpoint_url
+        url = account.control_plane.meta.endpoint_url
         server_of_ses = await find_ses_server(account) if transport == "smtp" else None
         shown = url if server_of_ses is None else server_of_ses.url
         yield Outbound(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)

@@ -171,7 +171,7 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
             "delivery.endpoint",
             settings=", ".join(account.dropped),
             note=f"{' and '.join(account.dropped)} has no effect: the endpoint's own URL is configured "
-            f"({account.client.meta.endpoint_url}), and AWS's libraries use that URL unchanged",
+            f"({account.control_plane.meta.endpoint_url}), and AWS's libraries use that URL unchanged",
             do="set AWS_ENDPOINT_URL to such an endpoint, or remove it and the profile's endpoint_url",
         )
     try:
@@ -182,7 +182,7 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
             reason=str(reason),
             note=f"{reason}: calls go through aiobotocore, at several times the CPU",
         )
-        return OpenCaller(BotocoreCaller(account.client, account.credentials), None)
+        return OpenCaller(BotocoreCaller(await account.open_send_client(), account.credentials), None)
     tls = _make_tls_context(account.verify) if resolved.scheme == "https" else None
     carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls, most_open=2 * find_most())
     return OpenCaller(LeanCaller(resolved, account.credentials, carrier), carrier)

@@ -95,7 +95,7 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
         ConfigurationError: no credentials, or temporary ones, which SES's SMTP does not accept; or an endpoint of the
             API that is not the region's usual one.
     """
-    region = account.client.meta.region_name
+    region = account.control_plane.meta.region_name
     with translate_aws_errors("SES"):
         frozen = None if account.credentials is None else await account.credentials.get_frozen_credentials()
     if frozen is None or frozen.token:
@@ -106,7 +106,7 @@ async def find_ses_server(account: OpenAccount) -> SmtpServer:
             remedy='use transport = "ses", or set MAILRUN_SMTP_URL, MAILRUN_SMTP_USERNAME and MAILRUN_SMTP_PASSWORD',
         )
     suffix = ".cn" if region.startswith("cn-") else ""
-    api = urlsplit(account.client.meta.endpoint_url).hostname
+    api = urlsplit(account.control_plane.meta.endpoint_url).hostname
     if api != f"email.{region}.amazonaws.com{suffix}":
         raise ConfigurationError(
             f"the AWS endpoint is {api}, and its SMTP server cannot be determined",

@@ -87,7 +87,7 @@ async def test_calls_through_a_proxy_use_aiobotocore_and_it_is_logged(
         opened = await open_caller(account)
     assert isinstance(opened.caller, BotocoreCaller)
     assert not opened.lean
-    assert "proxy" in capsys.readouterr().out
+    assert "proxy" in capsys.readouterr().err
     aws.setenv("NO_PROXY", "amazonaws.com")
     async with open_account() as account:
         opened = await open_caller(account)
@@ -123,7 +123,7 @@ async def test_both_callers_send_the_same_message(world: World, aws: pytest.Monk
     async with reach(world, aws) as account:
         lean = await open_caller(account)
         assert lean.lean
-        for caller in (lean.caller, BotocoreCaller(account.client, account.credentials)):
+        for caller in (lean.caller, BotocoreCaller(await account.open_send_client(), account.credentials)):
             transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
             item = transport.prepare(MESSAGE)
             assert [reply.meaning for reply in await transport.send([item])] == [ReplyMeaning.SENT]
@@ -153,7 +153,7 @@ async def test_both_callers_read_replies_alike(
 ):
     async with reach(world, aws) as account:
         opened = await open_caller(account)
-        caller = opened.caller if lean else BotocoreCaller(account.client, account.credentials)
+        caller = opened.caller if lean else BotocoreCaller(await account.open_send_client(), account.credentials)
         transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
         await asyncio.to_thread(world.fault, fault)
         (reply,) = await transport.send([transport.prepare(MESSAGE)])
@@ -236,7 +236,7 @@ async def test_lost_credential_source_leaves_no_message_in_doubt(
     async with open_account() as account:
         resolved = await resolve_sends(account)
         none: Any = NoCredentials(error)
-        caller = LeanCaller(resolved, none, kept) if lean else BotocoreCaller(account.client, none)  # type: ignore[arg-type] # as above
+        caller = LeanCaller(resolved, none, kept) if lean else BotocoreCaller(await account.open_send_client(), none)  # type: ignore[arg-type] # as above
         transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
         (reply,) = await transport.send([transport.prepare(MESSAGE)])
     assert (reply.meaning, bool(reply.remedy), kept.heads) == (meaning, meaning is ReplyMeaning.PAUSE, [])
@@ -265,7 +265,7 @@ def test_message_that_does_not_fit_a_bulk_call_gets_its_own_call(capsys: pytest.
     large = make_message(2, "b@example.com", "s", "x" * 300_000, None, (), ())
     braces = make_message(3, "c@example.com", "s", "{{ x }}", None, (), ())
     assert [transport.prepare(one).group for one in (large, braces, large)] == [None, None, None]
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert said.count("too large") == 1
     assert said.count("{{") == 1
     heavy = Envelope("a@b.example", (), (Attachment("a.bin", "application/octet-stream", b"x" * 900_000),), None)
@@ -350,7 +350,7 @@ async def test_settings_that_a_configured_endpoint_drops_are_reported(
             aws.setenv("AWS_ENDPOINT_URL_SESV2", url)
         async with open_account() as account:
             (await open_caller(account)).close()
-        assert (setting in capsys.readouterr().out) is is_dropped
+        assert (setting in capsys.readouterr().err) is is_dropped
 
 
 async def test_the_embedded_sandbox_is_never_reached_through_a_proxy(aws: pytest.MonkeyPatch):
