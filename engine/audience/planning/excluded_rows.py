@@ -1,17 +1,44 @@
 """Collect the excluded rows and write them sorted by row."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from engine.audience.exclusions import EXCLUDED_SCHEMA
-from engine.audience.planning.plan_files import excluded_file, write_plan_file
+from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason
+from engine.audience.planning.plan_files import excluded_file, name_files, write_plan_file
 from engine.audience.planning.scratch import Scratch, pack
 from engine.audience.planning.threads import work_through
 
 ROW_GROUP_ROWS = 100_000
 # The batches of this many rows share a shelf, and so a file.
 _ROWS_ON_A_SHELF = 1_000_000
+# An excluded row on its way to the file, with numbers in place of the texts that many rows share: the number of its
+# table; the place of its reason in `ExclusionReason`; of a duplicate no detail, but the place of the first such row.
+COLLECTED_SCHEMA: Mapping[str, type[pl.DataType]] = {
+    "row": pl.UInt64,
+    "file": pl.UInt32,
+    "line": pl.UInt64,
+    "address": pl.String,
+    "reason": pl.UInt8,
+    "detail": pl.String,
+    "first_file": pl.UInt32,
+    "first_line": pl.UInt64,
+}
+
+
+def collect(excluded: pl.DataFrame) -> pl.DataFrame:
+    """Convert excluded rows to `COLLECTED_SCHEMA`.
+
+    Args:
+        excluded: `reason` as text; any number for `file`; columns that are absent become null.
+    """
+    numbers = {reason.value: number for number, reason in enumerate(ExclusionReason)}
+    reason = pl.col("reason").replace_strict(numbers, return_dtype=pl.UInt8)
+    absent = [pl.lit(None).alias(name) for name in COLLECTED_SCHEMA if name not in excluded.columns]
+    return excluded.with_columns(reason, *absent).select(
+        pl.col(name).cast(dtype) for name, dtype in COLLECTED_SCHEMA.items()
+    )
 
 
 class ExcludedRows:
@@ -19,10 +46,11 @@ class ExcludedRows:
 
     Args:
         shelves: stores the exclusions; a label is the number of rows before the batch.
+        files: the names of the tables' files.
     """
 
-    def __init__(self, shelves: Scratch[int]) -> None:
-        self._shelves = shelves
+    def __init__(self, shelves: Scratch[int], files: Sequence[str]) -> None:
+        self._shelves, self._files = shelves, files
         self._starts: list[int] = []
 
     def clear(self) -> None:
@@ -36,11 +64,11 @@ class ExcludedRows:
             self._starts.append(rows_before)
 
     def put(self, packed: bytes, rows_before: int) -> None:
-        """Store packed exclusions of the current batch; its rows count from 1."""
+        """Store packed exclusions (`COLLECTED_SCHEMA`) of the current batch; its rows count from 1."""
         self._shelves.put(len(self._starts) - 1, packed, rows_before)
 
     def divide(self, excluded: pl.DataFrame) -> None:
-        """Store exclusions of any rows. Thread-safe once all batches have begun."""
+        """Store exclusions (`COLLECTED_SCHEMA`) of any rows. Thread-safe once all batches have begun."""
         starts = pl.Series(self._starts, dtype=pl.UInt64)
         shelf = starts.search_sorted(excluded.get_column("row") - 1, side="right") - 1
         parts = excluded.with_columns(shelf=shelf).partition_by("shelf", as_dict=True, include_key=False)
@@ -64,7 +92,20 @@ class ExcludedRows:
         ]
         if not parts and shelf:
             return None
-        rows = pl.concat([pl.DataFrame(schema=EXCLUDED_SCHEMA), *parts]).sort("row")
+        rows = self._describe(pl.concat([pl.DataFrame(schema=COLLECTED_SCHEMA), *parts]).sort("row"))
         name = excluded_file(shelf)
         write_plan_file(folder / name, rows, row_group_rows=ROW_GROUP_ROWS)
         return name
+
+    def _describe(self, collected: pl.DataFrame) -> pl.DataFrame:
+        """Convert `COLLECTED_SCHEMA` to `EXCLUDED_SCHEMA`."""
+        first_file = name_files(pl.col("first_file"), self._files)
+        is_same = pl.format("the same address as in {} line {}", first_file, "first_line")
+        return collected.select(
+            "row",
+            name_files(pl.col("file"), self._files).alias("file"),
+            "line",
+            "address",
+            pl.lit(pl.Series([reason.value for reason in ExclusionReason])).gather(pl.col("reason")).alias("reason"),
+            pl.coalesce("detail", is_same).alias("detail"),
+        ).select(*EXCLUDED_SCHEMA)

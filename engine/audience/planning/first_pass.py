@@ -7,7 +7,8 @@ import polars as pl
 
 from engine.addresses.parse import read_addresses
 from engine.audience.checks import AddressChecks
-from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason, detail_where, first_that_applies
+from engine.audience.exclusions import ExclusionReason, detail_where, first_that_applies
+from engine.audience.planning.excluded_rows import collect
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.plan_files import SCRATCH_PREFIX, stored_name
 from engine.audience.planning.scratch import pack
@@ -63,7 +64,7 @@ class JudgedBatch:
         parts: the rows that passed, for scratch: partition and packed rows. Columns: `AT` (the row in the batch,
             from 1), `LINE`, `ADDRESS`, `HASH`, `MISSING` where data is required, the values to order by, and the
             content under its stored names.
-        excluded: the excluded rows, as `EXCLUDED_SCHEMA`, with the row in the batch; None if there are none.
+        excluded: the excluded rows, as `COLLECTED_SCHEMA`, with the row in the batch; None if there are none.
         counts: reason -> rows.
         has_capitals: whether an address of a row that passed has capitals.
         sample: `HASH` and the values to order by of some rows.
@@ -129,12 +130,16 @@ def _exclude(
             ExclusionReason.FILTERED: _say_filtered(frame.columns, audience.where),
         }
     )
-    file = pl.lit(rules.files[found.table], dtype=pl.String)
     described = out.select(
-        pl.col("row").cast(pl.UInt64), file.alias("file"), "line", pl.col("raw").alias("address"), reason, detail
-    ).select(*EXCLUDED_SCHEMA)
-    found.excluded = pack(described)
+        pl.col("row").cast(pl.UInt64),
+        "line",
+        pl.col("raw").alias("address"),
+        reason,
+        detail,
+        pl.lit(found.table).alias("file"),
+    )
     found.counts = dict(described.group_by("reason").len().iter_rows())
+    found.excluded = pack(collect(described))
 
 
 def _say_filtered(columns: Sequence[str], where: str | None) -> pl.Expr | None:

@@ -143,7 +143,7 @@ def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
                 kind=kind,
                 limits=lists.limits,
             )
-        excluded = ExcludedRows(scratch.make("excluded"))
+        excluded = ExcludedRows(scratch.make("excluded"), rules.files)
         rows: Scratch[BatchPosition] = scratch.make("rows")
         with step("reading the audience", "rows") as reading:
             read = _read_rows(opened, rules, rows, excluded, reading)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,11 @@ def recipients_file(number: int) -> str:
 def excluded_file(number: int) -> str:
     """Return the name of an exclusions file in the plan's folder."""
     return f"excluded-{number:04d}.parquet"
+
+
+def name_files(number: pl.Expr, files: Sequence[str]) -> pl.Expr:
+    """Convert the numbers of tables to the names of their files."""
+    return pl.lit(files[0], dtype=pl.String) if len(files) == 1 else pl.lit(pl.Series(files)).gather(number)
 
 
 def content_of(lease: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from engine.audience.planning.excluded_rows import ExcludedRows
 from engine.audience.planning.plan_files import (
     RECIPIENT_COLUMNS,
     RecipientsFile,
+    name_files,
     recipients_file,
     stored_name,
     write_plan_file,
@@ -67,7 +68,7 @@ def write_recipients(  # noqa: PLR0913 - all inputs of writing, keyword-only
         arrangement: the order by columns; None for the order by hash.
         count: called after every partition.
     """
-    writer = _Writer(folder, excluded, content, arrangement)
+    writer = _Writer(folder, rules.files, excluded, content, arrangement)
     partitions = range(rules.partitions.count)
     written = Written()
     if limit is None:
@@ -109,9 +110,14 @@ class _Finished:
 
 class _Writer:
     def __init__(
-        self, folder: Path, excluded: ExcludedRows, content: Sequence[str], arrangement: Arrangement | None
+        self,
+        folder: Path,
+        files: Sequence[str],
+        excluded: ExcludedRows,
+        content: Sequence[str],
+        arrangement: Arrangement | None,
     ) -> None:
-        self._folder, self._excluded, self._arrangement = folder, excluded, arrangement
+        self._folder, self._files, self._excluded, self._arrangement = folder, files, excluded, arrangement
         self._columns = [*RECIPIENT_COLUMNS, *(stored_name(column) for column in content)]
 
     def finish(self, number: int, settled: Settled) -> _Finished:
@@ -127,7 +133,8 @@ class _Writer:
         if accepted is None or accepted.is_empty():
             return None
         file = RecipientsFile(recipients_file(number), accepted.height, rows_per_lease(accepted.height))
-        write_plan_file(self._folder / file.name, accepted.select(self._columns), row_group_rows=file.lease_rows)
+        rows = accepted.with_columns(name_files(pl.col("file"), self._files).alias("file")).select(self._columns)
+        write_plan_file(self._folder / file.name, rows, row_group_rows=file.lease_rows)
         return file
 
     def write_nothing(self) -> RecipientsFile:

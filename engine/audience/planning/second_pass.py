@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from engine.addresses.hashing import mix, seed_of
-from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason
+from engine.audience.exclusions import ExclusionReason
 from engine.audience.planning.caps import Cap
+from engine.audience.planning.excluded_rows import collect
 from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import Suppressions
 from engine.ledger.suppressed.forgotten import FindForgotten
 
-_NOTHING = {"row": pl.UInt64, "file": pl.String, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
-_SAME = "the same address as in {} line {}"
+_NOTHING = {"row": pl.UInt64, "file": pl.UInt32, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
 _PERCENT_STEPS = 2**64 / 100
 
 
@@ -62,12 +62,12 @@ class Settled:
     """A partition whose rows are accepted or excluded.
 
     Attributes:
-        frame: its rows as stored by the first pass: `row`, `file`, `line`, `address`, `HASH`, and the columns that the
-            first pass kept.
+        frame: its rows as stored by the first pass: `row`, `file` (the number of the table), `line`, `address`,
+            `HASH`, and the columns that the first pass kept.
         order: the plan's order: indexes of the frame, sorted by hash, then in the order of the sources.
         left: whether a row of the frame is accepted.
         has_capitals: whether an address has capitals.
-        taken: the exclusions, as `EXCLUDED_SCHEMA`.
+        taken: the exclusions, as `COLLECTED_SCHEMA`.
         counts: reason -> rows.
     """
 
@@ -94,17 +94,26 @@ class Settled:
         return self.order if self.left.all() else self.order.filter(self.left.gather(self.order))
 
     def exclude(self, reason: ExclusionReason, details: pl.DataFrame) -> None:
-        """Exclude the rows of `details` (`at`, their index in the frame, and `detail`) that are not excluded yet."""
+        """Exclude the rows of `details` that are not excluded yet.
+
+        Args:
+            reason: why.
+            details: `at`, the rows' index in the frame, and `detail`; or `first`, the index of the first such row.
+        """
         details = details.filter(self.left.gather(details.get_column("at")))
         if details.is_empty():
             return
         at = details.get_column("at")
         self.left = self.left.scatter(at, values=False)
         self.counts[reason.value] = self.counts.get(reason.value, 0) + details.height
-        described = self.frame.select(pl.col("row", "file", "line", "address").gather(at)).with_columns(
-            details.get_column("detail"), reason=pl.lit(reason.value)
-        )
-        self.taken.append(described.select(*EXCLUDED_SCHEMA))
+        own = self.frame.select(pl.col("row", "file", "line", "address").gather(at))
+        if "first" in details.columns:
+            first = self.frame.select(pl.col("file", "line").gather(details.get_column("first")))
+            said = first.rename({"file": "first_file", "line": "first_line"})
+        else:
+            said = details.select("detail")
+        excluded = pl.concat([own, said], how="horizontal").with_columns(reason=pl.lit(reason.value))
+        self.taken.append(collect(excluded))
 
     def keep_first(self, rows: int, limit: int) -> None:
         """Hold out the accepted rows after the first `limit`."""
@@ -116,7 +125,7 @@ class Settled:
 def settle_partition(number: int, rules: SetRules) -> Settled:
     """Accept or exclude the rows of a partition."""
     parts = rules.rows.take(number)
-    frame = _number_rows(parts, rules.files)
+    frame = _number_rows(parts)
     at = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
     order = frame.select(HASH, at).sort(HASH, maintain_order=True)
     everything = pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True)
@@ -141,7 +150,7 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
     return settled
 
 
-def _number_rows(parts: Sequence[tuple[BatchPosition, pl.DataFrame]], files: Sequence[str]) -> pl.DataFrame:
+def _number_rows(parts: Sequence[tuple[BatchPosition, pl.DataFrame]]) -> pl.DataFrame:
     """Return a partition's rows in the order of the sources."""
     if not parts:
         return pl.DataFrame(schema=_NOTHING)
@@ -155,11 +164,9 @@ def _number_rows(parts: Sequence[tuple[BatchPosition, pl.DataFrame]], files: Seq
         .to_series()
         .explode(empty_as_null=True, keep_nulls=True)
     )
-    names = pl.Series(files, dtype=pl.String)
-    is_one_file = len(files) == 1
     return rows.select(
         (pl.col(AT) + before.gather(part)).alias("row"),
-        (pl.lit(names.item()) if is_one_file else pl.lit(names.gather(table.gather(part)))).alias("file"),
+        table.gather(part).alias("file"),
         pl.col(LINE).alias("line"),
         pl.col(ADDRESS).alias("address"),
         pl.exclude(AT, LINE, ADDRESS),
@@ -173,7 +180,7 @@ def _identify(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.
 
 
 def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
-    """Of rows with the same identity, keep the first; the others name it.
+    """Of rows with the same identity, keep the first; return the others (`at`), each with the `first`.
 
     Equal addresses have equal hashes and so are neighbours. Nearly always neighbours with equal hashes are the same.
     """
@@ -184,9 +191,7 @@ def _find_duplicates(frame: pl.DataFrame, order: pl.DataFrame, partitions: Parti
         is_alike = is_next | is_next.shift(-1, fill_value=False)
         return _find_among_alike(frame, at.filter(is_alike), partitions)
     first = pl.select(pl.when(~is_next).then(at).forward_fill()).to_series().gather(later)
-    return frame.select(pl.col("file", "line").gather(first)).select(
-        at.gather(later), detail=pl.format(_SAME, "file", "line")
-    )
+    return pl.DataFrame([at.gather(later), first.alias("first")])
 
 
 def _are_the_same(frame: pl.DataFrame, some: pl.Series, others: pl.Series, partitions: Partitions) -> bool:
@@ -199,10 +204,10 @@ def _are_the_same(frame: pl.DataFrame, some: pl.Series, others: pl.Series, parti
 
 def _find_among_alike(frame: pl.DataFrame, at: pl.Series, partitions: Partitions) -> pl.DataFrame:
     """The duplicates among rows whose hashes are equal and whose addresses are not."""
-    found = frame.select(pl.col("file", "line").gather(at)).with_columns(at, _identify(frame, at, partitions))
+    found = pl.DataFrame([at, _identify(frame, at, partitions)])
     is_first = found.get_column("same").is_first_distinct()
-    firsts = found.filter(is_first).select("same", detail=pl.format(_SAME, "file", "line"))
-    return found.filter(~is_first).join(firsts, on="same", how="left", maintain_order="left").select("at", "detail")
+    firsts = found.filter(is_first).select("same", first="at")
+    return found.filter(~is_first).join(firsts, on="same", how="left", maintain_order="left").select("at", "first")
 
 
 def _find_suppressed(settled: Settled, entries: pl.DataFrame, partitions: Partitions) -> pl.DataFrame:
