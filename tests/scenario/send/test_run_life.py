@@ -11,8 +11,6 @@ from support.world import RUN, World, finish, open_world, wait_for_line, wait_un
 from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
-TAKES_EFFECT_SECONDS = 2.0
-
 
 @pytest.fixture
 def slow(tmp_path: Path, ledger_url: str) -> Iterator[World]:
@@ -29,18 +27,21 @@ def count_after(world: World, seconds: float) -> int:
     return world.accepted_count()
 
 
-def test_pause_and_resume_take_effect_within_two_seconds(slow: World):
+def test_pause_and_resume_take_effect_in_a_running_launch(slow: World):
+    """Within which time, the simulation tests: a busy machine has another clock."""
     launch = slow.start_launch()
     slow.wait_for_accepted(50, launch)
     paused = slow.run("pause", RUN, "--reason", "wrong price", "--json")
     assert (paused.code, paused.json["state"]) == (0, "paused")
     assert "wrong price" in paused.json["reason"]
-    stands = count_after(slow, TAKES_EFFECT_SECONDS)
-    assert count_after(slow, 1.0) == stands < 800
+    wait_for_line(launch, "run.paused")
+    stands = slow.wait_for_silence(launch, 1.0)
+    assert stands < 800
+    assert count_after(slow, 1.0) == stands
     assert launch.poll() is None
     resumed = slow.run("resume", RUN, "--json")
     assert resumed.json["state"] == "sending"
-    wait_until(lambda: slow.accepted_count() > stands, TAKES_EFFECT_SECONDS)
+    slow.wait_for_accepted(stands + 1, launch)
     assert finish(launch).code == 0
     assert check_invariants(slow) == {Outcome.SENT: 800}
     told = slow.run("status", RUN, "--json").json
@@ -65,14 +66,12 @@ def test_restarted_pod_does_not_resume_a_run_that_a_person_paused(slow: World):
     check_invariants(slow, in_doubt_at_most=MOST_WHERE_LATE)
 
 
-def test_cancelled_run_ends_within_two_seconds_and_never_resumes(slow: World):
+def test_cancelled_run_ends_and_never_resumes(slow: World):
     launch = slow.start_launch()
     slow.wait_for_accepted(50, launch)
     cancelled = slow.run("cancel", RUN, "--reason", "called off", "--json")
     assert cancelled.json["state"] == "cancelled"
-    begun = time.monotonic()
     ended = finish(launch)
-    assert time.monotonic() - begun < TAKES_EFFECT_SECONDS + 1.0  # the end of the process included
     assert (ended.code, ended.json["state"]) == (3, "cancelled")
     counts = check_invariants(slow)
     assert counts[Outcome.UNSENT] > 0

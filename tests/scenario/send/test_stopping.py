@@ -148,7 +148,9 @@ def test_a_stop_reaches_every_worker_process_once(tmp_path: Path):
 def test_timeout_ends_a_launch_in_order(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=100.0) as world:
         world.write_people(3000)
-        process = world.start_under(["timeout", "-k", "20", "12"], "launch", "hello", "--key", "test", "--json")
+        process = world.start_under(["timeout", "-k", "60", "600"], "launch", "hello", "--key", "test", "--json")
+        world.wait_for_accepted(50, process)
+        process.send_signal(signal.SIGALRM)  # of its timer: the time is over
         stopped = finish(process)
         assert stopped.code == 124  # of timeout: the time was over, and it did not have to kill
         assert stopped.json["state"] == "paused"
