@@ -33,15 +33,10 @@ def write_lease_history(
         results: row -> outcome, of all of them.
         day: today, in UTC.
     """
-    handed_over = [result for result in results.values() if result.outcome in _COUNTED]
-    milliseconds = pl.Series([int(result.at * 1000) for result in handed_over], dtype=pl.Int64)
-    times = pl.DataFrame(
-        {
-            "row": pl.Series([result.row for result in handed_over], dtype=pl.UInt64),
-            "at": milliseconds.cast(pl.Datetime("ms", "UTC")),
-        }
-    )
-    messages = recipients.select("row", "key").drop_nulls("key").join(times, on="row")
+    in_order = (results[row] for row in recipients["row"].to_list())
+    times = pl.Series("at", [one.at if one.outcome in _COUNTED else None for one in in_order], dtype=pl.Float64)
+    milliseconds = (times * 1000).cast(pl.Int64).cast(pl.Datetime("ms", "UTC"))
+    messages = recipients.select("key", milliseconds).drop_nulls()
     write_history(frozen.store, frozen.run.name, ordinal, messages, day)
 
 

@@ -107,7 +107,7 @@ def encode_outcomes(recipients: pl.DataFrame, results: Mapping[int, Result]) -> 
 
     Column by column: a row at a time in Python holds the interpreter's lock six times as long, and the loop waits.
     """
-    columns = zip(*(results[row] for row in recipients["row"]), strict=True)
+    columns = zip(*map(results.__getitem__, recipients["row"].to_list()), strict=True)
     known = pl.DataFrame(
         [pl.Series(name, values, _KINDS[name]) for name, values in zip(Result._fields, columns, strict=True)]
     )

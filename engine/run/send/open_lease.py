@@ -156,7 +156,7 @@ def spread_domains(recipients: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The same rows.
     """
-    domain = pl.col("address").str.extract(r"@([^@]*)$").str.to_lowercase()
+    domain = pl.col("address").str.split("@").list.last().str.to_lowercase().hash()  # grouped faster than text
     place = pl.int_range(pl.len()) / pl.len()
     count, number = pl.len().over(domain), pl.int_range(pl.len()).over(domain)
     offset = (place.first().over(domain) * count) % 1.0
