@@ -125,10 +125,10 @@ class Dispatcher:
             async with self._handing_over:
                 while left:
                     await asyncio.sleep(0)
-                    messages, least_left = 0, len(left) - CALLS_TOGETHER
-                    while left and len(left) > least_left and messages < MESSAGES_TOGETHER:
+                    started = messages = 0
+                    while left and started < CALLS_TOGETHER and messages < MESSAGES_TOGETHER:
                         await self.gate.hand_over(len(left[0].items))
-                        messages += len(left[0].items)
+                        started, messages = started + 1, messages + len(left[0].items)
                         start(left.popleft())
         except (LeaseLostError, UnreachableError):
             raise
@@ -149,8 +149,9 @@ class Dispatcher:
             MailrunError: the ledger could not be written. Where that was the intent, nothing was handed over.
         """
         while True:
-            replies = await self._send(call)
-            if all(reply.meaning is ReplyMeaning.SENT for reply in replies):
+            replies = await self.transport.send(call.items)
+            self.observe(self.clock.monotonic() - call.attempt_at)
+            if not [reply for reply in replies if reply.meaning is not ReplyMeaning.SENT]:
                 self._take_sent(call, replies, keep)
                 return
             waits = [self._next_wait(reply, call) for reply in replies]
@@ -186,11 +187,6 @@ class Dispatcher:
             call.attempt_at = now
             call.begun_at = min(call.begun_at, now)
         await self.recorder.record(calls[0].lease, [Intent(item.row) for call in calls for item in call.items])
-
-    async def _send(self, call: Call) -> Sequence[SendReply]:
-        replies = await self.transport.send(call.items)
-        self.observe(self.clock.monotonic() - call.attempt_at)
-        return replies
 
     def _withdraw(self, calls: Iterable[Call], error: BaseException) -> None:
         """Record that nothing was handed over, whether the intents were recorded or not."""

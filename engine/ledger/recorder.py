@@ -1,7 +1,7 @@
 """Group commit: one writer, one thread; all waiting records are written in one transaction.
 
 The event loop never waits for the disk, and every dispatch that waits for a commit shares it: the slower the disk, the
-larger the groups. On a fast disk, a commit begins at the earliest a few milliseconds after the previous one, so that
+larger the groups. On a fast disk, a commit begins at the earliest 10 ms after the previous one began, so that
 groups stay large enough to be cheap.
 
 A crash leaves in doubt the calls whose intent is recorded and whose answer is not. So the next group waits for the

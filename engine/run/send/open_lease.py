@@ -52,7 +52,7 @@ class OpenLease:
     part: int | None = None
     _calls_ended: asyncio.Event = field(default_factory=asyncio.Event)
     _spread: pl.DataFrame | None = None
-    _places: dict[int, int] | None = None
+    _turns: "Turns | None" = None
 
     @property
     def complete(self) -> bool:
@@ -99,11 +99,9 @@ class OpenLease:
             row: of this lease.
             count: how many rows at most are looked at.
         """
-        if self._places is None:
-            self._places = dict(zip(self._in_turn["row"], range(self._in_turn.height), strict=True))
-        place = self._places[row]
-        some = self._in_turn.select("row", "key").slice(place, count)
-        return {each: key for each, key in some.iter_rows() if each not in self.results and key is not None}
+        if self._turns is None:
+            self._turns = Turns(self._in_turn["row"].to_list(), self._in_turn["key"].to_list())
+        return {each: key for each, key in self._turns.list_from(row, count) if each not in self.results}
 
     @property
     def _turns_of_part(self) -> pl.DataFrame:
@@ -114,6 +112,24 @@ class OpenLease:
         if self._spread is None:
             self._spread = spread_domains(self.recipients)
         return self._spread
+
+
+class Turns:
+    """The rows of a lease in the order in which they are sent to, with the keys of their addresses.
+
+    Args:
+        rows: in that order.
+        keys: theirs; None for a forgotten recipient.
+    """
+
+    def __init__(self, rows: list[int], keys: list[str | None]) -> None:
+        self._keys = list(zip(rows, keys, strict=True))
+        self._places = dict(zip(rows, range(len(rows)), strict=True))
+
+    def list_from(self, row: int, count: int) -> list[tuple[int, str]]:
+        """List a row and those that follow it, with their keys, without forgotten recipients."""
+        place = self._places[row]
+        return [(each, key) for each, key in self._keys[place : place + count] if key is not None]
 
 
 @dataclass(frozen=True, slots=True)
