@@ -221,7 +221,7 @@ async def test_after_a_stop_nothing_is_handed_over_and_the_row_is_unsent(desk: D
     assert desk.journal() == Replay({}, frozenset(), {})
 
 
-async def test_calls_that_begin_together_share_one_commit_and_pass_a_few_at_a_time(desk: Desk):
+async def test_calls_that_begin_together_share_a_commit_and_pass_a_few_at_a_time(desk: Desk):
     """A group of calls that a commit wakes must not compute all at once: other tasks run between them."""
     rows, started, at_once = range(9 * CALLS_TOGETHER), list[int](), list[int]()
     assert await desk.gate.admit(len(rows))

@@ -42,7 +42,7 @@ def test_an_entry_is_there_once_for_each_topic(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_entries_that_block_an_address_are_its_own_and_those_of_its_domains(ledger_url: str) -> None:
+def test_entries_that_block_an_address_are_its_own_and_its_domains(ledger_url: str) -> None:
     blocking = ["ann@a.b.example", "@a.b.example", "@*.b.example", '"o\'h,{}%"@x.example']
     others = ["bob@a.b.example", "@b.example", "@*.a.b.example"]
     ledger = open_ledger(ledger_url)

@@ -1,0 +1,36 @@
+"""The state of an open lease: which rows follow each other, and when its calls have ended."""
+
+import asyncio
+
+import polars as pl
+
+from engine.ledger.journal import Outcome, Result
+from engine.ledger.leases import Lease
+from engine.run.send.open_lease import OpenLease
+
+
+def make_lease(keys: list[str | None]) -> OpenLease:
+    columns = {"row": range(1, len(keys) + 1), "address": keys, "key": keys}
+    rows = pl.DataFrame(columns, schema_overrides={"row": pl.UInt64})
+    return OpenLease(Lease("welcome/1", 0, 1), rows, [], {}, {}, frozenset())
+
+
+def test_rows_that_follow_are_listed_without_those_that_need_no_look_up():
+    opened = make_lease(["a@a.example", "b@b.example", None, "d@d.example", "e@e.example"])
+    opened.results[2] = Result(2, Outcome.SENT, "id", None, 1.0, 1)
+    assert opened.list_next(1, 10) == {1: "a@a.example", 4: "d@d.example", 5: "e@e.example"}
+    assert opened.list_next(2, 3) == {4: "d@d.example"}
+    assert opened.list_next(5, 3) == {5: "e@e.example"}
+
+
+async def test_wait_for_calls_ends_with_the_last_of_them():
+    opened = make_lease(["a@a.example"])
+    await opened.wait_for_calls()
+    opened.begin_call()
+    opened.begin_call()
+    waiting = asyncio.create_task(opened.wait_for_calls())
+    opened.end_call()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    opened.end_call()
+    await waiting
