@@ -22,7 +22,7 @@ import polars as pl
 
 from engine.addresses.hashing import hash_keys
 from engine.audience.planning.lease_range import LeaseRange
-from engine.audience.planning.scratch import Scratch, pack
+from engine.audience.planning.scratch import Room, Scratch, pack
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FOLDER, translate_os_errors
 
@@ -137,7 +137,7 @@ def _hash(keys: pl.Series) -> pl.Series:
 
 def _build(plan: FrozenPlan, scratch: Path) -> Iterable[bytes]:
     """Make the index, some rows at a time: the plan is read once, and its entries are set aside by their rows."""
-    with Scratch[None](scratch) as parts:
+    with Scratch[None](scratch, Room(0)) as parts:
         start = 0
         for name in dict.fromkeys(lease.file for lease in plan.leases):
             recipients = pl.read_parquet(plan.folder / name, columns=["row", "key"], glob=False)
