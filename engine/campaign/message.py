@@ -1,7 +1,7 @@
 """One message, and what is the same in all messages of a campaign."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -24,21 +24,19 @@ _REFUSED_EXTENSIONS = frozenset(_REFUSED.split())
 _LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes, after base64: https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 
 
+@dataclass(slots=True, eq=False)
 class Part:
     """A part of a message: its text, and how it was written for the message's transport.
 
-    Args:
+    Attributes:
         pieces: of the text, in order.
         written: by the writer, where there is one.
         writer: of `written`.
     """
 
-    __slots__ = ("pieces", "writer", "written")
-
-    def __init__(self, pieces: Sequence[str], written: bytes = b"", writer: PartWriter | None = None) -> None:
-        self.pieces = pieces
-        self.written = written
-        self.writer = writer
+    pieces: Sequence[str]
+    written: bytes = field(default=b"", repr=False)
+    writer: PartWriter | None = field(default=None, repr=False)
 
     @property
     def text(self) -> str:
@@ -48,14 +46,6 @@ class Part:
     def write(self, writer: PartWriter) -> bytes:
         """Return the part as a writer writes it."""
         return self.written if writer is self.writer else writer.write(self.pieces)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it has the same text."""
-        return isinstance(other, Part) and self.text == other.text
-
-    def __hash__(self) -> int:
-        """Equal parts have the same."""
-        return hash(self.text)
 
     def __reduce__(self) -> tuple[type["Part"], tuple[list[str]]]:
         """Pickle the text alone: another process has its own writers."""

@@ -6,8 +6,10 @@ from html import escape, unescape
 
 from engine.campaign.content.html_text import has_preheader
 from engine.campaign.content.visible import LinkVisibility
+from engine.campaign.html_shapes import HtmlShapes, Shape, is_steady
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.message import Envelope, Message
+from engine.campaign.part_writers import PartWriter, make_utf8_writer
 from engine.campaign.spec import Campaign
 from engine.campaign.unsubscribe_links import SES_PLACEHOLDER
 
@@ -17,10 +19,13 @@ LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes: https://docs.aws.amazon.com/ses/lat
 SES_PLACEHOLDERS_MOST = 2  # https://docs.aws.amazon.com/ses/latest/dg/sending-email-subscription-management.html
 _BASE64_GROWTH = 1.37  # with its line breaks
 _MOST_TAGS = 10_000  # links and images that are known to be valid
+_MOST_SHAPES = 1000
 _TAG = re.compile(r"""<(?:a|area|img)\b(?:"[^"]*"|'[^']*'|[^>"'])*>""", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\s(href|src|alt)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _LEFT_OVER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\[\[\w+\]\]|\*\|\w+\|\*|%%\w+%%|%7[Bb]%7[Bb]")
+_LEFT_OVER_MARKS = ("{{", "{%", "[[", "*|", "%%")  # faster than any pattern
+_LEFT_OVER_BYTES = tuple(mark.encode() for mark in _LEFT_OVER_MARKS)
 _HARMLESS_SCHEMES = frozenset({"https", "mailto", "tel", "sms", "cid", "data"})
 
 
@@ -30,9 +35,13 @@ class MessageLint:
     Args:
         campaign: whose messages they are.
         envelope: the same parts of all these messages.
+        writer: with which the messages' parts are written, in UTF-8; None where they are not.
     """
 
-    def __init__(self, campaign: Campaign, envelope: Envelope) -> None:
+    def __init__(self, campaign: Campaign, envelope: Envelope, writer: PartWriter | None = None) -> None:
+        self._writer = make_utf8_writer() if writer is None else writer
+        self._shapes = HtmlShapes()
+        self._right_shapes: set[tuple[str | None, Shape]] = set()  # languages and shapes of messages without findings
         self.findings = LintFindings()
         self._has_unsubscribe_link = campaign.spec.unsubscribe is not None
         self._inline = frozenset(one.content_id for one in envelope.attachments if one.content_id)
@@ -44,6 +53,9 @@ class MessageLint:
 
     def check(self, message: Message) -> bool:
         """Check a message; return whether it has an error."""
+        shape = self._describe(message)
+        if shape in self._right_shapes:
+            return False
         found = [*self._check_texts(message), *self._check_html(message.html), *self._check_unsubscribe_link(message)]
         for one in found:
             self.findings.add(one, message.row)
@@ -51,7 +63,33 @@ class MessageLint:
             self._seen.add(message.language)
             if message.html is not None and not has_preheader(message.html):
                 self.findings.add(_NO_PREHEADER)
+        if shape is not None and not found:
+            self._remember(shape, message)
         return any(one.severity is Severity.ERROR for one in found)
+
+    def _remember(self, shape: tuple[str | None, Shape], message: Message) -> None:
+        """Remember the shape of a message without findings."""
+        html = message.html_part
+        if html is not None and len(self._right_shapes) < _MOST_SHAPES and is_steady(html.pieces, shape[1]):
+            self._right_shapes.add(shape)
+
+    def _describe(self, message: Message) -> tuple[str | None, Shape] | None:
+        """Describe what decides about the findings of a message; None if that is all of it."""
+        html, text, subject = message.html_part, message.text_part, message.subject
+        if html is None or text is None or len(subject) > LONG_SUBJECT or _may_have_left_over(subject):
+            return None
+        written, html_bytes = text.write(self._writer), len(html.write(self._writer))
+        size = self._attached_bytes + 4 * (html_bytes + len(written))
+        if html_bytes > GMAIL_CLIPS_BYTES or size > LARGEST_MESSAGE or all(map(str.isspace, text.pieces)):
+            return None
+        if any(mark in written for mark in _LEFT_OVER_BYTES):
+            return None
+        if not self._has_unsubscribe_link:
+            return message.language, self._shapes.describe(html.pieces, ())
+        link = _find_unsubscribe_link(message)
+        if link.encode() not in written:
+            return None
+        return message.language, self._shapes.describe(html.pieces, (link, escape(link)))
 
     def _check_texts(self, message: Message) -> Iterator[LintFinding]:
         if len(message.subject) > LONG_SUBJECT:
@@ -162,7 +200,7 @@ def _check_address(kind: str, address: str) -> Iterator[LintFinding]:
 
 
 def _may_have_left_over(text: str) -> bool:
-    return "{{" in text or "{%" in text or "[[" in text or "*|" in text or "%%" in text  # faster than any pattern
+    return any(mark in text for mark in _LEFT_OVER_MARKS)
 
 
 def _find_left_over(part: str, text: str) -> Iterator[LintFinding]:

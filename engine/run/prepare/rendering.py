@@ -22,6 +22,7 @@ from engine.audience.spec import Value
 from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.message_lint import MessageLint
+from engine.campaign.part_writers import make_utf8_writer
 from engine.campaign.render import Renderer
 from engine.campaign.render_error import LARGEST_MEMORY, RenderError
 from engine.campaign.spec import Campaign, load_campaign
@@ -172,17 +173,23 @@ def _render_in_process(lease: LeaseRange) -> Rendered:
     return _renderer.render(lease)
 
 
+_Measures = tuple[int, int, str | None, int]  # a message's bytes, those of its HTML, its language and its place
+
+
 class LeaseRenderer:
     """Renders leases of one plan, in one process."""
 
     def __init__(self, job: RenderJob) -> None:
         self._job = job
+        self._writer = make_utf8_writer()
         signer = TokenSigner(job.keys) if job.keys else None
         with job.name_source():
             self.campaign = job.load()
             self.envelope = prepare_envelope(self.campaign)
             content = compile_or_reuse(self.campaign)
-            self.renderer = Renderer(content, self.campaign, run_key=job.run_key, signer=signer, seconds=job.seconds)
+            self.renderer = Renderer(
+                content, self.campaign, run_key=job.run_key, signer=signer, seconds=job.seconds, writer=self._writer
+            )
         self._locale = self.campaign.spec.content.locale
 
     def render(self, lease: LeaseRange, *, at_most: int | None = None) -> Rendered:
@@ -203,8 +210,9 @@ class LeaseRenderer:
         self, recipients: Sequence[Recipient], lease: LeaseRange, steps: Steps
     ) -> tuple[Rendered, list[tuple[int, str]]]:
         """Render recipients of a lease; returns what was found, and the places and reasons of the failed ones."""
-        found, lint = Rendered(), MessageLint(self.campaign, self.envelope)
+        found, lint = Rendered(), MessageLint(self.campaign, self.envelope, self._writer)
         failed: list[tuple[int, str]] = []
+        made: list[_Measures] = []
         for index, recipient in enumerate(recipients):
             steps.begin(index)
             try:
@@ -212,8 +220,11 @@ class LeaseRenderer:
             except RenderError as error:
                 failed.append((index, str(error)))
             else:
-                self._count(found, message, Pick(lease.ordinal, index, recipient.row), recipient)
+                if not made:
+                    found.subject = message.subject
+                made.append(self._measure(message, index))
                 found.flawed += lint.check(message)
+        self._count(found, made, recipients, lease)
         found.findings, found.cids = lint.findings, lint.cids
         return found, failed
 
@@ -256,23 +267,35 @@ class LeaseRenderer:
         """Read the recipients of a lease."""
         return iterate_recipients(read_lease(self._job.folder / "plan", lease), self._job.columns)
 
-    def _count(self, found: Rendered, message: Message, pick: Pick, recipient: Recipient) -> None:
-        found.rendered += 1
-        found.subject = message.subject if found.subject is None else found.subject
-        html_bytes = len((message.html or "").encode())
-        size = html_bytes + len((message.text or "").encode()) + len(message.subject)
-        found.html_bytes_largest = max(found.html_bytes_largest, html_bytes)
-        found.html_kilobytes[-(-html_bytes // KILOBYTE)] += 1
-        found.message_kilobytes[-(-size // KILOBYTE)] += 1
-        found.languages[message.language or "default"] += 1
-        picks = found.picks
-        if size > found.longest:
-            found.longest, picks["longest"] = size, pick
-        if found.shortest is None or size < found.shortest:
-            found.shortest, picks["shortest"] = size, pick
-        picks.setdefault("first", pick)
-        if self._locale is not None and len(picks) < MOST_LOCALES:
-            picks.setdefault(f"locale {recipient.content.get(self._locale) or 'none'}", pick)
+    def _measure(self, message: Message, index: int) -> _Measures:
+        html, text = message.html_part, message.text_part
+        html_bytes = 0 if html is None else len(html.write(self._writer))
+        text_bytes = 0 if text is None else len(text.write(self._writer))
+        return html_bytes + text_bytes + len(message.subject), html_bytes, message.language, index
+
+    def _count(
+        self, found: Rendered, made: Sequence[_Measures], recipients: Sequence[Recipient], lease: LeaseRange
+    ) -> None:
+        """Count the messages of a lease, and pick those to look at."""
+        if not made:
+            return
+        sizes, html_bytes, languages, places = zip(*made, strict=True)
+        found.rendered, found.html_bytes_largest = len(made), max(html_bytes)
+        found.html_kilobytes.update(-(-size // KILOBYTE) for size in html_bytes)
+        found.message_kilobytes.update(-(-size // KILOBYTE) for size in sizes)
+        found.languages.update(language or "default" for language in languages)
+        found.longest, found.shortest = max(sizes), min(sizes)
+        shown = {
+            "longest": places[sizes.index(found.longest)],
+            "shortest": places[sizes.index(found.shortest)],
+            "first": places[0],
+        }
+        if self._locale is not None:
+            for place in places:
+                locale = f"locale {recipients[place].content.get(self._locale) or 'none'}"
+                if locale not in shown and len(shown) < MOST_LOCALES:
+                    shown[locale] = place
+        found.picks = {reason: Pick(lease.ordinal, place, recipients[place].row) for reason, place in shown.items()}
 
     def _find_defaults(self, found: Rendered, frame: pl.DataFrame, lease: LeaseRange) -> None:
         """Count the recipients whose value equals the default, whether it was filled in or is their own."""
