@@ -1,7 +1,8 @@
 """The ledger's tables.
 
 State only, and small: a run of ten million recipients is a couple of thousand leases. Volume is Parquet in the store.
-Migrations in `migrations/versions` make these tables; a test compares both.
+A new ledger is made from these tables; migrations in `migrations/versions` bring earlier ones to them. A test
+compares both.
 """
 
 from collections.abc import Iterable
