@@ -42,13 +42,13 @@ class Row:
 
 def print_rows(rows: Iterable[Row]) -> list[Row]:
     """Print rows of the table as they come; return them."""
-    print(f"{'':64}{'target':>10}{'measured':>12}   {'least to most':18}")
+    print(f"{'':74}{'target':>10}{'measured':>12}   {'least to most':18}")
     printed = []
     for row in rows:
         target = f"{row.target} {row.unit}" if row.target else ""
         measured, spread = row.describe()
         measured += "" if row.is_met else " !"
-        print(f"{row.what:64}{target:>10}{measured:>12}   {spread:18}{row.note}", flush=True)
+        print(f"{row.what:74}{target:>10}{measured:>12}   {spread:18}{row.note}", flush=True)
         printed.append(row)
     return printed
 
