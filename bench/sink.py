@@ -10,8 +10,11 @@ import itertools
 import ssl
 import sys
 import time
+from typing import cast
 
 import orjson
+
+from engine.system.event_loop import run_loop
 
 _ACCOUNT = orjson.dumps(
     {
@@ -35,8 +38,7 @@ class Sink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -95,4 +97,4 @@ async def serve(latency_seconds: float, certificate: str | None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))
+    run_loop(serve(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))

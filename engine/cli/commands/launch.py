@@ -1,6 +1,5 @@
 """`mailrun launch` and `mailrun work`: workspace, sandbox, progress, accounts."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -30,6 +29,7 @@ from engine.run.send.work import Launched, SendRequest
 from engine.run.send.work import work as work_run
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
+from engine.system.event_loop import run_loop
 from engine.system.interpreter import tune_interpreter
 from engine.system.streams import is_terminal
 from engine.workspace import Workspace
@@ -59,7 +59,7 @@ def launch(  # noqa: PLR0913 - one for each option
             return _start_worker(workspace, common, request.name, endpoint, progress)
 
         with progress:
-            launched = asyncio.run(
+            launched = run_loop(
                 launch_run(
                     LaunchRequest(
                         workspace=workspace,
@@ -102,7 +102,7 @@ def work(run: str, common: Common, *, workers: int | None, exit_with_parent: boo
                 start_worker=start_worker,
                 watch=partial(_begin, exit_with_parent=exit_with_parent),
             )
-            launched = asyncio.run(work_run(run, request))
+            launched = run_loop(work_run(run, request))
     INTERRUPTION.code = _choose_exit_code(launched)
     _print(launched, common, "work", sandbox=False)
     return INTERRUPTION.code

@@ -19,7 +19,7 @@ from typing import Any
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import HttpAnswer
-from engine.delivery.transports.socket_state import EndedUnread
+from engine.delivery.transports.socket_state import EndedUnread, connect
 from engine.delivery.transports.tls_stream import TlsStream
 
 CONNECT_SECONDS = 5.0  # name, TCP and TLS handshake together
@@ -193,7 +193,7 @@ class Carrier:
                 connected = socket.socket(family, socket.SOCK_STREAM)
                 connected.setblocking(False)  # noqa: FBT003 - the name says it
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await self.loop.sock_connect(connected, address)
+                await connect(connected, address)
                 tls = None if self.tls is None else await self._shake_hands(connected, self.tls)
             except OSError as error:
                 refused = error

@@ -1,4 +1,4 @@
-"""The kernel's state of a TCP connection: whether data waits to be read, and what its peer has received.
+"""TCP connections as the kernel sees them: what waits to be read, and which bytes the peer has received.
 
 Linux counts the bytes that the peer's kernel has acknowledged (TCP_INFO), and those that it has not (SIOCOUTQ, both
 tcp(7)). On other systems, and where the counters are empty, nothing is proven, and the message stays in doubt.
@@ -6,12 +6,13 @@ tcp(7)). On other systems, and where the counters are empty, nothing is proven, 
 
 import asyncio
 import fcntl
+import os
 import select
 import socket
 import struct
 import sys
 import termios
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 VERDICT_SECONDS = 1.0  # a closed peer answers with a reset within one round trip
 _FIRST_LOOK_SECONDS = 0.001
@@ -74,6 +75,26 @@ def make_poll(descriptor: int) -> select.poll:
 def is_quiet(descriptor: int) -> bool:
     """Return whether nothing waits to be read: no byte, no end of the stream, no error."""
     return descriptor >= 0 and not make_poll(descriptor).poll(0)
+
+
+async def connect(unconnected: socket.socket, address: Any) -> None:
+    """Connect a socket that does not block. uvloop's own `sock_connect` looks numeric addresses up.
+
+    Raises:
+        OSError: nothing accepts connections there.
+    """
+    try:
+        unconnected.connect(address)
+    except BlockingIOError:
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        loop.add_writer(unconnected.fileno(), done.set)
+        try:
+            await done.wait()
+        finally:
+            loop.remove_writer(unconnected.fileno())
+        if error := unconnected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error)) from None
 
 
 class EndedUnread(Exception):  # noqa: N818 - not an error yet: what it was is found out

@@ -24,6 +24,7 @@ from engine.run.send.processes import stop_with_parent
 from engine.run.send.work import SendRequest, work
 from engine.stopping.signals import NUMBERS
 from engine.stopping.stop import Stop, StopCause, StopReason
+from engine.system.event_loop import run_loop
 from engine.system.interpreter import tune_interpreter
 from engine.system.process_limits import describe_limit
 from engine.system.streams import make_output_lasting
@@ -157,7 +158,7 @@ def run_worker(order: WorkerOrder, connection: Connection) -> None:
                 count=reporter.count,
                 watch=partial(_follow_launch, connection),
             )
-            asyncio.run(work(order.run, request))
+            run_loop(work(order.run, request))
     except Exception as raised:  # noqa: BLE001 - logged, masked
         error = describe_limit(raised) or (raised if isinstance(raised, MailrunError) else None)
         if error is None:  # multiprocessing would print the traceback as it is

@@ -21,6 +21,24 @@ HEAD = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: h\r\nContent-Length: 2
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+CONTEXTS: tuple[ssl.SSLContext | None, ssl.SSLContext | None] = None, None  # of the server, of the carrier
+
+
+def make_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    authority = trustme.CA()
+    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1", "ses.example").configure_cert(theirs)
+    authority.configure_trust(ours)
+    return theirs, ours
+
+
+@pytest.fixture(params=["plain", "tls"], autouse=True)
+def _protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every law holds over TCP and over TLS."""
+    if request.param == "tls":
+        monkeypatch.setitem(globals(), "CONTEXTS", make_contexts())
+
+
 class Server:
     """Counts what it gets, and answers as configured."""
 
@@ -68,7 +86,7 @@ class Server:
 @asynccontextmanager
 async def serving(*answers: bytes | str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, int]]:
     server = Server(*answers)
-    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls or CONTEXTS[0])
     try:
         yield server, listening.sockets[0].getsockname()[1]
     finally:
@@ -81,7 +99,7 @@ async def serving(*answers: bytes | str, tls: ssl.SSLContext | None = None) -> A
 async def carrying(
     port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", quiet: float = 0.0
 ) -> AsyncIterator[Carrier]:
-    carrier = Carrier(host=host, port=port, tls=tls, connect_seconds=0.5, quiet_seconds=quiet)
+    carrier = Carrier(host=host, port=port, tls=tls or CONTEXTS[1], connect_seconds=5.0, quiet_seconds=quiet)
     try:
         yield carrier
     finally:
