@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from html import escape, unescape
 
+from engine.campaign.content.html_shapes import HtmlShapes, Shape, is_steady
 from engine.campaign.content.html_text import has_preheader
 from engine.campaign.content.visible import LinkVisibility
-from engine.campaign.html_shapes import HtmlShapes, Shape, is_steady
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.message import Envelope, Message
 from engine.campaign.part_writers import PartWriter, make_utf8_writer

@@ -10,7 +10,7 @@ from babel import Locale
 from jinja2 import TemplateError
 
 from engine.campaign.content import bounds as limits
-from engine.campaign.content.environment import Recipient, TemplateEnvironment
+from engine.campaign.content.environment import TemplateEnvironment, make_recipient
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.content.templates import SUBJECT, CampaignContent
 from engine.campaign.content.watchdog import TimeUpError, Watchdog
@@ -20,7 +20,7 @@ from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter, make_utf8_writer
 from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, check_key
-from engine.campaign.template_parts import HeaderParts, Names, VariantParts
+from engine.campaign.template_parts import HeaderParts, MessageNames, VariantParts
 from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe_links import make_unsubscribe_links
 from engine.campaign.unsubscribe_tokens import TokenSigner
@@ -156,9 +156,9 @@ class Renderer:
         if self._zone_column is not None:
             _refuse_unknown_zone(self._zone_column, recipient.get(self._zone_column))
         language, writer = parts.language, self._writer
-        names = Names(recipient)
+        names = MessageNames(recipient)
         names.update(self._shared[language])
-        names["recipient"] = Recipient(recipient, address)
+        names["recipient"] = make_recipient(recipient, address)
         headers: tuple[tuple[str, str], ...] = ()
         if self._links is not None:
             names["unsubscribe_url"], headers = self._links.make_link(reader)

@@ -22,7 +22,7 @@ LARGEST_PART = (
 _PIECES = 4096  # pieces of output between two checks of the size
 
 
-class Names(dict[str, Any]):
+class MessageNames(dict[str, Any]):
     """The names that the templates of one message see."""
 
     __slots__ = ()
@@ -39,7 +39,7 @@ class _PartContext(Context):
         super().__init__(template.environment, {}, template.name, template.blocks)
         self._own_blocks = template.blocks
 
-    def begin(self, names: Names) -> None:
+    def begin(self, names: MessageNames) -> None:
         """Begin the next message: forget what the template has set, also where it has failed half-way."""
         self.parent = names
         if self.vars:
@@ -66,7 +66,7 @@ class TemplatePart:
         self._root: Callable[[Context], Iterator[str]] = template.root_render_func
         self._context = _PartContext(template)
 
-    def render(self, names: Names, writer: PartWriter) -> Part:
+    def render(self, names: MessageNames, writer: PartWriter) -> Part:
         """Return the part, written.
 
         Raises:
@@ -82,7 +82,7 @@ class TemplatePart:
         except MemoryError as error:
             raise locate_error(error, self.template) from error
 
-    def render_text(self, names: Names, *, may_be_blank: bool = False) -> str:
+    def render_text(self, names: MessageNames, *, may_be_blank: bool = False) -> str:
         """Return the part's text.
 
         Raises:
@@ -95,7 +95,7 @@ class TemplatePart:
             raise self._refuse_encoding()
         return text
 
-    def _read(self, names: Names) -> list[str]:
+    def _read(self, names: MessageNames) -> list[str]:
         try:
             self._context.begin(names)
             pieces = self._root(self._context)
@@ -133,7 +133,7 @@ class HeaderParts:
         self._parts = {name: TemplatePart(template) for name, template in content.headers.items()}
         self._fixed = tuple((name, encode_header(name, text)) for name, text in given if name not in self._parts)
 
-    def render(self, names: Names) -> tuple[tuple[str, str], ...]:
+    def render(self, names: MessageNames) -> tuple[tuple[str, str], ...]:
         """Return names and values; a header with a blank value is left out.
 
         Raises:
@@ -165,7 +165,7 @@ class VariantParts:
         self._text = TemplatePart(variant.text) if variant.text else None
         self._derived = TemplatePart(variant.derived) if variant.derived else None
 
-    def render_text(self, names: Names, html: Part | None, writer: PartWriter) -> Part | None:
+    def render_text(self, names: MessageNames, html: Part | None, writer: PartWriter) -> Part | None:
         """Return the text part: from its own template, else derived from the HTML's, else from the message's HTML."""
         if self._text is not None:
             return self._text.render(names, writer)

@@ -46,8 +46,8 @@ class _CheckedMarkupFields(_CheckedFields, SandboxedEscapeFormatter):
     """The same for markup, which escapes them."""
 
 
-class Recipient:
-    """What templates see as `recipient`: its columns, by attribute or item, and its address."""
+class _Recipient:
+    """See make_recipient."""
 
     __slots__ = ("__address", "__columns")  # private: a column of the same name stays readable
 
@@ -59,6 +59,11 @@ class Recipient:
         return self.__address if name == "address" else self.__columns[name]
 
     __iter__ = None  # otherwise Python would read the items 0, 1, 2…
+
+
+def make_recipient(columns: Mapping[str, Any], address: str) -> object:
+    """Make what templates see as `recipient`: its columns, by attribute or item, and its address."""
+    return _Recipient(columns, address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return `obj.attribute`: a field of the data comes before a Python attribute of the same name."""
-        if type(obj) is Recipient:
+        if type(obj) is _Recipient:
             try:
                 return obj[attribute]
             except KeyError:
