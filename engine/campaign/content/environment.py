@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.compiler import CodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
 from markupsafe import Markup
@@ -116,7 +117,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = limits.INTERCEPTED
     concat = staticmethod(limits.join_bounded)
-    code_generator_class = PrintCodeGenerator
+    code_generator_class: type[CodeGenerator] = PrintCodeGenerator
     print_text = staticmethod(print_text)
     print_html = staticmethod(print_html)
 
