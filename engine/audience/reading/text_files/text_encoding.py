@@ -14,6 +14,8 @@ from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 READ_BYTES = 8 << 20  # bytes per read while everything is ASCII
 _DETECTION_BYTES = 1 << 18
 _WIDE_BYTES, _WIDE_SHARE = 1 << 16, 0.02  # the minimum share of ASCII among a text's letters
+_LEAST_WIDE = 6  # NUL bytes of the shortest list: the header `email` and a line feed
+_LEAST_OVERRULING, _OVERRULING_SHARE = 16, 0.2  # so many NUL bytes outweigh a declaration; fewer are damage
 _LONGEST_LINE = 1 << 20
 # The order matters: UTF-32's mark begins with UTF-16's.
 _MARKS = (
@@ -60,7 +62,7 @@ def detect_encoding(
         for mark, encoding in _MARKS:
             if head.startswith(mark):
                 return Encoding(encoding)
-        if wide := _detect_utf_16(head):
+        if wide := _detect_utf_16(head, declared):
             says = declared and codecs.lookup(declared).name == codecs.lookup(wide).name
             return Encoding(wide, None if says else f"{name}: read as {wide.upper()}, as its bytes suggest")
         if declared:
@@ -76,13 +78,18 @@ def detect_encoding(
     return _judge_bytes(bytes(block), name, lenient=lenient) if block else Encoding("utf-8")
 
 
-def _detect_utf_16(head: bytes) -> str | None:
-    """Detect UTF-16 without a byte order mark: line ends, commas and addresses have NUL as their upper byte."""
+def _detect_utf_16(head: bytes, declared: str | None) -> str | None:
+    """Detect UTF-16 without a byte order mark: line ends, commas and addresses have NUL as their upper byte.
+
+    Where another encoding is declared, it takes more of them.
+    """
+    overrules = declared is not None and not codecs.lookup(declared).name.startswith("utf-16")
+    least, share = (_LEAST_OVERRULING, _OVERRULING_SHARE) if overrules else (_LEAST_WIDE, _WIDE_SHARE)
     sample = head[:_WIDE_BYTES]
     halves = sample[: len(sample) // 2 * 2 : 2], sample[1::2]
     for name, (lower, upper) in (("utf-16-le", halves), ("utf-16-be", halves[::-1])):
         nuls = upper.count(0)
-        if nuls < max(2, len(upper) * _WIDE_SHARE) or lower.count(0) * 20 > nuls:
+        if nuls < max(least, len(upper) * share) or lower.count(0) * 20 > nuls:
             continue
         line_feeds = [place for place, byte in enumerate(lower) if byte in b"\r\n"]
         if not line_feeds or any(upper[place] == 0 for place in line_feeds):

@@ -106,6 +106,13 @@ def test_utf_16_without_a_mark_is_recognized_in_any_script(
     assert found.notes == (f"list.csv: read as {encoding.upper()}, as its bytes suggest",)
 
 
+def test_a_few_damaged_bytes_do_not_make_utf_16_of_a_declared_encoding(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(b'email,name\n\0"\0@example.com,\n' + b"ann@example.com,Ann\n")
+    found = plan(tmp_path, encoding="utf-8", lenient=True)
+    assert recipients(tmp_path)["address"].to_list() == ["ann@example.com"]
+    assert not any("UTF-16" in note for note in found.notes)
+
+
 def unpack(path: Path, packed: str) -> None:
     path.write_bytes(gzip.decompress(base64.b85decode(packed)))
 
