@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.held import start_planning
 from support.invariants import check_invariants, count_received
 from support.stopped import stop_between_transactions
 from support.world import World, finish, open_world
@@ -69,9 +70,8 @@ def test_messages_in_doubt_are_resent_when_the_campaign_sets_resend(world: World
 
 
 def test_launch_killed_while_planning_leaves_nothing_in_the_way(world: World):
-    world.write_people(200_000)
-    process = world.start_launch("--limit", "5")
-    world.wait_for_staging(process)
+    world.write_people(20)
+    process = start_planning(world, "launch", "hello", "--key", "test", "--json", "--limit", "5")
     process.kill()
     process.communicate()
     assert world.accepted() == []

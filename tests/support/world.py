@@ -221,10 +221,6 @@ class World:
         finally:
             ledger.close()
 
-    def wait_for_staging(self, process: subprocess.Popen[str]) -> None:
-        runs = self.run_folder.parent
-        wait_until(lambda: any(runs.glob(".*/campaign")) or process.poll() is not None)
-
     def forget_workers(self) -> None:
         """Remove all workers from the ledger, as after a long time without heartbeats."""
         ledger = open_ledger(self.ledger_url)

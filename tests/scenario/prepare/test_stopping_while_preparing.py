@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.held import start_planning
 from support.world import World, finish, wait_until
 
 COMMANDS = {
@@ -17,9 +18,8 @@ COMMANDS = {
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_first_signal_stops_a_command_while_it_plans(world: World, command: str, number: signal.Signals) -> None:
-    world.write_people(400_000)
-    process = world.fork(*COMMANDS[command], "--key", "test", "--json")
-    world.wait_for_staging(process)
+    world.write_people(20)
+    process = start_planning(world, *COMMANDS[command], "--key", "test", "--json")
     process.send_signal(number)
     stopped = finish(process)
     assert stopped.code == 75

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.held import start_planning
 from support.invariants import check_invariants
 from support.paths import DOCS
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_for_seconds, wait_until
@@ -68,9 +69,8 @@ def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_in_doubt(world
 
 
 def test_a_signal_while_the_audience_is_planned_leaves_no_run(world: World):
-    world.write_people(400_000)
-    process = world.start_launch()
-    world.wait_for_staging(process)
+    world.write_people(20)
+    process = start_planning(world, "launch", "hello", "--key", "test", "--json")
     process.terminate()
     stopped = finish(process, seconds=10)
     assert stopped.code == 75
