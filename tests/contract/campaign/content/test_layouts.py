@@ -9,6 +9,7 @@ from support.campaigns import make_renderer, render, write_campaign
 
 from engine.campaign.content.templates import compile_content
 from engine.campaign.files import list_files
+from engine.campaign.message import Message
 from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 
@@ -32,6 +33,10 @@ def render_html(folder: Path, body: str, row: Mapping[str, object] | None = None
     name = files.pop("name", "body.html.j2")
     campaign = write_campaign(folder, {**SHARED, name: body, **files}, f'html = "{name}"')
     return str(render(campaign, {"colour": "navy", **(row or {})}).html)
+
+
+def in_text(message: Message) -> tuple[Message, str | None, str | None]:
+    return message._replace(html_part=None, text_part=None), message.html, message.text
 
 
 def refusal(folder: Path, body: str, name: str = "body.html.j2") -> DataError:
@@ -67,7 +72,7 @@ def test_what_is_frozen_renders_without_the_shared_folder(tmp_path: Path) -> Non
         (alone / "welcome" / name).parent.mkdir(parents=True, exist_ok=True)
         (alone / "welcome" / name).write_text(text, encoding="utf-8")
     copy = write_campaign(tmp_path / "runs", {}, 'html = "body.html.j2"')
-    assert render(copy, {"colour": "navy"}) == render(campaign, {"colour": "navy"})
+    assert in_text(render(copy, {"colour": "navy"})) == in_text(render(campaign, {"colour": "navy"}))
 
 
 @pytest.mark.parametrize(
