@@ -16,9 +16,10 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from engine.campaign.spec import Campaign, load_campaign
 from engine.run.manifest import read_manifest
 from engine.run.prepare.planning import PlanRequest
-from engine.run.prepare.preview import make_job, replan
+from engine.run.prepare.preview import make_job
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.rendering import render_plan
+from engine.run.prepare.replan import replan
 from engine.store.folder import FolderStore
 
 CAMPAIGN = Path(__file__).parent.parent / "campaigns" / "welcome"

@@ -86,5 +86,18 @@ class LintFindings:
             for one in self
         ]
 
+    def to_lines(self) -> Iterator[str]:
+        """Yield the findings as lines for people, errors first."""
+        for one in self:
+            what, remedy = mask_text(one.what), mask_text(one.remedy)
+            if one.severity is Severity.NOTE:
+                yield f"  note: {what}"
+                continue
+            count, row = self.counts[one], self.rows.get(one)
+            messages = f" in {count:,} messages, first in row {row}" if count > 1 else f" in row {row}" if count else ""
+            where = f" ({mask_text(one.where)})" if one.where else ""
+            yield f"  {one.severity.upper()}: {what}{messages}{where}"
+            yield f"        {remedy}"
+
     def __iter__(self) -> Iterator[LintFinding]:
         return iter([finding for severity in Severity for finding in self.of(severity)])

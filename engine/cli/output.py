@@ -3,12 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from engine.campaign.lint_findings import LintFindings, Severity
 from engine.cli.console import print_lines
 from engine.cli.run_output import format_seconds
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
-from engine.masking import mask_text
 from engine.quantities import format_count, format_number
 from engine.run.prepare.check import Checked
 from engine.run.prepare.preview import Preview, describe_sizes
@@ -27,7 +25,7 @@ def print_preview(preview: Preview) -> None:
     print_lines(*(f"  row {row}: {reason}" for row, reason in found.examples[:5]))
     if found.failures:
         print_lines(f"  all of them: {preview.folder / 'failed'}/*.parquet")
-    print_findings(preview.findings)
+    print_lines(*preview.findings.to_lines())
     print_lines(*_describe_content(found))
     print_lines(describe_forecast(preview.forecast, preview.manifest.accepted))
     print_lines(f"gallery:  {preview.gallery}")
@@ -45,7 +43,7 @@ def print_check(checked: Checked) -> None:
     print_lines(
         *(f"  ERROR {format_count(rows, 'row')}: {reason}" for reason, rows in checked.sample.failures.most_common(10))
     )
-    print_findings(checked.findings)
+    print_lines(*checked.findings.to_lines())
     if checked.forecast is not None:
         print_lines("account: may send", describe_forecast(checked.forecast, checked.manifest.accepted))
     for error in checked.account_errors:
@@ -53,19 +51,6 @@ def print_check(checked: Checked) -> None:
         print_lines(f"        {error.remedy}")
     passes = checked.exit_code is ExitCode.FINISHED
     print_lines("passed" if passes else "NOT PASSED", f"next: {repeat_command('launch' if passes else 'preview')}")
-
-
-def print_findings(findings: LintFindings) -> None:
-    """Print what lint found, errors first."""
-    for finding in findings:
-        what, remedy = mask_text(finding.what), mask_text(finding.remedy)
-        if finding.severity is Severity.NOTE:
-            print_lines(f"  note: {what}")
-            continue
-        count, row = findings.counts[finding], findings.rows.get(finding)
-        messages = f" in {count:,} messages, first in row {row}" if count > 1 else f" in row {row}" if count else ""
-        where = f" ({mask_text(finding.where)})" if finding.where else ""
-        print_lines(f"  {finding.severity.upper()}: {what}{messages}{where}", f"        {remedy}")
 
 
 def _describe_content(found: Rendered) -> Iterator[str]:

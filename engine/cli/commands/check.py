@@ -11,7 +11,7 @@ from engine.cli.endpoints import open_endpoint
 from engine.cli.opening import open_chosen
 from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.run.prepare.check import check_campaign
-from engine.run.prepare.preview import describe_plan, replan
+from engine.run.prepare.replan import describe_plan, replan
 
 
 @with_common

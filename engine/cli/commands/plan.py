@@ -6,7 +6,7 @@ from typing import Any
 from engine.audience.explain import explain_address
 from engine.audience.export import export_excluded_rows
 from engine.campaign.lint_findings import LintFindings
-from engine.cli import output, run_output
+from engine.cli import run_output
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
@@ -15,7 +15,7 @@ from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.quantities import format_count
 from engine.run.prepare.audience_size import find_size_problems
-from engine.run.prepare.preview import describe_plan, replan
+from engine.run.prepare.replan import describe_plan, replan
 
 
 @with_common
@@ -48,8 +48,8 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
             else ()
         ),
         f"the plan: {where / 'plan'}/recipients-*.parquet, excluded-*.parquet",
+        *findings.to_lines(),
     )
-    output.print_findings(findings)
     next_step = "fix the errors, then plan again" if findings.counts else repeat_command("preview")
     print_lines(f"next: {next_step}")
     return code

@@ -12,7 +12,8 @@ from engine.cli.endpoints import open_endpoint
 from engine.cli.opening import open_chosen
 from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.errors import ExitCode
-from engine.run.prepare.preview import describe_plan, preview_run, replan
+from engine.run.prepare.preview import preview_run
+from engine.run.prepare.replan import describe_plan, replan
 from engine.run.prepare.run_forecast import read_account_limits
 
 

@@ -10,8 +10,8 @@ from engine.cli.endpoints import open_endpoint
 from engine.cli.opening import open_chosen
 from engine.cli.requests import find_campaign_folder, make_plan_request
 from engine.errors import ExitCode
-from engine.run.prepare.preview import replan
 from engine.run.prepare.proofs import Proof, check_readers, send_proofs
+from engine.run.prepare.replan import replan
 
 
 @with_common

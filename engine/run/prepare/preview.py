@@ -1,7 +1,5 @@
 """`mailrun preview`: the dry run. Everything that a launch does, on the whole audience, up to the hand-over to SES."""
 
-import asyncio
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,31 +15,23 @@ from engine.campaign.message_lint import find_unused_inline
 from engine.campaign.mime import Composer
 from engine.campaign.render_error import RenderError
 from engine.errors import MailrunError, UsageError
-from engine.ledger.schema import RunState
 from engine.masking import show_address
 from engine.progress import step
-from engine.report.accounts import Accounts
 from engine.report.gallery import Card, Summary, write_gallery
 from engine.run.manifest import Manifest
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_templates
-from engine.run.prepare.planning import PlanRequest, write_plan
+from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.rendered import Pick, Rendered
 from engine.run.prepare.rendering import KILOBYTE, LeaseRenderer, RenderJob, choose_processes, render_plan
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
-from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
-from engine.stopping.signals import stop_on_signals
-from engine.stopping.stop import Stop
-from engine.store.files import locked, translate_os_errors, write_file
-from engine.store.port import Store
+from engine.store.files import write_file
 
-SHELVES = ("plans", "previews", "checks", "proofs")  # folders of the store, of this machine alone
 SAMPLES = 10
 RANDOM_PICKS = 3
 GALLERY = "gallery.html"
 _MOST_CARDS = 60  # a page that a person looks through
 _DOMAINS_TOLD = 20
-_AGAIN = "run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,50 +267,3 @@ def _quantile(kilobytes: Counter[int], place: float) -> int:
         if seen > place:
             return size
     return max(kilobytes)
-
-
-def describe_plan(manifest: Manifest, folder: Path) -> Accounts:
-    """Make the accounts of a plan without a run: nothing is sent."""
-    return Accounts(
-        run=manifest.run,
-        state=RunState.PLANNED,
-        reason=None,
-        rows_read=manifest.rows_read,
-        accepted=manifest.accepted,
-        excluded=manifest.excluded,
-        outcomes={},
-        store=str(folder),
-    )
-
-
-def replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
-    """Plan into a folder of the store that holds the latest such plan of a campaign and no run.
-
-    Call it in the main thread: it handles signals while it plans.
-
-    Args:
-        request: what to plan.
-        store: where.
-        shelf: one of SHELVES.
-
-    Returns:
-        The manifest, and the folder.
-
-    Raises:
-        DataError: audience or templates are wrong.
-        PausedError: a signal stopped it; nothing is left behind.
-    """
-    return asyncio.run(_replan(request, store, shelf))
-
-
-async def _replan(request: PlanRequest, store: Store, shelf: str) -> tuple[Manifest, Path]:
-    folder, stop = store.local_folder / shelf / request.campaign.name, Stop()
-    with stop_on_signals(stop), store.stage(request.name) as staging:
-        work = run_in_daemon_thread(lambda: write_plan(request, staging), name="planning")
-        manifest = await wait_unless_stopped(work, stop, doing="the audience was planned", remedy=_AGAIN)
-        with translate_os_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with locked(folder.parent):
-                shutil.rmtree(folder, ignore_errors=True)
-                staging.rename(folder)
-    return manifest, folder

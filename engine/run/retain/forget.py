@@ -25,7 +25,7 @@ from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, encode_manifest
 from engine.run.outcomes import end_change, finish_changes, open_files, stage_data
 from engine.run.ownership import find_other_owner
-from engine.run.prepare.preview import SHELVES
+from engine.run.prepare.replan import SHELVES
 from engine.run.retain.leftovers import remove_with_person
 from engine.run.retain.prune import finish_pruning
 from engine.store.files import delete_tree, digest_bytes, digest_file

@@ -16,7 +16,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.runs import Run
 from engine.run.ownership import find_other_owner, has_files
-from engine.run.prepare.preview import SHELVES
+from engine.run.prepare.replan import SHELVES
 from engine.run.retain.leftovers import finish_or_remove_staged, remove_old
 from engine.store.files import delete_tree
 from engine.store.history import prune_history

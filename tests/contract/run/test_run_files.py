@@ -28,7 +28,7 @@ from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, digest_tree, find_damage, read_manifest, write_manifest
 from engine.run.outcomes import CRASH_DETAIL, OUTCOME_SCHEMA, encode_outcomes
 from engine.run.prepare.planning import PlanRequest, stage_run
-from engine.run.prepare.preview import SHELVES, replan
+from engine.run.prepare.replan import SHELVES, replan
 from engine.run.retain.leftovers import finish_or_remove_staged
 from engine.run.send.open_lease import open_lease
 from engine.run.send.registration import clear_place, register_run
