@@ -130,7 +130,9 @@ class ForkedCommand(subprocess.Popen[str]):
         read = ["", ""]
 
         def drain(number: int, stream: IO[str] | None) -> None:
-            read[number] = stream.read() if stream is not None and not stream.closed else ""
+            if stream is not None and not stream.closed:
+                with stream:
+                    read[number] = stream.read()
 
         streams = enumerate((self.stdout, self.stderr))
         threads = [threading.Thread(target=drain, args=each, daemon=True) for each in streams]
