@@ -5,17 +5,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from engine.errors import ConfigurationError, nearest
 from engine.locations import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
@@ -30,15 +22,15 @@ from engine.setting_sections import (
     UnsubscribeServerSettings,
 )
 from engine.setting_sources import SETTINGS_FILE, find_source, name_variable, read_settings_file
-from engine.system.environment import check_environment
+from engine.system.environment import PREFIX, check_environment
 
 KEY_BYTES_MINIMUM = 16
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a workspace: what a command needs in addition to its arguments."""
 
-    model_config = SettingsConfigDict(env_prefix="MAILRUN_", extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     workspace: Path = Field(
         description="folder with campaigns/ and audiences/. Default: the one around the current folder"
@@ -73,7 +65,7 @@ class Settings(BaseSettings):
     smtp_ca_bundle: str = Field(
         default="", description="file of PEM certificates to trust there. Default: the system's"
     )
-    unsubscribe_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    unsubscribe_keys: tuple[SecretStr, ...] = Field(
         default=(),
         description=(
             "keys of unsubscribe links, newest first: the first signs, all verify, and so does the store's own key. "
@@ -107,21 +99,6 @@ class Settings(BaseSettings):
         if any(len(key.get_secret_value()) < KEY_BYTES_MINIMUM for key in keys):
             raise ValueError(f"a key must have at least {KEY_BYTES_MINIMUM} characters")
         return keys
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags, environment, file."""
-        workspace = Path(init_settings()["workspace"])
-        file = InitSettingsSource(settings_cls, init_kwargs=read_settings_file(workspace / SETTINGS_FILE))
-        sections = InitSettingsSource(settings_cls, init_kwargs=_read_sections(settings_cls))
-        return init_settings, env_settings, sections, file
 
     def read_unsubscribe_keys(self) -> tuple[bytes, ...]:
         """Return the configured signing keys, the newest first; none where the store's own is to be used.
@@ -193,16 +170,14 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
     """
     check_environment(os.environ, list_variables())
     given = {name: value for name, value in flags.items() if value is not None}
+    found = read_settings_file(workspace / SETTINGS_FILE)
+    for name, keys in _read_sections(os.environ).items():
+        in_file = found.get(name)
+        found[name] = in_file | keys if isinstance(in_file, dict) else keys
     try:
-        settings = Settings(workspace=workspace, **given)
+        settings = Settings.model_validate(found | _read_variables(os.environ) | given | {"workspace": workspace})
     except ValidationError as error:
         raise _describe_mistake(error, workspace, given) from None
-    except SettingsError:  # pydantic reads mailrun_events as well
-        raise ConfigurationError(
-            "one variable cannot set a section of settings",
-            where="the environment",
-            remedy="set its keys one by one, such as MAILRUN_EVENTS_QUEUE",
-        ) from None
     secrets = (settings.smtp_password, *settings.unsubscribe_keys)
     remember_secrets(secret.get_secret_value() for secret in secrets)
     check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
@@ -237,19 +212,45 @@ def list_variables() -> list[str]:
 def list_settings() -> list[str]:
     """List all settings, those of sections as `events.queue`."""
     names = []
-    for name, field in Settings.model_fields.items():
-        kind = field.annotation
-        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-        names += [f"{name}.{key}" for key in kind.model_fields] if is_section else [name]  # type: ignore[union-attr] # a model
+    for name in Settings.model_fields:
+        section = _find_section(name)
+        names += [name] if section is None else [f"{name}.{key}" for key in section.model_fields]
     return [name for name in names if name != "workspace"]
 
 
-def _read_sections(settings: type[BaseSettings]) -> dict[str, Any]:
+def _find_section(name: str) -> type[BaseModel] | None:
+    """Return the model of a section such as `events`; None for a setting outside the sections."""
+    kind = Settings.model_fields[name].annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _read_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the settings outside the sections from the environment; their names may be in small letters there.
+
+    Raises:
+        ConfigurationError: a variable names a section.
+    """
+    prefix, found = PREFIX.lower(), dict[str, str]()
+    for variable, value in environment.items():
+        name = variable.lower().removeprefix(prefix)
+        if not variable.lower().startswith(prefix) or name not in Settings.model_fields:
+            continue
+        if _find_section(name) is not None:
+            raise ConfigurationError(
+                "one variable cannot set a section of settings",
+                where="the environment",
+                remedy="set its keys one by one, such as MAILRUN_EVENTS_QUEUE",
+            )
+        found[name] = value
+    return found
+
+
+def _read_sections(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Read the keys of sections from the environment: MAILRUN_EVENTS_QUEUE is `[events] queue`."""
-    found: dict[str, Any] = {}
-    for name, field in settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys = {key: os.environ.get(f"MAILRUN_{name}_{key}".upper()) for key in field.annotation.model_fields}
-            if given := {key: value for key, value in keys.items() if value is not None}:
-                found[name] = given
+    found: dict[str, dict[str, str]] = {}
+    for key in list_settings():
+        section, _, name = key.partition(".")
+        value = environment.get(name_variable(key)) if name else None
+        if value is not None:
+            found.setdefault(section, {})[name] = value
     return found

@@ -77,6 +77,12 @@ def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Pa
     assert (settings.store, settings.ledger_url) == ("from-flag", "sqlite:////from-file")
 
 
+def test_variables_outside_sections_may_be_in_small_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, 'store = "from-file"\n')
+    monkeypatch.setenv("mailrun_store", "from-environment")
+    assert load_settings(tmp_path).store == "from-environment"
+
+
 def test_keys_of_sections_have_names_of_their_own_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     topics = ("arn:aws:sns:eu-west-1:123456789012:a", "arn:aws:sns:eu-west-1:123456789012:*")
     write(
