@@ -1,62 +1,16 @@
 """`mailrun status`."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from engine.cli import run_output
-from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_command
-from engine.ledger.decisions import Decision, list_decisions
-from engine.ledger.runs import OVER
-from engine.ledger.workers import read_vitals
-from engine.report.accounts import Accounts
-from engine.report.run_accounts import list_accounts, require_accounts, require_run
-from engine.run.facts import read_canary_spec, read_facts, read_guard_spec
-from engine.run.guard.canary import describe_canary
-from engine.run.guard.evidence import judge_now
-from engine.run.guard.judge import GuardFinding
-from engine.run.prepare.changes import list_changes
+from engine.on_demand import OnDemand
+from engine.report.run_accounts import list_accounts
 from engine.workspace import Workspace
 from engine.workspace_folder import list_campaigns
 
-
-@dataclass(frozen=True, slots=True)
-class _RunStatus:
-    """Everything that `status` shows of one run."""
-
-    accounts: Accounts
-    vitals: Sequence[Mapping[str, float]]
-    findings: Sequence[GuardFinding]
-    canary: Mapping[str, Any] | None
-    changes: Sequence[str]
-    decisions: Sequence[Decision]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document of --json."""
-        return self.accounts.to_json() | {
-            "vitals": self.vitals,
-            "guard": [finding.to_json() for finding in self.findings],
-            "canary": self.canary,
-            "changes": self.changes,
-            "decisions": [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in self.decisions],
-        }
-
-    def to_lines(self) -> Iterator[str]:
-        """Write the lines below the table of accounts."""
-        if self.accounts.reason:
-            yield self.accounts.reason
-        yield from advise_on_workers(self.accounts)
-        yield from advise_on_in_doubt(self.accounts)
-        if self.canary:
-            yield run_output.format_canary(self.canary)
-        yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)
-        yield from map(run_output.format_vitals, self.vitals)
-        yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
-        yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
+_print_run = OnDemand("engine.cli.commands.run_status:print_run")  # the model of campaign.toml is slow to import
 
 
 @with_common
@@ -67,27 +21,7 @@ def status(run: str | None, common: Common) -> None:
         if run is None:
             _print_all(workspace, as_json=common.json)
         else:
-            _print_run(_read_run(workspace, run), as_json=common.json)
-
-
-def _read_run(workspace: Workspace, name: str) -> _RunStatus:
-    ledger, now = workspace.ledger, workspace.clock.now()
-    known, accounts = require_run(ledger, name), require_accounts(ledger, name, workspace.store, now)
-    facts = read_facts(known, workspace.store)
-    with ledger.read() as tx:
-        vitals, decisions = read_vitals(tx, name, now), list_decisions(tx, name)
-        findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
-        canary = describe_canary(tx, known, read_canary_spec(facts))
-    changes = list_changes(known, workspace.store, workspace.settings.workspace)
-    return _RunStatus(accounts, vitals, findings, canary, changes, decisions)
-
-
-def _print_run(found: _RunStatus, *, as_json: bool) -> None:
-    if as_json:
-        print_json(found.to_json())
-    else:
-        run_output.print_accounts(found.accounts)
-        print_lines(*found.to_lines())
+            _print_run(workspace, run, as_json=common.json)
 
 
 def _print_all(workspace: Workspace, *, as_json: bool) -> None:

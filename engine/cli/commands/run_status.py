@@ -1,0 +1,81 @@
+"""`mailrun status RUN`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.cli import run_output
+from engine.cli.advice import advise_on_in_doubt, advise_on_workers
+from engine.cli.console import print_json, print_lines
+from engine.ledger.decisions import Decision, list_decisions
+from engine.ledger.runs import OVER
+from engine.ledger.workers import read_vitals
+from engine.report.accounts import Accounts
+from engine.report.run_accounts import require_accounts, require_run
+from engine.run.facts import read_canary_spec, read_facts, read_guard_spec
+from engine.run.guard.canary import describe_canary
+from engine.run.guard.evidence import judge_now
+from engine.run.guard.judge import GuardFinding
+from engine.run.prepare.changes import list_changes
+from engine.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class _RunStatus:
+    """Everything that `status RUN` shows."""
+
+    accounts: Accounts
+    vitals: Sequence[Mapping[str, float]]
+    findings: Sequence[GuardFinding]
+    canary: Mapping[str, Any] | None
+    changes: Sequence[str]
+    decisions: Sequence[Decision]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of --json."""
+        return self.accounts.to_json() | {
+            "vitals": self.vitals,
+            "guard": [finding.to_json() for finding in self.findings],
+            "canary": self.canary,
+            "changes": self.changes,
+            "decisions": [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in self.decisions],
+        }
+
+    def to_lines(self) -> Iterator[str]:
+        """Write the lines below the table of accounts."""
+        if self.accounts.reason:
+            yield self.accounts.reason
+        yield from advise_on_workers(self.accounts)
+        yield from advise_on_in_doubt(self.accounts)
+        if self.canary:
+            yield run_output.format_canary(self.canary)
+        yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)
+        yield from map(run_output.format_vitals, self.vitals)
+        yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
+        yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
+
+
+def print_run(workspace: Workspace, name: str, *, as_json: bool) -> None:
+    """Print the state of one run.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    found = _read_run(workspace, name)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        run_output.print_accounts(found.accounts)
+        print_lines(*found.to_lines())
+
+
+def _read_run(workspace: Workspace, name: str) -> _RunStatus:
+    ledger, now = workspace.ledger, workspace.clock.now()
+    known, accounts = require_run(ledger, name), require_accounts(ledger, name, workspace.store, now)
+    facts = read_facts(known, workspace.store)
+    with ledger.read() as tx:
+        vitals, decisions = read_vitals(tx, name, now), list_decisions(tx, name)
+        findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
+        canary = describe_canary(tx, known, read_canary_spec(facts))
+    changes = list_changes(known, workspace.store, workspace.settings.workspace)
+    return _RunStatus(accounts, vitals, findings, canary, changes, decisions)
