@@ -10,7 +10,6 @@ import orjson
 
 _MOST_PIECES = 4096  # that are kept
 _MOST_BYTES = 4 * 1024 * 1024
-_JSON_PLAIN = bytes({*range(0x20, 0x100)} - {*b'"\\'})
 
 
 class PartWriter(dict[str, bytes]):
@@ -20,17 +19,15 @@ class PartWriter(dict[str, bytes]):
     once more for some thousand values.
 
     Args:
-        plain: the bytes that need no escaping.
-        escape: escapes a piece that has other bytes.
+        write_text: writes a text that no other message has; raises UnicodeEncodeError where it has a lone surrogate.
 
     Attributes:
         may_have_braces: a part may have `{{`: a piece has it, or begins or ends with `{`.
     """
 
-    def __init__(self, plain: bytes | None = None, escape: Callable[[str], bytes] = str.encode) -> None:
+    def __init__(self, write_text: Callable[[str], bytes]) -> None:
         super().__init__()
-        self._plain = plain
-        self._escape = escape
+        self.write_text = write_text
         self._bytes = 0
         self.may_have_braces = False
 
@@ -59,35 +56,31 @@ class PartWriter(dict[str, bytes]):
         """
         return b"".join(map(self.__getitem__, pieces))
 
-    def write_text(self, text: str) -> bytes:
-        """Write a text that no other message has.
 
-        Raises:
-            UnicodeEncodeError: it has a lone surrogate.
-        """
-        written = text.encode()
-        return written if self._plain is None or not written.translate(None, self._plain) else self._escape(text)
-
-
-def _escape_json(text: str) -> bytes:
-    return orjson.dumps(text)[1:-1]
+def _write_json(text: str) -> bytes:
+    try:
+        return orjson.dumps(text)[1:-1]
+    except orjson.JSONEncodeError:
+        text.encode()  # raises what the caller expects
+        raise
 
 
-def _escape_nested_json(text: str) -> bytes:
-    # A JSON text has no other characters to escape.
-    return _escape_json(text).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+def _write_nested_json(text: str) -> bytes:
+    written = _write_json(text)
+    # A JSON text has no other characters to escape; each of its quotes has a backslash before it.
+    return written.replace(b"\\", b"\\\\").replace(b'"', b'\\"') if b"\\" in written else written
 
 
 def make_utf8_writer() -> PartWriter:
     """Make a writer of parts as they are, in UTF-8."""
-    return PartWriter()
+    return PartWriter(str.encode)
 
 
 def make_json_writer() -> PartWriter:
     """Make a writer of parts as they are inside a string of a JSON document."""
-    return PartWriter(_JSON_PLAIN, _escape_json)
+    return PartWriter(_write_json)
 
 
 def make_nested_json_writer() -> PartWriter:
     """Make a writer of parts as they are inside a JSON document that is a string of another one."""
-    return PartWriter(_JSON_PLAIN, _escape_nested_json)
+    return PartWriter(_write_nested_json)

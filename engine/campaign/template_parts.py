@@ -8,7 +8,7 @@ from jinja2 import Template
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
-from engine.campaign.content.html_text import derive_text, tidy_text
+from engine.campaign.content.html_text import TextTidier, derive_text
 from engine.campaign.content.templates import CampaignContent, Variant
 from engine.campaign.content.watchdog import TimeUpError
 from engine.campaign.headers import encode_header
@@ -75,6 +75,17 @@ class TemplatePart:
         pieces = self._read(names)
         if all(map(_is_blank, pieces)):
             raise RenderError(self.name, None, "it is blank")
+        return self._write(pieces, writer)
+
+    def render_tidy(self, names: MessageNames, writer: PartWriter, tidier: TextTidier) -> Part:
+        """Return the part, tidied and written; it may be blank.
+
+        Raises:
+            RenderError: as in render.
+        """
+        return self._write(tidier.tidy(self._read(names)), writer)
+
+    def _write(self, pieces: list[str], writer: PartWriter) -> Part:
         try:
             return Part(pieces, writer.write(pieces), writer)
         except UnicodeEncodeError:
@@ -156,7 +167,7 @@ class HeaderParts:
 class VariantParts:
     """The templates of a message in one language."""
 
-    __slots__ = ("_derived", "_text", "html", "language", "subject")
+    __slots__ = ("_derived", "_text", "_tidier", "html", "language", "subject")
 
     def __init__(self, variant: Variant) -> None:
         self.language = variant.language
@@ -164,18 +175,18 @@ class VariantParts:
         self.html = TemplatePart(variant.html) if variant.html else None
         self._text = TemplatePart(variant.text) if variant.text else None
         self._derived = TemplatePart(variant.derived) if variant.derived else None
+        self._tidier = TextTidier()
 
     def render_text(self, names: MessageNames, html: Part | None, writer: PartWriter) -> Part | None:
         """Return the text part: from its own template, else derived from the HTML's, else from the message's HTML."""
         if self._text is not None:
             return self._text.render(names, writer)
         if self._derived is not None:
-            text = tidy_text(self._derived.render_text(names, may_be_blank=True))
-        elif html is not None:
+            return self._derived.render_tidy(names, writer, self._tidier)
+        if html is not None:
             text = derive_text(html.text)
-        else:
-            return None
-        return Part([text], writer.write_text(text), writer)
+            return Part([text], writer.write_text(text), writer)
+        return None
 
     def locate(self, error: TimeUpError, seconds: float) -> RenderError:
         """Return an error that names the template and the line at which the time limit was reached."""

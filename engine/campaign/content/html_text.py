@@ -1,7 +1,7 @@
 """Derive the text part of a message from its HTML: once from the template if possible, else from each message."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 
 from jinja2 import nodes
@@ -20,6 +20,10 @@ _SPACES = re.compile(r"[ \t\n\r\f\v\u00a0]+")
 _SOFT, _GAP, _LINE = "\x01", "\x02", "\x03"  # ends a line unless it has ended, leaves an empty line, ends a line
 _BREAKS = re.compile(r" ?(?:[\x01-\x03] ?)+")
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b\u200c\ufeff]")  # padding of preheaders
+_UNTIDY = re.compile("  |[\x01-\x03\t\n\r\f\v\u00a0\u00ad\u034f\u200b\u200c\ufeff]")  # whatever tidying changes
+_JOINING = " \x01\x02\x03\t\n\r\f\v\u00a0\u00ad\u034f\u200b\u200c\ufeff"  # what it treats together with its neighbours
+_MOST_PIECES = 2048  # that are kept
+_LONGEST_PIECE = 10_000  # characters of a piece that is kept
 _STATEMENT = "mailrun-statement"
 # Constructs that print markup from elsewhere or from values: only the rendered message has the text.
 _NOT_DERIVABLE = (
@@ -83,8 +87,51 @@ def has_preheader(html: str) -> bool:
 
 def tidy_text(text: str) -> str:
     """Turn collected text and its breaks into lines: no runs of spaces, one empty line between paragraphs."""
+    return _tidy(text).strip() + "\n"
+
+
+class TextTidier(dict[str, str]):
+    """Tidies texts in pieces; as a dictionary, it has the tidy form of the pieces that it has seen."""
+
+    def tidy(self, pieces: Iterable[str]) -> list[str]:
+        """Return the pieces of the tidy text; see tidy_text."""
+        runs: list[str] = []
+        run = ""
+        for piece in pieces:
+            if not piece:
+                continue
+            if run and run[-1] in _JOINING and piece[0] in _JOINING:
+                run += piece  # spaces and breaks on both sides are tidied together
+            else:
+                runs.append(run)
+                run = piece
+        runs.append(run)
+        tidy = list(map(self.__getitem__, runs))
+        while tidy and not (begin := tidy[0].lstrip()):
+            del tidy[0]
+        if not tidy:
+            return ["\n"]
+        tidy[0] = begin
+        while not (end := tidy[-1].rstrip()):
+            del tidy[-1]
+        tidy[-1] = end
+        tidy.append("\n")
+        return tidy
+
+    def __missing__(self, piece: str) -> str:
+        tidy = _tidy(piece)
+        if len(piece) <= _LONGEST_PIECE:
+            if len(self) >= _MOST_PIECES:
+                self.clear()
+            self[piece] = tidy
+        return tidy
+
+
+def _tidy(text: str) -> str:
+    if not _UNTIDY.search(text):
+        return text
     text = _SPACES.sub(" ", _INVISIBLE.sub("", text))
-    return _BREAKS.sub(_collapse, text).strip() + "\n"
+    return _BREAKS.sub(_collapse, text)
 
 
 def _collapse(breaks: re.Match[str]) -> str:

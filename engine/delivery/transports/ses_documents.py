@@ -134,10 +134,14 @@ class Documents:
         """Write SendBulkEmail's body.
 
         Args:
-            entries: from write_entry.
+            entries: from write_entry, one or more.
             message: any of the messages; all have the same parts.
         """
-        return self.write_bulk_head(parts_of(message)) + b",".join(entries) + b"]}"
+        written = list(entries)
+        # Then one join copies the entries once; `head + entries + end` would copy them three times.
+        written[0] = self.write_bulk_head(parts_of(message)) + written[0]
+        written[-1] += b"]}"
+        return b",".join(written)
 
     def write_bulk_head(self, parts: tuple[str, ...]) -> bytes:
         """Write the beginning of SendBulkEmail's body, up to the first entry."""
