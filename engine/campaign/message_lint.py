@@ -1,10 +1,10 @@
 """Findings about rendered messages."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from html import escape, unescape
 
-from engine.campaign.content.html_shapes import HtmlShapes, Shape, is_steady
+from engine.campaign.content.html_shapes import UNSUBSCRIBE_LINK, PartShapes, Shape, is_steady
 from engine.campaign.content.html_text import has_preheader
 from engine.campaign.content.visible import LinkVisibility
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
@@ -24,9 +24,10 @@ _TAG = re.compile(r"""<(?:a|area|img)\b(?:"[^"]*"|'[^']*'|[^>"'])*>""", re.IGNOR
 _ATTRIBUTE = re.compile(r"""\s(href|src|alt)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _LEFT_OVER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\[\[\w+\]\]|\*\|\w+\|\*|%%\w+%%|%7[Bb]%7[Bb]")
+_LEFT_OVER_BEGIN = re.compile(r"[{\[*%]")
 _LEFT_OVER_MARKS = ("{{", "{%", "[[", "*|", "%%")  # faster than any pattern
-_LEFT_OVER_BYTES = tuple(mark.encode() for mark in _LEFT_OVER_MARKS)
 _HARMLESS_SCHEMES = frozenset({"https", "mailto", "tel", "sms", "cid", "data"})
+_MessageShape = tuple[str | None, Shape, Shape]  # a message's language, and the shapes of its HTML and its text
 
 
 class MessageLint:
@@ -40,8 +41,8 @@ class MessageLint:
 
     def __init__(self, campaign: Campaign, envelope: Envelope, writer: PartWriter | None = None) -> None:
         self._writer = make_utf8_writer() if writer is None else writer
-        self._shapes = HtmlShapes()
-        self._right_shapes: set[tuple[str | None, Shape]] = set()  # languages and shapes of messages without findings
+        self._shapes = PartShapes()
+        self._right_shapes: set[_MessageShape] = set()  # of messages without findings
         self.findings = LintFindings()
         self._has_unsubscribe_link = campaign.spec.unsubscribe is not None
         self._inline = frozenset(one.content_id for one in envelope.attachments if one.content_id)
@@ -67,29 +68,32 @@ class MessageLint:
             self._remember(shape, message)
         return any(one.severity is Severity.ERROR for one in found)
 
-    def _remember(self, shape: tuple[str | None, Shape], message: Message) -> None:
-        """Remember the shape of a message without findings."""
-        html = message.html_part
-        if html is not None and len(self._right_shapes) < _MOST_SHAPES and is_steady(html.pieces, shape[1]):
+    def _remember(self, shape: _MessageShape, message: Message) -> None:
+        """Remember the shape of a message without findings, if these cannot depend on its values."""
+        html, text = message.html_part, message.text_part
+        if html is None or text is None or len(self._right_shapes) >= _MOST_SHAPES:
+            return
+        if self._has_unsubscribe_link and not all(UNSUBSCRIBE_LINK in described for described in shape[1:]):
+            return
+        if (
+            not _may_have_left_over(html.text)
+            and not _may_have_left_over(text.text)
+            and is_steady(html.pieces, shape[1])
+        ):
             self._right_shapes.add(shape)
 
-    def _describe(self, message: Message) -> tuple[str | None, Shape] | None:
+    def _describe(self, message: Message) -> _MessageShape | None:
         """Describe what decides about the findings of a message; None if that is all of it."""
-        html, text, subject = message.html_part, message.text_part, message.subject
+        _, _, subject, html, text, headers, _, language = message
         if html is None or text is None or len(subject) > LONG_SUBJECT or _may_have_left_over(subject):
             return None
-        written, html_bytes = text.write(self._writer), len(html.write(self._writer))
-        size = self._attached_bytes + 4 * (html_bytes + len(written))
-        if html_bytes > GMAIL_CLIPS_BYTES or size > LARGEST_MESSAGE or all(map(str.isspace, text.pieces)):
+        html_bytes = len(html.write(self._writer))
+        size = self._attached_bytes + 4 * (html_bytes + len(text.write(self._writer)))
+        if html_bytes > GMAIL_CLIPS_BYTES or size > LARGEST_MESSAGE:
             return None
-        if any(mark in written for mark in _LEFT_OVER_BYTES):
-            return None
-        if not self._has_unsubscribe_link:
-            return message.language, self._shapes.describe(html.pieces, ())
-        link = _find_unsubscribe_link(message)
-        if link.encode() not in written:
-            return None
-        return message.language, self._shapes.describe(html.pieces, (link, escape(link)))
+        links = () if not self._has_unsubscribe_link else _list_forms(_find_unsubscribe_link(headers))
+        html_shape, text_shape = self._shapes.describe((html.pieces, text.pieces), links)
+        return language, html_shape, text_shape
 
     def _check_texts(self, message: Message) -> Iterator[LintFinding]:
         if len(message.subject) > LONG_SUBJECT:
@@ -142,7 +146,7 @@ class MessageLint:
     def _check_unsubscribe_link(self, message: Message) -> Iterator[LintFinding]:
         if not self._has_unsubscribe_link:
             return
-        link = _find_unsubscribe_link(message)
+        link = _find_unsubscribe_link(message.headers)
         in_text = link in (message.text or "")
         if not (in_text if message.html is None else link in message.html or escape(link) in message.html):
             yield _NO_LINK
@@ -171,8 +175,13 @@ def find_unused_inline(envelope: Envelope, cids: Collection[str]) -> LintFinding
     return findings
 
 
-def _find_unsubscribe_link(message: Message) -> str:
-    for name, value in message.headers:
+def _list_forms(link: str) -> tuple[str, ...]:
+    """List the forms in which a link may be printed."""
+    return (link, escape(link)) if "&" in link or "'" in link else (link,)  # RFC 3986: no other needs escaping
+
+
+def _find_unsubscribe_link(headers: Iterable[tuple[str, str]]) -> str:
+    for name, value in headers:
         if name == "List-Unsubscribe":
             return value[1 : value.index(">")]
     return SES_PLACEHOLDER
@@ -200,7 +209,7 @@ def _check_address(kind: str, address: str) -> Iterator[LintFinding]:
 
 
 def _may_have_left_over(text: str) -> bool:
-    return any(mark in text for mark in _LEFT_OVER_MARKS)
+    return _LEFT_OVER_BEGIN.search(text) is not None and any(mark in text for mark in _LEFT_OVER_MARKS)
 
 
 def _find_left_over(part: str, text: str) -> Iterator[LintFinding]:

@@ -1,18 +1,18 @@
-"""The shape of an HTML part: its pieces, without the values that make no difference to what lint finds.
+"""The shape of a part: its pieces, without the values that make no difference to what lint finds.
 
-Most values are words, numbers or links that only stand between the pieces of the template. Two parts of one shape have
-the same tags, the same visible elements and the same kinds of links, so that one of them is checked for all.
+Most values are words, numbers or links that only stand between the pieces of the template. Two HTML parts of one shape
+have the same tags, the same visible elements and the same kinds of links, so that one of them is checked for all.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.campaign.content.printing.html_states import HtmlState, advance
 from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN
 
 Shape = tuple[str, ...]
 # Marks for values. They are in no template: a NUL is not valid in HTML.
-_WORDS, _WEB_LINK, _UNSUBSCRIBE_LINK = "\x00words", "\x00web link", "\x00unsubscribe link"
+_WORDS, _WEB_LINK, UNSUBSCRIBE_LINK = "\x00words", "\x00web link", "\x00unsubscribe link"
 _MOST_PIECES = 4096  # that are kept
 # A visible letter or digit first; nothing that is markup, a scheme, or a placeholder of any tool; see _UNSTEADY_BEFORE.
 _IS_WORDS = re.compile(
@@ -24,22 +24,22 @@ _UNSTEADY_BEFORE = re.compile(r"(?:&[#\w]*|%7?|[{\[*|<-])\Z")  # a value after i
 _SETTLED = "/"  # HtmlState.begun of a link whose scheme is complete
 
 
-class HtmlShapes(dict[str, str]):
-    """Describes HTML parts; as a dictionary, it has the marks of the pieces that it has seen."""
+class PartShapes(dict[str, str]):
+    """Describes parts; as a dictionary, it has the marks of the pieces that it has seen."""
 
-    def describe(self, pieces: Sequence[str], links: Sequence[str]) -> Shape:
-        """Return the shape of an HTML part.
+    def describe(self, parts: Iterable[Iterable[str]], links: Sequence[str]) -> tuple[Shape, ...]:
+        """Return the shapes of a message's parts.
 
         Args:
-            pieces: of the part.
+            parts: the pieces of each.
             links: the unsubscribe link of this message, in all forms in which it may be printed.
         """
         for link in links:
-            self[link] = _UNSUBSCRIBE_LINK
-        shape = tuple(map(self.__getitem__, pieces))
+            self[link] = UNSUBSCRIBE_LINK
+        shapes = tuple([tuple(map(self.__getitem__, pieces)) for pieces in parts])
         for link in links:
             self.pop(link, None)  # in another message it would be a link like others
-        return shape
+        return shapes
 
     def __missing__(self, piece: str) -> str:
         if len(self) >= _MOST_PIECES:
