@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.doubt import AT_MOST_WHERE_LATE
 from support.held import start_planning
 from support.invariants import check_invariants, count_received
 from support.stopped import stop_between_transactions
@@ -21,6 +22,7 @@ KILLS = 4
 def test_run_killed_at_random_hands_over_each_recipient_at_most_once(tmp_path: Path, seed: int):
     dice = random.Random(seed)
     with open_world(tmp_path, latency_seconds=0.02) as world:
+        world.constants = AT_MOST_WHERE_LATE
         world.write_people(RECIPIENTS)
         moments = sorted(dice.sample(range(1, RECIPIENTS - 100), KILLS))
         for moment in moments:

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+from support.doubt import AT_MOST_WHERE_LATE
 from support.invariants import check_invariants
 from support.totals import add_total
 from support.world import open_world
@@ -21,6 +22,7 @@ def test_run_killed_at_random_moments_reaches_everybody_once(tmp_path: Path, led
     dice, ledger = random.Random(RECIPIENTS), None if ledger_url.startswith("sqlite") else ledger_url
     # So slow that the kills spread over the whole run.
     with open_world(tmp_path, ledger=ledger, latency_seconds=0.02, max_send_rate=2_000.0) as world:
+        world.constants = AT_MOST_WHERE_LATE
         world.write_people(RECIPIENTS)
         moments = sorted(dice.sample(range(RECIPIENTS - RECIPIENTS // 20), KILLS))
         for moment in moments:
