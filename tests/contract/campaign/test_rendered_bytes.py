@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2.compiler import CodeGenerator
 
@@ -34,10 +34,30 @@ FRAGMENTS = st.sampled_from(
         "{% set c = a ~ 1 %}{{ c }}", "{% set d %}<i>{{ a }}</i>{% endset %}{{ d }}", "{{ recipient['a'] }}{{ n }}",
         "{% filter upper %}{{ a }}é{% endfilter %}", "{% autoescape false %}{{ n }}{% endautoescape %}", "{{ '{{' }}",
         'say "hi" \\ { ', "<p>é\u2028😀</p>", "{# no #}\n", "{{ '{' }}", "'", "{{ a|length }}",
-        "{{ '\\u0001' }}", "{{ c }}",
+        "{{ '\\u0001' }}", "{{ c }}", "{% from 'macros.html' import strong %}{{ strong(a) }}",
+        "{% import 'macros.html' as macros with context %}{{ macros.strong(b or a) }}",
     ]
 )  # fmt: skip
-TEMPLATES = st.lists(FRAGMENTS, min_size=1, max_size=6).map("".join)
+CONTENTS = st.lists(FRAGMENTS, min_size=1, max_size=6).map("".join)
+# A template alone, with a block of its own, and as the child of a layout.
+TEMPLATES = st.builds(
+    str.replace,
+    st.sampled_from(
+        [
+            "CONTENT", "CONTENT", "({% block own scoped %}CONTENT{% endblock %}) {{ self.own() }}",
+            "{% extends 'base.html' %}{% block letter %}CONTENT{% endblock %}",
+            "{% extends 'base.html' %}{% set title = a %}{% block letter %}{{ super() }}CONTENT{% endblock %}",
+        ]
+    ),
+    st.just("CONTENT"),
+    CONTENTS,
+)  # fmt: skip
+FILES = {
+    "part.html": "[{{ a }}|{{ b }}]",
+    "macros.html": "{% macro strong(x) %}<strong>{{ x }}</strong>{% endmacro %}",
+    "base.html": "<h1>{{ title|default(a) }}</h1>{% block letter %}{{ n }}{% endblock %}"
+    "{% block foot %}{{ a }}é{% endblock %}",
+}
 ODD = st.sampled_from(["{", "{{", "<b>&amp;'\"", "\\", "\u2028", "é", "\x7f", "\n", "\ud800", "", "Ann"])
 VALUES = st.lists(ODD | st.text(max_size=5), max_size=3).map("".join)
 ROWS = st.fixed_dictionaries(
@@ -63,11 +83,12 @@ def read_values(documents: Documents, message: Message) -> dict[str, str]:
     return values
 
 
+@settings(max_examples=50)  # each compiles its templates twice
 @given(html=TEMPLATES, text=TEMPLATES, rows=st.lists(ROWS, min_size=1, max_size=4))
 def test_a_message_has_the_bytes_of_plain_rendering(html: str, text: str, rows: list[dict[str, Any]]):
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for file, source in (("body.html", html), ("body.text", text), ("part.html", "[{{ a }}|{{ b }}]")):
+        for file, source in (FILES | {"body.html": html, "body.text": text}).items():
             (folder / file).write_text(source, encoding="utf-8")
         campaign = Campaign("c", folder, parse_spec(TOML, file="campaign.toml"))
         documents, content = Documents(prepare_envelope(campaign)), compile_content(campaign)
