@@ -7,7 +7,7 @@ from engine.cli.options import Wait, make_alternatives, make_file_option, make_r
 
 status = declare(
     "status",
-    "status:status",
+    "status.all_runs:status",
     """Show the state of one run or of all runs.
 
     For RUN (CAMPAIGN/KEY): its accounts, its workers, the figures of the guard, and the decisions that were made.

@@ -10,7 +10,7 @@ from engine.report.run_accounts import list_accounts
 from engine.workspace import Workspace
 from engine.workspace_folder import list_campaigns
 
-_print_run = OnDemand("engine.cli.commands.run_status:print_run")  # the model of campaign.toml is slow to import
+_print_run = OnDemand("engine.cli.commands.status.one_run:print_run")  # the model of campaign.toml is slow to import
 
 
 @with_common

@@ -1,0 +1,1 @@
+"""`mailrun status`: of all runs, or of one."""
