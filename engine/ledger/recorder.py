@@ -1,7 +1,7 @@
 """Group commit: one writer, one thread; all waiting records are written in one transaction.
 
 The event loop never waits for the disk, and every dispatch that waits for a commit shares it: the slower the disk, the
-larger the groups. On a fast disk, a commit begins at the earliest 10 ms after the previous one began, so that
+larger the groups. On a fast disk, a commit begins at the earliest 20 ms after the previous one began, so that
 groups stay large enough to be cheap.
 
 A crash leaves in doubt the calls whose intent is recorded and whose answer is not. So the next group waits for the
@@ -41,7 +41,7 @@ LONGEST_RETRY_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0  # longer than a restart or a fail-over; then the worker ends and is started again
 LARGEST_GROUP = 2_000  # intents in one commit: what a crash on a slow disk leaves in doubt
 _ANSWERS_WEIGHT = 0.2  # of a new measurement in the moving average
-GATHER_SECONDS = 0.01  # between the beginnings of two commits; a lone dispatch never waits for it
+GATHER_SECONDS = 0.02  # between the beginnings of two commits; a lone dispatch never waits for it
 
 
 class LeaseLostError(Exception):
