@@ -1,66 +1,76 @@
-"""Async clients of SES, configured by botocore; the client for sends never retries by itself."""
+"""The SES account: its settings as botocore resolves them, and its calls other than sends.
+
+botocore reads files, starts programs and waits for servers, so everything that may block runs in a thread. There are
+few such calls: the quota now and then, and the identities once. Sends go by the lean client of delivery, which needs
+only the resolved settings and the credentials from here.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.exceptions
-from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import AioSession
+from botocore.config import Config
+from botocore.credentials import Credentials
 
 from engine.account.credentials import SpacedCredentials
+from engine.account.session import make_session
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
+from engine.on_demand import OnDemand
+from engine.stopping.abandonable import DaemonThread, run_in_daemon_thread
 from engine.system.proxies import explain_proxy
 from engine.transaction_guard import refuse_in_transaction
 
-CONNECTIONS = 64  # connections of this client, which reads the account, and sends only where the lean client cannot
+CONNECTIONS = 64  # connections of aiobotocore's client for sends, where the lean client cannot be used
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
+# Every call but sends is limited to one a second for the whole account, and is safe to retry.
+CONTROL_PLANE_RETRIES = {"total_max_attempts": 4, "mode": "standard"}
 
-_NAMES = {"sesv2": "SES", "sqs": "SQS"}
+_CONTROL_PLANE = Config(
+    connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS, retries={**CONTROL_PLANE_RETRIES}
+)
+_NO_PROXIES = Config(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
 _DUAL_STACK_HOSTS = (".api.aws", ".api.amazonwebservices.com.cn")
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
-# botocore would retry a send whose reply was lost, and the message would arrive twice. The engine decides every retry.
-SENDS = AioConfig(
-    max_pool_connections=CONNECTIONS,
-    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-    read_timeout=READ_TIMEOUT_SECONDS,
-    retries={"total_max_attempts": 1, "mode": "standard"},
-    parameter_validation=False,
-)
-# Every other call is limited to one a second for the whole account, and is safe to retry.
-CONTROL_PLANE = AioConfig(
-    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-    read_timeout=READ_TIMEOUT_SECONDS,
-    retries={"total_max_attempts": 4, "mode": "standard"},
-)
-
-NO_PROXIES = AioConfig(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
+open_sends = OnDemand("engine.account.async_client:open_sends")  # few accounts need it, and it takes long to import
 
 
-class ResolvedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore publishes no types
-    """aiobotocore's HTTP session; records its resolved settings: proxies, CA bundle, client certificate."""
+class ThreadedClient:
+    """botocore's client with asynchronous methods: its calls run in a thread, and a stop may abandon them.
 
-    made: "list[ResolvedSession]"
+    Args:
+        client: of botocore.
+        thread: where they run.
+    """
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self.given = given
-        self.made.append(self)
+    def __init__(self, client: Any, thread: DaemonThread) -> None:
+        self._client = client
+        self._thread = thread
+        self.meta = client.meta
+
+    def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
+        """Return the method of an operation, such as `get_account`."""
+        method = getattr(self._client, operation)
+
+        def call(**parameters: Any) -> Awaitable[Any]:
+            return self._thread.run(partial(method, **parameters))
+
+        return call
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
-    """The open clients and their resolved settings.
+    """The open client and its resolved settings.
 
     Attributes:
-        control_plane: aiobotocore's client for every call but sends.
-        open_send_client: opens its client for sends, which never repeats one, where the lean client cannot be used.
+        control_plane: the client for every call but sends.
+        open_send_client: opens aiobotocore's client for sends, which never repeats one, where the lean client cannot be
+            used; returns it with its credentials.
         credentials: `await credentials.get_frozen_credentials()` renews them when due; None where there are none.
         proxy: the proxy that requests to SES go through; None where there is none.
         verify: path of the CA bundle, True for botocore's own, False for no verification.
@@ -69,7 +79,7 @@ class OpenAccount:
     """
 
     control_plane: Any
-    open_send_client: Callable[[], Awaitable[Any]]
+    open_send_client: Callable[[], Awaitable[tuple[Any, Any]]]
     credentials: Any
     proxy: str | None
     verify: bool | str
@@ -88,42 +98,79 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> AsyncIterator[Any]:
-    """Open an SES v2 client.
+async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
+    """Open the account.
 
     Region, credentials, profile, endpoint (`AWS_ENDPOINT_URL_SESV2`), proxies and CA bundle are what botocore resolves.
 
     Args:
-        config: SENDS or CONTROL_PLANE.
         endpoint: replaces what botocore resolves.
 
     Raises:
-        ConfigurationError: no region, no or partial credentials, a profile that does not exist.
+        ConfigurationError: no region, partial credentials, or a profile that does not exist.
     """
-    async with open_aws_client(AioSession(), "sesv2", config, endpoint) as client:
-        yield client
-
-
-@asynccontextmanager
-async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
-    """Open the client for control-plane calls, with its resolved settings; see open_client."""
-    made: list[ResolvedSession] = []
-    session = AioSession()
-    recording = AioConfig(http_session_cls=type("Session", (ResolvedSession,), {"made": made}))
     async with AsyncExitStack() as stack:
-
-        async def open_sends() -> Any:
-            return await stack.enter_async_context(open_aws_client(session, "sesv2", SENDS, endpoint))
-
-        opening = open_aws_client(session, "sesv2", CONTROL_PLANE.merge(recording), endpoint)
-        client = await stack.enter_async_context(opening)
+        calls = stack.enter_context(closing(DaemonThread("account")))
         with translate_aws_errors("SES"):
-            found = await session.get_credentials() if endpoint is None else _give_keys(endpoint)
-        credentials = None if found is None else SpacedCredentials(found)
-        http = made[0].given
-        proxy = (http["proxies"] or {}).get(urlsplit(client.meta.endpoint_url).scheme)
-        dropped = () if endpoint is not None else find_dropped(client)
-        yield OpenAccount(client, open_sends, credentials, proxy, http["verify"], http["client_cert"], dropped)
+            client, found = await calls.run(partial(_open, endpoint))
+        stack.callback(client.close)
+        renewals = stack.enter_context(closing(DaemonThread("credentials")))
+
+        async def open_send_client() -> tuple[Any, Any]:
+            opened: tuple[Any, Any] = await stack.enter_async_context(open_sends(endpoint))
+            return opened
+
+        http = client._endpoint.http_session  # noqa: SLF001 - botocore publishes its proxy and CA bundle nowhere else
+        yield OpenAccount(
+            control_plane=ThreadedClient(client, calls),
+            open_send_client=open_send_client,
+            credentials=None if found is None else SpacedCredentials(found, renewals),
+            proxy=http._proxy_config.proxy_url_for(client.meta.endpoint_url),  # noqa: SLF001 - as above
+            verify=http._verify,  # noqa: SLF001 - as above
+            client_certificate=client.meta.config.client_cert,
+            dropped=() if endpoint is not None else find_dropped(client),
+        )
+
+
+def _open(endpoint: Endpoint | None) -> tuple[Any, Any]:
+    """Make botocore's client, and find the credentials."""
+    session = make_session()
+    with refuse_bad_endpoint("sesv2"):
+        if endpoint is None:
+            return session.create_client("sesv2", config=_CONTROL_PLANE), session.get_credentials()
+        config, given = _CONTROL_PLANE.merge(_NO_PROXIES), give_endpoint(endpoint)
+        keys = Credentials(endpoint.access_key_id, endpoint.secret_access_key)
+        return session.create_client("sesv2", config=config, **given), keys
+
+
+def give_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the arguments of `create_client` for an endpoint of one's own."""
+    return {
+        "endpoint_url": endpoint.url,
+        "region_name": endpoint.region,
+        "aws_access_key_id": endpoint.access_key_id,
+        "aws_secret_access_key": endpoint.secret_access_key,
+    }
+
+
+@contextmanager
+def refuse_bad_endpoint(service: str) -> Iterator[None]:
+    """Refuse an endpoint that is not a URL, while a client is made.
+
+    Args:
+        service: as botocore names it.
+
+    Raises:
+        ConfigurationError: botocore has found such an endpoint.
+    """
+    try:
+        yield
+    except ValueError as error:  # what botocore raises for it
+        raise ConfigurationError(
+            f"the AWS configuration is wrong: {error}",
+            where=f"AWS_ENDPOINT_URL_{service.upper()}, or the profile",
+            remedy="write the endpoint as https://host or http://host:port",
+        ) from error
 
 
 def find_dropped(client: Any) -> tuple[str, ...]:
@@ -134,46 +181,6 @@ def find_dropped(client: Any) -> tuple[str, ...]:
         "AWS_USE_DUALSTACK_ENDPOINT": config.use_dualstack_endpoint and not host.endswith(_DUAL_STACK_HOSTS),
     }
     return tuple(name for name, is_dropped in ignored.items() if is_dropped)
-
-
-@asynccontextmanager
-async def open_aws_client(
-    session: AioSession, service: Literal["sesv2", "sqs"], config: AioConfig, endpoint: Endpoint | None, **more: Any
-) -> AsyncIterator[Any]:
-    """Open a client as botocore resolves it, or of the embedded sandbox, which is never reached through a proxy.
-
-    Args:
-        session: of aiobotocore.
-        service: as botocore names it.
-        config: of the client.
-        endpoint: the embedded sandbox; None for the one that botocore resolves.
-        more: further arguments of `create_client`.
-
-    Raises:
-        ConfigurationError: no credentials or region, or an endpoint that is not a URL.
-    """
-    if endpoint is not None:
-        config = config.merge(NO_PROXIES)
-        more |= {
-            "endpoint_url": endpoint.url,
-            "region_name": endpoint.region,
-            "aws_access_key_id": endpoint.access_key_id,
-            "aws_secret_access_key": endpoint.secret_access_key,
-        }
-    with translate_aws_errors(_NAMES[service]):
-        context = session.create_client(service, config=config, **more)
-        try:
-            client = await context.__aenter__()
-        except ValueError as error:  # what botocore raises for an endpoint that is not a URL
-            raise ConfigurationError(
-                f"the AWS configuration is wrong: {error}",
-                where=f"AWS_ENDPOINT_URL_{service.upper()}, or the profile",
-                remedy="write the endpoint as https://host or http://host:port",
-            ) from error
-    try:
-        yield client
-    finally:
-        await context.__aexit__(None, None, None)
 
 
 def is_of_aws(client: Any) -> bool:
@@ -187,7 +194,7 @@ async def find_account_id(client: Any) -> str:
     The credentials have it (`AWS_ACCOUNT_ID`, a profile, a role), or else STS, which needs no permission.
 
     Args:
-        client: of open_client, without an endpoint of its own.
+        client: of an account without an endpoint of its own.
 
     Raises:
         ConfigurationError: no credentials.
@@ -195,18 +202,18 @@ async def find_account_id(client: Any) -> str:
     """
     if not is_of_aws(client):
         return ""
-    session = AioSession()
     with translate_aws_errors("STS"):
-        credentials = await session.get_credentials()
-        frozen = None if credentials is None else await credentials.get_frozen_credentials()
-        if frozen is not None and frozen.account_id:
-            return str(frozen.account_id)
-        async with session.create_client("sts", config=CONTROL_PLANE, region_name=client.meta.region_name) as sts:
-            return str((await sts.get_caller_identity())["Account"])
+        return await run_in_daemon_thread(partial(_read_account_id, client.meta.region_name), name="account id")
 
 
-def _give_keys(endpoint: Endpoint) -> Any:
-    return AioCredentials(endpoint.access_key_id, endpoint.secret_access_key)
+def _read_account_id(region: str) -> str:
+    session = make_session()
+    credentials = session.get_credentials()
+    frozen = None if credentials is None else credentials.get_frozen_credentials()
+    if frozen is not None and frozen.account_id:
+        return str(frozen.account_id)
+    with closing(session.create_client("sts", config=_CONTROL_PLANE, region_name=region)) as sts:
+        return str(sts.get_caller_identity()["Account"])
 
 
 @contextmanager

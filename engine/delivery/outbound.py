@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
 from engine.account.quota import AccountQuota, read_quota
@@ -14,16 +14,23 @@ from engine.campaign.spec import CampaignSpec
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transport import Transport
 from engine.delivery.transports.callers import open_caller
-from engine.delivery.transports.outbox import Outbox
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
-from engine.delivery.transports.smtp import SmtpTransport
-from engine.delivery.transports.smtp_server import SmtpServer, find_ses_server, parse_server
 from engine.errors import ConfigurationError, UsageError
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.settings import Settings
 
+if TYPE_CHECKING:
+    from engine.delivery.transports.smtp_server import SmtpServer
+
 log = get_logger()
+
+# Few campaigns are sent in these ways.
+_open_outbox = OnDemand("engine.delivery.transports.outbox:Outbox")
+_open_smtp = OnDemand("engine.delivery.transports.smtp:SmtpTransport")
+_parse_server = OnDemand("engine.delivery.transports.smtp_server:parse_server")
+_find_ses_server = OnDemand("engine.delivery.transports.smtp_server:find_ses_server")
 
 UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process reaches
 
@@ -45,7 +52,7 @@ class Outbound:
     endpoint: str
     account: str
     ses: OpenAccount | None
-    server: SmtpServer | None = None
+    server: "SmtpServer | None" = None
     given_warnings: list[str] = field(default_factory=list)
 
     @property
@@ -100,13 +107,13 @@ class Outbound:
         """
         delivery = self.spec.delivery
         if self.server is not None:
-            smtp = SmtpTransport(self.server, envelope, sender_address=sender_address)
+            smtp = _open_smtp(self.server, envelope, sender_address=sender_address)
             try:
                 yield smtp
             finally:
                 await smtp.close()
         elif self.ses is None:
-            outbox = Outbox(folder / "outbox", delivery.outbox, envelope, worker=worker)
+            outbox = _open_outbox(folder / "outbox", delivery.outbox, envelope, worker=worker)
             try:
                 yield outbox
             finally:
@@ -160,7 +167,7 @@ async def open_outbound(
     if transport == "smtp" and endpoint is not None:
         raise UsageError("the sandbox has no SMTP server", where="--sandbox", remedy='use transport "ses" or "outbox"')
     if transport == "smtp" and settings.smtp_url:
-        server = parse_server(settings)
+        server = _parse_server(settings)
         if spec.delivery.max_rate is None:
             raise ConfigurationError(
                 f"the rate limit of {server.host} is unknown",
@@ -171,7 +178,7 @@ async def open_outbound(
         return
     async with _open_account(endpoint, transport) as account:
         url = account.control_plane.meta.endpoint_url
-        server_of_ses = await find_ses_server(account) if transport == "smtp" else None
+        server_of_ses = await _find_ses_server(account) if transport == "smtp" else None
         shown = url if server_of_ses is None else server_of_ses.url
         yield Outbound(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)
 

@@ -3,7 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from queue import SimpleQueue
+from typing import Any, TypeVar, cast
 
 from engine.errors import PausedError
 from engine.stopping.stop import Stop
@@ -37,6 +38,42 @@ async def wait_unless_stopped(work: Awaitable[T], stop: Stop, *, doing: str, rem
 
 def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
     """Run blocking work in a daemon thread, which does not keep the process from ending when it is abandoned."""
+    done, run = _prepare(work)
+    threading.Thread(target=run, daemon=True, name=name).start()
+    return done
+
+
+class DaemonThread:
+    """A daemon thread that is started beforehand, and then runs one piece of blocking work after the other.
+
+    CPython's `Thread.start` waits forever for a thread that has no memory to start: a run at its memory limit would
+    hang.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        threading.Thread(target=self._run_all, daemon=True, name=name).start()
+
+    def run(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Run work after what was given before; it may be abandoned, as with run_in_daemon_thread."""
+        done, run = _prepare(work)
+        self._queue.put(run)
+        return done
+
+    def close(self) -> None:
+        """End the thread after what was given; waits for nothing."""
+        self._queue.put(None)
+
+    def _run_all(self) -> None:
+        while (run := self._queue.get()) is not None:
+            run()
+
+
+def _prepare(work: Callable[[], T]) -> tuple[asyncio.Future[T], Callable[[], None]]:
+    """Make the future of work, and the function that does the work and settles the future, for another thread."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -57,5 +94,4 @@ def run_in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, value, error)
 
-    threading.Thread(target=run, daemon=True, name=name).start()
-    return done
+    return done, run

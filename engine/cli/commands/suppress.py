@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from engine.account.client import CONTROL_PLANE, find_account_id, open_client
+from engine.account.async_client import CONTROL_PLANE, open_client
+from engine.account.client import find_account_id
 from engine.account.suppression_list import AccountSuppressionList
 from engine.cli.commands.suppress_check import describe_entry
 from engine.cli.common import Common, with_common

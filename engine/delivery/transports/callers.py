@@ -182,7 +182,8 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
             reason=str(reason),
             note=f"{reason}: calls go through aiobotocore, at several times the CPU",
         )
-        return OpenCaller(BotocoreCaller(await account.open_send_client(), account.credentials), None)
+        client, credentials = await account.open_send_client()
+        return OpenCaller(BotocoreCaller(client, credentials), None)
     tls = _make_tls_context(account.verify) if resolved.scheme == "https" else None
     carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls, most_open=2 * find_most())
     return OpenCaller(LeanCaller(resolved, account.credentials, carrier), carrier)

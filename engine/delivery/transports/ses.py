@@ -4,7 +4,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import aiohttp
 import botocore.exceptions as aws
 import orjson
 
@@ -23,9 +22,12 @@ from engine.delivery.transports.ses_documents import (
     parts_of,
 )
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.system.proxies import explain_proxy
 
 log = get_logger()
+
+_CONNECTOR_ERROR = OnDemand("aiohttp:ClientConnectorError")  # aiobotocore alone raises it, and it takes long to import
 
 
 class CredentialsError(Exception):
@@ -202,6 +204,6 @@ def _read_type(error: Exception) -> ReplyMeaning:
         # The same class for a refused connection and for a reset after the whole request: the inner error distinguishes
         # them.
         inner = error.kwargs.get("error")
-        never_sent = isinstance(inner, aiohttp.ClientConnectorError | socket.gaierror)
+        never_sent = isinstance(inner, (_CONNECTOR_ERROR.load(), socket.gaierror))
         return ReplyMeaning.UNREACHABLE if never_sent else ReplyMeaning.IN_DOUBT
     return next((meaning for kind, meaning in EXCEPTIONS.items() if isinstance(error, kind)), ReplyMeaning.IN_DOUBT)

@@ -15,7 +15,8 @@ import botocore.exceptions
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from engine.account.client import Endpoint, open_aws_client, translate_aws_errors
+from engine.account.async_client import open_aws_client
+from engine.account.client import Endpoint, translate_aws_errors
 from engine.errors import ConfigurationError
 from engine.logs import get_logger
 from engine.stopping.stop import Stop

@@ -17,14 +17,16 @@ from engine.campaign.render_error import RenderError
 from engine.campaign.unsubscribe_links import LONGEST_LINK
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.outbound import Outbound
-from engine.delivery.transports.smtp_check import check_server
 from engine.errors import ConfigurationError, ServiceError, UnreachableError
 from engine.feedback.inbound.mail import read_mail
 from engine.feedback.unsubscribe.tokens import find_token, verify_token
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.quantities import format_count
 
 log = get_logger()
+
+_check_server = OnDemand("engine.delivery.transports.smtp_check:check_server")  # SMTP alone needs it
 
 LONGEST_ADDRESS = 320  # bytes: 64 before the @ and 255 after it, RFC 5321 4.5.3.1
 LONG_LINK = "long_unsubscribe_link"  # the code of the finding
@@ -47,7 +49,7 @@ async def check_account(outbound: Outbound, sender_address: str) -> AccountQuota
     if outbound.client is not None:
         await _check_sender(outbound, sender_address)
     if outbound.server is not None:
-        await check_server(outbound.server, sender_address)
+        await _check_server(outbound.server, sender_address)
     return quota
 
 

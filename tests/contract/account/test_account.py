@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from support.account import CannedClient
 
-from engine.account.client import SENDS, Endpoint, open_client
+from engine.account.async_client import SENDS, open_client
+from engine.account.client import Endpoint
 from engine.account.identities import list_verified, refuse_if_unverified
 from engine.account.quota import AccountQuota, read_quota
 from engine.errors import ConfigurationError, ServiceError

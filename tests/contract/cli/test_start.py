@@ -1,14 +1,18 @@
 """What commands import: most of a short command's time."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from support.world import World
 
 # What only sending needs, with the account and its libraries.
 SENDING = ("aiobotocore", "aiohttp", "aiosmtplib", "alembic", "botocore", "engine.delivery", "engine.run.send")
+UNUSED = ("aiobotocore", "aiohttp", "aiosmtplib", "alembic", "boto3", "rich")  # by a launch that sends in the lean way
 SLOW = ("aiobotocore", "aiohttp", "alembic", "botocore", "jinja2", "polars", "rich")
 CAMPAIGN_MODEL = ("engine.audience.spec", "engine.campaign.spec", "engine.run.manifest")
 CAMPAIGN = """
@@ -30,11 +34,12 @@ main()
 """
 
 
-def list_imports(workspace: Path, *arguments: str) -> list[str]:
+def list_imports(workspace: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> list[str]:
     """Run a command in a new process, and list the modules that it has imported at its end."""
     (workspace / "campaigns").mkdir(exist_ok=True)
     command = [sys.executable, "-c", _CODE, *arguments, "--workspace", str(workspace)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    variables = os.environ | (environment or {})
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=variables)
     imported: list[str] = json.loads(ended.stderr.splitlines()[-1])
     return imported
 
@@ -58,3 +63,12 @@ def test_plan_imports_nothing_that_only_sending_needs(tmp_path: Path):
     for _ in range(2):
         imported = list_imports(tmp_path, "plan", "hello")
         assert [name for name in SENDING if name in imported] == []
+
+
+def test_launch_imports_no_client_that_it_does_not_use(world: World):
+    """Its calls go by the lean client, and its few questions to the account by botocore in a thread."""
+    world.write_people(3)
+    arguments = ("launch", "hello", "--yes", "--key", "test")
+    imported = list_imports(world.folder, *arguments, environment=world.environment())
+    assert [name for name in UNUSED if name in imported] == []
+    assert len(world.accepted()) == 3

@@ -13,7 +13,8 @@ from support.clock import START, VirtualClock
 from support.s3 import BUCKET, environment, run_moto
 from support.s3 import open_client as open_s3
 
-from engine.account.client import CONTROL_PLANE, Endpoint, find_account_id, open_client
+from engine.account.async_client import CONTROL_PLANE, open_client
+from engine.account.client import Endpoint, find_account_id
 from engine.account.suppression_list import AccountSuppressionList
 from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.suppressed.suppressions import (

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import botocore.exceptions as aws_errors
 import orjson
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
+from botocore.credentials import RefreshableCredentials
 from support.clock import VirtualClock
 from support.messages import make_message
 from support.world import World
@@ -30,6 +32,7 @@ from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.errors import ConfigurationError, MailrunError
 from engine.feedback.events.queue import open_sqs
+from engine.stopping.abandonable import DaemonThread
 from engine.store.objects import fetch_objects
 from engine.store.s3 import S3Store
 from engine.system.proxies import exempt
@@ -123,7 +126,7 @@ async def test_both_callers_send_the_same_message(world: World, aws: pytest.Monk
     async with reach(world, aws) as account:
         lean = await open_caller(account)
         assert lean.lean
-        for caller in (lean.caller, BotocoreCaller(await account.open_send_client(), account.credentials)):
+        for caller in (lean.caller, BotocoreCaller(*await account.open_send_client())):
             transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example", bulk=True)
             item = transport.prepare(MESSAGE)
             assert [reply.meaning for reply in await transport.send([item])] == [ReplyMeaning.SENT]
@@ -153,7 +156,7 @@ async def test_both_callers_read_replies_alike(
 ):
     async with reach(world, aws) as account:
         opened = await open_caller(account)
-        caller = opened.caller if lean else BotocoreCaller(await account.open_send_client(), account.credentials)
+        caller = opened.caller if lean else BotocoreCaller(*await account.open_send_client())
         transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
         await asyncio.to_thread(world.fault, fault)
         (reply,) = await transport.send([transport.prepare(MESSAGE)])
@@ -172,8 +175,6 @@ class KeptRequests:
 
 @pytest.mark.usefixtures("aws")
 async def test_temporary_credentials_are_refreshed_in_mid_run():
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - of this story alone
-
     served = [("AKID1", "token-1", 60), ("AKID2", "token-2", 3600)]
 
     async def refresh() -> dict[str, Any]:
@@ -236,7 +237,8 @@ async def test_lost_credential_source_leaves_no_message_in_doubt(
     async with open_account() as account:
         resolved = await resolve_sends(account)
         none: Any = NoCredentials(error)
-        caller = LeanCaller(resolved, none, kept) if lean else BotocoreCaller(await account.open_send_client(), none)  # type: ignore[arg-type] # as above
+        client, _ = await account.open_send_client()
+        caller = LeanCaller(resolved, none, kept) if lean else BotocoreCaller(client, none)  # type: ignore[arg-type] # as above
         transport = SesTransport(caller, Documents(ENVELOPE), sender_address="news@acme.example")
         (reply,) = await transport.send([transport.prepare(MESSAGE)])
     assert (reply.meaning, bool(reply.remedy), kept.heads) == (meaning, meaning is ReplyMeaning.PAUSE, [])
@@ -319,6 +321,40 @@ async def test_failed_credential_issuer_is_retried_after_half_of_the_rest():
     clock.advance(16.0)
     with pytest.raises(OSError, match="away"):
         await spaced.get_frozen_credentials()
+
+
+async def test_slow_credential_issuer_blocks_no_other_task_and_is_asked_once():
+    asked, is_answered = [], Event()
+
+    def renew() -> dict[str, str]:
+        asked.append(1)
+        assert is_answered.wait(30)
+        return expire_after(3_600, datetime.now(UTC))
+
+    found = RefreshableCredentials("old", "s", "t", datetime.now(UTC), renew, "test")
+    with closing(DaemonThread("credentials")) as thread:
+        spaced = SpacedCredentials(found, thread)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):  # this reader waits no longer, and the renewal goes on
+                await spaced.get_frozen_credentials()
+        readers = [asyncio.create_task(spaced.get_frozen_credentials()) for _ in range(3)]
+        await asyncio.sleep(0)
+        is_answered.set()
+        assert [frozen.access_key for frozen in await asyncio.gather(*readers)] == ["A"] * 3
+        assert (await spaced.get_frozen_credentials()).access_key == "A"
+    assert len(asked) == 1
+
+
+async def test_failed_renewal_of_botocore_keeps_its_error_for_every_reader():
+    def renew() -> dict[str, str]:
+        raise aws_errors.CredentialRetrievalError(provider="test", error_msg="gone")
+
+    found = RefreshableCredentials("old", "s", "t", datetime.now(UTC), renew, "test")
+    with closing(DaemonThread("credentials")) as thread:
+        spaced = SpacedCredentials(found, thread)
+        for _ in range(2):
+            with pytest.raises(aws_errors.CredentialRetrievalError, match="gone"):
+                await spaced.get_frozen_credentials()
 
 
 async def test_a_credential_process_is_started_once_for_many_calls(aws: pytest.MonkeyPatch, tmp_path: Path):

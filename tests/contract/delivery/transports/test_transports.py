@@ -147,7 +147,7 @@ async def open_ses(endpoint: Endpoint, envelope: Envelope = ENVELOPE, *, lean: b
     async with open_account(endpoint) as account:
         opened = await open_caller(account)
         try:
-            caller = opened.caller if lean else BotocoreCaller(await account.open_send_client(), account.credentials)
+            caller = opened.caller if lean else BotocoreCaller(*await account.open_send_client())
             yield SesTransport(caller, Documents(envelope), sender_address=SENDER)
         finally:
             opened.close()
