@@ -98,6 +98,7 @@ def test_unknown_run_folder_that_never_began_is_planned_again(world: World):
 
 def test_worker_that_lost_its_lease_while_stopped_records_nothing_more(world: World):
     """A zombie: stopped, its lease taken over by a new owner, then continued."""
+    world.constants = AT_MOST_WHERE_LATE
     world.write_people(300)
     world.change_sandbox(latency_seconds=0.2)
     zombie = world.start_launch()
