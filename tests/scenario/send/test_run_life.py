@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.doubt import AT_MOST_WHERE_LATE
 from support.invariants import check_invariants
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
 
@@ -109,6 +110,7 @@ def test_joining_workers_share_the_work_and_send_each_message_once(slow: World):
 
 
 def test_a_worker_that_is_killed_is_replaced_by_the_others(slow: World):
+    slow.constants = AT_MOST_WHERE_LATE
     slow.write_people(2400)  # the pause arrives in mid-run, however busy the machine is
     launch = slow.start_launch()
     slow.wait_for_accepted(20, launch)
