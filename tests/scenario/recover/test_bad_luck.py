@@ -106,7 +106,7 @@ def test_plans_of_one_campaign_at_the_same_moment_all_succeed(world: World):
 def test_signal_right_after_the_start_ends_with_the_same_code(world: World):
     world.write_people(10)
     for number in (signal.SIGTERM, signal.SIGINT):
-        process = world.start_launch()
+        process = world.start("launch", "hello", "--key", "test", "--json")
         process.send_signal(signal.SIGSTOP)  # whatever it does when the signal arrives
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)
