@@ -107,7 +107,7 @@ def configure_logs(*, verbose: bool, only_warnings: bool = False) -> None:
 
 def reset_logs() -> None:
     """Log as before `configure_logs`: JSON lines of level `info` and above."""
-    _output.__init__()  # type: ignore[misc] # the same object, which loggers use
+    vars(_output).update(vars(_Output()))
 
 
 @contextlib.contextmanager

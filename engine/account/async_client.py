@@ -16,6 +16,7 @@ from engine.account.client import (
     CONNECT_TIMEOUT_SECONDS,
     CONNECTIONS,
     CONTROL_PLANE_RETRIES,
+    NO_PROXIES,
     READ_TIMEOUT_SECONDS,
     Endpoint,
     give_endpoint,
@@ -37,8 +38,6 @@ SENDS = AioConfig(
 CONTROL_PLANE = AioConfig(
     connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS, retries={**CONTROL_PLANE_RETRIES}
 )
-
-NO_PROXIES = AioConfig(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ CONTROL_PLANE_RETRIES = {"total_max_attempts": 4, "mode": "standard"}
 _CONTROL_PLANE = Config(
     connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS, retries={**CONTROL_PLANE_RETRIES}
 )
-_NO_PROXIES = Config(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
+NO_PROXIES = Config(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
 _DUAL_STACK_HOSTS = (".api.aws", ".api.amazonwebservices.com.cn")
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -138,7 +138,7 @@ def _open(endpoint: Endpoint | None) -> tuple[Any, Any]:
     with refuse_bad_endpoint("sesv2"):
         if endpoint is None:
             return session.create_client("sesv2", config=_CONTROL_PLANE), session.get_credentials()
-        config, given = _CONTROL_PLANE.merge(_NO_PROXIES), give_endpoint(endpoint)
+        config, given = _CONTROL_PLANE.merge(NO_PROXIES), give_endpoint(endpoint)
         keys = Credentials(endpoint.access_key_id, endpoint.secret_access_key)
         return session.create_client("sesv2", config=config, **given), keys
 

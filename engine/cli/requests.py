@@ -1,4 +1,4 @@
-"""Makes a workspace and a request from the options of the command line."""
+"""Finds the campaign that the command line names, and makes the request to plan it."""
 
 import stat
 from functools import partial

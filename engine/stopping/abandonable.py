@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from engine.errors import PausedError
 from engine.stopping.stop import Stop
@@ -57,7 +57,7 @@ class DaemonThread:
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._run_all, daemon=True, name=name).start()
 
-    def run(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Run work after what was given before; it may be abandoned, as with run_in_daemon_thread."""
         done, run = _prepare(work)
         self._queue.put(run)
