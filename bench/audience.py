@@ -7,9 +7,7 @@ about 60 bytes a row, and as much again for plan and scratch.
 """
 
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -18,7 +16,7 @@ from tempfile import TemporaryDirectory
 from bench import ROOT
 from bench.audience_files import write_easy, write_realistic
 from bench.comparison import Row
-from bench.processes import on_cores
+from bench.processes import Usage, on_cores, run
 
 ROWS = (1_000_000, 5_000_000)
 ROUNDS = 3
@@ -41,8 +39,6 @@ text = "body.txt.j2"
 """
 COPY = "import polars as pl; pl.scan_csv('list.csv').sink_parquet('copy.parquet')"
 
-Figures = dict[str, float]
-
 
 def make_workspace(folder: Path) -> None:
     campaign = folder / "campaigns" / "hello"
@@ -52,34 +48,18 @@ def make_workspace(folder: Path) -> None:
     (campaign / "body.txt.j2").write_text("Hello {{ first_name }}\n")
 
 
-def measure(command: list[str], workspace: Path) -> Figures:
-    """Run a command on two cores, with Polars' threads to match: seconds, CPU seconds and peak memory in bytes."""
+def measure(command: list[str], workspace: Path) -> Usage:
+    """Run a command on two cores, with Polars' threads to match."""
     environment = {**os.environ, "POLARS_MAX_THREADS": str(CORES), "PYTHONPATH": str(ROOT)}
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=workspace,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return {
-        "seconds": time.perf_counter() - begin,
-        "cpu": usage.ru_utime + usage.ru_stime,
-        "peak": usage.ru_maxrss * 1024,
-    }
+    return run((sys.executable, *command), environment, workspace)
 
 
-def least(runs: list[Figures]) -> Figures:
-    return min(runs, key=lambda run: run["cpu"])
+def least(runs: list[Usage]) -> Usage:
+    return min(runs, key=lambda used: used.cpu_seconds)
 
 
-def measure_pairs(name: str, rows: int, rounds: int) -> tuple[float, list[tuple[Figures, Figures]]]:
-    """Measure one input of so many rows: the megabytes of its CSV, and the figures of copy and plan in each round."""
+def measure_pairs(name: str, rows: int, rounds: int) -> tuple[float, list[tuple[Usage, Usage]]]:
+    """Measure one input of so many rows: the megabytes of its CSV, and what copy and plan used in each round."""
     with TemporaryDirectory() as folder:
         workspace = Path(folder)
         make_workspace(workspace)
@@ -95,14 +75,14 @@ def compare_plans(runs: int) -> Iterator[Row]:
     for name, target in TARGETS.items():
         with on_cores(sorted(os.sched_getaffinity(0))[:CORES]):
             _, pairs = measure_pairs(name, ROWS[-1], runs)
-        copy, plan = (median(run["cpu"] for run in of_one) for of_one in zip(*pairs, strict=True))
+        copy, plan = (median(used.cpu_seconds for used in of_one) for of_one in zip(*pairs, strict=True))
         yield Row(
             f"plan of {ROWS[-1]:,} rows, {name}: CPU / CPU of Polars' copy",
-            [plan["cpu"] / copy["cpu"] for copy, plan in pairs],
+            [plan.cpu_seconds / copy.cpu_seconds for copy, plan in pairs],
             target=target,
             note=f"{plan:.1f} s / {copy:.1f} s",
         )
-        peaks = [plan["peak"] / MIB for _, plan in pairs]
+        peaks = [plan.peak_bytes / MIB for _, plan in pairs]
         yield Row(f"plan of {ROWS[-1]:,} rows, {name}: peak of memory", peaks, unit="MiB", target="≤ 1024")
 
 
@@ -114,9 +94,11 @@ def compare(name: str, rows: int) -> list[str]:
         name,
         f"{rows:,}",
         f"{megabytes:,.0f}",
-        *(f"{run[unit]:.2f}" for unit in ("seconds", "cpu") for run in (copy, plan)),
-        *(f"{plan[unit] / copy[unit]:.2f}" for unit in ("seconds", "cpu")),
-        f"{plan['peak'] / MIB:,.0f}",
+        *(f"{used.wall_seconds:.2f}" for used in (copy, plan)),
+        *(f"{used.cpu_seconds:.2f}" for used in (copy, plan)),
+        f"{plan.wall_seconds / copy.wall_seconds:.2f}",
+        f"{plan.cpu_seconds / copy.cpu_seconds:.2f}",
+        f"{plan.peak_bytes / MIB:,.0f}",
     ]
 
 

@@ -79,10 +79,6 @@ def _trust(sink: SinkServer) -> ssl.SSLContext | None:
     return None if sink.authority is None else ssl.create_default_context(cafile=str(sink.authority))
 
 
-def _read_authority(sink: SinkServer) -> bytes:
-    return b"" if sink.authority is None else sink.authority.read_bytes()
-
-
 @asynccontextmanager
 async def _open_own(sink: SinkServer) -> AsyncIterator[Post]:
     parts = urlsplit(sink.url)
@@ -157,7 +153,7 @@ async def _open_aiobotocore(sink: SinkServer) -> AsyncIterator[Post]:
 async def _open_pyreqwest(sink: SinkServer) -> AsyncIterator[Post]:
     builder = ClientBuilder()
     if sink.authority is not None:
-        builder = builder.add_root_certificate_pem(_read_authority(sink))
+        builder = builder.add_root_certificate_pem(sink.authority.read_bytes())
     async with builder.build() as client:
 
         async def post() -> None:

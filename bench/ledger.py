@@ -33,7 +33,6 @@ from engine.ledger.schema import RunState
 sys.path.insert(0, str(ROOT / "tests"))  # the cluster that tests start, and their large ledger
 
 MESSAGES, LARGE, LEASE = 50_000, 10_000_000, 5_000
-MESSAGE_ID = "0100019a0bdb81e2-e44a90e6-8596-03ad-5264-3773e31c3895-000000"
 NAME, NOW = "bench/1", datetime(2026, 11, 24, tzinfo=UTC)
 
 

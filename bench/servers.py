@@ -61,7 +61,7 @@ class SinkServer:
     url: str
     authority: Path | None
 
-    def read_figures(self) -> "SinkFigures":
+    def read_figures(self) -> SinkFigures:
         """Return what it has received and used until now."""
         trust = None if self.authority is None else ssl.create_default_context(cafile=str(self.authority))
         with urllib.request.urlopen(f"{self.url}/figures", context=trust) as answer:  # noqa: S310 - its own URL

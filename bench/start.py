@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 from bench.comparison import RUNS, Row, print_rows
 from bench.processes import Usage, run
@@ -54,8 +55,8 @@ def compare_starts(runs: int) -> Iterator[Row]:
     added = [most - least for most, least in zip(cpu["many"], cpu["few"], strict=True)]
     yield Row(f"launch to {MANY:,} recipients instead of {FEW}: added CPU", added, "s", "≤ 0.25")
     for what in SHORT | LONGER:
-        wall = sorted(usage.wall_seconds for usage in found[what])[runs // 2]
-        note = f"{wall:.2f} s of wall time; Python alone {sorted(cpu['nothing'])[runs // 2]:.2f} s of CPU"
+        wall = median(usage.wall_seconds for usage in found[what])
+        note = f"{wall:.2f} s of wall time; Python alone {median(cpu['nothing']):.2f} s of CPU"
         yield Row(f"{what}: CPU", cpu[what], "s", "≤ 0.3" if what in SHORT else "", note)
 
 
@@ -71,7 +72,7 @@ def _launch(workspace: Path, number: int) -> Sequence[str]:
 
 
 def _compare(what: str, own: Sequence[float], libraries: Sequence[float]) -> Row:
-    note = f"{sorted(own)[len(own) // 2]:.2f} s, libraries {sorted(libraries)[len(libraries) // 2]:.2f} s"
+    note = f"{median(own):.2f} s, libraries {median(libraries):.2f} s"
     return Row(what, [one / other for one, other in zip(own, libraries, strict=True)], "x", "≤ 1.25", note)
 
 
