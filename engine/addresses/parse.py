@@ -18,8 +18,8 @@ _LOCAL = "x@"
 _KNOWN_DOMAINS = 1 << 14  # remembered: a check of some takes 3 ms and more
 _SIMPLE = rf"^{ATOM}(?:\.{ATOM})*@"
 
-READ_SCHEMA = {"address": pl.String, "fault": pl.String}
-JUDGED_SCHEMA = {"address": pl.String, "key": pl.String, "fault": pl.String}
+_READ_COLUMNS = ("address", "fault")
+JUDGED_COLUMNS = ("address", "key", "fault")
 
 
 def judge_addresses(raw: pl.Series) -> pl.DataFrame:
@@ -73,7 +73,7 @@ def _complete(
         return read_rest(text)
     found = read_rest(text.gather(rest))
     # scatter changes the series in place.
-    return pl.DataFrame([read.get_column(name).clone().scatter(rest, found.get_column(name)) for name in READ_SCHEMA])
+    return pl.DataFrame([read.get_column(name).clone().scatter(rest, found.get_column(name)) for name in _READ_COLUMNS])
 
 
 def _read_simple(text: pl.Series, read_rest: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
@@ -91,7 +91,7 @@ def _read_simple(text: pl.Series, read_rest: Callable[[pl.Series], pl.DataFrame]
     if parts.select(is_too_long.any()).item():
         fault = pl.when(is_too_long).then(pl.lit(IS_TOO_LONG)).otherwise("fault")
         parts = parts.with_columns(fault=fault, address=pl.when(~is_too_long).then("address"))
-    return _complete(parts.select(*READ_SCHEMA), parts.get_column("is_read"), text, read_rest)
+    return _complete(parts.select(*_READ_COLUMNS), parts.get_column("is_read"), text, read_rest)
 
 
 class _Domains:

@@ -91,7 +91,7 @@ class MessageLint:
         size = self._attached_bytes + 4 * (html_bytes + len(text.write(self._writer)))
         if html_bytes > GMAIL_CLIPS_BYTES or size > LARGEST_MESSAGE:
             return None
-        links = () if not self._has_unsubscribe_link else _list_forms(_find_unsubscribe_link(headers))
+        links = _list_forms(_find_unsubscribe_link(headers)) if self._has_unsubscribe_link else ()
         html_shape, text_shape = self._shapes.describe((html.pieces, text.pieces), links)
         return language, html_shape, text_shape
 

@@ -12,7 +12,6 @@ from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.ledger.suppressed.suppressions import (
     Suppression,
     add_many_suppressions,
-    find_suppressions,
     limit_topic,
     remove_some_suppressions,
 )
@@ -84,17 +83,10 @@ def add_addresses(workspace: Workspace, addresses: Sequence[str], *, topic: str,
     return ListImport(entries=len(requested), added=added, forgotten=len(requested) - len(entries))
 
 
-def find_entries(workspace: Workspace, keys: Collection[str], topic: str | None) -> list[Suppression]:
-    """Find the entries of some keys, of one topic or (None) of any."""
-    with workspace.ledger.read() as tx:
-        found = find_suppressions(tx, keys)
-    return [one for one in found if topic is None or one.topic == topic]
-
-
 def remove_entries(
     workspace: Workspace, keys: Collection[str], entries: Sequence[Suppression], *, topic: str | None, account: bool
 ) -> ListRemoval:
-    """Remove entries that `find_entries` has found.
+    """Remove entries of some keys.
 
     Args:
         workspace: has the ledger.

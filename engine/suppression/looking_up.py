@@ -23,10 +23,11 @@ def read_entry(text: str) -> tuple[str, str | None]:
     return read
 
 
-def find_entries(workspace: Workspace, keys: Collection[str]) -> list[Suppression]:
-    """Find the entries of some keys, of every topic."""
+def find_entries(workspace: Workspace, keys: Collection[str], topic: str | None = None) -> list[Suppression]:
+    """Find the entries of some keys, of one topic or (None) of any."""
     with workspace.ledger.read() as tx:
-        return list(find_suppressions(tx, keys))
+        found = find_suppressions(tx, keys)
+    return [one for one in found if topic is None or one.topic == topic]
 
 
 def find_forgotten(workspace: Workspace, keys: Collection[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from engine.addresses.parse import JUDGED_SCHEMA, judge_addresses
+from engine.addresses.parse import JUDGED_COLUMNS, judge_addresses
 from engine.ledger.suppressed.suppressions import DOMAIN_MARK
 
 # `@d.example`, `*@d.example`, `%@d.example` and `d.example` mean the domain; `*.d.example` and `.d.example`, alone or
@@ -39,9 +39,9 @@ def read_entries(raw: pl.Series) -> pl.DataFrame:
     frame = pl.DataFrame([at, *judged.get_columns()]).with_columns(raw=raw)
     unusual = ~is_plain.fill_null(value=False) & (raw.str.strip_chars() != "").fill_null(value=False)
     if not unusual.any():
-        return frame.select("at", *JUDGED_SCHEMA)
+        return frame.select("at", *JUDGED_COLUMNS)
     read = _read_unusual(frame.filter(unusual).select("at", "raw"))
-    return pl.concat([frame.filter(~unusual).select("at", *JUDGED_SCHEMA), read]).sort("at", maintain_order=True)
+    return pl.concat([frame.filter(~unusual).select("at", *JUDGED_COLUMNS), read]).sort("at", maintain_order=True)
 
 
 def _read_unusual(frame: pl.DataFrame) -> pl.DataFrame:

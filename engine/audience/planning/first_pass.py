@@ -37,7 +37,6 @@ class RowRules:
 
     Attributes:
         audience: `[audience]`; the columns that it names exist.
-        files: the names of the tables' files.
         content: the columns that recipients carry.
         order_by: the columns to order by.
         types: of the columns of `where` and `order_by`.
@@ -46,7 +45,6 @@ class RowRules:
     """
 
     audience: AudienceSpec
-    files: Sequence[str]
     content: Sequence[str]
     order_by: Sequence[str]
     types: ColumnTypes

@@ -143,12 +143,13 @@ def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
                 kind=kind,
                 limits=lists.limits,
             )
-        excluded = ExcludedRows(scratch.make("excluded"), rules.files)
+        files = [source.name for source in opened.sources]
+        excluded = ExcludedRows(scratch.make("excluded"), files)
         rows: Scratch[BatchPosition] = scratch.make("rows")
         with step("reading the audience", "rows") as reading:
             read = _read_rows(opened, rules, rows, excluded, reading)
         sets = SetRules(
-            files=rules.files,
+            files=files,
             rows=rows,
             suppressions=suppressions,
             find_forgotten=lists.find_forgotten,
@@ -241,7 +242,6 @@ def _make_row_rules(
     used = columns_in(audience.where, list(opened.columns)) if audience.where else frozenset()
     return RowRules(
         audience=audience,
-        files=[source.name for source in opened.sources],
         content=content,
         order_by=order_by,
         types=ColumnTypes({*order_by, *used}, are_text=all(source.is_untyped for source in opened.sources)),

@@ -214,10 +214,9 @@ def _find_suppressed(settled: Settled, entries: pl.DataFrame, partitions: Partit
     """Return the accepted rows that an entry names, with the first such entry."""
     near = _find_near(settled, entries)
     same = partitions.identify(entries.get_column("key").gather(near.get_column("entry")))
-    near = near.filter(_identify(settled.frame, near.get_column("at"), partitions) == same)
-    near = near.unique("at", keep="first", maintain_order=True)
-    source = entries.get_column("source").gather(near.get_column("entry"))
-    return near.select("at", detail=pl.format("suppressed by {}", source))
+    named = _keep_same(settled, near, same, partitions).unique("at", keep="first", maintain_order=True)
+    source = entries.get_column("source").gather(named.get_column("entry"))
+    return named.select("at", detail=pl.format("suppressed by {}", source))
 
 
 def _find_suppressed_domains(frame: pl.DataFrame, suppressions: Suppressions) -> pl.DataFrame:
@@ -240,8 +239,13 @@ def _find_listed(settled: Settled, listed: pl.DataFrame, partitions: Partitions)
     """Return the accepted rows that a list (`HASH`, `same`, `detail`) names."""
     near = _find_near(settled, listed)
     same = listed.get_column("same").gather(near.get_column("entry"))
-    near = near.filter(_identify(settled.frame, near.get_column("at"), partitions) == same)
-    return near.select("at", detail=listed.get_column("detail").gather(near.get_column("entry")))
+    named = _keep_same(settled, near, same, partitions)
+    return named.select("at", detail=listed.get_column("detail").gather(named.get_column("entry")))
+
+
+def _keep_same(settled: Settled, near: pl.DataFrame, same: pl.Series, partitions: Partitions) -> pl.DataFrame:
+    """Keep the pairs whose row has the identity of its entry (`same`)."""
+    return near.filter(_identify(settled.frame, near.get_column("at"), partitions) == same)
 
 
 def _find_near(settled: Settled, listed: pl.DataFrame) -> pl.DataFrame:

@@ -31,8 +31,7 @@ class CsvRows:
         places: one per row: `line` UInt64, the physical line (from 1) where the row begins; `malformed` String, what
             is wrong with it, or null.
         cells: the same rows, a String column for each of the columns that were asked for; all null if the row is
-            malformed.
-            A line break inside a quoted field is a line feed here.
+            malformed. A line break inside a quoted field is a line feed here.
     """
 
     places: pl.DataFrame

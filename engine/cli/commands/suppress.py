@@ -29,6 +29,7 @@ from engine.quantities import format_count
 from engine.store.keys import read_forget_key
 from engine.suppression import editing
 from engine.suppression import lists as suppression_lists
+from engine.suppression.looking_up import find_entries
 from engine.suppression.sync import Sync, Synced, Upload
 from engine.system.given_paths import look_at
 from engine.system.streams import is_terminal
@@ -58,7 +59,7 @@ def remove(addresses: Sequence[str], common: Common, *, topic: str | None, accou
     read = {text: suppression_lists.read_one_entry(text) for text in addresses}
     keys = [key for key, _ in read.values()]
     with open_chosen(common) as workspace:
-        found = editing.find_entries(workspace, keys, topic)
+        found = find_entries(workspace, keys, topic)
         _ask_for_consent(found, yes=yes)
         done = editing.remove_entries(workspace, keys, found, topic=topic, account=account)
         typed = {text for text, (_, address) in read.items() if address is not None}  # SES's own list has no domains

@@ -167,7 +167,7 @@ class Script:
         self._codec, self._leads = codec, leads
         self._extra = f"[0-9０-９Ａ-Ｚａ-ｚ　-〟（），．－：；{extra}]"
         # Half-width kana are single bytes, which any text may have.
-        self._is_kana = f"[{_WIDE_KANA}]" if extra else None
+        self._kana = f"[{_WIDE_KANA}]" if extra else None
 
     def judge(self, word: str) -> bool:
         """Whether a word has only common characters, none of them next to an ASCII letter."""
@@ -176,7 +176,7 @@ class Script:
     def weigh(self, text: str) -> float:
         """Return the share of frequent characters and of kana."""
         known = [letter for letter in text if not letter.isascii()]
-        hits = sum(c in self.frequent or bool(self._is_kana and _compile(self._is_kana).match(c)) for c in known)
+        hits = sum(c in self.frequent or bool(self._kana and _compile(self._kana).match(c)) for c in known)
         return hits / max(1, len(known))
 
     def _is_common(self, character: str) -> bool:

@@ -32,16 +32,21 @@ class PrintCodeGenerator(CodeGenerator):
             super().visit_Filter(node, frame)
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        label = find_printed_label(node)
-        if frame.eval_ctx.volatile or label is None:
+        label = _find_label(node, frame)
+        if label is None:
             super()._output_child_pre(node, frame, finalize)
             return
         self._printed = node
         self.write("print_html(" if frame.eval_ctx.autoescape else "print_text(")
 
     def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        label = find_printed_label(node)
-        if frame.eval_ctx.volatile or label is None:
+        label = _find_label(node, frame)
+        if label is None:
             super()._output_child_post(node, frame, finalize)
             return
         self.write(f", {label!r})")
+
+
+def _find_label(node: nodes.Expr, frame: Frame) -> str | None:
+    """Return the label of an expression that is printed with one call; None where Jinja's own code prints it."""
+    return None if frame.eval_ctx.volatile else find_printed_label(node)
