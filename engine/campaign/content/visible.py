@@ -54,7 +54,8 @@ def _describe_shape(marked: str) -> str:
     for piece in marked.split("<"):
         tag, _, text = piece.partition(">")
         if tag.startswith("!--"):
-            tag = "!----" if tag.endswith("--") else "!--"
+            # The parser reads a comment that never ends as text.
+            tag = ("!----" if tag.endswith("--") else "!--") + (_MARK if _MARK in tag else "")
         elif tag[:5].lower() == "style":
             tag += text
         elif "href" in tag or "src" in tag:
