@@ -114,7 +114,7 @@ def test_messages_with_different_style_sheets_are_judged_apart() -> None:
     assert not links.is_visible(f"<style>@media screen{{.m{{display:none}}}}</style>{body}", LINK)
 
 
-def test_comments_that_never_end_are_told_apart_by_the_link_in_them() -> None:
+def test_comments_that_never_end_are_judged_by_the_link_in_them() -> None:
     links, rest = LinkVisibility(), f"<p>Hello</p><p hidden>{A}</p>"
     assert not links.is_visible(f"<!--Ann{rest}", LINK)
     assert links.is_visible(f"<!--{LINK}{rest}", LINK)
