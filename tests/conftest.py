@@ -22,6 +22,7 @@ from engine.logs import reset_logs
 # Commands are started as a terminal starts them; a shell in the background would have SIGINT ignored, nohup SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.environ["PYTHONFAULTHANDLER"] = "1"  # a command that hangs is aborted, and prints where
 settings.register_profile("fast", max_examples=10, deadline=None)  # `make fast`
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None)

@@ -49,17 +49,20 @@ class Stop:
     Attributes:
         reason: why; None while it is not requested.
         is_sending: there may be calls in flight.
+        is_urgent: a signal came, after which a scheduler soon kills the process, or something failed.
         at_once: a second signal came: calls in flight are not waited for.
     """
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
         self.is_sending = False
+        self.is_urgent = False
         self.at_once = False
         self._event = asyncio.Event()
 
     def request(self, reason: StopReason) -> None:
         """Request that the worker takes no more work and ends when its calls in flight have ended."""
+        self.is_urgent = self.is_urgent or reason.cause in (StopCause.SIGNAL, StopCause.ERROR)
         if self.reason is None:
             self.reason = reason
             self._event.set()

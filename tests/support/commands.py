@@ -103,6 +103,8 @@ class ForkedCommand(subprocess.Popen[str]):
         self.args = list(arguments)
         self.stdin = None
         self.returncode = None
+        self._read = ["", ""]  # of stdout and stderr, by the threads that communicate starts
+        self._readers: list[threading.Thread] = []
         server, lock = _start_server()
         wanted = json.dumps({"arguments": self.args, "folder": str(folder), "environment": environment}).encode()
         pipes = [os.pipe() for _ in range(3)]
@@ -128,23 +130,23 @@ class ForkedCommand(subprocess.Popen[str]):
 
     def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:  # noqa: A002 - as in subprocess
         assert input is None, "commands have no input"
-        read = ["", ""]
 
         def drain(number: int, stream: IO[str] | None) -> None:
             if stream is not None and not stream.closed:
                 with stream:
-                    read[number] = stream.read()
+                    self._read[number] = stream.read()
 
-        streams = enumerate((self.stdout, self.stderr))
-        threads = [threading.Thread(target=drain, args=each, daemon=True) for each in streams]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        if not self._readers:  # after a timeout they go on
+            streams = enumerate((self.stdout, self.stderr))
+            self._readers += [threading.Thread(target=drain, args=each, daemon=True) for each in streams]
+            for thread in self._readers:
+                thread.start()
+        for thread in self._readers:
             thread.join(timeout)
             if thread.is_alive():
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
         self.wait(timeout)
-        return read[0], read[1]
+        return self._read[0], self._read[1]
 
     def send_signal(self, sig: int) -> None:
         if self.poll() is None:

@@ -307,6 +307,7 @@ class Simulation:
             self.dice, self.loop, faults=self.dice.choice([0.0, 0.1, 0.5]), most_items=self.dice.choice([1, 4])
         )
         self.kills = self.stops = 0
+        self.stop = Stop()  # of the worker that was started last
 
     def run(self) -> SeedReport:
         random.seed(self.seed)  # the jitter of retries
@@ -378,7 +379,7 @@ class Simulation:
             task.cancel()
 
     def _start(self, frozen: FrozenRun, process: Process) -> asyncio.Task[None]:
-        stop = Stop()
+        stop = self.stop = Stop()
         settings: Any = None  # a worker reads none
         context = SendContext(settings=settings, store=frozen.store, ledger=self.ledger, clock=self.clock, stop=stop)
         job = SendJob(

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -59,10 +60,22 @@ class Finished:
     stderr: str
 
     @property
-    def json(self) -> dict[str, Any]:
+    def json(self) -> "Printed":
+        assert self.stdout, f"exit code {self.code}, nothing printed: {self.stderr}"
         document = json.loads(self.stdout)
         assert isinstance(document, dict)
-        return document
+        return Printed(document, self)
+
+
+class Printed(dict[str, Any]):
+    """The document that a command printed; looking up a key that it lacks tells how the command ended."""
+
+    def __init__(self, document: dict[str, Any], finished: Finished) -> None:
+        super().__init__(document)
+        self._finished = finished
+
+    def __missing__(self, key: str) -> Any:
+        raise AssertionError(f"no {key} in what was printed: {self._finished}")
 
 
 class World:
@@ -280,8 +293,15 @@ def open_world(folder: Path, *, ledger: str | None = None, **settings: Any) -> I
 
 
 def finish(process: subprocess.Popen[str], seconds: float = LONGEST_SECONDS) -> Finished:
-    """Wait for a command's end."""
-    stdout, stderr = process.communicate(timeout=seconds)
+    """Wait for a command's end; where it does not end, fail with what it printed and where its threads are."""
+    try:
+        stdout, stderr = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):  # a process that it has started may keep its streams open
+            stdout, stderr = process.communicate(timeout=10)
+            raise AssertionError(f"the command has not ended after {seconds:g} s: {stdout}{stderr}") from None
+        raise
     return check(Finished(process.returncode, stdout, stderr))
 
 

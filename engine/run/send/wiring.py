@@ -51,7 +51,7 @@ from engine.run.send.worker import Worker, make_recipient_windows
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.store.keys import read_forget_key
 
-LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is unreachable while the worker stops: within a pod's grace period
+LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is unreachable after a signal: within a pod's grace period
 
 QUOTA_USED_UP = StopReason(
     StopCause.PAUSED, "the account's 24-hour quota is used up", "launch again when part of the 24-hour quota is free"
@@ -98,7 +98,7 @@ async def send_run(context: SendContext, job: SendJob) -> None:
     recorder = Recorder(
         context.ledger,
         context.clock,
-        patience=lambda: LAST_PATIENCE_SECONDS if stop.requested else PATIENCE_SECONDS,
+        patience=lambda: LAST_PATIENCE_SECONDS if stop.is_urgent else PATIENCE_SECONDS,
         durable=marks.advance,
     )
     crew = _make_crew(context, job, recorder, marks)
