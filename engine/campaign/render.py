@@ -1,6 +1,5 @@
 """Render one recipient's message from the content and the recipient's data."""
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from babel import Locale
 from jinja2 import TemplateError
 
 from engine.campaign.content import bounds as limits
-from engine.campaign.content.environment import TemplateEnvironment, make_recipient
+from engine.campaign.content.environment import TemplateEnvironment, make_recipient, show_recipient
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.content.templates import SUBJECT, CampaignContent
 from engine.campaign.content.watchdog import TimeUpError, Watchdog
@@ -84,14 +83,17 @@ class Renderer:
         self._default_locale = campaign.spec.content.default_locale
         self._variants = {language: VariantParts(variant) for language, variant in content.variants.items()}
         self._choices: dict[Any, tuple[VariantParts, Locale]] = {}
+        self._only_choice = None if self._locale_column else self._choose({})
         self._watchdog = Watchdog(self.seconds)
         self._links = make_unsubscribe_links(campaign, signer)
         self._tags = (("mailrun-campaign", campaign.name), ("mailrun-key", run_key))
         self._own_tags = campaign.spec.delivery.message_tags
         self._headers = HeaderParts(content)
         run = _Run(f"{campaign.name}/{run_key}", run_key)
+        self._recipient = make_recipient({}, "")  # shows one recipient after another
+        shared = {"run": run, "recipient": self._recipient}
         self._shared = {
-            language: {**variant.subject.globals, "run": run, "campaign": _Campaign(campaign, language)}
+            language: {**variant.subject.globals, **shared, "campaign": _Campaign(campaign, language)}
             for language, variant in content.variants.items()
         }
 
@@ -107,12 +109,11 @@ class Renderer:
         Raises:
             RenderError: it cannot be made.
         """
-        parts, self._formats.locale = self._choose(recipient)
+        parts, self._formats.locale = self._only_choice or self._choose(recipient)
         self._formats.columns = recipient
-        limits.begin_message()
+        limits.made.total = 0
         try:
-            with self._watchdog:
-                return self._make(parts, recipient, row=row, address=address, reader=reader or address)
+            return self._watchdog.run(self._make, parts, recipient, row, address, reader or address)
         except TimeUpError as error:
             raise parts.locate(error, self.seconds) from error
 
@@ -136,7 +137,7 @@ class Renderer:
 
     def _choose(self, recipient: Mapping[str, Any]) -> tuple[VariantParts, Locale]:
         """Choose the variant and the locale of a recipient."""
-        wanted = recipient.get(self._locale_column) if self._locale_column else None
+        wanted = recipient.get(self._locale_column or "")
         choice = self._choices.get(wanted)
         if choice is None:
             preferences = read_locales(str(wanted)) if wanted is not None else ()
@@ -148,23 +149,23 @@ class Renderer:
                 self._choices[wanted] = choice
         return choice
 
-    def _make(
-        self, parts: VariantParts, recipient: Mapping[str, Any], *, row: int, address: str, reader: str
-    ) -> Message:
-        if _find_control(address):
+    def _make(self, parts: VariantParts, recipient: Mapping[str, Any], row: int, address: str, reader: str) -> Message:
+        if not (address.isascii() and address.isprintable()) and NOT_IN_HEADERS.search(address):
             raise RenderError("address", None, "the address has control characters")
         if self._zone_column is not None:
             _refuse_unknown_zone(self._zone_column, recipient.get(self._zone_column))
         language, writer = parts.language, self._writer
         names = MessageNames(recipient)
         names.update(self._shared[language])
-        names["recipient"] = make_recipient(recipient, address)
+        show_recipient(self._recipient, recipient, address)
         headers: tuple[tuple[str, str], ...] = ()
         if self._links is not None:
             names["unsubscribe_url"], headers = self._links.make_link(reader)
         else:
             names.pop("unsubscribe_url", None)  # a column must not replace the unsubscribe link
-        subject = _checked_subject(parts.subject.render_text(names))
+        subject = parts.subject.render_text(names)
+        if len(subject) > LONGEST_SUBJECT or not (subject.isascii() and subject.isprintable()):
+            _check_subject(subject)
         html = None if parts.html is None else parts.html.render(names, writer)
         headers += self._headers.render(names)
         text = parts.render_text(names, html, writer)
@@ -178,14 +179,8 @@ def _refuse_unknown_zone(column: str, name: Any) -> None:
         raise RenderError("[window] timezone", None, f"{found}; write an IANA name such as Europe/Berlin")
 
 
-def _find_control(text: str) -> re.Match[str] | None:
-    """Find a character that no header may have; plain ASCII, as most texts are, is recognized faster."""
-    return None if text.isascii() and text.isprintable() else NOT_IN_HEADERS.search(text)
-
-
-def _checked_subject(subject: str) -> str:
-    if found := _find_control(subject):
+def _check_subject(subject: str) -> None:
+    if found := NOT_IN_HEADERS.search(subject):
         raise RenderError(SUBJECT, None, f"it has a line break or control character (U+{ord(found[0]):04X})")
     if len(subject) > LONGEST_SUBJECT:
         raise RenderError(SUBJECT, None, f"it is longer than {LONGEST_SUBJECT} characters")
-    return subject

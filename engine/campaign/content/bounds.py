@@ -35,15 +35,16 @@ _GUARDED_FILTERS = (
 _TEXTS = (str, bytes)
 
 
-class _Made:
-    """The total size of what the steps of the current message have made."""
+class StepSizes:
+    """The total size of what the steps of the current message have made: characters and items."""
 
-    size = 0
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
 
 
-def begin_message() -> None:
-    """Start counting for a new message."""
-    _Made.size = 0
+made = StepSizes()  # whoever begins a message sets its total to 0
 
 
 def refuse_large(value: Any) -> Any:
@@ -55,12 +56,12 @@ def refuse_large(value: Any) -> Any:
     if isinstance(value, _TEXTS):
         if len(value) > LARGEST_STRING:
             raise SecurityError(f"a text of {len(value):,} characters; {LARGEST_STRING:,} is the limit")
-        _Made.size += len(value)
+        made.total += len(value)
     elif isinstance(value, list | tuple | dict):
-        _Made.size += sum(weigh(value))
+        made.total += sum(weigh(value))
     else:
         return value
-    if _Made.size > LARGEST_SUM:
+    if made.total > LARGEST_SUM:
         raise SecurityError(f"more than {LARGEST_SUM:,} characters and items in all steps of one message")
     return value
 

@@ -62,9 +62,12 @@ class _Recipient:
     __iter__ = None  # otherwise Python would read the items 0, 1, 2…
 
 
-def make_recipient(columns: Mapping[str, Any], address: str) -> object:
+def make_recipient(columns: Mapping[str, Any], address: str) -> _Recipient:
     """Make what templates see as `recipient`: its columns, by attribute or item, and its address."""
     return _Recipient(columns, address)
+
+
+show_recipient = _Recipient.__init__  # lets one that was made before show another recipient
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,9 +120,13 @@ def compile_content(campaign: Campaign) -> CampaignContent:
     written = {"date_format": audience.date_format, "decimal": audience.decimal}
     formats = Formats(campaign.spec.content.default_locale, written)
     files = _find_variants(campaign)
-    with _reported(campaign), Watchdog(COMPILE_SECONDS):
+
+    def compile_all() -> tuple[list[tuple[Variant, list[Names]]], tuple[dict[str, Template], list[Names]]]:
         compiled = [_Compilation(campaign, language, formats, files).compile() for language in _languages(files)]
-        headers, of_headers = _compile_headers(campaign, formats)
+        return compiled, _compile_headers(campaign, formats)
+
+    with _reported(campaign):
+        compiled, (headers, of_headers) = Watchdog(COMPILE_SECONDS).run(compile_all)
     names = [*of_headers, *(found for _, of_variant in compiled for found in of_variant)]
     uses = [use for found in names for use in found.uses]
     if campaign.spec.content.locale is not None:

@@ -2,16 +2,22 @@
 
 A second thread checks the work at intervals. When one piece of work has used too much processor time, an exception is
 raised in its thread, at its next bytecode. Every single step of a template is short, because `bounds` limits the sizes.
-The work itself only acquires an uncontended lock twice. Time is the processor time of the thread, if the system
-provides it: a process that was stopped for a minute has used none.
+The work itself only writes its number, and reads whether it was interrupted. Either thread writes what the other reads,
+then reads what the other writes, so at least one of them sees the other's. Time is the processor time of the thread, if
+the system provides it: a process that was stopped for a minute has used none.
 """
 
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
+from typing import TypeVar, TypeVarTuple
+from weakref import WeakSet
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 CHECK_SECONDS = 0.25
 _FEW_STEPS = 100  # a pending exception is raised within this many steps
@@ -23,98 +29,120 @@ class TimeUpError(BaseException):
 
 
 class Watchdog:
-    """Watches one piece of work at a time, in the thread that does it: `with watchdog:`.
+    """Watches one piece of work at a time, in the thread that does it.
 
     Args:
         limit_seconds: of processor time that one piece of work may use.
-
-    Raises:
-        TimeUpError: from inside the block where it took too long; never after it.
     """
 
     def __init__(self, limit_seconds: float) -> None:
         self.limit_seconds = limit_seconds
-        self._lock = threading.Lock()
-        self._working = 0  # the number of the current piece of work; 0 for none
         self._pieces = 0
-        self._thread = 0  # the system's id of the thread that does the work
-        self._target = 0  # Python's id of the same thread
-        self._is_watching = False
-        self._interrupted = False  # the current work has been asked to end
+        self._working = 0  # the number of the current piece of work; 0 for none
+        self._watch_nothing()
+        _watchdogs.add(self)
 
-    def __enter__(self) -> None:
-        thread = threading.get_native_id()  # Python reuses its own ids for later threads
+    def _watch_nothing(self) -> None:
+        self._lock = threading.Lock()
+        self._target = 0  # Python's id of the thread whose work is watched; 0 for none
+        self._watcher: threading.Thread | None = None
+        self._interrupting = False  # the current work is being asked to end, or has been
+
+    def run(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        """Do a piece of work, and return its result.
+
+        Raises:
+            TimeUpError: from inside the work where it took too long; never after it.
+        """
+        try:
+            self._pieces = self._working = self._pieces + 1
+            if self._target != threading.get_ident():
+                self._begin_watching()
+            return work(*arguments)
+        finally:
+            self._working = 0  # before any call: there Python may raise an interruption
+            if self._interrupting:
+                try:
+                    self._discard_interruption()
+                except TimeUpError:  # raised before the watching thread was done: another may follow
+                    self._discard_interruption()
+
+    def _begin_watching(self) -> None:
+        target = threading.get_ident()
         with self._lock:
-            self._pieces += 1
-            self._working, self._interrupted = self._pieces, False
-            if self._is_watching and self._thread == thread:
-                return
-            self._thread, self._is_watching = thread, True
-        self._target = threading.get_ident()
-        clock = _processor_clock(self._target)  # created here, where the thread is certainly alive
-        threading.Thread(target=self._watch, args=(thread, clock), daemon=True, name="watchdog").start()
+            if self._target == target:
+                return  # the watching thread was about to end, and goes on
+            clock = _processor_clock(target)  # created here, where the thread is certainly alive
+            self._watcher = threading.Thread(target=self._watch, args=(target, clock), daemon=True, name="watchdog")
+            self._target = target
+            self._watcher.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        came = None
-        while True:
-            try:
-                self._end()
-                break
-            except TimeUpError as time_up:  # raised while the end was being recorded; another may follow
-                came = time_up
-        if came is not None:
-            raise came
-
-    def _end(self) -> None:
-        """Record that the work has ended; an interruption that is still pending is raised and caught here.
+    def _discard_interruption(self) -> None:
+        """Raise and catch an interruption that may still be pending when the work has ended.
 
         It is not cancelled with None: CPython 3.11 then leaves its flag set, so that every later bytecode is slower,
         and execution never gets past one while a profiler is active (`sys.setprofile`).
         """
-        with self._lock:
-            self._working = 0
-            interrupted, self._interrupted = self._interrupted, False
-        if interrupted:
-            with suppress(TimeUpError):
-                _raise_in(self._target, TimeUpError)  # replaces a pending one
-                for _ in range(_FEW_STEPS):
-                    pass
+        with self._lock:  # the watching thread is done
+            self._interrupting = False
+        with suppress(TimeUpError):
+            _raise_in(threading.get_ident(), TimeUpError)  # replaces a pending one
+            for _ in range(_FEW_STEPS):
+                pass
 
-    def _watch(self, thread: int, clock: Callable[[], float | None]) -> None:
+    def _watch(self, target: int, clock: Callable[[], float | None]) -> None:
+        me, never = threading.current_thread(), threading.Event()
         seen, since, idle = 0, 0.0, 0
-        never = threading.Event()
-        while True:
+        while self._watcher is me:
             never.wait(CHECK_SECONDS)
-            working = self._working
-            now = clock()
-            if now is None:
-                return  # the thread has ended; another one has its own watchdog thread
+            working, now = self._working, clock()
+            if now is None:  # the thread has ended; a later one with its id has processor time that is not known here
+                self._watch_later_work_anew(me)
+                seen, now, clock = 0, time.monotonic(), time.monotonic
             if working and working == seen:
                 if now - since > self.limit_seconds:
-                    self._interrupt(
-                        working, thread
-                    )  # again at each check: Python drops an exception raised in a __del__
+                    self._interrupt(working, target)  # again at each check: Python drops one raised in a __del__
                 continue
             seen, since = working, now
             idle = 0 if working else idle + 1
-            if self._is_to_end(thread, idle):
-                return
+            if idle >= IDLE_CHECKS:
+                self._end_watching(me)
 
-    def _is_to_end(self, thread: int, idle: int) -> bool:
+    def _watch_later_work_anew(self, watcher: threading.Thread) -> None:
         with self._lock:
-            if self._thread != thread:
-                return True  # another thread works now, with its own watchdog thread
-            if idle >= IDLE_CHECKS and not self._working:
-                self._is_watching = False
-            return not self._is_watching
+            if self._watcher is watcher:
+                self._target = 0
 
-    def _interrupt(self, working: int, thread: int) -> None:
+    def _end_watching(self, watcher: threading.Thread) -> None:
+        """End a watching thread, unless work has begun: it has looked at `_target` before or after this."""
         with self._lock:
-            if self._working == working and self._thread == thread:
-                self._interrupted = True
-                _raise_in(self._target, TimeUpError)
+            if self._watcher is watcher:
+                target, self._target = self._target, 0
+                if self._working:
+                    self._target = target
+                else:
+                    self._watcher = None
+
+    def _interrupt(self, working: int, target: int) -> None:
+        """Interrupt a piece of work; it has ended before `_interrupting` is set here, or sees it at its end."""
+        with self._lock:
+            self._interrupting = True
+            if self._working == working:
+                _raise_in(target, TimeUpError)
+            else:
+                self._interrupting = False
+
+
+_watchdogs: "WeakSet[Watchdog]" = WeakSet()
+
+
+def _begin_anew() -> None:
+    for watchdog in _watchdogs:
+        watchdog._watch_nothing()  # noqa: SLF001 - in a forked process, which has no watching threads
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:

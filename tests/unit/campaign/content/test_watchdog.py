@@ -30,8 +30,8 @@ def work_for(seconds: float) -> None:
 
 def test_work_that_takes_too_long_is_interrupted() -> None:
     watchdog = Watchdog(0.1)
-    with pytest.raises(TimeUpError), watchdog:
-        work_for(30)
+    with pytest.raises(TimeUpError):
+        watchdog.run(work_for, 30)
 
 
 def test_interruption_passes_code_that_catches_every_exception() -> None:
@@ -41,31 +41,28 @@ def test_interruption_passes_code_that_catches_every_exception() -> None:
                 work_for(1)
 
     watchdog = Watchdog(0.1)
-    with pytest.raises(TimeUpError), watchdog:
-        work_stubbornly()
+    with pytest.raises(TimeUpError):
+        watchdog.run(work_stubbornly)
 
 
 def test_many_short_pieces_of_work_are_left_alone() -> None:
     watchdog = Watchdog(0.05)
     for _ in range(40):
-        with watchdog:
-            work_for(0.005)
+        watchdog.run(work_for, 0.005)
 
 
 def test_work_after_an_interruption_is_not_interrupted_by_it() -> None:
     watchdog = Watchdog(0.1)
     for _ in range(3):
-        with pytest.raises(TimeUpError), watchdog:
-            work_for(30)
-        with watchdog:
-            work_for(0.02)
+        with pytest.raises(TimeUpError):
+            watchdog.run(work_for, 30)
+        watchdog.run(work_for, 0.02)
 
 
 def test_waiting_does_not_count_as_work() -> None:
     watchdog = Watchdog(0.02)
     never = threading.Event()
-    with watchdog:
-        never.wait(0.3)
+    watchdog.run(never.wait, 0.3)
 
 
 def test_each_thread_is_interrupted_in_its_own_work() -> None:
@@ -74,8 +71,7 @@ def test_each_thread_is_interrupted_in_its_own_work() -> None:
 
     def work() -> None:
         try:
-            with watchdog:
-                work_for(30)
+            watchdog.run(work_for, 30)
         except TimeUpError:
             ended.append(threading.current_thread().name)
 
@@ -86,6 +82,16 @@ def test_each_thread_is_interrupted_in_its_own_work() -> None:
     assert ended == ["first", "second"]
 
 
+def test_work_is_watched_again_after_a_long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_CHECKS", 1)
+    watchdog, before = Watchdog(0.1), set(threading.enumerate())
+    watchdog.run(work_for, 0)
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    with pytest.raises(TimeUpError):
+        watchdog.run(work_for, 30)
+
+
 def test_swallowed_interruption_is_raised_again() -> None:
     def work_and_swallow_one() -> None:
         try:
@@ -93,8 +99,8 @@ def test_swallowed_interruption_is_raised_again() -> None:
         except TimeUpError:  # as Python itself drops what is raised in a __del__
             work_for(30)
 
-    with pytest.raises(TimeUpError), Watchdog(0.1):
-        work_and_swallow_one()
+    with pytest.raises(TimeUpError):
+        Watchdog(0.1).run(work_and_swallow_one)
 
 
 def test_code_after_an_interruption_is_not_slowed_down() -> None:
@@ -105,8 +111,8 @@ def test_code_after_an_interruption_is_not_slowed_down() -> None:
         nonlocal calls
         calls += 1
 
-    with pytest.raises(TimeUpError), watchdog:
-        work_for(30)
+    with pytest.raises(TimeUpError):
+        watchdog.run(work_for, 30)
     sys.setprofile(count)
     try:
         work_for(0)
@@ -118,6 +124,6 @@ def test_code_after_an_interruption_is_not_slowed_down() -> None:
 def test_work_that_ends_while_it_is_interrupted_leaves_nothing_behind() -> None:
     watchdog = Watchdog(0.02)
     for _ in range(30):
-        with suppress(TimeUpError), watchdog:
-            work_for(0.025)
+        with suppress(TimeUpError):
+            watchdog.run(work_for, 0.025)
         work_for(0.01)  # no watchdog runs: an interruption here would fail the test
