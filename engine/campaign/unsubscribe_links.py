@@ -59,22 +59,22 @@ class UnsubscribeLinks:
 
     def __init__(self, spec: UnsubscribeSpec, topic: str, signer: TokenSigner, list_id: tuple[str, str]) -> None:
         self._topic = topic
-        self._signer = signer
+        self._sign = signer.sign
         self._list_id = list_id
         self._url = TOKEN_PLACEHOLDER.split(spec.url) if spec.url else None
         self._mailto = f"mailto:{quote(spec.mailto, safe='@')}?subject=" if spec.mailto else ""
 
     def make_link(self, address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         """Return the link for one recipient, and the headers."""
-        token = self._signer.sign(address, self._topic)
+        token = self._sign(address, self._topic)
         if self._url is None:
-            url = f"{self._mailto}{token}"
+            url = self._mailto + token
             return url, (self._list_id, ("List-Unsubscribe", _fit(f"<{url}>")))
         url = token.join(self._url)
         value = f"<{url}>, <{self._mailto}{token}>" if self._mailto else f"<{url}>"
         if len(value) > LONGEST_LINK:
-            value = f"<{url}>"  # the https link is enough; both do not fit for addresses of about 200 characters
-        return url, (self._list_id, ("List-Unsubscribe", _fit(value)), _ONE_CLICK)
+            value = _fit(f"<{url}>")  # the https link is enough; both do not fit for addresses of about 200 characters
+        return url, (self._list_id, ("List-Unsubscribe", value), _ONE_CLICK)
 
 
 def _fit(value: str) -> str:

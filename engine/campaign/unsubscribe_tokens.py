@@ -10,6 +10,7 @@ ones are made. A token of version 2 is 2 characters shorter, so it fits into eve
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,9 @@ TOKEN_PATTERN = r"(?:2\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]{22}|1\.[A-Za-z0-9_-
 _SIGNED, _SEALED = "1.", "2."
 _MAC_BYTES = 18  # of version 1: 144 bits, and 24 characters of base64 without spare bits
 _TAG_BYTES = 16  # of version 2: AES-SIV's synthetic IV
+_TAG_CHARACTERS = 24  # its base64, of which two are padding
+_ZEROS = (b"", b"\0\0", b"\0")  # that fill a group of three bytes, by the bytes that it has
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _SHORTEST_KEY = 16
 _DOMAIN = b"mailrun unsubscribe\0"  # separates these MACs from other uses of the same key
 _SEALING = b"mailrun unsubscribe token 2"  # HKDF's info: versions 1 and 2 use different keys
@@ -50,11 +54,16 @@ class TokenSigner:
             )
         self._keys = tuple(map(KeyedHash, keys))
         self._ciphers = tuple(map(_derive_cipher, keys))
+        self._encrypt = self._ciphers[0].encrypt
 
     def sign(self, address: str, topic: str) -> str:
         """Return the token, URL-safe ASCII: version, encrypted address and topic, and tag, separated by dots."""
-        sealed = self._ciphers[0].encrypt(f"{address}\0{topic}".encode(), None)
-        return f"{_SEALED}{_encode(sealed[_TAG_BYTES:])}.{_encode(sealed[:_TAG_BYTES])}"
+        sealed = self._encrypt(f"{address}\0{topic}".encode(), None)
+        size = len(sealed) - _TAG_BYTES
+        # Both parts in one pass: zeros before the tag let it begin a group of four characters.
+        encoded = b2a_base64(sealed[_TAG_BYTES:] + _ZEROS[size % 3] + sealed[:_TAG_BYTES], newline=False)
+        text = encoded.translate(_URL_SAFE).decode("ascii")
+        return f"{_SEALED}{text[: (4 * size + 2) // 3]}.{text[-_TAG_CHARACTERS:-2]}"
 
     def verify(self, token: str) -> tuple[str, str] | None:
         """Return the address and the topic of a token that one of the keys made; None for anything else.
