@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import socket
 import ssl
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,14 +18,11 @@ from typing import Any
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import HttpAnswer
+from engine.delivery.transports.idle_connections import QUIET_SECONDS, IdleConnections
 from engine.delivery.transports.socket_state import EndedUnread, connect
 from engine.delivery.transports.tls_stream import TlsStream
 
 CONNECT_SECONDS = 5.0  # name, TCP and TLS handshake together
-IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that instant would leave a call in doubt
-QUIET_SECONDS = 0.05  # a server that closes after its answer, or answers twice, shows it by then
-SHORT_SECONDS = 0.25  # a server that closes a connection sooner is given twice the time to show it
-LEARNED_SECONDS = 60.0  # how long it is remembered after how much idling the server closed a connection
 NAMES_SECONDS = 30.0  # AWS recommends at most 60 s of DNS caching
 _SWEEP_SECONDS = 0.5
 _HANDSHAKE_BYTES = 65_536
@@ -36,7 +32,7 @@ Address = tuple[int, Any]  # the family, and what `connect` takes
 
 @dataclass(slots=True, kw_only=True)
 class Carrier:
-    """Connections to one host, opened as they are needed; of the idle ones the oldest is used again first.
+    """Connections to one host, opened as they are needed.
 
     A call never waits for another call's connection: the sender bounds how many calls there are.
 
@@ -46,7 +42,7 @@ class Carrier:
         tls: None for plain HTTP.
         connect_seconds: for the name, TCP and TLS together.
         most_open: from so many connections on, one is used again at once.
-        quiet_seconds: how long one must have been idle before it is used again.
+        quiet_seconds: how long one must have been idle before it is used again, by a server that is not trusted.
     """
 
     host: str
@@ -56,7 +52,7 @@ class Carrier:
     most_open: int = 2 * MOST
     quiet_seconds: float = QUIET_SECONDS
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _idle: deque[Connection] = field(default_factory=deque)
+    _idle: IdleConnections = field(init=False)
     _busy: set[Connection] = field(default_factory=set)
     _session: ssl.SSLSession | None = None
     _addresses: list[Address] = field(default_factory=list)
@@ -64,10 +60,10 @@ class Carrier:
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
     _sweeper: asyncio.TimerHandle | None = None
-    _quiet_seconds: float = 0.0  # both are adjusted to the server
-    _idle_seconds: float = IDLE_SECONDS
-    _learned_at: float = float("-inf")
     _keeps: bool = True  # until the server sends more answers than requests
+
+    def __post_init__(self) -> None:
+        self._idle = IdleConnections(self.quiet_seconds)
 
     @property
     def open_connections(self) -> int:
@@ -85,7 +81,7 @@ class Carrier:
             NeverSentError: no connection could be opened, or it was closed and the server certainly read nothing.
             InDoubtError: sending began, and no complete answer arrived in time.
         """
-        kept = self._take_idle()
+        kept = self._idle.take(young=self.open_connections >= self.most_open)
         connection = await self._connect() if kept is None else kept
         while True:
             self._busy.add(connection)
@@ -111,62 +107,36 @@ class Carrier:
         """Return a connection to the pool after its call."""
         self._busy.discard(connection)
         if keep and self._keeps and not connection.lost:
-            connection.idle_since = monotonic()
-            self._idle.append(connection)
+            self._idle.add(connection)
         else:
             connection.close()
 
     def note_unasked(self) -> None:
         """Record that the server sends unrequested data: from now on every call gets a new connection."""
         self._keeps = False
-        while self._idle:
-            self._idle.pop().close()
+        for connection in self._idle.take_all():
+            connection.close()
 
     def note_closed(self, idle_seconds: float) -> None:
-        """Record after what idle time the server closed a connection: no other one is used at about that age."""
-        self._forget_what_is_old()
-        self._learned_at = monotonic()
-        if idle_seconds < SHORT_SECONDS:
-            self._quiet_seconds = max(self._quiet_seconds, 2 * idle_seconds)
-        else:
-            self._idle_seconds = min(self._idle_seconds, idle_seconds / 2)
+        """Record after what idle time the server closed a connection."""
+        self._idle.note_closed(idle_seconds)
 
-    def _forget_what_is_old(self) -> None:
-        if monotonic() - self._learned_at > LEARNED_SECONDS:
-            self._quiet_seconds, self._idle_seconds = self.quiet_seconds, IDLE_SECONDS
-
-    def _is_stale(self, connection: Connection, now: float) -> bool:
-        stated = connection.idle_seconds
-        longest = self._idle_seconds if stated is None else min(self._idle_seconds, stated / 2)
-        return now - connection.idle_since > longest
+    def note_broken(self) -> None:
+        """Record that the server ended a connection without notice."""
+        self._idle.note_broken()
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
         self._busy.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._idle.remove(connection)
 
     def close(self) -> None:
         """Close every connection; calls under way end in doubt."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for connection in [*self._idle, *self._busy]:
+        for connection in [*self._idle.take_all(), *self._busy]:
             connection.fail("the worker ended")
-        self._idle.clear()
         self._busy.clear()
-
-    def _take_idle(self) -> Connection | None:
-        now = monotonic()
-        self._forget_what_is_old()
-        while self._idle:
-            is_young = now - self._idle[0].idle_since < self._quiet_seconds
-            if is_young and self.open_connections < self.most_open:
-                return None
-            connection = self._idle.popleft()
-            if not self._is_stale(connection, now) and connection.is_usable:
-                return connection
-            connection.close()
-        return None
 
     async def _connect(self) -> Connection:
         try:
@@ -242,7 +212,6 @@ class Carrier:
         now = monotonic()
         for connection in [one for one in self._busy if one.deadline < now]:
             connection.fail(f"no answer within {ANSWER_SECONDS:g} s")
-        while self._idle and self._is_stale(self._idle[0], now):
-            self._idle.popleft().close()
+        self._idle.close_stale()
         again = self._busy or self._idle
         self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep) if again else None

@@ -47,6 +47,9 @@ class Pool(Protocol):
     def note_closed(self, idle_seconds: float) -> None:
         """Record after what idle time the server closed a connection."""
 
+    def note_broken(self) -> None:
+        """Record that the server ended a connection without notice."""
+
     def note_session(self, session: ssl.SSLSession) -> None:
         """Record a TLS session that the next connection may continue."""
 
@@ -218,6 +221,7 @@ class Connection:
             if self._reader.complete:
                 self._take_read(self._reader)
                 return
+        self._pool.note_broken()
         state = read_state(self._socket)
         if state is not None and self._has_acknowledged_nothing():  # in this order: it had not when the state was read
             self._fail(EndedUnread(self._socket.dup(), state))
@@ -226,6 +230,7 @@ class Connection:
 
     def _lose(self, error: OSError) -> None:
         """End the call that is under way after an error of the socket, or of TLS."""
+        self._pool.note_broken()
         if self._taken:
             self.fail(f"the connection was lost: {error}")
         else:

@@ -12,6 +12,7 @@ import trustme
 
 from engine.delivery.transports import carrier as carrier_module
 from engine.delivery.transports import connection as connection_module
+from engine.delivery.transports import idle_connections
 from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import HttpAnswer
@@ -234,7 +235,7 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_used():
 
 
 async def test_idle_connections_are_closed_before_ses_closes_them(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(carrier_module, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(idle_connections, "IDLE_SECONDS", 0.0)
     async with serving() as (server, port), carrying(port) as carrier:
         await carrier.post(HEAD, b"{}")
         await carrier.post(HEAD, b"{}")

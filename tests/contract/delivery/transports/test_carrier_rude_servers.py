@@ -254,14 +254,3 @@ async def test_announced_keep_alive_time_is_respected():
     last = AnswerReader()
     last.feed(OK + b"Keep-Alive: timeout=5, max=0\r\nContent-Length: 0\r\n\r\n")
     assert not last.keeps_connection
-
-
-async def test_a_carrier_keeps_no_connection_for_longer_than_the_server_does():
-    carrier = Carrier(host="127.0.0.1", port=9, tls=None)
-    carrier.note_closed(4.0)
-    assert carrier._idle_seconds == 2.0
-    carrier.note_closed(0.1)
-    assert carrier._quiet_seconds == 0.2
-    carrier._learned_at -= 61
-    carrier._forget_what_is_old()
-    assert (carrier._idle_seconds, carrier._quiet_seconds) == (12.0, 0.05)
