@@ -1,6 +1,7 @@
 """The recipients of a lease, as rendering needs them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -18,7 +19,10 @@ class Recipient(NamedTuple):
     content: Mapping[str, Any]
 
 
+_MAKE = partial(tuple.__new__, Recipient)  # half the time of calling the class
+
+
 def iterate_recipients(lease: pl.DataFrame, columns: Sequence[str]) -> Iterator[Recipient]:
     """Yield the recipients of a lease's frame."""
     content = iterate_rows(content_of(lease, columns)) if columns else repeat({}, lease.height)
-    return map(Recipient, lease["row"].to_list(), lease["address"].to_list(), content)
+    return map(_MAKE, zip(lease["row"].to_list(), lease["address"].to_list(), content, strict=True))

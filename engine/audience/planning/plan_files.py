@@ -12,7 +12,7 @@ import polars as pl
 from engine.addresses.hashing import mix
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.threads import work_through
-from engine.audience.reading.blanks import null_blanks
+from engine.audience.reading.blanks import find_blank_texts, null_blanks
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FILE, translate_os_errors
 from engine.system.process_limits import describe_limit
@@ -63,7 +63,16 @@ def content_of(lease: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
         lease: rows of a recipients file.
         columns: their names in the audience (`Plan.columns`).
     """
-    return lease.select(_content_column(column, lease.schema) for column in columns)
+    stored, schema = {column: stored_name(column) for column in columns}, lease.schema
+    blanks = find_blank_texts(lease, [name for name in stored.values() if schema[name] == pl.String])
+
+    def select(column: str, name: str) -> pl.Expr:
+        if name not in blanks:
+            return _content_column(column, schema)
+        value = pl.col(name).alias(column)
+        return pl.when(~value.is_in(blanks[name])).then(value) if blanks[name] else value
+
+    return lease.select(select(column, name) for column, name in stored.items())
 
 
 def _content_column(column: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:

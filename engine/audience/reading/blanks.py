@@ -1,6 +1,6 @@
 """Missing values: blank cells, NaN, and the defaults of columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import polars as pl
 
@@ -60,6 +60,16 @@ def null_blanks(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """
     changed = _change(value, dtype, _null_blank)
     return value if changed is None else changed
+
+
+def find_blank_texts(frame: pl.DataFrame, columns: Collection[str]) -> dict[str, list[str]]:
+    """List the different blank texts in columns of text; replacing these is faster than null_blanks."""
+    if not columns:
+        return {}
+    # A text that begins with a visible ASCII character is not blank; the pattern looks at the others.
+    others = {name: pl.col(name).filter((pl.col(name) < "!") | (pl.col(name) > "~")) for name in columns}
+    found = frame.select(cells.filter(is_blank_text(cells)).unique().implode() for cells in others.values())
+    return {column.name: column.item().to_list() for column in found}
 
 
 def _null_nan(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:

@@ -1,7 +1,7 @@
 """Text cells with TRUE or FALSE: printed and compared as text, a boolean in a condition."""
 
 from collections.abc import Collection, Iterator
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import polars as pl
@@ -36,15 +36,14 @@ class BooleanText(str):
 
 def iterate_rows(content: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the rows of a frame for templates: booleans that were read as text are booleans in conditions."""
-    with_booleans = {column.name for column in content if _has_booleans(column)}
+    with_booleans = _find_booleans(content)
     return chain.from_iterable(_make_rows(part, with_booleans) for part in content.iter_slices(_ROWS_AT_ONCE))
 
 
-def _make_rows(content: pl.DataFrame, with_booleans: Collection[str]) -> list[dict[str, Any]]:
+def _make_rows(content: pl.DataFrame, with_booleans: Collection[str]) -> Iterator[dict[str, Any]]:
     """Make rows from whole columns: a third of the time that `DataFrame.iter_rows` takes."""
-    names = content.columns
     columns = [_list_values(column, is_boolean=column.name in with_booleans) for column in content]
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return map(dict, map(zip, repeat(content.columns), zip(*columns, strict=True)))
 
 
 def _list_values(column: pl.Series, *, is_boolean: bool) -> list[Any]:
@@ -52,8 +51,11 @@ def _list_values(column: pl.Series, *, is_boolean: bool) -> list[Any]:
     return [_to_boolean(value) for value in values] if is_boolean else values
 
 
-def _has_booleans(column: pl.Series) -> bool:
-    return column.dtype == pl.String and bool(column.str.contains(r"^\s*(?i:true|false)\s*$").any())
+def _find_booleans(content: pl.DataFrame) -> set[str]:
+    found = content.select(pl.col(pl.String).str.contains(r"^\s*(?i:true|false)\s*$").any())
+    return (
+        {name for name, is_found in zip(found.columns, found.row(0), strict=True) if is_found} if found.width else set()
+    )
 
 
 def _to_boolean(value: str | None) -> str | None:
