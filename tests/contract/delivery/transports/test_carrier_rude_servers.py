@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -28,8 +28,10 @@ class Receiver:
 
     def __init__(self) -> None:
         self.accepted: Counter[int] = Counter()
+        self.handling: set[asyncio.Task[None] | None] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.handling.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -42,6 +44,8 @@ class Receiver:
             pass
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -50,6 +54,7 @@ async def receiving() -> AsyncIterator[tuple[Receiver, str]]:
     server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0)
     async with server:
         yield receiver, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await asyncio.gather(*(task for task in receiver.handling if task is not None))
 
 
 async def call(carrier: Carrier, number: int) -> str:
