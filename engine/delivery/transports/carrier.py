@@ -24,6 +24,7 @@ from engine.delivery.transports.tls_stream import TlsStream
 
 CONNECT_SECONDS = 5.0  # name, TCP and TLS handshake together
 NAMES_SECONDS = 30.0  # AWS recommends at most 60 s of DNS caching
+SESSION_SECONDS = 60.0  # how long one TLS session is continued; servers issue them for hours
 _SWEEP_SECONDS = 0.5
 _HANDSHAKE_BYTES = 65_536
 
@@ -55,6 +56,7 @@ class Carrier:
     _idle: IdleConnections = field(init=False)
     _busy: set[Connection] = field(default_factory=set)
     _session: ssl.SSLSession | None = None
+    _session_at: float = float("-inf")
     _addresses: list[Address] = field(default_factory=list)
     _resolved_at: float = float("-inf")
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -192,9 +194,14 @@ class Carrier:
                     raise ConnectionResetError("the server closed the connection during the TLS handshake")
         return stream
 
-    def note_session(self, session: ssl.SSLSession) -> None:
-        """Keep a TLS session, which the next connection continues."""
-        self._session = session
+    def note_session(self, tls: TlsStream) -> None:
+        """Keep the session of a TLS connection, which the next connections continue.
+
+        One serves for a while: reading it costs half as much as a handshake that continues it.
+        """
+        now = monotonic()
+        if now - self._session_at > SESSION_SECONDS and (session := tls.session) is not None:
+            self._session, self._session_at = session, now
 
     async def _resolve(self) -> Sequence[Address]:
         """Return the host's addresses, rotated at each call; concurrent callers share one look-up."""

@@ -6,7 +6,6 @@ read. The event loop only reports when the socket can be read.
 
 import asyncio
 import socket
-import ssl
 from time import monotonic
 from typing import Protocol
 
@@ -50,8 +49,8 @@ class Pool(Protocol):
     def note_broken(self) -> None:
         """Record that the server ended a connection without notice."""
 
-    def note_session(self, session: ssl.SSLSession) -> None:
-        """Record a TLS session that the next connection may continue."""
+    def note_session(self, tls: TlsStream) -> None:
+        """Record that a TLS connection has its session, which the next connection may continue."""
 
 
 class Connection:
@@ -201,8 +200,8 @@ class Connection:
                 waiter.set_exception(answer)
             else:
                 waiter.set_result(answer)
-        if self._tls is not None and self._answers == 1 and (session := self._tls.session) is not None:
-            self._pool.note_session(session)
+        if self._tls is not None and self._answers == 1:
+            self._pool.note_session(self._tls)
         self._pool.give_back(self, keep=keep and not self._unsent)
 
     def _has_acknowledged_nothing(self) -> bool:

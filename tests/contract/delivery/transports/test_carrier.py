@@ -47,12 +47,15 @@ class Server:
         self.answers = list(answers)
         self.requests = 0
         self.connections = 0
+        self.continued = 0  # TLS sessions of earlier connections
         self.hang = asyncio.Event()
         self.asked = asyncio.Event()
         self.handling: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if (encrypted := writer.get_extra_info("ssl_object")) is not None:
+            self.continued += encrypted.session_reused
         task = asyncio.current_task()
         assert task is not None
         self.handling.add(task)
@@ -207,6 +210,16 @@ async def test_waiting_for_a_connection_is_bounded_when_tls_hangs():
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def test_new_connections_continue_a_tls_session_of_an_earlier_one():
+    async with serving(*[OK + b"[close]"] * 4) as (server, port), carrying(port) as carrier:
+        for _ in range(4):
+            await carrier.post(HEAD, b"{}")
+            while carrier.open_connections:  # noqa: ASYNC110 - the carrier has no event for it
+                await asyncio.sleep(0)
+        assert server.connections == 4
+        assert server.continued == (0 if CONTEXTS[0] is None else 3)
 
 
 async def test_tls_is_verified_and_an_untrusted_server_receives_nothing():
