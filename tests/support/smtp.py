@@ -28,7 +28,7 @@ class Mailroom:
     connections: int = 0
     most_connections: int = 1000
     refused: int = 0
-    open: set[asyncio.BaseProtocol] = field(default_factory=set)
+    open: set[SMTP] = field(default_factory=set)
 
     async def handle_MAIL(self, server: SMTP, _s: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
         envelope.mail_from = address
@@ -115,6 +115,11 @@ async def run_smtp(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        left = {each for each in mailroom.open if each.transport is not None}  # the others failed to begin TLS
+        for each in left:
+            cast("asyncio.Transport", each.transport).abort()
+        while left & mailroom.open:  # noqa: ASYNC110 - a loop that ends before would leave their sockets open
+            await asyncio.sleep(0)
         await server.wait_closed()
 
 

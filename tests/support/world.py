@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -159,7 +159,9 @@ class World:
         """As `start`, without the time that imports take; starts it where a variable may affect the interpreter."""
         changed = self.environment() | environment
         new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
-        if self.constants or self.before or not all(name.startswith(("AWS_", "MAILRUN_")) for name in new):
+        is_parent_watched = "--exit-with-parent" in arguments  # which one that is was read by an import
+        is_plain = all(name.startswith(("AWS_", "MAILRUN_")) for name in new)
+        if self.constants or self.before or is_parent_watched or not is_plain:
             return self.start(*arguments, folder=folder, **environment)
         settings = {name: value for name, value in changed.items() if value is not None}
         process = ForkedCommand(arguments, folder or self.folder, settings)
@@ -208,7 +210,7 @@ class World:
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def wait_for_accepted(self, count: int, process: subprocess.Popen[str]) -> None:
-        wait_until(lambda: self.accepted_count() >= count or process.poll() is not None)
+        wait_until(lambda: self.accepted_count() >= count or process.poll() is not None, process)
 
     def wait_for_silence(self, process: subprocess.Popen[str], seconds: float = 2.0) -> int:
         """Wait until nothing more has been accepted for a while; returns how many were."""
@@ -220,7 +222,7 @@ class World:
                 seen.append((time.monotonic(), count))
             return time.monotonic() - seen[-1][0] > seconds or process.poll() is not None
 
-        wait_until(is_silent)
+        wait_until(is_silent, process)
         return seen[-1][1]
 
     def wait_for_workers(self, count: int) -> None:
@@ -297,12 +299,17 @@ def finish(process: subprocess.Popen[str], seconds: float = LONGEST_SECONDS) -> 
     try:
         stdout, stderr = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)
-        with suppress(subprocess.TimeoutExpired):  # a process that it has started may keep its streams open
-            stdout, stderr = process.communicate(timeout=10)
-            raise AssertionError(f"the command has not ended after {seconds:g} s: {stdout}{stderr}") from None
-        raise
+        raise AssertionError(f"the command has not ended after {seconds:g} s: {_abort(process)}") from None
     return check(Finished(process.returncode, stdout, stderr))
+
+
+def _abort(process: subprocess.Popen[str]) -> str:
+    """Abort a command that hangs; return what it printed, and where its threads were."""
+    process.send_signal(signal.SIGABRT)
+    try:
+        return "".join(process.communicate(timeout=10))
+    except subprocess.TimeoutExpired:
+        return "a process that it has started keeps its output open"
 
 
 def check(finished: Finished) -> Finished:
@@ -317,11 +324,16 @@ def wait_for_line(process: subprocess.Popen[str], word: str) -> None:
     assert any(word in line for line in process.stderr), f"the command ended without printing {word}"
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until another process has reached the state that the test needs; fail after a deadline."""
-    pause, deadline = Event(), time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until another process has reached the state that the test needs; fail after a deadline.
+
+    Where the process is given, the failure tells what it printed and where its threads were.
+    """
+    pause, deadline = Event(), time.monotonic() + LONGEST_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "the other process did not reach the expected state"
+        if time.monotonic() > deadline:
+            told = "" if process is None else _abort(process)
+            raise AssertionError(f"the other process did not reach the expected state. {told}")
         pause.wait(0.002)
 
 

@@ -178,8 +178,9 @@ def test_sandbox_serves_an_inbox_and_says_how_to_use_it(world: World):
         html = page.read().decode()
     assert "person0@example.com" in html
     assert "Hello Name 0" in html
-    with pytest.raises(urllib.error.HTTPError, match="403"):
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         urllib.request.urlopen(told["url"] + "/", timeout=10)  # noqa: S310 - loopback
+    refused.value.close()
     launched = world.run("launch", "hello", "--key", "via-environment", **told["environment"])
     assert launched.code == 0
     process.terminate()

@@ -3,9 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from email import message_from_bytes, policy
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
@@ -204,15 +205,15 @@ async def test_duplicate_reply_is_never_used_for_the_next_message(twice: bytes):
     accepted: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 hi\r\n")
-        while line := await reader.readline():
-            verb, reply = line[:4], b"354 go on\r\n" if line.startswith(b"DATA") else b"250 Ok\r\n"
-            writer.write(reply * (2 if verb == twice else 1))
-            if verb == b"DATA":
-                content = await reader.readuntil(b"\r\n.\r\n")
-                accepted.append(str(message_from_bytes(content)["X-Number"]))
-                writer.write(b"250 Ok 0100-%b\r\n" % accepted[-1].encode() * (2 if twice == b"." else 1))
-        writer.close()
+        with closing(writer):
+            writer.write(b"220 hi\r\n")
+            while line := await reader.readline():
+                verb, reply = line[:4], b"354 go on\r\n" if line.startswith(b"DATA") else b"250 Ok\r\n"
+                writer.write(reply * (2 if verb == twice else 1))
+                if verb == b"DATA":
+                    content = await reader.readuntil(b"\r\n.\r\n")
+                    accepted.append(str(message_from_bytes(content)["X-Number"]))
+                    writer.write(b"250 Ok 0100-%b\r\n" % accepted[-1].encode() * (2 if twice == b"." else 1))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     replies: dict[str, SendReply] = {}
@@ -231,7 +232,7 @@ async def test_idle_connection_with_unread_data_is_not_used():
     async with run_smtp(room) as port, transporting(port) as transport:
         await send(transport)
         (server,) = room.open
-        server.transport.write(b"421 4.4.2 Timeout\r\n")  # type: ignore[attr-defined] # aiosmtpd's
+        cast("asyncio.Transport", server.transport).write(b"421 4.4.2 Timeout\r\n")
         assert (await send(transport)).meaning is ReplyMeaning.SENT
     assert (room.connections, len(room.accepted)) == (2, 2)
 
