@@ -167,8 +167,9 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         raise ConfigurationError(
             f"cannot be copied: {reason}", where=str(source), remedy="make it a readable file, or remove it"
         ) from error
-    except OSError as error:
-        raise _translate(error, path) from error
+    except OSError as error:  # without a number where Polars writes to an open file
+        numbered = OSError(find_os_error(error), str(error)) if error.errno is None else error
+        raise _translate(numbered, path) from error
     except MailrunError:
         raise
     except Exception as error:

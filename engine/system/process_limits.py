@@ -56,7 +56,7 @@ def find_os_error(error: BaseException) -> int | None:
     >>> find_os_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
     28
     """
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = _RUST_ERROR.search(str(error))
     return int(found[1]) if found else None

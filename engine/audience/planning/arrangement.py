@@ -11,7 +11,7 @@ import polars as pl
 
 from engine.audience.planning.first_pass import order_name
 from engine.audience.planning.partitions import HASH
-from engine.audience.planning.scratch import Scratch, pack
+from engine.audience.planning.scratch import Scratch
 
 _BORDER = "plan.border"
 
@@ -57,19 +57,19 @@ class Arrangement:
         """Sort rows: blank values last, and equal ones by the hash of the address."""
         return rows.sort(self._keys, descending=self._descending, nulls_last=True, maintain_order=True)
 
-    def divide(self, rows: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
-        """Divide rows by the borders: return each partition's number and its packed rows."""
+    def divide(self, rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Divide rows by the borders: return each partition's number and its rows."""
         marked = rows.with_columns(pl.lit(value=False).alias(_BORDER))
         borders = self._borders.with_columns(pl.lit(value=True).alias(_BORDER))
         # A border comes before the rows that are equal to it.
         mixed = self.sort(pl.concat([borders, marked], how="diagonal_relaxed"))
         numbered = mixed.with_columns(part=pl.col(_BORDER).cum_sum()).filter(~pl.col(_BORDER)).drop(_BORDER)
         for (part,), own in numbered.partition_by("part", as_dict=True, include_key=False).items():
-            yield int(part), pack(own.select(rows.columns))
+            yield int(part), own.select(rows.columns)
 
-    def put(self, part: int, packed: bytes) -> None:
+    def put(self, part: int, rows: pl.DataFrame) -> None:
         """Store rows of a partition."""
-        self._shelves.put(part, packed, None)
+        self._shelves.put(part, rows, None)
 
     def take(self, part: int) -> pl.DataFrame | None:
         """Read a partition, sorted; None if it is empty."""

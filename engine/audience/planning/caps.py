@@ -64,12 +64,12 @@ def set_aside_history(
     files = find_history(store, since)
     groups = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
     for parts in work_through(groups, lambda group: _divide(group, since, partitions)):
-        for part, packed in parts:
-            shelves.put(part, packed, None)
+        for part, messages in parts:
+            shelves.put(part, messages, None)
     return Cap(spec, shelves, partitions)
 
 
-def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, bytes]]:
+def _divide(files: Sequence[Path], since: datetime, partitions: Partitions) -> list[tuple[int, pl.DataFrame]]:
     try:
         found = pl.read_parquet(list(files), glob=False, hive_partitioning=False).select(*HISTORY_SCHEMA)
     except (OSError, pl.exceptions.PolarsError) as error:

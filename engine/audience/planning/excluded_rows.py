@@ -7,7 +7,7 @@ import polars as pl
 
 from engine.audience.exclusions import EXCLUDED_SCHEMA, ExclusionReason
 from engine.audience.planning.plan_files import excluded_file, name_files, write_plan_file
-from engine.audience.planning.scratch import Scratch, pack
+from engine.audience.planning.scratch import Scratch, divide
 from engine.audience.planning.threads import work_through
 
 ROW_GROUP_ROWS = 100_000
@@ -63,17 +63,16 @@ class ExcludedRows:
         if not self._starts or rows_before - self._starts[-1] >= _ROWS_ON_A_SHELF:
             self._starts.append(rows_before)
 
-    def put(self, packed: bytes, rows_before: int) -> None:
-        """Store packed exclusions (`COLLECTED_SCHEMA`) of the current batch; its rows count from 1."""
-        self._shelves.put(len(self._starts) - 1, packed, rows_before)
+    def put(self, excluded: pl.DataFrame, rows_before: int) -> None:
+        """Store exclusions (`COLLECTED_SCHEMA`) of the current batch; its rows count from 1."""
+        self._shelves.put(len(self._starts) - 1, excluded, rows_before)
 
     def divide(self, excluded: pl.DataFrame) -> None:
         """Store exclusions (`COLLECTED_SCHEMA`) of any rows. Thread-safe once all batches have begun."""
         starts = pl.Series(self._starts, dtype=pl.UInt64)
         shelf = starts.search_sorted(excluded.get_column("row") - 1, side="right") - 1
-        parts = excluded.with_columns(shelf=shelf).partition_by("shelf", as_dict=True, include_key=False)
-        for (number,), part in parts.items():
-            self._shelves.put(int(number), pack(part), 0)
+        for number, rows in divide(excluded, shelf):
+            self._shelves.put(number, rows, 0)
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write the files in order, each sorted by row; at least one.

@@ -11,7 +11,6 @@ from engine.audience.exclusions import ExclusionReason, detail_where, first_that
 from engine.audience.planning.excluded_rows import collect
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.plan_files import SCRATCH_PREFIX, stored_name
-from engine.audience.planning.scratch import pack
 from engine.audience.reading.blanks import fill, is_blank
 from engine.audience.reading.conditions.conditions import rows_that_meet
 from engine.audience.reading.tables import Batch
@@ -59,7 +58,7 @@ class JudgedBatch:
     Attributes:
         table: the number of its table.
         height: its rows.
-        parts: the rows that passed, for scratch: partition and packed rows. Columns: `AT` (the row in the batch,
+        parts: the rows that passed, for scratch: partition and rows. Columns: `AT` (the row in the batch,
             from 1), `LINE`, `ADDRESS`, `HASH`, `MISSING` where data is required, the values to order by, and the
             content under its stored names.
         excluded: the excluded rows, as `COLLECTED_SCHEMA`, with the row in the batch; None if there are none.
@@ -70,8 +69,8 @@ class JudgedBatch:
 
     table: int
     height: int
-    parts: list[tuple[int, bytes]]
-    excluded: bytes | None = None
+    parts: list[tuple[int, pl.DataFrame]]
+    excluded: pl.DataFrame | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     has_capitals: bool = False
     sample: pl.DataFrame | None = None
@@ -137,7 +136,7 @@ def _exclude(
         pl.lit(found.table).alias("file"),
     )
     found.counts = dict(described.group_by("reason").len().iter_rows())
-    found.excluded = pack(collect(described))
+    found.excluded = collect(described)
 
 
 def _say_filtered(columns: Sequence[str], where: str | None) -> pl.Expr | None:

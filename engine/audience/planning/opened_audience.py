@@ -19,9 +19,6 @@ _SAMPLE_ROWS = 1000
 # Roughly how many times larger the rows are than the file.
 _GROWTH = {Format.CSV: 1, Format.NDJSON: 1, Format.PARQUET: 4, Format.ARROW: 2, Format.EXCEL: 6}
 _COMPRESSION = 6
-# Keeping a part of more text than this in memory saves little time; the memory is better used for larger blocks, whose
-# partitions come in larger pieces.
-_LARGE_BYTES = 1 << 30
 # Each block costs some 20 ms of calls to Polars, whatever its size; several blocks keep several threads busy.
 _BLOCKS_WANTED = 16
 _LARGEST_BLOCK_BYTES = 24 << 20
@@ -77,11 +74,6 @@ def estimate_text(sources: Sequence[AudienceSource]) -> int:
 def _is_compressed(source: AudienceSource) -> bool:
     with translate_read_errors(source):
         return is_compressed(source.path)
-
-
-def is_large(sources: Sequence[AudienceSource]) -> bool:
-    """Whether only a small part of the rows fits in memory."""
-    return estimate_text(sources) > _LARGE_BYTES
 
 
 def _choose_block_bytes(sources: Sequence[AudienceSource]) -> int | None:

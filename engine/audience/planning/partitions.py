@@ -7,7 +7,7 @@ import polars as pl
 
 from engine.addresses.hashing import hash_addresses, hash_keys
 from engine.audience.planning.plan_files import SCRATCH_PREFIX
-from engine.audience.planning.scratch import pack
+from engine.audience.planning.scratch import divide
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
 
@@ -52,17 +52,14 @@ class Partitions:
         keys = addresses.str.to_lowercase()
         return hash_keys(self.identify(keys), self.order_key).alias(HASH), bool((keys != addresses).any())
 
-    def split(self, frame: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
-        """Split rows that have `HASH`: return each partition's number and its packed rows, in their order."""
+    def split(self, frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Split rows that have `HASH`: return each partition's number and its rows, in their order."""
         if frame.is_empty():
             return
         if not self.bits:
-            yield 0, pack(frame)
+            yield 0, frame
             return
-        number = (pl.col(HASH) // 2 ** (64 - self.bits)).cast(pl.UInt16).alias("number")
-        parts = frame.with_columns(number).partition_by("number", as_dict=True, include_key=False, maintain_order=True)
-        for (part,), rows in parts.items():
-            yield int(part), pack(rows)
+        yield from divide(frame, (frame.get_column(HASH) // 2 ** (64 - self.bits)).cast(pl.UInt16))
 
 
 def choose_bits(text_bytes: int) -> int:

@@ -15,12 +15,12 @@ from engine.audience.planning.caps import Cap, set_aside_history
 from engine.audience.planning.excluded_rows import ExcludedRows
 from engine.audience.planning.first_pass import RowRules, judge_batch
 from engine.audience.planning.lease_range import LeaseRange
-from engine.audience.planning.opened_audience import Audience, estimate_text, is_large
+from engine.audience.planning.opened_audience import Audience, estimate_text
 from engine.audience.planning.partitions import Partitions, choose_bits
 from engine.audience.planning.plan_columns import check_columns, column_notes, content_columns
 from engine.audience.planning.plan_files import divide, prove_balance
 from engine.audience.planning.recipients import Written, write_recipients
-from engine.audience.planning.scratch import MEMORY_BYTES, Room, Scratch
+from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.second_pass import BatchPosition, SetRules, merge_counts
 from engine.audience.planning.suppressed_rows import set_aside_suppressions
 from engine.audience.planning.threads import work_through
@@ -131,7 +131,7 @@ def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
     partitions = Partitions(order_key, audience.dedupe, choose_bits(estimate_text(opened.sources)))
     rules = _make_row_rules(audience, opened, content, partitions, lists)
     with translate_os_errors(folder), ExitStack() as stack:
-        scratch = _ScratchMaker(folder, stack, Room(0 if is_large(opened.sources) else MEMORY_BYTES))
+        scratch = _ScratchMaker(folder, stack)
         with step("reading suppressions"):
             suppressions = set_aside_suppressions(
                 suppression,
@@ -186,13 +186,13 @@ def _make_plan(
 class _ScratchMaker:
     """Creates scratch files next to a folder; closing the stack removes them."""
 
-    def __init__(self, folder: Path, stack: ExitStack, room: Room) -> None:
-        self._folder, self._stack, self._room = folder, stack, room
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
 
     def make(self, name: str) -> Scratch[Any]:
         """Create a scratch file."""
         path = self._folder.with_name(f".{self._folder.name}.{name}.scratch")
-        return self._stack.enter_context(Scratch(path, self._room))
+        return self._stack.enter_context(Scratch(path))
 
 
 @dataclass(slots=True)
@@ -216,7 +216,7 @@ def _read_rows(
             place = BatchPosition(judged.table, read.rows, judged.has_capitals)
             for partition, part in judged.parts:
                 rows.put(partition, part, place)
-            if judged.excluded:
+            if judged.excluded is not None:
                 excluded.put(judged.excluded, read.rows)
             if judged.sample is not None:
                 read.sample.append(judged.sample)

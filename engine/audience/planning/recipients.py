@@ -79,9 +79,9 @@ def write_recipients(  # noqa: PLR0913 - all inputs of writing, keyword-only
     for item in finished:
         count(1)
         written.counts = merge_counts(written.counts, item.counts)
-        for part, packed in item.parts:
+        for part, rows in item.parts:
             assert arrangement is not None  # noqa: S101 - only then are there parts
-            arrangement.put(part, packed)
+            arrangement.put(part, rows)
         written.files += [item.file] if item.file else []
     if arrangement is not None:
         files = work_through(range(arrangement.parts), lambda part: writer.write(part, arrangement.take(part)))
@@ -105,7 +105,7 @@ class _Finished:
 
     counts: dict[str, int]
     file: RecipientsFile | None = None
-    parts: Sequence[tuple[int, bytes]] = ()
+    parts: Sequence[tuple[int, pl.DataFrame]] = ()
 
 
 class _Writer:

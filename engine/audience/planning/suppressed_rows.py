@@ -79,14 +79,14 @@ class _Aside:
 
     def put(self, divided: "_Divided", name: str) -> None:
         """Store entries; the first of two entries for a domain wins."""
-        for part, packed in divided.parts:
-            self.shelves.put(part, packed, name)
+        for part, entries in divided.parts:
+            self.shelves.put(part, entries, name)
         self.domains = divided.domains | self.domains
 
 
 @dataclass(frozen=True, slots=True)
 class _Divided:
-    parts: list[tuple[int, bytes]]
+    parts: list[tuple[int, pl.DataFrame]]
     domains: dict[str, str]
 
 

@@ -22,7 +22,7 @@ import polars as pl
 
 from engine.addresses.hashing import hash_keys
 from engine.audience.planning.lease_range import LeaseRange
-from engine.audience.planning.scratch import Room, Scratch, pack
+from engine.audience.planning.scratch import Scratch
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FOLDER, translate_os_errors
 
@@ -137,7 +137,7 @@ def _hash(keys: pl.Series) -> pl.Series:
 
 def _build(plan: FrozenPlan, scratch: Path) -> Iterable[bytes]:
     """Make the index, some rows at a time: the plan is read once, and its entries are set aside by their rows."""
-    with Scratch[None](scratch, Room(0)) as parts:
+    with Scratch[None](scratch) as parts:
         start = 0
         for name in dict.fromkeys(lease.file for lease in plan.leases):
             recipients = pl.read_parquet(plan.folder / name, columns=["row", "key"], glob=False)
@@ -156,7 +156,7 @@ def _set_aside(recipients: pl.DataFrame, start: int, parts: Scratch[None]) -> No
     word = _hash(recipients["key"]).fill_null(0) * _LOW + places
     entries = recipients.select("row", word.alias("word"), (pl.col("row") // ROWS_AT_ONCE).alias("part"))
     for (part,), found in entries.partition_by("part", as_dict=True, include_key=False).items():
-        parts.put(part, pack(found), None)
+        parts.put(part, found, None)
 
 
 def _find_large_domains(plan: FrozenPlan) -> list[str]:

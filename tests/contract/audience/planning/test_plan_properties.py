@@ -341,7 +341,6 @@ def test_the_plan_does_not_depend_on_how_the_audience_is_divided(
             patch.setattr("engine.audience.planning.partitions._PARTITION_BYTES", partition_bytes)
             patch.setattr("engine.audience.planning.first_pass.SAMPLE_ONE_IN", 2)
             patch.setattr("engine.audience.planning.excluded_rows._ROWS_ON_A_SHELF", rows_at_once)
-            patch.setattr("engine.audience.planning.plan.MEMORY_BYTES", partition_bytes)
             options: dict[str, Any] = {"hold_out": hold_out, "order_by": order_by}
             with planned(table, suppressed, limit=limit, as_csv=False, **options) as (_, folder):
                 found.append((recipients(folder), all_excluded(folder)))

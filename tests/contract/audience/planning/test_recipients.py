@@ -1,7 +1,6 @@
 """Who gets it: duplicates, hold-out, limit, order, caps, and what is explained of one address."""
 
 import csv
-import errno
 import stat
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -300,12 +299,14 @@ def test_an_export_that_cannot_be_written_says_where(tmp_path: Path) -> None:
 def test_a_full_disk_pauses_with_the_place_and_leaves_no_scratch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    write = pl.DataFrame.write_ipc_stream
+
+    def write_to_a_full_disk(frame: pl.DataFrame, *_: object, **__: object) -> None:
+        with Path("/dev/full").open("r+b", buffering=0) as full:
+            write(frame, full)
 
     write_many(tmp_path, 500)
-    monkeypatch.setattr("engine.audience.planning.plan.MEMORY_BYTES", 0)
-    monkeypatch.setattr("engine.audience.planning.scratch.os.pwrite", refuse)
+    monkeypatch.setattr(pl.DataFrame, "write_ipc_stream", write_to_a_full_disk)
     with pytest.raises(PausedError, match="the disk with the store is full"):
         plan(tmp_path)
     assert [path.name for path in tmp_path.parent.glob(f".{tmp_path.name}.*.scratch")] == []

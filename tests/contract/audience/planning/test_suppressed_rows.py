@@ -11,7 +11,7 @@ import xlsxwriter
 from support.plans import excluded, plan
 
 from engine.audience.planning.partitions import Partitions
-from engine.audience.planning.scratch import Room, Scratch
+from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import set_aside_suppressions
 from engine.audience.spec import Dedupe, SuppressionSpec
 from engine.errors import DataError
@@ -32,7 +32,7 @@ def read(
 ) -> tuple[dict[str, str], list[str]]:
     """What is suppressed, and why, by the files `s*` of a folder and the ledger's list; and the notes."""
     shelves: Scratch[str]
-    with Scratch(folder / "shelves", Room(0)) as shelves:
+    with Scratch(folder / "shelves") as shelves:
         found = set_aside_suppressions(
             SuppressionSpec(files=tuple(files), topic=topic, skip_invalid=skip_invalid),
             [listed],
