@@ -14,9 +14,9 @@ _ROWS_AT_ONCE = 1 << 16
 _SHIFT = pl.Series([2**33], dtype=pl.UInt64)
 # Eight bytes at once: adding these to an ASCII byte sets its high bit from A on, and from [ on.
 _BYTES = 0x0101010101010101
-_FROM_A, _AFTER_Z = (pl.lit((0x80 - code) * _BYTES, dtype=pl.UInt64) for code in (ord("A"), ord("Z") + 1))
-_HIGH_BITS = pl.lit(0x80 * _BYTES, dtype=pl.UInt64)
-_TO_SPACE = pl.lit(4, dtype=pl.UInt64)  # from the high bit to 0x20, by which a is more than A
+_FROM_A, _AFTER_Z = (pl.Series([(0x80 - code) * _BYTES], dtype=pl.UInt64) for code in (ord("A"), ord("Z") + 1))
+_HIGH_BITS = pl.Series([0x80 * _BYTES], dtype=pl.UInt64)
+_TO_SPACE = pl.Series([4], dtype=pl.UInt64)  # from the high bit to 0x20, by which a is more than A
 _PADDING = pl.Series(["\0" * count for count in range(_WORD_BYTES * _USUAL_WORDS + 1)], dtype=pl.String)
 
 
@@ -87,12 +87,16 @@ def _hash(keys: pl.Series, seed: int, *, folds: bool) -> tuple[pl.Series, bool]:
     shortest, longest = lengths.min(), lengths.max()
     if not isinstance(shortest, int) or not isinstance(longest, int) or not longest:
         return mix(pl.repeat(seed, keys.len(), dtype=pl.UInt64, eager=True)).alias("hash"), False
-    words = _split_words(keys, lengths, -(-longest // _WORD_BYTES))
-    has_capitals = folds and words.select(pl.any_horizontal((_find_capitals(pl.all()) != 0).any())).item()
-    if has_capitals:
-        words = words.select(pl.all() + _find_capitals(pl.all()) // _TO_SPACE)
+    count = -(-longest // _WORD_BYTES)
+    words = _split_words(keys, lengths, count)
+    has_capitals = False
+    if folds:
+        capitals = _find_capitals(words)
+        has_capitals = bool(capitals.max())
+        words = words + capitals // _TO_SPACE if has_capitals else words
     value = pl.Series("hash", [seed], dtype=pl.UInt64).new_from_index(0, keys.len())
-    for number, word in enumerate(words.get_columns()):
+    for number in range(count):
+        word = words.gather_every(count, number)
         mixed = (value ^ word) * _MULTIPLIERS[0]
         mixed = mixed ^ (mixed // _SHIFT)
         # A key's hash must not depend on how long the others are.
@@ -101,20 +105,17 @@ def _hash(keys: pl.Series, seed: int, *, folds: bool) -> tuple[pl.Series, bool]:
     return mix(value).alias("hash"), has_capitals
 
 
-def _split_words(keys: pl.Series, lengths: pl.Series, count: int) -> pl.DataFrame:
-    """Split keys, padded with NUL, into a column for each word."""
-    padded = _pad(keys, lengths, count * _WORD_BYTES)
-    flat = padded.bin.reinterpret(dtype=pl.Array(pl.UInt64, count)).reshape((-1,)).alias("words").to_frame()
-    return flat.select(pl.col("words").gather_every(count, number).alias(str(number)) for number in range(count))
+def _split_words(keys: pl.Series, lengths: pl.Series, count: int) -> pl.Series:
+    """Split keys, padded with NUL, into so many words each: all words of the first key, then those of the next."""
+    return _pad(keys, lengths, count * _WORD_BYTES).bin.reinterpret(dtype=pl.Array(pl.UInt64, count)).reshape((-1,))
 
 
 def _pad(keys: pl.Series, lengths: pl.Series, size: int) -> pl.Series:
     if size >= _PADDING.len():
         return keys.str.pad_end(size, "\0").cast(pl.Binary)
-    parts = pl.DataFrame([keys.alias("key"), _PADDING.gather(size - lengths).alias("padding")])  # in half the time
-    return parts.select(pl.concat_str("key", "padding").cast(pl.Binary)).to_series()
+    return (keys + _PADDING.gather(size - lengths)).cast(pl.Binary)  # in half the time
 
 
-def _find_capitals(word: pl.Expr) -> pl.Expr:
+def _find_capitals(words: pl.Series) -> pl.Series:
     """Set the high bit of each of 8 ASCII bytes that is a capital."""
-    return ((word + _FROM_A) ^ (word + _AFTER_Z)) & _HIGH_BITS
+    return ((words + _FROM_A) ^ (words + _AFTER_Z)) & _HIGH_BITS
