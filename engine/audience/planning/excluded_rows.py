@@ -28,16 +28,15 @@ COLLECTED_SCHEMA: Mapping[str, type[pl.DataType]] = {
 
 
 def collect(excluded: pl.DataFrame) -> pl.DataFrame:
-    """Convert excluded rows to `COLLECTED_SCHEMA`.
+    """Convert excluded rows to `COLLECTED_SCHEMA`, without the columns that are absent.
 
     Args:
-        excluded: `reason` as text; any number for `file`; columns that are absent become null.
+        excluded: `reason` as text; any number for `file`.
     """
     numbers = {reason.value: number for number, reason in enumerate(ExclusionReason)}
     reason = pl.col("reason").replace_strict(numbers, return_dtype=pl.UInt8)
-    absent = [pl.lit(None).alias(name) for name in COLLECTED_SCHEMA if name not in excluded.columns]
-    return excluded.with_columns(reason, *absent).select(
-        pl.col(name).cast(dtype) for name, dtype in COLLECTED_SCHEMA.items()
+    return excluded.with_columns(reason).select(
+        pl.col(name).cast(dtype) for name, dtype in COLLECTED_SCHEMA.items() if name in excluded.columns
     )
 
 
@@ -64,15 +63,18 @@ class ExcludedRows:
             self._starts.append(rows_before)
 
     def put(self, excluded: pl.DataFrame, rows_before: int) -> None:
-        """Store exclusions (`COLLECTED_SCHEMA`) of the current batch; its rows count from 1."""
-        self._shelves.put(len(self._starts) - 1, excluded, rows_before)
+        """Store exclusions (from `collect`) of the current batch; its rows count from 1."""
+        self._shelves.put(len(self._starts) - 1, self._without_files(excluded), rows_before)
 
     def divide(self, excluded: pl.DataFrame) -> None:
-        """Store exclusions (`COLLECTED_SCHEMA`) of any rows. Thread-safe once all batches have begun."""
+        """Store exclusions (from `collect`) of any rows. Thread-safe once all batches have begun."""
         starts = pl.Series(self._starts, dtype=pl.UInt64)
         shelf = starts.search_sorted(excluded.get_column("row") - 1, side="right") - 1
-        for number, rows in divide(excluded, shelf):
+        for number, rows in divide(self._without_files(excluded), shelf):
             self._shelves.put(number, rows, 0)
+
+    def _without_files(self, excluded: pl.DataFrame) -> pl.DataFrame:
+        return excluded.drop("file", "first_file", strict=False) if len(self._files) == 1 else excluded
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write the files in order, each sorted by row; at least one.
@@ -91,7 +93,7 @@ class ExcludedRows:
         ]
         if not parts and shelf:
             return None
-        rows = self._describe(pl.concat([pl.DataFrame(schema=COLLECTED_SCHEMA), *parts]).sort("row"))
+        rows = self._describe(pl.concat([pl.DataFrame(schema=COLLECTED_SCHEMA), *parts], how="diagonal").sort("row"))
         name = excluded_file(shelf)
         write_plan_file(folder / name, rows, row_group_rows=ROW_GROUP_ROWS)
         return name

@@ -121,8 +121,8 @@ class _Writer:
         self._columns = [*RECIPIENT_COLUMNS, *(stored_name(column) for column in content)]
 
     def finish(self, number: int, settled: Settled) -> _Finished:
-        if settled.taken:
-            self._excluded.divide(pl.concat(settled.taken))
+        for excluded in settled.taken:
+            self._excluded.divide(excluded)
         accepted = settled.accepted
         if self._arrangement is not None and accepted.height:
             return _Finished(settled.counts, parts=list(self._arrangement.divide(accepted)))

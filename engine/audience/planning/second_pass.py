@@ -67,7 +67,7 @@ class Settled:
         order: the plan's order: indexes of the frame, sorted by hash, then in the order of the sources.
         left: whether a row of the frame is accepted.
         has_capitals: whether an address has capitals.
-        taken: the exclusions, as `COLLECTED_SCHEMA`.
+        taken: the exclusions, from `collect`.
         counts: reason -> rows.
     """
 

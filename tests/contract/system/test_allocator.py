@@ -27,7 +27,7 @@ def test_keep_freed_memory_configures_the_allocator_of_polars() -> None:
     assert "Invalid conf" not in run.stderr
     words = run.stderr.split()
     settings = {name: value.strip('"') for name, value in pairwise(words)}
-    wanted = {"oversize_threshold": "0", "dirty_decay_ms": "5000", "muzzy_decay_ms": "5000", "narenas": "4"}
+    wanted = {"oversize_threshold": "0", "dirty_decay_ms": "30000", "muzzy_decay_ms": "0", "narenas": "2"}
     assert {name: settings.get(f"opt.{name}:") for name in wanted} == wanted
 
 
