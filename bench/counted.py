@@ -19,7 +19,7 @@ from engine.campaign.message import Message, prepare_envelope
 from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.delivery.transports.ses_documents import Documents
+from engine.delivery.transports.ses_documents import BulkTemplate, Documents, write_bulk
 
 MESSAGES = 100
 AT_ONCE = 50  # in a bulk call
@@ -62,9 +62,15 @@ class Writer:
     def write_bulk(self) -> list[bytes]:
         messages = self._render(self._bulk)
         assert all(self._documents.fits_bulk(message) for message in messages)
-        entries = [self._documents.write_entry(message) for message in messages]
-        starts = range(0, len(entries), AT_ONCE)
-        return [self._documents.write_bulk(entries[start : start + AT_ONCE], messages[start]) for start in starts]
+        calls: dict[BulkTemplate, list[bytes]] = {}
+        for message in messages:
+            template = self._documents.choose_template(message)
+            calls.setdefault(template, []).append(self._documents.write_entry(message, template))
+        return [
+            write_bulk(entries[start : start + AT_ONCE], template)
+            for template, entries in calls.items()
+            for start in range(0, len(entries), AT_ONCE)
+        ]
 
     def write_single_and_read_some(self) -> None:
         """Write single calls, and read one in eight again: more work, which the guard must report."""

@@ -1,6 +1,6 @@
 """One message, and what is the same in all messages of a campaign."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -32,11 +32,13 @@ class Part:
         pieces: of the text, in order.
         written: by the writer, where there is one.
         writer: of `written`.
+        statics: equal in all messages whose parts have the same Static pieces; None if the part has none.
     """
 
     pieces: Sequence[str]
     written: bytes = field(default=b"", repr=False)
     writer: PartWriter | None = field(default=None, repr=False)
+    statics: Hashable = field(default=None, repr=False)
 
     @property
     def text(self) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
+from engine.campaign.content.printing.pieces import Static
+
+_MOST_NAMES = 2000  # of variables
 _MOST_PIECES = 4096  # that are kept
 _MOST_BYTES = 4 * 1024 * 1024
 
@@ -84,3 +87,46 @@ def make_json_writer() -> PartWriter:
 def make_nested_json_writer() -> PartWriter:
     """Make a writer of parts as they are inside a JSON document that is a string of another one."""
     return PartWriter(_write_nested_json)
+
+
+class ValueWriter(PartWriter):
+    """Writes the values of a part as variables of a JSON object, which is a string in another document.
+
+    Each piece of static text is written as the beginning of a variable, which has what comes after it. Static text
+    beyond a limit is written as a value.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_write_nested_json)
+        self._names: dict[str, str] = {}
+
+    def __missing__(self, piece: str) -> bytes:
+        """Write a piece; see PartWriter."""
+        written = super().__missing__(piece)
+        name = self.find_name(piece)
+        if name is not None:
+            written = self[piece] = begin_value(name)
+        return written
+
+    def find_name(self, piece: str) -> str | None:
+        """Return the name of the variable that begins after a piece, of letters only; None where there is none."""
+        if type(piece) is not Static:
+            return None
+        name = self._names.get(piece)
+        if name is None and len(self._names) < _MOST_NAMES:
+            name = self._names[piece] = f"v{make_letters(len(self._names))}"
+        return name
+
+
+def begin_value(name: str) -> bytes:
+    """Write the end of the value before, and the beginning of a variable's."""
+    return f'\\",\\"{name}\\":\\"'.encode()
+
+
+def make_letters(number: int) -> str:
+    """Write a number, from 0, as a, b, …, z, aa, ab and so on."""
+    letters = ""
+    while number >= 0:
+        letters = chr(ord("a") + number % 26) + letters
+        number = number // 26 - 1
+    return letters

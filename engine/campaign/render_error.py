@@ -1,5 +1,6 @@
 """The error of a message that cannot be rendered, with the template and the line that caused it."""
 
+from itertools import islice
 from types import TracebackType
 
 from jinja2 import Template, TemplateError, TemplateNotFound
@@ -40,12 +41,20 @@ def locate_error(error: BaseException, template: Template) -> RenderError:
     while trace is not None:
         inner = trace.tb_frame.f_globals.get("__jinja_template__")
         if isinstance(inner, Template):
-            environment, number = inner.environment, inner.get_corresponding_lineno(trace.tb_lineno)
+            environment, number = inner.environment, inner.get_corresponding_lineno(_find_line(trace))
             name, line = inner.name or name, number
             if isinstance(environment, TemplateEnvironment):
                 name, line = environment.locate(name, number)
         trace = trace.tb_next
     return RenderError(name, line, _reason(error))
+
+
+def _find_line(trace: TracebackType) -> int:
+    """Return the line of a compiled template; the time limit may interrupt at a jump, which has none of its own."""
+    if trace.tb_lineno:
+        return trace.tb_lineno
+    before = islice(trace.tb_frame.f_code.co_positions(), trace.tb_lasti // 2)
+    return next((line for line, *_ in reversed(list(before)) if line), 0)
 
 
 def _reason(error: BaseException) -> str:

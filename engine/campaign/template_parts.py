@@ -1,14 +1,15 @@
 """The parts of a message, each made from its compiled template."""
 
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
+from typing import Any, cast
 
 from jinja2 import Template
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
 from engine.campaign.content.html_text import TextTidier, derive_text
+from engine.campaign.content.printing.pieces import LongPartError
 from engine.campaign.content.templates import CampaignContent, Variant
 from engine.campaign.content.watchdog import TimeUpError
 from engine.campaign.headers import encode_header
@@ -19,7 +20,6 @@ from engine.campaign.render_error import RenderError, locate_error
 LARGEST_PART = (
     10_000_000  # characters; SES slows down messages above 10 MB, so a larger part is a mistake in the template
 )
-_PIECES = 4096  # pieces of output between two checks of the size
 
 
 class MessageNames(dict[str, Any]):
@@ -63,7 +63,7 @@ class TemplatePart:
     def __init__(self, template: Template) -> None:
         self.template = template
         self.name = template.name or ""
-        self._root: Callable[[Context], Iterator[str]] = template.root_render_func
+        self._root = cast("Callable[[Context], Iterable[list[str]]]", template.root_render_func)  # see print_code
         self._context = _PartContext(template)
 
     def render(self, names: MessageNames, writer: PartWriter) -> Part:
@@ -72,10 +72,16 @@ class TemplatePart:
         Raises:
             RenderError: it fails, is blank, is larger than a part may be, or cannot be encoded.
         """
-        pieces = self._read(names)
-        if all(map(_is_blank, pieces)):
+        lists = self._read(names)
+        if len(lists) == 1:
+            (pieces,) = lists
+            statics: Hashable = pieces[0]
+        else:
+            pieces = list(chain.from_iterable(lists))
+            statics = tuple([pieces[0] for pieces in lists])
+        if _is_blank(pieces[0] if pieces else "") and all(map(_is_blank, pieces)):
             raise RenderError(self.name, None, "it is blank")
-        return self._write(pieces, writer)
+        return self._write(pieces, writer, statics)
 
     def render_tidy(self, names: MessageNames, writer: PartWriter, tidier: TextTidier) -> Part:
         """Return the part, tidied and written; it may be blank.
@@ -83,15 +89,16 @@ class TemplatePart:
         Raises:
             RenderError: as in render.
         """
-        return self._write(tidier.tidy(self._read(names)), writer)
+        return self._write(tidier.tidy(chain.from_iterable(self._read(names))), writer)
 
-    def _write(self, pieces: list[str], writer: PartWriter) -> Part:
+    def _write(self, pieces: list[str], writer: PartWriter, statics: Hashable = None) -> Part:
         try:
-            return Part(pieces, writer.write(pieces), writer)
+            written = writer.write(pieces)
         except UnicodeEncodeError:
             raise self._refuse_encoding() from None
         except MemoryError as error:
             raise locate_error(error, self.template) from error
+        return Part(pieces, written, writer, statics)
 
     def render_text(self, names: MessageNames, *, may_be_blank: bool = False) -> str:
         """Return the part's text.
@@ -99,41 +106,30 @@ class TemplatePart:
         Raises:
             RenderError: as in render.
         """
-        text = "".join(self._read(names))
+        text = "".join(chain.from_iterable(self._read(names)))
         if not may_be_blank and _is_blank(text):
             raise RenderError(self.name, None, "it is blank")
         if not text.isascii() and not _is_encodable(text):
             raise self._refuse_encoding()
         return text
 
-    def _read(self, names: MessageNames) -> list[str]:
+    def _read(self, names: MessageNames) -> list[list[str]]:
         try:
             self._context.begin(names)
-            pieces = self._root(self._context)
-            begun = list(islice(pieces, _PIECES))
-            size = sum(map(len, begun))
-            if len(begun) == _PIECES and size <= LARGEST_PART:
-                size = _read_rest(begun, size, pieces)
+            lists = list(self._root(self._context))
+        except LongPartError:
+            raise self._refuse_size() from None
         except Exception as error:  # a template may raise anything, and it fails this one recipient
             raise locate_error(error, self.template) from error
-        if size > LARGEST_PART:
-            raise RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
-        return begun
+        if sum(map(len, chain.from_iterable(lists))) > LARGEST_PART:
+            raise self._refuse_size()
+        return lists
+
+    def _refuse_size(self) -> RenderError:
+        return RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")
 
     def _refuse_encoding(self) -> RenderError:
         return RenderError(self.name, None, "it has an incomplete character (a lone surrogate)")
-
-
-def _read_rest(begun: list[str], size: int, pieces: Iterator[str]) -> int:
-    """Read the rest of a part with many pieces, such as a long loop; stop when it is too large.
-
-    Returns:
-        The number of characters read.
-    """
-    while size <= LARGEST_PART and (chunk := list(islice(pieces, _PIECES))):
-        size += sum(map(len, chunk))
-        begun += chunk
-    return size
 
 
 class HeaderParts:

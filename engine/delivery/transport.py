@@ -1,11 +1,23 @@
 """The interface of a transport: it hands over messages and reports what the answers mean."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter
 from engine.delivery.replies import SendReply
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallGroup:
+    """Messages that may share a call.
+
+    Attributes:
+        shared_bytes: that a call has once, besides the payloads of its messages.
+    """
+
+    shared_bytes: int
 
 
 class Item(NamedTuple):
@@ -21,7 +33,7 @@ class Item(NamedTuple):
     row: int
     message: Message
     payload: bytes
-    group: Hashable = None
+    group: CallGroup | None = None
 
 
 class Transport(Protocol):
@@ -37,7 +49,7 @@ class Transport(Protocol):
 
     @property
     def most_bytes(self) -> int:
-        """How many bytes the payloads of one call may have together."""
+        """How many bytes one call may have: the payloads of its messages, and what their group adds."""
 
     @property
     def writer(self) -> PartWriter:

@@ -35,7 +35,7 @@ from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter, make_utf8_writer
 from engine.campaign.spec import CampaignSpec
 from engine.delivery.replies import ReplyMeaning, SendReply
-from engine.delivery.transport import Item
+from engine.delivery.transport import CallGroup, Item
 from engine.errors import UnreachableError
 from engine.ledger import leases, runs
 from engine.ledger.connect import _begin_sqlite
@@ -149,6 +149,9 @@ class SimClock:
             await asyncio.sleep(process.asleep_until - self._loop.seconds)
 
 
+_GROUPS = (CallGroup(0), CallGroup(100), CallGroup(200))
+
+
 @dataclass
 class Receiver:
     """The receiving side: what it accepted, and how it answers."""
@@ -165,7 +168,7 @@ class Receiver:
     writer: PartWriter = field(default_factory=make_utf8_writer)
 
     def prepare(self, message: Message) -> Item:
-        return Item(message.row, message, b"x", group=() if self.most_items > 1 else None)
+        return Item(message.row, message, b"x", _GROUPS[message.row % 3] if self.most_items > 1 else None)
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         fate, process = self.dice.random(), PROCESS.get()

@@ -20,6 +20,7 @@ from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import Formats
 from engine.campaign.content.printing.link_places import DataPlace, LinkPlaces, find_link_places
 from engine.campaign.content.printing.parsed_templates import OutputKey
+from engine.campaign.content.printing.pieces import PieceTemplate, Static, join_pieces, shorten
 from engine.campaign.content.printing.print_checks import CHECK_FILTERS, add_checks
 from engine.campaign.content.printing.print_code import PrintCodeGenerator
 from engine.campaign.content.printing.printed_values import (
@@ -134,7 +135,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = limits.INTERCEPTED
     context_class = _TemplateContext
-    concat = staticmethod(limits.join_bounded)
+    concat = staticmethod(join_pieces)
+    template_class = PieceTemplate
+    static_piece = Static
+    shorten = staticmethod(shorten)
     code_generator_class: type[CodeGenerator] = PrintCodeGenerator
     print_text = staticmethod(print_text)
     print_html = staticmethod(print_html)

@@ -18,7 +18,7 @@ from engine.campaign.mime import Composer
 from engine.campaign.part_writers import make_utf8_writer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import ReplyMeaning, SendReply
-from engine.delivery.transport import Item
+from engine.delivery.transport import CallGroup, Item
 from engine.delivery.transports.message_identity import make_identity
 from engine.errors import ConfigurationError
 from engine.store.files import PRIVATE_FILE, PRIVATE_FOLDER
@@ -48,6 +48,7 @@ class Outbox:
     def __init__(self, folder: Path, kind: str, envelope: Envelope, *, worker: str, clock: Clock | None = None) -> None:
         self._folder = folder
         self._composer = Composer(envelope)
+        self._group = CallGroup(0)
         self.writer = make_utf8_writer()
         self._sender = re.sub(r".*<(.*)>", r"\1", envelope.sender)
         self._clock = clock or SystemClock()
@@ -73,7 +74,7 @@ class Outbox:
     def prepare(self, message: Message) -> Item:
         """Compose the message."""
         extra = make_identity(message, self._sender, self._clock)
-        return Item(message.row, message, self._composer.compose(message, extra), group=())
+        return Item(message.row, message, self._composer.compose(message, extra), self._group)
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Write the messages; see Transport.send. A failed write pauses the run."""

@@ -17,9 +17,10 @@ from engine.delivery.transports.ses_documents import (
     LARGEST_BULK_BYTES,
     LONGEST_DATA,
     MOST_ENTRIES,
+    BulkTemplate,
     Documents,
     measure_data,
-    parts_of,
+    write_bulk,
 )
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
@@ -98,31 +99,32 @@ class SesTransport:
         self.most_calls = most_calls
         self.writer = documents.bulk if bulk else documents.single
         self.most_items = MOST_ENTRIES if bulk else 1
-        self.most_bytes = LARGEST_BULK_BYTES - documents.bulk_overhead - MOST_ENTRIES
+        self.most_bytes = LARGEST_BULK_BYTES - len("]}") - MOST_ENTRIES  # each entry has a comma
 
     def prepare(self, message: Message) -> Item:
         """Serialize the message: as an entry of a bulk call, or as the body of a separate call."""
         if not self._bulk:
             return Item(message.row, message, self._documents.write_single(message))
-        entry = self._documents.write_entry(message)
-        why = self._find_obstacle(message, entry)
+        template = self._documents.choose_template(message)
+        entry = self._documents.write_entry(message, template)
+        why = self._find_obstacle(message, template, entry)
         if not why:
-            return Item(message.row, message, entry, group=parts_of(message))
+            return Item(message.row, message, entry, template)
         if why not in self._said:
             self._said.add(why)
             log.warning("delivery.single", row=message.row, note=f"sent in a separate call: {why}; reported once")
         return Item(message.row, message, self._documents.write_single(message))
 
-    def _find_obstacle(self, message: Message, entry: bytes) -> str:
+    def _find_obstacle(self, message: Message, template: BulkTemplate, entry: bytes) -> str:
         if self._documents.bulk_obstacle:
             return self._documents.bulk_obstacle
-        if self.most_bytes < 0:
-            return "its attachments are too large for a bulk call"
-        if len(entry) > LONGEST_DATA and measure_data(message) > LONGEST_DATA:
+        if template.shared_bytes > self.most_bytes:
+            return "its attachments and its template are too large for a bulk call"
+        if len(entry) > LONGEST_DATA and measure_data(entry) > LONGEST_DATA:
             return "it is too large for a bulk call"
         if not self._documents.fits_bulk(message):
             return "its content contains {{, which SES might replace in a bulk call"
-        return "it is too large for a bulk call" if len(entry) > self.most_bytes else ""
+        return "it is too large for a bulk call" if template.shared_bytes + len(entry) > self.most_bytes else ""
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over the messages of one call; see Transport.send."""
@@ -145,7 +147,9 @@ class SesTransport:
         return SendReply(ReplyMeaning.SENT, message_id=str(message_id))
 
     async def _send_bulk(self, items: Sequence[Item]) -> Sequence[SendReply]:
-        body = self._documents.write_bulk([item.payload for item in items], items[0].message)
+        template = items[0].group
+        assert isinstance(template, BulkTemplate)  # noqa: S101 - from prepare, for the type checker
+        body = write_bulk([item.payload for item in items], template)
         try:
             answer = await self._caller.call("SendBulkEmail", body)
         except Exception as error:  # noqa: BLE001 - as above

@@ -4,14 +4,23 @@ The JSON values equal those that botocore's serializer writes for the same param
 writes them shorter: without blanks, and UTF-8 instead of escapes.
 """
 
+import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from engine.campaign.message import Attachment, Envelope, Message
-from engine.campaign.part_writers import make_json_writer, make_nested_json_writer
+from engine.campaign.message import Attachment, Envelope, Message, Part
+from engine.campaign.part_writers import (
+    ValueWriter,
+    begin_value,
+    make_json_writer,
+    make_letters,
+    make_nested_json_writer,
+)
+from engine.delivery.transport import CallGroup
 
 _CHARSET = b'","Charset":"UTF-8"}'  # SES's default is 7-bit ASCII
 
@@ -22,14 +31,27 @@ LONGEST_DATA = 262_144
 MOST_ENTRIES = 50
 _MOST_PAIRS = 1000  # headers and tags that are kept
 
-# Flat names of letters only: inline templates support nothing else (aws-sdk-js-v3#6657).
-_VARIABLES = {"Subject": "{{subject}}", "Html": "{{html}}", "Text": "{{text}}"}
-_PARTS = {
-    (True, True): ("Subject", "Html", "Text"),
-    (True, False): ("Subject", "Html"),
-    (False, True): ("Subject", "Text"),
-    (False, False): ("Subject",),
-}
+_MOST_TEMPLATES = 8  # that a worker's calls use at the same time, such as one for each language
+_PARTS = {"Html": "html", "Text": "text"}
+# Braces and backslashes beside a variable, and two braces anywhere, would change what the template means.
+_UNSAFE = re.compile(r"[{}\\]+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BulkTemplate(CallGroup):
+    """The inline template of bulk calls: the text that is the same in all their messages, and variables.
+
+    Attributes:
+        head: the beginning of SendBulkEmail's body, up to the first entry.
+        constants: the beginning of each entry's data: variables for text that a template cannot have.
+        begins: what each entry has before its HTML and its text, where these are whole values.
+        is_whole: the parts are whole values.
+    """
+
+    head: bytes
+    constants: bytes
+    begins: tuple[bytes, bytes]
+    is_whole: bool
 
 
 class Documents:
@@ -43,11 +65,11 @@ class Documents:
 
     Attributes:
         single: writes the parts of messages in calls of their own.
-        bulk: writes the parts of messages in bulk calls.
+        bulk: writes the values of the parts of messages in bulk calls.
     """
 
     def __init__(self, envelope: Envelope) -> None:
-        self.single, self.bulk = make_json_writer(), make_nested_json_writer()
+        self.single, self.bulk, self._whole = make_json_writer(), ValueWriter(), make_nested_json_writer()
         same: dict[str, Any] = {"FromEmailAddress": envelope.sender}
         if envelope.reply_to:
             same["ReplyToAddresses"] = list(envelope.reply_to)
@@ -67,8 +89,8 @@ class Documents:
         attached = orjson.dumps({"Attachments": self._attachments})[1:-1]
         self._single_end = b"," + attached + b"}}}" if self._has_attachments else b"}}}"
         self._pairs = _PairWriter()
-        self._bulk_heads: dict[tuple[str, ...], bytes] = {}
-        self.bulk_overhead = len(self.write_bulk_head(tuple(_VARIABLES))) + 2
+        self._templates: dict[tuple[Hashable, ...], BulkTemplate] = {}
+        self._whole_templates: dict[tuple[bool, bool], BulkTemplate] = {}
 
     def write_single(self, message: Message) -> bytes:
         """Write SendEmail's body, with Simple content."""
@@ -96,22 +118,88 @@ class Documents:
             )
         )
 
-    def write_entry(self, message: Message) -> bytes:
-        """Write one of BulkEmailEntries: the rendered parts as values of the inline template.
+    def choose_template(self, message: Message) -> BulkTemplate:
+        """Return the template of the bulk calls that may carry a message.
+
+        Messages whose parts have the same static text share one. There are only some of them: messages beyond that
+        share one that has their parts as whole values.
+        """
+        html, text = message.html_part, message.text_part
+        statics = (_find_statics(html), _find_statics(text), html is None, text is None)
+        template = self._templates.get(statics)
+        if template is not None:
+            return template
+        if len(self._templates) < _MOST_TEMPLATES:
+            template = self._templates[statics] = self._make_template(html, text, is_whole=False)
+            return template
+        parts = (html is None, text is None)
+        if parts not in self._whole_templates:
+            self._whole_templates[parts] = self._make_template(html, text, is_whole=True)
+        return self._whole_templates[parts]
+
+    def _make_template(self, html: Part | None, text: Part | None, *, is_whole: bool) -> BulkTemplate:
+        content, names, begins = {"Subject": "{{subject}}"}, {"subject": ""}, []
+        constants: dict[str, str] = {}  # text -> name of the variable that has it
+        for member, part in (("Html", html), ("Text", text)):
+            if part is None:
+                begins.append(b"")
+            elif is_whole or part.statics is None:
+                content[member] = f"{{{{{_PARTS[member]}}}}}"
+                names[_PARTS[member]] = ""
+                begins.append(begin_value(_PARTS[member]))
+            else:
+                content[member] = "".join(self._write_static(part, names, constants))
+                begins.append(b"")
+        data = [orjson.dumps({name: text}).decode()[1:-1] for text, name in constants.items()]
+        template: dict[str, Any] = {
+            "TemplateContent": content,
+            "TemplateData": orjson.dumps(names | dict.fromkeys(constants.values(), "")).decode(),
+        }
+        if self._has_attachments:
+            template["Attachments"] = self._attachments
+        begun = orjson.dumps({**self._same, "DefaultContent": {"Template": template}, "BulkEmailEntries": []})
+        head = begun.removesuffix(b"]}")
+        written = orjson.dumps("".join(f"{one}," for one in data))[1:-1]
+        return BulkTemplate(len(head), head, written, (begins[0], begins[1]), is_whole)
+
+    def _write_static(self, part: Part, names: dict[str, str], constants: dict[str, str]) -> Iterator[str]:
+        """Write the static text of a part as a template, with a variable after each piece."""
+        for piece in part.pieces:
+            name = self.bulk.find_name(piece)
+            if name is None:
+                continue
+            end = 0
+            for found in _UNSAFE.finditer(piece):
+                run = found[0]
+                is_beside = found.start() == 0 or found.end() == len(piece)
+                if is_beside or "{{" in run or "}}" in run:
+                    constant = constants.setdefault(run, f"c{make_letters(len(constants))}")
+                    yield f"{piece[end : found.start()]}{{{{{constant}}}}}"
+                    end = found.end()
+            names[name] = ""
+            yield f"{piece[end:]}{{{{{name}}}}}"
+
+    def write_entry(self, message: Message, template: BulkTemplate) -> bytes:
+        """Write one of BulkEmailEntries: the values of its template's variables.
 
         They are a JSON document that is a string in another one: its own quotes are escaped, too.
         """
         html, text = message.html_part, message.text_part
+        writer = self._whole if template.is_whole else self.bulk
         return b"".join(
             (
                 b'{"Destination":{"ToAddresses":[',
                 orjson.dumps(message.address),
                 b']},"ReplacementTags":[',
                 self._pairs.write(message.tags),
-                b'],"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"{\\"subject\\":\\"',
+                b'],"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"{',
+                template.constants,
+                b'\\"subject\\":\\"',
                 self.bulk.write_text(message.subject),
-                b"" if html is None else b'\\",\\"html\\":\\"' + html.write(self.bulk),
-                b"" if text is None else b'\\",\\"text\\":\\"' + text.write(self.bulk),
+                template.begins[0],
+                b"" if html is None else html.write(writer),
+                template.begins[1],
+                b"" if text is None else text.write(writer),
                 b'\\"}"}},"ReplacementHeaders":[',
                 self._pairs.write(message.headers),
                 b"]}",
@@ -119,54 +207,41 @@ class Documents:
         )
 
     def fits_bulk(self, message: Message) -> bool:
-        """Return whether SES surely inserts a message's parts into the inline template as they are.
+        """Return whether SES surely inserts a message's values into the inline template as they are.
 
         Values are data, and no Handlebars reads them again; for inline templates SES does not say so. A message with
         `{{` in it therefore goes by SendEmail.
         """
         if "{{" in message.subject or any("{{" in value for _, value in message.headers):
             return False
-        parts = (message.html_part, message.text_part)
-        written = [part.write(self.bulk) for part in parts if part is not None]
-        return not self.bulk.may_have_braces or not any(b"{{" in part for part in written)
-
-    def write_bulk(self, entries: Iterable[bytes], message: Message) -> bytes:
-        """Write SendBulkEmail's body.
-
-        Args:
-            entries: from write_entry, one or more.
-            message: any of the messages; all have the same parts.
-        """
-        written = list(entries)
-        # Then one join copies the entries once; `head + entries + end` would copy them three times.
-        written[0] = self.write_bulk_head(parts_of(message)) + written[0]
-        written[-1] += b"]}"
-        return b",".join(written)
-
-    def write_bulk_head(self, parts: tuple[str, ...]) -> bytes:
-        """Write the beginning of SendBulkEmail's body, up to the first entry."""
-        head = self._bulk_heads.get(parts)
-        if head is None:
-            template: dict[str, Any] = {
-                "TemplateContent": {part: _VARIABLES[part] for part in parts},
-                "TemplateData": orjson.dumps({part.lower(): "" for part in parts}).decode(),
-            }
-            if self._has_attachments:
-                template["Attachments"] = self._attachments
-            begun = orjson.dumps({**self._same, "DefaultContent": {"Template": template}, "BulkEmailEntries": []})
-            head = self._bulk_heads[parts] = begun.removesuffix(b"]}")
-        return head
+        parts = [part for part in (message.html_part, message.text_part) if part is not None]
+        for part in parts:
+            part.write(self.bulk)  # which sees the braces
+        return not self.bulk.may_have_braces or not any("{{" in part.text for part in parts)
 
 
-def parts_of(message: Message) -> tuple[str, ...]:
-    """Name the parts that a message has, as TemplateContent's members."""
-    return _PARTS[message.html_part is not None, message.text_part is not None]
+def write_bulk(entries: Iterable[bytes], template: BulkTemplate) -> bytes:
+    """Write SendBulkEmail's body.
+
+    Args:
+        entries: from write_entry, one or more.
+        template: theirs.
+    """
+    written = list(entries)
+    # Then one join copies the entries once; `head + entries + end` would copy them three times.
+    written[0] = template.head + written[0]
+    written[-1] += b"]}"
+    return b",".join(written)
 
 
-def measure_data(message: Message) -> int:
-    """Return how long SES finds the values of a message's entry: the length in bytes of their JSON document."""
-    values = {"subject": message.subject, "html": message.html, "text": message.text}
-    return len(orjson.dumps({name: value for name, value in values.items() if value is not None}))
+def measure_data(entry: bytes) -> int:
+    """Return how long SES finds the values of an entry: the length in bytes of their JSON document."""
+    template = orjson.loads(entry)["ReplacementEmailContent"]["ReplacementTemplate"]
+    return len(template["ReplacementTemplateData"].encode())
+
+
+def _find_statics(part: Part | None) -> Hashable:
+    return None if part is None else part.statics
 
 
 class _PairWriter(dict[tuple[str, str], bytes]):

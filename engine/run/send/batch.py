@@ -1,4 +1,4 @@
-"""The call under construction: messages of one lease that will share one call."""
+"""A call under construction: messages of one lease and group that will share it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,26 +14,25 @@ class CallBatch:
     Attributes:
         opened: their lease.
         most_items: maximum number of messages in the call.
-        most_bytes: maximum sum of their payloads, in bytes.
+        begun_at: when the first was made, in monotonic seconds.
+        payload_bytes: the sum of their payloads, and what their group adds.
         items: the messages so far.
-        payload_bytes: the sum of their payloads.
         closes_at: when the first of the recipients' own sending windows closes; None where they have none.
+        has_waited: for so long that its recipients must be looked up again.
     """
 
     opened: OpenLease
     most_items: int
-    most_bytes: int
+    begun_at: float
+    payload_bytes: int = 0
     items: list[Item] = field(default_factory=list)
     closes_at: datetime | None = None
-    payload_bytes: int = 0
-
-    def accepts(self, opened: OpenLease, item: Item) -> bool:
-        """Return whether a message may share the call: it is of the same lease and group, and there is room."""
-        fits = self.payload_bytes + len(item.payload) <= self.most_bytes
-        return opened is self.opened and fits and item.group is not None and item.group == self.items[0].group
+    has_waited: bool = False
 
     def add(self, item: Item, closes_at: datetime | None) -> None:
-        """Add a message that was accepted."""
+        """Add a message of the same lease and group."""
+        if not self.items and item.group is not None:
+            self.payload_bytes = item.group.shared_bytes
         self.items.append(item)
         self.payload_bytes += len(item.payload)
         if closes_at is not None:

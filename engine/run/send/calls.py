@@ -54,7 +54,7 @@ class Calls:
         self.slots.concurrency.weigh(batch.payload_bytes)
         doubtful = {item.row for item in batch.items if item.row in opened.doubtful} if opened.doubtful else set[int]()
         call = Call(opened.lease, batch.items, opened.attempts, doubtful, batch.closes_at)
-        if not self._admit_now(call) and not await self._admit(opened, call):
+        if (batch.has_waited or not self._admit_now(call)) and not await self._admit(opened, call):
             return
         opened.begin_call()
         self._admitted.append(call)

@@ -6,6 +6,7 @@ between which the event loop runs other tasks. The calls of a slice begin togeth
 """
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from engine.clock import Clock
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.interleaving import Interleaving
 from engine.delivery.pacing.window import ZonedWindows, parse_window
-from engine.delivery.transport import Item
+from engine.delivery.transport import CallGroup, Item
 from engine.run.recipients import Recipient
 from engine.run.send.batch import CallBatch
 from engine.run.send.calls import Calls
@@ -25,10 +26,12 @@ from engine.run.send.recheck import Watchlist
 from engine.run.send.tuning import CALL_SECONDS
 from engine.stopping.stop import Stop, StopCause, StopReason
 
+_LONG_SECONDS = 86_400.0
 OPEN_LEASES = 4  # a row that waits for its retry may hold an old lease open; more than that and new ones wait
 OPEN_LEASES_WITH_CAPS = 32  # rows of capped domains hold many leases open while the others continue
 WAIT_FOR_OTHERS_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 60.0  # of waiting for windows to open
+HELD_SECONDS = 1.0  # that a message waits for others of its group
 SLICE_SECONDS = 0.002  # of rendering without a pause, the longest that the event loop waits
 
 
@@ -89,7 +92,9 @@ class Worker:
     stop: Stop
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _put_off: dict[int, float] = field(default_factory=dict)  # a lease's ordinal -> when the first of its windows opens
-    _batch: CallBatch | None = None
+    _batches: dict[CallGroup | None, CallBatch] = field(default_factory=dict)  # of one lease, one for each group
+    _held: int = 0  # messages in all batches
+    _most_held: int = 0
     _slice_ends: float = 0.0
 
     async def work(self) -> None:
@@ -107,7 +112,8 @@ class Worker:
         await self._close_all()
 
     async def _close_all(self) -> None:
-        self._batch = None
+        self._batches.clear()
+        self._held = 0
         self.calls.begin()
         for opened in list(self.open_leases):
             self._end_rows(opened)
@@ -120,7 +126,7 @@ class Worker:
             await self._start_row(*found)
             if self.stop.requested:
                 return True
-        await self._add_batch()
+        await self._add_batches()
         self.calls.begin()
         for opened in [one for one in self.open_leases if not self.interleaving.is_waiting(one)]:
             self._end_rows(opened)
@@ -173,36 +179,54 @@ class Worker:
         if opened.lost:
             self.interleaving.drop(opened)
             return
-        if self._batch is not None and self._batch.opened is not opened:
-            await self._add_batch()
+        if self._batches and next(iter(self._batches.values())).opened is not opened:
+            await self._add_batches()
         if not self.watchlist.is_fresh(opened, recipient.row, self.clock.monotonic()):
             self.calls.begin()
             await self.watchlist.look_up(opened, recipient.row)
         item = self.maker.make(opened, recipient)
         if item is not None:
-            if self._batch is not None and not self._batch.accepts(opened, item):
-                await self._add_batch()
-            if self._add(opened, recipient, item).is_full:
-                await self._add_batch()
+            await self._put(opened, recipient, item)
         now = asyncio.get_running_loop().time
         if now() >= self._slice_ends:
+            await self._add_batches(begun_before=self.clock.monotonic() - HELD_SECONDS)
             self.calls.begin()
             await asyncio.sleep(0)
             self._slice_ends = now() + SLICE_SECONDS
 
-    def _add(self, opened: OpenLease, recipient: Recipient, item: Item) -> CallBatch:
-        """Add a message to the batch, or begin a batch with it."""
-        if self._batch is None:
-            transport = self.maker.transport
+    async def _put(self, opened: OpenLease, recipient: Recipient, item: Item) -> None:
+        """Put a message into the batch of its group; add the batches that have no more room."""
+        transport, group = self.maker.transport, item.group
+        batch = self._batches.get(group)
+        if batch is not None and batch.payload_bytes + len(item.payload) > transport.most_bytes:
+            await self._add_batch(group)
+            batch = None
+        if batch is None:
             most_items = self.gate.most_at_once(transport.most_items, CALL_SECONDS)
-            self._batch = CallBatch(opened, most_items, transport.most_bytes)
-        self._batch.add(item, None if self.windows is None else self.windows.find_close(recipient))
-        return self._batch
+            batch = self._batches[group] = CallBatch(opened, most_items, self.clock.monotonic())
+            self._bound_held()
+        self._held += 1
+        batch.add(item, None if self.windows is None else self.windows.find_close(recipient))
+        if batch.is_full:
+            await self._add_batch(group)
+        elif self._held >= self._most_held:
+            await self._add_batches()
 
-    async def _add_batch(self) -> None:
-        batch, self._batch = self._batch, None
-        if batch is not None:
-            await self.calls.add(batch)
+    async def _add_batch(self, group: CallGroup | None) -> None:
+        batch = self._batches.pop(group)
+        batch.has_waited = batch.begun_at < self.clock.monotonic() - HELD_SECONDS
+        self._held -= len(batch.items)
+        await self.calls.add(batch)
+        if self._batches:
+            self._bound_held()
+
+    def _bound_held(self) -> None:
+        """Hold no more messages than may still be sent: those of one batch must not take the room of another's."""
+        self._most_held = self.gate.most_at_once(len(self._batches) * self.maker.transport.most_items, _LONG_SECONDS)
+
+    async def _add_batches(self, *, begun_before: float = math.inf) -> None:
+        for group in [group for group, batch in self._batches.items() if batch.begun_at < begun_before]:
+            await self._add_batch(group)
 
     def _end_rows(self, opened: OpenLease) -> None:
         """Start no more rows of this lease: it closes when its last call has ended."""

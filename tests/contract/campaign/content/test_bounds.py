@@ -69,6 +69,7 @@ LARGE = [
 ]
 ENDLESS = [
     "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}x",
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% if b < 0 %}x{% endif %}{% endfor %}{% endfor %}x",
     "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}x",
     "{% for a in range(99999) %}{% set x = range(99999)|sum %}{% endfor %}x",
     "{% for a in range(99999) %}{% set x = range(99999)|sort|list %}{% endfor %}x",
