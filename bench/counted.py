@@ -61,11 +61,12 @@ class Writer:
 
     def write_bulk(self) -> list[bytes]:
         messages = self._render(self._bulk)
-        assert all(self._documents.fits_bulk(message) for message in messages)
         calls: dict[BulkTemplate, list[bytes]] = {}
         for message in messages:
             template = self._documents.choose_template(message)
-            calls.setdefault(template, []).append(self._documents.write_entry(message, template))
+            entry = self._documents.write_entry(message, template)
+            assert self._documents.fits_bulk(message, entry)
+            calls.setdefault(template, []).append(entry)
         return [
             write_bulk(entries[start : start + AT_ONCE], template)
             for template, entries in calls.items()

@@ -40,7 +40,7 @@ class PartWriter(dict[str, bytes]):
         Raises:
             UnicodeEncodeError: it has a lone surrogate.
         """
-        written = self.write_text(piece)
+        written = self.write_text(piece) if type(piece) is not Static else self.write_static(piece)
         if "{" in piece and ("{{" in piece or piece[0] == "{" or piece[-1] == "{"):
             self.may_have_braces = True
         self._bytes += len(written)
@@ -50,6 +50,14 @@ class PartWriter(dict[str, bytes]):
         if self._bytes <= _MOST_BYTES:
             self[piece] = written
         return written
+
+    def write_static(self, piece: Static) -> bytes:
+        """Write a template's own text.
+
+        Raises:
+            UnicodeEncodeError: it has a lone surrogate.
+        """
+        return self.write_text(piece)
 
     def write(self, pieces: Iterable[str]) -> bytes:
         """Write a part that consists of some pieces.
@@ -69,7 +77,11 @@ def _write_json(text: str) -> bytes:
 
 
 def _write_nested_json(text: str) -> bytes:
-    written = _write_json(text)
+    try:
+        written = orjson.dumps(text)[1:-1]
+    except orjson.JSONEncodeError:
+        text.encode()  # as above
+        raise
     # A JSON text has no other characters to escape; each of its quotes has a backslash before it.
     return written.replace(b"\\", b"\\\\").replace(b'"', b'\\"') if b"\\" in written else written
 
@@ -100,13 +112,10 @@ class ValueWriter(PartWriter):
         super().__init__(_write_nested_json)
         self._names: dict[str, str] = {}
 
-    def __missing__(self, piece: str) -> bytes:
-        """Write a piece; see PartWriter."""
-        written = super().__missing__(piece)
+    def write_static(self, piece: Static) -> bytes:
+        """Write the beginning of the variable that comes after a static text; see PartWriter."""
         name = self.find_name(piece)
-        if name is not None:
-            written = self[piece] = begin_value(name)
-        return written
+        return self.write_text(piece) if name is None else begin_value(name)
 
     def find_name(self, piece: str) -> str | None:
         """Return the name of the variable that begins after a piece, of letters only; None where there is none."""

@@ -79,7 +79,8 @@ class TemplatePart:
         else:
             pieces = list(chain.from_iterable(lists))
             statics = tuple([pieces[0] for pieces in lists])
-        if _is_blank(pieces[0] if pieces else "") and all(map(_is_blank, pieces)):
+        begin = pieces[0] if pieces else ""
+        if (not begin or begin.isspace()) and all(map(_is_blank, pieces)):
             raise RenderError(self.name, None, "it is blank")
         return self._write(pieces, writer, statics)
 
@@ -121,7 +122,7 @@ class TemplatePart:
             raise self._refuse_size() from None
         except Exception as error:  # a template may raise anything, and it fails this one recipient
             raise locate_error(error, self.template) from error
-        if sum(map(len, chain.from_iterable(lists))) > LARGEST_PART:
+        if sum(map(len, lists[0] if len(lists) == 1 else chain.from_iterable(lists))) > LARGEST_PART:
             raise self._refuse_size()
         return lists
 

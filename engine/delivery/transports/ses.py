@@ -122,7 +122,7 @@ class SesTransport:
             return "its attachments and its template are too large for a bulk call"
         if len(entry) > LONGEST_DATA and measure_data(entry) > LONGEST_DATA:
             return "it is too large for a bulk call"
-        if not self._documents.fits_bulk(message):
+        if not self._documents.fits_bulk(message, entry):
             return "its content contains {{, which SES might replace in a bulk call"
         return "it is too large for a bulk call" if template.shared_bytes + len(entry) > self.most_bytes else ""
 

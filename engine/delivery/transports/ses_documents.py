@@ -29,6 +29,8 @@ _CHARSET = b'","Charset":"UTF-8"}'  # SES's default is 7-bit ASCII
 LARGEST_BULK_BYTES = 1_000_000
 LONGEST_DATA = 262_144
 MOST_ENTRIES = 50
+# Headers and tags that differ in each message.
+_UNIQUE = {name: b'{"Name":"%s","Value":%%b}' % name.encode() for name in ("mailrun-row", "List-Unsubscribe")}
 _MOST_PAIRS = 1000  # headers and tags that are kept
 
 _MOST_TEMPLATES = 8  # that a worker's calls use at the same time, such as one for each language
@@ -125,7 +127,7 @@ class Documents:
         share one that has their parts as whole values.
         """
         html, text = message.html_part, message.text_part
-        statics = (_find_statics(html), _find_statics(text), html is None, text is None)
+        statics = (html and html.statics, text and text.statics, html is None, text is None)
         template = self._templates.get(statics)
         if template is not None:
             return template
@@ -206,18 +208,17 @@ class Documents:
             )
         )
 
-    def fits_bulk(self, message: Message) -> bool:
-        """Return whether SES surely inserts a message's values into the inline template as they are.
+    def fits_bulk(self, message: Message, entry: bytes) -> bool:
+        """Return whether SES surely inserts the values of a message's entry into the inline template as they are.
 
         Values are data, and no Handlebars reads them again; for inline templates SES does not say so. A message with
         `{{` in it therefore goes by SendEmail.
         """
-        if "{{" in message.subject or any("{{" in value for _, value in message.headers):
+        if b"{{" in entry:
             return False
-        parts = [part for part in (message.html_part, message.text_part) if part is not None]
-        for part in parts:
-            part.write(self.bulk)  # which sees the braces
-        return not self.bulk.may_have_braces or not any("{{" in part.text for part in parts)
+        if not (self.bulk.may_have_braces or self._whole.may_have_braces):
+            return True
+        return "{{" not in (message.html or "") and "{{" not in (message.text or "")
 
 
 def write_bulk(entries: Iterable[bytes], template: BulkTemplate) -> bytes:
@@ -240,14 +241,12 @@ def measure_data(entry: bytes) -> int:
     return len(template["ReplacementTemplateData"].encode())
 
 
-def _find_statics(part: Part | None) -> Hashable:
-    return None if part is None else part.statics
-
-
 class _PairWriter(dict[tuple[str, str], bytes]):
     """Writes headers and tags as names and values; it has those that it has written, up to a limit."""
 
     def __missing__(self, pair: tuple[str, str]) -> bytes:
+        if pair[0] in _UNIQUE:
+            return _UNIQUE[pair[0]] % orjson.dumps(pair[1])
         if len(self) >= _MOST_PAIRS:
             self.clear()
         name, value = pair
