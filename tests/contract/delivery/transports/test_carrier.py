@@ -1,6 +1,7 @@
 """The carrier against a misbehaving server: what was certainly never sent, and what is in doubt."""
 
 import asyncio
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -117,6 +118,30 @@ async def test_an_answer_arrives_whole_and_the_connection_is_used_again():
         for _ in range(3):
             assert await carrier.post(HEAD, b"{}") == HttpAnswer(200, "", b'{"MessageId":"1"}')
         assert (server.requests, server.connections, carrier.open_connections) == (3, 1, 1)
+
+
+@pytest.mark.parametrize("size", [0, 65_535, 65_536, 300_000, 8_000_000])
+async def test_a_request_arrives_unchanged_whatever_its_size(size: int):
+    """More than the kernel takes at once, too."""
+    body, received, ended = random.Random(size).randbytes(size), list[bytes](), asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            received.append(await reader.readexactly(len(HEAD) + size))
+            writer.write(OK)
+        await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=CONTEXTS[0]) as listening:
+        async with carrying(listening.sockets[0].getsockname()[1]) as carrier:
+            for _ in range(2):
+                assert (await carrier.post(HEAD, body)).status == 200
+            assert carrier.open_connections == 1
+        await ended.wait()
+    assert received == [HEAD + body] * 2
 
 
 async def test_calls_at_once_have_a_connection_each():
